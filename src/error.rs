@@ -1,0 +1,376 @@
+//! The two kinds of error.
+//!
+//! [`Error`] is for who configures and operates a ring: it names the key or the
+//! variable, what was expected and how to mend it, never the secret.
+//! [`VerifyError`] is for a value that did not verify: to the peer all such
+//! errors look the same; the operator gets a [`Reason`].
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::kid::Kid;
+
+/// What is wrong with a configuration, or why a transition of a ring was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name that cannot be a kid.
+    #[error("`{kid}` cannot be a kid: {problem}")]
+    InvalidKid {
+        /// The name, with control characters escaped.
+        kid: String,
+        /// Which rule it breaks.
+        problem: &'static str,
+    },
+
+    /// A secret without a byte.
+    #[error("{key} is empty: set it to a random secret, or leave it out")]
+    EmptySecret {
+        /// The variable, the kid or the place of the key.
+        key: String,
+    },
+
+    /// A secret shorter than its purpose asks for.
+    #[error("{key} has {length} bytes and needs at least {minimum}; {mend}")]
+    ShortSecret {
+        /// The variable, the kid or the place of the key.
+        key: String,
+        /// How long it is, in bytes.
+        length: usize,
+        /// How long it must be, in bytes.
+        minimum: usize,
+        /// What to do about it.
+        mend: &'static str,
+    },
+
+    /// A value that stands for a secret which nobody filled in.
+    #[error("{key} is a placeholder ({why}): set it to a random secret")]
+    Placeholder {
+        /// The variable, the kid or the place of the key.
+        key: String,
+        /// What gave it away.
+        why: &'static str,
+    },
+
+    /// A public or private key of an asymmetric algorithm where a shared secret belongs.
+    #[error(
+        "{key} is {what}, which cannot be the secret of an HMAC: asymmetric keys are not supported \
+         yet, and whoever knows a public key could sign with it; set a random secret"
+    )]
+    AsymmetricKey {
+        /// The variable, the kid or the place of the key.
+        key: String,
+        /// What it looks like.
+        what: &'static str,
+    },
+
+    /// An algorithm that a key of this kind cannot have.
+    #[error(
+        "{key} cannot be a key of {algorithm}: HS256, HS384 and HS512 are supported, asymmetric \
+         algorithms are not yet"
+    )]
+    UnsupportedAlgorithm {
+        /// The variable, the kid or the place of the key.
+        key: String,
+        /// The name of the algorithm.
+        algorithm: String,
+    },
+
+    /// A `hex:` or `base64:` value that is neither.
+    #[error("{key} is not valid {expected}")]
+    Encoding {
+        /// The variable, the kid or the place of the key.
+        key: String,
+        /// What it was announced to be.
+        expected: &'static str,
+    },
+
+    /// An environment variable that is not UTF-8.
+    #[error("{variable} is not UTF-8: write binary secrets as `hex:` or `base64:`")]
+    NotUnicode {
+        /// The name of the variable.
+        variable: String,
+    },
+
+    /// One secret under two names. Trailing zero bytes do not make it another one.
+    #[error("{key} is the same secret as {other}: generate a new one")]
+    DuplicateSecret {
+        /// The variable, the kid or the place of the key.
+        key: String,
+        /// The key that has it already.
+        other: String,
+    },
+
+    /// One kid or alias on two keys.
+    #[error("the kid `{kid}` is taken by another key of the ring: choose another")]
+    DuplicateKid {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// More keys than are ever tried.
+    #[error("the ring `{ring}` would try {count} keys, at most {cap} are: retire one first")]
+    TooManyKeys {
+        /// The name of the ring.
+        ring: String,
+        /// How many there would be.
+        count: usize,
+        /// How many there may be.
+        cap: usize,
+    },
+
+    /// A ring in which nothing signs, now or at a moment ahead.
+    #[error("the ring `{ring}` would have no primary key: {mend}")]
+    NoPrimary {
+        /// The name of the ring.
+        ring: String,
+        /// What to do about it.
+        mend: String,
+    },
+
+    /// No key of the ring has this kid.
+    #[error("the ring has no key `{kid}`")]
+    UnknownKey {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// The key is revoked, and a revocation is never undone.
+    #[error("the key `{kid}` is revoked, and a revocation is final: stage a new key")]
+    Revoked {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// The key has stopped verifying.
+    #[error("the key `{kid}` has been retired: roll back to it, or stage a new key")]
+    Retired {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// The primary cannot be retired.
+    #[error("the key `{kid}` is the primary: promote another before it is retired")]
+    IsPrimary {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// No key was primary before this one.
+    #[error("no key was primary before `{kid}`: there is nothing to roll back to")]
+    NothingToRollBack {
+        /// The kid of the primary.
+        kid: Kid,
+    },
+
+    /// A staged key whose signing does not lie ahead.
+    #[error("the staged key `{kid}` would sign at once, before others can verify: name a moment ahead, or promote it")]
+    NotAhead {
+        /// The kid in question.
+        kid: Kid,
+        /// The moment that was named.
+        signs_from: SystemTime,
+    },
+
+    /// What was to be signed cannot be.
+    #[error("cannot sign: {problem}")]
+    Sign {
+        /// What stands in the way.
+        problem: &'static str,
+        /// The error below it, where there is one.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+/// A value did not verify.
+///
+/// To the peer every failure before the signature held is one and the same:
+/// `Display` says `verification failed` for all of them. [`reason`](Self::reason)
+/// is for the operator's eyes, as is `Debug`.
+#[derive(Debug)]
+pub struct VerifyError {
+    reason: Reason,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl VerifyError {
+    pub(crate) fn new(reason: Reason) -> Self {
+        Self { reason, source: None }
+    }
+
+    #[cfg(feature = "jwt")]
+    pub(crate) fn with_source(
+        reason: Reason,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { reason, source: Some(Box::new(source)) }
+    }
+
+    /// Why, for the operator: not to be sent to the peer unless
+    /// [`is_authentic`](Self::is_authentic).
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Whether the signature held and only the content was refused (expired,
+    /// another audience): then, and only then, the peer may be told why.
+    #[must_use]
+    pub fn is_authentic(&self) -> bool {
+        self.reason.is_authentic()
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_authentic() {
+            true => write!(f, "refused: {}", self.reason),
+            false => f.write_str("verification failed"),
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Why a value did not verify: a small closed set, fit for a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There was nothing to verify: no header, no cookie of that name.
+    Missing,
+    /// More than one value where exactly one belongs.
+    Repeated,
+    /// Larger than the bound.
+    TooLarge,
+    /// Not of the form at all: parts, alphabet, JSON of the header.
+    Malformed,
+    /// A header demands what is not understood (`crit`, `b64`, `zip`).
+    UnsupportedHeader,
+    /// The algorithm is not the key's, or not among those asked for.
+    Algorithm,
+    /// It names a key that the ring does not have.
+    UnknownKid,
+    /// It names a key that is revoked.
+    RevokedKey,
+    /// It names a key that has stopped verifying.
+    RetiredKey,
+    /// No key of the ring made this signature.
+    Signature,
+    /// Authentic, but past its end.
+    Expired,
+    /// Authentic, but its time has not come.
+    NotYetValid,
+    /// Authentic, but a required claim is missing.
+    MissingClaim(Claim),
+    /// Authentic, but a registered claim is of the wrong JSON type.
+    ClaimType(Claim),
+    /// Authentic, but a registered claim stands there twice.
+    DuplicateClaim(Claim),
+    /// Authentic, but for another issuer, audience or subject.
+    WrongClaim(Claim),
+    /// Authentic, but the payload is not what the caller's type asks for.
+    Payload,
+}
+
+impl Reason {
+    /// Whether the signature held.
+    #[must_use]
+    pub fn is_authentic(self) -> bool {
+        match self {
+            Self::Expired
+            | Self::NotYetValid
+            | Self::MissingClaim(_)
+            | Self::ClaimType(_)
+            | Self::DuplicateClaim(_)
+            | Self::WrongClaim(_)
+            | Self::Payload => true,
+            Self::Missing
+            | Self::Repeated
+            | Self::TooLarge
+            | Self::Malformed
+            | Self::UnsupportedHeader
+            | Self::Algorithm
+            | Self::UnknownKid
+            | Self::RevokedKey
+            | Self::RetiredKey
+            | Self::Signature => false,
+        }
+    }
+
+    /// A stable name for logs and metric labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Repeated => "repeated",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::UnsupportedHeader => "unsupported_header",
+            Self::Algorithm => "algorithm",
+            Self::UnknownKid => "unknown_kid",
+            Self::RevokedKey => "revoked_key",
+            Self::RetiredKey => "retired_key",
+            Self::Signature => "signature",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::MissingClaim(_) => "missing_claim",
+            Self::ClaimType(_) => "claim_type",
+            Self::DuplicateClaim(_) => "duplicate_claim",
+            Self::WrongClaim(_) => "wrong_claim",
+            Self::Payload => "payload",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingClaim(claim)
+            | Self::ClaimType(claim)
+            | Self::DuplicateClaim(claim)
+            | Self::WrongClaim(claim) => write!(f, "{} {}", self.as_str(), claim.as_str()),
+            _ => f.write_str(self.as_str()),
+        }
+    }
+}
+
+/// A registered claim of RFC 7519 §4.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Claim {
+    /// `iss`, the issuer.
+    Iss,
+    /// `sub`, the subject.
+    Sub,
+    /// `aud`, the audience.
+    Aud,
+    /// `exp`, the end.
+    Exp,
+    /// `nbf`, the beginning.
+    Nbf,
+    /// `iat`, the time of issue.
+    Iat,
+    /// `jti`, the token's id.
+    Jti,
+}
+
+impl Claim {
+    /// The name of the claim, as it stands in a token.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Iss => "iss",
+            Self::Sub => "sub",
+            Self::Aud => "aud",
+            Self::Exp => "exp",
+            Self::Nbf => "nbf",
+            Self::Iat => "iat",
+            Self::Jti => "jti",
+        }
+    }
+}

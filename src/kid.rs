@@ -1,0 +1,144 @@
+//! `Kid`, the public name of a key.
+//!
+//! A kid is safe to log and to send: it never holds a byte of a secret. It is
+//! held inline and is `Copy`, so that a verified value can carry it for free.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// The longest kid, in bytes.
+const MAX_LEN: usize = 64;
+
+/// The public name of a key: 1 to 64 characters of `A-Z a-z 0-9 - _ : / + = @ ~`.
+///
+/// A kid holds no dot (it stands between dots in a cookie), no blank and no
+/// control character (it stands in log lines). What a token calls `kid` is
+/// RFC 7515 §4.1.4.
+///
+/// ```
+/// use dualkey::Kid;
+///
+/// let kid: Kid = "2026-q1".parse()?;
+/// assert_eq!(kid.as_str(), "2026-q1");
+/// assert!("line\nbreak".parse::<Kid>().is_err());
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kid {
+    // Zero beyond `len`, so that the derived comparisons hold.
+    bytes: [u8; MAX_LEN],
+    len: u8,
+}
+
+impl Kid {
+    /// Checks `name` and makes it a kid.
+    ///
+    /// # Errors
+    /// [`Error::InvalidKid`] if it is empty, longer than 64 bytes, or holds a
+    /// character outside of the alphabet.
+    pub fn new(name: &str) -> Result<Self, Error> {
+        let invalid = |problem: &'static str| Error::InvalidKid {
+            // Escaped and cut: what failed the check may hold anything.
+            kid: name.chars().take(MAX_LEN).flat_map(char::escape_default).collect(),
+            problem,
+        };
+        if name.is_empty() {
+            return Err(invalid("it is empty"));
+        }
+        if name.len() > MAX_LEN {
+            return Err(invalid("it is longer than 64 bytes"));
+        }
+        if !name.bytes().all(allowed) {
+            return Err(invalid("only A-Z a-z 0-9 - _ : / + = @ ~ are allowed"));
+        }
+        let mut bytes = [0; MAX_LEN];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(Self { bytes, len: name.len() as u8 })
+    }
+
+    /// The kid as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ASCII gets in, so this never falls back.
+        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+fn allowed(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_:/+=@~".contains(&byte)
+}
+
+impl FromStr for Kid {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<&str> for Kid {
+    type Error = Error;
+
+    fn try_from(name: &str) -> Result<Self, Error> {
+        Self::new(name)
+    }
+}
+
+impl AsRef<str> for Kid {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl PartialEq<str> for Kid {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Kid {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl fmt::Display for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kid({})", self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kids_of_the_alphabet_are_taken_as_they_are() {
+        for name in ["a", "k-1_2", "AAECAwQFBgcICQoL", "urn:key/7+=@~", &"k".repeat(64)] {
+            assert_eq!(Kid::new(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn kids_with_control_characters_dots_or_blanks_are_refused_and_escaped_in_the_error() {
+        for name in ["", "a.b", "a b", "a\0", "a\nb", "\u{1b}[31m", "schlüssel", &"k".repeat(65)] {
+            let error = Kid::new(name).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, Error::InvalidKid { .. }), "{name:?}");
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_another_kid() {
+        assert_ne!(Kid::new("ab").unwrap(), Kid::new("abc").unwrap());
+    }
+}

@@ -1,0 +1,22 @@
+//! Keyed HMAC, prepared once and verified against several keys at the price of one.
+//!
+//! What it promises: the bytes of RFC 2104 and FIPS 180-4, all keys computed and
+//! compared in constant time, no allocation.
+//!
+//! HMACs of one message under several keys share the message's schedule and
+//! differ in eight words of state, so their rounds are interleaved: with the SHA
+//! extensions of x86-64, two keys take hardly longer than one. Elsewhere the keys
+//! are computed one after the other through `sha2`, with the same result.
+//!
+//! What it does not promise: to hide the length of the message or the number of
+//! keys, or that two keys cost one where the processor lacks the instructions.
+
+mod kernel;
+mod lanes;
+mod wide;
+
+#[cfg(test)]
+mod tests;
+
+pub use lanes::{HmacSha256, Lanes, MAX_LANES, Tags, verify_any};
+pub use wide::{HmacSha384, HmacSha512};

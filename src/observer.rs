@@ -1,0 +1,102 @@
+//! What a ring tells who watches it: facts, through a trait, without any I/O of its own.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::error::Reason;
+use crate::kid::Kid;
+
+/// Receives the facts of a ring.
+///
+/// It is called on the thread that verifies: hand over, do not wait. A ring
+/// without an observer pays nothing for it.
+///
+/// ```
+/// use dualkey::{Event, Observer};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// #[derive(Debug, Default)]
+/// struct Refusals(AtomicU64);
+///
+/// impl Observer for Refusals {
+///     fn observe(&self, event: &Event<'_>) {
+///         if let Event::Rejected { .. } = event {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
+pub trait Observer: fmt::Debug + Send + Sync + 'static {
+    /// Takes note of `event`.
+    fn observe(&self, event: &Event<'_>);
+}
+
+/// A fact about a ring. No event holds a byte of a secret or of a payload.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A value verified under a key that is not the primary.
+    VerifiedByFallback {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The key that matched.
+        kid: Kid,
+    },
+    /// A value did not verify.
+    Rejected {
+        /// The name of the ring.
+        ring: &'a str,
+        /// Why.
+        reason: Reason,
+    },
+    /// A key was added: it verifies, and does not sign yet.
+    Staged {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The new key.
+        kid: Kid,
+        /// When it begins to sign by itself, if that is set.
+        signs_from: Option<SystemTime>,
+    },
+    /// A key became the primary.
+    Promoted {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The primary from now on.
+        kid: Kid,
+    },
+    /// The key before the primary became the primary again.
+    RolledBack {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The primary from now on.
+        kid: Kid,
+    },
+    /// A key will stop verifying, or has.
+    Retired {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The key in question.
+        kid: Kid,
+        /// From when on it verifies nothing.
+        ends: SystemTime,
+    },
+    /// A key verifies nothing any more, at once.
+    Revoked {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The key in question.
+        kid: Kid,
+        /// Why, in the operator's words.
+        reason: &'a str,
+    },
+    /// The environment works, and holds a danger.
+    EnvironmentWarning {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The variable in question.
+        variable: &'a str,
+        /// What the danger is, and how to be rid of it.
+        warning: &'static str,
+    },
+}

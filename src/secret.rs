@@ -1,0 +1,97 @@
+//! `Secret`, the bytes of a key before they are prepared.
+
+use std::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
+
+/// Key bytes: wiped on drop, never printed, read only through [`expose`](Self::expose).
+///
+/// There is no `Serialize`, no `PartialEq` and no `Deref`, so that a secret
+/// reaches neither a log nor a comparison by accident.
+///
+/// ```
+/// use dualkey::Secret;
+///
+/// let secret = Secret::from("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5");
+/// assert_eq!(format!("{secret:?}"), "Secret([REDACTED])");
+/// assert_eq!(secret.expose().len(), 32);
+/// ```
+///
+/// # Security
+/// The bytes are overwritten when the value is dropped. Copies that the caller
+/// made before (the string it was read from, the environment of the process)
+/// stay where they are; the `From` impls for owned values wipe what they are
+/// given.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Box<[u8]>>);
+
+impl Secret {
+    /// The bytes themselves. Name the call in review: everything that goes on
+    /// from here is no longer redacted.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self::from(text.as_bytes())
+    }
+}
+
+impl From<&[u8]> for Secret {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Zeroizing::new(bytes.into()))
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Secret {
+    fn from(mut bytes: [u8; N]) -> Self {
+        let secret = Self::from(&bytes[..]);
+        bytes.zeroize();
+        secret
+    }
+}
+
+impl From<Vec<u8>> for Secret {
+    fn from(mut bytes: Vec<u8>) -> Self {
+        // Deliberately not `into_boxed_slice`: shrinking may move the bytes and
+        // leave the old place unwiped.
+        let secret = Self::from(&bytes[..]);
+        bytes.zeroize();
+        secret
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::from(text.into_bytes())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret([REDACTED])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_in_keeps_the_bytes() {
+        let bytes = b"some bytes".to_vec();
+        for secret in [
+            Secret::from("some bytes"),
+            Secret::from(&bytes[..]),
+            Secret::from(*b"some bytes"),
+            Secret::from(bytes.clone()),
+            Secret::from("some bytes".to_owned()),
+        ] {
+            assert_eq!(secret.expose(), bytes);
+            assert!(!format!("{secret:?} {secret:#?}").contains("bytes"));
+        }
+    }
+}
