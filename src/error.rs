@@ -164,7 +164,9 @@ pub enum Error {
     },
 
     /// A staged key whose signing does not lie ahead.
-    #[error("the staged key `{kid}` would sign at once, before others can verify: name a moment ahead, or promote it")]
+    #[error(
+        "the staged key `{kid}` would sign at once, before others can verify: name a moment ahead, or promote it"
+    )]
     NotAhead {
         /// The kid in question.
         kid: Kid,
@@ -199,7 +201,6 @@ impl VerifyError {
         Self { reason, source: None }
     }
 
-    #[cfg(feature = "jwt")]
     pub(crate) fn with_source(
         reason: Reason,
         source: impl std::error::Error + Send + Sync + 'static,

@@ -1,11 +1,91 @@
-//! x
+//! Rotate a backend's secrets with zero downtime: sign with the primary key, verify
+//! with all of them, and swap them lock-free while the service runs.
+//!
+//! A [`KeyRing`] holds the keys of one purpose. Adapters sign and verify over it:
+//! [`jwt`] tokens, [`cookie`] sessions, [`webhook`] deliveries. A new key is *staged*
+//! on every instance, where it verifies and does not sign; then it is *promoted*, one
+//! instance after the other; the old one verifies until the *overlap* is over.
+//!
+//! ```
+//! use dualkey::{KeyRing, Secret};
+//! use dualkey::jwt::{Jwt, JwtKey};
+//!
+//! # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+//! #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+//! let ring = KeyRing::<JwtKey>::builder().primary(Secret::from(old)).build()?;
+//! let jwt = Jwt::new(ring.clone());
+//! let token = jwt.sign(&serde_json::json!({ "sub": "user-42", "exp": 4_102_444_800_u64 }))?;
+//!
+//! let kid = ring.stage(Secret::from(new))?; // on every instance: verifies, does not sign
+//! ring.promote(&kid)?;                      // one after the other: signs from now on
+//!
+//! let claims = jwt.verify::<serde_json::Value>(&token).expect("nobody is logged out");
+//! assert_eq!(claims["sub"], "user-42");
+//! assert!(claims.needs_resign());
+//! # Ok::<(), dualkey::Error>(())
+//! ```
+//!
+//! # The words
+//! A **primary** signs and verifies, a **fallback** verifies only, a **staged** key
+//! verifies and is to become the primary. These roles are not stored: they follow from
+//! the times at which keys begin to sign and end. **Retired** is a key that has come to
+//! its end, **revoked** one that is compromised and verifies nothing, at once and for
+//! good. The **overlap** is how long a superseded key verifies: the longest life of what
+//! it signed, plus the rollout window, plus the skew of the clocks.
+//!
+//! # The rules
+//! - **V1** A key is bound to its algorithm; what a token claims selects nothing.
+//! - **V2** A named key is checked alone; an unknown name is a refusal. What names no key
+//!   is checked with all that may be meant, at most four.
+//! - **V3** The structure comes first: strict encodings, bounded sizes.
+//! - **V4** Nothing of a payload is parsed before its signature held.
+//! - **V5** Comparisons are constant-time; where keys are tried, all of them are, always.
+//! - **V7** To the peer every failure looks the same; the operator gets the [`Reason`].
+//! - **V8** A revoked key verifies nothing from the next load on, and stays revoked.
+//! - **V9** A source that fails never changes a ring.
+//! - **V10** No output holds a byte of a secret.
+//!
+//! (V6 is about encryption, and will come with it.)
+//!
+//! # Features
+//! `jwt`, `cookie` and `webhook` are on by default; none changes what another does, and
+//! `full` is all of them.
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// What the lower floors hold ready serves adapters that may be off.
+#![cfg_attr(
+    not(all(feature = "jwt", feature = "cookie", feature = "webhook")),
+    allow(dead_code, unused_imports)
+)]
+
 mod clock;
+mod encoding;
 mod error;
+mod key;
 mod kid;
+mod observer;
+mod ring;
 mod secret;
+mod verified;
+
+#[cfg(feature = "cookie")]
+pub mod cookie;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 pub mod mac;
+pub mod source;
+#[cfg(feature = "webhook")]
+pub mod webhook;
+
+#[cfg(all(doctest, feature = "jwt", feature = "cookie", feature = "webhook"))]
+mod compile_fail;
+
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Claim, Error, Reason, VerifyError};
+pub use key::{Key, KeyMaterial, NewKey, Revocation, Signs};
 pub use kid::Kid;
+pub use observer::{Event, Observer};
+pub use ring::usage::Usage;
+pub use ring::{Dangerous, KeyRing, KeySet, KeyState, KeyStatus, Promotion, RingBuilder};
 pub use secret::Secret;
+pub use verified::{Role, Verified};

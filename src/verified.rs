@@ -67,7 +67,6 @@ impl<T> Verified<T> {
         self.value
     }
 
-    #[cfg(any(feature = "cookie", feature = "webhook"))]
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Verified<U> {
         Verified {
             value: change(self.value),

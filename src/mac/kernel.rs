@@ -69,10 +69,9 @@ const K: [[u32; 4]; 16] = [
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn compress_sha<const N: usize, const M: usize>(
-    states: &mut [State; N],
-    messages: [&[Block]; M],
-) {
+// Several arrays are walked in step, by lane or by block.
+#[allow(clippy::needless_range_loop)]
+fn compress_sha<const N: usize, const M: usize>(states: &mut [State; N], messages: [&[Block]; M]) {
     let mut abef = [_mm_setzero_si128(); N];
     let mut cdgh = [_mm_setzero_si128(); N];
     for lane in 0..N {

@@ -10,7 +10,13 @@ pub const MAX_LANES: usize = 4;
 
 /// FIPS 180-4 §5.3.3.
 const INITIAL: State = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
     0x5be0_cd19,
 ];
 
@@ -197,6 +203,11 @@ pub struct Tags {
 }
 
 impl Tags {
+    /// The tag under the first key.
+    pub(crate) fn first(&self) -> &[u8; 32] {
+        &self.tags[0]
+    }
+
     /// The index of the key whose tag is `tag`. All are compared, always, in
     /// constant time.
     #[must_use = "a message that no key verified must be refused"]
@@ -212,10 +223,7 @@ impl std::fmt::Debug for Tags {
 }
 
 /// The index of the tag that equals `tag`, found without a branch on any of them.
-pub(super) fn matching<'t>(
-    tags: impl Iterator<Item = &'t [u8]>,
-    tag: &[u8],
-) -> Option<usize> {
+pub(super) fn matching<'t>(tags: impl Iterator<Item = &'t [u8]>, tag: &[u8]) -> Option<usize> {
     const NONE: u8 = u8::MAX;
     let mut found = NONE;
     for (index, own) in tags.enumerate() {

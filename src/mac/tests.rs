@@ -49,11 +49,7 @@ fn rfc_4231() {
             vec![0xcd; 50],
             "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
         ),
-        (
-            vec![0x0c; 20],
-            b"Test With Truncation".to_vec(),
-            "a3b6167473100ee06e0c796c2955552b",
-        ),
+        (vec![0x0c; 20], b"Test With Truncation".to_vec(), "a3b6167473100ee06e0c796c2955552b"),
         (
             vec![0xaa; 131],
             b"Test Using Larger Than Block-Size Key - Hash Key First".to_vec(),
@@ -78,8 +74,9 @@ fn rfc_4231() {
 fn kernel_equals_hmac_on_every_length_from_0_to_1000_for_1_to_4_keys() {
     for length in 0..=1000 {
         let message = bytes(length as u64, length);
-        let secrets: Vec<_> =
-            (0..4).map(|key| bytes(length as u64 * 4 + key, (length * 7 + key as usize) % 150)).collect();
+        let secrets: Vec<_> = (0..4)
+            .map(|key| bytes(length as u64 * 4 + key, (length * 7 + key as usize) % 150))
+            .collect();
         let keys: Vec<_> = secrets.iter().map(|secret| HmacSha256::new(secret)).collect();
         for count in 1..=4 {
             let keys: Vec<_> = keys.iter().take(count).collect();
@@ -111,7 +108,10 @@ fn kernel_equals_its_portable_twin() {
         let (blocks, _) = message.as_chunks::<64>();
         ran += usize::from(both([state(seed)], [blocks]));
         ran += usize::from(both([state(seed), state(!seed)], [blocks]));
-        ran += usize::from(both(std::array::from_fn::<_, 4, _>(|lane| state(seed + lane as u64)), [blocks]));
+        ran += usize::from(both(
+            std::array::from_fn::<_, 4, _>(|lane| state(seed + lane as u64)),
+            [blocks],
+        ));
         ran += usize::from(both([state(seed), state(!seed)], [&blocks[..2], &blocks[2..4]]));
         ran += usize::from(both(
             std::array::from_fn::<_, 4, _>(|lane| state(seed + lane as u64)),

@@ -100,8 +100,7 @@ mod tests {
                 scope.spawn(|| {
                     for second in 0..1000 {
                         counters.verified(Role::Primary, UNIX_EPOCH);
-                        counters
-                            .verified(Role::Fallback, UNIX_EPOCH + Duration::from_secs(second));
+                        counters.verified(Role::Fallback, UNIX_EPOCH + Duration::from_secs(second));
                         counters.signed();
                     }
                 });

@@ -1,0 +1,84 @@
+//! A jar over [`cookie::CookieJar`] that signs, verifies, and signs again.
+
+use cookie::{Cookie, CookieJar};
+
+use super::CookieSigner;
+use crate::error::{Error, Reason, VerifyError};
+use crate::verified::Verified;
+
+/// A view of a [`CookieJar`] in which every cookie is signed.
+///
+/// A cookie that was made under a key on its way out goes back into the jar signed
+/// by the primary, with the attributes of the signer: whoever writes the jar's
+/// [`delta`](CookieJar::delta) into the response rotates it.
+///
+/// ```
+/// use dualkey::cookie::{Cookie, CookieJar, CookieSigner, CookieKey};
+/// # use dualkey::{KeyRing, Secret};
+/// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+/// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+/// # let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+/// let signer = CookieSigner::new(ring.clone());
+///
+/// let mut response = CookieJar::new();
+/// signer.jar(&mut response).add(Cookie::new("session", "user-42"))?;
+///
+/// let kid = ring.stage(Secret::from(new))?;
+/// ring.promote(&kid)?;
+///
+/// let mut request = CookieJar::new();
+/// request.add_original(response.get("session").expect("just added").clone());
+/// let session = signer.jar(&mut request).get("session").expect("its key is a fallback now");
+/// assert_eq!(session.value(), "user-42");
+/// assert_eq!(request.delta().count(), 1); // signed again
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Jar<'j> {
+    signer: &'j CookieSigner,
+    jar: &'j mut CookieJar,
+}
+
+impl<'j> Jar<'j> {
+    pub(super) fn new(signer: &'j CookieSigner, jar: &'j mut CookieJar) -> Self {
+        Self { signer, jar }
+    }
+
+    /// The cookie `name`, verified, with the value that was signed. If it needs to be,
+    /// it is signed again and put into the jar.
+    ///
+    /// # Errors
+    /// [`Reason::Missing`] if there is none, else as for [`CookieSigner::verify`].
+    pub fn get(&mut self, name: &str) -> Result<Verified<Cookie<'static>>, VerifyError> {
+        let cookie = self.jar.get(name).ok_or(Reason::Missing)?.clone();
+        let (value, again) = self.signer.verify_and_resign(name, cookie.value())?;
+        if let Some(again) = again {
+            let mut signed = self.signer.attributes.clone();
+            signed.set_name(name.to_owned());
+            signed.set_value(again);
+            self.jar.add(signed);
+        }
+        Ok(value.map(|value| {
+            let mut cookie = cookie.into_owned();
+            cookie.set_value(value);
+            cookie
+        }))
+    }
+
+    /// Signs `cookie` and puts it into the jar, with its own attributes.
+    ///
+    /// # Errors
+    /// As for [`CookieSigner::sign`]; the jar stays as it is.
+    pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<(), Error> {
+        let mut cookie = cookie.into();
+        cookie.set_value(self.signer.sign(cookie.name(), cookie.value())?);
+        self.jar.add(cookie);
+        Ok(())
+    }
+
+    /// Removes `cookie`. A browser does it if the path and the domain are those that
+    /// the cookie was set with.
+    pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
+        self.jar.remove(cookie.into());
+    }
+}

@@ -1,0 +1,155 @@
+//! `JwtKey`: the material of a token's key, bound to one algorithm (V1).
+
+use base64::Engine;
+
+use super::header::Named;
+use super::{Algorithm, Header};
+use crate::encoding::{BASE64URL, exactly};
+use crate::error::Reason;
+use crate::key::{KeyMaterial, NewKey, SecretLength, sealed};
+use crate::kid::Kid;
+use crate::mac::{HmacSha256, HmacSha384, HmacSha512, MAX_LANES, verify_any};
+use crate::ring::{Matched, View};
+
+/// The material of a key that signs tokens: HS256, unless
+/// [`algorithm`](NewKey::algorithm) says HS384 or HS512.
+///
+/// Secrets have at least 64 bytes; RFC 7518 §3.2 asks for those of the hash, 32,
+/// 48 or 64.
+pub struct JwtKey {
+    mac: Mac,
+    /// The header of what it signs, encoded.
+    header: Box<str>,
+}
+
+enum Mac {
+    Hs256(HmacSha256),
+    Hs384(Box<HmacSha384>),
+    Hs512(Box<HmacSha512>),
+}
+
+impl NewKey<JwtKey> {
+    /// Binds the key to `algorithm`: it signs and verifies nothing else.
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, NewKey, Secret};
+    /// use dualkey::jwt::{Algorithm, JwtKey};
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// let key = NewKey::<JwtKey>::new(Secret::from(secret)).algorithm(Algorithm::HS512);
+    /// let ring = KeyRing::builder().primary(key).build()?;
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    #[must_use]
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.options = algorithm;
+        self
+    }
+}
+
+impl JwtKey {
+    pub(super) fn algorithm(&self) -> Algorithm {
+        match self.mac {
+            Mac::Hs256(_) => Algorithm::HS256,
+            Mac::Hs384(_) => Algorithm::HS384,
+            Mac::Hs512(_) => Algorithm::HS512,
+        }
+    }
+
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// Signs `token` as it stands, and appends a dot and the signature.
+    pub(super) fn append_signature(&self, token: &mut String) {
+        fn append(token: &mut String, tag: &[u8]) {
+            token.push('.');
+            BASE64URL.encode_string(tag, token);
+        }
+        match &self.mac {
+            Mac::Hs256(mac) => append(token, &mac.mac(token.as_bytes())),
+            Mac::Hs384(mac) => append(token, &mac.mac(token.as_bytes())),
+            Mac::Hs512(mac) => append(token, &mac.mac(token.as_bytes())),
+        }
+    }
+}
+
+/// The key that made `signature`: the one that is named, or one of all of its
+/// algorithm (V2).
+pub(super) fn matching<'r>(
+    view: &View<'r, JwtKey>,
+    named: &Named<'r>,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<Matched<'r, JwtKey>, Reason> {
+    // V1: a key of another algorithm is not among those that are tried.
+    let mut keys = [None; MAX_LANES];
+    let mut count = 0;
+    let own = |(key, _): &Matched<'r, JwtKey>| key.material().algorithm() == named.algorithm;
+    for key in named.key.into_iter().filter(own) {
+        keys[0] = Some(key);
+        count = 1;
+    }
+    if named.key.is_none() {
+        for (place, key) in keys.iter_mut().zip(view.verifying().filter(own)) {
+            *place = Some(key);
+            count += 1;
+        }
+    }
+    let keys = &keys[..count];
+    let [Some((first, _)), ..] = keys else { return Err(Reason::Algorithm) };
+
+    // V5: one call for all of them.
+    macro_rules! find {
+        ($mac:path, $first:expr, $length:literal, $verify:expr) => {{
+            let tag = exactly::<$length>(signature).ok_or(Reason::Malformed)?;
+            let mut macs = [$first; MAX_LANES];
+            for (mac, (key, _)) in macs.iter_mut().zip(keys.iter().flatten()) {
+                if let $mac(own) = &key.material().mac {
+                    *mac = own;
+                }
+            }
+            $verify(&macs[..count], message, &tag)
+        }};
+    }
+    let found = match &first.material().mac {
+        Mac::Hs256(mac) => find!(Mac::Hs256, mac, 32, verify_any),
+        Mac::Hs384(mac) => find!(Mac::Hs384, &**mac, 48, HmacSha384::verify_any),
+        Mac::Hs512(mac) => find!(Mac::Hs512, &**mac, 64, HmacSha512::verify_any),
+    };
+    found.and_then(|index| keys[index]).ok_or(Reason::Signature)
+}
+
+impl sealed::Sealed for JwtKey {}
+
+impl KeyMaterial for JwtKey {
+    const PURPOSE: &'static str = "jwt";
+    type Options = Algorithm;
+
+    fn length(algorithm: &Algorithm) -> SecretLength {
+        let floor = match algorithm {
+            Algorithm::HS384 => 48,
+            Algorithm::HS512 => 64,
+            _ => 32,
+        };
+        SecretLength { minimum: 64, floor }
+    }
+
+    fn prepare(secret: &[u8], kid: Kid, algorithm: &Algorithm) -> Result<Self, String> {
+        let mac = match algorithm {
+            Algorithm::HS256 => Mac::Hs256(HmacSha256::new(secret)),
+            Algorithm::HS384 => Mac::Hs384(Box::new(HmacSha384::new(secret))),
+            Algorithm::HS512 => Mac::Hs512(Box::new(HmacSha512::new(secret))),
+            other => return Err(format!("{other:?}")),
+        };
+        let header = Header { kid: Some(kid.to_string()), ..Header::new(*algorithm) };
+        let header = serde_json::to_vec(&header).map_err(|_| format!("{algorithm:?}"))?;
+        Ok(Self { mac, header: BASE64URL.encode(header).into() })
+    }
+}
+
+impl std::fmt::Debug for JwtKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JwtKey").field("algorithm", &self.algorithm()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,259 @@
+//! JSON Web Tokens over a ring: signed with the primary, verified with all.
+//!
+//! ```text
+//! base64url(header) "." base64url(claims) "." base64url(HMAC(header "." claims))
+//! ```
+//!
+//! It promises: a key verifies its own algorithm and no other (V1); a token that
+//! names a key is checked with that key alone (V2); nothing in a payload is parsed
+//! before the signature held (V4); all keys that are tried are tried in constant
+//! time (V5). `sign` always writes a `kid`.
+//!
+//! The rest follows `jsonwebtoken`, whose [`Header`], [`Validation`] and
+//! [`Algorithm`] are used as they are. A `Validation` is taken literally; the
+//! verdict is that of `jsonwebtoken::decode`, but for these:
+//!
+//! | a token with | `jsonwebtoken` | here |
+//! |---|---|---|
+//! | an unknown `kid` | the caller chooses the key | refused |
+//! | `crit`, `zip`, or `b64` other than `true` in its header | accepted | refused |
+//! | a header name twice, or a `kid` of `null` | accepted | refused |
+//! | `exp` equal to now, with no leeway | accepted | refused (RFC 7519 §4.1.4) |
+//! | a fractional `exp` or `nbf` | rounded | taken exactly |
+//! | `iss`, `sub`, `aud` of the wrong JSON type, where it is asked for | accepted | refused |
+//! | an `iss` that is an array | accepted if one matches | refused |
+//! | a negative `nbf` | refused | accepted, it is in the past |
+//! | `iat` or `jti` twice | accepted | refused |
+//! | a payload that is not an object or not UTF-8 | accepted if the type takes it | refused |
+//! | more than 8 KiB | accepted | refused, unless set |
+//!
+//! `Validation::algorithms` may name algorithms of several families, which
+//! `jsonwebtoken` refuses: it is each key that decides. Keys of asymmetric
+//! algorithms are not supported yet, and refused when the ring is built.
+//!
+//! # Security
+//! What verifies is authentic, not fresh: a token can be replayed until its `exp`.
+//! Keep the overlap of the ring at least as long as the longest life of a token,
+//! plus the leeway of the `Validation`.
+
+mod claims;
+mod header;
+mod key;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use base64::Engine;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use jsonwebtoken::{Algorithm, Header, TokenData, Validation};
+
+use crate::encoding::BASE64URL;
+use crate::error::{Error, Reason, VerifyError};
+use crate::key::Key;
+use crate::ring::{KeyRing, Matched, View};
+use crate::verified::Verified;
+
+pub use key::JwtKey;
+
+/// Larger tokens are refused unset: more than a header of HTTP is likely to hold.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// Signs and verifies tokens over a ring. A clone is cheap, and shares the ring.
+///
+/// ```
+/// use dualkey::{KeyRing, Secret};
+/// use dualkey::jwt::{Jwt, JwtKey};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Claims { sub: String, exp: u64 }
+///
+/// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+/// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+/// let ring = KeyRing::<JwtKey>::builder().primary(Secret::from(old)).build()?;
+/// let jwt = Jwt::new(ring.clone());
+/// let token = jwt.sign(&Claims { sub: "user-42".to_owned(), exp: 4_102_444_800 })?;
+///
+/// let kid = ring.stage(Secret::from(new))?;
+/// ring.promote(&kid)?;
+///
+/// let claims = jwt.verify::<Claims>(&token).expect("signed by the key that is a fallback now");
+/// assert_eq!(claims.sub, "user-42");
+/// assert!(claims.needs_resign());
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Jwt {
+    ring: KeyRing<JwtKey>,
+    validation: Arc<Validation>,
+    max_token_bytes: usize,
+}
+
+impl Jwt {
+    /// Verifies `exp` (required) and `nbf` with 60 seconds of leeway, refuses
+    /// tokens with an `aud`, and takes HS256, HS384 and HS512 from keys of that
+    /// algorithm: `jsonwebtoken`'s defaults, with `validate_nbf` on.
+    #[must_use]
+    pub fn new(ring: KeyRing<JwtKey>) -> Self {
+        let validation = Validation {
+            algorithms: vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512],
+            validate_nbf: true,
+            ..Validation::default()
+        };
+        Self { ring, validation: Arc::new(validation), max_token_bytes: MAX_TOKEN_BYTES }
+    }
+
+    /// Takes `validation` instead, literally: what it does not ask for is not
+    /// checked.
+    #[must_use]
+    pub fn validation(mut self, validation: Validation) -> Self {
+        self.validation = Arc::new(validation);
+        self
+    }
+
+    /// Refuses tokens of more than `bytes`, before any work. 8 KiB unless set.
+    #[must_use]
+    pub fn max_token_bytes(mut self, bytes: usize) -> Self {
+        self.max_token_bytes = bytes;
+        self
+    }
+
+    /// The ring that it signs and verifies with.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing<JwtKey> {
+        &self.ring
+    }
+
+    /// Signs `claims` with the primary. They are taken as they are: no claim is added.
+    ///
+    /// # Errors
+    /// [`Error::Sign`] if the claims do not serialize, or not to a JSON object.
+    pub fn sign<C: Serialize + ?Sized>(&self, claims: &C) -> Result<String, Error> {
+        self.ring.read(|view| {
+            let key = view.primary();
+            sign(key, key.material().header(), claims)
+        })
+    }
+
+    /// Signs `claims` with the primary, under a header of the caller's, into which
+    /// the primary's `kid` is written.
+    ///
+    /// # Errors
+    /// [`Error::Sign`] as for [`sign`](Self::sign), or if the header names another
+    /// algorithm than the primary's, or holds what [`verify`](Self::verify) refuses.
+    pub fn sign_with_header<C: Serialize + ?Sized>(
+        &self,
+        header: &Header,
+        claims: &C,
+    ) -> Result<String, Error> {
+        self.ring.read(|view| {
+            let key = view.primary();
+            let refused = |problem| Err(Error::Sign { problem, source: None });
+            if header.alg != key.material().algorithm() {
+                return refused("the header names another algorithm than the primary's");
+            }
+            let header = Header { kid: Some(key.kid().to_string()), ..header.clone() };
+            let json = to_json(&header)?;
+            if header::parse(&json).is_err() {
+                return refused("the header holds what a verifier must refuse");
+            }
+            sign(key, &BASE64URL.encode(json), claims)
+        })
+    }
+
+    /// Verifies `token` and returns its claims.
+    ///
+    /// # Errors
+    /// A [`VerifyError`]; only if [`is_authentic`](VerifyError::is_authentic) may
+    /// the peer be told why.
+    ///
+    /// # Security
+    /// A token without a `kid` is checked with all keys of its algorithm, in
+    /// constant time: the duration does not tell which one matched. Its length, and
+    /// that it was accepted, show.
+    pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<Verified<C>, VerifyError> {
+        self.ring.read(|view| match self.verdict(view, token) {
+            Ok((key, claims)) => Ok(view.accept(key, claims)),
+            Err(error) => Err(view.reject(error)),
+        })
+    }
+
+    /// As [`verify`](Self::verify), with the header.
+    ///
+    /// # Errors
+    /// As for [`verify`](Self::verify).
+    pub fn verify_with_header<C: DeserializeOwned>(
+        &self,
+        token: &str,
+    ) -> Result<Verified<TokenData<C>>, VerifyError> {
+        self.ring.read(|view| {
+            let verdict = self.verdict(view, token).and_then(|(key, claims)| {
+                let (header, _) = token.split_once('.').unwrap_or_default();
+                Ok((key, TokenData { header: header::decode(header)?, claims }))
+            });
+            match verdict {
+                Ok((key, data)) => Ok(view.accept(key, data)),
+                Err(error) => Err(view.reject(error)),
+            }
+        })
+    }
+
+    fn verdict<'r, C: DeserializeOwned>(
+        &self,
+        view: &View<'r, JwtKey>,
+        token: &str,
+    ) -> Result<(Matched<'r, JwtKey>, C), VerifyError> {
+        // V3: the structure first, and nothing after it if it is wrong.
+        if token.len() > self.max_token_bytes {
+            return Err(Reason::TooLarge.into());
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(Reason::Malformed)?;
+        let (header, payload) = message.split_once('.').ok_or(Reason::Malformed)?;
+        if payload.contains('.') || payload.len() % 4 == 1 {
+            return Err(Reason::Malformed.into());
+        }
+        let named = header::read(header, view)?;
+        if !self.validation.algorithms.contains(&named.algorithm) {
+            return Err(Reason::Algorithm.into());
+        }
+        let key = key::matching(view, &named, message.as_bytes(), signature.as_bytes())?;
+
+        // V4: authentic from here on, and not looked at before.
+        let payload = BASE64URL.decode(payload).map_err(|_| Reason::Malformed)?;
+        let payload = std::str::from_utf8(&payload).map_err(|_| Reason::Payload)?;
+        claims::check(payload, &self.validation, view.now())?;
+        let claims = serde_json::from_str(payload)
+            .map_err(|error| VerifyError::with_source(Reason::Payload, error))?;
+        Ok((key, claims))
+    }
+}
+
+fn sign<C: Serialize + ?Sized>(
+    key: &Key<JwtKey>,
+    header: &str,
+    claims: &C,
+) -> Result<String, Error> {
+    let json = to_json(claims)?;
+    if json.first() != Some(&b'{') {
+        let problem = "claims must serialize to a JSON object (RFC 7519 section 4)";
+        return Err(Error::Sign { problem, source: None });
+    }
+    let mut token = String::with_capacity(header.len() + json.len().div_ceil(3) * 4 + 88);
+    token.push_str(header);
+    token.push('.');
+    BASE64URL.encode_string(json, &mut token);
+    key.material().append_signature(&mut token);
+    key.counters().signed();
+    Ok(token)
+}
+
+fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|error| Error::Sign {
+        problem: "it does not serialize to JSON",
+        source: Some(Box::new(error)),
+    })
+}

@@ -1,0 +1,195 @@
+//! Whether a secret may become a key: length, emptiness, placeholders, and public
+//! keys where a secret belongs.
+
+use crate::error::Error;
+use crate::key::{KeyMaterial, NewKey};
+
+/// What the builder relaxed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Rules {
+    pub(crate) min_secret_bytes: Option<usize>,
+    /// Whether `dangerous()` set the minimum.
+    pub(crate) unlocked: bool,
+    pub(crate) allow_short_fallbacks: bool,
+}
+
+/// Checks `key`, which errors call `label`.
+pub(crate) fn admit<K: KeyMaterial>(
+    key: &NewKey<K>,
+    label: &str,
+    is_fallback: bool,
+    rules: Rules,
+) -> Result<(), Error> {
+    let secret = key.secret.expose();
+    if secret.is_empty() {
+        return Err(Error::EmptySecret { key: label.to_owned() });
+    }
+    if let Some(what) = asymmetric(secret) {
+        return Err(Error::AsymmetricKey { key: label.to_owned(), what });
+    }
+    // Before the length: `changeme` is too short as well, and a longer
+    // placeholder is no mend.
+    if let Some(why) = placeholder(secret) {
+        return Err(Error::Placeholder { key: label.to_owned(), why });
+    }
+
+    let length = K::length(&key.options);
+    let minimum = match rules.min_secret_bytes {
+        None => length.minimum,
+        Some(relaxed) if rules.unlocked => relaxed,
+        Some(relaxed) => relaxed.max(length.floor),
+    };
+    if secret.len() >= minimum || (is_fallback && rules.allow_short_fallbacks) {
+        return Ok(());
+    }
+    let mend = match () {
+        () if is_fallback => {
+            "if it must still verify for a while, let it in with `allow_short_fallbacks()`"
+        }
+        () if minimum > length.floor => {
+            "generate a longer one (`openssl rand -hex 64`), or relax it with `min_secret_bytes`"
+        }
+        () => {
+            "generate a longer one (`openssl rand -hex 64`); less than the standards ask for \
+             (RFC 7518 section 3.2) is only to be had through `dangerous()`"
+        }
+    };
+    Err(Error::ShortSecret { key: label.to_owned(), length: secret.len(), minimum, mend })
+}
+
+/// What a value looks like that is a key of an asymmetric algorithm. Under an
+/// HMAC a public key would be a secret that everybody knows.
+fn asymmetric(secret: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(secret).unwrap_or_default().trim_start();
+    if text.starts_with("-----BEGIN") {
+        return Some("a PEM document");
+    }
+    if ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|start| text.starts_with(start)) {
+        return Some("an SSH public key");
+    }
+    (text.starts_with('{') && text.contains("\"kty\"")).then_some("a JSON Web Key")
+}
+
+/// What gives a value away that nobody filled in.
+fn placeholder(secret: &[u8]) -> Option<&'static str> {
+    const WORDS: [&str; 29] = [
+        "changeme",
+        "changeit",
+        "default",
+        "development",
+        "dev",
+        "dummy",
+        "empty",
+        "example",
+        "false",
+        "fixme",
+        "foobar",
+        "keyboardcat",
+        "mysecret",
+        "nan",
+        "nil",
+        "none",
+        "null",
+        "objectobject",
+        "password",
+        "placeholder",
+        "secret",
+        "secretkey",
+        "shhhhh",
+        "supersecret",
+        "test",
+        "testing",
+        "todo",
+        "true",
+        "undefined",
+    ];
+    const STARTS: [&str; 10] = [
+        "changeme",
+        "changethis",
+        "replaceme",
+        "replacethis",
+        "replacewith",
+        "insertyour",
+        "putyour",
+        "yoursecret",
+        "yoursuper",
+        "enteryour",
+    ];
+    let text = String::from_utf8_lossy(secret);
+    let text = text.trim();
+    let wrapped = [("<", ">"), ("${", "}"), ("{{", "}}"), ("[", "]"), ("%", "%")]
+        .iter()
+        .any(|(open, close)| text.len() > 2 && text.starts_with(open) && text.ends_with(close));
+    if wrapped {
+        return Some("a template that was not filled in");
+    }
+    let plain: String =
+        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let yours = plain.starts_with("your")
+        && ["secret", "key", "token", "here"].iter().any(|word| plain.contains(word));
+    if WORDS.contains(&plain.as_str()) || STARTS.iter().any(|s| plain.starts_with(s)) || yours {
+        return Some("a word that stands for a secret");
+    }
+    // A random secret of eight bytes and more never consists of a repeated part.
+    let repeats = |part: usize| secret.chunks(part).all(|chunk| secret.starts_with(chunk));
+    let longest = (secret.len() / 2).min(16);
+    (1..=longest).any(|part| secret.len() >= 8 && repeats(part)).then_some("a repetition")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_known() {
+        for value in [
+            "changeme",
+            "CHANGE_ME",
+            "change-me-in-production-please-it-is-important-0123456789",
+            "secret",
+            "your-256-bit-secret",
+            "your_super_secret_jwt_key_goes_here_0123456789abcdef",
+            "undefined",
+            "null",
+            "[object Object]",
+            "<your jwt secret>",
+            "${JWT_SECRET}",
+            "{{ .Values.jwtSecret }}",
+            "keyboard cat",
+            "test",
+            "replace-with-a-long-random-string",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "secretsecretsecretsecretsecretsecretsecretsecretsecretsecretsecr",
+        ] {
+            assert!(placeholder(value.as_bytes()).is_some(), "{value}");
+        }
+        assert!(placeholder(&[0; 64]).is_some());
+    }
+
+    #[test]
+    fn secrets_are_not_taken_for_placeholders() {
+        for value in [
+            "new-secret-2026-kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5",
+            "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+            "youth-9XkqLr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
+            "test_sk_51Hx9LrT4nZ8yB1cF6gJ0sD3pA5kH7vQ2m",
+        ] {
+            assert_eq!(placeholder(value.as_bytes()), None, "{value}");
+        }
+        let binary: Vec<u8> = (0..64).collect();
+        assert_eq!(placeholder(&binary), None);
+    }
+
+    #[test]
+    fn public_keys_are_known() {
+        for value in [
+            "-----BEGIN PUBLIC KEY-----\nMIIB",
+            "  -----BEGIN RSA PRIVATE KEY-----",
+            "ssh-ed25519 AAAAC3Nz",
+            r#"{"kty":"RSA","n":"0vx7"}"#,
+        ] {
+            assert!(asymmetric(value.as_bytes()).is_some(), "{value}");
+        }
+    }
+}

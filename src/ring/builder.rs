@@ -1,0 +1,305 @@
+//! The builder of a ring, and every check before the first key signs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::admit::{Rules, admit};
+use super::key_set::KeySet;
+use super::swap::Swap;
+use super::{Inner, KeyRing};
+use crate::clock::{Clock, SystemClock};
+use crate::error::Error;
+use crate::key::{Key, KeyMaterial, NewKey, Signs, derived_kid};
+use crate::kid::Kid;
+use crate::observer::{Event, Observer};
+
+/// Seven days: what the sessions and tokens of most backends live.
+const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// One hour: a rolling deploy with room to spare.
+const ROLLOUT_WINDOW: Duration = Duration::from_secs(60 * 60);
+/// Five minutes: between hosts whose clocks are kept.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// Builds a [`KeyRing`], and checks every key by itself and all of them together.
+///
+/// ```
+/// use dualkey::{KeyRing, Secret};
+/// use dualkey::jwt::JwtKey;
+/// use std::time::Duration;
+///
+/// # let (new, old) = ("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU",
+/// #     "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
+/// let ring = KeyRing::<JwtKey>::builder()
+///     .primary(Secret::from(new))
+///     .fallback(Secret::from(old))
+///     .longest_life(Duration::from_secs(12 * 60 * 60))
+///     .rollout_window(Duration::from_secs(15 * 60))
+///     .build()?;
+/// assert_eq!(ring.keys().len(), 2);
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct RingBuilder<K: KeyMaterial> {
+    name: Option<String>,
+    keys: Vec<(Place, NewKey<K>)>,
+    longest_life: Duration,
+    rollout_window: Duration,
+    skew: Duration,
+    rules: Rules,
+    clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
+    pub(crate) warnings: Vec<(String, &'static str)>,
+    /// The first error of a source of keys; building reports it.
+    pub(crate) failed: Option<Error>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Primary,
+    Fallback,
+    Staged,
+}
+
+impl<K: KeyMaterial> RingBuilder<K> {
+    pub(super) fn new() -> Self {
+        Self {
+            name: None,
+            keys: Vec::new(),
+            longest_life: LONGEST_LIFE,
+            rollout_window: ROLLOUT_WINDOW,
+            skew: SKEW,
+            rules: Rules::default(),
+            clock: Arc::new(SystemClock),
+            observer: None,
+            warnings: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// What events and errors call the ring. Without it, the purpose of its keys.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The key that signs, from the beginning of time.
+    pub fn primary(self, key: impl Into<NewKey<K>>) -> Self {
+        self.add(Place::Primary, key.into())
+    }
+
+    /// A key that verifies what it signed in the past.
+    ///
+    /// When it was superseded is not known, so it verifies until it is retired,
+    /// or until its [`retire_at`](NewKey::retire_at).
+    pub fn fallback(self, key: impl Into<NewKey<K>>) -> Self {
+        self.add(Place::Fallback, key.into())
+    }
+
+    /// A key that verifies, and signs once it is promoted: by hand, or by itself
+    /// at its [`signs_from`](NewKey::signs_from).
+    pub fn staged(self, key: impl Into<NewKey<K>>) -> Self {
+        self.add(Place::Staged, key.into())
+    }
+
+    /// The longest life of what the keys sign. Seven days unless set.
+    ///
+    /// A superseded key verifies for this time, the
+    /// [rollout window](Self::rollout_window) and the [skew](Self::skew): together
+    /// the *overlap*. Too short, and valid tokens are refused.
+    pub fn longest_life(mut self, life: Duration) -> Self {
+        self.longest_life = life;
+        self
+    }
+
+    /// The longest time between the first instance's promotion and the last's.
+    /// One hour unless set.
+    pub fn rollout_window(mut self, window: Duration) -> Self {
+        self.rollout_window = window;
+        self
+    }
+
+    /// The largest difference between the clocks of two instances. Five minutes
+    /// unless set.
+    pub fn skew(mut self, skew: Duration) -> Self {
+        self.skew = skew;
+        self
+    }
+
+    /// Where the time comes from. The system's clock unless set.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Who is told what happens.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Lets in secrets of at least `bytes`, where less than the default of the
+    /// purpose (64 for tokens and cookies, 32 for webhooks) must do.
+    ///
+    /// It never goes below what the standards ask for, the output of the hash
+    /// (RFC 7518 §3.2: 32 bytes for HS256, 48 for HS384, 64 for HS512).
+    pub fn min_secret_bytes(mut self, bytes: usize) -> Self {
+        self.rules.min_secret_bytes = Some(bytes);
+        self.rules.unlocked = false;
+        self
+    }
+
+    /// Lets in fallbacks of any length: who has a weak old secret is who needs to
+    /// rotate most. New keys still have to be long enough.
+    ///
+    /// # Security
+    /// A short secret can be searched for by anybody who holds one token. Until
+    /// the fallback is gone, its tokens can be forged.
+    pub fn allow_short_fallbacks(mut self) -> Self {
+        self.rules.allow_short_fallbacks = true;
+        self
+    }
+
+    /// The settings that make a ring weaker than the standards allow.
+    pub fn dangerous(self) -> Dangerous<K> {
+        Dangerous(self)
+    }
+
+    /// Checks everything, and makes the ring.
+    ///
+    /// # Errors
+    /// An [`Error`] that names the variable, the kid or the place of the key: a
+    /// secret that is empty, too short, a placeholder, a public key, or there
+    /// twice; a kid or alias that is there twice; more keys than are ever tried;
+    /// no primary, or two.
+    pub fn build(self) -> Result<KeyRing<K>, Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let name = self.name.unwrap_or_else(|| K::PURPOSE.to_owned());
+        let mut primaries = self.keys.iter().filter(|(place, _)| *place == Place::Primary);
+        let no_primary =
+            |mend: &str| Error::NoPrimary { ring: name.clone(), mend: mend.to_owned() };
+        if primaries.next().is_none() {
+            return Err(no_primary("give it one with `primary`"));
+        }
+        if primaries.next().is_some() {
+            return Err(no_primary("two keys claim to be it; all but one are fallbacks"));
+        }
+
+        let now = self.clock.now();
+        let overlap =
+            self.longest_life.saturating_add(self.rollout_window).saturating_add(self.skew);
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for (index, (place, new)) in self.keys.iter().enumerate() {
+            let label = new.label(|| format!("{} {}", place.as_str(), index + 1));
+            admit(new, &label, *place == Place::Fallback, self.rules)?;
+            let mut key = prepare(new, &label, index, now)?;
+            (key.signs, key.sequence) = match (place, new.signs_from) {
+                (Place::Primary, None) => (Signs::From(UNIX_EPOCH), self.keys.len() as u64),
+                (Place::Fallback, None) => (Signs::Never, 0),
+                (Place::Staged, None) => (Signs::Unscheduled, 0),
+                (Place::Staged, Some(moment)) => (scheduled(&key, moment, now)?, index as u64),
+                (_, Some(moment)) => (Signs::From(moment), index as u64),
+            };
+            keys.push(key);
+        }
+        let set = KeySet::new(keys, 1, now, overlap, &name)?;
+        let is_primary = self.keys.iter().zip(set.keys()).any(|((place, _), key)| {
+            *place == Place::Primary && key.kid() == set.primary(now).kid()
+        });
+        if !is_primary {
+            return Err(no_primary(
+                "by its `signs_from`, another key signs instead of the one that was given as it",
+            ));
+        }
+
+        let ring = KeyRing {
+            inner: Arc::new(Inner {
+                ordinal: AtomicUsize::new(set.keys().len()),
+                set: Swap::new(set),
+                name,
+                overlap,
+                longest_life: self.longest_life,
+                skew: self.skew,
+                rules: self.rules,
+                clock: self.clock,
+                observer: self.observer,
+            }),
+        };
+        for (variable, warning) in &self.warnings {
+            ring.inner.tell(Event::EnvironmentWarning { ring: ring.name(), variable, warning });
+        }
+        Ok(ring)
+    }
+
+    fn add(mut self, place: Place, key: NewKey<K>) -> Self {
+        self.keys.push((place, key));
+        self
+    }
+}
+
+impl<K: KeyMaterial> fmt::Debug for RingBuilder<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RingBuilder").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`RingBuilder`] that make a ring weaker than the standards allow.
+#[must_use = "a builder does nothing until `build`"]
+#[derive(Debug)]
+pub struct Dangerous<K: KeyMaterial>(RingBuilder<K>);
+
+impl<K: KeyMaterial> Dangerous<K> {
+    /// Lets in secrets of `bytes` and more, however short that is.
+    ///
+    /// # Security
+    /// **A short secret can be searched for** by anybody who holds one signed
+    /// value, and whoever finds it signs as you. RFC 7518 §3.2 forbids it.
+    pub fn min_secret_bytes(mut self, bytes: usize) -> RingBuilder<K> {
+        self.0.rules.min_secret_bytes = Some(bytes);
+        self.0.rules.unlocked = true;
+        self.0
+    }
+}
+
+impl Place {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "the primary key, key",
+            Self::Fallback => "the fallback, key",
+            Self::Staged => "the staged key, key",
+        }
+    }
+}
+
+/// Prepares `new`, whose checks have been made; `ordinal` names a key whose kid
+/// may not be derived.
+pub(super) fn prepare<K: KeyMaterial>(
+    new: &NewKey<K>,
+    label: &str,
+    ordinal: usize,
+    now: SystemTime,
+) -> Result<Key<K>, Error> {
+    let kid = match new.kid {
+        Some(kid) => kid,
+        None if K::DERIVES_KID => derived_kid(new.secret.expose(), K::PURPOSE),
+        None => Kid::new(&format!("{}-{}", K::PURPOSE, ordinal + 1))?,
+    };
+    new.prepare(kid, now)
+        .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.to_owned(), algorithm })
+}
+
+/// A promotion at `moment`, which must lie ahead: else the key would sign before
+/// others can verify.
+pub(super) fn scheduled<K>(
+    key: &Key<K>,
+    moment: SystemTime,
+    now: SystemTime,
+) -> Result<Signs, Error> {
+    match moment > now {
+        true => Ok(Signs::From(moment)),
+        false => Err(Error::NotAhead { kid: key.kid(), signs_from: moment }),
+    }
+}

@@ -1,0 +1,279 @@
+//! `KeySet<K>`: one immutable, validated generation of a ring.
+//!
+//! From the keys' times everything else is derived, for every moment at once: the
+//! set is cut into phases, in each of which every role is fixed. A reader finds its
+//! phase by the clock, and reads the clock only if there is more than one.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, Reason};
+use crate::key::{Key, KeyMaterial, Signs};
+use crate::kid::Kid;
+use crate::verified::Role;
+
+/// One generation of a ring: what a reader sees for one unit of work.
+///
+/// It never changes; [`KeyRing::load`](crate::KeyRing::load) hands one out.
+pub struct KeySet<K> {
+    keys: Vec<Key<K>>,
+    phases: Vec<Phase>,
+    ends: Vec<Option<SystemTime>>,
+    generation: u64,
+    as_of: SystemTime,
+}
+
+/// A span of time in which no role changes.
+#[derive(Debug)]
+pub(crate) struct Phase {
+    from: SystemTime,
+    /// The keys that verify, by their place in the set; the primary is the first.
+    verifying: Vec<(usize, Role)>,
+}
+
+/// What a key of a set is at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyState {
+    /// It verifies, in this role.
+    Active(Role),
+    /// It has come to its end.
+    Retired,
+    /// It is compromised, and verifies nothing.
+    Revoked,
+}
+
+impl<K: KeyMaterial> KeySet<K> {
+    /// Validates `keys` for `as_of` and for every moment after it.
+    pub(super) fn new(
+        keys: Vec<Key<K>>,
+        generation: u64,
+        as_of: SystemTime,
+        overlap: Duration,
+        ring: &str,
+    ) -> Result<Self, Error> {
+        check_names(&keys)?;
+        let ends: Vec<_> = (0..keys.len()).map(|index| end(&keys, index, overlap)).collect();
+
+        let mut moments: Vec<_> = keys
+            .iter()
+            .filter(|key| key.revoked.is_none())
+            .filter_map(signs_from)
+            .chain(ends.iter().copied().flatten())
+            // What lies behind is not kept: a clock that jumps back undoes nothing.
+            .filter(|moment| *moment > as_of)
+            .chain([as_of])
+            .collect();
+        moments.sort_unstable();
+        moments.dedup();
+
+        let mut phases: Vec<Phase> = Vec::with_capacity(moments.len());
+        for from in moments {
+            let verifying = verifying(&keys, &ends, from);
+            if verifying.first().is_none_or(|(_, role)| *role != Role::Primary) {
+                return Err(Error::NoPrimary {
+                    ring: ring.to_owned(),
+                    mend: match from == as_of {
+                        true => {
+                            "promote another key first, or give the replacement in the same call"
+                        }
+                        false => {
+                            "at a moment ahead nothing would be left that signs; promote or \
+                                  stage another key first"
+                        }
+                    }
+                    .to_owned(),
+                });
+            }
+            if verifying.len() > K::CAP {
+                return Err(Error::TooManyKeys {
+                    ring: ring.to_owned(),
+                    count: verifying.len(),
+                    cap: K::CAP,
+                });
+            }
+            phases.push(Phase { from, verifying });
+        }
+        Ok(Self { keys, phases, ends, generation, as_of })
+    }
+
+    /// All keys, in the order in which they came; revoked and retired ones too.
+    #[must_use]
+    pub fn keys(&self) -> &[Key<K>] {
+        &self.keys
+    }
+
+    /// The key that is called `kid`, by its kid or an alias.
+    #[must_use]
+    pub fn key(&self, kid: &Kid) -> Option<&Key<K>> {
+        self.keys.iter().find(|key| key.is_named(kid.as_str()))
+    }
+
+    /// How many changes came before this set: 1 for a new ring.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The key that signs at `now`.
+    #[must_use]
+    pub fn primary(&self, now: SystemTime) -> &Key<K> {
+        &self.keys[self.phase(now).verifying[0].0]
+    }
+
+    /// What the key `kid` is at `now`; `None` if there is no such key.
+    #[must_use]
+    pub fn state(&self, kid: &Kid, now: SystemTime) -> Option<KeyState> {
+        let index = self.keys.iter().position(|key| key.is_named(kid.as_str()))?;
+        Some(match self.phase(now).role(index) {
+            Some(role) => KeyState::Active(role),
+            None if self.keys[index].revoked.is_some() => KeyState::Revoked,
+            None => KeyState::Retired,
+        })
+    }
+
+    /// When the key `kid` stops verifying, as far as that is known: the start of
+    /// the next later signer plus the overlap, or the moment that was set for it.
+    #[must_use]
+    pub fn ends_at(&self, kid: &Kid) -> Option<SystemTime> {
+        let index = self.keys.iter().position(|key| key.is_named(kid.as_str()))?;
+        self.ends[index]
+    }
+
+    /// The next moment after `now` at which a role changes by itself.
+    #[must_use]
+    pub fn next_transition(&self, now: SystemTime) -> Option<SystemTime> {
+        self.phases.iter().map(|phase| phase.from).find(|from| *from > now)
+    }
+
+    pub(super) fn as_of(&self) -> SystemTime {
+        self.as_of
+    }
+
+    /// Whether the roles depend on the time.
+    pub(super) fn is_timed(&self) -> bool {
+        self.phases.len() > 1
+    }
+
+    pub(super) fn phase(&self, now: SystemTime) -> &Phase {
+        let later = self.phases.iter().skip(1);
+        later.take_while(|phase| phase.from <= now).last().unwrap_or(&self.phases[0])
+    }
+
+    pub(super) fn verifying<'s>(
+        &'s self,
+        phase: &'s Phase,
+    ) -> impl Iterator<Item = (&'s Key<K>, Role)> {
+        phase.verifying.iter().map(|(index, role)| (&self.keys[*index], *role))
+    }
+
+    /// The key that a value names, or why it verifies nothing (V2).
+    pub(super) fn named(&self, phase: &Phase, name: &str) -> Result<(&Key<K>, Role), Reason> {
+        let index =
+            self.keys.iter().position(|key| key.is_named(name)).ok_or(Reason::UnknownKid)?;
+        match phase.role(index) {
+            Some(role) => Ok((&self.keys[index], role)),
+            None if self.keys[index].revoked.is_some() => Err(Reason::RevokedKey),
+            None => Err(Reason::RetiredKey),
+        }
+    }
+}
+
+impl Phase {
+    fn role(&self, index: usize) -> Option<Role> {
+        self.verifying.iter().find(|(own, _)| *own == index).map(|(_, role)| *role)
+    }
+}
+
+impl<K: KeyMaterial> fmt::Debug for KeySet<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySet")
+            .field("generation", &self.generation)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+fn signs_from<K>(key: &Key<K>) -> Option<SystemTime> {
+    match key.signs {
+        Signs::From(moment) => Some(moment),
+        Signs::Never | Signs::Unscheduled => None,
+    }
+}
+
+/// When a key stops verifying: the start of the next later signer that is not
+/// revoked, plus the overlap; or its `retire_at`, if earlier.
+fn end<K: KeyMaterial>(keys: &[Key<K>], index: usize, overlap: Duration) -> Option<SystemTime> {
+    let key = &keys[index];
+    let superseded = signs_from(key).filter(|_| K::ENDS_BY_TIME).and_then(|own| {
+        keys.iter()
+            .filter(|other| other.revoked.is_none())
+            .filter_map(|other| Some((signs_from(other)?, other.sequence)))
+            .filter(|other| *other > (own, key.sequence))
+            .min()
+            // An end beyond what the clock can show is none.
+            .and_then(|(start, _)| start.checked_add(overlap))
+    });
+    [superseded, key.retire_at].into_iter().flatten().min()
+}
+
+/// The keys that verify at `now`, the primary first.
+fn verifying<K>(
+    keys: &[Key<K>],
+    ends: &[Option<SystemTime>],
+    now: SystemTime,
+) -> Vec<(usize, Role)> {
+    let mut active: Vec<_> = (0..keys.len())
+        .filter(|index| keys[*index].revoked.is_none())
+        .filter(|index| ends[*index].is_none_or(|end| now < end))
+        .collect();
+    let begun = |index: usize| {
+        signs_from(&keys[index])
+            .filter(|from| *from <= now)
+            .map(|from| (from, keys[index].sequence))
+    };
+    // Those that signed last come first; those that never signed, last.
+    active.sort_by_key(|index| std::cmp::Reverse(begun(*index)));
+    active
+        .into_iter()
+        .enumerate()
+        .map(|(place, index)| {
+            let role = match (begun(index), keys[index].signs) {
+                (Some(_), _) if place == 0 => Role::Primary,
+                (Some(_), _) | (None, Signs::Never) => Role::Fallback,
+                (None, Signs::Unscheduled | Signs::From(_)) => Role::Staged,
+            };
+            (index, role)
+        })
+        .collect()
+}
+
+/// One kid for one key, one key for one secret; a revoked one counts (V8: what is
+/// revoked does not come back under another name).
+fn check_names<K>(keys: &[Key<K>]) -> Result<(), Error> {
+    for (index, key) in keys.iter().enumerate() {
+        let mut names: Vec<_> = key.names().collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::DuplicateKid { kid: twice[0] });
+        }
+        for other in &keys[..index] {
+            let taken = key.names().find(|name| other.is_named(name.as_str()));
+            let same = key.same_secret(other);
+            match (taken, same, other.revoked.is_some()) {
+                (_, true, true) => {
+                    return Err(Error::Revoked { kid: other.kid() });
+                }
+                (_, true, false) => {
+                    return Err(Error::DuplicateSecret {
+                        key: format!("the key `{}`", key.kid()),
+                        other: format!("the key `{}`", other.kid()),
+                    });
+                }
+                (Some(kid), false, _) => return Err(Error::DuplicateKid { kid }),
+                (None, false, _) => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! `KeyRing<K>`, the one thing that changes: a handle on the current generation.
+//!
+//! It promises: a reader sees one whole generation and never waits; two changes at
+//! once are both there; a change that would leave a moment without a primary is
+//! refused; a revoked key verifies nothing from the next load on.
+//!
+//! It does not promise to remember: a ring in memory forgets its changes, its
+//! revocations too, when the process ends.
+
+mod admit;
+mod builder;
+mod key_set;
+mod rotate;
+mod swap;
+pub(crate) mod usage;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, SystemTime};
+
+use crate::clock::Clock;
+use crate::key::{Key, KeyMaterial};
+use crate::kid::Kid;
+use crate::observer::{Event, Observer};
+
+pub use builder::{Dangerous, RingBuilder};
+pub use key_set::{KeySet, KeyState};
+pub use rotate::Promotion;
+pub(crate) use view::{Matched, Unit, View};
+
+/// The keys of one purpose: one primary that signs, fallbacks that still verify.
+///
+/// A ring is a handle: clones are the same ring, and a clone is cheap. It is
+/// swapped lock-free while the service runs.
+///
+/// ```
+/// use dualkey::{KeyRing, Secret};
+/// use dualkey::jwt::{Jwt, JwtKey};
+///
+/// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+/// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+/// let ring = KeyRing::<JwtKey>::builder().primary(Secret::from(old)).build()?;
+/// let before = ring.primary();
+///
+/// let kid = ring.stage(Secret::from(new))?; // verifies everywhere ...
+/// ring.promote(&kid)?;                      // ... before it signs anywhere
+/// assert_eq!(ring.primary(), kid);
+/// assert_ne!(before, kid);
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+pub struct KeyRing<K: KeyMaterial> {
+    inner: Arc<Inner<K>>,
+}
+
+struct Inner<K> {
+    set: swap::Swap<KeySet<K>>,
+    name: String,
+    overlap: Duration,
+    longest_life: Duration,
+    skew: Duration,
+    rules: admit::Rules,
+    clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
+    /// Numbers the keys whose kid may not be derived.
+    ordinal: AtomicUsize,
+}
+
+/// What a key of a ring is right now.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct KeyStatus {
+    /// Its public name.
+    pub kid: Kid,
+    /// What it is.
+    pub state: KeyState,
+    /// When it stops verifying, if that is known.
+    pub ends_at: Option<SystemTime>,
+    /// How often this process used it.
+    pub usage: usage::Usage,
+}
+
+impl<K: KeyMaterial> KeyRing<K> {
+    /// Starts a new ring.
+    pub fn builder() -> RingBuilder<K> {
+        RingBuilder::new()
+    }
+
+    /// What events and errors call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The current generation, to look at as a whole.
+    #[must_use]
+    pub fn load(&self) -> Arc<KeySet<K>> {
+        self.inner.set.load()
+    }
+
+    /// The kid of the key that signs now.
+    #[must_use]
+    pub fn primary(&self) -> Kid {
+        self.read(|view| view.primary().kid())
+    }
+
+    /// All keys with what they are now, in the order in which they came.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyStatus> {
+        let set = self.load();
+        let now = self.inner.clock.now();
+        let status = |key: &Key<K>| {
+            Some(KeyStatus {
+                kid: key.kid(),
+                state: set.state(&key.kid(), now)?,
+                ends_at: set.ends_at(&key.kid()),
+                usage: key.usage(),
+            })
+        };
+        set.keys().iter().filter_map(status).collect()
+    }
+
+    /// How long a superseded key still verifies: longest life, rollout window and
+    /// skew together.
+    #[must_use]
+    pub fn overlap(&self) -> Duration {
+        self.inner.overlap
+    }
+
+    /// The longest life of what its keys sign, as the builder was told.
+    #[must_use]
+    pub fn longest_life(&self) -> Duration {
+        self.inner.longest_life
+    }
+
+    /// The largest difference between the clocks of two instances, as the builder
+    /// was told.
+    #[must_use]
+    pub fn skew(&self) -> Duration {
+        self.inner.skew
+    }
+
+    /// One unit of work on one generation.
+    pub(crate) fn read<R>(&self, work: impl FnOnce(&View<'_, K>) -> R) -> R {
+        self.inner.set.read(|set| work(&View::new(&self.inner, set)))
+    }
+}
+
+impl<K> Inner<K> {
+    fn tell(&self, event: Event<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.observe(&event);
+        }
+    }
+}
+
+impl<K: KeyMaterial> Clone for KeyRing<K> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<K: KeyMaterial> fmt::Debug for KeyRing<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("name", &self.inner.name)
+            .field("set", &self.load())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! What an adapter sees of a ring for one unit of work: one generation, one phase,
+//! one reading of the clock.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::key_set::{KeySet, Phase};
+use super::{Inner, KeyRing};
+use crate::error::{Reason, VerifyError};
+use crate::key::{Key, KeyMaterial};
+use crate::observer::Event;
+use crate::verified::{Role, Verified};
+
+/// A key that verifies, in its role.
+pub(crate) type Matched<'r, K> = (&'r Key<K>, Role);
+
+pub(crate) struct View<'r, K> {
+    inner: &'r Inner<K>,
+    set: &'r KeySet<K>,
+    phase: &'r Phase,
+    now: Cell<Option<SystemTime>>,
+}
+
+impl<'r, K: KeyMaterial> View<'r, K> {
+    pub(super) fn new(inner: &'r Inner<K>, set: &'r KeySet<K>) -> Self {
+        // Where no transition lies ahead, every hour is the same.
+        let now = set.is_timed().then(|| inner.clock.now());
+        let phase = set.phase(now.unwrap_or_else(|| set.as_of()));
+        Self { inner, set, phase, now: Cell::new(now) }
+    }
+
+    /// The time of this unit of work: read once at most.
+    pub(crate) fn now(&self) -> SystemTime {
+        let now = self.now.get().unwrap_or_else(|| self.inner.clock.now());
+        self.now.set(Some(now));
+        now
+    }
+
+    /// The key that signs.
+    pub(crate) fn primary(&self) -> &'r Key<K> {
+        self.verifying().next().map(|(key, _)| key).expect("every phase was built with a primary")
+    }
+
+    /// The keys that verify, the primary first: at most the cap.
+    pub(crate) fn verifying(&self) -> impl Iterator<Item = Matched<'r, K>> {
+        self.set.verifying(self.phase)
+    }
+
+    /// The key that a value names, or why it verifies nothing (V2).
+    pub(crate) fn named(&self, name: &str) -> Result<Matched<'r, K>, Reason> {
+        self.set.named(self.phase, name)
+    }
+
+    /// The key at this place among those that verify.
+    pub(crate) fn nth(&self, place: usize) -> Option<Matched<'r, K>> {
+        self.verifying().nth(place)
+    }
+
+    /// Marks `value` as verified under `key`, and counts the use.
+    pub(crate) fn accept<T>(&self, (key, role): Matched<'_, K>, value: T) -> Verified<T> {
+        key.counters().verified(role, self.now());
+        if role != Role::Primary {
+            self.inner.tell(Event::VerifiedByFallback { ring: &self.inner.name, kid: key.kid() });
+        }
+        Verified::new(value, key.kid(), role)
+    }
+
+    /// Tells the operator why, and the peer nothing (V7).
+    pub(crate) fn reject(&self, error: impl Into<VerifyError>) -> VerifyError {
+        let error = error.into();
+        self.inner.tell(Event::Rejected { ring: &self.inner.name, reason: error.reason() });
+        error
+    }
+}
+
+impl From<Reason> for VerifyError {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+/// A unit of work that lasts: one generation, held while a body streams in.
+pub(crate) struct Unit<K: KeyMaterial> {
+    ring: KeyRing<K>,
+    set: Arc<KeySet<K>>,
+    now: SystemTime,
+}
+
+impl<K: KeyMaterial> Unit<K> {
+    pub(crate) fn new(ring: &KeyRing<K>) -> Self {
+        Self { ring: ring.clone(), set: ring.load(), now: ring.inner.clock.now() }
+    }
+
+    pub(crate) fn view(&self) -> View<'_, K> {
+        View {
+            inner: &self.ring.inner,
+            set: &self.set,
+            phase: self.set.phase(self.now),
+            now: Cell::new(Some(self.now)),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Keys from the environment, by the names that backends already use.
+//!
+//! For a name `X`, unset and empty being the same:
+//!
+//! | variable | the key |
+//! |---|---|
+//! | `X_NEW`, `X`, `X_OLD`, `X_BACKUP` | the first that is set, in this order, is the primary; the others are fallbacks |
+//! | `X_NEXT` | staged: it verifies, and does not sign |
+//!
+//! The same secret under two names is one key, under the first name. A secret is
+//! the UTF-8 text of the variable, as Node's and Python's libraries take it;
+//! `hex:` and `base64:` before it say otherwise.
+//!
+//! `X_NEW` leads into the race of a rolling deploy: the instance that has it signs
+//! before the others can verify. It works, and the observer is warned. The way
+//! without the race: `X_NEXT` on every instance first, then `X_NEW`.
+//!
+//! What a process cannot know from its environment it does not pretend to know:
+//! when a key was superseded, so a fallback verifies until it is retired, and a
+//! retirement counts its overlap from the start of the process; and what was revoked
+//! in memory, which is gone at the next start unless the variable is.
+
+use std::env::VarError;
+
+use crate::encoding::{from_base64, from_hex};
+use crate::error::Error;
+use crate::key::{KeyMaterial, NewKey};
+use crate::ring::{KeyRing, RingBuilder};
+use crate::secret::Secret;
+
+/// In the order in which the first that is set becomes the primary.
+const SUFFIXES: [&str; 4] = ["_NEW", "", "_OLD", "_BACKUP"];
+
+impl<K: KeyMaterial> KeyRing<K> {
+    /// A ring from the environment variables around `name`, with everything else
+    /// as the builder has it.
+    ///
+    /// ```no_run
+    /// use dualkey::KeyRing;
+    /// use dualkey::jwt::JwtKey;
+    ///
+    /// let ring = KeyRing::<JwtKey>::from_env("JWT_SECRET")?;
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`RingBuilder::build`]; the variable is named.
+    pub fn from_env(name: &str) -> Result<Self, Error> {
+        Self::builder().env(name).build()
+    }
+}
+
+impl<K: KeyMaterial> RingBuilder<K> {
+    /// Adds the keys of the environment variables around `name`, and names the
+    /// ring after it.
+    pub fn env(self, name: &str) -> Self {
+        self.vars(name, |variable| match std::env::var(variable) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(NotUnicode),
+        })
+    }
+
+    /// As [`env`](Self::env), with a lookup of your own: the parsed `.env` of a
+    /// test, a configuration that was merged.
+    ///
+    /// ```
+    /// use dualkey::KeyRing;
+    /// use dualkey::jwt::JwtKey;
+    /// use std::collections::HashMap;
+    ///
+    /// # let (new, old) = ("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU",
+    /// #     "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
+    /// let vars = HashMap::from([("JWT_SECRET", new), ("JWT_SECRET_OLD", old)]);
+    /// let ring = KeyRing::<JwtKey>::builder()
+    ///     .vars("JWT_SECRET", |name| Ok(vars.get(name).map(|value| value.to_string())))
+    ///     .build()?;
+    /// assert_eq!(ring.keys().len(), 2);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    pub fn vars(
+        mut self,
+        name: &str,
+        lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>,
+    ) -> Self {
+        match read(name, &lookup) {
+            Ok(found) => self.take(name, found).name(name),
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                self
+            }
+        }
+    }
+
+    fn take(mut self, name: &str, found: Found) -> Self {
+        if found.signing.is_empty() {
+            self.failed.get_or_insert(Error::NoPrimary {
+                ring: name.to_owned(),
+                mend: match found.next {
+                    None => format!("set {name} to a random secret (`openssl rand -hex 64`)"),
+                    Some(_) => format!("{name}_NEXT is only staged: set {name} as well"),
+                },
+            });
+            return self;
+        }
+        for (place, (variable, secret)) in found.signing.into_iter().enumerate() {
+            if place == 0 && variable == format!("{name}_OLD") {
+                self.warnings.push((
+                    variable.clone(),
+                    "the old key signs, because no newer one is set: has a variable been lost?",
+                ));
+            }
+            let mut key = NewKey::new(secret);
+            key.label = Some(variable);
+            self = if place == 0 { self.primary(key) } else { self.fallback(key) };
+        }
+        if found.races {
+            self.warnings.push((
+                format!("{name}_NEW"),
+                "it signs at once, before other instances can verify: deploy it as _NEXT first",
+            ));
+        }
+        if let Some((variable, secret)) = found.next {
+            let mut key = NewKey::new(secret);
+            key.label = Some(variable);
+            self = self.staged(key);
+        }
+        self
+    }
+}
+
+/// The value of a variable is not UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct NotUnicode;
+
+/// What the environment holds, each secret once, with the name of its variable.
+struct Found {
+    signing: Vec<(String, Secret)>,
+    next: Option<(String, Secret)>,
+    /// Whether `X_NEW` signs while others know `X` alone.
+    races: bool,
+}
+
+fn read(
+    name: &str,
+    lookup: &impl Fn(&str) -> Result<Option<String>, NotUnicode>,
+) -> Result<Found, Error> {
+    let value = |suffix: &str| {
+        let variable = format!("{name}{suffix}");
+        match lookup(&variable) {
+            Ok(Some(text)) if !text.is_empty() => {
+                let secret = decode(text, &variable)?;
+                Ok(Some((variable, secret)))
+            }
+            Ok(_) => Ok(None),
+            Err(NotUnicode) => Err(Error::NotUnicode { variable }),
+        }
+    };
+    let mut signing: Vec<(String, Secret)> = Vec::new();
+    let known = |signing: &[(String, Secret)], secret: &Secret| {
+        signing.iter().any(|(_, other)| other.expose() == secret.expose())
+    };
+    for suffix in SUFFIXES {
+        if let Some((variable, secret)) = value(suffix)?
+            && !known(&signing, &secret)
+        {
+            signing.push((variable, secret));
+        }
+    }
+    let next = value("_NEXT")?.filter(|(_, secret)| !known(&signing, secret));
+    let races = signing.len() > 1 && signing[0].0 == format!("{name}_NEW");
+    Ok(Found { signing, next, races })
+}
+
+/// The bytes that a value stands for.
+fn decode(text: String, variable: &str) -> Result<Secret, Error> {
+    let (decoded, expected) = if let Some(digits) = text.strip_prefix("hex:") {
+        (from_hex(digits), "hexadecimal digits after `hex:`")
+    } else if let Some(base64) = text.strip_prefix("base64:") {
+        (from_base64(base64), "base64 after `base64:`")
+    } else {
+        return Ok(Secret::from(text));
+    };
+    decoded.map(Secret::from).ok_or_else(|| Error::Encoding { key: variable.to_owned(), expected })
+}

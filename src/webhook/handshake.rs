@@ -1,0 +1,119 @@
+//! The subscription handshake: a GET that shows a token and wants its challenge back.
+
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+use super::MetaWebhook;
+use crate::error::{Reason, VerifyError};
+use crate::key::{KeyMaterial, SecretLength, sealed};
+use crate::kid::Kid;
+use crate::mac::HmacSha256;
+use crate::ring::{Matched, View};
+use crate::verified::Verified;
+
+/// A longer query is none of Meta's.
+const MAX_QUERY_BYTES: usize = 4 * 1024;
+
+/// The material of a verify token, which is chosen by a person and typed into the app's
+/// dashboard. Tokens have at least 16 bytes; their kids are numbered, not derived.
+pub struct VerifyToken([u8; 32]);
+
+impl MetaWebhook {
+    /// Answers the GET by which Meta confirms a subscription: the challenge, to be sent
+    /// back as the body, in plain text and not as markup.
+    ///
+    /// `query` is the query of the request as it came, without the question mark:
+    /// `hub.mode=subscribe&hub.challenge=…&hub.verify_token=…`.
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, Secret};
+    /// use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+    ///
+    /// let secrets = KeyRing::<WebhookKey>::builder()
+    ///     .primary(Secret::from("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
+    ///     .build()?;
+    /// let tokens = KeyRing::<VerifyToken>::builder()
+    ///     .primary(Secret::from("hV3-dashboard-token"))
+    ///     .build()?;
+    /// let hook = MetaWebhook::new(secrets).verify_tokens(tokens);
+    ///
+    /// let query = "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=hV3-dashboard-token";
+    /// assert_eq!(*hook.handshake(query).expect("the token of the ring"), "1158201444");
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A [`VerifyError`]: no tokens are set, the token is another one, the mode is not
+    /// `subscribe`, or a parameter is missing or there twice. Answer 403 to all of them.
+    ///
+    /// # Security
+    /// All tokens of the ring are compared, in constant time: neither which one matched
+    /// nor where one differs shows in the duration.
+    pub fn handshake(&self, query: &str) -> Result<Verified<String>, VerifyError> {
+        let Some(tokens) = &self.verify_tokens else {
+            return Err(self.ring.read(|view| view.reject(Reason::Missing)));
+        };
+        tokens.read(|view| match challenge(view, query) {
+            Ok((key, challenge)) => Ok(view.accept(key, challenge)),
+            Err(reason) => Err(view.reject(reason)),
+        })
+    }
+}
+
+fn challenge<'r>(
+    view: &View<'r, VerifyToken>,
+    query: &str,
+) -> Result<(Matched<'r, VerifyToken>, String), Reason> {
+    if query.len() > MAX_QUERY_BYTES {
+        return Err(Reason::TooLarge);
+    }
+    let parameter = |name: &str| {
+        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(own, _)| own == name);
+        match (values.next(), values.next()) {
+            (None, _) => Err(Reason::Missing),
+            (Some(_), Some(_)) => Err(Reason::Repeated),
+            (Some((_, value)), None) => Ok(value),
+        }
+    };
+    if parameter("hub.mode")? != "subscribe" {
+        return Err(Reason::Malformed);
+    }
+    let challenge = parameter("hub.challenge")?;
+    let shown = digest(parameter("hub.verify_token")?.as_bytes());
+
+    const NONE: u8 = u8::MAX;
+    let mut found = NONE;
+    for (place, (key, _)) in view.verifying().enumerate() {
+        found.conditional_assign(&(place as u8), key.material().0.ct_eq(&shown));
+    }
+    let key = view.nth(usize::from(found)).ok_or(Reason::Signature)?;
+    Ok((key, challenge.into_owned()))
+}
+
+/// Tokens of different lengths are compared by their digests, so that the length of the
+/// right one does not show.
+fn digest(token: &[u8]) -> [u8; 32] {
+    HmacSha256::new(b"dualkey verify token v1").mac(token)
+}
+
+impl sealed::Sealed for VerifyToken {}
+
+impl KeyMaterial for VerifyToken {
+    const PURPOSE: &'static str = "verify-token";
+    /// A token can be guessed, and a derived kid would confirm the guess.
+    const DERIVES_KID: bool = false;
+    type Options = ();
+
+    fn length((): &()) -> SecretLength {
+        SecretLength { minimum: 16, floor: 16 }
+    }
+
+    fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
+        Ok(Self(digest(secret)))
+    }
+}
+
+impl std::fmt::Debug for VerifyToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("VerifyToken([REDACTED])")
+    }
+}

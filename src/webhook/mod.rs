@@ -1,0 +1,232 @@
+//! Webhooks signed with `X-Hub-Signature-256`, as Meta (Graph, Messenger, Instagram,
+//! WhatsApp) and GitHub send them.
+//!
+//! ```text
+//! X-Hub-Signature-256: "sha256=" 64 lower-case hexadecimal digits:
+//!                      HMAC-SHA-256(app secret, raw body)
+//! ```
+//!
+//! It promises: the raw bytes are checked before anything parses them, whole or as
+//! they stream in; all keys are tried, always, in constant time; exactly one header of
+//! exactly this form. Meta escapes non-ASCII text before it signs, and sends what it
+//! signed: verify the body as it came, never one that was parsed and serialised again.
+//!
+//! It does not promise *freshness*: the signature covers no time, so a delivery can be
+//! replayed. Keep a list of delivery ids where that matters.
+//!
+//! # Rotation
+//! Here the *peer* switches. Meta signs with a new app secret the moment it is reset,
+//! so nobody can stage it first: what arrives before the ring learns of it is refused,
+//! and comes again by retry; [`promote`](crate::KeyRing::promote) records what the
+//! peer did. Where the secret is one's own choice, as on GitHub, stage it first. Retries
+//! go on for 36 hours (Graph) to 7 days (WhatsApp): set the ring's
+//! [`longest_life`](crate::RingBuilder::longest_life) to that.
+
+mod handshake;
+mod signature;
+mod unescaped;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::error::{Reason, VerifyError};
+use crate::key::{KeyMaterial, SecretLength, sealed};
+use crate::kid::Kid;
+use crate::mac::{HmacSha256, Lanes, MAX_LANES};
+use crate::ring::{KeyRing, Unit};
+use crate::verified::Verified;
+
+pub use handshake::VerifyToken;
+use unescaped::Escaper;
+
+/// The material of an app secret. Secrets have at least 32 bytes; Meta's are 32
+/// hexadecimal digits, which are taken as the text they are.
+pub struct WebhookKey(HmacSha256);
+
+/// Verifies deliveries over a ring of app secrets, and answers the subscription
+/// handshake. A clone is cheap, and shares the ring.
+///
+/// ```
+/// use dualkey::{KeyRing, Secret};
+/// use dualkey::webhook::{MetaWebhook, WebhookKey};
+///
+/// let ring = KeyRing::<WebhookKey>::builder()
+///     .primary(Secret::from("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
+///     .fallback(Secret::from("1222e786b144d0e85b9f365372d93676"))
+///     .build()?;
+/// let hook = MetaWebhook::new(ring);
+///
+/// let body = br#"{"object":"page"}"#;
+/// let header = "sha256=369ad91d36d1279d28942b6b543b6a2ea42853d03276bf28ec4655a0b7a0c7e1";
+/// let delivery = hook.verify([header], body).expect("signed with the old secret");
+/// assert_eq!(*delivery, body);
+/// assert!(hook.verify([header], b"something else").is_err());
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+///
+/// With `http`, that is `hook.verify(headers.get_all(MetaWebhook::HEADER), &body)`: two
+/// headers are refused, so hand over all that there are.
+#[derive(Debug, Clone)]
+pub struct MetaWebhook {
+    ring: KeyRing<WebhookKey>,
+    verify_tokens: Option<KeyRing<VerifyToken>>,
+    accepts_unescaped: bool,
+}
+
+impl MetaWebhook {
+    /// The name of the header that holds the signature.
+    pub const HEADER: &'static str = "x-hub-signature-256";
+
+    /// Verifies deliveries; refuses every handshake, until
+    /// [`verify_tokens`](Self::verify_tokens) are set.
+    #[must_use]
+    pub fn new(ring: KeyRing<WebhookKey>) -> Self {
+        Self { ring, verify_tokens: None, accepts_unescaped: false }
+    }
+
+    /// The tokens that [`handshake`](Self::handshake) takes: secrets that rotate too.
+    #[must_use]
+    pub fn verify_tokens(mut self, ring: KeyRing<VerifyToken>) -> Self {
+        self.verify_tokens = Some(ring);
+        self
+    }
+
+    /// Also takes a body of which the signature covers the escaped form, every
+    /// character beyond ASCII as `\uXXXX`: for a proxy on the way that unescapes what
+    /// Meta sent. The second attempt is made only for bodies that hold such
+    /// characters.
+    #[must_use]
+    pub fn accept_unescaped(mut self) -> Self {
+        self.accepts_unescaped = true;
+        self
+    }
+
+    /// The ring that it verifies with.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing<WebhookKey> {
+        &self.ring
+    }
+
+    /// Verifies a whole body against `signatures`, the values of all its
+    /// [`HEADER`](Self::HEADER)s, of which there must be one.
+    ///
+    /// # Errors
+    /// A [`VerifyError`], of which the peer may be told nothing.
+    ///
+    /// # Security
+    /// Constant-time in the contents, not in the length of the body nor in the number
+    /// of keys.
+    pub fn verify<'b, S: AsRef<[u8]>>(
+        &self,
+        signatures: impl IntoIterator<Item = S>,
+        body: &'b [u8],
+    ) -> Result<Verified<&'b [u8]>, VerifyError> {
+        let mut delivery = self.start(signatures)?;
+        delivery.update(body);
+        Ok(delivery.finish()?.map(|()| body))
+    }
+
+    /// Starts a body that comes in chunks. Its signature is checked for its form at
+    /// once, and the keys are those of this moment until it is finished.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::webhook::{MetaWebhook, WebhookKey};
+    /// # let ring = KeyRing::<WebhookKey>::builder()
+    /// #     .primary(Secret::from("1222e786b144d0e85b9f365372d93676")).build()?;
+    /// # let hook = MetaWebhook::new(ring);
+    /// # let header = "sha256=369ad91d36d1279d28942b6b543b6a2ea42853d03276bf28ec4655a0b7a0c7e1";
+    /// let mut delivery = hook.start([header]).expect("a signature of the right form");
+    /// delivery.update(br#"{"object":"#);
+    /// delivery.update(br#""page"}"#);
+    /// let verified = delivery.finish().expect("the body that was signed");
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A [`VerifyError`] if there is not exactly one signature of the right form.
+    pub fn start<S: AsRef<[u8]>>(
+        &self,
+        signatures: impl IntoIterator<Item = S>,
+    ) -> Result<Delivery, VerifyError> {
+        let unit = Unit::new(&self.ring);
+        let signature = match signature::only(signatures) {
+            Ok(signature) => signature,
+            Err(reason) => return Err(unit.view().reject(reason)),
+        };
+        let lanes = {
+            let view = unit.view();
+            let mut macs = [&view.primary().material().0; MAX_LANES];
+            let mut count = 0;
+            for (mac, (key, _)) in macs.iter_mut().zip(view.verifying()) {
+                *mac = &key.material().0;
+                count += 1;
+            }
+            Lanes::new(&macs[..count])
+        };
+        let escaped = self.accepts_unescaped.then(Escaper::default);
+        Ok(Delivery { unit, lanes, signature, escaped })
+    }
+}
+
+/// A body on its way in: fed chunk by chunk, and nothing until it is finished.
+#[must_use = "a delivery that is not finished is not verified"]
+pub struct Delivery {
+    unit: Unit<WebhookKey>,
+    lanes: Lanes,
+    signature: [u8; 32],
+    escaped: Option<Escaper>,
+}
+
+impl Delivery {
+    /// Feeds the next chunk, of any length.
+    pub fn update(&mut self, chunk: &[u8]) {
+        if let Some(escaped) = &mut self.escaped {
+            escaped.update(&self.lanes, chunk);
+        }
+        self.lanes.update(chunk);
+    }
+
+    /// Ends the body, and says whether one of the keys signed it.
+    ///
+    /// # Errors
+    /// A [`VerifyError`], of which the peer may be told nothing.
+    pub fn finish(self) -> Result<Verified<()>, VerifyError> {
+        let view = self.unit.view();
+        let raw = self.lanes.finish().matching(&self.signature);
+        let found = raw.or_else(|| self.escaped?.finish()?.matching(&self.signature));
+        match found.and_then(|place| view.nth(place)) {
+            Some(key) => Ok(view.accept(key, ())),
+            None => Err(view.reject(Reason::Signature)),
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
+}
+
+impl sealed::Sealed for WebhookKey {}
+
+impl KeyMaterial for WebhookKey {
+    const PURPOSE: &'static str = "webhook";
+    type Options = ();
+
+    fn length((): &()) -> SecretLength {
+        SecretLength { minimum: 32, floor: 32 }
+    }
+
+    fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
+        Ok(Self(HmacSha256::new(secret)))
+    }
+}
+
+impl fmt::Debug for WebhookKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookKey([REDACTED])")
+    }
+}
