@@ -174,6 +174,15 @@ pub enum Error {
         signs_from: SystemTime,
     },
 
+    /// A key that is to sign was given an end: only a fallback may have one.
+    #[error(
+        "{key} is to sign, so it cannot be given a `retire_at`: retire it once it is superseded"
+    )]
+    EndsWhileItSigns {
+        /// The variable, the kid or the place of the key.
+        key: String,
+    },
+
     /// What was to be signed cannot be.
     #[error("cannot sign: {problem}")]
     Sign {

@@ -253,7 +253,8 @@ impl<K: KeyMaterial> NewKey<K> {
         self
     }
 
-    /// Sets from when on the key verifies nothing.
+    /// Sets from when on a fallback verifies nothing. A key that is to sign ends by the
+    /// overlap of the ring, and is refused with one.
     #[must_use]
     pub fn retire_at(mut self, moment: SystemTime) -> Self {
         self.retire_at = Some(moment);

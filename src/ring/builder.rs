@@ -195,6 +195,9 @@ impl<K: KeyMaterial> RingBuilder<K> {
         for (index, (place, new)) in self.keys.iter().enumerate() {
             let label = new.label(|| format!("{} {}", place.as_str(), index + 1));
             admit(new, &label, *place == Place::Fallback, self.rules)?;
+            if *place != Place::Fallback {
+                only_fallbacks_end(new, &label)?;
+            }
             let mut key = prepare(new, &label, index, now)?;
             (key.signs, key.sequence) = match (place, new.signs_from) {
                 (Place::Primary, None) => (Signs::From(UNIX_EPOCH), self.keys.len() as u64),
@@ -301,5 +304,16 @@ pub(super) fn scheduled<K>(
     match moment > now {
         true => Ok(Signs::From(moment)),
         false => Err(Error::NotAhead { kid: key.kid(), signs_from: moment }),
+    }
+}
+
+/// A key that is to sign has no end of its own: what it signed last would be cut off.
+pub(super) fn only_fallbacks_end<K: KeyMaterial>(
+    new: &NewKey<K>,
+    label: &str,
+) -> Result<(), Error> {
+    match new.retire_at {
+        Some(_) => Err(Error::EndsWhileItSigns { key: label.to_owned() }),
+        None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::KeyRing;
 use super::admit::admit;
-use super::builder::{prepare, scheduled};
+use super::builder::{only_fallbacks_end, prepare, scheduled};
 use super::key_set::{KeySet, KeyState};
 use crate::error::Error;
 use crate::key::{Key, KeyMaterial, NewKey, Revocation, Signs};
@@ -85,15 +85,10 @@ impl<K: KeyMaterial> KeyRing<K> {
         let mut kids = None;
         let set = self.change(|set, now| {
             let primary = set.primary(now);
-            let begun = |key: &Key<K>| match key.signs {
-                Signs::From(from) if from <= now && key.revoked.is_none() => {
-                    Some((from, key.sequence))
-                }
-                _ => None,
-            };
             let previous = (0..set.keys().len())
                 .filter(|index| set.keys()[*index].kid() != primary.kid())
-                .filter_map(|index| Some((begun(&set.keys()[index])?, index)))
+                .filter(|index| set.keys()[*index].revoked.is_none())
+                .filter_map(|index| Some((begun(&set.keys()[index], now)?, index)))
                 .max()
                 .ok_or(Error::NothingToRollBack { kid: primary.kid() })?
                 .1;
@@ -110,8 +105,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// into the ring; for one that never signed, now.
     ///
     /// It never cuts an overlap short: for a key that is compromised there is
-    /// [`revoke`](Self::revoke). From then on the key does not come back, not even
-    /// if the one that took over is revoked.
+    /// [`revoke`](Self::revoke). Once that moment has come, the key does not come
+    /// back, not even if the one that took over is revoked.
     ///
     /// # Errors
     /// [`Error::UnknownKey`], [`Error::Revoked`], or [`Error::IsPrimary`]. The ring
@@ -158,8 +153,19 @@ impl<K: KeyMaterial> KeyRing<K> {
     pub fn revoke(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
         let mut changed = false;
         self.change(|set, now| {
-            let next = revoked(set, kid, reason, now)?;
+            let mut next = revoked(set, kid, reason, now)?;
             changed = next.is_some();
+            // Who takes over signs, and is to verify what it signs: an end that was
+            // settled while it had a successor no longer holds.
+            let heir = next
+                .iter_mut()
+                .flatten()
+                .filter(|key| key.revoked.is_none() && key.retire_at.is_none_or(|end| now < end))
+                .filter_map(|key| Some((begun(key, now)?, key)))
+                .max_by_key(|(begun, _)| *begun);
+            if let Some((_, heir)) = heir {
+                heir.retire_at = None;
+            }
             Ok(next)
         })?;
         if changed {
@@ -199,6 +205,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// Checks and prepares outside of the swap, which may run more than once.
     fn prepare_new(&self, new: &NewKey<K>) -> Result<(Key<K>, Option<SystemTime>), Error> {
         let label = new.label(|| "the new key".to_owned());
+        only_fallbacks_end(new, &label)?;
         admit(new, &label, false, self.inner.rules)?;
         let ordinal = self.inner.ordinal.fetch_add(1, Relaxed);
         Ok((prepare(new, &label, ordinal, self.inner.clock.now())?, new.signs_from))
@@ -260,4 +267,12 @@ fn revoked<K: KeyMaterial>(
     let mut keys = set.keys().to_vec();
     keys[index].revoked = Some(Revocation { at: now, reason: reason.to_owned() });
     Ok(Some(keys))
+}
+
+/// Since when `key` signs, if it does so by `now`.
+fn begun<K>(key: &Key<K>, now: SystemTime) -> Option<(SystemTime, u64)> {
+    match key.signs {
+        Signs::From(from) if from <= now => Some((from, key.sequence)),
+        _ => None,
+    }
 }

@@ -1,0 +1,15 @@
+//! What must hold of the crate as its users see it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+mod architecture;
+mod bad_input;
+mod common;
+mod jwt_attacks;
+mod jwt_differential;
+mod jwt_interop;
+mod peers;
+mod ring_concurrency;
+mod ring_model;
+mod rules;
+mod webhook_interop;
+mod wycheproof;
