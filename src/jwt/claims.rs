@@ -193,15 +193,19 @@ impl Visitor<'_> for Name {
 /// Read from the text of the value and not through a visitor, whose view of a number
 /// depends on features of `serde_json` that others may turn on.
 fn date(text: &str) -> Found<i128> {
+    // Later than this it would be a date that never comes: refused, not rounded. What
+    // lies as far in the past is past all the same.
+    const LAST: i128 = u64::MAX as i128;
     if let Ok(whole) = text.parse::<i128>() {
-        // Beyond this it would be a date that never comes: refused, not rounded.
-        let in_range = whole.unsigned_abs() <= u128::from(u64::MAX);
-        return if in_range { Found::Is(whole * 1_000_000_000) } else { Found::WrongType };
+        return match whole <= LAST {
+            true => Found::Is(whole.max(-LAST) * 1_000_000_000),
+            false => Found::WrongType,
+        };
     }
     match text.parse::<f64>() {
-        Ok(value) if value.abs() < u64::MAX as f64 => {
-            let whole = value.trunc() as i128 * 1_000_000_000;
-            Found::Is(whole + (value.fract() * 1e9) as i128)
+        Ok(value) if value < LAST as f64 => {
+            let value = value.max(-LAST as f64);
+            Found::Is(value.trunc() as i128 * 1_000_000_000 + (value.fract() * 1e9) as i128)
         }
         _ => Found::WrongType,
     }

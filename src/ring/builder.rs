@@ -265,6 +265,15 @@ impl<K: KeyMaterial> Dangerous<K> {
         self.0.rules.unlocked = true;
         self.0
     }
+
+    /// Lets in placeholders such as `changeme`: for tests against published examples.
+    ///
+    /// # Security
+    /// **Everybody knows these secrets**, and signs as you.
+    pub fn allow_placeholders(mut self) -> RingBuilder<K> {
+        self.0.rules.allow_placeholders = true;
+        self.0
+    }
 }
 
 impl Place {

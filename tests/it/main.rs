@@ -1,5 +1,5 @@
 //! What must hold of the crate as its users see it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod architecture;
 mod bad_input;
