@@ -1,1 +1,134 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::clock::ManualClock;
+use crate::key::NewKey;
+use crate::secret::Secret;
+use crate::verified::Role;
+
+const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+const OTHER: &str = "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki";
+
+fn key(secret: &str, kid: &str) -> NewKey<CookieKey> {
+    NewKey::new(Secret::from(secret)).kid(kid.parse().unwrap())
+}
+
+fn signer(clock: &ManualClock) -> CookieSigner {
+    let ring = KeyRing::builder().primary(key(SECRET, "a")).clock(clock.clone()).build().unwrap();
+    CookieSigner::new(ring)
+}
+
+/// Frozen: computed by Python's `hmac` from the layout in the module's documentation.
+#[test]
+fn the_native_format_is_that_of_the_test_vector() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let value = signer(&clock).sign("session", "user 42;é").unwrap();
+    assert_eq!(
+        value,
+        "user%2042%3B%C3%A9.a.1700000000.IaBCzoPBE-W8937pq1vZIqCKGjYkvUvllAWJsu4y1bM"
+    );
+}
+
+#[test]
+fn signing_again_keeps_the_time_of_the_first_issue() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let signer = signer(&clock);
+    let first = signer.sign("session", "user-42").unwrap();
+    signer.ring().stage(key(OTHER, "b")).unwrap();
+    signer.ring().promote(&"b".parse().unwrap()).unwrap();
+
+    clock.advance(Duration::from_secs(60));
+    let (verified, again) = signer.verify_and_resign("session", &first).unwrap();
+    let again = again.unwrap();
+    assert_eq!((verified.as_str(), verified.needs_resign()), ("user-42", true));
+    assert!(again.starts_with("user-42.b.1700000000."), "{again}");
+    // What came back is under the primary, and stays as it is.
+    let (verified, none) = signer.verify_and_resign("session", &again).unwrap();
+    assert_eq!((verified.role(), none), (Role::Primary, None));
+
+    clock.advance(signer.ring().longest_life() - Duration::from_secs(60));
+    let error = signer.verify("session", &again).unwrap_err();
+    assert_eq!(error.reason(), Reason::Expired);
+}
+
+#[test]
+fn a_cookie_of_a_staged_key_is_not_signed_back() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let (here, there) = (signer(&clock), signer(&clock));
+    for signer in [&here, &there] {
+        signer.ring().stage(key(OTHER, "b")).unwrap();
+    }
+    there.ring().promote(&"b".parse().unwrap()).unwrap();
+    let newer = there.sign("session", "user-42").unwrap();
+    let (verified, again) = here.verify_and_resign("session", &newer).unwrap();
+    assert_eq!((verified.role(), again), (Role::Staged, None));
+}
+
+#[test]
+fn a_jar_signs_verifies_and_rotates_with_the_attributes_of_the_signer() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let signer = signer(&clock).attributes(Cookie::build("").path("/app").secure(true));
+    let mut jar = CookieJar::new();
+    signer.jar(&mut jar).add(Cookie::build(("session", "a b")).http_only(true)).unwrap();
+    let sent = jar.get("session").unwrap().clone();
+    assert_eq!(sent.http_only(), Some(true));
+
+    signer.ring().stage(key(OTHER, "b")).unwrap();
+    signer.ring().promote(&"b".parse().unwrap()).unwrap();
+    let mut jar = CookieJar::new();
+    // As frameworks read a request: whole, percent-encoded.
+    let header = sent.encoded().stripped().to_string();
+    jar.add_original(Cookie::parse_encoded(header).unwrap());
+    assert_eq!(signer.jar(&mut jar).get("session").unwrap().value(), "a b");
+    let again = jar.delta().next().unwrap();
+    assert_eq!((again.path(), again.secure(), again.http_only()), (Some("/app"), Some(true), None));
+    assert_eq!(*signer.verify("session", again.value()).unwrap(), "a b");
+    signer.jar(&mut jar).remove(Cookie::build("session").path("/app"));
+    assert!(jar.get("session").is_none());
+}
+
+proptest! {
+    #[test]
+    fn every_value_comes_back_and_only_under_its_name(name in "[!-~]{1,20}", other in "[!-~]{1,20}", value in any::<String>()) {
+        prop_assume!(name != other);
+        let signer = signer(&ManualClock::at_unix(1_700_000_000));
+        let signed = signer.sign(&name, &value).unwrap();
+        prop_assert_eq!(&*signer.verify(&name, &signed).unwrap(), &value);
+        prop_assert!(signer.verify(&other, &signed).is_err());
+        // RFC 6265 §4.1.1: what may stand in a cookie.
+        prop_assert!(signed.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)));
+    }
+
+    #[test]
+    fn never_true_with_one_character_changed(value in any::<String>(), place in any::<prop::sample::Index>(), to in any::<char>()) {
+        let signer = signer(&ManualClock::at_unix(1_700_000_000));
+        let signed = signer.sign("session", &value).unwrap();
+        let mut changed: Vec<char> = signed.chars().collect();
+        let place = place.index(changed.len());
+        prop_assume!(changed[place] != to);
+        changed[place] = to;
+        let changed: String = changed.into_iter().collect();
+        prop_assert!(signer.verify("session", &changed).is_err());
+    }
+
+    #[test]
+    fn never_true_under_another_secret_or_a_foreign_signature(value in "[a-z]{0,30}") {
+        let clock = ManualClock::at_unix(1_700_000_000);
+        let signer = signer(&clock);
+        let ring = KeyRing::builder().primary(key(OTHER, "a")).clock(clock).build().unwrap();
+        let stranger = CookieSigner::new(ring).sign("session", &value).unwrap();
+        prop_assert!(signer.verify("session", &stranger).is_err());
+        // The secret itself is not the key of the MAC.
+        let parts = format!("{value}.a.1700000000");
+        let raw = HmacSha256::new(SECRET.as_bytes());
+        let mut mac = crate::mac::Lanes::new(&[&raw]);
+        for part in ["session", &value, "a", "1700000000"] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        let tag = *mac.finish().first();
+        let text = base64::Engine::encode(&crate::encoding::BASE64URL, tag);
+        let forged = format!("{parts}.{text}");
+        prop_assert!(signer.verify("session", &forged).is_err());
+    }
+}

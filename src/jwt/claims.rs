@@ -39,6 +39,8 @@ enum Found<T> {
     #[default]
     Absent,
     WrongType,
+    /// Of the wrong type, and an array or an object.
+    Compound,
     Is(T),
 }
 
@@ -46,6 +48,16 @@ impl Registered {
     fn check(&self, validation: &Validation, now: SystemTime) -> Result<(), Reason> {
         if let Some(claim) = self.twice {
             return Err(Reason::DuplicateClaim(claim));
+        }
+        // These refuse a token whether or not they are asked for, as `jsonwebtoken` does.
+        for (is_compound, claim) in [
+            (self.exp == Found::Compound, Claim::Exp),
+            (self.nbf == Found::Compound, Claim::Nbf),
+            (self.sub == Found::Compound, Claim::Sub),
+        ] {
+            if is_compound {
+                return Err(Reason::ClaimType(claim));
+            }
         }
         for name in &validation.required_spec_claims {
             match name.as_str() {
@@ -95,14 +107,14 @@ impl Registered {
 fn required<T>(claim: Found<T>, name: Claim) -> Result<(), Reason> {
     match claim {
         Found::Absent => Err(Reason::MissingClaim(name)),
-        Found::WrongType => Err(Reason::ClaimType(name)),
+        Found::WrongType | Found::Compound => Err(Reason::ClaimType(name)),
         Found::Is(_) => Ok(()),
     }
 }
 
 fn one_of(claim: Found<bool>, is_asked: bool, name: Claim) -> Result<(), Reason> {
     match claim {
-        Found::WrongType if is_asked => Err(Reason::ClaimType(name)),
+        Found::WrongType | Found::Compound if is_asked => Err(Reason::ClaimType(name)),
         Found::Is(false) if is_asked => Err(Reason::WrongClaim(name)),
         _ => Ok(()),
     }
@@ -202,6 +214,9 @@ fn date(text: &str) -> Found<i128> {
             false => Found::WrongType,
         };
     }
+    if text.starts_with(['[', '{']) {
+        return Found::Compound;
+    }
     match text.parse::<f64>() {
         Ok(value) if value < LAST as f64 => {
             let value = value.max(-LAST as f64);
@@ -238,7 +253,7 @@ macro_rules! seed {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Found::WrongType)
+                Ok(Found::Compound)
             }
 
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -270,7 +285,7 @@ struct Text<'p>(&'p dyn Fn(&str) -> bool);
 seed! { Text,
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Found::WrongType)
+        Ok(Found::Compound)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Named<'r> {
 
 /// The headers without a `kid` that other libraries write: npm jsonwebtoken and
 /// PyJWT the first, jsonwebtoken and most others the second, panva/jose the third.
-const KNOWN: [(&str, Algorithm); 9] = [
+pub(super) const KNOWN: [(&str, Algorithm); 9] = [
     // {"alg":"HS256","typ":"JWT"}
     ("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", Algorithm::HS256),
     // {"typ":"JWT","alg":"HS256"}

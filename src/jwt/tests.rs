@@ -1,1 +1,89 @@
+use base64::Engine;
 
+use super::header::{KNOWN, parse};
+use super::*;
+use crate::secret::Secret;
+
+const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+
+fn ring() -> KeyRing<JwtKey> {
+    let key = crate::key::NewKey::new(Secret::from(SECRET)).kid("2026-q1".parse().unwrap());
+    KeyRing::builder().primary(key).build().unwrap()
+}
+
+/// A comparison that skips the parser must say what the parser would.
+#[test]
+fn known_headers_are_what_the_parser_makes_of_them() {
+    for (encoded, algorithm) in KNOWN {
+        let json = BASE64URL.decode(encoded).unwrap();
+        assert_eq!(parse(&json), Ok((algorithm, None)), "{encoded}");
+    }
+}
+
+#[test]
+fn what_is_signed_names_its_key_in_the_header() {
+    let jwt = Jwt::new(ring());
+    let token = jwt.sign(&serde_json::json!({ "exp": 4_102_444_800_u64 })).unwrap();
+    let data = jwt.verify_with_header::<serde_json::Value>(&token).unwrap();
+    assert_eq!(data.header.kid.as_deref(), Some("2026-q1"));
+    assert_eq!(data.header.typ.as_deref(), Some("JWT"));
+    assert_eq!(data.header.alg, Algorithm::HS256);
+    assert_eq!(data.claims["exp"], 4_102_444_800_u64);
+}
+
+#[test]
+fn a_header_of_the_callers_gets_the_kid_and_is_held_to_the_rules() {
+    let jwt = Jwt::new(ring());
+    let claims = serde_json::json!({ "exp": 4_102_444_800_u64 });
+    let header = Header { typ: Some("at+jwt".to_owned()), ..Header::default() };
+    let token = jwt.sign_with_header(&header, &claims).unwrap();
+    let data = jwt.verify_with_header::<serde_json::Value>(&token).unwrap();
+    assert_eq!(data.header.typ.as_deref(), Some("at+jwt"));
+    assert_eq!(data.header.kid.as_deref(), Some("2026-q1"));
+
+    let other = Header::new(Algorithm::HS512);
+    let critical = Header { crit: Some(vec!["x".to_owned()]), ..Header::default() };
+    for header in [other, critical] {
+        assert!(matches!(jwt.sign_with_header(&header, &claims), Err(Error::Sign { .. })));
+    }
+}
+
+#[test]
+fn claims_that_are_no_object_are_not_signed() {
+    let jwt = Jwt::new(ring());
+    assert!(matches!(jwt.sign("a text"), Err(Error::Sign { .. })));
+    assert!(matches!(jwt.sign(&[1, 2]), Err(Error::Sign { .. })));
+    let unserializable = std::collections::BTreeMap::from([((1, 2), 3)]);
+    let error = jwt.sign(&unserializable).unwrap_err();
+    assert!(std::error::Error::source(&error).is_some(), "{error}");
+}
+
+/// An authentic token whose claims are of another shape says which, to the operator.
+#[test]
+fn a_payload_of_another_shape_keeps_the_error_of_serde() {
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        #[serde(rename = "role")]
+        _role: String,
+    }
+    let jwt = Jwt::new(ring());
+    let token = jwt.sign(&serde_json::json!({ "exp": 4_102_444_800_u64 })).unwrap();
+    let error = jwt.verify::<Claims>(&token).map(|_| ()).unwrap_err();
+    assert_eq!(error.reason(), Reason::Payload);
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.to_string().contains("missing field `role`"), "{source}");
+}
+
+#[test]
+fn uses_are_counted_for_what_was_verified_in_full() {
+    let ring = ring();
+    let jwt = Jwt::new(ring.clone());
+    let usage = || ring.keys()[0].usage;
+    let good = jwt.sign(&serde_json::json!({ "exp": 4_102_444_800_u64 })).unwrap();
+    let old = jwt.sign(&serde_json::json!({ "exp": 1 })).unwrap();
+    assert_eq!((usage().signed, usage().verified_as_primary), (2, 0));
+    assert!(jwt.verify::<serde_json::Value>(&good).is_ok());
+    assert!(jwt.verify::<serde_json::Value>(&old).is_err());
+    assert!(jwt.verify::<serde_json::Value>("x").is_err());
+    assert_eq!((usage().signed, usage().verified_as_primary), (2, 1));
+}

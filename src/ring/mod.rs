@@ -15,9 +15,6 @@ mod swap;
 pub(crate) mod usage;
 mod view;
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

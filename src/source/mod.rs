@@ -4,6 +4,3 @@
 //! convention of `.env` files: `X_NEW`, `X`, `X_OLD`, `X_BACKUP`, `X_NEXT`.
 
 pub mod env;
-
-#[cfg(test)]
-mod tests;

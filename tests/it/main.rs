@@ -4,6 +4,7 @@
 mod architecture;
 mod bad_input;
 mod common;
+mod environment;
 mod jwt_attacks;
 mod jwt_differential;
 mod jwt_interop;

@@ -1,1 +1,321 @@
+//! The rules of verification, each by its number.
 
+use std::time::Duration;
+
+use dualkey::cookie::{CookieKey, CookieSigner};
+use dualkey::jwt::{Algorithm, Header, Jwt, JwtKey, Validation};
+use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+use dualkey::{Error, KeyRing, ManualClock, NewKey, Reason, Role, Secret};
+use serde_json::{Value, json};
+
+use crate::common::{Told, encode, forge, key, ring, secret};
+
+const FAR: &[u8] = br#"{"sub":"user-42","exp":4102444800}"#;
+
+fn reason<T>(verdict: Result<T, dualkey::VerifyError>) -> Result<(), Reason> {
+    verdict.map(drop).map_err(|error| error.reason())
+}
+
+#[test]
+fn v1_the_algorithm_of_a_token_selects_nothing() {
+    let ring = KeyRing::<JwtKey>::builder()
+        .primary(key(0, "narrow"))
+        .fallback(key(1, "wide").algorithm(Algorithm::HS512))
+        .build()
+        .unwrap();
+    let jwt = Jwt::new(ring);
+    let claims: Value = serde_json::from_slice(FAR).unwrap();
+    let token = |seed, algorithm, kid: Option<&str>| {
+        let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
+        encode(secret(seed).as_bytes(), &header, &claims)
+    };
+    let verdict = |token: &str| reason(jwt.verify::<Value>(token));
+    assert_eq!(verdict(&token(0, Algorithm::HS256, None)), Ok(()));
+    assert_eq!(verdict(&token(1, Algorithm::HS512, None)), Ok(()));
+    // A good MAC of the right secret, in an algorithm that is not the key's.
+    assert_eq!(verdict(&token(1, Algorithm::HS256, None)), Err(Reason::Signature));
+    assert_eq!(verdict(&token(0, Algorithm::HS512, None)), Err(Reason::Signature));
+    assert_eq!(verdict(&token(0, Algorithm::HS512, Some("narrow"))), Err(Reason::Algorithm));
+    assert_eq!(verdict(&token(0, Algorithm::HS384, None)), Err(Reason::Algorithm));
+    // And the key's own algorithm, if it is not among those that are asked for.
+    let jwt = jwt.validation(Validation::new(Algorithm::HS512));
+    assert_eq!(
+        reason(jwt.verify::<Value>(&token(0, Algorithm::HS256, None))),
+        Err(Reason::Algorithm)
+    );
+    assert_eq!(reason(jwt.verify::<Value>(&token(1, Algorithm::HS512, None))), Ok(()));
+}
+
+#[test]
+fn v2_a_named_key_is_checked_alone_and_an_unknown_name_never() {
+    let ring = KeyRing::<JwtKey>::builder()
+        .primary(key(0, "new"))
+        .fallback(key(1, "old").alias("issuer-7".parse().unwrap()))
+        .build()
+        .unwrap();
+    let jwt = Jwt::new(ring);
+    let token = |seed, kid: &str| {
+        let header = format!(r#"{{"alg":"HS256","kid":{}}}"#, json!(kid));
+        forge(secret(seed).as_bytes(), &header, FAR)
+    };
+    let verdict = |seed, kid: &str| reason(jwt.verify::<Value>(&token(seed, kid)));
+    assert_eq!(verdict(0, "new"), Ok(()));
+    assert_eq!(verdict(1, "old"), Ok(()));
+    assert_eq!(verdict(1, "issuer-7"), Ok(()));
+    assert_eq!(verdict(1, "new"), Err(Reason::Signature));
+    assert_eq!(verdict(0, "old"), Err(Reason::Signature));
+    for kid in ["", "NEW", "new ", "ne", "newer", "../new", "new\0"] {
+        assert_eq!(verdict(0, kid), Err(Reason::UnknownKid), "{kid:?}");
+    }
+    // Without a name, every key may be meant.
+    for seed in 0..2 {
+        let token = forge(secret(seed).as_bytes(), r#"{"alg":"HS256"}"#, FAR);
+        assert_eq!(reason(jwt.verify::<Value>(&token)), Ok(()));
+    }
+    let token = forge(secret(2).as_bytes(), r#"{"alg":"HS256"}"#, FAR);
+    assert_eq!(reason(jwt.verify::<Value>(&token)), Err(Reason::Signature));
+}
+
+#[test]
+fn v3_what_is_malformed_is_not_tried_and_counts_for_no_key() {
+    let ring = ring::<JwtKey>(1);
+    let jwt = Jwt::new(ring.clone());
+    // The MAC holds; the base64 under it does not.
+    for payload in ["eyJleHAiOjQxMDI0NDQ4MDB9=", "eyJleHAiOjQxMDI0NDQ4MDB\u{39}A", "e yJ9", "eyJ/"]
+    {
+        for seed in 0..2 {
+            let message = format!("eyJhbGciOiJIUzI1NiJ9.{payload}");
+            let tag =
+                dualkey::mac::HmacSha256::new(secret(seed).as_bytes()).mac(message.as_bytes());
+            let token = format!("{message}.{}", crate::common::base64url::encode(&tag));
+            assert_eq!(reason(jwt.verify::<Value>(&token)), Err(Reason::Malformed), "{payload}");
+        }
+    }
+    // Sizes are bounded before any work, at the bound exactly.
+    let token = forge(secret(0).as_bytes(), r#"{"alg":"HS256"}"#, FAR);
+    let jwt = |bytes| Jwt::new(ring.clone()).max_token_bytes(bytes);
+    assert_eq!(reason(jwt(token.len()).verify::<Value>(&token)), Ok(()));
+    assert_eq!(reason(jwt(token.len() - 1).verify::<Value>(&token)), Err(Reason::TooLarge));
+    let uses: u64 = ring
+        .keys()
+        .iter()
+        .map(|key| key.usage.verified_as_primary + key.usage.verified_as_fallback)
+        .sum();
+    assert_eq!(uses, 1);
+}
+
+#[test]
+fn v4_nothing_in_a_payload_is_looked_at_before_the_signature_held() {
+    let jwt = Jwt::new(ring::<JwtKey>(1));
+    for payload in
+        [&b"not JSON"[..], b"{\"exp\":1}", b"", b"\xff\xfe", b"{\"exp\":\"x\"}", b"[[[[[["]
+    {
+        let forged = forge(b"a stranger's key", r#"{"alg":"HS256"}"#, payload);
+        let error = jwt.verify::<Value>(&forged).unwrap_err();
+        assert_eq!(error.reason(), Reason::Signature, "{payload:?}");
+        assert!(!error.is_authentic());
+        // The same, authentic, has an error of its own.
+        let authentic = forge(secret(1).as_bytes(), r#"{"alg":"HS256"}"#, payload);
+        assert!(jwt.verify::<Value>(&authentic).unwrap_err().is_authentic(), "{payload:?}");
+    }
+}
+
+/// The MAC stage has a test of its own beside its code; this is the way through the
+/// adapters: wherever in the ring the key stands, the answer is the same.
+#[test]
+fn v5_all_keys_are_tried_wherever_the_match_is() {
+    let jwt = Jwt::new(ring::<JwtKey>(3));
+    let hook = MetaWebhook::new(ring::<WebhookKey>(3));
+    for seed in 0..4 {
+        let role = if seed == 0 { Role::Primary } else { Role::Fallback };
+        for algorithm in ["HS256"] {
+            let header = format!(r#"{{"alg":"{algorithm}"}}"#);
+            let token = forge(secret(seed).as_bytes(), &header, FAR);
+            assert_eq!(jwt.verify::<Value>(&token).unwrap().role(), role);
+        }
+        let tag = dualkey::mac::HmacSha256::new(secret(seed).as_bytes()).mac(b"body");
+        let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        let delivery = hook.verify([format!("sha256={hex}")], b"body").unwrap();
+        assert_eq!(delivery.role(), role);
+    }
+}
+
+#[test]
+fn v7_to_the_peer_every_failure_before_the_signature_is_the_same() {
+    let told = Told::default();
+    let ring = KeyRing::<JwtKey>::builder()
+        .name("JWT_SECRET")
+        .primary(key(0, "a"))
+        .observer(told.clone())
+        .build()
+        .unwrap();
+    let jwt = Jwt::new(ring);
+    let bad = [
+        ("".to_owned(), Reason::Malformed),
+        ("x".repeat(9000), Reason::TooLarge),
+        (forge(secret(1).as_bytes(), r#"{"alg":"HS256"}"#, FAR), Reason::Signature),
+        (forge(secret(0).as_bytes(), r#"{"alg":"HS256","kid":"x"}"#, FAR), Reason::UnknownKid),
+        (forge(secret(0).as_bytes(), r#"{"alg":"none"}"#, FAR), Reason::Algorithm),
+        (
+            forge(secret(0).as_bytes(), r#"{"alg":"HS256","crit":[]}"#, FAR),
+            Reason::UnsupportedHeader,
+        ),
+    ];
+    for (token, reason) in &bad {
+        let error = jwt.verify::<Value>(token).unwrap_err();
+        assert_eq!(error.to_string(), "verification failed");
+        assert!(std::error::Error::source(&error).is_none());
+        assert_eq!(error.reason(), *reason);
+    }
+    // The operator was told each of them.
+    let told: Vec<_> = told.all();
+    assert_eq!(told.len(), bad.len());
+    for (told, (_, reason)) in told.iter().zip(&bad) {
+        assert_eq!(*told, format!("Rejected {{ ring: \"JWT_SECRET\", reason: {reason:?} }}"));
+    }
+    // After the signature held, an error may be specific.
+    let expired = forge(secret(0).as_bytes(), r#"{"alg":"HS256"}"#, br#"{"exp":1}"#);
+    assert_eq!(jwt.verify::<Value>(&expired).unwrap_err().to_string(), "refused: expired");
+}
+
+#[test]
+fn v8_a_revoked_key_verifies_nothing_and_does_not_come_back() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let ring = KeyRing::<CookieKey>::builder()
+        .primary(key(0, "old"))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let signer = CookieSigner::new(ring.clone());
+    let value = signer.sign("session", "user-42").unwrap();
+    ring.stage(key(1, "new")).unwrap();
+    ring.promote(&"new".parse().unwrap()).unwrap();
+    assert_eq!(reason(signer.verify("session", &value)), Ok(()));
+
+    let old = "old".parse().unwrap();
+    ring.revoke(&old, "found in a public log").unwrap();
+    assert_eq!(reason(signer.verify("session", &value)), Err(Reason::RevokedKey));
+    // Whatever its dates, whatever the clock says.
+    for seconds in [0, 1_600_000_000, 1_700_000_000, 4_000_000_000] {
+        clock.set(std::time::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(reason(signer.verify("session", &value)), Err(Reason::RevokedKey));
+    }
+    // Sticky: not by promotion, rollback, retirement, nor as a new key of the same secret.
+    assert!(matches!(ring.promote(&old), Err(Error::Revoked { .. })));
+    assert!(matches!(ring.rollback(), Err(Error::NothingToRollBack { .. })));
+    assert!(matches!(ring.retire(&old), Err(Error::Revoked { .. })));
+    assert!(matches!(ring.stage(key(0, "another-name")), Err(Error::Revoked { .. })));
+    assert!(matches!(ring.stage(key(2, "old")), Err(Error::DuplicateKid { .. })));
+    // To say it twice changes nothing.
+    let generation = ring.load().generation();
+    ring.revoke(&old, "again").unwrap();
+    assert_eq!(ring.load().generation(), generation);
+    let known = ring.load();
+    assert_eq!(known.key(&old).unwrap().revoked().unwrap().reason, "found in a public log");
+}
+
+/// A load that began before a revocation may end after it; the next one sees it.
+#[test]
+fn v8_a_delivery_that_streams_keeps_its_generation_and_the_next_does_not() {
+    let ring = ring::<WebhookKey>(1);
+    let hook = MetaWebhook::new(ring.clone());
+    let tag = dualkey::mac::HmacSha256::new(secret(1).as_bytes()).mac(b"body");
+    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let header = [format!("sha256={hex}")];
+    let mut streaming = hook.start(&header).unwrap();
+    ring.revoke(&ring.keys()[1].kid, "leaked").unwrap();
+    streaming.update(b"body");
+    assert!(streaming.finish().is_ok());
+    assert_eq!(reason(hook.verify(&header, b"body")), Err(Reason::Signature));
+}
+
+#[test]
+fn v9_a_source_that_is_empty_or_broken_makes_no_ring_and_no_key() {
+    use dualkey::source::env::NotUnicode;
+    let build = |lookup: &dyn Fn(&str) -> Result<Option<String>, NotUnicode>| {
+        KeyRing::<JwtKey>::builder().vars("JWT_SECRET", lookup).build()
+    };
+    assert!(matches!(build(&|_| Ok(None)), Err(Error::NoPrimary { .. })));
+    assert!(matches!(build(&|_| Ok(Some(String::new()))), Err(Error::NoPrimary { .. })));
+    assert!(matches!(build(&|_| Err(NotUnicode)), Err(Error::NotUnicode { .. })));
+    // One broken variable among good ones: nothing is built from the rest.
+    let half = |name: &str| match name {
+        "JWT_SECRET_OLD" => Ok(Some("hex:0".to_owned())),
+        _ => Ok(Some(secret(0))),
+    };
+    assert!(matches!(build(&half), Err(Error::Encoding { .. })));
+    // A change that fails leaves the ring that serves.
+    let ring = ring::<JwtKey>(3);
+    let before = ring.load();
+    assert!(ring.stage(Secret::from("")).is_err());
+    assert!(ring.stage(Secret::from(secret(9))).is_err());
+    assert!(std::sync::Arc::ptr_eq(&before, &ring.load()));
+}
+
+#[test]
+fn v10_no_output_holds_a_byte_of_a_secret() {
+    let marker = "TOPSECRETkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6";
+    let secret = || Secret::from(marker);
+    let told = Told::default();
+    let mut output = Vec::new();
+    macro_rules! shows {
+        ($value:expr) => {{
+            match $value {
+                value => output.push(format!("{value:?} {value:#?}")),
+            }
+        }};
+    }
+    shows!(secret());
+    shows!(NewKey::<JwtKey>::new(secret()));
+    shows!(KeyRing::<JwtKey>::builder().primary(secret()));
+    let ring =
+        KeyRing::<JwtKey>::builder().primary(secret()).observer(told.clone()).build().unwrap();
+    shows!(&ring);
+    shows!(ring.load());
+    shows!(ring.keys());
+    shows!(ring.load().keys());
+    shows!(Jwt::new(ring.clone()));
+    let cookies = KeyRing::<CookieKey>::builder().primary(secret()).build().unwrap();
+    shows!(&cookies);
+    shows!(CookieSigner::new(cookies.clone()));
+    let mut jar = dualkey::cookie::CookieJar::new();
+    shows!(CookieSigner::new(cookies).jar(&mut jar));
+    let hooks = KeyRing::<WebhookKey>::builder().primary(secret()).build().unwrap();
+    let tokens = KeyRing::<VerifyToken>::builder().primary(secret()).build().unwrap();
+    shows!(&tokens);
+    let hook = MetaWebhook::new(hooks).verify_tokens(tokens);
+    shows!(hook.start(["sha256=".to_owned() + &"0".repeat(64)]).unwrap());
+    let query = format!("hub.mode=subscribe&hub.challenge=1&hub.verify_token=x{marker}");
+    shows!(hook.handshake(&query).unwrap_err());
+    shows!(&hook);
+    shows!(dualkey::mac::HmacSha256::new(marker.as_bytes()));
+    shows!(dualkey::mac::HmacSha384::new(marker.as_bytes()));
+    shows!(dualkey::mac::HmacSha512::new(marker.as_bytes()));
+    let lanes = dualkey::mac::Lanes::new(&[&dualkey::mac::HmacSha256::new(marker.as_bytes())]);
+    shows!(&lanes);
+    shows!(lanes.finish());
+
+    let mut errors = vec![
+        ring.stage(secret()).unwrap_err(),
+        KeyRing::<JwtKey>::builder().primary(Secret::from(&marker[..20])).build().unwrap_err(),
+        KeyRing::<JwtKey>::builder().primary(secret()).fallback(secret()).build().unwrap_err(),
+    ];
+    for bad in [format!("hex:{marker}"), format!("base64:{marker}!"), format!("<{marker}>")] {
+        let vars = KeyRing::<JwtKey>::builder().vars("X", |_| Ok(Some(bad.clone())));
+        errors.push(vars.build().unwrap_err());
+    }
+    ring.revoke_and_replace(&ring.primary(), "leaked", Secret::from(crate::common::secret(1)))
+        .unwrap();
+    errors.push(ring.stage(secret()).unwrap_err());
+    output.extend(errors.iter().map(|error| format!("{error} {error:?}")));
+    let told = told.all();
+    assert!(!told.is_empty());
+    output.extend(told);
+
+    let bytes = format!("{:?}", &marker.as_bytes()[..4]);
+    for text in &output {
+        assert!(!text.contains("TOPSECRET") && !text.contains("kH7vQ2"), "{text}");
+        assert!(!text.contains(bytes.trim_matches(['[', ']'])), "{text}");
+    }
+    assert!(output.len() > 25, "{}", output.len());
+}
