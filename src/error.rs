@@ -248,7 +248,7 @@ impl std::error::Error for VerifyError {
 }
 
 /// Why a value did not verify: a small closed set, fit for a metric label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// There was nothing to verify: no header, no cookie of that name.
@@ -350,7 +350,7 @@ impl fmt::Display for Reason {
 }
 
 /// A registered claim of RFC 7519 §4.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Claim {
     /// `iss`, the issuer.

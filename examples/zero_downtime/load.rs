@@ -1,0 +1,239 @@
+//! The clients: they log in, hold what they were given to the end of its life, and use
+//! all of it; and the sender of webhooks.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dualkey::Secret;
+use dualkey::mac::HmacSha256;
+use dualkey::webhook::MetaWebhook;
+use reqwest::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use tokio::task::JoinHandle;
+
+use crate::Result;
+use crate::report::Stage;
+use crate::service::{Fleet, Login, ROLE, Secrets, VERIFY_TOKEN};
+
+const CLIENTS: usize = 24;
+const SENDERS: usize = 2;
+/// Between two requests of one client: two cores play both sides.
+const PAUSE: Duration = Duration::from_millis(8);
+const LOGIN_EVERY: Duration = Duration::from_millis(400);
+/// Nothing is used in the last moment of its life, on its way there it would end.
+const MARGIN: Duration = Duration::from_millis(400);
+
+/// What came of the requests that carried one of the three secrets' work.
+#[derive(Default)]
+pub struct Outcome {
+    pub requests: AtomicU64,
+    pub primary: AtomicU64,
+    pub fallback: AtomicU64,
+    pub staged: AtomicU64,
+    pub refused: AtomicU64,
+    pub resigned: AtomicU64,
+}
+
+#[derive(Default)]
+pub struct Counts {
+    pub jwt: Outcome,
+    pub session: Outcome,
+    pub webhook: Outcome,
+    pub logins: AtomicU64,
+    /// Requests that got no answer from any instance.
+    pub unanswered: AtomicU64,
+}
+
+impl Counts {
+    pub fn columns(&self) -> [&Outcome; 3] {
+        [&self.jwt, &self.session, &self.webhook]
+    }
+}
+
+pub struct Load {
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    fleet: Arc<Fleet>,
+    http: Client,
+    turn: AtomicUsize,
+    running: AtomicBool,
+    counts: Arc<Counts>,
+    /// What the peer signs webhooks with.
+    sender: Mutex<HmacSha256>,
+}
+
+impl Load {
+    pub fn start(fleet: &Arc<Fleet>, secrets: &Secrets, stage: &Stage) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            fleet: Arc::clone(fleet),
+            http: Client::builder().timeout(Duration::from_secs(5)).build()?,
+            turn: AtomicUsize::new(0),
+            running: AtomicBool::new(true),
+            counts: Arc::default(),
+            sender: Mutex::new(sender(&secrets.meta)),
+        });
+        let clients = (0..CLIENTS).map(|number| tokio::spawn(client(Arc::clone(&shared), number)));
+        let mut tasks: Vec<_> = clients.collect();
+        tasks.extend((0..SENDERS).map(|number| tokio::spawn(send(Arc::clone(&shared), number))));
+        tasks.push(tokio::spawn(show(Arc::clone(&shared), stage.clone())));
+        Ok(Self { shared, tasks })
+    }
+
+    /// The owner of the webhook sets another secret at the peer.
+    pub fn sender_switches_to(&self, secrets: &Secrets) {
+        *self.shared.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender(&secrets.meta);
+    }
+
+    /// Lets every request come to its end, and returns what came of all of them.
+    pub async fn stop(self) -> Result<Arc<Counts>> {
+        self.shared.running.store(false, Relaxed);
+        for task in self.tasks {
+            task.await?;
+        }
+        Ok(Arc::clone(&self.shared.counts))
+    }
+}
+
+fn sender(secret: &Secret) -> HmacSha256 {
+    HmacSha256::new(secret.expose())
+}
+
+/// What a login gave.
+struct Held {
+    token: String,
+    cookie: String,
+    until: SystemTime,
+}
+
+async fn client(shared: Arc<Shared>, number: usize) {
+    let mut held: Vec<Held> = Vec::new();
+    let mut logged_in: Option<Instant> = None;
+    // No generator of random numbers: a walk that reaches everything it holds.
+    let mut step = number;
+    while shared.running.load(Relaxed) {
+        tokio::time::sleep(PAUSE).await;
+        let now = SystemTime::now();
+        held.retain(|held| now + MARGIN < held.until);
+        if held.is_empty() || logged_in.is_none_or(|at| at.elapsed() > LOGIN_EVERY) {
+            held.extend(shared.log_in().await);
+            logged_in = Some(Instant::now());
+            continue;
+        }
+        step = step.wrapping_mul(31).wrapping_add(7);
+        let index = (step >> 3) % held.len();
+        let (outcome, response) = if step % 2 == 0 {
+            let token = format!("Bearer {}", held[index].token);
+            let send = |http: &Client, url: String| http.get(url).header(AUTHORIZATION, &token);
+            (&shared.counts.jwt, shared.request("/me", send).await)
+        } else {
+            let cookie = held[index].cookie.clone();
+            let send = |http: &Client, url: String| http.get(url).header(COOKIE, &cookie);
+            (&shared.counts.session, shared.request("/me", send).await)
+        };
+        let Some(response) = response else { continue };
+        if let Some(cookie) = session(&response) {
+            outcome.resigned.fetch_add(1, Relaxed);
+            held[index].cookie = cookie;
+        }
+        if !outcome.count(&response) {
+            // Logged out, as far as this one goes.
+            held.swap_remove(index);
+        }
+    }
+}
+
+async fn send(shared: Arc<Shared>, number: usize) {
+    let query =
+        format!("hub.mode=subscribe&hub.challenge={number}&hub.verify_token={VERIFY_TOKEN}");
+    let subscribe = |http: &Client, url: String| http.get(format!("{url}?{query}"));
+    if shared
+        .request("/webhook", subscribe)
+        .await
+        .is_none_or(|answer| !answer.status().is_success())
+    {
+        shared.counts.unanswered.fetch_add(1, Relaxed);
+    }
+    let mut delivery = number;
+    while shared.running.load(Relaxed) {
+        tokio::time::sleep(PAUSE).await;
+        delivery += SENDERS;
+        let text = "äöå 🦀 ".repeat(delivery % 200);
+        let body = format!(r#"{{"object":"page","entry":[{{"id":{delivery},"text":"{text}"}}]}}"#);
+        let tag = shared.sender.lock().unwrap_or_else(PoisonError::into_inner).mac(body.as_bytes());
+        let digits: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        let post = |http: &Client, url: String| {
+            let signature = format!("sha256={digits}");
+            http.post(url).header(MetaWebhook::HEADER, signature).body(body.clone())
+        };
+        if let Some(response) = shared.request("/webhook", post).await {
+            shared.counts.webhook.count(&response);
+        }
+    }
+}
+
+impl Shared {
+    /// Sends to the instance whose turn it is; as a load balancer does, to the other one
+    /// if that does not answer.
+    async fn request(
+        &self,
+        path: &str,
+        make: impl Fn(&Client, String) -> RequestBuilder,
+    ) -> Option<Response> {
+        for _ in 0..2 {
+            let Some(address) = self.fleet.address(self.turn.fetch_add(1, Relaxed)) else {
+                continue;
+            };
+            if let Ok(response) = make(&self.http, format!("http://{address}{path}")).send().await {
+                return Some(response);
+            }
+        }
+        self.counts.unanswered.fetch_add(1, Relaxed);
+        None
+    }
+
+    async fn log_in(&self) -> Option<Held> {
+        let response = self.request("/login", |http, url| http.post(url)).await?;
+        let cookie = session(&response)?;
+        let login: Login = response.json().await.ok()?;
+        self.counts.logins.fetch_add(1, Relaxed);
+        let until = UNIX_EPOCH + Duration::from_secs(login.valid_until);
+        Some(Held { token: login.token, cookie, until })
+    }
+}
+
+impl Outcome {
+    /// Whether it was accepted.
+    fn count(&self, response: &Response) -> bool {
+        self.requests.fetch_add(1, Relaxed);
+        let role = response.headers().get(ROLE).and_then(|role| role.to_str().ok());
+        let counter = match (response.status(), role) {
+            (StatusCode::OK, Some("primary")) => &self.primary,
+            (StatusCode::OK, Some("staged")) => &self.staged,
+            (StatusCode::OK, Some(_)) => &self.fallback,
+            _ => &self.refused,
+        };
+        counter.fetch_add(1, Relaxed);
+        response.status() == StatusCode::OK
+    }
+}
+
+/// The session cookie that a response sets, as it goes back in a request.
+fn session(response: &Response) -> Option<String> {
+    let cookie = response.headers().get(SET_COOKIE)?.to_str().ok()?;
+    Some(cookie.split(';').next()?.to_owned())
+}
+
+/// Tells the progress bar how it goes.
+async fn show(shared: Arc<Shared>, stage: Stage) {
+    while shared.running.load(Relaxed) {
+        let sum = |pick: fn(&Outcome) -> &AtomicU64| {
+            shared.counts.columns().iter().map(|outcome| pick(outcome).load(Relaxed)).sum()
+        };
+        stage.progress(sum(|outcome| &outcome.requests), sum(|outcome| &outcome.refused));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
