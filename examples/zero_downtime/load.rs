@@ -125,7 +125,7 @@ async fn client(shared: Arc<Shared>, number: usize) {
         }
         step = step.wrapping_mul(31).wrapping_add(7);
         let index = (step >> 3) % held.len();
-        let (outcome, response) = if step % 2 == 0 {
+        let (outcome, response) = if step.is_multiple_of(2) {
             let token = format!("Bearer {}", held[index].token);
             let send = |http: &Client, url: String| http.get(url).header(AUTHORIZATION, &token);
             (&shared.counts.jwt, shared.request("/me", send).await)

@@ -99,10 +99,8 @@ impl Stage {
         );
         let total: u64 = lost.iter().sum();
         if naive {
-            println!(
-                "\n{total} valid requests were lost, {} users among them logged out.",
-                lost[0] + lost[1]
-            );
+            let logged_out = lost[0] + lost[1];
+            println!("\n{total} valid requests were lost; {logged_out} of them logged a user out.");
             return ExitCode::SUCCESS;
         }
 

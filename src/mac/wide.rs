@@ -35,7 +35,7 @@ macro_rules! wide {
                     *own = key.mac(message);
                 }
                 let count = keys.len().min(MAX_LANES);
-                matching(tags[..count].iter().map(|own| own.as_slice()), tag)
+                matching(tags[..count].iter(), tag)
             }
         }
 

@@ -128,11 +128,8 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
     let hook = MetaWebhook::new(ring::<WebhookKey>(3));
     for seed in 0..4 {
         let role = if seed == 0 { Role::Primary } else { Role::Fallback };
-        for algorithm in ["HS256"] {
-            let header = format!(r#"{{"alg":"{algorithm}"}}"#);
-            let token = forge(secret(seed).as_bytes(), &header, FAR);
-            assert_eq!(jwt.verify::<Value>(&token).unwrap().role(), role);
-        }
+        let token = forge(secret(seed).as_bytes(), r#"{"alg":"HS256"}"#, FAR);
+        assert_eq!(jwt.verify::<Value>(&token).unwrap().role(), role);
         let tag = dualkey::mac::HmacSha256::new(secret(seed).as_bytes()).mac(b"body");
         let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
         let delivery = hook.verify([format!("sha256={hex}")], b"body").unwrap();
