@@ -44,15 +44,17 @@ impl ManualClock {
         Self(Arc::new(Mutex::new(now)))
     }
 
-    /// A clock that shows `seconds` after the Unix epoch.
+    /// A clock that shows `seconds` after the Unix epoch, at most the year 9999.
     #[must_use]
     pub fn at_unix(seconds: u64) -> Self {
-        Self::new(UNIX_EPOCH + Duration::from_secs(seconds))
+        // 9999-12-31T23:59:59Z, which every system's clock can show.
+        Self::new(UNIX_EPOCH + Duration::from_secs(seconds.min(253_402_300_799)))
     }
 
-    /// Moves the clock on by `by`.
+    /// Moves the clock on by `by`; not at all, if that is beyond what it can show.
     pub fn advance(&self, by: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = now.checked_add(by).unwrap_or(*now);
     }
 
     /// Sets the clock, backwards as well: clocks jump.

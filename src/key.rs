@@ -247,6 +247,9 @@ impl<K: KeyMaterial> NewKey<K> {
     }
 
     /// Schedules a staged key: it promotes itself at `moment`, on every instance.
+    ///
+    /// For the primary and the fallbacks of a builder it is the moment since which they
+    /// have signed: where both are known, a fallback ends when its overlap is over.
     #[must_use]
     pub fn signs_from(mut self, moment: SystemTime) -> Self {
         self.signs_from = Some(moment);

@@ -80,6 +80,11 @@ pub mod webhook;
 #[cfg(all(doctest, feature = "jwt", feature = "cookie", feature = "webhook"))]
 mod compile_fail;
 
+/// The example of the README.
+#[cfg(all(doctest, feature = "jwt"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Claim, Error, Reason, VerifyError};
 pub use key::{Key, KeyMaterial, NewKey, Revocation, Signs};

@@ -1,7 +1,7 @@
 //! HMAC-SHA-256 of one message under up to four keys at once.
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
 use super::kernel::{self, Block, State};
 
@@ -33,7 +33,7 @@ const INITIAL: State = [
 /// assert_eq!(verify_any(&[&new, &old], b"a message", &tag), Some(1));
 /// assert_eq!(verify_any(&[&new, &old], b"another", &tag), None);
 /// ```
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct HmacSha256 {
     inner: State,
     outer: State,
@@ -67,6 +67,13 @@ impl HmacSha256 {
         let mut lanes = Lanes::new(&[self]);
         lanes.update(message);
         lanes.finish().tags[0]
+    }
+}
+
+impl Drop for HmacSha256 {
+    fn drop(&mut self) {
+        self.inner.zeroize();
+        self.outer.zeroize();
     }
 }
 

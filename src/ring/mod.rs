@@ -106,6 +106,21 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 
     /// All keys with what they are now, in the order in which they came.
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, KeyState, Role, Secret};
+    /// use dualkey::cookie::{CookieKey, CookieSigner};
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(secret)).build()?;
+    /// CookieSigner::new(ring.clone()).sign("session", "user-42")?;
+    ///
+    /// let key = &ring.keys()[0];
+    /// assert_eq!(key.state, KeyState::Active(Role::Primary));
+    /// assert_eq!(key.usage.signed, 1);
+    /// assert_eq!(key.ends_at, None);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<KeyStatus> {
         let set = self.load();
@@ -123,6 +138,22 @@ impl<K: KeyMaterial> KeyRing<K> {
 
     /// How long a superseded key still verifies: longest life, rollout window and
     /// skew together.
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, Secret};
+    /// use dualkey::cookie::CookieKey;
+    /// use std::time::Duration;
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// let ring = KeyRing::<CookieKey>::builder()
+    ///     .primary(Secret::from(secret))
+    ///     .longest_life(Duration::from_secs(3600))
+    ///     .rollout_window(Duration::from_secs(600))
+    ///     .skew(Duration::from_secs(60))
+    ///     .build()?;
+    /// assert_eq!(ring.overlap(), Duration::from_secs(4260));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
     #[must_use]
     pub fn overlap(&self) -> Duration {
         self.inner.overlap

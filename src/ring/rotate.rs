@@ -32,6 +32,24 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// With [`signs_from`](NewKey::signs_from) it promotes itself at that moment,
     /// on every instance that was told.
     ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::CookieKey;
+    /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+    /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+    /// use dualkey::{KeyState, NewKey, Role};
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+    /// let tomorrow = SystemTime::now() + Duration::from_secs(24 * 60 * 60);
+    /// let kid = ring.stage(NewKey::new(Secret::from(new)).signs_from(tomorrow))?;
+    ///
+    /// let set = ring.load();
+    /// assert_eq!(set.state(&kid, SystemTime::now()), Some(KeyState::Active(Role::Staged)));
+    /// assert_eq!(set.primary(tomorrow).kid(), kid);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// What the builder refuses; [`Error::Revoked`] if the secret was revoked
     /// before; [`Error::NotAhead`] if its `signs_from` is not ahead. The ring stays
@@ -54,6 +72,19 @@ impl<K: KeyMaterial> KeyRing<K> {
 
     /// Makes the key `kid` the primary, from now on. Of the primary itself, it
     /// changes nothing.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::CookieKey;
+    /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+    /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+    /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+    /// let kid = ring.stage(Secret::from(new))?;
+    /// let promotion = ring.promote(&kid)?;
+    /// assert_eq!(ring.primary(), kid);
+    /// assert!(promotion.verifies_until.is_some()); // come back then
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::UnknownKey`], [`Error::Revoked`], or [`Error::Retired`] if it has
@@ -78,6 +109,21 @@ impl<K: KeyMaterial> KeyRing<K> {
 
     /// Makes the key the primary that was so before the current one. What the
     /// current one signed verifies until its overlap is over.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::CookieKey;
+    /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+    /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+    /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+    /// let before = ring.primary();
+    /// let kid = ring.stage(Secret::from(new))?;
+    /// ring.promote(&kid)?;
+    ///
+    /// ring.rollback()?;
+    /// assert_eq!(ring.primary(), before);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::NothingToRollBack`]. The ring stays as it is.
@@ -107,6 +153,21 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// It never cuts an overlap short: for a key that is compromised there is
     /// [`revoke`](Self::revoke). Once that moment has come, the key does not come
     /// back, not even if the one that took over is revoked.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::CookieKey;
+    /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+    /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+    /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+    /// let before = ring.primary();
+    /// let kid = ring.stage(Secret::from(new))?;
+    /// let promotion = ring.promote(&kid)?;
+    ///
+    /// assert_eq!(Some(ring.retire(&before)?), promotion.verifies_until);
+    /// assert!(ring.retire(&kid).is_err()); // it is the primary
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::UnknownKey`], [`Error::Revoked`], or [`Error::IsPrimary`]. The ring
@@ -146,6 +207,28 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// The revocation holds for this ring, in this process: a restart forgets it,
     /// so take the secret out of where it is stored as well.
     ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::CookieKey;
+    /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+    /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+    /// use dualkey::{Error, Reason};
+    /// use dualkey::cookie::CookieSigner;
+    ///
+    /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+    /// let leaked = ring.primary();
+    /// let signer = CookieSigner::new(ring.clone());
+    /// let value = signer.sign("session", "user-42")?;
+    ///
+    /// // Nothing else signs yet, so it is refused.
+    /// assert!(matches!(ring.revoke(&leaked, "in a public log"), Err(Error::NoPrimary { .. })));
+    /// let kid = ring.stage(Secret::from(new))?;
+    /// ring.promote(&kid)?;
+    /// ring.revoke(&leaked, "in a public log")?;
+    /// assert_eq!(signer.verify("session", &value).unwrap_err().reason(), Reason::RevokedKey);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::UnknownKey`], or [`Error::NoPrimary`] if nothing would be left that
     /// signs: then [`revoke_and_replace`](Self::revoke_and_replace) is what you
@@ -179,6 +262,18 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// Instances that do not know the replacement refuse what it signs until they
     /// are told. Where there is a moment for it, stage the replacement everywhere
     /// first, promote it, and revoke then.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::CookieKey;
+    /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+    /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+    /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+    /// let leaked = ring.primary();
+    /// let kid = ring.revoke_and_replace(&leaked, "in a public log", Secret::from(new))?;
+    /// assert_eq!(ring.primary(), kid);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`revoke`](Self::revoke) and [`stage`](Self::stage). The ring stays

@@ -33,7 +33,8 @@ const SUFFIXES: [&str; 4] = ["_NEW", "", "_OLD", "_BACKUP"];
 
 impl<K: KeyMaterial> KeyRing<K> {
     /// A ring from the environment variables around `name`, with everything else
-    /// as the builder has it.
+    /// as the builder has it. To hear its warnings, give the builder an
+    /// [`observer`](RingBuilder::observer) and its keys by [`env`](RingBuilder::env).
     ///
     /// ```no_run
     /// use dualkey::KeyRing;
@@ -131,7 +132,6 @@ impl<K: KeyMaterial> RingBuilder<K> {
 
 /// The value of a variable is not UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs)]
 pub struct NotUnicode;
 
 /// What the environment holds, each secret once, with the name of its variable.

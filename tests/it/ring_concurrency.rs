@@ -92,3 +92,17 @@ fn two_writers_at_once_lose_no_change() {
     assert_eq!(keys.iter().filter(|key| key.state == KeyState::Revoked).count(), 400);
     assert_eq!(ring.load().generation(), 1 + 2 * 200 * 2);
 }
+
+/// What crosses threads and `.await`s in a service.
+#[test]
+fn handles_are_send_and_sync() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<KeyRing<CookieKey>>();
+    crosses::<dualkey::jwt::Jwt>();
+    crosses::<CookieSigner>();
+    crosses::<dualkey::webhook::MetaWebhook>();
+    crosses::<dualkey::webhook::Delivery>();
+    crosses::<dualkey::Verified<String>>();
+    crosses::<dualkey::VerifyError>();
+    crosses::<dualkey::Error>();
+}

@@ -333,3 +333,26 @@ fn a_clock_that_jumps_back_undoes_no_change() {
     clock.advance(Duration::from_secs(7200));
     assert_eq!(ring.primary(), newest);
 }
+
+#[test]
+fn a_fallback_whose_past_is_known_ends_when_its_overlap_is_over() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let (long_ago, lately) = (clock.now() - LIFE * 5, clock.now() - LIFE / 2);
+    let key = |seed| NewKey::new(Secret::from(secret(seed)));
+    let ring = KeyRing::<CookieKey>::builder()
+        .fallback(key(1).signs_from(long_ago))
+        .primary(key(0).signs_from(lately))
+        .longest_life(LIFE)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let old = ring.keys()[0].clone();
+    assert_eq!(old.state, KeyState::Active(Role::Fallback));
+    assert_eq!(old.ends_at, Some(lately + ring.overlap()));
+    assert_eq!(ring.primary(), ring.keys()[1].kid);
+
+    // The times must agree with the places.
+    let builder = KeyRing::<CookieKey>::builder();
+    let twisted = builder.fallback(key(1).signs_from(lately)).primary(key(0).signs_from(long_ago));
+    assert!(matches!(twisted.build(), Err(Error::NoPrimary { .. })));
+}
