@@ -128,6 +128,15 @@ pub enum Error {
         mend: String,
     },
 
+    /// It is not clear which key signs.
+    #[error("the primary key of the ring `{ring}` is not clear: {problem}")]
+    PrimaryUnclear {
+        /// The name of the ring.
+        ring: String,
+        /// Why not, and what to do about it.
+        problem: &'static str,
+    },
+
     /// No key of the ring has this kid.
     #[error("the ring has no key `{kid}`")]
     UnknownKey {
@@ -145,6 +154,13 @@ pub enum Error {
     /// The key has stopped verifying.
     #[error("the key `{kid}` has been retired: roll back to it, or stage a new key")]
     Retired {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// A short fallback that was let in verifies, and does not sign.
+    #[error("the secret of the key `{kid}` is too short to sign with: stage a new key")]
+    TooShortToSign {
         /// The kid in question.
         kid: Kid,
     },

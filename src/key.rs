@@ -99,6 +99,7 @@ struct Core<K> {
     counters: Counters,
     prints: [[u8; 32]; 2],
     added_at: SystemTime,
+    is_short: bool,
 }
 
 impl<K> Key<K> {
@@ -143,6 +144,11 @@ impl<K> Key<K> {
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.core.counters.read()
+    }
+
+    /// Whether its secret is shorter than a key's that signs.
+    pub(crate) fn is_short(&self) -> bool {
+        self.core.is_short
     }
 
     pub(crate) fn material(&self) -> &K {
@@ -271,7 +277,12 @@ impl<K: KeyMaterial> NewKey<K> {
     }
 
     /// Prepares the material. The checks have been made.
-    pub(crate) fn prepare(&self, kid: Kid, added_at: SystemTime) -> Result<Key<K>, String> {
+    pub(crate) fn prepare(
+        &self,
+        kid: Kid,
+        is_short: bool,
+        added_at: SystemTime,
+    ) -> Result<Key<K>, String> {
         let secret = self.secret.expose();
         Ok(Key {
             core: Arc::new(Core {
@@ -281,6 +292,7 @@ impl<K: KeyMaterial> NewKey<K> {
                 counters: Counters::new(),
                 prints: prints(secret),
                 added_at,
+                is_short,
             }),
             signs: self.signs_from.map_or(Signs::Unscheduled, Signs::From),
             sequence: 0,

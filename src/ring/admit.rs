@@ -1,8 +1,11 @@
 //! Whether a secret may become a key: length, emptiness, placeholders, and public
 //! keys where a secret belongs.
 
+use std::time::SystemTime;
+
 use crate::error::Error;
-use crate::key::{KeyMaterial, NewKey};
+use crate::key::{Key, KeyMaterial, NewKey, Signs, derived_kid};
+use crate::kid::Kid;
 
 /// What the builder relaxed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,13 +17,58 @@ pub(crate) struct Rules {
     pub(crate) allow_placeholders: bool,
 }
 
-/// Checks `key`, which errors call `label`.
-pub(crate) fn admit<K: KeyMaterial>(
+/// Checks `new`, which errors call `label`, and prepares it; `ordinal` names a key whose
+/// kid may not be derived.
+pub(super) fn prepare<K: KeyMaterial>(
+    new: &NewKey<K>,
+    label: &str,
+    is_fallback: bool,
+    rules: Rules,
+    ordinal: usize,
+    now: SystemTime,
+) -> Result<Key<K>, Error> {
+    let is_short = check(new, label, is_fallback, rules)?;
+    let kid = match new.kid {
+        Some(kid) => kid,
+        None if K::DERIVES_KID => derived_kid(new.secret.expose(), K::PURPOSE),
+        None => Kid::new(&format!("{}-{}", K::PURPOSE, ordinal + 1))?,
+    };
+    new.prepare(kid, is_short, now)
+        .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.to_owned(), algorithm })
+}
+
+/// A promotion at `moment`, which must lie ahead: else the key would sign before
+/// others can verify.
+pub(super) fn scheduled<K>(
+    key: &Key<K>,
+    moment: SystemTime,
+    now: SystemTime,
+) -> Result<Signs, Error> {
+    match moment > now {
+        true => Ok(Signs::From(moment)),
+        false => Err(Error::NotAhead { kid: key.kid(), signs_from: moment }),
+    }
+}
+
+/// A key that is to sign has no end of its own: what it signed last would be cut off.
+pub(super) fn only_fallbacks_end<K: KeyMaterial>(
+    new: &NewKey<K>,
+    label: &str,
+) -> Result<(), Error> {
+    match new.retire_at {
+        Some(_) => Err(Error::EndsWhileItSigns { key: label.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Checks the secret of `key`, which errors call `label`; says whether it is a short one
+/// that was let in.
+fn check<K: KeyMaterial>(
     key: &NewKey<K>,
     label: &str,
     is_fallback: bool,
     rules: Rules,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let secret = key.secret.expose();
     if secret.is_empty() {
         return Err(Error::EmptySecret { key: label.to_owned() });
@@ -40,8 +88,9 @@ pub(crate) fn admit<K: KeyMaterial>(
         Some(relaxed) if rules.unlocked => relaxed,
         Some(relaxed) => relaxed.max(length.floor),
     };
-    if secret.len() >= minimum || (is_fallback && rules.allow_short_fallbacks) {
-        return Ok(());
+    let is_short = secret.len() < minimum;
+    if !is_short || (is_fallback && rules.allow_short_fallbacks) {
+        return Ok(is_short);
     }
     let mend = match () {
         () if is_fallback => {

@@ -3,16 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use super::admit::{Rules, admit};
+use super::admit::{Rules, only_fallbacks_end, prepare, scheduled};
 use super::key_set::KeySet;
 use super::swap::Swap;
 use super::{Inner, KeyRing};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::key::{Key, KeyMaterial, NewKey, Signs, derived_kid};
-use crate::kid::Kid;
+use crate::key::{KeyMaterial, NewKey, Signs};
 use crate::observer::{Event, Observer};
 
 /// Seven days: what the sessions and tokens of most backends live.
@@ -179,13 +178,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
         let name = self.name.unwrap_or_else(|| K::PURPOSE.to_owned());
         let mut primaries = self.keys.iter().filter(|(place, _)| *place == Place::Primary);
-        let no_primary =
-            |mend: &str| Error::NoPrimary { ring: name.clone(), mend: mend.to_owned() };
+        let unclear = |problem| Error::PrimaryUnclear { ring: name.clone(), problem };
         if primaries.next().is_none() {
-            return Err(no_primary("give it one with `primary`"));
+            let mend = "give it one with `primary`".to_owned();
+            return Err(Error::NoPrimary { ring: name, mend });
         }
         if primaries.next().is_some() {
-            return Err(no_primary("two keys claim to be it; all but one are fallbacks"));
+            return Err(unclear("two keys were given as it: all but one are fallbacks"));
         }
 
         let now = self.clock.now();
@@ -194,11 +193,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
         let mut keys = Vec::with_capacity(self.keys.len());
         for (index, (place, new)) in self.keys.iter().enumerate() {
             let label = new.label(|| format!("{} {}", place.as_str(), index + 1));
-            admit(new, &label, *place == Place::Fallback, self.rules)?;
-            if *place != Place::Fallback {
+            let is_fallback = *place == Place::Fallback;
+            let mut key = prepare(new, &label, is_fallback, self.rules, index, now)?;
+            if !is_fallback {
                 only_fallbacks_end(new, &label)?;
+            } else if new.signs_from.is_some_and(|moment| moment > now) {
+                return Err(unclear("a fallback's `signs_from` lies ahead: that is a staged key"));
             }
-            let mut key = prepare(new, &label, index, now)?;
             (key.signs, key.sequence) = match (place, new.signs_from) {
                 (Place::Primary, None) => (Signs::From(UNIX_EPOCH), self.keys.len() as u64),
                 (Place::Fallback, None) => (Signs::Never, 0),
@@ -213,9 +214,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
             *place == Place::Primary && key.kid() == set.primary(now).kid()
         });
         if !is_primary {
-            return Err(no_primary(
-                "by its `signs_from`, another key signs instead of the one that was given as it",
-            ));
+            return Err(unclear("by its `signs_from`, another key signs than the one given as it"));
         }
 
         let ring = KeyRing {
@@ -283,46 +282,5 @@ impl Place {
             Self::Fallback => "the fallback, key",
             Self::Staged => "the staged key, key",
         }
-    }
-}
-
-/// Prepares `new`, whose checks have been made; `ordinal` names a key whose kid
-/// may not be derived.
-pub(super) fn prepare<K: KeyMaterial>(
-    new: &NewKey<K>,
-    label: &str,
-    ordinal: usize,
-    now: SystemTime,
-) -> Result<Key<K>, Error> {
-    let kid = match new.kid {
-        Some(kid) => kid,
-        None if K::DERIVES_KID => derived_kid(new.secret.expose(), K::PURPOSE),
-        None => Kid::new(&format!("{}-{}", K::PURPOSE, ordinal + 1))?,
-    };
-    new.prepare(kid, now)
-        .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.to_owned(), algorithm })
-}
-
-/// A promotion at `moment`, which must lie ahead: else the key would sign before
-/// others can verify.
-pub(super) fn scheduled<K>(
-    key: &Key<K>,
-    moment: SystemTime,
-    now: SystemTime,
-) -> Result<Signs, Error> {
-    match moment > now {
-        true => Ok(Signs::From(moment)),
-        false => Err(Error::NotAhead { kid: key.kid(), signs_from: moment }),
-    }
-}
-
-/// A key that is to sign has no end of its own: what it signed last would be cut off.
-pub(super) fn only_fallbacks_end<K: KeyMaterial>(
-    new: &NewKey<K>,
-    label: &str,
-) -> Result<(), Error> {
-    match new.retire_at {
-        Some(_) => Err(Error::EndsWhileItSigns { key: label.to_owned() }),
-        None => Ok(()),
     }
 }

@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::KeyRing;
-use super::admit::admit;
-use super::builder::{only_fallbacks_end, prepare, scheduled};
+use super::admit::{only_fallbacks_end, prepare, scheduled};
 use super::key_set::{KeySet, KeyState};
 use crate::error::Error;
 use crate::key::{Key, KeyMaterial, NewKey, Revocation, Signs};
@@ -87,8 +86,9 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownKey`], [`Error::Revoked`], or [`Error::Retired`] if it has
-    /// come to its end. The ring stays as it is.
+    /// [`Error::UnknownKey`], [`Error::Revoked`], [`Error::Retired`] if it has come
+    /// to its end, or [`Error::TooShortToSign`] if it is a short fallback that was let
+    /// in. The ring stays as it is.
     pub fn promote(&self, kid: &Kid) -> Result<Promotion, Error> {
         let mut superseded = *kid;
         let set = self.change(|set, now| {
@@ -99,7 +99,7 @@ impl<K: KeyMaterial> KeyRing<K> {
                 Some(KeyState::Retired) => return Err(Error::Retired { kid: *kid }),
                 _ => {}
             }
-            Ok(Some(promoted(set, index, now)))
+            promoted(set, index, now).map(Some)
         })?;
         if superseded != *kid {
             self.inner.tell(Event::Promoted { ring: self.name(), kid: *kid });
@@ -139,7 +139,7 @@ impl<K: KeyMaterial> KeyRing<K> {
                 .ok_or(Error::NothingToRollBack { kid: primary.kid() })?
                 .1;
             kids = Some((set.keys()[previous].kid(), primary.kid()));
-            Ok(Some(promoted(set, previous, now)))
+            promoted(set, previous, now).map(Some)
         })?;
         let (kid, superseded) = kids.expect("a change that succeeded has named its keys");
         self.inner.tell(Event::RolledBack { ring: self.name(), kid });
@@ -301,9 +301,10 @@ impl<K: KeyMaterial> KeyRing<K> {
     fn prepare_new(&self, new: &NewKey<K>) -> Result<(Key<K>, Option<SystemTime>), Error> {
         let label = new.label(|| "the new key".to_owned());
         only_fallbacks_end(new, &label)?;
-        admit(new, &label, false, self.inner.rules)?;
         let ordinal = self.inner.ordinal.fetch_add(1, Relaxed);
-        Ok((prepare(new, &label, ordinal, self.inner.clock.now())?, new.signs_from))
+        let now = self.inner.clock.now();
+        let key = prepare(new, &label, false, self.inner.rules, ordinal, now)?;
+        Ok((key, new.signs_from))
     }
 
     /// Swaps in the keys that `step` makes of the current set; `None` leaves it.
@@ -339,13 +340,20 @@ fn next_sequence<K: KeyMaterial>(set: &KeySet<K>) -> u64 {
     set.keys().iter().map(|key| key.sequence).max().unwrap_or(0) + 1
 }
 
-fn promoted<K: KeyMaterial>(set: &KeySet<K>, index: usize, now: SystemTime) -> Vec<Key<K>> {
+fn promoted<K: KeyMaterial>(
+    set: &KeySet<K>,
+    index: usize,
+    now: SystemTime,
+) -> Result<Vec<Key<K>>, Error> {
     let mut keys = set.keys().to_vec();
+    if keys[index].is_short() {
+        return Err(Error::TooShortToSign { kid: keys[index].kid() });
+    }
     keys[index].signs = Signs::From(now);
     keys[index].sequence = next_sequence(set);
     // To sign with a key is to decide that it stays.
     keys[index].retire_at = None;
-    keys
+    Ok(keys)
 }
 
 /// The keys with `kid` revoked; `None` if it is so already.

@@ -78,7 +78,12 @@ fn short_secrets_get_in_by_their_settings_alone() {
     );
     assert!(builder().allow_short_fallbacks().primary(weaker.clone()).build().is_err());
     let ring = builder().allow_short_fallbacks().primary(good()).build().unwrap();
-    assert!(matches!(ring.stage(weaker), Err(Error::ShortSecret { .. })));
+    assert!(matches!(ring.stage(weaker.clone()), Err(Error::ShortSecret { .. })));
+    // Let in, such a fallback verifies and never signs.
+    let short = NewKey::new(weaker).kid("short".parse().unwrap());
+    let ring = builder().allow_short_fallbacks().primary(good()).fallback(short).build().unwrap();
+    let error = ring.promote(&"short".parse().unwrap()).unwrap_err();
+    assert!(matches!(error, Error::TooShortToSign { .. }), "{error}");
     let wide = NewKey::<JwtKey>::new(weak).algorithm(dualkey::jwt::Algorithm::HS512);
     let error = builder().min_secret_bytes(32).primary(wide).build().unwrap_err();
     assert!(matches!(error, Error::ShortSecret { minimum: 64, .. }), "{error}");
@@ -110,7 +115,11 @@ fn a_ring_has_one_primary_and_at_most_four_keys_that_verify() {
     let fallback = builder().fallback(Secret::from(secret(0)));
     assert!(matches!(fallback.build(), Err(Error::NoPrimary { .. })));
     let two = builder().primary(Secret::from(secret(0))).primary(Secret::from(secret(1)));
-    assert!(matches!(two.build(), Err(Error::NoPrimary { .. })));
+    assert!(matches!(two.build(), Err(Error::PrimaryUnclear { .. })));
+    let ahead = std::time::SystemTime::now() + Duration::from_secs(60);
+    let ahead = NewKey::new(Secret::from(secret(1))).signs_from(ahead);
+    let ahead = builder().primary(Secret::from(secret(0))).fallback(ahead);
+    assert!(matches!(ahead.build(), Err(Error::PrimaryUnclear { .. })));
 
     let mut five = builder().primary(Secret::from(secret(0)));
     for seed in 1..=4 {

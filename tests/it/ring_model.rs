@@ -354,5 +354,5 @@ fn a_fallback_whose_past_is_known_ends_when_its_overlap_is_over() {
     // The times must agree with the places.
     let builder = KeyRing::<CookieKey>::builder();
     let twisted = builder.fallback(key(1).signs_from(lately)).primary(key(0).signs_from(long_ago));
-    assert!(matches!(twisted.build(), Err(Error::NoPrimary { .. })));
+    assert!(matches!(twisted.build(), Err(Error::PrimaryUnclear { .. })));
 }
