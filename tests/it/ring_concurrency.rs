@@ -56,10 +56,11 @@ fn readers_see_only_whole_generations_during_ten_thousand_swaps() {
                 })
             })
             .collect();
-        for swap in 0..10_000_usize {
-            ring.promote(&kids[(swap + 1) % 2]).unwrap();
-        }
+        let swap = |swap: usize| ring.promote(&kids[(swap + 1) % 2]).map(drop);
+        let swapped = (0..10_000).try_for_each(swap);
+        // First, or the readers would go on for ever.
         done.store(true, Relaxed);
+        swapped.unwrap();
         readers.into_iter().map(|reader| reader.join().unwrap()).sum::<u64>()
     });
     println!("{seen} units of work during 10,000 swaps");
