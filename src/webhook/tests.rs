@@ -48,6 +48,18 @@ fn a_body_that_is_not_text_has_no_escaped_form() {
     }
 }
 
+/// What is left of a character at the end of a body is not cut off and forgotten.
+#[test]
+fn a_body_with_half_a_character_at_its_end_is_not_the_body_without() {
+    let hook = hook().accept_unescaped();
+    let header = header(escaped("é").as_bytes());
+    assert!(hook.verify([&header], "é".as_bytes()).is_ok());
+    for tail in [&b"\xc3"[..], b"\xf0\x9f\xa6", b"\xff", b"\xc3("] {
+        let body = ["é".as_bytes(), tail].concat();
+        assert!(hook.verify([&header], &body).is_err(), "{tail:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn bodies_verify_whole_and_in_chunks_in_both_forms(
