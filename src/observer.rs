@@ -58,7 +58,8 @@ pub enum Event<'a> {
         /// When it begins to sign by itself, if that is set.
         signs_from: Option<SystemTime>,
     },
-    /// A key became the primary.
+    /// A key was made the primary. One that promotes itself, because it was scheduled, is
+    /// not told of: nobody does it.
     Promoted {
         /// The name of the ring.
         ring: &'a str,
