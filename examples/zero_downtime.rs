@@ -121,7 +121,7 @@ async fn emergency(fleet: &Fleet, load: &Load, stage: &Stage, leaked: [Kid; 3]) 
         rings.promote(&kids)?;
     }
     // The webhooks that are on their way, and carry no name of a key.
-    sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_secs(1)).await;
     for rings in &instances {
         rings.revoke(&leaked, "found in a public log")?;
     }

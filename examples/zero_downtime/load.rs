@@ -21,8 +21,9 @@ const SENDERS: usize = 2;
 /// Between two requests of one client: two cores play both sides.
 const PAUSE: Duration = Duration::from_millis(8);
 const LOGIN_EVERY: Duration = Duration::from_millis(400);
-/// Nothing is used in the last moment of its life, on its way there it would end.
-const MARGIN: Duration = Duration::from_millis(400);
+/// Nothing is used in the last moment of its life, in which it could end on its way: a busy
+/// machine may stall a request for a while.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// What came of the requests that carried one of the three secrets' work.
 #[derive(Default)]
