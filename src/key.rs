@@ -146,6 +146,19 @@ impl<K> Key<K> {
         self.core.counters.read()
     }
 
+    /// Since when it signs or will, and which of two of one moment is the later.
+    pub(crate) fn start(&self) -> Option<(SystemTime, u64)> {
+        match self.signs {
+            Signs::From(moment) => Some((moment, self.sequence)),
+            Signs::Never | Signs::Unscheduled => None,
+        }
+    }
+
+    /// Its start, if that has come and it may sign: a short fallback never does.
+    pub(crate) fn begun(&self, now: SystemTime) -> Option<(SystemTime, u64)> {
+        self.start().filter(|(from, _)| *from <= now && !self.is_short())
+    }
+
     /// Whether its secret is shorter than a key's that signs.
     pub(crate) fn is_short(&self) -> bool {
         self.core.is_short
@@ -294,7 +307,8 @@ impl<K: KeyMaterial> NewKey<K> {
                 added_at,
                 is_short,
             }),
-            signs: self.signs_from.map_or(Signs::Unscheduled, Signs::From),
+            // When it signs, and in which order, is for the ring to say.
+            signs: Signs::Unscheduled,
             sequence: 0,
             retire_at: self.retire_at,
             revoked: None,

@@ -66,7 +66,7 @@ impl HmacSha256 {
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
         let mut lanes = Lanes::new(&[self]);
         lanes.update(message);
-        lanes.finish().tags[0]
+        *lanes.finish().first()
     }
 }
 
@@ -205,7 +205,7 @@ impl std::fmt::Debug for Lanes {
 /// The tags of one message, one for each key.
 #[derive(Clone)]
 pub struct Tags {
-    pub(super) tags: [[u8; 32]; MAX_LANES],
+    tags: [[u8; 32]; MAX_LANES],
     keys: usize,
 }
 
@@ -230,7 +230,7 @@ impl std::fmt::Debug for Tags {
 }
 
 /// The index of the tag that equals `tag`, found without a branch on any of them.
-pub(super) fn matching<'t, const N: usize>(
+pub(crate) fn matching<'t, const N: usize>(
     tags: impl Iterator<Item = &'t [u8; N]>,
     tag: &[u8; N],
 ) -> Option<usize> {

@@ -18,5 +18,6 @@ mod wide;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use lanes::matching;
 pub use lanes::{HmacSha256, Lanes, MAX_LANES, Tags, verify_any};
 pub use wide::{HmacSha384, HmacSha512};

@@ -150,7 +150,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
     }
 
     /// Lets in fallbacks of any length: who has a weak old secret is who needs to
-    /// rotate most. New keys still have to be long enough.
+    /// rotate most. They never sign, and new keys still have to be long enough.
     ///
     /// # Security
     /// A short secret can be searched for by anybody who holds one token. Until

@@ -58,7 +58,7 @@ impl<K: KeyMaterial> KeySet<K> {
         let mut moments: Vec<_> = keys
             .iter()
             .filter(|key| key.revoked.is_none())
-            .filter_map(signs_from)
+            .filter_map(|key| key.start().map(|(from, _)| from))
             .chain(ends.iter().copied().flatten())
             // What lies behind is not kept: a clock that jumps back undoes nothing.
             .filter(|moment| *moment > as_of)
@@ -106,7 +106,7 @@ impl<K: KeyMaterial> KeySet<K> {
     /// The key that is called `kid`, by its kid or an alias.
     #[must_use]
     pub fn key(&self, kid: &Kid) -> Option<&Key<K>> {
-        self.keys.iter().find(|key| key.is_named(kid.as_str()))
+        self.position(kid.as_str()).map(|index| &self.keys[index])
     }
 
     /// How many changes came before this set: 1 for a new ring.
@@ -124,20 +124,15 @@ impl<K: KeyMaterial> KeySet<K> {
     /// What the key `kid` is at `now`; `None` if there is no such key.
     #[must_use]
     pub fn state(&self, kid: &Kid, now: SystemTime) -> Option<KeyState> {
-        let index = self.keys.iter().position(|key| key.is_named(kid.as_str()))?;
-        Some(match self.phase(now).role(index) {
-            Some(role) => KeyState::Active(role),
-            None if self.keys[index].revoked.is_some() => KeyState::Revoked,
-            None => KeyState::Retired,
-        })
+        let index = self.position(kid.as_str())?;
+        Some(self.state_in(self.phase(now), index))
     }
 
     /// When the key `kid` stops verifying, as far as that is known: the start of
     /// the next later signer plus the overlap, or the moment that was set for it.
     #[must_use]
     pub fn ends_at(&self, kid: &Kid) -> Option<SystemTime> {
-        let index = self.keys.iter().position(|key| key.is_named(kid.as_str()))?;
-        self.ends[index]
+        self.ends[self.position(kid.as_str())?]
     }
 
     /// The next moment after `now` at which a role changes by itself.
@@ -169,19 +164,26 @@ impl<K: KeyMaterial> KeySet<K> {
 
     /// The key that a value names, or why it verifies nothing (V2).
     pub(super) fn named(&self, phase: &Phase, name: &str) -> Result<(&Key<K>, Role), Reason> {
-        let index =
-            self.keys.iter().position(|key| key.is_named(name)).ok_or(Reason::UnknownKid)?;
-        match phase.role(index) {
-            Some(role) => Ok((&self.keys[index], role)),
-            None if self.keys[index].revoked.is_some() => Err(Reason::RevokedKey),
-            None => Err(Reason::RetiredKey),
+        let index = self.position(name).ok_or(Reason::UnknownKid)?;
+        match self.state_in(phase, index) {
+            KeyState::Active(role) => Ok((&self.keys[index], role)),
+            KeyState::Revoked => Err(Reason::RevokedKey),
+            KeyState::Retired => Err(Reason::RetiredKey),
         }
     }
-}
 
-impl Phase {
-    fn role(&self, index: usize) -> Option<Role> {
-        self.verifying.iter().find(|(own, _)| *own == index).map(|(_, role)| *role)
+    /// The place of the key with this kid or alias.
+    fn position(&self, name: &str) -> Option<usize> {
+        self.keys.iter().position(|key| key.is_named(name))
+    }
+
+    fn state_in(&self, phase: &Phase, index: usize) -> KeyState {
+        let own = phase.verifying.iter().find(|(own, _)| *own == index);
+        match own {
+            Some((_, role)) => KeyState::Active(*role),
+            None if self.keys[index].revoked.is_some() => KeyState::Revoked,
+            None => KeyState::Retired,
+        }
     }
 }
 
@@ -194,22 +196,15 @@ impl<K: KeyMaterial> fmt::Debug for KeySet<K> {
     }
 }
 
-fn signs_from<K>(key: &Key<K>) -> Option<SystemTime> {
-    match key.signs {
-        Signs::From(moment) => Some(moment),
-        Signs::Never | Signs::Unscheduled => None,
-    }
-}
-
 /// When a key stops verifying: the start of the next later signer that is not
 /// revoked, plus the overlap; or its `retire_at`, if earlier.
 fn end<K: KeyMaterial>(keys: &[Key<K>], index: usize, overlap: Duration) -> Option<SystemTime> {
     let key = &keys[index];
-    let superseded = signs_from(key).filter(|_| K::ENDS_BY_TIME).and_then(|own| {
+    let superseded = key.start().filter(|_| K::ENDS_BY_TIME).and_then(|own| {
         keys.iter()
             .filter(|other| other.revoked.is_none())
-            .filter_map(|other| Some((signs_from(other)?, other.sequence)))
-            .filter(|other| *other > (own, key.sequence))
+            .filter_map(Key::start)
+            .filter(|other| *other > own)
             .min()
             // An end beyond what the clock can show is none.
             .and_then(|(start, _)| start.checked_add(overlap))
@@ -227,21 +222,17 @@ fn verifying<K>(
         .filter(|index| keys[*index].revoked.is_none())
         .filter(|index| ends[*index].is_none_or(|end| now < end))
         .collect();
-    let begun = |index: usize| {
-        signs_from(&keys[index])
-            .filter(|from| *from <= now)
-            .map(|from| (from, keys[index].sequence))
-    };
     // Those that signed last come first; those that never signed, last.
-    active.sort_by_key(|index| std::cmp::Reverse(begun(*index)));
+    active.sort_by_key(|index| std::cmp::Reverse(keys[*index].begun(now)));
     active
         .into_iter()
         .enumerate()
         .map(|(place, index)| {
-            let role = match (begun(index), keys[index].signs) {
-                (Some(_), _) if place == 0 => Role::Primary,
-                (Some(_), _) | (None, Signs::Never) => Role::Fallback,
-                (None, Signs::Unscheduled | Signs::From(_)) => Role::Staged,
+            let role = match keys[index].signs {
+                _ if place == 0 && keys[index].begun(now).is_some() => Role::Primary,
+                Signs::Unscheduled => Role::Staged,
+                Signs::From(moment) if moment > now => Role::Staged,
+                Signs::Never | Signs::From(_) => Role::Fallback,
             };
             (index, role)
         })

@@ -134,7 +134,7 @@ impl<K: KeyMaterial> KeyRing<K> {
             let previous = (0..set.keys().len())
                 .filter(|index| set.keys()[*index].kid() != primary.kid())
                 .filter(|index| set.keys()[*index].revoked.is_none())
-                .filter_map(|index| Some((begun(&set.keys()[index], now)?, index)))
+                .filter_map(|index| Some((set.keys()[index].begun(now)?, index)))
                 .max()
                 .ok_or(Error::NothingToRollBack { kid: primary.kid() })?
                 .1;
@@ -187,7 +187,7 @@ impl<K: KeyMaterial> KeyRing<K> {
                 }
                 _ => set.ends_at(kid).unwrap_or(now),
             };
-            ends = key.retire_at.map_or(due, |set| set.min(due));
+            ends = key.retire_at.map_or(due, |earlier| earlier.min(due));
             let mut keys = set.keys().to_vec();
             keys[index].retire_at = Some(ends);
             if set.state(kid, now) == Some(KeyState::Active(Role::Staged)) {
@@ -244,7 +244,7 @@ impl<K: KeyMaterial> KeyRing<K> {
                 .iter_mut()
                 .flatten()
                 .filter(|key| key.revoked.is_none() && key.retire_at.is_none_or(|end| now < end))
-                .filter_map(|key| Some((begun(key, now)?, key)))
+                .filter_map(|key| Some((key.begun(now)?, key)))
                 .max_by_key(|(begun, _)| *begun);
             if let Some((_, heir)) = heir {
                 heir.retire_at = None;
@@ -257,7 +257,8 @@ impl<K: KeyMaterial> KeyRing<K> {
         Ok(())
     }
 
-    /// Revokes the key `kid` and makes `replacement` the primary, in one swap.
+    /// Revokes the key `kid` and makes `replacement` the primary, in one swap: it signs
+    /// from now on, whatever its [`signs_from`](NewKey::signs_from).
     ///
     /// Instances that do not know the replacement refuse what it signs until they
     /// are told. Where there is a moment for it, stage the replacement everywhere
@@ -370,12 +371,4 @@ fn revoked<K: KeyMaterial>(
     let mut keys = set.keys().to_vec();
     keys[index].revoked = Some(Revocation { at: now, reason: reason.to_owned() });
     Ok(Some(keys))
-}
-
-/// Since when `key` signs, if it does so by `now`.
-fn begun<K>(key: &Key<K>, now: SystemTime) -> Option<(SystemTime, u64)> {
-    match key.signs {
-        Signs::From(from) if from <= now => Some((from, key.sequence)),
-        _ => None,
-    }
 }

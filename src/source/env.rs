@@ -111,8 +111,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
                     "the old key signs, because no newer one is set: has a variable been lost?",
                 ));
             }
-            let mut key = NewKey::new(secret);
-            key.label = Some(variable);
+            let key = labelled(variable, secret);
             self = if place == 0 { self.primary(key) } else { self.fallback(key) };
         }
         if found.races {
@@ -122,12 +121,17 @@ impl<K: KeyMaterial> RingBuilder<K> {
             ));
         }
         if let Some((variable, secret)) = found.next {
-            let mut key = NewKey::new(secret);
-            key.label = Some(variable);
-            self = self.staged(key);
+            self = self.staged(labelled(variable, secret));
         }
         self
     }
+}
+
+/// A key that errors call by its variable.
+fn labelled<K: KeyMaterial>(variable: String, secret: Secret) -> NewKey<K> {
+    let mut key = NewKey::new(secret);
+    key.label = Some(variable);
+    key
 }
 
 /// The value of a variable is not UTF-8.

@@ -1,12 +1,10 @@
 //! The subscription handshake: a GET that shows a token and wants its challenge back.
 
-use subtle::{ConditionallySelectable, ConstantTimeEq};
-
 use super::MetaWebhook;
 use crate::error::{Reason, VerifyError};
 use crate::key::{KeyMaterial, SecretLength, sealed};
 use crate::kid::Kid;
-use crate::mac::HmacSha256;
+use crate::mac::{HmacSha256, matching};
 use crate::ring::{Matched, View};
 use crate::verified::Verified;
 
@@ -80,12 +78,8 @@ fn challenge<'r>(
     let challenge = parameter("hub.challenge")?;
     let shown = digest(parameter("hub.verify_token")?.as_bytes());
 
-    const NONE: u8 = u8::MAX;
-    let mut found = NONE;
-    for (place, (key, _)) in view.verifying().enumerate() {
-        found.conditional_assign(&(place as u8), key.material().0.ct_eq(&shown));
-    }
-    let key = view.nth(usize::from(found)).ok_or(Reason::Signature)?;
+    let known = view.verifying().map(|(key, _)| &key.material().0);
+    let key = matching(known, &shown).and_then(|place| view.nth(place)).ok_or(Reason::Signature)?;
     Ok((key, challenge.into_owned()))
 }
 

@@ -84,6 +84,13 @@ fn short_secrets_get_in_by_their_settings_alone() {
     let ring = builder().allow_short_fallbacks().primary(good()).fallback(short).build().unwrap();
     let error = ring.promote(&"short".parse().unwrap()).unwrap_err();
     assert!(matches!(error, Error::TooShortToSign { .. }), "{error}");
+    // Not even as the heir of a key that is revoked.
+    let old = NewKey::new(Secret::from("Nf0Vg6Jc3Ds8")).signs_from(std::time::UNIX_EPOCH);
+    let new = NewKey::new(good()).signs_from(std::time::SystemTime::now());
+    let ring = builder().allow_short_fallbacks().primary(new).fallback(old).build().unwrap();
+    let error = ring.revoke(&ring.primary(), "leaked").unwrap_err();
+    assert!(matches!(error, Error::NoPrimary { .. }), "{error}");
+    assert!(matches!(ring.rollback(), Err(Error::NothingToRollBack { .. })));
     let wide = NewKey::<JwtKey>::new(weak).algorithm(dualkey::jwt::Algorithm::HS512);
     let error = builder().min_secret_bytes(32).primary(wide).build().unwrap_err();
     assert!(matches!(error, Error::ShortSecret { minimum: 64, .. }), "{error}");

@@ -256,6 +256,11 @@ fn each_documented_difference_is_one() {
     let verdict = Jwt::new(ring(Algorithm::HS256)).verify::<Exp>(&token);
     assert_eq!(verdict.map(|_| ()).unwrap_err().reason(), Reason::Payload);
 
+    // A payload that is no object, which fills the claims by their places.
+    let token = forge(secret.as_bytes(), plain, b"[4102444800,0,null,null,null]");
+    assert!(theirs(&token, &validation).is_some(), "an array: no difference");
+    assert_eq!(ours(&token, &validation, Algorithm::HS256), Err(Reason::Payload));
+
     let accepted_here_alone = [(claims(r#""nbf":-1"#), &asks), (claims(r#""sub":"one""#), &mixed)];
     for (claims, validation) in &accepted_here_alone {
         let token = forge(secret.as_bytes(), plain, claims.as_bytes());

@@ -267,15 +267,20 @@ proptest! {
     }
 }
 
-#[test]
-fn revoking_a_new_key_gives_the_old_one_its_life_back() {
-    let clock = ManualClock::at_unix(1_700_000_000);
-    let ring = KeyRing::<CookieKey>::builder()
+/// A ring of one key on a clock that is moved by hand.
+fn ring(clock: &ManualClock) -> KeyRing<CookieKey> {
+    KeyRing::builder()
         .primary(Secret::from(secret(0)))
         .longest_life(LIFE)
         .clock(clock.clone())
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn revoking_a_new_key_gives_the_old_one_its_life_back() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let ring = ring(&clock);
     let old = ring.primary();
     let new = ring.stage(Secret::from(secret(1))).unwrap();
     ring.promote(&new).unwrap();
@@ -293,11 +298,7 @@ fn revoking_a_new_key_gives_the_old_one_its_life_back() {
 #[test]
 fn a_scheduled_key_promotes_itself_without_anybody_writing() {
     let clock = ManualClock::at_unix(1_700_000_000);
-    let ring = KeyRing::<CookieKey>::builder()
-        .primary(Secret::from(secret(0)))
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let ring = ring(&clock);
     let old = ring.primary();
     let hour = Duration::from_secs(3600);
     let new = NewKey::new(Secret::from(secret(1))).signs_from(clock.now() + hour);
@@ -317,11 +318,7 @@ fn a_scheduled_key_promotes_itself_without_anybody_writing() {
 #[test]
 fn a_clock_that_jumps_back_undoes_no_change() {
     let clock = ManualClock::at_unix(1_700_000_000);
-    let ring = KeyRing::<CookieKey>::builder()
-        .primary(Secret::from(secret(0)))
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let ring = ring(&clock);
     let new = ring.stage(Secret::from(secret(1))).unwrap();
     ring.promote(&new).unwrap();
     clock.set(clock.now() - Duration::from_secs(3600));
