@@ -3,10 +3,15 @@
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{
+    GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD, URL_SAFE_NO_PAD,
+};
 
 /// Base64url without padding (RFC 4648 §5), with no stray trailing bits, no blanks.
 pub(crate) const BASE64URL: GeneralPurpose = URL_SAFE_NO_PAD;
+
+/// Base64 without padding (RFC 4648 §4), as strict.
+pub(crate) const BASE64: GeneralPurpose = STANDARD_NO_PAD;
 
 /// The length of 32 bytes in unpadded base64url.
 pub(crate) const TAG_TEXT_LEN: usize = 43;
@@ -30,6 +35,11 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
 
 /// Decodes exactly `N` bytes of base64url, without an allocation.
 pub(crate) fn exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    exactly_in(&BASE64URL, text)
+}
+
+/// Decodes exactly `N` bytes of an unpadded base64, without an allocation.
+pub(crate) fn exactly_in<const N: usize>(engine: &GeneralPurpose, text: &[u8]) -> Option<[u8; N]> {
     // The engine asks for room for whole groups of three.
     const ROOM: usize = 66;
     const { assert!(N + 2 <= ROOM) }
@@ -37,7 +47,7 @@ pub(crate) fn exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         return None;
     }
     let mut room = [0; ROOM];
-    let length = BASE64URL.decode_slice(text, &mut room).ok()?;
+    let length = engine.decode_slice(text, &mut room).ok()?;
     room.first_chunk().copied().filter(|_| length == N)
 }
 

@@ -43,6 +43,21 @@ pub enum Error {
         mend: &'static str,
     },
 
+    /// A secret that is not of the one length that its cipher takes.
+    #[error(
+        "{key} has {length} bytes and must have exactly {expected}: make one with `{generate}`"
+    )]
+    WrongLength {
+        /// The variable, the kid or the place of the key.
+        key: String,
+        /// How long it is, in bytes.
+        length: usize,
+        /// How long it must be, in bytes.
+        expected: usize,
+        /// A command that makes a good one.
+        generate: &'static str,
+    },
+
     /// A value that stands for a secret which nobody filled in.
     #[error("{key} is a placeholder ({why}): set it to a random secret")]
     Placeholder {
@@ -76,12 +91,12 @@ pub enum Error {
         algorithm: String,
     },
 
-    /// A `hex:` or `base64:` value that is neither.
-    #[error("{key} is not valid {expected}")]
+    /// A text that does not stand for bytes in the way that it should.
+    #[error("{key} is not {expected}")]
     Encoding {
         /// The variable, the kid or the place of the key.
         key: String,
-        /// What it was announced to be.
+        /// What it should be.
         expected: &'static str,
     },
 
@@ -108,8 +123,8 @@ pub enum Error {
         kid: Kid,
     },
 
-    /// More keys than are ever tried.
-    #[error("the ring `{ring}` would try {count} keys, at most {cap} are: retire one first")]
+    /// More keys than may verify at one time.
+    #[error("in the ring `{ring}` {count} keys would verify, at most {cap} may: retire one first")]
     TooManyKeys {
         /// The name of the ring.
         ring: String,
@@ -208,6 +223,26 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+
+    /// What was to be sealed cannot be.
+    #[error("cannot seal: {problem}")]
+    Seal {
+        /// What stands in the way.
+        problem: &'static str,
+        /// The error below it, where there is one.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+
+    /// The key has sealed as much as a key may.
+    #[error(
+        "the key `{kid}` has sealed 2^32 messages, more would repeat a nonce (SP 800-38D section \
+         8.3): stage and promote a new key"
+    )]
+    Exhausted {
+        /// The kid in question.
+        kid: Kid,
+    },
 }
 
 /// A value did not verify.
@@ -275,7 +310,8 @@ pub enum Reason {
     TooLarge,
     /// Not of the form at all: parts, alphabet, JSON of the header.
     Malformed,
-    /// A header demands what is not understood (`crit`, `b64`, `zip`).
+    /// A header demands what is not understood: `crit`, `b64` or `zip` in a token, the
+    /// version or the algorithm of an envelope.
     UnsupportedHeader,
     /// The algorithm is not the key's, or not among those asked for.
     Algorithm,
@@ -285,8 +321,15 @@ pub enum Reason {
     RevokedKey,
     /// It names a key that has stopped verifying.
     RetiredKey,
-    /// No key of the ring made this signature.
+    /// No key of the ring made this signature, or the tag of this ciphertext.
     Signature,
+    /// Of a legacy form that was not turned on.
+    LegacyNotAccepted,
+    /// Of a legacy form whose date is past.
+    LegacyEnded,
+    /// A ciphertext that opens under more than one key, or in more than one form: made by
+    /// who holds two keys, to mean two things.
+    Ambiguous,
     /// Authentic, but past its end.
     Expired,
     /// Authentic, but its time has not come.
@@ -324,7 +367,10 @@ impl Reason {
             | Self::UnknownKid
             | Self::RevokedKey
             | Self::RetiredKey
-            | Self::Signature => false,
+            | Self::Signature
+            | Self::LegacyNotAccepted
+            | Self::LegacyEnded
+            | Self::Ambiguous => false,
         }
     }
 
@@ -342,6 +388,9 @@ impl Reason {
             Self::RevokedKey => "revoked_key",
             Self::RetiredKey => "retired_key",
             Self::Signature => "signature",
+            Self::LegacyNotAccepted => "legacy_not_accepted",
+            Self::LegacyEnded => "legacy_ended",
+            Self::Ambiguous => "ambiguous",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::MissingClaim(_) => "missing_claim",

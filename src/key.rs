@@ -30,12 +30,23 @@ pub trait KeyMaterial: sealed::Sealed + fmt::Debug + Sized + Send + Sync + 'stat
     #[doc(hidden)]
     const DERIVES_KID: bool = true;
 
+    /// A command that makes a good secret of this purpose.
+    #[doc(hidden)]
+    const GENERATE: &'static str = "openssl rand -hex 64";
+
     /// What else a key of this purpose is made with.
     #[doc(hidden)]
     type Options: fmt::Debug + Clone + Default + Send + Sync;
 
     #[doc(hidden)]
     fn length(options: &Self::Options) -> SecretLength;
+
+    /// The secret that the text of a variable stands for; what it should have been is the
+    /// error. As Node's and Python's libraries take it: its UTF-8 bytes.
+    #[doc(hidden)]
+    fn from_text(text: String) -> Result<Secret, &'static str> {
+        Ok(Secret::from(text))
+    }
 
     /// The name of an algorithm that is not to be had is the error.
     #[doc(hidden)]
@@ -49,11 +60,16 @@ pub(crate) mod sealed {
 /// How long a secret must be, in bytes.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
-pub struct SecretLength {
-    /// Unless it is relaxed.
-    pub minimum: usize,
-    /// Below which only `dangerous()` goes.
-    pub floor: usize,
+pub enum SecretLength {
+    /// The longer the better.
+    AtLeast {
+        /// Unless it is relaxed.
+        minimum: usize,
+        /// Below which only `dangerous()` goes.
+        floor: usize,
+    },
+    /// The length of the cipher's key: no setting relaxes it.
+    Exactly(usize),
 }
 
 /// When a key signs.
@@ -359,6 +375,7 @@ mod tests {
             ("jwt", "ccR5-2VI_YqfJw9i"),
             ("cookie", "pDK4NH-BDfnjgS8_"),
             ("webhook", "IDtCyjmk3u6bn09I"),
+            ("envelope", "xUemqEaLmY_4yeod"),
         ] {
             assert_eq!(derived_kid(secret, purpose), *kid, "{purpose}");
         }

@@ -54,7 +54,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.
 #![cfg_attr(
-    not(all(feature = "jwt", feature = "cookie", feature = "webhook")),
+    not(all(feature = "jwt", feature = "cookie", feature = "webhook", feature = "envelope")),
     allow(dead_code, unused_imports)
 )]
 
@@ -70,6 +70,8 @@ mod verified;
 
 #[cfg(feature = "cookie")]
 pub mod cookie;
+#[cfg(feature = "envelope")]
+pub mod envelope;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 pub mod mac;

@@ -42,6 +42,32 @@ pub enum Event<'a> {
         /// The key that matched.
         kid: Kid,
     },
+    /// A value in a legacy form verified: as long as this happens, the form is needed.
+    LegacyAccepted {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The key that matched.
+        kid: Kid,
+        /// The name of the form.
+        form: &'static str,
+    },
+    /// A value was opened under a revoked key, through `dangerous()`: for the audit.
+    OpenedRevoked {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The revoked key.
+        kid: Kid,
+    },
+    /// A key nears the number of messages that it may seal, 2^32. Told at 2^28 of this
+    /// process, and each time that number has doubled.
+    WearsOut {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The key in question.
+        kid: Kid,
+        /// How many messages this process has sealed with it.
+        sealed: u64,
+    },
     /// A value did not verify.
     Rejected {
         /// The name of the ring.

@@ -21,7 +21,10 @@
 //! cookie until that is too old).
 
 mod format;
+mod header;
 mod jar;
+mod legacy;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -35,17 +38,21 @@ use crate::error::{Error, Reason, VerifyError};
 use crate::key::{KeyMaterial, SecretLength, sealed};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
-use crate::ring::{KeyRing, Matched, View};
+use crate::ring::{KeyRing, View};
 use crate::verified::Verified;
 
-use format::Parts;
 pub use jar::Jar;
+pub use legacy::LegacyCookie;
+use legacy::LegacyKeys;
 
 /// The default bound of a value, and what browsers keep of a cookie (RFC 6265 §6.1).
 const MAX_COOKIE_BYTES: usize = 4096;
 
 /// The material of a key that signs cookies. Secrets have at least 64 bytes.
-pub struct CookieKey(HmacSha256);
+pub struct CookieKey {
+    native: HmacSha256,
+    legacy: LegacyKeys,
+}
 
 /// Signs and verifies cookies over a ring. A clone is cheap, and shares the ring.
 ///
@@ -68,6 +75,7 @@ pub struct CookieSigner {
     max_age: Duration,
     max_cookie_bytes: usize,
     attributes: Cookie<'static>,
+    legacy: Vec<(LegacyCookie, SystemTime)>,
 }
 
 impl CookieSigner {
@@ -80,7 +88,13 @@ impl CookieSigner {
             .secure(true)
             .same_site(SameSite::Lax)
             .build();
-        Self { max_age: ring.longest_life(), ring, max_cookie_bytes: MAX_COOKIE_BYTES, attributes }
+        Self {
+            max_age: ring.longest_life(),
+            ring,
+            max_cookie_bytes: MAX_COOKIE_BYTES,
+            attributes,
+            legacy: Vec::new(),
+        }
     }
 
     /// Refuses cookies that were issued more than `age` ago, however often they were
@@ -107,6 +121,51 @@ impl CookieSigner {
     #[must_use]
     pub fn attributes(mut self, template: impl Into<Cookie<'static>>) -> Self {
         self.attributes = template.into();
+        self
+    }
+
+    /// Also accepts cookies of a legacy `form`, until `until`. They are never written: such a
+    /// value [`needs_resign`](Verified::needs_resign), and comes back native.
+    ///
+    /// It holds no time of issue, and counts as issued at the last moment at which it can
+    /// have been: now, or the [age](Self::max_age) before `until`, whichever is earlier. So
+    /// take for `until` the moment at which the last server that writes this form stops,
+    /// plus the age that cookies live: nobody is logged out early, and nobody prolongs an
+    /// old cookie by showing it again.
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, Secret};
+    /// use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
+    /// # use dualkey::ManualClock;
+    /// use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    ///
+    /// # let clock = ManualClock::at_unix(1_700_000_000);
+    /// # let until = UNIX_EPOCH + Duration::from_secs(1_701_000_000);
+    /// # /*
+    /// let until = SystemTime::now() + Duration::from_secs(14 * 86400);
+    /// # */
+    /// // SESSION_SECRET as express-session had it.
+    /// let secret = Secret::from("old-secret-2025-Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
+    /// let ring = KeyRing::<CookieKey>::builder().min_secret_bytes(48).primary(secret);
+    /// # let ring = ring.clock(clock);
+    /// let signer = CookieSigner::new(ring.build()?).accept_legacy(LegacyCookie::Express, until);
+    ///
+    /// let header = "theme=dark; sid=s%3Ahello.jbqmU5IuVEsCRNx6k0jF3uhNAMmpoEHTTE4uZHJATd8";
+    /// let (session, again) = signer.verify_header("sid", [header]).expect("set by express");
+    /// assert_eq!(*session, "hello");
+    /// let native = again.expect("to be set in the response");
+    /// assert_eq!(*signer.verify("sid", &native).expect("native from now on"), "hello");
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Security
+    /// A legacy signature covers the value alone: until the date, a value that the other
+    /// library signed for one cookie is accepted for every other. All keys are checked, in
+    /// constant time.
+    #[must_use]
+    pub fn accept_legacy(mut self, form: LegacyCookie, until: SystemTime) -> Self {
+        self.legacy.retain(|(known, _)| *known != form);
+        self.legacy.push((form, until));
         self
     }
 
@@ -138,7 +197,7 @@ impl CookieSigner {
     pub fn verify(&self, name: &str, value: &str) -> Result<Verified<String>, VerifyError> {
         self.ring
             .read(|view| self.verified(view, name, value))
-            .map(|verified| verified.map(|(value, _)| value))
+            .map(|verified| verified.map(|signed| signed.value))
     }
 
     /// Signs what was verified once more if it
@@ -152,14 +211,29 @@ impl CookieSigner {
         name: &str,
         value: &str,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
+        self.ring.read(|view| self.verified_and_resigned(view, name, value))
+    }
+
+    /// As [`verify_and_resign`](Self::verify_and_resign), for the cookie `name` of a
+    /// request's `Cookie` headers: the first of this name counts, as for npm `cookie`, and
+    /// the others are not looked at.
+    ///
+    /// With `http`, that is `signer.verify_header("sid", headers.get_all(COOKIE))`.
+    ///
+    /// # Errors
+    /// [`Reason::Missing`] if there is none, else as for [`verify`](Self::verify).
+    pub fn verify_header<H: AsRef<[u8]>>(
+        &self,
+        name: &str,
+        headers: impl IntoIterator<Item = H>,
+    ) -> Result<(Verified<String>, Option<String>), VerifyError> {
+        let first = headers
+            .into_iter()
+            .find_map(|header| header::first(header.as_ref(), name).map(<[u8]>::to_vec));
         self.ring.read(|view| {
-            let verified = self.verified(view, name, value)?;
-            let again = match verified.needs_resign() {
-                // What cannot be signed again (its kid is longer now) goes on as it is.
-                true => self.signed(view, name, &verified.0, verified.1).ok(),
-                false => None,
-            };
-            Ok((verified.map(|(value, _)| value), again))
+            let value = first.ok_or_else(|| view.reject(Reason::Missing))?;
+            let value = std::str::from_utf8(&value).map_err(|_| view.reject(Reason::Malformed))?;
+            self.verified_and_resigned(view, name, value)
         })
     }
 
@@ -177,7 +251,7 @@ impl CookieSigner {
     ) -> Result<String, Error> {
         let key = view.primary();
         let issued = issued.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let signed = format::sign(&key.material().0, name, value, key.kid(), issued);
+        let signed = format::sign(&key.material().native, name, value, key.kid(), issued);
         if name.len() + signed.len() > self.max_cookie_bytes {
             let problem = "the cookie is too large: browsers drop it, so keep less in it";
             return Err(Error::Sign { problem, source: None });
@@ -186,43 +260,19 @@ impl CookieSigner {
         Ok(signed)
     }
 
-    fn verified(
+    fn verified_and_resigned(
         &self,
         view: &View<'_, CookieKey>,
         name: &str,
         value: &str,
-    ) -> Result<Verified<(String, SystemTime)>, VerifyError> {
-        match self.verdict(view, name, value) {
-            Ok((key, value)) => Ok(view.accept(key, value)),
-            Err(reason) => Err(view.reject(reason)),
-        }
-    }
-
-    fn verdict<'r>(
-        &self,
-        view: &View<'r, CookieKey>,
-        name: &str,
-        value: &str,
-    ) -> Result<(Matched<'r, CookieKey>, (String, SystemTime)), Reason> {
-        if name.len() + value.len() > self.max_cookie_bytes {
-            return Err(Reason::TooLarge);
-        }
-        let parts = Parts::split(value).ok_or(Reason::Malformed)?;
-        let (key, role) = view.named(parts.kid)?;
-        if !parts.verify(&key.material().0, name) {
-            return Err(Reason::Signature);
-        }
-        // Authentic from here on.
-        let now = view.now();
-        let issued = UNIX_EPOCH.checked_add(Duration::from_secs(parts.issued));
-        let issued = issued.ok_or(Reason::NotYetValid)?;
-        match now.duration_since(issued) {
-            Ok(age) if age >= self.max_age => return Err(Reason::Expired),
-            Err(ahead) if ahead.duration() > self.ring.skew() => return Err(Reason::NotYetValid),
-            _ => {}
-        }
-        let value = parts.decoded().ok_or(Reason::Payload)?;
-        Ok(((key, role), (value, issued)))
+    ) -> Result<(Verified<String>, Option<String>), VerifyError> {
+        let verified = self.verified(view, name, value)?;
+        let again = match verified.needs_resign() {
+            // What cannot be signed again (its kid is longer now) goes on as it is.
+            true => self.signed(view, name, &verified.value, verified.issued).ok(),
+            false => None,
+        };
+        Ok((verified.map(|signed| signed.value), again))
     }
 }
 
@@ -233,16 +283,16 @@ impl KeyMaterial for CookieKey {
     type Options = ();
 
     fn length((): &()) -> SecretLength {
-        SecretLength { minimum: 64, floor: 32 }
+        SecretLength::AtLeast { minimum: 64, floor: 32 }
     }
 
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
         // A key of its own: no signature that another library makes under the same
         // secret can be one of these.
         let mut key = HmacSha256::new(secret).mac(b"dualkey cookie v1");
-        let material = Self(HmacSha256::new(&key));
+        let native = HmacSha256::new(&key);
         key.zeroize();
-        Ok(material)
+        Ok(Self { native, legacy: LegacyKeys::new(secret) })
     }
 }
 

@@ -132,7 +132,7 @@ impl KeyMaterial for JwtKey {
             Algorithm::HS512 => 64,
             _ => 32,
         };
-        SecretLength { minimum: 64, floor }
+        SecretLength::AtLeast { minimum: 64, floor }
     }
 
     fn prepare(secret: &[u8], kid: Kid, algorithm: &Algorithm) -> Result<Self, String> {

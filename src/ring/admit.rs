@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use crate::error::Error;
-use crate::key::{Key, KeyMaterial, NewKey, Signs, derived_kid};
+use crate::key::{Key, KeyMaterial, NewKey, SecretLength, Signs, derived_kid};
 use crate::kid::Kid;
 
 /// What the builder relaxed.
@@ -82,11 +82,18 @@ fn check<K: KeyMaterial>(
         return Err(Error::Placeholder { key: label.to_owned(), why });
     }
 
-    let length = K::length(&key.options);
+    let (standard, floor) = match K::length(&key.options) {
+        SecretLength::AtLeast { minimum, floor } => (minimum, floor),
+        SecretLength::Exactly(expected) if secret.len() == expected => return Ok(false),
+        SecretLength::Exactly(expected) => {
+            let (key, length) = (label.to_owned(), secret.len());
+            return Err(Error::WrongLength { key, length, expected, generate: K::GENERATE });
+        }
+    };
     let minimum = match rules.min_secret_bytes {
-        None => length.minimum,
+        None => standard,
         Some(relaxed) if rules.unlocked => relaxed,
-        Some(relaxed) => relaxed.max(length.floor),
+        Some(relaxed) => relaxed.max(floor),
     };
     let is_short = secret.len() < minimum;
     if !is_short || (is_fallback && rules.allow_short_fallbacks) {
@@ -96,7 +103,7 @@ fn check<K: KeyMaterial>(
         () if is_fallback => {
             "if it must still verify for a while, let it in with `allow_short_fallbacks()`"
         }
-        () if minimum > length.floor => {
+        () if minimum > floor => {
             "generate a longer one (`openssl rand -hex 64`), or relax it with `min_secret_bytes`"
         }
         () => {
@@ -165,8 +172,9 @@ fn placeholder(secret: &[u8]) -> Option<&'static str> {
         "yoursuper",
         "enteryour",
     ];
-    let text = String::from_utf8_lossy(secret);
-    let text = text.trim();
+    // Bytes that are no text may by chance begin with `<` and end with `>`.
+    let text = std::str::from_utf8(secret).unwrap_or_default().trim();
+    let text = if text.contains(char::is_control) { "" } else { text };
     let wrapped = [("<", ">"), ("${", "}"), ("{{", "}}"), ("[", "]"), ("%", "%")]
         .iter()
         .any(|(open, close)| text.len() > 2 && text.starts_with(open) && text.ends_with(close));
@@ -229,6 +237,11 @@ mod tests {
         }
         let binary: Vec<u8> = (0..64).collect();
         assert_eq!(placeholder(&binary), None);
+        // A template or a word of a text, and chance in 32 random bytes.
+        let mut random: Vec<u8> = (0..32).map(|byte| 200_u8.wrapping_add(byte * 7)).collect();
+        assert_eq!(placeholder(&random), None);
+        (random[0], random[31]) = (b'<', b'>');
+        assert_eq!(placeholder(&random), None);
     }
 
     #[test]

@@ -172,6 +172,11 @@ impl<K: KeyMaterial> KeySet<K> {
         }
     }
 
+    /// The key that a value names, a revoked one too: for the rescue of data (V8).
+    pub(super) fn known(&self, name: &str) -> Option<&Key<K>> {
+        self.position(name).map(|index| &self.keys[index])
+    }
+
     /// The place of the key with this kid or alias.
     fn position(&self, name: &str) -> Option<usize> {
         self.keys.iter().position(|key| key.is_named(name))
@@ -199,17 +204,24 @@ impl<K: KeyMaterial> fmt::Debug for KeySet<K> {
 /// When a key stops verifying: the start of the next later signer that is not
 /// revoked, plus the overlap; or its `retire_at`, if earlier.
 fn end<K: KeyMaterial>(keys: &[Key<K>], index: usize, overlap: Duration) -> Option<SystemTime> {
-    let key = &keys[index];
-    let superseded = key.start().filter(|_| K::ENDS_BY_TIME).and_then(|own| {
-        keys.iter()
-            .filter(|other| other.revoked.is_none())
-            .filter_map(Key::start)
-            .filter(|other| *other > own)
-            .min()
-            // An end beyond what the clock can show is none.
-            .and_then(|(start, _)| start.checked_add(overlap))
-    });
-    [superseded, key.retire_at].into_iter().flatten().min()
+    let superseded = if K::ENDS_BY_TIME { overlap_end(keys, index, overlap) } else { None };
+    [superseded, keys[index].retire_at].into_iter().flatten().min()
+}
+
+/// When nothing new can come from a superseded key any more, and what it signed is dead.
+pub(super) fn overlap_end<K>(
+    keys: &[Key<K>],
+    index: usize,
+    overlap: Duration,
+) -> Option<SystemTime> {
+    let own = keys[index].start()?;
+    keys.iter()
+        .filter(|other| other.revoked.is_none())
+        .filter_map(Key::start)
+        .filter(|other| *other > own)
+        .min()
+        // An end beyond what the clock can show is none.
+        .and_then(|(start, _)| start.checked_add(overlap))
 }
 
 /// The keys that verify at `now`, the primary first.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::KeyRing;
 use super::admit::{only_fallbacks_end, prepare, scheduled};
-use super::key_set::{KeySet, KeyState};
+use super::key_set::{KeySet, KeyState, overlap_end};
 use crate::error::Error;
 use crate::key::{Key, KeyMaterial, NewKey, Revocation, Signs};
 use crate::kid::Kid;
@@ -154,6 +154,9 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// [`revoke`](Self::revoke). Once that moment has come, the key does not come
     /// back, not even if the one that took over is revoked.
     ///
+    /// An encryption key has no end until it is retired, and what it sealed cannot be
+    /// opened after it: retire it once nothing that is stored needs it.
+    ///
     /// ```
     /// # use dualkey::{KeyRing, Secret};
     /// # use dualkey::cookie::CookieKey;
@@ -185,7 +188,7 @@ impl<K: KeyMaterial> KeyRing<K> {
                 (_, Signs::Never) => {
                     key.added_at().checked_add(self.overlap()).map_or(now, |due| due.max(now))
                 }
-                _ => set.ends_at(kid).unwrap_or(now),
+                _ => overlap_end(set.keys(), index, self.overlap()).unwrap_or(now),
             };
             ends = key.retire_at.map_or(due, |earlier| earlier.min(due));
             let mut keys = set.keys().to_vec();

@@ -47,9 +47,25 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         self.set.verifying(self.phase)
     }
 
+    /// The keys that verify, in the order in which they came into the ring.
+    pub(crate) fn by_arrival(&self) -> impl Iterator<Item = Matched<'r, K>> {
+        let active = |key: &Key<K>| self.verifying().find(|(own, _)| std::ptr::eq(*own, key));
+        self.set.keys().iter().filter_map(active)
+    }
+
     /// The key that a value names, or why it verifies nothing (V2).
     pub(crate) fn named(&self, name: &str) -> Result<Matched<'r, K>, Reason> {
         self.set.named(self.phase, name)
+    }
+
+    /// The key that a value names, if that is revoked (V8).
+    pub(crate) fn revoked(&self, name: &str) -> Option<&'r Key<K>> {
+        self.set.known(name).filter(|key| key.revoked().is_some())
+    }
+
+    /// All revoked keys.
+    pub(crate) fn all_revoked(&self) -> impl Iterator<Item = &'r Key<K>> {
+        self.set.keys().iter().filter(|key| key.revoked().is_some())
     }
 
     /// The key at this place among those that verify.
@@ -64,6 +80,28 @@ impl<'r, K: KeyMaterial> View<'r, K> {
             self.inner.tell(Event::VerifiedByFallback { ring: &self.inner.name, kid: key.kid() });
         }
         Verified::new(value, key.kid(), role)
+    }
+
+    /// As [`accept`](Self::accept), for a value of a legacy form: it is to be written anew,
+    /// whichever key made it.
+    pub(crate) fn accept_legacy<T>(
+        &self,
+        (key, role): Matched<'_, K>,
+        form: &'static str,
+        value: T,
+    ) -> Verified<T> {
+        key.counters().verified(role, self.now());
+        self.tell(Event::LegacyAccepted { ring: &self.inner.name, kid: key.kid(), form });
+        Verified::legacy(value, key.kid(), role)
+    }
+
+    /// The name of the ring, for events.
+    pub(crate) fn ring(&self) -> &'r str {
+        &self.inner.name
+    }
+
+    pub(crate) fn tell(&self, event: Event<'_>) {
+        self.inner.tell(event);
     }
 
     /// Tells the operator why, and the peer nothing (V7).

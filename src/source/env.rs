@@ -9,7 +9,8 @@
 //!
 //! The same secret under two names is one key, under the first name. A secret is
 //! the UTF-8 text of the variable, as Node's and Python's libraries take it;
-//! `hex:` and `base64:` before it say otherwise.
+//! `hex:` and `base64:` before it say otherwise. The key of an AES ring is 32 bytes, as
+//! 64 hexadecimal digits or as base64.
 //!
 //! `X_NEW` leads into the race of a rolling deploy: the instance that has it signs
 //! before the others can verify. It works, and the observer is warned. The way
@@ -84,7 +85,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         name: &str,
         lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>,
     ) -> Self {
-        match read(name, &lookup) {
+        match read::<K>(name, &lookup) {
             Ok(found) => self.take(name, found).name(name),
             Err(error) => {
                 self.failed.get_or_insert(error);
@@ -98,7 +99,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
             self.failed.get_or_insert(Error::NoPrimary {
                 ring: name.to_owned(),
                 mend: match found.next {
-                    None => format!("set {name} to a random secret (`openssl rand -hex 64`)"),
+                    None => format!("set {name} to a random secret (`{}`)", K::GENERATE),
                     Some(_) => format!("{name}_NEXT is only staged: set {name} as well"),
                 },
             });
@@ -146,7 +147,7 @@ struct Found {
     races: bool,
 }
 
-fn read(
+fn read<K: KeyMaterial>(
     name: &str,
     lookup: &impl Fn(&str) -> Result<Option<String>, NotUnicode>,
 ) -> Result<Found, Error> {
@@ -154,7 +155,7 @@ fn read(
         let variable = format!("{name}{suffix}");
         match lookup(&variable) {
             Ok(Some(text)) if !text.is_empty() => {
-                let secret = decode(text, &variable)?;
+                let secret = decode::<K>(text, &variable)?;
                 Ok(Some((variable, secret)))
             }
             Ok(_) => Ok(None),
@@ -178,13 +179,13 @@ fn read(
 }
 
 /// The bytes that a value stands for.
-fn decode(text: String, variable: &str) -> Result<Secret, Error> {
-    let (decoded, expected) = if let Some(digits) = text.strip_prefix("hex:") {
-        (from_hex(digits), "hexadecimal digits after `hex:`")
+fn decode<K: KeyMaterial>(text: String, variable: &str) -> Result<Secret, Error> {
+    let decoded = if let Some(digits) = text.strip_prefix("hex:") {
+        from_hex(digits).map(Secret::from).ok_or("hexadecimal digits after `hex:`")
     } else if let Some(base64) = text.strip_prefix("base64:") {
-        (from_base64(base64), "base64 after `base64:`")
+        from_base64(base64).map(Secret::from).ok_or("base64 after `base64:`")
     } else {
-        return Ok(Secret::from(text));
+        K::from_text(text)
     };
-    decoded.map(Secret::from).ok_or_else(|| Error::Encoding { key: variable.to_owned(), expected })
+    decoded.map_err(|expected| Error::Encoding { key: variable.to_owned(), expected })
 }

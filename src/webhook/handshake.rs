@@ -98,7 +98,7 @@ impl KeyMaterial for VerifyToken {
     type Options = ();
 
     fn length((): &()) -> SecretLength {
-        SecretLength { minimum: 16, floor: 16 }
+        SecretLength::AtLeast { minimum: 16, floor: 16 }
     }
 
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {

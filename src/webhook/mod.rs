@@ -217,7 +217,7 @@ impl KeyMaterial for WebhookKey {
     type Options = ();
 
     fn length((): &()) -> SecretLength {
-        SecretLength { minimum: 32, floor: 32 }
+        SecretLength::AtLeast { minimum: 32, floor: 32 }
     }
 
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {

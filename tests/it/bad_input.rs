@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use dualkey::cookie::{Cookie, CookieJar, CookieKey, CookieSigner};
+use dualkey::cookie::{Cookie, CookieJar, CookieKey, CookieSigner, LegacyCookie};
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
-use dualkey::{Error, KeyRing, Kid, ManualClock, NewKey, Reason, Secret};
+use dualkey::{Clock, Error, KeyRing, Kid, ManualClock, NewKey, Reason, Secret};
 use serde_json::Value;
 
 use crate::common::{forge, key, ring, secret};
@@ -374,4 +374,97 @@ fn handshakes_of_every_wrong_form_are_refused() {
         assert_eq!(reason(query), Err(expected), "{query}");
     }
     assert_eq!(reason(&"x".repeat(5000)), Err(Reason::TooLarge));
+}
+
+#[test]
+fn legacy_cookies_have_a_typed_outcome() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let old = "old-secret-2025-Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki";
+    let ring = KeyRing::<CookieKey>::builder()
+        .min_secret_bytes(32)
+        .clock(clock.clone())
+        .primary(NewKey::new(Secret::from(old)))
+        .build()
+        .unwrap();
+    let good = "s%3Ahello.jbqmU5IuVEsCRNx6k0jF3uhNAMmpoEHTTE4uZHJATd8";
+    let bad = "s%3Ahello.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let jar = format!("{}=hello", "A".repeat(43));
+    let until = clock.now() + Duration::from_secs(60);
+    let plain = CookieSigner::new(ring.clone());
+    let express = plain.clone().accept_legacy(LegacyCookie::Express, until);
+    let reason = |signer: &CookieSigner, value: &str| {
+        signer.verify("sid", value).map(drop).map_err(|error| error.reason())
+    };
+    for value in [good, bad, "s:hello.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &jar] {
+        assert_eq!(reason(&plain, value), Err(Reason::LegacyNotAccepted), "{value}");
+    }
+    assert_eq!(reason(&express, &jar), Err(Reason::LegacyNotAccepted));
+    assert_eq!(reason(&express, good), Ok(()));
+    assert_eq!(reason(&express, bad), Err(Reason::Signature));
+    for value in ["", "s:", "s%3A", "s:.", "s:hello", "hello", "s%3", "%", "%ff%fe", "s:hello.AAAA"]
+    {
+        assert_eq!(reason(&express, value), Err(Reason::Malformed), "{value}");
+    }
+    let large = format!("s%3A{}.{}", "x".repeat(5000), "A".repeat(43));
+    assert_eq!(reason(&express, &large), Err(Reason::TooLarge));
+    // A secret that is too short for the `cookie` crate signs no `SignedJar`.
+    let signed_jar = plain.clone().accept_legacy(LegacyCookie::SignedJar, until);
+    assert_eq!(reason(&signed_jar, &jar), Err(Reason::Signature));
+    // A native value that does not verify is refused as one, whatever else is on.
+    let native = plain.sign("sid", "hello").unwrap();
+    assert_eq!(reason(&express, &format!("x{native}")), Err(Reason::Signature));
+    // One that looks like a signed one of express is a native one all the same.
+    let native = plain.sign("sid", "s:hello.x").unwrap();
+    assert_eq!(reason(&express, &native), Ok(()));
+
+    // One name many times: the first counts, good or bad.
+    let header = |values: &[&str]| {
+        let pairs: Vec<_> = values.iter().map(|value| format!("sid={value}")).collect();
+        let header = pairs.join("; ");
+        express.verify_header("sid", [header]).map(drop).map_err(|error| error.reason())
+    };
+    assert_eq!(header(&[good, bad, bad]), Ok(()));
+    assert_eq!(header(&[bad, good, good]), Err(Reason::Signature));
+    assert_eq!(header(&["", good]), Err(Reason::Malformed));
+    let many = vec![bad; 10_000];
+    assert_eq!(header(&many), Err(Reason::Signature));
+    let split = [format!("sid={good}"), format!("sid={bad}")];
+    assert!(express.verify_header("sid", &split).is_ok());
+    let missing: [&str; 0] = [];
+    let error = express.verify_header("sid", missing).unwrap_err();
+    assert_eq!(error.reason(), Reason::Missing);
+    let error = express.verify_header("sid", [b"sid=\xff"]).unwrap_err();
+    assert_eq!(error.reason(), Reason::Malformed);
+
+    // At its date it is over.
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(reason(&express, good), Ok(()));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(reason(&express, good), Err(Reason::LegacyEnded));
+    assert_eq!(reason(&express, bad), Err(Reason::LegacyEnded));
+}
+
+#[test]
+fn a_jar_brings_legacy_cookies_back_native() {
+    let old = "old-secret-2025-Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki";
+    let ring = KeyRing::<CookieKey>::builder()
+        .primary(key(0, "new"))
+        .fallback(NewKey::new(Secret::from(old)))
+        .allow_short_fallbacks()
+        .build()
+        .unwrap();
+    let signer = CookieSigner::new(ring).accept_legacy(LegacyCookie::Express, crate::common::far());
+    let value = "s%3Ahello.jbqmU5IuVEsCRNx6k0jF3uhNAMmpoEHTTE4uZHJATd8";
+    // As a header is split with and without the percent-decoding.
+    for cookie in [
+        Cookie::parse(format!("sid={value}")).unwrap(),
+        Cookie::parse_encoded(format!("sid={value}")).unwrap(),
+    ] {
+        let mut jar = CookieJar::new();
+        jar.add_original(cookie.into_owned());
+        assert_eq!(signer.jar(&mut jar).get("sid").unwrap().value(), "hello");
+        let set: Vec<_> = jar.delta().map(|cookie| cookie.value().to_owned()).collect();
+        assert_eq!(set.len(), 1);
+        assert_eq!(signer.verify("sid", &set[0]).unwrap().kid(), "new".parse::<Kid>().unwrap());
+    }
 }

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use dualkey::envelope::AesKey;
 use dualkey::jwt::JwtKey;
 use dualkey::{Event, KeyMaterial, KeyRing, NewKey, Observer, Secret};
 
@@ -39,6 +40,15 @@ pub fn forge(secret: &[u8], header: &str, payload: &[u8]) -> String {
     let message = format!("{}.{}", encode(header.as_bytes()), encode(payload));
     let tag = dualkey::mac::HmacSha256::new(secret).mac(message.as_bytes());
     format!("{message}.{}", encode(&tag))
+}
+
+/// The standard alphabet, padded.
+pub mod base64 {
+    pub fn encode(bytes: &[u8]) -> String {
+        let text = super::base64url::encode(bytes).replace('-', "+").replace('_', "/");
+        let padding = "=".repeat((4 - text.len() % 4) % 4);
+        text + &padding
+    }
 }
 
 /// An encoder that is not the library's.
@@ -100,4 +110,23 @@ pub fn jwt_ring(primary: NewKey<JwtKey>, fallback: Option<NewKey<JwtKey>>) -> Ke
         None => builder,
     };
     builder.build().unwrap()
+}
+
+/// A key of 32 bytes that differs by `seed`.
+pub fn aes_key(seed: u64, kid: &str) -> NewKey<AesKey> {
+    NewKey::new(Secret::from(&secret(seed).as_bytes()[..32])).kid(kid.parse().unwrap())
+}
+
+/// A ring of AES keys, the first of which is the primary.
+pub fn aes_ring(keys: impl IntoIterator<Item = NewKey<AesKey>>) -> KeyRing<AesKey> {
+    let mut builder = KeyRing::builder().dangerous().allow_placeholders();
+    for (place, key) in keys.into_iter().enumerate() {
+        builder = if place == 0 { builder.primary(key) } else { builder.fallback(key) };
+    }
+    builder.build().unwrap()
+}
+
+/// A moment that is far ahead of every clock in these tests.
+pub fn far() -> std::time::SystemTime {
+    std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_102_444_800)
 }

@@ -4,6 +4,9 @@
 mod architecture;
 mod bad_input;
 mod common;
+mod cookie_interop;
+mod envelope;
+mod envelope_interop;
 mod environment;
 mod jwt_attacks;
 mod jwt_differential;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use dualkey::cookie::{CookieKey, CookieSigner};
+use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
+use dualkey::envelope::{AesKey, Layout, RewrapError, Sealer};
 use dualkey::jwt::{Algorithm, Header, Jwt, JwtKey, Validation};
 use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
 use dualkey::{Error, KeyRing, ManualClock, NewKey, Reason, Role, Secret};
 use serde_json::{Value, json};
 
-use crate::common::{Told, encode, forge, key, ring, secret};
+use crate::common::{Told, aes_key, aes_ring, encode, far, forge, key, ring, secret};
 
 const FAR: &[u8] = br#"{"sub":"user-42","exp":4102444800}"#;
 
@@ -137,6 +138,36 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
     }
 }
 
+/// The envelope names its key, and no other is tried, not even where it would open.
+#[test]
+fn v6_an_envelope_is_opened_with_the_key_it_names_and_never_by_trial() {
+    let sealer = |keys: Vec<NewKey<AesKey>>| Sealer::new(aes_ring(keys));
+    let both = sealer(vec![aes_key(0, "new"), aes_key(1, "old")]);
+    let blob = both.seal("a note", "context").unwrap();
+    let opened = both.open(&blob, "context").unwrap();
+    assert_eq!((opened.kid(), opened.role()), ("new".parse().unwrap(), Role::Primary));
+    // The same secret under another name: it would open, and is not tried.
+    let renamed = sealer(vec![aes_key(0, "renamed"), aes_key(1, "old")]);
+    assert_eq!(reason(renamed.open(&blob, "context")), Err(Reason::UnknownKid));
+    // The name on another secret: that one is taken, and no other.
+    let swapped = sealer(vec![aes_key(1, "new"), aes_key(0, "old")]);
+    assert_eq!(reason(swapped.open(&blob, "context")), Err(Reason::Signature));
+    // The name is bound as associated data: it cannot be put right from outside.
+    let forged = [&blob[..5], b"old", &blob[8..]].concat();
+    assert_eq!(reason(swapped.open(&forged, "context")), Err(Reason::Signature));
+    // A key that is known by an alias as well opens what names it so.
+    let alias = sealer(vec![aes_key(0, "renamed").alias("new".parse().unwrap())]);
+    assert_eq!(reason(alias.open(&blob, "context")), Ok(()));
+    // A refusal counts for no key.
+    let uses = |sealer: &Sealer| {
+        let keys = sealer.ring().keys();
+        keys.iter()
+            .map(|key| key.usage.verified_as_primary + key.usage.verified_as_fallback)
+            .sum::<u64>()
+    };
+    assert_eq!((uses(&both), uses(&renamed), uses(&swapped)), (1, 0, 0));
+}
+
 #[test]
 fn v7_to_the_peer_every_failure_before_the_signature_is_the_same() {
     let told = Told::default();
@@ -226,6 +257,99 @@ fn v8_a_delivery_that_streams_keeps_its_generation_and_the_next_does_not() {
     assert_eq!(reason(hook.verify(&header, b"body")), Err(Reason::Signature));
 }
 
+/// The one exception: data is rescued under a revoked key, by name, and the observer is told.
+#[test]
+fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_told_of() {
+    let told = Told::default();
+    let ring = KeyRing::<AesKey>::builder()
+        .name("ENCRYPTION_KEY")
+        .primary(aes_key(0, "leaked"))
+        .observer(told.clone())
+        .build()
+        .unwrap();
+    let sealer = Sealer::new(ring.clone()).accept_legacy(Layout::BASE64_IV_CT_TAG, far());
+    let mut blob = sealer.seal("a note", "context").unwrap();
+    let mut text = sealer.seal_text("a note", "context").unwrap();
+    let before = (blob.clone(), text.clone());
+    ring.revoke_and_replace(&"leaked".parse().unwrap(), "in a public log", aes_key(1, "new"))
+        .unwrap();
+
+    let revoked = Err(Reason::RevokedKey);
+    assert_eq!(reason(sealer.open(&blob, "context")), revoked);
+    assert_eq!(reason(sealer.open(&text, "context")), revoked);
+    assert_eq!(reason(sealer.open_in_place(&mut blob.clone(), "context")), revoked);
+    assert_eq!(reason(sealer.needs_rewrap(&blob)), revoked);
+    // To rewrap is to trust the data key, which who has the leaked key may have.
+    assert!(
+        matches!(sealer.rewrap(&mut blob), Err(RewrapError::Open(e)) if e.reason() == Reason::RevokedKey)
+    );
+    assert!(
+        matches!(sealer.rewrap_text(&mut text), Err(RewrapError::Open(e)) if e.reason() == Reason::RevokedKey)
+    );
+    assert_eq!((&blob, &text), (&before.0, &before.1));
+    assert!(!told.all().iter().any(|event| event.starts_with("OpenedRevoked")));
+
+    for stored in [&blob[..], text.as_bytes()] {
+        let heard = told.all().len();
+        let rescued = sealer.dangerous().open_revoked(stored, "context").unwrap();
+        assert_eq!(rescued, b"a note");
+        assert_eq!(
+            told.all()[heard..],
+            ["OpenedRevoked { ring: \"ENCRYPTION_KEY\", kid: Kid(leaked) }"]
+        );
+        // The rescue opens what it should, and not everything.
+        let error = sealer.dangerous().open_revoked(stored, "another").unwrap_err();
+        assert_eq!(error.reason(), Reason::Signature);
+        let again = sealer.seal(&rescued, "context").unwrap();
+        assert_eq!(reason(sealer.open(&again, "context")), Ok(()));
+        // What is under a key that is not revoked, it opens without a word.
+        let heard = told.all().len();
+        assert!(sealer.dangerous().open_revoked(&again, "context").is_ok());
+        assert_eq!(told.all().len(), heard);
+    }
+}
+
+/// The same for a legacy value, whose key is found by trial.
+#[test]
+fn v8_a_legacy_value_of_a_revoked_key_is_rescued_and_not_opened() {
+    let key = AesKey::hex("f8b4d5fe1f65e1aceed24c60bf2cb755f4f284e001e1a8ab97e328274bb90606");
+    let told = Told::default();
+    let ring = KeyRing::<AesKey>::builder()
+        .primary(key.unwrap().kid("leaked".parse().unwrap()))
+        .observer(told.clone())
+        .build()
+        .unwrap();
+    let text = "9ad9a09c9944db8c22e8cf43:068477e78cb13b7b9996c50b5ab535e0:75e3e2bb9ee4fb0958193b";
+    let sealer = Sealer::new(ring.clone()).accept_legacy(Layout::HEX_IV_TAG_CT, far());
+    assert_eq!(reason(sealer.open(text, "")), Ok(()));
+    ring.revoke_and_replace(&"leaked".parse().unwrap(), "in a public log", aes_key(1, "new"))
+        .unwrap();
+    assert_eq!(reason(sealer.open(text, "")), Err(Reason::Signature));
+    assert!(sealer.migrate(text, "").is_err());
+    assert_eq!(sealer.dangerous().open_revoked(text, "").unwrap(), b"hello world");
+    assert!(told.all().last().unwrap().starts_with("OpenedRevoked"));
+    // Not without the layout.
+    let plain = Sealer::new(ring).dangerous().open_revoked(text, "").unwrap_err();
+    assert_eq!(plain.reason(), Reason::LegacyNotAccepted);
+}
+
+/// A legacy cookie names no key: one that is revoked is not among those that are checked.
+#[test]
+fn v8_a_legacy_cookie_of_a_revoked_key_is_refused() {
+    let old = "old-secret-2025-Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki";
+    let ring = KeyRing::<CookieKey>::builder()
+        .min_secret_bytes(32)
+        .primary(key(0, "new"))
+        .fallback(NewKey::new(Secret::from(old)).kid("old".parse().unwrap()))
+        .build()
+        .unwrap();
+    let signer = CookieSigner::new(ring.clone()).accept_legacy(LegacyCookie::Express, far());
+    let value = "s%3Ahello.jbqmU5IuVEsCRNx6k0jF3uhNAMmpoEHTTE4uZHJATd8";
+    assert_eq!(reason(signer.verify("sid", value)), Ok(()));
+    ring.revoke(&"old".parse().unwrap(), "leaked").unwrap();
+    assert_eq!(reason(signer.verify("sid", value)), Err(Reason::Signature));
+}
+
 #[test]
 fn v9_a_source_that_is_empty_or_broken_makes_no_ring_and_no_key() {
     use dualkey::source::env::NotUnicode;
@@ -277,6 +401,12 @@ fn v10_no_output_holds_a_byte_of_a_secret() {
     shows!(CookieSigner::new(cookies.clone()));
     let mut jar = dualkey::cookie::CookieJar::new();
     shows!(CookieSigner::new(cookies).jar(&mut jar));
+    let sealed = KeyRing::<AesKey>::builder().primary(Secret::from(&marker.as_bytes()[..32]));
+    let sealed = Sealer::new(sealed.build().unwrap());
+    shows!(&sealed);
+    shows!(sealed.dangerous());
+    shows!(sealed.ring().load());
+    shows!(AesKey::sha256(marker).unwrap());
     let hooks = KeyRing::<WebhookKey>::builder().primary(secret()).build().unwrap();
     let tokens = KeyRing::<VerifyToken>::builder().primary(secret()).build().unwrap();
     shows!(&tokens);
@@ -296,6 +426,10 @@ fn v10_no_output_holds_a_byte_of_a_secret() {
         ring.stage(secret()).unwrap_err(),
         KeyRing::<JwtKey>::builder().primary(Secret::from(&marker[..20])).build().unwrap_err(),
         KeyRing::<JwtKey>::builder().primary(secret()).fallback(secret()).build().unwrap_err(),
+        KeyRing::<AesKey>::builder().primary(secret()).build().unwrap_err(),
+        KeyRing::<AesKey>::builder().vars("X", |_| Ok(Some(marker.into()))).build().unwrap_err(),
+        AesKey::hex(marker).unwrap_err(),
+        AesKey::base64(&format!("{marker}*")).unwrap_err(),
     ];
     for bad in [format!("hex:{marker}"), format!("base64:{marker}!"), format!("<{marker}>")] {
         let vars = KeyRing::<JwtKey>::builder().vars("X", |_| Ok(Some(bad.clone())));

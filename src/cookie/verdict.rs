@@ -1,0 +1,131 @@
+//! Whether a cookie is what it says, in the native form or in a legacy one.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::format::Parts;
+use super::legacy::readings;
+use super::{CookieKey, CookieSigner, LegacyCookie};
+use crate::error::{Reason, VerifyError};
+use crate::mac::{HmacSha256, Lanes, MAX_LANES};
+use crate::ring::{Matched, View};
+use crate::verified::Verified;
+
+/// What was signed, since when, and in which form if not the native one.
+pub(super) struct Signed {
+    pub(super) value: String,
+    pub(super) issued: SystemTime,
+    form: Option<LegacyCookie>,
+}
+
+impl CookieSigner {
+    pub(super) fn verified(
+        &self,
+        view: &View<'_, CookieKey>,
+        name: &str,
+        value: &str,
+    ) -> Result<Verified<Signed>, VerifyError> {
+        match self.verdict(view, name, value) {
+            Ok((key, signed)) => Ok(match signed.form {
+                Some(form) => view.accept_legacy(key, form.name(), signed),
+                None => view.accept(key, signed),
+            }),
+            Err(reason) => Err(view.reject(reason)),
+        }
+    }
+
+    fn verdict<'r>(
+        &self,
+        view: &View<'r, CookieKey>,
+        name: &str,
+        value: &str,
+    ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
+        if name.len() + value.len() > self.max_cookie_bytes {
+            return Err(Reason::TooLarge);
+        }
+        let native = match self.native(view, name, value) {
+            Err(reason) if !reason.is_authentic() => reason,
+            verdict => return verdict,
+        };
+        // A native value can have the shape of a legacy one, and the other way round: the
+        // signatures are under different keys, so that each is what its own says.
+        match self.legacy(view, value) {
+            Err(legacy) if native == Reason::Malformed => Err(legacy),
+            Err(_) => Err(native),
+            verdict => verdict,
+        }
+    }
+
+    /// What a value is in the legacy forms that are on.
+    fn legacy<'r>(
+        &self,
+        view: &View<'r, CookieKey>,
+        value: &str,
+    ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
+        let fitting = || {
+            let forms = self.legacy.iter();
+            forms.filter(|(form, _)| readings(value).any(|text| form.split(&text).is_some()))
+        };
+        if fitting().next().is_none() {
+            return Err(match LegacyCookie::is_one(value) {
+                true => Reason::LegacyNotAccepted,
+                false => Reason::Malformed,
+            });
+        }
+        let now = view.now();
+        let mut reason = Reason::LegacyEnded;
+        for (form, until) in fitting().filter(|(_, until)| now < *until) {
+            reason = Reason::Signature;
+            for text in readings(value) {
+                let Some((value, tag)) = form.split(&text) else { continue };
+                let Some(key) = legacy_match(view, *form, value.as_bytes(), &tag) else { continue };
+                let last_issue = until.checked_sub(self.max_age).unwrap_or(UNIX_EPOCH);
+                let issued = now.min(last_issue);
+                return Ok((key, Signed { value: value.to_owned(), issued, form: Some(*form) }));
+            }
+        }
+        Err(reason)
+    }
+
+    fn native<'r>(
+        &self,
+        view: &View<'r, CookieKey>,
+        name: &str,
+        value: &str,
+    ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
+        let parts = Parts::split(value).ok_or(Reason::Malformed)?;
+        let (key, role) = view.named(parts.kid)?;
+        if !parts.verify(&key.material().native, name) {
+            return Err(Reason::Signature);
+        }
+        // Authentic from here on.
+        let now = view.now();
+        let issued = UNIX_EPOCH.checked_add(Duration::from_secs(parts.issued));
+        let issued = issued.ok_or(Reason::NotYetValid)?;
+        match now.duration_since(issued) {
+            Ok(age) if age >= self.max_age => return Err(Reason::Expired),
+            Err(ahead) if ahead.duration() > self.ring.skew() => return Err(Reason::NotYetValid),
+            _ => {}
+        }
+        let value = parts.decoded().ok_or(Reason::Payload)?;
+        Ok(((key, role), Signed { value, issued, form: None }))
+    }
+}
+
+/// The key that made `tag`: all that have one of this form are computed and compared, in
+/// constant time (V5).
+fn legacy_match<'r>(
+    view: &View<'r, CookieKey>,
+    form: LegacyCookie,
+    value: &[u8],
+    tag: &[u8; 32],
+) -> Option<Matched<'r, CookieKey>> {
+    let keys: Vec<_> = view
+        .verifying()
+        .filter_map(|key| Some((key.0.material().legacy.of(form)?, key)))
+        .take(MAX_LANES)
+        .collect();
+    let macs: Vec<&HmacSha256> = keys.iter().map(|(mac, _)| *mac).collect();
+    let mut lanes = Lanes::new(&macs);
+    lanes.update(value);
+    lanes.finish().matching(tag).map(|place| keys[place].1)
+}

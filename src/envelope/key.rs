@@ -1,0 +1,166 @@
+//! The keys of a ring that seals: how a backend has them, and how often one may be used.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::aead::{Cipher, KEY_LEN};
+use crate::encoding::{from_base64, from_hex};
+use crate::error::Error;
+use crate::key::{KeyMaterial, NewKey, SecretLength, sealed};
+use crate::kid::Kid;
+use crate::secret::Secret;
+
+/// SP 800-38D §8.3: random nonces of 96 bits are enough for 2^32 messages of one key.
+const MAX_MESSAGES: u64 = 1 << 32;
+/// From here on it is told of, in time for a rotation.
+const WARN_AT: u64 = 1 << 28;
+
+/// The material of a key-encryption key of AES-256: exactly 32 bytes.
+///
+/// Backends keep them as text. Beside the 32 bytes themselves (a [`Secret`]), there is a
+/// constructor for each of the ways in which Node backends make a key of what stands in
+/// their environment:
+///
+/// ```
+/// use dualkey::KeyRing;
+/// use dualkey::envelope::AesKey;
+///
+/// # let hex = "9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d";
+/// let ring = KeyRing::<AesKey>::builder()
+///     .primary(AesKey::hex(hex)?)
+///     .fallback(AesKey::sha256("the passphrase of encryption.ts")?)
+///     .build()?;
+/// assert_eq!(ring.keys().len(), 2);
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+///
+/// From the environment ([`KeyRing::from_env`](crate::KeyRing::from_env)) a key is 64
+/// hexadecimal digits or base64.
+///
+/// # Security
+/// A key made of a passphrase is as strong as the passphrase: whoever holds one sealed
+/// value can search for it. Take such a key in as a fallback, to open what there is, and a
+/// random one as the primary.
+pub struct AesKey {
+    pub(super) cipher: Cipher,
+    sealed: AtomicU64,
+}
+
+impl AesKey {
+    /// 64 hexadecimal digits, as in `Buffer.from(key, "hex")`.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`]; building the ring refuses what is not 32 bytes.
+    pub fn hex(digits: &str) -> Result<NewKey<Self>, Error> {
+        decoded(from_hex(digits), "hexadecimal digits")
+    }
+
+    /// Base64, padded or not, as in `Buffer.from(key, "base64")`.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`]; building the ring refuses what is not 32 bytes.
+    pub fn base64(text: &str) -> Result<NewKey<Self>, Error> {
+        decoded(from_base64(text), "base64")
+    }
+
+    /// SHA-256 of a passphrase, as in `createHash("sha256").update(passphrase).digest()`.
+    ///
+    /// # Errors
+    /// [`Error::EmptySecret`] for an empty passphrase.
+    pub fn sha256(passphrase: &str) -> Result<NewKey<Self>, Error> {
+        not_empty(passphrase)?;
+        let key: [u8; KEY_LEN] = <sha2::Sha256 as sha2::Digest>::digest(passphrase).into();
+        Ok(NewKey::new(key))
+    }
+
+    /// scrypt (RFC 7914) with the parameters that Node takes unless told otherwise, as in
+    /// `scryptSync(passphrase, salt, 32)`: N = 16384, r = 8, p = 1. It takes some 30
+    /// milliseconds and 16 MiB.
+    ///
+    /// ```
+    /// use dualkey::KeyRing;
+    /// use dualkey::envelope::AesKey;
+    ///
+    /// let key = AesKey::scrypt("the passphrase of encryption.ts", "salt")?;
+    /// assert!(KeyRing::<AesKey>::builder().primary(key).build().is_ok());
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::EmptySecret`] for an empty passphrase.
+    #[cfg(feature = "scrypt")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "scrypt")))]
+    pub fn scrypt(passphrase: &str, salt: &str) -> Result<NewKey<Self>, Error> {
+        not_empty(passphrase)?;
+        let parameters = scrypt::Params::new(14, 8, 1).expect("RFC 7914 §2 allows them");
+        let mut key = [0; KEY_LEN];
+        scrypt::scrypt(passphrase.as_bytes(), salt.as_bytes(), &parameters, &mut key)
+            .expect("scrypt makes keys of 32 bytes");
+        Ok(NewKey::new(key))
+    }
+
+    /// Counts one more message of this key, which this makes the `n`th of this process.
+    /// `None` if it may not be.
+    pub(super) fn count(&self) -> Option<u64> {
+        let number = self.sealed.fetch_add(1, Relaxed).saturating_add(1);
+        (number <= MAX_MESSAGES).then_some(number)
+    }
+
+    /// Whether the `n`th message is one to tell of: at the warning, and at each doubling.
+    pub(super) fn is_worth_telling(number: u64) -> bool {
+        number >= WARN_AT && number.is_power_of_two()
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_count(&self, count: u64) {
+        self.sealed.store(count, Relaxed);
+    }
+}
+
+fn decoded(bytes: Option<Vec<u8>>, expected: &'static str) -> Result<NewKey<AesKey>, Error> {
+    let bytes = bytes.ok_or_else(|| Error::Encoding { key: "the AES key".to_owned(), expected })?;
+    Ok(NewKey::new(bytes))
+}
+
+fn not_empty(passphrase: &str) -> Result<(), Error> {
+    match passphrase.is_empty() {
+        true => Err(Error::EmptySecret { key: "the passphrase".to_owned() }),
+        false => Ok(()),
+    }
+}
+
+impl sealed::Sealed for AesKey {}
+
+impl KeyMaterial for AesKey {
+    const PURPOSE: &'static str = "envelope";
+    /// What is stored is needed until somebody has rewrapped it.
+    const ENDS_BY_TIME: bool = false;
+    /// An envelope names its key: nothing is tried, so more may be kept.
+    const CAP: usize = 16;
+    const GENERATE: &'static str = "openssl rand -hex 32";
+    type Options = ();
+
+    fn length((): &()) -> SecretLength {
+        SecretLength::Exactly(KEY_LEN)
+    }
+
+    fn from_text(text: String) -> Result<Secret, &'static str> {
+        // A key in hexadecimal digits would be base64 of another length as well.
+        let is_hex = text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bytes = if is_hex { from_hex(&text) } else { from_base64(&text) };
+        drop(Secret::from(text)); // wiped
+        bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
+    }
+
+    fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
+        // The length was checked; this keeps the way without a panic.
+        let key = secret.try_into().map_err(|_| "AES-256".to_owned())?;
+        Ok(Self { cipher: Cipher::new(key), sealed: AtomicU64::new(0) })
+    }
+}
+
+impl fmt::Debug for AesKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AesKey([REDACTED])")
+    }
+}

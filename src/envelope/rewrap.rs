@@ -1,0 +1,138 @@
+//! Wrapping anew: what a rotation does to what is stored.
+
+use zeroize::Zeroizing;
+
+use super::Sealer;
+use super::format::{self, Head, Stored};
+use super::key::AesKey;
+use super::open::unwrap;
+use super::seal::wrapped;
+use crate::error::{Error, Reason, VerifyError};
+use crate::ring::View;
+use crate::verified::{Role, Verified};
+
+/// An envelope could not be wrapped or made anew.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewrapError {
+    /// What is stored does not open.
+    #[error(transparent)]
+    Open(#[from] VerifyError),
+    /// The new envelope cannot be made.
+    #[error(transparent)]
+    Seal(#[from] Error),
+}
+
+impl Sealer {
+    /// Whether an envelope, as bytes or as text, is under a key on its way out, as it says
+    /// itself. A value of a legacy layout that was turned on always is one to write anew.
+    ///
+    /// # Errors
+    /// A [`VerifyError`] if it is neither, or names a key that does not open.
+    pub fn needs_rewrap(&self, stored: impl AsRef<[u8]>) -> Result<bool, VerifyError> {
+        let stored = stored.as_ref();
+        self.ring.read(|view| {
+            let needs = match Head::peek(stored) {
+                Some(head) => view.named(head.kid.as_str()).map(|(_, role)| role == Role::Fallback),
+                None => match Stored::of(stored, self.max_payload_bytes) {
+                    Ok(Stored::Native(blob)) => self.head(&blob).map(|_| false),
+                    Ok(Stored::Legacy(text)) => self.shapes(view, text).map(|_| true),
+                    Err(reason) => Err(reason),
+                },
+            };
+            needs.map_err(|reason| view.reject(reason))
+        })
+    }
+
+    /// Wraps the data key of an envelope under the primary, if the key that it is under is
+    /// on its way out; says whether it did. The payload is not touched, and where both kids
+    /// are equally long, as derived ones are, not even moved.
+    ///
+    /// It authenticates the wrap alone: that the payload opens, only opening shows.
+    ///
+    /// # Errors
+    /// A [`RewrapError`]; the envelope stays as it is.
+    pub fn rewrap(&self, blob: &mut Vec<u8>) -> Result<bool, RewrapError> {
+        self.ring.read(|view| self.rewrapped(view, blob))
+    }
+
+    /// As [`rewrap`](Self::rewrap), for the text form.
+    ///
+    /// # Errors
+    /// A [`RewrapError`]; the text stays as it is.
+    pub fn rewrap_text(&self, text: &mut String) -> Result<bool, RewrapError> {
+        self.ring.read(|view| {
+            let mut blob = match Stored::of(text.as_bytes(), self.max_payload_bytes) {
+                Ok(Stored::Native(blob)) => blob.into_owned(),
+                Ok(Stored::Legacy(_)) => return Err(view.reject(Reason::Malformed).into()),
+                Err(reason) => return Err(view.reject(reason).into()),
+            };
+            let changed = self.rewrapped(view, &mut blob)?;
+            if changed {
+                *text = format::to_text(&blob);
+            }
+            Ok(changed)
+        })
+    }
+
+    /// The envelope, in text form, that is to be stored in the place of a legacy value:
+    /// sealed under the primary, in the same `context`. `None` if an envelope is stored
+    /// already.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, ManualClock};
+    /// # use dualkey::envelope::{AesKey, Layout, Sealer};
+    /// # use std::time::{Duration, UNIX_EPOCH};
+    /// # let key = AesKey::hex("f8b4d5fe1f65e1aceed24c60bf2cb755f4f284e001e1a8ab97e328274bb90606")?;
+    /// # let until = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    /// # let clock = ManualClock::at_unix(1_700_000_000);
+    /// # let ring = KeyRing::<AesKey>::builder().primary(key).clock(clock).build()?;
+    /// # let sealer = Sealer::new(ring).accept_legacy(Layout::HEX_IV_TAG_CT, until);
+    /// let stored = "9ad9a09c9944db8c22e8cf43:068477e78cb13b7b9996c50b5ab535e0:75e3e2bb9ee4fb0958193b";
+    /// let envelope = sealer.migrate(stored, "notes/7/body").expect("it opens").expect("legacy");
+    /// assert!(envelope.starts_with("dk1."));
+    /// assert_eq!(*sealer.open(&envelope, "notes/7/body").expect("just sealed"), b"hello world");
+    /// assert_eq!(sealer.migrate(&envelope, "notes/7/body").expect("an envelope"), None);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A [`RewrapError`].
+    pub fn migrate(
+        &self,
+        stored: &str,
+        context: impl AsRef<[u8]>,
+    ) -> Result<Option<String>, RewrapError> {
+        self.ring.read(|view| {
+            if let Ok(Stored::Native(blob)) = Stored::of(stored.as_bytes(), self.max_payload_bytes)
+            {
+                return match self.head(&blob) {
+                    Ok(_) => Ok(None),
+                    Err(reason) => Err(view.reject(reason).into()),
+                };
+            }
+            let opened = self.verified(view, stored.as_bytes(), context.as_ref())?;
+            let payload = Zeroizing::new(opened.into_inner());
+            let blob = self.sealed(view, &payload, context.as_ref())?;
+            Ok(Some(format::to_text(&blob)))
+        })
+    }
+
+    fn rewrapped(&self, view: &View<'_, AesKey>, blob: &mut Vec<u8>) -> Result<bool, RewrapError> {
+        let unwrapped = self.head(blob).and_then(|head| {
+            let (key, role) = view.named(head.kid.as_str())?;
+            Ok((head, (key, role), unwrap(head, key, blob)?))
+        });
+        let (head, key, dek) = unwrapped.map_err(|reason| view.reject(reason))?;
+        if key.1 != Role::Fallback {
+            return Ok(false);
+        }
+        let start = wrapped(view, &dek, 0)?;
+        match blob.get_mut(..start.len()).filter(|_| head.len() == start.len()) {
+            Some(old) => old.copy_from_slice(&start),
+            None => drop(blob.splice(..head.len(), start)),
+        }
+        let _: Verified<()> = view.accept(key, ());
+        Ok(true)
+    }
+}

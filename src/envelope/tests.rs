@@ -1,0 +1,158 @@
+use std::sync::{Arc, Mutex};
+
+use super::format::{MARK, OVERHEAD, Stored};
+use super::*;
+use crate::key::NewKey;
+use crate::observer::Observer;
+use crate::secret::Secret;
+
+const KEY: [u8; 32] = *b"\x9f\x2c\x4b\x7e\x1a\x6d\x80\x35\xc4\xe7\xf1\x92\x0b\x3a\x5d\x6c\x8e\x7f\x90\xa1\xb2\xc3\xd4\xe5\xf6\x07\x18\x29\x3a\x4b\x5c\x6d";
+
+#[derive(Debug, Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Told {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+fn sealer(told: &Told) -> Sealer {
+    let key = NewKey::new(Secret::from(KEY)).kid("a".parse().unwrap());
+    Sealer::new(KeyRing::builder().primary(key).observer(told.clone()).build().unwrap())
+}
+
+/// SP 800-38D §8.3.
+#[test]
+fn a_key_seals_two_to_the_32_messages_and_no_more() {
+    let told = Told::default();
+    let sealer = sealer(&told);
+    let set_count = |count| sealer.ring.read(|view| view.primary().material().set_count(count));
+    let warnings = || told.0.lock().unwrap().len();
+    for (count, expected) in [(0, 0), ((1 << 28) - 2, 0), ((1 << 28) - 1, 1), (1 << 28, 1)] {
+        set_count(count);
+        sealer.seal("payload", "").unwrap();
+        assert_eq!(warnings(), expected, "{count}");
+    }
+    set_count((1 << 29) - 1);
+    sealer.seal("payload", "").unwrap();
+    assert_eq!(
+        told.0.lock().unwrap()[1],
+        "WearsOut { ring: \"envelope\", kid: Kid(a), sealed: 536870912 }"
+    );
+
+    set_count((1 << 32) - 1);
+    let mut last = sealer.seal("payload", "").unwrap();
+    for _ in 0..2 {
+        let error = sealer.seal("payload", "").unwrap_err();
+        assert!(matches!(error, Error::Exhausted { .. }), "{error}");
+    }
+    // What there is still opens, and a new key seals again.
+    assert!(sealer.open(&last, "").is_ok());
+    let kid = sealer.ring.stage(Secret::from(KEY.map(|byte| byte ^ 0x55))).unwrap();
+    sealer.ring.promote(&kid).unwrap();
+    assert!(sealer.seal("payload", "").is_ok());
+    // To wrap is to seal: it counts, and is refused at the limit.
+    set_count(1 << 32);
+    let before = last.clone();
+    assert!(matches!(sealer.rewrap(&mut last), Err(RewrapError::Seal(Error::Exhausted { .. }))));
+    assert_eq!(last, before);
+}
+
+#[test]
+fn sizes_are_bounded_at_the_bound_exactly_before_any_work() {
+    let all = sealer(&Told::default());
+    let ten = all.clone().max_payload_bytes(10);
+    assert!(ten.seal([0; 10], "").is_ok());
+    assert!(matches!(ten.seal([0; 11], ""), Err(Error::Seal { source: None, .. })));
+    let (fits, large) = (all.seal([0; 10], "").unwrap(), all.seal([0; 11], "").unwrap());
+    assert!(ten.open(&fits, "").is_ok() && ten.open(format::to_text(&fits), "").is_ok());
+    for stored in [large.clone(), format::to_text(&large).into_bytes(), vec![b'a'; 1000]] {
+        assert_eq!(ten.open(&stored, "").unwrap_err().reason(), Reason::TooLarge);
+    }
+    let mut blob = large.clone();
+    assert_eq!(ten.open_in_place(&mut blob, "").unwrap_err().reason(), Reason::TooLarge);
+    assert!(matches!(
+        ten.rewrap(&mut blob),
+        Err(RewrapError::Open(error)) if error.reason() == Reason::TooLarge
+    ));
+    assert_eq!(blob, large);
+    // Nobody sets more than GCM allows: 64 GiB less 32 bytes, SP 800-38D §5.2.1.1.
+    assert_eq!(all.max_payload_bytes(usize::MAX).max_payload_bytes, (64 << 30) - 32);
+}
+
+#[test]
+fn the_bytes_are_those_of_the_layout() {
+    let sealer = sealer(&Told::default());
+    let blob = sealer.seal("payload", "context").unwrap();
+    assert_eq!(blob[..6], *b"DK\x01\x01\x01a");
+    assert_eq!(blob.len(), 93 + 1 + 7);
+    assert_eq!(OVERHEAD, 93);
+
+    // By the drawing, with the cipher alone.
+    let (head, rest) = blob.split_at(6);
+    let (wrap, sealed) = rest.split_at(12 + 32 + 16);
+    let mut dek: [u8; 32] = wrap[12..44].try_into().unwrap();
+    let nonce = |bytes: &[u8]| bytes[..12].try_into().unwrap();
+    let tag = |bytes: &[u8]| bytes[bytes.len() - 16..].try_into().unwrap();
+    assert!(aead::Cipher::new(&KEY).open(&nonce(wrap), head, &mut dek, &tag(wrap)));
+    let mut payload = sealed[12..sealed.len() - 16].to_vec();
+    let associated = [&MARK[..], b"context"].concat();
+    let cipher = aead::Cipher::new(&dek);
+    assert!(cipher.open(&nonce(sealed), &associated, &mut payload, &tag(sealed)));
+    assert_eq!(payload, b"payload");
+}
+
+#[test]
+fn no_two_envelopes_share_a_key_or_a_nonce() {
+    let sealer = sealer(&Told::default());
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..1000 {
+        let mut blob = sealer.seal("payload", "").unwrap();
+        let fresh = [&blob[6..18], &blob[18..50], &blob[66..78], &blob[78..]].map(<[u8]>::to_vec);
+        assert!(fresh.into_iter().all(|part| seen.insert(part)));
+        assert!(!sealer.rewrap(&mut blob).unwrap(), "under the primary, it stays as it is");
+    }
+}
+
+/// A data key is a ciphertext under the key of the ring, with the head of its envelope as
+/// the associated data: it must not come out as a legacy value of that context.
+#[test]
+fn a_wrapped_key_is_not_read_by_way_of_a_legacy_layout() {
+    let far = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1 << 40);
+    let sealer = sealer(&Told::default());
+    let blob = sealer.seal("payload", "").unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let text = format!("{}:{}:{}", hex(&blob[6..18]), hex(&blob[18..50]), hex(&blob[50..66]));
+    let layout = Layout::HEX_IV_CT_TAG.context_as_aad();
+    let error = sealer.accept_legacy(layout, far).open(text, &blob[..6]).unwrap_err();
+    assert_eq!(error.reason(), Reason::Signature);
+}
+
+#[test]
+fn a_text_is_told_apart_by_its_first_characters() {
+    let kind = |stored: &'static [u8]| match Stored::of(stored, 1000) {
+        Ok(Stored::Native(_)) => "native",
+        Ok(Stored::Legacy(_)) => "legacy",
+        Err(reason) => reason.as_str(),
+    };
+    for (stored, expected) in [
+        (&b"DK\x01\x01"[..], "native"),
+        (b"DK\x02\x01", "native"),
+        (b"DK", "native"),
+        (b"dk1.", "native"),
+        (b"dk1.AAAA", "native"),
+        (b"dk1.AAAA=", "malformed"),
+        (b"dk1.AAA+", "malformed"),
+        (b"dk1.AAB", "malformed"),
+        (b"dk2.AAAA", "unsupported_header"),
+        (b"dk10.AAAA", "unsupported_header"),
+        (b"DKIM/+==", "legacy"),
+        (b"dkim", "legacy"),
+        (b"dkx1.AAAA", "legacy"),
+        (b"", "legacy"),
+        (b"\xff\xfe", "malformed"),
+    ] {
+        assert_eq!(kind(stored), expected, "{stored:?}");
+    }
+}
