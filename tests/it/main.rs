@@ -11,6 +11,7 @@ mod environment;
 mod jwt_attacks;
 mod jwt_differential;
 mod jwt_interop;
+mod live;
 mod peers;
 mod ring_concurrency;
 mod ring_model;
