@@ -2,7 +2,8 @@
 //! with all of them, and swap them lock-free while the service runs.
 //!
 //! A [`KeyRing`] holds the keys of one purpose. Adapters sign and verify over it:
-//! [`jwt`] tokens, [`cookie`] sessions, [`webhook`] deliveries. A new key is *staged*
+//! [`jwt`] tokens, [`cookie`] sessions, [`webhook`] deliveries, [`envelope`]s of data at
+//! rest. A new key is *staged*
 //! on every instance, where it verifies and does not sign; then it is *promoted*, one
 //! instance after the other; the old one verifies until the *overlap* is over.
 //!
@@ -40,16 +41,21 @@
 //! - **V3** The structure comes first: strict encodings, bounded sizes.
 //! - **V4** Nothing of a payload is parsed before its signature held.
 //! - **V5** Comparisons are constant-time; where keys are tried, all of them are, always.
+//! - **V6** An envelope is opened with the key that it names, never by trial; legacy values,
+//!   which name none, are tried with all, and what opens under two is refused.
 //! - **V7** To the peer every failure looks the same; the operator gets the [`Reason`].
-//! - **V8** A revoked key verifies nothing from the next load on, and stays revoked.
+//! - **V8** A revoked key verifies and opens nothing from the next load on, and stays
+//!   revoked; data is rescued through `dangerous()`, by name.
 //! - **V9** A source that fails never changes a ring.
 //! - **V10** No output holds a byte of a secret.
 //!
-//! (V6 is about encryption, and will come with it.)
+//! # Moving in
+//! What a backend has already (npm `jsonwebtoken`, express-session, `createHmac`, an
+//! `encryption.ts`, `cookie::SignedJar`, PyJWT) goes on being valid: [`moving_in`].
 //!
 //! # Features
-//! `jwt`, `cookie` and `webhook` are on by default; none changes what another does, and
-//! `full` is all of them.
+//! `jwt`, `cookie`, `webhook` and `envelope` are on by default; `scrypt` adds the keys that
+//! Node derives with it. None changes what another does, and `full` is all of them.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.
@@ -75,6 +81,8 @@ pub mod envelope;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 pub mod mac;
+#[cfg(all(feature = "jwt", feature = "cookie", feature = "webhook", feature = "envelope"))]
+pub mod moving_in;
 pub mod source;
 #[cfg(feature = "webhook")]
 pub mod webhook;

@@ -21,7 +21,7 @@
 //! It does not promise *freshness* (an older value of the same context opens as well), and
 //! does not hide the length of the payload nor which key it is under. A key seals at most
 //! 2^32 messages (SP 800-38D §8.3): each process counts its own, warns from 2^28 on through
-//! [`Event::WearsOut`](crate::Event::WearsOut), and refuses at the limit; the sum over a
+//! [`Event::WearsOut`], and refuses at the limit; the sum over a
 //! fleet is yours to keep. A key that Node has used under random `iv`s has used up of the
 //! same allowance.
 //!
@@ -245,7 +245,6 @@ impl Sealer {
     }
 
     /// The one way around a revocation.
-    #[must_use]
     pub fn dangerous(&self) -> Dangerous<'_> {
         Dangerous(self)
     }
@@ -274,7 +273,7 @@ pub struct Dangerous<'s>(&'s Sealer);
 impl Dangerous<'_> {
     /// Opens as [`Sealer::open`] does, and under a revoked key too, so that a sweep can
     /// rescue what it sealed. Each time the observer is told
-    /// [`Event::OpenedRevoked`](crate::Event::OpenedRevoked).
+    /// [`Event::OpenedRevoked`].
     ///
     /// ```
     /// # use dualkey::{KeyRing, Reason};

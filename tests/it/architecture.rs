@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 16] = [
+const FLOORS: [(&str, u8, &[&str]); 17] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
     ("error", 0, &["kid"]),
     ("kid", 0, &["error"]),
@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8, &[&str]); 16] = [
     ("webhook", 2, &[]),
     ("envelope", 2, &[]),
     ("source", 2, &[]),
+    ("moving_in", 3, &[]),
     ("compile_fail", 3, &[]),
 ];
 
