@@ -1,10 +1,12 @@
-//! A live service rotates three secrets under load and loses nothing.
+//! A live service rotates four secrets under load and loses nothing.
 //!
 //! Two instances of one axum service stand behind a client that takes turns; clients log
-//! in, and hold their tokens and session cookies to the end of their life; a sender
-//! delivers signed webhooks. Then `JWT_SECRET`, `SESSION_SECRET` and `META_APP_SECRET`
-//! are rotated: staged on both instances, promoted on one and then on the other,
-//! retired when their overlap is over; at last one is revoked as if it had leaked.
+//! in, and hold their tokens and session cookies to the end of their life; some come with a
+//! cookie that a Node server set before; they write notes, which are sealed at rest, and read
+//! them again; a sender delivers signed webhooks. Then `JWT_SECRET`, `SESSION_SECRET`,
+//! `META_APP_SECRET` and `ENCRYPTION_KEY` are rotated: staged on both instances, promoted on
+//! one and then on the other, the notes rewrapped, the old keys retired when their overlap is
+//! over; at last the new ones are revoked as if they had leaked, and the notes rescued.
 //!
 //! ```sh
 //! cargo run --release --example zero_downtime             # about 20 seconds
@@ -28,12 +30,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use dualkey::Kid;
 use tokio::time::sleep;
 
 use load::Load;
 use report::Stage;
-use service::{Fleet, Rings, Secrets};
+use service::{FIRST_PHASE, Fleet, Kids, Rings, Secrets};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -52,12 +53,13 @@ async fn main() -> Result<ExitCode> {
         true => "The usual way: each instance restarts in turn with [new, old]",
         false => "dualkey: staged everywhere, then promoted one after the other",
     });
-    let old = Secrets::generate()?;
+    let mut old = Secrets::generate()?;
+    old.session = load::node_secret()?;
     let fleet = Arc::new(Fleet::start([&old], 2).await?);
     let load = Load::start(&fleet, &old, &stage)?;
 
-    stage.next("steady: everything is signed with the old secrets");
-    sleep(Duration::from_secs(3)).await;
+    stage.next("steady: everything is under the old secrets; browsers come from the Node server");
+    sleep(FIRST_PHASE).await;
     match options.naive {
         true => usual_way(&fleet, &load, &stage, old).await?,
         false => {
@@ -67,11 +69,11 @@ async fn main() -> Result<ExitCode> {
     }
     let counts = load.stop().await?;
     let instances = fleet.stop().await?;
-    Ok(stage.report(&counts, &fleet.reasons, &instances, options.naive))
+    Ok(stage.report(&counts, fleet.reasons(), &instances, options.naive))
 }
 
 /// What this crate is for: at every moment, both instances verify whatever either signs.
-async fn rotate(fleet: &Fleet, load: &Load, stage: &Stage) -> Result<[Kid; 3]> {
+async fn rotate(fleet: &Fleet, load: &Load, stage: &Stage) -> Result<Kids> {
     let new = Secrets::generate()?;
     let instances = fleet.rings();
     let old = instances[0].primaries();
@@ -90,10 +92,14 @@ async fn rotate(fleet: &Fleet, load: &Load, stage: &Stage) -> Result<[Kid; 3]> {
     stage.next("promote on the second instance");
     instances[1].promote(&kids)?;
     let ends = instances[1].overlap();
+    let rewrapped = load.count_rewrapped(fleet.rewrap()?);
+    stage.next(&format!("rewrap: {rewrapped} notes are under the new key now, without downtime"));
 
     stage.next("overlap: the old keys verify, until nothing that they signed can be alive");
     sleep(ends + Duration::from_millis(300)).await;
 
+    // What was on its way during the first sweep; nothing is sealed under the old key since.
+    load.count_rewrapped(fleet.rewrap()?);
     stage.next("retire: the old keys have come to their end");
     for rings in &instances {
         rings.retire(&old)?;
@@ -102,7 +108,7 @@ async fn rotate(fleet: &Fleet, load: &Load, stage: &Stage) -> Result<[Kid; 3]> {
     Ok(kids)
 }
 
-fn stage_everywhere(instances: &[Rings], new: &Secrets) -> Result<[Kid; 3]> {
+fn stage_everywhere(instances: &[Rings], new: &Secrets) -> Result<Kids> {
     let mut kids = None;
     for rings in instances {
         kids = Some(rings.stage(new)?);
@@ -111,7 +117,7 @@ fn stage_everywhere(instances: &[Rings], new: &Secrets) -> Result<[Kid; 3]> {
 }
 
 /// The new secrets have leaked: no overlap, what they signed is refused at once.
-async fn emergency(fleet: &Fleet, load: &Load, stage: &Stage, leaked: [Kid; 3]) -> Result<()> {
+async fn emergency(fleet: &Fleet, load: &Load, stage: &Stage, leaked: Kids) -> Result<()> {
     let fresh = Secrets::generate()?;
     let instances = fleet.rings();
     stage.next("emergency: a fresh key is staged and promoted, the leaked one is revoked");
@@ -125,6 +131,9 @@ async fn emergency(fleet: &Fleet, load: &Load, stage: &Stage, leaked: [Kid; 3]) 
     for rings in &instances {
         rings.revoke(&leaked, "found in a public log")?;
     }
+    let rescued = fleet.rescue()?;
+    stage
+        .next(&format!("rescue: {rescued} notes are opened under the revoked key and sealed anew"));
     sleep(Duration::from_secs(2)).await;
     Ok(())
 }
@@ -142,7 +151,8 @@ async fn usual_way(fleet: &Fleet, load: &Load, stage: &Stage, old: Secrets) -> R
     stage.next("waiting, until nothing that the old secrets signed can be alive");
     sleep(Duration::from_secs(7)).await;
 
-    stage.next("each instance restarts with [new]");
+    load.count_rewrapped(fleet.rewrap()?);
+    stage.next("each note is encrypted anew; each instance restarts with [new]");
     fleet.restart(0, [&new]).await?;
     sleep(Duration::from_millis(1500)).await;
     fleet.restart(1, [&new]).await?;

@@ -1,5 +1,5 @@
-//! The clients: they log in, hold what they were given to the end of its life, and use
-//! all of it; and the sender of webhooks.
+//! The clients: they log in, or come with a cookie of a Node server, hold what they were given
+//! to the end of its life, and use all of it; they write notes; and the sender of webhooks.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,17 +10,21 @@ use dualkey::mac::HmacSha256;
 use dualkey::webhook::MetaWebhook;
 use reqwest::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::Result;
 use crate::report::Stage;
-use crate::service::{Fleet, Login, ROLE, Secrets, VERIFY_TOKEN};
+use crate::service::{FIRST_PHASE, Fleet, LIFE, Login, ROLE, SESSION, Secrets, VERIFY_TOKEN};
 
+/// What a live express-session server set, with its secrets.
+const EXPRESS: &str = include_str!("../../tests/vectors/interop_express_session.json");
 const CLIENTS: usize = 24;
 const SENDERS: usize = 2;
 /// Between two requests of one client: two cores play both sides.
 const PAUSE: Duration = Duration::from_millis(8);
 const LOGIN_EVERY: Duration = Duration::from_millis(400);
+const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// Nothing is used in the last moment of its life, in which it could end on its way: a busy
 /// machine may stall a request for a while.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -41,14 +45,23 @@ pub struct Counts {
     pub jwt: Outcome,
     pub session: Outcome,
     pub webhook: Outcome,
+    pub notes: Outcome,
     pub logins: AtomicU64,
+    /// Cookies of a Node server that came back native.
+    pub from_node: AtomicU64,
+    /// Cookies of a Node server that were shown.
+    pub node_cookies: AtomicU64,
+    pub notes_written: AtomicU64,
+    /// Notes that read other than they were written.
+    pub notes_torn: AtomicU64,
+    pub rewrapped: AtomicU64,
     /// Requests that got no answer from any instance.
     pub unanswered: AtomicU64,
 }
 
 impl Counts {
-    pub fn columns(&self) -> [&Outcome; 3] {
-        [&self.jwt, &self.session, &self.webhook]
+    pub fn columns(&self) -> [&Outcome; 4] {
+        [&self.jwt, &self.session, &self.webhook, &self.notes]
     }
 }
 
@@ -80,6 +93,9 @@ impl Load {
         let clients = (0..CLIENTS).map(|number| tokio::spawn(client(Arc::clone(&shared), number)));
         let mut tasks: Vec<_> = clients.collect();
         tasks.extend((0..SENDERS).map(|number| tokio::spawn(send(Arc::clone(&shared), number))));
+        for (number, cookie) in node_cookies()?.into_iter().enumerate() {
+            tasks.push(tokio::spawn(from_node(Arc::clone(&shared), number, cookie)));
+        }
         tasks.push(tokio::spawn(show(Arc::clone(&shared), stage.clone())));
         Ok(Self { shared, tasks })
     }
@@ -87,6 +103,12 @@ impl Load {
     /// The owner of the webhook sets another secret at the peer.
     pub fn sender_switches_to(&self, secrets: &Secrets) {
         *self.shared.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender(&secrets.meta);
+    }
+
+    /// Takes note of a sweep, which uses the old key for each note once more.
+    pub fn count_rewrapped(&self, notes: usize) -> usize {
+        self.shared.counts.rewrapped.fetch_add(notes as u64, Relaxed);
+        notes
     }
 
     /// Lets every request come to its end, and returns what came of all of them.
@@ -103,6 +125,29 @@ fn sender(secret: &Secret) -> HmacSha256 {
     HmacSha256::new(secret.expose())
 }
 
+/// The secret of the Node server, which the service takes over.
+pub fn node_secret() -> Result<Secret> {
+    let file: Value = serde_json::from_str(EXPRESS)?;
+    Ok(Secret::from(file["secrets"]["old"].as_str().ok_or("the file has no secret")?))
+}
+
+/// The cookies that it set under that secret.
+fn node_cookies() -> Result<Vec<String>> {
+    let file: Value = serde_json::from_str(EXPRESS)?;
+    let vectors = file["vectors"].as_array().ok_or("the file has no cookies")?;
+    let old = vectors.iter().filter(|vector| vector["signed_with"] == "old");
+    let cookies = old.filter_map(|vector| vector["cookie_value_encoded"].as_str());
+    Ok(cookies.map(|value| format!("{SESSION}={value}")).collect())
+}
+
+fn path(client: usize, note: usize) -> String {
+    format!("/notes/{}", client * 1000 + note)
+}
+
+fn text(client: usize, note: usize) -> String {
+    format!("note {note} of client {client}: äöå 🦀")
+}
+
 /// What a login gave.
 struct Held {
     token: String,
@@ -112,6 +157,8 @@ struct Held {
 
 async fn client(shared: Arc<Shared>, number: usize) {
     let mut held: Vec<Held> = Vec::new();
+    let mut notes = 0;
+    let mut noted: Option<Instant> = None;
     let mut logged_in: Option<Instant> = None;
     // No generator of random numbers: a walk that reaches everything it holds.
     let mut step = number;
@@ -126,6 +173,15 @@ async fn client(shared: Arc<Shared>, number: usize) {
         }
         step = step.wrapping_mul(31).wrapping_add(7);
         let index = (step >> 3) % held.len();
+        if noted.is_none_or(|at| at.elapsed() > NOTE_EVERY) {
+            notes += usize::from(shared.write_note(number, notes).await);
+            noted = Some(Instant::now());
+            continue;
+        }
+        if step.is_multiple_of(3) && notes > 0 {
+            shared.read_note(number, (step >> 3) % notes).await;
+            continue;
+        }
         let (outcome, response) = if step.is_multiple_of(2) {
             let token = format!("Bearer {}", held[index].token);
             let send = |http: &Client, url: String| http.get(url).header(AUTHORIZATION, &token);
@@ -144,6 +200,29 @@ async fn client(shared: Arc<Shared>, number: usize) {
             // Logged out, as far as this one goes.
             held.swap_remove(index);
         }
+    }
+}
+
+/// A browser that logged in at the Node server, and shows its cookie in the first phase.
+async fn from_node(shared: Arc<Shared>, number: usize, mut cookie: String) {
+    tokio::time::sleep(FIRST_PHASE.mul_f64(0.8) / 10 * (number as u32 % 10)).await;
+    shared.counts.node_cookies.fetch_add(1, Relaxed);
+    let until = SystemTime::now() + LIFE - MARGIN;
+    let outcome = &shared.counts.session;
+    let mut is_first = true;
+    while shared.running.load(Relaxed) && SystemTime::now() < until {
+        let send = |http: &Client, url: String| http.get(url).header(COOKIE, &cookie);
+        let Some(response) = shared.request("/me", send).await else { continue };
+        if !outcome.count(&response) {
+            return;
+        }
+        if let Some(again) = session(&response) {
+            outcome.resigned.fetch_add(1, Relaxed);
+            shared.counts.from_node.fetch_add(u64::from(is_first), Relaxed);
+            is_first = false;
+            cookie = again;
+        }
+        tokio::time::sleep(PAUSE * 4).await;
     }
 }
 
@@ -194,6 +273,25 @@ impl Shared {
         }
         self.counts.unanswered.fetch_add(1, Relaxed);
         None
+    }
+
+    /// Whether it was taken.
+    async fn write_note(&self, client: usize, note: usize) -> bool {
+        let put = |http: &Client, url: String| http.put(url).body(text(client, note));
+        let answer = self.request(&path(client, note), put).await;
+        let is_taken = answer.is_some_and(|answer| answer.status().is_success());
+        self.counts.notes_written.fetch_add(u64::from(is_taken), Relaxed);
+        is_taken
+    }
+
+    async fn read_note(&self, client: usize, note: usize) {
+        let get = |http: &Client, url: String| http.get(url);
+        let Some(response) = self.request(&path(client, note), get).await else { return };
+        if self.counts.notes.count(&response)
+            && response.text().await.is_ok_and(|read| read != text(client, note))
+        {
+            self.counts.notes_torn.fetch_add(1, Relaxed);
+        }
     }
 
     async fn log_in(&self) -> Option<Held> {

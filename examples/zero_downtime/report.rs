@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::load::{Counts, Outcome};
 use crate::service::{Reasons, Rings};
 
-const SECRETS: [&str; 3] = ["JWT_SECRET", "SESSION_SECRET", "META_APP_SECRET"];
+const SECRETS: [&str; 4] = ["JWT_SECRET", "SESSION_SECRET", "META_APP_SECRET", "ENCRYPTION_KEY"];
 
 /// The phase that the demo is in.
 #[derive(Clone)]
@@ -80,7 +80,8 @@ impl Stage {
         }
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(["", SECRETS[0], SECRETS[1], SECRETS[2], "all"]);
+        let header = [""].into_iter().chain(SECRETS).chain(["all"]);
+        table.set_header(header);
         for (name, values) in &rows {
             let all = values.iter().sum::<u64>();
             let mut row = vec![(*name).to_owned()];
@@ -96,6 +97,14 @@ impl Stage {
             "{logins} logins; {unanswered} requests without an answer; {:.0} requests per second \
              on two instances for {seconds:.1} seconds",
             requests as f64 / seconds,
+        );
+        let read = |count: &AtomicU64| count.load(Relaxed);
+        let (shown, native) = (read(&counts.node_cookies), read(&counts.from_node));
+        let torn = read(&counts.notes_torn);
+        println!(
+            "{native} of {shown} browsers from the Node server came back with a native cookie; \
+             {} notes written, {torn} read as something else",
+            read(&counts.notes_written),
         );
         let total: u64 = lost.iter().sum();
         if naive {
@@ -116,7 +125,12 @@ impl Stage {
             count(KeyState::Revoked),
             if consistent { "agree with the clients" } else { "DO NOT AGREE with the clients" },
         );
-        let safe = total == 0 && unanswered == 0 && consistent && revoked.iter().sum::<u64>() > 0;
+        let safe = total == 0
+            && unanswered == 0
+            && torn == 0
+            && (native == shown && shown > 0)
+            && consistent
+            && revoked.iter().sum::<u64>() > 0;
         match safe {
             true => {
                 println!("\nNothing was lost.");
@@ -132,7 +146,7 @@ impl Stage {
 
 /// What the rings counted, through every swap, is what the clients were answered.
 fn counters_agree(counts: &Counts, instances: &[Rings]) -> bool {
-    let mut used = [(0, 0); 3];
+    let mut used = [(0, 0); 4];
     for rings in instances {
         for (sum, keys) in used.iter_mut().zip(rings.keys()) {
             for key in keys {
@@ -141,8 +155,10 @@ fn counters_agree(counts: &Counts, instances: &[Rings]) -> bool {
             }
         }
     }
-    counts.columns().iter().zip(used).all(|(outcome, (primary, fallback))| {
-        let beside = outcome.fallback.load(Relaxed) + outcome.staged.load(Relaxed);
+    // To rewrap a note is to use its old key.
+    let swept = [0, 0, 0, counts.rewrapped.load(Relaxed)];
+    counts.columns().iter().zip(used).zip(swept).all(|((outcome, (primary, fallback)), swept)| {
+        let beside = outcome.fallback.load(Relaxed) + outcome.staged.load(Relaxed) + swept;
         outcome.primary.load(Relaxed) == primary && beside == fallback
     })
 }

@@ -1,4 +1,5 @@
-//! The service: login, a route that needs a token or a session, and the webhook.
+//! The service: login, a route that needs a token or a session, notes that are sealed at
+//! rest, and the webhook.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use dualkey::cookie::{Cookie, CookieJar, CookieKey, CookieSigner};
+use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
+use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
 use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
 use dualkey::{Event, KeyMaterial, KeyRing, KeyStatus, Kid, Observer, Reason, Role, Secret};
@@ -27,6 +29,10 @@ pub const LIFE: Duration = Duration::from_secs(4);
 const ROLLOUT_WINDOW: Duration = Duration::from_secs(2);
 const SKEW: Duration = Duration::from_secs(1);
 pub const ROLE: &str = "x-key-role";
+/// The cookie that express-session set before this service took over from it.
+pub const SESSION: &str = "connect.sid";
+/// How long the first phase lasts, in which browsers still hold what express set.
+pub const FIRST_PHASE: Duration = Duration::from_secs(3);
 pub const VERIFY_TOKEN: &str = "hV3-dashboard-token-of-the-demo";
 
 #[derive(Serialize, Deserialize)]
@@ -47,18 +53,23 @@ struct App {
     jwt: Jwt,
     cookies: CookieSigner,
     hook: MetaWebhook,
+    sealer: Sealer,
+    notes: Notes,
 }
 
 impl App {
-    fn new(rings: &Rings) -> Result<Self> {
+    fn new(rings: &Rings, site: &Site) -> Result<Self> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         let tokens =
             KeyRing::<VerifyToken>::builder().primary(Secret::from(VERIFY_TOKEN)).build()?;
         Ok(Self {
             jwt: Jwt::new(rings.jwt.clone()).validation(validation),
-            cookies: CookieSigner::new(rings.session.clone()),
+            cookies: CookieSigner::new(rings.session.clone())
+                .accept_legacy(LegacyCookie::Express, site.express_until),
             hook: MetaWebhook::new(rings.webhook.clone()).verify_tokens(tokens),
+            sealer: rings.sealer(),
+            notes: site.notes.clone(),
         })
     }
 
@@ -66,6 +77,7 @@ impl App {
         Router::new()
             .route("/login", post(login))
             .route("/me", get(me))
+            .route("/notes/{id}", get(read_note).put(write_note))
             .route("/webhook", get(handshake).post(webhook))
             .with_state(Arc::new(self))
     }
@@ -74,13 +86,11 @@ impl App {
 async fn login(State(app): State<Arc<App>>) -> Response {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let valid_until = now.as_secs() + LIFE.as_secs();
-    let mut jar = CookieJar::new();
-    let signed =
-        app.cookies.jar(&mut jar).add(Cookie::build(("session", "user-42")).http_only(true));
+    let cookie = app.cookies.sign(SESSION, "user-42");
     let token = app.jwt.sign(&Claims { sub: "user-42".to_owned(), exp: valid_until });
-    match (signed, token) {
-        (Ok(()), Ok(token)) => {
-            (set_cookies(&jar), Json(Login { token, valid_until })).into_response()
+    match (cookie, token) {
+        (Ok(cookie), Ok(token)) => {
+            (set_cookie(Some(cookie)), Json(Login { token, valid_until })).into_response()
         }
         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -95,19 +105,37 @@ async fn me(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
             Err(_) => StatusCode::UNAUTHORIZED.into_response(),
         };
     }
-    let mut jar = CookieJar::new();
-    for cookie in Cookie::split_parse_encoded(text(COOKIE)).flatten() {
-        jar.add_original(cookie.into_owned());
-    }
-    let session = app.cookies.jar(&mut jar).get("session");
-    match session {
-        // The jar signed it again if it came under a fallback.
-        Ok(session) => {
+    match app.cookies.verify_header(SESSION, headers.get_all(COOKIE)) {
+        // Signed again if it came under a fallback, or from express.
+        Ok((session, again)) => {
             let role = [(ROLE, role(session.role()))];
-            (role, set_cookies(&jar), session.value().to_owned()).into_response()
+            (role, set_cookie(again), session.into_inner()).into_response()
         }
         Err(_) => StatusCode::UNAUTHORIZED.into_response(),
     }
+}
+
+async fn write_note(State(app): State<Arc<App>>, Path(id): Path<u64>, text: String) -> Response {
+    match app.sealer.seal_text(text, context(id)) {
+        Ok(sealed) => {
+            app.notes.put(id, sealed);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn read_note(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
+    let Some(sealed) = app.notes.get(id) else { return StatusCode::NOT_FOUND.into_response() };
+    match app.sealer.open(sealed, context(id)) {
+        Ok(note) => ([(ROLE, role(note.role()))], note.into_inner()).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// What a note belongs to: it opens as this row and as no other.
+fn context(id: u64) -> String {
+    format!("notes/{id}/body")
 }
 
 async fn webhook(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -124,9 +152,9 @@ async fn handshake(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Re
     }
 }
 
-fn set_cookies(jar: &CookieJar) -> impl axum::response::IntoResponseParts + use<> {
-    let cookies = jar.delta().map(|cookie| (SET_COOKIE, cookie.encoded().to_string()));
-    AppendHeaders(cookies.collect::<Vec<_>>())
+fn set_cookie(value: Option<String>) -> impl axum::response::IntoResponseParts {
+    let cookie = |value| (SET_COOKIE, format!("{SESSION}={value}; Path=/; HttpOnly"));
+    AppendHeaders(value.map(cookie))
 }
 
 fn role(role: Role) -> &'static str {
@@ -137,13 +165,55 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-/// One set of the three secrets.
+/// The table of notes: the database behind all instances.
+#[derive(Clone, Default)]
+pub struct Notes(Arc<Mutex<BTreeMap<u64, String>>>);
+
+impl Notes {
+    fn get(&self, id: u64) -> Option<String> {
+        lock(&self.0).get(&id).cloned()
+    }
+
+    fn put(&self, id: u64, sealed: String) {
+        lock(&self.0).insert(id, sealed);
+    }
+
+    /// Writes what `change` makes of each note, unless somebody else has written it
+    /// meanwhile; says how many it changed.
+    fn sweep(&self, change: impl Fn(u64, &str) -> Result<Option<String>>) -> Result<usize> {
+        let ids: Vec<u64> = lock(&self.0).keys().copied().collect();
+        let mut changed = 0;
+        for id in ids {
+            let Some(old) = self.get(id) else { continue };
+            let Some(new) = change(id, &old)? else { continue };
+            if let Some(row) = lock(&self.0).get_mut(&id).filter(|row| **row == old) {
+                *row = new;
+                changed += 1;
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// What the instances of one site share.
+#[derive(Clone)]
+struct Site {
+    notes: Notes,
+    reasons: Reasons,
+    express_until: SystemTime,
+}
+
+/// One set of the four secrets.
 #[derive(Clone)]
 pub struct Secrets {
     jwt: Secret,
-    session: Secret,
+    pub session: Secret,
     pub meta: Secret,
+    encryption: Secret,
 }
+
+/// The kids of a set of secrets, in the order of the columns of the report.
+pub type Kids = [Kid; 4];
 
 impl Secrets {
     pub fn generate() -> Result<Self> {
@@ -154,7 +224,10 @@ impl Secrets {
                 random.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
             ))
         };
-        Ok(Self { jwt: hex(64)?, session: hex(64)?, meta: hex(16)? })
+        let mut encryption = [0; 32];
+        getrandom::fill(&mut encryption).map_err(|error| error.to_string())?;
+        let encryption = Secret::from(encryption);
+        Ok(Self { jwt: hex(64)?, session: hex(64)?, meta: hex(16)?, encryption })
     }
 }
 
@@ -164,6 +237,7 @@ pub struct Rings {
     jwt: KeyRing<JwtKey>,
     session: KeyRing<CookieKey>,
     webhook: KeyRing<WebhookKey>,
+    encryption: KeyRing<AesKey>,
 }
 
 impl Rings {
@@ -178,6 +252,8 @@ impl Rings {
                 .longest_life(LIFE)
                 .rollout_window(ROLLOUT_WINDOW)
                 .skew(SKEW)
+                // Express was content with less than the default.
+                .min_secret_bytes(32)
                 .observer(reasons.clone());
             for (place, secret) in secrets.enumerate() {
                 builder =
@@ -190,41 +266,56 @@ impl Rings {
             jwt: ring("JWT_SECRET", of(|secrets| &secrets.jwt), reasons)?,
             session: ring("SESSION_SECRET", of(|secrets| &secrets.session), reasons)?,
             webhook: ring("META_APP_SECRET", of(|secrets| &secrets.meta), reasons)?,
+            encryption: ring("ENCRYPTION_KEY", of(|secrets| &secrets.encryption), reasons)?,
         })
     }
 
     /// The same kids on every instance, because they are derived from the secrets.
-    pub fn stage(&self, new: &Secrets) -> Result<[Kid; 3]> {
+    pub fn stage(&self, new: &Secrets) -> Result<Kids> {
         Ok([
             self.jwt.stage(new.jwt.clone())?,
             self.session.stage(new.session.clone())?,
             self.webhook.stage(new.meta.clone())?,
+            self.encryption.stage(new.encryption.clone())?,
         ])
     }
 
-    pub fn promote(&self, [jwt, session, webhook]: &[Kid; 3]) -> Result<()> {
+    pub fn promote(&self, [jwt, session, webhook, encryption]: &Kids) -> Result<()> {
         self.jwt.promote(jwt)?;
         self.session.promote(session)?;
         self.webhook.promote(webhook)?;
+        self.encryption.promote(encryption)?;
         Ok(())
     }
 
-    pub fn retire(&self, [jwt, session, webhook]: &[Kid; 3]) -> Result<()> {
+    pub fn retire(&self, [jwt, session, webhook, encryption]: &Kids) -> Result<()> {
         self.jwt.retire(jwt)?;
         self.session.retire(session)?;
         self.webhook.retire(webhook)?;
+        self.encryption.retire(encryption)?;
         Ok(())
     }
 
-    pub fn revoke(&self, [jwt, session, webhook]: &[Kid; 3], reason: &str) -> Result<()> {
+    pub fn revoke(&self, kids: &Kids, reason: &str) -> Result<()> {
+        let [jwt, session, webhook, encryption] = kids;
         self.jwt.revoke(jwt, reason)?;
         self.session.revoke(session, reason)?;
         self.webhook.revoke(webhook, reason)?;
+        self.encryption.revoke(encryption, reason)?;
         Ok(())
     }
 
-    pub fn primaries(&self) -> [Kid; 3] {
-        [self.jwt.primary(), self.session.primary(), self.webhook.primary()]
+    pub fn primaries(&self) -> Kids {
+        [
+            self.jwt.primary(),
+            self.session.primary(),
+            self.webhook.primary(),
+            self.encryption.primary(),
+        ]
+    }
+
+    fn sealer(&self) -> Sealer {
+        Sealer::new(self.encryption.clone())
     }
 
     pub fn overlap(&self) -> Duration {
@@ -232,8 +323,8 @@ impl Rings {
     }
 
     /// The keys of its rings, in the order of the columns of the report.
-    pub fn keys(&self) -> [Vec<KeyStatus>; 3] {
-        [self.jwt.keys(), self.session.keys(), self.webhook.keys()]
+    pub fn keys(&self) -> [Vec<KeyStatus>; 4] {
+        [self.jwt.keys(), self.session.keys(), self.webhook.keys(), self.encryption.keys()]
     }
 }
 
@@ -259,7 +350,7 @@ impl Reasons {
 /// The instances, as a load balancer sees them.
 pub struct Fleet {
     instances: Vec<Mutex<Option<Instance>>>,
-    pub reasons: Reasons,
+    site: Site,
 }
 
 struct Instance {
@@ -271,12 +362,43 @@ struct Instance {
 
 impl Fleet {
     pub async fn start<const N: usize>(secrets: [&Secrets; N], count: usize) -> Result<Self> {
-        let mut fleet = Self { instances: Vec::new(), reasons: Reasons::default() };
+        let site = Site {
+            notes: Notes::default(),
+            reasons: Reasons::default(),
+            express_until: SystemTime::now() + FIRST_PHASE + LIFE,
+        };
+        let mut fleet = Self { instances: Vec::new(), site };
         for _ in 0..count {
-            let instance = Instance::start(secrets, &fleet.reasons).await?;
+            let instance = Instance::start(secrets, &fleet.site).await?;
             fleet.instances.push(Mutex::new(Some(instance)));
         }
         Ok(fleet)
+    }
+
+    pub fn reasons(&self) -> &Reasons {
+        &self.site.reasons
+    }
+
+    /// Wraps the data key of every note under the primary of the first instance, while both
+    /// go on serving; says how many notes needed it.
+    pub fn rewrap(&self) -> Result<usize> {
+        let sealer = self.rings()[0].sealer();
+        self.site.notes.sweep(|_, old| {
+            let mut text = old.to_owned();
+            Ok(sealer.rewrap_text(&mut text)?.then_some(text))
+        })
+    }
+
+    /// After a compromise: opens what is under the revoked key, and seals it anew.
+    pub fn rescue(&self) -> Result<usize> {
+        let sealer = self.rings()[0].sealer();
+        self.site.notes.sweep(|id, old| match sealer.needs_rewrap(old) {
+            Err(error) if error.reason() == Reason::RevokedKey => {
+                let note = sealer.dangerous().open_revoked(old, context(id))?;
+                Ok(Some(sealer.seal_text(note, context(id))?))
+            }
+            _ => Ok(None),
+        })
     }
 
     /// The rings of all instances: what an operator's command would reach.
@@ -302,7 +424,7 @@ impl Fleet {
         if let Some(instance) = instance {
             instance.stop().await?;
         }
-        let instance = Instance::start(secrets, &self.reasons).await?;
+        let instance = Instance::start(secrets, &self.site).await?;
         *lock(&self.instances[index]) = Some(instance);
         Ok(())
     }
@@ -321,9 +443,9 @@ impl Fleet {
 }
 
 impl Instance {
-    async fn start<const N: usize>(secrets: [&Secrets; N], reasons: &Reasons) -> Result<Self> {
-        let rings = Rings::new(secrets, reasons)?;
-        let router = App::new(&rings)?.router();
+    async fn start<const N: usize>(secrets: [&Secrets; N], site: &Site) -> Result<Self> {
+        let rings = Rings::new(secrets, &site.reasons)?;
+        let router = App::new(&rings, site)?.router();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
