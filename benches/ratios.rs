@@ -9,7 +9,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use serde_json::Value;
 
 /// What is compared: a name, the slower (or the one to be compared), and ours.
-const RATIOS: [(&str, &str, &str); 13] = [
+const RATIOS: [(&str, &str, &str); 18] = [
     (
         "JWT: two keys, the fallback matches / one key",
         "jwt_verify/dualkey_2keys_fallback",
@@ -64,6 +64,31 @@ const RATIOS: [(&str, &str, &str); 13] = [
         "webhook, 64 KiB: by hand in a loop / dualkey, the fallback matches",
         "webhook_verify/by_hand_loop_fallback/64KiB",
         "webhook_verify/dualkey_2keys_fallback/64KiB",
+    ),
+    (
+        "envelope, open 1 KiB: dualkey / `aes-gcm` by hand",
+        "envelope_open/dualkey_1key/1KiB",
+        "envelope_open/by_hand_aes_gcm/1KiB",
+    ),
+    (
+        "envelope, open 1 KiB: under the fallback / under the primary",
+        "envelope_open/dualkey_2keys_fallback/1KiB",
+        "envelope_open/dualkey_1key/1KiB",
+    ),
+    (
+        "envelope, open 1 MiB: dualkey / `aes-gcm` by hand",
+        "envelope_open/dualkey_1key/1MiB",
+        "envelope_open/by_hand_aes_gcm/1MiB",
+    ),
+    (
+        "envelope, rewrap: payload of 1 MiB / of 100 B",
+        "envelope_rewrap/dualkey/1MiB",
+        "envelope_rewrap/dualkey/100B",
+    ),
+    (
+        "envelope, rotate 1 MiB: decrypted and encrypted by hand / rewrapped",
+        "envelope_rewrap/by_hand_aes_gcm/1MiB",
+        "envelope_rewrap/dualkey/1MiB",
     ),
     (
         "ring load: swapped every millisecond / at rest",

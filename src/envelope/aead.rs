@@ -16,16 +16,11 @@ const _: () = assert!(MAX_MESSAGE_BYTES == aes_gcm::P_MAX);
 pub(super) type Tag = [u8; TAG_LEN];
 
 /// A key with its schedule computed. Wiped on drop.
-pub(super) struct Cipher {
-    gcm: Aes256Gcm,
-    /// For nonces of 16 bytes, which legacy forms have and nothing here ever makes.
-    aes: Aes256,
-}
+pub(super) struct Cipher(Aes256Gcm);
 
 impl Cipher {
     pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
-        let aes = Aes256::new(key.into());
-        Self { gcm: Aes256Gcm::from(aes.clone()), aes }
+        Self(Aes256Gcm::new(key.into()))
     }
 
     /// Encrypts `buffer` in place; `None` if it is longer than a message may be.
@@ -36,7 +31,7 @@ impl Cipher {
         buffer: &mut [u8],
     ) -> Option<Tag> {
         let nonce = Nonce::from(*nonce);
-        self.gcm.encrypt_inout_detached(&nonce, associated, buffer.into()).ok().map(Into::into)
+        self.0.encrypt_inout_detached(&nonce, associated, buffer.into()).ok().map(Into::into)
     }
 
     /// Decrypts `buffer` in place if its tag holds; if not, it stays as it is.
@@ -48,19 +43,27 @@ impl Cipher {
         tag: &Tag,
     ) -> bool {
         let nonce = Nonce::from(*nonce);
-        self.gcm.decrypt_inout_detached(&nonce, associated, buffer.into(), &(*tag).into()).is_ok()
+        self.0.decrypt_inout_detached(&nonce, associated, buffer.into(), &(*tag).into()).is_ok()
+    }
+}
+
+/// The same with nonces of 16 bytes, which legacy forms have and nothing here ever makes.
+pub(super) struct LongNonceCipher(AesGcm<Aes256, U16>);
+
+impl LongNonceCipher {
+    pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(AesGcm::new(key.into()))
     }
 
-    /// As [`open`](Self::open), with a nonce of 16 bytes.
-    pub(super) fn open_long(
+    /// As [`Cipher::open`].
+    pub(super) fn open(
         &self,
         nonce: &[u8; 16],
         associated: &[u8],
         buffer: &mut [u8],
         tag: &Tag,
     ) -> bool {
-        let gcm: AesGcm<Aes256, U16> = self.aes.clone().into();
         let nonce = Nonce::from(*nonce);
-        gcm.decrypt_inout_detached(&nonce, associated, buffer.into(), &(*tag).into()).is_ok()
+        self.0.decrypt_inout_detached(&nonce, associated, buffer.into(), &(*tag).into()).is_ok()
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::aead::{Cipher, KEY_LEN};
+use super::aead::{Cipher, KEY_LEN, LongNonceCipher};
 use crate::encoding::{from_base64, from_hex};
 use crate::error::Error;
 use crate::key::{KeyMaterial, NewKey, SecretLength, sealed};
@@ -43,6 +43,7 @@ const WARN_AT: u64 = 1 << 28;
 /// random one as the primary.
 pub struct AesKey {
     pub(super) cipher: Cipher,
+    pub(super) long_nonce: LongNonceCipher,
     sealed: AtomicU64,
 }
 
@@ -156,7 +157,8 @@ impl KeyMaterial for AesKey {
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
         // The length was checked; this keeps the way without a panic.
         let key = secret.try_into().map_err(|_| "AES-256".to_owned())?;
-        Ok(Self { cipher: Cipher::new(key), sealed: AtomicU64::new(0) })
+        let (cipher, long_nonce) = (Cipher::new(key), LongNonceCipher::new(key));
+        Ok(Self { cipher, long_nonce, sealed: AtomicU64::new(0) })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The layouts in which Node backends store what `crypto` sealed. They name no key.
 
-use super::aead::{Cipher, TAG_LEN, Tag};
+use super::aead::{TAG_LEN, Tag};
 use super::format::MARK;
+use super::key::AesKey;
 use crate::encoding::{from_base64, from_hex};
 
 /// A layout of `iv`, `tag` and ciphertext (`ct`), as the `encryption.ts` of a Node backend
@@ -127,7 +128,7 @@ enum Iv {
 
 impl Parts {
     /// Decrypts `buffer`, which holds the ciphertext; it stays as it is on failure.
-    pub(super) fn open(&self, cipher: &Cipher, context: &[u8], buffer: &mut [u8]) -> bool {
+    pub(super) fn open(&self, key: &AesKey, context: &[u8], buffer: &mut [u8]) -> bool {
         let associated = if self.layout.context_as_aad { context } else { &[] };
         // The wrap of a native envelope is a ciphertext under the same key, with its head
         // as the associated data: nobody reads a data key out of it by this way.
@@ -135,8 +136,8 @@ impl Parts {
             return false;
         }
         match &self.iv {
-            Iv::Standard(iv) => cipher.open(iv, associated, buffer, &self.tag),
-            Iv::Long(iv) => cipher.open_long(iv, associated, buffer, &self.tag),
+            Iv::Standard(iv) => key.cipher.open(iv, associated, buffer, &self.tag),
+            Iv::Long(iv) => key.long_nonce.open(iv, associated, buffer, &self.tag),
         }
     }
 }

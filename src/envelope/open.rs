@@ -121,7 +121,7 @@ impl Sealer {
         for parts in shapes {
             let mut buffer = parts.ciphertext.clone();
             for &(key, role) in &keys {
-                if !parts.open(&key.material().cipher, context, &mut buffer) {
+                if !parts.open(key.material(), context, &mut buffer) {
                     continue;
                 }
                 let payload = std::mem::replace(&mut buffer, parts.ciphertext.clone());
