@@ -39,6 +39,18 @@
 ///     let _ = MetaWebhook::new(tokens).verify_tokens(ring);
 /// }
 /// ```
+///
+/// ```
+/// fn takes(ring: dualkey::KeyRing<dualkey::envelope::AesKey>) {
+///     let _ = dualkey::envelope::Sealer::new(ring);
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// fn takes(ring: dualkey::KeyRing<dualkey::cookie::CookieKey>) {
+///     let _ = dualkey::envelope::Sealer::new(ring);
+/// }
+/// ```
 #[allow(dead_code)]
 struct RingsDoNotMix;
 
@@ -81,6 +93,24 @@ struct KeysDoNotMix;
 /// ```
 #[allow(dead_code)]
 struct VerifiedIsMadeHere;
+
+/// What is opened under a revoked key is not verified.
+///
+/// ```
+/// use dualkey::{Verified, VerifyError, envelope::Sealer};
+/// fn opens(sealer: &Sealer, stored: &[u8]) -> Result<Verified<Vec<u8>>, VerifyError> {
+///     sealer.open(stored, "context")
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use dualkey::{Verified, VerifyError, envelope::Sealer};
+/// fn opens(sealer: &Sealer, stored: &[u8]) -> Result<Verified<Vec<u8>>, VerifyError> {
+///     sealer.dangerous().open_revoked(stored, "context")
+/// }
+/// ```
+#[allow(dead_code)]
+struct RescuedIsNotVerified;
 
 /// A secret does not print, does not compare, and is read by one name only.
 ///

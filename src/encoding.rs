@@ -23,7 +23,12 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    pairs.iter().map(|[high, low]| Some((digit(*high)? * 16 + digit(*low)?) as u8)).collect()
+    // With its room from the start: growing would leave parts of a key behind.
+    let mut bytes = Vec::with_capacity(pairs.len());
+    for [high, low] in pairs {
+        bytes.push((digit(*high)? * 16 + digit(*low)?) as u8);
+    }
+    Some(bytes)
 }
 
 /// Decodes base64 of the standard alphabet (RFC 4648 §4), padded or not.

@@ -87,7 +87,13 @@ pub mod source;
 #[cfg(feature = "webhook")]
 pub mod webhook;
 
-#[cfg(all(doctest, feature = "jwt", feature = "cookie", feature = "webhook"))]
+#[cfg(all(
+    doctest,
+    feature = "jwt",
+    feature = "cookie",
+    feature = "webhook",
+    feature = "envelope"
+))]
 mod compile_fail;
 
 /// The example of the README.

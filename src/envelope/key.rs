@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use zeroize::Zeroizing;
+
 use super::aead::{Cipher, KEY_LEN, LongNonceCipher};
 use crate::encoding::{from_base64, from_hex};
 use crate::error::Error;
@@ -71,7 +73,7 @@ impl AesKey {
     pub fn sha256(passphrase: &str) -> Result<NewKey<Self>, Error> {
         not_empty(passphrase)?;
         let key: [u8; KEY_LEN] = <sha2::Sha256 as sha2::Digest>::digest(passphrase).into();
-        Ok(NewKey::new(key))
+        Ok(NewKey::new(&Zeroizing::new(key)[..]))
     }
 
     /// scrypt (RFC 7914) with the parameters that Node takes unless told otherwise, as in
@@ -94,10 +96,10 @@ impl AesKey {
     pub fn scrypt(passphrase: &str, salt: &str) -> Result<NewKey<Self>, Error> {
         not_empty(passphrase)?;
         let parameters = scrypt::Params::new(14, 8, 1).expect("RFC 7914 §2 allows them");
-        let mut key = [0; KEY_LEN];
-        scrypt::scrypt(passphrase.as_bytes(), salt.as_bytes(), &parameters, &mut key)
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        scrypt::scrypt(passphrase.as_bytes(), salt.as_bytes(), &parameters, &mut *key)
             .expect("scrypt makes keys of 32 bytes");
-        Ok(NewKey::new(key))
+        Ok(NewKey::new(&key[..]))
     }
 
     /// Counts one more message of this key, which this makes the `n`th of this process.

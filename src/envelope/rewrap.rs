@@ -27,6 +27,24 @@ impl Sealer {
     /// Whether an envelope, as bytes or as text, is under a key on its way out, as it says
     /// itself. A value of a legacy layout that was turned on always is one to write anew.
     ///
+    /// ```
+    /// # use dualkey::KeyRing;
+    /// # use dualkey::envelope::{AesKey, Sealer};
+    /// # let (old, new) = ("9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d",
+    /// #     "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe");
+    /// let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(old)?).build()?;
+    /// let sealer = Sealer::new(ring.clone());
+    /// let mut column = sealer.seal_text("a note", "notes/7/body")?;
+    /// let kid = ring.stage(AesKey::hex(new)?)?;
+    /// assert!(!sealer.needs_rewrap(&column).expect("its key is the primary"));
+    ///
+    /// ring.promote(&kid)?;
+    /// assert!(sealer.needs_rewrap(&column).expect("its key is a fallback"));
+    /// assert!(sealer.rewrap_text(&mut column).expect("it is as it was sealed"));
+    /// assert!(!sealer.needs_rewrap(&column).expect("its key is the primary"));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A [`VerifyError`] if it is neither, or names a key that does not open.
     pub fn needs_rewrap(&self, stored: impl AsRef<[u8]>) -> Result<bool, VerifyError> {

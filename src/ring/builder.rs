@@ -142,7 +142,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// purpose (64 for tokens and cookies, 32 for webhooks) must do.
     ///
     /// It never goes below what the standards ask for, the output of the hash
-    /// (RFC 7518 §3.2: 32 bytes for HS256, 48 for HS384, 64 for HS512).
+    /// (RFC 7518 §3.2: 32 bytes for HS256, 48 for HS384, 64 for HS512). An AES key has its
+    /// 32 bytes whatever is set.
     pub fn min_secret_bytes(mut self, bytes: usize) -> Self {
         self.rules.min_secret_bytes = Some(bytes);
         self.rules.unlocked = false;

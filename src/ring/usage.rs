@@ -13,11 +13,11 @@ use crate::verified::Role;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Values verified while it was the primary.
+    /// Values verified or opened while it was the primary.
     pub verified_as_primary: u64,
-    /// Values verified while it was a fallback, or staged.
+    /// Values verified, opened or rewrapped while it was a fallback, or staged.
     pub verified_as_fallback: u64,
-    /// Values signed.
+    /// Values signed or sealed.
     pub signed: u64,
     /// When it last verified a value as a fallback, to the second.
     pub last_seen_as_fallback: Option<SystemTime>,
