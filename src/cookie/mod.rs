@@ -8,7 +8,8 @@
 //! issued  when the value was first signed, in decimal seconds since the epoch
 //! mac     43 characters of unpadded base64url:
 //!         HMAC-SHA-256(key, len name len value len kid len issued)
-//! key     HMAC-SHA-256(secret, "dualkey cookie v1")
+//! key     HMAC-SHA-256("dualkey cookie v1", secret): HKDF-Extract (RFC 5869 §2.2), with the
+//!         label as the salt
 //! ```
 //!
 //! Each part stands in the MAC after its length in bytes, as a big-endian `u64`; the
@@ -19,6 +20,9 @@
 //! keeps the time of its first issue. It does not promise *confidentiality* (the
 //! client reads it) or *freshness* (a client may send an older value of the same
 //! cookie until that is too old).
+//!
+//! Cookies that other libraries signed under the same secret are [read for a
+//! while](CookieSigner::accept_legacy), and come back in this form.
 
 mod format;
 mod header;
@@ -287,9 +291,10 @@ impl KeyMaterial for CookieKey {
     }
 
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
-        // A key of its own: no signature that another library makes under the same
-        // secret can be one of these.
-        let mut key = HmacSha256::new(secret).mac(b"dualkey cookie v1");
+        // A key of its own: no signature that another library makes under the same secret
+        // can be one of these. Deliberately not HMAC(secret, label): a server that signs what
+        // users choose would sign the label, and set the key as a cookie.
+        let mut key = HmacSha256::new(b"dualkey cookie v1").mac(secret);
         let native = HmacSha256::new(&key);
         key.zeroize();
         Ok(Self { native, legacy: LegacyKeys::new(secret) })

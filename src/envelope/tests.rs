@@ -70,6 +70,13 @@ fn sizes_are_bounded_at_the_bound_exactly_before_any_work() {
     for stored in [large.clone(), format::to_text(&large).into_bytes(), vec![b'a'; 1000]] {
         assert_eq!(ten.open(&stored, "").unwrap_err().reason(), Reason::TooLarge);
     }
+    // A legacy value as well: 12 bytes of `iv`, a tag, and 10 or 11 bytes of ciphertext.
+    let far = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1 << 40);
+    let legacy = ten.clone().accept_legacy(Layout::HEX_IV_TAG_CT, far);
+    for (length, reason) in [(10, Reason::Signature), (11, Reason::TooLarge)] {
+        let text = format!("{:024x}:{:032x}:{}", 0, 0, "00".repeat(length));
+        assert_eq!(legacy.open(text, "").unwrap_err().reason(), reason);
+    }
     let mut blob = large.clone();
     assert_eq!(ten.open_in_place(&mut blob, "").unwrap_err().reason(), Reason::TooLarge);
     assert!(matches!(

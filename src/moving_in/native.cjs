@@ -19,7 +19,7 @@ function readCookie(name, text, secrets, maxAgeSeconds) {
   const [, value, kid, issued, mac] = match;
   const shown = Buffer.from(mac, "base64url");
   const isSigned = secrets.some((secret) => {
-    const key = hmac(secret, "dualkey cookie v1");
+    const key = hmac("dualkey cookie v1", secret);
     return timingSafeEqual(hmac(key, ...lengthPrefixed([name, value, kid, issued])), shown);
   });
   const isFresh = Date.now() / 1000 - Number(issued) < maxAgeSeconds;

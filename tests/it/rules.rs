@@ -277,6 +277,7 @@ fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_told_of() {
     let revoked = Err(Reason::RevokedKey);
     assert_eq!(reason(sealer.open(&blob, "context")), revoked);
     assert_eq!(reason(sealer.open(&text, "context")), revoked);
+    assert_eq!(reason(sealer.open(&text, "another")), revoked, "nothing is tried with it");
     assert_eq!(reason(sealer.open_in_place(&mut blob.clone(), "context")), revoked);
     assert_eq!(reason(sealer.needs_rewrap(&blob)), revoked);
     // To rewrap is to trust the data key, which who has the leaked key may have.
