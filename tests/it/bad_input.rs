@@ -442,6 +442,13 @@ fn legacy_cookies_have_a_typed_outcome() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(reason(&express, good), Err(Reason::LegacyEnded));
     assert_eq!(reason(&express, bad), Err(Reason::LegacyEnded));
+    // The last date that was given counts.
+    let longer = express.accept_legacy(LegacyCookie::Express, crate::common::far());
+    assert_eq!(reason(&longer, good), Ok(()));
+    assert_eq!(
+        reason(&longer.accept_legacy(LegacyCookie::Express, until), good),
+        Err(Reason::LegacyEnded)
+    );
 }
 
 #[test]

@@ -33,7 +33,11 @@ fn an_envelope_cut_anywhere_or_with_a_bit_flipped_does_not_open() {
         let reason = refusal(&sealer, &blob[..end], b"context");
         assert!([Reason::Malformed, Reason::Signature].contains(&reason), "{end}: {reason}");
         // Below its shortest length it has no structure.
-        assert_eq!(reason == Reason::Malformed, end < 93 + 3, "{end}: {reason}");
+        let is_short = end < 93 + 3;
+        assert_eq!(reason == Reason::Malformed, is_short, "{end}: {reason}");
+        assert_eq!(Sealer::kid_of(&blob[..end]).is_none(), is_short, "{end}");
+        assert_eq!(sealer.needs_rewrap(&blob[..end]).is_err(), is_short, "{end}");
+        assert_eq!(sealer.rewrap(&mut blob[..end].to_vec()).is_err(), is_short, "{end}");
     }
     for end in 0..text.len() {
         assert!(sealer.open(&text[..end], "context").is_err(), "{end}");
@@ -193,6 +197,28 @@ fn sixteen_keys_may_open_and_none_ends_by_time() {
     assert_eq!(*sealer.open(&blobs[0], "").unwrap(), b"a note");
 }
 
+/// What an instance sealed that has promoted already is not turned back by one that has not.
+#[test]
+fn an_envelope_of_a_staged_key_stays_and_a_rewrap_is_a_use_of_the_old_key() {
+    let (ahead, behind) = (aes_ring([aes_key(0, "old")]), aes_ring([aes_key(0, "old")]));
+    let new = "new".parse().unwrap();
+    for ring in [&ahead, &behind] {
+        ring.stage(aes_key(1, "new")).unwrap();
+    }
+    let mut old = Sealer::new(ahead.clone()).seal("a note", "").unwrap();
+    ahead.promote(&new).unwrap();
+    let mut blob = Sealer::new(ahead.clone()).seal("a note", "").unwrap();
+    let sealer = Sealer::new(behind);
+    assert_eq!(sealer.open(&blob, "").unwrap().role(), Role::Staged);
+    assert!(!sealer.needs_rewrap(&blob).unwrap() && !sealer.rewrap(&mut blob).unwrap());
+    assert_eq!(Sealer::kid_of(&blob), Some(new));
+
+    assert!(Sealer::new(ahead.clone()).rewrap(&mut old).unwrap());
+    let usage = |kid: &str| ahead.keys().into_iter().find(|key| key.kid == *kid).unwrap().usage;
+    assert_eq!((usage("old").verified_as_fallback, usage("new").signed), (1, 2));
+    assert!(usage("old").last_seen_as_fallback.is_some());
+}
+
 /// Another instance may seal under the old key until the rollout is over.
 #[test]
 fn a_retired_encryption_key_opens_to_the_end_of_its_overlap() {
@@ -254,7 +280,10 @@ fn a_legacy_value_is_read_by_name_until_its_date_and_not_otherwise() {
     assert!(
         matches!(on.migrate(text, ""), Err(RewrapError::Open(error)) if error.reason() == Reason::LegacyEnded)
     );
-    assert_eq!(reason(&on.clone().accept_legacy(Layout::HEX_IV_TAG_CT, far())), Ok(()));
+    let longer = on.clone().accept_legacy(Layout::HEX_IV_TAG_CT, far());
+    assert_eq!(reason(&longer), Ok(()));
+    let shorter = longer.accept_legacy(Layout::HEX_IV_TAG_CT, until);
+    assert_eq!(reason(&shorter), Err(Reason::LegacyEnded));
     // Never with white space, other separators, or a part too many.
     let on = on.accept_legacy(Layout::HEX_IV_TAG_CT, far());
     for bad in [

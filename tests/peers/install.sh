@@ -21,5 +21,5 @@ fi
 rm -rf node_modules
 cp "$here/package.json" .
 cp "$here/package-lock.json" npm-shrinkwrap.json
-npm ci --silent --no-audit --no-fund --fetch-retries=1
+npm ci --loglevel=error --no-audit --no-fund --fetch-retries=1
 mv npm-shrinkwrap.json package-lock.json
