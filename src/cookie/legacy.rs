@@ -59,17 +59,8 @@ impl LegacyCookie {
 /// What a value may stand for: percent-decoded, and as it is. Which of the two it is
 /// depends on the library that wrote it, and on who parsed the header.
 pub(super) fn readings(value: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let decoded = decode_uri_component(value).filter(|decoded| decoded != value);
-    decoded.map(Cow::Owned).into_iter().chain([Cow::Borrowed(value)])
-}
-
-/// As JavaScript's: `None` if an escape is not one, or the bytes are not UTF-8.
-fn decode_uri_component(text: &str) -> Option<String> {
-    let is_escape =
-        |after: &str| after.len() >= 2 && after.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);
-    let are_escapes = text.split('%').skip(1).all(is_escape);
-    let decoded = percent_decode_str(text).decode_utf8().ok().filter(|_| are_escapes)?;
-    Some(decoded.into_owned())
+    let decoded = percent_decode_str(value).decode_utf8().ok().filter(|text| text != value);
+    decoded.into_iter().chain([Cow::Borrowed(value)])
 }
 
 /// The keys of the forms, of one secret.

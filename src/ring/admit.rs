@@ -174,7 +174,6 @@ fn placeholder(secret: &[u8]) -> Option<&'static str> {
     ];
     // Bytes that are no text may by chance begin with `<` and end with `>`.
     let text = std::str::from_utf8(secret).unwrap_or_default().trim();
-    let text = if text.contains(char::is_control) { "" } else { text };
     let wrapped = [("<", ">"), ("${", "}"), ("{{", "}}"), ("[", "]"), ("%", "%")]
         .iter()
         .any(|(open, close)| text.len() > 2 && text.starts_with(open) && text.ends_with(close));

@@ -57,18 +57,20 @@ fn signed_jar(value: &str, key: &cookie::Key) -> String {
     jar.get("sid").unwrap().value().to_owned()
 }
 
-/// JavaScript's `decodeURIComponent`, character by character.
+/// What stands for a byte is that byte; what is no escape stays.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
-        bytes.push(*byte);
-        if *byte == b'%' {
-            let (digits, after) = rest.split_at_checked(2)?;
-            let digits = std::str::from_utf8(digits).ok().filter(|d| !d.starts_with('+'))?;
-            *bytes.last_mut()? = u8::from_str_radix(digits, 16).ok()?;
-            rest = after;
+        let digits = after.get(..2).filter(|_| *byte == b'%');
+        let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        match digits.and_then(|digits| std::str::from_utf8(digits).ok()) {
+            Some(digits) => {
+                bytes.push(u8::from_str_radix(digits, 16).ok()?);
+                rest = &after[2..];
+            }
+            None => bytes.push(*byte),
         }
     }
     String::from_utf8(bytes).ok()
