@@ -12,6 +12,9 @@ use crate::verified::Verified;
 /// by the primary, with the attributes of the signer: whoever writes the jar's
 /// [`delta`](CookieJar::delta) into the response rotates it.
 ///
+/// A jar holds one cookie of a name: of several in a header, the one that was added last.
+/// [`CookieSigner::verify_header`] takes the first, as browsers and Node mean it.
+///
 /// ```
 /// use dualkey::cookie::{Cookie, CookieJar, CookieSigner, CookieKey};
 /// # use dualkey::{KeyRing, Secret};

@@ -135,7 +135,8 @@ impl CookieSigner {
     /// have been: now, or the [age](Self::max_age) before `until`, whichever is earlier. So
     /// take for `until` the moment at which the last server that writes this form stops,
     /// plus the age that cookies live: nobody is logged out early, and nobody prolongs an
-    /// old cookie by showing it again.
+    /// old cookie by showing it again. With an earlier date, what came in this form ends
+    /// there, whether it has come back native or not.
     ///
     /// ```
     /// use dualkey::{KeyRing, Secret};

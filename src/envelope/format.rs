@@ -110,7 +110,7 @@ impl Head {
         // Whole groups of four characters, enough for the longest kid.
         let start = BASE64URL.decode(body.get(..92).unwrap_or(body)).ok()?;
         let head = Self::read(&start).ok()?;
-        (body.len() / 4 * 3 + 2 >= OVERHEAD + head.kid.as_str().len()).then_some(head)
+        (body.len() * 3 / 4 >= OVERHEAD + head.kid.as_str().len()).then_some(head)
     }
 
     /// Where the kid ends and the wrap begins.

@@ -41,6 +41,8 @@ fn an_envelope_cut_anywhere_or_with_a_bit_flipped_does_not_open() {
     }
     for end in 0..text.len() {
         assert!(sealer.open(&text[..end], "context").is_err(), "{end}");
+        let is_short = end.saturating_sub(4) * 3 / 4 < 93 + 3;
+        assert_eq!(Sealer::kid_of(&text[..end]).is_none(), is_short, "{end}");
     }
     for bit in 0..blob.len() * 8 {
         let mut changed = blob.clone();
