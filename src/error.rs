@@ -236,7 +236,7 @@ pub enum Error {
 
     /// The key has sealed as much as a key may.
     #[error(
-        "the key `{kid}` has sealed 2^32 messages, more would repeat a nonce (SP 800-38D section \
+        "the key `{kid}` has sealed 2^32 messages, more would risk a repeated nonce (SP 800-38D section \
          8.3): stage and promote a new key"
     )]
     Exhausted {
