@@ -29,7 +29,8 @@ function readCookie(name, text, secrets, maxAgeSeconds) {
 // For express, before express-session: hands it a native cookie in the form that it knows.
 function nativeCookies(name, secrets, maxAgeSeconds) {
   return (req, res, next) => {
-    const pairs = (req.headers.cookie ?? "").split(";").map((pair) => {
+    if (!req.headers.cookie) return next();
+    const pairs = req.headers.cookie.split(";").map((pair) => {
       const at = pair.indexOf("=");
       if (at < 0 || pair.slice(0, at).trim() !== name) return pair;
       const value = readCookie(name, pair.slice(at + 1).trim(), secrets, maxAgeSeconds);
@@ -43,7 +44,7 @@ function nativeCookies(name, secrets, maxAgeSeconds) {
 }
 
 // The payload of an envelope in text form, as a Buffer. `keys` are those of ENCRYPTION_KEY, as
-// Buffers. Throws if it does not open.
+// Buffers, under their derived kids. Throws if it does not open.
 function openEnvelope(text, context, keys) {
   const blob = Buffer.from(text.slice("dk1.".length), "base64url");
   const head = 5 + blob[4];
