@@ -48,35 +48,29 @@ impl CookieSigner {
         };
         // A native value can have the shape of a legacy one, and the other way round: the
         // signatures are under different keys, so that each is what its own says.
-        match self.legacy(view, value) {
-            Err(legacy) if native == Reason::Malformed => Err(legacy),
-            Err(_) => Err(native),
-            verdict => verdict,
-        }
+        self.legacy(view, value).map_err(|legacy| match (native, legacy) {
+            (Reason::Malformed, Some(reason)) => reason,
+            (Reason::Malformed, None) if LegacyCookie::is_one(value) => Reason::LegacyNotAccepted,
+            _ => native,
+        })
     }
 
-    /// What a value is in the legacy forms that are on.
+    /// What a value is in the legacy forms that are on; no reason if it has the shape of none.
     fn legacy<'r>(
         &self,
         view: &View<'r, CookieKey>,
         value: &str,
-    ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
-        let fitting = || {
-            let forms = self.legacy.iter();
-            forms.filter(|(form, _)| readings(value).any(|text| form.split(&text).is_some()))
-        };
-        if fitting().next().is_none() {
-            return Err(match LegacyCookie::is_one(value) {
-                true => Reason::LegacyNotAccepted,
-                false => Reason::Malformed,
-            });
-        }
-        let now = view.now();
-        let mut reason = Reason::LegacyEnded;
-        for (form, until) in fitting().filter(|(_, until)| now < *until) {
-            reason = Reason::Signature;
+    ) -> Result<(Matched<'r, CookieKey>, Signed), Option<Reason>> {
+        let mut reason = None;
+        for (form, until) in &self.legacy {
             for text in readings(value) {
                 let Some((value, tag)) = form.split(&text) else { continue };
+                let now = view.now();
+                if now >= *until {
+                    reason.get_or_insert(Reason::LegacyEnded);
+                    continue;
+                }
+                reason = Some(Reason::Signature);
                 let Some(key) = legacy_match(view, *form, value.as_bytes(), &tag) else { continue };
                 let last_issue = until.checked_sub(self.max_age).unwrap_or(UNIX_EPOCH);
                 let issued = now.min(last_issue);

@@ -148,11 +148,11 @@ impl KeyMaterial for AesKey {
     }
 
     fn from_text(text: String) -> Result<Secret, &'static str> {
+        let text = Zeroizing::new(text);
         // A key in hexadecimal digits would be base64 of another length as well.
         let is_hex =
             text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let bytes = if is_hex { from_hex(&text) } else { from_base64(&text) };
-        drop(Secret::from(text)); // wiped
         bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
     }
 

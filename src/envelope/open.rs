@@ -37,11 +37,10 @@ impl Sealer {
             Stored::Legacy(text) => return self.legacy(view, text, context, rescue),
         };
         let head = self.head(&blob)?;
-        let name = head.kid.as_str();
-        let (key, role) = match view.named(name) {
+        let (key, role) = match view.named(head.kid.as_str()) {
             Ok((key, role)) => (key, Some(role)),
             Err(Reason::RevokedKey) if rescue => {
-                (view.revoked(name).ok_or(Reason::RevokedKey)?, None)
+                (view.revoked(&head.kid).ok_or(Reason::RevokedKey)?, None)
             }
             Err(reason) => return Err(reason),
         };

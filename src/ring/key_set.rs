@@ -172,11 +172,6 @@ impl<K: KeyMaterial> KeySet<K> {
         }
     }
 
-    /// The key that a value names, a revoked one too: for the rescue of data (V8).
-    pub(super) fn known(&self, name: &str) -> Option<&Key<K>> {
-        self.position(name).map(|index| &self.keys[index])
-    }
-
     /// The place of the key with this kid or alias.
     fn position(&self, name: &str) -> Option<usize> {
         self.keys.iter().position(|key| key.is_named(name))

@@ -9,6 +9,7 @@ use super::key_set::{KeySet, Phase};
 use super::{Inner, KeyRing};
 use crate::error::{Reason, VerifyError};
 use crate::key::{Key, KeyMaterial};
+use crate::kid::Kid;
 use crate::observer::Event;
 use crate::verified::{Role, Verified};
 
@@ -58,9 +59,9 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         self.set.named(self.phase, name)
     }
 
-    /// The key that a value names, if that is revoked (V8).
-    pub(crate) fn revoked(&self, name: &str) -> Option<&'r Key<K>> {
-        self.set.known(name).filter(|key| key.revoked().is_some())
+    /// The key that is called `kid`, if that is revoked (V8).
+    pub(crate) fn revoked(&self, kid: &Kid) -> Option<&'r Key<K>> {
+        self.set.key(kid).filter(|key| key.revoked().is_some())
     }
 
     /// All revoked keys.

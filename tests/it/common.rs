@@ -126,6 +126,12 @@ pub fn aes_ring(keys: impl IntoIterator<Item = NewKey<AesKey>>) -> KeyRing<AesKe
     builder.build().unwrap()
 }
 
+/// How many cases a property test runs: `full` under `DUALKEY_TEST_FULL`.
+pub fn cases(quick: u32, full: u32) -> proptest::test_runner::Config {
+    let cases = if std::env::var_os("DUALKEY_TEST_FULL").is_some() { full } else { quick };
+    proptest::test_runner::Config { cases, ..Default::default() }
+}
+
 /// A moment that is far ahead of every clock in these tests.
 pub fn far() -> std::time::SystemTime {
     std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_102_444_800)

@@ -237,6 +237,8 @@ fn interop_signed_jars_of_the_cookie_crate_have_the_expected_verdict() {
 }
 
 proptest! {
+    #![proptest_config(crate::common::cases(256, 20_000))]
+
     /// The `cookie` crate itself as the reference, in both key forms, any value.
     #[test]
     fn what_signed_jar_signs_is_accepted_and_nothing_else(

@@ -367,6 +367,8 @@ fn the_observer_hears_of_legacy_values_and_of_rescues() {
 }
 
 proptest! {
+    #![proptest_config(crate::common::cases(256, 20_000))]
+
     #[test]
     fn opens_in_its_context_and_never_in_another(
         payload in prop::collection::vec(any::<u8>(), 0..300),

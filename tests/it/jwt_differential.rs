@@ -114,15 +114,8 @@ fn is_documented(reason: Reason) -> bool {
     matches!(reason, Reason::ClaimType(Claim::Iss | Claim::Sub | Claim::Aud) | Reason::TooLarge)
 }
 
-fn cases() -> u32 {
-    match std::env::var_os("DUALKEY_TEST_FULL") {
-        Some(_) => 100_000,
-        None => 1_000,
-    }
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(crate::common::cases(1_000, 100_000))]
 
     #[test]
     fn authentic_tokens_have_the_verdict_of_jsonwebtoken(

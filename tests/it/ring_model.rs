@@ -176,15 +176,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-fn cases() -> u32 {
-    match std::env::var_os("DUALKEY_TEST_FULL") {
-        Some(_) => 20_000,
-        None => 300,
-    }
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(crate::common::cases(300, 20_000))]
 
     #[test]
     fn every_sequence_of_transitions_keeps_to_the_reference(steps in steps()) {
