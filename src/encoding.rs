@@ -1,17 +1,12 @@
 //! The two text forms of bytes: hexadecimal digits and base64, both strict.
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{
-    GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD, URL_SAFE_NO_PAD,
-};
+use base64_simd::{AsOut, Base64, STANDARD};
 
 /// Base64url without padding (RFC 4648 §5), with no stray trailing bits, no blanks.
-pub(crate) const BASE64URL: GeneralPurpose = URL_SAFE_NO_PAD;
+pub(crate) use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
 
 /// Base64 without padding (RFC 4648 §4), as strict.
-pub(crate) const BASE64: GeneralPurpose = STANDARD_NO_PAD;
+pub(crate) use base64_simd::STANDARD_NO_PAD as BASE64;
 
 /// The length of 32 bytes in unpadded base64url.
 pub(crate) const TAG_TEXT_LEN: usize = 43;
@@ -33,9 +28,8 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 /// Decodes base64 of the standard alphabet (RFC 4648 §4), padded or not.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let config =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    GeneralPurpose::new(&alphabet::STANDARD, config).decode(text).ok()
+    let form = if text.ends_with('=') { &STANDARD } else { &BASE64 };
+    form.decode_to_vec(text).ok()
 }
 
 /// Decodes exactly `N` bytes of base64url, without an allocation.
@@ -44,20 +38,21 @@ pub(crate) fn exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 }
 
 /// Decodes exactly `N` bytes of an unpadded base64, without an allocation.
-pub(crate) fn exactly_in<const N: usize>(engine: &GeneralPurpose, text: &[u8]) -> Option<[u8; N]> {
-    // The engine asks for room for whole groups of three.
-    const ROOM: usize = 66;
-    const { assert!(N + 2 <= ROOM) }
+pub(crate) fn exactly_in<const N: usize>(form: &Base64, text: &[u8]) -> Option<[u8; N]> {
     if text.len() != (N * 4).div_ceil(3) {
         return None;
     }
-    let mut room = [0; ROOM];
-    let length = engine.decode_slice(text, &mut room).ok()?;
-    room.first_chunk().copied().filter(|_| length == N)
+    let mut bytes = [0; N];
+    form.decode(text, bytes.as_mut_slice().as_out()).ok().filter(|decoded| decoded.len() == N)?;
+    Some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -76,7 +71,7 @@ mod tests {
 
     #[test]
     fn exactly_refuses_padding_stray_bits_and_other_lengths() {
-        let text = BASE64URL.encode([7; 32]);
+        let text = BASE64URL.encode_to_string([7; 32]);
         assert_eq!(exactly(text.as_bytes()), Some([7; 32]));
         assert_eq!(exactly::<31>(text.as_bytes()), None);
         assert_eq!(exactly::<33>(text.as_bytes()), None);
@@ -85,5 +80,38 @@ mod tests {
         // The last of 43 characters holds four bits and two that must be zero.
         let stray = format!("{}d", &text[..42]);
         assert_eq!(exactly::<32>(stray.as_bytes()), None);
+    }
+
+    /// Both alphabets, each byte at each place of texts of every length around those at
+    /// which the work is cut into vectors.
+    #[test]
+    fn base64_is_as_strict_as_the_base64_crate() {
+        let mut refused = 0;
+        for length in (0..=140).chain([255, 256, 257, 300]) {
+            let good = "Az09".repeat(75)[..length].as_bytes().to_vec();
+            for place in 0..length.max(1) {
+                for byte in 0..=255 {
+                    let mut text = good.clone();
+                    if let Some(own) = text.get_mut(place) {
+                        *own = byte;
+                    }
+                    let (url, plain) =
+                        (URL_SAFE_NO_PAD.decode(&text), STANDARD_NO_PAD.decode(&text));
+                    refused += usize::from(url.is_err());
+                    assert_eq!(BASE64URL.decode_to_vec(&text).ok(), url.ok(), "{text:?}");
+                    assert_eq!(BASE64.decode_to_vec(&text).ok(), plain.ok(), "{text:?}");
+                }
+            }
+        }
+        assert!(refused > 1_000_000, "{refused}");
+    }
+
+    proptest! {
+        #[test]
+        fn base64_is_that_of_the_base64_crate(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let text = URL_SAFE_NO_PAD.encode(&bytes);
+            prop_assert_eq!(&BASE64URL.encode_to_string(&bytes), &text);
+            prop_assert_eq!(BASE64URL.decode_to_vec(&text).ok(), Some(bytes));
+        }
     }
 }

@@ -344,6 +344,9 @@ pub enum Reason {
     WrongClaim(Claim),
     /// Authentic, but the payload is not what the caller's type asks for.
     Payload,
+    /// Authentic, but a text of the payload holds an escape, and the caller's type borrows
+    /// it as `&str`: take `Cow<str>` with `#[serde(borrow)]`.
+    Escaped,
 }
 
 impl Reason {
@@ -357,7 +360,8 @@ impl Reason {
             | Self::ClaimType(_)
             | Self::DuplicateClaim(_)
             | Self::WrongClaim(_)
-            | Self::Payload => true,
+            | Self::Payload
+            | Self::Escaped => true,
             Self::Missing
             | Self::Repeated
             | Self::TooLarge
@@ -398,6 +402,7 @@ impl Reason {
             Self::DuplicateClaim(_) => "duplicate_claim",
             Self::WrongClaim(_) => "wrong_claim",
             Self::Payload => "payload",
+            Self::Escaped => "escaped",
         }
     }
 }

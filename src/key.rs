@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use base64::Engine;
-
 use crate::encoding::BASE64URL;
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, HmacSha512};
@@ -350,7 +348,7 @@ impl<K: KeyMaterial, S: Into<Secret>> From<S> for NewKey<K> {
 /// The kid of a key that nobody named.
 pub(crate) fn derived_kid(secret: &[u8], purpose: &str) -> Kid {
     let tag = HmacSha256::new(secret).mac(&[b"dualkey kid v1\0", purpose.as_bytes()].concat());
-    Kid::new(&BASE64URL.encode(&tag[..12])).expect("16 characters of base64url are a kid")
+    Kid::new(&BASE64URL.encode_to_string(&tag[..12])).expect("16 characters of base64url are a kid")
 }
 
 /// What tells two secrets apart after HMAC has padded them, with blocks of 64

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use base64::Engine;
 use cookie::Cookie;
 use percent_encoding::percent_decode_str;
 
@@ -52,7 +51,7 @@ pub(super) fn sign(key: &HmacSha256, name: &str, value: &str, kid: Kid, issued: 
     text.reserve(kid.as_str().len() + issued.len() + TAG_TEXT_LEN + 3);
     // Writing to a string does not fail.
     let _ = write!(text, ".{kid}.{issued}.");
-    BASE64URL.encode_string(tags.first(), &mut text);
+    BASE64URL.encode_append(tags.first(), &mut text);
     text
 }
 

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use base64::Engine;
-
 use super::aead::{KEY_LEN, NONCE_LEN, TAG_LEN, Tag};
 use crate::encoding::BASE64URL;
 use crate::error::Reason;
@@ -41,7 +39,7 @@ impl<'s> Stored<'s> {
         let text = std::str::from_utf8(stored).map_err(|_| Reason::Malformed)?;
         match body(text)? {
             Some(body) => {
-                let bytes = BASE64URL.decode(body).map_err(|_| Reason::Malformed)?;
+                let bytes = BASE64URL.decode_to_vec(body).map_err(|_| Reason::Malformed)?;
                 Ok(Self::Native(Cow::Owned(bytes)))
             }
             None => Ok(Self::Legacy(text)),
@@ -67,7 +65,7 @@ fn body(text: &str) -> Result<Option<&str>, Reason> {
 
 pub(super) fn to_text(blob: &[u8]) -> String {
     let mut text = TEXT_MARK.to_owned();
-    BASE64URL.encode_string(blob, &mut text);
+    BASE64URL.encode_append(blob, &mut text);
     text
 }
 
@@ -108,7 +106,7 @@ impl Head {
         }
         let body = stored.strip_prefix(TEXT_MARK.as_bytes())?;
         // Whole groups of four characters, enough for the longest kid.
-        let start = BASE64URL.decode(body.get(..92).unwrap_or(body)).ok()?;
+        let start = BASE64URL.decode_to_vec(body.get(..92).unwrap_or(body)).ok()?;
         let head = Self::read(&start).ok()?;
         (body.len() * 3 / 4 >= OVERHEAD + head.kid.as_str().len()).then_some(head)
     }

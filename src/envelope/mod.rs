@@ -311,7 +311,7 @@ impl Dangerous<'_> {
             let kid = opened.key.kid();
             match opened.role {
                 None => view.tell(Event::OpenedRevoked { ring: view.ring(), kid }),
-                Some(role) => opened.key.counters().verified(role, view.now()),
+                Some(role) => opened.key.counters().verified(role, view.since_epoch()),
             }
             Ok(opened.payload)
         })

@@ -1,132 +1,26 @@
-//! The registered claims of RFC 7519 §4.1 against a `Validation`, in one pass over
-//! the payload that builds no tree.
+//! The registered claims of any payload, in one pass that builds no tree: what
+//! [`tap`](super::tap) leaves to it, and what that must agree with.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Validation;
+use super::registered::{self, Found, Registered, Rules, nanoseconds};
 use crate::error::{Claim, Reason};
 
-/// Checks the claims of `payload`, whose signature held.
-pub(super) fn check(payload: &str, validation: &Validation, now: SystemTime) -> Result<(), Reason> {
+/// Reads the registered claims of `payload`, whose signature held.
+pub(super) fn read(payload: &str, rules: &Rules) -> Result<Registered, Reason> {
     let mut deserializer = serde_json::Deserializer::from_str(payload);
     let claims = deserializer
-        .deserialize_map(Pass { validation, found: Registered::default() })
+        .deserialize_map(Pass { rules, found: Registered::default() })
         .map_err(|_| Reason::Payload)?;
     deserializer.end().map_err(|_| Reason::Payload)?;
-    claims.check(validation, now)
-}
-
-#[derive(Default)]
-struct Registered {
-    /// Nanoseconds since the epoch.
-    exp: Found<i128>,
-    nbf: Found<i128>,
-    /// Whether it is one of those that are asked for.
-    iss: Found<bool>,
-    sub: Found<bool>,
-    aud: Found<bool>,
-    iat: bool,
-    jti: bool,
-    twice: Option<Claim>,
-}
-
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Found<T> {
-    #[default]
-    Absent,
-    WrongType,
-    /// Of the wrong type, and an array or an object.
-    Compound,
-    Is(T),
-}
-
-impl Registered {
-    fn check(&self, validation: &Validation, now: SystemTime) -> Result<(), Reason> {
-        if let Some(claim) = self.twice {
-            return Err(Reason::DuplicateClaim(claim));
-        }
-        // These refuse a token whether or not they are asked for, as `jsonwebtoken` does.
-        for (is_compound, claim) in [
-            (self.exp == Found::Compound, Claim::Exp),
-            (self.nbf == Found::Compound, Claim::Nbf),
-            (self.sub == Found::Compound, Claim::Sub),
-        ] {
-            if is_compound {
-                return Err(Reason::ClaimType(claim));
-            }
-        }
-        for name in &validation.required_spec_claims {
-            match name.as_str() {
-                "exp" => required(self.exp, Claim::Exp)?,
-                "nbf" => required(self.nbf, Claim::Nbf)?,
-                "iss" => required(self.iss, Claim::Iss)?,
-                "sub" => required(self.sub, Claim::Sub)?,
-                "aud" => required(self.aud, Claim::Aud)?,
-                _ => {}
-            }
-        }
-        self.check_times(validation, now)?;
-        one_of(self.sub, validation.sub.is_some(), Claim::Sub)?;
-        one_of(self.iss, validation.iss.is_some(), Claim::Iss)?;
-        // An audience is checked wherever there is one: who names none of their
-        // own is not meant (RFC 7519 §4.1.3).
-        one_of(self.aud, validation.validate_aud, Claim::Aud)
-    }
-
-    fn check_times(&self, validation: &Validation, now: SystemTime) -> Result<(), Reason> {
-        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
-        let leeway = seconds(validation.leeway);
-        let early = seconds(validation.reject_tokens_expiring_in_less_than);
-        if validation.validate_exp && self.exp == Found::WrongType {
-            return Err(Reason::ClaimType(Claim::Exp));
-        }
-        if validation.validate_nbf && self.nbf == Found::WrongType {
-            return Err(Reason::ClaimType(Claim::Nbf));
-        }
-        if let Found::Is(exp) = self.exp {
-            // `jsonwebtoken` asks this of a token even where `exp` is not validated.
-            let too_early = (validation.validate_exp || validation.validate_nbf) && exp < early;
-            // "on or after which it must not be accepted", RFC 7519 §4.1.4.
-            if too_early || (validation.validate_exp && exp - early + leeway <= now) {
-                return Err(Reason::Expired);
-            }
-        }
-        match self.nbf {
-            Found::Is(nbf) if validation.validate_nbf && nbf > now + leeway => {
-                Err(Reason::NotYetValid)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn required<T>(claim: Found<T>, name: Claim) -> Result<(), Reason> {
-    match claim {
-        Found::Absent => Err(Reason::MissingClaim(name)),
-        Found::WrongType | Found::Compound => Err(Reason::ClaimType(name)),
-        Found::Is(_) => Ok(()),
-    }
-}
-
-fn one_of(claim: Found<bool>, is_asked: bool, name: Claim) -> Result<(), Reason> {
-    match claim {
-        Found::WrongType | Found::Compound if is_asked => Err(Reason::ClaimType(name)),
-        Found::Is(false) if is_asked => Err(Reason::WrongClaim(name)),
-        _ => Ok(()),
-    }
-}
-
-/// Seconds in nanoseconds: the whole range of `u64` fits, and sums of it.
-fn seconds(seconds: u64) -> i128 {
-    i128::from(seconds) * 1_000_000_000
+    Ok(claims)
 }
 
 struct Pass<'v> {
-    validation: &'v Validation,
+    rules: &'v Rules,
     found: Registered,
 }
 
@@ -138,10 +32,10 @@ impl<'de> Visitor<'de> for Pass<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Registered, A::Error> {
-        let Self { validation, mut found } = self;
-        let is_iss = |iss: &str| validation.iss.as_ref().is_some_and(|any| any.contains(iss));
-        let is_sub = |sub: &str| validation.sub.as_deref() == Some(sub);
-        let is_aud = |aud: &str| validation.aud.as_ref().is_some_and(|any| any.contains(aud));
+        let Self { rules, mut found } = self;
+        let is_iss = |iss: &str| rules.is_iss(iss);
+        let is_sub = |sub: &str| rules.is_sub(sub);
+        let is_aud = |aud: &str| rules.is_aud(aud);
         while let Some(name) = map.next_key_seed(Name)? {
             let Some(claim) = name else {
                 map.next_value::<IgnoredAny>()?;
@@ -194,9 +88,7 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        const ALL: [Claim; 7] =
-            [Claim::Iss, Claim::Sub, Claim::Aud, Claim::Exp, Claim::Nbf, Claim::Iat, Claim::Jti];
-        Ok(ALL.into_iter().find(|claim| claim.as_str() == name))
+        Ok(name.as_bytes().try_into().ok().and_then(registered::named))
     }
 }
 
@@ -210,7 +102,7 @@ fn date(text: &str) -> Found<i128> {
     const LAST: i128 = u64::MAX as i128;
     if let Ok(whole) = text.parse::<i128>() {
         return match whole <= LAST {
-            true => Found::Is(whole.max(-LAST) * 1_000_000_000),
+            true => Found::Is(nanoseconds(whole.max(-LAST))),
             false => Found::WrongType,
         };
     }
@@ -220,7 +112,7 @@ fn date(text: &str) -> Found<i128> {
     match text.parse::<f64>() {
         Ok(value) if value < LAST as f64 => {
             let value = value.max(-LAST as f64);
-            Found::Is(value.trunc() as i128 * 1_000_000_000 + (value.fract() * 1e9) as i128)
+            Found::Is(nanoseconds(value.trunc() as i128) + (value.fract() * 1e9) as i128)
         }
         _ => Found::WrongType,
     }

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use base64::Engine;
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
@@ -45,7 +44,7 @@ pub(super) fn read<'r>(encoded: &str, view: &View<'r, JwtKey>) -> Result<Named<'
     if let Some((_, algorithm)) = KNOWN.iter().find(|(known, _)| *known == encoded) {
         return Ok(Named { algorithm: *algorithm, key: None });
     }
-    let json = BASE64URL.decode(encoded).map_err(|_| Reason::Malformed)?;
+    let json = BASE64URL.decode_to_vec(encoded).map_err(|_| Reason::Malformed)?;
     let (algorithm, kid) = parse(&json)?;
     let key = kid.map(|kid| view.named(&kid)).transpose()?;
     Ok(Named { algorithm, key })
@@ -53,7 +52,7 @@ pub(super) fn read<'r>(encoded: &str, view: &View<'r, JwtKey>) -> Result<Named<'
 
 /// The whole header of a token that verified.
 pub(super) fn decode(encoded: &str) -> Result<Header, Reason> {
-    let json = BASE64URL.decode(encoded).map_err(|_| Reason::Malformed)?;
+    let json = BASE64URL.decode_to_vec(encoded).map_err(|_| Reason::Malformed)?;
     serde_json::from_slice(&json).map_err(|_| Reason::Malformed)
 }
 

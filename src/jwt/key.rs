@@ -1,7 +1,5 @@
 //! `JwtKey`: the material of a token's key, bound to one algorithm (V1).
 
-use base64::Engine;
-
 use super::header::Named;
 use super::{Algorithm, Header};
 use crate::encoding::{BASE64URL, exactly};
@@ -64,12 +62,22 @@ impl JwtKey {
     pub(super) fn append_signature(&self, token: &mut String) {
         fn append(token: &mut String, tag: &[u8]) {
             token.push('.');
-            BASE64URL.encode_string(tag, token);
+            BASE64URL.encode_append(tag, token);
         }
         match &self.mac {
             Mac::Hs256(mac) => append(token, &mac.mac(token.as_bytes())),
             Mac::Hs384(mac) => append(token, &mac.mac(token.as_bytes())),
             Mac::Hs512(mac) => append(token, &mac.mac(token.as_bytes())),
+        }
+    }
+
+    /// The signature of `message`.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn signature(&self, message: &[u8]) -> Vec<u8> {
+        match &self.mac {
+            Mac::Hs256(mac) => mac.mac(message).to_vec(),
+            Mac::Hs384(mac) => mac.mac(message).to_vec(),
+            Mac::Hs512(mac) => mac.mac(message).to_vec(),
         }
     }
 }
@@ -82,34 +90,41 @@ pub(super) fn matching<'r>(
     message: &[u8],
     signature: &[u8],
 ) -> Result<Matched<'r, JwtKey>, Reason> {
-    // V1: a key of another algorithm is not among those that are tried.
-    let mut keys = [None; MAX_LANES];
-    let mut count = 0;
-    let own = |(key, _): &Matched<'r, JwtKey>| key.material().algorithm() == named.algorithm;
-    for key in named.key.into_iter().filter(own) {
-        keys[0] = Some(key);
-        count = 1;
+    if let Some(key) = named.key {
+        return match key.0.material().algorithm() == named.algorithm {
+            true => one_of(&[key], message, signature),
+            false => Err(Reason::Algorithm),
+        };
     }
-    if named.key.is_none() {
-        for (place, key) in keys.iter_mut().zip(view.verifying().filter(own)) {
-            *place = Some(key);
+    // V1: a key of another algorithm is not among those that are tried.
+    let mut tried = [view.first(); MAX_LANES];
+    let mut count = 0;
+    for key in view.verifying() {
+        if key.0.material().algorithm() == named.algorithm {
+            tried[count] = key;
             count += 1;
         }
     }
-    let keys = &keys[..count];
-    let [Some((first, _)), ..] = keys else { return Err(Reason::Algorithm) };
+    one_of(&tried[..count], message, signature)
+}
 
-    // V5: one call for all of them.
+/// The key of `keys`, all of one algorithm, that made `signature`. V5: one call for all.
+fn one_of<'r>(
+    keys: &[Matched<'r, JwtKey>],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<Matched<'r, JwtKey>, Reason> {
+    let (first, _) = keys.first().ok_or(Reason::Algorithm)?;
     macro_rules! find {
         ($mac:path, $first:expr, $length:literal, $verify:expr) => {{
             let tag = exactly::<$length>(signature).ok_or(Reason::Malformed)?;
             let mut macs = [$first; MAX_LANES];
-            for (mac, (key, _)) in macs.iter_mut().zip(keys.iter().flatten()) {
+            for (mac, (key, _)) in macs.iter_mut().zip(keys) {
                 if let $mac(own) = &key.material().mac {
                     *mac = own;
                 }
             }
-            $verify(&macs[..count], message, &tag)
+            $verify(&macs[..keys.len()], message, &tag)
         }};
     }
     let found = match &first.material().mac {
@@ -117,7 +132,7 @@ pub(super) fn matching<'r>(
         Mac::Hs384(mac) => find!(Mac::Hs384, &**mac, 48, HmacSha384::verify_any),
         Mac::Hs512(mac) => find!(Mac::Hs512, &**mac, 64, HmacSha512::verify_any),
     };
-    found.and_then(|index| keys[index]).ok_or(Reason::Signature)
+    found.map(|index| keys[index]).ok_or(Reason::Signature)
 }
 
 impl sealed::Sealed for JwtKey {}
@@ -144,7 +159,7 @@ impl KeyMaterial for JwtKey {
         };
         let header = Header { kid: Some(kid.to_string()), ..Header::new(*algorithm) };
         let header = serde_json::to_vec(&header).expect("a header of three strings is JSON");
-        Ok(Self { mac, header: BASE64URL.encode(header).into() })
+        Ok(Self { mac, header: BASE64URL.encode_to_string(header).into() })
     }
 }
 

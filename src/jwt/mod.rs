@@ -39,25 +39,30 @@
 mod claims;
 mod header;
 mod key;
+#[cfg(any(test, fuzzing))]
+mod plain;
+mod registered;
+mod tap;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use base64::Engine;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 pub use jsonwebtoken::{Algorithm, Header, TokenData, Validation};
 
 use crate::encoding::BASE64URL;
-use crate::error::{Error, Reason, VerifyError};
+use crate::error::{Error, VerifyError};
 use crate::key::Key;
-use crate::ring::{KeyRing, Matched, View};
+use crate::ring::KeyRing;
 use crate::verified::Verified;
 
 pub use key::JwtKey;
+use registered::Rules;
 
 /// Larger tokens are refused unset: more than a header of HTTP is likely to hold.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -89,7 +94,7 @@ const MAX_TOKEN_BYTES: usize = 8 * 1024;
 #[derive(Debug, Clone)]
 pub struct Jwt {
     ring: KeyRing<JwtKey>,
-    validation: Arc<Validation>,
+    rules: Arc<Rules>,
     max_token_bytes: usize,
 }
 
@@ -104,14 +109,14 @@ impl Jwt {
             validate_nbf: true,
             ..Validation::default()
         };
-        Self { ring, validation: Arc::new(validation), max_token_bytes: MAX_TOKEN_BYTES }
+        Self { ring, rules: Arc::new(Rules::new(validation)), max_token_bytes: MAX_TOKEN_BYTES }
     }
 
     /// Takes `validation` instead, literally: what it does not ask for is not
     /// checked.
     #[must_use]
     pub fn validation(mut self, validation: Validation) -> Self {
-        self.validation = Arc::new(validation);
+        self.rules = Arc::new(Rules::new(validation));
         self
     }
 
@@ -161,7 +166,7 @@ impl Jwt {
             if header::parse(&json).is_err() {
                 return refused("the header holds what a verifier must refuse");
             }
-            sign(key, &BASE64URL.encode(json), claims)
+            sign(key, &BASE64URL.encode_to_string(json), claims)
         })
     }
 
@@ -176,7 +181,49 @@ impl Jwt {
     /// constant time: the duration does not tell which one matched. Its length, and
     /// that it was accepted, show.
     pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<Verified<C>, VerifyError> {
-        self.ring.read(|view| match self.verdict(view, token) {
+        self.ring.read(|view| match self.owned(view, token) {
+            Ok((key, claims)) => Ok(view.accept(key, claims)),
+            Err(error) => Err(view.reject(error)),
+        })
+    }
+
+    /// As [`verify`](Self::verify), for claims that borrow their texts from `buffer`, into
+    /// which the payload is decoded: nothing is allocated once it is large enough.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Reason, Secret};
+    /// # use dualkey::jwt::{Jwt, JwtKey};
+    /// use serde::Deserialize;
+    /// use std::borrow::Cow;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Claims<'p> {
+    ///     #[serde(borrow)]
+    ///     sub: Cow<'p, str>,
+    ///     exp: u64,
+    /// }
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// # let ring = KeyRing::<JwtKey>::builder().primary(Secret::from(secret)).build()?;
+    /// # let jwt = Jwt::new(ring);
+    /// # let token = jwt.sign(&serde_json::json!({ "sub": "user-42", "exp": 4_102_444_800_u64 }))?;
+    /// let mut buffer = Vec::new(); // kept for the next token
+    /// let claims = jwt.verify_in::<Claims<'_>>(&token, &mut buffer).expect("just signed");
+    /// assert_eq!(claims.sub, "user-42");
+    /// assert!(matches!(claims.sub, Cow::Borrowed(_)));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`verify`](Self::verify). [`Reason::Escaped`](crate::Reason::Escaped) if a text holds an escape, such
+    /// as `\"`, and the type takes it as `&str`: that cannot be borrowed, so take
+    /// `Cow<str>` with `#[serde(borrow)]`, which allocates for such a text alone.
+    pub fn verify_in<'b, C: Deserialize<'b>>(
+        &self,
+        token: &str,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Verified<C>, VerifyError> {
+        self.ring.read(|view| match self.borrowed(view, token, buffer) {
             Ok((key, claims)) => Ok(view.accept(key, claims)),
             Err(error) => Err(view.reject(error)),
         })
@@ -191,7 +238,7 @@ impl Jwt {
         token: &str,
     ) -> Result<Verified<TokenData<C>>, VerifyError> {
         self.ring.read(|view| {
-            let verdict = self.verdict(view, token).and_then(|(key, claims)| {
+            let verdict = self.owned(view, token).and_then(|(key, claims)| {
                 let (header, _) = token.split_once('.').unwrap_or_default();
                 Ok((key, TokenData { header: header::decode(header)?, claims }))
             });
@@ -200,35 +247,6 @@ impl Jwt {
                 Err(error) => Err(view.reject(error)),
             }
         })
-    }
-
-    fn verdict<'r, C: DeserializeOwned>(
-        &self,
-        view: &View<'r, JwtKey>,
-        token: &str,
-    ) -> Result<(Matched<'r, JwtKey>, C), VerifyError> {
-        // V3: the structure first, and nothing after it if it is wrong.
-        if token.len() > self.max_token_bytes {
-            return Err(Reason::TooLarge.into());
-        }
-        let (message, signature) = token.rsplit_once('.').ok_or(Reason::Malformed)?;
-        let (header, payload) = message.split_once('.').ok_or(Reason::Malformed)?;
-        if payload.contains('.') || payload.len() % 4 == 1 {
-            return Err(Reason::Malformed.into());
-        }
-        let named = header::read(header, view)?;
-        if !self.validation.algorithms.contains(&named.algorithm) {
-            return Err(Reason::Algorithm.into());
-        }
-        let key = key::matching(view, &named, message.as_bytes(), signature.as_bytes())?;
-
-        // V4: authentic from here on, and not looked at before.
-        let payload = BASE64URL.decode(payload).map_err(|_| Reason::Malformed)?;
-        let payload = std::str::from_utf8(&payload).map_err(|_| Reason::Payload)?;
-        claims::check(payload, &self.validation, view.now())?;
-        let claims = serde_json::from_str(payload)
-            .map_err(|error| VerifyError::with_source(Reason::Payload, error))?;
-        Ok((key, claims))
     }
 }
 
@@ -245,7 +263,7 @@ fn sign<C: Serialize + ?Sized>(
     let mut token = String::with_capacity(header.len() + json.len().div_ceil(3) * 4 + 88);
     token.push_str(header);
     token.push('.');
-    BASE64URL.encode_string(json, &mut token);
+    BASE64URL.encode_append(json, &mut token);
     key.material().append_signature(&mut token);
     key.counters().signed();
     Ok(token)

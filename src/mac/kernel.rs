@@ -2,8 +2,9 @@
 //!
 //! `sha256rnds2` has a latency of 4 cycles and one hash is a single chain of
 //! them, so one hash leaves most of the unit idle. Here the rounds of several
-//! states are interleaved; where the lanes hash the same message, as HMACs of
-//! one message under several keys do, its schedule is computed once.
+//! states are interleaved. HMACs of one message under several keys differ in their
+//! states alone, so the schedule of a block is computed once for all of them; only
+//! the outer hashes have a message each, which never leaves the registers.
 //!
 //! This is the one file of the crate that may say `unsafe`, and it says it once:
 //! to enter a function compiled for instructions that were just detected.
@@ -22,16 +23,23 @@ pub(super) type State = [u32; 8];
 /// What is hashed: 64 bytes at a time.
 pub(super) type Block = [u8; 64];
 
-/// Compresses `messages` into `states`, if the processor has the instructions.
-///
-/// `M` is 1 (all lanes hash the one message) or `N` (a message for each lane, of
-/// which the shortest counts). Returns whether anything was done.
+/// The end of an HMAC: what follows the whole blocks.
+#[derive(Clone, Copy)]
+pub(super) struct End<'a, const N: usize> {
+    /// The last one or two blocks of the message, padded.
+    pub(super) last: &'a [Block],
+    /// The state of each lane after its outer key block.
+    pub(super) outer: [&'a State; N],
+}
+
+/// Compresses `blocks` into all `states`, and with an `end` goes on to the tags of the
+/// HMACs; if the processor has the instructions. Returns whether anything was done.
 #[inline]
-pub(super) fn compress<const N: usize, const M: usize>(
+pub(super) fn compress<const N: usize>(
     states: &mut [State; N],
-    messages: [&[Block]; M],
+    blocks: &[Block],
+    end: Option<End<'_, N>>,
 ) -> bool {
-    const { assert!(M == 1 || M == N, "one message for all lanes, or one for each") }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("sha")
         && is_x86_feature_detected!("sse4.1")
@@ -39,10 +47,10 @@ pub(super) fn compress<const N: usize, const M: usize>(
     {
         // SAFETY: `compress_sha` is safe code but for the target features it is
         // compiled with, and the line above has just detected all of them.
-        unsafe { compress_sha(states, messages) };
+        unsafe { compress_sha(states, blocks, end) };
         return true;
     }
-    let _ = (states, messages);
+    let _ = (states, blocks, end);
     false
 }
 
@@ -67,93 +75,113 @@ const K: [[u32; 4]; 16] = [
     [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
+/// The states of `N` lanes, in the order of words that the instructions want.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+struct Lanes<const N: usize> {
+    abef: [__m128i; N],
+    cdgh: [__m128i; N],
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-// Several arrays are walked in step, by lane or by block.
-#[allow(clippy::needless_range_loop)]
-fn compress_sha<const N: usize, const M: usize>(states: &mut [State; N], messages: [&[Block]; M]) {
-    let mut abef = [_mm_setzero_si128(); N];
-    let mut cdgh = [_mm_setzero_si128(); N];
-    for lane in 0..N {
-        // The instructions want the words in this order, not in that of the standard.
-        let dcba = words(&states[lane], 0);
-        let hgfe = words(&states[lane], 4);
-        let cdab = _mm_shuffle_epi32(dcba, 0xB1);
-        let efgh = _mm_shuffle_epi32(hgfe, 0x1B);
-        abef[lane] = _mm_alignr_epi8(cdab, efgh, 8);
-        cdgh[lane] = _mm_blend_epi16(efgh, cdab, 0xF0);
+fn compress_sha<const N: usize>(
+    states: &mut [State; N],
+    blocks: &[Block],
+    end: Option<End<'_, N>>,
+) {
+    let mut lanes = enter(states.each_ref());
+    for block in blocks {
+        lanes = rounds(lanes, [load(block)]);
     }
-
-    let blocks = messages.iter().map(|message| message.len()).min().unwrap_or(0);
-    for block in 0..blocks {
-        let (abef_before, cdgh_before) = (abef, cdgh);
-        let mut schedule = [[_mm_setzero_si128(); 4]; M];
-        for message in 0..M {
-            schedule[message] = load(&messages[message][block]);
+    if let Some(end) = end {
+        for block in end.last {
+            lanes = rounds(lanes, [load(block)]);
         }
-
-        // Sixteen times four rounds. Written out, so that every index is a
-        // constant and the schedule stays in registers.
-        macro_rules! four_rounds {
-            ($group:literal) => {{
-                let k = _mm_set_epi32(
-                    K[$group][3] as i32,
-                    K[$group][2] as i32,
-                    K[$group][1] as i32,
-                    K[$group][0] as i32,
-                );
-                let mut w = [_mm_setzero_si128(); M];
-                for message in 0..M {
-                    let words = &mut schedule[message];
-                    if $group >= 4 {
-                        words[$group % 4] = next_words(
-                            words[$group % 4],
-                            words[($group + 1) % 4],
-                            words[($group + 2) % 4],
-                            words[($group + 3) % 4],
-                        );
-                    }
-                    w[message] = _mm_add_epi32(words[$group % 4], k);
-                }
-                for lane in 0..N {
-                    let w = w[if M == 1 { 0 } else { lane }];
-                    cdgh[lane] = _mm_sha256rnds2_epu32(cdgh[lane], abef[lane], w);
-                }
-                for lane in 0..N {
-                    let w = _mm_shuffle_epi32(w[if M == 1 { 0 } else { lane }], 0x0E);
-                    abef[lane] = _mm_sha256rnds2_epu32(abef[lane], cdgh[lane], w);
-                }
-            }};
-        }
-        four_rounds!(0);
-        four_rounds!(1);
-        four_rounds!(2);
-        four_rounds!(3);
-        four_rounds!(4);
-        four_rounds!(5);
-        four_rounds!(6);
-        four_rounds!(7);
-        four_rounds!(8);
-        four_rounds!(9);
-        four_rounds!(10);
-        four_rounds!(11);
-        four_rounds!(12);
-        four_rounds!(13);
-        four_rounds!(14);
-        four_rounds!(15);
-
+        // The inner hash is the message of the outer one: 32 bytes, a one bit, zeros, and
+        // the length in bits of a key block and these.
+        let one = _mm_set_epi32(0, 0, 0, i32::MIN);
+        let length = _mm_set_epi32((64 + 32) * 8, 0, 0, 0);
+        let mut messages = [[_mm_setzero_si128(); 4]; N];
         for lane in 0..N {
-            abef[lane] = _mm_add_epi32(abef[lane], abef_before[lane]);
-            cdgh[lane] = _mm_add_epi32(cdgh[lane], cdgh_before[lane]);
+            let (dcba, hgfe) = leave(lanes, lane);
+            messages[lane] = [dcba, hgfe, one, length];
         }
+        lanes = rounds(enter(end.outer), messages);
     }
-
     for lane in 0..N {
-        let feba = _mm_shuffle_epi32(abef[lane], 0x1B);
-        let dchg = _mm_shuffle_epi32(cdgh[lane], 0xB1);
-        store(&mut states[lane], 0, _mm_blend_epi16(feba, dchg, 0xF0));
-        store(&mut states[lane], 4, _mm_alignr_epi8(dchg, feba, 8));
+        let (dcba, hgfe) = leave(lanes, lane);
+        store(&mut states[lane], 0, dcba);
+        store(&mut states[lane], 4, hgfe);
     }
+}
+
+/// The 64 rounds of one block: of one message for all lanes, or of one for each.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+// Several arrays are walked in step, by lane or by message.
+#[allow(clippy::needless_range_loop)]
+fn rounds<const N: usize, const M: usize>(
+    before: Lanes<N>,
+    mut schedule: [[__m128i; 4]; M],
+) -> Lanes<N> {
+    const { assert!(M == 1 || M == N, "one message for all lanes, or one for each") }
+    let Lanes { mut abef, mut cdgh } = before;
+    // Sixteen times four rounds. Written out, so that every index is a
+    // constant and the schedule stays in registers.
+    macro_rules! four_rounds {
+        ($group:literal) => {{
+            let k = _mm_set_epi32(
+                K[$group][3] as i32,
+                K[$group][2] as i32,
+                K[$group][1] as i32,
+                K[$group][0] as i32,
+            );
+            let mut w = [_mm_setzero_si128(); M];
+            for message in 0..M {
+                let words = &mut schedule[message];
+                if $group >= 4 {
+                    words[$group % 4] = next_words(
+                        words[$group % 4],
+                        words[($group + 1) % 4],
+                        words[($group + 2) % 4],
+                        words[($group + 3) % 4],
+                    );
+                }
+                w[message] = _mm_add_epi32(words[$group % 4], k);
+            }
+            for lane in 0..N {
+                let w = w[if M == 1 { 0 } else { lane }];
+                cdgh[lane] = _mm_sha256rnds2_epu32(cdgh[lane], abef[lane], w);
+            }
+            for lane in 0..N {
+                let w = _mm_shuffle_epi32(w[if M == 1 { 0 } else { lane }], 0x0E);
+                abef[lane] = _mm_sha256rnds2_epu32(abef[lane], cdgh[lane], w);
+            }
+        }};
+    }
+    four_rounds!(0);
+    four_rounds!(1);
+    four_rounds!(2);
+    four_rounds!(3);
+    four_rounds!(4);
+    four_rounds!(5);
+    four_rounds!(6);
+    four_rounds!(7);
+    four_rounds!(8);
+    four_rounds!(9);
+    four_rounds!(10);
+    four_rounds!(11);
+    four_rounds!(12);
+    four_rounds!(13);
+    four_rounds!(14);
+    four_rounds!(15);
+    for lane in 0..N {
+        abef[lane] = _mm_add_epi32(abef[lane], before.abef[lane]);
+        cdgh[lane] = _mm_add_epi32(cdgh[lane], before.cdgh[lane]);
+    }
+    Lanes { abef, cdgh }
 }
 
 /// Four words of the message schedule from the sixteen before them, FIPS 180-4 §6.2.2.
@@ -163,6 +191,32 @@ fn compress_sha<const N: usize, const M: usize>(states: &mut [State; N], message
 fn next_words(w16: __m128i, w12: __m128i, w8: __m128i, w4: __m128i) -> __m128i {
     let sum = _mm_add_epi32(_mm_sha256msg1_epu32(w16, w12), _mm_alignr_epi8(w4, w8, 4));
     _mm_sha256msg2_epu32(sum, w4)
+}
+
+/// The words of the standard, in the order of the instructions.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn enter<const N: usize>(states: [&State; N]) -> Lanes<N> {
+    let zero = [_mm_setzero_si128(); N];
+    let mut lanes = Lanes { abef: zero, cdgh: zero };
+    for (lane, state) in states.into_iter().enumerate() {
+        let cdab = _mm_shuffle_epi32(words(state, 0), 0xB1);
+        let efgh = _mm_shuffle_epi32(words(state, 4), 0x1B);
+        lanes.abef[lane] = _mm_alignr_epi8(cdab, efgh, 8);
+        lanes.cdgh[lane] = _mm_blend_epi16(efgh, cdab, 0xF0);
+    }
+    lanes
+}
+
+/// The state of a lane, in the order of the standard.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn leave<const N: usize>(lanes: Lanes<N>, lane: usize) -> (__m128i, __m128i) {
+    let feba = _mm_shuffle_epi32(lanes.abef[lane], 0x1B);
+    let dchg = _mm_shuffle_epi32(lanes.cdgh[lane], 0xB1);
+    (_mm_blend_epi16(feba, dchg, 0xF0), _mm_alignr_epi8(dchg, feba, 8))
 }
 
 /// The sixteen big-endian words of a block. `set` and not `load`: that one takes

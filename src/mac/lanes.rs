@@ -3,7 +3,7 @@
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroize;
 
-use super::kernel::{self, Block, State};
+use super::kernel::{self, Block, End, State};
 
 /// The most keys that are tried together.
 pub const MAX_LANES: usize = 4;
@@ -52,7 +52,7 @@ impl HmacSha256 {
         let after = |pad: u8| {
             let mut block = padded.map(|byte| byte ^ pad);
             let mut state = [INITIAL];
-            compress(&mut state, [&[block]]);
+            compress(&mut state, &[block], None);
             block.zeroize();
             state[0]
         };
@@ -64,9 +64,8 @@ impl HmacSha256 {
     /// The tag of `message`: 32 bytes.
     #[must_use]
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
-        let mut lanes = Lanes::new(&[self]);
-        lanes.update(message);
-        *lanes.finish().first()
+        let [tag] = tags([self], message, compress);
+        bytes(&tag)
     }
 }
 
@@ -93,10 +92,30 @@ impl std::fmt::Debug for HmacSha256 {
 /// tells neither which key matched nor where a tag differs. It does depend on the
 /// length of the message and on the number of keys.
 #[must_use = "a message that no key verified must be refused"]
+#[inline]
 pub fn verify_any(keys: &[&HmacSha256], message: &[u8], tag: &[u8; 32]) -> Option<usize> {
-    let mut lanes = Lanes::new(keys);
-    lanes.update(message);
-    lanes.finish().matching(tag)
+    let tag = words(tag);
+    match *keys {
+        [] => None,
+        [one] => matching(&tags([one], message, compress), &tag),
+        [one, two] => matching(&tags([one, two], message, compress), &tag),
+        // The fourth lane of three keys is a dummy: computed, never compared.
+        [one, two, three] => {
+            matching(&tags([one, two, three, three], message, compress)[..3], &tag)
+        }
+        [one, two, three, four, ..] => {
+            matching(&tags([one, two, three, four], message, compress), &tag)
+        }
+    }
+}
+
+/// [`verify_any`] as it is without the SHA extensions: for tests and benches.
+#[doc(hidden)]
+#[must_use]
+pub fn verify_any_portable(keys: &[&HmacSha256], message: &[u8], tag: &[u8; 32]) -> Option<usize> {
+    let tags: Vec<_> =
+        keys.iter().take(MAX_LANES).map(|key| tags([key], message, compress_portable)[0]).collect();
+    matching(&tags, &words(tag))
 }
 
 /// A message on its way through up to four HMACs, fed in pieces of any size.
@@ -112,11 +131,12 @@ pub fn verify_any(keys: &[&HmacSha256], message: &[u8], tag: &[u8; 32]) -> Optio
 /// ```
 #[derive(Clone)]
 pub struct Lanes {
-    inner: [State; MAX_LANES],
+    states: [State; MAX_LANES],
     outer: [State; MAX_LANES],
     keys: usize,
     buffer: Block,
     buffered: usize,
+    /// Of the message, with the key block before it.
     length: u64,
 }
 
@@ -126,7 +146,7 @@ impl Lanes {
     pub fn new(keys: &[&HmacSha256]) -> Self {
         let mut lanes = Self {
             // A lane without a key is a dummy: computed, never compared.
-            inner: [INITIAL; MAX_LANES],
+            states: [INITIAL; MAX_LANES],
             outer: [INITIAL; MAX_LANES],
             keys: keys.len().min(MAX_LANES),
             buffer: [0; 64],
@@ -134,13 +154,14 @@ impl Lanes {
             length: 64,
         };
         for (lane, key) in keys.iter().take(MAX_LANES).enumerate() {
-            lanes.inner[lane] = key.inner;
+            lanes.states[lane] = key.inner;
             lanes.outer[lane] = key.outer;
         }
         lanes
     }
 
-    /// Feeds the next piece of the message.
+    /// Feeds the next piece of the message. Whole blocks of it are hashed where they stand;
+    /// what is left is kept for the next piece.
     pub fn update(&mut self, mut piece: &[u8]) {
         self.length = self.length.wrapping_add(piece.len() as u64);
         if self.buffered > 0 {
@@ -152,11 +173,12 @@ impl Lanes {
                 return;
             }
             let block = self.buffer;
-            self.compress(&[block]);
-            self.buffered = 0;
+            self.compress(&[block], None);
         }
         let (blocks, tail) = piece.as_chunks::<64>();
-        self.compress(blocks);
+        if !blocks.is_empty() {
+            self.compress(blocks, None);
+        }
         self.buffer[..tail.len()].copy_from_slice(tail);
         self.buffered = tail.len();
     }
@@ -164,35 +186,23 @@ impl Lanes {
     /// Ends the message.
     #[must_use = "the tags are what is compared"]
     pub fn finish(mut self) -> Tags {
-        // FIPS 180-4 §5.1.1: a one bit, zeros, the length in bits.
-        let mut last = [[0; 64]; 2];
-        last[0][..self.buffered].copy_from_slice(&self.buffer[..self.buffered]);
-        last[0][self.buffered] = 0x80;
-        let blocks = if self.buffered < 56 { 1 } else { 2 };
-        last[blocks - 1][56..].copy_from_slice(&(self.length.wrapping_mul(8)).to_be_bytes());
-        self.compress(&last[..blocks]);
-
-        let tags = match self.keys {
-            0 | 1 => widen(outer(&self.inner, &self.outer, [0])),
-            2 => widen(outer(&self.inner, &self.outer, [0, 1])),
-            _ => outer(&self.inner, &self.outer, [0, 1, 2, 3]),
-        };
-        Tags { tags, keys: self.keys }
+        let (last, blocks) = padded(&self.buffer[..self.buffered], self.length);
+        self.compress(&[], Some(&last[..blocks]));
+        Tags { tags: self.states, keys: self.keys }
     }
 
-    fn compress(&mut self, blocks: &[Block]) {
+    fn compress(&mut self, blocks: &[Block], last: Option<&[Block]>) {
         match self.keys {
-            0 | 1 => {
-                let [one, ..] = &mut self.inner;
-                compress(std::array::from_mut(one), [blocks]);
-            }
-            2 => {
-                let mut two = [self.inner[0], self.inner[1]];
-                compress(&mut two, [blocks]);
-                [self.inner[0], self.inner[1]] = two;
-            }
-            _ => compress(&mut self.inner, [blocks]),
+            0 | 1 => self.compress_lanes::<1>(blocks, last),
+            2 => self.compress_lanes::<2>(blocks, last),
+            _ => self.compress_lanes::<MAX_LANES>(blocks, last),
         }
+    }
+
+    fn compress_lanes<const N: usize>(&mut self, blocks: &[Block], last: Option<&[Block]>) {
+        let states = self.states.first_chunk_mut::<N>().expect("N is MAX_LANES at most");
+        let outer = self.outer.first_chunk::<N>().expect("N is MAX_LANES at most").each_ref();
+        compress(states, blocks, last.map(|last| End { last, outer }));
     }
 }
 
@@ -205,21 +215,21 @@ impl std::fmt::Debug for Lanes {
 /// The tags of one message, one for each key.
 #[derive(Clone)]
 pub struct Tags {
-    tags: [[u8; 32]; MAX_LANES],
+    tags: [State; MAX_LANES],
     keys: usize,
 }
 
 impl Tags {
     /// The tag under the first key.
-    pub(crate) fn first(&self) -> &[u8; 32] {
-        &self.tags[0]
+    pub(crate) fn first(&self) -> [u8; 32] {
+        bytes(&self.tags[0])
     }
 
     /// The index of the key whose tag is `tag`. All are compared, always, in
     /// constant time.
     #[must_use = "a message that no key verified must be refused"]
     pub fn matching(&self, tag: &[u8; 32]) -> Option<usize> {
-        matching(self.tags[..self.keys].iter(), tag)
+        matching(&self.tags[..self.keys], &words(tag))
     }
 }
 
@@ -230,13 +240,11 @@ impl std::fmt::Debug for Tags {
 }
 
 /// The index of the tag that equals `tag`, found without a branch on any of them.
-pub(crate) fn matching<'t, const N: usize>(
-    tags: impl Iterator<Item = &'t [u8; N]>,
-    tag: &[u8; N],
-) -> Option<usize> {
+#[inline]
+pub(crate) fn matching<const N: usize>(tags: &[[u32; N]], tag: &[u32; N]) -> Option<usize> {
     const NONE: u8 = u8::MAX;
     let mut found = NONE;
-    for (index, own) in tags.enumerate() {
+    for (index, own) in tags.iter().enumerate() {
         found.conditional_assign(&(index as u8), equal(own, tag));
     }
     // Whether anything matched shows in the answer anyway.
@@ -245,39 +253,23 @@ pub(crate) fn matching<'t, const N: usize>(
 
 /// All words are compared before anything is said of them. Deliberately not the slices'
 /// `ct_eq`: that puts a barrier behind every byte, and takes as long as a compression.
-fn equal<const N: usize>(one: &[u8; N], other: &[u8; N]) -> Choice {
-    const { assert!(N.is_multiple_of(8)) }
-    let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
-    let difference = words.fold(0, |difference, (one, other)| {
-        difference | (u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other))
-    });
-    difference.ct_eq(&0)
+#[inline]
+fn equal<const N: usize>(one: &[u32; N], other: &[u32; N]) -> Choice {
+    one.iter().zip(other).fold(0, |difference, (one, other)| difference | (one ^ other)).ct_eq(&0)
 }
 
-/// The outer hashes of the lanes `which`: one block each, their rounds interleaved.
-fn outer<const N: usize>(
-    inner: &[State; MAX_LANES],
-    outer: &[State; MAX_LANES],
-    which: [usize; N],
-) -> [[u8; 32]; N] {
-    let blocks = which.map(|lane| {
-        let mut block: Block = [0; 64];
-        block[..32].copy_from_slice(&bytes(&inner[lane]));
-        block[32] = 0x80;
-        block[56..].copy_from_slice(&((64 + 32) * 8_u64).to_be_bytes());
-        [block]
-    });
-    let mut states = which.map(|lane| outer[lane]);
-    compress(&mut states, blocks.each_ref().map(|block| block.as_slice()));
-    states.each_ref().map(bytes)
+/// A tag as the words that a hash is made of, FIPS 180-4 §3.1.
+#[inline]
+pub(crate) fn words<const BYTES: usize, const WORDS: usize>(tag: &[u8; BYTES]) -> [u32; WORDS] {
+    const { assert!(BYTES == WORDS * 4) }
+    let mut words = [0; WORDS];
+    for (word, four) in words.iter_mut().zip(tag.as_chunks::<4>().0) {
+        *word = u32::from_be_bytes(*four);
+    }
+    words
 }
 
-fn widen<const N: usize>(tags: [[u8; 32]; N]) -> [[u8; 32]; MAX_LANES] {
-    let mut wide = [[0; 32]; MAX_LANES];
-    wide[..N].copy_from_slice(&tags);
-    wide
-}
-
+#[inline]
 fn bytes(state: &State) -> [u8; 32] {
     let mut bytes = [0; 32];
     for (four, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(state) {
@@ -286,20 +278,56 @@ fn bytes(state: &State) -> [u8; 32] {
     bytes
 }
 
-fn compress<const N: usize, const M: usize>(states: &mut [State; N], messages: [&[Block]; M]) {
-    if !kernel::compress(states, messages) {
-        compress_portable(states, messages);
+/// The tags of a whole message: nothing of it is copied but what follows its last block.
+#[inline]
+fn tags<const N: usize>(
+    keys: [&HmacSha256; N],
+    message: &[u8],
+    compress: impl Fn(&mut [State; N], &[Block], Option<End<'_, N>>),
+) -> [State; N] {
+    let (blocks, tail) = message.as_chunks::<64>();
+    let (last, count) = padded(tail, 64 + message.len() as u64);
+    let mut states = keys.map(|key| key.inner);
+    let outer = keys.map(|key| &key.outer);
+    compress(&mut states, blocks, Some(End { last: &last[..count], outer }));
+    states
+}
+
+/// The end of a message, with what follows it: a one bit, zeros, the length in bits
+/// (FIPS 180-4 §5.1.1). How many of the blocks that takes comes with them.
+#[inline]
+fn padded(tail: &[u8], length: u64) -> ([Block; 2], usize) {
+    let mut last = [[0; 64]; 2];
+    last[0][..tail.len()].copy_from_slice(tail);
+    last[0][tail.len()] = 0x80;
+    let count = if tail.len() < 56 { 1 } else { 2 };
+    last[count - 1][56..].copy_from_slice(&(length.wrapping_mul(8)).to_be_bytes());
+    (last, count)
+}
+
+#[inline]
+fn compress<const N: usize>(states: &mut [State; N], blocks: &[Block], end: Option<End<'_, N>>) {
+    if !kernel::compress(states, blocks, end) {
+        compress_portable(states, blocks, end);
     }
 }
 
 /// The twin of the kernel: lane by lane, through `sha2`.
-pub(super) fn compress_portable<const N: usize, const M: usize>(
+pub(super) fn compress_portable<const N: usize>(
     states: &mut [State; N],
-    messages: [&[Block]; M],
+    blocks: &[Block],
+    end: Option<End<'_, N>>,
 ) {
-    let blocks = messages.iter().map(|message| message.len()).min().unwrap_or(0);
     for (lane, state) in states.iter_mut().enumerate() {
-        let message = messages[if M == 1 { 0 } else { lane }];
-        sha2::block_api::compress256(state, &message[..blocks]);
+        sha2::block_api::compress256(state, blocks);
+        if let Some(end) = end {
+            sha2::block_api::compress256(state, end.last);
+            let mut block: Block = [0; 64];
+            block[..32].copy_from_slice(&bytes(state));
+            block[32] = 0x80;
+            block[56..].copy_from_slice(&((64 + 32) * 8_u64).to_be_bytes());
+            *state = *end.outer[lane];
+            sha2::block_api::compress256(state, &[block]);
+        }
     }
 }

@@ -18,6 +18,8 @@ mod wide;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use lanes::matching;
+#[doc(hidden)]
+pub use lanes::verify_any_portable;
 pub use lanes::{HmacSha256, Lanes, MAX_LANES, Tags, verify_any};
+pub(crate) use lanes::{matching, words};
 pub use wide::{HmacSha384, HmacSha512};

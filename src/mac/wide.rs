@@ -2,7 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 
-use super::lanes::{MAX_LANES, matching};
+use super::lanes::{MAX_LANES, matching, words};
 
 macro_rules! wide {
     ($name:ident, $hash:ty, $length:literal, $bits:literal) => {
@@ -30,12 +30,12 @@ macro_rules! wide {
             /// computed and compared, always, in constant time.
             #[must_use = "a message that no key verified must be refused"]
             pub fn verify_any(keys: &[&Self], message: &[u8], tag: &[u8; $length]) -> Option<usize> {
-                let mut tags = [[0; $length]; MAX_LANES];
+                let mut tags = [[0; $length / 4]; MAX_LANES];
                 for (own, key) in tags.iter_mut().zip(keys) {
-                    *own = key.mac(message);
+                    *own = words(&key.mac(message));
                 }
                 let count = keys.len().min(MAX_LANES);
-                matching(tags[..count].iter(), tag)
+                matching(&tags[..count], &words(tag))
             }
         }
 

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::key_set::{KeySet, Phase};
 use super::{Inner, KeyRing};
@@ -21,6 +21,7 @@ pub(crate) struct View<'r, K> {
     set: &'r KeySet<K>,
     phase: &'r Phase,
     now: Cell<Option<SystemTime>>,
+    since_epoch: Cell<Option<Duration>>,
 }
 
 impl<'r, K: KeyMaterial> View<'r, K> {
@@ -28,7 +29,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         // Where no transition lies ahead, every hour is the same.
         let now = set.is_timed().then(|| inner.clock.now());
         let phase = set.phase(now.unwrap_or_else(|| set.as_of()));
-        Self { inner, set, phase, now: Cell::new(now) }
+        Self { inner, set, phase, now: Cell::new(now), since_epoch: Cell::new(None) }
     }
 
     /// The time of this unit of work: read once at most.
@@ -38,9 +39,23 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         now
     }
 
+    /// The same as the time since the Unix epoch; none, if the clock shows less.
+    pub(crate) fn since_epoch(&self) -> Duration {
+        let since = self.since_epoch.get();
+        let since =
+            since.unwrap_or_else(|| self.now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        self.since_epoch.set(Some(since));
+        since
+    }
+
     /// The key that signs.
     pub(crate) fn primary(&self) -> &'r Key<K> {
-        self.verifying().next().map(|(key, _)| key).expect("every phase was built with a primary")
+        self.first().0
+    }
+
+    /// The first of the keys that verify: the primary.
+    pub(crate) fn first(&self) -> Matched<'r, K> {
+        self.verifying().next().expect("every phase was built with a primary")
     }
 
     /// The keys that verify, the primary first: at most the cap.
@@ -75,9 +90,12 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     }
 
     /// Marks `value` as verified under `key`, and counts the use.
+    ///
+    /// Without an observer, the same is done for every role: how long it takes does not
+    /// tell which key matched.
     pub(crate) fn accept<T>(&self, (key, role): Matched<'_, K>, value: T) -> Verified<T> {
-        key.counters().verified(role, self.now());
-        if role != Role::Primary {
+        key.counters().verified(role, self.since_epoch());
+        if self.inner.observer.is_some() && role != Role::Primary {
             self.inner.tell(Event::VerifiedByFallback { ring: &self.inner.name, kid: key.kid() });
         }
         Verified::new(value, key.kid(), role)
@@ -91,7 +109,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         form: &'static str,
         value: T,
     ) -> Verified<T> {
-        key.counters().verified(role, self.now());
+        key.counters().verified(role, self.since_epoch());
         self.tell(Event::LegacyAccepted { ring: &self.inner.name, kid: key.kid(), form });
         Verified::legacy(value, key.kid(), role)
     }
@@ -137,6 +155,7 @@ impl<K: KeyMaterial> Unit<K> {
             set: &self.set,
             phase: self.set.phase(self.now),
             now: Cell::new(Some(self.now)),
+            since_epoch: Cell::new(None),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::MetaWebhook;
 use crate::error::{Reason, VerifyError};
 use crate::key::{KeyMaterial, SecretLength, sealed};
 use crate::kid::Kid;
-use crate::mac::{HmacSha256, matching};
+use crate::mac::{HmacSha256, matching, words};
 use crate::ring::{Matched, View};
 use crate::verified::Verified;
 
@@ -13,7 +13,7 @@ const MAX_QUERY_BYTES: usize = 4 * 1024;
 
 /// The material of a verify token, which is chosen by a person and typed into the app's
 /// dashboard. Tokens have at least 16 bytes; their kids are numbered, not derived.
-pub struct VerifyToken([u8; 32]);
+pub struct VerifyToken([u32; 8]);
 
 impl MetaWebhook {
     /// Answers the GET by which Meta confirms a subscription: the challenge, to be sent
@@ -78,15 +78,16 @@ fn challenge<'r>(
     let challenge = parameter("hub.challenge")?;
     let shown = digest(parameter("hub.verify_token")?.as_bytes());
 
-    let known = view.verifying().map(|(key, _)| &key.material().0);
-    let key = matching(known, &shown).and_then(|place| view.nth(place)).ok_or(Reason::Signature)?;
+    let known: Vec<_> = view.verifying().map(|(key, _)| key.material().0).collect();
+    let key = matching(&known, &shown).and_then(|place| view.nth(place));
+    let key = key.ok_or(Reason::Signature)?;
     Ok((key, challenge.into_owned()))
 }
 
 /// Tokens of different lengths are compared by their digests, so that the length of the
 /// right one does not show.
-fn digest(token: &[u8]) -> [u8; 32] {
-    HmacSha256::new(b"dualkey verify token v1").mac(token)
+fn digest(token: &[u8]) -> [u32; 8] {
+    words(&HmacSha256::new(b"dualkey verify token v1").mac(token))
 }
 
 impl sealed::Sealed for VerifyToken {}
