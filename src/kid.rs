@@ -94,13 +94,13 @@ impl AsRef<str> for Kid {
 
 impl PartialEq<str> for Kid {
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        self.bytes[..usize::from(self.len)] == *other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Kid {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        *self == **other
     }
 }
 

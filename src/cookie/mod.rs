@@ -33,7 +33,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 pub use cookie::{Cookie, CookieJar, SameSite};
 use zeroize::Zeroize;
@@ -142,7 +142,7 @@ impl CookieSigner {
     /// use dualkey::{KeyRing, Secret};
     /// use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
     /// # use dualkey::ManualClock;
-    /// use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    /// use std::time::{Duration, SystemTime};
     ///
     /// # let clock = ManualClock::at_unix(1_700_000_000);
     /// # let until = UNIX_EPOCH + Duration::from_secs(1_701_000_000);
@@ -186,7 +186,7 @@ impl CookieSigner {
     /// # Errors
     /// [`Error::Sign`] if it would be too large.
     pub fn sign(&self, name: &str, value: &str) -> Result<String, Error> {
-        self.ring.read(|view| self.signed(view, name, value, view.now()))
+        self.ring.read(|view| self.signed(view, name, value, view.since_epoch()))
     }
 
     /// Verifies the value of the cookie `name`, as it stands in the request, and
@@ -252,11 +252,10 @@ impl CookieSigner {
         view: &View<'_, CookieKey>,
         name: &str,
         value: &str,
-        issued: SystemTime,
+        issued: Duration,
     ) -> Result<String, Error> {
         let key = view.primary();
-        let issued = issued.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let signed = format::sign(&key.material().native, name, value, key.kid(), issued);
+        let signed = format::sign(&key.material().native, name, value, key.kid(), issued.as_secs());
         if name.len() + signed.len() > self.max_cookie_bytes {
             let problem = "the cookie is too large: browsers drop it, so keep less in it";
             return Err(Error::Sign { problem, source: None });

@@ -1,6 +1,6 @@
 //! Whether a cookie is what it says, in the native form or in a legacy one.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::format::Parts;
 use super::legacy::readings;
@@ -13,7 +13,8 @@ use crate::verified::Verified;
 /// What was signed, since when, and in which form if not the native one.
 pub(super) struct Signed {
     pub(super) value: String,
-    pub(super) issued: SystemTime,
+    /// Since the Unix epoch.
+    pub(super) issued: Duration,
     form: Option<LegacyCookie>,
 }
 
@@ -73,7 +74,7 @@ impl CookieSigner {
                 reason = Some(Reason::Signature);
                 let Some(key) = legacy_match(view, *form, value.as_bytes(), &tag) else { continue };
                 let last_issue = until.checked_sub(self.max_age).unwrap_or(UNIX_EPOCH);
-                let issued = now.min(last_issue);
+                let issued = now.min(last_issue).duration_since(UNIX_EPOCH).unwrap_or_default();
                 return Ok((key, Signed { value: value.to_owned(), issued, form: Some(*form) }));
             }
         }
@@ -92,12 +93,12 @@ impl CookieSigner {
             return Err(Reason::Signature);
         }
         // Authentic from here on.
-        let now = view.now();
-        let issued = UNIX_EPOCH.checked_add(Duration::from_secs(parts.issued));
-        let issued = issued.ok_or(Reason::NotYetValid)?;
-        match now.duration_since(issued) {
-            Ok(age) if age >= self.max_age => return Err(Reason::Expired),
-            Err(ahead) if ahead.duration() > self.ring.skew() => return Err(Reason::NotYetValid),
+        let issued = Duration::from_secs(parts.issued);
+        match view.since_epoch().checked_sub(issued) {
+            Some(age) if age >= self.max_age => return Err(Reason::Expired),
+            None if issued - view.since_epoch() > self.ring.skew() => {
+                return Err(Reason::NotYetValid);
+            }
             _ => {}
         }
         let value = parts.decoded().ok_or(Reason::Payload)?;

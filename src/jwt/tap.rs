@@ -15,30 +15,25 @@ use serde::de::{
 use super::registered::{Found, Registered, Rules, named, nanoseconds};
 use crate::error::Claim;
 
-/// Parses the claims of `payload`, and what it says of its registered ones, if that was
-/// seen.
+/// Parses the claims of `payload`; and whether what it says of its registered ones was seen,
+/// and stands in `found`.
+#[inline]
 pub(super) fn parse<'p, C: Deserialize<'p>>(
     payload: &'p str,
     rules: &Rules,
-) -> Result<(C, Option<Registered>), serde_json::Error> {
-    let mut watch = Watch {
-        rules,
-        found: Registered::default(),
-        name: None,
-        value: Value::Other,
-        is_whole: false,
-        is_odd: false,
-    };
+    found: &mut Registered,
+) -> Result<(C, bool), serde_json::Error> {
+    let mut watch =
+        Watch { rules, found, name: None, value: Value::Other, is_whole: false, is_odd: false };
     let mut deserializer = serde_json::Deserializer::from_str(payload);
     let claims = C::deserialize(Tap::<_, Payload>::new(&mut deserializer, &mut watch))?;
     deserializer.end()?;
-    let found = (watch.is_whole && !watch.is_odd).then_some(watch.found);
-    Ok((claims, found))
+    Ok((claims, watch.is_whole && !watch.is_odd))
 }
 
 struct Watch<'r> {
     rules: &'r Rules,
-    found: Registered,
+    found: &'r mut Registered,
     /// The name of the member that is read, once it was seen.
     name: Option<Option<Claim>>,
     value: Value,
@@ -59,7 +54,7 @@ impl Watch<'_> {
     /// Takes note of `claim`, whose value has been read.
     #[inline]
     fn note(&mut self, claim: Claim) {
-        let found = &mut self.found;
+        let found = &mut *self.found;
         let is_first = match (claim, &self.value) {
             (Claim::Exp, Value::Number(seconds)) => once(&mut found.exp, date(*seconds)),
             (Claim::Nbf, Value::Number(seconds)) => once(&mut found.nbf, date(*seconds)),

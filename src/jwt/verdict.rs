@@ -6,6 +6,7 @@ use std::cell::Cell;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::registered::Registered;
 use super::{Jwt, JwtKey, claims, header, key, tap};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
@@ -66,13 +67,13 @@ impl Jwt {
         view: &View<'_, JwtKey>,
         payload: &'p str,
     ) -> Result<C, VerifyError> {
-        let (claims, registered) = match tap::parse(payload, &self.rules) {
-            Ok((claims, registered)) => (Ok(claims), registered),
-            Err(error) => (Err(error), None),
-        };
-        let registered = match registered {
-            Some(registered) => registered,
-            None => claims::read(payload, &self.rules)?,
+        let mut registered = Registered::default();
+        let claims = match tap::parse(payload, &self.rules, &mut registered) {
+            Ok((claims, true)) => Ok(claims),
+            unseen => {
+                registered = claims::read(payload, &self.rules)?;
+                unseen.map(|(claims, _)| claims)
+            }
         };
         registered.check(&self.rules, view.since_epoch())?;
         claims.map_err(|error| VerifyError::with_source(reason(payload, &error), error))

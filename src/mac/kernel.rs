@@ -103,16 +103,16 @@ fn compress_sha<const N: usize>(
         let one = _mm_set_epi32(0, 0, 0, i32::MIN);
         let length = _mm_set_epi32((64 + 32) * 8, 0, 0, 0);
         let mut messages = [[_mm_setzero_si128(); 4]; N];
-        for lane in 0..N {
+        for (lane, message) in messages.iter_mut().enumerate() {
             let (dcba, hgfe) = leave(lanes, lane);
-            messages[lane] = [dcba, hgfe, one, length];
+            *message = [dcba, hgfe, one, length];
         }
         lanes = rounds(enter(end.outer), messages);
     }
-    for lane in 0..N {
+    for (lane, state) in states.iter_mut().enumerate() {
         let (dcba, hgfe) = leave(lanes, lane);
-        store(&mut states[lane], 0, dcba);
-        store(&mut states[lane], 4, hgfe);
+        store(state, 0, dcba);
+        store(state, 4, hgfe);
     }
 }
 

@@ -48,6 +48,7 @@ impl Counters {
     }
 
     /// Counts a use, at a time since the Unix epoch.
+    #[inline]
     pub(crate) fn verified(&self, role: Role, now: Duration) {
         let index = usize::from(role != Role::Primary);
         let shard = self.shard();
@@ -76,6 +77,7 @@ impl Counters {
         }
     }
 
+    #[inline]
     fn shard(&self) -> &Shard {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {

@@ -33,6 +33,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     }
 
     /// The time of this unit of work: read once at most.
+    #[inline]
     pub(crate) fn now(&self) -> SystemTime {
         let now = self.now.get().unwrap_or_else(|| self.inner.clock.now());
         self.now.set(Some(now));
@@ -40,6 +41,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     }
 
     /// The same as the time since the Unix epoch; none, if the clock shows less.
+    #[inline]
     pub(crate) fn since_epoch(&self) -> Duration {
         let since = self.since_epoch.get();
         let since =
@@ -59,6 +61,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     }
 
     /// The keys that verify, the primary first: at most the cap.
+    #[inline]
     pub(crate) fn verifying(&self) -> impl Iterator<Item = Matched<'r, K>> {
         self.set.verifying(self.phase)
     }
@@ -93,6 +96,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     ///
     /// Without an observer, the same is done for every role: how long it takes does not
     /// tell which key matched.
+    #[inline]
     pub(crate) fn accept<T>(&self, (key, role): Matched<'_, K>, value: T) -> Verified<T> {
         key.counters().verified(role, self.since_epoch());
         if self.inner.observer.is_some() && role != Role::Primary {
