@@ -187,8 +187,9 @@ impl<K> Key<K> {
     }
 
     /// Whether `name` is its kid or one of its aliases.
-    pub(crate) fn is_named(&self, name: &str) -> bool {
-        self.core.kid == *name || self.core.aliases.iter().any(|alias| *alias == *name)
+    pub(crate) fn is_named(&self, name: &[u8]) -> bool {
+        self.core.kid.as_bytes() == name
+            || self.core.aliases.iter().any(|alias| alias.as_bytes() == name)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = Kid> {
@@ -242,7 +243,8 @@ pub struct NewKey<K: KeyMaterial> {
     pub(crate) aliases: Vec<Kid>,
     pub(crate) signs_from: Option<SystemTime>,
     pub(crate) retire_at: Option<SystemTime>,
-    pub(crate) options: K::Options,
+    /// Those of the ring, unless set.
+    pub(crate) options: Option<K::Options>,
     /// What errors call it until it has a kid: the variable it stood in.
     pub(crate) label: Option<String>,
 }
@@ -257,7 +259,7 @@ impl<K: KeyMaterial> NewKey<K> {
             aliases: Vec::new(),
             signs_from: None,
             retire_at: None,
-            options: K::Options::default(),
+            options: None,
             label: None,
         }
     }
@@ -307,6 +309,7 @@ impl<K: KeyMaterial> NewKey<K> {
     pub(crate) fn prepare(
         &self,
         kid: Kid,
+        options: &K::Options,
         is_short: bool,
         added_at: SystemTime,
     ) -> Result<Key<K>, String> {
@@ -315,7 +318,7 @@ impl<K: KeyMaterial> NewKey<K> {
             core: Arc::new(Core {
                 kid,
                 aliases: self.aliases.clone().into(),
-                material: K::prepare(secret, kid, &self.options)?,
+                material: K::prepare(secret, kid, options)?,
                 counters: Counters::new(),
                 prints: prints(secret),
                 added_at,

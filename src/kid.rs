@@ -39,36 +39,54 @@ impl Kid {
     /// [`Error::InvalidKid`] if it is empty, longer than 64 bytes, or holds a
     /// character outside of the alphabet.
     pub fn new(name: &str) -> Result<Self, Error> {
-        let invalid = |problem: &'static str| Error::InvalidKid {
+        Self::of(name.as_bytes()).map_err(|problem| Error::InvalidKid {
             // Escaped and cut: what failed the check may hold anything.
             kid: name.chars().take(MAX_LEN).flat_map(char::escape_default).collect(),
             problem,
-        };
+        })
+    }
+
+    /// Checks the bytes of a kid; what is wrong with them is the error.
+    pub(crate) fn of(name: &[u8]) -> Result<Self, &'static str> {
         if name.is_empty() {
-            return Err(invalid("it is empty"));
-        }
-        if name.len() > MAX_LEN {
-            return Err(invalid("it is longer than 64 bytes"));
-        }
-        if !name.bytes().all(allowed) {
-            return Err(invalid("only A-Z a-z 0-9 - _ : / + = @ ~ are allowed"));
+            return Err("it is empty");
         }
         let mut bytes = [0; MAX_LEN];
-        bytes[..name.len()].copy_from_slice(name.as_bytes());
-        Ok(Self { bytes, len: name.len() as u8 })
+        let room = bytes.get_mut(..name.len()).ok_or("it is longer than 64 bytes")?;
+        room.copy_from_slice(name);
+        match name.iter().all(|byte| ALLOWED[usize::from(*byte)]) {
+            true => Ok(Self { bytes, len: name.len() as u8 }),
+            false => Err("only A-Z a-z 0-9 - _ : / + = @ ~ are allowed"),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
     }
 
     /// The kid as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Only ASCII gets in, so this never falls back.
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
-fn allowed(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_:/+=@~".contains(&byte)
-}
+/// The alphabet, by byte.
+const ALLOWED: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        allowed[byte] = matches!(
+            byte as u8,
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9'
+                | b'-' | b'_' | b':' | b'/' | b'+' | b'=' | b'@' | b'~'
+        );
+        byte += 1;
+    }
+    allowed
+};
 
 impl FromStr for Kid {
     type Err = Error;
@@ -94,7 +112,7 @@ impl AsRef<str> for Kid {
 
 impl PartialEq<str> for Kid {
     fn eq(&self, other: &str) -> bool {
-        self.bytes[..usize::from(self.len)] == *other.as_bytes()
+        self.as_bytes() == other.as_bytes()
     }
 }
 

@@ -88,7 +88,7 @@ impl CookieSigner {
         value: &str,
     ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
         let parts = Parts::split(value).ok_or(Reason::Malformed)?;
-        let (key, role) = view.named(parts.kid)?;
+        let (key, role) = view.named(parts.kid.as_bytes())?;
         if !parts.verify(&key.material().native, name) {
             return Err(Reason::Signature);
         }

@@ -1,7 +1,7 @@
 //! The bytes of an envelope: see the module above for the layout.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use super::aead::{KEY_LEN, NONCE_LEN, TAG_LEN, Tag};
 use crate::encoding::BASE64URL;
@@ -69,23 +69,26 @@ pub(super) fn to_text(blob: &[u8]) -> String {
     text
 }
 
-/// The beginning of an envelope, up to its kid.
+/// The beginning of an envelope, up to its kid, which may not be one: what a ring does not
+/// know is [checked](Self::unknown) then.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Head {
-    pub(super) kid: Kid,
+pub(super) struct Head<'b> {
+    pub(super) kid: &'b [u8],
 }
 
-impl Head {
+impl<'b> Head<'b> {
     /// Reads the head of a whole envelope.
-    pub(super) fn of(blob: &[u8]) -> Result<Self, Reason> {
+    #[inline]
+    pub(super) fn of(blob: &'b [u8]) -> Result<Self, Reason> {
         let head = Self::read(blob)?;
-        match blob.len() >= OVERHEAD + head.kid.as_str().len() {
+        match blob.len() >= OVERHEAD + head.kid.len() {
             true => Ok(head),
             false => Err(Reason::Malformed),
         }
     }
 
-    fn read(start: &[u8]) -> Result<Self, Reason> {
+    #[inline]
+    fn read(start: &'b [u8]) -> Result<Self, Reason> {
         let (mark, rest) = start.split_first_chunk::<4>().ok_or(Reason::Malformed)?;
         if mark[..2] != MARK[..2] {
             return Err(Reason::Malformed);
@@ -95,25 +98,33 @@ impl Head {
         }
         let (length, rest) = rest.split_first().ok_or(Reason::Malformed)?;
         let kid = rest.get(..usize::from(*length)).ok_or(Reason::Malformed)?;
-        let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
-        Ok(Self { kid: Kid::new(kid).map_err(|_| Reason::Malformed)? })
+        Ok(Self { kid })
     }
 
-    /// The head of what is stored in either form, of which only the beginning is decoded.
-    pub(super) fn peek(stored: &[u8]) -> Option<Self> {
+    /// The kid of what is stored in either form, of which only the beginning is decoded.
+    pub(super) fn peek(stored: &[u8]) -> Option<Kid> {
         if is_binary(stored) {
-            return Self::of(stored).ok();
+            return Kid::of(Head::of(stored).ok()?.kid).ok();
         }
         let body = stored.strip_prefix(TEXT_MARK.as_bytes())?;
         // Whole groups of four characters, enough for the longest kid.
         let start = BASE64URL.decode_to_vec(body.get(..92).unwrap_or(body)).ok()?;
-        let head = Self::read(&start).ok()?;
-        (body.len() * 3 / 4 >= OVERHEAD + head.kid.as_str().len()).then_some(head)
+        let head = Head::read(&start).ok()?;
+        let kid = Kid::of(head.kid).ok()?;
+        (body.len() * 3 / 4 >= OVERHEAD + head.kid.len()).then_some(kid)
+    }
+
+    /// Why it opens nothing, where the ring has no such key.
+    pub(super) fn unknown(&self) -> Reason {
+        match Kid::of(self.kid) {
+            Ok(_) => Reason::UnknownKid,
+            Err(_) => Reason::Malformed,
+        }
     }
 
     /// Where the kid ends and the wrap begins.
     fn kid_end(&self) -> usize {
-        MARK.len() + 1 + self.kid.as_str().len()
+        MARK.len() + 1 + self.kid.len()
     }
 
     /// Where the wrap ends and the sealed payload begins.
@@ -123,20 +134,24 @@ impl Head {
 
     /// How long the payload of `blob` is.
     pub(super) fn payload_len(&self, blob: &[u8]) -> usize {
-        blob.len().saturating_sub(OVERHEAD + self.kid.as_str().len())
+        blob.len().saturating_sub(OVERHEAD + self.kid.len())
     }
 
     /// What the wrap's tag covers beside the key: all bytes before its nonce.
-    pub(super) fn associated<'b>(&self, blob: &'b [u8]) -> &'b [u8] {
+    pub(super) fn associated<'a>(&self, blob: &'a [u8]) -> &'a [u8] {
         &blob[..self.kid_end()]
     }
 
     /// The nonce, the wrapped key and the tag of the wrap.
-    pub(super) fn wrap(&self, blob: &[u8]) -> Option<([u8; NONCE_LEN], [u8; KEY_LEN], Tag)> {
+    #[inline]
+    pub(super) fn wrap<'a>(
+        &self,
+        blob: &'a [u8],
+    ) -> Option<([u8; NONCE_LEN], &'a [u8; KEY_LEN], Tag)> {
         let wrap = blob.get(self.kid_end()..self.len())?;
         let (nonce, rest) = wrap.split_first_chunk()?;
         let (key, tag) = rest.split_first_chunk()?;
-        Some((*nonce, *key, tag.try_into().ok()?))
+        Some((*nonce, key, tag.try_into().ok()?))
     }
 
     /// The sealed payload of `blob`: its nonce, where its ciphertext is, and its tag.
@@ -149,7 +164,7 @@ impl Head {
 
     /// Writes the head, up to where the wrap begins.
     pub(super) fn write(&self, blob: &mut Vec<u8>) {
-        let kid = self.kid.as_str().as_bytes();
+        let kid = self.kid;
         blob.extend_from_slice(&MARK);
         blob.push(u8::try_from(kid.len()).expect("a kid has at most 64 bytes"));
         blob.extend_from_slice(kid);
@@ -158,6 +173,39 @@ impl Head {
 
 /// What the tag of the payload covers beside it: magic, version, algorithm and the
 /// caller's context.
-pub(super) fn associated(context: &[u8]) -> Vec<u8> {
-    [&MARK, context].concat()
+pub(super) enum Associated {
+    /// Most contexts are short: without an allocation.
+    Short {
+        bytes: [u8; 128],
+        length: usize,
+    },
+    Long(Vec<u8>),
+}
+
+impl Associated {
+    #[inline]
+    pub(super) fn with(context: &[u8]) -> Self {
+        let mut bytes = [0; 128];
+        let (mark, rest) = bytes.split_at_mut(MARK.len());
+        match rest.get_mut(..context.len()) {
+            Some(room) => {
+                mark.copy_from_slice(&MARK);
+                room.copy_from_slice(context);
+                Self::Short { bytes, length: MARK.len() + context.len() }
+            }
+            None => Self::Long([&MARK, context].concat()),
+        }
+    }
+}
+
+impl Deref for Associated {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short { bytes, length } => &bytes[..*length],
+            Self::Long(bytes) => bytes,
+        }
+    }
 }

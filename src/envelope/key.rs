@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use zeroize::Zeroizing;
 
-use super::aead::{Cipher, KEY_LEN, LongNonceCipher};
+use super::aead::{Backend, Cipher, KEY_LEN, LongNonceCipher};
 use crate::encoding::{from_base64, from_hex};
 use crate::error::Error;
 use crate::key::{KeyMaterial, NewKey, SecretLength, sealed};
 use crate::kid::Kid;
+use crate::ring::RingBuilder;
 use crate::secret::Secret;
 
 /// SP 800-38D §8.3: random nonces of 96 bits are enough for 2^32 messages of one key.
@@ -45,6 +46,7 @@ const WARN_AT: u64 = 1 << 28;
 /// random one as the primary.
 pub struct AesKey {
     pub(super) cipher: Cipher,
+    pub(super) backend: Backend,
     pub(super) long_nonce: LongNonceCipher,
     sealed: AtomicU64,
 }
@@ -120,6 +122,30 @@ impl AesKey {
     }
 }
 
+impl RingBuilder<AesKey> {
+    /// Which library computes the ciphertexts, of all keys that this ring ever gets.
+    /// [`Backend::RustCrypto`] unless set. What one has sealed, the other opens.
+    ///
+    /// ```
+    /// use dualkey::KeyRing;
+    /// use dualkey::envelope::{AesKey, Backend, Sealer};
+    ///
+    /// # let key = "9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d";
+    /// let builder = KeyRing::<AesKey>::builder().primary(AesKey::hex(key)?);
+    /// # #[cfg(feature = "aws-lc")]
+    /// let builder = builder.backend(Backend::AwsLc); // with the feature `aws-lc`
+    /// let sealer = Sealer::new(builder.build()?);
+    /// # let slow = KeyRing::<AesKey>::builder().primary(AesKey::hex(key)?);
+    /// # let slow = Sealer::new(slow.backend(Backend::RustCrypto).build()?);
+    /// # let blob = slow.seal("a note", "notes/7/body")?;
+    /// # assert_eq!(*sealer.open(&blob, "notes/7/body").expect("the same bytes"), b"a note");
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    pub fn backend(self, backend: Backend) -> Self {
+        self.options(backend)
+    }
+}
+
 fn decoded(bytes: Option<Vec<u8>>, expected: &'static str) -> Result<NewKey<AesKey>, Error> {
     let bytes = bytes.ok_or_else(|| Error::Encoding { key: "the AES key".to_owned(), expected })?;
     Ok(NewKey::new(bytes))
@@ -141,9 +167,9 @@ impl KeyMaterial for AesKey {
     /// An envelope names its key: nothing is tried, so more may be kept.
     const CAP: usize = 16;
     const GENERATE: &'static str = "openssl rand -hex 32";
-    type Options = ();
+    type Options = Backend;
 
-    fn length((): &()) -> SecretLength {
+    fn length(_: &Backend) -> SecretLength {
         SecretLength::Exactly(KEY_LEN)
     }
 
@@ -156,11 +182,15 @@ impl KeyMaterial for AesKey {
         bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
     }
 
-    fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
+    fn prepare(secret: &[u8], _: Kid, backend: &Backend) -> Result<Self, String> {
         // The length was checked; this keeps the way without a panic.
         let key = secret.try_into().map_err(|_| "AES-256".to_owned())?;
-        let (cipher, long_nonce) = (Cipher::new(key), LongNonceCipher::new(key));
-        Ok(Self { cipher, long_nonce, sealed: AtomicU64::new(0) })
+        Ok(Self {
+            cipher: Cipher::new(*backend, key),
+            backend: *backend,
+            long_nonce: LongNonceCipher::new(key),
+            sealed: AtomicU64::new(0),
+        })
     }
 }
 

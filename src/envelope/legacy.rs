@@ -127,17 +127,20 @@ enum Iv {
 }
 
 impl Parts {
-    /// Decrypts `buffer`, which holds the ciphertext; it stays as it is on failure.
-    pub(super) fn open(&self, key: &AesKey, context: &[u8], buffer: &mut [u8]) -> bool {
+    /// The payload, if the tag holds.
+    pub(super) fn open(&self, key: &AesKey, context: &[u8]) -> Option<Vec<u8>> {
         let associated = if self.layout.context_as_aad { context } else { &[] };
         // The wrap of a native envelope is a ciphertext under the same key, with its head
         // as the associated data: nobody reads a data key out of it by this way.
         if associated.starts_with(&MARK) {
-            return false;
+            return None;
         }
-        match &self.iv {
-            Iv::Standard(iv) => key.cipher.open(iv, associated, buffer, &self.tag),
-            Iv::Long(iv) => key.long_nonce.open(iv, associated, buffer, &self.tag),
-        }
+        let (from, tag) = (&self.ciphertext, &self.tag);
+        let mut payload = vec![0; from.len()];
+        let held = match &self.iv {
+            Iv::Standard(iv) => key.cipher.open(iv, associated, from, &mut payload, tag),
+            Iv::Long(iv) => key.long_nonce.open(iv, associated, from, &mut payload, tag),
+        };
+        held.then_some(payload)
     }
 }

@@ -51,6 +51,7 @@ use crate::observer::Event;
 use crate::ring::{KeyRing, View};
 use crate::verified::Verified;
 
+pub use aead::Backend;
 use aead::MAX_MESSAGE_BYTES;
 use format::Head;
 pub use key::AesKey;
@@ -220,7 +221,7 @@ impl Sealer {
         context: impl AsRef<[u8]>,
     ) -> Result<Verified<&'b mut [u8]>, VerifyError> {
         self.ring.read(|view| match self.opened_in_place(view, blob, context.as_ref()) {
-            Ok((key, payload)) => Ok(view.accept(key, payload)),
+            Ok((key, payload)) => Ok(view.accept_named(key, payload)),
             Err(reason) => Err(view.reject(reason)),
         })
     }
@@ -241,7 +242,7 @@ impl Sealer {
     /// ```
     #[must_use]
     pub fn kid_of(stored: impl AsRef<[u8]>) -> Option<Kid> {
-        Head::peek(stored.as_ref()).map(|head| head.kid)
+        Head::peek(stored.as_ref())
     }
 
     /// The one way around a revocation.
@@ -260,7 +261,7 @@ impl Sealer {
         let Some(role) = opened.role else { return Err(view.reject(Reason::RevokedKey)) };
         Ok(match opened.form {
             Some(form) => view.accept_legacy((opened.key, role), form, opened.payload),
-            None => view.accept((opened.key, role), opened.payload),
+            None => view.accept_named((opened.key, role), opened.payload),
         })
     }
 }

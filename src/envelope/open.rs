@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::aead::{Cipher, KEY_LEN};
-use super::format::{Head, Stored, associated};
+use super::format::{Associated, Head, Stored};
 use super::key::AesKey;
 use super::legacy::{Layout, Parts};
 use super::{Sealer, TRIED};
@@ -37,17 +37,19 @@ impl Sealer {
             Stored::Legacy(text) => return self.legacy(view, text, context, rescue),
         };
         let head = self.head(&blob)?;
-        let (key, role) = match view.named(head.kid.as_str()) {
+        let (key, role) = match named(view, head) {
             Ok((key, role)) => (key, Some(role)),
             Err(Reason::RevokedKey) if rescue => {
-                (view.revoked(&head.kid).ok_or(Reason::RevokedKey)?, None)
+                let key = view.all_revoked().find(|key| key.is_named(head.kid));
+                (key.ok_or(Reason::RevokedKey)?, None)
             }
             Err(reason) => return Err(reason),
         };
         let dek = unwrap(head, key, &blob)?;
         let (nonce, place, tag) = head.payload(&blob).ok_or(Reason::Malformed)?;
-        let mut payload = blob[place].to_vec();
-        match Cipher::new(&dek).open(&nonce, &associated(context), &mut payload, &tag) {
+        let cipher = Cipher::new(key.material().backend, &dek);
+        let mut payload = vec![0; place.len()];
+        match cipher.open(&nonce, &Associated::with(context), &blob[place], &mut payload, &tag) {
             true => Ok(Opened { key, role, form: None, payload }),
             false => Err(Reason::Signature),
         }
@@ -61,18 +63,20 @@ impl Sealer {
         context: &[u8],
     ) -> Result<(Matched<'r, AesKey>, &'b mut [u8]), Reason> {
         let head = self.head(blob)?;
-        let (key, role) = view.named(head.kid.as_str())?;
+        let (key, role) = named(view, head)?;
         let dek = unwrap(head, key, blob)?;
         let (nonce, place, tag) = head.payload(blob).ok_or(Reason::Malformed)?;
         let payload = &mut blob[place];
-        match Cipher::new(&dek).open(&nonce, &associated(context), payload, &tag) {
+        let cipher = Cipher::new(key.material().backend, &dek);
+        match cipher.open_in_place(&nonce, &Associated::with(context), payload, &tag) {
             true => Ok(((key, role), payload)),
             false => Err(Reason::Signature),
         }
     }
 
     /// The head of a whole envelope of an allowed size.
-    pub(super) fn head(&self, blob: &[u8]) -> Result<Head, Reason> {
+    #[inline]
+    pub(super) fn head<'b>(&self, blob: &'b [u8]) -> Result<Head<'b>, Reason> {
         let head = Head::of(blob)?;
         match head.payload_len(blob) <= self.max_payload_bytes {
             true => Ok(head),
@@ -118,12 +122,8 @@ impl Sealer {
         let mut found: Option<Opened<'r>> = None;
         let mut opened_twice = false;
         for parts in shapes {
-            let mut buffer = parts.ciphertext.clone();
             for &(key, role) in &keys {
-                if !parts.open(key.material(), context, &mut buffer) {
-                    continue;
-                }
-                let payload = std::mem::replace(&mut buffer, parts.ciphertext.clone());
+                let Some(payload) = parts.open(key.material(), context) else { continue };
                 // An empty ciphertext stands for the same in two layouts.
                 opened_twice |= found.as_ref().is_some_and(|first| first.payload != payload);
                 found = Some(Opened { key, role, form: Some(parts.layout.name()), payload });
@@ -136,15 +136,28 @@ impl Sealer {
     }
 }
 
+/// The key that an envelope names.
+#[inline]
+pub(super) fn named<'r>(
+    view: &View<'r, AesKey>,
+    head: Head<'_>,
+) -> Result<Matched<'r, AesKey>, Reason> {
+    view.named(head.kid).map_err(|reason| match reason {
+        Reason::UnknownKid => head.unknown(),
+        reason => reason,
+    })
+}
+
 /// The data key of `blob`.
+#[inline]
 pub(super) fn unwrap(
-    head: Head,
+    head: Head<'_>,
     key: &Key<AesKey>,
     blob: &[u8],
 ) -> Result<Zeroizing<[u8; KEY_LEN]>, Reason> {
     let (nonce, wrapped, tag) = head.wrap(blob).ok_or(Reason::Malformed)?;
-    let mut dek = Zeroizing::new(wrapped);
-    match key.material().cipher.open(&nonce, head.associated(blob), &mut *dek, &tag) {
+    let mut dek = Zeroizing::new([0; KEY_LEN]);
+    match key.material().cipher.open(&nonce, head.associated(blob), wrapped, &mut *dek, &tag) {
         true => Ok(dek),
         false => Err(Reason::Signature),
     }

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::Sealer;
 use super::format::{self, Head, Stored};
 use super::key::AesKey;
-use super::open::unwrap;
+use super::open::{named, unwrap};
 use super::seal::wrapped;
 use crate::error::{Error, Reason, VerifyError};
 use crate::ring::View;
@@ -51,7 +51,7 @@ impl Sealer {
         let stored = stored.as_ref();
         // A look and no use: the observer is not told.
         self.ring.read(|view| match Head::peek(stored) {
-            Some(head) => Ok(view.named(head.kid.as_str())?.1 == Role::Fallback),
+            Some(kid) => Ok(view.named(kid.as_bytes())?.1 == Role::Fallback),
             None => match Stored::of(stored, self.max_payload_bytes)? {
                 Stored::Native(blob) => Ok(self.head(&blob).map(|_| false)?),
                 Stored::Legacy(text) => Ok(self.shapes(view, text).map(|_| true)?),
@@ -135,19 +135,19 @@ impl Sealer {
 
     fn rewrapped(&self, view: &View<'_, AesKey>, blob: &mut Vec<u8>) -> Result<bool, RewrapError> {
         let unwrapped = self.head(blob).and_then(|head| {
-            let (key, role) = view.named(head.kid.as_str())?;
-            Ok((head, (key, role), unwrap(head, key, blob)?))
+            let (key, role) = named(view, head)?;
+            Ok((head.len(), (key, role), unwrap(head, key, blob)?))
         });
-        let (head, key, dek) = unwrapped.map_err(|reason| view.reject(reason))?;
+        let (length, key, dek) = unwrapped.map_err(|reason| view.reject(reason))?;
         if key.1 != Role::Fallback {
             return Ok(false);
         }
         let start = wrapped(view, &dek, 0)?;
-        match blob.get_mut(..start.len()).filter(|_| head.len() == start.len()) {
+        match blob.get_mut(..start.len()).filter(|_| length == start.len()) {
             Some(old) => old.copy_from_slice(&start),
-            None => drop(blob.splice(..head.len(), start)),
+            None => drop(blob.splice(..length, start)),
         }
-        let _: Verified<()> = view.accept(key, ());
+        let _: Verified<()> = view.accept_named(key, ());
         Ok(true)
     }
 }

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::Sealer;
 use super::aead::{Cipher, KEY_LEN, NONCE_LEN, TAG_LEN};
-use super::format::{Head, associated};
+use super::format::{Associated, Head};
 use super::key::AesKey;
 use crate::error::Error;
 use crate::observer::Event;
@@ -26,8 +26,8 @@ impl Sealer {
         blob.extend_from_slice(&*nonce);
         let start = blob.len();
         blob.extend_from_slice(payload);
-        let tag = Cipher::new(&dek)
-            .seal(&nonce, &associated(context), &mut blob[start..])
+        let tag = Cipher::new(view.primary().material().backend, &dek)
+            .seal(&nonce, &Associated::with(context), &mut blob[start..])
             .ok_or_else(too_large)?;
         blob.extend_from_slice(&tag);
         Ok(blob)
@@ -47,7 +47,7 @@ pub(super) fn wrapped(
     if AesKey::is_worth_telling(sealed) {
         view.tell(Event::WearsOut { ring: view.ring(), kid, sealed });
     }
-    let head = Head { kid };
+    let head = Head { kid: kid.as_bytes() };
     let mut blob = Vec::with_capacity(head.len() + room);
     head.write(&mut blob);
     let nonce: Zeroizing<[u8; NONCE_LEN]> = random()?;

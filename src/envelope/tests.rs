@@ -99,14 +99,17 @@ fn the_bytes_are_those_of_the_layout() {
     // By the drawing, with the cipher alone.
     let (head, rest) = blob.split_at(6);
     let (wrap, sealed) = rest.split_at(12 + 32 + 16);
-    let mut dek: [u8; 32] = wrap[12..44].try_into().unwrap();
+    let mut dek = [0; 32];
+    let cipher = |key| aead::Cipher::new(Backend::RustCrypto, key);
     let nonce = |bytes: &[u8]| bytes[..12].try_into().unwrap();
     let tag = |bytes: &[u8]| bytes[bytes.len() - 16..].try_into().unwrap();
-    assert!(aead::Cipher::new(&KEY).open(&nonce(wrap), head, &mut dek, &tag(wrap)));
-    let mut payload = sealed[12..sealed.len() - 16].to_vec();
+    assert!(cipher(&KEY).open(&nonce(wrap), head, &wrap[12..44], &mut dek, &tag(wrap)));
+    let ciphertext = &sealed[12..sealed.len() - 16];
+    let mut payload = vec![0; ciphertext.len()];
     let associated = [&MARK[..], b"context"].concat();
-    let cipher = aead::Cipher::new(&dek);
-    assert!(cipher.open(&nonce(sealed), &associated, &mut payload, &tag(sealed)));
+    let held =
+        cipher(&dek).open(&nonce(sealed), &associated, ciphertext, &mut payload, &tag(sealed));
+    assert!(held);
     assert_eq!(payload, b"payload");
 }
 

@@ -46,7 +46,7 @@ pub(super) fn read<'r>(encoded: &str, view: &View<'r, JwtKey>) -> Result<Named<'
     }
     let json = BASE64URL.decode_to_vec(encoded).map_err(|_| Reason::Malformed)?;
     let (algorithm, kid) = parse(&json)?;
-    let key = kid.map(|kid| view.named(&kid)).transpose()?;
+    let key = kid.map(|kid| view.named(kid.as_bytes())).transpose()?;
     Ok(Named { algorithm, key })
 }
 

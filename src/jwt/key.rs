@@ -40,7 +40,7 @@ impl NewKey<JwtKey> {
     /// ```
     #[must_use]
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
-        self.options = algorithm;
+        self.options = Some(algorithm);
         self
     }
 }

@@ -28,7 +28,7 @@ impl Jwt {
         let json = BASE64URL.decode_to_vec(encoded).map_err(|_| Reason::Malformed)?;
         let (algorithm, kid) = header::parse(&json)?;
         self.ring.read(|view| {
-            let named = kid.map(|kid| view.named(&kid)).transpose()?;
+            let named = kid.map(|kid| view.named(kid.as_bytes())).transpose()?;
             if !self.rules.validation.algorithms.contains(&algorithm) {
                 return Err(Reason::Algorithm.into());
             }

@@ -8,8 +8,10 @@ use crate::key::{Key, KeyMaterial, NewKey, SecretLength, Signs, derived_kid};
 use crate::kid::Kid;
 
 /// What the builder relaxed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Rules {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules<O> {
+    /// Of the keys that have none of their own.
+    pub(crate) options: O,
     pub(crate) min_secret_bytes: Option<usize>,
     /// Whether `dangerous()` set the minimum.
     pub(crate) unlocked: bool,
@@ -23,17 +25,18 @@ pub(super) fn prepare<K: KeyMaterial>(
     new: &NewKey<K>,
     label: &str,
     is_fallback: bool,
-    rules: Rules,
+    rules: &Rules<K::Options>,
     ordinal: usize,
     now: SystemTime,
 ) -> Result<Key<K>, Error> {
-    let is_short = check(new, label, is_fallback, rules)?;
+    let options = new.options.as_ref().unwrap_or(&rules.options);
+    let is_short = check(new, label, is_fallback, options, rules)?;
     let kid = match new.kid {
         Some(kid) => kid,
         None if K::DERIVES_KID => derived_kid(new.secret.expose(), K::PURPOSE),
         None => Kid::new(&format!("{}-{}", K::PURPOSE, ordinal + 1))?,
     };
-    new.prepare(kid, is_short, now)
+    new.prepare(kid, options, is_short, now)
         .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.to_owned(), algorithm })
 }
 
@@ -67,7 +70,8 @@ fn check<K: KeyMaterial>(
     key: &NewKey<K>,
     label: &str,
     is_fallback: bool,
-    rules: Rules,
+    options: &K::Options,
+    rules: &Rules<K::Options>,
 ) -> Result<bool, Error> {
     let secret = key.secret.expose();
     if secret.is_empty() {
@@ -82,7 +86,7 @@ fn check<K: KeyMaterial>(
         return Err(Error::Placeholder { key: label.to_owned(), why });
     }
 
-    let (standard, floor) = match K::length(&key.options) {
+    let (standard, floor) = match K::length(options) {
         SecretLength::AtLeast { minimum, floor } => (minimum, floor),
         SecretLength::Exactly(expected) if secret.len() == expected => return Ok(false),
         SecretLength::Exactly(expected) => {

@@ -46,7 +46,7 @@ pub struct RingBuilder<K: KeyMaterial> {
     longest_life: Duration,
     rollout_window: Duration,
     skew: Duration,
-    rules: Rules,
+    rules: Rules<K::Options>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     pub(crate) warnings: Vec<(String, &'static str)>,
@@ -161,6 +161,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self
     }
 
+    /// Sets what keys are made with that have no options of their own.
+    #[cfg_attr(not(feature = "envelope"), allow(dead_code))]
+    pub(crate) fn options(mut self, options: K::Options) -> Self {
+        self.rules.options = options;
+        self
+    }
+
     /// The settings that make a ring weaker than the standards allow.
     pub fn dangerous(self) -> Dangerous<K> {
         Dangerous(self)
@@ -195,7 +202,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         for (index, (place, new)) in self.keys.iter().enumerate() {
             let label = new.label(|| format!("{} {}", place.as_str(), index + 1));
             let is_fallback = *place == Place::Fallback;
-            let mut key = prepare(new, &label, is_fallback, self.rules, index, now)?;
+            let mut key = prepare(new, &label, is_fallback, &self.rules, index, now)?;
             if !is_fallback {
                 only_fallbacks_end(new, &label)?;
             } else if new.signs_from.is_some_and(|moment| moment > now) {

@@ -106,7 +106,7 @@ impl<K: KeyMaterial> KeySet<K> {
     /// The key that is called `kid`, by its kid or an alias.
     #[must_use]
     pub fn key(&self, kid: &Kid) -> Option<&Key<K>> {
-        self.position(kid.as_str()).map(|index| &self.keys[index])
+        self.position(kid.as_bytes()).map(|index| &self.keys[index])
     }
 
     /// How many changes came before this set: 1 for a new ring.
@@ -124,7 +124,7 @@ impl<K: KeyMaterial> KeySet<K> {
     /// What the key `kid` is at `now`; `None` if there is no such key.
     #[must_use]
     pub fn state(&self, kid: &Kid, now: SystemTime) -> Option<KeyState> {
-        let index = self.position(kid.as_str())?;
+        let index = self.position(kid.as_bytes())?;
         Some(self.state_in(self.phase(now), index))
     }
 
@@ -132,7 +132,7 @@ impl<K: KeyMaterial> KeySet<K> {
     /// the next later signer plus the overlap, or the moment that was set for it.
     #[must_use]
     pub fn ends_at(&self, kid: &Kid) -> Option<SystemTime> {
-        self.ends[self.position(kid.as_str())?]
+        self.ends[self.position(kid.as_bytes())?]
     }
 
     /// The next moment after `now` at which a role changes by itself.
@@ -163,7 +163,7 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// The key that a value names, or why it verifies nothing (V2).
-    pub(super) fn named(&self, phase: &Phase, name: &str) -> Result<(&Key<K>, Role), Reason> {
+    pub(super) fn named(&self, phase: &Phase, name: &[u8]) -> Result<(&Key<K>, Role), Reason> {
         let index = self.position(name).ok_or(Reason::UnknownKid)?;
         match self.state_in(phase, index) {
             KeyState::Active(role) => Ok((&self.keys[index], role)),
@@ -173,7 +173,7 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// The place of the key with this kid or alias.
-    fn position(&self, name: &str) -> Option<usize> {
+    fn position(&self, name: &[u8]) -> Option<usize> {
         self.keys.iter().position(|key| key.is_named(name))
     }
 
@@ -256,7 +256,7 @@ fn check_names<K>(keys: &[Key<K>]) -> Result<(), Error> {
             return Err(Error::DuplicateKid { kid: twice[0] });
         }
         for other in &keys[..index] {
-            let taken = key.names().find(|name| other.is_named(name.as_str()));
+            let taken = key.names().find(|name| other.is_named(name.as_bytes()));
             let same = key.same_secret(other);
             match (taken, same, other.revoked.is_some()) {
                 (_, true, true) => {

@@ -54,13 +54,13 @@ pub struct KeyRing<K: KeyMaterial> {
     inner: Arc<Inner<K>>,
 }
 
-struct Inner<K> {
+struct Inner<K: KeyMaterial> {
     set: swap::Swap<KeySet<K>>,
     name: String,
     overlap: Duration,
     longest_life: Duration,
     skew: Duration,
-    rules: admit::Rules,
+    rules: admit::Rules<K::Options>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     /// Numbers the keys whose kid may not be derived.
@@ -178,7 +178,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 }
 
-impl<K> Inner<K> {
+impl<K: KeyMaterial> Inner<K> {
     fn tell(&self, event: Event<'_>) {
         if let Some(observer) = &self.observer {
             observer.observe(&event);

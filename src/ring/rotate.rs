@@ -307,7 +307,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         only_fallbacks_end(new, &label)?;
         let ordinal = self.inner.ordinal.fetch_add(1, Relaxed);
         let now = self.inner.clock.now();
-        let key = prepare(new, &label, false, self.inner.rules, ordinal, now)?;
+        let key = prepare(new, &label, false, &self.inner.rules, ordinal, now)?;
         Ok((key, new.signs_from))
     }
 

@@ -58,6 +58,12 @@ impl Counters {
         shard.last_seen[index].store(now.as_secs(), Relaxed);
     }
 
+    /// Counts a use as the primary, where its role may show.
+    #[inline]
+    pub(crate) fn verified_as_primary(&self) {
+        self.shard().verified[0].fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn signed(&self) {
         self.shard().signed.fetch_add(1, Relaxed);
     }

@@ -9,14 +9,13 @@ use super::key_set::{KeySet, Phase};
 use super::{Inner, KeyRing};
 use crate::error::{Reason, VerifyError};
 use crate::key::{Key, KeyMaterial};
-use crate::kid::Kid;
 use crate::observer::Event;
 use crate::verified::{Role, Verified};
 
 /// A key that verifies, in its role.
 pub(crate) type Matched<'r, K> = (&'r Key<K>, Role);
 
-pub(crate) struct View<'r, K> {
+pub(crate) struct View<'r, K: KeyMaterial> {
     inner: &'r Inner<K>,
     set: &'r KeySet<K>,
     phase: &'r Phase,
@@ -73,13 +72,8 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     }
 
     /// The key that a value names, or why it verifies nothing (V2).
-    pub(crate) fn named(&self, name: &str) -> Result<Matched<'r, K>, Reason> {
+    pub(crate) fn named(&self, name: &[u8]) -> Result<Matched<'r, K>, Reason> {
         self.set.named(self.phase, name)
-    }
-
-    /// The key that is called `kid`, if that is revoked (V8).
-    pub(crate) fn revoked(&self, kid: &Kid) -> Option<&'r Key<K>> {
-        self.set.key(kid).filter(|key| key.revoked().is_some())
     }
 
     /// All revoked keys.
@@ -103,6 +97,17 @@ impl<'r, K: KeyMaterial> View<'r, K> {
             self.inner.tell(Event::VerifiedByFallback { ring: &self.inner.name, kid: key.kid() });
         }
         Verified::new(value, key.kid(), role)
+    }
+
+    /// As [`accept`](Self::accept), for a value that names its key, whose role is no secret:
+    /// of the primary, the hour is not asked for.
+    #[inline]
+    pub(crate) fn accept_named<T>(&self, key: Matched<'_, K>, value: T) -> Verified<T> {
+        if key.1 != Role::Primary {
+            return self.accept(key, value);
+        }
+        key.0.counters().verified_as_primary();
+        Verified::new(value, key.0.kid(), key.1)
     }
 
     /// As [`accept`](Self::accept), for a value of a legacy form: it is to be written anew,
