@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use dualkey::envelope::AesKey;
+use dualkey::envelope::{AesKey, Backend};
 use dualkey::jwt::JwtKey;
 use dualkey::{Event, KeyMaterial, KeyRing, NewKey, Observer, Secret};
 
@@ -119,7 +119,18 @@ pub fn aes_key(seed: u64, kid: &str) -> NewKey<AesKey> {
 
 /// A ring of AES keys, the first of which is the primary.
 pub fn aes_ring(keys: impl IntoIterator<Item = NewKey<AesKey>>) -> KeyRing<AesKey> {
-    let mut builder = KeyRing::builder().dangerous().allow_placeholders();
+    aes_ring_of(Backend::default(), keys)
+}
+
+/// The libraries that compute AES-256-GCM.
+pub const BACKENDS: [Backend; 2] = [Backend::RustCrypto, Backend::AwsLc];
+
+/// The same, computed by `backend`.
+pub fn aes_ring_of(
+    backend: Backend,
+    keys: impl IntoIterator<Item = NewKey<AesKey>>,
+) -> KeyRing<AesKey> {
+    let mut builder = KeyRing::builder().dangerous().allow_placeholders().backend(backend);
     for (place, key) in keys.into_iter().enumerate() {
         builder = if place == 0 { builder.primary(key) } else { builder.fallback(key) };
     }

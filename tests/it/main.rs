@@ -6,6 +6,7 @@ mod bad_input;
 mod common;
 mod cookie_interop;
 mod envelope;
+mod envelope_backends;
 mod envelope_interop;
 mod environment;
 mod jwt_attacks;
