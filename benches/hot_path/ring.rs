@@ -1,0 +1,95 @@
+//! What a reader of a ring pays, alone and beside others.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Barrier, RwLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use criterion::{BenchmarkId, Criterion};
+use dualkey::jwt::{Jwt, JwtKey};
+use dualkey::{NewKey, Secret};
+
+use crate::input::{Claims, SECRETS, token};
+use crate::ring_of;
+
+const NEW: &str = SECRETS[0];
+const OLD: &str = SECRETS[1];
+
+/// What a reader pays to find the primary, at rest and while another thread swaps the
+/// ring every millisecond.
+pub fn load(c: &mut Criterion) {
+    let mut group = c.benchmark_group("ring_load");
+    // A key from the start that only verifies has no end, so the clock is not read; one
+    // that was superseded has, and it is.
+    let one = ring_of::<JwtKey>(&[NEW]);
+    let withdrawn = one.stage(NewKey::new(Secret::from(OLD))).unwrap();
+    one.retire(&withdrawn).unwrap();
+    let two = ring_of::<JwtKey>(&[OLD]);
+    let kid = two.stage(NewKey::new(Secret::from(NEW))).unwrap();
+    two.promote(&kid).unwrap();
+    let kids: Vec<_> = two.keys().iter().map(|key| key.kid).collect();
+    let secrets = || Arc::new([NEW.to_owned(), OLD.to_owned()]);
+    let (by_hand, floor) = (RwLock::new(secrets()), ArcSwap::new(secrets()));
+
+    for state in ["at_rest", "swapping"] {
+        let done = AtomicBool::new(state == "at_rest");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut turn = 0;
+                while !done.load(Relaxed) {
+                    two.promote(&kids[turn % 2]).unwrap();
+                    // Settled already: an equal set is swapped in.
+                    one.retire(&withdrawn).unwrap();
+                    *by_hand.write().unwrap() = secrets();
+                    floor.store(secrets());
+                    turn += 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            group.bench_function(BenchmarkId::new("floor", state), |b| {
+                b.iter(|| black_box(&floor).load().len());
+            });
+            group.bench_function(BenchmarkId::new("dualkey_1key", state), |b| {
+                b.iter(|| black_box(&one).primary());
+            });
+            group.bench_function(BenchmarkId::new("dualkey_2keys_primary", state), |b| {
+                b.iter(|| black_box(&two).primary());
+            });
+            group.bench_function(BenchmarkId::new("by_hand_rwlock", state), |b| {
+                b.iter(|| Arc::clone(&black_box(&by_hand).read().unwrap()));
+            });
+            done.store(true, Relaxed);
+        });
+    }
+    group.finish();
+}
+
+/// How long each of `threads` takes for the same number of verifications, at once and with
+/// one key: twice the throughput is the same time.
+pub fn scaling(c: &mut Criterion) {
+    let mut group = c.benchmark_group("scaling");
+    let jwt = Jwt::new(ring_of::<JwtKey>(&[NEW, OLD]));
+    let token = token(OLD);
+    for threads in [1, 2] {
+        group.bench_function(BenchmarkId::new("dualkey_2keys_fallback", threads), |b| {
+            b.iter_custom(|iterations| {
+                let barrier = Barrier::new(threads);
+                std::thread::scope(|scope| {
+                    let work = || {
+                        barrier.wait();
+                        let begun = Instant::now();
+                        for _ in 0..iterations {
+                            let claims = jwt.verify::<Claims>(black_box(&token)).unwrap();
+                            let _ = black_box(claims);
+                        }
+                        begun.elapsed()
+                    };
+                    let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+                    all.into_iter().map(|one| one.join().unwrap()).max().unwrap()
+                })
+            });
+        });
+    }
+    group.finish();
+}
