@@ -106,6 +106,9 @@ pub struct Key<K> {
     pub(crate) revoked: Option<Revocation>,
 }
 
+/// Aligned to two lines of a cache, so that how long it takes to read does not depend on
+/// where the allocator has put which key.
+#[repr(align(128))]
 struct Core<K> {
     kid: Kid,
     aliases: Box<[Kid]>,

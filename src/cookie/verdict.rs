@@ -6,7 +6,7 @@ use super::format::Parts;
 use super::legacy::readings;
 use super::{CookieKey, CookieSigner, LegacyCookie};
 use crate::error::{Reason, VerifyError};
-use crate::mac::{HmacSha256, Lanes, MAX_LANES};
+use crate::mac::{MAX_LANES, verify_any};
 use crate::ring::{Matched, View};
 use crate::verified::Verified;
 
@@ -114,13 +114,15 @@ fn legacy_match<'r>(
     value: &[u8],
     tag: &[u8; 32],
 ) -> Option<Matched<'r, CookieKey>> {
-    let keys: Vec<_> = view
+    let mut able = view
         .verifying()
         .filter_map(|key| Some((key.0.material().legacy.of(form)?, key)))
-        .take(MAX_LANES)
-        .collect();
-    let macs: Vec<&HmacSha256> = keys.iter().map(|(mac, _)| *mac).collect();
-    let mut lanes = Lanes::new(&macs);
-    lanes.update(value);
-    lanes.finish().matching(tag).map(|place| keys[place].1)
+        .take(MAX_LANES);
+    let first = able.next()?;
+    let (mut macs, mut keys, mut count) = ([first.0; MAX_LANES], [first.1; MAX_LANES], 1);
+    for (mac, key) in able {
+        (macs[count], keys[count]) = (mac, key);
+        count += 1;
+    }
+    verify_any(&macs[..count], value, tag).map(|place| keys[place])
 }

@@ -155,6 +155,13 @@ impl<K: KeyMaterial> KeySet<K> {
         later.take_while(|phase| phase.from <= now).last().unwrap_or(&self.phases[0])
     }
 
+    /// The key at this place among those that verify: found without a walk, so that it takes
+    /// the same for every place.
+    pub(super) fn nth(&self, phase: &Phase, place: usize) -> Option<(&Key<K>, Role)> {
+        let (index, role) = phase.verifying.get(place)?;
+        Some((&self.keys[*index], *role))
+    }
+
     pub(super) fn verifying<'s>(
         &'s self,
         phase: &'s Phase,

@@ -9,6 +9,7 @@ use super::key_set::{KeySet, Phase};
 use super::{Inner, KeyRing};
 use crate::error::{Reason, VerifyError};
 use crate::key::{Key, KeyMaterial};
+use crate::kid::Kid;
 use crate::observer::Event;
 use crate::verified::{Role, Verified};
 
@@ -83,7 +84,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
 
     /// The key at this place among those that verify.
     pub(crate) fn nth(&self, place: usize) -> Option<Matched<'r, K>> {
-        self.verifying().nth(place)
+        self.set.nth(self.phase, place)
     }
 
     /// Marks `value` as verified under `key`, and counts the use.
@@ -93,10 +94,18 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     #[inline]
     pub(crate) fn accept<T>(&self, (key, role): Matched<'_, K>, value: T) -> Verified<T> {
         key.counters().verified(role, self.since_epoch());
-        if self.inner.observer.is_some() && role != Role::Primary {
-            self.inner.tell(Event::VerifiedByFallback { ring: &self.inner.name, kid: key.kid() });
+        if self.inner.observer.is_some() {
+            self.tell_of_fallback(key.kid(), role);
         }
         Verified::new(value, key.kid(), role)
+    }
+
+    /// Not inlined: the role would be asked for first, observer or not.
+    #[inline(never)]
+    fn tell_of_fallback(&self, kid: Kid, role: Role) {
+        if role != Role::Primary {
+            self.inner.tell(Event::VerifiedByFallback { ring: &self.inner.name, kid });
+        }
     }
 
     /// As [`accept`](Self::accept), for a value that names its key, whose role is no secret:
