@@ -10,7 +10,7 @@
 //! through the real one, instruction by instruction, with `ptrace`. Counts hold for one
 //! compiler and one set of instructions, which the file names: with others they are
 //! printed and compared with nothing. Linux on x86-64 alone.
-#![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[path = "../hot_path/input.rs"]

@@ -47,6 +47,8 @@ mod verdict;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twins;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@
 
 use serde::de::DeserializeOwned;
 
+use super::verdict::SIGNATURE_LENGTHS;
 use super::{Jwt, JwtKey, claims, header};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
@@ -22,7 +23,7 @@ impl Jwt {
         }
         let parts: Vec<_> = token.split('.').collect();
         let [encoded, payload, signature] = parts[..] else { return Err(Reason::Malformed.into()) };
-        if payload.len() % 4 == 1 {
+        if payload.len() % 4 == 1 || !SIGNATURE_LENGTHS.contains(&signature.len()) {
             return Err(Reason::Malformed.into());
         }
         let json = BASE64URL.decode_to_vec(encoded).map_err(|_| Reason::Malformed)?;

@@ -1,6 +1,7 @@
 //! What must hold of the crate as its users see it.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod allocations;
 mod architecture;
 mod bad_input;
 mod common;
