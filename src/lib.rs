@@ -55,7 +55,8 @@
 //!
 //! # Features
 //! `jwt`, `cookie`, `webhook` and `envelope` are on by default; `scrypt` adds the keys that
-//! Node derives with it. None changes what another does, and `full` is all of them.
+//! Node derives with it, and `aws-lc` a faster AES-256-GCM that a ring may be told to take.
+//! None changes what another does, and `full` is all of them.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.

@@ -184,7 +184,7 @@ impl Sealer {
     /// A [`VerifyError`], of which the peer may be told nothing.
     ///
     /// # Security
-    /// The tag is checked before a byte is decrypted. An envelope is opened with the key
+    /// Nothing is handed out before the tag held. An envelope is opened with the key
     /// that it names, and never tried with another (V6).
     pub fn open(
         &self,
@@ -194,8 +194,8 @@ impl Sealer {
         self.ring.read(|view| self.verified(view, stored.as_ref(), context.as_ref()))
     }
 
-    /// Opens an envelope in its own bytes, without a copy, and returns the part of them
-    /// that is the payload now. Bytes alone: not the text form, no legacy layout.
+    /// Opens an envelope in its own bytes, without a copy ([`Backend::RustCrypto`]) or through
+    /// one (`AwsLc`), and returns the part of them that is the payload now. Bytes alone: not the text form, no legacy layout.
     ///
     /// ```
     /// # use dualkey::KeyRing;

@@ -133,6 +133,7 @@ fn one_file_names_arc_swap_one_the_cipher_and_one_says_unsafe() {
         ("arc_swap", "src/ring/swap.rs"),
         ("unsafe {", "src/mac/kernel.rs"),
         ("aes_gcm", "src/envelope/aead.rs"),
+        ("aws_lc_rs", "src/envelope/aead.rs"),
     ] {
         let found = naming(needle);
         assert!(found.len() == 1 && found[0].ends_with(file), "{needle}: {found:?}");
