@@ -40,7 +40,9 @@ const MANIFEST: [&str; 2] =
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let target = target();
-    command.env("CRITERION_HOME", target.join("criterion")).env("CARGO_TARGET_DIR", target);
+    let home = std::env::var_os("CRITERION_HOME");
+    command.env("CRITERION_HOME", home.unwrap_or_else(|| target.join("criterion").into()));
+    command.env("CARGO_TARGET_DIR", target);
     command
 }
 
