@@ -142,7 +142,7 @@ impl CookieSigner {
     /// use dualkey::{KeyRing, Secret};
     /// use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
     /// # use dualkey::ManualClock;
-    /// use std::time::{Duration, SystemTime};
+    /// use std::time::{Duration, SystemTime, UNIX_EPOCH};
     ///
     /// # let clock = ManualClock::at_unix(1_700_000_000);
     /// # let until = UNIX_EPOCH + Duration::from_secs(1_701_000_000);
