@@ -16,12 +16,14 @@ use input::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 
+type Group = (&'static str, fn(&mut Criterion));
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(3))
         .configure_from_args();
-    let groups: [(&str, fn(&mut Criterion)); 4] = [
+    let groups: [Group; 4] = [
         ("jwt_verify", jwt_verify),
         ("jwt_sign", jwt_sign),
         ("webhook_verify", webhook_verify),
