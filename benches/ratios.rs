@@ -48,7 +48,7 @@ use Bound::{AtLeast, AtMost, Open};
 /// the fastest counts.
 type Ratio = (&'static str, &'static [&'static str], &'static [&'static str], Bound);
 
-const RATIOS: [Ratio; 33] = [
+const RATIOS: [Ratio; 34] = [
     (
         "JWT, two keys, the fallback matches, no `kid` / one key",
         &["jwt_verify/dualkey_2keys_fallback"],
@@ -240,6 +240,12 @@ const RATIOS: [Ratio; 33] = [
         &["scaling/dualkey_2keys_fallback/1"],
         &["scaling/dualkey_2keys_fallback/2"],
         AtLeast(0.95),
+    ),
+    (
+        "two threads verifying, the time with one ring / with a ring for each",
+        &["scaling/dualkey_2keys_fallback/2"],
+        &["scaling/floor/2"],
+        AtMost(1.05),
     ),
     (
         "ring load, swapped every millisecond: `RwLock<Arc>` by hand / dualkey",
