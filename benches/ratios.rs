@@ -321,10 +321,10 @@ fn main() -> ExitCode {
 }
 
 fn write_into_readme(table: &str) {
-    const MARKS: [&str; 2] = ["<!-- ratios -->\n", "\n<!-- /ratios -->"];
+    const MARKS: [&str; 2] = ["<!-- ratios -->\n", "<!-- /ratios -->"];
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(MARKS[0]).expect("README.md has the marks");
     let (_, after) = rest.split_once(MARKS[1]).expect("README.md has both marks");
-    std::fs::write(path, [before, MARKS[0], table, MARKS[1], after].concat()).unwrap();
+    std::fs::write(path, [before, MARKS[0], table, "\n", MARKS[1], after].concat()).unwrap();
 }
