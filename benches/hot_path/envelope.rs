@@ -9,7 +9,7 @@ use dualkey::envelope::{AesKey, Sealer};
 use dualkey::{KeyRing, Secret};
 use hmac::KeyInit;
 
-use crate::input::{CONTEXT, DEK, PAYLOADS, kek};
+use crate::input::{CONTEXT, DEK, HEAD, PAYLOADS, kek};
 
 /// A ring whose primary is new, and one envelope of each of its two keys.
 fn envelopes(payload: &[u8]) -> (Sealer, Vec<u8>, Vec<u8>) {
@@ -56,11 +56,11 @@ pub fn open(c: &mut Criterion) {
             b.iter(|| sealer.open(black_box(&old), CONTEXT).unwrap());
         });
         let kek = Aes256Gcm::new(&kek(0).into());
-        let wrapped = seal_by_hand(&kek, b"head", &DEK);
+        let wrapped = seal_by_hand(&kek, HEAD, &DEK);
         let sealed = seal_by_hand(&Aes256Gcm::new(&DEK.into()), CONTEXT, &payload);
         group.bench_function(BenchmarkId::new("by_hand_aes_gcm", name), |b| {
             b.iter(|| {
-                let dek = open_by_hand(&kek, b"head", black_box(&wrapped));
+                let dek = open_by_hand(&kek, HEAD, black_box(&wrapped));
                 let dek: [u8; 32] = dek.try_into().unwrap();
                 open_by_hand(&Aes256Gcm::new(&dek.into()), CONTEXT, black_box(&sealed))
             });

@@ -35,6 +35,9 @@ pub fn kek(place: u8) -> [u8; 32] {
     std::array::from_fn(|index| (index as u8 * 7) ^ (0x5a + place))
 }
 
+/// What the wrap covers beside the data-encryption key, as long as in an envelope of ours.
+pub const HEAD: &[u8] = b"mark\x1016-letters-a-kid";
+
 /// The data-encryption key of what is sealed by hand.
 pub const DEK: [u8; 32] = [7; 32];
 

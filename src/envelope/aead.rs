@@ -5,7 +5,7 @@ use aes_gcm::aead::array::ArraySize;
 use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::aes::Aes256;
+use aes_gcm::aes::Aes256Enc;
 use aes_gcm::{AesGcm, Nonce};
 #[cfg(feature = "aws-lc")]
 use aws_lc_rs::aead as aws_lc;
@@ -34,12 +34,36 @@ pub enum Backend {
     AwsLc,
 }
 
+impl Backend {
+    /// As [`Cipher::open`], with a key that opens this one message.
+    #[inline]
+    pub(super) fn open(
+        self,
+        key: &[u8; KEY_LEN],
+        nonce: &[u8; NONCE_LEN],
+        associated: &[u8],
+        ciphertext: &[u8],
+        payload: &mut [u8],
+        tag: &Tag,
+    ) -> bool {
+        match self {
+            // Not through a `Cipher`: a schedule is long, and not moved into one.
+            Self::RustCrypto => {
+                let cipher = AesGcm::<Aes256Enc, U12>::new(key.into());
+                open(&cipher, nonce, associated, ciphertext, payload, tag)
+            }
+            #[cfg(feature = "aws-lc")]
+            Self::AwsLc => Cipher::new(self, key).open(nonce, associated, ciphertext, payload, tag),
+        }
+    }
+}
+
 /// A key with its schedule computed, for nonces of 12 bytes, as of all that is made here.
 /// Wiped on drop.
 // On the stack: a box would be an allocation for each message.
 #[cfg_attr(feature = "aws-lc", allow(clippy::large_enum_variant))]
 pub(super) enum Cipher {
-    RustCrypto(AesGcm<Aes256, U12>),
+    RustCrypto(AesGcm<Aes256Enc, U12>),
     #[cfg(feature = "aws-lc")]
     AwsLc(aws_lc::LessSafeKey),
 }
@@ -50,10 +74,7 @@ impl Cipher {
         match backend {
             Backend::RustCrypto => Self::RustCrypto(AesGcm::new(key.into())),
             #[cfg(feature = "aws-lc")]
-            Backend::AwsLc => {
-                let key = aws_lc::UnboundKey::new(&aws_lc::AES_256_GCM, key);
-                Self::AwsLc(aws_lc::LessSafeKey::new(key.expect("AES-256 takes 32 bytes")))
-            }
+            Backend::AwsLc => Self::AwsLc(aws_lc_key(key)),
         }
     }
 
@@ -71,12 +92,7 @@ impl Cipher {
         match self {
             Self::RustCrypto(cipher) => open(cipher, nonce, associated, ciphertext, payload, tag),
             #[cfg(feature = "aws-lc")]
-            Self::AwsLc(key) => {
-                let nonce = aws_lc::Nonce::assume_unique_for_key(*nonce);
-                let associated = aws_lc::Aad::from(associated);
-                ciphertext.len() == payload.len()
-                    && key.open_separate_gather(nonce, associated, ciphertext, tag, payload).is_ok()
-            }
+            Self::AwsLc(key) => open_aws_lc(key, nonce, associated, ciphertext, payload, tag),
         }
     }
 
@@ -138,7 +154,7 @@ impl Cipher {
 }
 
 /// A key for nonces of 16 bytes, which legacy forms have.
-pub(super) struct LongNonceCipher(AesGcm<Aes256, U16>);
+pub(super) struct LongNonceCipher(AesGcm<Aes256Enc, U16>);
 
 impl LongNonceCipher {
     pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
@@ -160,7 +176,7 @@ impl LongNonceCipher {
 
 #[inline]
 fn open<N: ArraySize, const LEN: usize>(
-    cipher: &AesGcm<Aes256, N>,
+    cipher: &AesGcm<Aes256Enc, N>,
     nonce: &[u8; LEN],
     associated: &[u8],
     ciphertext: &[u8],
@@ -174,4 +190,27 @@ where
     InOutBuf::new(ciphertext, payload).is_ok_and(|buffer| {
         cipher.decrypt_inout_detached(&nonce, associated, buffer, &(*tag).into()).is_ok()
     })
+}
+
+#[cfg(feature = "aws-lc")]
+#[inline]
+fn aws_lc_key(key: &[u8; KEY_LEN]) -> aws_lc::LessSafeKey {
+    let key = aws_lc::UnboundKey::new(&aws_lc::AES_256_GCM, key);
+    aws_lc::LessSafeKey::new(key.expect("AES-256 takes 32 bytes"))
+}
+
+#[cfg(feature = "aws-lc")]
+#[inline]
+fn open_aws_lc(
+    key: &aws_lc::LessSafeKey,
+    nonce: &[u8; NONCE_LEN],
+    associated: &[u8],
+    ciphertext: &[u8],
+    payload: &mut [u8],
+    tag: &Tag,
+) -> bool {
+    let nonce = aws_lc::Nonce::assume_unique_for_key(*nonce);
+    let associated = aws_lc::Aad::from(associated);
+    ciphertext.len() == payload.len()
+        && key.open_separate_gather(nonce, associated, ciphertext, tag, payload).is_ok()
 }

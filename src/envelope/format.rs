@@ -1,7 +1,7 @@
 //! The bytes of an envelope: see the module above for the layout.
 
 use std::borrow::Cow;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 
 use super::aead::{KEY_LEN, NONCE_LEN, TAG_LEN, Tag};
 use crate::encoding::BASE64URL;
@@ -171,41 +171,23 @@ impl<'b> Head<'b> {
     }
 }
 
-/// What the tag of the payload covers beside it: magic, version, algorithm and the
-/// caller's context.
-pub(super) enum Associated {
-    /// Most contexts are short: without an allocation.
-    Short {
-        bytes: [u8; 128],
-        length: usize,
-    },
-    Long(Vec<u8>),
-}
-
-impl Associated {
-    #[inline]
-    pub(super) fn with(context: &[u8]) -> Self {
-        let mut bytes = [0; 128];
-        let (mark, rest) = bytes.split_at_mut(MARK.len());
-        match rest.get_mut(..context.len()) {
-            Some(room) => {
-                mark.copy_from_slice(&MARK);
-                room.copy_from_slice(context);
-                Self::Short { bytes, length: MARK.len() + context.len() }
-            }
-            None => Self::Long([&MARK, context].concat()),
+/// Calls `with` with what the tag of the payload covers beside it: magic, version, algorithm
+/// and the caller's context.
+#[inline]
+pub(super) fn associated<R>(context: &[u8], with: impl FnOnce(&[u8]) -> R) -> R {
+    // Most contexts are short: without an allocation.
+    let mut room = [0; 128];
+    let long;
+    let (mark, rest) = room.split_at_mut(MARK.len());
+    with(match rest.get_mut(..context.len()) {
+        Some(short) => {
+            mark.copy_from_slice(&MARK);
+            short.copy_from_slice(context);
+            &room[..MARK.len() + context.len()]
         }
-    }
-}
-
-impl Deref for Associated {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Short { bytes, length } => &bytes[..*length],
-            Self::Long(bytes) => bytes,
+        None => {
+            long = [&MARK, context].concat();
+            &long
         }
-    }
+    })
 }

@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::aead::{Cipher, KEY_LEN};
-use super::format::{Associated, Head, Stored};
+use super::format::{Head, Stored, associated};
 use super::key::AesKey;
 use super::legacy::{Layout, Parts};
 use super::{Sealer, TRIED};
@@ -47,9 +47,12 @@ impl Sealer {
         };
         let dek = unwrap(head, key, &blob)?;
         let (nonce, place, tag) = head.payload(&blob).ok_or(Reason::Malformed)?;
-        let cipher = Cipher::new(key.material().backend, &dek);
-        let mut payload = vec![0; place.len()];
-        match cipher.open(&nonce, &Associated::with(context), &blob[place], &mut payload, &tag) {
+        let mut payload = room(place.len());
+        let held = associated(context, |associated| {
+            let backend = key.material().backend;
+            backend.open(&dek, &nonce, associated, &blob[place], &mut payload, &tag)
+        });
+        match held {
             true => Ok(Opened { key, role, form: None, payload }),
             false => Err(Reason::Signature),
         }
@@ -68,7 +71,10 @@ impl Sealer {
         let (nonce, place, tag) = head.payload(blob).ok_or(Reason::Malformed)?;
         let payload = &mut blob[place];
         let cipher = Cipher::new(key.material().backend, &dek);
-        match cipher.open_in_place(&nonce, &Associated::with(context), payload, &tag) {
+        let held = associated(context, |associated| {
+            cipher.open_in_place(&nonce, associated, payload, &tag)
+        });
+        match held {
             true => Ok(((key, role), payload)),
             false => Err(Reason::Signature),
         }
@@ -134,6 +140,15 @@ impl Sealer {
             false => found.ok_or(Reason::Signature),
         }
     }
+}
+
+/// As `vec![0; length]`, which asks for zeroed memory: before 2.41, glibc takes none of that
+/// from what the thread has just freed, and for a payload of 1 KiB it takes 40 ns more.
+#[allow(clippy::slow_vector_initialization)]
+fn room(length: usize) -> Vec<u8> {
+    let mut room = Vec::with_capacity(length);
+    room.resize(length, 0);
+    room
 }
 
 /// The key that an envelope names.

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::Sealer;
 use super::aead::{Cipher, KEY_LEN, NONCE_LEN, TAG_LEN};
-use super::format::{Associated, Head};
+use super::format::{Head, associated};
 use super::key::AesKey;
 use crate::error::Error;
 use crate::observer::Event;
@@ -26,9 +26,10 @@ impl Sealer {
         blob.extend_from_slice(&*nonce);
         let start = blob.len();
         blob.extend_from_slice(payload);
-        let tag = Cipher::new(view.primary().material().backend, &dek)
-            .seal(&nonce, &Associated::with(context), &mut blob[start..])
-            .ok_or_else(too_large)?;
+        let cipher = Cipher::new(view.primary().material().backend, &dek);
+        let tag =
+            associated(context, |associated| cipher.seal(&nonce, associated, &mut blob[start..]));
+        let tag = tag.ok_or_else(too_large)?;
         blob.extend_from_slice(&tag);
         Ok(blob)
     }

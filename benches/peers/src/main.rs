@@ -12,7 +12,8 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use dualkey::envelope::{AesKey, Backend, Sealer};
 use dualkey::{KeyRing, Secret};
 use input::{
-    APP_SECRETS, BODIES, CONTEXT, Claims, DEK, PAYLOADS, SECRETS, STRANGER, claims, kek, token,
+    APP_SECRETS, BODIES, CONTEXT, Claims, DEK, HEAD, PAYLOADS, SECRETS, STRANGER, claims, kek,
+    token,
 };
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 
@@ -150,11 +151,11 @@ fn envelope_open(c: &mut Criterion) {
             ($name:literal, $library:ident) => {
                 let (key, seal, open) = by_hand!($library);
                 let outer = key(&kek(0));
-                let wrapped = seal(&kek(0), b"head", &DEK);
+                let wrapped = seal(&kek(0), HEAD, &DEK);
                 let sealed = seal(&DEK, CONTEXT, &payload);
                 group.bench_function(BenchmarkId::new($name, name), |b| {
                     b.iter(|| {
-                        let dek = open(&outer, b"head", black_box(&wrapped));
+                        let dek = open(&outer, HEAD, black_box(&wrapped));
                         let dek: [u8; 32] = dek.try_into().unwrap();
                         open(&key(&dek), CONTEXT, black_box(&sealed))
                     });
