@@ -6,8 +6,8 @@ use super::format::Parts;
 use super::legacy::readings;
 use super::{CookieKey, CookieSigner, LegacyCookie};
 use crate::error::{Reason, VerifyError};
-use crate::mac::{MAX_LANES, verify_any};
-use crate::ring::{Matched, View};
+use crate::mac::verify_any;
+use crate::ring::{Matched, Tried, View};
 use crate::verified::Verified;
 
 /// What was signed, since when, and in which form if not the native one.
@@ -114,15 +114,7 @@ fn legacy_match<'r>(
     value: &[u8],
     tag: &[u8; 32],
 ) -> Option<Matched<'r, CookieKey>> {
-    let mut able = view
-        .verifying()
-        .filter_map(|key| Some((key.0.material().legacy.of(form)?, key)))
-        .take(MAX_LANES);
-    let first = able.next()?;
-    let (mut macs, mut keys, mut count) = ([first.0; MAX_LANES], [first.1; MAX_LANES], 1);
-    for (mac, key) in able {
-        (macs[count], keys[count]) = (mac, key);
-        count += 1;
-    }
-    verify_any(&macs[..count], value, tag).map(|place| keys[place])
+    let able = |key: Matched<'r, CookieKey>| Some((key.0.material().legacy.of(form)?, key));
+    let tried = Tried::of(view.verifying().filter_map(able))?;
+    verify_any(tried.macs(), value, tag).and_then(|place| tried.key(place))
 }

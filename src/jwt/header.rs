@@ -35,26 +35,34 @@ pub(super) const KNOWN: [(&str, Algorithm); 9] = [
     ("eyJhbGciOiJIUzUxMiJ9", Algorithm::HS512),
 ];
 
-/// Reads an encoded header: by comparison, if the ring's keys or a common library
-/// wrote it, and by parsing otherwise.
+/// What the header of `token` claims and how long it is, if the ring's keys or a common
+/// library wrote it: by comparison alone.
+pub(super) fn known<'r>(token: &str, view: &View<'r, JwtKey>) -> Option<(Named<'r>, usize)> {
+    if let Some(key) = view.verifying().find(|(key, _)| has(token, key.material().header())) {
+        let own = key.0.material();
+        return Some((Named { algorithm: own.algorithm(), key: Some(key) }, own.header().len()));
+    }
+    let (header, algorithm) = KNOWN.iter().find(|(header, _)| has(token, header))?;
+    Some((Named { algorithm: *algorithm, key: None }, header.len()))
+}
+
+/// Whether this is the header of `token`: by its end first, where the kid stands in which
+/// the headers of a ring differ.
+#[inline]
+fn has(token: &str, header: &str) -> bool {
+    token.as_bytes().split_at_checked(header.len()).is_some_and(|(own, rest)| {
+        rest.first() == Some(&b'.')
+            && own.last_chunk::<8>() == header.as_bytes().last_chunk::<8>()
+            && own == header.as_bytes()
+    })
+}
+
+/// Reads any other header, without its dot.
 pub(super) fn read<'r>(encoded: &str, view: &View<'r, JwtKey>) -> Result<Named<'r>, Reason> {
-    if let Some(key) = view.verifying().find(|(key, _)| is_same(key.material().header(), encoded)) {
-        return Ok(Named { algorithm: key.0.material().algorithm(), key: Some(key) });
-    }
-    if let Some((_, algorithm)) = KNOWN.iter().find(|(known, _)| *known == encoded) {
-        return Ok(Named { algorithm: *algorithm, key: None });
-    }
     let json = BASE64URL.decode_to_vec(encoded).map_err(|_| Reason::Malformed)?;
     let (algorithm, kid) = parse(&json)?;
     let key = kid.map(|kid| view.named(kid.as_bytes())).transpose()?;
     Ok(Named { algorithm, key })
-}
-
-/// Whether both are the same: by their ends first, where the kid stands in which the headers
-/// of a ring differ.
-#[inline]
-fn is_same(one: &str, other: &str) -> bool {
-    one.as_bytes().last_chunk::<8>() == other.as_bytes().last_chunk::<8>() && one == other
 }
 
 /// The whole header of a token that verified.

@@ -2,12 +2,12 @@
 
 use super::header::Named;
 use super::{Algorithm, Header};
-use crate::encoding::{BASE64URL, exactly};
+use crate::encoding::{BASE64URL, TAG_TEXT_LEN, exactly};
 use crate::error::Reason;
 use crate::key::{KeyMaterial, NewKey, SecretLength, sealed};
 use crate::kid::Kid;
-use crate::mac::{HmacSha256, HmacSha384, HmacSha512, MAX_LANES, verify_any};
-use crate::ring::{Matched, View};
+use crate::mac::{HmacSha256, HmacSha384, HmacSha512, Tags};
+use crate::ring::{Matched, Tried, View};
 
 /// The material of a key that signs tokens: HS256, unless
 /// [`algorithm`](NewKey::algorithm) says HS384 or HS512.
@@ -83,56 +83,55 @@ impl JwtKey {
 }
 
 /// The key that made `signature`: the one that is named, or one of all of its
-/// algorithm (V2).
+/// algorithm (V2). V5: one call for all.
 pub(super) fn matching<'r>(
     view: &View<'r, JwtKey>,
     named: &Named<'r>,
     message: &[u8],
     signature: &[u8],
 ) -> Result<Matched<'r, JwtKey>, Reason> {
-    if let Some(key) = named.key {
-        return match key.0.material().algorithm() == named.algorithm {
-            true => one_of(&[key], message, signature),
-            false => Err(Reason::Algorithm),
-        };
-    }
     // V1: a key of another algorithm is not among those that are tried.
-    let mut tried = [view.first(); MAX_LANES];
-    let mut count = 0;
-    for key in view.verifying() {
-        if key.0.material().algorithm() == named.algorithm {
-            tried[count] = key;
-            count += 1;
-        }
-    }
-    one_of(&tried[..count], message, signature)
-}
-
-/// The key of `keys`, all of one algorithm, that made `signature`. V5: one call for all.
-fn one_of<'r>(
-    keys: &[Matched<'r, JwtKey>],
-    message: &[u8],
-    signature: &[u8],
-) -> Result<Matched<'r, JwtKey>, Reason> {
-    let (first, _) = keys.first().ok_or(Reason::Algorithm)?;
-    macro_rules! find {
-        ($mac:path, $first:expr, $length:literal, $verify:expr) => {{
-            let tag = exactly::<$length>(signature).ok_or(Reason::Malformed)?;
-            let mut macs = [$first; MAX_LANES];
-            for (mac, (key, _)) in macs.iter_mut().zip(keys) {
-                if let $mac(own) = &key.material().mac {
-                    *mac = own;
-                }
+    macro_rules! tried {
+        ($own:pat => $mac:expr) => {{
+            let able = |key: Matched<'r, JwtKey>| match &key.0.material().mac {
+                $own => Some(($mac, key)),
+                _ => None,
+            };
+            match named.key {
+                Some(key) => Tried::of(able(key)),
+                None => Tried::of(view.verifying().filter_map(able)),
             }
-            $verify(&macs[..keys.len()], message, &tag)
+            .ok_or(Reason::Algorithm)?
         }};
     }
-    let found = match &first.material().mac {
-        Mac::Hs256(mac) => find!(Mac::Hs256, mac, 32, verify_any),
-        Mac::Hs384(mac) => find!(Mac::Hs384, &**mac, 48, HmacSha384::verify_any),
-        Mac::Hs512(mac) => find!(Mac::Hs512, &**mac, 64, HmacSha512::verify_any),
+    macro_rules! matching {
+        ($own:pat => $mac:expr, $verify_any:path) => {{
+            let tried = tried!($own => $mac);
+            let place = $verify_any(tried.macs(), message, &tag(signature)?);
+            place.and_then(|place| tried.key(place))
+        }};
+    }
+    let found = match named.algorithm {
+        Algorithm::HS256 => {
+            let tried = tried!(Mac::Hs256(mac) => mac);
+            if signature.len() != TAG_TEXT_LEN {
+                return Err(Reason::Malformed);
+            }
+            // Before the signature is decoded: a hash waits for itself most of the time, and
+            // the processor has what comes behind it done meanwhile.
+            let tags = Tags::of(tried.macs(), message);
+            tags.matching(&tag(signature)?).and_then(|place| tried.key(place))
+        }
+        Algorithm::HS384 => matching!(Mac::Hs384(mac) => &**mac, HmacSha384::verify_any),
+        Algorithm::HS512 => matching!(Mac::Hs512(mac) => &**mac, HmacSha512::verify_any),
+        // No key has another.
+        _ => return Err(Reason::Algorithm),
     };
-    found.map(|index| keys[index]).ok_or(Reason::Signature)
+    found.ok_or(Reason::Signature)
+}
+
+fn tag<const N: usize>(signature: &[u8]) -> Result<[u8; N], Reason> {
+    exactly(signature).ok_or(Reason::Malformed)
 }
 
 impl sealed::Sealed for JwtKey {}

@@ -15,25 +15,21 @@ use serde::de::{
 use super::registered::{Found, Registered, Rules, named, nanoseconds};
 use crate::error::Claim;
 
-/// Parses the claims of `payload`; and whether what it says of its registered ones was seen,
-/// and stands in `found`.
+/// Parses the claims of `payload`, and lets `watch` see them pass.
 #[inline]
 pub(super) fn parse<'p, C: Deserialize<'p>>(
     payload: &'p str,
-    rules: &Rules,
-    found: &mut Registered,
-) -> Result<(C, bool), serde_json::Error> {
-    let mut watch =
-        Watch { rules, found, name: None, value: Value::Other, is_whole: false, is_odd: false };
+    watch: &mut Watch<'_>,
+) -> Result<C, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(payload);
-    let claims = C::deserialize(Tap::<_, Payload>::new(&mut deserializer, &mut watch))?;
+    let claims = C::deserialize(Tap::<_, Payload>::new(&mut deserializer, watch))?;
     deserializer.end()?;
-    Ok((claims, watch.is_whole && !watch.is_odd))
+    Ok(claims)
 }
 
-struct Watch<'r> {
+pub(super) struct Watch<'r> {
     rules: &'r Rules,
-    found: &'r mut Registered,
+    found: Registered,
     /// The name of the member that is read, once it was seen.
     name: Option<Option<Claim>>,
     value: Value,
@@ -41,6 +37,20 @@ struct Watch<'r> {
     is_whole: bool,
     /// Whether something has passed by that is not understood.
     is_odd: bool,
+}
+
+impl<'r> Watch<'r> {
+    #[inline]
+    pub(super) fn new(rules: &'r Rules) -> Self {
+        let found = Registered::default();
+        Self { rules, found, name: None, value: Value::Other, is_whole: false, is_odd: false }
+    }
+
+    /// What the payload says of its registered claims, if all of that was seen.
+    #[inline]
+    pub(super) fn registered(&self) -> Option<&Registered> {
+        (self.is_whole && !self.is_odd).then_some(&self.found)
+    }
 }
 
 /// What a registered claim was seen to be.
@@ -54,7 +64,7 @@ impl Watch<'_> {
     /// Takes note of `claim`, whose value has been read.
     #[inline]
     fn note(&mut self, claim: Claim) {
-        let found = &mut *self.found;
+        let found = &mut self.found;
         let is_first = match (claim, &self.value) {
             (Claim::Exp, Value::Number(seconds)) => once(&mut found.exp, date(*seconds)),
             (Claim::Nbf, Value::Number(seconds)) => once(&mut found.nbf, date(*seconds)),

@@ -331,7 +331,7 @@ fn a_text_with_an_escape_cannot_be_borrowed_and_the_error_says_so() {
     assert_eq!(error.reason(), Reason::Expired);
 }
 
-/// The room for payloads is one of a thread, and may be in use further up.
+/// Each verification has a room of its own for its payload.
 #[test]
 fn claims_may_verify_a_token_while_they_are_made() {
     struct Outer(String);

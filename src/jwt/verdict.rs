@@ -1,13 +1,14 @@
 //! Whether a token is what it says: in place, and with no allocation until its signature
 //! held.
 
-use std::cell::Cell;
+use std::mem::MaybeUninit;
 
+use base64_simd::AsOut;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::registered::Registered;
-use super::{Jwt, JwtKey, claims, header, key, tap};
+use super::tap::Watch;
+use super::{Jwt, JwtKey, MAX_TOKEN_BYTES, claims, header, key, tap};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
 use crate::ring::{Matched, View};
@@ -22,8 +23,16 @@ impl Jwt {
         token: &str,
     ) -> Result<(Matched<'r, JwtKey>, C), VerifyError> {
         let (key, payload) = self.authentic(view, token)?;
-        let mut room = Room::take();
-        let claims = decode(payload, &mut room.0)?;
+        // What is decoded is shorter than its text.
+        let mut room = [const { MaybeUninit::uninit() }; MAX_TOKEN_BYTES];
+        let mut buffer = Vec::new();
+        let claims = match room.get_mut(..payload.len()) {
+            Some(room) => {
+                let claims = BASE64URL.decode(payload.as_bytes(), room.as_out());
+                text(claims.map_err(|_| Reason::Malformed)?)?
+            }
+            None => decode(payload, &mut buffer)?,
+        };
         Ok((key, self.claims(view, claims)?))
     }
 
@@ -48,12 +57,18 @@ impl Jwt {
         if token.len() > self.max_token_bytes {
             return Err(Reason::TooLarge);
         }
-        let [header, payload, signature] = parts(token).ok_or(Reason::Malformed)?;
-        let message = &token[..header.len() + 1 + payload.len()];
+        let known = header::known(token, view);
+        let dot = known.as_ref().map(|(_, length)| *length).or_else(|| token.find('.'));
+        let (header, rest) = token.split_at(dot.ok_or(Reason::Malformed)?);
+        let (payload, signature) = parts(&rest[1..]).ok_or(Reason::Malformed)?;
         if payload.len() % 4 == 1 {
             return Err(Reason::Malformed);
         }
-        let named = header::read(header, view)?;
+        let message = &token[..header.len() + 1 + payload.len()];
+        let named = match known {
+            Some((named, _)) => named,
+            None => header::read(header, view)?,
+        };
         if !self.rules.validation.algorithms.contains(&named.algorithm) {
             return Err(Reason::Algorithm);
         }
@@ -67,14 +82,19 @@ impl Jwt {
         view: &View<'_, JwtKey>,
         payload: &'p str,
     ) -> Result<C, VerifyError> {
-        let mut registered = Registered::default();
-        let parsed = tap::parse(payload, &self.rules, &mut registered);
-        if !matches!(parsed, Ok((_, true))) {
-            registered = claims::read(payload, &self.rules)?;
-        }
+        let mut watch = Watch::new(&self.rules);
+        let parsed = tap::parse(payload, &mut watch);
+        let read;
+        let registered = match watch.registered() {
+            Some(seen) if parsed.is_ok() => seen,
+            _ => {
+                read = claims::read(payload, &self.rules)?;
+                &read
+            }
+        };
         registered.check(&self.rules, view.since_epoch())?;
         match parsed {
-            Ok((claims, _)) => Ok(claims),
+            Ok(claims) => Ok(claims),
             // It may have been refused for being looked at: a number that no type holds, of a
             // claim that this type ignores.
             Err(_) => serde_json::from_str(payload)
@@ -83,9 +103,8 @@ impl Jwt {
     }
 }
 
-/// The three parts of a token.
-fn parts(token: &str) -> Option<[&str; 3]> {
-    let (header, rest) = token.split_once('.')?;
+/// The payload and the signature, which are what follows the header.
+fn parts(rest: &str) -> Option<(&str, &str)> {
     // No search: a signature has one of three lengths, and is decoded in the end.
     let (payload, signature) = SIGNATURE_LENGTHS.into_iter().find_map(|length| {
         let (payload, signature) = rest.split_at_checked(rest.len().checked_sub(length)?)?;
@@ -93,7 +112,7 @@ fn parts(token: &str) -> Option<[&str; 3]> {
     })?;
     // Without a way out, so that it is compiled to vectors.
     let more = payload.bytes().fold(false, |any, byte| any | (byte == b'.'));
-    (!more).then_some([header, payload, signature])
+    (!more).then_some((payload, signature))
 }
 
 /// Why a payload is not what the caller's type asks for.
@@ -113,31 +132,9 @@ fn reason(payload: &str, error: &serde_json::Error) -> Reason {
 fn decode<'b>(payload: &str, buffer: &'b mut Vec<u8>) -> Result<&'b str, Reason> {
     buffer.clear();
     BASE64URL.decode_append(payload, buffer).map_err(|_| Reason::Malformed)?;
-    std::str::from_utf8(buffer).map_err(|_| Reason::Payload)
+    text(buffer)
 }
 
-/// The room that a thread decodes payloads into, one after the other.
-struct Room(Vec<u8>);
-
-thread_local! {
-    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-impl Room {
-    /// Of what a larger token needed no more than this is kept.
-    const KEPT: usize = 16 * 1024;
-
-    /// Empty where it is in use further up, or its thread ends.
-    fn take() -> Self {
-        Self(ROOM.try_with(Cell::take).unwrap_or_default())
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        if self.0.capacity() <= Self::KEPT {
-            let room = std::mem::take(&mut self.0);
-            let _ = ROOM.try_with(|own| own.set(room));
-        }
-    }
+fn text(decoded: &[u8]) -> Result<&str, Reason> {
+    std::str::from_utf8(decoded).map_err(|_| Reason::Payload)
 }

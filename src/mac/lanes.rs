@@ -94,19 +94,7 @@ impl std::fmt::Debug for HmacSha256 {
 #[must_use = "a message that no key verified must be refused"]
 #[inline]
 pub fn verify_any(keys: &[&HmacSha256], message: &[u8], tag: &[u8; 32]) -> Option<usize> {
-    let tag = words(tag);
-    match *keys {
-        [] => None,
-        [one] => matching(&tags([one], message, compress), &tag),
-        [one, two] => matching(&tags([one, two], message, compress), &tag),
-        // The fourth lane of three keys is a dummy: computed, never compared.
-        [one, two, three] => {
-            matching(&tags([one, two, three, three], message, compress)[..3], &tag)
-        }
-        [one, two, three, four, ..] => {
-            matching(&tags([one, two, three, four], message, compress), &tag)
-        }
-    }
+    Tags::of(keys, message).matching(tag)
 }
 
 /// [`verify_any`] as it is without the SHA extensions: for tests and benches.
@@ -220,6 +208,27 @@ pub struct Tags {
 }
 
 impl Tags {
+    /// The tags of a whole message under `keys`, of which at most [`MAX_LANES`] count.
+    #[inline]
+    pub(crate) fn of(keys: &[&HmacSha256], message: &[u8]) -> Self {
+        let mut all = Self { tags: [INITIAL; MAX_LANES], keys: keys.len().min(MAX_LANES) };
+        match *keys {
+            [] => {}
+            [one] => all.fill([one], message),
+            [one, two] => all.fill([one, two], message),
+            // The fourth lane of three keys is a dummy: computed, never compared.
+            [one, two, three] => all.fill([one, two, three, three], message),
+            [one, two, three, four, ..] => all.fill([one, two, three, four], message),
+        }
+        all
+    }
+
+    #[inline]
+    fn fill<const N: usize>(&mut self, keys: [&HmacSha256; N], message: &[u8]) {
+        let own = self.tags.first_chunk_mut().expect("N is MAX_LANES at most");
+        *own = tags(keys, message, compress);
+    }
+
     /// The tag under the first key.
     pub(crate) fn first(&self) -> [u8; 32] {
         bytes(&self.tags[0])
@@ -228,6 +237,7 @@ impl Tags {
     /// The index of the key whose tag is `tag`. All are compared, always, in
     /// constant time.
     #[must_use = "a message that no key verified must be refused"]
+    #[inline]
     pub fn matching(&self, tag: &[u8; 32]) -> Option<usize> {
         matching(&self.tags[..self.keys], &words(tag))
     }

@@ -28,7 +28,7 @@ use crate::observer::{Event, Observer};
 pub use builder::{Dangerous, RingBuilder};
 pub use key_set::{KeySet, KeyState};
 pub use rotate::Promotion;
-pub(crate) use view::{Matched, Unit, View};
+pub(crate) use view::{Matched, Tried, Unit, View};
 
 /// The keys of one purpose: one primary that signs, fallbacks that still verify.
 ///

@@ -10,11 +10,47 @@ use super::{Inner, KeyRing};
 use crate::error::{Reason, VerifyError};
 use crate::key::{Key, KeyMaterial};
 use crate::kid::Kid;
+use crate::mac::MAX_LANES;
 use crate::observer::Event;
 use crate::verified::{Role, Verified};
 
 /// A key that verifies, in its role.
 pub(crate) type Matched<'r, K> = (&'r Key<K>, Role);
+
+/// The keys that are tried for a value which names none, with what each is tried with: as
+/// many as there are lanes.
+pub(crate) struct Tried<'r, K, M> {
+    macs: [&'r M; MAX_LANES],
+    keys: [Matched<'r, K>; MAX_LANES],
+    count: usize,
+}
+
+impl<'r, K, M> Tried<'r, K, M> {
+    /// `None` if there are none.
+    #[inline]
+    pub(crate) fn of(able: impl IntoIterator<Item = (&'r M, Matched<'r, K>)>) -> Option<Self> {
+        let mut able = able.into_iter();
+        let (mac, key) = able.next()?;
+        let mut tried = Self { macs: [mac; MAX_LANES], keys: [key; MAX_LANES], count: 1 };
+        for (mac, key) in able.take(MAX_LANES - 1) {
+            (tried.macs[tried.count], tried.keys[tried.count]) = (mac, key);
+            tried.count += 1;
+        }
+        Some(tried)
+    }
+
+    #[inline]
+    pub(crate) fn macs(&self) -> &[&'r M] {
+        &self.macs[..self.count]
+    }
+
+    /// The key at a place among those that are tried: found without a walk, so that it takes
+    /// the same for each.
+    #[inline]
+    pub(crate) fn key(&self, place: usize) -> Option<Matched<'r, K>> {
+        self.keys[..self.count].get(place).copied()
+    }
+}
 
 pub(crate) struct View<'r, K: KeyMaterial> {
     inner: &'r Inner<K>,
