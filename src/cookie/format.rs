@@ -1,11 +1,13 @@
 //! The bytes of a native cookie: see the module above for the layout.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use cookie::Cookie;
 use percent_encoding::percent_decode_str;
 
 use crate::encoding::{BASE64URL, TAG_TEXT_LEN, exactly};
+use crate::error::Reason;
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, Lanes, matching, words};
 
@@ -13,31 +15,56 @@ use crate::mac::{HmacSha256, Lanes, matching, words};
 pub(super) struct Parts<'v> {
     value: &'v str,
     pub(super) kid: &'v str,
-    pub(super) issued: u64,
-    issued_text: &'v str,
-    mac: [u8; 32],
+    issued: &'v str,
+    mac: &'v str,
 }
 
 impl<'v> Parts<'v> {
-    /// `None` if it is not of the form at all.
+    /// `None` if it is not of the form at all; whether its number and its MAC are any is
+    /// another question: [`is_whole`](Self::is_whole).
     #[inline]
     pub(super) fn split(text: &'v str) -> Option<Self> {
         let (text, mac) = text.split_at_checked(text.len().checked_sub(TAG_TEXT_LEN)?)?;
         // Seconds have ten digits until the year 2286, and derived kids sixteen characters.
-        let (text, issued_text) = split_last(text.strip_suffix('.')?, 10)?;
+        let (text, issued) = split_last(text.strip_suffix('.')?, 10)?;
         let (value, kid) = split_last(text, 16)?;
-        // One number, one text: no sign, no leading zeros.
-        let issued: u64 = issued_text.parse().ok()?;
-        let canonical =
-            issued_text == "0" || issued_text.starts_with(|c: char| ('1'..='9').contains(&c));
-        canonical.then_some(())?;
-        Some(Self { value, kid, issued, issued_text, mac: exactly(mac.as_bytes())? })
+        Some(Self { value, kid, issued, mac })
+    }
+
+    /// Whether there is a number and a MAC.
+    pub(super) fn is_whole(&self) -> bool {
+        self.issued().is_some() && self.mac().is_some()
     }
 
     #[inline]
-    pub(super) fn verify(&self, key: &HmacSha256, name: &str) -> bool {
-        let mac = mac(key, [name, self.value, self.kid, self.issued_text]);
-        matching(&[words::<32, 8>(&mac)], &words(&self.mac)).is_some()
+    fn issued(&self) -> Option<Duration> {
+        // One number, one text: no sign, no leading zeros.
+        let is_canonical =
+            self.issued == "0" || self.issued.starts_with(|c: char| ('1'..='9').contains(&c));
+        self.issued.parse().ok().filter(|_| is_canonical).map(Duration::from_secs)
+    }
+
+    #[inline]
+    fn mac(&self) -> Option<[u8; 32]> {
+        exactly(self.mac.as_bytes())
+    }
+
+    /// The time of issue, if `key` signed it.
+    ///
+    /// A processor waits for what was just gathered to be written, and for a hash most of the
+    /// time: so the number is read behind the one and the MAC behind the other.
+    #[inline]
+    pub(super) fn verify(&self, key: &HmacSha256, name: &str) -> Result<Duration, Reason> {
+        let parts = [name, self.value, self.kid, self.issued];
+        let mut room = ROOM;
+        let gathered = gather(&mut room, parts);
+        let issued = self.issued().ok_or(Reason::Malformed)?;
+        let own = mac(key, parts, gathered);
+        let mac = self.mac().ok_or(Reason::Malformed)?;
+        match matching(&[words::<32, 8>(&own)], &words(&mac)) {
+            Some(_) => Ok(issued),
+            None => Err(Reason::Signature),
+        }
     }
 
     /// What was signed; `None` if it is not UTF-8, which nothing here ever signs.
@@ -75,7 +102,8 @@ pub(super) fn sign(key: &HmacSha256, name: &str, value: &str, kid: Kid, issued: 
     let mut text = Cookie::new("", value).encoded().stripped().to_string();
     text.remove(0);
     let issued = issued.to_string();
-    let mac = mac(key, [name, &text, kid.as_str(), &issued]);
+    let parts = [name, &text, kid.as_str(), &issued];
+    let mac = mac(key, parts, gather(&mut { ROOM }, parts));
     text.reserve(kid.as_str().len() + issued.len() + TAG_TEXT_LEN + 3);
     // Writing to a string does not fail.
     let _ = write!(text, ".{kid}.{issued}.");
@@ -84,27 +112,22 @@ pub(super) fn sign(key: &HmacSha256, name: &str, value: &str, kid: Kid, issued: 
 }
 
 /// The MAC of the parts, each after its length: what belongs to one cannot be taken for
-/// the next.
+/// the next. Of all of them together, where they were [gathered](gather).
 #[inline]
-fn mac(key: &HmacSha256, parts: [&str; 4]) -> [u8; 32] {
-    // Room for what most cookies are.
-    let mut room = [0; 256];
-    match gather(&mut room, parts) {
-        Some(message) => key.mac(message),
-        None => {
-            let mut lanes = Lanes::new(&[key]);
-            for part in parts {
-                lanes.update(&prefix(part));
-                lanes.update(part.as_bytes());
-            }
-            lanes.finish().first()
-        }
+fn mac(key: &HmacSha256, parts: [&str; 4], gathered: Option<&[u8]>) -> [u8; 32] {
+    if let Some(message) = gathered {
+        return key.mac(message);
     }
+    let mut lanes = Lanes::new(&[key]);
+    for part in parts {
+        lanes.update(&prefix(part));
+        lanes.update(part.as_bytes());
+    }
+    lanes.finish().first()
 }
 
-fn prefix(part: &str) -> [u8; 8] {
-    (part.len() as u64).to_be_bytes()
-}
+/// Room for what most cookies are.
+const ROOM: [u8; 256] = [0; 256];
 
 /// The whole message in `room`; `None` if it is too small.
 #[inline]
@@ -117,4 +140,8 @@ fn gather<'m>(room: &'m mut [u8; 256], parts: [&str; 4]) -> Option<&'m [u8]> {
         length += start.len() + part.len();
     }
     room.get(..length)
+}
+
+fn prefix(part: &str) -> [u8; 8] {
+    (part.len() as u64).to_be_bytes()
 }

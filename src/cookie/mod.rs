@@ -200,9 +200,7 @@ impl CookieSigner {
     /// A cookie names its key, and is checked with that key alone, in constant time:
     /// the duration does not tell where a tag differs. The length of the value shows.
     pub fn verify(&self, name: &str, value: &str) -> Result<Verified<String>, VerifyError> {
-        self.ring
-            .read(|view| self.verified(view, name, value))
-            .map(|verified| verified.map(|signed| signed.value))
+        self.ring.read(|view| self.verified(view, name, value).map(|(verified, _)| verified))
     }
 
     /// Signs what was verified once more if it
@@ -270,13 +268,13 @@ impl CookieSigner {
         name: &str,
         value: &str,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
-        let verified = self.verified(view, name, value)?;
+        let (verified, issued) = self.verified(view, name, value)?;
         let again = match verified.needs_resign() {
             // What cannot be signed again (its kid is longer now) goes on as it is.
-            true => self.signed(view, name, &verified.value, verified.issued).ok(),
+            true => self.signed(view, name, &verified, issued).ok(),
             false => None,
         };
-        Ok((verified.map(|signed| signed.value), again))
+        Ok((verified, again))
     }
 }
 

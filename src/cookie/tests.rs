@@ -87,6 +87,28 @@ fn a_jar_signs_verifies_and_rotates_with_the_attributes_of_the_signer() {
     assert!(jar.get("session").is_none());
 }
 
+/// V3: whichever key it names, and although the form is checked beside the MAC.
+#[test]
+fn a_malformed_cookie_is_malformed_under_a_known_and_under_an_unknown_key() {
+    let signer = signer(&ManualClock::at_unix(1_700_000_000));
+    let reason = |value: &str| signer.verify("session", value).unwrap_err().reason();
+    let good = signer.sign("session", "v").unwrap();
+    let (mac, other) = (&good[good.len() - 43..], "A".repeat(43));
+    // The last character of 43 holds four bits: others of its alphabet are stray ones.
+    let stray = format!("{}B", "A".repeat(42));
+    assert_eq!(good, format!("v.a.1700000000.{mac}"));
+    for (kid, whole) in [("a", Reason::Signature), ("b", Reason::UnknownKid)] {
+        assert_eq!(reason(&format!("v.{kid}.1700000000.{other}")), whole);
+        let numbers = ["", "0170000000", "+170000000", "-1", "1e9", " 1", "99999999999999999999"];
+        for number in numbers {
+            assert_eq!(reason(&format!("v.{kid}.{number}.{other}")), Reason::Malformed, "{number}");
+        }
+        for mac in [&stray, "é", &format!("{}=", &other[1..]), &format!("{}+", &other[1..])] {
+            assert_eq!(reason(&format!("v.{kid}.1700000000.{mac}")), Reason::Malformed, "{mac}");
+        }
+    }
+}
+
 /// A server that signs what its users choose gives away a MAC of any text under the secret:
 /// none of them is the native key.
 #[test]

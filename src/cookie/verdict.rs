@@ -11,27 +11,29 @@ use crate::ring::{Matched, Tried, View};
 use crate::verified::Verified;
 
 /// What was signed, since when, and in which form if not the native one.
-pub(super) struct Signed {
-    pub(super) value: String,
+struct Signed {
+    value: String,
     /// Since the Unix epoch.
-    pub(super) issued: Duration,
+    issued: Duration,
     form: Option<LegacyCookie>,
 }
 
 impl CookieSigner {
+    /// The value, and when it was issued, since the Unix epoch.
+    #[inline]
     pub(super) fn verified(
         &self,
         view: &View<'_, CookieKey>,
         name: &str,
         value: &str,
-    ) -> Result<Verified<Signed>, VerifyError> {
-        match self.verdict(view, name, value) {
-            Ok((key, signed)) => Ok(match signed.form {
-                Some(form) => view.accept_legacy(key, form.name(), signed),
-                None => view.accept(key, signed),
-            }),
-            Err(reason) => Err(view.reject(reason)),
-        }
+    ) -> Result<(Verified<String>, Duration), VerifyError> {
+        let (key, signed) =
+            self.verdict(view, name, value).map_err(|reason| view.reject(reason))?;
+        let verified = match signed.form {
+            Some(form) => view.accept_legacy(key, form.name(), signed.value),
+            None => view.accept(key, signed.value),
+        };
+        Ok((verified, signed.issued))
     }
 
     fn verdict<'r>(
@@ -88,12 +90,12 @@ impl CookieSigner {
         value: &str,
     ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
         let parts = Parts::split(value).ok_or(Reason::Malformed)?;
-        let (key, role) = view.named(parts.kid.as_bytes())?;
-        if !parts.verify(&key.material().native, name) {
-            return Err(Reason::Signature);
-        }
+        let key = view.named(parts.kid.as_bytes()).map_err(|reason| match parts.is_whole() {
+            true => reason,
+            false => Reason::Malformed,
+        })?;
+        let issued = parts.verify(&key.0.material().native, name)?;
         // Authentic from here on.
-        let issued = Duration::from_secs(parts.issued);
         match view.since_epoch().checked_sub(issued) {
             Some(age) if age >= self.max_age => return Err(Reason::Expired),
             None if issued - view.since_epoch() > self.ring.skew() => {
@@ -102,7 +104,7 @@ impl CookieSigner {
             _ => {}
         }
         let value = parts.decoded().ok_or(Reason::Payload)?;
-        Ok(((key, role), Signed { value, issued, form: None }))
+        Ok((key, Signed { value, issued, form: None }))
     }
 }
 

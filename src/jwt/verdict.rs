@@ -13,6 +13,11 @@ use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
 use crate::ring::{Matched, View};
 
+/// On the stack, room for the payload of any token of the default size: what is decoded is
+/// shorter than its text. Aligned, so that no word that is read lies in two that were written.
+#[repr(align(64))]
+struct Room([MaybeUninit<u8>; MAX_TOKEN_BYTES]);
+
 /// Of HS256, HS384 and HS512, in characters.
 pub(super) const SIGNATURE_LENGTHS: [usize; 3] = [43, 64, 86];
 
@@ -23,10 +28,9 @@ impl Jwt {
         token: &str,
     ) -> Result<(Matched<'r, JwtKey>, C), VerifyError> {
         let (key, payload) = self.authentic(view, token)?;
-        // What is decoded is shorter than its text.
-        let mut room = [const { MaybeUninit::uninit() }; MAX_TOKEN_BYTES];
+        let mut room = Room([const { MaybeUninit::uninit() }; MAX_TOKEN_BYTES]);
         let mut buffer = Vec::new();
-        let claims = match room.get_mut(..payload.len()) {
+        let claims = match room.0.get_mut(..payload.len()) {
             Some(room) => {
                 let claims = BASE64URL.decode(payload.as_bytes(), room.as_out());
                 text(claims.map_err(|_| Reason::Malformed)?)?

@@ -32,14 +32,17 @@ pub(super) struct End<'a, const N: usize> {
     pub(super) outer: [&'a State; N],
 }
 
-/// Compresses `blocks` into all `states`, and with an `end` goes on to the tags of the
-/// HMACs; if the processor has the instructions. Returns whether anything was done.
+/// What becomes of `states` once `blocks` are compressed into all of them, and with an `end`
+/// the tags of the HMACs; `None` if the processor lacks the instructions.
+///
+/// The states are read where they are: of a copy that was just made, a processor may wait
+/// for the last byte to be written, longer than for a compression.
 #[inline]
 pub(super) fn compress<const N: usize>(
-    states: &mut [State; N],
+    states: [&State; N],
     blocks: &[Block],
     end: Option<End<'_, N>>,
-) -> bool {
+) -> Option<[State; N]> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("sha")
         && is_x86_feature_detected!("sse4.1")
@@ -47,11 +50,10 @@ pub(super) fn compress<const N: usize>(
     {
         // SAFETY: `compress_sha` is safe code but for the target features it is
         // compiled with, and the line above has just detected all of them.
-        unsafe { compress_sha(states, blocks, end) };
-        return true;
+        return Some(unsafe { compress_sha(states, blocks, end) });
     }
     let _ = (states, blocks, end);
-    false
+    None
 }
 
 /// FIPS 180-4 §4.2.2.
@@ -86,11 +88,11 @@ struct Lanes<const N: usize> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
 fn compress_sha<const N: usize>(
-    states: &mut [State; N],
+    states: [&State; N],
     blocks: &[Block],
     end: Option<End<'_, N>>,
-) {
-    let mut lanes = enter(states.each_ref());
+) -> [State; N] {
+    let mut lanes = enter(states);
     for block in blocks {
         lanes = rounds(lanes, [load(block)]);
     }
@@ -109,11 +111,13 @@ fn compress_sha<const N: usize>(
         }
         lanes = rounds(enter(end.outer), messages);
     }
+    let mut states = [[0; 8]; N];
     for (lane, state) in states.iter_mut().enumerate() {
         let (dcba, hgfe) = leave(lanes, lane);
         store(state, 0, dcba);
         store(state, 4, hgfe);
     }
+    states
 }
 
 /// The 64 rounds of one block: of one message for all lanes, or of one for each.

@@ -51,10 +51,9 @@ impl HmacSha256 {
         }
         let after = |pad: u8| {
             let mut block = padded.map(|byte| byte ^ pad);
-            let mut state = [INITIAL];
-            compress(&mut state, &[block], None);
+            let [state] = compress([&INITIAL], &[block], None);
             block.zeroize();
-            state[0]
+            state
         };
         let key = Self { inner: after(0x36), outer: after(0x5c) };
         padded.zeroize();
@@ -174,8 +173,9 @@ impl Lanes {
     /// Ends the message.
     #[must_use = "the tags are what is compared"]
     pub fn finish(mut self) -> Tags {
-        let (last, blocks) = padded(&self.buffer[..self.buffered], self.length);
-        self.compress(&[], Some(&last[..blocks]));
+        let mut room = [[0; 64]; 2];
+        let last = padded(&mut room, &self.buffer[..self.buffered], self.length);
+        self.compress(&[], Some(last));
         Tags { tags: self.states, keys: self.keys }
     }
 
@@ -190,7 +190,7 @@ impl Lanes {
     fn compress_lanes<const N: usize>(&mut self, blocks: &[Block], last: Option<&[Block]>) {
         let states = self.states.first_chunk_mut::<N>().expect("N is MAX_LANES at most");
         let outer = self.outer.first_chunk::<N>().expect("N is MAX_LANES at most").each_ref();
-        compress(states, blocks, last.map(|last| End { last, outer }));
+        *states = compress(states.each_ref(), blocks, last.map(|last| End { last, outer }));
     }
 }
 
@@ -293,41 +293,42 @@ fn bytes(state: &State) -> [u8; 32] {
 fn tags<const N: usize>(
     keys: [&HmacSha256; N],
     message: &[u8],
-    compress: impl Fn(&mut [State; N], &[Block], Option<End<'_, N>>),
+    compress: impl Fn([&State; N], &[Block], Option<End<'_, N>>) -> [State; N],
 ) -> [State; N] {
     let (blocks, tail) = message.as_chunks::<64>();
-    let (last, count) = padded(tail, 64 + message.len() as u64);
-    let mut states = keys.map(|key| key.inner);
+    let mut room = [[0; 64]; 2];
+    let last = padded(&mut room, tail, 64 + message.len() as u64);
     let outer = keys.map(|key| &key.outer);
-    compress(&mut states, blocks, Some(End { last: &last[..count], outer }));
-    states
+    compress(keys.map(|key| &key.inner), blocks, Some(End { last, outer }))
 }
 
-/// The end of a message, with what follows it: a one bit, zeros, the length in bits
-/// (FIPS 180-4 §5.1.1). How many of the blocks that takes comes with them.
+/// Puts the end of a message into `room`, with what follows it: a one bit, zeros, the length
+/// in bits (FIPS 180-4 §5.1.1). One or two blocks of the room, all zeros before, are that.
 #[inline]
-fn padded(tail: &[u8], length: u64) -> ([Block; 2], usize) {
-    let mut last = [[0; 64]; 2];
-    last[0][..tail.len()].copy_from_slice(tail);
-    last[0][tail.len()] = 0x80;
+fn padded<'r>(room: &'r mut [Block; 2], tail: &[u8], length: u64) -> &'r [Block] {
     let count = if tail.len() < 56 { 1 } else { 2 };
-    last[count - 1][56..].copy_from_slice(&(length.wrapping_mul(8)).to_be_bytes());
-    (last, count)
+    room[0][..tail.len()].copy_from_slice(tail);
+    room[0][tail.len()] = 0x80;
+    room[count - 1][56..].copy_from_slice(&(length.wrapping_mul(8)).to_be_bytes());
+    &room[..count]
 }
 
 #[inline]
-fn compress<const N: usize>(states: &mut [State; N], blocks: &[Block], end: Option<End<'_, N>>) {
-    if !kernel::compress(states, blocks, end) {
-        compress_portable(states, blocks, end);
-    }
+fn compress<const N: usize>(
+    states: [&State; N],
+    blocks: &[Block],
+    end: Option<End<'_, N>>,
+) -> [State; N] {
+    kernel::compress(states, blocks, end).unwrap_or_else(|| compress_portable(states, blocks, end))
 }
 
 /// The twin of the kernel: lane by lane, through `sha2`.
 pub(super) fn compress_portable<const N: usize>(
-    states: &mut [State; N],
+    states: [&State; N],
     blocks: &[Block],
     end: Option<End<'_, N>>,
-) {
+) -> [State; N] {
+    let mut states = states.map(|state| *state);
     for (lane, state) in states.iter_mut().enumerate() {
         sha2::block_api::compress256(state, blocks);
         if let Some(end) = end {
@@ -340,4 +341,5 @@ pub(super) fn compress_portable<const N: usize>(
             sha2::block_api::compress256(state, &[block]);
         }
     }
+    states
 }
