@@ -49,17 +49,26 @@ impl<'v> Parts<'v> {
         exactly(self.mac.as_bytes())
     }
 
-    /// The time of issue, if `key` signed it.
-    ///
-    /// A processor waits for what was just gathered to be written, and for a hash most of the
-    /// time: so the number is read behind the one and the MAC behind the other.
+    /// What a MAC covers under the name of the cookie.
     #[inline]
-    pub(super) fn verify(&self, key: &HmacSha256, name: &str) -> Result<Duration, Reason> {
-        let parts = [name, self.value, self.kid, self.issued];
-        let mut room = ROOM;
-        let gathered = gather(&mut room, parts);
+    pub(super) fn message<'m>(&self, room: &'m mut Room, name: &'m str) -> Message<'m>
+    where
+        'v: 'm,
+    {
+        Message::new(room, [name, self.value, self.kid, self.issued])
+    }
+
+    /// The time of issue, if `key` signed the `message`.
+    #[inline]
+    pub(super) fn verify(
+        &self,
+        key: &HmacSha256,
+        message: &Message<'_>,
+    ) -> Result<Duration, Reason> {
         let issued = self.issued().ok_or(Reason::Malformed)?;
-        let own = mac(key, parts, gathered);
+        let own = message.mac(key);
+        // Read behind the MAC: a hash waits for itself most of the time, and the processor has
+        // this done meanwhile.
         let mac = self.mac().ok_or(Reason::Malformed)?;
         match matching(&[words::<32, 8>(&own)], &words(&mac)) {
             Some(_) => Ok(issued),
@@ -102,8 +111,8 @@ pub(super) fn sign(key: &HmacSha256, name: &str, value: &str, kid: Kid, issued: 
     let mut text = Cookie::new("", value).encoded().stripped().to_string();
     text.remove(0);
     let issued = issued.to_string();
-    let parts = [name, &text, kid.as_str(), &issued];
-    let mac = mac(key, parts, gather(&mut { ROOM }, parts));
+    let mut room = [0; _];
+    let mac = Message::new(&mut room, [name, &text, kid.as_str(), &issued]).mac(key);
     text.reserve(kid.as_str().len() + issued.len() + TAG_TEXT_LEN + 3);
     // Writing to a string does not fail.
     let _ = write!(text, ".{kid}.{issued}.");
@@ -111,27 +120,40 @@ pub(super) fn sign(key: &HmacSha256, name: &str, value: &str, kid: Kid, issued: 
     text
 }
 
-/// The MAC of the parts, each after its length: what belongs to one cannot be taken for
-/// the next. Of all of them together, where they were [gathered](gather).
-#[inline]
-fn mac(key: &HmacSha256, parts: [&str; 4], gathered: Option<&[u8]>) -> [u8; 32] {
-    if let Some(message) = gathered {
-        return key.mac(message);
-    }
-    let mut lanes = Lanes::new(&[key]);
-    for part in parts {
-        lanes.update(&prefix(part));
-        lanes.update(part.as_bytes());
-    }
-    lanes.finish().first()
+/// Room for what most cookies are.
+pub(super) type Room = [u8; 256];
+
+/// What is signed: the parts, each after its length, so that what belongs to one cannot be
+/// taken for the next.
+pub(super) struct Message<'m> {
+    parts: [&'m str; 4],
+    /// All of it, if there was room.
+    gathered: Option<&'m [u8]>,
 }
 
-/// Room for what most cookies are.
-const ROOM: [u8; 256] = [0; 256];
+impl<'m> Message<'m> {
+    #[inline]
+    fn new(room: &'m mut Room, parts: [&'m str; 4]) -> Self {
+        Self { parts, gathered: gather(room, parts) }
+    }
 
-/// The whole message in `room`; `None` if it is too small.
+    #[inline]
+    fn mac(&self, key: &HmacSha256) -> [u8; 32] {
+        if let Some(message) = self.gathered {
+            return key.mac(message);
+        }
+        let mut lanes = Lanes::new(&[key]);
+        for part in self.parts {
+            lanes.update(&prefix(part));
+            lanes.update(part.as_bytes());
+        }
+        lanes.finish().first()
+    }
+}
+
+/// The parts in `room`, each after its length; `None` if it is too small.
 #[inline]
-fn gather<'m>(room: &'m mut [u8; 256], parts: [&str; 4]) -> Option<&'m [u8]> {
+fn gather<'m>(room: &'m mut Room, parts: [&str; 4]) -> Option<&'m [u8]> {
     let mut length = 0;
     for part in parts {
         let (start, rest) = room.get_mut(length..)?.split_first_chunk_mut()?;

@@ -90,15 +90,20 @@ impl CookieSigner {
         value: &str,
     ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
         let parts = Parts::split(value).ok_or(Reason::Malformed)?;
+        // Put together first: for what was just written in pieces, a hash has to wait, and so
+        // the key is looked up and the clock read meanwhile.
+        let mut room = [0; _];
+        let message = parts.message(&mut room, name);
         let key = view.named(parts.kid.as_bytes()).map_err(|reason| match parts.is_whole() {
             true => reason,
             false => Reason::Malformed,
         })?;
-        let issued = parts.verify(&key.0.material().native, name)?;
+        let now = view.since_epoch();
+        let issued = parts.verify(&key.0.material().native, &message)?;
         // Authentic from here on.
-        match view.since_epoch().checked_sub(issued) {
+        match now.checked_sub(issued) {
             Some(age) if age >= self.max_age => return Err(Reason::Expired),
-            None if issued - view.since_epoch() > self.ring.skew() => {
+            None if issued - now > self.ring.skew() => {
                 return Err(Reason::NotYetValid);
             }
             _ => {}
