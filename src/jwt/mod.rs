@@ -183,10 +183,7 @@ impl Jwt {
     /// constant time: the duration does not tell which one matched. Its length, and
     /// that it was accepted, show.
     pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<Verified<C>, VerifyError> {
-        self.ring.read(|view| match self.owned(view, token) {
-            Ok((key, claims)) => Ok(view.accept(key, claims)),
-            Err(error) => Err(view.reject(error)),
-        })
+        self.verified(token, |view, payload| self.owned(view, payload))
     }
 
     /// As [`verify`](Self::verify), for claims that borrow their texts from `buffer`, into
@@ -225,10 +222,7 @@ impl Jwt {
         token: &str,
         buffer: &'b mut Vec<u8>,
     ) -> Result<Verified<C>, VerifyError> {
-        self.ring.read(|view| match self.borrowed(view, token, buffer) {
-            Ok((key, claims)) => Ok(view.accept(key, claims)),
-            Err(error) => Err(view.reject(error)),
-        })
+        self.verified(token, |view, payload| self.borrowed(view, payload, buffer))
     }
 
     /// As [`verify`](Self::verify), with the header.
@@ -239,15 +233,10 @@ impl Jwt {
         &self,
         token: &str,
     ) -> Result<Verified<TokenData<C>>, VerifyError> {
-        self.ring.read(|view| {
-            let verdict = self.owned(view, token).and_then(|(key, claims)| {
-                let (header, _) = token.split_once('.').unwrap_or_default();
-                Ok((key, TokenData { header: header::decode(header)?, claims }))
-            });
-            match verdict {
-                Ok((key, data)) => Ok(view.accept(key, data)),
-                Err(error) => Err(view.reject(error)),
-            }
+        self.verified(token, |view, payload| {
+            let claims = self.owned(view, payload)?;
+            let (header, _) = token.split_once('.').unwrap_or_default();
+            Ok(TokenData { header: header::decode(header)?, claims })
         })
     }
 }

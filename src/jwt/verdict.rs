@@ -12,6 +12,7 @@ use super::{Jwt, JwtKey, MAX_TOKEN_BYTES, claims, header, key, tap};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
 use crate::ring::{Matched, View};
+use crate::verified::Verified;
 
 /// On the stack, room for the payload of any token of the default size: what is decoded is
 /// shorter than its text. Aligned, so that no word that is read lies in two that were written.
@@ -22,37 +23,52 @@ struct Room([MaybeUninit<u8>; MAX_TOKEN_BYTES]);
 pub(super) const SIGNATURE_LENGTHS: [usize; 3] = [43, 64, 86];
 
 impl Jwt {
-    pub(super) fn owned<'r, C: DeserializeOwned>(
+    /// What `claims` makes of the payload of `token`, once its signature held.
+    #[inline]
+    pub(super) fn verified<C>(
         &self,
-        view: &View<'r, JwtKey>,
         token: &str,
-    ) -> Result<(Matched<'r, JwtKey>, C), VerifyError> {
-        let (key, payload) = self.authentic(view, token)?;
-        let mut room = Room([const { MaybeUninit::uninit() }; MAX_TOKEN_BYTES]);
-        let mut buffer = Vec::new();
-        let claims = match room.0.get_mut(..payload.len()) {
-            Some(room) => {
-                let claims = BASE64URL.decode(payload.as_bytes(), room.as_out());
-                text(claims.map_err(|_| Reason::Malformed)?)?
-            }
-            None => decode(payload, &mut buffer)?,
-        };
-        Ok((key, self.claims(view, claims)?))
+        claims: impl FnOnce(&View<'_, JwtKey>, &str) -> Result<C, VerifyError>,
+    ) -> Result<Verified<C>, VerifyError> {
+        self.ring.read(|view| match self.authentic(view, token) {
+            Ok((key, payload)) => match claims(view, payload) {
+                Ok(claims) => Ok(view.accept(key, claims)),
+                Err(error) => Err(view.reject(error)),
+            },
+            Err(reason) => Err(view.reject(reason)),
+        })
     }
 
-    pub(super) fn borrowed<'r, 'b, C: Deserialize<'b>>(
+    /// The claims in `payload`, which is decoded into the stack.
+    #[inline]
+    pub(super) fn owned<C: DeserializeOwned>(
         &self,
-        view: &View<'r, JwtKey>,
-        token: &str,
+        view: &View<'_, JwtKey>,
+        payload: &str,
+    ) -> Result<C, VerifyError> {
+        let mut room = Room([const { MaybeUninit::uninit() }; MAX_TOKEN_BYTES]);
+        let Some(room) = room.0.get_mut(..payload.len()) else {
+            return self.borrowed(view, payload, &mut Vec::new());
+        };
+        let decoded = BASE64URL.decode(payload.as_bytes(), room.as_out());
+        self.claims(view, text(decoded.map_err(|_| Reason::Malformed)?)?)
+    }
+
+    /// The claims in `payload`, which is decoded into `buffer`.
+    #[inline]
+    pub(super) fn borrowed<'b, C: Deserialize<'b>>(
+        &self,
+        view: &View<'_, JwtKey>,
+        payload: &str,
         buffer: &'b mut Vec<u8>,
-    ) -> Result<(Matched<'r, JwtKey>, C), VerifyError> {
-        let (key, payload) = self.authentic(view, token)?;
-        let claims = decode(payload, buffer)?;
-        Ok((key, self.claims(view, claims)?))
+    ) -> Result<C, VerifyError> {
+        buffer.clear();
+        BASE64URL.decode_append(payload, buffer).map_err(|_| Reason::Malformed)?;
+        self.claims(view, text(buffer)?)
     }
 
     /// The key that signed `token`, and its payload as it stands there.
-    pub(super) fn authentic<'r, 't>(
+    fn authentic<'r, 't>(
         &self,
         view: &View<'r, JwtKey>,
         token: &'t str,
@@ -131,12 +147,6 @@ fn reason(payload: &str, error: &serde_json::Error) -> Reason {
         true => Reason::Escaped,
         false => Reason::Payload,
     }
-}
-
-fn decode<'b>(payload: &str, buffer: &'b mut Vec<u8>) -> Result<&'b str, Reason> {
-    buffer.clear();
-    BASE64URL.decode_append(payload, buffer).map_err(|_| Reason::Malformed)?;
-    text(buffer)
 }
 
 fn text(decoded: &[u8]) -> Result<&str, Reason> {
