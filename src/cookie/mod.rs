@@ -200,7 +200,10 @@ impl CookieSigner {
     /// A cookie names its key, and is checked with that key alone, in constant time:
     /// the duration does not tell where a tag differs. The length of the value shows.
     pub fn verify(&self, name: &str, value: &str) -> Result<Verified<String>, VerifyError> {
-        self.ring.read(|view| self.verified(view, name, value).map(|(verified, _)| verified))
+        self.ring.read(|view| match self.verdict(view, name, value) {
+            Ok((key, signed)) => Ok(signed.accepted(view, key)),
+            Err(reason) => Err(view.reject(reason)),
+        })
     }
 
     /// Signs what was verified once more if it
@@ -268,7 +271,10 @@ impl CookieSigner {
         name: &str,
         value: &str,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
-        let (verified, issued) = self.verified(view, name, value)?;
+        let (key, signed) =
+            self.verdict(view, name, value).map_err(|reason| view.reject(reason))?;
+        let issued = signed.issued;
+        let verified = signed.accepted(view, key);
         let again = match verified.needs_resign() {
             // What cannot be signed again (its kid is longer now) goes on as it is.
             true => self.signed(view, name, &verified, issued).ok(),

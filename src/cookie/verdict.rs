@@ -5,38 +5,36 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::format::Parts;
 use super::legacy::readings;
 use super::{CookieKey, CookieSigner, LegacyCookie};
-use crate::error::{Reason, VerifyError};
+use crate::error::Reason;
 use crate::mac::verify_any;
 use crate::ring::{Matched, Tried, View};
 use crate::verified::Verified;
 
 /// What was signed, since when, and in which form if not the native one.
-struct Signed {
+pub(super) struct Signed {
     value: String,
     /// Since the Unix epoch.
-    issued: Duration,
+    pub(super) issued: Duration,
     form: Option<LegacyCookie>,
 }
 
-impl CookieSigner {
-    /// The value, and when it was issued, since the Unix epoch.
+impl Signed {
+    /// The value, marked as verified under `key`.
     #[inline]
-    pub(super) fn verified(
-        &self,
+    pub(super) fn accepted(
+        self,
         view: &View<'_, CookieKey>,
-        name: &str,
-        value: &str,
-    ) -> Result<(Verified<String>, Duration), VerifyError> {
-        let (key, signed) =
-            self.verdict(view, name, value).map_err(|reason| view.reject(reason))?;
-        let verified = match signed.form {
-            Some(form) => view.accept_legacy(key, form.name(), signed.value),
-            None => view.accept(key, signed.value),
-        };
-        Ok((verified, signed.issued))
+        key: Matched<'_, CookieKey>,
+    ) -> Verified<String> {
+        match self.form {
+            Some(form) => view.accept_legacy(key, form.name(), self.value),
+            None => view.accept(key, self.value),
+        }
     }
+}
 
-    fn verdict<'r>(
+impl CookieSigner {
+    pub(super) fn verdict<'r>(
         &self,
         view: &View<'r, CookieKey>,
         name: &str,
