@@ -46,14 +46,16 @@ impl Backend {
         payload: &mut [u8],
         tag: &Tag,
     ) -> bool {
+        // Not through a `Cipher`: a schedule is long, and not moved into one.
         match self {
-            // Not through a `Cipher`: a schedule is long, and not moved into one.
             Self::RustCrypto => {
                 let cipher = AesGcm::<Aes256Enc, U12>::new(key.into());
                 open(&cipher, nonce, associated, ciphertext, payload, tag)
             }
             #[cfg(feature = "aws-lc")]
-            Self::AwsLc => Cipher::new(self, key).open(nonce, associated, ciphertext, payload, tag),
+            Self::AwsLc => {
+                open_aws_lc(&aws_lc_key(key), nonce, associated, ciphertext, payload, tag)
+            }
         }
     }
 }
