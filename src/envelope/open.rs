@@ -45,7 +45,8 @@ impl Sealer {
             }
             Err(reason) => return Err(reason),
         };
-        let dek = unwrap(head, key, &blob)?;
+        let mut dek = Zeroizing::new([0; KEY_LEN]);
+        unwrap(head, key, &blob, &mut dek)?;
         let (nonce, place, tag) = head.payload(&blob).ok_or(Reason::Malformed)?;
         let mut payload = room(place.len());
         let held = associated(context, |associated| {
@@ -67,7 +68,8 @@ impl Sealer {
     ) -> Result<(Matched<'r, AesKey>, &'b mut [u8]), Reason> {
         let head = self.head(blob)?;
         let (key, role) = named(view, head)?;
-        let dek = unwrap(head, key, blob)?;
+        let mut dek = Zeroizing::new([0; KEY_LEN]);
+        unwrap(head, key, blob, &mut dek)?;
         let (nonce, place, tag) = head.payload(blob).ok_or(Reason::Malformed)?;
         let payload = &mut blob[place];
         let cipher = Cipher::new(key.material().backend, &dek);
@@ -163,17 +165,17 @@ pub(super) fn named<'r>(
     })
 }
 
-/// The data key of `blob`.
+/// Puts the data key of `blob` into `dek`: not moved once it is there.
 #[inline]
 pub(super) fn unwrap(
     head: Head<'_>,
     key: &Key<AesKey>,
     blob: &[u8],
-) -> Result<Zeroizing<[u8; KEY_LEN]>, Reason> {
+    dek: &mut [u8; KEY_LEN],
+) -> Result<(), Reason> {
     let (nonce, wrapped, tag) = head.wrap(blob).ok_or(Reason::Malformed)?;
-    let mut dek = Zeroizing::new([0; KEY_LEN]);
-    match key.material().cipher.open(&nonce, head.associated(blob), wrapped, &mut *dek, &tag) {
-        true => Ok(dek),
+    match key.material().cipher.open(&nonce, head.associated(blob), wrapped, dek, &tag) {
+        true => Ok(()),
         false => Err(Reason::Signature),
     }
 }

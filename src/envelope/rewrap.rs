@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::Sealer;
+use super::aead::KEY_LEN;
 use super::format::{self, Head, Stored};
 use super::key::AesKey;
 use super::open::{named, unwrap};
@@ -134,11 +135,13 @@ impl Sealer {
     }
 
     fn rewrapped(&self, view: &View<'_, AesKey>, blob: &mut Vec<u8>) -> Result<bool, RewrapError> {
+        let mut dek = Zeroizing::new([0; KEY_LEN]);
         let unwrapped = self.head(blob).and_then(|head| {
-            let (key, role) = named(view, head)?;
-            Ok((head.len(), (key, role), unwrap(head, key, blob)?))
+            let key = named(view, head)?;
+            unwrap(head, key.0, blob, &mut dek)?;
+            Ok((head.len(), key))
         });
-        let (length, key, dek) = unwrapped.map_err(|reason| view.reject(reason))?;
+        let (length, key) = unwrapped.map_err(|reason| view.reject(reason))?;
         if key.1 != Role::Fallback {
             return Ok(false);
         }
