@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::encoding::BASE64URL;
-use crate::kid::Kid;
+use crate::kid::{Kid, is_same};
 use crate::mac::{HmacSha256, HmacSha512};
 use crate::ring::usage::{Counters, Usage};
 use crate::secret::Secret;
@@ -191,8 +191,8 @@ impl<K> Key<K> {
 
     /// Whether `name` is its kid or one of its aliases.
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
-        self.core.kid.as_bytes() == name
-            || self.core.aliases.iter().any(|alias| alias.as_bytes() == name)
+        is_same(self.core.kid.as_bytes(), name)
+            || self.core.aliases.iter().any(|alias| is_same(alias.as_bytes(), name))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = Kid> {

@@ -73,6 +73,13 @@ impl Kid {
     }
 }
 
+/// Whether both are the same, by their ends first: there the names of a ring's keys differ, as
+/// do the headers that end with one, and mostly nothing else has to be compared.
+#[inline]
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.last_chunk::<8>() == other.last_chunk::<8>() && one == other
+}
+
 /// The alphabet, by byte.
 const ALLOWED: [bool; 256] = {
     let mut allowed = [false; 256];

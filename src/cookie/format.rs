@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use crate::encoding::{BASE64URL, TAG_TEXT_LEN, exactly};
 use crate::error::Reason;
 use crate::kid::Kid;
-use crate::mac::{HmacSha256, Lanes, matching, words};
+use crate::mac::{HmacSha256, Lanes, bytes, matching, words};
 
 /// A value, taken apart from the right: a kid holds no dot, a value may.
 pub(super) struct Parts<'v> {
@@ -70,10 +70,7 @@ impl<'v> Parts<'v> {
         // Read behind the MAC: a hash waits for itself most of the time, and the processor has
         // this done meanwhile.
         let mac = self.mac().ok_or(Reason::Malformed)?;
-        match matching(&[words::<32, 8>(&own)], &words(&mac)) {
-            Some(_) => Ok(issued),
-            None => Err(Reason::Signature),
-        }
+        matching(&[own], &words(&mac)).map(|_| issued).ok_or(Reason::Signature)
     }
 
     /// What was signed; `None` if it is not UTF-8, which nothing here ever signs.
@@ -116,12 +113,12 @@ pub(super) fn sign(key: &HmacSha256, name: &str, value: &str, kid: Kid, issued: 
     text.reserve(kid.as_str().len() + issued.len() + TAG_TEXT_LEN + 3);
     // Writing to a string does not fail.
     let _ = write!(text, ".{kid}.{issued}.");
-    BASE64URL.encode_append(mac, &mut text);
+    BASE64URL.encode_append(bytes(&mac), &mut text);
     text
 }
 
 /// Room for what most cookies are.
-pub(super) type Room = [u8; 256];
+pub(super) type Room = [u8; 192];
 
 /// What is signed: the parts, each after its length, so that what belongs to one cannot be
 /// taken for the next.
@@ -138,9 +135,9 @@ impl<'m> Message<'m> {
     }
 
     #[inline]
-    fn mac(&self, key: &HmacSha256) -> [u8; 32] {
+    fn mac(&self, key: &HmacSha256) -> [u32; 8] {
         if let Some(message) = self.gathered {
-            return key.mac(message);
+            return key.mac_words(message);
         }
         let mut lanes = Lanes::new(&[key]);
         for part in self.parts {

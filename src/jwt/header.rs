@@ -9,6 +9,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use super::{Algorithm, Header, JwtKey};
 use crate::encoding::BASE64URL;
 use crate::error::Reason;
+use crate::kid::is_same;
 use crate::ring::{Matched, View};
 
 /// What a header claims.
@@ -46,15 +47,13 @@ pub(super) fn known<'r>(token: &str, view: &View<'r, JwtKey>) -> Option<(Named<'
     Some((Named { algorithm: *algorithm, key: None }, header.len()))
 }
 
-/// Whether this is the header of `token`: by its end first, where the kid stands in which
-/// the headers of a ring differ.
+/// Whether this is the header of `token`.
 #[inline]
 fn has(token: &str, header: &str) -> bool {
-    token.as_bytes().split_at_checked(header.len()).is_some_and(|(own, rest)| {
-        rest.first() == Some(&b'.')
-            && own.last_chunk::<8>() == header.as_bytes().last_chunk::<8>()
-            && own == header.as_bytes()
-    })
+    token
+        .as_bytes()
+        .split_at_checked(header.len())
+        .is_some_and(|(own, rest)| rest.first() == Some(&b'.') && is_same(own, header.as_bytes()))
 }
 
 /// Reads any other header, without its dot.

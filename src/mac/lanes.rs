@@ -63,8 +63,14 @@ impl HmacSha256 {
     /// The tag of `message`: 32 bytes.
     #[must_use]
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
+        bytes(&self.mac_words(message))
+    }
+
+    /// The tag of `message`, as the words that it is compared by.
+    #[inline]
+    pub(crate) fn mac_words(&self, message: &[u8]) -> State {
         let [tag] = tags([self], message, compress);
-        bytes(&tag)
+        tag
     }
 }
 
@@ -230,8 +236,8 @@ impl Tags {
     }
 
     /// The tag under the first key.
-    pub(crate) fn first(&self) -> [u8; 32] {
-        bytes(&self.tags[0])
+    pub(crate) fn first(&self) -> State {
+        self.tags[0]
     }
 
     /// The index of the key whose tag is `tag`. All are compared, always, in
@@ -279,8 +285,9 @@ pub(crate) fn words<const BYTES: usize, const WORDS: usize>(tag: &[u8; BYTES]) -
     words
 }
 
+/// The other way round.
 #[inline]
-fn bytes(state: &State) -> [u8; 32] {
+pub(crate) fn bytes(state: &State) -> [u8; 32] {
     let mut bytes = [0; 32];
     for (four, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(state) {
         *four = word.to_be_bytes();

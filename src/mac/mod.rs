@@ -18,6 +18,8 @@ mod wide;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "cookie")]
+pub(crate) use lanes::bytes;
 #[doc(hidden)]
 pub use lanes::verify_any_portable;
 pub use lanes::{HmacSha256, Lanes, MAX_LANES, Tags, verify_any};

@@ -4,7 +4,7 @@ use super::MetaWebhook;
 use crate::error::{Reason, VerifyError};
 use crate::key::{KeyMaterial, SecretLength, sealed};
 use crate::kid::Kid;
-use crate::mac::{HmacSha256, matching, words};
+use crate::mac::{HmacSha256, matching};
 use crate::ring::{Matched, View};
 use crate::verified::Verified;
 
@@ -87,7 +87,7 @@ fn challenge<'r>(
 /// Tokens of different lengths are compared by their digests, so that the length of the
 /// right one does not show.
 fn digest(token: &[u8]) -> [u32; 8] {
-    words(&HmacSha256::new(b"dualkey verify token v1").mac(token))
+    HmacSha256::new(b"dualkey verify token v1").mac_words(token)
 }
 
 impl sealed::Sealed for VerifyToken {}
