@@ -47,10 +47,11 @@ impl Jwt {
         payload: &str,
     ) -> Result<C, VerifyError> {
         let mut room = Room([const { MaybeUninit::uninit() }; MAX_TOKEN_BYTES]);
-        let Some(room) = room.0.get_mut(..payload.len()) else {
-            return self.borrowed(view, payload, &mut Vec::new());
+        let mut larger = Vec::new();
+        let decoded = match room.0.get_mut(..payload.len()) {
+            Some(room) => BASE64URL.decode(payload.as_bytes(), room.as_out()).map(|own| &*own),
+            None => BASE64URL.decode_append(payload, &mut larger).map(|()| &*larger),
         };
-        let decoded = BASE64URL.decode(payload.as_bytes(), room.as_out());
         self.claims(view, text(decoded.map_err(|_| Reason::Malformed)?)?)
     }
 
