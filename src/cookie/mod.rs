@@ -233,14 +233,16 @@ impl CookieSigner {
         name: &str,
         headers: impl IntoIterator<Item = H>,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
-        let first = headers
-            .into_iter()
-            .find_map(|header| header::first(header.as_ref(), name).map(<[u8]>::to_vec));
-        self.ring.read(|view| {
-            let value = first.ok_or_else(|| view.reject(Reason::Missing))?;
-            let value = std::str::from_utf8(&value).map_err(|_| view.reject(Reason::Malformed))?;
-            self.verified_and_resigned(view, name, value)
-        })
+        for header in headers {
+            if let Some(value) = header::first(header.as_ref(), name) {
+                return self.ring.read(|view| {
+                    let value = std::str::from_utf8(value);
+                    let value = value.map_err(|_| view.reject(Reason::Malformed))?;
+                    self.verified_and_resigned(view, name, value)
+                });
+            }
+        }
+        self.ring.read(|view| Err(view.reject(Reason::Missing)))
     }
 
     /// A jar over `jar` that signs what goes in and verifies what comes out.

@@ -106,6 +106,9 @@ fn cookies_webhooks_and_envelopes_allocate_their_results_alone() {
         let value = "x".repeat(length);
         let cookie = signer.sign("session", &value).unwrap();
         let one = allocations(|| assert_eq!(*signer.verify("session", &cookie).unwrap(), value));
+        let header = format!("theme=dark; session={cookie}");
+        let read = allocations(|| assert!(signer.verify_header("session", [&header]).is_ok()));
+        assert_eq!(read, one, "of a header");
         assert_eq!(one, 1, "{length}");
     }
 
