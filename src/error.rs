@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::kid::Kid;
+use crate::verdict::{Obstacle, Verdict};
 
 /// What is wrong with a configuration, or why a transition of a ring was refused.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +167,13 @@ pub enum Error {
         kid: Kid,
     },
 
+    /// The secret of the key was wiped.
+    #[error("the secret of the key `{kid}` was destroyed: stage a new key")]
+    Destroyed {
+        /// The kid in question.
+        kid: Kid,
+    },
+
     /// The key has stopped verifying.
     #[error("the key `{kid}` has been retired: roll back to it, or stage a new key")]
     Retired {
@@ -214,6 +222,133 @@ pub enum Error {
         key: String,
     },
 
+    /// The key may not go: the verdict on it is that.
+    #[error("the key `{kid}` may not go, {}; force it only if that is wrong", Verdict::Blocked(obstacles.clone()))]
+    Blocked {
+        /// The kid in question.
+        kid: Kid,
+        /// Everything that speaks against it.
+        obstacles: Vec<Obstacle>,
+    },
+
+    /// Instances do not hold the key that is to sign, or may not.
+    #[error("the key `{kid}` may not sign yet, {}: wait until they have reloaded", Verdict::Blocked(obstacles.clone()))]
+    NotAgreed {
+        /// The kid in question.
+        kid: Kid,
+        /// The instances that speak against it.
+        obstacles: Vec<Obstacle>,
+    },
+
+    /// A key that is scheduled to sign before every instance can know it.
+    #[error(
+        "the staged key `{kid}` would sign before the rollout window is over, within which every          instance learns of it: name a later moment"
+    )]
+    TooSoon {
+        /// The kid in question.
+        kid: Kid,
+        /// The moment that was named.
+        signs_from: SystemTime,
+        /// The first that would do.
+        earliest: SystemTime,
+    },
+
+    /// A policy under which a key would stop verifying earlier than it was to.
+    #[error(
+        "with this policy the key `{kid}` would stop verifying earlier than it was to, and what          is valid would be refused: set it when its overlap is over"
+    )]
+    Shortened {
+        /// The kid in question.
+        kid: Kid,
+        /// When it would stop.
+        ends: SystemTime,
+    },
+
+    /// The key verifies: it cannot be destroyed.
+    #[error("the key `{kid}` is in use: retire or revoke it before it is destroyed")]
+    InUse {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// A stored document that no ring can be made of.
+    #[error("the manifest cannot be used: {problem}")]
+    Manifest {
+        /// What is wrong with it and where, never what stands there.
+        problem: String,
+    },
+
+    /// A manifest of another environment, ring or purpose than the ring is of.
+    #[error(
+        "the manifest is of the {what} `{found}`, and the ring of `{expected}`: give the ring its own"
+    )]
+    Foreign {
+        /// What is another: the environment, the ring, the purpose.
+        what: &'static str,
+        /// What the ring is of.
+        expected: String,
+        /// What the manifest is of.
+        found: String,
+    },
+
+    /// A ring was given a manifest, and not told its environment.
+    #[error("the ring `{ring}` does not know its environment: set it with `environment`")]
+    NoEnvironment {
+        /// The name of the ring.
+        ring: String,
+    },
+
+    /// A manifest that is older than what the ring holds.
+    #[error("revision {found} of the manifest is older than revision {held}, which the ring holds")]
+    Older {
+        /// The revision that the ring holds.
+        held: u64,
+        /// The revision that was found.
+        found: u64,
+    },
+
+    /// Two manifests of one revision.
+    #[error(
+        "revision {revision} of the manifest is not the one that the ring holds, which is of the          same number: whoever edits it must raise the revision"
+    )]
+    TwoOfOneRevision {
+        /// The number of both.
+        revision: u64,
+    },
+
+    /// A key that does not verify what it signs.
+    #[error(
+        "the key `{kid}` failed its self-test: it does not verify what it signs on this machine"
+    )]
+    SelfTest {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// A ring that follows a store changes with the store.
+    #[error("the ring `{ring}` follows a store: change the manifest there")]
+    Followed {
+        /// The name of the ring.
+        ring: String,
+    },
+
+    /// What the ring holds is older than it may be.
+    #[error(
+        "what the ring `{ring}` holds is older than its `max_staleness`: its store cannot be read"
+    )]
+    Stale {
+        /// The name of the ring.
+        ring: String,
+    },
+
+    /// The operating system has no random bytes to give.
+    #[error("the operating system has no random bytes to give")]
+    Random {
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// What was to be signed cannot be.
     #[error("cannot sign: {problem}")]
     Sign {
@@ -243,6 +378,13 @@ pub enum Error {
         /// The kid in question.
         kid: Kid,
     },
+}
+
+impl Error {
+    #[cfg(feature = "store")]
+    pub(crate) fn manifest(problem: impl Into<String>) -> Self {
+        Self::Manifest { problem: problem.into() }
+    }
 }
 
 /// A value did not verify.
@@ -321,6 +463,9 @@ pub enum Reason {
     RevokedKey,
     /// It names a key that has stopped verifying.
     RetiredKey,
+    /// The ring serves nothing: what it holds is older than its `max_staleness`. Answer that
+    /// the service is not available.
+    Stale,
     /// No key of the ring made this signature, or the tag of this ciphertext.
     Signature,
     /// Of a legacy form that was not turned on.
@@ -371,6 +516,7 @@ impl Reason {
             | Self::UnknownKid
             | Self::RevokedKey
             | Self::RetiredKey
+            | Self::Stale
             | Self::Signature
             | Self::LegacyNotAccepted
             | Self::LegacyEnded
@@ -391,6 +537,7 @@ impl Reason {
             Self::UnknownKid => "unknown_kid",
             Self::RevokedKey => "revoked_key",
             Self::RetiredKey => "retired_key",
+            Self::Stale => "stale",
             Self::Signature => "signature",
             Self::LegacyNotAccepted => "legacy_not_accepted",
             Self::LegacyEnded => "legacy_ended",

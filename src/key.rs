@@ -7,37 +7,40 @@ use std::time::SystemTime;
 use crate::encoding::BASE64URL;
 use crate::kid::{Kid, is_same};
 use crate::mac::{HmacSha256, HmacSha512};
+use crate::purpose::Purpose;
+use crate::ring::Life;
+use crate::ring::fingerprint::Marks;
 use crate::ring::usage::{Counters, Usage};
 use crate::secret::Secret;
 
 /// What a key of a purpose is prepared into. Sealed: the purposes are those of
 /// this crate, each with a type of its own, so that one secret serves one purpose.
 pub trait KeyMaterial: sealed::Sealed + fmt::Debug + Sized + Send + Sync + 'static {
-    /// The purpose, as it stands in a derived kid: frozen.
-    const PURPOSE: &'static str;
-
-    /// Whether a superseded key ends by itself when its overlap is over.
-    #[doc(hidden)]
-    const ENDS_BY_TIME: bool = true;
-
-    /// The most keys that may verify at one time.
-    #[doc(hidden)]
-    const CAP: usize = crate::mac::MAX_LANES;
-
-    /// Whether a kid may be derived from the secret: not from one that can be guessed.
-    #[doc(hidden)]
-    const DERIVES_KID: bool = true;
-
-    /// A command that makes a good secret of this purpose.
-    #[doc(hidden)]
-    const GENERATE: &'static str = "openssl rand -hex 64";
+    /// What its keys are for.
+    const PURPOSE: Purpose;
 
     /// What else a key of this purpose is made with.
     #[doc(hidden)]
     type Options: fmt::Debug + Clone + Default + Send + Sync;
 
+    /// The name of the algorithm that a key is bound to, where there is a choice.
     #[doc(hidden)]
-    fn length(options: &Self::Options) -> SecretLength;
+    fn algorithm(_: &Self::Options) -> Option<String> {
+        None
+    }
+
+    /// `options` with the algorithm of this name, as a manifest has it; the name is the
+    /// error if there is none.
+    #[doc(hidden)]
+    fn with_algorithm(
+        options: &Self::Options,
+        name: Option<&str>,
+    ) -> Result<Self::Options, String> {
+        match name {
+            None => Ok(options.clone()),
+            Some(name) => Err(name.to_owned()),
+        }
+    }
 
     /// The secret that the text of a variable stands for; what it should have been is the
     /// error. As Node's and Python's libraries take it: its UTF-8 bytes.
@@ -49,25 +52,14 @@ pub trait KeyMaterial: sealed::Sealed + fmt::Debug + Sized + Send + Sync + 'stat
     /// The name of an algorithm that is not to be had is the error.
     #[doc(hidden)]
     fn prepare(secret: &[u8], kid: Kid, options: &Self::Options) -> Result<Self, String>;
+
+    /// Whether it verifies what it signs, or opens what it seals, and nothing else.
+    #[doc(hidden)]
+    fn self_test(&self) -> bool;
 }
 
 pub(crate) mod sealed {
     pub trait Sealed {}
-}
-
-/// How long a secret must be, in bytes.
-#[doc(hidden)]
-#[derive(Debug, Clone, Copy)]
-pub enum SecretLength {
-    /// The longer the better.
-    AtLeast {
-        /// Unless it is relaxed.
-        minimum: usize,
-        /// Below which only `dangerous()` goes.
-        floor: usize,
-    },
-    /// The length of the cipher's key: no setting relaxes it.
-    Exactly(usize),
 }
 
 /// When a key signs.
@@ -99,11 +91,7 @@ pub struct Revocation {
 /// ([`KeySet::state`](crate::KeySet::state)).
 pub struct Key<K> {
     core: Arc<Core<K>>,
-    pub(crate) signs: Signs,
-    /// Which of two keys that sign from the same moment is the later one.
-    pub(crate) sequence: u64,
-    pub(crate) retire_at: Option<SystemTime>,
-    pub(crate) revoked: Option<Revocation>,
+    pub(crate) life: Life,
 }
 
 /// Aligned to two lines of a cache, so that how long it takes to read does not depend on
@@ -115,8 +103,7 @@ struct Core<K> {
     material: K,
     counters: Counters,
     prints: [[u8; 32]; 2],
-    added_at: SystemTime,
-    is_short: bool,
+    algorithm: Option<String>,
 }
 
 impl<K> Key<K> {
@@ -135,26 +122,27 @@ impl<K> Key<K> {
     /// When it signs.
     #[must_use]
     pub fn signs(&self) -> Signs {
-        self.signs
+        self.life.signs
     }
 
     /// From when on it verifies nothing, where that was set; its end by the
     /// overlap is not stored.
     #[must_use]
     pub fn retire_at(&self) -> Option<SystemTime> {
-        self.retire_at
+        self.life.retire_at
     }
 
     /// Since when and why it is revoked, if it is.
     #[must_use]
     pub fn revoked(&self) -> Option<&Revocation> {
-        self.revoked.as_ref()
+        self.life.revoked.as_ref()
     }
 
-    /// When it came into this ring, by this process.
+    /// When it came into the ring: into the manifest that the ring was given, or else into
+    /// this process.
     #[must_use]
     pub fn added_at(&self) -> SystemTime {
-        self.core.added_at
+        self.life.added_at
     }
 
     /// How often this process used it.
@@ -163,22 +151,9 @@ impl<K> Key<K> {
         self.core.counters.read()
     }
 
-    /// Since when it signs or will, and which of two of one moment is the later.
-    pub(crate) fn start(&self) -> Option<(SystemTime, u64)> {
-        match self.signs {
-            Signs::From(moment) => Some((moment, self.sequence)),
-            Signs::Never | Signs::Unscheduled => None,
-        }
-    }
-
-    /// Its start, if that has come and it may sign: a short fallback never does.
-    pub(crate) fn begun(&self, now: SystemTime) -> Option<(SystemTime, u64)> {
-        self.start().filter(|(from, _)| *from <= now && !self.is_short())
-    }
-
-    /// Whether its secret is shorter than a key's that signs.
-    pub(crate) fn is_short(&self) -> bool {
-        self.core.is_short
+    /// The same key, with another life.
+    pub(crate) fn living(&self, life: Life) -> Self {
+        Self { core: Arc::clone(&self.core), life }
     }
 
     pub(crate) fn material(&self) -> &K {
@@ -199,6 +174,21 @@ impl<K> Key<K> {
         std::iter::once(self.core.kid).chain(self.core.aliases.iter().copied())
     }
 
+    /// The algorithm that it is bound to, where its purpose leaves a choice.
+    pub(crate) fn algorithm(&self) -> Option<&str> {
+        self.core.algorithm.as_deref()
+    }
+
+    /// What goes into a fingerprint.
+    pub(crate) fn marks(&self) -> Marks<'_> {
+        Marks { life: &self.life, aliases: &self.core.aliases, print: self.core.prints[0] }
+    }
+
+    /// Whether it was made from `secret`, as HMAC pads it.
+    pub(crate) fn is_of(&self, secret: &Secret) -> bool {
+        self.core.prints == prints(secret.expose())
+    }
+
     /// Whether both were made from one secret, as HMAC pads it.
     pub(crate) fn same_secret(&self, other: &Self) -> bool {
         self.core.prints.iter().zip(&other.core.prints).any(|(own, other)| own == other)
@@ -207,13 +197,7 @@ impl<K> Key<K> {
 
 impl<K> Clone for Key<K> {
     fn clone(&self) -> Self {
-        Self {
-            core: Arc::clone(&self.core),
-            signs: self.signs,
-            sequence: self.sequence,
-            retire_at: self.retire_at,
-            revoked: self.revoked.clone(),
-        }
+        Self { core: Arc::clone(&self.core), life: self.life.clone() }
     }
 }
 
@@ -221,9 +205,9 @@ impl<K> fmt::Debug for Key<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
             .field("kid", &self.core.kid)
-            .field("signs", &self.signs)
-            .field("retire_at", &self.retire_at)
-            .field("revoked", &self.revoked)
+            .field("signs", &self.life.signs)
+            .field("retire_at", &self.life.retire_at)
+            .field("revoked", &self.life.revoked)
             .finish_non_exhaustive()
     }
 }
@@ -324,14 +308,10 @@ impl<K: KeyMaterial> NewKey<K> {
                 material: K::prepare(secret, kid, options)?,
                 counters: Counters::new(),
                 prints: prints(secret),
-                added_at,
-                is_short,
+                algorithm: K::algorithm(options),
             }),
             // When it signs, and in which order, is for the ring to say.
-            signs: Signs::Unscheduled,
-            sequence: 0,
-            retire_at: self.retire_at,
-            revoked: None,
+            life: Life { retire_at: self.retire_at, is_short, ..Life::new(kid, added_at) },
         })
     }
 }
@@ -352,14 +332,15 @@ impl<K: KeyMaterial, S: Into<Secret>> From<S> for NewKey<K> {
 }
 
 /// The kid of a key that nobody named.
-pub(crate) fn derived_kid(secret: &[u8], purpose: &str) -> Kid {
-    let tag = HmacSha256::new(secret).mac(&[b"dualkey kid v1\0", purpose.as_bytes()].concat());
+pub(crate) fn derived_kid(secret: &[u8], purpose: Purpose) -> Kid {
+    let purpose = purpose.as_str().as_bytes();
+    let tag = HmacSha256::new(secret).mac(&[b"dualkey kid v1\0", purpose].concat());
     Kid::new(&BASE64URL.encode_to_string(&tag[..12])).expect("16 characters of base64url are a kid")
 }
 
 /// What tells two secrets apart after HMAC has padded them, with blocks of 64
 /// bytes and with blocks of 128: equal in one of the two is the same secret.
-fn prints(secret: &[u8]) -> [[u8; 32]; 2] {
+pub(crate) fn prints(secret: &[u8]) -> [[u8; 32]; 2] {
     const LABEL: &[u8] = b"dualkey print v1";
     let wide = HmacSha512::new(secret).mac(LABEL);
     let mut half = [0; 32];
@@ -376,12 +357,12 @@ mod tests {
     fn derived_kids_are_those_of_the_test_vectors() {
         let secret = b"kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5";
         for (purpose, kid) in [
-            ("jwt", "ccR5-2VI_YqfJw9i"),
-            ("cookie", "pDK4NH-BDfnjgS8_"),
-            ("webhook", "IDtCyjmk3u6bn09I"),
-            ("envelope", "xUemqEaLmY_4yeod"),
+            (Purpose::Jwt, "ccR5-2VI_YqfJw9i"),
+            (Purpose::Cookie, "pDK4NH-BDfnjgS8_"),
+            (Purpose::Webhook, "IDtCyjmk3u6bn09I"),
+            (Purpose::Envelope, "xUemqEaLmY_4yeod"),
         ] {
-            assert_eq!(derived_kid(secret, purpose), *kid, "{purpose}");
+            assert_eq!(derived_kid(secret, purpose), *kid, "{purpose:?}");
         }
     }
 }

@@ -68,11 +68,14 @@
 mod clock;
 mod encoding;
 mod error;
+mod fingerprint;
 mod key;
 mod kid;
 mod observer;
+mod purpose;
 mod ring;
 mod secret;
+mod verdict;
 mod verified;
 
 #[cfg(feature = "cookie")]
@@ -82,6 +85,8 @@ pub mod envelope;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 pub mod mac;
+#[cfg(feature = "store")]
+pub mod manifest;
 #[cfg(all(feature = "jwt", feature = "cookie", feature = "webhook", feature = "envelope"))]
 pub mod moving_in;
 pub mod source;
@@ -104,10 +109,16 @@ struct Readme;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Claim, Error, Reason, VerifyError};
+pub use fingerprint::{Fingerprint, NoFingerprint};
 pub use key::{Key, KeyMaterial, NewKey, Revocation, Signs};
 pub use kid::Kid;
 pub use observer::{Event, Observer};
+pub use purpose::Purpose;
 pub use ring::usage::Usage;
-pub use ring::{Dangerous, KeyRing, KeySet, KeyState, KeyStatus, Promotion, RingBuilder};
+pub use ring::{
+    Bucket, Dangerous, KeyRing, KeySet, KeyState, KeyStatus, Policy, Promotion, Report,
+    RingBuilder, Schedule, Sweep, Uses,
+};
 pub use secret::Secret;
+pub use verdict::{Obstacle, Verdict};
 pub use verified::{Role, Verified};

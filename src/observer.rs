@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::error::Reason;
+use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 
 /// Receives the facts of a ring.
@@ -108,6 +109,15 @@ pub enum Event<'a> {
         /// From when on it verifies nothing.
         ends: SystemTime,
     },
+    /// Somebody went over a refusal: for the audit.
+    Forced {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The key in question.
+        kid: Kid,
+        /// Why, in the operator's words.
+        reason: &'a str,
+    },
     /// A key verifies nothing any more, at once.
     Revoked {
         /// The name of the ring.
@@ -116,6 +126,26 @@ pub enum Event<'a> {
         kid: Kid,
         /// Why, in the operator's words.
         reason: &'a str,
+    },
+    /// The ring was changed to another manifest.
+    Reloaded {
+        /// The name of the ring.
+        ring: &'a str,
+        /// Of the manifest.
+        revision: u64,
+        /// Of the ring.
+        generation: u64,
+        /// Of the ring.
+        fingerprint: Fingerprint,
+    },
+    /// The store could not be read, or holds what cannot be used: the ring stays as it is.
+    ReloadFailed {
+        /// The name of the ring.
+        ring: &'a str,
+        /// What went wrong, without a byte of a secret.
+        error: &'a (dyn std::error::Error + 'static),
+        /// How often in a row it has.
+        failures: u64,
     },
     /// The environment works, and holds a danger.
     EnvironmentWarning {

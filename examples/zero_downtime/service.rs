@@ -292,7 +292,7 @@ impl Rings {
         self.jwt.retire(jwt)?;
         self.session.retire(session)?;
         self.webhook.retire(webhook)?;
-        self.encryption.retire(encryption)?;
+        self.encryption.force_retire(encryption, "the demo rewraps its notes")?;
         Ok(())
     }
 

@@ -39,9 +39,10 @@ pub use cookie::{Cookie, CookieJar, SameSite};
 use zeroize::Zeroize;
 
 use crate::error::{Error, Reason, VerifyError};
-use crate::key::{KeyMaterial, SecretLength, sealed};
+use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
+use crate::purpose::Purpose;
 use crate::ring::{KeyRing, View};
 use crate::verified::Verified;
 
@@ -76,7 +77,7 @@ pub struct CookieKey {
 #[derive(Debug, Clone)]
 pub struct CookieSigner {
     ring: KeyRing<CookieKey>,
-    max_age: Duration,
+    max_age: Option<Duration>,
     max_cookie_bytes: usize,
     attributes: Cookie<'static>,
     legacy: Vec<(LegacyCookie, SystemTime)>,
@@ -93,7 +94,7 @@ impl CookieSigner {
             .same_site(SameSite::Lax)
             .build();
         Self {
-            max_age: ring.longest_life(),
+            max_age: None,
             ring,
             max_cookie_bytes: MAX_COOKIE_BYTES,
             attributes,
@@ -107,7 +108,7 @@ impl CookieSigner {
     /// With a longer age than the ring was told of, a rotation ends cookies early.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
-        self.max_age = age;
+        self.max_age = Some(age);
         self
     }
 
@@ -250,6 +251,11 @@ impl CookieSigner {
         Jar::new(self, jar)
     }
 
+    /// That of the ring, unless one was set.
+    fn max_age_in(&self, view: &View<'_, CookieKey>) -> Duration {
+        self.max_age.unwrap_or(view.policy().longest_life)
+    }
+
     fn signed(
         &self,
         view: &View<'_, CookieKey>,
@@ -257,7 +263,7 @@ impl CookieSigner {
         value: &str,
         issued: Duration,
     ) -> Result<String, Error> {
-        let key = view.primary();
+        let key = view.primary()?;
         let signed = format::sign(&key.material().native, name, value, key.kid(), issued.as_secs());
         if name.len() + signed.len() > self.max_cookie_bytes {
             let problem = "the cookie is too large: browsers drop it, so keep less in it";
@@ -289,12 +295,8 @@ impl CookieSigner {
 impl sealed::Sealed for CookieKey {}
 
 impl KeyMaterial for CookieKey {
-    const PURPOSE: &'static str = "cookie";
+    const PURPOSE: Purpose = Purpose::Cookie;
     type Options = ();
-
-    fn length((): &()) -> SecretLength {
-        SecretLength::AtLeast { minimum: 64, floor: 32 }
-    }
 
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
         // A key of its own: no signature that another library makes under the same secret
@@ -304,6 +306,10 @@ impl KeyMaterial for CookieKey {
         let native = HmacSha256::new(&key);
         key.zeroize();
         Ok(Self { native, legacy: LegacyKeys::new(secret) })
+    }
+
+    fn self_test(&self) -> bool {
+        self.native.self_test()
     }
 }
 

@@ -73,7 +73,7 @@ impl CookieSigner {
                 }
                 reason = Some(Reason::Signature);
                 let Some(key) = legacy_match(view, *form, value.as_bytes(), &tag) else { continue };
-                let last_issue = until.checked_sub(self.max_age).unwrap_or(UNIX_EPOCH);
+                let last_issue = until.checked_sub(self.max_age_in(view)).unwrap_or(UNIX_EPOCH);
                 let issued = now.min(last_issue).duration_since(UNIX_EPOCH).unwrap_or_default();
                 return Ok((key, Signed { value: value.to_owned(), issued, form: Some(*form) }));
             }
@@ -100,8 +100,8 @@ impl CookieSigner {
         let issued = parts.verify(&key.0.material().native, &message)?;
         // Authentic from here on.
         match now.checked_sub(issued) {
-            Some(age) if age >= self.max_age => return Err(Reason::Expired),
-            None if issued - now > self.ring.skew() => {
+            Some(age) if age >= self.max_age_in(view) => return Err(Reason::Expired),
+            None if issued - now > view.policy().skew => {
                 return Err(Reason::NotYetValid);
             }
             _ => {}

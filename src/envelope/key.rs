@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use zeroize::Zeroizing;
 
-use super::aead::{Backend, Cipher, KEY_LEN, LongNonceCipher};
+use super::aead::{Backend, Cipher, KEY_LEN, LongNonceCipher, NONCE_LEN};
 use crate::encoding::{from_base64, from_hex};
 use crate::error::Error;
-use crate::key::{KeyMaterial, NewKey, SecretLength, sealed};
+use crate::key::{KeyMaterial, NewKey, sealed};
 use crate::kid::Kid;
+use crate::purpose::Purpose;
 use crate::ring::RingBuilder;
 use crate::secret::Secret;
 
@@ -161,17 +162,8 @@ fn not_empty(passphrase: &str) -> Result<(), Error> {
 impl sealed::Sealed for AesKey {}
 
 impl KeyMaterial for AesKey {
-    const PURPOSE: &'static str = "envelope";
-    /// What is stored is needed until somebody has rewrapped it.
-    const ENDS_BY_TIME: bool = false;
-    /// An envelope names its key: nothing is tried, so more may be kept.
-    const CAP: usize = 16;
-    const GENERATE: &'static str = "openssl rand -hex 32";
+    const PURPOSE: Purpose = Purpose::Envelope;
     type Options = Backend;
-
-    fn length(_: &Backend) -> SecretLength {
-        SecretLength::Exactly(KEY_LEN)
-    }
 
     fn from_text(text: String) -> Result<Secret, &'static str> {
         let text = Zeroizing::new(text);
@@ -191,6 +183,22 @@ impl KeyMaterial for AesKey {
             long_nonce: LongNonceCipher::new(key),
             sealed: AtomicU64::new(0),
         })
+    }
+
+    fn self_test(&self) -> bool {
+        const MESSAGE: [u8; 48] = *b"dualkey self-test: what is sealed can be opened.";
+        // As for every message: never two under one nonce.
+        let mut nonce = [0; NONCE_LEN];
+        if getrandom::fill(&mut nonce).is_err() {
+            return false;
+        }
+        let mut sealed = MESSAGE;
+        let Some(mut tag) = self.cipher.seal(&nonce, b"", &mut sealed) else { return false };
+        let mut opened = [0; MESSAGE.len()];
+        let held = self.cipher.open(&nonce, b"", &sealed, &mut opened, &tag);
+        tag[0] ^= 1;
+        let forged = self.cipher.open(&nonce, b"", &sealed, &mut [0; MESSAGE.len()], &tag);
+        held && opened == MESSAGE && sealed != MESSAGE && !forged
     }
 }
 

@@ -26,7 +26,7 @@ impl Sealer {
         blob.extend_from_slice(&*nonce);
         let start = blob.len();
         blob.extend_from_slice(payload);
-        let cipher = Cipher::new(view.primary().material().backend, &dek);
+        let cipher = Cipher::new(view.primary()?.material().backend, &dek);
         let tag =
             associated(context, |associated| cipher.seal(&nonce, associated, &mut blob[start..]));
         let tag = tag.ok_or_else(too_large)?;
@@ -42,7 +42,7 @@ pub(super) fn wrapped(
     dek: &[u8; KEY_LEN],
     room: usize,
 ) -> Result<Vec<u8>, Error> {
-    let key = view.primary();
+    let key = view.primary()?;
     let kid = key.kid();
     let sealed = key.material().count().ok_or(Error::Exhausted { kid })?;
     if AesKey::is_worth_telling(sealed) {

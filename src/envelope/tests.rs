@@ -27,7 +27,8 @@ fn sealer(told: &Told) -> Sealer {
 fn a_key_seals_two_to_the_32_messages_and_no_more() {
     let told = Told::default();
     let sealer = sealer(&told);
-    let set_count = |count| sealer.ring.read(|view| view.primary().material().set_count(count));
+    let set_count =
+        |count| sealer.ring.read(|view| view.primary().unwrap().material().set_count(count));
     let warnings = || told.0.lock().unwrap().len();
     for (count, expected) in [(0, 0), ((1 << 28) - 2, 0), ((1 << 28) - 1, 1), (1 << 28, 1)] {
         set_count(count);

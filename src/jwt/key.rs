@@ -4,9 +4,10 @@ use super::header::Named;
 use super::{Algorithm, Header};
 use crate::encoding::{BASE64URL, TAG_TEXT_LEN, exactly};
 use crate::error::Reason;
-use crate::key::{KeyMaterial, NewKey, SecretLength, sealed};
+use crate::key::{KeyMaterial, NewKey, sealed};
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, HmacSha384, HmacSha512, Tags};
+use crate::purpose::Purpose;
 use crate::ring::{Matched, Tried, View};
 
 /// The material of a key that signs tokens: HS256, unless
@@ -137,16 +138,15 @@ fn tag<const N: usize>(signature: &[u8]) -> Result<[u8; N], Reason> {
 impl sealed::Sealed for JwtKey {}
 
 impl KeyMaterial for JwtKey {
-    const PURPOSE: &'static str = "jwt";
+    const PURPOSE: Purpose = Purpose::Jwt;
     type Options = Algorithm;
 
-    fn length(algorithm: &Algorithm) -> SecretLength {
-        let floor = match algorithm {
-            Algorithm::HS384 => 48,
-            Algorithm::HS512 => 64,
-            _ => 32,
-        };
-        SecretLength::AtLeast { minimum: 64, floor }
+    fn algorithm(algorithm: &Algorithm) -> Option<String> {
+        Some(format!("{algorithm:?}"))
+    }
+
+    fn with_algorithm(default: &Algorithm, name: Option<&str>) -> Result<Algorithm, String> {
+        name.map_or(Ok(*default), |name| name.parse().map_err(|_| name.to_owned()))
     }
 
     fn prepare(secret: &[u8], kid: Kid, algorithm: &Algorithm) -> Result<Self, String> {
@@ -159,6 +159,14 @@ impl KeyMaterial for JwtKey {
         let header = Header { kid: Some(kid.to_string()), ..Header::new(*algorithm) };
         let header = serde_json::to_vec(&header).expect("a header of three strings is JSON");
         Ok(Self { mac, header: BASE64URL.encode_to_string(header).into() })
+    }
+
+    fn self_test(&self) -> bool {
+        match &self.mac {
+            Mac::Hs256(mac) => mac.self_test(),
+            Mac::Hs384(mac) => mac.self_test(),
+            Mac::Hs512(mac) => mac.self_test(),
+        }
     }
 }
 

@@ -141,7 +141,7 @@ impl Jwt {
     /// [`Error::Sign`] if the claims do not serialize, or not to a JSON object.
     pub fn sign<C: Serialize + ?Sized>(&self, claims: &C) -> Result<String, Error> {
         self.ring.read(|view| {
-            let key = view.primary();
+            let key = view.primary()?;
             sign(key, key.material().header(), claims)
         })
     }
@@ -158,7 +158,7 @@ impl Jwt {
         claims: &C,
     ) -> Result<String, Error> {
         self.ring.read(|view| {
-            let key = view.primary();
+            let key = view.primary()?;
             let refused = |problem| Err(Error::Sign { problem, source: None });
             if header.alg != key.material().algorithm() {
                 return refused("the header names another algorithm than the primary's");

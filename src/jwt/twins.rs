@@ -147,7 +147,7 @@ fn taken<C: DeserializeOwned>(jwt: &Jwt, token: &str) {
 #[test]
 fn a_header_that_differs_by_one_byte_from_a_compared_one_is_what_the_parser_says() {
     let jwt = jwt();
-    let own = jwt.ring().read(|view| view.primary().material().header().to_owned());
+    let own = jwt.ring().read(|view| view.primary().unwrap().material().header().to_owned());
     let payload = BASE64URL.encode_to_string(r#"{"exp":4102444800}"#);
     let (mut accepted, mut refused) = (0, 0);
     for header in [own.as_str()].into_iter().chain(KNOWN.map(|(header, _)| header)) {

@@ -25,6 +25,13 @@ macro_rules! wide {
                 mac.finalize().into_bytes().into()
             }
 
+            /// Whether it verifies its own tag, and no other.
+            pub(crate) fn self_test(&self) -> bool {
+                let tag = self.mac(b"dualkey self-test");
+                Self::verify_any(&[self], b"dualkey self-test", &tag) == Some(0)
+                    && Self::verify_any(&[self], b"dualkey self-tesT", &tag).is_none()
+            }
+
             /// The index of the key of `keys`, of which at most [`MAX_LANES`]
             /// count, under which `tag` is the tag of `message`. All are
             /// computed and compared, always, in constant time.

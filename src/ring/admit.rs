@@ -4,14 +4,14 @@
 use std::time::SystemTime;
 
 use crate::error::Error;
-use crate::key::{Key, KeyMaterial, NewKey, SecretLength, Signs, derived_kid};
+use crate::key::{Key, KeyMaterial, NewKey, derived_kid};
 use crate::kid::Kid;
+use crate::purpose::{Purpose, SecretLength};
+use crate::secret::Secret;
 
 /// What the builder relaxed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rules<O> {
-    /// Of the keys that have none of their own.
-    pub(crate) options: O,
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Rules {
     pub(crate) min_secret_bytes: Option<usize>,
     /// Whether `dangerous()` set the minimum.
     pub(crate) unlocked: bool,
@@ -25,31 +25,30 @@ pub(super) fn prepare<K: KeyMaterial>(
     new: &NewKey<K>,
     label: &str,
     is_fallback: bool,
-    rules: &Rules<K::Options>,
+    options: &K::Options,
+    rules: &Rules,
     ordinal: usize,
     now: SystemTime,
 ) -> Result<Key<K>, Error> {
-    let options = new.options.as_ref().unwrap_or(&rules.options);
-    let is_short = check(new, label, is_fallback, options, rules)?;
-    let kid = match new.kid {
-        Some(kid) => kid,
-        None if K::DERIVES_KID => derived_kid(new.secret.expose(), K::PURPOSE),
-        None => Kid::new(&format!("{}-{}", K::PURPOSE, ordinal + 1))?,
-    };
+    let options = new.options.as_ref().unwrap_or(options);
+    let algorithm = K::algorithm(options);
+    let is_short = check(&new.secret, label, is_fallback, K::PURPOSE, algorithm.as_deref(), rules)?;
+    let kid = kid(new.kid, &new.secret, K::PURPOSE, ordinal)?;
     new.prepare(kid, options, is_short, now)
         .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.to_owned(), algorithm })
 }
 
-/// A promotion at `moment`, which must lie ahead: else the key would sign before
-/// others can verify.
-pub(super) fn scheduled<K>(
-    key: &Key<K>,
-    moment: SystemTime,
-    now: SystemTime,
-) -> Result<Signs, Error> {
-    match moment > now {
-        true => Ok(Signs::From(moment)),
-        false => Err(Error::NotAhead { kid: key.kid(), signs_from: moment }),
+/// The kid that was set, or the one that a key gets which nobody named.
+pub(crate) fn kid(
+    set: Option<Kid>,
+    secret: &Secret,
+    purpose: Purpose,
+    ordinal: usize,
+) -> Result<Kid, Error> {
+    match set {
+        Some(kid) => Ok(kid),
+        None if purpose.derives_kid() => Ok(derived_kid(secret.expose(), purpose)),
+        None => Kid::new(&format!("{purpose}-{}", ordinal + 1)),
     }
 }
 
@@ -64,16 +63,17 @@ pub(super) fn only_fallbacks_end<K: KeyMaterial>(
     }
 }
 
-/// Checks the secret of `key`, which errors call `label`; says whether it is a short one
+/// Checks the secret of a key, which errors call `label`; says whether it is a short one
 /// that was let in.
-fn check<K: KeyMaterial>(
-    key: &NewKey<K>,
+pub(crate) fn check(
+    secret: &Secret,
     label: &str,
     is_fallback: bool,
-    options: &K::Options,
-    rules: &Rules<K::Options>,
+    purpose: Purpose,
+    algorithm: Option<&str>,
+    rules: &Rules,
 ) -> Result<bool, Error> {
-    let secret = key.secret.expose();
+    let secret = secret.expose();
     if secret.is_empty() {
         return Err(Error::EmptySecret { key: label.to_owned() });
     }
@@ -86,12 +86,12 @@ fn check<K: KeyMaterial>(
         return Err(Error::Placeholder { key: label.to_owned(), why });
     }
 
-    let (standard, floor) = match K::length(options) {
+    let (standard, floor) = match purpose.length(algorithm) {
         SecretLength::AtLeast { minimum, floor } => (minimum, floor),
         SecretLength::Exactly(expected) if secret.len() == expected => return Ok(false),
         SecretLength::Exactly(expected) => {
             let (key, length) = (label.to_owned(), secret.len());
-            return Err(Error::WrongLength { key, length, expected, generate: K::GENERATE });
+            return Err(Error::WrongLength { key, length, expected, generate: purpose.generate() });
         }
     };
     let minimum = match rules.min_secret_bytes {

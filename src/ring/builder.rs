@@ -1,25 +1,20 @@
 //! The builder of a ring, and every check before the first key signs.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::admit::{Rules, only_fallbacks_end, prepare, scheduled};
+use super::admit::{Rules, only_fallbacks_end, prepare};
+use super::history::History;
 use super::key_set::KeySet;
+use super::policy::Policy;
 use super::swap::Swap;
 use super::{Inner, KeyRing};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::key::{KeyMaterial, NewKey, Signs};
 use crate::observer::{Event, Observer};
-
-/// Seven days: what the sessions and tokens of most backends live.
-const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// One hour: a rolling deploy with room to spare.
-const ROLLOUT_WINDOW: Duration = Duration::from_secs(60 * 60);
-/// Five minutes: between hosts whose clocks are kept.
-const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Builds a [`KeyRing`], and checks every key by itself and all of them together.
 ///
@@ -41,13 +36,14 @@ const SKEW: Duration = Duration::from_secs(5 * 60);
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct RingBuilder<K: KeyMaterial> {
-    name: Option<String>,
-    keys: Vec<(Place, NewKey<K>)>,
-    longest_life: Duration,
-    rollout_window: Duration,
-    skew: Duration,
-    rules: Rules<K::Options>,
-    clock: Arc<dyn Clock>,
+    pub(super) name: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) keys: Vec<(Place, NewKey<K>)>,
+    pub(super) policy: Policy,
+    pub(super) max_staleness: Option<Duration>,
+    pub(super) options: K::Options,
+    pub(super) rules: Rules,
+    pub(super) clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     pub(crate) warnings: Vec<(String, &'static str)>,
     /// The first error of a source of keys; building reports it.
@@ -55,7 +51,7 @@ pub struct RingBuilder<K: KeyMaterial> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Primary,
     Fallback,
     Staged,
@@ -65,10 +61,11 @@ impl<K: KeyMaterial> RingBuilder<K> {
     pub(super) fn new() -> Self {
         Self {
             name: None,
+            environment: None,
             keys: Vec::new(),
-            longest_life: LONGEST_LIFE,
-            rollout_window: ROLLOUT_WINDOW,
-            skew: SKEW,
+            policy: Policy::default(),
+            max_staleness: None,
+            options: K::Options::default(),
             rules: Rules::default(),
             clock: Arc::new(SystemClock),
             observer: None,
@@ -80,6 +77,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// What events and errors call the ring. Without it, the purpose of its keys.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// The environment that the ring is of, `production` or `staging`: it refuses the
+    /// manifest of another, so that no environment ever takes the secrets of another.
+    pub fn environment(mut self, environment: impl Into<String>) -> Self {
+        self.environment = Some(environment.into());
         self
     }
 
@@ -108,21 +112,40 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// [rollout window](Self::rollout_window) and the [skew](Self::skew): together
     /// the *overlap*. Too short, and valid tokens are refused.
     pub fn longest_life(mut self, life: Duration) -> Self {
-        self.longest_life = life;
+        self.policy.longest_life = life;
         self
     }
 
     /// The longest time between the first instance's promotion and the last's.
     /// One hour unless set.
     pub fn rollout_window(mut self, window: Duration) -> Self {
-        self.rollout_window = window;
+        self.policy.rollout_window = window;
         self
     }
 
     /// The largest difference between the clocks of two instances. Five minutes
     /// unless set.
     pub fn skew(mut self, skew: Duration) -> Self {
-        self.skew = skew;
+        self.policy.skew = skew;
+        self
+    }
+
+    /// Sets everything that a rotation needs to be told at once. A manifest brings its own.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How old what the ring holds may be, where it follows a store: when the store could
+    /// not be read for this long, the ring signs and verifies nothing
+    /// ([`Reason::Stale`](crate::Reason::Stale)), until it can. Unless set, the last good
+    /// ring serves for as long as it takes.
+    ///
+    /// It bounds for how long an instance that is cut off takes what a revoked key signs. It
+    /// should be several times the interval at which the store is asked, and no more than
+    /// the [rollout window](Self::rollout_window).
+    pub fn max_staleness(mut self, age: Duration) -> Self {
+        self.max_staleness = Some(age);
         self
     }
 
@@ -164,7 +187,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// Sets what keys are made with that have no options of their own.
     #[cfg_attr(not(feature = "envelope"), allow(dead_code))]
     pub(crate) fn options(mut self, options: K::Options) -> Self {
-        self.rules.options = options;
+        self.options = options;
         self
     }
 
@@ -180,13 +203,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// secret that is empty, too short, a placeholder, a public key, or there
     /// twice; a kid or alias that is there twice; more keys than are ever tried;
     /// no primary, or two.
-    pub fn build(self) -> Result<KeyRing<K>, Error> {
+    pub fn build(mut self) -> Result<KeyRing<K>, Error> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let name = self.name.unwrap_or_else(|| K::PURPOSE.to_owned());
+        let name = self.name.take().unwrap_or_else(|| K::PURPOSE.to_string());
         let mut primaries = self.keys.iter().filter(|(place, _)| *place == Place::Primary);
-        let unclear = |problem| Error::PrimaryUnclear { ring: name.clone(), problem };
+        let unclear = |problem| unclear(&name, problem);
         if primaries.next().is_none() {
             let mend = "give it one with `primary`".to_owned();
             return Err(Error::NoPrimary { ring: name, mend });
@@ -196,28 +219,29 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
 
         let now = self.clock.now();
-        let overlap =
-            self.longest_life.saturating_add(self.rollout_window).saturating_add(self.skew);
         let mut keys = Vec::with_capacity(self.keys.len());
         for (index, (place, new)) in self.keys.iter().enumerate() {
             let label = new.label(|| format!("{} {}", place.as_str(), index + 1));
             let is_fallback = *place == Place::Fallback;
-            let mut key = prepare(new, &label, is_fallback, &self.rules, index, now)?;
+            let mut key =
+                prepare(new, &label, is_fallback, &self.options, &self.rules, index, now)?;
             if !is_fallback {
                 only_fallbacks_end(new, &label)?;
             } else if new.signs_from.is_some_and(|moment| moment > now) {
                 return Err(unclear("a fallback's `signs_from` lies ahead: that is a staged key"));
             }
-            (key.signs, key.sequence) = match (place, new.signs_from) {
+            (key.life.signs, key.life.sequence) = match (place, new.signs_from) {
                 (Place::Primary, None) => (Signs::From(UNIX_EPOCH), self.keys.len() as u64),
                 (Place::Fallback, None) => (Signs::Never, 0),
                 (Place::Staged, None) => (Signs::Unscheduled, 0),
-                (Place::Staged, Some(moment)) => (scheduled(&key, moment, now)?, index as u64),
+                (Place::Staged, Some(moment)) if moment <= now => {
+                    return Err(Error::NotAhead { kid: key.kid(), signs_from: moment });
+                }
                 (_, Some(moment)) => (Signs::From(moment), index as u64),
             };
             keys.push(key);
         }
-        let set = KeySet::new(keys, 1, now, overlap, &name)?;
+        let set = KeySet::new(keys, 1, now, self.policy, &name)?;
         let is_primary = self.keys.iter().zip(set.keys()).any(|((place, _), key)| {
             *place == Place::Primary && key.kid() == set.primary(now).kid()
         });
@@ -225,29 +249,41 @@ impl<K: KeyMaterial> RingBuilder<K> {
             return Err(unclear("by its `signs_from`, another key signs than the one given as it"));
         }
 
-        let ring = KeyRing {
+        let warnings = std::mem::take(&mut self.warnings);
+        let ring = self.ring(set, name);
+        for (variable, warning) in &warnings {
+            ring.inner.tell(Event::EnvironmentWarning { ring: ring.name(), variable, warning });
+        }
+        Ok(ring)
+    }
+
+    /// The ring around its first set.
+    pub(super) fn ring(self, set: KeySet<K>, name: String) -> KeyRing<K> {
+        KeyRing {
             inner: Arc::new(Inner {
                 ordinal: AtomicUsize::new(set.keys().len()),
                 set: Swap::new(set),
                 name,
-                overlap,
-                longest_life: self.longest_life,
-                skew: self.skew,
+                environment: self.environment,
+                options: self.options,
                 rules: self.rules,
+                max_staleness: self.max_staleness,
+                is_followed: AtomicBool::new(false),
+                history: Mutex::new(History::new(self.clock.now())),
                 clock: self.clock,
                 observer: self.observer,
             }),
-        };
-        for (variable, warning) in &self.warnings {
-            ring.inner.tell(Event::EnvironmentWarning { ring: ring.name(), variable, warning });
         }
-        Ok(ring)
     }
 
     fn add(mut self, place: Place, key: NewKey<K>) -> Self {
         self.keys.push((place, key));
         self
     }
+}
+
+pub(super) fn unclear(ring: &str, problem: &'static str) -> Error {
+    Error::PrimaryUnclear { ring: ring.to_owned(), problem }
 }
 
 impl<K: KeyMaterial> fmt::Debug for RingBuilder<K> {

@@ -4,11 +4,15 @@
 //! set is cut into phases, in each of which every role is fixed. A reader finds its
 //! phase by the clock, and reads the clock only if there is more than one.
 
+use std::cmp::Ordering;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use super::policy::Policy;
+use super::timeline::{Life, NOTHING, Phase, Terms, Timeline};
 use crate::error::{Error, Reason};
-use crate::key::{Key, KeyMaterial, Signs};
+use crate::fingerprint::Fingerprint;
+use crate::key::{Key, KeyMaterial};
 use crate::kid::Kid;
 use crate::verified::Role;
 
@@ -17,18 +21,18 @@ use crate::verified::Role;
 /// It never changes; [`KeyRing::load`](crate::KeyRing::load) hands one out.
 pub struct KeySet<K> {
     keys: Vec<Key<K>>,
-    phases: Vec<Phase>,
-    ends: Vec<Option<SystemTime>>,
+    timeline: Timeline,
+    policy: Policy,
     generation: u64,
-    as_of: SystemTime,
+    origin: Origin,
 }
 
-/// A span of time in which no role changes.
-#[derive(Debug)]
-pub(crate) struct Phase {
-    from: SystemTime,
-    /// The keys that verify, by their place in the set; the primary is the first.
-    verifying: Vec<(usize, Role)>,
+/// Of which manifest a set is, and until when it may be served.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin {
+    revision: u64,
+    manifest: Option<Fingerprint>,
+    pub(super) fresh_until: Option<SystemTime>,
 }
 
 /// What a key of a set is at a moment.
@@ -49,52 +53,14 @@ impl<K: KeyMaterial> KeySet<K> {
         keys: Vec<Key<K>>,
         generation: u64,
         as_of: SystemTime,
-        overlap: Duration,
+        policy: Policy,
         ring: &str,
     ) -> Result<Self, Error> {
         check_names(&keys)?;
-        let ends: Vec<_> = (0..keys.len()).map(|index| end(&keys, index, overlap)).collect();
-
-        let mut moments: Vec<_> = keys
-            .iter()
-            .filter(|key| key.revoked.is_none())
-            .filter_map(|key| key.start().map(|(from, _)| from))
-            .chain(ends.iter().copied().flatten())
-            // What lies behind is not kept: a clock that jumps back undoes nothing.
-            .filter(|moment| *moment > as_of)
-            .chain([as_of])
-            .collect();
-        moments.sort_unstable();
-        moments.dedup();
-
-        let mut phases: Vec<Phase> = Vec::with_capacity(moments.len());
-        for from in moments {
-            let verifying = verifying(&keys, &ends, from);
-            if verifying.first().is_none_or(|(_, role)| *role != Role::Primary) {
-                return Err(Error::NoPrimary {
-                    ring: ring.to_owned(),
-                    mend: match from == as_of {
-                        true => {
-                            "promote another key first, or give the replacement in the same call"
-                        }
-                        false => {
-                            "at a moment ahead nothing would be left that signs; promote or \
-                                  stage another key first"
-                        }
-                    }
-                    .to_owned(),
-                });
-            }
-            if verifying.len() > K::CAP {
-                return Err(Error::TooManyKeys {
-                    ring: ring.to_owned(),
-                    count: verifying.len(),
-                    cap: K::CAP,
-                });
-            }
-            phases.push(Phase { from, verifying });
-        }
-        Ok(Self { keys, phases, ends, generation, as_of })
+        let lives: Vec<_> = keys.iter().map(|key| key.life.clone()).collect();
+        let terms = Terms { purpose: K::PURPOSE, policy };
+        let timeline = Timeline::new(&lives, as_of, &terms, ring)?;
+        Ok(Self { keys, timeline, policy, generation, origin: Origin::default() })
     }
 
     /// All keys, in the order in which they came; revoked and retired ones too.
@@ -118,41 +84,99 @@ impl<K: KeyMaterial> KeySet<K> {
     /// The key that signs at `now`.
     #[must_use]
     pub fn primary(&self, now: SystemTime) -> &Key<K> {
-        &self.keys[self.phase(now).verifying[0].0]
+        &self.keys[self.timeline.primary(now)]
     }
 
     /// What the key `kid` is at `now`; `None` if there is no such key.
     #[must_use]
     pub fn state(&self, kid: &Kid, now: SystemTime) -> Option<KeyState> {
         let index = self.position(kid.as_bytes())?;
-        Some(self.state_in(self.phase(now), index))
+        Some(self.timeline.state(index, &self.keys[index].life, now))
     }
 
     /// When the key `kid` stops verifying, as far as that is known: the start of
     /// the next later signer plus the overlap, or the moment that was set for it.
     #[must_use]
     pub fn ends_at(&self, kid: &Kid) -> Option<SystemTime> {
-        self.ends[self.position(kid.as_bytes())?]
+        self.timeline.ends_at(self.position(kid.as_bytes())?)
     }
 
     /// The next moment after `now` at which a role changes by itself.
     #[must_use]
     pub fn next_transition(&self, now: SystemTime) -> Option<SystemTime> {
-        self.phases.iter().map(|phase| phase.from).find(|from| *from > now)
+        self.timeline.next_transition(now)
     }
 
-    pub(super) fn as_of(&self) -> SystemTime {
-        self.as_of
+    /// What its keys live by.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The revision of the manifest that it is of; 0, if it is of none.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.origin.revision
+    }
+
+    /// Until when it may be served, if there is a bound: the last time at which it was known
+    /// to be the latest, plus the ring's `max_staleness`.
+    #[must_use]
+    pub fn fresh_until(&self) -> Option<SystemTime> {
+        self.origin.fresh_until
+    }
+
+    /// The same set, of `origin`.
+    pub(super) fn from(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// A copy of this set, of `origin`.
+    pub(super) fn refreshed(&self, origin: Origin) -> Self {
+        let (keys, timeline) = (self.keys.clone(), self.timeline.clone());
+        Self { keys, timeline, policy: self.policy, generation: self.generation, origin }
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether it is of the manifest that `other` is of; an older one, or another of the
+    /// same number, is the error.
+    pub(super) fn is_of(&self, other: &Origin) -> Result<bool, Error> {
+        let held = self.origin.revision;
+        match other.revision.cmp(&held) {
+            Ordering::Less => Err(Error::Older { held, found: other.revision }),
+            Ordering::Greater => Ok(false),
+            Ordering::Equal if self.origin.manifest == other.manifest => Ok(true),
+            Ordering::Equal => Err(Error::TwoOfOneRevision { revision: held }),
+        }
+    }
+
+    /// The roles at `now`: none, if the set is too old to be served.
+    pub(super) fn phase(&self, now: SystemTime) -> &Phase {
+        match self.origin.fresh_until {
+            Some(end) if now >= end => &NOTHING,
+            _ => self.timeline.phase(now),
+        }
     }
 
     /// Whether the roles depend on the time.
     pub(super) fn is_timed(&self) -> bool {
-        self.phases.len() > 1
+        self.timeline.is_timed() || self.origin.fresh_until.is_some()
     }
 
-    pub(super) fn phase(&self, now: SystemTime) -> &Phase {
-        let later = self.phases.iter().skip(1);
-        later.take_while(|phase| phase.from <= now).last().unwrap_or(&self.phases[0])
+    pub(super) fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    pub(super) fn lives(&self) -> Vec<Life> {
+        self.keys.iter().map(|key| key.life.clone()).collect()
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        Terms { purpose: K::PURPOSE, policy: self.policy }
     }
 
     /// The key at this place among those that verify: found without a walk, so that it takes
@@ -172,7 +196,7 @@ impl<K: KeyMaterial> KeySet<K> {
     /// The key that a value names, or why it verifies nothing (V2).
     pub(super) fn named(&self, phase: &Phase, name: &[u8]) -> Result<(&Key<K>, Role), Reason> {
         let index = self.position(name).ok_or(Reason::UnknownKid)?;
-        match self.state_in(phase, index) {
+        match phase.state(index, &self.keys[index].life) {
             KeyState::Active(role) => Ok((&self.keys[index], role)),
             KeyState::Revoked => Err(Reason::RevokedKey),
             KeyState::Retired => Err(Reason::RetiredKey),
@@ -183,13 +207,19 @@ impl<K: KeyMaterial> KeySet<K> {
     fn position(&self, name: &[u8]) -> Option<usize> {
         self.keys.iter().position(|key| key.is_named(name))
     }
+}
 
-    fn state_in(&self, phase: &Phase, index: usize) -> KeyState {
-        let own = phase.verifying.iter().find(|(own, _)| *own == index);
-        match own {
-            Some((_, role)) => KeyState::Active(*role),
-            None if self.keys[index].revoked.is_some() => KeyState::Revoked,
-            None => KeyState::Retired,
+#[cfg(feature = "store")]
+impl Origin {
+    pub(super) fn of(
+        manifest: &crate::manifest::Manifest,
+        max_staleness: Option<std::time::Duration>,
+        now: SystemTime,
+    ) -> Self {
+        Self {
+            revision: manifest.revision(),
+            manifest: Some(manifest.fingerprint()),
+            fresh_until: max_staleness.and_then(|age| now.checked_add(age)),
         }
     }
 }
@@ -201,56 +231,6 @@ impl<K: KeyMaterial> fmt::Debug for KeySet<K> {
             .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
-}
-
-/// When a key stops verifying: the start of the next later signer that is not
-/// revoked, plus the overlap; or its `retire_at`, if earlier.
-fn end<K: KeyMaterial>(keys: &[Key<K>], index: usize, overlap: Duration) -> Option<SystemTime> {
-    let superseded = if K::ENDS_BY_TIME { overlap_end(keys, index, overlap) } else { None };
-    [superseded, keys[index].retire_at].into_iter().flatten().min()
-}
-
-/// When nothing new can come from a superseded key any more, and what it signed is dead.
-pub(super) fn overlap_end<K>(
-    keys: &[Key<K>],
-    index: usize,
-    overlap: Duration,
-) -> Option<SystemTime> {
-    let own = keys[index].start()?;
-    keys.iter()
-        .filter(|other| other.revoked.is_none())
-        .filter_map(Key::start)
-        .filter(|other| *other > own)
-        .min()
-        // An end beyond what the clock can show is none.
-        .and_then(|(start, _)| start.checked_add(overlap))
-}
-
-/// The keys that verify at `now`, the primary first.
-fn verifying<K>(
-    keys: &[Key<K>],
-    ends: &[Option<SystemTime>],
-    now: SystemTime,
-) -> Vec<(usize, Role)> {
-    let mut active: Vec<_> = (0..keys.len())
-        .filter(|index| keys[*index].revoked.is_none())
-        .filter(|index| ends[*index].is_none_or(|end| now < end))
-        .collect();
-    // Those that signed last come first; those that never signed, last.
-    active.sort_by_key(|index| std::cmp::Reverse(keys[*index].begun(now)));
-    active
-        .into_iter()
-        .enumerate()
-        .map(|(place, index)| {
-            let role = match keys[index].signs {
-                _ if place == 0 && keys[index].begun(now).is_some() => Role::Primary,
-                Signs::Unscheduled => Role::Staged,
-                Signs::From(moment) if moment > now => Role::Staged,
-                Signs::Never | Signs::From(_) => Role::Fallback,
-            };
-            (index, role)
-        })
-        .collect()
 }
 
 /// One kid for one key, one key for one secret; a revoked one counts (V8: what is
@@ -265,7 +245,7 @@ fn check_names<K>(keys: &[Key<K>]) -> Result<(), Error> {
         for other in &keys[..index] {
             let taken = key.names().find(|name| other.is_named(name.as_bytes()));
             let same = key.same_secret(other);
-            match (taken, same, other.revoked.is_some()) {
+            match (taken, same, other.revoked().is_some()) {
                 (_, true, true) => {
                     return Err(Error::Revoked { kid: other.kid() });
                 }

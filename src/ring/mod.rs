@@ -7,17 +7,27 @@
 //! It does not promise to remember: a ring in memory forgets its changes, its
 //! revocations too, when the process ends.
 
-mod admit;
+pub(crate) mod admit;
+#[cfg(feature = "store")]
+mod adopt;
 mod builder;
+mod evidence;
+pub(crate) mod fingerprint;
+mod history;
 mod key_set;
+mod policy;
+pub(crate) mod report;
+pub(crate) mod retirement;
 mod rotate;
+pub(crate) mod steps;
 mod swap;
+mod timeline;
 pub(crate) mod usage;
 mod view;
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
@@ -26,8 +36,13 @@ use crate::kid::Kid;
 use crate::observer::{Event, Observer};
 
 pub use builder::{Dangerous, RingBuilder};
+pub use history::{Bucket, Uses};
 pub use key_set::{KeySet, KeyState};
+pub use policy::{Policy, Schedule};
+pub use report::Report;
+pub use retirement::Sweep;
 pub use rotate::Promotion;
+pub(crate) use timeline::{Life, Terms, Timeline};
 pub(crate) use view::{Matched, Tried, Unit, View};
 
 /// The keys of one purpose: one primary that signs, fallbacks that still verify.
@@ -57,10 +72,14 @@ pub struct KeyRing<K: KeyMaterial> {
 struct Inner<K: KeyMaterial> {
     set: swap::Swap<KeySet<K>>,
     name: String,
-    overlap: Duration,
-    longest_life: Duration,
-    skew: Duration,
-    rules: admit::Rules<K::Options>,
+    environment: Option<String>,
+    options: K::Options,
+    rules: admit::Rules,
+    /// Up to which age of what it holds it serves.
+    max_staleness: Option<Duration>,
+    /// Whether a store says what it holds: then only a revocation is made here.
+    is_followed: AtomicBool,
+    history: Mutex<history::History>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     /// Numbers the keys whose kid may not be derived.
@@ -102,7 +121,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// The kid of the key that signs now.
     #[must_use]
     pub fn primary(&self) -> Kid {
-        self.read(|view| view.primary().kid())
+        self.load().primary(self.inner.clock.now()).kid()
     }
 
     /// All keys with what they are now, in the order in which they came.
@@ -156,20 +175,13 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// ```
     #[must_use]
     pub fn overlap(&self) -> Duration {
-        self.inner.overlap
+        self.load().policy().overlap()
     }
 
-    /// The longest life of what its keys sign, as the builder was told.
+    /// What its keys live by.
     #[must_use]
-    pub fn longest_life(&self) -> Duration {
-        self.inner.longest_life
-    }
-
-    /// The largest difference between the clocks of two instances, as the builder
-    /// was told.
-    #[must_use]
-    pub fn skew(&self) -> Duration {
-        self.inner.skew
+    pub fn policy(&self) -> Policy {
+        *self.load().policy()
     }
 
     /// One unit of work on one generation.

@@ -1,14 +1,17 @@
 //! The transitions of a ring: each computes the next generation from the current
 //! one, and swaps it in.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::KeyRing;
-use super::admit::{only_fallbacks_end, prepare, scheduled};
-use super::key_set::{KeySet, KeyState, overlap_end};
+use super::admit::{only_fallbacks_end, prepare};
+use super::evidence::verdict_in;
+use super::key_set::{KeySet, KeyState};
+use super::steps::Steps;
 use crate::error::Error;
-use crate::key::{Key, KeyMaterial, NewKey, Revocation, Signs};
+use crate::key::{Key, KeyMaterial, NewKey};
 use crate::kid::Kid;
 use crate::observer::Event;
 use crate::verified::Role;
@@ -55,15 +58,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// as it is.
     pub fn stage(&self, key: impl Into<NewKey<K>>) -> Result<Kid, Error> {
         let (new, signs_from) = self.prepare_new(&key.into())?;
-        self.change(|set, now| {
-            let mut key = new.clone();
-            key.signs = match signs_from {
-                Some(moment) => scheduled(&key, moment, now)?,
-                None => Signs::Unscheduled,
-            };
-            key.sequence = next_sequence(set);
-            Ok(Some([set.keys(), &[key]].concat()))
-        })?;
+        self.change(Some(&new), |_, steps| steps.stage(new.life.clone(), signs_from).map(changed))?;
         let kid = new.kid();
         self.inner.tell(Event::Staged { ring: self.name(), kid, signs_from });
         Ok(kid)
@@ -90,16 +85,10 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// to its end, or [`Error::TooShortToSign`] if it is a short fallback that was let
     /// in. The ring stays as it is.
     pub fn promote(&self, kid: &Kid) -> Result<Promotion, Error> {
-        let mut superseded = *kid;
-        let set = self.change(|set, now| {
-            let index = find(set, kid)?;
-            superseded = set.primary(now).kid();
-            match set.state(kid, now) {
-                Some(KeyState::Active(Role::Primary)) => return Ok(None),
-                Some(KeyState::Retired) => return Err(Error::Retired { kid: *kid }),
-                _ => {}
-            }
-            promoted(set, index, now).map(Some)
+        self.check_unfollowed()?;
+        let (set, superseded) = self.change(None, |_, steps| {
+            let superseded = steps.promote(kid)?;
+            Ok((superseded != *kid, superseded))
         })?;
         if superseded != *kid {
             self.inner.tell(Event::Promoted { ring: self.name(), kid: *kid });
@@ -128,20 +117,9 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// # Errors
     /// [`Error::NothingToRollBack`]. The ring stays as it is.
     pub fn rollback(&self) -> Result<Promotion, Error> {
-        let mut kids = None;
-        let set = self.change(|set, now| {
-            let primary = set.primary(now);
-            let previous = (0..set.keys().len())
-                .filter(|index| set.keys()[*index].kid() != primary.kid())
-                .filter(|index| set.keys()[*index].revoked.is_none())
-                .filter_map(|index| Some((set.keys()[index].begun(now)?, index)))
-                .max()
-                .ok_or(Error::NothingToRollBack { kid: primary.kid() })?
-                .1;
-            kids = Some((set.keys()[previous].kid(), primary.kid()));
-            promoted(set, previous, now).map(Some)
-        })?;
-        let (kid, superseded) = kids.expect("a change that succeeded has named its keys");
+        self.check_unfollowed()?;
+        let (set, (kid, superseded)) =
+            self.change(None, |_, steps| steps.rollback().map(changed))?;
         self.inner.tell(Event::RolledBack { ring: self.name(), kid });
         Ok(Promotion { kid, superseded, verifies_until: set.ends_at(&superseded) })
     }
@@ -155,7 +133,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// back, not even if the one that took over is revoked.
     ///
     /// An encryption key has no end until it is retired, and what it sealed cannot be
-    /// opened after it: retire it once nothing that is stored needs it.
+    /// opened after it: retire it once a [sweep](Self::record_sweep) found that nothing which
+    /// is stored needs it.
     ///
     /// ```
     /// # use dualkey::{KeyRing, Secret};
@@ -173,34 +152,39 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownKey`], [`Error::Revoked`], or [`Error::IsPrimary`]. The ring
-    /// stays as it is.
+    /// [`Error::Blocked`] with all reasons, if the [verdict](Self::retirement) is that;
+    /// [`Error::UnknownKey`], [`Error::Revoked`], or [`Error::IsPrimary`]. The ring stays
+    /// as it is.
     pub fn retire(&self, kid: &Kid) -> Result<SystemTime, Error> {
-        let mut ends = SystemTime::UNIX_EPOCH;
-        self.change(|set, now| {
-            let index = find(set, kid)?;
-            let key = &set.keys()[index];
-            let due = match (set.state(kid, now), key.signs) {
-                (Some(KeyState::Active(Role::Primary)), _) => {
-                    return Err(Error::IsPrimary { kid: *kid });
+        self.check_unfollowed()?;
+        let now = self.inner.clock.now();
+        let history = self.look(&self.load(), now).clone();
+        let (_, ends) = self.change(None, |set, steps| {
+            // What was only staged has signed nothing, and what has ended needs no verdict.
+            let until = match set.state(kid, now) {
+                Some(KeyState::Active(Role::Fallback)) => {
+                    verdict_in(set, kid, &history, now)?.until(kid)?
                 }
-                (Some(KeyState::Active(Role::Staged)), _) => now,
-                (_, Signs::Never) => {
-                    key.added_at().checked_add(self.overlap()).map_or(now, |due| due.max(now))
-                }
-                _ => overlap_end(set.keys(), index, self.overlap()).unwrap_or(now),
+                _ => None,
             };
-            ends = key.retire_at.map_or(due, |earlier| earlier.min(due));
-            let mut keys = set.keys().to_vec();
-            keys[index].retire_at = Some(ends);
-            if set.state(kid, now) == Some(KeyState::Active(Role::Staged)) {
-                // Withdrawn: an end that it would have given to others is not to be.
-                keys[index].signs = Signs::Never;
-            }
-            Ok(Some(keys))
+            let ends = steps.retire(kid, until)?;
+            Ok(changed(ends))
         })?;
         self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, ends });
         Ok(ends)
+    }
+
+    /// Ends the key `kid` at once, whatever the verdict on it, and tells the observer why:
+    /// what it signed is refused, and what it sealed cannot be opened.
+    ///
+    /// # Errors
+    /// As for [`retire`](Self::retire), but for [`Error::Blocked`].
+    pub fn force_retire(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
+        self.check_unfollowed()?;
+        let (_, ends) = self.change(None, |_, steps| steps.cut(kid).map(changed))?;
+        self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
+        self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, ends });
+        Ok(())
     }
 
     /// Declares the key `kid` compromised: it verifies nothing from the next load
@@ -237,24 +221,11 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// signs: then [`revoke_and_replace`](Self::revoke_and_replace) is what you
     /// want. The ring stays as it is.
     pub fn revoke(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
-        let mut changed = false;
-        self.change(|set, now| {
-            let mut next = revoked(set, kid, reason, now)?;
-            changed = next.is_some();
-            // Who takes over signs, and is to verify what it signs: an end that was
-            // settled while it had a successor no longer holds.
-            let heir = next
-                .iter_mut()
-                .flatten()
-                .filter(|key| key.revoked.is_none() && key.retire_at.is_none_or(|end| now < end))
-                .filter_map(|key| Some((key.begun(now)?, key)))
-                .max_by_key(|(begun, _)| *begun);
-            if let Some((_, heir)) = heir {
-                heir.retire_at = None;
-            }
-            Ok(next)
+        let (_, is_news) = self.change(None, |_, steps| {
+            let is_news = steps.revoke(kid, reason)?;
+            Ok((is_news, is_news))
         })?;
-        if changed {
+        if is_news {
             self.inner.tell(Event::Revoked { ring: self.name(), kid: *kid, reason });
         }
         Ok(())
@@ -289,12 +260,10 @@ impl<K: KeyMaterial> KeyRing<K> {
         replacement: impl Into<NewKey<K>>,
     ) -> Result<Kid, Error> {
         let (new, _) = self.prepare_new(&replacement.into())?;
-        self.change(|set, now| {
-            let mut keys = revoked(set, kid, reason, now)?.unwrap_or_else(|| set.keys().to_vec());
-            let mut key = new.clone();
-            (key.signs, key.sequence) = (Signs::From(now), next_sequence(set));
-            keys.push(key);
-            Ok(Some(keys))
+        self.change(Some(&new), |_, steps| {
+            steps.revoke(kid, reason)?;
+            steps.replace(new.life.clone());
+            Ok(changed(()))
         })?;
         self.inner.tell(Event::Revoked { ring: self.name(), kid: *kid, reason });
         self.inner.tell(Event::Promoted { ring: self.name(), kid: new.kid() });
@@ -307,71 +276,45 @@ impl<K: KeyMaterial> KeyRing<K> {
         only_fallbacks_end(new, &label)?;
         let ordinal = self.inner.ordinal.fetch_add(1, Relaxed);
         let now = self.inner.clock.now();
-        let key = prepare(new, &label, false, &self.inner.rules, ordinal, now)?;
+        self.check_unfollowed()?;
+        let (options, rules) = (&self.inner.options, &self.inner.rules);
+        let key = prepare(new, &label, false, options, rules, ordinal, now)?;
         Ok((key, new.signs_from))
     }
 
-    /// Swaps in the keys that `step` makes of the current set; `None` leaves it.
-    /// The set that holds afterwards is returned.
-    fn change(
+    /// Whether it is this ring that is changed, and not a manifest in a store.
+    fn check_unfollowed(&self) -> Result<(), Error> {
+        match self.inner.is_followed.load(Relaxed) {
+            true => Err(Error::Followed { ring: self.name().to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Swaps in what `step` makes of the current set, with `added` as its last key if there
+    /// is one, unless it says that nothing changed. The set that holds afterwards is returned.
+    fn change<R>(
         &self,
-        mut step: impl FnMut(&KeySet<K>, SystemTime) -> Result<Option<Vec<Key<K>>>, Error>,
-    ) -> Result<std::sync::Arc<KeySet<K>>, Error> {
-        self.inner.set.update(|set| {
-            // A clock that jumped back does not put a change before the last one.
-            let now = self.inner.clock.now().max(set.as_of());
-            let next = step(set, now)?
-                .map(|keys| {
-                    KeySet::new(keys, set.generation() + 1, now, self.overlap(), self.name())
-                })
-                .transpose()?;
-            Ok::<_, Error>((next, ()))
+        added: Option<&Key<K>>,
+        mut step: impl FnMut(&KeySet<K>, &mut Steps<'_>) -> Result<(bool, R), Error>,
+    ) -> Result<(Arc<KeySet<K>>, R), Error> {
+        let result = self.inner.set.update(|set| {
+            let (lives, terms) = (set.lives(), set.terms());
+            let mut steps = Steps::new(lives, set.timeline(), &terms, self.inner.clock.now());
+            let (has_changed, result) = step(set, &mut steps)?;
+            if !has_changed {
+                return Ok((None, result));
+            }
+            let now = steps.now();
+            let keys = set.keys().iter().chain(added).zip(steps.lives);
+            let keys = keys.map(|(key, life)| key.living(life)).collect();
+            let next = KeySet::new(keys, set.generation() + 1, now, *set.policy(), self.name())?;
+            Ok::<_, Error>((Some(next.from(set.origin())), result))
         })?;
-        Ok(self.load())
+        Ok((self.load(), result))
     }
 }
 
-fn find<K: KeyMaterial>(set: &KeySet<K>, kid: &Kid) -> Result<usize, Error> {
-    let index = set.keys().iter().position(|key| key.kid() == *kid);
-    let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
-    match set.keys()[index].revoked {
-        Some(_) => Err(Error::Revoked { kid: *kid }),
-        None => Ok(index),
-    }
-}
-
-fn next_sequence<K: KeyMaterial>(set: &KeySet<K>) -> u64 {
-    set.keys().iter().map(|key| key.sequence).max().unwrap_or(0) + 1
-}
-
-fn promoted<K: KeyMaterial>(
-    set: &KeySet<K>,
-    index: usize,
-    now: SystemTime,
-) -> Result<Vec<Key<K>>, Error> {
-    let mut keys = set.keys().to_vec();
-    if keys[index].is_short() {
-        return Err(Error::TooShortToSign { kid: keys[index].kid() });
-    }
-    keys[index].signs = Signs::From(now);
-    keys[index].sequence = next_sequence(set);
-    // To sign with a key is to decide that it stays.
-    keys[index].retire_at = None;
-    Ok(keys)
-}
-
-/// The keys with `kid` revoked; `None` if it is so already.
-fn revoked<K: KeyMaterial>(
-    set: &KeySet<K>,
-    kid: &Kid,
-    reason: &str,
-    now: SystemTime,
-) -> Result<Option<Vec<Key<K>>>, Error> {
-    let index = match find(set, kid) {
-        Err(Error::Revoked { .. }) => return Ok(None),
-        found => found?,
-    };
-    let mut keys = set.keys().to_vec();
-    keys[index].revoked = Some(Revocation { at: now, reason: reason.to_owned() });
-    Ok(Some(keys))
+/// What a step comes to that changes something whenever it succeeds.
+fn changed<R>(result: R) -> (bool, R) {
+    (true, result)
 }

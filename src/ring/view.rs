@@ -5,9 +5,11 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::key_set::{KeySet, Phase};
+use super::key_set::KeySet;
+use super::policy::Policy;
+use super::timeline::Phase;
 use super::{Inner, KeyRing};
-use crate::error::{Reason, VerifyError};
+use crate::error::{Error, Reason, VerifyError};
 use crate::key::{Key, KeyMaterial};
 use crate::kid::Kid;
 use crate::mac::MAX_LANES;
@@ -64,7 +66,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     pub(super) fn new(inner: &'r Inner<K>, set: &'r KeySet<K>) -> Self {
         // Where no transition lies ahead, every hour is the same.
         let now = set.is_timed().then(|| inner.clock.now());
-        let phase = set.phase(now.unwrap_or_else(|| set.as_of()));
+        let phase = set.phase(now.unwrap_or_else(|| set.timeline().as_of()));
         Self { inner, set, phase, now: Cell::new(now), since_epoch: Cell::new(None) }
     }
 
@@ -86,14 +88,15 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         since
     }
 
-    /// The key that signs.
-    pub(crate) fn primary(&self) -> &'r Key<K> {
-        self.first().0
+    /// What the keys live by.
+    pub(crate) fn policy(&self) -> &'r Policy {
+        self.set.policy()
     }
 
-    /// The first of the keys that verify: the primary.
-    pub(crate) fn first(&self) -> Matched<'r, K> {
-        self.verifying().next().expect("every phase was built with a primary")
+    /// The key that signs.
+    pub(crate) fn primary(&self) -> Result<&'r Key<K>, Error> {
+        let first = self.verifying().next().map(|(key, _)| key);
+        first.ok_or_else(|| Error::Stale { ring: self.inner.name.clone() })
     }
 
     /// The keys that verify, the primary first: at most the cap.
@@ -177,9 +180,17 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         self.inner.tell(event);
     }
 
+    /// Whether what the ring holds is too old to be served.
+    fn is_stale(&self) -> bool {
+        self.verifying().next().is_none()
+    }
+
     /// Tells the operator why, and the peer nothing (V7).
     pub(crate) fn reject(&self, error: impl Into<VerifyError>) -> VerifyError {
-        let error = error.into();
+        let mut error = error.into();
+        if self.is_stale() && !error.is_authentic() {
+            error = Reason::Stale.into();
+        }
         self.inner.tell(Event::Rejected { ring: &self.inner.name, reason: error.reason() });
         error
     }

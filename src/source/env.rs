@@ -99,7 +99,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
             self.failed.get_or_insert(Error::NoPrimary {
                 ring: name.to_owned(),
                 mend: match found.next {
-                    None => format!("set {name} to a random secret (`{}`)", K::GENERATE),
+                    None => format!("set {name} to a random secret (`{}`)", K::PURPOSE.generate()),
                     Some(_) => format!("{name}_NEXT is only staged: set {name} as well"),
                 },
             });

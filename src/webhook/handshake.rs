@@ -2,9 +2,10 @@
 
 use super::MetaWebhook;
 use crate::error::{Reason, VerifyError};
-use crate::key::{KeyMaterial, SecretLength, sealed};
+use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, matching};
+use crate::purpose::Purpose;
 use crate::ring::{Matched, View};
 use crate::verified::Verified;
 
@@ -93,17 +94,15 @@ fn digest(token: &[u8]) -> [u32; 8] {
 impl sealed::Sealed for VerifyToken {}
 
 impl KeyMaterial for VerifyToken {
-    const PURPOSE: &'static str = "verify-token";
-    /// A token can be guessed, and a derived kid would confirm the guess.
-    const DERIVES_KID: bool = false;
+    const PURPOSE: Purpose = Purpose::VerifyToken;
     type Options = ();
-
-    fn length((): &()) -> SecretLength {
-        SecretLength::AtLeast { minimum: 16, floor: 16 }
-    }
 
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
         Ok(Self(digest(secret)))
+    }
+
+    fn self_test(&self) -> bool {
+        matching(&[self.0], &self.0) == Some(0) && matching(&[self.0], &digest(&[])).is_none()
     }
 }
 

@@ -32,9 +32,10 @@ mod tests;
 use std::fmt;
 
 use crate::error::{Reason, VerifyError};
-use crate::key::{KeyMaterial, SecretLength, sealed};
+use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, Lanes, MAX_LANES};
+use crate::purpose::Purpose;
 use crate::ring::{KeyRing, Unit};
 use crate::verified::Verified;
 
@@ -158,7 +159,8 @@ impl MetaWebhook {
         };
         let lanes = {
             let view = unit.view();
-            let mut macs = [&view.primary().material().0; MAX_LANES];
+            let primary = view.primary().map_err(|_| view.reject(Reason::Stale))?;
+            let mut macs = [&primary.material().0; MAX_LANES];
             let mut count = 0;
             for (mac, (key, _)) in macs.iter_mut().zip(view.verifying()) {
                 *mac = &key.material().0;
@@ -213,15 +215,15 @@ impl fmt::Debug for Delivery {
 impl sealed::Sealed for WebhookKey {}
 
 impl KeyMaterial for WebhookKey {
-    const PURPOSE: &'static str = "webhook";
+    const PURPOSE: Purpose = Purpose::Webhook;
     type Options = ();
-
-    fn length((): &()) -> SecretLength {
-        SecretLength::AtLeast { minimum: 32, floor: 32 }
-    }
 
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
         Ok(Self(HmacSha256::new(secret)))
+    }
+
+    fn self_test(&self) -> bool {
+        self.0.self_test()
     }
 }
 

@@ -4,14 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 17] = [
+const FLOORS: [(&str, u8, &[&str]); 21] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
-    ("error", 0, &["kid"]),
+    ("error", 0, &["kid", "verdict"]),
+    ("fingerprint", 0, &["encoding"]),
     ("kid", 0, &["error"]),
     ("secret", 0, &[]),
     ("clock", 0, &[]),
-    ("key", 1, &["ring", "mac"]),
-    ("ring", 1, &["key", "verified", "observer", "mac"]),
+    ("verdict", 0, &["fingerprint"]),
+    ("purpose", 1, &["mac"]),
+    ("key", 1, &["purpose", "ring", "mac"]),
+    ("ring", 1, &["key", "purpose", "verified", "observer", "mac", "manifest"]),
+    ("manifest", 1, &["key", "purpose", "ring", "verified"]),
     ("verified", 1, &[]),
     ("observer", 1, &[]),
     ("mac", 1, &[]),
@@ -19,7 +23,7 @@ const FLOORS: [(&str, u8, &[&str]); 17] = [
     ("cookie", 2, &[]),
     ("webhook", 2, &[]),
     ("envelope", 2, &[]),
-    ("source", 2, &[]),
+    ("source", 2, &["envelope"]),
     ("moving_in", 3, &[]),
     ("compile_fail", 3, &[]),
 ];

@@ -285,13 +285,13 @@ fn cookies_of_every_wrong_form_are_refused() {
     }
 
     // Age: to the second, and never from further ahead than the skew.
-    clock.advance(ring.longest_life() - Duration::from_secs(1));
+    clock.advance(ring.policy().longest_life - Duration::from_secs(1));
     assert_eq!(reason("session", &good), Ok(()));
     clock.advance(Duration::from_secs(1));
     assert_eq!(reason("session", &good), Err(Reason::Expired));
-    clock.set(std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000) - ring.skew());
+    clock.set(std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000) - ring.policy().skew);
     assert_eq!(reason("session", &good), Ok(()));
-    clock.set(std::time::UNIX_EPOCH + Duration::from_secs(1_699_999_999) - ring.skew());
+    clock.set(std::time::UNIX_EPOCH + Duration::from_secs(1_699_999_999) - ring.policy().skew);
     assert_eq!(reason("session", &good), Err(Reason::NotYetValid));
 
     let mut jar = CookieJar::new();

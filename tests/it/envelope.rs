@@ -3,7 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use dualkey::envelope::{AesKey, Layout, RewrapError, Sealer};
-use dualkey::{Error, KeyRing, Kid, ManualClock, NewKey, Reason, Role, Secret};
+use dualkey::{
+    Clock, Error, KeyRing, Kid, ManualClock, NewKey, Obstacle, Reason, Role, Secret, Sweep,
+};
 use proptest::prelude::*;
 
 use crate::common::{Told, aes_key, aes_ring, far, secret};
@@ -194,7 +196,12 @@ fn sixteen_keys_may_open_and_none_ends_by_time() {
     // Once rewrapped, the old one may go.
     let first = "k0".parse().unwrap();
     assert!(sealer.rewrap(&mut blobs[0]).unwrap());
-    ring.retire(&first).unwrap();
+    let error = ring.retire(&first).unwrap_err();
+    assert!(
+        matches!(&error, Error::Blocked { obstacles, .. } if obstacles.contains(&Obstacle::NotSwept)),
+        "{error}"
+    );
+    ring.force_retire(&first, "nothing needs it").unwrap();
     assert!(ring.stage(aes_key(16, "k16")).is_ok());
     assert_eq!(*sealer.open(&blobs[0], "").unwrap(), b"a note");
 }
@@ -237,9 +244,22 @@ fn a_retired_encryption_key_opens_to_the_end_of_its_overlap() {
     let blob = sealer.seal("a note", "").unwrap();
     let kid = ring.stage(aes_key(1, "new")).unwrap();
     ring.promote(&kid).unwrap();
-    let ends = ring.retire(&"old".parse().unwrap()).unwrap();
-    assert_eq!(ends, UNIX_EPOCH + Duration::from_secs(1_700_000_660));
-    clock.advance(Duration::from_secs(659));
+    clock.advance(Duration::from_secs(660));
+    let old = "old".parse().unwrap();
+    assert!(matches!(ring.retire(&old), Err(Error::Blocked { .. })));
+    let now = clock.now();
+    let (rows, unreadable) = (vec![(kid, 1)], 0);
+    ring.record_sweep(&Sweep {
+        started_at: now,
+        finished_at: now,
+        opened_all: true,
+        unreadable,
+        rows,
+    });
+    // It has been watched for eleven minutes of a day.
+    let ends = ring.retire(&old).unwrap();
+    assert_eq!(ends, UNIX_EPOCH + Duration::from_secs(1_700_086_400));
+    clock.advance(Duration::from_secs(86_400 - 661));
     assert!(sealer.open(&blob, "").is_ok());
     clock.advance(Duration::from_secs(1));
     assert_eq!(sealer.open(&blob, "").unwrap_err().reason(), Reason::RetiredKey);

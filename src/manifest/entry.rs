@@ -1,0 +1,325 @@
+//! A key as a manifest holds it, and one on its way in.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use zeroize::Zeroize;
+
+use crate::error::Error;
+use crate::key::{Revocation, Signs, prints};
+use crate::kid::Kid;
+use crate::purpose::{Purpose, SecretLength};
+use crate::ring::Life;
+use crate::ring::admit::{self, Rules};
+use crate::secret::Secret;
+
+/// A key as a manifest holds it.
+#[derive(Clone)]
+pub struct Entry {
+    pub(crate) life: Life,
+    pub(crate) aliases: Vec<Kid>,
+    /// Where the purpose leaves a choice.
+    pub(crate) algorithm: Option<String>,
+    /// None once it was destroyed.
+    pub(crate) secret: Option<Secret>,
+    pub(crate) overrides: Vec<Override>,
+}
+
+/// That somebody went over a refusal: when, of what, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Override {
+    /// When.
+    pub at: SystemTime,
+    /// What was done: the name of an [`Action`](super::Action).
+    pub action: String,
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
+impl Entry {
+    /// The key's public name.
+    #[must_use]
+    pub fn kid(&self) -> Kid {
+        self.life.kid
+    }
+
+    /// Further names under which tokens may refer to it.
+    #[must_use]
+    pub fn aliases(&self) -> &[Kid] {
+        &self.aliases
+    }
+
+    /// The algorithm that it is bound to, where its purpose leaves a choice: `HS512`.
+    #[must_use]
+    pub fn algorithm(&self) -> Option<&str> {
+        self.algorithm.as_deref()
+    }
+
+    /// When it signs.
+    #[must_use]
+    pub fn signs(&self) -> Signs {
+        self.life.signs
+    }
+
+    /// When it came into the manifest.
+    #[must_use]
+    pub fn added_at(&self) -> SystemTime {
+        self.life.added_at
+    }
+
+    /// From when on it verifies nothing, where that was set.
+    #[must_use]
+    pub fn retire_at(&self) -> Option<SystemTime> {
+        self.life.retire_at
+    }
+
+    /// Since when and why it is revoked, if it is.
+    #[must_use]
+    pub fn revoked(&self) -> Option<&Revocation> {
+        self.life.revoked.as_ref()
+    }
+
+    /// When its secret was wiped, if it was.
+    #[must_use]
+    pub fn destroyed_at(&self) -> Option<SystemTime> {
+        self.life.destroyed_at
+    }
+
+    /// Where somebody went over a refusal.
+    #[must_use]
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    /// Its secret; none once that was destroyed.
+    #[must_use]
+    pub fn secret(&self) -> Option<&Secret> {
+        self.secret.as_ref()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = Kid> {
+        std::iter::once(self.life.kid).chain(self.aliases.iter().copied())
+    }
+
+    /// What tells its secret apart from others.
+    pub(super) fn print(&self) -> Option<[u8; 32]> {
+        self.secret.as_ref().map(|secret| prints(secret.expose())[0])
+    }
+
+    pub(super) fn signing_from_the_beginning(mut self, now: SystemTime) -> Self {
+        (self.life.added_at, self.life.sequence) = (now, 1);
+        self.life.signs = Signs::From(UNIX_EPOCH);
+        self
+    }
+
+    pub(super) fn only_verifying(mut self, now: SystemTime) -> Self {
+        (self.life.added_at, self.life.signs) = (now, Signs::Never);
+        self
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("kid", &self.life.kid)
+            .field("signs", &self.life.signs)
+            .field("retire_at", &self.life.retire_at)
+            .field("revoked", &self.life.revoked)
+            .field("destroyed_at", &self.life.destroyed_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key on its way into a manifest: a secret, and what is set about it. Wherever one is
+/// taken, a [`Secret`] will do.
+///
+/// ```
+/// use dualkey::Purpose;
+/// use dualkey::manifest::NewEntry;
+///
+/// let key = NewEntry::generate(Purpose::Jwt)?.kid("2026-q2".parse()?).algorithm("HS512");
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+pub struct NewEntry {
+    secret: Secret,
+    kid: Option<Kid>,
+    aliases: Vec<Kid>,
+    algorithm: Option<String>,
+    pub(super) signs_from: Option<SystemTime>,
+}
+
+impl NewEntry {
+    /// A key with `secret`, and nothing else set.
+    #[must_use]
+    pub fn new(secret: impl Into<Secret>) -> Self {
+        Self {
+            secret: secret.into(),
+            kid: None,
+            aliases: Vec::new(),
+            algorithm: None,
+            signs_from: None,
+        }
+    }
+
+    /// A key with a new secret from the operating system's generator: of an AES key 32
+    /// bytes; of all others 128 hexadecimal digits, 512 bits, so that it can also stand in a
+    /// variable.
+    ///
+    /// # Errors
+    /// [`Error::Random`] if the system has none to give.
+    pub fn generate(purpose: Purpose) -> Result<Self, Error> {
+        let mut bytes = [0; 64];
+        getrandom::fill(&mut bytes).map_err(|error| Error::Random { source: Box::new(error) })?;
+        let secret = match purpose.length(None) {
+            SecretLength::Exactly(length) => Secret::from(&bytes[..length.min(64)]),
+            SecretLength::AtLeast { .. } => {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                let digits = bytes
+                    .iter()
+                    .flat_map(|byte| [byte >> 4, byte & 15])
+                    .map(|half| DIGITS[usize::from(half)]);
+                // With its room from the start: growing would leave parts behind.
+                let mut text = Vec::with_capacity(128);
+                text.extend(digits);
+                Secret::from(text)
+            }
+        };
+        bytes.zeroize();
+        Ok(Self::new(secret))
+    }
+
+    /// Names the key. Without it the kid is derived, as for
+    /// [`NewKey::kid`](crate::NewKey::kid).
+    #[must_use]
+    pub fn kid(mut self, kid: Kid) -> Self {
+        self.kid = Some(kid);
+        self
+    }
+
+    /// Adds a name under which others refer to the key.
+    #[must_use]
+    pub fn alias(mut self, alias: Kid) -> Self {
+        self.aliases.push(alias);
+        self
+    }
+
+    /// Binds a key of tokens to an algorithm: `HS256` unless set.
+    #[must_use]
+    pub fn algorithm(mut self, name: &str) -> Self {
+        self.algorithm = Some(name.to_owned());
+        self
+    }
+
+    /// Schedules it: it begins to sign at `moment`, on every instance at once.
+    #[must_use]
+    pub fn signs_from(mut self, moment: SystemTime) -> Self {
+        self.signs_from = Some(moment);
+        self
+    }
+
+    pub(super) fn admitted(
+        self,
+        purpose: Purpose,
+        rules: &Rules,
+        is_fallback: bool,
+        ordinal: usize,
+    ) -> Result<Entry, Error> {
+        let label = match self.kid {
+            Some(kid) => format!("the key `{kid}`"),
+            None => "the new key".to_owned(),
+        };
+        if let Some(algorithm) = &self.algorithm
+            && !(purpose == Purpose::Jwt && ["HS256", "HS384", "HS512"].contains(&&**algorithm))
+        {
+            return Err(Error::UnsupportedAlgorithm { key: label, algorithm: algorithm.clone() });
+        }
+        let algorithm = self.algorithm.as_deref();
+        let is_short = admit::check(&self.secret, &label, is_fallback, purpose, algorithm, rules)?;
+        let kid = admit::kid(self.kid, &self.secret, purpose, ordinal)?;
+        Ok(Entry {
+            life: Life { is_short, ..Life::new(kid, UNIX_EPOCH) },
+            aliases: self.aliases,
+            algorithm: self.algorithm,
+            secret: Some(self.secret),
+            overrides: Vec::new(),
+        })
+    }
+}
+
+impl<S: Into<Secret>> From<S> for NewEntry {
+    fn from(secret: S) -> Self {
+        Self::new(secret)
+    }
+}
+
+impl fmt::Debug for NewEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewEntry").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+/// What must hold of the keys of a manifest beside their roles: names and secrets are there
+/// once, and no time lies where it cannot.
+pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Error> {
+    for (place, key) in keys.iter().enumerate() {
+        let kid = key.life.kid;
+        let wrong = |problem: &str| Err(Error::manifest(format!("the key `{kid}`: {problem}")));
+        let mut names: Vec<_> = key.names().collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::DuplicateKid { kid: twice[0] });
+        }
+        for other in &keys[..place] {
+            if let Some(taken) = key.names().find(|own| other.names().any(|name| name == *own)) {
+                return Err(Error::DuplicateKid { kid: taken });
+            }
+            if is_same_secret(key, other) {
+                return Err(match other.life.revoked {
+                    Some(_) => Error::Revoked { kid: other.life.kid },
+                    None => Error::DuplicateSecret {
+                        key: format!("the key `{kid}`"),
+                        other: format!("the key `{}`", other.life.kid),
+                    },
+                });
+            }
+            if key.life.start().is_some() && key.life.start() == other.life.start() {
+                return wrong("it begins to sign with another one, and none is the later");
+            }
+        }
+        let life = &key.life;
+        if life.added_at > changed_at {
+            return wrong("it was added after the manifest was last changed");
+        }
+        if life.destroyed_at.is_some_and(|at| at > changed_at || at < life.added_at) {
+            return wrong("it was destroyed before it was added, or after the last change");
+        }
+        match (&key.secret, life.destroyed_at) {
+            (Some(_), Some(_)) => return wrong("it is destroyed, and has a secret"),
+            (None, None) => return wrong("it has no secret, and is not destroyed"),
+            _ => {}
+        }
+        if let (Some(at), None) = (life.destroyed_at, &life.revoked)
+            && life.retire_at.is_none_or(|end| end > at)
+        {
+            return wrong("it was destroyed before it came to its end");
+        }
+        if let (Some(end), Some((from, _))) = (life.retire_at, life.start())
+            && end <= from
+        {
+            return wrong("it comes to its end before it begins to sign");
+        }
+    }
+    Ok(())
+}
+
+/// As HMAC pads them.
+fn is_same_secret(one: &Entry, other: &Entry) -> bool {
+    match (&one.secret, &other.secret) {
+        (Some(one), Some(other)) => {
+            let (one, other) = (prints(one.expose()), prints(other.expose()));
+            one.iter().zip(&other).any(|(one, other)| one == other)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,429 @@
+//! The manifest as JSON: version 1 of the document, and nothing else.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde::de::{Deserializer, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{Entry, Manifest, Override};
+use crate::encoding::{from_base64, from_hex};
+use crate::error::Error;
+use crate::key::{Revocation, Signs};
+use crate::kid::Kid;
+use crate::purpose::Purpose;
+use crate::ring::admit::{Rules, check};
+use crate::ring::{Life, Policy, Schedule};
+use crate::secret::Secret;
+
+const FORMAT: &str = "dualkey manifest";
+const VERSION: u32 = 1;
+
+/// A manifest is a page of text: what is larger is something else.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// What a document says of itself, read before the rest: a later version may hold anything.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    format: String,
+    version: u32,
+    ring: String,
+    purpose: String,
+    environment: String,
+    revision: u64,
+    changed_at: Time,
+    policy: Terms,
+    keys: Vec<Key>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Terms {
+    longest_life_seconds: u64,
+    rollout_window_seconds: u64,
+    skew_seconds: u64,
+    observation_seconds: u64,
+    enough_traffic: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    min_secret_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<When>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum When {
+    Days(u16),
+    Quarterly,
+    SemiAnnual,
+    Annual,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    kid: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    algorithm: Option<String>,
+    added_at: Time,
+    sequence: u64,
+    signs: Begins,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retire_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "revoked")]
+    revoked: Option<Revoked>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    destroyed_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overrides: Vec<Overridden>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<Text>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Begins {
+    Never,
+    Unscheduled,
+    From(Time),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoked {
+    at: Time,
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Overridden {
+    at: Time,
+    action: String,
+    reason: String,
+}
+
+/// V8: whatever stands there revokes the key, if it cannot be read as well.
+fn revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Error> {
+    let value = serde_json::Value::deserialize(input)?;
+    Ok(Some(Revoked::deserialize(value).unwrap_or_else(|_| Revoked {
+        at: Time(SystemTime::UNIX_EPOCH),
+        reason: "its revocation cannot be read".to_owned(),
+    })))
+}
+
+/// RFC 3339, to the nanosecond.
+#[derive(Clone, Copy)]
+pub(crate) struct Time(SystemTime);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        let time = Timestamp::try_from(self.0).map_err(serde::ser::Error::custom)?;
+        output.collect_str(&time)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Rfc3339;
+        impl Visitor<'_> for Rfc3339 {
+            type Value = Time;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time as in 2026-01-15T10:00:00Z")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Time, E> {
+                let time = text.parse::<Timestamp>().and_then(SystemTime::try_from);
+                time.map(Time).map_err(|_| E::custom("a time is not as in 2026-01-15T10:00:00Z"))
+            }
+        }
+        input.deserialize_str(Rfc3339)
+    }
+}
+
+impl TryFrom<SystemTime> for Time {
+    type Error = Error;
+
+    fn try_from(moment: SystemTime) -> Result<Self, Error> {
+        match Timestamp::try_from(moment) {
+            Ok(_) => Ok(Self(moment)),
+            Err(_) => Err(Error::manifest("a moment lies beyond the year 9999")),
+        }
+    }
+}
+
+impl From<Time> for SystemTime {
+    fn from(time: Time) -> Self {
+        time.0
+    }
+}
+
+/// A secret in its text form, wiped when it is dropped.
+struct Text(Zeroizing<String>);
+
+impl Text {
+    fn of(secret: &Secret) -> Self {
+        const PREFIX: &str = "base64:";
+        let bytes = secret.expose();
+        let mut text = String::with_capacity(PREFIX.len() + bytes.len().div_ceil(3) * 4);
+        text.push_str(PREFIX);
+        base64_simd::STANDARD.encode_append(bytes, &mut text);
+        Self(Zeroizing::new(text))
+    }
+
+    fn secret(&self) -> Option<Secret> {
+        let text = &*self.0;
+        if let Some(base64) = text.strip_prefix("base64:") {
+            return from_base64(base64).map(Secret::from);
+        }
+        if let Some(digits) = text.strip_prefix("hex:") {
+            return from_hex(digits).map(Secret::from);
+        }
+        text.strip_prefix("text:").map(Secret::from)
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Silent;
+        impl Visitor<'_> for Silent {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a secret as text")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(Zeroizing::new(text.to_owned())))
+            }
+
+            // Said without the value, which the default would show.
+            fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Text, E> {
+                Err(E::custom("a secret must be text"))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Text, E> {
+                Err(E::custom("a secret must be text"))
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Text, E> {
+                Err(E::custom("a secret must be text"))
+            }
+        }
+        input.deserialize_any(Silent)
+    }
+}
+
+pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
+    let policy = &manifest.policy;
+    let document = Document {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        ring: manifest.ring.clone(),
+        purpose: manifest.purpose.to_string(),
+        environment: manifest.environment.clone(),
+        revision: manifest.revision,
+        changed_at: manifest.changed_at.try_into()?,
+        policy: Terms {
+            longest_life_seconds: policy.longest_life.as_secs(),
+            rollout_window_seconds: policy.rollout_window.as_secs(),
+            skew_seconds: policy.skew.as_secs(),
+            observation_seconds: policy.observation.as_secs(),
+            enough_traffic: policy.enough_traffic,
+            min_secret_bytes: policy.min_secret_bytes,
+            schedule: policy.schedule.map(|schedule| match schedule {
+                Schedule::Days(days) => When::Days(days),
+                Schedule::Quarterly => When::Quarterly,
+                Schedule::SemiAnnual => When::SemiAnnual,
+                Schedule::Annual => When::Annual,
+            }),
+        },
+        keys: manifest.keys.iter().map(written).collect::<Result<_, _>>()?,
+    };
+    to_wiped(&document)
+}
+
+/// Serializes into memory that is wiped, and never moved while it grows.
+pub(crate) fn to_wiped(document: &impl Serialize) -> Result<Secret, Error> {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let failed = |_| Error::manifest("it cannot be written as JSON");
+    let mut count = Count(0);
+    serde_json::to_writer_pretty(&mut count, document).map_err(failed)?;
+    let mut text = Vec::with_capacity(count.0 + 1);
+    serde_json::to_writer_pretty(&mut text, document).map_err(failed)?;
+    text.push(b'\n');
+    Ok(Secret::from(text))
+}
+
+fn written(key: &Entry) -> Result<Key, Error> {
+    let time = |moment: Option<SystemTime>| moment.map(Time::try_from).transpose();
+    let life = &key.life;
+    Ok(Key {
+        kid: life.kid.to_string(),
+        aliases: key.aliases.iter().map(Kid::to_string).collect(),
+        algorithm: key.algorithm.clone(),
+        added_at: life.added_at.try_into()?,
+        sequence: life.sequence,
+        signs: match life.signs {
+            Signs::Never => Begins::Never,
+            Signs::Unscheduled => Begins::Unscheduled,
+            Signs::From(moment) => Begins::From(moment.try_into()?),
+        },
+        retire_at: time(life.retire_at)?,
+        revoked: match &life.revoked {
+            Some(Revocation { at, reason }) => {
+                Some(Revoked { at: (*at).try_into()?, reason: reason.clone() })
+            }
+            None => None,
+        },
+        destroyed_at: time(life.destroyed_at)?,
+        overrides: key
+            .overrides
+            .iter()
+            .map(|Override { at, action, reason }| {
+                let (action, reason) = (action.clone(), reason.clone());
+                Ok(Overridden { at: (*at).try_into()?, action, reason })
+            })
+            .collect::<Result<_, Error>>()?,
+        secret: key.secret.as_ref().map(Text::of),
+    })
+}
+
+pub(super) fn read(text: &[u8]) -> Result<Manifest, Error> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Err(Error::manifest("it is empty"));
+    }
+    if text.len() > MAX_BYTES {
+        return Err(Error::manifest("it has more than 1 MiB"));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| Error::manifest("it is not UTF-8"))?;
+    let head: Head<'_> = serde_json::from_str(text).map_err(|error| unread(&error))?;
+    if head.format != FORMAT {
+        return Err(Error::manifest(format!("its `format` is not `{FORMAT}`")));
+    }
+    if head.version != VERSION {
+        let found = head.version;
+        return Err(Error::manifest(format!(
+            "its version is {found}, and this release reads version {VERSION}"
+        )));
+    }
+    let document: Document = serde_json::from_str(text).map_err(|error| unread(&error))?;
+    let purpose = Purpose::named(&document.purpose)
+        .ok_or_else(|| Error::manifest("its `purpose` is none that this release knows"))?;
+    if document.revision == 0 {
+        return Err(Error::manifest("its `revision` is 0, and the first is 1"));
+    }
+    let terms = document.policy;
+    let policy = Policy {
+        longest_life: Duration::from_secs(terms.longest_life_seconds),
+        rollout_window: Duration::from_secs(terms.rollout_window_seconds),
+        skew: Duration::from_secs(terms.skew_seconds),
+        observation: Duration::from_secs(terms.observation_seconds),
+        enough_traffic: terms.enough_traffic,
+        min_secret_bytes: terms.min_secret_bytes,
+        schedule: terms.schedule.map(|schedule| match schedule {
+            When::Days(days) => Schedule::Days(days),
+            When::Quarterly => Schedule::Quarterly,
+            When::SemiAnnual => Schedule::SemiAnnual,
+            When::Annual => Schedule::Annual,
+        }),
+    };
+    let keys = document.keys.into_iter().map(|key| entry(key, purpose, &policy));
+    Ok(Manifest {
+        ring: document.ring,
+        purpose,
+        environment: document.environment,
+        revision: document.revision,
+        changed_at: document.changed_at.into(),
+        policy,
+        keys: keys.collect::<Result<_, _>>()?,
+    })
+}
+
+fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
+    let kid = Kid::new(&key.kid)?;
+    let label = format!("the key `{kid}`");
+    let secret = key.secret.map(|text| {
+        let expected = "`base64:`, `hex:` or `text:` and what it says";
+        text.secret().ok_or_else(|| Error::Encoding { key: label.clone(), expected })
+    });
+    let secret = secret.transpose()?;
+    let mut life = Life::new(kid, key.added_at.into());
+    if let Some(secret) = &secret {
+        // A ring asks for more, by its own rules.
+        let rules = Rules {
+            min_secret_bytes: policy.min_secret_bytes,
+            allow_short_fallbacks: true,
+            allow_placeholders: true,
+            ..Rules::default()
+        };
+        life.is_short = check(secret, &label, true, purpose, key.algorithm.as_deref(), &rules)?;
+    }
+    life.sequence = key.sequence;
+    life.signs = match key.signs {
+        Begins::Never => Signs::Never,
+        Begins::Unscheduled => Signs::Unscheduled,
+        Begins::From(moment) => Signs::From(moment.into()),
+    };
+    life.retire_at = key.retire_at.map(SystemTime::from);
+    life.revoked = key.revoked.map(|own| Revocation { at: own.at.into(), reason: own.reason });
+    life.destroyed_at = key.destroyed_at.map(SystemTime::from);
+    let aliases = key.aliases.iter().map(|alias| Kid::new(alias));
+    let overrides = key.overrides.into_iter().map(|own| Override {
+        at: own.at.into(),
+        action: own.action,
+        reason: own.reason,
+    });
+    Ok(Entry {
+        life,
+        aliases: aliases.collect::<Result<_, _>>()?,
+        algorithm: key.algorithm,
+        secret,
+        overrides: overrides.collect(),
+    })
+}
+
+/// Where it cannot be read. Deliberately not the parser's own words: they may hold what
+/// stands there.
+fn unread(error: &serde_json::Error) -> Error {
+    use serde_json::error::Category;
+    let (line, column) = (error.line(), error.column());
+    Error::manifest(match error.classify() {
+        Category::Eof => format!("it ends in the middle, at line {line} column {column}"),
+        Category::Syntax => format!("it is no JSON at line {line} column {column}"),
+        Category::Data | Category::Io => {
+            format!("it is not of the form of a manifest at line {line} column {column}")
+        }
+    })
+}

@@ -1,0 +1,344 @@
+//! The manifest: the stored document of one ring, and the steps from one to the next.
+//!
+//! It promises: every step is a pure function from a manifest and a moment to the next
+//! manifest, or a typed refusal that says why; what comes of it has a primary at every moment
+//! ahead; a revocation is never undone; nothing is stored until you hand it to a store
+//! ([`KeyStore::compare_and_swap`](crate::source::KeyStore::compare_and_swap)).
+//!
+//! ```json
+//! {
+//!   "format": "dualkey manifest", "version": 1,
+//!   "ring": "JWT_SECRET", "purpose": "jwt", "environment": "production",
+//!   "revision": 7, "changed_at": "2026-01-15T10:00:00Z",
+//!   "policy": { "longest_life_seconds": 604800, "rollout_window_seconds": 3600, … },
+//!   "keys": [
+//!     { "kid": "2026-q1", "added_at": "2026-01-14T10:00:00Z", "sequence": 3,
+//!       "signs": { "from": "2026-01-15T10:00:00Z" }, "secret": "base64:…" },
+//!     { "kid": "2025-q4", "added_at": "…", "sequence": 1, "signs": { "from": "…" },
+//!       "revoked": { "at": "2026-01-15T10:00:00Z", "reason": "in a public log" },
+//!       "secret": "base64:…" }
+//!   ]
+//! }
+//! ```
+//!
+//! Times are RFC 3339. A secret is `base64:`, `hex:` or `text:` and what it says; it is
+//! written as `base64:`. Unknown fields are refused; a revocation that cannot be read revokes
+//! its key (V8). No role is stored: it follows from the times.
+//!
+//! It does not encrypt itself: a store may be told to
+//! ([`FileStore::sealed`](crate::source::FileStore::sealed)).
+
+mod change;
+mod entry;
+mod json;
+mod schedule;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::error::Error;
+use crate::fingerprint::Fingerprint;
+use crate::kid::Kid;
+use crate::purpose::Purpose;
+use crate::ring::admit::{Rules, check};
+use crate::ring::fingerprint::Marks;
+use crate::ring::report::{Report, seen, sweep};
+use crate::ring::retirement::verdict;
+use crate::ring::{KeyState, Life, Policy, Terms, Timeline};
+use crate::secret::Secret;
+use crate::verdict::Verdict;
+
+pub use change::{Action, Change, Forced, Meanwhile};
+pub use entry::{Entry, NewEntry, Override};
+
+/// The stored document of one ring: whose keys they are, what they live by, and their secrets.
+///
+/// ```
+/// use dualkey::manifest::{Manifest, NewEntry};
+/// use dualkey::{Purpose, Secret};
+/// use std::time::SystemTime;
+///
+/// # let (new, old) = ("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU",
+/// #     "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
+/// let now = SystemTime::now();
+/// let manifest =
+///     Manifest::new("JWT_SECRET", Purpose::Jwt, "production", Secret::from(old), now)?;
+/// let staged = manifest.stage(Secret::from(new), now)?;
+/// assert_eq!(staged.manifest.revision(), 2);
+///
+/// // What a store holds is text, and comes back as it was.
+/// let text = staged.manifest.to_json()?;
+/// let again = Manifest::from_json(text.expose())?;
+/// assert_eq!(again.fingerprint(), staged.manifest.fingerprint());
+/// # Ok::<(), dualkey::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Manifest {
+    ring: String,
+    purpose: Purpose,
+    environment: String,
+    revision: u64,
+    changed_at: SystemTime,
+    policy: Policy,
+    keys: Vec<Entry>,
+}
+
+impl Manifest {
+    /// The first manifest of a ring: its one key signs, from the beginning of time.
+    ///
+    /// # Errors
+    /// What a [builder](crate::RingBuilder::build) refuses of a primary, and
+    /// [`Error::Manifest`] for a name that is empty, longer than 128 bytes, or holds a
+    /// control character.
+    pub fn new(
+        ring: &str,
+        purpose: Purpose,
+        environment: &str,
+        first: impl Into<NewEntry>,
+        now: SystemTime,
+    ) -> Result<Self, Error> {
+        let mut manifest = Self {
+            ring: ring.to_owned(),
+            purpose,
+            environment: environment.to_owned(),
+            revision: 1,
+            changed_at: now,
+            policy: Policy::default(),
+            keys: Vec::new(),
+        };
+        let first = manifest.admitted(first.into(), false)?;
+        manifest.keys.push(first.signing_from_the_beginning(now));
+        manifest.checked()
+    }
+
+    /// The same, with another policy: before the manifest is first stored.
+    ///
+    /// # Errors
+    /// What the policy makes impossible: a key that is too short for it.
+    pub fn with_policy(mut self, policy: Policy) -> Result<Self, Error> {
+        self.policy = policy;
+        for key in &mut self.keys {
+            let Some(secret) = &key.secret else { continue };
+            let label = format!("the key `{}`", key.life.kid);
+            let is_fallback = key.life.start().is_none();
+            let algorithm = key.algorithm.as_deref();
+            let rules = lenient(&policy, is_fallback);
+            key.life.is_short =
+                check(secret, &label, is_fallback, self.purpose, algorithm, &rules)?;
+        }
+        self.checked()
+    }
+
+    /// Adds an old key that only ever verifies, whatever its length: `X_OLD` of a pair of
+    /// variables, before the manifest is first stored. When it was superseded is not known,
+    /// so it verifies until it is retired.
+    ///
+    /// # Errors
+    /// What a [builder](crate::RingBuilder::build) refuses of a fallback, but for its length.
+    pub fn with_fallback(
+        mut self,
+        key: impl Into<NewEntry>,
+        now: SystemTime,
+    ) -> Result<Self, Error> {
+        let key = self.admitted(key.into(), true)?;
+        self.keys.push(key.only_verifying(now));
+        self.changed_at = self.changed_at.max(now);
+        self.checked()
+    }
+
+    /// What events and errors call the ring.
+    #[must_use]
+    pub fn ring(&self) -> &str {
+        &self.ring
+    }
+
+    /// What its keys are for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// The environment that it is of: a ring refuses a manifest of another.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// How many changes came before it, plus one.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// When it was last changed.
+    #[must_use]
+    pub fn changed_at(&self) -> SystemTime {
+        self.changed_at
+    }
+
+    /// What its keys live by.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// All keys, in the order in which they came; those that are revoked, retired or
+    /// destroyed too.
+    #[must_use]
+    pub fn keys(&self) -> &[Entry] {
+        &self.keys
+    }
+
+    /// The key `kid`, or of which that is an alias.
+    #[must_use]
+    pub fn key(&self, kid: &Kid) -> Option<&Entry> {
+        self.keys.iter().find(|key| key.names().any(|own| own == *kid))
+    }
+
+    /// The kid of the key that signs at `now`.
+    #[must_use]
+    pub fn primary(&self, now: SystemTime) -> Kid {
+        self.keys[self.timeline().primary(now)].life.kid
+    }
+
+    /// What the key `kid` is at `now`.
+    #[must_use]
+    pub fn state(&self, kid: &Kid, now: SystemTime) -> Option<KeyState> {
+        let index = self.index(kid)?;
+        Some(self.timeline().state(index, &self.keys[index].life, now))
+    }
+
+    /// When the key `kid` stops verifying, as far as that is known.
+    #[must_use]
+    pub fn ends_at(&self, kid: &Kid) -> Option<SystemTime> {
+        self.timeline().ends_at(self.index(kid)?)
+    }
+
+    /// The next moment after `now` at which a role changes by itself.
+    #[must_use]
+    pub fn next_transition(&self, now: SystemTime) -> Option<SystemTime> {
+        self.timeline().next_transition(now)
+    }
+
+    /// When the next rotation is due by the policy's
+    /// [schedule](crate::Policy::schedule), which may lie in the past.
+    #[must_use]
+    pub fn rotation_due(&self, now: SystemTime) -> Option<SystemTime> {
+        let primary = &self.keys[self.timeline().primary(now)].life;
+        // A key from the beginning of time was added when its ring was first stored.
+        let since = primary.start().map_or(primary.added_at, |(from, _)| from);
+        self.policy.schedule?.next(since.max(primary.added_at))
+    }
+
+    /// What tells this state apart from others: a ring that was made of this manifest has
+    /// the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(self.purpose, &self.policy, self.keys.iter().filter_map(marks))
+    }
+
+    /// Whether the key `kid` may go, by what the instances `reports` say together: as
+    /// [`KeyRing::retirement`](crate::KeyRing::retirement), and no instance that may be
+    /// running holds other keys than this manifest. The observation goes back as far as the
+    /// reports reach into each other, so that restarts do not begin it anew.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub fn retirement(
+        &self,
+        kid: &Kid,
+        reports: &[Report],
+        now: SystemTime,
+    ) -> Result<Verdict, Error> {
+        let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
+        let seen = seen(reports, kid, self.fingerprint(), &self.policy, now);
+        let (lives, timeline) = (self.lives(), self.timeline());
+        Ok(verdict(&lives, index, &timeline, &self.terms(), seen, sweep(reports), now))
+    }
+
+    /// The document as text, to be stored: it holds the secrets, as does every copy of it.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] for a moment beyond the year 9999.
+    pub fn to_json(&self) -> Result<Secret, Error> {
+        json::write(self)
+    }
+
+    /// Reads a stored document, and checks it whole.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`], which says what is wrong and where, never what stands there; and
+    /// whatever else keeps a ring from being made of it: no primary, a kid or a secret that
+    /// is there twice.
+    pub fn from_json(text: &[u8]) -> Result<Self, Error> {
+        json::read(text)?.checked()
+    }
+
+    /// Whether a ring can be made of it, now and at every moment ahead.
+    fn checked(self) -> Result<Self, Error> {
+        for (what, name) in [("ring", &self.ring), ("environment", &self.environment)] {
+            if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+                return Err(Error::manifest(format!(
+                    "the name of the {what} must have 1 to 128 bytes and no control character"
+                )));
+            }
+        }
+        entry::check_all(&self.keys, self.changed_at)?;
+        Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring)?;
+        Ok(self)
+    }
+
+    /// A key that may come into it.
+    fn admitted(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
+        new.admitted(
+            self.purpose,
+            &lenient(&self.policy, is_fallback),
+            is_fallback,
+            self.keys.len(),
+        )
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { purpose: self.purpose, policy: self.policy }
+    }
+
+    pub(crate) fn lives(&self) -> Vec<Life> {
+        self.keys.iter().map(|key| key.life.clone()).collect()
+    }
+
+    fn timeline(&self) -> Timeline {
+        Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring)
+            .expect("every manifest was checked when it was made")
+    }
+
+    fn index(&self, kid: &Kid) -> Option<usize> {
+        self.keys.iter().position(|key| key.life.kid == *kid)
+    }
+}
+
+/// What a manifest lets in: no placeholder, and of old keys any length.
+fn lenient(policy: &Policy, is_fallback: bool) -> Rules {
+    Rules {
+        min_secret_bytes: policy.min_secret_bytes,
+        allow_short_fallbacks: is_fallback,
+        ..Rules::default()
+    }
+}
+
+/// Of a key that was destroyed nothing is left to tell apart.
+fn marks(key: &Entry) -> Option<Marks<'_>> {
+    let print = key.print()?;
+    Some(Marks { life: &key.life, aliases: &key.aliases, print })
+}
+
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manifest")
+            .field("ring", &self.ring)
+            .field("purpose", &self.purpose)
+            .field("environment", &self.environment)
+            .field("revision", &self.revision)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,41 @@
+//! When the next rotation is due.
+
+use std::time::SystemTime;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use crate::ring::Schedule;
+
+impl Schedule {
+    /// The first moment after `since` at which a rotation is due: midnight, UTC. `None`, if
+    /// that lies beyond the year 9999.
+    ///
+    /// ```
+    /// use dualkey::Schedule;
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// // 2026-01-20T12:00:00Z, and 2026-04-15T00:00:00Z.
+    /// let since = UNIX_EPOCH + Duration::from_secs(1_768_910_400);
+    /// let due = UNIX_EPOCH + Duration::from_secs(1_776_211_200);
+    /// assert_eq!(Schedule::Quarterly.next(since), Some(due));
+    /// ```
+    #[must_use]
+    pub fn next(self, since: SystemTime) -> Option<SystemTime> {
+        let day = Timestamp::try_from(since).ok()?.to_zoned_datetime(TimeZone::UTC).date();
+        let months: &[i8] = match self {
+            Self::Days(days) => return midnight(day.checked_add(i64::from(days).days()).ok()?),
+            Self::Quarterly => &[1, 4, 7, 10],
+            Self::SemiAnnual => &[1, 7],
+            Self::Annual => &[1],
+        };
+        let of = |year: i16| months.iter().map(move |month| Date::new(year, *month, 15).ok());
+        let next_year = day.year().checked_add(1)?;
+        of(day.year()).chain(of(next_year)).flatten().find(|date| *date > day).and_then(midnight)
+    }
+}
+
+fn midnight(date: Date) -> Option<SystemTime> {
+    date.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().try_into().ok()
+}

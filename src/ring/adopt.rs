@@ -1,0 +1,220 @@
+//! From a manifest to a ring: made of one, and changed to the next.
+//!
+//! Argued once: what is wrong with a manifest is found before the swap, so that a reader sees
+//! the old set or the new one, whole. What was revoked stays so, whatever the manifest says:
+//! the current set is asked inside the swap, where no revocation can slip by. A manifest that
+//! is refused still hands on its revocations, because they are final wherever they stand.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+use super::admit::{Rules, check};
+use super::builder::unclear;
+use super::key_set::{KeySet, Origin};
+use super::{KeyRing, KeyState, RingBuilder};
+use crate::error::Error;
+use crate::key::{Key, KeyMaterial, NewKey};
+use crate::manifest::{Entry, Manifest};
+use crate::observer::Event;
+use crate::verified::Role;
+
+impl<K: KeyMaterial> RingBuilder<K> {
+    /// Makes the ring of `manifest`, which brings its keys and its policy; to follow the
+    /// store that it came from, see [`source`](crate::source).
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, Purpose};
+    /// use dualkey::jwt::JwtKey;
+    /// use dualkey::manifest::{Manifest, NewEntry};
+    /// use std::time::SystemTime;
+    ///
+    /// let key = NewEntry::generate(Purpose::Jwt)?;
+    /// let manifest =
+    ///     Manifest::new("JWT_SECRET", Purpose::Jwt, "production", key, SystemTime::now())?;
+    /// let builder = || KeyRing::<JwtKey>::builder().environment("production");
+    /// let ring = builder().build_from(&manifest)?;
+    /// assert_eq!(ring.name(), "JWT_SECRET");
+    /// assert_eq!(ring.fingerprint(), manifest.fingerprint());
+    ///
+    /// // One of another environment is refused.
+    /// assert!(builder().environment("staging").build_from(&manifest).is_err());
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build); [`Error::NoEnvironment`] if the builder was not told
+    /// of one; [`Error::Foreign`] if the manifest is of another environment, purpose or
+    /// ring.
+    pub fn build_from(mut self, manifest: &Manifest) -> Result<KeyRing<K>, Error> {
+        let name = self.name.clone().unwrap_or_else(|| manifest.ring().to_owned());
+        if !self.keys.is_empty() || self.failed.is_some() {
+            let problem = "its keys are those of the manifest: give the builder none";
+            return Err(unclear(&name, problem));
+        }
+        self.name = Some(name.clone());
+        self.policy = *manifest.policy();
+        check_identity::<K>(manifest, &name, self.environment.as_deref())?;
+        let now = self.clock.now();
+        let keys = keys(manifest, &[], &self.options, &self.rules, now)?;
+        let origin = Origin::of(manifest, self.max_staleness, now);
+        let as_of = now.max(manifest.changed_at());
+        let set = KeySet::new(keys, 1, as_of, self.policy, &name)?.from(origin);
+        Ok(self.ring(set, name))
+    }
+}
+
+impl<K: KeyMaterial> KeyRing<K> {
+    /// Changes the ring to `manifest`, in one swap, and says whether that was news. Keys that
+    /// the ring holds already are kept, with their counters.
+    ///
+    /// Before the swap the manifest is checked as by
+    /// [`build_from`](RingBuilder::build_from), and every new key signs and verifies, or
+    /// seals and opens. What the ring knows to be revoked stays so.
+    ///
+    /// # Errors
+    /// As there; [`Error::Older`] if the ring has seen a later revision,
+    /// [`Error::TwoOfOneRevision`], [`Error::SelfTest`]. The ring stays as it is, but for
+    /// keys that the manifest says are revoked: they are.
+    pub fn apply(&self, manifest: &Manifest) -> Result<bool, Error> {
+        check_identity::<K>(manifest, self.name(), self.inner.environment.as_deref())?;
+        let applied = self.applied(manifest);
+        if applied.is_err() {
+            let held = self.load();
+            for entry in manifest.keys() {
+                let is_news = held.key(&entry.kid()).is_some_and(|key| key.revoked().is_none());
+                if let Some(revocation) = entry.revoked().filter(|_| is_news) {
+                    // If nothing would be left that signs, the refusal above is what is told.
+                    let _ = self.revoke(&entry.kid(), &revocation.reason);
+                }
+            }
+        }
+        applied
+    }
+
+    /// From now on only what a store says, and revocations, change this ring.
+    pub(crate) fn set_followed(&self) {
+        self.inner.is_followed.store(true, Relaxed);
+    }
+
+    fn applied(&self, manifest: &Manifest) -> Result<bool, Error> {
+        let now = self.inner.clock.now();
+        let held = self.load();
+        let origin = Origin::of(manifest, self.inner.max_staleness, now);
+        let is_known = held.is_of(&origin)?;
+        let keys = match is_known {
+            true => Vec::new(),
+            false => keys(manifest, held.keys(), &self.inner.options, &self.inner.rules, now)?,
+        };
+        let is_news = self.inner.set.update(|set| {
+            if set.is_of(&origin)? {
+                // Only how fresh it is has changed.
+                let next = set.fresh_until() != origin.fresh_until;
+                return Ok((next.then(|| set.refreshed(origin)), false));
+            }
+            let mut keys = keys.clone();
+            for revoked in set.keys().iter().filter(|key| key.revoked().is_some()) {
+                match keys.iter_mut().find(|key| key.kid() == revoked.kid()) {
+                    Some(key) => {
+                        key.life.revoked.get_or_insert_with(|| {
+                            revoked.life.revoked.clone().expect("it was filtered by that")
+                        });
+                    }
+                    None => keys.push(revoked.clone()),
+                }
+            }
+            let as_of = now.max(manifest.changed_at()).max(set.timeline().as_of());
+            let generation = set.generation() + 1;
+            let next = KeySet::new(keys, generation, as_of, *manifest.policy(), self.name())?;
+            Ok::<_, Error>((Some(next.from(origin)), true))
+        })?;
+        if is_news {
+            let set = self.load();
+            self.inner.tell(Event::Reloaded {
+                ring: self.name(),
+                revision: set.revision(),
+                generation: set.generation(),
+                fingerprint: set.fingerprint(),
+            });
+        }
+        Ok(is_news)
+    }
+}
+
+/// Whether the manifest is of this ring, this purpose and this environment.
+fn check_identity<K: KeyMaterial>(
+    manifest: &Manifest,
+    ring: &str,
+    environment: Option<&str>,
+) -> Result<(), Error> {
+    let environment = environment.ok_or_else(|| Error::NoEnvironment { ring: ring.to_owned() })?;
+    for (what, expected, found) in [
+        ("environment", environment, manifest.environment()),
+        ("purpose", K::PURPOSE.as_str(), manifest.purpose().as_str()),
+        ("ring", ring, manifest.ring()),
+    ] {
+        if expected != found {
+            let (expected, found) = (expected.to_owned(), found.to_owned());
+            return Err(Error::Foreign { what, expected, found });
+        }
+    }
+    Ok(())
+}
+
+/// The keys of the manifest: those of `held` that are the same, and new ones, which have been
+/// tested.
+fn keys<K: KeyMaterial>(
+    manifest: &Manifest,
+    held: &[Key<K>],
+    options: &K::Options,
+    rules: &Rules,
+    now: SystemTime,
+) -> Result<Vec<Key<K>>, Error> {
+    let min_secret_bytes = rules.min_secret_bytes.or(manifest.policy().min_secret_bytes);
+    let rules = Rules { min_secret_bytes, ..*rules };
+    let mut keys = Vec::with_capacity(manifest.keys().len());
+    for entry in manifest.keys() {
+        // One that was destroyed has nothing to verify with.
+        let Some(secret) = entry.secret() else { continue };
+        let kid = entry.kid();
+        let label = format!("the key `{kid}`");
+        let options = K::with_algorithm(options, entry.algorithm())
+            .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.clone(), algorithm })?;
+        let state = manifest.state(&kid, now);
+        let is_fallback = !matches!(state, Some(KeyState::Active(Role::Primary | Role::Staged)));
+        let rules = match state {
+            Some(KeyState::Active(_)) => rules,
+            // It verifies nothing any more.
+            _ => Rules { allow_short_fallbacks: true, allow_placeholders: true, ..rules },
+        };
+        let algorithm = K::algorithm(&options);
+        let algorithm = algorithm.as_deref();
+        let is_short = check(secret, &label, is_fallback, K::PURPOSE, algorithm, &rules)?;
+        let same = held.iter().find(|key| key.kid() == kid && is_same(key, entry, algorithm));
+        let key = match same {
+            Some(key) => key.clone(),
+            None => {
+                let mut new = NewKey::<K>::new(secret.clone()).kid(kid);
+                new.aliases = entry.aliases().to_vec();
+                let key = new.prepare(kid, &options, is_short, entry.added_at());
+                let key = key.map_err(|algorithm| Error::UnsupportedAlgorithm {
+                    key: label.clone(),
+                    algorithm,
+                })?;
+                if !key.material().self_test() {
+                    return Err(Error::SelfTest { kid });
+                }
+                key
+            }
+        };
+        let mut life = entry.life.clone();
+        life.is_short = is_short;
+        keys.push(key.living(life));
+    }
+    Ok(keys)
+}
+
+fn is_same<K: KeyMaterial>(key: &Key<K>, entry: &Entry, algorithm: Option<&str>) -> bool {
+    key.aliases() == entry.aliases()
+        && key.algorithm() == algorithm
+        && entry.secret().is_some_and(|secret| key.is_of(secret))
+}

@@ -1,0 +1,150 @@
+//! What a ring can say of itself: its fingerprint, its report, and whether an old key may go.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use super::KeyRing;
+use super::history::History;
+use super::key_set::KeySet;
+use super::report::Report;
+use super::retirement::{Sweep, verdict};
+use crate::error::Error;
+use crate::fingerprint::Fingerprint;
+use crate::key::{Key, KeyMaterial};
+use crate::kid::Kid;
+use crate::verdict::Verdict;
+
+impl<K: KeyMaterial> KeyRing<K> {
+    /// What tells this state of the ring apart from others.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.load().fingerprint()
+    }
+
+    /// Whether the key `kid` may go, as far as this process can tell; a fleet is asked
+    /// through its [`Manifest`](crate::manifest::Manifest::retirement).
+    ///
+    /// It asks for three things: the overlap of the key is over; the key was not used as a
+    /// fallback within the [observation window](crate::Policy::observation); and
+    /// [enough](crate::Policy::enough_traffic) was verified under the primary meanwhile for
+    /// that to mean something. Of an encryption key it also asks for a
+    /// [sweep](Self::record_sweep) that found no row which needs it.
+    ///
+    /// How much there was within a window comes from looks at the counters over time: one is
+    /// taken with each call, and with each poll of a ring that follows a store. A ring that
+    /// nobody asks for a day cannot say what of its traffic was yesterday's, and counts none.
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, ManualClock, Obstacle, Secret, Verdict};
+    /// use dualkey::cookie::{CookieKey, CookieSigner};
+    /// use std::time::Duration;
+    ///
+    /// # let (new, old) = ("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU",
+    /// #     "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
+    /// let clock = ManualClock::at_unix(1_800_000_000);
+    /// let ring = KeyRing::<CookieKey>::builder()
+    ///     .primary(Secret::from(old))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// let before = ring.primary();
+    /// let kid = ring.stage(Secret::from(new))?;
+    /// let promotion = ring.promote(&kid)?;
+    /// let until = promotion.verifies_until.expect("it was superseded");
+    /// assert_eq!(ring.retirement(&before)?, Verdict::Wait { until });
+    ///
+    /// // Eight days later, without a single visitor: silence means nothing.
+    /// clock.advance(Duration::from_secs(8 * 86_400));
+    /// let Verdict::Blocked(obstacles) = ring.retirement(&before)? else { panic!() };
+    /// assert_eq!(obstacles, [Obstacle::TooLittleTraffic { seen: 0, enough: 1000 }]);
+    ///
+    /// let signer = CookieSigner::new(ring.clone());
+    /// let value = signer.sign("session", "user-42")?;
+    /// for _ in 0..1000 {
+    ///     signer.verify("session", &value).expect("just signed");
+    /// }
+    /// assert_eq!(ring.retirement(&before)?, Verdict::Safe);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub fn retirement(&self, kid: &Kid) -> Result<Verdict, Error> {
+        let now = self.inner.clock.now();
+        let set = self.load();
+        let history = self.look(&set, now);
+        verdict_in(&set, kid, &history, now)
+    }
+
+    /// Takes note of a pass over all data that envelopes of this ring may be in: what the
+    /// verdict on an encryption key asks for. The latest counts.
+    pub fn record_sweep(&self, sweep: &Sweep) {
+        self.history().swept(Some(sweep));
+    }
+
+    /// What this process says of the ring, under the name of its `instance`.
+    #[must_use]
+    pub fn report(&self, instance: &str) -> Report {
+        let now = self.inner.clock.now();
+        let set = self.load();
+        let history = self.look(&set, now);
+        Report {
+            instance: instance.to_owned(),
+            ring: self.name().to_owned(),
+            fingerprint: set.fingerprint(),
+            revision: set.revision(),
+            observed_since: history.since,
+            reported_at: now,
+            has_stopped: false,
+            buckets: history.buckets().cloned().collect(),
+            last_as_fallback: history.last_as_fallback(),
+            signed: history.signed(),
+            sweep: history.sweep.clone(),
+        }
+    }
+
+    /// Goes on from the last report of the process that ran in this one's place, so that a
+    /// restart does not begin the observation anew. Once, and before the first report.
+    pub fn resume(&self, report: &Report) {
+        self.history().inherit(report);
+    }
+
+    /// Keeps of an instance that is gone what has no end: its report may be deleted then.
+    pub(crate) fn absorb(&self, report: &Report) {
+        self.history().absorb(report);
+    }
+
+    /// A look at the counters of all keys.
+    pub(super) fn look(&self, set: &KeySet<K>, now: SystemTime) -> MutexGuard<'_, History> {
+        let mut history = self.history();
+        let usages = set.keys().iter().map(|key| (key.kid(), key.usage()));
+        history.look(usages, now, set.policy().observation);
+        history
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.inner.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The verdict of this process on `kid`.
+pub(super) fn verdict_in<K: KeyMaterial>(
+    set: &KeySet<K>,
+    kid: &Kid,
+    history: &History,
+    now: SystemTime,
+) -> Result<Verdict, Error> {
+    let index = set.keys().iter().position(|key| key.kid() == *kid);
+    let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
+    let seen = history.seen(kid, now, set.policy().observation);
+    let sweep = history.sweep.as_ref();
+    Ok(verdict(&set.lives(), index, set.timeline(), &set.terms(), seen, sweep, now))
+}
+
+impl<K: KeyMaterial> KeySet<K> {
+    /// What tells this set apart from others: equal on two instances, and they hold the same
+    /// keys with the same times.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(K::PURPOSE, self.policy(), self.keys().iter().map(Key::marks))
+    }
+}

@@ -1,0 +1,110 @@
+//! From the keys of a ring, and what they live by, to its fingerprint.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use super::policy::{Policy, Schedule};
+use super::timeline::Life;
+use crate::fingerprint::Fingerprint;
+use crate::key::Signs;
+use crate::kid::Kid;
+use crate::purpose::Purpose;
+
+/// What of a key goes into a fingerprint.
+pub(crate) struct Marks<'a> {
+    pub(crate) life: &'a Life,
+    pub(crate) aliases: &'a [Kid],
+    /// Of its secret.
+    pub(crate) print: [u8; 32],
+}
+
+impl Fingerprint {
+    pub(crate) fn new<'a>(
+        purpose: Purpose,
+        policy: &Policy,
+        keys: impl IntoIterator<Item = Marks<'a>>,
+    ) -> Self {
+        let mut keys: Vec<_> = keys.into_iter().collect();
+        keys.sort_unstable_by_key(|key| key.life.kid);
+        let mut text = Text(Sha256::new());
+        text.bytes(b"dualkey fingerprint v1");
+        text.bytes(purpose.as_str().as_bytes());
+        text.policy(policy);
+        for key in keys {
+            text.key(&key, purpose.derives_kid());
+        }
+        let digest = text.0.finalize();
+        Self::of(&digest.into())
+    }
+}
+
+/// Each part with its length before it, so that no two states have one text.
+struct Text(Sha256);
+
+impl Text {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_be_bytes());
+    }
+
+    fn duration(&mut self, duration: Duration) {
+        self.0.update(duration.as_nanos().to_be_bytes());
+    }
+
+    fn moment(&mut self, moment: Option<SystemTime>) {
+        match moment.map(|moment| moment.duration_since(UNIX_EPOCH)) {
+            None => self.number(0),
+            Some(Ok(since)) => {
+                self.number(1);
+                self.duration(since);
+            }
+            Some(Err(before)) => {
+                self.number(2);
+                self.duration(before.duration());
+            }
+        }
+    }
+
+    fn policy(&mut self, policy: &Policy) {
+        for part in [policy.longest_life, policy.rollout_window, policy.skew, policy.observation] {
+            self.duration(part);
+        }
+        self.number(policy.enough_traffic);
+        self.number(policy.min_secret_bytes.map_or(u64::MAX, |bytes| bytes as u64));
+        self.number(match policy.schedule {
+            None => 0,
+            Some(Schedule::Quarterly) => 1,
+            Some(Schedule::SemiAnnual) => 2,
+            Some(Schedule::Annual) => 3,
+            Some(Schedule::Days(days)) => 4 + u64::from(days),
+        });
+    }
+
+    fn key(&mut self, key: &Marks<'_>, with_print: bool) {
+        let life = key.life;
+        self.bytes(life.kid.as_bytes());
+        self.number(key.aliases.len() as u64);
+        for alias in key.aliases {
+            self.bytes(alias.as_bytes());
+        }
+        match life.signs {
+            Signs::Never => self.bytes(b"never"),
+            Signs::Unscheduled => self.bytes(b"unscheduled"),
+            Signs::From(moment) => {
+                self.bytes(b"from");
+                self.moment(Some(moment));
+            }
+        }
+        self.number(life.sequence);
+        self.moment(life.retire_at);
+        self.number(u64::from(life.revoked.is_some()));
+        if with_print {
+            self.bytes(&key.print);
+        }
+    }
+}
