@@ -141,11 +141,14 @@ impl fmt::Debug for Entry {
 /// let key = NewEntry::generate(Purpose::Jwt)?.kid("2026-q2".parse()?).algorithm("HS512");
 /// # Ok::<(), dualkey::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct NewEntry {
     secret: Secret,
     kid: Option<Kid>,
     aliases: Vec<Kid>,
     algorithm: Option<String>,
+    /// What errors call it until it has a kid: the variable it stood in.
+    label: Option<String>,
     pub(super) signs_from: Option<SystemTime>,
 }
 
@@ -158,6 +161,7 @@ impl NewEntry {
             kid: None,
             aliases: Vec::new(),
             algorithm: None,
+            label: None,
             signs_from: None,
         }
     }
@@ -218,6 +222,11 @@ impl NewEntry {
         self
     }
 
+    pub(crate) fn label(mut self, variable: &str) -> Self {
+        self.label = Some(variable.to_owned());
+        self
+    }
+
     pub(super) fn admitted(
         self,
         purpose: Purpose,
@@ -225,9 +234,10 @@ impl NewEntry {
         is_fallback: bool,
         ordinal: usize,
     ) -> Result<Entry, Error> {
-        let label = match self.kid {
-            Some(kid) => format!("the key `{kid}`"),
-            None => "the new key".to_owned(),
+        let label = match (self.label, self.kid) {
+            (Some(label), _) => label,
+            (None, Some(kid)) => format!("the key `{kid}`"),
+            (None, None) => "the new key".to_owned(),
         };
         if let Some(algorithm) = &self.algorithm
             && !(purpose == Purpose::Jwt && ["HS256", "HS384", "HS512"].contains(&&**algorithm))

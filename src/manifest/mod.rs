@@ -30,7 +30,9 @@
 
 mod change;
 mod entry;
+mod environment;
 mod json;
+mod report;
 mod schedule;
 
 use std::fmt;

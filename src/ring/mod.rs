@@ -184,6 +184,17 @@ impl<K: KeyMaterial> KeyRing<K> {
         *self.load().policy()
     }
 
+    /// What its clock shows.
+    #[cfg(feature = "store")]
+    pub(crate) fn now(&self) -> SystemTime {
+        self.inner.clock.now()
+    }
+
+    #[cfg(feature = "store")]
+    pub(crate) fn tell(&self, event: Event<'_>) {
+        self.inner.tell(event);
+    }
+
     /// One unit of work on one generation.
     pub(crate) fn read<R>(&self, work: impl FnOnce(&View<'_, K>) -> R) -> R {
         self.inner.set.read(|set| work(&View::new(&self.inner, set)))

@@ -56,11 +56,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// Adds the keys of the environment variables around `name`, and names the
     /// ring after it.
     pub fn env(self, name: &str) -> Self {
-        self.vars(name, |variable| match std::env::var(variable) {
-            Ok(value) => Ok(Some(value)),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => Err(NotUnicode),
-        })
+        self.vars(name, process)
     }
 
     /// As [`env`](Self::env), with a lookup of your own: the parsed `.env` of a
@@ -139,17 +135,30 @@ fn labelled<K: KeyMaterial>(variable: String, secret: Secret) -> NewKey<K> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotUnicode;
 
+/// Answers with the value of a variable.
+#[cfg(feature = "store")]
+pub(super) type Lookup = dyn Fn(&str) -> Result<Option<String>, NotUnicode> + Send + Sync;
+
+/// The variables of this process.
+pub(super) fn process(variable: &str) -> Result<Option<String>, NotUnicode> {
+    match std::env::var(variable) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(NotUnicode),
+    }
+}
+
 /// What the environment holds, each secret once, with the name of its variable.
-struct Found {
-    signing: Vec<(String, Secret)>,
-    next: Option<(String, Secret)>,
+pub(super) struct Found {
+    pub(super) signing: Vec<(String, Secret)>,
+    pub(super) next: Option<(String, Secret)>,
     /// Whether `X_NEW` signs while others know `X` alone.
     races: bool,
 }
 
-fn read<K: KeyMaterial>(
+pub(super) fn read<K: KeyMaterial>(
     name: &str,
-    lookup: &impl Fn(&str) -> Result<Option<String>, NotUnicode>,
+    lookup: &(impl Fn(&str) -> Result<Option<String>, NotUnicode> + ?Sized),
 ) -> Result<Found, Error> {
     let value = |suffix: &str| {
         let variable = format!("{name}{suffix}");

@@ -1,6 +1,78 @@
-//! Where keys come from.
+//! Where keys come from, and how a ring learns that they have changed.
 //!
 //! [`mod@env`] reads the process's environment, or any other lookup of names, by the
 //! convention of `.env` files: `X_NEW`, `X`, `X_OLD`, `X_BACKUP`, `X_NEXT`.
+//!
+//! With the feature `store`, a [`Manifest`](crate::manifest::Manifest) lives in a
+//! [`KeyStore`]: a [`FileStore`], an [`EnvStore`], or a client of yours behind a
+//! [`ClosureStore`]. A ring [follows](crate::RingBuilder::follow) its store while the service
+//! runs.
+//!
+//! ```
+//! # #[cfg(feature = "store")] {
+//! use dualkey::manifest::{Manifest, NewEntry};
+//! use dualkey::source::{FileStore, KeyStore, update};
+//! use dualkey::{KeyRing, Purpose};
+//! use dualkey::cookie::{CookieKey, CookieSigner};
+//! use std::time::SystemTime;
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("session.json");
+//! // Once, by an operator:
+//! let store = FileStore::new(&path);
+//! let key = NewEntry::generate(Purpose::Cookie)?;
+//! let now = SystemTime::now();
+//! let first = Manifest::new("SESSION_SECRET", Purpose::Cookie, "production", key, now)?;
+//! # pollster::block_on(async {
+//! store.compare_and_swap(0, &first).await?;
+//! # Ok::<_, dualkey::source::StoreError>(()) })?;
+//!
+//! // In every instance of the service:
+//! let following = KeyRing::<CookieKey>::builder()
+//!     .environment("production")
+//!     .follow(FileStore::new(&path))
+//!     .spawn_thread()?;
+//! let signer = CookieSigner::new(following.ring().clone());
+//! let value = signer.sign("session", "user-42")?;
+//!
+//! // A new key, by an operator; the instances learn of it while they run.
+//! # pollster::block_on(async {
+//! let new = NewEntry::generate(Purpose::Cookie)?;
+//! update(&store, |manifest| manifest.stage(new.clone(), SystemTime::now())).await?;
+//! # Ok::<_, dualkey::source::StoreError>(()) })?;
+//! following.refresh()?;
+//! assert_eq!(following.ring().keys().len(), 2);
+//! assert!(signer.verify("session", &value).is_ok());
+//! # }
+//! # Ok::<(), dualkey::source::StoreError>(())
+//! ```
 
 pub mod env;
+
+#[cfg(feature = "store")]
+mod closure;
+#[cfg(feature = "store")]
+mod codec;
+#[cfg(feature = "store")]
+mod env_store;
+#[cfg(feature = "store")]
+mod error;
+#[cfg(feature = "store")]
+mod file;
+#[cfg(feature = "store")]
+mod follow;
+#[cfg(feature = "store")]
+mod store;
+
+#[cfg(feature = "store")]
+pub use closure::ClosureStore;
+#[cfg(feature = "store")]
+pub use env_store::EnvStore;
+#[cfg(feature = "store")]
+pub use error::StoreError;
+#[cfg(feature = "store")]
+pub use file::FileStore;
+#[cfg(feature = "store")]
+pub use follow::{Follow, Following, Health};
+#[cfg(feature = "store")]
+pub use store::{KeyStore, StoreFuture, Wake, Watch, update};

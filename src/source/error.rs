@@ -1,0 +1,157 @@
+//! What keeps a store from giving or taking a manifest.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::Error;
+
+/// What keeps a store from giving or taking a manifest. It names the store and how to mend
+/// it, never a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Nothing is there. That is not an empty ring: what a ring holds stays.
+    #[error("{store} holds no manifest: write a first one with `compare_and_swap(0, …)`")]
+    Missing {
+        /// The store: a path, a name.
+        store: String,
+    },
+
+    /// It is there, and cannot be read or written.
+    #[error("{store} cannot be used: {source}")]
+    Io {
+        /// The store: a path.
+        store: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+
+    /// Others may read the file, or write it.
+    #[error(
+        "{} may be read or written by others (mode {mode:04o}): `chmod 0600` it, and rotate its \
+         secrets, which may be known", path.display()
+    )]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+        /// The mode that it has.
+        mode: u32,
+    },
+
+    /// The file is of another user.
+    #[error("{} belongs to the user {owner}, and not to this process's user or to root: `chown` it", path.display())]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// The id of its owner.
+        owner: u32,
+    },
+
+    /// Something else than a file stands there.
+    #[error("{} is not a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// The file is a symbolic link: somebody else puts it there.
+    #[error(
+        "{} is a symbolic link, so something else manages it: change the manifest there", path.display()
+    )]
+    Link {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// Another process holds the lock.
+    #[error("{} is locked: another process has been writing for seconds", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+
+    /// What it holds cannot be used.
+    #[error("{store}: {source}")]
+    Manifest {
+        /// The store: a path, a name.
+        store: String,
+        /// What is wrong.
+        #[source]
+        source: Error,
+    },
+
+    /// It was to be sealed and is not, or does not open under the keys that the store was
+    /// given.
+    #[error("{store} does not open: {problem}")]
+    Sealed {
+        /// The store: a path, a name.
+        store: String,
+        /// Why not, and how to mend it.
+        problem: &'static str,
+    },
+
+    /// Somebody else was faster: load it again.
+    #[error("{store} was changed by another: expected revision {expected}, found {found}")]
+    Conflict {
+        /// The store: a path, a name.
+        store: String,
+        /// The revision that was to be replaced; 0 for nothing.
+        expected: u64,
+        /// The revision that is there; 0 for nothing.
+        found: u64,
+    },
+
+    /// It cannot be written through this store.
+    #[error("{store} is read-only: {mend}")]
+    ReadOnly {
+        /// The store: a path, a name.
+        store: String,
+        /// What to do instead.
+        mend: &'static str,
+    },
+
+    /// It keeps no reports of instances.
+    #[error("{store} keeps no reports")]
+    NoReports {
+        /// The store: a path, a name.
+        store: String,
+    },
+
+    /// What a client of the store's said.
+    #[error("{store}: {source}")]
+    Client {
+        /// The store: a path, a name.
+        store: String,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// A step was refused, or a ring cannot be made of what is there.
+    #[error(transparent)]
+    Refused(#[from] Error),
+}
+
+impl StoreError {
+    /// A stable name for metric labels.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Io { .. } => "io",
+            Self::Permissions { .. } => "permissions",
+            Self::Owner { .. } => "owner",
+            Self::NotAFile { .. } => "not_a_file",
+            Self::Link { .. } => "link",
+            Self::Locked { .. } => "locked",
+            Self::Manifest { .. } => "manifest",
+            Self::Sealed { .. } => "sealed",
+            Self::Conflict { .. } => "conflict",
+            Self::ReadOnly { .. } => "read_only",
+            Self::NoReports { .. } => "no_reports",
+            Self::Client { .. } => "client",
+            Self::Refused(_) => "refused",
+        }
+    }
+}

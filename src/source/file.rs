@@ -1,0 +1,386 @@
+//! A manifest in a file.
+//!
+//! It promises: a reader sees one whole generation, whatever becomes of a writer; a change
+//! that was stored survives a crash; what others could read or have written is refused; of two
+//! writers at once one is told of the other.
+//!
+//! A change is written to a file beside it, mode 0600, synced, and renamed; then the folder is
+//! synced. Writers, and they alone, hold an advisory lock on `NAME.lock`. A reader opens the
+//! path once, so that a link that is switched meanwhile (as Kubernetes does with a mounted
+//! secret) shows it one generation or the other.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::codec::Codec;
+use super::error::StoreError;
+use super::store::{KeyStore, StoreFuture, Wake, Watch};
+#[cfg(feature = "envelope")]
+use crate::envelope::AesKey;
+use crate::error::Error;
+use crate::manifest::Manifest;
+#[cfg(feature = "envelope")]
+use crate::ring::KeyRing;
+use crate::ring::Report;
+
+/// A manifest has a page, and never that much.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// How long a writer waits for another, who holds the lock for milliseconds.
+const LOCK_ATTEMPTS: u32 = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A manifest in a file, which is `0600` and belongs to this process's user or to root.
+///
+/// Reading takes a moment, writing as long as the disk takes to sync: in an async service,
+/// write from where that does not hurt.
+///
+/// ```
+/// use dualkey::manifest::{Manifest, NewEntry};
+/// use dualkey::source::{FileStore, KeyStore, StoreError};
+/// use dualkey::Purpose;
+/// use std::time::SystemTime;
+///
+/// # pollster::block_on(async {
+/// # let folder = tempfile::tempdir().unwrap();
+/// let store = FileStore::new(folder.path().join("jwt.json"));
+/// assert!(matches!(store.load().await, Err(StoreError::Missing { .. })));
+///
+/// let key = NewEntry::generate(Purpose::Jwt)?;
+/// let now = SystemTime::now();
+/// let first = Manifest::new("JWT_SECRET", Purpose::Jwt, "production", key, now)?;
+/// store.compare_and_swap(0, &first).await?;
+/// assert_eq!(store.load().await?.fingerprint(), first.fingerprint());
+///
+/// // Who is late is told.
+/// let late = store.compare_and_swap(0, &first).await;
+/// assert!(matches!(late, Err(StoreError::Conflict { expected: 0, found: 1, .. })));
+/// # Ok::<(), StoreError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    path: PathBuf,
+    codec: Codec,
+    group_reads: bool,
+}
+
+impl FileStore {
+    /// The manifest at `path`, of which the folder must be there.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), codec: Codec::default(), group_reads: false }
+    }
+
+    /// Seals the manifest under the primary of `ring`, and takes none that is not sealed.
+    #[cfg(feature = "envelope")]
+    #[must_use]
+    pub fn sealed(mut self, ring: KeyRing<AesKey>) -> Self {
+        self.codec = Codec::sealed(ring);
+        self
+    }
+
+    /// Also takes a file that its group may read (mode 0640 or 0440), as a secret that
+    /// Kubernetes mounts for a pod with an `fsGroup`.
+    #[must_use]
+    pub fn allow_group_read(mut self) -> Self {
+        self.group_reads = true;
+        self
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read(&self) -> Result<Manifest, StoreError> {
+        let metadata = fs::metadata(&self.path).map_err(|source| self.unread(source))?;
+        // Before it is opened: a pipe would wait for somebody who writes.
+        if !metadata.is_file() {
+            return Err(StoreError::NotAFile { path: self.path.clone() });
+        }
+        let file = File::open(&self.path).map_err(|source| self.unread(source))?;
+        // Of what was opened, which may be another file than a moment ago.
+        self.check(&file.metadata().map_err(|source| self.io(source))?)?;
+        // With its room from the start, so that no part is left behind unwiped.
+        let length = file.metadata().map_or(0, |own| own.len().min(MAX_BYTES)) as usize;
+        let mut text = zeroize::Zeroizing::new(Vec::with_capacity(length + 1));
+        let read = file.take(MAX_BYTES + 1).read_to_end(&mut text);
+        read.map_err(|source| self.io(source))?;
+        self.codec.decode(&text, &self.name())
+    }
+
+    #[cfg(unix)]
+    fn check(&self, metadata: &fs::Metadata) -> Result<(), StoreError> {
+        use std::os::unix::fs::MetadataExt;
+        let path = || self.path.clone();
+        if !metadata.is_file() {
+            return Err(StoreError::NotAFile { path: path() });
+        }
+        let mode = metadata.mode() & 0o7777;
+        let others = if self.group_reads { 0o037 } else { 0o077 };
+        if mode & others != 0 {
+            return Err(StoreError::Permissions { path: path(), mode });
+        }
+        let own = rustix::process::geteuid().as_raw();
+        match metadata.uid() {
+            owner if owner == own || owner == 0 => Ok(()),
+            owner => Err(StoreError::Owner { path: path(), owner }),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn check(&self, metadata: &fs::Metadata) -> Result<(), StoreError> {
+        match metadata.is_file() {
+            true => Ok(()),
+            false => Err(StoreError::NotAFile { path: self.path.clone() }),
+        }
+    }
+
+    fn swap(&self, expected: u64, next: &Manifest) -> Result<(), StoreError> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(own) if own.is_symlink() => {
+                return Err(StoreError::Link { path: self.path.clone() });
+            }
+            _ => {}
+        }
+        let _lock = self.lock()?;
+        // What cannot be read is not written over.
+        let found = match self.read() {
+            Ok(current) => {
+                check_same(&current, next)?;
+                current.revision()
+            }
+            Err(StoreError::Missing { .. }) => 0,
+            Err(error) => return Err(error),
+        };
+        if found != expected || next.revision() <= expected {
+            return Err(StoreError::Conflict { store: self.name(), expected, found });
+        }
+        let text = self.codec.encode(next, &self.name())?;
+        self.sweep_up();
+        write(&self.path, text.expose(), true).map_err(|source| self.io(source))
+    }
+
+    /// Held until it is dropped, and by nobody once a process is gone.
+    fn lock(&self) -> Result<File, StoreError> {
+        let path = beside(&self.path, ".lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(|source| self.io(source))?;
+        for _ in 0..LOCK_ATTEMPTS {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(self.io(source)),
+            }
+        }
+        Err(StoreError::Locked { path })
+    }
+
+    /// Removes what writers left that were killed: it holds secrets. Under the lock, no other
+    /// writes.
+    fn sweep_up(&self) {
+        let (Some(folder), Some(prefix)) = (folder(&self.path), prefix(&self.path)) else {
+            return;
+        };
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(&prefix) && name.ends_with(SUFFIX) {
+                // It is in nobody's way: the next writer tries again.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn reports_folder(&self) -> PathBuf {
+        beside(&self.path, ".reports")
+    }
+
+    fn read_reports(&self) -> Result<Vec<Report>, StoreError> {
+        let entries = match fs::read_dir(self.reports_folder()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| self.io(source))?,
+        };
+        let mut reports = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|source| self.io(source))?.path();
+            if path.extension().is_none_or(|ending| ending != "json") {
+                continue;
+            }
+            match fs::read(&path) {
+                // It was forgotten meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(self.io(source)),
+                Ok(text) => reports.push(Report::from_json(&text).map_err(|source| {
+                    StoreError::Manifest { store: path.display().to_string(), source }
+                })?),
+            }
+        }
+        reports.sort_by(|one, other| one.instance.cmp(&other.instance));
+        Ok(reports)
+    }
+
+    fn write_report(&self, report: &Report) -> Result<(), StoreError> {
+        let folder = self.reports_folder();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder).map_err(|source| self.io(source))?;
+        let text = report.to_json()?;
+        // Not synced: one that is lost is written again in two minutes.
+        write(&folder.join(report_name(&report.instance)), text.as_bytes(), false)
+            .map_err(|source| self.io(source))
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn io(&self, source: io::Error) -> StoreError {
+        StoreError::Io { store: self.name(), source }
+    }
+
+    fn unread(&self, source: io::Error) -> StoreError {
+        match source.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
+            _ => self.io(source),
+        }
+    }
+}
+
+impl KeyStore for FileStore {
+    fn load(&self) -> StoreFuture<'_, Manifest> {
+        Box::pin(async { self.read() })
+    }
+
+    fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
+        Box::pin(async move { self.swap(expected, next) })
+    }
+
+    #[cfg(feature = "notify")]
+    fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
+        Box::pin(async move { self.watched(wake).map(Some) })
+    }
+
+    fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
+        Box::pin(async { self.read_reports() })
+    }
+
+    fn save_report<'a>(&'a self, report: &'a Report) -> StoreFuture<'a, ()> {
+        Box::pin(async { self.write_report(report) })
+    }
+
+    fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async {
+            match fs::remove_file(self.reports_folder().join(report_name(instance))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(error)),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+#[cfg(feature = "notify")]
+impl FileStore {
+    fn watched(&self, wake: Wake) -> Result<Watch, StoreError> {
+        use notify::event::{AccessKind, AccessMode};
+        use notify::{Event, EventKind, RecursiveMode, Watcher};
+
+        let failed = |error: notify::Error| self.io(io::Error::other(error));
+        let lock = beside(&self.path, ".lock");
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let concerns = match &event {
+                // To read is no change, and who is woken reads.
+                Ok(Event { kind: EventKind::Access(kind), .. }) => {
+                    *kind == AccessKind::Close(AccessMode::Write)
+                }
+                Ok(event) => !event.paths.iter().all(|path| *path == lock),
+                // Something was missed.
+                Err(_) => true,
+            };
+            if concerns {
+                wake.wake();
+            }
+        })
+        .map_err(failed)?;
+        // The folder, not the file, which is another one after each change; and where a link
+        // leads, the folder there.
+        let mut folders = vec![folder(&self.path).unwrap_or_else(|| PathBuf::from("."))];
+        let target = fs::canonicalize(&self.path).ok();
+        folders.extend(target.and_then(|target| target.parent().map(Path::to_owned)));
+        folders.dedup();
+        for folder in folders {
+            watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(failed)?;
+        }
+        Ok(Watch::new(watcher))
+    }
+}
+
+const SUFFIX: &str = ".tmp";
+
+/// Writes `text` beside `path` and puts it in its place in one step.
+fn write(path: &Path, text: &[u8], is_durable: bool) -> io::Result<()> {
+    let folder = folder(path).unwrap_or_else(|| PathBuf::from("."));
+    let mut builder = tempfile::Builder::new();
+    let prefix = prefix(path).unwrap_or_default();
+    // Made with mode 0600, whatever the umask.
+    let mut file = builder.prefix(&prefix).suffix(SUFFIX).tempfile_in(&folder)?;
+    file.write_all(text)?;
+    if is_durable {
+        file.as_file().sync_all()?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    if is_durable && cfg!(unix) {
+        File::open(&folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Whether `next` is of the ring that is there.
+fn check_same(current: &Manifest, next: &Manifest) -> Result<(), StoreError> {
+    for (what, expected, found) in [
+        ("ring", current.ring(), next.ring()),
+        ("environment", current.environment(), next.environment()),
+        ("purpose", current.purpose().as_str(), next.purpose().as_str()),
+    ] {
+        if expected != found {
+            let (expected, found) = (expected.to_owned(), found.to_owned());
+            return Err(Error::Foreign { what, expected, found }.into());
+        }
+    }
+    Ok(())
+}
+
+fn folder(path: &Path) -> Option<PathBuf> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned)
+}
+
+/// Of the files that are written beside `path`.
+fn prefix(path: &Path) -> Option<String> {
+    Some(format!(".{}.", path.file_name()?.to_string_lossy()))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// A name for every instance, of letters that every system takes, and never two of one.
+fn report_name(instance: &str) -> String {
+    let mut name = String::with_capacity(instance.len() + 5);
+    for byte in instance.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    name + ".json"
+}

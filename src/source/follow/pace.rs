@@ -1,0 +1,64 @@
+//! When the store is asked next.
+
+use std::time::Duration;
+
+/// A report is due at least so often: half the gap at which an observation begins anew.
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(120);
+
+const SHORTEST: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    poll: Duration,
+}
+
+impl Pace {
+    pub(super) fn new(poll: Duration) -> Self {
+        Self { poll: poll.clamp(SHORTEST, REPORT_EVERY) }
+    }
+
+    /// How long to wait after so many failures in a row; `random` spreads instances apart.
+    ///
+    /// Failures make it shorter than the poll, and then longer up to it: so that a store is
+    /// found again within one interval of its return.
+    pub(super) fn next(self, failures: u64, random: u64) -> Duration {
+        let base = match failures {
+            0 => self.poll,
+            failures => {
+                let doubled = 1 << (failures - 1).min(16);
+                SHORTEST.saturating_mul(doubled).min(self.poll)
+            }
+        };
+        // From three quarters to five.
+        base * 3 / 4 + base.mul_f64((random % 1024) as f64 / 2048.0)
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(30))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_followed_by_a_growing_delay_up_to_the_poll() {
+        let pace = Pace::new(Duration::from_secs(30));
+        let seconds: Vec<_> = (0..9).map(|failures| pace.next(failures, 512).as_secs()).collect();
+        assert_eq!(seconds, [30, 1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(pace.next(u64::MAX, 512).as_secs(), 30);
+    }
+
+    #[test]
+    fn instances_do_not_ask_as_one() {
+        let pace = Pace::new(Duration::from_secs(100));
+        for random in 0..5000 {
+            let delay = pace.next(0, random);
+            assert!((75..125).contains(&delay.as_secs()), "{delay:?}");
+        }
+        assert_ne!(pace.next(0, 1), pace.next(0, 2));
+    }
+}

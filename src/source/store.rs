@@ -1,0 +1,166 @@
+//! `KeyStore`: load, and compare-and-swap on the revision.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::error::StoreError;
+use crate::error::Error;
+use crate::manifest::{Change, Manifest};
+use crate::ring::Report;
+
+/// What a store's methods return: a future that can be sent between threads.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Where the manifest of one ring lives.
+///
+/// Two methods make a store: [`load`](Self::load), and
+/// [`compare_and_swap`](Self::compare_and_swap) on the revision, by which of two operators at
+/// once one is told of the other. Reports and a push of changes are for stores that can.
+///
+/// What is there and cannot be read is an error, never an empty manifest: who follows the
+/// store keeps what it has (V9).
+pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
+    /// The manifest, whole and checked.
+    fn load(&self) -> StoreFuture<'_, Manifest>;
+
+    /// Stores `next` if the revision that is there is `expected`, where 0 stands for
+    /// nothing at all; else it is a [`StoreError::Conflict`].
+    fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()>;
+
+    /// Has `wake` called whenever the manifest may have changed, for as long as the result
+    /// lives. `None`, if the store cannot tell: then it is asked from time to time.
+    fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
+        drop(wake);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// What the instances of the service last said.
+    fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
+        Box::pin(async { Err(no_reports(self)) })
+    }
+
+    /// Keeps `report` in the place of the last one of its instance.
+    fn save_report<'a>(&'a self, report: &'a Report) -> StoreFuture<'a, ()> {
+        let _ = report;
+        Box::pin(async { Err(no_reports(self)) })
+    }
+
+    /// Drops the report of `instance`, if there is one.
+    fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
+        let _ = instance;
+        Box::pin(async { Err(no_reports(self)) })
+    }
+}
+
+fn no_reports(store: &(impl fmt::Debug + ?Sized)) -> StoreError {
+    StoreError::NoReports { store: format!("{store:?}") }
+}
+
+impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
+    fn load(&self) -> StoreFuture<'_, Manifest> {
+        (**self).load()
+    }
+
+    fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
+        (**self).compare_and_swap(expected, next)
+    }
+
+    fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
+        (**self).watch(wake)
+    }
+
+    fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
+        (**self).reports()
+    }
+
+    fn save_report<'a>(&'a self, report: &'a Report) -> StoreFuture<'a, ()> {
+        (**self).save_report(report)
+    }
+
+    fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
+        (**self).forget_report(instance)
+    }
+}
+
+/// Says that a store may have changed. Cheap to clone, and to call.
+#[derive(Clone)]
+pub struct Wake(Arc<dyn Fn() + Send + Sync>);
+
+impl Wake {
+    /// Calls `wake`, which must not wait.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(wake))
+    }
+
+    /// The store may have changed.
+    pub fn wake(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Wake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wake")
+    }
+}
+
+/// Keeps a store watched: until it is dropped.
+#[must_use = "dropped, it watches nothing"]
+pub struct Watch(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>);
+
+impl Watch {
+    /// Drops `guard` to end the watch.
+    pub fn new(guard: impl Any + Send + Sync) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+/// So often is a step taken anew because another was faster.
+const ATTEMPTS: usize = 10;
+
+/// Loads the manifest, takes `step`, and stores what comes of it. If another was faster, it
+/// starts over, so that both changes are there; `step` then runs again, on what the other
+/// left.
+///
+/// ```no_run
+/// # async fn rotate(store: &dyn dualkey::source::KeyStore) -> Result<(), dualkey::source::StoreError> {
+/// use dualkey::source::{KeyStore, update};
+/// use std::time::SystemTime;
+///
+/// let kid = "2026-q2".parse()?;
+/// let reports = store.reports().await?;
+/// let change = update(store, |manifest| {
+///     manifest.promote(&kid, &reports, SystemTime::now())
+/// }).await?;
+/// println!("{} signs; come back at {:?}", change.kid, change.until);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// A [`StoreError`]: the refusal of the step, if it refuses; a conflict, after ten of them.
+pub async fn update<S: KeyStore + ?Sized>(
+    store: &S,
+    mut step: impl FnMut(&Manifest) -> Result<Change, Error>,
+) -> Result<Change, StoreError> {
+    let mut attempt = 1;
+    loop {
+        let current = store.load().await?;
+        let change = step(&current)?;
+        if !change.has_changed(&current) {
+            return Ok(change);
+        }
+        match store.compare_and_swap(current.revision(), &change.manifest).await {
+            Err(StoreError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
+            stored => return stored.map(|()| change),
+        }
+    }
+}
