@@ -215,7 +215,7 @@ impl Manifest {
     }
 
     /// Wipes the secret of a key that is revoked or has come to its end, and keeps its record:
-    /// its kid and its secret do not come back.
+    /// its kid does not come back, and so neither does a secret from which that is derived.
     ///
     /// What an encryption key sealed is lost with it. So the [verdict](Self::retirement) on
     /// one must be that it may go, after a sweep that opened every row.
@@ -320,10 +320,7 @@ impl Manifest {
         }
         self.step(Action::Destroy, *kid, now, |keys, steps| {
             keys[index].secret = None;
-            steps.lives[index].destroyed_at = Some(now);
-            // It has come to its end, by the clock as well: the record says so.
-            let end = steps.lives[index].retire_at.map_or(now, |own| own.min(now));
-            steps.lives[index].retire_at = Some(end);
+            steps.destroy(index);
             Ok(Meanwhile::NothingIsRefused)
         })
     }

@@ -315,7 +315,8 @@ pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Er
             return wrong("it was destroyed before it came to its end");
         }
         if let (Some(end), Some((from, _))) = (life.retire_at, life.start())
-            && end <= from
+            && life.is_alive()
+            && end < from
         {
             return wrong("it comes to its end before it begins to sign");
         }

@@ -113,6 +113,11 @@ impl<K: KeyMaterial> KeyRing<K> {
             }
             let mut keys = keys.clone();
             for revoked in set.keys().iter().filter(|key| key.revoked().is_some()) {
+                let entry = manifest.keys().iter().find(|entry| entry.kid() == revoked.kid());
+                // Of one that was destroyed nothing is kept: its kid does not come back.
+                if entry.is_some_and(|entry| entry.destroyed_at().is_some()) {
+                    continue;
+                }
                 match keys.iter_mut().find(|key| key.kid() == revoked.kid()) {
                     Some(key) => {
                         key.life.revoked.get_or_insert_with(|| {

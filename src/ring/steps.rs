@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use super::key_set::KeyState;
-use super::timeline::{Life, Terms, Timeline, overlap_end};
+use super::timeline::{Life, Terms, Timeline, end, overlap_end};
 use crate::error::Error;
 use crate::key::{Revocation, Signs};
 use crate::kid::Kid;
@@ -118,6 +118,24 @@ impl<'a> Steps<'a> {
         let ends = self.lives[index].retire_at.map_or(self.now, |own| own.min(self.now));
         self.end(index, ends);
         Ok(ends)
+    }
+
+    /// Takes the key at `index` out of everybody's sight. What it gave an end to keeps that
+    /// end: it does not come back to life.
+    #[cfg(feature = "store")]
+    pub(crate) fn destroy(&mut self, index: usize) {
+        let ends: Vec<_> = (0..self.lives.len()).map(|own| self.timeline.ends_at(own)).collect();
+        self.lives[index].destroyed_at = Some(self.now);
+        let after: Vec<_> =
+            (0..self.lives.len()).map(|own| end(&self.lives, own, self.terms)).collect();
+        for (life, (before, after)) in self.lives.iter_mut().zip(ends.into_iter().zip(after)) {
+            if before != after {
+                life.retire_at = before;
+            }
+        }
+        // It has come to its end, by the clock as well: the record says so.
+        let life = &mut self.lives[index];
+        life.retire_at = Some(life.retire_at.map_or(self.now, |own| own.min(self.now)));
     }
 
     /// Declares `kid` compromised; says whether that was news.

@@ -83,7 +83,7 @@ impl Life {
     }
 
     /// Whether it may ever verify again.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.revoked.is_none() && self.destroyed_at.is_none()
     }
 }
@@ -186,7 +186,7 @@ impl Phase {
 
 /// When a key stops verifying: the start of the next later signer that is not
 /// revoked, plus the overlap; or its `retire_at`, if earlier.
-fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemTime> {
+pub(super) fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemTime> {
     let by_time = terms.purpose.ends_by_time();
     let superseded = if by_time { overlap_end(lives, index, terms.policy.overlap()) } else { None };
     [superseded, lives[index].retire_at].into_iter().flatten().min()
@@ -198,12 +198,13 @@ pub(super) fn overlap_end(lives: &[Life], index: usize, overlap: Duration) -> Op
     superseded_at(lives, index)?.checked_add(overlap)
 }
 
-/// When the next later signer that is not revoked began, or will.
+/// When the next later signer began, or will, of those that count.
 pub(super) fn superseded_at(lives: &[Life], index: usize) -> Option<SystemTime> {
     let own = lives[index].start()?;
     lives
         .iter()
-        .filter(|other| other.revoked.is_none())
+        // A ring holds nothing of those that were destroyed.
+        .filter(|other| other.is_alive())
         .filter_map(Life::start)
         .filter(|other| *other > own)
         .min()

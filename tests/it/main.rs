@@ -14,6 +14,7 @@ mod jwt_attacks;
 mod jwt_differential;
 mod jwt_interop;
 mod live;
+mod manifest;
 mod peers;
 mod ring_concurrency;
 mod ring_model;

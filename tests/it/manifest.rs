@@ -1,0 +1,678 @@
+//! The stored document: its steps, its refusals, and everything that may be wrong with it.
+
+use std::time::{Duration, SystemTime};
+
+use dualkey::cookie::{CookieKey, CookieSigner};
+use dualkey::envelope::AesKey;
+use dualkey::jwt::JwtKey;
+use dualkey::manifest::{Action, Manifest, Meanwhile, NewEntry};
+use dualkey::{
+    Error, KeyMaterial, KeyRing, KeyState, Kid, ManualClock, Obstacle, Policy, Purpose, Reason,
+    Report, Role, Schedule, Secret, Sweep, Verdict,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::common::{cases, secret};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+pub fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
+}
+
+pub fn entry(seed: u64, kid: &str) -> NewEntry {
+    NewEntry::new(Secret::from(secret(seed))).kid(kid.parse().unwrap())
+}
+
+fn kid(name: &str) -> Kid {
+    name.parse().unwrap()
+}
+
+pub fn first() -> Manifest {
+    Manifest::new("SESSION_SECRET", Purpose::Cookie, "test", entry(0, "a"), at(0)).unwrap()
+}
+
+/// What a ring says that holds `manifest`.
+fn report(manifest: &Manifest, instance: &str, now: SystemTime) -> Report {
+    ring_of::<CookieKey>(manifest, now).report(instance)
+}
+
+fn ring_of<K: KeyMaterial>(manifest: &Manifest, now: SystemTime) -> KeyRing<K> {
+    KeyRing::builder()
+        .environment("test")
+        .clock(ManualClock::new(now))
+        .build_from(manifest)
+        .unwrap()
+}
+
+fn states(manifest: &Manifest, now: SystemTime) -> Vec<(String, KeyState)> {
+    let state = |kid: Kid| (kid.to_string(), manifest.state(&kid, now).unwrap());
+    manifest.keys().iter().map(|key| state(key.kid())).collect()
+}
+
+#[test]
+fn a_rotation_goes_through_its_states() {
+    use KeyState::{Active, Retired};
+    let staged = first().stage(entry(1, "b"), at(10)).unwrap();
+    assert_eq!(
+        (staged.action, staged.from, staged.to),
+        (Action::Stage, None, Active(Role::Staged))
+    );
+    assert_eq!(staged.manifest.revision(), 2);
+
+    let reports = [report(&staged.manifest, "one", at(20))];
+    let promoted = staged.manifest.promote(&kid("b"), &reports, at(20)).unwrap();
+    assert_eq!(promoted.to, Active(Role::Primary));
+    let ends = at(20) + Policy::default().overlap();
+    assert_eq!(promoted.until, Some(ends));
+    assert_eq!(
+        states(&promoted.manifest, at(20)),
+        [("a".to_owned(), Active(Role::Fallback)), ("b".to_owned(), Active(Role::Primary))]
+    );
+
+    let back = promoted.manifest.rollback(at(30)).unwrap();
+    assert_eq!((back.kid, back.to), (kid("a"), Active(Role::Primary)));
+    let again = back.manifest.force("a test").promote(&kid("b"), at(40)).unwrap();
+    let behind = again.manifest.retire(&kid("a"), &reports, at(50));
+    assert!(matches!(behind, Err(Error::Blocked { .. })), "{behind:?}");
+    let reports = [report(&again.manifest, "one", at(50))];
+    let retired = again.manifest.retire(&kid("a"), &reports, at(50)).unwrap();
+    assert_eq!(retired.until, Some(at(40) + Policy::default().overlap()));
+    let over = at(40) + Policy::default().overlap();
+    assert_eq!(states(&retired.manifest, over)[0].1, Retired);
+
+    let destroyed = retired.manifest.destroy(&kid("a"), &[], over).unwrap();
+    assert!(destroyed.manifest.keys()[0].secret().is_none());
+    assert_eq!(destroyed.manifest.revision(), 7);
+    // Its secret and its name do not come back.
+    for key in [entry(0, "a"), entry(3, "a")] {
+        let error = destroyed.manifest.stage(key, over).unwrap_err();
+        assert!(matches!(error, Error::DuplicateKid { .. }), "{error}");
+    }
+    for refused in [
+        destroyed.manifest.force("").promote(&kid("a"), over).map(drop),
+        destroyed.manifest.force("").destroy(&kid("a"), over).map(drop),
+        destroyed.manifest.retire(&kid("a"), &[], over).map(drop),
+    ] {
+        assert!(matches!(refused, Err(Error::Destroyed { .. })), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_scheduled_begins_to_sign_everywhere_at_once_and_not_too_soon() {
+    let manifest = first();
+    let soon = entry(1, "b").signs_from(at(1800));
+    let error = manifest.stage(soon, at(0)).unwrap_err();
+    assert!(matches!(error, Error::TooSoon { earliest, .. } if earliest == at(3600)), "{error}");
+    assert!(matches!(
+        manifest.stage(entry(1, "b").signs_from(at(0)), at(0)),
+        Err(Error::NotAhead { .. })
+    ));
+
+    let scheduled = manifest.stage(entry(1, "b").signs_from(at(7200)), at(0)).unwrap().manifest;
+    let clock = ManualClock::new(at(0));
+    let rings: [KeyRing<CookieKey>; 3] = std::array::from_fn(|_| {
+        let builder = KeyRing::builder().environment("test").clock(clock.clone());
+        builder.build_from(&scheduled).unwrap()
+    });
+    for (now, primary) in [(7199, "a"), (7200, "b")] {
+        clock.set(at(now));
+        assert_eq!(scheduled.primary(at(now)), kid(primary));
+        for ring in &rings {
+            assert_eq!(ring.primary(), kid(primary));
+        }
+    }
+}
+
+#[test]
+fn promotion_waits_for_every_instance_that_may_be_running() {
+    let before = first();
+    let manifest = before.stage(entry(1, "b"), at(10)).unwrap().manifest;
+    let now = at(20);
+    let refusal = |reports: &[Report], now| match manifest.promote(&kid("b"), reports, now) {
+        Err(Error::NotAgreed { obstacles, .. }) => obstacles,
+        other => panic!("{other:?}"),
+    };
+    // Nobody said anything.
+    assert_eq!(refusal(&[], now), [Obstacle::NoInstance]);
+    let has = report(&manifest, "has", now);
+    let lacks = report(&before, "lacks", now);
+    let expected = Obstacle::OtherKeys {
+        instance: "lacks".to_owned(),
+        fingerprint: before.fingerprint(),
+        reported_at: now,
+    };
+    assert_eq!(refusal(&[has.clone(), lacks.clone()], now), [expected]);
+    assert!(manifest.promote(&kid("b"), std::slice::from_ref(&has), now).is_ok());
+
+    // One that has said good-bye, or has been silent for a day, is not waited for.
+    let mut gone = lacks.clone();
+    gone.has_stopped = true;
+    assert!(manifest.promote(&kid("b"), &[has.clone(), gone], now).is_ok());
+    let later = now + DAY;
+    assert_eq!(refusal(&[lacks.clone()], later - HOUR).len(), 1);
+    let fresh = report(&manifest, "has", later);
+    assert!(manifest.promote(&kid("b"), &[fresh, lacks.clone()], later).is_ok());
+
+    // Forced, it is recorded.
+    let forced = manifest.force("the pod is stuck").promote(&kid("b"), now).unwrap();
+    let record = &forced.manifest.key(&kid("b")).unwrap().overrides()[0];
+    assert_eq!((record.action.as_str(), record.reason.as_str()), ("promote", "the pod is stuck"));
+    assert_eq!(forced.meanwhile, Meanwhile::NewIsRefused);
+    // What is done already is no change, whoever agrees.
+    let again = forced.manifest.promote(&kid("b"), &[lacks], now).unwrap();
+    assert!(!again.has_changed(&forced.manifest));
+}
+
+#[test]
+fn an_emergency_promotes_what_is_staged_and_makes_a_key_where_nothing_is() {
+    let leaked = kid("a");
+    let spare = || entry(9, "spare");
+    let new = first().emergency_rotate(&leaked, "in a log", spare(), at(10)).unwrap();
+    assert_eq!((new.kid, new.meanwhile), (kid("spare"), Meanwhile::NewIsRefused));
+    assert_eq!(states(&new.manifest, at(10))[0].1, KeyState::Revoked);
+    assert_eq!(new.manifest.keys()[0].revoked().unwrap().reason, "in a log");
+
+    let staged = first().stage(entry(1, "b").signs_from(at(9000)), at(10)).unwrap().manifest;
+    let staged = staged.stage(entry(2, "c"), at(10)).unwrap().manifest;
+    let change = staged.emergency_rotate(&leaked, "in a log", spare(), at(20)).unwrap();
+    assert_eq!((change.kid, change.meanwhile), (kid("b"), Meanwhile::CompromisedIsTaken));
+    assert!(change.manifest.key(&kid("spare")).is_none());
+    assert_eq!(change.manifest.primary(at(20)), kid("b"));
+
+    // A staged key that is compromised as well is not promoted.
+    let revoked = staged.revoke(&kid("b"), "too", at(15)).unwrap().manifest;
+    let change = revoked.emergency_rotate(&leaked, "in a log", spare(), at(20)).unwrap();
+    assert_eq!(change.kid, kid("c"));
+    let staged = first().stage(entry(1, "b"), at(10)).unwrap().manifest;
+    let change = staged.emergency_rotate(&kid("b"), "it alone", spare(), at(20)).unwrap();
+    assert_eq!(change.kid, kid("spare"));
+
+    // To revoke the only signer without one is refused.
+    let error = first().revoke(&leaked, "", at(10)).unwrap_err();
+    assert!(matches!(error, Error::NoPrimary { .. }), "{error}");
+}
+
+#[test]
+fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
+    let key = |seed, name: &str| {
+        NewEntry::new(Secret::from(&secret(seed).as_bytes()[..32])).kid(kid(name))
+    };
+    let mut policy = Policy::default();
+    (policy.longest_life, policy.enough_traffic) = (Duration::ZERO, 1);
+    let manifest = Manifest::new("ENCRYPTION_KEY", Purpose::Envelope, "test", key(0, "a"), at(0));
+    let manifest = manifest.unwrap().with_policy(policy).unwrap();
+    let manifest = manifest.stage(key(1, "b"), at(0)).unwrap().manifest;
+    let manifest = manifest.force("").promote(&kid("b"), at(0)).unwrap().manifest;
+
+    let clock = ManualClock::new(at(0));
+    let builder = KeyRing::<AesKey>::builder().environment("test").clock(clock.clone());
+    let ring = builder.build_from(&manifest).unwrap();
+    let sealer = dualkey::envelope::Sealer::new(ring.clone());
+    let row = sealer.seal("a row", "").unwrap();
+    let look = |now: SystemTime| {
+        clock.set(now);
+        assert!(sealer.open(&row, "").is_ok());
+        ring.report("one")
+    };
+    let mut sweep = Sweep {
+        started_at: at(60),
+        finished_at: at(70),
+        opened_all: false,
+        unreadable: 2,
+        rows: vec![(kid("a"), 3), (kid("b"), 5)],
+    };
+    let obstacles =
+        |report: &Report, now| match manifest.retirement(&kid("a"), &[report.clone()], now) {
+            Ok(Verdict::Blocked(obstacles)) => obstacles,
+            other => panic!("{other:?}"),
+        };
+    let mut report = look(at(10));
+    for hour in 0..48 {
+        report = look(at(100 + 3600 * hour));
+    }
+    let now = report.reported_at;
+    assert_eq!(obstacles(&report, now), [Obstacle::NotSwept]);
+    report.sweep = Some(sweep.clone());
+    let settled = at(0) + policy.rollout_window + policy.skew;
+    assert_eq!(
+        obstacles(&report, now),
+        [
+            Obstacle::SweptTooEarly { started_at: at(60), not_before: settled },
+            Obstacle::RowsLeft { rows: 3 },
+            Obstacle::RowsUnreadable { rows: 2 },
+        ]
+    );
+    (sweep.started_at, sweep.finished_at) = (settled, settled + HOUR);
+    (sweep.unreadable, sweep.rows) = (0, vec![(kid("b"), 5)]);
+    report.sweep = Some(sweep.clone());
+    assert_eq!(manifest.retirement(&kid("a"), &[report.clone()], now).unwrap(), Verdict::Safe);
+
+    let retired = manifest.retire(&kid("a"), &[report.clone()], now).unwrap().manifest;
+    report.fingerprint = retired.fingerprint();
+    let refused = retired.destroy(&kid("a"), &[report.clone()], now);
+    assert!(
+        matches!(
+            &refused,
+            Err(Error::Blocked { obstacles, .. }) if *obstacles == [Obstacle::NotOpened]
+        ),
+        "{refused:?}"
+    );
+    report.sweep.as_mut().unwrap().opened_all = true;
+    let destroyed = retired.destroy(&kid("a"), &[report], now).unwrap();
+    assert_eq!(destroyed.manifest.key(&kid("a")).unwrap().destroyed_at(), Some(now));
+    // A ring that is given it has no such key any more.
+    assert_eq!(ring_of::<AesKey>(&destroyed.manifest, now).keys().len(), 1);
+}
+
+#[test]
+fn a_policy_that_would_cut_an_overlap_short_is_refused() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = manifest.force("").promote(&kid("b"), at(10)).unwrap().manifest;
+    let mut shorter = *manifest.policy();
+    shorter.longest_life = HOUR;
+    assert!(matches!(
+        manifest.set_policy(shorter, at(20)),
+        Err(Error::Shortened { kid: own, .. }) if own == kid("a")
+    ));
+    let over = at(10) + manifest.policy().overlap();
+    assert_eq!(manifest.set_policy(shorter, over).unwrap().policy().longest_life, HOUR);
+    let mut longer = *manifest.policy();
+    longer.longest_life = 30 * DAY;
+    let next = manifest.set_policy(longer, at(20)).unwrap();
+    assert_eq!(next.ends_at(&kid("a")), Some(at(10) + longer.overlap()));
+    assert_eq!(next.revision(), manifest.revision() + 1);
+}
+
+#[test]
+fn a_rotation_is_due_by_its_schedule() {
+    // 2027-01-15T08:00:00Z.
+    let mut policy = Policy::default();
+    let due = |schedule| {
+        policy.schedule = Some(schedule);
+        let manifest = first().with_policy(policy).unwrap();
+        let since = manifest.rotation_due(at(0)).unwrap().duration_since(at(0)).unwrap();
+        since.as_secs() as f64 / 86_400.0
+    };
+    let [days, quarterly, semi_annual, annual] =
+        [Schedule::Days(90), Schedule::Quarterly, Schedule::SemiAnnual, Schedule::Annual].map(due);
+    let eight_hours = 8.0 / 24.0;
+    assert_eq!(days, 90.0 - eight_hours);
+    assert_eq!(quarterly, 90.0 - eight_hours); // 15 April
+    assert_eq!(semi_annual, 181.0 - eight_hours); // 15 July
+    assert_eq!(annual, 365.0 - eight_hours);
+    assert_eq!(first().rotation_due(at(0)), None);
+}
+
+#[test]
+fn tokens_keep_their_algorithm_and_verify_tokens_their_numbers() {
+    let key = NewEntry::generate(Purpose::Jwt).unwrap().algorithm("HS512");
+    let manifest = Manifest::new("JWT", Purpose::Jwt, "test", key, at(0)).unwrap();
+    let again = Manifest::from_json(manifest.to_json().unwrap().expose()).unwrap();
+    let jwt = dualkey::jwt::Jwt::new(ring_of::<JwtKey>(&again, at(0)));
+    let token = jwt.sign(&json!({ "exp": 4_102_444_800_u64 })).unwrap();
+    let header = jsonwebtoken::decode_header(&token).unwrap();
+    assert_eq!(header.alg, jsonwebtoken::Algorithm::HS512);
+    let error = Manifest::new("JWT", Purpose::Jwt, "test", entry(0, "a").algorithm("none"), at(0));
+    assert!(matches!(error, Err(Error::UnsupportedAlgorithm { .. })));
+
+    let token = |text: &str| NewEntry::new(Secret::from(text));
+    let manifest =
+        Manifest::new("TOKEN", Purpose::VerifyToken, "test", token("hV3-dashboard-token"), at(0));
+    let manifest = manifest.unwrap().stage(token("hV4-dashboard-token"), at(0)).unwrap().manifest;
+    let kids: Vec<_> = manifest.keys().iter().map(|key| key.kid().to_string()).collect();
+    assert_eq!(kids, ["verify-token-1", "verify-token-2"]);
+}
+
+#[test]
+fn v10_no_output_holds_a_secret() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap();
+    let mut output = format!("{:?} {manifest:?} {:?}", manifest.manifest, entry(2, "c"));
+    let text = String::from_utf8(manifest.manifest.to_json().unwrap().expose().to_vec()).unwrap();
+    // Every way in which it can be wrong, at every place where a secret stands.
+    let document: Value = serde_json::from_str(&text).unwrap();
+    for broken in [
+        json!(secret(1)),
+        json!(format!("base64:{}*", secret(1))),
+        json!(1),
+        json!(null),
+        json!([secret(1)]),
+        json!({ "text": secret(1) }),
+        json!(format!("hex:{}", secret(1))),
+    ] {
+        let mut document = document.clone();
+        document["keys"][1]["secret"] = broken;
+        let error = Manifest::from_json(document.to_string().as_bytes()).unwrap_err();
+        output += &format!("{error} {error:?}");
+    }
+    for cut in 0..text.len() {
+        let error = Manifest::from_json(&text.as_bytes()[..cut]);
+        if let Err(error) = error {
+            output += &format!("{error} {error:?}");
+        }
+    }
+    for seed in 0..3 {
+        let secret = secret(seed);
+        for window in secret.as_bytes().windows(8) {
+            assert!(!output.contains(std::str::from_utf8(window).unwrap()));
+        }
+    }
+}
+
+/// A change of the document of [`first`], with another key staged.
+fn changed(change: impl FnOnce(&mut Value)) -> Result<Manifest, Error> {
+    let manifest = first().stage(entry(1, "b"), at(10)).unwrap().manifest;
+    let text = manifest.to_json().unwrap();
+    let mut document: Value = serde_json::from_slice(text.expose()).unwrap();
+    change(&mut document);
+    Manifest::from_json(document.to_string().as_bytes())
+}
+
+#[test]
+fn what_is_wrong_with_a_document_is_said() {
+    type Wrong = (&'static str, fn(&mut Value));
+    let wrong: [Wrong; 24] = [
+        ("its version is 2", |own| own["version"] = json!(2)),
+        ("its `format` is not", |own| own["format"] = json!("something")),
+        ("its `purpose` is none", |own| own["purpose"] = json!("toast")),
+        ("its `revision` is 0", |own| own["revision"] = json!(0)),
+        ("not of the form", |own| own["extra"] = json!(1)),
+        ("not of the form", |own| own["keys"][0]["role"] = json!("primary")),
+        ("not of the form", |own| own["changed_at"] = json!("yesterday")),
+        ("not of the form", |own| own["changed_at"] = json!("+12026-01-01T00:00:00Z")),
+        ("not of the form", |own| own["policy"]["skew_seconds"] = json!(-1)),
+        ("not of the form", |own| own["keys"][0]["signs"] = json!("always")),
+        ("no primary", |own| own["keys"][0]["signs"] = json!("never")),
+        ("no primary", |own| own["keys"] = json!([])),
+        ("the kid `a` is taken", |own| own["keys"][1]["kid"] = json!("a")),
+        ("the kid `a` is taken", |own| own["keys"][1]["aliases"] = json!(["a"])),
+        ("cannot be a kid", |own| own["keys"][1]["kid"] = json!("a b")),
+        ("the same secret as", |own| own["keys"][1]["secret"] = own["keys"][0]["secret"].clone()),
+        ("is empty", |own| own["keys"][1]["secret"] = json!("text:")),
+        ("`b` is not `base64:`", |own| own["keys"][1]["secret"] = json!("plain")),
+        ("has no secret", |own| own["keys"][1]["secret"] = Value::Null),
+        ("added after the manifest", |own| {
+            own["keys"][1]["added_at"] = json!("2030-01-01T00:00:00Z")
+        }),
+        ("end before it begins", |own| {
+            own["keys"][0]["signs"] = json!({ "from": "2020-01-01T00:00:00Z" });
+            own["keys"][0]["retire_at"] = json!("2019-01-01T00:00:00Z");
+        }),
+        ("destroyed, and has a secret", |own| {
+            own["keys"][1]["destroyed_at"] = own["changed_at"].clone()
+        }),
+        ("none is the later", |own| {
+            own["keys"][1]["signs"] = own["keys"][0]["signs"].clone();
+            own["keys"][1]["sequence"] = own["keys"][0]["sequence"].clone();
+        }),
+        ("1 to 128 bytes", |own| own["environment"] = json!("")),
+    ];
+    for (expected, change) in wrong {
+        let error = changed(change).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    assert!(changed(|_| {}).is_ok());
+    for (text, expected) in [
+        (&b""[..], "it is empty"),
+        (b" \n", "it is empty"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[]", "not of the form"),
+        (b"null", "not of the form"),
+    ] {
+        let error = Manifest::from_json(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    let long = vec![b' '; 1024 * 1024 + 1];
+    assert!(Manifest::from_json(&[&long, &b"{}"[..]].concat()).is_err());
+}
+
+#[test]
+fn truncated_at_every_byte_it_is_refused() {
+    let text = first().to_json().unwrap();
+    let text = text.expose().trim_ascii_end();
+    for cut in 0..text.len() {
+        let error = Manifest::from_json(&text[..cut]).unwrap_err();
+        assert!(matches!(error, Error::Manifest { .. }), "{cut}: {error}");
+    }
+    assert!(Manifest::from_json(text).is_ok());
+}
+
+#[test]
+fn v8_a_revocation_that_cannot_be_read_revokes() {
+    for value in [
+        json!(true),
+        json!(false),
+        json!(null),
+        json!("yes"),
+        json!({}),
+        json!([]),
+        json!(0),
+        json!({ "at": "never", "reason": "" }),
+        json!({ "at": "2026-01-01T00:00:00Z" }),
+        json!({ "at": "2026-01-01T00:00:00Z", "reason": "", "undone": true }),
+    ] {
+        let manifest = changed(|own| own["keys"][1]["revoked"] = value.clone()).unwrap();
+        assert_eq!(manifest.state(&kid("b"), at(10)), Some(KeyState::Revoked), "{value}");
+    }
+}
+
+#[test]
+fn a_ring_refuses_the_manifest_of_another() {
+    let build = |environment: Option<&str>, name: Option<&str>| {
+        let mut builder = KeyRing::<CookieKey>::builder();
+        if let Some(environment) = environment {
+            builder = builder.environment(environment);
+        }
+        if let Some(name) = name {
+            builder = builder.name(name);
+        }
+        builder.build_from(&first()).map(drop)
+    };
+    assert!(build(Some("test"), None).is_ok());
+    assert!(build(Some("test"), Some("SESSION_SECRET")).is_ok());
+    assert!(matches!(build(None, None), Err(Error::NoEnvironment { .. })));
+    for (environment, name, wrong) in
+        [("production", None, "environment"), ("test", Some("OTHER"), "ring")]
+    {
+        let error = build(Some(environment), name).unwrap_err();
+        assert!(matches!(error, Error::Foreign { what, .. } if what == wrong), "{error}");
+    }
+    let other = KeyRing::<JwtKey>::builder().environment("test").build_from(&first()).unwrap_err();
+    assert!(matches!(other, Error::Foreign { what: "purpose", .. }), "{other}");
+    let keys = KeyRing::<CookieKey>::builder().environment("test").primary(Secret::from(secret(0)));
+    assert!(matches!(keys.build_from(&first()), Err(Error::PrimaryUnclear { .. })));
+}
+
+#[test]
+fn a_ring_asks_for_longer_secrets_than_a_document_may_hold() {
+    let short = |at: usize| {
+        changed(|own| {
+            own["keys"][at]["secret"] = json!("text:Xk3-short-secret-of-40-bytes-9Qw2Zr7Lt5")
+        })
+        .unwrap()
+    };
+    let build = |manifest: &Manifest| {
+        KeyRing::<CookieKey>::builder().environment("test").build_from(manifest).map(drop)
+    };
+    let error = build(&short(1)).unwrap_err();
+    assert!(matches!(&error, Error::ShortSecret { key, .. } if key == "the key `b`"), "{error}");
+    // The document may relax it, as far as the standards go.
+    let relaxed = changed(|own| {
+        own["policy"]["min_secret_bytes"] = json!(36);
+        own["keys"][1]["secret"] = json!("text:Xk3-short-secret-of-40-bytes-9Qw2Zr7Lt5");
+    });
+    assert!(build(&relaxed.unwrap()).is_ok());
+    let error = build(&changed(|own| own["keys"][1]["secret"] = json!("text:changeme")).unwrap());
+    assert!(matches!(error, Err(Error::Placeholder { .. })), "{error:?}");
+    // A short primary cannot be one at all.
+    let error = changed(|own| own["keys"][0]["secret"] = json!("text:Xk3-short"));
+    assert!(matches!(error, Err(Error::NoPrimary { .. })), "{error:?}");
+}
+
+#[test]
+fn a_ring_goes_from_one_manifest_to_the_next_and_never_back() {
+    let clock = ManualClock::new(at(0));
+    let one = first();
+    let two = one.stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let three = two.force("").promote(&kid("b"), at(0)).unwrap().manifest;
+    let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
+    let ring = builder.build_from(&one).unwrap();
+    let signer = CookieSigner::new(ring.clone());
+    let cookie = signer.sign("session", "user-42").unwrap();
+    assert!(signer.verify("session", &cookie).is_ok());
+
+    assert!(!ring.apply(&one).unwrap());
+    assert!(ring.apply(&three).unwrap());
+    assert_eq!((ring.primary(), ring.fingerprint()), (kid("b"), three.fingerprint()));
+    // Counters go on.
+    assert_eq!(ring.keys()[0].usage.verified_as_primary, 1);
+    let before = ring.fingerprint();
+    assert!(matches!(ring.apply(&two), Err(Error::Older { held: 3, found: 2 })));
+    let other = two.stage(entry(5, "e"), at(0)).unwrap().manifest;
+    assert!(matches!(ring.apply(&other), Err(Error::TwoOfOneRevision { revision: 3 })));
+    assert_eq!(ring.fingerprint(), before);
+    assert_eq!(*signer.verify("session", &cookie).unwrap(), "user-42");
+}
+
+#[test]
+fn v8_no_manifest_undoes_a_revocation_and_a_refused_one_still_hands_its_own_on() {
+    let one = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let two = one.force("").promote(&kid("b"), at(0)).unwrap().manifest;
+    let ring = ring_of::<CookieKey>(&two, at(0));
+    let signer = CookieSigner::new(ring_of::<CookieKey>(&one, at(0)));
+    let cookie = signer.sign("session", "user-42").unwrap();
+    let signer = CookieSigner::new(ring.clone());
+    assert!(signer.verify("session", &cookie).is_ok());
+    let reason = || signer.verify("session", &cookie).unwrap_err().reason();
+
+    // Revoked here: what a store says later does not know of it.
+    ring.revoke(&kid("a"), "leaked").unwrap();
+    assert_eq!(reason(), Reason::RevokedKey);
+    let three = two.stage(entry(2, "c"), at(0)).unwrap().manifest;
+    assert!(ring.apply(&three).unwrap());
+    assert_eq!(reason(), Reason::RevokedKey);
+    assert_ne!(ring.fingerprint(), three.fingerprint());
+
+    // Revoked in a manifest that is refused, for another reason or because it is old.
+    for revision in [1, 9] {
+        let ring = ring_of::<CookieKey>(&two, at(0));
+        let signer = CookieSigner::new(ring.clone());
+        let text = two.revoke(&kid("a"), "leaked", at(0)).unwrap().manifest.to_json().unwrap();
+        let mut document: Value = serde_json::from_slice(text.expose()).unwrap();
+        document["revision"] = json!(revision);
+        let mut short = document["keys"][1].clone();
+        short["kid"] = json!("short");
+        short["secret"] = json!("text:changeme");
+        short["signs"] = json!("unscheduled");
+        document["keys"].as_array_mut().unwrap().push(short);
+        let refused = Manifest::from_json(document.to_string().as_bytes()).unwrap();
+        assert!(ring.apply(&refused).is_err());
+        let reason = signer.verify("session", &cookie).unwrap_err().reason();
+        assert_eq!(reason, Reason::RevokedKey, "{revision}");
+        assert_eq!(ring.primary(), kid("b"));
+    }
+}
+
+#[test]
+fn an_emergency_reaches_an_instance_whose_clock_is_behind() {
+    let manifest = first();
+    let ring = ring_of::<CookieKey>(&manifest, at(0) - HOUR);
+    let change = manifest.emergency_rotate(&kid("a"), "leaked", entry(1, "b"), at(10)).unwrap();
+    ring.apply(&change.manifest).unwrap();
+    assert_eq!(ring.primary(), kid("b"));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Stage(Option<u64>),
+    Promote(usize),
+    Rollback,
+    Retire(usize),
+    Revoke(usize),
+    Emergency(usize),
+    Destroy(usize),
+    Advance(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let place = || 0..6_usize;
+    prop::collection::vec(
+        prop_oneof![
+            3 => prop::option::of(3600..20_000_u64).prop_map(Step::Stage),
+            3 => place().prop_map(Step::Promote),
+            1 => Just(Step::Rollback),
+            2 => place().prop_map(Step::Retire),
+            1 => place().prop_map(Step::Revoke),
+            1 => place().prop_map(Step::Emergency),
+            1 => place().prop_map(Step::Destroy),
+            4 => (0..400_000_u64).prop_map(Step::Advance),
+        ],
+        1..25,
+    )
+}
+
+proptest! {
+    #![proptest_config(cases(100, 5_000))]
+
+    /// A ring in memory and a manifest take the same steps: here each manifest is given to a
+    /// ring, and both agree on every role; what is refused leaves the document as it was; no
+    /// revocation is undone, no overlap cut.
+    #[test]
+    fn every_sequence_of_steps_leaves_a_document_that_a_ring_takes(steps in steps()) {
+        let mut now = at(0);
+        let mut manifest = first();
+        let clock = ManualClock::new(now);
+        let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
+        let ring = builder.build_from(&manifest).unwrap();
+        let mut seed = 1;
+        for step in &steps {
+            let place = |place: &usize| manifest.keys()[place % manifest.keys().len()].kid();
+            seed += 1;
+            let new = entry(seed, &format!("k{seed}"));
+            let change = match step {
+                Step::Stage(None) => manifest.stage(new, now),
+                Step::Stage(Some(ahead)) => {
+                    manifest.stage(new.signs_from(now + Duration::from_secs(*ahead)), now)
+                }
+                Step::Promote(index) => manifest.force("a test").promote(&place(index), now),
+                Step::Rollback => manifest.rollback(now),
+                Step::Retire(index) => manifest.retire(&place(index), &[], now),
+                Step::Revoke(index) => manifest.revoke(&place(index), "a test", now),
+                Step::Emergency(index) => {
+                    manifest.emergency_rotate(&place(index), "a test", new, now)
+                }
+                Step::Destroy(index) => manifest.destroy(&place(index), &[], now),
+                Step::Advance(seconds) => {
+                    now += Duration::from_secs(*seconds);
+                    clock.set(now);
+                    continue;
+                }
+            };
+            let Ok(change) = change else { continue };
+            let next = Manifest::from_json(change.manifest.to_json().unwrap().expose()).unwrap();
+            prop_assert_eq!(next.fingerprint(), change.manifest.fingerprint());
+            for key in manifest.keys() {
+                let (kid, before) = (key.kid(), manifest.state(&key.kid(), now).unwrap());
+                let after = next.state(&kid, now).unwrap();
+                if before == KeyState::Revoked {
+                    prop_assert_eq!(after, KeyState::Revoked);
+                }
+                let is_meant = matches!(change.action, Action::Revoke | Action::EmergencyRotate);
+                let was_staged = before == KeyState::Active(Role::Staged);
+                if matches!(before, KeyState::Active(_)) && !is_meant && !was_staged {
+                    prop_assert!(matches!(after, KeyState::Active(_)), "{:?} {:?}", step, kid);
+                }
+            }
+            ring.apply(&next).unwrap();
+            prop_assert_eq!(ring.fingerprint(), next.fingerprint());
+            prop_assert_eq!(ring.primary(), next.primary(now));
+            for status in ring.keys() {
+                prop_assert_eq!(Some(status.state), next.state(&status.kid, now));
+                prop_assert_eq!(status.ends_at, next.ends_at(&status.kid));
+            }
+            manifest = next;
+        }
+    }
+}
