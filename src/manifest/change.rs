@@ -15,7 +15,6 @@ use crate::verified::Role;
 /// What a step made of a manifest.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-#[must_use = "nothing is stored yet: hand its `manifest` to the store"]
 pub struct Change {
     /// The next manifest, of the next revision; the same, if nothing had to change.
     pub manifest: Manifest,

@@ -24,13 +24,15 @@ impl<K: KeyMaterial> Follow<K> {
         let woken = Arc::clone(&notify);
         // A store that cannot be watched is asked from time to time, as each is.
         let watch = turner.store.watch(Wake::new(move || woken.notify_one())).await;
+        // What changed between the load and the watch.
+        let mut delay = turner.turn().await;
         let own = Arc::clone(&turner);
         let task = tokio::spawn(async move {
             let _watch = watch;
             loop {
-                let delay = own.turn().await;
                 // Which of the two it was does not matter.
                 let _ = tokio::time::timeout(delay, notify.notified()).await;
+                delay = own.turn().await;
             }
         });
         Ok(Following { turner, driver: Box::new(Task(task.abort_handle())) })

@@ -26,10 +26,14 @@ impl<K: KeyMaterial> Follow<K> {
         let woken = Arc::clone(&signal);
         // A store that cannot be watched is asked from time to time, as each is.
         let watch = pollster::block_on(turner.store.watch(Wake::new(move || woken.wake())));
+        // What changed between the load and the watch.
+        let mut delay = pollster::block_on(turner.turn());
         let (own, heard) = (Arc::clone(&turner), Arc::clone(&signal));
         let run = move || {
             let _watch = watch;
-            while heard.wait(pollster::block_on(own.turn())) {}
+            while heard.wait(delay) {
+                delay = pollster::block_on(own.turn());
+            }
         };
         let thread = std::thread::Builder::new().name(format!("dualkey {}", turner.ring.name()));
         let thread = thread.spawn(run).map_err(|source| not_started(&turner, source))?;
