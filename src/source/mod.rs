@@ -4,8 +4,8 @@
 //! convention of `.env` files: `X_NEW`, `X`, `X_OLD`, `X_BACKUP`, `X_NEXT`.
 //!
 //! With the feature `store`, a [`Manifest`](crate::manifest::Manifest) lives in a
-//! [`KeyStore`]: a [`FileStore`], an [`EnvStore`], or a client of yours behind a
-//! [`ClosureStore`]. A ring [follows](crate::RingBuilder::follow) its store while the service
+//! [`KeyStore`]: a [`FileStore`], an [`EnvStore`], a `PostgresStore` (feature `postgres`), or
+//! a client of yours behind a [`ClosureStore`]. A ring [follows](crate::RingBuilder::follow) its store while the service
 //! runs.
 //!
 //! ```
@@ -61,6 +61,8 @@ mod error;
 mod file;
 #[cfg(feature = "store")]
 mod follow;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "store")]
 mod store;
 
@@ -74,5 +76,7 @@ pub use error::StoreError;
 pub use file::FileStore;
 #[cfg(feature = "store")]
 pub use follow::{Follow, Following, Health};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 #[cfg(feature = "store")]
 pub use store::{KeyStore, StoreFuture, Wake, Watch, update};

@@ -18,6 +18,7 @@ mod kill;
 mod live;
 mod manifest;
 mod peers;
+mod postgres;
 mod ring_concurrency;
 mod ring_model;
 mod rules;

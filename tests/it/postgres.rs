@@ -1,0 +1,365 @@
+//! PostgreSQL as a store, against a real server: the one that `DUALKEY_TEST_POSTGRES` names, and
+//! for the test that stops one, a cluster of its own made with the programs in the folder
+//! `DUALKEY_TEST_POSTGRES_BIN`. Where they are not set, the tests say so.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use dualkey::cookie::{CookieKey, CookieSigner};
+use dualkey::manifest::Manifest;
+use dualkey::source::{Following, KeyStore, PostgresStore, StoreError, update};
+use dualkey::{Event, KeyRing, Observer, Purpose};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use tokio::runtime::Runtime;
+
+use crate::common::{aes_key, aes_ring};
+use crate::manifest::{at, entry};
+
+const A_WHILE: Duration = Duration::from_secs(60);
+
+/// The value of a variable, or a word that these tests were left out.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        println!("{name} is not set: a test with PostgreSQL was left out");
+    }
+    value
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+async fn pool(url: &str) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(4).connect(url).await.unwrap();
+    // Tests of several processes begin at once.
+    let mut one = pool.begin().await.unwrap();
+    sqlx::raw_sql("SELECT pg_advisory_xact_lock(4711)").execute(&mut *one).await.unwrap();
+    sqlx::raw_sql(PostgresStore::SCHEMA).execute(&mut *one).await.unwrap();
+    one.commit().await.unwrap();
+    pool
+}
+
+/// A name that no other run has.
+fn name() -> String {
+    format!("RING_{:x}", getrandom::u64().unwrap())
+}
+
+fn manifest(ring: &str) -> Manifest {
+    Manifest::new(ring, Purpose::Cookie, "test", entry(0, "a"), at(0)).unwrap()
+}
+
+fn store(pool: &PgPool, ring: &str) -> PostgresStore {
+    PostgresStore::new(pool.clone(), ring, "test", aes_ring([aes_key(7, "kek")]))
+}
+
+/// Hands on which revisions a ring was changed to.
+#[derive(Debug)]
+struct Ear(Mutex<Sender<u64>>);
+
+impl Observer for Ear {
+    fn observe(&self, event: &Event<'_>) {
+        if let Event::Reloaded { revision, .. } = event {
+            // Nobody may be listening any more.
+            let _ = self.0.lock().unwrap().send(*revision);
+        }
+    }
+}
+
+async fn follow(store: PostgresStore, poll: Duration) -> (Following<CookieKey>, Receiver<u64>) {
+    let (sender, heard) = channel();
+    let following = KeyRing::<CookieKey>::builder()
+        .environment("test")
+        .observer(Ear(Mutex::new(sender)))
+        .follow(store)
+        .poll(poll)
+        .spawn()
+        .await
+        .unwrap();
+    (following, heard)
+}
+
+async fn stage(store: &PostgresStore, seed: u64) {
+    let new = entry(seed, &format!("k{seed}"));
+    update(store, |own| own.stage(new.clone(), at(0))).await.unwrap();
+}
+
+/// How many connections of this database listen.
+async fn listening(pool: &PgPool) -> Vec<i32> {
+    let pids = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    sqlx::query_scalar(pids).fetch_all(pool).await.unwrap()
+}
+
+#[test]
+fn postgres_of_two_writers_at_once_each_change_is_there_or_its_writer_knows() {
+    let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };
+    let times = if std::env::var_os("DUALKEY_TEST_FULL").is_some() { 2_000 } else { 100 };
+    runtime().block_on(async {
+        let ring = name();
+        let first = pool(&url).await;
+        let begun = manifest(&ring).stage(entry(1, "b"), at(0)).unwrap().manifest;
+        let own = store(&first, &ring);
+        assert!(matches!(own.load().await, Err(StoreError::Missing { .. })));
+        own.compare_and_swap(0, &begun).await.unwrap();
+        let late = own.compare_and_swap(0, &begun).await;
+        assert!(matches!(late, Err(StoreError::Conflict { found: 2, .. })), "{late:?}");
+        let mut writers = Vec::new();
+        for _ in 0..2 {
+            // Each with connections of its own.
+            let store = store(&pool(&url).await, &ring);
+            writers.push(tokio::spawn(async move {
+                let (mut stored, mut conflicts) = (0, 0);
+                for turn in 0..times {
+                    let manifest = store.load().await.unwrap();
+                    let next = ["b", "a"][(manifest.revision() % 2) as usize];
+                    let change = manifest.force("a test").promote(&next.parse().unwrap(), at(turn));
+                    let change = change.unwrap();
+                    match store.compare_and_swap(manifest.revision(), &change.manifest).await {
+                        _ if !change.has_changed(&manifest) => {}
+                        Ok(()) => stored += 1,
+                        Err(StoreError::Conflict { .. }) => conflicts += 1,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                (stored, conflicts)
+            }));
+        }
+        let (mut stored, mut conflicts) = (0, 0);
+        for writer in writers {
+            let (own, other) = writer.await.unwrap();
+            (stored, conflicts) = (stored + own, conflicts + other);
+        }
+        assert_eq!(own.load().await.unwrap().revision(), 2 + stored);
+        assert!(stored > 0);
+        println!("PostgreSQL, two writers: {stored} changes stored, {conflicts} conflicts told");
+    });
+}
+
+#[test]
+fn postgres_pushes_a_change_and_is_asked_when_the_push_is_lost() {
+    let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };
+    runtime().block_on(async {
+        let ring = name();
+        let pool = pool(&url).await;
+        let writer = store(&pool, &ring);
+        writer.compare_and_swap(0, &manifest(&ring)).await.unwrap();
+        let (following, heard) = follow(store(&pool, &ring), Duration::from_secs(120)).await;
+        while listening(&pool).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // What it does once it listens must not be taken for the push.
+        following.refresh_async().await.unwrap();
+        let mut delays = Vec::new();
+        for seed in 1..=3 {
+            let begun = Instant::now();
+            stage(&writer, seed).await;
+            assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), seed + 1);
+            delays.push(begun.elapsed());
+        }
+        println!("PostgreSQL: a change was swapped in after {delays:?} by NOTIFY (with the write)");
+        drop(following);
+
+        // The connection that listens is cut just before a change.
+        let (_following, heard) = follow(store(&pool, &ring), Duration::from_secs(1)).await;
+        while listening(&pool).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()";
+        sqlx::query(cut).execute(&pool).await.unwrap();
+        let begun = Instant::now();
+        let change = update(&writer, |own| own.revoke(&"k1".parse().unwrap(), "leaked", at(9)));
+        let revision = change.await.unwrap().manifest.revision();
+        assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), revision);
+        println!(
+            "PostgreSQL: after {:?}, the connection cut, polling every second",
+            begun.elapsed()
+        );
+    });
+}
+
+#[test]
+fn postgres_holds_no_secret_and_takes_no_row_for_another() {
+    let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };
+    runtime().block_on(async {
+        let (one, other) = (name(), name());
+        let pool = pool(&url).await;
+        for ring in [&one, &other] {
+            store(&pool, ring).compare_and_swap(0, &manifest(ring)).await.unwrap();
+        }
+        let text: String = sqlx::query_scalar("SELECT document FROM dualkey_manifests WHERE ring = $1")
+            .bind(&one)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert!(text.starts_with("dk1."), "{text}");
+
+        let wrong = PostgresStore::new(pool.clone(), &one, "test", aes_ring([aes_key(8, "kek")]));
+        assert!(matches!(wrong.load().await, Err(StoreError::Sealed { .. })));
+        let foreign = store(&pool, &one).compare_and_swap(1, &manifest(&other)).await;
+        assert!(matches!(foreign, Err(StoreError::Refused(_))), "{foreign:?}");
+
+        for (change, of) in [
+            ("UPDATE dualkey_manifests SET document = \
+              (SELECT document FROM dualkey_manifests WHERE ring = $2) WHERE ring = $1", &other),
+            ("UPDATE dualkey_manifests SET revision = 9 WHERE ring = $2 OR ring = $1", &one),
+            ("UPDATE dualkey_manifests SET document = left(document, 99) WHERE ring = $2 OR ring = $1", &one),
+            ("UPDATE dualkey_manifests SET document = '' WHERE ring = $2 OR ring = $1", &one),
+        ] {
+            sqlx::query(change).bind(&one).bind(of).execute(&pool).await.unwrap();
+            let error = store(&pool, &one).load().await.unwrap_err();
+            assert!(matches!(error, StoreError::Sealed { .. }), "{change}: {error}");
+        }
+        // Under a thread without a runtime it is an error, and no panic.
+        let lost = store(&pool, &other);
+        let error = std::thread::spawn(move || pollster::block_on(lost.load())).join().unwrap();
+        assert!(error.unwrap_err().to_string().contains("follow it with `spawn`"));
+    });
+}
+
+#[test]
+fn postgres_keeps_reports() {
+    let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };
+    runtime().block_on(async {
+        let ring = name();
+        let store = store(&pool(&url).await, &ring);
+        let first = manifest(&ring);
+        store.compare_and_swap(0, &first).await.unwrap();
+        let builder = KeyRing::<CookieKey>::builder().environment("test");
+        let held = builder.build_from(&first).unwrap();
+        for instance in ["b", "a", "b"] {
+            store.save_report(&held.report(instance)).await.unwrap();
+        }
+        let reports = store.reports().await.unwrap();
+        let names: Vec<_> = reports.iter().map(|own| own.instance.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        let staged = first.stage(entry(1, "b"), at(0)).unwrap().manifest;
+        assert!(staged.promote(&"b".parse().unwrap(), &reports, at(0)).is_err());
+        store.forget_report("a").await.unwrap();
+        store.forget_report("a").await.unwrap();
+        assert_eq!(store.reports().await.unwrap().len(), 1);
+    });
+}
+
+/// A cluster of its own, which can be stopped.
+struct Cluster {
+    folder: tempfile::TempDir,
+    programs: PathBuf,
+    port: u16,
+    owner: Option<(u32, u32)>,
+}
+
+impl Cluster {
+    fn new(programs: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The server refuses to run as root.
+        let owner = rustix::process::geteuid().is_root().then(|| {
+            let user = nix::unistd::User::from_name("postgres").unwrap();
+            user.map_or((65_534, 65_534), |user| (user.uid.as_raw(), user.gid.as_raw()))
+        });
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        // Free a moment ago: the server itself cannot take port 0.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let cluster = Self { folder, programs: programs.into(), port, owner };
+        let data = cluster.data();
+        cluster.run("initdb", &["-A", "trust", "-U", "test", "-D", &data]);
+        cluster
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://test@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn start(&self) {
+        let folder = self.folder.path().display();
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={folder}",
+            self.port
+        );
+        self.run(
+            "pg_ctl",
+            &["-D", &self.data(), "-w", "-l", &format!("{folder}/log"), "-o", &options, "start"],
+        );
+    }
+
+    fn stop(&self) {
+        self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", "immediate", "stop"]);
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(Path::new(&self.programs).join(program));
+        if let Some((uid, gid)) = self.owner {
+            std::os::unix::process::CommandExt::uid(&mut command, uid);
+            std::os::unix::process::CommandExt::gid(&mut command, gid);
+        }
+        let status = command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{program} {arguments:?}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let mut command = Command::new(self.programs.join("pg_ctl"));
+        if let Some((uid, gid)) = self.owner {
+            std::os::unix::process::CommandExt::uid(&mut command, uid);
+            std::os::unix::process::CommandExt::gid(&mut command, gid);
+        }
+        // It may have been stopped already.
+        let _ = command
+            .args(["-D", &self.data(), "-m", "immediate", "stop"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .current_dir("/")
+            .status();
+    }
+}
+
+#[test]
+fn postgres_may_go_away_and_come_back() {
+    let Some(programs) = variable("DUALKEY_TEST_POSTGRES_BIN") else { return };
+    let cluster = Cluster::new(&programs);
+    cluster.start();
+    runtime().block_on(async {
+        let ring = name();
+        let pool = pool(&cluster.url()).await;
+        let writer = store(&pool, &ring);
+        writer.compare_and_swap(0, &manifest(&ring)).await.unwrap();
+        let (following, heard) = follow(store(&pool, &ring), Duration::from_secs(1)).await;
+        let signer = CookieSigner::new(following.ring().clone());
+        let cookie = signer.sign("session", "user-42").unwrap();
+        for round in 1..=2 {
+            cluster.stop();
+            let error = following.refresh_async().await.unwrap_err();
+            assert_eq!(error.as_str(), "client", "{error}");
+            assert!(signer.verify("session", &cookie).is_ok());
+            assert!(signer.sign("session", "user-43").is_ok());
+            let health = following.health();
+            assert!(health.failures >= round && health.last_error.is_some(), "{health:?}");
+            assert_eq!(health.revision, round);
+
+            cluster.start();
+            let back = Instant::now();
+            stage(&writer, round).await;
+            assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), round + 1);
+            println!("PostgreSQL: caught up {:?} after the server was back", back.elapsed());
+            while following.health().failures_in_a_row > 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(signer.verify("session", &cookie).is_ok());
+        }
+    });
+}
