@@ -10,7 +10,7 @@ use std::time::Duration;
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::manifest::{Manifest, NewEntry};
-use dualkey::source::{FileStore, Following, KeyStore, StoreError, StoreFuture, update};
+use dualkey::source::{FileStore, Following, KeyStore, StoreError, update};
 use dualkey::webhook::{MetaWebhook, WebhookKey};
 use dualkey::{
     Error, Event, KeyRing, Kid, ManualClock, NewKey, Observer, Purpose, Reason, Report, Secret,
@@ -36,36 +36,9 @@ fn following(path: &Path, clock: &ManualClock, told: &Told) -> Following<CookieK
         .environment("test")
         .clock(clock.clone())
         .observer(told.clone())
-        .follow(Quiet(FileStore::new(path)))
-        .poll(NEVER)
-        .spawn_thread()
+        .follow(FileStore::new(path))
+        .on_demand()
         .unwrap()
-}
-
-/// A store that says nothing by itself.
-#[derive(Debug)]
-struct Quiet(FileStore);
-
-impl KeyStore for Quiet {
-    fn load(&self) -> StoreFuture<'_, Manifest> {
-        self.0.load()
-    }
-
-    fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
-        self.0.compare_and_swap(expected, next)
-    }
-
-    fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
-        self.0.reports()
-    }
-
-    fn save_report<'a>(&'a self, report: &'a Report) -> StoreFuture<'a, ()> {
-        self.0.save_report(report)
-    }
-
-    fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
-        self.0.forget_report(instance)
-    }
 }
 
 struct Scene {
@@ -273,9 +246,8 @@ fn what_is_too_old_serves_nothing_until_the_store_is_read_again() {
                 .environment("test")
                 .clock(clock.clone())
                 .max_staleness(minutes(10))
-                .follow(Quiet(FileStore::new(path)))
-                .poll(NEVER)
-                .spawn_thread()
+                .follow(FileStore::new(path))
+                .on_demand()
                 .unwrap()
         }};
     }
@@ -451,29 +423,28 @@ fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ring.json");
     let mut policy = dualkey::Policy::default();
-    policy.observation = Duration::from_secs(3 * 86_400);
+    // Two windows of a day each: no instance lives for longer than one of them.
+    policy.longest_life = Duration::from_secs(2 * 86_400);
     let manifest = first().with_policy(policy).unwrap().stage(entry(1, "b"), at(0)).unwrap();
     let manifest = manifest.manifest.force("a test").promote(&kid("b"), at(0)).unwrap().manifest;
     let store = stored(&path, &manifest);
     let clock = ManualClock::new(at(0));
     let mut verdicts = Vec::new();
     let mut names = 0;
-    for day in 0..12_u64 {
+    for day in 0..6_u64 {
         let following = KeyRing::<CookieKey>::builder()
             .environment("test")
             .clock(clock.clone())
-            .follow(Quiet(FileStore::new(&path)))
-            .poll(NEVER)
+            .follow(FileStore::new(&path))
             .instance(format!("pod-{day}"))
-            .spawn_thread()
+            .on_demand()
             .unwrap();
         let signer = CookieSigner::new(following.ring().clone());
         let value = signer.sign("session", "user-42").unwrap();
-        for _ in 0..24 * 30 {
-            clock.advance(Duration::from_secs(120));
+        for _ in 0..24 * 15 {
+            clock.advance(Duration::from_secs(240));
             assert!(signer.verify("session", &value).is_ok());
-            // As its thread does, which here is not waited for.
-            block_on(store.save_report(&following.ring().report(&format!("pod-{day}")))).unwrap();
+            assert!(!following.refresh().unwrap());
         }
         let now = dualkey::Clock::now(&clock);
         let reports = block_on(store.reports()).unwrap();
@@ -484,10 +455,10 @@ fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
     }
     use dualkey::Verdict::{Safe, Wait};
     let until = at(0) + policy.overlap();
-    assert_eq!(verdicts[..7], vec![Wait { until }; 7]);
-    assert_eq!(verdicts[7..], vec![Safe; 5], "{verdicts:?}");
+    assert_eq!(verdicts[..2], vec![Wait { until }; 2]);
+    assert_eq!(verdicts[2..], vec![Safe; 4], "{verdicts:?}");
     // Those that are long gone were taken over by their successors, and do not pile up.
-    assert!(names < 12, "{names}");
+    assert!(names < 6, "{names}");
 }
 
 #[test]
@@ -500,10 +471,9 @@ fn an_instance_goes_on_with_what_it_saw_before() {
         KeyRing::<CookieKey>::builder()
             .environment("test")
             .clock(clock.clone())
-            .follow(Quiet(FileStore::new(&path)))
-            .poll(NEVER)
+            .follow(FileStore::new(&path))
             .instance(name)
-            .spawn_thread()
+            .on_demand()
             .unwrap()
     };
     let following = start("pod");

@@ -86,6 +86,17 @@ impl<K: KeyMaterial> Follow<K> {
         self.instance = Some(name.into());
         self
     }
+
+    /// Loads the ring, and asks the store again only when [`Following::refresh`] is called: for
+    /// who has a loop of his own, and for tests.
+    ///
+    /// # Errors
+    /// If the first load fails.
+    pub fn on_demand(self) -> Result<Following<K>, StoreError> {
+        let turner = Arc::new(pollster::block_on(self.begin())?);
+        pollster::block_on(turner.report(true));
+        Ok(Following { turner, driver: Box::new(Nobody) })
+    }
 }
 
 impl<K: KeyMaterial> fmt::Debug for Follow<K> {
@@ -107,6 +118,13 @@ trait Driver: Send + Sync {
     fn stop(&mut self);
 }
 
+/// Its user does.
+struct Nobody;
+
+impl Driver for Nobody {
+    fn stop(&mut self) {}
+}
+
 impl<K: KeyMaterial> Following<K> {
     /// The ring, to be handed to adapters: a clone follows as well.
     #[must_use]
@@ -114,12 +132,13 @@ impl<K: KeyMaterial> Following<K> {
         &self.turner.ring
     }
 
-    /// Asks the store at once, on this thread, and says whether there was news.
+    /// Asks the store at once, on this thread, and says whether there was news. A report of
+    /// this instance that is due is kept as well.
     ///
     /// # Errors
     /// What keeps the ring from it: the ring stays as it is.
     pub fn refresh(&self) -> Result<bool, StoreError> {
-        pollster::block_on(self.turner.refresh())
+        pollster::block_on(self.turner.refresh_and_report())
     }
 
     /// The same, without blocking the thread.
@@ -127,7 +146,7 @@ impl<K: KeyMaterial> Following<K> {
     /// # Errors
     /// As for [`refresh`](Self::refresh).
     pub async fn refresh_async(&self) -> Result<bool, StoreError> {
-        self.turner.refresh().await
+        self.turner.refresh_and_report().await
     }
 
     /// How it goes.

@@ -61,15 +61,16 @@ impl<K: KeyMaterial> Turner<K> {
     /// One turn. Returns for how long to wait until the next, if nothing wakes before.
     pub(super) async fn turn(&self) -> Duration {
         // What went wrong is in its health, and told.
-        let has_changed = self.refresh().await.unwrap_or(false);
-        self.report(has_changed).await;
+        let _ = self.refresh_and_report().await;
         let failures = self.state().failures_in_a_row;
         self.pace.next(failures, getrandom::u64().unwrap_or(0))
     }
 
-    pub(super) async fn refresh(&self) -> Result<bool, StoreError> {
+    pub(super) async fn refresh_and_report(&self) -> Result<bool, StoreError> {
         let loaded = self.store.load().await;
-        self.take(loaded)
+        let applied = self.take(loaded);
+        self.report(*applied.as_ref().unwrap_or(&false)).await;
+        applied
     }
 
     /// What the store gave: a manifest, or why not.
@@ -143,7 +144,7 @@ impl<K: KeyMaterial> Turner<K> {
     }
 
     /// Keeps a report where the fleet finds it, if one is due.
-    async fn report(&self, has_changed: bool) {
+    pub(super) async fn report(&self, has_changed: bool) {
         let Some(instance) = &self.instance else { return };
         let now = self.ring.now();
         let is_due = self.state().reported_at.is_none_or(|last| {
