@@ -425,6 +425,7 @@ fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
     let mut policy = dualkey::Policy::default();
     // Two windows of a day each: no instance lives for longer than one of them.
     policy.longest_life = Duration::from_secs(2 * 86_400);
+    policy.enough_traffic = 300;
     let manifest = first().with_policy(policy).unwrap().stage(entry(1, "b"), at(0)).unwrap();
     let manifest = manifest.manifest.force("a test").promote(&kid("b"), at(0)).unwrap().manifest;
     let store = stored(&path, &manifest);
