@@ -10,6 +10,7 @@ mod envelope;
 mod envelope_backends;
 mod envelope_interop;
 mod environment;
+mod fleet;
 mod follow;
 mod jwt_attacks;
 mod jwt_differential;

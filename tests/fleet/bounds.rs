@@ -1,0 +1,77 @@
+//! What a fleet declares, and what really happens to it.
+
+/// All in seconds. What is declared goes into the policy; what happens is drawn within the
+/// rest, and is within what was declared unless a test goes beyond it.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Declared: how long what is signed lives.
+    pub life: u64,
+    /// Declared: within which every instance learns of a change.
+    pub rollout: u64,
+    /// Declared: between the clocks of two instances.
+    pub skew: u64,
+    /// Declared: how often a store is asked.
+    pub poll: u64,
+    /// Declared: how old what an instance holds may be.
+    pub max_staleness: Option<u64>,
+    /// Happens: how far a clock may be off, from the right time.
+    pub clock_off: u64,
+    /// Happens: for how long a store may fail.
+    pub outage: u64,
+    /// Happens: how old what a store shows may be.
+    pub lag: u64,
+    /// Happens: how long what is signed really lives.
+    pub real_life: u64,
+    /// Happens: how many instances there are.
+    pub instances: usize,
+    /// Happens: how many requests an hour are looked at.
+    pub requests_an_hour: u64,
+    /// Happens: whether a key leaks.
+    pub leaks: bool,
+}
+
+impl Bounds {
+    /// As a seed has it, and all that happens is within what is declared.
+    pub fn of(random: &mut fastrand::Rng) -> Self {
+        let life = [2 * 3600, 8 * 3600, 24 * 3600][random.usize(..3)];
+        let rollout = 3600;
+        let poll = random.u64(10..120);
+        // Asked again within a poll and a quarter of its return.
+        let outage = rollout - 2 * poll;
+        let max_staleness = random.bool().then_some(1800);
+        Self {
+            life,
+            rollout,
+            skew: 300,
+            poll,
+            max_staleness,
+            clock_off: 150,
+            // Beyond the window only where nothing is served that is too old.
+            outage: if max_staleness.is_some() { 3 * rollout } else { outage },
+            lag: outage,
+            real_life: life,
+            instances: random.usize(2..=5),
+            requests_an_hour: 40,
+            leaks: random.u64(..3) == 0,
+        }
+    }
+
+    /// A rotation once a quarter, of what lives for a week.
+    pub fn quarterly(random: &mut fastrand::Rng) -> Self {
+        Self {
+            life: 7 * 86_400,
+            real_life: 7 * 86_400,
+            requests_an_hour: 12,
+            max_staleness: None,
+            outage: 3600 - 240,
+            leaks: random.bool(),
+            instances: 4,
+            ..Self::of(random)
+        }
+    }
+
+    /// How long an instance that can reach its store may take what was revoked.
+    pub fn propagation(&self) -> u64 {
+        self.poll * 5 / 4 + 2
+    }
+}

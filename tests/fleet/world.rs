@@ -1,0 +1,482 @@
+//! What happens, in order, and what is checked after each step.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use dualkey::cookie::CookieKey;
+use dualkey::envelope::{AesKey, Sealer};
+use dualkey::jwt::JwtKey;
+use dualkey::manifest::{Manifest, NewEntry};
+use dualkey::source::KeyStore;
+use dualkey::{Kid, Policy, Reason, Secret, Sweep};
+use pollster::block_on;
+
+use super::artefact::Artefacts;
+use super::bounds::Bounds;
+use super::instance::{Instance, Start, at, seconds};
+use super::operator::{Operator, Stage, Way};
+use super::shelf::{Shelf, Weather};
+
+/// What a run came to.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    pub requests: u64,
+    /// Valid, and refused.
+    pub lost: u64,
+    /// Refused by instances that did not know the key which was made in an emergency: as the
+    /// step that made it says.
+    pub declared: u64,
+    /// Refused by instances that serve nothing, because what they hold is too old.
+    pub unavailable: u64,
+    /// Taken although the key was revoked: the longest time after it was.
+    pub exposure: Option<u64>,
+    /// From the first step until the old key was gone, where none leaked.
+    pub completed: Option<u64>,
+    /// What must not be: the first of them.
+    pub violations: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Request,
+    Poll { instance: usize, process: u64 },
+    Restart { instance: usize },
+    Up { instance: usize },
+    Weather { instance: usize },
+    Fair { instance: usize },
+    Operator,
+    Leak,
+}
+
+struct Held {
+    artefact: Vec<u8>,
+    kid: Kid,
+    /// Until when it is valid, whoever's clock is asked.
+    until: u64,
+}
+
+struct World<K: Artefacts> {
+    now: u64,
+    random: fastrand::Rng,
+    bounds: Bounds,
+    way: Way,
+    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    count: u64,
+    shelf: Shelf,
+    instances: Vec<Instance<K>>,
+    start: Start,
+    held: Vec<Held>,
+    revoked: BTreeMap<Kid, u64>,
+    /// Keys that are new to everybody since an emergency.
+    made: BTreeMap<Kid, u64>,
+    operator: Operator,
+    /// Whether the reports of these hours are asked for.
+    is_watched: bool,
+    /// When the old key goes, where the instances are restarted.
+    second: Option<u64>,
+    has_leaked: bool,
+    end: u64,
+    outcome: Outcome,
+}
+
+/// One rotation of the fleet of `seed`.
+pub fn run(seed: u64, way: Way, bounds: fn(&mut fastrand::Rng) -> Bounds) -> Outcome {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let bounds = bounds(&mut random);
+    match seed % 3 {
+        0 => World::<CookieKey>::new(random, way, bounds, secret).run(),
+        1 => World::<JwtKey>::new(random, way, bounds, secret).run(),
+        // Rows do not end: what is restarted loses them, and what rolls needs a sweep.
+        _ if way.uses_store() => World::<AesKey>::new(random, way, bounds, short).run(),
+        _ => World::<CookieKey>::new(random, way, bounds, secret).run(),
+    }
+}
+
+/// 64 bytes that look like nothing but chance.
+fn secret(seed: u64) -> Secret {
+    let mut random = fastrand::Rng::with_seed(seed ^ 0x5eed);
+    Secret::from((0..64).map(|_| random.u8(b'!'..=b'~')).collect::<Vec<_>>())
+}
+
+fn short(seed: u64) -> Secret {
+    Secret::from(&secret(seed).expose()[..32])
+}
+
+impl<K: Artefacts> World<K> {
+    fn new(mut random: fastrand::Rng, way: Way, bounds: Bounds, make: fn(u64) -> Secret) -> Self {
+        let shelf = Shelf::new();
+        let mut policy = Policy::default();
+        policy.longest_life = Duration::from_secs(bounds.life);
+        policy.rollout_window = Duration::from_secs(bounds.rollout);
+        policy.skew = Duration::from_secs(bounds.skew);
+        policy.observation = Duration::from_secs(2 * 3600);
+        policy.enough_traffic = 5;
+        let first = NewEntry::new(make(1)).kid("k1".parse().unwrap());
+        let manifest = Manifest::new("RING", K::PURPOSE, "sim", first, at(0, 0)).unwrap();
+        let manifest = manifest.with_policy(policy).unwrap();
+        block_on(shelf.compare_and_swap(0, &manifest)).unwrap();
+        let off = bounds.clock_off as i64;
+        let instances = (0..bounds.instances)
+            .map(|_| Instance::new(shelf.of_another(), random.i64(-off..=off)))
+            .collect();
+        let operator = Operator::new(shelf.clone(), way, "k1".parse().unwrap());
+        let start = match way.uses_store() {
+            true => Start::Store,
+            false => Start::Keys(vec![make(1)]),
+        };
+        let mut world = Self {
+            now: 0,
+            random,
+            bounds,
+            way,
+            events: BinaryHeap::new(),
+            count: 0,
+            shelf,
+            instances,
+            start,
+            held: Vec::new(),
+            revoked: BTreeMap::new(),
+            made: BTreeMap::new(),
+            operator,
+            is_watched: false,
+            second: None,
+            has_leaked: false,
+            end: u64::MAX,
+            outcome: Outcome::default(),
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for instance in 0..self.instances.len() {
+            self.up(instance);
+            let (weather, restart) = (self.random.u64(..6 * 3600), self.random.u64(..24 * 3600));
+            if self.way.uses_store() {
+                self.at(weather, Event::Weather { instance });
+            }
+            self.at(restart, Event::Restart { instance });
+        }
+        // What was signed lately is held when the rotation begins.
+        let begin = self.bounds.life.min(2 * 86_400) / 2;
+        self.at(0, Event::Request);
+        self.at(begin, Event::Operator);
+        if self.bounds.leaks {
+            let when = begin + self.random.u64(..self.bounds.life + 2 * self.bounds.rollout);
+            self.at(when, Event::Leak);
+        }
+    }
+
+    fn at(&mut self, when: u64, event: Event) {
+        self.count += 1;
+        self.events.push(Reverse((when, self.count, event)));
+    }
+
+    fn run(mut self) -> Outcome {
+        let begun = self.bounds.life.min(2 * 86_400) / 2;
+        while let Some(Reverse((when, _, event))) = self.events.pop() {
+            if when >= self.end {
+                break;
+            }
+            assert!(when < 60 * 86_400, "a rotation that does not end: {:?}", self.operator.stage);
+            self.now = when;
+            self.shelf.set_now(when);
+            for instance in &self.instances {
+                instance.set_now(when);
+            }
+            self.happen(event);
+        }
+        if let (Stage::Done { at }, false) = (self.operator.stage, self.has_leaked) {
+            self.outcome.completed = Some(at - begun);
+        }
+        self.outcome
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Request => {
+                self.request();
+                let pause = 3600 / self.bounds.requests_an_hour;
+                // Closer where something has just changed.
+                let pause = if self.random.u64(..4) == 0 { pause / 8 } else { pause };
+                let next = self.now + self.random.u64(1..=2 * pause.max(1));
+                self.at(next, Event::Request);
+            }
+            Event::Poll { instance, process } => {
+                if self.instances[instance].process == process {
+                    self.poll(instance);
+                }
+            }
+            Event::Restart { instance } => {
+                self.instances[instance].kill();
+                let (up, next) = (self.random.u64(1..60), self.random.u64(3600..48 * 3600));
+                self.at(self.now + up, Event::Up { instance });
+                if !matches!(self.operator.stage, Stage::Done { .. }) || self.way.uses_store() {
+                    self.at(self.now + next, Event::Restart { instance });
+                }
+            }
+            Event::Up { instance } => self.up(instance),
+            Event::Weather { instance } => {
+                let weather = match self.random.u64(..3) {
+                    0 => Weather::Down,
+                    1 => Weather::Torn,
+                    _ => Weather::Stale(self.random.u64(1..=self.bounds.lag)),
+                };
+                self.set_weather(instance, weather);
+                let end = self.now + self.random.u64(1..=self.bounds.outage);
+                self.at(end, Event::Fair { instance });
+            }
+            Event::Fair { instance } => {
+                self.set_weather(instance, Weather::Fair);
+                let next = self.now + self.random.u64(3600..12 * 3600);
+                self.at(next, Event::Weather { instance });
+            }
+            Event::Operator if self.way.uses_store() => self.visit(),
+            Event::Operator => self.restart_all(),
+            Event::Leak => self.leak(),
+        }
+    }
+
+    fn set_weather(&mut self, instance: usize, weather: Weather) {
+        let own = &mut self.instances[instance];
+        own.shelf.set_weather(weather);
+        own.since = self.now;
+        self.poll_soon(instance);
+    }
+
+    /// Within a poll and a quarter.
+    fn poll_soon(&mut self, instance: usize) {
+        let when = self.now + self.random.u64(1..=self.bounds.poll * 5 / 4);
+        let process = self.instances[instance].process;
+        self.at(when, Event::Poll { instance, process });
+    }
+
+    fn poll(&mut self, instance: usize) {
+        let agrees = self.instances[instance].poll();
+        // A poll that finds nothing new changes nothing: those are left out, but where the
+        // age of what is held or a report depends on them.
+        if !agrees || self.is_watched || self.bounds.max_staleness.is_some() {
+            let pause = if agrees { 200 } else { self.bounds.poll * 5 / 4 };
+            let when = self.now + self.random.u64(pause / 2..=pause);
+            let process = self.instances[instance].process;
+            self.at(when, Event::Poll { instance, process });
+        }
+    }
+
+    fn up(&mut self, instance: usize) {
+        self.count += 1;
+        let name = format!("pod-{}", self.count);
+        let (start, bounds) = (self.start.clone(), self.bounds);
+        match self.instances[instance].start(&name, &start, &bounds) {
+            true if self.way.uses_store() => self.poll_soon(instance),
+            true => {}
+            // It cannot start without its keys: tried again.
+            false => self.at(self.now + 30, Event::Up { instance }),
+        }
+    }
+
+    fn visit(&mut self) {
+        let off = self.bounds.clock_off as i64;
+        let clock = at(self.now, self.random.i64(-off..=off) / 2);
+        let make = if K::IS_STORED { short } else { secret };
+        let bounds = self.bounds;
+        let visit = self.operator.visit(self.now, clock, &bounds, make, &mut self.random);
+        if visit.has_stored {
+            (0..self.instances.len()).for_each(|instance| self.poll_soon(instance));
+        }
+        if visit.wants_sweep && K::IS_STORED {
+            self.sweep();
+        }
+        // From here on silence is to mean something.
+        let watches = matches!(
+            self.operator.stage,
+            Stage::Waits { .. } | Stage::Signs { .. } | Stage::Retired
+        );
+        if watches
+            && !self.is_watched
+            && (K::IS_STORED || matches!(self.operator.stage, Stage::Waits { .. }))
+        {
+            self.is_watched = K::IS_STORED;
+            (0..self.instances.len()).for_each(|instance| self.poll_soon(instance));
+        }
+        match self.operator.stage {
+            Stage::Done { .. } => self.end = self.end.min(self.now + 2 * 3600),
+            _ => self.at(visit.next, Event::Operator),
+        }
+    }
+
+    /// Everything that is stored goes under the primary, and the report says what did not.
+    fn sweep(&mut self) {
+        let manifest = block_on(self.shelf.load()).unwrap();
+        let latest = |own: &&Instance<K>| {
+            own.ring().is_some_and(|ring| ring.load().revision() == manifest.revision())
+        };
+        let Some(instance) = self.instances.iter().find(latest) else { return };
+        let (ring, mut unreadable) = (instance.ring().unwrap(), 0);
+        let mut rows = BTreeMap::new();
+        for row in &mut self.held {
+            match K::made_anew(ring, &row.artefact) {
+                Ok(anew) => {
+                    row.kid = Sealer::kid_of(&anew).unwrap();
+                    row.artefact = anew;
+                }
+                Err(()) => unreadable += 1,
+            }
+            *rows.entry(row.kid).or_default() += 1;
+        }
+        let moment = at(self.now, instance.off);
+        let sweep = Sweep {
+            started_at: moment,
+            finished_at: moment,
+            opened_all: true,
+            unreadable,
+            rows: rows.into_iter().collect(),
+        };
+        self.instances.iter().for_each(|own| own.sweep(&sweep));
+    }
+
+    /// The usual ways: the secrets of the environment, and a rolling restart.
+    fn restart_all(&mut self) {
+        let (new, is_last) = match (self.way, self.second) {
+            (Way::NewAndOld, None) => {
+                self.second = Some(self.now + self.bounds.life + self.bounds.rollout / 2);
+                (vec![secret(2), secret(1)], false)
+            }
+            _ => (vec![secret(2)], true),
+        };
+        let done = self.roll(new);
+        match is_last {
+            true => {
+                self.operator.stage = Stage::Done { at: done };
+                self.end = self.end.min(done + 2 * 3600);
+            }
+            false => self.at(self.second.unwrap(), Event::Operator),
+        }
+    }
+
+    /// Restarts one instance after the other with `keys`, and returns when that is done.
+    fn roll(&mut self, keys: Vec<Secret>) -> u64 {
+        self.start = Start::Keys(keys);
+        let pause = self.bounds.rollout / 2 / self.instances.len() as u64;
+        for instance in 0..self.instances.len() {
+            self.at(self.now + pause * instance as u64, Event::Restart { instance });
+        }
+        self.now + pause * self.instances.len() as u64
+    }
+
+    fn leak(&mut self) {
+        if matches!(self.operator.stage, Stage::Done { .. }) {
+            return;
+        }
+        self.has_leaked = true;
+        if !self.way.uses_store() {
+            // What signs now, on any instance, is what has leaked.
+            let leaked = self.instances.iter().find_map(|own| Some(own.ring()?.primary())).unwrap();
+            self.revoked.insert(leaked, self.now);
+            let done = self.roll(vec![secret(3)]);
+            self.operator.stage = Stage::Done { at: done };
+            self.end = done + 2 * 3600;
+            self.events.retain(|Reverse((_, _, event))| *event != Event::Operator);
+            return;
+        }
+        let make = if K::IS_STORED { short } else { secret };
+        let (leaked, made) = self.operator.emergency(self.now, at(self.now, 0), make);
+        self.revoked.insert(leaked, self.now);
+        if let Some(made) = made {
+            self.made.insert(made, self.now);
+        }
+        (0..self.instances.len()).for_each(|instance| self.poll_soon(instance));
+        self.end = self.now + 6 * 3600;
+    }
+
+    fn request(&mut self) {
+        let up: Vec<_> =
+            (0..self.instances.len()).filter(|own| self.instances[*own].is_up()).collect();
+        if up.is_empty() {
+            return;
+        }
+        let of = |random: &mut fastrand::Rng| up[random.usize(..up.len())];
+        let (now, off) = (self.now, self.bounds.clock_off);
+        self.held.retain(|own| own.until > now);
+        if self.random.u64(..3) == 0 || self.held.is_empty() {
+            let instance = &self.instances[of(&mut self.random)];
+            let ring = instance.ring().unwrap();
+            let life = self.bounds.real_life;
+            match K::make(ring, seconds(now, instance.off), life) {
+                Some(artefact) => {
+                    let kid = ring.primary();
+                    let until = if K::IS_STORED { u64::MAX } else { now + life - 2 * off };
+                    if self.held.len() >= 60 {
+                        // The oldest and the youngest are what matters.
+                        let middle = self.random.usize(20..40);
+                        self.held.remove(middle);
+                    }
+                    self.held.push(Held { artefact, kid, until });
+                }
+                None => self.outcome.unavailable += 1,
+            }
+        }
+        for _ in 0..3 {
+            let instance = of(&mut self.random);
+            if !self.held.is_empty() {
+                // Half of them as old as there are.
+                let oldest = self.held.len().min(4);
+                let place = match self.random.bool() {
+                    true => self.random.usize(..oldest),
+                    false => self.random.usize(..self.held.len()),
+                };
+                self.present(instance, place);
+            }
+        }
+    }
+
+    /// Shows what a client holds, and judges the answer.
+    fn present(&mut self, instance: usize, place: usize) {
+        let (own, held) = (&self.instances[instance], &self.held[place]);
+        let answer = K::accepted(own.ring().unwrap(), &held.artefact);
+        self.outcome.requests += 1;
+        let grace = |since: u64| own.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
+        match (self.revoked.get(&held.kid), answer) {
+            (Some(revoked), Ok(_)) => {
+                let after = self.now - revoked;
+                self.outcome.exposure = self.outcome.exposure.max(Some(after));
+                if !grace(*revoked) && self.way.uses_store() {
+                    self.violation(
+                        format!("taken {after} s after it was revoked"),
+                        instance,
+                        place,
+                    );
+                }
+            }
+            (Some(_), Err(_)) | (None, Ok(_)) => {}
+            (None, Err(Reason::Stale)) => self.outcome.unavailable += 1,
+            (None, Err(_)) if self.made.get(&held.kid).is_some_and(|made| grace(*made)) => {
+                self.outcome.declared += 1;
+            }
+            (None, Err(reason)) => {
+                self.outcome.lost += 1;
+                self.violation(format!("valid, and refused: {reason}"), instance, place);
+            }
+        }
+    }
+
+    fn violation(&mut self, what: String, instance: usize, place: usize) {
+        if self.outcome.violations.len() < 3 {
+            let (own, held) = (&self.instances[instance], &self.held[place]);
+            let ring = own.ring().unwrap().load();
+            self.outcome.violations.push(format!(
+                "at {} s: of the key {}, {what}; instance {instance}, clock {:+} s, revision {}, \
+                 store {:?} since {} s; {:?}; {:?}",
+                self.now,
+                held.kid,
+                own.off,
+                ring.revision(),
+                own.shelf.weather(),
+                own.since,
+                self.operator.stage,
+                self.bounds,
+            ));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The simulated fleet: what it must show.
+
+#[path = "../fleet/mod.rs"]
+pub mod simulated;
+
+use simulated::{Bounds, Way, run};
+
+/// How many seeds: all of them in a release build, or on demand.
+fn seeds() -> u64 {
+    match (std::env::var_os("DUALKEY_TEST_FULL").is_some(), cfg!(debug_assertions)) {
+        (true, _) => 10_000,
+        (false, false) => 1_000,
+        (false, true) => 45,
+    }
+}
+
+#[test]
+fn fleet_staged_and_scheduled_lose_nothing_and_take_nothing_revoked() {
+    for way in [Way::Staged, Way::Scheduled] {
+        let (mut requests, mut leaks, mut declared, mut unavailable) = (0, 0, 0, 0);
+        let mut exposure = 0;
+        for seed in 0..seeds() {
+            let outcome = run(seed, way, Bounds::of);
+            assert!(
+                outcome.violations.is_empty(),
+                "{}, seed {seed}: {:#?}",
+                way.name(),
+                outcome.violations
+            );
+            assert!(outcome.requests > 0);
+            requests += outcome.requests;
+            declared += outcome.declared;
+            unavailable += outcome.unavailable;
+            leaks += u64::from(outcome.exposure.is_some());
+            exposure = exposure.max(outcome.exposure.unwrap_or(0));
+        }
+        println!(
+            "{}: {} seeds, {requests} requests, 0 violations; {unavailable} refused as too old, \
+             {declared} as declared; {leaks} leaks, taken for {exposure} s at most",
+            way.name(),
+            seeds()
+        );
+    }
+}
+
+#[test]
+fn fleet_the_usual_ways_lose_what_they_lose() {
+    for way in [Way::SwapAndRestart, Way::NewAndOld] {
+        let outcomes: Vec<_> = (0..seeds() / 5).map(|seed| run(seed, way, Bounds::of)).collect();
+        let requests: u64 = outcomes.iter().map(|own| own.requests).sum();
+        let lost: u64 = outcomes.iter().map(|own| own.lost).sum();
+        println!("{}: {lost} of {requests} valid requests lost", way.name());
+        assert!(lost > 0);
+    }
+}
+
+#[test]
+fn fleet_a_seed_reproduces() {
+    for way in Way::ALL {
+        let outcomes = [(); 2].map(|()| format!("{:?}", run(7, way, Bounds::of)));
+        assert_eq!(outcomes[0], outcomes[1]);
+    }
+}
