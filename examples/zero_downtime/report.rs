@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
-use dualkey::{KeyState, Reason};
+use dualkey::{KeyState, Reason, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::load::{Counts, Outcome};
@@ -49,9 +49,11 @@ impl Stage {
         counts: &Arc<Counts>,
         reasons: &Reasons,
         instances: &[Rings],
-        naive: bool,
+        verdicts: &[(&str, [Verdict; 4])],
     ) -> ExitCode {
         self.bar.finish_and_clear();
+        // The usual way knows none.
+        let naive = verdicts.is_empty();
         let seconds = self.begun.elapsed().as_secs_f64();
         // What clients were refused, by what the service told its operator.
         let by_reason = |revoked: bool| {
@@ -125,6 +127,12 @@ impl Stage {
             count(KeyState::Revoked),
             if consistent { "agree with the clients" } else { "DO NOT AGREE with the clients" },
         );
+        println!("\nmay they go?");
+        for (what, own) in verdicts {
+            for (secret, verdict) in SECRETS.iter().zip(own) {
+                println!("  {secret}, {what}: {verdict}");
+            }
+        }
         let safe = total == 0
             && unanswered == 0
             && torn == 0

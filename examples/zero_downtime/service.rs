@@ -16,18 +16,20 @@ use axum::{Json, Router};
 use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
 use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
+use dualkey::source::{Follow, Following};
 use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
-use dualkey::{Event, KeyMaterial, KeyRing, KeyStatus, Kid, Observer, Reason, Role, Secret};
+use dualkey::{Event, KeyMaterial, KeyRing, KeyStatus, Kid, Observer, Reason, Role, Secret, Sweep};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::Result;
+use crate::operator::{ENVIRONMENT, Operator, RINGS, policy};
 
 pub const LIFE: Duration = Duration::from_secs(4);
-const ROLLOUT_WINDOW: Duration = Duration::from_secs(2);
-const SKEW: Duration = Duration::from_secs(1);
+pub const ROLLOUT_WINDOW: Duration = Duration::from_secs(2);
+pub const SKEW: Duration = Duration::from_secs(1);
 pub const ROLE: &str = "x-key-role";
 /// The cookie that express-session set before this service took over from it.
 pub const SESSION: &str = "connect.sid";
@@ -229,6 +231,67 @@ impl Secrets {
         let encryption = Secret::from(encryption);
         Ok(Self { jwt: hex(64)?, session: hex(64)?, meta: hex(16)?, encryption })
     }
+
+    /// In the order of the columns of the report.
+    pub fn all(&self) -> [&Secret; 4] {
+        [&self.jwt, &self.session, &self.meta, &self.encryption]
+    }
+}
+
+/// Where an instance has its keys from.
+pub enum Keys {
+    /// Its environment: they are those that it was started with.
+    Given(Vec<Secrets>),
+    /// The operator's files, which it follows.
+    Stored(Operator),
+}
+
+/// What keeps the rings of an instance after their files.
+struct Followings(
+    Following<JwtKey>,
+    Following<CookieKey>,
+    Following<WebhookKey>,
+    Following<AesKey>,
+);
+
+impl Followings {
+    async fn start(operator: &Operator, instance: &str, reasons: &Reasons) -> Result<Self> {
+        fn follow<K: KeyMaterial>(
+            operator: &Operator,
+            place: usize,
+            instance: &str,
+            reasons: &Reasons,
+        ) -> Follow<K> {
+            KeyRing::builder()
+                .environment(ENVIRONMENT)
+                .observer(reasons.clone())
+                .follow(operator.store(place))
+                .poll(Duration::from_secs(1))
+                .instance(instance)
+        }
+        Ok(Self(
+            follow(operator, 0, instance, reasons).spawn().await?,
+            follow(operator, 1, instance, reasons).spawn().await?,
+            follow(operator, 2, instance, reasons).spawn().await?,
+            follow(operator, 3, instance, reasons).spawn().await?,
+        ))
+    }
+
+    fn rings(&self) -> Rings {
+        Rings {
+            jwt: self.0.ring().clone(),
+            session: self.1.ring().clone(),
+            webhook: self.2.ring().clone(),
+            encryption: self.3.ring().clone(),
+        }
+    }
+
+    async fn stop(self) -> Result<()> {
+        self.0.stop_async().await?;
+        self.1.stop_async().await?;
+        self.2.stop_async().await?;
+        Ok(self.3.stop_async().await?)
+    }
 }
 
 /// The rings of one instance.
@@ -241,68 +304,31 @@ pub struct Rings {
 }
 
 impl Rings {
-    fn new<const N: usize>(secrets: [&Secrets; N], reasons: &Reasons) -> Result<Self> {
+    /// Of `secrets`, the first of which sign.
+    fn new(secrets: &[Secrets], reasons: &Reasons) -> Result<Self> {
         fn ring<K: KeyMaterial>(
-            name: &str,
-            secrets: impl Iterator<Item = Secret>,
+            place: usize,
+            secrets: &[Secrets],
             reasons: &Reasons,
         ) -> Result<KeyRing<K>> {
             let mut builder = KeyRing::builder()
-                .name(name)
-                .longest_life(LIFE)
-                .rollout_window(ROLLOUT_WINDOW)
-                .skew(SKEW)
-                // Express was content with less than the default.
+                .name(RINGS[place].0)
+                .policy(policy())
                 .min_secret_bytes(32)
                 .observer(reasons.clone());
-            for (place, secret) in secrets.enumerate() {
+            for (turn, secrets) in secrets.iter().enumerate() {
+                let secret = secrets.all()[place].clone();
                 builder =
-                    if place == 0 { builder.primary(secret) } else { builder.fallback(secret) };
+                    if turn == 0 { builder.primary(secret) } else { builder.fallback(secret) };
             }
             Ok(builder.build()?)
         }
-        let of = |pick: fn(&Secrets) -> &Secret| secrets.into_iter().map(move |s| pick(s).clone());
         Ok(Self {
-            jwt: ring("JWT_SECRET", of(|secrets| &secrets.jwt), reasons)?,
-            session: ring("SESSION_SECRET", of(|secrets| &secrets.session), reasons)?,
-            webhook: ring("META_APP_SECRET", of(|secrets| &secrets.meta), reasons)?,
-            encryption: ring("ENCRYPTION_KEY", of(|secrets| &secrets.encryption), reasons)?,
+            jwt: ring(0, secrets, reasons)?,
+            session: ring(1, secrets, reasons)?,
+            webhook: ring(2, secrets, reasons)?,
+            encryption: ring(3, secrets, reasons)?,
         })
-    }
-
-    /// The same kids on every instance, because they are derived from the secrets.
-    pub fn stage(&self, new: &Secrets) -> Result<Kids> {
-        Ok([
-            self.jwt.stage(new.jwt.clone())?,
-            self.session.stage(new.session.clone())?,
-            self.webhook.stage(new.meta.clone())?,
-            self.encryption.stage(new.encryption.clone())?,
-        ])
-    }
-
-    pub fn promote(&self, [jwt, session, webhook, encryption]: &Kids) -> Result<()> {
-        self.jwt.promote(jwt)?;
-        self.session.promote(session)?;
-        self.webhook.promote(webhook)?;
-        self.encryption.promote(encryption)?;
-        Ok(())
-    }
-
-    pub fn retire(&self, [jwt, session, webhook, encryption]: &Kids) -> Result<()> {
-        self.jwt.retire(jwt)?;
-        self.session.retire(session)?;
-        self.webhook.retire(webhook)?;
-        self.encryption.force_retire(encryption, "the demo rewraps its notes")?;
-        Ok(())
-    }
-
-    pub fn revoke(&self, kids: &Kids, reason: &str) -> Result<()> {
-        let [jwt, session, webhook, encryption] = kids;
-        self.jwt.revoke(jwt, reason)?;
-        self.session.revoke(session, reason)?;
-        self.webhook.revoke(webhook, reason)?;
-        self.encryption.revoke(encryption, reason)?;
-        Ok(())
     }
 
     pub fn primaries(&self) -> Kids {
@@ -355,21 +381,22 @@ pub struct Fleet {
 
 struct Instance {
     rings: Rings,
+    followings: Option<Followings>,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Fleet {
-    pub async fn start<const N: usize>(secrets: [&Secrets; N], count: usize) -> Result<Self> {
+    pub async fn start(keys: &Keys, count: usize) -> Result<Self> {
         let site = Site {
             notes: Notes::default(),
             reasons: Reasons::default(),
             express_until: SystemTime::now() + FIRST_PHASE + LIFE,
         };
         let mut fleet = Self { instances: Vec::new(), site };
-        for _ in 0..count {
-            let instance = Instance::start(secrets, &fleet.site).await?;
+        for turn in 0..count {
+            let instance = Instance::start(keys, turn, &fleet.site).await?;
             fleet.instances.push(Mutex::new(Some(instance)));
         }
         Ok(fleet)
@@ -387,6 +414,31 @@ impl Fleet {
             let mut text = old.to_owned();
             Ok(sealer.rewrap_text(&mut text)?.then_some(text))
         })
+    }
+
+    /// Looks at every note, and tells the first instance which key each needs: what the
+    /// verdict on the old one asks for.
+    pub fn look_through(&self) -> Result<()> {
+        let ring = &self.rings()[0].encryption;
+        let started_at = SystemTime::now();
+        let rows = Mutex::new(BTreeMap::new());
+        let unreadable = Mutex::new(0);
+        self.site.notes.sweep(|_, note| {
+            match Sealer::kid_of(note) {
+                Some(kid) => *lock(&rows).entry(kid).or_default() += 1,
+                None => *lock(&unreadable) += 1,
+            }
+            Ok(None)
+        })?;
+        let (rows, unreadable) = (lock(&rows).clone(), *lock(&unreadable));
+        ring.record_sweep(&Sweep {
+            started_at,
+            finished_at: SystemTime::now(),
+            opened_all: false,
+            unreadable,
+            rows: rows.into_iter().collect(),
+        });
+        Ok(())
     }
 
     /// After a compromise: opens what is under the revoked key, and seals it anew.
@@ -414,17 +466,13 @@ impl Fleet {
             .find_map(|slot| lock(slot).as_ref().map(|instance| instance.address))
     }
 
-    /// Takes an instance out of rotation, lets it finish, and starts it with `secrets`.
-    pub async fn restart<const N: usize>(
-        &self,
-        index: usize,
-        secrets: [&Secrets; N],
-    ) -> Result<()> {
+    /// Takes an instance out of rotation, lets it finish, and starts it with `keys`.
+    pub async fn restart(&self, index: usize, keys: &Keys) -> Result<()> {
         let instance = lock(&self.instances[index]).take();
         if let Some(instance) = instance {
             instance.stop().await?;
         }
-        let instance = Instance::start(secrets, &self.site).await?;
+        let instance = Instance::start(keys, index, &self.site).await?;
         *lock(&self.instances[index]) = Some(instance);
         Ok(())
     }
@@ -443,8 +491,15 @@ impl Fleet {
 }
 
 impl Instance {
-    async fn start<const N: usize>(secrets: [&Secrets; N], site: &Site) -> Result<Self> {
-        let rings = Rings::new(secrets, &site.reasons)?;
+    async fn start(keys: &Keys, turn: usize, site: &Site) -> Result<Self> {
+        let (rings, followings) = match keys {
+            Keys::Given(secrets) => (Rings::new(secrets, &site.reasons)?, None),
+            Keys::Stored(operator) => {
+                let name = format!("instance-{turn}");
+                let followings = Followings::start(operator, &name, &site.reasons).await?;
+                (followings.rings(), Some(followings))
+            }
+        };
         let router = App::new(&rings, site)?.router();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -452,12 +507,17 @@ impl Instance {
         let server = axum::serve(listener, router).with_graceful_shutdown(async {
             let _ = stopped.await;
         });
-        Ok(Self { rings, address, stop, task: tokio::spawn(server.into_future()) })
+        let task = tokio::spawn(server.into_future());
+        Ok(Self { rings, followings, address, stop, task })
     }
 
     async fn stop(self) -> Result<()> {
         let _ = self.stop.send(());
-        Ok(self.task.await??)
+        self.task.await??;
+        match self.followings {
+            Some(followings) => followings.stop().await,
+            None => Ok(()),
+        }
     }
 }
 

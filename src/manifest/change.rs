@@ -169,12 +169,12 @@ impl Manifest {
     ///
     /// ```
     /// use dualkey::manifest::{Manifest, Meanwhile, NewEntry};
-    /// use dualkey::Purpose;
+    /// use dualkey::{Policy, Purpose};
     /// use std::time::SystemTime;
     ///
     /// let now = SystemTime::now();
     /// let first = NewEntry::generate(Purpose::Jwt)?;
-    /// let manifest = Manifest::new("JWT_SECRET", Purpose::Jwt, "production", first, now)?;
+    /// let manifest = Manifest::new("JWT_SECRET", Purpose::Jwt, "production", Policy::default(), first, now)?;
     /// let leaked = manifest.primary(now);
     ///
     /// let spare = NewEntry::generate(Purpose::Jwt)?;
@@ -243,7 +243,6 @@ impl Manifest {
     }
 
     /// Goes over a refusal, and records that, with the reason: `manifest.force("…").retire(…)`.
-    #[must_use]
     pub fn force<'m>(&'m self, reason: &'m str) -> Forced<'m> {
         Forced { manifest: self, reason }
     }
@@ -251,11 +250,12 @@ impl Manifest {
     /// Sets another policy.
     ///
     /// # Errors
+    /// What the policy makes impossible, as a key that is too short for it;
     /// [`Error::Shortened`] if a key would stop verifying earlier than it was to, which would
     /// refuse what is valid: wait until its overlap is over.
     pub fn set_policy(&self, policy: Policy, now: SystemTime) -> Result<Self, Error> {
         let now = now.max(self.changed_at);
-        let mut next = self.clone().with_policy(policy)?;
+        let mut next = self.clone().under(policy)?;
         for kid in self.keys.iter().map(Entry::kid) {
             let (own, other) = (self.ends_at(&kid), next.ends_at(&kid));
             let ends = other.filter(|end| own.is_none_or(|own| *end < own && own > now));

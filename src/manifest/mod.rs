@@ -57,14 +57,14 @@ pub use entry::{Entry, NewEntry, Override};
 ///
 /// ```
 /// use dualkey::manifest::{Manifest, NewEntry};
-/// use dualkey::{Purpose, Secret};
+/// use dualkey::{Policy, Purpose, Secret};
 /// use std::time::SystemTime;
 ///
 /// # let (new, old) = ("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU",
 /// #     "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
 /// let now = SystemTime::now();
 /// let manifest =
-///     Manifest::new("JWT_SECRET", Purpose::Jwt, "production", Secret::from(old), now)?;
+///     Manifest::new("JWT_SECRET", Purpose::Jwt, "production", Policy::default(), Secret::from(old), now)?;
 /// let staged = manifest.stage(Secret::from(new), now)?;
 /// assert_eq!(staged.manifest.revision(), 2);
 ///
@@ -96,6 +96,7 @@ impl Manifest {
         ring: &str,
         purpose: Purpose,
         environment: &str,
+        policy: Policy,
         first: impl Into<NewEntry>,
         now: SystemTime,
     ) -> Result<Self, Error> {
@@ -105,30 +106,12 @@ impl Manifest {
             environment: environment.to_owned(),
             revision: 1,
             changed_at: now,
-            policy: Policy::default(),
+            policy,
             keys: Vec::new(),
         };
         let first = manifest.admitted(first.into(), false)?;
         manifest.keys.push(first.signing_from_the_beginning(now));
         manifest.checked()
-    }
-
-    /// The same, with another policy: before the manifest is first stored.
-    ///
-    /// # Errors
-    /// What the policy makes impossible: a key that is too short for it.
-    pub fn with_policy(mut self, policy: Policy) -> Result<Self, Error> {
-        self.policy = policy;
-        for key in &mut self.keys {
-            let Some(secret) = &key.secret else { continue };
-            let label = format!("the key `{}`", key.life.kid);
-            let is_fallback = key.life.start().is_none();
-            let algorithm = key.algorithm.as_deref();
-            let rules = lenient(&policy, is_fallback);
-            key.life.is_short =
-                check(secret, &label, is_fallback, self.purpose, algorithm, &rules)?;
-        }
-        self.checked()
     }
 
     /// Adds an old key that only ever verifies, whatever its length: `X_OLD` of a pair of
@@ -287,6 +270,21 @@ impl Manifest {
         }
         entry::check_all(&self.keys, self.changed_at)?;
         Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring)?;
+        Ok(self)
+    }
+
+    /// The same, under another policy.
+    fn under(mut self, policy: Policy) -> Result<Self, Error> {
+        self.policy = policy;
+        for key in &mut self.keys {
+            let Some(secret) = &key.secret else { continue };
+            let label = format!("the key `{}`", key.life.kid);
+            let is_fallback = key.life.start().is_none();
+            let algorithm = key.algorithm.as_deref();
+            let rules = lenient(&policy, is_fallback);
+            key.life.is_short =
+                check(secret, &label, is_fallback, self.purpose, algorithm, &rules)?;
+        }
         Ok(self)
     }
 

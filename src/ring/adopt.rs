@@ -23,14 +23,14 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// store that it came from, see [`source`](crate::source).
     ///
     /// ```
-    /// use dualkey::{KeyRing, Purpose};
+    /// use dualkey::{KeyRing, Policy, Purpose};
     /// use dualkey::jwt::JwtKey;
     /// use dualkey::manifest::{Manifest, NewEntry};
     /// use std::time::SystemTime;
     ///
     /// let key = NewEntry::generate(Purpose::Jwt)?;
     /// let manifest =
-    ///     Manifest::new("JWT_SECRET", Purpose::Jwt, "production", key, SystemTime::now())?;
+    ///     Manifest::new("JWT_SECRET", Purpose::Jwt, "production", Policy::default(), key, SystemTime::now())?;
     /// let builder = || KeyRing::<JwtKey>::builder().environment("production");
     /// let ring = builder().build_from(&manifest)?;
     /// assert_eq!(ring.name(), "JWT_SECRET");

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use super::error::StoreError;
 #[cfg(feature = "envelope")]
 use crate::envelope::{AesKey, Sealer};
+use crate::error::Error;
 use crate::manifest::Manifest;
 #[cfg(feature = "envelope")]
 use crate::ring::KeyRing;
@@ -15,6 +16,10 @@ use crate::secret::Secret;
 const CONTEXT: &str = "dualkey manifest v1";
 /// The beginning of an envelope as text.
 const SEALED: &[u8] = b"dk1.";
+
+fn unusable(store: &str, source: Error) -> StoreError {
+    StoreError::Manifest { store: store.to_owned(), source: Box::new(source) }
+}
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Codec {
@@ -29,7 +34,7 @@ impl Codec {
     }
 
     pub(super) fn encode(&self, manifest: &Manifest, store: &str) -> Result<Secret, StoreError> {
-        let refused = |source| StoreError::Manifest { store: store.to_owned(), source };
+        let refused = |source| unusable(store, source);
         let text = manifest.to_json().map_err(refused)?;
         #[cfg(feature = "envelope")]
         if let Some(sealer) = &self.sealer {
@@ -44,8 +49,7 @@ impl Codec {
             .opened(text, is_sealed)
             .map_err(|problem| StoreError::Sealed { store: store.to_owned(), problem })?;
         let text = opened.as_ref().map_or(text, |opened| opened);
-        Manifest::from_json(text)
-            .map_err(|source| StoreError::Manifest { store: store.to_owned(), source })
+        Manifest::from_json(text).map_err(|source| unusable(store, source))
     }
 
     /// What was sealed; none, if nothing should be.

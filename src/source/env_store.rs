@@ -11,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::key::KeyMaterial;
 use crate::manifest::{Manifest, NewEntry};
+use crate::ring::Policy;
 use crate::secret::Secret;
 
 /// The manifest that the environment variables around a name make, by the convention of
@@ -49,6 +50,7 @@ pub struct EnvStore<K> {
     name: String,
     environment: String,
     lookup: Arc<Lookup>,
+    policy: Policy,
     clock: Arc<dyn Clock>,
     last: Mutex<Option<Manifest>>,
     of: PhantomData<fn() -> K>,
@@ -72,10 +74,18 @@ impl<K: KeyMaterial> EnvStore<K> {
             name: name.to_owned(),
             environment: environment.to_owned(),
             lookup: Arc::new(lookup),
+            policy: Policy::default(),
             clock: Arc::new(SystemClock),
             last: Mutex::new(None),
             of: PhantomData,
         }
+    }
+
+    /// What the keys live by. The default of a [`Policy`] unless set.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Where the time comes from at which a change is seen. The system's clock unless set.
@@ -107,6 +117,7 @@ impl<K: KeyMaterial> EnvStore<K> {
             &self.name,
             K::PURPOSE,
             &self.environment,
+            self.policy,
             labelled(&variable, primary),
             now,
         )?;

@@ -78,7 +78,7 @@ pub enum StoreError {
         store: String,
         /// What is wrong.
         #[source]
-        source: Error,
+        source: Box<Error>,
     },
 
     /// It was to be sealed and is not, or does not open under the keys that the store was

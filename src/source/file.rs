@@ -39,7 +39,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// ```
 /// use dualkey::manifest::{Manifest, NewEntry};
 /// use dualkey::source::{FileStore, KeyStore, StoreError};
-/// use dualkey::Purpose;
+/// use dualkey::{Policy, Purpose};
 /// use std::time::SystemTime;
 ///
 /// # pollster::block_on(async {
@@ -49,7 +49,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 ///
 /// let key = NewEntry::generate(Purpose::Jwt)?;
 /// let now = SystemTime::now();
-/// let first = Manifest::new("JWT_SECRET", Purpose::Jwt, "production", key, now)?;
+/// let first = Manifest::new("JWT_SECRET", Purpose::Jwt, "production", Policy::default(), key, now)?;
 /// store.compare_and_swap(0, &first).await?;
 /// assert_eq!(store.load().await?.fingerprint(), first.fingerprint());
 ///
@@ -218,7 +218,10 @@ impl FileStore {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(self.io(source)),
                 Ok(text) => reports.push(Report::from_json(&text).map_err(|source| {
-                    StoreError::Manifest { store: path.display().to_string(), source }
+                    StoreError::Manifest {
+                        store: path.display().to_string(),
+                        source: Box::new(source),
+                    }
                 })?),
             }
         }

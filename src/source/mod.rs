@@ -12,7 +12,7 @@
 //! # #[cfg(feature = "store")] {
 //! use dualkey::manifest::{Manifest, NewEntry};
 //! use dualkey::source::{FileStore, KeyStore, update};
-//! use dualkey::{KeyRing, Purpose};
+//! use dualkey::{KeyRing, Policy, Purpose};
 //! use dualkey::cookie::{CookieKey, CookieSigner};
 //! use std::time::SystemTime;
 //!
@@ -22,7 +22,7 @@
 //! let store = FileStore::new(&path);
 //! let key = NewEntry::generate(Purpose::Cookie)?;
 //! let now = SystemTime::now();
-//! let first = Manifest::new("SESSION_SECRET", Purpose::Cookie, "production", key, now)?;
+//! let first = Manifest::new("SESSION_SECRET", Purpose::Cookie, "production", Policy::default(), key, now)?;
 //! # pollster::block_on(async {
 //! store.compare_and_swap(0, &first).await?;
 //! # Ok::<_, dualkey::source::StoreError>(()) })?;

@@ -186,8 +186,10 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .await
         .map_err(|error| self.client(error))?;
         let read = |text: &String| {
-            Report::from_json(text.as_bytes())
-                .map_err(|source| StoreError::Manifest { store: self.name(), source })
+            Report::from_json(text.as_bytes()).map_err(|source| StoreError::Manifest {
+                store: self.name(),
+                source: Box::new(source),
+            })
         };
         rows.iter().map(read).collect()
     }

@@ -56,20 +56,6 @@ impl Bounds {
         }
     }
 
-    /// A rotation once a quarter, of what lives for a week.
-    pub fn quarterly(random: &mut fastrand::Rng) -> Self {
-        Self {
-            life: 7 * 86_400,
-            real_life: 7 * 86_400,
-            requests_an_hour: 12,
-            max_staleness: None,
-            outage: 3600 - 240,
-            leaks: random.bool(),
-            instances: 4,
-            ..Self::of(random)
-        }
-    }
-
     /// How long an instance that can reach its store may take what was revoked.
     pub fn propagation(&self) -> u64 {
         self.poll * 5 / 4 + 2

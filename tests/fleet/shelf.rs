@@ -62,7 +62,10 @@ impl Shelf {
     fn read(&self) -> Result<Manifest, StoreError> {
         let held = self.held.lock().unwrap();
         let missing = || StoreError::Missing { store: "the shelf".to_owned() };
-        let wrong = |source| StoreError::Manifest { store: "the shelf".to_owned(), source };
+        let wrong = |source| StoreError::Manifest {
+            store: "the shelf".to_owned(),
+            source: Box::new(source),
+        };
         let (_, last, text) = held.texts.last().ok_or_else(missing)?;
         match self.weather() {
             // As it was read and checked when it was stored.

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub unavailable: u64,
     /// Taken although the key was revoked: the longest time after it was.
     pub exposure: Option<u64>,
+    /// The same, of instances that could reach their store all the time.
+    pub reached: Option<u64>,
     /// From the first step until the old key was gone, where none leaked.
     pub completed: Option<u64>,
     /// What must not be: the first of them.
@@ -81,7 +83,7 @@ struct World<K: Artefacts> {
 }
 
 /// One rotation of the fleet of `seed`.
-pub fn run(seed: u64, way: Way, bounds: fn(&mut fastrand::Rng) -> Bounds) -> Outcome {
+pub fn run(seed: u64, way: Way, bounds: impl Fn(&mut fastrand::Rng) -> Bounds) -> Outcome {
     let mut random = fastrand::Rng::with_seed(seed);
     let bounds = bounds(&mut random);
     match seed % 3 {
@@ -113,8 +115,7 @@ impl<K: Artefacts> World<K> {
         policy.observation = Duration::from_secs(2 * 3600);
         policy.enough_traffic = 5;
         let first = NewEntry::new(make(1)).kid("k1".parse().unwrap());
-        let manifest = Manifest::new("RING", K::PURPOSE, "sim", first, at(0, 0)).unwrap();
-        let manifest = manifest.with_policy(policy).unwrap();
+        let manifest = Manifest::new("RING", K::PURPOSE, "sim", policy, first, at(0, 0)).unwrap();
         block_on(shelf.compare_and_swap(0, &manifest)).unwrap();
         let off = bounds.clock_off as i64;
         let instances = (0..bounds.instances)
@@ -441,6 +442,9 @@ impl<K: Artefacts> World<K> {
             (Some(revoked), Ok(_)) => {
                 let after = self.now - revoked;
                 self.outcome.exposure = self.outcome.exposure.max(Some(after));
+                if own.shelf.weather() == Weather::Fair && own.since <= *revoked {
+                    self.outcome.reached = self.outcome.reached.max(Some(after));
+                }
                 if !grace(*revoked) && self.way.uses_store() {
                     self.violation(
                         format!("taken {after} s after it was revoked"),

@@ -13,7 +13,8 @@ use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::source::{FileStore, Following, KeyStore, StoreError, update};
 use dualkey::webhook::{MetaWebhook, WebhookKey};
 use dualkey::{
-    Error, Event, KeyRing, Kid, ManualClock, NewKey, Observer, Purpose, Reason, Report, Secret,
+    Error, Event, KeyRing, Kid, ManualClock, NewKey, Observer, Policy, Purpose, Reason, Report,
+    Secret,
 };
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -240,7 +241,9 @@ fn what_is_too_old_serves_nothing_until_the_store_is_read_again() {
     macro_rules! follow {
         ($key:ty, $purpose:expr, $name:literal) => {{
             let path = folder.path().join($name);
-            let manifest = Manifest::new($name, $purpose, "test", entry(0, "a"), at(0)).unwrap();
+            let manifest =
+                Manifest::new($name, $purpose, "test", Policy::default(), entry(0, "a"), at(0))
+                    .unwrap();
             stored(&path, &manifest);
             KeyRing::<$key>::builder()
                 .environment("test")
@@ -426,7 +429,7 @@ fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
     // Two windows of a day each: no instance lives for longer than one of them.
     policy.longest_life = Duration::from_secs(2 * 86_400);
     policy.enough_traffic = 300;
-    let manifest = first().with_policy(policy).unwrap().stage(entry(1, "b"), at(0)).unwrap();
+    let manifest = first().set_policy(policy, at(0)).unwrap().stage(entry(1, "b"), at(0)).unwrap();
     let manifest = manifest.manifest.force("a test").promote(&kid("b"), at(0)).unwrap().manifest;
     let store = stored(&path, &manifest);
     let clock = ManualClock::new(at(0));
@@ -460,6 +463,47 @@ fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
     assert_eq!(verdicts[2..], vec![Safe; 4], "{verdicts:?}");
     // Those that are long gone were taken over by their successors, and do not pile up.
     assert!(names < 6, "{names}");
+}
+
+/// Reports of instances that are gone are taken over, and nothing in them is lost if the one
+/// that does so is killed right then.
+#[test]
+fn what_a_gone_instance_knew_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring.json");
+    let store = stored(&path, &first());
+    let clock = ManualClock::new(at(0));
+    let start = |name: &str| {
+        KeyRing::<CookieKey>::builder()
+            .environment("test")
+            .clock(clock.clone())
+            .follow(FileStore::new(&path))
+            .instance(name)
+            .on_demand()
+            .unwrap()
+    };
+    let gone = start("gone");
+    let sweep = dualkey::Sweep {
+        started_at: at(0),
+        finished_at: at(1),
+        opened_all: true,
+        unreadable: 0,
+        rows: vec![(kid("a"), 3)],
+    };
+    gone.ring().record_sweep(&sweep);
+    CookieSigner::new(gone.ring().clone()).sign("session", "user-42").unwrap();
+    block_on(store.save_report(&gone.ring().report("gone"))).unwrap();
+    drop(gone);
+    for day in 1..10 {
+        clock.advance(Duration::from_secs(86_400));
+        // Killed as soon as it has started.
+        drop(start(&format!("pod-{day}")));
+    }
+    let reports = block_on(store.reports()).unwrap();
+    assert!(reports.len() < 4 && reports.iter().all(|own| own.instance != "gone"));
+    let knows = |report: &Report| report.sweep.as_ref() == Some(&sweep);
+    assert!(reports.iter().any(knows), "{reports:?}");
+    assert!(reports.iter().any(|own| own.signed == [(kid("a"), 1)]));
 }
 
 #[test]
@@ -551,7 +595,9 @@ fn a_thousand_reloads_a_second_lose_nothing() {
 fn a_pair_of_variables_becomes_a_manifest() {
     let (new, old) = (secret(1), "an-old-and-short-secret-Xk39Qw2Zr7");
     let now = at(0);
-    let manifest = Manifest::new("X", Purpose::Cookie, "test", Secret::from(new), now).unwrap();
+    let manifest =
+        Manifest::new("X", Purpose::Cookie, "test", Policy::default(), Secret::from(new), now)
+            .unwrap();
     let manifest = manifest.with_fallback(NewEntry::new(Secret::from(old)), now).unwrap();
     let builder = || KeyRing::<CookieKey>::builder().environment("test");
     assert!(matches!(builder().build_from(&manifest), Err(Error::ShortSecret { .. })));

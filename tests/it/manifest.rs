@@ -31,7 +31,15 @@ fn kid(name: &str) -> Kid {
 }
 
 pub fn first() -> Manifest {
-    Manifest::new("SESSION_SECRET", Purpose::Cookie, "test", entry(0, "a"), at(0)).unwrap()
+    Manifest::new(
+        "SESSION_SECRET",
+        Purpose::Cookie,
+        "test",
+        Policy::default(),
+        entry(0, "a"),
+        at(0),
+    )
+    .unwrap()
 }
 
 /// What a ring says that holds `manifest`.
@@ -152,7 +160,7 @@ fn promotion_waits_for_every_instance_that_may_be_running() {
     gone.has_stopped = true;
     assert!(manifest.promote(&kid("b"), &[has.clone(), gone], now).is_ok());
     let later = now + DAY;
-    assert_eq!(refusal(&[lacks.clone()], later - HOUR).len(), 1);
+    assert_eq!(refusal(std::slice::from_ref(&lacks), later - HOUR).len(), 1);
     let fresh = report(&manifest, "has", later);
     assert!(manifest.promote(&kid("b"), &[fresh, lacks.clone()], later).is_ok());
 
@@ -202,8 +210,15 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
     };
     let mut policy = Policy::default();
     (policy.longest_life, policy.enough_traffic) = (Duration::ZERO, 1);
-    let manifest = Manifest::new("ENCRYPTION_KEY", Purpose::Envelope, "test", key(0, "a"), at(0));
-    let manifest = manifest.unwrap().with_policy(policy).unwrap();
+    let manifest = Manifest::new(
+        "ENCRYPTION_KEY",
+        Purpose::Envelope,
+        "test",
+        Policy::default(),
+        key(0, "a"),
+        at(0),
+    );
+    let manifest = manifest.unwrap().set_policy(policy, at(0)).unwrap();
     let manifest = manifest.stage(key(1, "b"), at(0)).unwrap().manifest;
     let manifest = manifest.force("").promote(&kid("b"), at(0)).unwrap().manifest;
 
@@ -224,11 +239,14 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
         unreadable: 2,
         rows: vec![(kid("a"), 3), (kid("b"), 5)],
     };
-    let obstacles =
-        |report: &Report, now| match manifest.retirement(&kid("a"), &[report.clone()], now) {
-            Ok(Verdict::Blocked(obstacles)) => obstacles,
-            other => panic!("{other:?}"),
-        };
+    let obstacles = |report: &Report, now| match manifest.retirement(
+        &kid("a"),
+        std::slice::from_ref(report),
+        now,
+    ) {
+        Ok(Verdict::Blocked(obstacles)) => obstacles,
+        other => panic!("{other:?}"),
+    };
     let mut report = look(at(10));
     for hour in 0..48 {
         report = look(at(100 + 3600 * hour));
@@ -292,7 +310,7 @@ fn a_rotation_is_due_by_its_schedule() {
     let mut policy = Policy::default();
     let due = |schedule| {
         policy.schedule = Some(schedule);
-        let manifest = first().with_policy(policy).unwrap();
+        let manifest = first().set_policy(policy, at(0)).unwrap();
         let since = manifest.rotation_due(at(0)).unwrap().duration_since(at(0)).unwrap();
         since.as_secs() as f64 / 86_400.0
     };
@@ -309,18 +327,32 @@ fn a_rotation_is_due_by_its_schedule() {
 #[test]
 fn tokens_keep_their_algorithm_and_verify_tokens_their_numbers() {
     let key = NewEntry::generate(Purpose::Jwt).unwrap().algorithm("HS512");
-    let manifest = Manifest::new("JWT", Purpose::Jwt, "test", key, at(0)).unwrap();
+    let manifest =
+        Manifest::new("JWT", Purpose::Jwt, "test", Policy::default(), key, at(0)).unwrap();
     let again = Manifest::from_json(manifest.to_json().unwrap().expose()).unwrap();
     let jwt = dualkey::jwt::Jwt::new(ring_of::<JwtKey>(&again, at(0)));
     let token = jwt.sign(&json!({ "exp": 4_102_444_800_u64 })).unwrap();
     let header = jsonwebtoken::decode_header(&token).unwrap();
     assert_eq!(header.alg, jsonwebtoken::Algorithm::HS512);
-    let error = Manifest::new("JWT", Purpose::Jwt, "test", entry(0, "a").algorithm("none"), at(0));
+    let error = Manifest::new(
+        "JWT",
+        Purpose::Jwt,
+        "test",
+        Policy::default(),
+        entry(0, "a").algorithm("none"),
+        at(0),
+    );
     assert!(matches!(error, Err(Error::UnsupportedAlgorithm { .. })));
 
     let token = |text: &str| NewEntry::new(Secret::from(text));
-    let manifest =
-        Manifest::new("TOKEN", Purpose::VerifyToken, "test", token("hV3-dashboard-token"), at(0));
+    let manifest = Manifest::new(
+        "TOKEN",
+        Purpose::VerifyToken,
+        "test",
+        Policy::default(),
+        token("hV3-dashboard-token"),
+        at(0),
+    );
     let manifest = manifest.unwrap().stage(token("hV4-dashboard-token"), at(0)).unwrap().manifest;
     let kids: Vec<_> = manifest.keys().iter().map(|key| key.kid().to_string()).collect();
     assert_eq!(kids, ["verify-token-1", "verify-token-2"]);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
 use dualkey::source::{Following, KeyStore, PostgresStore, StoreError, update};
-use dualkey::{Event, KeyRing, Observer, Purpose};
+use dualkey::{Event, KeyRing, Observer, Policy, Purpose};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::runtime::Runtime;
 
@@ -49,7 +49,7 @@ fn name() -> String {
 }
 
 fn manifest(ring: &str) -> Manifest {
-    Manifest::new(ring, Purpose::Cookie, "test", entry(0, "a"), at(0)).unwrap()
+    Manifest::new(ring, Purpose::Cookie, "test", Policy::default(), entry(0, "a"), at(0)).unwrap()
 }
 
 fn store(pool: &PgPool, ring: &str) -> PostgresStore {

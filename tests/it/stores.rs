@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use dualkey::cookie::CookieKey;
 use dualkey::manifest::Manifest;
 use dualkey::source::{ClosureStore, EnvStore, FileStore, KeyStore, StoreError, update};
-use dualkey::{Error, KeyRing, Purpose, Secret};
+use dualkey::{Error, KeyRing, Policy, Purpose, Secret};
 use pollster::block_on;
 use tempfile::TempDir;
 
@@ -72,7 +72,9 @@ fn who_is_late_is_told_and_nothing_is_written() {
     let late = block_on(store.compare_and_swap(2, &next(2, "c")));
     assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
     // Another ring.
-    let other = Manifest::new("OTHER", Purpose::Cookie, "test", entry(3, "d"), at(0)).unwrap();
+    let other =
+        Manifest::new("OTHER", Purpose::Cookie, "test", Policy::default(), entry(3, "d"), at(0))
+            .unwrap();
     let foreign = block_on(store.compare_and_swap(2, &other));
     assert!(matches!(foreign, Err(StoreError::Refused(Error::Foreign { .. }))), "{foreign:?}");
     assert_eq!(fs::read(&path).unwrap(), before);

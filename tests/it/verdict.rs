@@ -173,11 +173,17 @@ fn who_signs_or_is_to_sign_may_not_go_and_who_is_revoked_may() {
 
 #[test]
 fn a_key_of_unknown_past_waits_from_when_it_was_seen_first() {
-    let old =
-        Manifest::new("SESSION_SECRET", dualkey::Purpose::Cookie, "test", entry(0, "b"), at(0))
-            .unwrap()
-            .with_fallback(entry(1, "a"), at(100))
-            .unwrap();
+    let old = Manifest::new(
+        "SESSION_SECRET",
+        dualkey::Purpose::Cookie,
+        "test",
+        Policy::default(),
+        entry(0, "b"),
+        at(0),
+    )
+    .unwrap()
+    .with_fallback(entry(1, "a"), at(100))
+    .unwrap();
     let due = at(100) + Policy::default().overlap();
     for (now, expected) in [(due - HOUR, Verdict::Wait { until: due }), (due, Verdict::Safe)] {
         let mut report = report("one", now);
@@ -212,14 +218,8 @@ fn safe_is_never_said_without_evidence() {
     );
     let safe = std::cell::Cell::new(0);
     let (base, template) = (manifest(), report("one", at(0)));
-    let check = |(hours, spans, used, enough, is_other, age): (
-        u32,
-        Vec<(u32, u32, u64)>,
-        Option<u32>,
-        u64,
-        bool,
-        u32,
-    )| {
+    type Seen = (u32, Vec<(u32, u32, u64)>, Option<u32>, u64, bool, u32);
+    let check = |(hours, spans, used, enough, is_other, age): Seen| {
         let mut policy = Policy::default();
         policy.enough_traffic = enough;
         let manifest = base.set_policy(policy, at(0)).unwrap();

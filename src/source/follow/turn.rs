@@ -148,8 +148,10 @@ impl<K: KeyMaterial> Turner<K> {
         let Some(instance) = &self.instance else { return };
         let now = self.ring.now();
         let is_due = self.state().reported_at.is_none_or(|last| {
-            // A clock that jumped back is no reason to be silent.
-            now.duration_since(last).map_or(true, |since| since >= REPORT_EVERY)
+            // A window is watched in pieces; and a clock that jumped back is no reason to be
+            // silent.
+            let every = REPORT_EVERY.min(self.ring.load().policy().observation / 24);
+            now.duration_since(last).map_or(true, |since| since >= every)
         });
         if !is_due && !has_changed {
             return;
@@ -173,12 +175,19 @@ impl<K: KeyMaterial> Turner<K> {
     async fn take_over(&self, own: &str, now: SystemTime) -> Result<(), StoreError> {
         let set = self.ring.load();
         let kept = (set.policy().observation + REPORT_EVERY).saturating_mul(2);
-        for report in self.store.reports().await? {
+        let mut gone = self.store.reports().await?;
+        gone.retain(|report| {
             let is_gone = now.duration_since(report.reported_at).is_ok_and(|age| age > kept);
-            if is_gone && report.instance != own {
-                self.ring.absorb(&report);
-                self.store.forget_report(&report.instance).await?;
-            }
+            is_gone && report.instance != own
+        });
+        if gone.is_empty() {
+            return Ok(());
+        }
+        gone.iter().for_each(|report| self.ring.absorb(report));
+        // Kept in the own report first: whoever is killed in between loses nothing.
+        self.store.save_report(&self.ring.report(own)).await?;
+        for report in &gone {
+            self.store.forget_report(&report.instance).await?;
         }
         Ok(())
     }
