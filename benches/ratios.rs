@@ -248,6 +248,12 @@ const RATIOS: [Ratio; 34] = [
         AtMost(1.05),
     ),
     (
+        "JWT, two keys: with a reload every millisecond / at rest",
+        &["reload/dualkey_verify/reloading"],
+        &["reload/dualkey_verify/at_rest"],
+        Open,
+    ),
+    (
         "ring load, swapped every millisecond: `RwLock<Arc>` by hand / dualkey",
         &["ring_load/by_hand_rwlock/swapping"],
         &["ring_load/dualkey_1key/swapping"],

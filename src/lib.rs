@@ -53,10 +53,19 @@
 //! What a backend has already (npm `jsonwebtoken`, express-session, `createHmac`, an
 //! `encryption.ts`, `cookie::SignedJar`, PyJWT) goes on being valid: [`moving_in`].
 //!
+//! # A life in a store
+//! With the feature `store`, keys live in a [`manifest`] in a file, in PostgreSQL, or behind a
+//! client of yours, and every instance follows it ([`source`]): a change in the store is a
+//! change everywhere, checked and tested before it is swapped in. Reports of the instances say
+//! when a new key may sign, and whether the old one may go ([`Verdict`]). The [`runbook`] has
+//! the steps.
+//!
 //! # Features
 //! `jwt`, `cookie`, `webhook` and `envelope` are on by default; `scrypt` adds the keys that
 //! Node derives with it, and `aws-lc` a faster AES-256-GCM that a ring may be told to take.
-//! None changes what another does, and `full` is all of them.
+//! `store` is for manifests and rings that follow them on a thread, `tokio` on a task;
+//! `notify` tells of a file's change at once; `postgres` keeps manifests in PostgreSQL, and
+//! needs Rust 1.94. None changes what another does, and `full` is all of them.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.
@@ -89,6 +98,8 @@ pub mod mac;
 pub mod manifest;
 #[cfg(all(feature = "jwt", feature = "cookie", feature = "webhook", feature = "envelope"))]
 pub mod moving_in;
+#[cfg(all(feature = "store", feature = "cookie"))]
+pub mod runbook;
 pub mod source;
 #[cfg(feature = "webhook")]
 pub mod webhook;

@@ -35,6 +35,7 @@ type Group = (&'static str, fn(&mut Criterion));
 
 const GROUPS: [Group; 8] = [
     ("ring_load", ring::load),
+    ("reload", ring::reload),
     ("scaling", ring::scaling),
     ("jwt_verify", token::verify),
     ("jwt_sign", token::sign),

@@ -3,12 +3,13 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use criterion::{BenchmarkId, Criterion};
+use criterion::{BatchSize, BenchmarkId, Criterion};
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::{NewKey, Secret};
+use dualkey::manifest::{Manifest, NewEntry};
+use dualkey::{KeyRing, NewKey, Policy, Purpose, Secret};
 
 use crate::input::{Claims, SECRETS, token};
 use crate::ring_of;
@@ -62,6 +63,65 @@ pub fn load(c: &mut Criterion) {
             done.store(true, Relaxed);
         });
     }
+    group.finish();
+}
+
+/// What a verification costs at rest, and while the ring is changed to another manifest a
+/// thousand times a second; and what the change costs who makes it.
+pub fn reload(c: &mut Criterion) {
+    let mut group = c.benchmark_group("reload");
+    let now = SystemTime::now();
+    let entry =
+        |secret: &str, kid: &str| NewEntry::new(Secret::from(secret)).kid(kid.parse().unwrap());
+    let policy = Policy::default();
+    let first = Manifest::new("X", Purpose::Jwt, "bench", policy, entry(OLD, "old"), now).unwrap();
+    let first = first.stage(entry(NEW, "new"), now).unwrap().manifest;
+    let ring = || KeyRing::<JwtKey>::builder().environment("bench").build_from(&first).unwrap();
+    let promoted = |manifest: &Manifest, turn: usize| {
+        let kid = ["new", "old"][turn % 2].parse().unwrap();
+        manifest.force("a bench").promote(&kid, now).unwrap().manifest
+    };
+    let (busy, token) = (ring(), token(OLD));
+    let jwt = Jwt::new(busy.clone());
+    for state in ["at_rest", "reloading"] {
+        let done = AtomicBool::new(state == "at_rest");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut manifest = first.clone();
+                for turn in 0.. {
+                    if done.load(Relaxed) {
+                        return;
+                    }
+                    manifest = promoted(&manifest, turn);
+                    assert!(busy.apply(&manifest).unwrap());
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            group.bench_function(BenchmarkId::new("dualkey_verify", state), |b| {
+                b.iter(|| jwt.verify::<Claims>(black_box(&token)).unwrap());
+            });
+            done.store(true, Relaxed);
+        });
+    }
+    let text = first.to_json().unwrap();
+    group.bench_function("dualkey_read", |b| {
+        b.iter(|| Manifest::from_json(black_box(text.expose())).unwrap());
+    });
+    let same = ring();
+    group.bench_function("dualkey_apply_known", |b| b.iter(|| same.apply(&first).unwrap()));
+    group.bench_function("dualkey_apply_next", |b| {
+        let (ring, mut turn) = (ring(), 0);
+        let mut manifest = first.clone();
+        b.iter_batched(
+            || {
+                manifest = promoted(&manifest, turn);
+                turn += 1;
+                manifest.clone()
+            },
+            |next| assert!(ring.apply(&next).unwrap()),
+            BatchSize::SmallInput,
+        );
+    });
     group.finish();
 }
 

@@ -223,3 +223,77 @@ fn is_same<K: KeyMaterial>(key: &Key<K>, entry: &Entry, algorithm: Option<&str>)
         && key.algorithm() == algorithm
         && entry.secret().is_some_and(|secret| key.is_of(secret))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::sealed;
+    use crate::kid::Kid;
+    use crate::manifest::NewEntry;
+    use crate::purpose::Purpose;
+    use crate::ring::Policy;
+    use crate::secret::Secret;
+
+    /// A key that does not verify what it signs, if its secret says so: as on a machine that
+    /// computes wrong.
+    #[derive(Debug)]
+    struct Shaky(bool);
+
+    impl sealed::Sealed for Shaky {}
+
+    impl KeyMaterial for Shaky {
+        const PURPOSE: Purpose = Purpose::Cookie;
+        type Options = ();
+
+        fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
+            Ok(Self(secret.starts_with(b"bad")))
+        }
+
+        fn self_test(&self) -> bool {
+            !self.0
+        }
+    }
+
+    fn entry(text: &str, kid: &str) -> NewEntry {
+        let text = format!("{text}-kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUq8WzRkH7vQ2mXw9LrT4nZ8yB1cF6");
+        NewEntry::new(Secret::from(text)).kid(kid.parse().unwrap())
+    }
+
+    #[test]
+    fn a_key_that_fails_its_self_test_is_never_swapped_in() {
+        let now = SystemTime::UNIX_EPOCH;
+        let policy = Policy::default();
+        let new = |key| Manifest::new("X", Purpose::Cookie, "test", policy, key, now).unwrap();
+        let builder = || KeyRing::<Shaky>::builder().environment("test");
+        let error = builder().build_from(&new(entry("bad", "a"))).unwrap_err();
+        assert!(matches!(error, Error::SelfTest { .. }), "{error}");
+
+        let manifest = new(entry("good", "a"));
+        let ring = builder().build_from(&manifest).unwrap();
+        let next = manifest.stage(entry("bad", "b"), now).unwrap().manifest;
+        let error = ring.apply(&next).unwrap_err();
+        assert!(matches!(error, Error::SelfTest { kid } if kid == *"b"), "{error}");
+        assert_eq!((ring.fingerprint(), ring.keys().len()), (manifest.fingerprint(), 1));
+    }
+
+    /// Each purpose's own keys pass, whatever the secret.
+    #[cfg(all(feature = "jwt", feature = "cookie", feature = "webhook", feature = "envelope"))]
+    #[test]
+    fn every_kind_of_key_passes_its_self_test() {
+        use crate::jwt::{Algorithm, JwtKey};
+        let kid: Kid = "k".parse().unwrap();
+        for length in 0..70_u8 {
+            let secret: Vec<u8> = (0..length).collect();
+            for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+                assert!(JwtKey::prepare(&secret, kid, &algorithm).unwrap().self_test());
+            }
+            assert!(crate::cookie::CookieKey::prepare(&secret, kid, &()).unwrap().self_test());
+            assert!(crate::webhook::WebhookKey::prepare(&secret, kid, &()).unwrap().self_test());
+            assert!(crate::webhook::VerifyToken::prepare(&secret, kid, &()).unwrap().self_test());
+        }
+        for byte in 0..=255 {
+            let key = crate::envelope::AesKey::prepare(&[byte; 32], kid, &Default::default());
+            assert!(key.unwrap().self_test());
+        }
+    }
+}

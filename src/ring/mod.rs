@@ -121,7 +121,12 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// The kid of the key that signs now.
     #[must_use]
     pub fn primary(&self) -> Kid {
-        self.load().primary(self.inner.clock.now()).kid()
+        self.inner.set.read(|set| {
+            // Where no transition lies ahead, every hour is the same.
+            let timed = set.timeline().is_timed();
+            let now = if timed { self.inner.clock.now() } else { set.timeline().as_of() };
+            set.primary(now).kid()
+        })
     }
 
     /// All keys with what they are now, in the order in which they came.

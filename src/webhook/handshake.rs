@@ -102,7 +102,9 @@ impl KeyMaterial for VerifyToken {
     }
 
     fn self_test(&self) -> bool {
-        matching(&[self.0], &self.0) == Some(0) && matching(&[self.0], &digest(&[])).is_none()
+        let mut other = self.0;
+        other[7] ^= 1;
+        matching(&[self.0], &self.0) == Some(0) && matching(&[self.0], &other).is_none()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 21] = [
+const FLOORS: [(&str, u8, &[&str]); 22] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
     ("error", 0, &["kid", "verdict"]),
     ("fingerprint", 0, &["encoding"]),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8, &[&str]); 21] = [
     ("envelope", 2, &[]),
     ("source", 2, &["envelope"]),
     ("moving_in", 3, &[]),
+    ("runbook", 3, &[]),
     ("compile_fail", 3, &[]),
 ];
 

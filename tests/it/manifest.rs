@@ -708,3 +708,40 @@ proptest! {
         }
     }
 }
+
+/// Frozen: what stands in stores is read for good.
+#[test]
+fn version_1_of_the_document_is_read_as_it_was() {
+    let text = include_str!("../vectors/manifest-v1.json");
+    let manifest = Manifest::from_json(text.as_bytes()).unwrap();
+    let now = manifest.changed_at();
+    let nanos = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    assert_eq!(nanos, 1_768_471_200_123_456_789);
+    assert_eq!((manifest.revision(), manifest.primary(now)), (7, kid("2025-q4")));
+    let expected = ["Retired", "Revoked", "Active(Primary)", "Active(Fallback)", "Active(Staged)"];
+    let states: Vec<_> = states(&manifest, now).iter().map(|(_, own)| format!("{own:?}")).collect();
+    assert_eq!(states, expected);
+    let policy = manifest.policy();
+    assert_eq!(policy.overlap(), 7 * DAY + HOUR + Duration::from_secs(300));
+    assert_eq!((policy.min_secret_bytes, policy.schedule), (Some(48), Some(Schedule::Days(90))));
+    assert_eq!(manifest.key(&kid("q3")).unwrap().kid(), kid("2025-q3"));
+    assert_eq!(manifest.keys()[2].overrides()[0].reason, "one pod is stuck");
+    assert_eq!(manifest.fingerprint().to_string(), FINGERPRINT);
+    // Written again, it is the same document.
+    let again = manifest.to_json().unwrap();
+    let (mut own, mut other): (Value, Value) =
+        (serde_json::from_str(text).unwrap(), serde_json::from_slice(again.expose()).unwrap());
+    for document in [&mut own, &mut other] {
+        for key in document["keys"].as_array_mut().unwrap() {
+            // A secret is written in one form, a time in UTC.
+            key.as_object_mut().unwrap().remove("secret");
+            key.as_object_mut().unwrap().remove("added_at");
+        }
+    }
+    assert_eq!(own, other);
+    let builder = KeyRing::<CookieKey>::builder().environment("production");
+    let ring = builder.clock(ManualClock::new(now)).build_from(&manifest).unwrap();
+    assert_eq!(ring.fingerprint(), manifest.fingerprint());
+}
+
+const FINGERPRINT: &str = "FvHeoxMMqREddy0W";

@@ -1,0 +1,204 @@
+//! What to do when: the quarterly rotation, the emergency, and the move from `.env` pairs.
+//!
+//! The examples are one story, over files; with [`PostgresStore`](crate::source::PostgresStore)
+//! or a client of yours the steps are the same. `now` is `SystemTime::now()` wherever you are:
+//! here it is turned by hand.
+//!
+//! # Once: what every instance runs
+//! Each ring follows its store, under the name of the instance, so that the operator is told
+//! what it holds and what it saw.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use dualkey::KeyRing;
+//! use dualkey::cookie::{CookieKey, CookieSigner};
+//! use dualkey::source::FileStore;
+//! use std::time::Duration;
+//!
+//! let following = KeyRing::<CookieKey>::builder()
+//!     .environment("production")
+//!     // An instance that is cut off serves what it holds for so long, and no longer.
+//!     .max_staleness(Duration::from_secs(30 * 60))
+//!     .follow(FileStore::new("/etc/app/session.json"))
+//!     .instance(std::env::var("HOSTNAME")?)
+//!     .spawn_thread()?;
+//! let signer = CookieSigner::new(following.ring().clone());
+//! // ... serve, and when the service has stopped:
+//! following.stop()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What to watch: [`Following::health`](crate::source::Following::health), and the events
+//! `Reloaded` and `ReloadFailed`. A failed reload changes nothing, and is no emergency: the
+//! last good ring serves.
+//!
+//! # The move from `.env` pairs
+//! What stands in `SESSION_SECRET` and `SESSION_SECRET_OLD` becomes the first manifest. The
+//! kids stay what they were, because they are derived from the secrets; so instances that
+//! still read the variables and those that follow the file understand each other while you
+//! deploy. Say in the [`Policy`](crate::Policy) how long what you sign lives.
+//!
+//! ```
+//! # use dualkey::{KeyRing, Role, KeyState, Secret, Clock, ManualClock};
+//! # use dualkey::cookie::{CookieKey, CookieSigner};
+//! use dualkey::manifest::Manifest;
+//! use dualkey::source::{FileStore, KeyStore};
+//! use dualkey::{Policy, Purpose};
+//! use std::time::{Duration, SystemTime};
+//!
+//! # let (session_secret, session_secret_old) = (
+//! #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU",
+//! #     "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("session.json");
+//! # let now = SystemTime::now();
+//! let mut policy = Policy::default();
+//! policy.longest_life = Duration::from_secs(14 * 86_400); // of a session
+//!
+//! let manifest = Manifest::new(
+//!     "SESSION_SECRET", Purpose::Cookie, "production", policy, Secret::from(session_secret), now,
+//! )?
+//! .with_fallback(Secret::from(session_secret_old), now)?;
+//! let store = FileStore::new(&path);
+//! # pollster::block_on(async {
+//! store.compare_and_swap(0, &manifest).await?;
+//! # Ok::<(), dualkey::source::StoreError>(()) })?;
+//!
+//! // The same keys, under the same names, as from the environment.
+//! # let vars = |name: &str| Ok(match name {
+//! #     "SESSION_SECRET" => Some(session_secret.to_owned()),
+//! #     "SESSION_SECRET_OLD" => Some(session_secret_old.to_owned()),
+//! #     _ => None,
+//! # });
+//! let from_env = KeyRing::<CookieKey>::builder().vars("SESSION_SECRET", vars).build()?;
+//! let from_file =
+//!     KeyRing::<CookieKey>::builder().environment("production").build_from(&manifest)?;
+//! assert_eq!(from_env.primary(), from_file.primary());
+//! # Ok::<(), dualkey::source::StoreError>(())
+//! ```
+//!
+//! `SESSION_SECRET_OLD` verifies until it is retired: since when it was superseded, nobody
+//! knows, so the verdict waits for a whole overlap. Once every instance follows the file, take
+//! the variables away. A secret shorter than the purpose asks for comes in only as a fallback,
+//! on rings that [say so](crate::RingBuilder::allow_short_fallbacks); rotate it first.
+//!
+//! # The quarterly rotation
+//! Four steps, of which none restarts anything, and each is refused when it would lose
+//! something.
+//!
+//! ```
+//! # use dualkey::{Clock, KeyRing, ManualClock, Policy, Secret, Verdict};
+//! # use dualkey::cookie::{CookieKey, CookieSigner};
+//! # use dualkey::manifest::Manifest;
+//! # use dualkey::source::{FileStore, KeyStore, StoreError};
+//! # use std::time::{Duration, SystemTime};
+//! use dualkey::manifest::NewEntry;
+//! use dualkey::source::update;
+//! use dualkey::Purpose;
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("session.json");
+//! # let clock = ManualClock::new(SystemTime::now());
+//! # let store = FileStore::new(&path);
+//! # let first = NewEntry::generate(Purpose::Cookie)?;
+//! # let manifest = Manifest::new(
+//! #     "SESSION_SECRET", Purpose::Cookie, "production", Policy::default(), first, clock.now())?;
+//! # pollster::block_on(store.compare_and_swap(0, &manifest))?;
+//! # let old = manifest.primary(clock.now());
+//! # let following = KeyRing::<CookieKey>::builder()
+//! #     .environment("production").clock(clock.clone())
+//! #     .follow(FileStore::new(&path)).instance("pod-1").on_demand()?;
+//! # let signer = CookieSigner::new(following.ring().clone());
+//! # let value = signer.sign("session", "user-42")?;
+//! # pollster::block_on(async {
+//! // 1. Stage. The key verifies on every instance that has reloaded, and signs on none.
+//! let new = NewEntry::generate(Purpose::Cookie)?;
+//! let staged = update(&store, |own| own.stage(new.clone(), clock.now())).await?;
+//!
+//! // 2. Promote. Refused, with their names, while instances do not hold the key.
+//! let kid = staged.kid;
+//! let reports = store.reports().await?;
+//! assert!(update(&store, |own| own.promote(&kid, &reports, clock.now())).await.is_err());
+//! following.refresh()?; // which each instance does by itself
+//! let reports = store.reports().await?;
+//! let promoted = update(&store, |own| own.promote(&kid, &reports, clock.now())).await?;
+//! # following.refresh()?;
+//! # assert_eq!(following.ring().primary(), kid);
+//!
+//! // 3. Wait. What the old key signed is valid until its overlap is over.
+//! assert!(signer.verify("session", &value).is_ok());
+//! println!("come back at {:?}", promoted.until);
+//! # let begun = clock.now();
+//! # clock.advance(Duration::from_secs(6 * 86_400 + 3600));
+//! # let value = signer.sign("session", "user-43")?;
+//! # while clock.now() < promoted.until.unwrap() + Duration::from_secs(60) {
+//! #     clock.advance(Duration::from_secs(240));
+//! #     for _ in 0..4 { signer.verify("session", &value).expect("just signed"); }
+//! #     following.refresh()?;
+//! # }
+//!
+//! // 4. Ask whether it may go, and let it go. Its record stays, its secret does not.
+//! let (manifest, reports) = (store.load().await?, store.reports().await?);
+//! assert_eq!(manifest.retirement(&old, &reports, clock.now())?, Verdict::Safe);
+//! update(&store, |own| own.retire(&old, &reports, clock.now())).await?;
+//! update(&store, |own| own.destroy(&old, &reports, clock.now())).await?;
+//! # Ok::<(), StoreError>(())
+//! # })?;
+//! # Ok::<(), StoreError>(())
+//! ```
+//!
+//! - **To let it happen by itself**, stage with a
+//!   [`signs_from`](crate::manifest::NewEntry::signs_from): every instance begins to sign at
+//!   that moment. It must lie at least a rollout window ahead.
+//! - **If step 2 goes on being refused**, an instance cannot read its store: its health says
+//!   why. [`Manifest::force`](crate::manifest::Manifest::force) goes over it; that instance
+//!   refuses what the others sign.
+//! - **If something is wrong with the new key**,
+//!   [`rollback`](crate::manifest::Manifest::rollback): the old one signs again, and what the
+//!   new one signed goes on being valid.
+//! - **If the verdict is `Blocked`**, it says with what: an old key that is still used after
+//!   its overlap means that something lives longer than the policy says, or that somebody else
+//!   signs with it. Find out, before you force it.
+//! - **An encryption key** asks for a sweep: rewrap every row, then
+//!   [`record`](crate::KeyRing::record_sweep) what is left. To destroy it, the sweep must have
+//!   opened every row.
+//! - **A webhook's secret**: Meta signs with the new one from the moment at which it is reset,
+//!   so stage what the dashboard shows at once; deliveries in between come again.
+//!
+//! # The emergency
+//! A key has leaked. It is revoked without an overlap: who was logged in under it is logged out,
+//! which is what is wanted.
+//!
+//! ```
+//! # use dualkey::manifest::{Manifest, Meanwhile, NewEntry};
+//! # use dualkey::{Policy, Purpose};
+//! # use std::time::SystemTime;
+//! # let now = SystemTime::now();
+//! # let first = NewEntry::generate(Purpose::Cookie)?;
+//! # let manifest = Manifest::new(
+//! #     "SESSION_SECRET", Purpose::Cookie, "production", Policy::default(), first, now)?;
+//! # let leaked = manifest.primary(now);
+//! let spare = NewEntry::generate(Purpose::Cookie)?;
+//! let change = manifest.emergency_rotate(&leaked, "found in a public log", spare, now)?;
+//! // With a staged key it would be `CompromisedIsTaken`, and nobody else is refused.
+//! assert_eq!(change.meanwhile, Meanwhile::NewIsRefused);
+//! println!("until all have reloaded, {}", change.meanwhile);
+//! # Ok::<(), dualkey::Error>(())
+//! ```
+//!
+//! 1. If there is a minute, and no staged key: stage one, wait until the reports agree, and
+//!    only then rotate. Nothing that is valid is refused then. If there is not, rotate now.
+//! 2. Store it ([`update`](crate::source::update)). Instances that can reach the store refuse
+//!    the leaked key within one poll, most of them at once; one that cannot, when it is older
+//!    than its `max_staleness`. On an instance that you can reach by other means,
+//!    [`KeyRing::revoke`](crate::KeyRing::revoke) holds at once, and no reload undoes it.
+//! 3. What a leaked encryption key sealed is opened by name, through `dangerous()` on
+//!    `envelope::Sealer`, and sealed anew.
+//! 4. Rotate what the leaked key may have led to: a KEK that could be read is every secret that
+//!    it sealed.
+//!
+//! # What it rests on
+//! That the skew of the clocks, the rollout window and the longest life are what the policy
+//! says. `cargo run --release --features full --example fleet -- --beyond` shows what breaks
+//! first where they are not.
