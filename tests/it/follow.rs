@@ -606,3 +606,28 @@ fn a_pair_of_variables_becomes_a_manifest() {
     let shared: Arc<dyn KeyStore> = Arc::new(FileStore::new("nowhere"));
     assert!(block_on(shared.load()).is_err());
 }
+
+/// Before a set is swapped in, each of its keys is asked: whatever the secret, a sound one says
+/// yes.
+#[test]
+fn every_kind_of_key_passes_its_self_test() {
+    use dualkey::KeyMaterial;
+    use dualkey::envelope::AesKey;
+    use dualkey::jwt::Algorithm;
+    use dualkey::webhook::VerifyToken;
+    let kid = kid("k");
+    for length in 0..70_u8 {
+        let secret: Vec<u8> = (0..length).collect();
+        for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+            assert!(JwtKey::prepare(&secret, kid, &algorithm).unwrap().self_test());
+        }
+        assert!(CookieKey::prepare(&secret, kid, &()).unwrap().self_test());
+        assert!(WebhookKey::prepare(&secret, kid, &()).unwrap().self_test());
+        assert!(VerifyToken::prepare(&secret, kid, &()).unwrap().self_test());
+    }
+    for backend in crate::common::BACKENDS {
+        for byte in 0..=255 {
+            assert!(AesKey::prepare(&[byte; 32], kid, &backend).unwrap().self_test());
+        }
+    }
+}

@@ -254,5 +254,5 @@ fn safe_is_never_said_without_evidence() {
         Ok(())
     };
     TestRunner::new(cases(1_000, 30_000)).run(&seen, check).unwrap();
-    assert!(safe.get() > 50, "{} were safe", safe.get());
+    assert!(safe.get() > 5, "{} were safe", safe.get());
 }
