@@ -48,7 +48,7 @@ use Bound::{AtLeast, AtMost, Open};
 /// the fastest counts.
 type Ratio = (&'static str, &'static [&'static str], &'static [&'static str], Bound);
 
-const RATIOS: [Ratio; 34] = [
+const RATIOS: [Ratio; 35] = [
     (
         "JWT, two keys, the fallback matches, no `kid` / one key",
         &["jwt_verify/dualkey_2keys_fallback"],

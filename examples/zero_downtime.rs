@@ -62,7 +62,7 @@ async fn main() -> Result<ExitCode> {
     old.session = load::node_secret()?;
     let keys = match options.naive {
         true => Keys::Given(vec![old.clone()]),
-        false => Keys::Stored(Operator::new(&old).await?),
+        false => Keys::Stored(Box::new(Operator::new(&old).await?)),
     };
     let fleet = Arc::new(Fleet::start(&keys, 2).await?);
     let load = Load::start(&fleet, &old, &stage)?;

@@ -33,7 +33,7 @@ use sha2::block_api::compress256;
 
 type Group = (&'static str, fn(&mut Criterion));
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("ring_load", ring::load),
     ("reload", ring::reload),
     ("scaling", ring::scaling),

@@ -243,7 +243,7 @@ pub enum Keys {
     /// Its environment: they are those that it was started with.
     Given(Vec<Secrets>),
     /// The operator's files, which it follows.
-    Stored(Operator),
+    Stored(Box<Operator>),
 }
 
 /// What keeps the rings of an instance after their files.
