@@ -42,11 +42,26 @@ pub struct Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Request,
-    Poll { instance: usize, process: u64 },
-    Restart { instance: usize },
-    Up { instance: usize },
-    Weather { instance: usize },
-    Fair { instance: usize },
+    Poll {
+        instance: usize,
+        process: u64,
+    },
+    Restart {
+        instance: usize,
+    },
+    /// This one and those after it, one after the other: a new version of the service.
+    Deploy {
+        instance: usize,
+    },
+    Up {
+        instance: usize,
+    },
+    Weather {
+        instance: usize,
+    },
+    Fair {
+        instance: usize,
+    },
     Operator,
     Leak,
 }
@@ -162,6 +177,10 @@ impl<K: Artefacts> World<K> {
         // What was signed lately is held when the rotation begins.
         let begin = self.bounds.life.min(2 * 86_400) / 2;
         self.at(0, Event::Request);
+        if self.way.uses_store() {
+            let deploy = self.random.u64(..24 * 3600);
+            self.at(deploy, Event::Deploy { instance: 0 });
+        }
         self.at(begin, Event::Operator);
         if self.bounds.leaks {
             let when = begin + self.random.u64(..self.bounds.life + 2 * self.bounds.rollout);
@@ -220,6 +239,16 @@ impl<K: Artefacts> World<K> {
                 if !matches!(self.operator.stage, Stage::Done { .. }) || self.way.uses_store() {
                     self.at(self.now + next, Event::Restart { instance });
                 }
+            }
+            Event::Deploy { instance } => {
+                self.instances[instance].kill();
+                let up = self.now + self.random.u64(1..30);
+                self.at(up, Event::Up { instance });
+                let (next, pause) = match instance + 1 {
+                    next if next < self.instances.len() => (next, self.random.u64(30..120)),
+                    _ => (0, self.random.u64(6 * 3600..48 * 3600)),
+                };
+                self.at(self.now + pause, Event::Deploy { instance: next });
             }
             Event::Up { instance } => self.up(instance),
             Event::Weather { instance } => {

@@ -215,6 +215,9 @@ pub struct Health {
     pub failures_in_a_row: u64,
     /// What went wrong last; none, if nothing has since the last success.
     pub last_error: Option<String>,
+    /// What keeps the store from saying itself that it has changed; none, if it does or if it
+    /// never can. It is asked from time to time all the same.
+    pub watch_error: Option<String>,
     /// What went wrong with the last report of this instance; none, if it is stored or none
     /// is kept.
     pub report_error: Option<String>,

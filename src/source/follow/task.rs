@@ -22,8 +22,7 @@ impl<K: KeyMaterial> Follow<K> {
         let turner = Arc::new(self.begin().await?);
         let notify = Arc::new(Notify::new());
         let woken = Arc::clone(&notify);
-        // A store that cannot be watched is asked from time to time, as each is.
-        let watch = turner.store.watch(Wake::new(move || woken.notify_one())).await;
+        let watch = turner.watch(Wake::new(move || woken.notify_one())).await;
         // What changed between the load and the watch.
         let mut delay = turner.turn().await;
         let own = Arc::clone(&turner);

@@ -24,8 +24,7 @@ impl<K: KeyMaterial> Follow<K> {
         let turner = Arc::new(pollster::block_on(self.begin())?);
         let signal = Arc::new(Signal::default());
         let woken = Arc::clone(&signal);
-        // A store that cannot be watched is asked from time to time, as each is.
-        let watch = pollster::block_on(turner.store.watch(Wake::new(move || woken.wake())));
+        let watch = pollster::block_on(turner.watch(Wake::new(move || woken.wake())));
         // What changed between the load and the watch.
         let mut delay = pollster::block_on(turner.turn());
         let (own, heard) = (Arc::clone(&turner), Arc::clone(&signal));

@@ -10,7 +10,7 @@ use crate::manifest::Manifest;
 use crate::observer::Event;
 use crate::ring::KeyRing;
 use crate::source::error::StoreError;
-use crate::source::store::KeyStore;
+use crate::source::store::{KeyStore, Wake, Watch};
 
 pub(super) struct Turner<K: KeyMaterial> {
     pub(super) ring: KeyRing<K>,
@@ -26,6 +26,7 @@ struct State {
     failures: u64,
     failures_in_a_row: u64,
     last_error: Option<String>,
+    watch_error: Option<String>,
     reported_at: Option<SystemTime>,
     report_error: Option<String>,
 }
@@ -48,6 +49,7 @@ impl<K: KeyMaterial> Follow<K> {
                 failures: 0,
                 failures_in_a_row: 0,
                 last_error: None,
+                watch_error: None,
                 reported_at: None,
                 report_error: None,
             }),
@@ -58,6 +60,14 @@ impl<K: KeyMaterial> Follow<K> {
 }
 
 impl<K: KeyMaterial> Turner<K> {
+    /// Has the store call `wake` when it has changed, if it can. One that cannot is asked from
+    /// time to time, as each is.
+    pub(super) async fn watch(&self, wake: Wake) -> Option<Watch> {
+        let watch = self.store.watch(wake).await;
+        self.state().watch_error = watch.as_ref().err().map(ToString::to_string);
+        watch.ok().flatten()
+    }
+
     /// One turn. Returns for how long to wait until the next, if nothing wakes before.
     pub(super) async fn turn(&self) -> Duration {
         // What went wrong is in its health, and told.
@@ -112,6 +122,7 @@ impl<K: KeyMaterial> Turner<K> {
             failures: state.failures,
             failures_in_a_row: state.failures_in_a_row,
             last_error: state.last_error.clone(),
+            watch_error: state.watch_error.clone(),
             report_error: state.report_error.clone(),
         }
     }
