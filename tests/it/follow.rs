@@ -13,8 +13,7 @@ use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::source::{FileStore, Following, KeyStore, StoreError, update};
 use dualkey::webhook::{MetaWebhook, WebhookKey};
 use dualkey::{
-    Error, Event, KeyRing, Kid, ManualClock, NewKey, Observer, Policy, Purpose, Reason, Report,
-    Secret,
+    Error, Event, KeyRing, Kid, ManualClock, NewKey, Observer, Policy, Purpose, Reason, Secret,
 };
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -418,131 +417,6 @@ fn a_service_does_not_start_without_a_manifest() {
     fs::write(folder.path().join("empty"), "").unwrap();
     fs::set_permissions(folder.path().join("empty"), fs::Permissions::from_mode(0o600)).unwrap();
     assert!(matches!(follow("empty"), Err(StoreError::Manifest { .. })));
-}
-
-/// Instances of one service that restart every day, each time under another name, as pods do.
-#[test]
-fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ring.json");
-    let mut policy = dualkey::Policy::default();
-    // Two windows of a day each: no instance lives for longer than one of them.
-    policy.longest_life = Duration::from_secs(2 * 86_400);
-    policy.enough_traffic = 300;
-    let manifest = first().set_policy(policy, at(0)).unwrap().stage(entry(1, "b"), at(0)).unwrap();
-    let manifest = manifest.manifest.force("a test").promote(&kid("b"), at(0)).unwrap().manifest;
-    let store = stored(&path, &manifest);
-    let clock = ManualClock::new(at(0));
-    let mut verdicts = Vec::new();
-    let mut names = 0;
-    for day in 0..6_u64 {
-        let following = KeyRing::<CookieKey>::builder()
-            .environment("test")
-            .clock(clock.clone())
-            .follow(FileStore::new(&path))
-            .instance(format!("pod-{day}"))
-            .on_demand()
-            .unwrap();
-        let signer = CookieSigner::new(following.ring().clone());
-        let value = signer.sign("session", "user-42").unwrap();
-        for _ in 0..24 * 15 {
-            clock.advance(Duration::from_secs(240));
-            assert!(signer.verify("session", &value).is_ok());
-            assert!(!following.refresh().unwrap());
-        }
-        let now = dualkey::Clock::now(&clock);
-        let reports = block_on(store.reports()).unwrap();
-        names = names.max(reports.len());
-        verdicts.push(manifest.retirement(&kid("a"), &reports, now).unwrap());
-        // Killed: no good-bye.
-        drop(following);
-    }
-    use dualkey::Verdict::{Safe, Wait};
-    let until = at(0) + policy.overlap();
-    assert_eq!(verdicts[..2], vec![Wait { until }; 2]);
-    assert_eq!(verdicts[2..], vec![Safe; 4], "{verdicts:?}");
-    // Those that are long gone were taken over by their successors, and do not pile up.
-    assert!(names < 6, "{names}");
-}
-
-/// Reports of instances that are gone are taken over, and nothing in them is lost if the one
-/// that does so is killed right then.
-#[test]
-fn what_a_gone_instance_knew_is_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ring.json");
-    let store = stored(&path, &first());
-    let clock = ManualClock::new(at(0));
-    let start = |name: &str| {
-        KeyRing::<CookieKey>::builder()
-            .environment("test")
-            .clock(clock.clone())
-            .follow(FileStore::new(&path))
-            .instance(name)
-            .on_demand()
-            .unwrap()
-    };
-    let gone = start("gone");
-    let sweep = dualkey::Sweep {
-        started_at: at(0),
-        finished_at: at(1),
-        opened_all: true,
-        unreadable: 0,
-        rows: vec![(kid("a"), 3)],
-    };
-    gone.ring().record_sweep(&sweep);
-    CookieSigner::new(gone.ring().clone()).sign("session", "user-42").unwrap();
-    block_on(store.save_report(&gone.ring().report("gone"))).unwrap();
-    drop(gone);
-    for day in 1..10 {
-        clock.advance(Duration::from_secs(86_400));
-        // Killed as soon as it has started.
-        drop(start(&format!("pod-{day}")));
-    }
-    let reports = block_on(store.reports()).unwrap();
-    assert!(reports.len() < 4 && reports.iter().all(|own| own.instance != "gone"));
-    let knows = |report: &Report| report.sweep.as_ref() == Some(&sweep);
-    assert!(reports.iter().any(knows), "{reports:?}");
-    assert!(reports.iter().any(|own| own.signed == [(kid("a"), 1)]));
-}
-
-#[test]
-fn an_instance_goes_on_with_what_it_saw_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ring.json");
-    let store = stored(&path, &first());
-    let clock = ManualClock::new(at(0));
-    let start = |name: &str| {
-        KeyRing::<CookieKey>::builder()
-            .environment("test")
-            .clock(clock.clone())
-            .follow(FileStore::new(&path))
-            .instance(name)
-            .on_demand()
-            .unwrap()
-    };
-    let following = start("pod");
-    let signer = CookieSigner::new(following.ring().clone());
-    let value = signer.sign("session", "user-42").unwrap();
-    assert!(signer.verify("session", &value).is_ok());
-    clock.advance(Duration::from_secs(60));
-    following.stop().unwrap();
-    clock.advance(Duration::from_secs(60));
-    let again = start("pod");
-    let report = again.ring().report("pod");
-    assert_eq!(report.observed_since, at(0));
-    assert_eq!(report.signed, [(kid("a"), 1)]);
-    let primary = |(_, uses): &(Kid, dualkey::Uses)| uses.verified_as_primary;
-    let seen: u64 = report.buckets.iter().flat_map(|own| &own.uses).map(primary).sum();
-    assert_eq!(seen, 1);
-    drop(again);
-    let other = start("another").ring().report("another");
-    assert_eq!(other.observed_since, at(120));
-    // As text it is the same.
-    let text = report.to_json().unwrap();
-    assert_eq!(Report::from_json(text.as_bytes()).unwrap(), report);
-    assert!(Report::from_json(&text.as_bytes()[..text.len() / 2]).is_err());
-    drop(store);
 }
 
 #[test]

@@ -1,0 +1,218 @@
+//! Why a value did not verify: opaque to the peer, with a reason for the operator.
+
+use std::fmt;
+
+/// A value did not verify.
+///
+/// To the peer every failure before the signature held is one and the same:
+/// `Display` says `verification failed` for all of them. [`reason`](Self::reason)
+/// is for the operator's eyes, as is `Debug`.
+#[derive(Debug)]
+pub struct VerifyError {
+    reason: Reason,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl VerifyError {
+    pub(crate) fn new(reason: Reason) -> Self {
+        Self { reason, source: None }
+    }
+
+    pub(crate) fn with_source(
+        reason: Reason,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { reason, source: Some(Box::new(source)) }
+    }
+
+    /// Why, for the operator: not to be sent to the peer unless
+    /// [`is_authentic`](Self::is_authentic).
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Whether the signature held and only the content was refused (expired,
+    /// another audience): then, and only then, the peer may be told why.
+    #[must_use]
+    pub fn is_authentic(&self) -> bool {
+        self.reason.is_authentic()
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_authentic() {
+            true => write!(f, "refused: {}", self.reason),
+            false => f.write_str("verification failed"),
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Why a value did not verify: a small closed set, fit for a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There was nothing to verify: no header, no cookie of that name.
+    Missing,
+    /// More than one value where exactly one belongs.
+    Repeated,
+    /// Larger than the bound.
+    TooLarge,
+    /// Not of the form at all: parts, alphabet, JSON of the header.
+    Malformed,
+    /// A header demands what is not understood: `crit`, `b64` or `zip` in a token, the
+    /// version or the algorithm of an envelope.
+    UnsupportedHeader,
+    /// The algorithm is not the key's, or not among those asked for.
+    Algorithm,
+    /// It names a key that the ring does not have.
+    UnknownKid,
+    /// It names a key that is revoked.
+    RevokedKey,
+    /// It names a key that has stopped verifying.
+    RetiredKey,
+    /// The ring serves nothing: what it holds is older than its `max_staleness`. Answer that
+    /// the service is not available.
+    Stale,
+    /// No key of the ring made this signature, or the tag of this ciphertext.
+    Signature,
+    /// Of a legacy form that was not turned on.
+    LegacyNotAccepted,
+    /// Of a legacy form whose date is past.
+    LegacyEnded,
+    /// A ciphertext that opens under more than one key, or in more than one form: made by
+    /// who holds two keys, to mean two things.
+    Ambiguous,
+    /// Authentic, but past its end.
+    Expired,
+    /// Authentic, but its time has not come.
+    NotYetValid,
+    /// Authentic, but a required claim is missing.
+    MissingClaim(Claim),
+    /// Authentic, but a registered claim is of the wrong JSON type.
+    ClaimType(Claim),
+    /// Authentic, but a registered claim stands there twice.
+    DuplicateClaim(Claim),
+    /// Authentic, but for another issuer, audience or subject.
+    WrongClaim(Claim),
+    /// Authentic, but the payload is not what the caller's type asks for.
+    Payload,
+    /// Authentic, but a text of the payload holds an escape, and the caller's type borrows
+    /// it as `&str`: take `Cow<str>` with `#[serde(borrow)]`.
+    Escaped,
+}
+
+impl Reason {
+    /// Whether the signature held.
+    #[must_use]
+    pub fn is_authentic(self) -> bool {
+        match self {
+            Self::Expired
+            | Self::NotYetValid
+            | Self::MissingClaim(_)
+            | Self::ClaimType(_)
+            | Self::DuplicateClaim(_)
+            | Self::WrongClaim(_)
+            | Self::Payload
+            | Self::Escaped => true,
+            Self::Missing
+            | Self::Repeated
+            | Self::TooLarge
+            | Self::Malformed
+            | Self::UnsupportedHeader
+            | Self::Algorithm
+            | Self::UnknownKid
+            | Self::RevokedKey
+            | Self::RetiredKey
+            | Self::Stale
+            | Self::Signature
+            | Self::LegacyNotAccepted
+            | Self::LegacyEnded
+            | Self::Ambiguous => false,
+        }
+    }
+
+    /// A stable name for logs and metric labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Repeated => "repeated",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::UnsupportedHeader => "unsupported_header",
+            Self::Algorithm => "algorithm",
+            Self::UnknownKid => "unknown_kid",
+            Self::RevokedKey => "revoked_key",
+            Self::RetiredKey => "retired_key",
+            Self::Stale => "stale",
+            Self::Signature => "signature",
+            Self::LegacyNotAccepted => "legacy_not_accepted",
+            Self::LegacyEnded => "legacy_ended",
+            Self::Ambiguous => "ambiguous",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::MissingClaim(_) => "missing_claim",
+            Self::ClaimType(_) => "claim_type",
+            Self::DuplicateClaim(_) => "duplicate_claim",
+            Self::WrongClaim(_) => "wrong_claim",
+            Self::Payload => "payload",
+            Self::Escaped => "escaped",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingClaim(claim)
+            | Self::ClaimType(claim)
+            | Self::DuplicateClaim(claim)
+            | Self::WrongClaim(claim) => write!(f, "{} {}", self.as_str(), claim.as_str()),
+            _ => f.write_str(self.as_str()),
+        }
+    }
+}
+
+/// A registered claim of RFC 7519 §4.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Claim {
+    /// `iss`, the issuer.
+    Iss,
+    /// `sub`, the subject.
+    Sub,
+    /// `aud`, the audience.
+    Aud,
+    /// `exp`, the end.
+    Exp,
+    /// `nbf`, the beginning.
+    Nbf,
+    /// `iat`, the time of issue.
+    Iat,
+    /// `jti`, the token's id.
+    Jti,
+}
+
+impl Claim {
+    /// The name of the claim, as it stands in a token.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Iss => "iss",
+            Self::Sub => "sub",
+            Self::Aud => "aud",
+            Self::Exp => "exp",
+            Self::Nbf => "nbf",
+            Self::Iat => "iat",
+            Self::Jti => "jti",
+        }
+    }
+}
