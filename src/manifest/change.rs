@@ -247,25 +247,34 @@ impl Manifest {
         Forced { manifest: self, reason }
     }
 
-    /// Sets another policy.
+    /// Sets another policy. What has come to its end under this one stays ended.
     ///
     /// # Errors
-    /// What the policy makes impossible, as a key that is too short for it;
-    /// [`Error::Shortened`] if a key would stop verifying earlier than it was to, which would
-    /// refuse what is valid: wait until its overlap is over.
+    /// What the policy makes impossible: a key that is too short for it, more keys at one time
+    /// than may verify. [`Error::Shortened`] if a key would stop verifying earlier than it was
+    /// to, which would refuse what is valid: wait until its overlap is over.
     pub fn set_policy(&self, policy: Policy, now: SystemTime) -> Result<Self, Error> {
         let now = now.max(self.changed_at);
+        let before = self.timeline();
         let mut next = self.clone().under(policy)?;
-        for kid in self.keys.iter().map(Entry::kid) {
-            let (own, other) = (self.ends_at(&kid), next.ends_at(&kid));
-            let ends = other.filter(|end| own.is_none_or(|own| *end < own && own > now));
-            if let Some(ends) = ends {
-                return Err(Error::Shortened { kid, ends });
+        for (index, key) in next.keys.iter_mut().enumerate() {
+            if let Some(end) = before.ends_at(index).filter(|end| *end <= now) {
+                key.life.retire_at = Some(end);
             }
         }
         next.revision = self.revision.saturating_add(1);
         next.changed_at = now;
-        next.checked()
+        let next = next.checked()?;
+        let after = next.timeline();
+        for (index, key) in self.keys.iter().enumerate() {
+            let (own, other) = (before.ends_at(index), after.ends_at(index));
+            // One that never ended does now, or one that has not ended yet ends earlier.
+            let cut = |end: &SystemTime| own.is_none_or(|own| *end < own && own > now);
+            if let Some(ends) = other.filter(cut) {
+                return Err(Error::Shortened { kid: key.kid(), ends });
+            }
+        }
+        Ok(next)
     }
 
     /// The staged keys, those first that were to sign first.

@@ -143,7 +143,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
     ///
     /// It bounds for how long an instance that is cut off takes what a revoked key signs. It
     /// should be several times the interval at which the store is asked, and no more than
-    /// the [rollout window](Self::rollout_window).
+    /// the [rollout window](Self::rollout_window). A clock that jumps ahead by more has the
+    /// ring serve nothing until the store is asked next.
     pub fn max_staleness(mut self, age: Duration) -> Self {
         self.max_staleness = Some(age);
         self

@@ -440,6 +440,7 @@ enum Step {
     Revoke(usize),
     Emergency(usize),
     Destroy(usize),
+    Policy(u64),
     Advance(u64),
 }
 
@@ -454,6 +455,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             1 => place().prop_map(Step::Revoke),
             1 => place().prop_map(Step::Emergency),
             1 => place().prop_map(Step::Destroy),
+            1 => (0..500_u64).prop_map(Step::Policy),
             4 => (0..400_000_u64).prop_map(Step::Advance),
         ],
         1..25,
@@ -491,6 +493,18 @@ proptest! {
                     manifest.emergency_rotate(&place(index), "a test", new, now)
                 }
                 Step::Destroy(index) => manifest.destroy(&place(index), &[], now),
+                Step::Policy(hours) => {
+                    let mut policy = *manifest.policy();
+                    policy.longest_life = Duration::from_secs(3600 * hours);
+                    let Ok(next) = manifest.set_policy(policy, now) else { continue };
+                    for key in manifest.keys() {
+                        prop_assert_eq!(next.state(&key.kid(), now), manifest.state(&key.kid(), now));
+                    }
+                    ring.apply(&next).unwrap();
+                    prop_assert_eq!(ring.fingerprint(), next.fingerprint());
+                    manifest = next;
+                    continue;
+                }
                 Step::Advance(seconds) => {
                     now += Duration::from_secs(*seconds);
                     clock.set(now);

@@ -133,7 +133,9 @@ impl<K: KeyMaterial> Following<K> {
     }
 
     /// Asks the store at once, on this thread, and says whether there was news. A report of
-    /// this instance that is due is kept as well.
+    /// this instance that is due is kept as well. In async code, take
+    /// [`refresh_async`](Self::refresh_async): a store whose client needs the runtime would
+    /// wait for a thread that waits for it.
     ///
     /// # Errors
     /// What keeps the ring from it: the ring stays as it is.
@@ -157,7 +159,7 @@ impl<K: KeyMaterial> Following<K> {
 
     /// Ends it, and says good-bye: the last report of this instance says that it holds nothing
     /// any more, so that no verdict waits for it. To be called when the service has stopped
-    /// serving.
+    /// serving; in async code, as [`stop_async`](Self::stop_async).
     ///
     /// # Errors
     /// If the report cannot be stored.
