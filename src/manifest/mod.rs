@@ -34,6 +34,7 @@ mod environment;
 mod json;
 mod report;
 mod schedule;
+mod steps;
 
 use std::fmt;
 use std::time::SystemTime;

@@ -287,7 +287,12 @@ impl<K: Artefacts> World<K> {
     }
 
     fn poll(&mut self, instance: usize) {
+        let held = |own: &Instance<K>| own.ring().map(|ring| ring.load().revision());
+        let before = held(&self.instances[instance]);
         let agrees = self.instances[instance].poll();
+        if held(&self.instances[instance]) != before {
+            self.present_all(instance);
+        }
         // A poll that finds nothing new changes nothing: those are left out, but where the
         // age of what is held or a report depends on them.
         if !agrees || self.is_watched || self.bounds.max_staleness.is_some() {
@@ -303,8 +308,12 @@ impl<K: Artefacts> World<K> {
         let name = format!("pod-{}", self.count);
         let (start, bounds) = (self.start.clone(), self.bounds);
         match self.instances[instance].start(&name, &start, &bounds) {
-            true if self.way.uses_store() => self.poll_soon(instance),
-            true => {}
+            true => {
+                self.present_all(instance);
+                if self.way.uses_store() {
+                    self.poll_soon(instance);
+                }
+            }
             // It cannot start without its keys: tried again.
             false => self.at(self.now + 30, Event::Up { instance }),
         }
@@ -462,6 +471,19 @@ impl<K: Artefacts> World<K> {
                 };
                 self.present(instance, place);
             }
+        }
+    }
+
+    /// Shows an instance, of which something has just changed, all that clients hold.
+    fn present_all(&mut self, instance: usize) {
+        let now = self.now;
+        self.held.retain(|own| own.until > now);
+        if self.way.uses_store() {
+            // A check, and no traffic: what is lost by it is a violation, and not counted.
+            let counted = self.outcome.clone();
+            (0..self.held.len()).for_each(|place| self.present(instance, place));
+            let violations = std::mem::take(&mut self.outcome.violations);
+            self.outcome = Outcome { violations, ..counted };
         }
     }
 
