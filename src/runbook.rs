@@ -181,7 +181,8 @@
 //! # let leaked = manifest.primary(now);
 //! let spare = NewEntry::generate(Purpose::Cookie)?;
 //! let change = manifest.emergency_rotate(&leaked, "found in a public log", spare, now)?;
-//! // With a staged key it would be `CompromisedIsTaken`, and nobody else is refused.
+//! // With a key that has been staged for a rollout window it would be `CompromisedIsTaken`,
+//! // and nobody else is refused.
 //! assert_eq!(change.meanwhile, Meanwhile::NewIsRefused);
 //! println!("until all have reloaded, {}", change.meanwhile);
 //! # Ok::<(), dualkey::Error>(())

@@ -108,7 +108,8 @@ impl Manifest {
     /// Revokes the key `compromised` and makes another the primary, in one step, without an
     /// overlap: a staged key if there is one, else `replacement`.
     /// [`meanwhile`](Change::meanwhile) says what instances that have not reloaded yet
-    /// will do.
+    /// will do: a key that was staged for less than a rollout window may be as new to them
+    /// as the replacement.
     ///
     /// Is the staged key compromised as well, [revoke](Self::revoke) it first.
     ///
@@ -141,9 +142,16 @@ impl Manifest {
         let now = now.max(self.changed_at);
         let staged = self.staged(now).find(|kid| kid != compromised);
         if let Some(kid) = staged {
+            // Everybody knows what has been there for as long as a change takes.
+            let since = self.key(&kid).map_or(now, Entry::added_at);
+            let known = since.checked_add(self.policy.rollout_window);
+            let meanwhile = match known.is_some_and(|known| known <= now) {
+                true => Meanwhile::CompromisedIsTaken,
+                false => Meanwhile::NewIsRefused,
+            };
             return self.step(Action::EmergencyRotate, kid, now, |_, steps| {
                 steps.promote(&kid)?;
-                steps.revoke(compromised, reason).map(|_| Meanwhile::CompromisedIsTaken)
+                steps.revoke(compromised, reason).map(|_| meanwhile)
             });
         }
         let entry = self.admitted(replacement.into(), false)?;

@@ -185,10 +185,13 @@ fn an_emergency_promotes_what_is_staged_and_makes_a_key_where_nothing_is() {
 
     let staged = first().stage(entry(1, "b").signs_from(at(9000)), at(10)).unwrap().manifest;
     let staged = staged.stage(entry(2, "c"), at(10)).unwrap().manifest;
-    let change = staged.emergency_rotate(&leaked, "in a log", spare(), at(20)).unwrap();
+    // Staged just now, it may be as new to some as any other.
+    let change = staged.emergency_rotate(&leaked, "in a log", spare(), at(3609)).unwrap();
+    assert_eq!((change.kid, change.meanwhile), (kid("b"), Meanwhile::NewIsRefused));
+    let change = staged.emergency_rotate(&leaked, "in a log", spare(), at(3610)).unwrap();
     assert_eq!((change.kid, change.meanwhile), (kid("b"), Meanwhile::CompromisedIsTaken));
     assert!(change.manifest.key(&kid("spare")).is_none());
-    assert_eq!(change.manifest.primary(at(20)), kid("b"));
+    assert_eq!(change.manifest.primary(at(3610)), kid("b"));
 
     // A staged key that is compromised as well is not promoted.
     let revoked = staged.revoke(&kid("b"), "too", at(15)).unwrap().manifest;
