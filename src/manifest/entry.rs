@@ -272,6 +272,9 @@ impl fmt::Debug for NewEntry {
 /// What must hold of the keys of a manifest beside their roles: names and secrets are there
 /// once, and no time lies where it cannot.
 pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Error> {
+    // Each once: a document may hold many.
+    let own_prints: Vec<_> =
+        keys.iter().map(|key| key.secret.as_ref().map(|own| prints(own.expose()))).collect();
     for (place, key) in keys.iter().enumerate() {
         let kid = key.life.kid;
         let wrong = |problem: &str| Err(Error::manifest(format!("the key `{kid}`: {problem}")));
@@ -280,11 +283,11 @@ pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Er
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Error::DuplicateKid { kid: twice[0] });
         }
-        for other in &keys[..place] {
+        for (other, other_prints) in keys[..place].iter().zip(&own_prints) {
             if let Some(taken) = key.names().find(|own| other.names().any(|name| name == *own)) {
                 return Err(Error::DuplicateKid { kid: taken });
             }
-            if is_same_secret(key, other) {
+            if is_same(&own_prints[place], other_prints) {
                 return Err(match other.life.revoked {
                     Some(_) => Error::Revoked { kid: other.life.kid },
                     None => Error::DuplicateSecret {
@@ -324,13 +327,10 @@ pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Er
     Ok(())
 }
 
-/// As HMAC pads them.
-fn is_same_secret(one: &Entry, other: &Entry) -> bool {
-    match (&one.secret, &other.secret) {
-        (Some(one), Some(other)) => {
-            let (one, other) = (prints(one.expose()), prints(other.expose()));
-            one.iter().zip(&other).any(|(one, other)| one == other)
-        }
+/// Whether two secrets are one, as HMAC pads them.
+fn is_same(one: &Option<[[u8; 32]; 2]>, other: &Option<[[u8; 32]; 2]>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.iter().zip(other).any(|(one, other)| one == other),
         _ => false,
     }
 }
