@@ -184,7 +184,7 @@ fn of_two_processes_that_rotate_at_once_each_change_is_there_or_its_writer_knows
         "conflict" => conflicts += 1,
         _ => {}
     };
-    let rounds = if std::env::var_os("DUALKEY_TEST_FULL").is_some() { 2_000 } else { 150 };
+    let rounds = if std::env::var_os("DUALKEY_TEST_FULL").is_some() { 500 } else { 150 };
     for _ in 0..rounds {
         for own in &mut both {
             count(own.said().unwrap());
