@@ -157,12 +157,11 @@ impl Manifest {
         let entry = self.admitted(replacement.into(), false)?;
         let kid = entry.life.kid;
         self.step(Action::EmergencyRotate, kid, now, |keys, steps| {
-            steps.revoke(compromised, reason)?;
             let mut life = entry.life.clone();
             life.added_at = now;
             keys.push(entry);
             steps.replace(life);
-            Ok(Meanwhile::NewIsRefused)
+            steps.revoke(compromised, reason).map(|_| Meanwhile::NewIsRefused)
         })
     }
 

@@ -261,8 +261,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     ) -> Result<Kid, Error> {
         let (new, _) = self.prepare_new(&replacement.into())?;
         self.change(Some(&new), |_, steps| {
-            steps.revoke(kid, reason)?;
             steps.replace(new.life.clone());
+            steps.revoke(kid, reason)?;
             Ok(changed(()))
         })?;
         self.inner.tell(Event::Revoked { ring: self.name(), kid: *kid, reason });

@@ -52,7 +52,8 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// Adds a key that signs at once.
+    /// Adds a key that signs at once. Before the one that it replaces is revoked, or that
+    /// one's predecessor takes over for no time at all, and loses the end that was settled.
     pub(crate) fn replace(&mut self, mut life: Life) {
         (life.signs, life.sequence) = (Signs::From(self.now), self.next_sequence());
         self.lives.push(life);

@@ -201,6 +201,14 @@ fn an_emergency_promotes_what_is_staged_and_makes_a_key_where_nothing_is() {
     let change = staged.emergency_rotate(&kid("b"), "it alone", spare(), at(20)).unwrap();
     assert_eq!(change.kid, kid("spare"));
 
+    // An end that was settled holds: who is replaced has no heir.
+    let rotated = staged.force("nobody runs").promote(&kid("b"), at(30)).unwrap().manifest;
+    let reports = [report(&rotated, "one", at(40))];
+    let settled = rotated.retire(&leaked, &reports, at(40)).unwrap();
+    let change = settled.manifest.emergency_rotate(&kid("b"), "too", spare(), at(50)).unwrap();
+    assert_eq!(change.kid, kid("spare"));
+    assert_eq!(change.manifest.ends_at(&leaked), settled.manifest.ends_at(&leaked));
+
     // To revoke the only signer without one is refused.
     let error = first().revoke(&leaked, "", at(10)).unwrap_err();
     assert!(matches!(error, Error::NoPrimary { .. }), "{error}");

@@ -297,6 +297,20 @@ fn revoking_a_new_key_gives_the_old_one_its_life_back() {
 }
 
 #[test]
+fn an_end_that_was_settled_holds_when_a_replacement_takes_over() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let ring = ring(&clock);
+    let old = ring.primary();
+    let leaked = ring.stage(Secret::from(secret(1))).unwrap();
+    ring.promote(&leaked).unwrap();
+    let ends = ring.retire(&old).unwrap();
+    clock.advance(LIFE / 2);
+
+    ring.revoke_and_replace(&leaked, "leaked", Secret::from(secret(2))).unwrap();
+    assert_eq!(ring.keys()[0].ends_at, Some(ends));
+}
+
+#[test]
 fn a_scheduled_key_promotes_itself_without_anybody_writing() {
     let clock = ManualClock::at_unix(1_700_000_000);
     let ring = ring(&clock);
