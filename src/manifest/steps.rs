@@ -131,7 +131,9 @@ impl Manifest {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownKey`], and what is wrong with the replacement, if it is needed.
+    /// [`Error::UnknownKey`]; [`Error::Revoked`] or [`Error::Destroyed`] if that was done
+    /// already, so that of two operators at once one makes the new primary; and what is wrong
+    /// with the replacement, if it is needed.
     pub fn emergency_rotate(
         &self,
         compromised: &Kid,
@@ -150,6 +152,7 @@ impl Manifest {
                 false => Meanwhile::NewIsRefused,
             };
             return self.step(Action::EmergencyRotate, kid, now, |_, steps| {
+                steps.find(compromised)?;
                 steps.promote(&kid)?;
                 steps.revoke(compromised, reason).map(|_| meanwhile)
             });
@@ -157,6 +160,7 @@ impl Manifest {
         let entry = self.admitted(replacement.into(), false)?;
         let kid = entry.life.kid;
         self.step(Action::EmergencyRotate, kid, now, |keys, steps| {
+            steps.find(compromised)?;
             let mut life = entry.life.clone();
             life.added_at = now;
             keys.push(entry);

@@ -251,8 +251,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// ```
     ///
     /// # Errors
-    /// As for [`revoke`](Self::revoke) and [`stage`](Self::stage). The ring stays
-    /// as it is.
+    /// [`Error::UnknownKey`]; [`Error::Revoked`] if it is so already; and as for
+    /// [`stage`](Self::stage). The ring stays as it is.
     pub fn revoke_and_replace(
         &self,
         kid: &Kid,
@@ -261,6 +261,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     ) -> Result<Kid, Error> {
         let (new, _) = self.prepare_new(&replacement.into())?;
         self.change(Some(&new), |_, steps| {
+            steps.find(kid)?;
             steps.replace(new.life.clone());
             steps.revoke(kid, reason)?;
             Ok(changed(()))

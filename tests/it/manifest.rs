@@ -193,6 +193,12 @@ fn an_emergency_promotes_what_is_staged_and_makes_a_key_where_nothing_is() {
     assert!(change.manifest.key(&kid("spare")).is_none());
     assert_eq!(change.manifest.primary(at(3610)), kid("b"));
 
+    // Of two operators at once, the one who is late makes no further primary.
+    for done in [&new.manifest, &change.manifest] {
+        let late = done.emergency_rotate(&leaked, "in a log", entry(8, "late"), at(3620));
+        assert!(matches!(late, Err(Error::Revoked { kid }) if kid == leaked), "{late:?}");
+    }
+
     // A staged key that is compromised as well is not promoted.
     let revoked = staged.revoke(&kid("b"), "too", at(15)).unwrap().manifest;
     let change = revoked.emergency_rotate(&leaked, "in a log", spare(), at(20)).unwrap();

@@ -141,6 +141,9 @@ fn expected(
             }
         }
         Step::Replace(index) => {
+            if keys[place(index)].revoked {
+                return None;
+            }
             next[place(index)].revoked = true;
             next.push(fresh(Some(Some((now, sequence)))));
         }
