@@ -1,6 +1,7 @@
 //! What a ring tells who watches it: facts, through a trait, without any I/O of its own.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::Reason;
@@ -30,6 +31,18 @@ use crate::kid::Kid;
 pub trait Observer: fmt::Debug + Send + Sync + 'static {
     /// Takes note of `event`.
     fn observe(&self, event: &Event<'_>);
+}
+
+/// Two that are told one after the other: what
+/// [`RingBuilder::observer`](crate::RingBuilder::observer), called twice, makes of them.
+#[derive(Debug)]
+pub(crate) struct Both(pub(crate) Arc<dyn Observer>, pub(crate) Arc<dyn Observer>);
+
+impl Observer for Both {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
 }
 
 /// A fact about a ring. No event holds a byte of a secret or of a payload.
@@ -85,8 +98,9 @@ pub enum Event<'a> {
         /// When it begins to sign by itself, if that is set.
         signs_from: Option<SystemTime>,
     },
-    /// A key was made the primary. One that promotes itself, because it was scheduled, is
-    /// not told of: nobody does it.
+    /// A key was made the primary, here or in the store that the ring follows, a rollback
+    /// there included. One that promotes itself, because it was scheduled, is not told of:
+    /// nobody does it.
     Promoted {
         /// The name of the ring.
         ring: &'a str,

@@ -18,6 +18,18 @@ pub enum Role {
     Staged,
 }
 
+impl Role {
+    /// A stable name for logs and metric labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Fallback => "fallback",
+            Self::Staged => "staged",
+        }
+    }
+}
+
 /// A value whose signature held, with the key that made it.
 ///
 /// Only the verifiers of this crate make one, so that a function which takes a

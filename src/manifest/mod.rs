@@ -210,10 +210,7 @@ impl Manifest {
     /// [schedule](crate::Policy::schedule), which may lie in the past.
     #[must_use]
     pub fn rotation_due(&self, now: SystemTime) -> Option<SystemTime> {
-        let primary = &self.keys[self.timeline().primary(now)].life;
-        // A key from the beginning of time was added when its ring was first stored.
-        let since = primary.start().map_or(primary.added_at, |(from, _)| from);
-        self.policy.schedule?.next(since.max(primary.added_at))
+        schedule::due(&self.policy, &self.keys[self.timeline().primary(now)].life)
     }
 
     /// What tells this state apart from others: a ring that was made of this manifest has

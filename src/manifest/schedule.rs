@@ -6,7 +6,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use crate::ring::Schedule;
+use crate::key::KeyMaterial;
+use crate::ring::{KeySet, Life, Policy, Schedule};
 
 impl Schedule {
     /// The first moment after `since` at which a rotation is due: midnight, UTC. `None`, if
@@ -33,6 +34,20 @@ impl Schedule {
         let of = |year: i16| months.iter().map(move |month| Date::new(year, *month, 15).ok());
         let next_year = day.year().checked_add(1)?;
         of(day.year()).chain(of(next_year)).flatten().find(|date| *date > day).and_then(midnight)
+    }
+}
+
+/// When the next rotation is due after that to the key `primary`.
+pub(super) fn due(policy: &Policy, primary: &Life) -> Option<SystemTime> {
+    policy.schedule?.next(primary.signing_since())
+}
+
+impl<K: KeyMaterial> KeySet<K> {
+    /// When the next rotation is due by the policy's [schedule](crate::Policy::schedule),
+    /// which may lie in the past.
+    #[must_use]
+    pub fn rotation_due(&self, now: SystemTime) -> Option<SystemTime> {
+        due(self.policy(), &self.primary(now).life)
     }
 }
 

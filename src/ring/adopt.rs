@@ -134,6 +134,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         })?;
         if is_news {
             let set = self.load();
+            self.tell_changes(&held, &set, now);
             self.inner.tell(Event::Reloaded {
                 ring: self.name(),
                 revision: set.revision(),
@@ -142,6 +143,35 @@ impl<K: KeyMaterial> KeyRing<K> {
             });
         }
         Ok(is_news)
+    }
+}
+
+impl<K: KeyMaterial> KeyRing<K> {
+    /// Tells what a reload did, as if it had been done here.
+    fn tell_changes(&self, before: &KeySet<K>, after: &KeySet<K>, now: SystemTime) {
+        let ring = self.name();
+        for key in after.keys() {
+            let (kid, old) = (key.kid(), before.key(&key.kid()));
+            if let Some(own) =
+                key.revoked().filter(|_| old.is_none_or(|old| old.revoked().is_none()))
+            {
+                self.inner.tell(Event::Revoked { ring, kid, reason: &own.reason });
+                continue;
+            }
+            if old.is_none() && after.state(&kid, now) == Some(KeyState::Active(Role::Staged)) {
+                let signs_from = key.life.start().map(|(from, _)| from);
+                self.inner.tell(Event::Staged { ring, kid, signs_from });
+            }
+            if let Some(ends) = key.retire_at()
+                && old.is_none_or(|old| old.retire_at() != Some(ends))
+            {
+                self.inner.tell(Event::Retired { ring, kid, ends });
+            }
+        }
+        let kid = after.primary(now).kid();
+        if before.primary(now).kid() != kid {
+            self.inner.tell(Event::Promoted { ring, kid });
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Inner, KeyRing};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::key::{KeyMaterial, NewKey, Signs};
-use crate::observer::{Event, Observer};
+use crate::observer::{Both, Event, Observer};
 
 /// Builds a [`KeyRing`], and checks every key by itself and all of them together.
 ///
@@ -156,9 +156,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self
     }
 
-    /// Who is told what happens.
+    /// Who is told what happens. Called again, it adds one more: each is told, in this order.
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Arc::new(observer));
+        let new: Arc<dyn Observer> = Arc::new(observer);
+        self.observer = Some(match self.observer {
+            Some(before) => Arc::new(Both(before, new)),
+            None => new,
+        });
         self
     }
 

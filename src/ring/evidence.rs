@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::KeyRing;
 use super::history::History;
 use super::key_set::KeySet;
-use super::report::Report;
+use super::report::{Report, seen, sweep};
 use super::retirement::{Sweep, verdict};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
@@ -141,6 +141,24 @@ pub(super) fn verdict_in<K: KeyMaterial>(
 }
 
 impl<K: KeyMaterial> KeySet<K> {
+    /// Whether the key `kid` may go, by what the instances `reports` say together: as
+    /// [`Manifest::retirement`](crate::manifest::Manifest::retirement), of what this process
+    /// holds.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub fn retirement(
+        &self,
+        kid: &Kid,
+        reports: &[Report],
+        now: SystemTime,
+    ) -> Result<Verdict, Error> {
+        let index = self.keys().iter().position(|key| key.kid() == *kid);
+        let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
+        let seen = seen(reports, kid, self.fingerprint(), self.policy(), now);
+        Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, sweep(reports), now))
+    }
+
     /// What tells this set apart from others: equal on two instances, and they hold the same
     /// keys with the same times.
     #[must_use]

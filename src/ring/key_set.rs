@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::SystemTime;
 
+use super::KeyStatus;
 use super::policy::Policy;
 use super::timeline::{Life, NOTHING, Phase, Terms, Timeline};
 use crate::error::{Error, Reason};
@@ -45,6 +46,24 @@ pub enum KeyState {
     Retired,
     /// It is compromised, and verifies nothing.
     Revoked,
+}
+
+impl KeyState {
+    /// A stable name for logs and metric labels.
+    ///
+    /// ```
+    /// use dualkey::{KeyState, Role};
+    /// assert_eq!(KeyState::Active(Role::Staged).as_str(), "staged");
+    /// assert_eq!(KeyState::Retired.as_str(), "retired");
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active(role) => role.as_str(),
+            Self::Retired => "retired",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 impl<K: KeyMaterial> KeySet<K> {
@@ -124,6 +143,20 @@ impl<K: KeyMaterial> KeySet<K> {
     #[must_use]
     pub fn fresh_until(&self) -> Option<SystemTime> {
         self.origin.fresh_until
+    }
+
+    /// All keys with what they are at `now`, in the order in which they came.
+    pub(crate) fn statuses(&self, now: SystemTime) -> Vec<KeyStatus> {
+        let status = |(index, key): (usize, &Key<K>)| KeyStatus {
+            kid: key.kid(),
+            state: self.timeline.state(index, &key.life, now),
+            signs: key.signs(),
+            added_at: key.added_at(),
+            ends_at: self.timeline.ends_at(index),
+            revoked: key.revoked().cloned(),
+            usage: key.usage(),
+        };
+        self.keys.iter().enumerate().map(status).collect()
     }
 
     /// The same set, of `origin`.

@@ -31,7 +31,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
-use crate::key::{Key, KeyMaterial};
+use crate::error::{Reason, VerifyError};
+use crate::key::{KeyMaterial, Revocation, Signs};
 use crate::kid::Kid;
 use crate::observer::{Event, Observer};
 
@@ -94,8 +95,14 @@ pub struct KeyStatus {
     pub kid: Kid,
     /// What it is.
     pub state: KeyState,
+    /// When it signs.
+    pub signs: Signs,
+    /// When it came into the ring, or into the manifest that the ring is made of.
+    pub added_at: SystemTime,
     /// When it stops verifying, if that is known.
     pub ends_at: Option<SystemTime>,
+    /// That it is compromised, since when, and why.
+    pub revoked: Option<Revocation>,
     /// How often this process used it.
     pub usage: usage::Usage,
 }
@@ -147,17 +154,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<KeyStatus> {
-        let set = self.load();
-        let now = self.inner.clock.now();
-        let status = |key: &Key<K>| {
-            Some(KeyStatus {
-                kid: key.kid(),
-                state: set.state(&key.kid(), now)?,
-                ends_at: set.ends_at(&key.kid()),
-                usage: key.usage(),
-            })
-        };
-        set.keys().iter().filter_map(status).collect()
+        self.load().statuses(self.inner.clock.now())
     }
 
     /// How long a superseded key still verifies: longest life, rollout window and
@@ -190,7 +187,6 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 
     /// What its clock shows.
-    #[cfg(feature = "store")]
     pub(crate) fn now(&self) -> SystemTime {
         self.inner.clock.now()
     }
@@ -198,6 +194,11 @@ impl<K: KeyMaterial> KeyRing<K> {
     #[cfg(feature = "store")]
     pub(crate) fn tell(&self, event: Event<'_>) {
         self.inner.tell(event);
+    }
+
+    /// Tells the operator that a value was refused before its signature was looked at.
+    pub(crate) fn reject(&self, reason: Reason) -> VerifyError {
+        self.read(|view| view.reject(reason))
     }
 
     /// One unit of work on one generation.

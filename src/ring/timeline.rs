@@ -77,6 +77,12 @@ impl Life {
         }
     }
 
+    /// Since when it signs, once it does. A key from the beginning of time was added when its
+    /// ring was first stored.
+    pub(crate) fn signing_since(&self) -> SystemTime {
+        self.start().map_or(self.added_at, |(from, _)| from.max(self.added_at))
+    }
+
     /// Its start, if that has come and it may sign: a short fallback never does.
     pub(crate) fn begun(&self, now: SystemTime) -> Option<(SystemTime, u64)> {
         self.start().filter(|(from, _)| *from <= now && !self.is_short)
