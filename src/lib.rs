@@ -91,6 +91,8 @@ mod verified;
 pub mod cookie;
 #[cfg(feature = "envelope")]
 pub mod envelope;
+#[cfg(feature = "tower")]
+pub mod http;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 pub mod mac;
@@ -101,6 +103,8 @@ pub mod moving_in;
 #[cfg(all(feature = "store", feature = "cookie"))]
 pub mod runbook;
 pub mod source;
+#[cfg(any(feature = "tracing", feature = "metrics", feature = "status"))]
+pub mod telemetry;
 #[cfg(feature = "webhook")]
 pub mod webhook;
 

@@ -7,18 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
+use axum::{Extension, Json, Router};
+use dualkey::cookie::{Cookie, CookieKey, CookieSigner, LegacyCookie};
 use dualkey::envelope::{AesKey, Sealer};
+use dualkey::http::{BearerLayer, SessionCookie, SessionLayer, WebhookLayer};
 use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
 use dualkey::source::{Follow, Following};
 use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
-use dualkey::{Event, KeyMaterial, KeyRing, KeyStatus, Kid, Observer, Reason, Role, Secret, Sweep};
+use dualkey::{
+    Event, KeyMaterial, KeyRing, KeyStatus, Kid, Observer, Reason, Secret, Sweep, Verified,
+};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -37,7 +40,7 @@ pub const SESSION: &str = "connect.sid";
 pub const FIRST_PHASE: Duration = Duration::from_secs(3);
 pub const VERIFY_TOKEN: &str = "hV3-dashboard-token-of-the-demo";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Claims {
     sub: String,
     exp: u64,
@@ -53,7 +56,7 @@ pub struct Login {
 #[derive(Clone)]
 struct App {
     jwt: Jwt,
-    cookies: CookieSigner,
+    session: SessionCookie,
     hook: MetaWebhook,
     sealer: Sealer,
     notes: Notes,
@@ -65,10 +68,13 @@ impl App {
         validation.leeway = 0;
         let tokens =
             KeyRing::<VerifyToken>::builder().primary(Secret::from(VERIFY_TOKEN)).build()?;
+        // Over plain HTTP, on this machine.
+        let signer = CookieSigner::new(rings.session.clone())
+            .attributes(Cookie::build("").path("/").http_only(true))
+            .accept_legacy(LegacyCookie::Express, site.express_until);
         Ok(Self {
             jwt: Jwt::new(rings.jwt.clone()).validation(validation),
-            cookies: CookieSigner::new(rings.session.clone())
-                .accept_legacy(LegacyCookie::Express, site.express_until),
+            session: SessionCookie::new(signer, SESSION),
             hook: MetaWebhook::new(rings.webhook.clone()).verify_tokens(tokens),
             sealer: rings.sealer(),
             notes: site.notes.clone(),
@@ -76,11 +82,15 @@ impl App {
     }
 
     fn router(self) -> Router {
+        let bearer = BearerLayer::<Claims>::new(self.jwt.clone()).optional();
+        // Signs again what came under a fallback, or from express.
+        let session = SessionLayer::new(self.session.clone()).optional();
+        let delivery = WebhookLayer::new(self.hook.clone());
         Router::new()
             .route("/login", post(login))
-            .route("/me", get(me))
+            .route("/me", get(me).layer((session, bearer)))
             .route("/notes/{id}", get(read_note).put(write_note))
-            .route("/webhook", get(handshake).post(webhook))
+            .route("/webhook", post(webhook).layer(delivery))
             .with_state(Arc::new(self))
     }
 }
@@ -88,33 +98,27 @@ impl App {
 async fn login(State(app): State<Arc<App>>) -> Response {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let valid_until = now.as_secs() + LIFE.as_secs();
-    let cookie = app.cookies.sign(SESSION, "user-42");
+    let cookie = app.session.issue("user-42");
     let token = app.jwt.sign(&Claims { sub: "user-42".to_owned(), exp: valid_until });
     match (cookie, token) {
         (Ok(cookie), Ok(token)) => {
-            (set_cookie(Some(cookie)), Json(Login { token, valid_until })).into_response()
+            ([(SET_COOKIE, cookie)], Json(Login { token, valid_until })).into_response()
         }
         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-/// Needs a token or a session.
-async fn me(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if let Some(token) = text(AUTHORIZATION).strip_prefix("Bearer ") {
-        return match app.jwt.verify::<Claims>(token) {
-            Ok(claims) => ([(ROLE, role(claims.role()))], claims.sub.clone()).into_response(),
-            Err(_) => StatusCode::UNAUTHORIZED.into_response(),
-        };
-    }
-    match app.cookies.verify_header(SESSION, headers.get_all(COOKIE)) {
-        // Signed again if it came under a fallback, or from express.
-        Ok((session, again)) => {
-            let role = [(ROLE, role(session.role()))];
-            (role, set_cookie(again), session.into_inner()).into_response()
-        }
-        Err(_) => StatusCode::UNAUTHORIZED.into_response(),
-    }
+/// Needs a token or a session: the layers around it have verified them.
+async fn me(
+    claims: Option<Extension<Verified<Claims>>>,
+    session: Option<Extension<Verified<Cookie<'static>>>>,
+) -> Response {
+    let (role, user) = match (&claims, &session) {
+        (Some(claims), _) => (claims.role(), claims.sub.clone()),
+        (None, Some(session)) => (session.role(), session.value().to_owned()),
+        (None, None) => return StatusCode::UNAUTHORIZED.into_response(),
+    };
+    ([(ROLE, role.as_str())], user).into_response()
 }
 
 async fn write_note(State(app): State<Arc<App>>, Path(id): Path<u64>, text: String) -> Response {
@@ -130,7 +134,7 @@ async fn write_note(State(app): State<Arc<App>>, Path(id): Path<u64>, text: Stri
 async fn read_note(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
     let Some(sealed) = app.notes.get(id) else { return StatusCode::NOT_FOUND.into_response() };
     match app.sealer.open(sealed, context(id)) {
-        Ok(note) => ([(ROLE, role(note.role()))], note.into_inner()).into_response(),
+        Ok(note) => ([(ROLE, note.role().as_str())], note.into_inner()).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -140,31 +144,8 @@ fn context(id: u64) -> String {
     format!("notes/{id}/body")
 }
 
-async fn webhook(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    match app.hook.verify(headers.get_all(MetaWebhook::HEADER), &body) {
-        Ok(delivery) => [(ROLE, role(delivery.role()))].into_response(),
-        Err(_) => StatusCode::UNAUTHORIZED.into_response(),
-    }
-}
-
-async fn handshake(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
-    match app.hook.handshake(&query.unwrap_or_default()) {
-        Ok(challenge) => challenge.into_inner().into_response(),
-        Err(_) => StatusCode::FORBIDDEN.into_response(),
-    }
-}
-
-fn set_cookie(value: Option<String>) -> impl axum::response::IntoResponseParts {
-    let cookie = |value| (SET_COOKIE, format!("{SESSION}={value}; Path=/; HttpOnly"));
-    AppendHeaders(value.map(cookie))
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Primary => "primary",
-        Role::Staged => "staged",
-        _ => "fallback",
-    }
+async fn webhook(Extension(delivery): Extension<Verified<Bytes>>) -> Response {
+    [(ROLE, delivery.role().as_str())].into_response()
 }
 
 /// The table of notes: the database behind all instances.

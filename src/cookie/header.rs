@@ -1,14 +1,19 @@
 //! `Cookie` headers, read as npm `cookie` reads them.
 
-/// The value of the first cookie called `name`, as it stands there, without the quotes
-/// around it. Where a name is there more than once, browsers put that of the more specific
-/// path, and then the older one, first (RFC 6265 §5.4).
-pub(super) fn first<'h>(header: &'h [u8], name: &str) -> Option<&'h [u8]> {
-    header.split(|byte| *byte == b';').find_map(|pair| {
+/// The name and the value of each cookie, as they stand there, without the quotes around the
+/// value.
+pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    header.split(|byte| *byte == b';').filter_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
-        let (own, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        (own == name.as_bytes()).then(|| unquoted(value))
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        Some((name, unquoted(value)))
     })
+}
+
+/// The value of the first cookie called `name`. Where a name is there more than once, browsers
+/// put that of the more specific path, and then the older one, first (RFC 6265 §5.4).
+pub(super) fn first<'h>(header: &'h [u8], name: &str) -> Option<&'h [u8]> {
+    pairs(header).find(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value)
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {

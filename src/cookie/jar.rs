@@ -56,7 +56,7 @@ impl<'j> Jar<'j> {
         let cookie = self.jar.get(name).ok_or(Reason::Missing)?.clone();
         let (value, again) = self.signer.verify_and_resign(name, cookie.value())?;
         if let Some(again) = again {
-            let mut signed = self.signer.attributes.clone();
+            let mut signed = self.signer.template();
             signed.set_name(name.to_owned());
             signed.set_value(again);
             self.jar.add(signed);

@@ -25,7 +25,7 @@
 //! while](CookieSigner::accept_legacy), and come back in this form.
 
 mod format;
-mod header;
+pub(crate) mod header;
 mod jar;
 mod legacy;
 mod verdict;
@@ -249,6 +249,11 @@ impl CookieSigner {
     /// A jar over `jar` that signs what goes in and verifies what comes out.
     pub fn jar<'j>(&'j self, jar: &'j mut CookieJar) -> Jar<'j> {
         Jar::new(self, jar)
+    }
+
+    /// What a cookie is made of that the signer sets itself.
+    pub(crate) fn template(&self) -> Cookie<'static> {
+        self.attributes.clone()
     }
 
     /// That of the ring, unless one was set.

@@ -65,6 +65,8 @@ pub enum Reason {
     Repeated,
     /// Larger than the bound.
     TooLarge,
+    /// The body broke off: the peer went away, or sent less than it had said.
+    Interrupted,
     /// Not of the form at all: parts, alphabet, JSON of the header.
     Malformed,
     /// A header demands what is not understood: `crit`, `b64` or `zip` in a token, the
@@ -125,6 +127,7 @@ impl Reason {
             Self::Missing
             | Self::Repeated
             | Self::TooLarge
+            | Self::Interrupted
             | Self::Malformed
             | Self::UnsupportedHeader
             | Self::Algorithm
@@ -146,6 +149,7 @@ impl Reason {
             Self::Missing => "missing",
             Self::Repeated => "repeated",
             Self::TooLarge => "too_large",
+            Self::Interrupted => "interrupted",
             Self::Malformed => "malformed",
             Self::UnsupportedHeader => "unsupported_header",
             Self::Algorithm => "algorithm",

@@ -74,6 +74,8 @@ pub use env_store::EnvStore;
 pub use error::StoreError;
 #[cfg(feature = "store")]
 pub use file::FileStore;
+#[cfg(all(feature = "store", any(feature = "metrics", feature = "status")))]
+pub(crate) use follow::Turner;
 #[cfg(feature = "store")]
 pub use follow::{Follow, Following, Health};
 #[cfg(feature = "postgres")]

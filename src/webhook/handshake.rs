@@ -49,7 +49,7 @@ impl MetaWebhook {
     /// nor where one differs shows in the duration.
     pub fn handshake(&self, query: &str) -> Result<Verified<String>, VerifyError> {
         let Some(tokens) = &self.verify_tokens else {
-            return Err(self.ring.read(|view| view.reject(Reason::Missing)));
+            return Err(self.ring.reject(Reason::Missing));
         };
         tokens.read(|view| match challenge(view, query) {
             Ok((key, challenge)) => Ok(view.accept(key, challenge)),

@@ -42,6 +42,9 @@ use crate::verified::Verified;
 pub use handshake::VerifyToken;
 use unescaped::Escaper;
 
+/// What is refused unset: "up to 3 MB", as Meta documents of WhatsApp's webhooks.
+const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
+
 /// The material of an app secret. Secrets have at least 32 bytes; Meta's are 32
 /// hexadecimal digits, which are taken as the text they are.
 pub struct WebhookKey(HmacSha256);
@@ -74,6 +77,7 @@ pub struct MetaWebhook {
     ring: KeyRing<WebhookKey>,
     verify_tokens: Option<KeyRing<VerifyToken>>,
     accepts_unescaped: bool,
+    max_body_bytes: usize,
 }
 
 impl MetaWebhook {
@@ -84,7 +88,7 @@ impl MetaWebhook {
     /// [`verify_tokens`](Self::verify_tokens) are set.
     #[must_use]
     pub fn new(ring: KeyRing<WebhookKey>) -> Self {
-        Self { ring, verify_tokens: None, accepts_unescaped: false }
+        Self { ring, verify_tokens: None, accepts_unescaped: false, max_body_bytes: MAX_BODY_BYTES }
     }
 
     /// The tokens that [`handshake`](Self::handshake) takes: secrets that rotate too.
@@ -101,6 +105,14 @@ impl MetaWebhook {
     #[must_use]
     pub fn accept_unescaped(mut self) -> Self {
         self.accepts_unescaped = true;
+        self
+    }
+
+    /// Refuses bodies of more than `bytes`. 3 MiB unless set: WhatsApp's are the largest that
+    /// Meta sends, with up to 3 MB; GitHub's have up to 25 MB.
+    #[must_use]
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
         self
     }
 
@@ -169,7 +181,7 @@ impl MetaWebhook {
             Lanes::new(&macs[..count])
         };
         let escaped = self.accepts_unescaped.then(Escaper::default);
-        Ok(Delivery { unit, lanes, signature, escaped })
+        Ok(Delivery { unit, lanes, signature, escaped, room: Some(self.max_body_bytes) })
     }
 }
 
@@ -180,15 +192,34 @@ pub struct Delivery {
     lanes: Lanes,
     signature: [u8; 32],
     escaped: Option<Escaper>,
+    /// How many bytes may come; none, if more came than might.
+    room: Option<usize>,
 }
 
 impl Delivery {
-    /// Feeds the next chunk, of any length.
+    /// Feeds the next chunk, of any length. Beyond the
+    /// [bound](MetaWebhook::max_body_bytes), nothing is looked at any more.
     pub fn update(&mut self, chunk: &[u8]) {
+        self.room = self.room.and_then(|room| room.checked_sub(chunk.len()));
+        if self.room.is_none() {
+            return;
+        }
         if let Some(escaped) = &mut self.escaped {
             escaped.update(&self.lanes, chunk);
         }
         self.lanes.update(chunk);
+    }
+
+    /// How many bytes may still come; none, if more came than might.
+    #[cfg(feature = "tower")]
+    pub(crate) fn room(&self) -> Option<usize> {
+        self.room
+    }
+
+    /// Gives the body up.
+    #[cfg(feature = "tower")]
+    pub(crate) fn reject(&self, reason: Reason) -> VerifyError {
+        self.unit.view().reject(reason)
     }
 
     /// Ends the body, and says whether one of the keys signed it.
@@ -197,6 +228,9 @@ impl Delivery {
     /// A [`VerifyError`], of which the peer may be told nothing.
     pub fn finish(self) -> Result<Verified<()>, VerifyError> {
         let view = self.unit.view();
+        if self.room.is_none() {
+            return Err(view.reject(Reason::TooLarge));
+        }
         let raw = self.lanes.finish().matching(&self.signature);
         let found = raw.or_else(|| self.escaped?.finish()?.matching(&self.signature));
         match found.and_then(|place| view.nth(place)) {

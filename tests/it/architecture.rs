@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 22] = [
+const FLOORS: [(&str, u8, &[&str]); 24] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
     ("error", 0, &["kid", "verdict"]),
     ("fingerprint", 0, &["encoding"]),
@@ -24,6 +24,8 @@ const FLOORS: [(&str, u8, &[&str]); 22] = [
     ("webhook", 2, &[]),
     ("envelope", 2, &[]),
     ("source", 2, &["envelope"]),
+    ("telemetry", 2, &["source"]),
+    ("http", 3, &[]),
     ("moving_in", 3, &[]),
     ("runbook", 3, &[]),
     ("compile_fail", 3, &[]),

@@ -13,6 +13,7 @@ mod environment;
 mod fleet;
 mod follow;
 mod follow_reports;
+mod http;
 mod jwt_attacks;
 mod jwt_differential;
 mod jwt_interop;

@@ -48,7 +48,7 @@ pub fn node(folder: &Path, script: &str) -> Command {
 }
 
 /// Sends `request` to a peer and reads its answer.
-fn ask(command: &mut Command, request: &Value) -> Value {
+pub fn ask(command: &mut Command, request: &Value) -> Value {
     let mut peer = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     peer.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
     let output = peer.wait_with_output().unwrap();

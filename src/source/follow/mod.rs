@@ -25,7 +25,7 @@ use crate::key::KeyMaterial;
 use crate::ring::{KeyRing, RingBuilder};
 
 use pace::Pace;
-use turn::Turner;
+pub(crate) use turn::Turner;
 
 impl<K: KeyMaterial> RingBuilder<K> {
     /// Makes a ring of what `store` holds, and has it follow the store. The ring needs its
@@ -149,6 +149,12 @@ impl<K: KeyMaterial> Following<K> {
     /// As for [`refresh`](Self::refresh).
     pub async fn refresh_async(&self) -> Result<bool, StoreError> {
         self.turner.refresh_and_report().await
+    }
+
+    /// What others may look at, while this one stays who stops it.
+    #[cfg(any(feature = "metrics", feature = "status"))]
+    pub(crate) fn turner(&self) -> Arc<Turner<K>> {
+        Arc::clone(&self.turner)
     }
 
     /// How it goes.

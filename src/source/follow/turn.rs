@@ -12,11 +12,11 @@ use crate::ring::KeyRing;
 use crate::source::error::StoreError;
 use crate::source::store::{KeyStore, Wake, Watch};
 
-pub(super) struct Turner<K: KeyMaterial> {
-    pub(super) ring: KeyRing<K>,
-    pub(super) store: Arc<dyn KeyStore>,
+pub(crate) struct Turner<K: KeyMaterial> {
+    pub(crate) ring: KeyRing<K>,
+    pub(crate) store: Arc<dyn KeyStore>,
     pace: Pace,
-    instance: Option<String>,
+    pub(crate) instance: Option<String>,
     state: Mutex<State>,
 }
 
@@ -108,7 +108,7 @@ impl<K: KeyMaterial> Turner<K> {
         applied
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         let (set, now) = (self.ring.load(), self.ring.now());
         let state = self.state();
         Health {

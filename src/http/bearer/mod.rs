@@ -1,0 +1,14 @@
+//! Bearer tokens (RFC 6750): a JWT in the `Authorization` header, or in a cookie.
+
+mod credentials;
+mod future;
+mod layer;
+mod service;
+
+pub use future::BearerFuture;
+pub use layer::BearerLayer;
+pub use service::Bearer;
+
+#[cfg(feature = "axum")]
+pub(super) use credentials::token;
+pub(super) use layer::Challenges;

@@ -1,0 +1,114 @@
+//! The answer of the service inside, with the cookie that it is to carry.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use pin_project_lite::pin_project;
+
+use super::inner;
+use super::layer::Config;
+
+/// What is to be done with the response.
+pub(super) struct After {
+    config: Arc<Config>,
+    /// The session, signed again.
+    pub(super) again: Option<HeaderValue>,
+    pub(super) removes: bool,
+}
+
+impl After {
+    pub(super) fn new(config: &Arc<Config>) -> Self {
+        Self { config: Arc::clone(config), again: None, removes: false }
+    }
+
+    fn apply<R: Default>(&mut self, response: &mut Response<R>) {
+        let cookie = &self.config.cookie;
+        // Who sets or removes it inside knows better.
+        if inner::sets(response.headers(), cookie.name()) {
+            if self.config.signs_for_inner && inner::sign(response.headers_mut(), cookie).is_err() {
+                // Without its signature it would be refused by the next request.
+                *response = Response::new(R::default());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            }
+            return;
+        }
+        if self.removes {
+            if let Ok(removal) = cookie.removal() {
+                response.headers_mut().append(SET_COOKIE, removal);
+            }
+            return;
+        }
+        let status = response.status();
+        let has_failed = status.is_client_error() || status.is_server_error();
+        if has_failed || is_shared(response.headers()) {
+            return;
+        }
+        if let Some(again) = self.again.take() {
+            response.headers_mut().append(SET_COOKIE, again);
+        }
+    }
+}
+
+/// Whether a shared cache may keep the response, and give its cookies to somebody else.
+fn is_shared(headers: &HeaderMap) -> bool {
+    let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|all| all.to_str().ok());
+    directives.flat_map(|all| all.split(',')).any(|own| {
+        let name = own.split('=').next().unwrap_or_default().trim();
+        name.eq_ignore_ascii_case("public") || name.eq_ignore_ascii_case("s-maxage")
+    })
+}
+
+pin_project! {
+    /// The response of a [`Session`](super::Session) service.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct SessionFuture<F, R> {
+        #[pin]
+        state: State<F, R>,
+        after: After,
+    }
+}
+
+pin_project! {
+    #[project = StateProjected]
+    enum State<F, R> {
+        Inner { #[pin] future: F },
+        Refused { response: Option<Response<R>> },
+    }
+}
+
+impl<F, R> SessionFuture<F, R> {
+    pub(super) fn inner(future: F, after: After) -> Self {
+        Self { state: State::Inner { future }, after }
+    }
+
+    pub(super) fn refused(response: Response<R>, after: After) -> Self {
+        Self { state: State::Refused { response: Some(response) }, after }
+    }
+}
+
+impl<F, R, E> Future for SessionFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Default,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let own = self.project();
+        let mut response = match own.state.project() {
+            StateProjected::Inner { future } => match ready!(future.poll(context)) {
+                Ok(response) => response,
+                Err(error) => return Poll::Ready(Err(error)),
+            },
+            StateProjected::Refused { response } => {
+                response.take().expect("a future is not polled once it is ready")
+            }
+        };
+        own.after.apply(&mut response);
+        Poll::Ready(Ok(response))
+    }
+}

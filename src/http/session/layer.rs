@@ -1,0 +1,130 @@
+//! What is asked of a session, and what is done with one that does not hold.
+
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::{Session, SessionCookie};
+
+/// Lets a request through whose session cookie verifies, with the cookie as it was signed, a
+/// [`Verified<Cookie>`](crate::cookie::Cookie), in the extensions. Everything else is 401 with
+/// an empty body, unless sessions are [optional](Self::optional).
+///
+/// A cookie that came under a fallback, or in a legacy form, is signed again on the response,
+/// with the attributes of the [signer](crate::cookie::CookieSigner::attributes) and the time of
+/// its first issue. Not on a response that says 4xx or 5xx; not where the service inside sets
+/// or removes the cookie itself; and not where a shared cache may keep the response
+/// (`Cache-Control: public` or `s-maxage`).
+///
+/// ```
+/// # #[cfg(feature = "axum")]
+/// # fn main() -> Result<(), dualkey::Error> {
+/// # use dualkey::{KeyRing, Secret, Verified};
+/// use dualkey::cookie::{Cookie, CookieKey, CookieSigner};
+/// use dualkey::http::{SessionCookie, SessionLayer};
+/// # use axum::{Extension, Router, routing::get};
+///
+/// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+/// # let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(secret)).build()?;
+/// async fn me(Extension(session): Extension<Verified<Cookie<'static>>>) -> String {
+///     format!("the session {}", session.value())
+/// }
+///
+/// let session = SessionCookie::new(CookieSigner::new(ring), "sid");
+/// let app: Router = Router::new().route("/me", get(me)).layer(SessionLayer::new(session));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "axum"))]
+/// # fn main() {}
+/// ```
+#[derive(Debug, Clone)]
+pub struct SessionLayer {
+    pub(super) config: Arc<Config>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    pub(super) cookie: SessionCookie,
+    pub(super) is_optional: bool,
+    pub(super) removes_invalid: bool,
+    pub(super) signs_for_inner: bool,
+}
+
+impl SessionLayer {
+    /// Asks every request for `cookie`.
+    #[must_use]
+    pub fn new(cookie: SessionCookie) -> Self {
+        let config =
+            Config { cookie, is_optional: false, removes_invalid: false, signs_for_inner: false };
+        Self { config: Arc::new(config) }
+    }
+
+    /// Lets a request through whose cookie is missing or does not verify, without a cookie in
+    /// its extensions: as from somebody who is not logged in. While the ring serves nothing, a
+    /// request that has a cookie is 503 all the same: its sender may well be logged in.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        Arc::make_mut(&mut self.config).is_optional = true;
+        self
+    }
+
+    /// Has the browser forget a cookie that does not verify. Unless this is called it is
+    /// ignored, and stays where it is: an instance that does not know a key yet would log out
+    /// for good whom another would have let in.
+    ///
+    /// A browser does it if the path and the domain are those that the cookie was set with.
+    #[must_use]
+    pub fn remove_invalid(mut self) -> Self {
+        Arc::make_mut(&mut self.config).removes_invalid = true;
+        self
+    }
+
+    /// Signs a cookie that the service inside reads and sets by itself, unsigned, as the
+    /// middleware of `tower-sessions` does: a request's comes to it without the signature, a
+    /// response's goes out with one. A cookie that does not verify never comes to it. Sessions
+    /// are [optional](Self::optional) then: who has none is given one.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")]
+    /// # fn main() -> Result<(), dualkey::Error> {
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::{CookieKey, CookieSigner};
+    /// # use dualkey::http::{SessionCookie, SessionLayer};
+    /// # use axum::{Router, http::StatusCode, routing::get};
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// # let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(secret)).build()?;
+    /// use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
+    ///
+    /// async fn count(session: Session) -> Result<String, StatusCode> {
+    ///     let failed = |_| StatusCode::INTERNAL_SERVER_ERROR;
+    ///     let visits = session.get::<u64>("visits").await.map_err(failed)?.unwrap_or_default() + 1;
+    ///     session.insert("visits", visits).await.map_err(failed)?;
+    ///     Ok(format!("visit {visits}"))
+    /// }
+    ///
+    /// let sessions = SessionManagerLayer::new(MemoryStore::default()).with_name("sid");
+    /// let signed = SessionLayer::new(SessionCookie::new(CookieSigner::new(ring), "sid"));
+    /// let app: Router = Router::new()
+    ///     .route("/", get(count))
+    ///     .layer(sessions)
+    ///     .layer(signed.sign_for_inner()); // the one outside comes last
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "axum"))]
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn sign_for_inner(mut self) -> Self {
+        let config = Arc::make_mut(&mut self.config);
+        (config.signs_for_inner, config.is_optional) = (true, true);
+        self
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = Session<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Session { inner, layer: self.clone() }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the page shows, and the JSON is.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+#[derive(Serialize)]
+pub(super) struct Rings {
+    pub(super) rings: Vec<Ring>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Ring {
+    pub(super) name: String,
+    pub(super) purpose: &'static str,
+    pub(super) now: Time,
+    /// What an operator is to do.
+    pub(super) advice: String,
+    pub(super) is_stale: bool,
+    pub(super) generation: u64,
+    pub(super) revision: u64,
+    pub(super) fingerprint: String,
+    pub(super) overlap_seconds: u64,
+    pub(super) observation_seconds: u64,
+    pub(super) next_transition: Option<Time>,
+    pub(super) rotation_due: Option<Time>,
+    pub(super) keys: Vec<Key>,
+    pub(super) instances: Vec<Instance>,
+    pub(super) store: Option<Store>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Key {
+    pub(super) kid: String,
+    pub(super) state: &'static str,
+    pub(super) added_at: Time,
+    /// When it began to sign, or will.
+    pub(super) signs_from: Option<Time>,
+    /// When the next one took over from it, or will.
+    pub(super) superseded_at: Option<Time>,
+    pub(super) ends_at: Option<Time>,
+    pub(super) revoked: Option<Revoked>,
+    pub(super) last_as_fallback: Option<Time>,
+    /// Of an old key: may it go?
+    pub(super) verdict: Option<Verdict>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Revoked {
+    pub(super) at: Time,
+    pub(super) reason: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Verdict {
+    /// `safe`, `wait` or `blocked`.
+    pub(super) answer: &'static str,
+    pub(super) until: Option<Time>,
+    pub(super) reasons: Vec<String>,
+}
+
+/// What an instance saw within the observation window.
+#[derive(Serialize)]
+pub(super) struct Instance {
+    pub(super) name: String,
+    pub(super) reported_at: Time,
+    pub(super) observed_since: Time,
+    pub(super) revision: u64,
+    pub(super) fingerprint: String,
+    /// Whether it holds the same keys as this process.
+    pub(super) agrees: bool,
+    pub(super) has_stopped: bool,
+    /// In the order of the keys of the ring.
+    pub(super) uses: Vec<Uses>,
+}
+
+#[derive(Serialize, Clone, Default)]
+pub(super) struct Uses {
+    pub(super) kid: String,
+    pub(super) verified_as_primary: u64,
+    pub(super) verified_as_fallback: u64,
+    pub(super) signed: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Store {
+    /// When it was last read and agreed with.
+    pub(super) last_reload: Time,
+    pub(super) reloads: u64,
+    pub(super) failures: u64,
+    pub(super) failures_in_a_row: u64,
+    /// What is wrong now.
+    pub(super) errors: Vec<String>,
+}
+
+/// A moment, to the second.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Time(pub(super) SystemTime);
+
+impl Time {
+    /// As RFC 3339 has it; `None` beyond the year 9999, and before the year -9999.
+    pub(super) fn text(self) -> Option<String> {
+        let time = Timestamp::try_from(self.0).ok()?;
+        Some(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text().serialize(serializer)
+    }
+}

@@ -1,0 +1,354 @@
+//! The page: HTML that needs nothing else, and no script.
+
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::model::{Instance, Key, Ring, Time, Verdict};
+use super::timeline::{Span, WIDTH};
+
+const STYLE: &str = include_str!("page.css");
+
+/// No script, no frame, nothing to load: the one style sheet of the page, by its hash.
+pub(super) fn policy() -> HeaderValue {
+    static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+        let hash = base64_simd::STANDARD.encode_to_string(Sha256::digest(STYLE));
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'"
+        );
+        HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+    });
+    POLICY.clone()
+}
+
+pub(super) fn render(rings: &[Ring], refresh: Option<u16>) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                @if let Some(seconds) = refresh {
+                    meta http-equiv="refresh" content=(seconds);
+                }
+                title { "Keys" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (patterns())
+                header {
+                    h1 { "Keys" }
+                    p.soft {
+                        @if let Some(ring) = rings.first() { "As of " (time(ring.now)) ". " }
+                        a href="?format=json" { "As JSON" } ". "
+                        @match refresh {
+                            Some(seconds) => {
+                                "Loads itself every " (seconds) " s: " a href="?" { "stop that" } "."
+                            }
+                            None => a href="?refresh=30" { "Load every 30 s" }
+                        }
+                    }
+                }
+                nav aria-label="Rings" {
+                    ul {
+                        @for (place, ring) in rings.iter().enumerate() {
+                            li { a href=(format!("#ring-{place}")) { (ring.name) } ": " (ring.advice) }
+                        }
+                    }
+                }
+                main {
+                    @if rings.is_empty() { p { "No ring is watched." } }
+                    @for (place, ring) in rings.iter().enumerate() { (section(place, ring)) }
+                }
+                footer { (legend()) }
+            }
+        }
+    }
+}
+
+fn section(place: usize, ring: &Ring) -> Markup {
+    let span = Span::of(ring);
+    let id = format!("ring-{place}");
+    html! {
+        section id=(id) aria-labelledby=(format!("{id}-name")) {
+            h2 id=(format!("{id}-name")) { (ring.name) " " span.soft { "(" (ring.purpose) ")" } }
+            p.advice { (ring.advice) }
+            @for own in ring.keys.iter() { (key(ring, span, own)) }
+            (uses(ring))
+            (facts(ring))
+        }
+    }
+}
+
+fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
+    let now = ring.now.0;
+    html! {
+        div.key data-kid=(key.kid) data-state=(key.state) {
+            h3 { code { (key.kid) } " " span.state { (key.state) } }
+            p { (life(now, key)) }
+            (bar(span, key))
+            div.scale aria-hidden="true" {
+                span { (ago(now, span.from)) } span { "now" } span { (in_(now, span.to)) }
+            }
+            @if let Some(own) = &key.verdict { (verdict(now, key, own)) }
+        }
+    }
+}
+
+/// The life of a key in words: what the bar shows, for who does not see it.
+fn life(now: SystemTime, key: &Key) -> String {
+    let mut parts = Vec::new();
+    match (key.signs_from, key.state) {
+        (_, "revoked") => {}
+        (Some(from), "staged") => parts.push(format!("signs from {}", moment(now, from.0))),
+        (None, "staged") => {
+            parts.push(format!("staged {}, not to sign yet", ago(now, key.added_at.0)))
+        }
+        (None, _) => parts.push(format!("verifies only, since {}", ago(now, key.added_at.0))),
+        (Some(from), "primary") => parts.push(format!("signs since {}", ago(now, from.0))),
+        (Some(_), _) => {
+            parts.extend(key.superseded_at.map(|own| format!("superseded {}", ago(now, own.0))));
+        }
+    }
+    if let Some(revoked) = &key.revoked {
+        parts.push(format!("revoked {}: {}", ago(now, revoked.at.0), revoked.reason));
+    } else if let Some(ends) = key.ends_at {
+        parts.push(match ends.0 > now {
+            true => format!("verifies until {}", moment(now, ends.0)),
+            false => format!("ended {}", ago(now, ends.0)),
+        });
+    }
+    match key.last_as_fallback {
+        Some(last) => parts.push(format!("last needed as a fallback {}", ago(now, last.0))),
+        None if key.state == "fallback" => parts.push("not needed as a fallback yet".to_owned()),
+        None => {}
+    }
+    let text = parts.join("; ");
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect::<String>() + ".")
+        .unwrap_or_default()
+}
+
+fn bar(span: Span, key: &Key) -> Markup {
+    let segments = span.segments(key);
+    let states: Vec<_> = segments.iter().map(|own| own.state).collect();
+    html! {
+        svg.bar viewBox=(format!("0 0 {WIDTH} 24")) preserveAspectRatio="none" role="img"
+            aria-label=(format!("Time line of {}: {}", key.kid, states.join(", then "))) {
+            @for own in &segments {
+                rect data-state=(own.state) x=(own.x) y="4" width=(own.width) height="16"
+                    fill=(format!("url(#{})", own.state)) {}
+            }
+            line.now-line x1=(WIDTH / 2) x2=(WIDTH / 2) y1="0" y2="24" stroke-width="4" {}
+        }
+    }
+}
+
+/// What fills a bar: a pattern for each state, so that no colour is the only sign.
+fn patterns() -> Markup {
+    html! {
+        svg.defs aria-hidden="true" focusable="false" {
+            defs {
+                pattern id="primary" patternUnits="userSpaceOnUse" width="8" height="8" {
+                    rect.primary-fill width="8" height="8" {}
+                }
+                pattern id="fallback" patternUnits="userSpaceOnUse" width="16" height="16" {
+                    path.fallback-stroke d="M-4 4 L4 -4 M0 16 L16 0 M12 20 L20 12" stroke-width="5" {}
+                }
+                pattern id="staged" patternUnits="userSpaceOnUse" width="16" height="8" {
+                    circle.staged-fill cx="5" cy="4" r="2.6" {}
+                }
+                pattern id="retired" patternUnits="userSpaceOnUse" width="24" height="24" {
+                    path.gone-stroke d="M0 12 H12" stroke-width="2" {}
+                }
+                pattern id="revoked" patternUnits="userSpaceOnUse" width="24" height="24" {
+                    path.revoked-stroke d="M4 6 L20 18 M20 6 L4 18" stroke-width="2" {}
+                }
+            }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    let states = [
+        ("staged", "staged: verifies, does not sign yet"),
+        ("primary", "primary: signs and verifies"),
+        ("fallback", "overlap: verifies only"),
+        ("retired", "retired: has ended"),
+        ("revoked", "revoked: verifies nothing"),
+    ];
+    html! {
+        ul.legend {
+            @for (state, text) in states {
+                li {
+                    svg.swatch viewBox="0 0 64 24" aria-hidden="true" focusable="false" {
+                        rect y="4" width="64" height="16" fill=(format!("url(#{state})")) {}
+                    }
+                    " " (text)
+                }
+            }
+        }
+    }
+}
+
+fn verdict(now: SystemTime, key: &Key, verdict: &Verdict) -> Markup {
+    html! {
+        p data-verdict=(verdict.answer) {
+            "May it go? " span class=(format!("answer {}", verdict.answer)) { (verdict.answer) }
+            @match (verdict.answer, verdict.until) {
+                (_, Some(until)) => { " until " (moment(now, until.0)) "." }
+                ("safe", _) if key.state == "fallback" => { ": nothing that is valid needs it." }
+                ("safe", _) => { ": its secret may be destroyed." }
+                _ => { ":" }
+            }
+        }
+        @if !verdict.reasons.is_empty() {
+            ul { @for reason in &verdict.reasons { li { (reason) } } }
+        }
+    }
+}
+
+fn uses(ring: &Ring) -> Markup {
+    let window = length(Duration::from_secs(ring.observation_seconds));
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(format!("Uses of {}", ring.name)) {
+            table {
+                caption { "Verified and signed within the last " (window) }
+                thead {
+                    tr {
+                        th scope="col" { "instance" }
+                        @for key in &ring.keys { th scope="col" { code { (key.kid) } " " (key.state) } }
+                        th scope="col" { "keys held" }
+                    }
+                }
+                tbody {
+                    @for own in &ring.instances { (instance(ring, own)) }
+                }
+            }
+        }
+    }
+}
+
+fn instance(ring: &Ring, own: &Instance) -> Markup {
+    html! {
+        tr data-instance=(own.name) {
+            th scope="row" { (own.name) }
+            @for uses in &own.uses {
+                td data-kid=(uses.kid) data-primary=(uses.verified_as_primary)
+                    data-fallback=(uses.verified_as_fallback) data-signed=(uses.signed) {
+                    (uses.verified_as_primary + uses.verified_as_fallback) " verified"
+                    @if uses.verified_as_fallback > 0 {
+                        br; (uses.verified_as_fallback) " as a fallback"
+                    }
+                    @if uses.signed > 0 { br; (uses.signed) " signed" }
+                }
+            }
+            td {
+                @match (own.has_stopped, own.agrees) {
+                    (true, _) => "stopped",
+                    (false, true) => "these",
+                    (false, false) => "others",
+                }
+                br;
+                span.soft { "said " (ago(ring.now.0, own.reported_at.0)) }
+            }
+        }
+    }
+}
+
+fn facts(ring: &Ring) -> Markup {
+    let now = ring.now.0;
+    let none = || "none".to_owned();
+    html! {
+        dl {
+            div { dt { "Generation" } dd data-fact="generation" { (ring.generation) } }
+            div { dt { "Fingerprint" } dd data-fact="fingerprint" { code { (ring.fingerprint) } } }
+            div {
+                dt { "Next change by itself" }
+                dd { (ring.next_transition.map_or_else(none, |own| moment(now, own.0))) }
+            }
+            div {
+                dt { "Next rotation due" }
+                dd { (ring.rotation_due.map_or_else(|| "no schedule".to_owned(), |own| moment(now, own.0))) }
+            }
+            div { dt { "Overlap" } dd { (length(Duration::from_secs(ring.overlap_seconds))) } }
+            @if let Some(store) = &ring.store {
+                div { dt { "Revision" } dd data-fact="revision" { (ring.revision) } }
+                div {
+                    dt { "Last reload" }
+                    dd data-fact="last-reload" {
+                        (ago(now, store.last_reload.0)) ", " (store.reloads) " changes since the start"
+                    }
+                }
+                div {
+                    dt { "Failed reloads" }
+                    dd { (store.failures) ", " (store.failures_in_a_row) " in a row up to now" }
+                }
+            } @else {
+                div { dt { "Store" } dd { "none: what is changed here is gone at a restart" } }
+            }
+        }
+        @if let Some(store) = &ring.store {
+            @for error in &store.errors { p.blocked { "The store: " (error) } }
+        }
+    }
+}
+
+fn time(time: Time) -> Markup {
+    let text = time.text().unwrap_or_else(|| "a time beyond the calendar".to_owned());
+    html! { time datetime=(text) { (clock(time.0)) } }
+}
+
+/// A moment, and how far it is.
+pub(super) fn moment(now: SystemTime, own: SystemTime) -> String {
+    match own > now {
+        true => format!("{} ({})", clock(own), in_(now, own)),
+        false => format!("{} ({})", clock(own), ago(now, own)),
+    }
+}
+
+fn clock(own: SystemTime) -> String {
+    match jiff::Timestamp::try_from(own) {
+        Ok(own) => own.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => "beyond the calendar".to_owned(),
+    }
+}
+
+pub(super) fn ago(now: SystemTime, own: SystemTime) -> String {
+    match now.duration_since(own) {
+        Ok(since) => format!("{} ago", length(since)),
+        Err(ahead) => format!("in {}", length(ahead.duration())),
+    }
+}
+
+fn in_(now: SystemTime, own: SystemTime) -> String {
+    format!("in {}", length(own.duration_since(now).unwrap_or_default()))
+}
+
+/// A length of time in its two largest units.
+fn length(own: Duration) -> String {
+    let seconds = own.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let parts: Vec<_> = units
+        .iter()
+        .scan(seconds, |rest, (size, name)| {
+            let count = *rest / size;
+            *rest %= size;
+            Some((count, name))
+        })
+        .skip_while(|(count, _)| *count == 0)
+        .take(2)
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    match parts.is_empty() {
+        true => "0 s".to_owned(),
+        false => parts.join(" "),
+    }
+}

@@ -1,0 +1,79 @@
+//! The life of a key as a bar: what it is from when to when, with now in the middle.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::model::{Key, Ring};
+
+/// The width of a bar, in its own units.
+pub(super) const WIDTH: u32 = 1000;
+
+/// The part of time that is shown: as much behind as ahead.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    pub(super) from: SystemTime,
+    pub(super) to: SystemTime,
+}
+
+/// What a key is for a part of the time that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) state: &'static str,
+    pub(super) x: u32,
+    pub(super) width: u32,
+}
+
+impl Span {
+    /// An overlap and a quarter to both sides, or as far as the next thing that is to happen.
+    pub(super) fn of(ring: &Ring) -> Self {
+        let now = ring.now.0;
+        let overlap = Duration::from_secs(ring.overlap_seconds.max(4));
+        let ahead = ring
+            .keys
+            .iter()
+            .flat_map(|key| [key.signs_from, key.ends_at])
+            .flatten()
+            .filter_map(|moment| moment.0.duration_since(now).ok())
+            .max()
+            .unwrap_or_default();
+        let half = (overlap + overlap / 4).max((ahead + ahead / 8).min(overlap * 4));
+        Self {
+            from: now.checked_sub(half).unwrap_or(UNIX_EPOCH),
+            to: now.checked_add(half).unwrap_or(now),
+        }
+    }
+
+    fn x(self, moment: SystemTime) -> u32 {
+        let whole = self.to.duration_since(self.from).unwrap_or_default().as_secs_f64();
+        let part = moment.duration_since(self.from).unwrap_or_default().as_secs_f64();
+        // Rounded, and within the bar.
+        ((part / whole.max(1.0)).min(1.0) * f64::from(WIDTH)) as u32
+    }
+
+    /// The parts of the life of `key` that are in sight, from left to right.
+    pub(super) fn segments(self, key: &Key) -> Vec<Segment> {
+        // From when on it is what; each ends where the next begins.
+        let mut turns = vec![(
+            key.added_at.0,
+            match key.signs_from {
+                None if key.state == "staged" => "staged",
+                None => "fallback",
+                Some(_) => "staged",
+            },
+        )];
+        turns.extend(key.signs_from.map(|from| (from.0, "primary")));
+        turns.extend(key.superseded_at.map(|moment| (moment.0, "fallback")));
+        turns.extend(key.ends_at.map(|ends| (ends.0, "retired")));
+        turns.extend(key.revoked.as_ref().map(|own| (own.at.0, "revoked")));
+        // What is over takes the rest with it.
+        let mut segments: Vec<Segment> = Vec::new();
+        for (place, (begin, state)) in turns.iter().enumerate() {
+            let later = turns[place + 1..].iter().map(|(moment, _)| *moment).min();
+            let end = later.unwrap_or(self.to);
+            let (x, end) = (self.x(*begin), self.x(end));
+            if end > x {
+                segments.push(Segment { state, x, width: end - x });
+            }
+        }
+        segments
+    }
+}

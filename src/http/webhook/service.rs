@@ -1,0 +1,58 @@
+//! One request: a delivery or a handshake.
+
+use std::error::Error;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::reading::rejection;
+use super::{Reading, WebhookBody, WebhookFuture, handshake};
+use crate::webhook::MetaWebhook;
+
+/// What [`WebhookLayer`](super::WebhookLayer) makes of a service.
+#[derive(Debug, Clone)]
+pub struct Webhook<S> {
+    pub(super) inner: S,
+    pub(super) hook: MetaWebhook,
+}
+
+impl<S, B, R> Service<Request<B>> for Webhook<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<WebhookBody<R>>;
+    type Error = S::Error;
+    type Future = WebhookFuture<S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.method() == Method::GET {
+            let answer = handshake(&self.hook, request.uri().query().unwrap_or_default());
+            return WebhookFuture::answered(match answer {
+                Ok(response) => response,
+                Err(rejection) => rejection.response(),
+            });
+        }
+        let signatures = request.headers().get_all(MetaWebhook::HEADER);
+        let delivery = match self.hook.start(signatures) {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                return WebhookFuture::answered(rejection(error.reason()).response());
+            }
+        };
+        // The one that is ready is the one to be called.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
+        let (parts, body) = request.into_parts();
+        WebhookFuture::reading(Reading::new(delivery, body), parts, inner)
+    }
+}

@@ -1,0 +1,220 @@
+use dualkey::http::BearerLayer;
+use dualkey::jwt::{Jwt, JwtKey};
+use dualkey::{KeyRing, ManualClock, Reason, Secret, Verified};
+use http::header::{AUTHORIZATION, COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderName, Request};
+use http_body_util::Full;
+use std::time::Duration;
+use tower::Layer;
+
+use super::{Answer, Claims, Probe, ask, claims, request, text};
+use crate::common::{Told, forge, ring, secret};
+
+const CHALLENGE: &str = "Bearer realm=\"restricted\"";
+const INVALID: &str = "Bearer realm=\"restricted\", error=\"invalid_token\"";
+
+/// What an inner service says of the claims that it was given.
+async fn through(
+    probe: &Probe,
+    layer: &BearerLayer<Claims>,
+    headers: Vec<(HeaderName, Vec<u8>)>,
+) -> Answer {
+    let inner = probe.service(|request: Request<Full<bytes::Bytes>>| {
+        match request.extensions().get::<Verified<Claims>>() {
+            Some(claims) => text(format!("{} under {:?}", claims.sub, claims.role())),
+            None => text("nobody"),
+        }
+    });
+    ask(layer.layer(inner), request(headers)).await
+}
+
+fn bearer(token: &str) -> Vec<(HeaderName, Vec<u8>)> {
+    vec![(AUTHORIZATION, format!("Bearer {token}").into_bytes())]
+}
+
+#[tokio::test]
+async fn a_token_reaches_the_handler_with_the_key_that_made_it() {
+    let (probe, ring) = (Probe::default(), ring::<JwtKey>(0));
+    let jwt = Jwt::new(ring.clone());
+    let layer = BearerLayer::<Claims>::new(jwt.clone());
+    let token = jwt.sign(&claims()).unwrap();
+    let answer = through(&probe, &layer, bearer(&token)).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "user-42 under Primary"));
+
+    let kid = ring.stage(Secret::from(secret(7))).unwrap();
+    ring.promote(&kid).unwrap();
+    let answer = through(&probe, &layer, bearer(&token)).await;
+    assert_eq!(answer.text(), "user-42 under Fallback");
+    assert_eq!(probe.calls(), 2);
+}
+
+#[tokio::test]
+async fn bearer_in_any_case_is_the_same_scheme_and_excuses_nothing() {
+    let probe = Probe::default();
+    let jwt = Jwt::new(ring::<JwtKey>(0));
+    let layer = BearerLayer::<Claims>::new(jwt.clone());
+    let good = jwt.sign(&claims()).unwrap();
+    let other = Jwt::new(KeyRing::builder().primary(Secret::from(secret(9))).build().unwrap());
+    let bad = other.sign(&claims()).unwrap();
+    // RFC 9110 §11.1: the name of a scheme has no case.
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
+        let header = |token: &str| vec![(AUTHORIZATION, format!("{scheme} {token}").into_bytes())];
+        assert_eq!(through(&probe, &layer, header(&good)).await.status, 200, "{scheme}");
+        let calls = probe.calls();
+        through(&probe, &layer, header(&bad)).await.refused(401, Reason::UnknownKid);
+        assert_eq!(probe.calls(), calls);
+    }
+}
+
+/// V7: to the peer every failure is the same.
+#[tokio::test]
+async fn v7_every_refusal_of_a_token_is_the_same_to_its_sender() {
+    let (probe, told) = (Probe::default(), Told::default());
+    let ring = KeyRing::<JwtKey>::builder()
+        .primary(Secret::from(secret(0)))
+        .observer(told.clone())
+        .build()
+        .unwrap();
+    let jwt = Jwt::new(ring);
+    let layer = BearerLayer::<Claims>::new(jwt.clone());
+    let good = jwt.sign(&claims()).unwrap();
+    let header = r#"{"alg":"HS256","typ":"JWT"}"#;
+    let late = forge(secret(0).as_bytes(), header, br#"{"sub":"x","exp":1}"#);
+    let forged = forge(secret(9).as_bytes(), header, br#"{"sub":"x","exp":4102444800}"#);
+    let wrong = forge(secret(0).as_bytes(), header, br#"{"exp":4102444800}"#);
+    let with = |value: Vec<u8>| vec![(AUTHORIZATION, value)];
+    let mut two = bearer(&good);
+    two.extend(bearer(&good));
+    let cases = [
+        (two, Reason::Repeated),
+        (bearer(&late), Reason::Expired),
+        (bearer(&forged), Reason::Signature),
+        (bearer(&wrong), Reason::Payload),
+        (bearer(""), Reason::Malformed),
+        (with(b"Bearer".to_vec()), Reason::Malformed),
+        (bearer(&format!("{good} ")), Reason::Malformed),
+        (bearer(&format!("{good}\t")), Reason::Malformed),
+        (bearer(&format!("{good},{good}")), Reason::Malformed),
+        (with([b"Bearer \xff\xfe".as_slice(), good.as_bytes()].concat()), Reason::Malformed),
+        (with("Bearer é.é.é".as_bytes().to_vec()), Reason::Malformed),
+        (bearer(&"x".repeat(9000)), Reason::TooLarge),
+    ];
+    let count = cases.len();
+    for (headers, reason) in cases {
+        let answer = through(&probe, &layer, headers).await;
+        answer.refused(401, reason);
+        assert_eq!(answer.header(&WWW_AUTHENTICATE), INVALID);
+        assert_eq!(answer.headers.len(), 1);
+    }
+    assert_eq!((probe.calls(), told.all().len()), (0, count), "each is told of once");
+}
+
+#[tokio::test]
+async fn who_shows_nothing_is_asked_for_a_token_and_not_told_of_an_error() {
+    let (probe, told) = (Probe::default(), Told::default());
+    let ring = KeyRing::<JwtKey>::builder()
+        .primary(Secret::from(secret(0)))
+        .observer(told.clone())
+        .build()
+        .unwrap();
+    let layer = BearerLayer::<Claims>::new(Jwt::new(ring));
+    for headers in [
+        vec![],
+        vec![(AUTHORIZATION, b"Basic dXNlcjpwYXNz".to_vec())],
+        vec![(AUTHORIZATION, b"Bearerx y".to_vec())],
+        vec![(COOKIE, b"token=x".to_vec())],
+    ] {
+        let answer = through(&probe, &layer, headers).await;
+        answer.refused(401, Reason::Missing);
+        assert_eq!(answer.header(&WWW_AUTHENTICATE), CHALLENGE);
+    }
+    let named = layer.realm("the \"api\"");
+    let answer = through(&probe, &named, vec![]).await;
+    assert_eq!(answer.header(&WWW_AUTHENTICATE), "Bearer realm=\"the \\\"api\\\"\"");
+    assert_eq!(probe.calls(), 0);
+    assert!(told.all().iter().all(|event| event.contains("Missing")), "{:?}", told.all());
+}
+
+#[tokio::test]
+async fn optional_lets_nobody_in_under_a_token_that_does_not_hold() {
+    let probe = Probe::default();
+    let jwt = Jwt::new(ring::<JwtKey>(0));
+    let layer = BearerLayer::<Claims>::new(jwt.clone()).optional();
+    let good = jwt.sign(&claims()).unwrap();
+    assert_eq!(through(&probe, &layer, vec![]).await.text(), "nobody");
+    let basic = vec![(AUTHORIZATION, b"Basic dXNlcjpwYXNz".to_vec())];
+    assert_eq!(through(&probe, &layer, basic).await.text(), "nobody");
+    assert_eq!(through(&probe, &layer, bearer(&good)).await.text(), "user-42 under Primary");
+    let calls = probe.calls();
+    through(&probe, &layer, bearer(&good[1..])).await.refused(401, Reason::Malformed);
+    let mut two = bearer(&good);
+    two.extend(bearer("x"));
+    through(&probe, &layer, two).await.refused(401, Reason::Repeated);
+    assert_eq!(probe.calls(), calls);
+}
+
+#[tokio::test]
+async fn a_cookie_serves_where_no_header_has_a_token() {
+    let probe = Probe::default();
+    let jwt = Jwt::new(ring::<JwtKey>(0));
+    let layer = BearerLayer::<Claims>::new(jwt.clone()).or_cookie("token");
+    let good = jwt.sign(&claims()).unwrap();
+    let cookie = |pairs: String| vec![(COOKIE, pairs.into_bytes())];
+    for pairs in [
+        format!("token={good}"),
+        format!("theme=dark; token={good}; lang=de"),
+        format!("token=\"{good}\""),
+        // Of a few, the first counts.
+        format!("token={good}; token=x; token=y"),
+    ] {
+        assert_eq!(through(&probe, &layer, cookie(pairs)).await.status, 200);
+    }
+    // HTTP/2 may send each in a field of its own.
+    let mut split = cookie("theme=dark".to_owned());
+    split.extend(cookie(format!("token={good}")));
+    assert_eq!(through(&probe, &layer, split).await.status, 200);
+
+    let calls = probe.calls();
+    // A header that has a token is the one that counts.
+    let mut both = cookie(format!("token={good}"));
+    both.extend(bearer("x"));
+    through(&probe, &layer, both).await.refused(401, Reason::Malformed);
+    through(&probe, &layer, cookie(format!("token=x; token={good}")))
+        .await
+        .refused(401, Reason::Malformed);
+    let many = vec![format!("token={good}"); 100].join("; ");
+    through(&probe, &layer, cookie(many)).await.refused(401, Reason::Repeated);
+    through(&probe, &layer, vec![(COOKIE, b"token=\xff\xff".to_vec())])
+        .await
+        .refused(401, Reason::Malformed);
+    through(&probe, &layer, cookie("other=1".to_owned())).await.refused(401, Reason::Missing);
+    assert_eq!(probe.calls(), calls);
+}
+
+/// A 401 would have the client throw a valid token away.
+#[tokio::test]
+async fn a_ring_that_is_too_old_is_no_fault_of_the_token() {
+    use dualkey::manifest::{Manifest, NewEntry};
+    use dualkey::{Policy, Purpose};
+    let clock = ManualClock::at_unix(1_800_000_000);
+    let entry = NewEntry::new(Secret::from(secret(0)));
+    let now = dualkey::Clock::now(&clock);
+    let manifest = Manifest::new("X", Purpose::Jwt, "test", Policy::default(), entry, now).unwrap();
+    let ring = KeyRing::<JwtKey>::builder()
+        .environment("test")
+        .clock(clock.clone())
+        .max_staleness(Duration::from_secs(60))
+        .build_from(&manifest)
+        .unwrap();
+    let (probe, jwt) = (Probe::default(), Jwt::new(ring));
+    let layer = BearerLayer::<Claims>::new(jwt.clone());
+    let token = jwt.sign(&claims()).unwrap();
+    assert_eq!(through(&probe, &layer, bearer(&token)).await.status, 200);
+    clock.advance(Duration::from_secs(61));
+    for headers in [bearer(&token), bearer("x"), vec![]] {
+        let answer = through(&probe, &layer, headers).await;
+        answer.refused(503, Reason::Stale);
+        assert!(answer.headers.is_empty());
+    }
+    assert_eq!(probe.calls(), 1);
+}
