@@ -48,7 +48,7 @@ use Bound::{AtLeast, AtMost, Open};
 /// the fastest counts.
 type Ratio = (&'static str, &'static [&'static str], &'static [&'static str], Bound);
 
-const RATIOS: [Ratio; 35] = [
+const RATIOS: [Ratio; 38] = [
     (
         "JWT, two keys, the fallback matches, no `kid` / one key",
         &["jwt_verify/dualkey_2keys_fallback"],
@@ -258,6 +258,24 @@ const RATIOS: [Ratio; 35] = [
         &["ring_load/by_hand_rwlock/swapping"],
         &["ring_load/dualkey_1key/swapping"],
         Open,
+    ),
+    (
+        "axum, a bearer token, two keys: `jsonwebtoken` by hand in the handler / the layer",
+        &["layer_bearer/axum_by_hand"],
+        &["layer_bearer/axum_layer"],
+        AtLeast(1.0),
+    ),
+    (
+        "axum, a session, two keys: `SignedJar` by hand in the handler / the layer",
+        &["layer_session/axum_by_hand"],
+        &["layer_session/axum_layer"],
+        AtLeast(1.0),
+    ),
+    (
+        "axum, a webhook of 4 KiB, two keys: `hmac` by hand in the handler / the layer",
+        &["layer_webhook/axum_by_hand"],
+        &["layer_webhook/axum_layer"],
+        AtLeast(1.0),
     ),
 ];
 

@@ -41,7 +41,7 @@ pub const HEAD: &[u8] = b"mark\x1016-letters-a-kid";
 /// The data-encryption key of what is sealed by hand.
 pub const DEK: [u8; 32] = [7; 32];
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Claims {
     pub sub: String,
     pub name: String,

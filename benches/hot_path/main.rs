@@ -19,6 +19,7 @@
 
 mod envelope;
 mod input;
+mod layer;
 mod mac;
 mod peers;
 mod ring;
@@ -33,7 +34,7 @@ use sha2::block_api::compress256;
 
 type Group = (&'static str, fn(&mut Criterion));
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 12] = [
     ("ring_load", ring::load),
     ("reload", ring::reload),
     ("scaling", ring::scaling),
@@ -43,6 +44,9 @@ const GROUPS: [Group; 9] = [
     ("webhook_verify", mac::webhook_verify),
     ("envelope_open", envelope::open),
     ("envelope_rewrap", envelope::rewrap),
+    ("layer_bearer", layer::bearer),
+    ("layer_session", layer::session),
+    ("layer_webhook", layer::webhook),
 ];
 
 /// Groups that the peers have functions of.

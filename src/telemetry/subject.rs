@@ -193,6 +193,7 @@ impl<K: KeyMaterial> Watched for Followed<K> {
         Some(self.turner.health())
     }
 
+    #[cfg(feature = "status")]
     fn reports(&self) -> StoreFuture<'_, Option<Vec<Report>>> {
         Box::pin(async {
             match self.turner.store.reports().await {
