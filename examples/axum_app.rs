@@ -6,7 +6,8 @@
 //! curl -si -H 'content-type: application/json' -d '{"user":"admin"}' http://127.0.0.1:3000/login
 //! ```
 //!
-//! Each key file is a manifest: what an operator changes there, the service takes up.
+//! Each key file is a manifest: what an operator changes there, the service takes up. Its login
+//! believes whoever names a user: put a check of your own there.
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
 use std::error::Error;
@@ -163,7 +164,6 @@ struct Claims {
     exp: u64,
 }
 
-/// And whatever else shows who it is.
 #[derive(Deserialize)]
 struct Credentials {
     user: String,

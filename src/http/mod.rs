@@ -38,6 +38,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! Several layers on one route of axum's go as a tuple, the outermost first:
+//! `get(me).layer((session, bearer))`.
+//!
 //! # What a peer is told
 //! Every refusal of a kind is the same, with an empty body (V7). Why it was made is told to the
 //! ring's [observer](crate::Observer), and stands as a [`Reason`](crate::Reason) in the

@@ -3,13 +3,19 @@
 use std::borrow::Cow;
 
 use allocation_counter::measure;
+use bytes::Bytes;
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::envelope::Sealer;
+use dualkey::http::{BearerLayer, SessionCookie, SessionLayer, WebhookLayer};
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::webhook::{MetaWebhook, WebhookKey};
 use dualkey::{KeyMaterial, KeyRing, Secret};
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::json;
+use tower::{Layer, Service, service_fn};
 
 use crate::common::{aes_key, aes_ring, secret};
 
@@ -138,4 +144,91 @@ fn cookies_webhooks_and_envelopes_allocate_their_results_alone() {
         std::mem::forget(own);
     });
     assert_eq!(in_place, 0);
+}
+
+/// What an inner service that does nothing is called with.
+type Body = Full<Bytes>;
+
+fn request(name: HeaderName, value: &HeaderValue, body: &Bytes) -> Request<Body> {
+    let mut request = Request::new(Full::new(body.clone()));
+    if !body.is_empty() {
+        *request.method_mut() = Method::POST;
+    }
+    request.headers_mut().insert(name, value.clone());
+    request
+}
+
+/// What `service` allocates for a request, and how it answers.
+fn served<S, R>(mut service: S, make: impl Fn() -> Request<Body>) -> (u64, StatusCode)
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = std::convert::Infallible>,
+{
+    let mut status = StatusCode::OK;
+    // The request is made outside of what is counted.
+    let mut counted = 0;
+    for _ in 0..3 {
+        let request = make();
+        counted = measure(|| status = pollster::block_on(service.call(request)).unwrap().status())
+            .count_total;
+    }
+    (counted, status)
+}
+
+/// Over the adapter, a layer allocates what the extensions of a request take, a map and a box
+/// for what verified; and for a refusal the same of a response, and the challenge.
+#[test]
+fn a_layer_allocates_the_extensions_alone() {
+    #[derive(Clone, Deserialize)]
+    #[allow(dead_code)]
+    struct Claims {
+        exp: u64,
+    }
+    let inner = || {
+        service_fn(async |request: Request<Body>| {
+            drop(request);
+            Ok(Response::new(Body::default()))
+        })
+    };
+    let none = Bytes::new();
+    let header = |text: String| HeaderValue::try_from(text).unwrap();
+
+    let jwt = Jwt::new(ring::<JwtKey>());
+    let token = jwt.sign(&json!({ "exp": 4_102_444_800_u64 })).unwrap();
+    let layer = BearerLayer::<Claims>::new(jwt);
+    let good = header(format!("Bearer {token}"));
+    let bad = header(format!("Bearer {}", &token[1..]));
+    let bare = served(inner(), || request(AUTHORIZATION, &good, &none));
+    let let_in = served(layer.layer(inner()), || request(AUTHORIZATION, &good, &none));
+    let refused = served(layer.layer(inner()), || request(AUTHORIZATION, &bad, &none));
+    assert_eq!(
+        (bare, let_in.1, refused.1),
+        ((0, StatusCode::OK), StatusCode::OK, StatusCode::UNAUTHORIZED)
+    );
+    println!("bearer: {} allocations let in, {} refused", let_in.0, refused.0);
+    assert_eq!((let_in.0, refused.0), (3, 5));
+
+    let session = SessionCookie::new(CookieSigner::new(ring::<CookieKey>()), "sid");
+    let set = session.issue("user-42").unwrap();
+    let pair = set.to_str().unwrap().split(';').next().unwrap();
+    let layer = SessionLayer::new(session.clone());
+    let (good, bad) = (header(pair.to_owned()), header(pair[..pair.len() - 1].to_owned()));
+    let let_in = served(layer.layer(inner()), || request(COOKIE, &good, &none));
+    let refused = served(layer.layer(inner()), || request(COOKIE, &bad, &none));
+    assert_eq!((let_in.1, refused.1), (StatusCode::OK, StatusCode::UNAUTHORIZED));
+    println!("session: {} allocations let in, {} refused", let_in.0, refused.0);
+    // And the value of the cookie.
+    assert_eq!((let_in.0, refused.0), (4, 3));
+
+    let body = Bytes::from(vec![b'x'; 10_000]);
+    let tag = dualkey::mac::HmacSha256::new(secret(1).as_bytes()).mac(&body);
+    let name = HeaderName::from_static(MetaWebhook::HEADER);
+    let good = header(format!("sha256={}", hex::encode(tag)));
+    let bad = header(format!("sha256={}", "0".repeat(64)));
+    let layer = WebhookLayer::new(MetaWebhook::new(ring::<WebhookKey>()));
+    let let_in = served(layer.layer(inner()), || request(name.clone(), &good, &body));
+    let refused = served(layer.layer(inner()), || request(name.clone(), &bad, &body));
+    assert_eq!((let_in.1, refused.1), (StatusCode::OK, StatusCode::UNAUTHORIZED));
+    println!("webhook: {} allocations let in, {} refused", let_in.0, refused.0);
+    // A body that comes whole is handed on without a copy.
+    assert_eq!((let_in.0, refused.0), (3, 3));
 }

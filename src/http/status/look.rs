@@ -30,13 +30,25 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         reports.sort_by(|a, b| a.instance.cmp(&b.instance));
         reports
     });
-    let retirement = |kid: &Kid| watched.retirement(kid, reports.as_deref()).ok();
+    let verdict = |kid: &Kid| {
+        let answer = watched.retirement(kid, reports.as_deref()).ok()?;
+        let mut verdict = verdict(&look, answer);
+        if let Some(problem) = &problem {
+            // What others saw cannot be asked for: that this process saw nothing proves nothing.
+            verdict.reasons.push(format!("the other instances cannot be asked: {problem}"));
+            if verdict.answer == "safe" {
+                verdict.answer = "blocked";
+            }
+        }
+        Some(verdict)
+    };
+    let is_fleet = reports.is_some();
     let shown = reports.as_deref().unwrap_or(std::slice::from_ref(&own));
-    let keys: Vec<_> =
-        look.keys.iter().map(|status| key(&look, status, shown, &retirement)).collect();
+    let keys: Vec<_> = look.keys.iter().map(|status| key(&look, status, shown, &verdict)).collect();
     let instances: Vec<_> = shown.iter().map(|report| instance(&look, report)).collect();
     Ring {
-        advice: advice(&look, &keys, &instances),
+        advice: advice(&look, &keys, &instances, is_fleet),
+        is_fleet,
         name: look.ring.clone(),
         purpose: look.purpose,
         now: Time(look.now),
@@ -58,7 +70,7 @@ fn key(
     look: &Look,
     status: &KeyStatus,
     reports: &[Report],
-    retirement: &impl Fn(&Kid) -> Option<Answer>,
+    verdict: &impl Fn(&Kid) -> Option<Verdict>,
 ) -> Key {
     let is_old = !matches!(status.state, KeyState::Active(Role::Primary | Role::Staged));
     let seen = reports.iter().flat_map(|report| &report.last_as_fallback);
@@ -77,7 +89,7 @@ fn key(
             .filter(|(kid, _)| *kid == status.kid)
             .map(|(_, seen)| Time(*seen))
             .max(),
-        verdict: retirement(&status.kid).filter(|_| is_old).map(|answer| verdict(look, answer)),
+        verdict: if is_old { verdict(&status.kid) } else { None },
     }
 }
 
@@ -162,7 +174,7 @@ fn store(health: Health, problem: Option<String>) -> Store {
 }
 
 /// What is to be done next, in a sentence.
-fn advice(look: &Look, keys: &[Key], instances: &[Instance]) -> String {
+fn advice(look: &Look, keys: &[Key], instances: &[Instance], is_fleet: bool) -> String {
     if look.is_stale {
         return "It serves nothing: the store could not be read for too long.".to_owned();
     }
@@ -177,8 +189,11 @@ fn advice(look: &Look, keys: &[Key], instances: &[Instance]) -> String {
                 "Wait before promoting {}: the instance {} holds other keys.",
                 key.kid, own.name
             ),
+            (None, None) if is_fleet => {
+                format!("The key {} may be promoted: every instance holds it.", key.kid)
+            }
             (None, None) => {
-                format!("The key {} may be promoted: all that reported hold it.", key.kid)
+                format!("The key {} is staged: promote it once every instance holds it.", key.kid)
             }
         };
     }

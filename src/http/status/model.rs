@@ -18,6 +18,8 @@ pub(super) struct Ring {
     /// What an operator is to do.
     pub(super) advice: String,
     pub(super) is_stale: bool,
+    /// Whether the verdicts are of all instances, or of this process alone.
+    pub(super) is_fleet: bool,
     pub(super) generation: u64,
     pub(super) revision: u64,
     pub(super) fingerprint: String,

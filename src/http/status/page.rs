@@ -94,7 +94,7 @@ fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
             div.scale aria-hidden="true" {
                 span { (ago(now, span.from)) } span { "now" } span { (in_(now, span.to)) }
             }
-            @if let Some(own) = &key.verdict { (verdict(now, key, own)) }
+            @if let Some(own) = &key.verdict { (verdict(ring, key, own)) }
         }
     }
 }
@@ -197,14 +197,15 @@ fn legend() -> Markup {
     }
 }
 
-fn verdict(now: SystemTime, key: &Key, verdict: &Verdict) -> Markup {
+fn verdict(ring: &Ring, key: &Key, verdict: &Verdict) -> Markup {
+    let who = if ring.is_fleet { "" } else { ", as far as this process can tell" };
     html! {
         p data-verdict=(verdict.answer) {
             "May it go? " span class=(format!("answer {}", verdict.answer)) { (verdict.answer) }
             @match (verdict.answer, verdict.until) {
-                (_, Some(until)) => { " until " (moment(now, until.0)) "." }
-                ("safe", _) if key.state == "fallback" => { ": nothing that is valid needs it." }
-                ("safe", _) => { ": its secret may be destroyed." }
+                (_, Some(until)) => { " until " (moment(ring.now.0, until.0)) "." }
+                ("safe", _) if key.state == "fallback" => { ": nothing that is valid needs it" (who) "." }
+                ("safe", _) => { ": its secret may be destroyed" (who) "." }
                 _ => { ":" }
             }
         }

@@ -123,7 +123,8 @@ async fn each_step_of_a_rotation_is_told_with_what_is_to_be_done() {
     scene.ring.stage(self::key(1, "2026-q4")).unwrap();
     let ring = look().await;
     assert_eq!(key(&ring, "2026-q4")["state"], "staged");
-    assert_eq!(ring["advice"], "The key 2026-q4 may be promoted: all that reported hold it.");
+    let advice = "The key 2026-q4 is staged: promote it once every instance holds it.";
+    assert_eq!((&ring["advice"], &ring["is_fleet"]), (&json!(advice), &json!(false)));
 
     scene.ring.promote(&"2026-q4".parse().unwrap()).unwrap();
     scene.verify(&old_token, 7);
@@ -220,7 +221,7 @@ async fn the_page_speaks_for_the_fleet() {
     assert_eq!((&ring["revision"], &ring["store"]["reloads"]), (&json!(2), &json!(1)));
 
     two.refresh_async().await.unwrap();
-    assert_eq!(look().await["advice"], "The key new may be promoted: all that reported hold it.");
+    assert_eq!(look().await["advice"], "The key new may be promoted: every instance holds it.");
     let kid = "new".parse().unwrap();
     let reports = store.reports().await.unwrap();
     update(&store, |own| own.promote(&kid, &reports, clock.now())).await.unwrap();
@@ -245,6 +246,20 @@ async fn the_page_speaks_for_the_fleet() {
     assert!(page(&url).await.contains("The store: "));
     two.stop_async().await.unwrap();
     assert_eq!(look().await["instances"][1]["has_stopped"], true);
+
+    // Where the others cannot be asked, no verdict is safe, whatever this process saw.
+    clock.advance(DAY * 9);
+    assert_eq!(look().await["keys"][0]["verdict"]["answer"], "blocked");
+    let signer = CookieSigner::new(one.ring().clone());
+    let value = signer.sign("sid", "x").unwrap();
+    assert!((0..1000).all(|_| signer.verify("sid", &value).is_ok()));
+    assert_eq!(look().await["keys"][0]["verdict"]["answer"], "safe");
+    let reports = std::fs::read_dir(folder.path().join("session.json.reports")).unwrap();
+    std::fs::write(reports.last().unwrap().unwrap().path(), "{").unwrap();
+    let verdict = look().await["keys"][0]["verdict"].clone();
+    assert_eq!(verdict["answer"], "blocked");
+    let reason = verdict["reasons"][0].as_str().unwrap();
+    assert!(reason.starts_with("the other instances cannot be asked: "), "{reason}");
 }
 
 /// Where Chromium is: Debian's, or what a variable names.
