@@ -100,10 +100,16 @@ fn start(status: &KeyStatus) -> Option<SystemTime> {
     }
 }
 
-/// When the next later signer that is not revoked took over, or will.
+/// When the next later signer took over, or will: one that was revoked since counts, unless the
+/// key has taken over from it again.
 fn superseded(look: &Look, status: &KeyStatus) -> Option<SystemTime> {
     let own = start(status)?;
-    let later = look.keys.iter().filter(|other| other.revoked.is_none()).filter_map(start);
+    let is_primary = status.state == KeyState::Active(Role::Primary);
+    let has_signed = |other: &&KeyStatus| match (&other.revoked, start(other)) {
+        (Some(revoked), Some(start)) => !is_primary && start < revoked.at,
+        (_, start) => start.is_some(),
+    };
+    let later = look.keys.iter().filter(has_signed).filter_map(start);
     later.filter(|other| *other > own).min()
 }
 

@@ -422,5 +422,8 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     );
     assert_eq!(states(revoked).last().map(String::as_str), Some("revoked"));
     assert!(revoked["text"].as_str().unwrap().contains("found in a public log"));
+    // The one before was superseded by the one that is revoked now.
+    let text = rings[0]["keys"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("Superseded 19 d ago; "), "{text}");
     println!("{pages} pages browsed: no violation, nothing loaded beside them");
 }
