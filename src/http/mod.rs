@@ -54,6 +54,8 @@
 //! protect a cookie from being sent by another site, which is what `SameSite` and a CSRF token
 //! are for.
 
+#[cfg(any(feature = "jwt", feature = "cookie"))]
+mod answer;
 #[cfg(feature = "axum")]
 mod axum;
 #[cfg(feature = "jwt")]

@@ -8,6 +8,7 @@ use tower_service::Service;
 
 use super::{BearerFuture, BearerLayer, credentials};
 use crate::error::Reason;
+use crate::http::answer::{Answer, replace};
 
 /// What [`BearerLayer`] makes of a service.
 #[derive(Debug)]
@@ -40,19 +41,18 @@ where
         let config = &self.layer.config;
         let token = credentials::of(request.headers(), config.cookie.as_deref());
         let verified = match token {
-            Ok(None) if config.is_optional => return BearerFuture::inner(self.inner.call(request)),
-            Ok(Some(token)) => config.jwt.verify::<C>(token),
+            Ok(Some(token)) => config.jwt.verify::<C>(token).map(Some),
+            Ok(None) if config.is_optional => Ok(None),
             Ok(None) => Err(config.jwt.ring().reject(Reason::Missing)),
             Err(reason) => Err(config.jwt.ring().reject(reason)),
         };
-        match verified {
+        let answer = match verified {
             Ok(claims) => {
-                request.extensions_mut().insert(claims);
-                BearerFuture::inner(self.inner.call(request))
+                replace(request.extensions_mut(), claims);
+                Answer::inner(self.inner.call(request))
             }
-            Err(error) => {
-                BearerFuture::refused(config.challenges.rejection(error.reason()).response())
-            }
-        }
+            Err(error) => Answer::refused(config.challenges.rejection(error.reason()).response()),
+        };
+        BearerFuture { answer }
     }
 }

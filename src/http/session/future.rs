@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 
 use super::inner;
 use super::layer::Config;
+use crate::http::answer::Answer;
 
 /// What is to be done with the response.
 pub(super) struct After {
@@ -67,26 +68,8 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct SessionFuture<F, R> {
         #[pin]
-        state: State<F, R>,
-        after: After,
-    }
-}
-
-pin_project! {
-    #[project = StateProjected]
-    enum State<F, R> {
-        Inner { #[pin] future: F },
-        Refused { response: Option<Response<R>> },
-    }
-}
-
-impl<F, R> SessionFuture<F, R> {
-    pub(super) fn inner(future: F, after: After) -> Self {
-        Self { state: State::Inner { future }, after }
-    }
-
-    pub(super) fn refused(response: Response<R>, after: After) -> Self {
-        Self { state: State::Refused { response: Some(response) }, after }
+        pub(super) answer: Answer<F, R>,
+        pub(super) after: After,
     }
 }
 
@@ -99,16 +82,10 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let own = self.project();
-        let mut response = match own.state.project() {
-            StateProjected::Inner { future } => match ready!(future.poll(context)) {
-                Ok(response) => response,
-                Err(error) => return Poll::Ready(Err(error)),
-            },
-            StateProjected::Refused { response } => {
-                response.take().expect("a future is not polled once it is ready")
-            }
-        };
-        own.after.apply(&mut response);
-        Poll::Ready(Ok(response))
+        let mut answer = ready!(own.answer.poll(context));
+        if let Ok(response) = &mut answer {
+            own.after.apply(response);
+        }
+        Poll::Ready(answer)
     }
 }

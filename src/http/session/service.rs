@@ -9,6 +9,7 @@ use super::future::After;
 use super::{SessionFuture, SessionLayer, inner};
 use crate::error::Reason;
 use crate::http::Rejection;
+use crate::http::answer::{Answer, replace};
 
 /// What [`SessionLayer`] makes of a service.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ where
                     config.removes_invalid && !matches!(reason, Reason::Missing | Reason::Stale);
                 if !config.is_optional || reason == Reason::Stale {
                     let rejection = Rejection::new(StatusCode::UNAUTHORIZED, reason);
-                    return SessionFuture::refused(rejection.response(), after);
+                    return SessionFuture { answer: Answer::refused(rejection.response()), after };
                 }
                 None
             }
@@ -60,9 +61,7 @@ where
         if config.signs_for_inner {
             inner::unsign(request.headers_mut(), config.cookie.name(), session.as_deref());
         }
-        if let Some(session) = session {
-            request.extensions_mut().insert(session);
-        }
-        SessionFuture::inner(self.inner.call(request), after)
+        replace(request.extensions_mut(), session);
+        SessionFuture { answer: Answer::inner(self.inner.call(request)), after }
     }
 }

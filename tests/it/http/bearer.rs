@@ -191,6 +191,26 @@ async fn a_cookie_serves_where_no_header_has_a_token() {
     assert_eq!(probe.calls(), calls);
 }
 
+/// Two layers around one another, with claims of one type: what the outer one verified is not
+/// what the inner one asks for.
+#[tokio::test]
+async fn nobody_inside_takes_what_another_layer_verified_for_this() {
+    let probe = Probe::default();
+    let (one, other) = (Jwt::new(ring::<JwtKey>(0)), Jwt::new(ring::<JwtKey>(0)));
+    let inner = probe.service(|request: Request<Full<bytes::Bytes>>| {
+        match request.extensions().get::<Verified<Claims>>() {
+            Some(claims) => text(claims.sub.clone()),
+            None => text("nobody"),
+        }
+    });
+    let outer = BearerLayer::<Claims>::new(one.clone()).or_cookie("outer");
+    let within = BearerLayer::<Claims>::new(other.clone()).optional();
+    let token = one.sign(&claims()).unwrap();
+    let headers = vec![(COOKIE, format!("outer={token}").into_bytes())];
+    let answer = ask(outer.layer(within.layer(inner)), request(headers)).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "nobody"));
+}
+
 /// A 401 would have the client throw a valid token away.
 #[tokio::test]
 async fn a_ring_that_is_too_old_is_no_fault_of_the_token() {

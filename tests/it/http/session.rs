@@ -204,6 +204,22 @@ async fn what_does_not_verify_is_refused_or_nobody_and_stays_or_goes() {
     assert_eq!(probe.calls(), calls);
 }
 
+/// As of tokens: the session of another cookie is another's.
+#[tokio::test]
+async fn nobody_inside_takes_the_session_of_another_layer_for_this() {
+    let ring = ring::<CookieKey>(0);
+    let (probe, outer) = (Probe::default(), session(&ring));
+    let inner = SessionCookie::new(CookieSigner::new(ring), "admin");
+    let cookies = pair(&outer.issue("user-42").unwrap());
+    let service = SessionLayer::new(inner).optional().layer(probe.service(who));
+    for bad in ["", "; admin=x"] {
+        let headers = [(COOKIE, format!("{cookies}{bad}"))];
+        let service = SessionLayer::new(outer.clone()).layer(service.clone());
+        let answer = ask(service, request(headers)).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, "nobody"));
+    }
+}
+
 #[tokio::test]
 async fn a_ring_that_is_too_old_makes_nobody_of_no_user() {
     use dualkey::manifest::{Manifest, NewEntry};
