@@ -225,7 +225,8 @@ impl Delivery {
     /// Ends the body, and says whether one of the keys signed it.
     ///
     /// # Errors
-    /// A [`VerifyError`], of which the peer may be told nothing.
+    /// A [`VerifyError`], of which the peer may be told nothing but
+    /// [`Reason::TooLarge`](crate::Reason::TooLarge).
     pub fn finish(self) -> Result<Verified<()>, VerifyError> {
         let view = self.unit.view();
         if self.room.is_none() {

@@ -6,10 +6,11 @@ use dualkey::{KeyRing, ManualClock, Reason, Secret, Verified};
 use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
+use proptest::prelude::*;
 use tower::Layer;
 
 use super::{Answer, Probe, ask, request, text};
-use crate::common::{far, ring, secret};
+use crate::common::{cases, far, ring, secret};
 
 type Body = Full<bytes::Bytes>;
 
@@ -344,4 +345,46 @@ fn a_name_or_an_attribute_that_breaks_the_header_is_an_error() {
     }
     let signer = CookieSigner::new(ring).attributes(Cookie::build("").path("/\r\nX: y"));
     assert!(SessionCookie::new(signer, "sid").issue("x").is_err());
+}
+
+proptest! {
+    #![proptest_config(cases(300, 20_000))]
+
+    /// Whatever stands beside it: a service inside sees no session but the one that was signed,
+    /// and every other cookie as it came.
+    #[test]
+    fn a_service_inside_never_sees_a_session_that_was_not_signed(
+        pairs in proptest::collection::vec("( ?(sid|sidx|a|SID|x-sid| )[ =\"]{0,2}[a-z.=\" ]{0,6} ?)|[ -~&&[^;]]{0,12}", 0..8),
+        place in any::<proptest::sample::Index>(),
+        is_signed in any::<bool>(),
+        is_split in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let session = session(&ring::<CookieKey>(0));
+        let mut pairs = pairs;
+        let signed = pair(&session.issue("user-42").unwrap());
+        if is_signed {
+            pairs.insert(place.index(pairs.len() + 1), signed.clone());
+        }
+        let name = |text: &str| text.split('=').next().unwrap_or_default().trim().to_owned();
+        // The first of the name counts, and of more than eight none.
+        let mut named = pairs.iter().filter(|own| own.contains('=') && name(own) == "sid");
+        let is_first = named.next().is_some_and(|own| *own == signed);
+        let holds = is_first && named.count() < 8;
+        let headers: Vec<_> = match is_split {
+            true => pairs.clone(),
+            false => vec![pairs.join(";")],
+        };
+        let layer = SessionLayer::new(session).sign_for_inner();
+        let probe = Probe::default();
+        let request = request(headers.into_iter().map(|own| (COOKIE, own)));
+        let answer = runtime.block_on(ask(layer.layer(probe.service(plain)), request));
+        let seen: Vec<_> = Cookie::split_parse(answer.text()).flatten().collect();
+        let sessions: Vec<_> =
+            seen.iter().filter(|own| own.name() == "sid").map(|own| own.value()).collect();
+        prop_assert_eq!(sessions, if holds { vec!["user-42"] } else { vec![] });
+        let expected: Vec<_> = pairs.iter().map(|own| own.trim().to_owned()).filter(|own| !own.is_empty() && name(own) != "sid").collect();
+        let rest = answer.text().strip_prefix("sid=user-42").filter(|_| holds).unwrap_or(answer.text());
+        prop_assert_eq!(rest.trim_start_matches("; "), expected.join("; "));
+    }
 }

@@ -188,6 +188,24 @@ async fn a_byte_over_the_bound_is_too_much_and_not_waited_for() {
     assert_eq!(probe.calls(), 1);
 }
 
+/// The bound is the adapter's own, whole or in chunks.
+#[test]
+fn the_adapter_refuses_a_byte_over_the_bound() {
+    let hook = hook(ring(0)).max_body_bytes(10);
+    let (whole, over) = (b"0123456789".as_slice(), b"0123456789a".as_slice());
+    assert!(hook.verify([signature(0, whole)], whole).is_ok());
+    for chunk in [1, 3, 11] {
+        let mut delivery = hook.start([signature(0, over)]).unwrap();
+        over.chunks(chunk).for_each(|chunk| delivery.update(chunk));
+        assert_eq!(delivery.finish().unwrap_err().reason(), Reason::TooLarge, "{chunk}");
+    }
+    let large = vec![b'x'; 3 * 1024 * 1024 + 1];
+    let hook = MetaWebhook::new(ring(0));
+    assert!(hook.verify([signature(0, &large[1..])], &large[1..]).is_ok());
+    let refused = hook.verify([signature(0, &large)], &large).unwrap_err();
+    assert_eq!(refused.reason(), Reason::TooLarge);
+}
+
 #[tokio::test]
 async fn trailers_are_not_signed_and_do_not_arrive() {
     let (probe, hook) = (Probe::default(), hook(ring(0)));
