@@ -226,7 +226,7 @@ impl Delivery {
     ///
     /// # Errors
     /// A [`VerifyError`], of which the peer may be told nothing but
-    /// [`Reason::TooLarge`](crate::Reason::TooLarge).
+    /// [`Reason::TooLarge`].
     pub fn finish(self) -> Result<Verified<()>, VerifyError> {
         let view = self.unit.view();
         if self.room.is_none() {
