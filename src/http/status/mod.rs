@@ -52,7 +52,8 @@ use crate::telemetry::{Subject, Watched};
 ///
 /// The page is one file, with nothing to load and no script. `?format=json`, or an `Accept` of
 /// `application/json`, has the same as JSON; `?refresh=30` has the page load itself anew every
-/// 30 seconds.
+/// 30 seconds. The JSON is for scripts that come along: fields may be added to it, moments are
+/// in RFC 3339, and the verdict of a key is `safe`, `wait` or `blocked`.
 ///
 /// # Security
 /// It shows no secret, and much that is not for everybody: names of rings, kids, times, numbers

@@ -28,6 +28,13 @@ async fn through(
     ask(layer.layer(inner), request(headers)).await
 }
 
+/// With who is told what its ring refuses.
+fn watched() -> (Probe, Told, KeyRing<JwtKey>) {
+    let told = Told::default();
+    let builder = KeyRing::builder().primary(Secret::from(secret(0))).observer(told.clone());
+    (Probe::default(), told, builder.build().unwrap())
+}
+
 fn bearer(token: &str) -> Vec<(HeaderName, Vec<u8>)> {
     vec![(AUTHORIZATION, format!("Bearer {token}").into_bytes())]
 }
@@ -69,12 +76,7 @@ async fn bearer_in_any_case_is_the_same_scheme_and_excuses_nothing() {
 /// V7: to the peer every failure is the same.
 #[tokio::test]
 async fn v7_every_refusal_of_a_token_is_the_same_to_its_sender() {
-    let (probe, told) = (Probe::default(), Told::default());
-    let ring = KeyRing::<JwtKey>::builder()
-        .primary(Secret::from(secret(0)))
-        .observer(told.clone())
-        .build()
-        .unwrap();
+    let (probe, told, ring) = watched();
     let jwt = Jwt::new(ring);
     let layer = BearerLayer::<Claims>::new(jwt.clone());
     let good = jwt.sign(&claims()).unwrap();
@@ -111,12 +113,7 @@ async fn v7_every_refusal_of_a_token_is_the_same_to_its_sender() {
 
 #[tokio::test]
 async fn who_shows_nothing_is_asked_for_a_token_and_not_told_of_an_error() {
-    let (probe, told) = (Probe::default(), Told::default());
-    let ring = KeyRing::<JwtKey>::builder()
-        .primary(Secret::from(secret(0)))
-        .observer(told.clone())
-        .build()
-        .unwrap();
+    let (probe, told, ring) = watched();
     let layer = BearerLayer::<Claims>::new(Jwt::new(ring));
     for headers in [
         vec![],
