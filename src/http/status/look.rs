@@ -7,6 +7,7 @@ use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses, Verdict};
 use super::page::{ago, moment};
 use crate::key::Signs;
 use crate::kid::Kid;
+use crate::ring::report::may_run;
 use crate::ring::{KeyState, KeyStatus, Report};
 use crate::source::Health;
 use crate::telemetry::{Look, Watched};
@@ -164,6 +165,7 @@ fn instance(look: &Look, report: &Report) -> Instance {
         fingerprint: report.fingerprint.to_string(),
         agrees: report.fingerprint == look.fingerprint,
         has_stopped: report.has_stopped,
+        may_run: may_run(report, &look.policy, look.now),
         uses: uses.collect(),
     }
 }
@@ -186,7 +188,7 @@ fn advice(look: &Look, keys: &[Key], instances: &[Instance], is_fleet: bool) -> 
     }
     let of = |state: &'static str| keys.iter().filter(move |key| key.state == state);
     if let Some(key) = of("staged").next() {
-        let behind = instances.iter().find(|own| !own.agrees && !own.has_stopped);
+        let behind = instances.iter().find(|own| !own.agrees && own.may_run);
         return match (key.signs_from, behind) {
             (Some(from), _) => {
                 format!("The key {} begins to sign {}.", key.kid, moment(look.now, from.0))

@@ -72,7 +72,10 @@ pub(super) struct Instance {
     pub(super) fingerprint: String,
     /// Whether it holds the same keys as this process.
     pub(super) agrees: bool,
+    /// Whether it has said good-bye.
     pub(super) has_stopped: bool,
+    /// Whether it may still be there: not if it was silent for the observation window.
+    pub(super) may_run: bool,
     /// In the order of the keys of the ring.
     pub(super) uses: Vec<Uses>,
 }

@@ -251,10 +251,11 @@ fn instance(ring: &Ring, own: &Instance) -> Markup {
                 }
             }
             td {
-                @match (own.has_stopped, own.agrees) {
-                    (true, _) => "stopped",
-                    (false, true) => "these",
-                    (false, false) => "others",
+                @match (own.may_run, own.agrees) {
+                    _ if own.has_stopped => "stopped",
+                    (false, _) => "gone",
+                    (true, true) => "these",
+                    (true, false) => "others",
                 }
                 br;
                 span.soft { "said " (ago(ring.now.0, own.reported_at.0)) }

@@ -203,6 +203,9 @@ async fn the_page_speaks_for_the_fleet() {
         let following = builder.follow(store.clone()).instance(name);
         following.on_demand().unwrap()
     };
+    // One that ran the day before, and fell without a word.
+    drop(follow("web-0"));
+    clock.advance(DAY + Duration::from_secs(1));
     let (one, two) = (follow("web-1"), follow("web-2"));
     let url = start(Status::new().watch(&one)).await;
     let look = async || json(&url).await["rings"][0].clone();
@@ -215,8 +218,10 @@ async fn the_page_speaks_for_the_fleet() {
     let ring = look().await;
     let names: Vec<_> =
         ring["instances"].as_array().unwrap().iter().map(|own| &own["name"]).collect();
-    assert_eq!(names, ["web-1", "web-2"]);
-    assert_eq!(ring["instances"][1]["agrees"], false);
+    assert_eq!(names, ["web-0", "web-1", "web-2"]);
+    assert_eq!(ring["instances"][2]["agrees"], false);
+    let may_run = |place: usize| ring["instances"][place]["may_run"].as_bool().unwrap();
+    assert!(!may_run(0) && may_run(1) && may_run(2), "{ring}");
     assert_eq!(ring["advice"], "Wait before promoting new: the instance web-2 holds other keys.");
     assert_eq!((&ring["revision"], &ring["store"]["reloads"]), (&json!(2), &json!(1)));
 
@@ -234,8 +239,8 @@ async fn the_page_speaks_for_the_fleet() {
     clock.advance(Duration::from_secs(3700));
     two.refresh_async().await.unwrap();
     let ring = look().await;
-    assert_eq!(ring["instances"][1]["uses"][0]["verified_as_fallback"], 5);
-    assert_eq!(ring["keys"][0]["last_as_fallback"], "2027-01-15T08:05:00Z");
+    assert_eq!(ring["instances"][2]["uses"][0]["verified_as_fallback"], 5);
+    assert_eq!(ring["keys"][0]["last_as_fallback"], "2027-01-16T08:05:01Z");
 
     // A store that breaks is told of, and the page stays.
     std::fs::write(folder.path().join("session.json"), "{").unwrap();
@@ -245,7 +250,7 @@ async fn the_page_speaks_for_the_fleet() {
     assert_eq!(ring["store"]["errors"].as_array().unwrap().len(), 1);
     assert!(page(&url).await.contains("The store: "));
     two.stop_async().await.unwrap();
-    assert_eq!(look().await["instances"][1]["has_stopped"], true);
+    assert_eq!(look().await["instances"][2]["has_stopped"], true);
 
     // Where the others cannot be asked, no verdict is safe, whatever this process saw.
     clock.advance(DAY * 9);
