@@ -148,8 +148,8 @@ pub mod webhook;
 ))]
 mod compile_fail;
 
-/// The example of the README.
-#[cfg(all(doctest, feature = "jwt"))]
+/// The examples of the README.
+#[cfg(all(doctest, feature = "jwt", feature = "cookie", feature = "webhook", feature = "status"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -7,7 +7,7 @@ use super::KeyRing;
 use super::history::History;
 use super::key_set::KeySet;
 use super::report::{Report, seen, sweep};
-use super::retirement::{Sweep, verdict};
+use super::retirement::{Seen, Sweep, verdict};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::key::{Key, KeyMaterial};
@@ -133,11 +133,8 @@ pub(super) fn verdict_in<K: KeyMaterial>(
     history: &History,
     now: SystemTime,
 ) -> Result<Verdict, Error> {
-    let index = set.keys().iter().position(|key| key.kid() == *kid);
-    let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
     let seen = history.seen(kid, now, set.policy().observation);
-    let sweep = history.sweep.as_ref();
-    Ok(verdict(&set.lives(), index, set.timeline(), &set.terms(), seen, sweep, now))
+    set.verdict(kid, seen, history.sweep.as_ref(), now)
 }
 
 impl<K: KeyMaterial> KeySet<K> {
@@ -153,10 +150,20 @@ impl<K: KeyMaterial> KeySet<K> {
         reports: &[Report],
         now: SystemTime,
     ) -> Result<Verdict, Error> {
+        let seen = seen(reports, kid, self.fingerprint(), self.policy(), now);
+        self.verdict(kid, seen, sweep(reports), now)
+    }
+
+    fn verdict(
+        &self,
+        kid: &Kid,
+        seen: Seen,
+        sweep: Option<&Sweep>,
+        now: SystemTime,
+    ) -> Result<Verdict, Error> {
         let index = self.keys().iter().position(|key| key.kid() == *kid);
         let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
-        let seen = seen(reports, kid, self.fingerprint(), self.policy(), now);
-        Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, sweep(reports), now))
+        Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, sweep, now))
     }
 
     /// What tells this set apart from others: equal on two instances, and they hold the same

@@ -1,8 +1,9 @@
 //! The facts and counts of rings through the `metrics` facade.
 
-use ::metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use ::metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 use super::subject::{Look, Subject, Watched};
 use crate::observer::{Event, Observer};
