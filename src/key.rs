@@ -42,13 +42,6 @@ pub trait KeyMaterial: sealed::Sealed + fmt::Debug + Sized + Send + Sync + 'stat
         }
     }
 
-    /// The secret that the text of a variable stands for; what it should have been is the
-    /// error. As Node's and Python's libraries take it: its UTF-8 bytes.
-    #[doc(hidden)]
-    fn from_text(text: String) -> Result<Secret, &'static str> {
-        Ok(Secret::from(text))
-    }
-
     /// The name of an algorithm that is not to be had is the error.
     #[doc(hidden)]
     fn prepare(secret: &[u8], kid: Kid, options: &Self::Options) -> Result<Self, String>;

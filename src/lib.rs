@@ -131,6 +131,8 @@ pub mod mac;
 pub mod manifest;
 #[cfg(all(feature = "jwt", feature = "cookie", feature = "webhook", feature = "envelope"))]
 pub mod moving_in;
+#[cfg(feature = "ops")]
+pub mod ops;
 #[cfg(all(feature = "store", feature = "cookie"))]
 pub mod runbook;
 pub mod source;

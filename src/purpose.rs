@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
+use crate::encoding::{from_base64, from_hex};
 use crate::mac::MAX_LANES;
+use crate::secret::Secret;
 
 /// What the keys of a ring are for: one secret serves one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +22,11 @@ pub enum Purpose {
     VerifyToken,
     /// Data at rest, [`envelope`](crate::envelope).
     Envelope,
+    /// What is shown to others, and verified by them: an outgoing API key, a password, a URL
+    /// with one.
+    Credential,
+    /// The records of the audit trail, `ops::audit`.
+    Audit,
 }
 
 /// How long a secret must be, in bytes.
@@ -36,8 +45,15 @@ pub(crate) enum SecretLength {
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Jwt, Self::Cookie, Self::Webhook, Self::VerifyToken, Self::Envelope];
+    pub const ALL: [Self; 7] = [
+        Self::Jwt,
+        Self::Cookie,
+        Self::Webhook,
+        Self::VerifyToken,
+        Self::Envelope,
+        Self::Credential,
+        Self::Audit,
+    ];
 
     /// Its name: frozen, because it stands in manifests and goes into derived kids.
     #[must_use]
@@ -48,6 +64,8 @@ impl Purpose {
             Self::Webhook => "webhook",
             Self::VerifyToken => "verify-token",
             Self::Envelope => "envelope",
+            Self::Credential => "credential",
+            Self::Audit => "audit",
         }
     }
 
@@ -58,17 +76,29 @@ impl Purpose {
     }
 
     /// Whether a superseded key ends by itself when its overlap is over. What is sealed is
-    /// needed until somebody has rewrapped it.
+    /// needed until somebody has rewrapped it, a credential until nobody shows it any more, and
+    /// a record of the audit is to be verified after years.
     #[must_use]
     pub fn ends_by_time(self) -> bool {
-        self != Self::Envelope
+        !matches!(self, Self::Envelope | Self::Credential | Self::Audit)
+    }
+
+    /// Whether only a sweep over what is stored says that a key is not needed.
+    pub(crate) fn needs_sweep(self) -> bool {
+        self == Self::Envelope
+    }
+
+    /// Whether instances hold its keys, and so have to agree before another one signs. The
+    /// keys of the audit are read anew for each record.
+    pub(crate) fn needs_agreement(self) -> bool {
+        self != Self::Audit
     }
 
     /// The most keys that may verify at one time: where none is tried, more may be kept.
     #[must_use]
     pub fn cap(self) -> usize {
         match self {
-            Self::Envelope => 16,
+            Self::Envelope | Self::Credential | Self::Audit => 16,
             _ => MAX_LANES,
         }
     }
@@ -76,7 +106,28 @@ impl Purpose {
     /// Whether a kid may be derived from the secret: not from one that can be guessed, of
     /// which it would confirm the guess.
     pub(crate) fn derives_kid(self) -> bool {
-        self != Self::VerifyToken
+        !matches!(self, Self::VerifyToken | Self::Credential)
+    }
+
+    /// The secret that the text of a variable stands for; what it should have been is the
+    /// error. `hex:` and `base64:` say what follows. Else it is, as Node's and Python's
+    /// libraries take it, its UTF-8 bytes; of an AES key, hexadecimal digits or base64.
+    pub(crate) fn decode(self, text: String) -> Result<Secret, &'static str> {
+        let text = Zeroizing::new(text);
+        if let Some(digits) = text.strip_prefix("hex:") {
+            return from_hex(digits).map(Secret::from).ok_or("hexadecimal digits after `hex:`");
+        }
+        if let Some(base64) = text.strip_prefix("base64:") {
+            return from_base64(base64).map(Secret::from).ok_or("base64 after `base64:`");
+        }
+        if self != Self::Envelope {
+            return Ok(Secret::from(text.as_str()));
+        }
+        // A key in hexadecimal digits would be base64 of another length as well.
+        let is_hex =
+            text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bytes = if is_hex { from_hex(&text) } else { from_base64(&text) };
+        bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
     }
 
     /// A command that makes a good secret.
@@ -99,9 +150,11 @@ impl Purpose {
                     _ => 32,
                 },
             },
-            Self::Cookie => SecretLength::AtLeast { minimum: 64, floor: 32 },
+            Self::Cookie | Self::Audit => SecretLength::AtLeast { minimum: 64, floor: 32 },
             Self::Webhook => SecretLength::AtLeast { minimum: 32, floor: 32 },
             Self::VerifyToken => SecretLength::AtLeast { minimum: 16, floor: 16 },
+            // What a password has; a provider may give less.
+            Self::Credential => SecretLength::AtLeast { minimum: 16, floor: 8 },
             // The key of AES-256.
             Self::Envelope => SecretLength::Exactly(32),
         }

@@ -12,7 +12,6 @@ use crate::key::{KeyMaterial, NewKey, sealed};
 use crate::kid::Kid;
 use crate::purpose::Purpose;
 use crate::ring::RingBuilder;
-use crate::secret::Secret;
 
 /// SP 800-38D §8.3: random nonces of 96 bits are enough for 2^32 messages of one key.
 const MAX_MESSAGES: u64 = 1 << 32;
@@ -164,15 +163,6 @@ impl sealed::Sealed for AesKey {}
 impl KeyMaterial for AesKey {
     const PURPOSE: Purpose = Purpose::Envelope;
     type Options = Backend;
-
-    fn from_text(text: String) -> Result<Secret, &'static str> {
-        let text = Zeroizing::new(text);
-        // A key in hexadecimal digits would be base64 of another length as well.
-        let is_hex =
-            text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let bytes = if is_hex { from_hex(&text) } else { from_base64(&text) };
-        bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
-    }
 
     fn prepare(secret: &[u8], _: Kid, backend: &Backend) -> Result<Self, String> {
         // The length was checked; this keeps the way without a panic.

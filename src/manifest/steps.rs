@@ -41,7 +41,8 @@ impl Manifest {
     }
 
     /// Makes the key `kid` the primary. Every instance that may be running must hold what
-    /// this manifest does, by its report: else one would refuse what another signs.
+    /// this manifest does, by its report: else one would refuse what another signs. Of keys of
+    /// the audit nobody has to have reported.
     ///
     /// # Errors
     /// [`Error::NotAgreed`] with the instances that do not, or without one if nobody has
@@ -51,7 +52,8 @@ impl Manifest {
         let now = now.max(self.changed_at);
         let change = self.promoted(kid, now)?;
         let mut against = disagreement(reports, self.fingerprint(), &self.policy, now);
-        if !reports.iter().any(|report| may_run(report, &self.policy, now)) {
+        let is_held = || reports.iter().any(|report| may_run(report, &self.policy, now));
+        if self.purpose.needs_agreement() && !is_held() {
             against.push(Obstacle::NoInstance);
         }
         match against.is_empty() || !change.has_changed(self) {

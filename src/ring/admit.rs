@@ -77,7 +77,8 @@ pub(crate) fn check(
     if secret.is_empty() {
         return Err(Error::EmptySecret { key: label.to_owned() });
     }
-    if let Some(what) = asymmetric(secret) {
+    // What is only shown to others may be one: a provider gives what it gives.
+    if let Some(what) = asymmetric(secret).filter(|_| purpose != Purpose::Credential) {
         return Err(Error::AsymmetricKey { key: label.to_owned(), what });
     }
     // Before the length: `changeme` is too short as well, and a longer

@@ -8,6 +8,7 @@ use super::timeline::{Life, Terms, Timeline, superseded_at};
 use crate::error::Error;
 use crate::key::Signs;
 use crate::kid::Kid;
+use crate::purpose::Purpose;
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
 
@@ -53,7 +54,7 @@ pub(crate) fn verdict(
     match timeline.state(index, life, now) {
         KeyState::Active(Role::Primary) => return Verdict::Blocked(vec![Obstacle::IsPrimary]),
         KeyState::Active(Role::Staged) => return Verdict::Blocked(vec![Obstacle::IsStaged]),
-        KeyState::Revoked if terms.purpose.ends_by_time() => return Verdict::Safe,
+        KeyState::Revoked if is_dead_when_revoked(terms.purpose) => return Verdict::Safe,
         _ if life.destroyed_at.is_some() => return Verdict::Safe,
         _ => {}
     }
@@ -64,7 +65,7 @@ pub(crate) fn verdict(
         Signs::Never | Signs::Unscheduled => life.added_at,
         Signs::From(_) => superseded_at(lives, index).unwrap_or(now),
     };
-    if !terms.purpose.ends_by_time() {
+    if terms.purpose.needs_sweep() {
         obstacles.extend(rows(life.kid, began, policy, sweep));
     }
     let until = due(began, seen.since.unwrap_or(now), policy);
@@ -93,6 +94,12 @@ pub(crate) fn verdict(
         true => Verdict::Safe,
         false => Verdict::Blocked(obstacles),
     }
+}
+
+/// Whether nothing that is valid can need a key that is revoked: data under it is still to be
+/// rescued, and what it vouched for in an audit is still to be looked at.
+fn is_dead_when_revoked(purpose: Purpose) -> bool {
+    !matches!(purpose, Purpose::Envelope | Purpose::Audit)
 }
 
 impl Verdict {

@@ -23,9 +23,9 @@
 
 use std::env::VarError;
 
-use crate::encoding::{from_base64, from_hex};
 use crate::error::Error;
 use crate::key::{KeyMaterial, NewKey};
+use crate::purpose::Purpose;
 use crate::ring::{KeyRing, RingBuilder};
 use crate::secret::Secret;
 
@@ -81,7 +81,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         name: &str,
         lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>,
     ) -> Self {
-        match read::<K>(name, &lookup) {
+        match read(K::PURPOSE, name, &lookup) {
             Ok(found) => self.take(name, found).name(name),
             Err(error) => {
                 self.failed.get_or_insert(error);
@@ -156,7 +156,8 @@ pub(super) struct Found {
     races: bool,
 }
 
-pub(super) fn read<K: KeyMaterial>(
+pub(super) fn read(
+    purpose: Purpose,
     name: &str,
     lookup: &(impl Fn(&str) -> Result<Option<String>, NotUnicode> + ?Sized),
 ) -> Result<Found, Error> {
@@ -164,7 +165,9 @@ pub(super) fn read<K: KeyMaterial>(
         let variable = format!("{name}{suffix}");
         match lookup(&variable) {
             Ok(Some(text)) if !text.is_empty() => {
-                let secret = decode::<K>(text, &variable)?;
+                let decoded = purpose.decode(text);
+                let secret = decoded
+                    .map_err(|expected| Error::Encoding { key: variable.clone(), expected })?;
                 Ok(Some((variable, secret)))
             }
             Ok(_) => Ok(None),
@@ -185,16 +188,4 @@ pub(super) fn read<K: KeyMaterial>(
     let next = value("_NEXT")?.filter(|(_, secret)| !known(&signing, secret));
     let races = signing.len() > 1 && signing[0].0 == format!("{name}_NEW");
     Ok(Found { signing, next, races })
-}
-
-/// The bytes that a value stands for.
-fn decode<K: KeyMaterial>(text: String, variable: &str) -> Result<Secret, Error> {
-    let decoded = if let Some(digits) = text.strip_prefix("hex:") {
-        from_hex(digits).map(Secret::from).ok_or("hexadecimal digits after `hex:`")
-    } else if let Some(base64) = text.strip_prefix("base64:") {
-        from_base64(base64).map(Secret::from).ok_or("base64 after `base64:`")
-    } else {
-        K::from_text(text)
-    };
-    decoded.map_err(|expected| Error::Encoding { key: variable.to_owned(), expected })
 }

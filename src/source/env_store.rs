@@ -96,7 +96,7 @@ impl<K: KeyMaterial> EnvStore<K> {
     }
 
     fn manifest(&self) -> Result<Manifest, StoreError> {
-        let found = read::<K>(&self.name, &*self.lookup)?;
+        let found = read(K::PURPOSE, &self.name, &*self.lookup)?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let next = match &*last {

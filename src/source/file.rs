@@ -9,14 +9,16 @@
 //! path once, so that a link that is switched meanwhile (as Kubernetes does with a mounted
 //! secret) shows it one generation or the other.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::codec::Codec;
+use super::disk::{self, LockError, beside, file_name, write};
 use super::error::StoreError;
-use super::store::{KeyStore, StoreFuture, Wake, Watch};
+use super::store::{KeyStore, StoreFuture};
+#[cfg(feature = "notify")]
+use super::store::{Wake, Watch};
 #[cfg(feature = "envelope")]
 use crate::envelope::AesKey;
 use crate::error::Error;
@@ -27,9 +29,6 @@ use crate::ring::Report;
 
 /// A manifest has a page, and never that much.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// How long a writer waits for another, who holds the lock for milliseconds.
-const LOCK_ATTEMPTS: u32 = 1000;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A manifest in a file, which is `0600` and belongs to this process's user or to root.
 ///
@@ -160,42 +159,16 @@ impl FileStore {
             return Err(StoreError::Conflict { store: self.name(), expected, found });
         }
         let text = self.codec.encode(next, &self.name())?;
-        self.sweep_up();
+        disk::sweep_up(&self.path);
         write(&self.path, text.expose(), true).map_err(|source| self.io(source))
     }
 
-    /// Held until it is dropped, and by nobody once a process is gone.
     fn lock(&self) -> Result<File, StoreError> {
         let path = beside(&self.path, ".lock");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(|source| self.io(source))?;
-        for _ in 0..LOCK_ATTEMPTS {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::Error(source)) => return Err(self.io(source)),
-            }
-        }
-        Err(StoreError::Locked { path })
-    }
-
-    /// Removes what writers left that were killed: it holds secrets. Under the lock, no other
-    /// writes.
-    fn sweep_up(&self) {
-        let (Some(folder), Some(prefix)) = (folder(&self.path), prefix(&self.path)) else {
-            return;
-        };
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(&prefix) && name.ends_with(SUFFIX) {
-                // It is in nobody's way: the next writer tries again.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+        disk::lock(&path).map_err(|error| match error {
+            LockError::Held => StoreError::Locked { path },
+            LockError::Io(source) => self.io(source),
+        })
     }
 
     fn reports_folder(&self) -> PathBuf {
@@ -315,7 +288,7 @@ impl FileStore {
         .map_err(failed)?;
         // The folder, not the file, which is another one after each change; and where a link
         // leads, the folder there.
-        let mut folders = vec![folder(&self.path).unwrap_or_else(|| PathBuf::from("."))];
+        let mut folders = vec![disk::folder(&self.path)];
         let target = fs::canonicalize(&self.path).ok();
         folders.extend(target.and_then(|target| target.parent().map(Path::to_owned)));
         folders.dedup();
@@ -326,28 +299,8 @@ impl FileStore {
     }
 }
 
-const SUFFIX: &str = ".tmp";
-
-/// Writes `text` beside `path` and puts it in its place in one step.
-fn write(path: &Path, text: &[u8], is_durable: bool) -> io::Result<()> {
-    let folder = folder(path).unwrap_or_else(|| PathBuf::from("."));
-    let mut builder = tempfile::Builder::new();
-    let prefix = prefix(path).unwrap_or_default();
-    // Made with mode 0600, whatever the umask.
-    let mut file = builder.prefix(&prefix).suffix(SUFFIX).tempfile_in(&folder)?;
-    file.write_all(text)?;
-    if is_durable {
-        file.as_file().sync_all()?;
-    }
-    file.persist(path).map_err(|error| error.error)?;
-    if is_durable && cfg!(unix) {
-        File::open(&folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
 /// Whether `next` is of the ring that is there.
-fn check_same(current: &Manifest, next: &Manifest) -> Result<(), StoreError> {
+pub(super) fn check_same(current: &Manifest, next: &Manifest) -> Result<(), StoreError> {
     for (what, expected, found) in [
         ("ring", current.ring(), next.ring()),
         ("environment", current.environment(), next.environment()),
@@ -361,29 +314,6 @@ fn check_same(current: &Manifest, next: &Manifest) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn folder(path: &Path) -> Option<PathBuf> {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned)
-}
-
-/// Of the files that are written beside `path`.
-fn prefix(path: &Path) -> Option<String> {
-    Some(format!(".{}.", path.file_name()?.to_string_lossy()))
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
-}
-
-/// A name for every instance, of letters that every system takes, and never two of one.
 fn report_name(instance: &str) -> String {
-    let mut name = String::with_capacity(instance.len() + 5);
-    for byte in instance.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
-            _ => name.push_str(&format!("%{byte:02x}")),
-        }
-    }
-    name + ".json"
+    file_name(instance) + ".json"
 }

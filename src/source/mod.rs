@@ -54,6 +54,8 @@ mod closure;
 #[cfg(feature = "store")]
 mod codec;
 #[cfg(feature = "store")]
+pub(crate) mod disk;
+#[cfg(feature = "store")]
 mod env_store;
 #[cfg(feature = "store")]
 mod error;

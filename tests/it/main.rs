@@ -21,6 +21,7 @@ mod kill;
 mod live;
 mod manifest;
 mod manifest_document;
+mod ops;
 mod peers;
 mod postgres;
 mod ring_concurrency;

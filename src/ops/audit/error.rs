@@ -1,0 +1,139 @@
+//! What keeps a record from being written or read.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::kid::Kid;
+
+/// What keeps a record from being written, or a trail from being read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The trail cannot be written or read: a full disk, a missing folder.
+    #[error("the audit trail {} cannot be used: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+
+    /// Another process holds the lock.
+    #[error("the audit trail {} is locked: another process has been writing for seconds", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+
+    /// The end of the trail is not where it was: nothing is written after it.
+    #[error(
+        "the audit trail is broken, {problem}: look at it with `dualkey audit verify`; \
+         `dualkey audit restart` puts it aside and begins a new one that says so"
+    )]
+    Broken {
+        /// What is wrong with it.
+        problem: Problem,
+    },
+
+    /// A record that cannot be written.
+    #[error("the audit record cannot be written: {problem}")]
+    Unwritable {
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A line of a log that is to be imported.
+    #[error(
+        "line {line} cannot be read: it should be as in `2026-01-15 10:00:00 UTC | JWT_SECRET | ROTATED | user@example.com | prod | SUCCESS`; nothing was imported"
+    )]
+    Import {
+        /// Its number, from 1.
+        line: usize,
+    },
+
+    /// The ring of the audit cannot sign.
+    #[error(transparent)]
+    Ring(#[from] Error),
+
+    /// What the database said.
+    #[error("the audit trail in the database cannot be used: {source}")]
+    Client {
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What is wrong with a trail: the first thing that is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A record is not as it was written.
+    #[error("record {n} was changed")]
+    Changed {
+        /// Its number.
+        n: u64,
+    },
+    /// A record is missing.
+    #[error("record {n} was removed")]
+    Removed {
+        /// Its number.
+        n: u64,
+    },
+    /// A record stands in another place than where it was written.
+    #[error("record {n} was moved")]
+    Moved {
+        /// Its number.
+        n: u64,
+    },
+    /// The trail ends before its last record.
+    #[error("it ends after record {found}, and had {expected}: record {} was removed", found + 1)]
+    Truncated {
+        /// How many there were.
+        expected: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// What says where the trail ends is missing, or was changed.
+    #[error("what says where it ends was removed or changed")]
+    NoHead,
+    /// A record is under a key that the ring does not hold.
+    #[error("record {n} is under the key `{kid}`, which the ring of the audit does not hold")]
+    UnknownKey {
+        /// Its number.
+        n: u64,
+        /// The key.
+        kid: Kid,
+    },
+    /// Nothing but a key that is compromised vouches for the records from this one on.
+    #[error("only the revoked key `{kid}` vouches for record {n}, and what comes after it")]
+    RevokedKey {
+        /// Its number.
+        n: u64,
+        /// The key.
+        kid: Kid,
+    },
+}
+
+/// How many records hold, and the first thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "a trail that nobody looks at proves nothing"]
+pub struct Verification {
+    /// How many records were read, from the first on, before anything was wrong.
+    pub records: u64,
+    /// What is wrong, if anything is.
+    pub problem: Option<Problem>,
+    /// After which records a line stands that was never finished: its writer was killed.
+    pub torn: Vec<u64>,
+}
+
+impl Verification {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.problem.is_none()
+    }
+}

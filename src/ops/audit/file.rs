@@ -1,0 +1,401 @@
+//! A trail in a file: appended, synced, and cut into segments by size.
+//!
+//! ```text
+//! audit.log                 the newest records
+//! audit.log.000000005000    those before, up to record 5,000
+//! audit.log.head            how many there are, and the hash of the last: signed
+//! audit.log.lock            held by who writes
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::{AuditError, Problem, Verification};
+use super::key::{AuditKey, hash, sign};
+use super::line::{self, Link};
+use super::query::{Entry, Query};
+use super::record::Record;
+use super::sink::{AuditFuture, Guard, Sink, Trail};
+use super::verify::{Head, Walk, join};
+use crate::ring::KeyRing;
+use crate::source::disk::{self, LockError, beside};
+
+/// Beyond this size a file is put aside: it can be read as a whole.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The longest line, with room to spare: each of its texts has at most 1 KiB, and an escape
+/// at most eight times that.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// A trail in a file.
+///
+/// ```
+/// use dualkey::{KeyRing, Secret};
+/// use dualkey::ops::audit::{Action, AuditKey, FileTrail, Query, Record, Trail};
+/// use std::time::SystemTime;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+/// let ring = KeyRing::<AuditKey>::builder().primary(Secret::from(secret)).build()?;
+/// let trail = FileTrail::new(folder.path().join("audit.log"), ring);
+/// trail.write(&[Record::new(SystemTime::now(), "JWT_SECRET", Action::ROTATED, "ada", "prod")])?;
+///
+/// assert_eq!(trail.find(&Query::new().actor("ada"))?.len(), 1);
+/// assert!(trail.check()?.is_whole());
+///
+/// // Somebody edits it.
+/// let text = std::fs::read_to_string(trail.path())?.replace("ada", "bob");
+/// std::fs::write(trail.path(), text)?;
+/// assert_eq!(trail.check()?.problem.unwrap().to_string(), "record 1 was changed");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct FileTrail {
+    path: PathBuf,
+    ring: KeyRing<AuditKey>,
+    max_bytes: u64,
+}
+
+impl FileTrail {
+    /// The trail at `path`, signed by the primary of `ring`. Its folder must be there.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, ring: KeyRing<AuditKey>) -> Self {
+        Self { path: path.into(), ring, max_bytes: MAX_BYTES }
+    }
+
+    /// How large a file may become, in bytes, before it is put aside: 16 MiB unless set.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends `records`, all or none, and returns once they survive a crash.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`], for one if the disk is full: then nothing was appended.
+    /// [`AuditError::Broken`], if the trail does not end where it did: nothing is built on it.
+    pub fn write(&self, records: &[Record]) -> Result<(), AuditError> {
+        let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
+        let (mut end, was_torn) = self.end()?;
+        let mut text = String::new();
+        if was_torn {
+            // What a killed writer left stays, as a line that is none.
+            text.push('\n');
+        }
+        for record in records {
+            let link = Link { n: end.n + 1, prev: end.hash };
+            let own = sign(&self.ring, record, link)?;
+            end = Head { n: link.n, hash: Some(hash(&own)), revoked: None };
+            text.push_str(&own);
+            text.push('\n');
+        }
+        if end.n == 0 {
+            return Ok(());
+        }
+        self.append(&text, end.n - records.len() as u64)?;
+        self.write_head(end)
+    }
+
+    /// The records that `query` asks for, the newest first.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`], [`AuditError::Locked`].
+    pub fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
+        let (compiled, take) = (query.compiled(), query.take.unwrap_or(usize::MAX));
+        let mut found = Vec::new();
+        for mut segment in self.open_all()?.into_iter().rev() {
+            let text = segment.text().map_err(|source| self.io(source))?;
+            // What is not UTF-8 was no record.
+            for own in text.split(|byte| *byte == b'\n').rev() {
+                if found.len() == take {
+                    return Ok(found);
+                }
+                let entry = std::str::from_utf8(own)
+                    .ok()
+                    .filter(|own| compiled.matches(own))
+                    .and_then(line::parse);
+                if let Some(own) = entry {
+                    found.push(Entry { n: own.link.n, record: own.record });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether it is as it was written.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`], [`AuditError::Locked`].
+    pub fn check(&self) -> Result<Verification, AuditError> {
+        let (segments, head) = {
+            let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
+            let head = match self.head() {
+                Err(AuditError::Broken { .. }) => None,
+                head => head?,
+            };
+            (self.segments()?, head)
+        };
+        let mut walk = Walk::new(&self.ring, head);
+        let mut is_torn = false;
+        for mut segment in segments {
+            let text = segment.text().map_err(|source| self.io(source))?;
+            let mut lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
+            is_torn = lines.pop().is_some_and(|rest| !rest.is_empty());
+            for own in lines {
+                // As it is changed into: no record of ours.
+                if !walk.line(std::str::from_utf8(own).unwrap_or_default()) {
+                    return Ok(walk.finish(false));
+                }
+            }
+        }
+        Ok(walk.finish(is_torn))
+    }
+
+    /// Puts a broken trail aside, all of it, and begins a new one with `record`. Returns where
+    /// the old one is.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`], [`AuditError::Locked`].
+    pub fn restart(&self, record: &Record) -> Result<PathBuf, AuditError> {
+        let aside = {
+            let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
+            let stamp = jiff::Timestamp::try_from(record.at).unwrap_or_default();
+            let aside =
+                beside(&self.path, &format!(".broken-{}", stamp.strftime("%Y%m%dT%H%M%SZ")));
+            fs::create_dir(&aside).map_err(|source| self.io(source))?;
+            let paths = self.segment_paths()?.into_iter();
+            for path in paths.chain([self.path.clone(), self.head_path()]) {
+                let Some(name) = path.file_name() else { continue };
+                match fs::rename(&path, aside.join(name)) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                        return Err(self.io(source));
+                    }
+                    _ => {}
+                }
+            }
+            aside
+        };
+        self.write(std::slice::from_ref(record))?;
+        Ok(aside)
+    }
+
+    /// Where the trail ends, and whether an unfinished line stands after it.
+    fn end(&self) -> Result<(Head, bool), AuditError> {
+        let head = self.head()?;
+        let (tail, is_torn) = self.tail()?;
+        match join(&self.ring, head, tail.as_deref())? {
+            Some(end) => Ok((end, is_torn)),
+            None if is_torn => Err(AuditError::Broken { problem: Problem::NoHead }),
+            None => {
+                // Before the first record, so that it cannot be taken away later.
+                self.write_head(Head::default())?;
+                Ok((Head::default(), false))
+            }
+        }
+    }
+
+    /// The last whole line, and whether something stands after it.
+    fn tail(&self) -> Result<(Option<String>, bool), AuditError> {
+        let mut is_torn = false;
+        for path in std::iter::once(self.path.clone()).chain(self.segment_paths()?.pop()) {
+            let mut file = match open(&path) {
+                Err(source) if source.kind() == io::ErrorKind::NotFound => continue,
+                file => file.map_err(|source| self.io(source))?,
+            };
+            let length = file.metadata().map_err(|source| self.io(source))?.len();
+            let from = length.saturating_sub(2 * MAX_LINE);
+            file.seek(SeekFrom::Start(from)).map_err(|source| self.io(source))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(|source| self.io(source))?;
+            let text = String::from_utf8_lossy(&bytes);
+            is_torn |= !bytes.is_empty() && !text.ends_with('\n');
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let mut lines = whole.rsplit('\n').filter(|line| !line.is_empty());
+            // An unfinished line that another writer has ended already.
+            let found = lines.find(|line| line::parse(line).is_some()).map(str::to_owned);
+            if found.is_some() {
+                return Ok((found, is_torn));
+            }
+            if length > 0 && is_whole(whole) {
+                return Err(AuditError::Broken { problem: Problem::NoHead });
+            }
+        }
+        Ok((None, is_torn))
+    }
+
+    fn append(&self, text: &str, before: u64) -> Result<(), AuditError> {
+        self.put_aside(text.len() as u64, before)?;
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&self.path).map_err(|source| self.io(source))?;
+        let length = file.metadata().map_err(|source| self.io(source))?.len();
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
+        if let Err(source) = written {
+            // Half a record is none. If this fails too, the next writer finds it torn.
+            let _ = file.set_len(length);
+            return Err(self.io(source));
+        }
+        match length {
+            0 => disk::sync_folder(&self.path).map_err(|source| self.io(source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the file aside, if `more` would make it too large; `last` is its last record.
+    fn put_aside(&self, more: u64, last: u64) -> Result<(), AuditError> {
+        let length = match fs::metadata(&self.path) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            own => own.map_err(|source| self.io(source))?.len(),
+        };
+        if length == 0 || length.saturating_add(more) <= self.max_bytes {
+            return Ok(());
+        }
+        let aside = beside(&self.path, &format!(".{last:012}"));
+        fs::rename(&self.path, aside).map_err(|source| self.io(source))
+    }
+
+    fn head_path(&self) -> PathBuf {
+        beside(&self.path, ".head")
+    }
+
+    fn head(&self) -> Result<Option<Head>, AuditError> {
+        match fs::read_to_string(self.head_path()) {
+            Ok(text) => match Head::read(&self.ring, &text) {
+                Some(head) => Ok(Some(head)),
+                None => Err(AuditError::Broken { problem: Problem::NoHead }),
+            },
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) if source.kind() == io::ErrorKind::InvalidData => {
+                Err(AuditError::Broken { problem: Problem::NoHead })
+            }
+            Err(source) => Err(self.io(source)),
+        }
+    }
+
+    /// Not synced: one that is lost lags behind, and the next record brings it up.
+    fn write_head(&self, head: Head) -> Result<(), AuditError> {
+        let text = head.write(&self.ring)? + "\n";
+        disk::write(&self.head_path(), text.as_bytes(), false).map_err(|source| self.io(source))
+    }
+
+    /// The files that were put aside, the oldest first.
+    fn segment_paths(&self) -> Result<Vec<PathBuf>, AuditError> {
+        let Some(name) = self.path.file_name() else { return Ok(Vec::new()) };
+        let prefix = format!("{}.", name.to_string_lossy());
+        let entries = match fs::read_dir(disk::folder(&self.path)) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| self.io(source))?,
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|source| self.io(source))?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let number = name.as_deref().and_then(|name| name.strip_prefix(&prefix));
+            if number.is_some_and(|own| own.len() == 12 && own.bytes().all(|b| b.is_ascii_digit()))
+            {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// All files as they are at one moment, the oldest first: what is put aside or appended
+    /// afterwards changes nothing of what is read.
+    fn open_all(&self) -> Result<Vec<Segment>, AuditError> {
+        let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
+        self.segments()
+    }
+
+    fn segments(&self) -> Result<Vec<Segment>, AuditError> {
+        let mut segments = Vec::new();
+        for path in self.segment_paths()?.into_iter().chain([self.path.clone()]) {
+            match Segment::open(&path) {
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+                segment => segments.push(segment.map_err(|source| self.io(source))?),
+            }
+        }
+        Ok(segments)
+    }
+
+    fn lock_at(&self, path: &Path) -> Result<File, AuditError> {
+        disk::lock(path).map_err(|error| match error {
+            LockError::Held => AuditError::Locked { path: path.to_owned() },
+            LockError::Io(source) => self.io(source),
+        })
+    }
+
+    fn io(&self, source: io::Error) -> AuditError {
+        AuditError::Io { path: self.path.clone(), source }
+    }
+}
+
+impl Sink for FileTrail {
+    fn append<'a>(&'a self, records: &'a [Record]) -> AuditFuture<'a, ()> {
+        Box::pin(async move { self.write(records) })
+    }
+}
+
+impl Trail for FileTrail {
+    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
+        Box::pin(async move { self.find(query) })
+    }
+
+    fn verify(&self) -> AuditFuture<'_, Verification> {
+        Box::pin(async { self.check() })
+    }
+
+    fn ring(&self) -> &KeyRing<AuditKey> {
+        &self.ring
+    }
+
+    fn lock<'a>(&'a self, secret: &'a str) -> AuditFuture<'a, Guard> {
+        Box::pin(async move {
+            let name = format!(".{}.lock", disk::file_name(secret));
+            self.lock_at(&beside(&self.path, &name)).map(Guard::new)
+        })
+    }
+}
+
+/// A file as it was when it was opened.
+struct Segment {
+    file: File,
+    length: u64,
+}
+
+impl Segment {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+
+    fn text(&mut self) -> io::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(usize::try_from(self.length).unwrap_or_default());
+        (&mut self.file).take(self.length).read_to_end(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// Opens what is a file: a pipe would wait, and a device might never end.
+fn open(path: &Path) -> io::Result<File> {
+    match fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is not a file")),
+    }
+}
+
+/// Whether there is a line that was ended.
+fn is_whole(text: &str) -> bool {
+    text.lines().any(|line| !line.is_empty())
+}

@@ -1,0 +1,105 @@
+//! What signs records: a key of its own, under a label of its own.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use super::error::{AuditError, Problem};
+use super::line::{self, Line, Link, sealed, signed_part};
+use super::record::Record;
+use crate::key::{KeyMaterial, sealed as seal};
+use crate::kid::Kid;
+use crate::mac::HmacSha256;
+use crate::purpose::Purpose;
+use crate::ring::KeyRing;
+
+/// The material of a key that signs records. Secrets have at least 64 bytes.
+///
+/// A superseded one is kept: what it signed is to be verified after years.
+pub struct AuditKey(HmacSha256);
+
+impl seal::Sealed for AuditKey {}
+
+impl KeyMaterial for AuditKey {
+    const PURPOSE: Purpose = Purpose::Audit;
+    type Options = ();
+
+    fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
+        // A key of its own, as for cookies.
+        let mut key = HmacSha256::new(b"dualkey audit v1").mac(secret);
+        let own = Self(HmacSha256::new(&key));
+        key.zeroize();
+        Ok(own)
+    }
+
+    fn self_test(&self) -> bool {
+        self.0.self_test()
+    }
+}
+
+impl fmt::Debug for AuditKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuditKey([REDACTED])")
+    }
+}
+
+/// What a MAC is found to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Holds,
+    /// It holds, and whoever has the key may have made it.
+    UnderRevoked(Kid),
+    Unknown(Kid),
+    Wrong,
+}
+
+/// The line of `record`, signed by the primary.
+pub(super) fn sign(
+    ring: &KeyRing<AuditKey>,
+    record: &Record,
+    link: Link,
+) -> Result<String, AuditError> {
+    record.check()?;
+    Ok(signed(ring, &signed_part(record, link))?)
+}
+
+/// `part`, which holds no line's end, with its MAC.
+pub(super) fn signed(ring: &KeyRing<AuditKey>, part: &str) -> Result<String, crate::error::Error> {
+    ring.read(|view| {
+        let key = view.primary()?;
+        let tag = key.material().0.mac(part.as_bytes());
+        key.counters().signed();
+        Ok(sealed(part, key.kid(), &tag))
+    })
+}
+
+/// Whether the MAC of `line` holds.
+pub(super) fn check(ring: &KeyRing<AuditKey>, line: &str) -> Found {
+    let Some((part, signer, tag)) = line::split(line) else { return Found::Wrong };
+    let set = ring.load();
+    let Some(key) = set.key(&signer) else { return Found::Unknown(signer) };
+    let is_same = key.material().0.mac(part.as_bytes()).ct_eq(&tag);
+    match (bool::from(is_same), key.revoked()) {
+        (false, _) => Found::Wrong,
+        (true, None) => Found::Holds,
+        (true, Some(_)) => Found::UnderRevoked(signer),
+    }
+}
+
+/// The line that stands at the end of a trail, with its hash.
+pub(super) fn last(ring: &KeyRing<AuditKey>, line: &str, n: u64) -> Result<Line, AuditError> {
+    let broken = |problem| Err(AuditError::Broken { problem });
+    let own = line::parse(line);
+    match (own, check(ring, line)) {
+        (Some(own), Found::Holds | Found::UnderRevoked(_)) => Ok(own),
+        (Some(own), Found::Unknown(kid)) => broken(Problem::UnknownKey { n: own.link.n, kid }),
+        (own, _) => broken(Problem::Changed { n: own.map_or(n, |own| own.link.n) }),
+    }
+}
+
+/// What the next record holds of this line.
+pub(super) fn hash(line: &str) -> [u8; 32] {
+    Sha256::digest(line.as_bytes()).into()
+}

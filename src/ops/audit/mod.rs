@@ -1,0 +1,49 @@
+//! The audit trail: what was done to which secret, by whom, and how it went.
+//!
+//! ```text
+//! 2026-01-15 10:00:00 UTC | JWT_SECRET | ROTATED | user@example.com | prod | SUCCESS
+//!     | kid=ccR5-2VI_YqfJw9i | from=staged | to=primary | reason=the quarter | ring=h3…
+//!     | revision=3 | n=17 | prev=<hash of the line before> | mac=<kid>.<MAC of all before it>
+//! ```
+//!
+//! It promises: a record that was changed, removed or moved is found, and the first such one
+//! named ([`Trail::verify`]), the last ones included; text of an operator's stays in its field
+//! and on its line; what is appended survives a crash, whole or not at all; no record holds a
+//! byte of a secret.
+//!
+//! What each line holds of the one before is SHA-256 of it. The MAC is HMAC-SHA-256 under a key
+//! of its own ring, from HMAC-SHA-256(secret, `dualkey audit v1`); that ring rotates as any
+//! other, and keeps its old keys.
+//!
+//! It does not promise to notice who holds the key of the audit and writes the trail anew, or
+//! who puts an older copy of *all* of it back, head included: send the records to a second
+//! place as well (`TracingSink`), or keep the head elsewhere. And it keeps nobody from deleting
+//! it; that shows.
+
+mod error;
+mod file;
+mod import;
+mod key;
+mod line;
+mod observer;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod query;
+mod record;
+mod sink;
+#[cfg(feature = "tracing")]
+mod tracing;
+mod verify;
+
+#[cfg(feature = "tracing")]
+pub use self::tracing::TracingSink;
+pub use error::{AuditError, Problem, Verification};
+pub use file::FileTrail;
+pub use import::{Imported, import};
+pub use key::AuditKey;
+pub use observer::AuditObserver;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresTrail;
+pub use query::{Entry, Query};
+pub use record::{Action, NoWord, Outcome, Record};
+pub use sink::{AuditFuture, Guard, Sink, Trail};

@@ -1,0 +1,155 @@
+//! Which records are asked for.
+
+use std::time::SystemTime;
+
+use super::line::{Escaped, Start, Time, start};
+use super::record::{Action, Outcome, Record};
+
+/// Which records are asked for: those for which everything that is set holds, the newest
+/// first.
+///
+/// ```
+/// use dualkey::ops::audit::{Action, Query};
+///
+/// let rotations = Query::new().secret("JWT_SECRET").action(Action::ROTATED).take(1);
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "a query is asked of a trail"]
+pub struct Query {
+    pub(super) secret: Option<String>,
+    pub(super) actions: Vec<Action>,
+    pub(super) actor: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) since: Option<SystemTime>,
+    pub(super) until: Option<SystemTime>,
+    pub(super) take: Option<usize>,
+    pub(super) with_begun: bool,
+}
+
+/// A record, and its place in the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its number: 1 is the first of the trail.
+    pub n: u64,
+    /// The record.
+    pub record: Record,
+}
+
+impl Query {
+    /// All records, but for [`Outcome::Begun`]: another one says how those went.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Those of this secret.
+    pub fn secret(mut self, name: &str) -> Self {
+        self.secret = Some(name.to_owned());
+        self
+    }
+
+    /// Those of this action; called again, of that one too.
+    pub fn action(mut self, action: Action) -> Self {
+        self.actions.push(action);
+        self
+    }
+
+    /// Those after which another key signs: rotated, rolled back, rotated in an emergency.
+    pub fn rotations(mut self) -> Self {
+        self.actions.extend(Action::ROTATIONS);
+        self
+    }
+
+    /// Those of this actor.
+    pub fn actor(mut self, actor: &str) -> Self {
+        self.actor = Some(actor.to_owned());
+        self
+    }
+
+    /// Those of this environment.
+    pub fn environment(mut self, environment: &str) -> Self {
+        self.environment = Some(environment.to_owned());
+        self
+    }
+
+    /// Those that went so; with [`Outcome::Begun`], those that were begun.
+    pub fn outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = Some(outcome);
+        self
+    }
+
+    /// Those at `moment` and after it, to the second.
+    pub fn since(mut self, moment: SystemTime) -> Self {
+        self.since = Some(moment);
+        self
+    }
+
+    /// Those before `moment`.
+    pub fn until(mut self, moment: SystemTime) -> Self {
+        self.until = Some(moment);
+        self
+    }
+
+    /// At most so many.
+    pub fn take(mut self, count: usize) -> Self {
+        self.take = Some(count);
+        self
+    }
+
+    /// Also what was only begun.
+    pub fn with_begun(mut self) -> Self {
+        self.with_begun = true;
+        self
+    }
+
+    /// The same query, as lines are compared with it: nothing of a line that does not match is
+    /// taken apart or copied.
+    pub(super) fn compiled(&self) -> Compiled {
+        let escaped = |text: &Option<String>| text.as_ref().map(|own| Escaped(own).to_string());
+        let time = |moment: Option<SystemTime>| moment.map(|own| Time(own).to_string());
+        Compiled {
+            secret: escaped(&self.secret),
+            actions: self.actions.clone(),
+            actor: escaped(&self.actor),
+            environment: escaped(&self.environment),
+            outcome: self.outcome,
+            since: time(self.since),
+            until: time(self.until),
+            with_begun: self.with_begun || self.outcome == Some(Outcome::Begun),
+        }
+    }
+}
+
+/// A query in the words of a line.
+pub(super) struct Compiled {
+    pub(super) secret: Option<String>,
+    pub(super) actions: Vec<Action>,
+    pub(super) actor: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) since: Option<String>,
+    pub(super) until: Option<String>,
+    pub(super) with_begun: bool,
+}
+
+impl Compiled {
+    /// Whether `line` is asked for.
+    pub(super) fn matches(&self, line: &str) -> bool {
+        start(line).is_some_and(|(own, _)| self.holds(&own))
+    }
+
+    fn holds(&self, own: &Start<'_>) -> bool {
+        let is = |asked: &Option<String>, own: &str| asked.as_ref().is_none_or(|text| text == own);
+        // Written so that text is ordered as time is.
+        is(&self.secret, own.secret)
+            && is(&self.actor, own.actor)
+            && is(&self.environment, own.environment)
+            && self.outcome.is_none_or(|outcome| outcome.as_str() == own.outcome)
+            && (self.with_begun || own.outcome != Outcome::Begun.as_str())
+            && (self.actions.is_empty()
+                || self.actions.iter().any(|action| action.as_str() == own.action))
+            && self.since.as_ref().is_none_or(|since| own.time >= since.as_str())
+            && self.until.as_ref().is_none_or(|until| own.time < until.as_str())
+    }
+}

@@ -1,0 +1,77 @@
+//! Where records go, and where they can be read.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::error::{AuditError, Verification};
+use super::key::AuditKey;
+use super::query::{Entry, Query};
+use super::record::Record;
+use crate::ring::KeyRing;
+
+/// What sinks return: a future that can be sent between threads.
+pub type AuditFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, AuditError>> + Send + 'a>>;
+
+/// Takes records: a [`FileTrail`](super::FileTrail), a database, a client of yours.
+pub trait Sink: fmt::Debug + Send + Sync + 'static {
+    /// Appends `records`, all or none, and is done once they survive a crash.
+    fn append<'a>(&'a self, records: &'a [Record]) -> AuditFuture<'a, ()>;
+}
+
+/// A sink that can be read, and that proves what it holds.
+pub trait Trail: Sink {
+    /// The records that `query` asks for, the newest first.
+    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>>;
+
+    /// Whether everything is as it was written.
+    fn verify(&self) -> AuditFuture<'_, Verification>;
+
+    /// The ring that signs its records.
+    fn ring(&self) -> &KeyRing<AuditKey>;
+
+    /// Held while something is done to `secret`: nobody else does anything to it meanwhile.
+    fn lock<'a>(&'a self, secret: &'a str) -> AuditFuture<'a, Guard>;
+}
+
+impl<S: Sink + ?Sized> Sink for Arc<S> {
+    fn append<'a>(&'a self, records: &'a [Record]) -> AuditFuture<'a, ()> {
+        (**self).append(records)
+    }
+}
+
+impl<T: Trail + ?Sized> Trail for Arc<T> {
+    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
+        (**self).query(query)
+    }
+
+    fn verify(&self) -> AuditFuture<'_, Verification> {
+        (**self).verify()
+    }
+
+    fn ring(&self) -> &KeyRing<AuditKey> {
+        (**self).ring()
+    }
+
+    fn lock<'a>(&'a self, secret: &'a str) -> AuditFuture<'a, Guard> {
+        (**self).lock(secret)
+    }
+}
+
+/// Holds a lock: until it is dropped, and for nobody once its process is gone.
+#[must_use = "dropped, it holds nothing"]
+pub struct Guard(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>);
+
+impl Guard {
+    /// Drops `held` to end it.
+    pub fn new(held: impl Any + Send + Sync) -> Self {
+        Self(Box::new(held))
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
+}

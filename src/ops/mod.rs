@@ -1,0 +1,3 @@
+//! The operator's half.
+
+pub mod audit;

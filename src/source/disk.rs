@@ -1,0 +1,129 @@
+//! Files that are written whole, and locks that no killed process holds.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a writer waits for another, who holds the lock for milliseconds.
+const LOCK_ATTEMPTS: u32 = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Of the files that are written beside their place.
+pub(crate) const SUFFIX: &str = ".tmp";
+
+/// What keeps somebody from holding a lock.
+#[derive(Debug)]
+pub(crate) enum LockError {
+    /// Another process holds it, and has for seconds.
+    Held,
+    Io(io::Error),
+}
+
+/// An advisory lock on the file at `path`: held until it is dropped, and by nobody once a
+/// process is gone.
+pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
+    let file = lock_file(path).map_err(LockError::Io)?;
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(LockError::Io(source)),
+        }
+    }
+    Err(LockError::Held)
+}
+
+/// The file of a lock, which is never removed: another might hold the one before.
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Writes `text` beside `path` and puts it in its place in one step.
+pub(crate) fn write(path: &Path, text: &[u8], is_durable: bool) -> io::Result<()> {
+    write_as(path, text, None, is_durable)
+}
+
+/// The same, with the permissions of the file that was there.
+pub(crate) fn write_as(
+    path: &Path,
+    text: &[u8],
+    permissions: Option<fs::Permissions>,
+    is_durable: bool,
+) -> io::Result<()> {
+    let folder = folder(path);
+    let mut builder = tempfile::Builder::new();
+    let prefix = prefix(path).unwrap_or_default();
+    // Made with mode 0600, whatever the umask.
+    let mut file = builder.prefix(&prefix).suffix(SUFFIX).tempfile_in(&folder)?;
+    file.write_all(text)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
+    if is_durable {
+        file.as_file().sync_all()?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    if is_durable {
+        sync_folder(path)?;
+    }
+    Ok(())
+}
+
+/// Has what was made or renamed at `path` survive a crash.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    match cfg!(unix) {
+        true => File::open(folder(path))?.sync_all(),
+        false => Ok(()),
+    }
+}
+
+/// Removes what writers left that were killed: it may hold secrets. Under the lock, no other
+/// writes.
+pub(crate) fn sweep_up(path: &Path) {
+    let Some(prefix) = prefix(path) else { return };
+    for entry in fs::read_dir(folder(path)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(SUFFIX) {
+            // It is in nobody's way: the next writer tries again.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Where the file at `path` lies.
+pub(crate) fn folder(path: &Path) -> PathBuf {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => folder.to_owned(),
+        None => PathBuf::from("."),
+    }
+}
+
+/// Of the files that are written beside `path`.
+fn prefix(path: &Path) -> Option<String> {
+    Some(format!(".{}.", path.file_name()?.to_string_lossy()))
+}
+
+/// The path with `ending` after it.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// A name for every `instance`, of letters that every system takes, and never two of one.
+pub(crate) fn file_name(instance: &str) -> String {
+    let mut name = String::with_capacity(instance.len() + 5);
+    for byte in instance.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    name
+}

@@ -1,0 +1,532 @@
+//! The trail: nobody changes, removes or moves a record unseen.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dualkey::manifest::{Manifest, NewEntry};
+use dualkey::ops::audit::{
+    Action, AuditError, AuditKey, AuditObserver, FileTrail, Outcome, Problem, Query, Record, Sink,
+    Trail, import,
+};
+use dualkey::{Clock, Event, KeyRing, ManualClock, Observer, Policy, Purpose, Secret};
+use proptest::prelude::*;
+
+use crate::common::{is_full, secret};
+
+fn ring() -> KeyRing<AuditKey> {
+    KeyRing::builder().primary(Secret::from(secret(0))).build().unwrap()
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_768_471_200 + seconds)
+}
+
+fn record(place: u64) -> Record {
+    const ACTIONS: [Action; 3] = [Action::STAGED, Action::ROTATED, Action::RETIRED];
+    let secret = ["JWT_SECRET", "SESSION_SECRET", "ENCRYPTION_KEY"][place as usize % 3];
+    let actor = ["ada@example.com", "bob", "agent"][place as usize / 3 % 3];
+    Record::new(at(place), secret, ACTIONS[place as usize / 9 % 3].clone(), actor, "production")
+        .kid("ccR5-2VI_YqfJw9i".parse().unwrap())
+        .reason(format!("the quarter, {place}"))
+}
+
+fn trail(folder: &Path, records: u64) -> FileTrail {
+    let trail = FileTrail::new(folder.join("audit.log"), ring());
+    let records: Vec<_> = (0..records).map(record).collect();
+    trail.write(&records).unwrap();
+    trail
+}
+
+fn problem(trail: &FileTrail) -> Problem {
+    trail.check().unwrap().problem.expect("it was changed")
+}
+
+#[test]
+fn every_flipped_byte_is_found_and_names_its_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 100);
+    assert_eq!(trail.check().unwrap().records, 100);
+    let good = fs::read(trail.path()).unwrap();
+    let (mut flipped, mut n) = (0, 1);
+    for place in 0..good.len() {
+        let last = n;
+        n += u64::from(good[place] == b'\n');
+        // Each in a release build, where it takes a second and not a minute.
+        if cfg!(debug_assertions) && place % 7 != 0 {
+            continue;
+        }
+        for bit in if is_full() { 0..8 } else { place as u32 % 8..place as u32 % 8 + 1 } {
+            let mut bad = good.clone();
+            bad[place] ^= 1 << bit;
+            fs::write(trail.path(), &bad).unwrap();
+            let found = match problem(&trail) {
+                Problem::Changed { n } | Problem::UnknownKey { n, .. } => n,
+                // The end of the last line.
+                Problem::Truncated { found, .. } => found + 1,
+                other => panic!("{other:?} at byte {place}, bit {bit}"),
+            };
+            assert_eq!(found, last, "byte {place}, bit {bit}");
+            flipped += 1;
+        }
+    }
+    println!("{flipped} flipped bytes in {} records: all found", n - 1);
+    fs::write(trail.path(), &good).unwrap();
+    assert!(trail.check().unwrap().is_whole());
+
+    // And of what says where it ends.
+    let head = folder.path().join("audit.log.head");
+    let good = fs::read(&head).unwrap();
+    for place in 0..good.len() - 1 {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        fs::write(&head, &bad).unwrap();
+        assert_eq!(problem(&trail), Problem::NoHead, "byte {place}");
+        assert!(matches!(trail.write(&[record(0)]), Err(AuditError::Broken { .. })));
+    }
+}
+
+#[test]
+fn every_removed_moved_or_doubled_record_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 100);
+    let good = fs::read_to_string(trail.path()).unwrap();
+    let lines: Vec<_> = good.lines().collect();
+    let write = |lines: &[&str]| fs::write(trail.path(), lines.join("\n") + "\n").unwrap();
+    for place in 0..100 {
+        let n = place as u64 + 1;
+        let mut bad = lines.clone();
+        bad.remove(place);
+        write(&bad);
+        let expected = match n {
+            100 => Problem::Truncated { expected: 100, found: 99 },
+            n => Problem::Removed { n },
+        };
+        assert_eq!(problem(&trail), expected);
+
+        for other in [place + 1, 99 - place].into_iter().filter(|other| *other < 100) {
+            let mut bad = lines.clone();
+            bad.swap(place, other);
+            if place != other {
+                write(&bad);
+                assert_eq!(problem(&trail), Problem::Moved { n: n.min(other as u64 + 1) });
+            }
+        }
+
+        let mut bad = lines.clone();
+        bad.insert(place, lines[place]);
+        write(&bad);
+        assert_eq!(problem(&trail), Problem::Moved { n });
+
+        // All that follows.
+        write(&lines[..place]);
+        let found = place as u64;
+        assert_eq!(problem(&trail), Problem::Truncated { expected: 100, found });
+        assert!(trail.write(&[record(0)]).is_err(), "nothing is built on it");
+    }
+    fs::remove_file(folder.path().join("audit.log.head")).unwrap();
+    write(&lines);
+    assert_eq!(problem(&trail), Problem::NoHead);
+    assert!(trail.write(&[record(0)]).is_err());
+    // The head without a trail, and neither of them.
+    let other = FileTrail::new(folder.path().join("none.log"), ring());
+    assert!(other.check().unwrap().is_whole());
+}
+
+#[test]
+fn a_broken_trail_is_put_aside_and_the_new_one_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 10).max_bytes(1000);
+    trail.write(&[record(11)]).unwrap();
+    fs::write(trail.path(), "").unwrap();
+    assert!(matches!(trail.write(&[record(0)]), Err(AuditError::Broken { .. })));
+    let restarted = Record::new(at(0), "audit", Action::RESTARTED, "ada", "production");
+    let aside = trail.restart(&restarted.reason("it was emptied")).unwrap();
+    assert_eq!(fs::read_dir(aside).unwrap().count(), 3, "two files and the head");
+    let verified = trail.check().unwrap();
+    assert!(verified.is_whole() && verified.records == 1);
+    assert_eq!(trail.find(&Query::new()).unwrap()[0].record.action, Action::RESTARTED);
+}
+
+/// A writer that was killed in the middle of a record.
+#[test]
+fn a_record_that_was_never_finished_is_passed_over_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 3);
+    let good = fs::read_to_string(trail.path()).unwrap();
+    let half = &good.lines().last().unwrap()[..90];
+    fs::write(trail.path(), format!("{good}{half}")).unwrap();
+    let verified = trail.check().unwrap();
+    assert_eq!((verified.problem, verified.torn, verified.records), (None, vec![3], 3));
+    assert_eq!(trail.find(&Query::new()).unwrap().len(), 3);
+
+    trail.write(&[record(4)]).unwrap();
+    let verified = trail.check().unwrap();
+    assert_eq!((verified.problem, verified.torn, verified.records), (None, vec![3], 4));
+    // But a record that was whole, and was cut in the middle, is missed.
+    let whole = fs::read_to_string(trail.path()).unwrap();
+    fs::write(trail.path(), &whole[..whole.len() - 40]).unwrap();
+    assert_eq!(problem(&trail), Problem::Truncated { expected: 4, found: 3 });
+    assert!(trail.write(&[record(5)]).is_err());
+    // And one that was whole, and that somebody made none.
+    let fourth = whole.lines().last().unwrap();
+    fs::write(trail.path(), whole.replace(fourth, &"x".repeat(fourth.len()))).unwrap();
+    assert!(trail.check().unwrap().problem.is_some());
+}
+
+#[test]
+fn a_trail_in_many_files_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = FileTrail::new(folder.path().join("audit.log"), ring()).max_bytes(2_000);
+    for place in 0..60 {
+        trail.write(&[record(place)]).unwrap();
+    }
+    let files = || {
+        let names = fs::read_dir(folder.path()).unwrap().map(|own| own.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|own| own.into_string().unwrap()).collect();
+        names.retain(|own| own.len() == "audit.log.".len() + 12);
+        names.sort();
+        names
+    };
+    let names = files();
+    assert!(names.len() > 6, "{names:?}");
+    assert!(trail.check().unwrap().is_whole());
+    let all = trail.find(&Query::new()).unwrap();
+    assert!(all.iter().map(|own| own.n).eq((1..=60).rev()));
+    assert_eq!(trail.find(&Query::new().take(17)).unwrap(), all[..17]);
+
+    // A file that was put aside is missed.
+    let hidden = folder.path().join("hidden");
+    for (place, name) in names.iter().enumerate() {
+        fs::rename(folder.path().join(name), &hidden).unwrap();
+        let first = match place {
+            0 => 1,
+            place => names[place - 1]["audit.log.".len()..].parse::<u64>().unwrap() + 1,
+        };
+        assert_eq!(problem(&trail), Problem::Removed { n: first });
+        fs::rename(&hidden, folder.path().join(name)).unwrap();
+    }
+    // Killed between putting the last file aside and the first record of the next.
+    let last = folder.path().join(format!("audit.log.{:012}", 60));
+    fs::rename(trail.path(), last).unwrap();
+    trail.write(&[record(60)]).unwrap();
+    let verified = trail.check().unwrap();
+    assert_eq!((verified.problem, verified.records), (None, 61));
+}
+
+#[test]
+fn the_ring_of_the_audit_rotates_and_a_revoked_key_vouches_for_nothing_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(at(0));
+    let (first, second) =
+        (NewEntry::new(Secret::from(secret(0))), NewEntry::new(Secret::from(secret(1))));
+    let policy = Policy::default();
+    let manifest =
+        Manifest::new("AUDIT", Purpose::Audit, "production", policy, first, at(0)).unwrap();
+    let old = manifest.primary(at(0));
+    let builder = KeyRing::<AuditKey>::builder().environment("production").clock(clock.clone());
+    let ring = builder.build_from(&manifest).unwrap();
+    let trail = FileTrail::new(folder.path().join("audit.log"), ring.clone());
+    trail.write(&[record(0), record(1)]).unwrap();
+
+    let staged = manifest.stage(second, at(1)).unwrap();
+    let promoted = staged.manifest.promote(&staged.kid, &[], at(2)).unwrap().manifest;
+    ring.apply(&promoted).unwrap();
+    trail.write(&[record(2)]).unwrap();
+    // Years later the old key still verifies what it signed.
+    clock.advance(Duration::from_secs(10 * 365 * 24 * 3600));
+    assert!(trail.check().unwrap().is_whole());
+    trail.write(&[record(3)]).unwrap();
+
+    // Revoked, what it signed is vouched for by what came after it.
+    let revoked = promoted.revoke(&old, "it leaked", clock.now()).unwrap().manifest;
+    ring.apply(&revoked).unwrap();
+    assert!(trail.check().unwrap().is_whole());
+    let text = fs::read_to_string(trail.path()).unwrap();
+    let two: String = text.split_inclusive('\n').take(2).collect();
+    fs::write(trail.path(), two).unwrap();
+    assert_eq!(problem(&trail), Problem::Truncated { expected: 4, found: 2 });
+    // Whoever has the old key makes the end as well; nobody else vouches for it.
+    let thief = folder.path().join("thief.log");
+    let thief = FileTrail::new(thief, self::ring());
+    thief.write(&[record(0), record(7)]).unwrap();
+    let forged = FileTrail::new(thief.path(), ring.clone());
+    assert_eq!(problem(&forged), Problem::RevokedKey { n: 1, kid: old });
+    // A ring that never had the key does not know.
+    let other = KeyRing::builder().primary(Secret::from(secret(9))).build().unwrap();
+    let other = FileTrail::new(thief.path(), other);
+    assert!(matches!(problem(&other), Problem::UnknownKey { n: 1, .. } | Problem::NoHead));
+}
+
+#[test]
+fn text_of_an_operators_stays_in_its_field_and_on_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 1);
+    let reason = "line one\nline two | SUCCESS | mac=x\r\u{1b}[31m\\ é \u{202e}";
+    let own = Record::new(at(1), "A | B", Action::REVOKED, "eve\n", "prod").reason(reason);
+    trail.write(&[own.clone()]).unwrap();
+    trail.write(&[record(2)]).unwrap();
+    assert!(trail.check().unwrap().is_whole());
+    let text = fs::read_to_string(trail.path()).unwrap();
+    assert_eq!(text.lines().count(), 3);
+    assert!(!text.chars().any(|own| own.is_control() && own != '\n'));
+    let found = trail.find(&Query::new().secret("A | B").actor("eve\n")).unwrap();
+    assert_eq!(found[0].record, own);
+
+    for (what, bad) in [
+        ("no secret", Record::new(at(1), "", Action::REVOKED, "eve", "prod")),
+        ("nobody", Record::new(at(1), "X", Action::REVOKED, "", "prod")),
+        (
+            "a novel",
+            Record::new(at(1), "X", Action::REVOKED, "eve", "prod").reason("x".repeat(1025)),
+        ),
+    ] {
+        assert!(matches!(trail.write(&[bad]), Err(AuditError::Unwritable { .. })), "{what}");
+    }
+    // The longest that there can be.
+    let loud = "\u{2066}".repeat(341);
+    let own = Record::new(at(1), &loud, Action::REVOKED, &loud, &loud).reason(loud.clone());
+    trail.write(&[own.clone(), own.clone()]).unwrap();
+    trail.write(&[own]).unwrap();
+    assert!(trail.check().unwrap().is_whole());
+}
+
+/// The disk takes half a record and no more: nothing was appended, and the chain goes on. The
+/// disk is a limit on the size of files, in a process of its own.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_and_leaves_no_half_record() {
+    const FOLDER: &str = "DUALKEY_TEST_AUDIT_FULL";
+    if let Ok(folder) = std::env::var(FOLDER) {
+        let trail = FileTrail::new(Path::new(&folder).join("audit.log"), ring());
+        let error = trail.write(&[record(0)]).unwrap_err();
+        assert!(matches!(error, AuditError::Io { .. }), "{error}");
+        assert!(error.to_string().contains("audit.log"), "{error}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 1);
+    let size = || fs::metadata(trail.path()).unwrap().len();
+    // The next record goes over the limit, of 16 blocks of 512 bytes.
+    let line = size();
+    while size() + line < 8192 {
+        trail.write(&[record(0)]).unwrap();
+    }
+    let before = fs::read(trail.path()).unwrap();
+    assert!(before.len() < 8192, "{}", before.len());
+    let test = "ops::audit::a_full_disk_is_an_error_and_leaves_no_half_record";
+    let status = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" --exact \"$1\""])
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .env(FOLDER, folder.path())
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(fs::read(trail.path()).unwrap(), before);
+    trail.write(&[record(2)]).unwrap();
+    assert!(trail.check().unwrap().is_whole());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("audit.log")).unwrap();
+    let device = FileTrail::new(folder.path().join("audit.log"), ring());
+    assert!(matches!(device.write(&[record(0)]), Err(AuditError::Io { .. })));
+    assert!(matches!(device.check(), Err(AuditError::Io { .. })));
+}
+
+#[test]
+fn queries_answer_what_was_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 90);
+    let mut begun = record(90);
+    begun.outcome = Outcome::Begun;
+    trail.write(&[begun]).unwrap();
+    let count = |query: Query| trail.find(&query).unwrap().len();
+    assert_eq!(count(Query::new()), 90);
+    assert_eq!(count(Query::new().with_begun()), 91);
+    assert_eq!(count(Query::new().outcome(Outcome::Begun)), 1);
+    assert_eq!(count(Query::new().outcome(Outcome::Failed)), 0);
+    assert_eq!(count(Query::new().secret("JWT_SECRET")), 30);
+    assert_eq!(count(Query::new().actor("bob")), 30);
+    assert_eq!(count(Query::new().environment("staging")), 0);
+    assert_eq!(count(Query::new().action(Action::STAGED).action(Action::RETIRED)), 63);
+    assert_eq!(count(Query::new().since(at(10)).until(at(20))), 10);
+    let last = trail.find(&Query::new().secret("JWT_SECRET").rotations().take(1)).unwrap();
+    assert_eq!((last.len(), last[0].n), (1, 70));
+}
+
+/// The property: a query finds exactly what a look at every record finds.
+#[test]
+fn queries_are_those_of_a_plain_filter() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 200);
+    let all = trail.find(&Query::new()).unwrap();
+    let secrets = prop::option::of(prop::sample::select(vec!["JWT_SECRET", "ENCRYPTION_KEY", "X"]));
+    let actors = prop::option::of(prop::sample::select(vec!["bob", "agent", "bo"]));
+    let span = prop::option::of(0_u64..220);
+    proptest!(|(secret in secrets, actor in actors, since in span.clone(), until in span, take in 0_usize..220)| {
+        let mut query = Query::new().take(take);
+        query = secret.map_or(query.clone(), |own| query.secret(own));
+        query = actor.map_or(query.clone(), |own| query.actor(own));
+        query = since.map_or(query.clone(), |own| query.since(at(own)));
+        query = until.map_or(query.clone(), |own| query.until(at(own)));
+        let expected: Vec<_> = all.iter().filter(|own| {
+            let record = &own.record;
+            secret.is_none_or(|own| record.secret == own)
+                && actor.is_none_or(|own| record.actor == own)
+                && since.is_none_or(|own| record.at >= at(own))
+                && until.is_none_or(|own| record.at < at(own))
+        }).take(take).cloned().collect();
+        prop_assert_eq!(trail.find(&query).unwrap(), expected);
+    });
+}
+
+#[test]
+fn the_old_log_is_taken_over_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 2);
+    let log = "# rotation.log\n\
+        2025-10-15 09:12:44 UTC | JWT_SECRET | ROTATED | user@example.com | prod | SUCCESS\n\
+        \n\
+        2025-10-15 09:20:00 UTC|SESSION_SECRET|rotated|user@example.com|prod|FAILURE\r\n";
+    let taken = |log: &str| pollster::block_on(import(&trail, log, at(5)));
+    let own = taken(log).unwrap();
+    assert_eq!((own.taken, own.known), (2, 0));
+    let again = format!("{log}2025-10-16 09:20:00 UTC | X | ROTATED | ada | prod | OK\n");
+    let own = taken(&again).unwrap();
+    assert_eq!((own.taken, own.known), (1, 2));
+    let verified = trail.check().unwrap();
+    assert!(verified.is_whole() && verified.records == 5);
+    let found = trail.find(&Query::new().environment("prod").outcome(Outcome::Failed)).unwrap();
+    assert_eq!(found[0].record.secret, "SESSION_SECRET");
+    assert_eq!(found[0].record.imported_at, Some(at(5)));
+
+    for (line, bad) in [
+        (1, "2025-13-15 09:12:44 UTC | JWT_SECRET | ROTATED | u | prod | SUCCESS"),
+        (1, "2025-10-15 09:12:44 | JWT_SECRET | ROTATED | u | prod | SUCCESS"),
+        (1, "2025-10-15 09:12:44 UTC | JWT_SECRET | ROTATED | u | prod"),
+        (1, "2025-10-15 09:12:44 UTC | JWT_SECRET | two words | u | prod | SUCCESS"),
+        (1, "2025-10-15 09:12:44 UTC |  | ROTATED | u | prod | SUCCESS"),
+        (5, &format!("{log}nonsense")),
+    ] {
+        match taken(bad) {
+            Err(AuditError::Import { line: found }) => assert_eq!(found, line, "{bad}"),
+            other => panic!("{bad}: {other:?}"),
+        }
+    }
+    assert_eq!(trail.check().unwrap().records, 5, "nothing of them was taken");
+}
+
+#[test]
+fn an_observer_hands_over_and_counts_what_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 0);
+    let clock = ManualClock::new(at(3));
+    let observer = AuditObserver::with_clock(trail.clone(), "instance-1", "production", clock);
+    let kid = "k-1".parse().unwrap();
+    for place in 0..1000 {
+        let reason = if place % 2 == 0 { "leaked" } else { "tested" };
+        observer.observe(&Event::Revoked { ring: "JWT_SECRET", kid, reason });
+        observer.observe(&Event::VerifiedByFallback { ring: "JWT_SECRET", kid });
+    }
+    assert_eq!(observer.finish(), 0);
+    let found = trail.find(&Query::new().action(Action::REVOKED).actor("instance-1")).unwrap();
+    assert_eq!(found.len(), 1000);
+    assert_eq!((found[0].record.at, found[0].record.kid), (at(3), Some(kid)));
+    assert!(trail.check().unwrap().is_whole());
+    observer.observe(&Event::Revoked { ring: "JWT_SECRET", kid, reason: "too late" });
+    assert_eq!(observer.lost(), 1);
+
+    let nowhere = FileTrail::new(folder.path().join("no/such/folder.log"), ring());
+    let observer = AuditObserver::new(nowhere, "instance-1", "production");
+    observer.observe(&Event::RolledBack { ring: "JWT_SECRET", kid });
+    assert_eq!(observer.finish(), 1);
+}
+
+/// Eight processes at once: this test is its own other process.
+#[test]
+fn records_of_eight_processes_at_once_are_all_there() {
+    const FOLDER: &str = "DUALKEY_TEST_AUDIT_FOLDER";
+    let each = if is_full() { 12_500 } else { 625 };
+    if let Ok(folder) = std::env::var(FOLDER) {
+        let trail = FileTrail::new(Path::new(&folder).join("audit.log"), ring()).max_bytes(200_000);
+        let actor = std::process::id().to_string();
+        for place in 0..each {
+            let own = Record::new(at(place), "JWT_SECRET", Action::REMINDED, &actor, "production");
+            trail.write(&[own.reason(place.to_string())]).unwrap();
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let children: Vec<_> = (0..8)
+        .map(|_| {
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "ops::audit::records_of_eight_processes_at_once_are_all_there"])
+                .env(FOLDER, folder.path())
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let actors: Vec<_> = children.iter().map(|child| child.id().to_string()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let trail = FileTrail::new(folder.path().join("audit.log"), ring());
+    println!("{} records by 8 processes: {:?}", each * 8, begun.elapsed());
+    let verified = trail.check().unwrap();
+    assert_eq!((verified.problem, verified.records), (None, each * 8));
+    assert!(verified.torn.is_empty());
+    for actor in actors {
+        let own = trail.find(&Query::new().actor(&actor)).unwrap();
+        // In the order in which it wrote them, each once.
+        let places = own.iter().rev().map(|own| own.record.reason.clone().unwrap());
+        assert!(places.eq((0..each).map(|place| place.to_string())));
+    }
+}
+
+#[test]
+fn a_query_over_many_records_is_timed() {
+    let count = if is_full() { 1_000_000 } else { 20_000 };
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 0);
+    for from in (0..count).step_by(10_000) {
+        let records: Vec<_> = (from..from + 10_000).map(record).collect();
+        trail.write(&records).unwrap();
+    }
+    let timed = |what: &str, query: &Query| {
+        let begun = Instant::now();
+        let found = trail.find(query).unwrap().len();
+        println!("{what} over {count} records: {found} found in {:?}", begun.elapsed());
+        found
+    };
+    assert_eq!(timed("the last 100", &Query::new().take(100)), 100);
+    assert_eq!(
+        timed("the last rotation", &Query::new().secret("JWT_SECRET").rotations().take(1)),
+        1
+    );
+    assert_eq!(timed("nobody's", &Query::new().actor("nobody")), 0);
+    let begun = Instant::now();
+    assert_eq!(trail.check().unwrap().records, count);
+    println!("verified in {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_sink_may_be_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared: std::sync::Arc<dyn Trail> = std::sync::Arc::new(trail(folder.path(), 0));
+    pollster::block_on(async {
+        shared.append(&[record(0)]).await.unwrap();
+        assert_eq!(shared.query(&Query::new()).await.unwrap().len(), 1);
+        let _guard = shared.lock("JWT_SECRET").await.unwrap();
+        let _other = shared.lock("SESSION_SECRET").await.unwrap();
+        assert!(shared.verify().await.unwrap().is_whole());
+    });
+    assert_eq!(shared.ring().keys().len(), 1);
+}
