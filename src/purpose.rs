@@ -130,6 +130,27 @@ impl Purpose {
         bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
     }
 
+    /// The text that stands for a secret in a variable: what [`decode`](Self::decode) reads.
+    pub(crate) fn encode(self, secret: &[u8]) -> Zeroizing<String> {
+        let text = std::str::from_utf8(secret).ok().filter(|text| {
+            let is_printed = text.chars().all(|own| !own.is_control());
+            is_printed && !text.starts_with("hex:") && !text.starts_with("base64:")
+        });
+        match text {
+            Some(text) if self != Self::Envelope => Zeroizing::new(text.to_owned()),
+            _ => {
+                let prefix = if self == Self::Envelope { "" } else { "hex:" };
+                // With its room from the start, so that no part is left behind unwiped.
+                let mut text = String::with_capacity(prefix.len() + secret.len() * 2);
+                text.push_str(prefix);
+                for half in secret.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+                    text.push(char::from_digit(half.into(), 16).unwrap_or_default());
+                }
+                Zeroizing::new(text)
+            }
+        }
+    }
+
     /// A command that makes a good secret.
     pub(crate) fn generate(self) -> &'static str {
         match self {

@@ -15,6 +15,7 @@ use crate::encoding::{from_base64, from_hex};
 use crate::error::Error;
 use crate::key::{Revocation, Signs};
 use crate::kid::Kid;
+use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
 use crate::ring::admit::{Rules, check};
 use crate::ring::{Life, Policy, Schedule};
@@ -22,6 +23,8 @@ use crate::secret::Secret;
 
 const FORMAT: &str = "dualkey manifest";
 const VERSION: u32 = 1;
+/// What stands for a secret that is elsewhere.
+const MARK: &str = "mark:";
 
 /// A manifest is a page of text: what is larger is something else.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -198,6 +201,16 @@ impl Text {
     }
 }
 
+/// What stands for the secret of the key `kid` in a document without secrets: enough to find it
+/// among those of a `.env` file, and of one that can be guessed not enough to confirm a guess.
+fn mark(kid: &Kid, secret: &Secret, purpose: Purpose) -> String {
+    let length = if purpose.derives_kid() { 8 } else { 2 };
+    let label = [b"dualkey mark v1\0", kid.as_bytes()].concat();
+    let tag = HmacSha256::new(secret.expose()).mac(&label);
+    let digits = tag[..length].iter().map(|byte| format!("{byte:02x}"));
+    digits.fold(MARK.to_owned(), |text, own| text + &own)
+}
+
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         output.serialize_str(&self.0)
@@ -236,6 +249,15 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
+    document(manifest, false)
+}
+
+/// The document, in which marks stand for the secrets; those of revoked keys are gone.
+pub(super) fn write_marked(manifest: &Manifest) -> Result<Secret, Error> {
+    document(manifest, true)
+}
+
+fn document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error> {
     let policy = &manifest.policy;
     let document = Document {
         format: FORMAT.to_owned(),
@@ -259,7 +281,11 @@ pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
                 Schedule::Annual => When::Annual,
             }),
         },
-        keys: manifest.keys.iter().map(written).collect::<Result<_, _>>()?,
+        keys: manifest
+            .keys
+            .iter()
+            .map(|key| written(key, manifest, is_marked))
+            .collect::<Result<_, _>>()?,
     };
     to_wiped(&document)
 }
@@ -286,7 +312,13 @@ pub(crate) fn to_wiped(document: &impl Serialize) -> Result<Secret, Error> {
     Ok(Secret::from(text))
 }
 
-fn written(key: &Entry) -> Result<Key, Error> {
+fn written(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, Error> {
+    let secret = key.secret.as_ref().filter(|_| !is_marked || key.life.revoked.is_none());
+    let gone = (secret.is_none() && is_marked).then_some(manifest.changed_at);
+    let text = |secret: &Secret| match is_marked {
+        true => Text(Zeroizing::new(mark(&key.life.kid, secret, manifest.purpose))),
+        false => Text::of(secret),
+    };
     let time = |moment: Option<SystemTime>| moment.map(Time::try_from).transpose();
     let life = &key.life;
     Ok(Key {
@@ -307,7 +339,7 @@ fn written(key: &Entry) -> Result<Key, Error> {
             }
             None => None,
         },
-        destroyed_at: time(life.destroyed_at)?,
+        destroyed_at: time(life.destroyed_at.or(gone))?,
         overrides: key
             .overrides
             .iter()
@@ -316,11 +348,21 @@ fn written(key: &Entry) -> Result<Key, Error> {
                 Ok(Overridden { at: (*at).try_into()?, action, reason })
             })
             .collect::<Result<_, Error>>()?,
-        secret: key.secret.as_ref().map(Text::of),
+        secret: secret.map(text),
     })
 }
 
 pub(super) fn read(text: &[u8]) -> Result<Manifest, Error> {
+    read_any(text, None).map(|(manifest, _)| manifest)
+}
+
+/// Reads what [`write_marked`] wrote, with the secrets from among `found`. A key whose secret is
+/// not there is left out, and that is said; so it is yet to be checked as a whole.
+pub(super) fn read_marked(text: &[u8], found: &[&Secret]) -> Result<(Manifest, bool), Error> {
+    read_any(text, Some(found))
+}
+
+fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), Error> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::manifest("it is empty"));
     }
@@ -359,8 +401,14 @@ pub(super) fn read(text: &[u8]) -> Result<Manifest, Error> {
             When::Annual => Schedule::Annual,
         }),
     };
-    let keys = document.keys.into_iter().map(|key| entry(key, purpose, &policy));
-    Ok(Manifest {
+    let mut keys = document.keys;
+    let count = keys.len();
+    if let Some(found) = found {
+        keys.retain_mut(|key| unmarked(key, purpose, found));
+    }
+    let is_less = keys.len() < count;
+    let keys = keys.into_iter().map(|key| entry(key, purpose, &policy));
+    let manifest = Manifest {
         ring: document.ring,
         purpose,
         environment: document.environment,
@@ -368,7 +416,22 @@ pub(super) fn read(text: &[u8]) -> Result<Manifest, Error> {
         changed_at: document.changed_at.into(),
         policy,
         keys: keys.collect::<Result<_, _>>()?,
-    })
+    };
+    Ok((manifest, is_less))
+}
+
+/// Puts the secret from among `found` in the place of its mark; whether it is there, or none is
+/// needed.
+fn unmarked(key: &mut Key, purpose: Purpose, found: &[&Secret]) -> bool {
+    let Some(text) = &mut key.secret else { return true };
+    let Ok(kid) = Kid::new(&key.kid) else { return true };
+    match found.iter().find(|own| mark(&kid, own, purpose) == *text.0) {
+        Some(own) => {
+            *text = Text::of(own);
+            true
+        }
+        None => !text.0.starts_with(MARK),
+    }
 }
 
 fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {

@@ -1,6 +1,6 @@
 //! Files that are written whole, and locks that no killed process holds.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,24 +45,25 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
 
 /// Writes `text` beside `path` and puts it in its place in one step.
 pub(crate) fn write(path: &Path, text: &[u8], is_durable: bool) -> io::Result<()> {
-    write_as(path, text, None, is_durable)
+    put(path, text, None, is_durable)
 }
 
-/// The same, with the permissions of the file that was there.
-pub(crate) fn write_as(
-    path: &Path,
-    text: &[u8],
-    permissions: Option<fs::Permissions>,
-    is_durable: bool,
-) -> io::Result<()> {
+/// The same, with the owner and the permissions that `before` shows, and so that it survives a
+/// crash.
+pub(crate) fn write_like(path: &Path, text: &[u8], before: Option<&Metadata>) -> io::Result<()> {
+    put(path, text, before, true)
+}
+
+fn put(path: &Path, text: &[u8], before: Option<&Metadata>, is_durable: bool) -> io::Result<()> {
     let folder = folder(path);
     let mut builder = tempfile::Builder::new();
     let prefix = prefix(path).unwrap_or_default();
     // Made with mode 0600, whatever the umask.
     let mut file = builder.prefix(&prefix).suffix(SUFFIX).tempfile_in(&folder)?;
     file.write_all(text)?;
-    if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions)?;
+    if let Some(before) = before {
+        own_as(file.as_file(), before)?;
+        file.as_file().set_permissions(before.permissions())?;
     }
     if is_durable {
         file.as_file().sync_all()?;
@@ -71,6 +72,22 @@ pub(crate) fn write_as(
     if is_durable {
         sync_folder(path)?;
     }
+    Ok(())
+}
+
+/// Root edits the files of others, who go on reading them.
+#[cfg(unix)]
+fn own_as(file: &File, before: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let own = file.metadata()?;
+    match (own.uid(), own.gid()) == (before.uid(), before.gid()) {
+        true => Ok(()),
+        false => fchown(file, Some(before.uid()), Some(before.gid())),
+    }
+}
+
+#[cfg(not(unix))]
+fn own_as(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 

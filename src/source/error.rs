@@ -111,6 +111,26 @@ pub enum StoreError {
         mend: &'static str,
     },
 
+    /// It has no place for what is to be stored.
+    #[error("{store} cannot hold that: {problem}")]
+    Unfit {
+        /// The store: a path, a name.
+        store: String,
+        /// What there is no place for, and what to do instead.
+        problem: &'static str,
+    },
+
+    /// A variable of a `.env` file that different readers take for different things.
+    #[error("{variable} in {}: {problem}", path.display())]
+    Dotenv {
+        /// The file.
+        path: PathBuf,
+        /// The variable.
+        variable: String,
+        /// What is not clear, and how to mend it.
+        problem: &'static str,
+    },
+
     /// It keeps no reports of instances.
     #[error("{store} keeps no reports")]
     NoReports {
@@ -149,6 +169,8 @@ impl StoreError {
             Self::Sealed { .. } => "sealed",
             Self::Conflict { .. } => "conflict",
             Self::ReadOnly { .. } => "read_only",
+            Self::Unfit { .. } => "unfit",
+            Self::Dotenv { .. } => "dotenv",
             Self::NoReports { .. } => "no_reports",
             Self::Client { .. } => "client",
             Self::Refused(_) => "refused",

@@ -56,6 +56,8 @@ mod codec;
 #[cfg(feature = "store")]
 pub(crate) mod disk;
 #[cfg(feature = "store")]
+mod dotenv;
+#[cfg(feature = "store")]
 mod env_store;
 #[cfg(feature = "store")]
 mod error;
@@ -70,6 +72,8 @@ mod store;
 
 #[cfg(feature = "store")]
 pub use closure::ClosureStore;
+#[cfg(feature = "store")]
+pub use dotenv::DotenvStore;
 #[cfg(feature = "store")]
 pub use env_store::EnvStore;
 #[cfg(feature = "store")]

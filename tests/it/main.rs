@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod common;
 mod cookie_interop;
+mod dotenv;
 mod envelope;
 mod envelope_backends;
 mod envelope_interop;

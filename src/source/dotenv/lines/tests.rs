@@ -1,0 +1,180 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn value(text: &str, name: &str) -> Result<Option<String>, Unclear> {
+    Lines::parse(text).value(name).map(|own| own.map(|own| own.to_string()))
+}
+
+#[test]
+fn values_are_read_where_all_readers_agree() {
+    for (text, expected) in [
+        ("X=abc", "abc"),
+        ("X = abc ", "abc"),
+        ("  export X=abc # why", "abc"),
+        ("export\tX=abc\r\n", "abc"),
+        ("\u{feff}X=abc", "abc"),
+        ("X='a b # $c'", "a b # $c"),
+        ("X=\"a b # c\" # why", "a b # c"),
+        ("X=", ""),
+        ("X=''", ""),
+        ("X=postgres://u:p@h:5432/d?ssl=1&x=y", "postgres://u:p@h:5432/d?ssl=1&x=y"),
+        ("Y='one\nX=no\n'\nX=yes", "yes"),
+    ] {
+        assert_eq!(value(text, "X"), Ok(Some(expected.to_owned())), "{text:?}");
+    }
+    for text in ["# X=abc", "XX=abc", "X", "=abc", "X Y=abc", "export X"] {
+        assert_eq!(value(text, "X"), Ok(None), "{text:?}");
+    }
+    for text in ["X=a#b", "X=a$b", "X=a b", "X=\"a$b\"", "X=\"a\\nb\"", "X='a\nb'", "X=a\\b"] {
+        assert_eq!(value(text, "X"), Err(Unclear::Value), "{text:?}");
+    }
+    assert_eq!(value("X=a\nexport X=b", "X"), Err(Unclear::Twice));
+    assert_eq!(value("Y='never closed\nX=yes", "X"), Err(Unclear::Quote));
+}
+
+#[test]
+fn edits_look_like_what_is_there() {
+    let edit = |text: &str, edit: fn(&mut Lines)| {
+        let mut lines = Lines::parse(text);
+        edit(&mut lines);
+        lines.text().to_string()
+    };
+    for (before, after) in [
+        ("A=1\nX=old # why\nB=2", "A=1\nX=new # why\nB=2"),
+        ("export X=\"old\"\r\n", "export X=\"new\"\r\n"),
+        ("  X = 'old'  # 'why'\n", "  X = 'new'  # 'why'\n"),
+        ("X='one\ntwo'\nB=2\n", "X='new'\nB=2\n"),
+        ("X= # why", "X= new # why"),
+        ("X=`old`", "X=new"),
+        ("A=1", "A=1\nX=new"),
+        ("A=1\r\nB=2\r\n", "A=1\r\nB=2\r\nX=new\r\n"),
+        ("", "X=new\n"),
+    ] {
+        assert_eq!(edit(before, |own| own.set("X", "new", &[]).unwrap()), after, "{before:?}");
+    }
+    for (before, after) in [
+        ("X=a\nB=2\n", "X=a\nX_OLD=new\nB=2\n"),
+        ("B=2\r\n export X='a'", "B=2\r\n export X='a'\r\n export X_OLD='new'"),
+        ("B=2\n", "B=2\nX_OLD=new\n"),
+    ] {
+        let own = edit(before, |own| own.set("X_OLD", "new", &["X"]).unwrap());
+        assert_eq!(own, after, "{before:?}");
+    }
+    let own = edit("A=1\nX='one\ntwo' # why\nB=2", |own| own.remove("X").unwrap());
+    assert_eq!(own, "A=1\nB=2");
+    let odd = edit("X=old\n", |own| own.set("X", "a b$c", &[]).unwrap());
+    assert_eq!(odd, "X='a b$c'\n");
+    assert_eq!(Lines::parse("X=old").set("X", "a'b\"c", &[]), Err(Unclear::Value));
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec!["A", "X", "X_OLD", "schlüssel", "名前", "B_2"]);
+    let lead = prop::sample::select(vec!["", "export ", "  ", "export\t"]);
+    let value = prop::sample::select(vec![
+        "",
+        "plain",
+        "'single # quoted'",
+        "\"double\"",
+        "a b",
+        "\"open",
+        "'two\nlines'",
+        "a#b",
+        "`tick`",
+        "'é'",
+        "$HOME",
+        "x=y",
+    ]);
+    let rest = prop::sample::select(vec!["", " # why", "  "]);
+    prop_oneof![
+        4 => (lead, name, value, rest).prop_map(|(lead, name, value, rest)| format!("{lead}{name}={value}{rest}")),
+        1 => prop::sample::select(vec!["", "# a comment", "no assignment", "   ", "\t# é"]).prop_map(str::to_owned),
+    ]
+}
+
+fn file() -> impl Strategy<Value = String> {
+    let ends = prop::sample::select(vec!["\n", "\r\n"]);
+    (prop::collection::vec((line(), ends), 0..8), any::<bool>()).prop_map(|(lines, has_end)| {
+        let mut text: String = lines.iter().flat_map(|(line, end)| [line.as_str(), end]).collect();
+        if !has_end {
+            let whole = text.trim_end_matches(['\n', '\r']).len();
+            text.truncate(whole);
+        }
+        text
+    })
+}
+
+/// What `dotenvy` makes of a file, line by line of ours where it takes them at all.
+fn as_dotenvy(text: &str) -> Option<BTreeMap<String, String>> {
+    let own = dotenvy::from_read_iter(text.as_bytes());
+    let mut found = BTreeMap::new();
+    for pair in own {
+        let (name, value) = pair.ok()?;
+        found.entry(name).or_insert(value);
+    }
+    Some(found)
+}
+
+proptest! {
+    /// Everything but the touched line is byte for byte the same.
+    #[test]
+    fn an_edit_touches_one_line(
+        text in file(),
+        name in prop::sample::select(vec!["X", "X_OLD", "NEW"]),
+        value in "[A-Za-z0-9+/=]{1,20}|[a-z $#]{1,10}",
+        removes in any::<bool>(),
+    ) {
+        let mut lines = Lines::parse(&text);
+        prop_assert_eq!(&*lines.text(), &text, "what is not touched");
+        let before: Vec<String> = lines.lines.iter().map(|line| line.text.to_string()).collect();
+        let place = lines.place(name);
+        let edited = if removes { lines.remove(name) } else { lines.set(name, &value, &["X"]) };
+        let after: Vec<String> = lines.lines.iter().map(|line| line.text.to_string()).collect();
+        let (Ok(place), Ok(())) = (place, edited) else {
+            prop_assert_eq!(before, after);
+            return Ok(());
+        };
+        match (place, removes) {
+            (None, true) => prop_assert_eq!(&before, &after),
+            (Some(place), true) => {
+                let mut expected = before.clone();
+                expected.remove(place);
+                prop_assert_eq!(&expected, &after);
+            }
+            (Some(place), false) => {
+                prop_assert_eq!(before.len(), after.len());
+                for other in (0..before.len()).filter(|other| *other != place) {
+                    prop_assert_eq!(&before[other], &after[other]);
+                }
+            }
+            (None, false) => {
+                // But for the end of the line before a last one, which had none.
+                let new = lines.place(name).unwrap().unwrap();
+                let mut rest = after.clone();
+                rest.remove(new);
+                let rest: String = rest.concat();
+                let added = rest.strip_prefix(&text).unwrap_or(&rest).len();
+                prop_assert!(rest == text || (new > 0 && ["\n", "\r\n"].contains(&&rest[rest.len() - added..])));
+            }
+        }
+        if !removes {
+            let again = Lines::parse(&lines.text());
+            prop_assert_eq!(again.value(name).unwrap().map(|own| own.to_string()), Some(value));
+        }
+    }
+
+    /// Where this reader and `dotenvy` both take a file, they take it for the same.
+    #[test]
+    fn values_are_those_of_dotenvy(text in file()) {
+        let lines = Lines::parse(&text);
+        if let Some(found) = as_dotenvy(&text) {
+            for name in ["A", "X", "X_OLD", "B_2"] {
+                if let Ok(Some(own)) = lines.value(name) {
+                    prop_assert_eq!(Some(&*own), found.get(name), "{} in {:?}", name, text);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! A manifest whose secrets stand in a `.env` file, as services that know nothing of this crate
+//! read it.
+//!
+//! ```text
+//! .env                              JWT_SECRET=…  JWT_SECRET_OLD=…  JWT_SECRET_NEXT=…
+//! .env.dualkey/JWT_SECRET.json      since when which of them signs; no secret
+//! .env.dualkey/JWT_SECRET.json.next the same, of a change that is about to be made
+//! .env.lock                         held by who writes
+//! ```
+//!
+//! It promises: of the file only the lines of this secret are touched, the rest stays byte for
+//! byte as it is; a reader finds the file before a change or after it, whole; a change that was
+//! interrupted was made or was not; what somebody edits by hand counts, from when it is seen on.
+//! The values are those of [`mod@crate::source::env`]: `X` signs, `X_OLD` and `X_BACKUP`
+//! verify, `X_NEXT` is staged.
+//!
+//! It does not promise that anybody has read it: services take a `.env` up when they are
+//! restarted, and say nothing of it.
+
+mod lines;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use self::lines::{Lines, Unclear};
+use super::disk::{self, LockError, beside, file_name};
+use super::env::{Found, read};
+use super::error::StoreError;
+use super::file::check_same;
+use super::store::{KeyStore, StoreFuture};
+use crate::clock::{Clock, SystemClock};
+use crate::error::Error;
+use crate::manifest::{Entry, Manifest, NewEntry};
+use crate::purpose::Purpose;
+use crate::ring::{KeyState, Policy};
+use crate::secret::Secret;
+use crate::verified::Role;
+
+/// A `.env` is a page of text.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// The variables after the name of a secret, in the order in which they are written.
+const SUFFIXES: [&str; 5] = ["_NEW", "", "_OLD", "_BACKUP", "_NEXT"];
+
+/// The manifest of one secret in a `.env` file.
+///
+/// ```
+/// use dualkey::manifest::NewEntry;
+/// use dualkey::source::{DotenvStore, KeyStore, update};
+/// use dualkey::{Purpose, Secret};
+/// use std::time::SystemTime;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join(".env");
+/// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+/// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+/// std::fs::write(&path, format!("PORT=3000\nJWT_SECRET='{old}' # of the quarter\n"))?;
+/// let store = DotenvStore::new(&path, "JWT_SECRET", Purpose::Jwt, "production");
+/// # pollster::block_on(async {
+/// update(&store, |own| own.stage(Secret::from(new), SystemTime::now())).await?;
+/// # Ok::<_, dualkey::source::StoreError>(()) })?;
+///
+/// let text = std::fs::read_to_string(&path)?;
+/// assert_eq!(
+///     text,
+///     format!("PORT=3000\nJWT_SECRET='{old}' # of the quarter\nJWT_SECRET_NEXT='{new}'\n"),
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct DotenvStore {
+    path: PathBuf,
+    ring: String,
+    purpose: Purpose,
+    environment: String,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    with_backup: bool,
+}
+
+impl DotenvStore {
+    /// The secret `ring` in the file at `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, ring: &str, purpose: Purpose, environment: &str) -> Self {
+        Self {
+            path: path.into(),
+            ring: ring.to_owned(),
+            purpose,
+            environment: environment.to_owned(),
+            policy: Policy::default(),
+            clock: Arc::new(SystemClock),
+            with_backup: false,
+        }
+    }
+
+    /// What the keys live by until the first change. The default of a [`Policy`] unless set.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Where the time comes from at which an edit by hand is seen. The system's clock unless
+    /// set.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Keeps a copy of the file as it was before each change, beside it, with the time in its
+    /// name. It holds the secrets too.
+    #[must_use]
+    pub fn backup(mut self) -> Self {
+        self.with_backup = true;
+        self
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file, and the manifest that it makes.
+    fn read(&self) -> Result<(Lines, Manifest), StoreError> {
+        let text = self.text()?;
+        let lines = Lines::parse(&text);
+        let found = self.found(&lines)?;
+        let now = self.clock.now();
+        if let Some(next) = self.made(&found, &lines)? {
+            return Ok((lines, next));
+        }
+        let manifest = match self.record(".json")? {
+            Some(own) => Manifest::from_marked(&own, &found.signing, found.next.as_ref(), now),
+            None => self.first(found),
+        };
+        let manifest = manifest.map_err(|source| StoreError::Manifest {
+            store: self.name(),
+            source: Box::new(source),
+        })?;
+        Ok((lines, manifest))
+    }
+
+    /// The change that was about to be made when its writer was killed, if it was: the file is
+    /// as it would be after it.
+    fn made(&self, found: &Found, lines: &Lines) -> Result<Option<Manifest>, StoreError> {
+        let Some(text) = self.record(".json.next")? else { return Ok(None) };
+        let next =
+            Manifest::from_marked(&text, &found.signing, found.next.as_ref(), self.clock.now());
+        // One that had to be changed to fit the file is not what the file was made of.
+        let is_own = |next: &Manifest| Manifest::revision_of(&text) == Some(next.revision());
+        let Some(next) = next.ok().filter(is_own).filter(|own| self.is_rendered(own, lines)) else {
+            return Ok(None);
+        };
+        let last = self.record(".json")?.and_then(|own| Manifest::revision_of(&own));
+        Ok(last.is_none_or(|last| last < next.revision()).then_some(next))
+    }
+
+    fn found(&self, lines: &Lines) -> Result<Found, StoreError> {
+        // All first, so that a variable that cannot be read is not passed over.
+        for suffix in SUFFIXES {
+            let variable = format!("{}{suffix}", self.ring);
+            lines.value(&variable).map_err(|unclear| self.unclear(&variable, unclear))?;
+        }
+        let value = |variable: &str| {
+            Ok(lines.value(variable).ok().flatten().map(|value| value.as_str().to_owned()))
+        };
+        let found = read(self.purpose, &self.ring, &value)?;
+        match found.signing.is_empty() {
+            false => Ok(found),
+            true => Err(StoreError::Missing { store: self.name() }),
+        }
+    }
+
+    fn first(&self, found: Found) -> Result<Manifest, Error> {
+        // Since when it is there at the latest: nobody has written it down.
+        let changed = fs::metadata(&self.path).and_then(|own| own.modified());
+        let now = self.clock.now();
+        let since = changed.map_or(now, |changed| changed.min(now));
+        let entry = |(variable, secret): (String, Secret)| NewEntry::new(secret).label(&variable);
+        let mut signing = found.signing.into_iter();
+        let Some(primary) = signing.next() else {
+            let mend = format!("set {} to a random secret", self.ring);
+            return Err(Error::NoPrimary { ring: self.ring.clone(), mend });
+        };
+        let (ring, purpose, environment) = (&self.ring, self.purpose, &self.environment);
+        let mut own =
+            Manifest::new(ring, purpose, environment, self.policy, entry(primary), since)?;
+        for fallback in signing {
+            own = own.with_fallback(entry(fallback), since)?;
+        }
+        match found.next {
+            Some(next) => Ok(own.stage(entry(next), since)?.manifest),
+            None => Ok(own),
+        }
+    }
+
+    fn swap(&self, expected: u64, next: &Manifest) -> Result<(), StoreError> {
+        if fs::symlink_metadata(&self.path).is_ok_and(|own| own.is_symlink()) {
+            return Err(StoreError::Link { path: self.path.clone() });
+        }
+        let path = beside(&self.path, ".lock");
+        let _lock = disk::lock(&path).map_err(|error| match error {
+            LockError::Held => StoreError::Locked { path },
+            LockError::Io(source) => self.io(source),
+        })?;
+        // A file that holds no such secret yet takes its first.
+        let (mut lines, found) = match self.read() {
+            Ok((lines, current)) => {
+                check_same(&current, next)?;
+                self.is_known(&current, next)?;
+                (lines, current.revision())
+            }
+            Err(StoreError::Missing { .. }) => (Lines::parse(&self.text_or_none()?), 0),
+            Err(error) => return Err(error),
+        };
+        if found != expected || next.revision() <= expected {
+            return Err(StoreError::Conflict { store: self.name(), expected, found });
+        }
+        self.render(next, &mut lines)?;
+        let unusable =
+            |source| StoreError::Manifest { store: self.name(), source: Box::new(source) };
+        let record = next.to_marked().map_err(unusable)?;
+        self.write(&lines, &record).map_err(|source| self.io(source))
+    }
+
+    /// What is there and `next` does not know was put there meanwhile.
+    fn is_known(&self, current: &Manifest, next: &Manifest) -> Result<(), StoreError> {
+        let stranger = current.keys().iter().find(|key| next.key(&key.kid()).is_none());
+        match stranger {
+            None => Ok(()),
+            Some(_) => Err(StoreError::Conflict {
+                store: self.name(),
+                expected: next.revision().saturating_sub(1),
+                found: current.revision(),
+            }),
+        }
+    }
+
+    /// Writes the variables of `next` into `lines`.
+    fn render(&self, next: &Manifest, lines: &mut Lines) -> Result<(), StoreError> {
+        let wanted = self.variables(next)?;
+        let names: Vec<_> =
+            SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring)).collect();
+        let after: Vec<_> = names.iter().map(String::as_str).collect();
+        // New ones first, which look like the others, and come after them.
+        for (variable, text) in &wanted {
+            lines.set(variable, text, &after).map_err(|unclear| self.unclear(variable, unclear))?;
+        }
+        for variable in names.iter().filter(|own| wanted.iter().all(|(other, _)| other != *own)) {
+            lines.remove(variable).map_err(|unclear| self.unclear(variable, unclear))?;
+        }
+        Ok(())
+    }
+
+    fn is_rendered(&self, next: &Manifest, lines: &Lines) -> bool {
+        let Ok(wanted) = self.variables(next) else { return false };
+        SUFFIXES.iter().all(|suffix| {
+            let variable = format!("{}{suffix}", self.ring);
+            let found = lines.value(&variable).ok().flatten().filter(|own| !own.is_empty());
+            let own = wanted.iter().find(|(other, _)| *other == variable);
+            found.as_deref() == own.map(|(_, text)| &**text)
+        })
+    }
+
+    /// The variables of `next`, with their values.
+    fn variables(&self, next: &Manifest) -> Result<Vec<(String, Zeroizing<String>)>, StoreError> {
+        let unfit = |problem| Err(StoreError::Unfit { store: self.name(), problem });
+        let now = next.changed_at();
+        let (mut verifying, mut staged) = (Vec::new(), Vec::new());
+        for key in next.keys().iter().filter(|key| key.secret().is_some()) {
+            match next.state(&key.kid(), now) {
+                Some(KeyState::Active(Role::Staged)) => staged.push(key),
+                // One that has come to its end stands there until it is destroyed.
+                Some(KeyState::Active(_) | KeyState::Retired) => verifying.push(key),
+                Some(KeyState::Revoked) | None => {}
+            }
+        }
+        if verifying.len() > 3 {
+            return unfit("there is room for two fallbacks, X_OLD and X_BACKUP: retire one first");
+        }
+        if staged.len() > 1 {
+            return unfit("there is room for one staged key, X_NEXT: promote or retire it first");
+        }
+        if staged.iter().any(|key| matches!(key.signs(), crate::key::Signs::From(_))) {
+            return unfit("a key in it cannot promote itself: stage it without a moment");
+        }
+        verifying.sort_by_key(|key| std::cmp::Reverse(key.life.begun(now)));
+        let named = ["", "_OLD", "_BACKUP"].into_iter().zip(verifying);
+        let all = named.chain(staged.into_iter().map(|key| ("_NEXT", key)));
+        all.map(|(suffix, key)| self.variable(suffix, key)).collect()
+    }
+
+    fn variable(
+        &self,
+        suffix: &str,
+        key: &Entry,
+    ) -> Result<(String, Zeroizing<String>), StoreError> {
+        let secret = key.secret().map(Secret::expose).unwrap_or_default();
+        let text = self.purpose.encode(secret);
+        Ok((format!("{}{suffix}", self.ring), text))
+    }
+
+    fn write(&self, lines: &Lines, record: &Secret) -> io::Result<()> {
+        let folder = self.folder();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder)?;
+        let metadata = match fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            own => Some(own?),
+        };
+        if self.with_backup && metadata.is_some() {
+            let stamp = jiff::Timestamp::try_from(self.clock.now()).unwrap_or_default();
+            let copy = beside(&self.path, &format!(".{}.bak", stamp.strftime("%Y%m%dT%H%M%SZ")));
+            disk::write(&copy, &fs::read(&self.path)?, true)?;
+        }
+        disk::sweep_up(&self.path);
+        let next = self.record_path(".json.next");
+        disk::write(&next, record.expose(), true)?;
+        disk::write_like(&self.path, lines.text().as_bytes(), metadata.as_ref())?;
+        fs::rename(next, self.record_path(".json"))?;
+        disk::sync_folder(&self.record_path(".json"))
+    }
+
+    /// The text of the file, whole.
+    fn text(&self) -> Result<Zeroizing<String>, StoreError> {
+        let metadata = fs::metadata(&self.path).map_err(|source| self.unread(source))?;
+        if !metadata.is_file() {
+            return Err(StoreError::NotAFile { path: self.path.clone() });
+        }
+        if metadata.len() > MAX_BYTES {
+            return Err(self.io(io::Error::other("it has more than 1 MiB")));
+        }
+        match fs::read(&self.path).map(|bytes| String::from_utf8(bytes).map_err(|_| ())) {
+            Ok(Ok(text)) => Ok(Zeroizing::new(text)),
+            Ok(Err(())) => Err(self.io(io::Error::other("it is not UTF-8"))),
+            Err(source) => Err(self.unread(source)),
+        }
+    }
+
+    fn text_or_none(&self) -> Result<Zeroizing<String>, StoreError> {
+        match self.text() {
+            Err(StoreError::Missing { .. }) => Ok(Zeroizing::default()),
+            text => text,
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        beside(&self.path, ".dualkey")
+    }
+
+    fn record_path(&self, ending: &str) -> PathBuf {
+        self.folder().join(file_name(&self.ring) + ending)
+    }
+
+    fn record(&self, ending: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match fs::read(self.record_path(ending)) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.io(source)),
+            Ok(text) => Ok(Some(text)),
+        }
+    }
+
+    fn unclear(&self, variable: &str, unclear: Unclear) -> StoreError {
+        StoreError::Dotenv {
+            path: self.path.clone(),
+            variable: variable.to_owned(),
+            problem: match unclear {
+                Unclear::Twice => {
+                    "it is set twice, and readers differ in which one counts: remove one"
+                }
+                Unclear::Value => {
+                    "readers of such files differ in what its value is: put it in single quotes, \
+                     without a backslash"
+                }
+                Unclear::Quote => "a quote in the file is opened and never closed: close it",
+            },
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{} in {}", self.ring, self.path.display())
+    }
+
+    fn io(&self, source: io::Error) -> StoreError {
+        StoreError::Io { store: self.path.display().to_string(), source }
+    }
+
+    fn unread(&self, source: io::Error) -> StoreError {
+        match source.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
+            _ => self.io(source),
+        }
+    }
+}
+
+impl KeyStore for DotenvStore {
+    fn load(&self) -> StoreFuture<'_, Manifest> {
+        Box::pin(async { self.read().map(|(_, manifest)| manifest) })
+    }
+
+    fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
+        Box::pin(async move { self.swap(expected, next) })
+    }
+}
+
+impl fmt::Debug for DotenvStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DotenvStore")
+            .field("path", &self.path)
+            .field("ring", &self.ring)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,319 @@
+//! Keys in `.env` files: rotated in place, and nothing else touched.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dualkey::cookie::CookieKey;
+use dualkey::manifest::{Change, Manifest, NewEntry};
+use dualkey::source::{DotenvStore, KeyStore, StoreError, update};
+use dualkey::{Error, KeyRing, KeyState, ManualClock, Purpose, Role, Secret};
+use proptest::prelude::*;
+
+use crate::common::{cases, secret};
+
+fn at(seconds: u64) -> SystemTime {
+    // Behind no file's time.
+    UNIX_EPOCH + Duration::from_secs(4_000_000_000 + seconds)
+}
+
+fn plain(seed: u64) -> String {
+    secret(seed).chars().filter(char::is_ascii_alphanumeric).cycle().take(64).collect()
+}
+
+fn store(path: &Path, clock: &ManualClock) -> DotenvStore {
+    DotenvStore::new(path, "SESSION_SECRET", Purpose::Cookie, "production").clock(clock.clone())
+}
+
+fn step(
+    store: &DotenvStore,
+    step: impl FnMut(&Manifest) -> Result<Change, Error>,
+) -> Result<Change, StoreError> {
+    pollster::block_on(update(store, step))
+}
+
+fn load(store: &DotenvStore) -> Manifest {
+    pollster::block_on(store.load()).unwrap()
+}
+
+fn sidecar(path: &Path, ending: &str) -> PathBuf {
+    path.with_file_name(".env.dualkey").join(format!("SESSION_SECRET{ending}"))
+}
+
+#[test]
+fn a_rotation_touches_its_own_lines_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    let (old, new) = (plain(0), plain(1));
+    let head = "# The service\r\nPORT=3000\r\n";
+    let tail = "export  QUOTED=\"a # b\"  # why\r\nschlüssel='é'\r\nLAST=1";
+    fs::write(&path, format!("{head}SESSION_SECRET={old} # of the quarter\r\n{tail}")).unwrap();
+    let clock = ManualClock::new(at(0));
+    let store = store(&path, &clock);
+    let is = |lines: &str| {
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{head}{lines}{tail}"))
+    };
+    let kid = load(&store).primary(at(0));
+
+    let entry = || NewEntry::new(Secret::from(new.as_str()));
+    let staged = step(&store, |own| own.stage(entry(), at(10))).unwrap().kid;
+    is(&format!("SESSION_SECRET={old} # of the quarter\r\nSESSION_SECRET_NEXT={new}\r\n"));
+    assert_eq!(load(&store).state(&staged, at(10)), Some(KeyState::Active(Role::Staged)));
+
+    // Nobody says that it holds the key; the operator does.
+    assert!(step(&store, |own| own.promote(&staged, &[], at(20))).is_err());
+    step(&store, |own| own.force("deployed").promote(&staged, at(20))).unwrap();
+    is(&format!("SESSION_SECRET={new} # of the quarter\r\nSESSION_SECRET_OLD={old}\r\n"));
+    let own = load(&store);
+    assert_eq!((own.primary(at(20)), own.revision()), (staged, 3));
+    assert_eq!(own.ends_at(&kid), Some(at(20) + own.policy().overlap()));
+
+    step(&store, |own| own.rollback(at(30))).unwrap();
+    is(&format!("SESSION_SECRET={old} # of the quarter\r\nSESSION_SECRET_OLD={new}\r\n"));
+    step(&store, |own| own.force("again").promote(&staged, at(40))).unwrap();
+
+    // Past its end it stands there until it is wiped: services still take it.
+    let end = load(&store).ends_at(&kid).unwrap();
+    clock.set(end);
+    assert_eq!(load(&store).state(&kid, end), Some(KeyState::Retired));
+    step(&store, |own| own.destroy(&kid, &[], end)).unwrap();
+    is(&format!("SESSION_SECRET={new} # of the quarter\r\n"));
+
+    // Its record is there: it does not come back.
+    let again = step(&store, |own| own.stage(Secret::from(old.as_str()), end));
+    assert!(matches!(again, Err(StoreError::Refused(Error::DuplicateKid { .. }))), "{again:?}");
+    let side = fs::read_to_string(sidecar(&path, ".json")).unwrap();
+    assert!(!side.contains(&old) && !side.contains(&new), "no secret beside the file");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(sidecar(&path, ".json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn an_emergency_takes_the_leaked_secret_out_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
+    let clock = ManualClock::new(at(0));
+    let store = store(&path, &clock).backup();
+    let leaked = load(&store).primary(at(0));
+    let new = || NewEntry::new(Secret::from(plain(1)));
+    step(&store, |own| own.emergency_rotate(&leaked, "in a log", new(), at(1))).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("SESSION_SECRET={}\n", plain(1)));
+    assert_eq!(load(&store).state(&leaked, at(1)), Some(KeyState::Revoked));
+    // Put back by hand, it is refused, and the last good ring would serve on.
+    fs::write(&path, format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain(1), plain(0)))
+        .unwrap();
+    let error = pollster::block_on(store.load()).unwrap_err().to_string();
+    assert!(error.contains(leaked.as_str()), "{error}");
+    let names = fs::read_dir(folder.path()).unwrap().map(|own| own.unwrap().file_name());
+    let backups = names.filter(|own| own.to_string_lossy().ends_with(".bak")).count();
+    assert_eq!(backups, 1);
+}
+
+#[test]
+fn what_somebody_edits_by_hand_counts_from_when_it_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    let write = |text: String| fs::write(&path, text).unwrap();
+    write(format!("SESSION_SECRET={}\n", plain(0)));
+    let clock = ManualClock::new(at(0));
+    let store = store(&path, &clock);
+    let first = load(&store).primary(at(0));
+    step(&store, |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+
+    // The runbook of before: X_NEW signs, X verifies.
+    write(format!("SESSION_SECRET_NEW={}\nSESSION_SECRET={}\n", plain(1), plain(0)));
+    clock.set(at(100));
+    let own = load(&store);
+    let second = own.primary(at(100));
+    assert!(second != first && own.revision() == 3);
+    assert_eq!(own.ends_at(&first), Some(at(100) + own.policy().overlap()));
+
+    // Another change meanwhile is not written over.
+    let change = own.stage(Secret::from(plain(2)), at(101)).unwrap();
+    write(format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain(1), plain(3)));
+    let late = pollster::block_on(store.compare_and_swap(own.revision(), &change.manifest));
+    assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+    // Over what is there now, it is one too many.
+    let full = step(&store, |own| own.stage(Secret::from(plain(2)), at(101)));
+    assert!(matches!(full, Err(StoreError::Unfit { .. })), "{full:?}");
+    assert!(fs::read_to_string(&path).unwrap().contains(&plain(3)));
+}
+
+/// Killed before the file was renamed, and after it.
+#[test]
+fn a_change_that_was_interrupted_was_made_or_was_not() {
+    for revokes in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
+        let clock = ManualClock::new(at(0));
+        let store = store(&path, &clock);
+        let first = load(&store).primary(at(0));
+        step(&store, |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+        let files = || {
+            let read = |path: &Path| fs::read(path).unwrap();
+            (read(&path), read(&sidecar(&path, ".json")))
+        };
+        let before = files();
+        let new = || NewEntry::new(Secret::from(plain(2)));
+        let own = load(&store);
+        let kid = own.keys()[1].kid();
+        let change = |own: &Manifest| match revokes {
+            true => own.emergency_rotate(&first, "in a log", new(), at(2)),
+            false => own.force("deployed").promote(&kid, at(2)),
+        };
+        let made = step(&store, change).unwrap();
+        let after = files();
+        clock.set(at(50));
+
+        fs::write(sidecar(&path, ".json.next"), &after.1).unwrap();
+        fs::write(sidecar(&path, ".json"), &before.1).unwrap();
+        let own = load(&store);
+        assert_eq!(own.fingerprint(), made.manifest.fingerprint(), "made");
+        assert_eq!(own.revision(), made.manifest.revision());
+
+        fs::write(&path, &before.0).unwrap();
+        let own = load(&store);
+        assert_eq!((own.revision(), own.primary(at(50))), (2, first), "not made");
+        // And is made now.
+        step(&store, change).unwrap();
+        assert_eq!(load(&store).primary(at(50)), kid);
+        assert!(!sidecar(&path, ".json.next").exists());
+    }
+}
+
+#[test]
+fn what_readers_take_for_different_things_is_refused_and_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    let clock = ManualClock::new(at(0));
+    let store = store(&path, &clock);
+    assert!(matches!(pollster::block_on(store.load()), Err(StoreError::Missing { .. })));
+    for text in [
+        format!("SESSION_SECRET={0}\nSESSION_SECRET={0}\n", plain(0)),
+        format!("SESSION_SECRET=\"{}$x\"\n", plain(0)),
+        format!("SESSION_SECRET={}\nSESSION_SECRET_OLD=a#b\n", plain(0)),
+        format!("OTHER='never closed\nSESSION_SECRET={}\n", plain(0)),
+    ] {
+        fs::write(&path, &text).unwrap();
+        let error = pollster::block_on(store.load()).unwrap_err();
+        assert!(matches!(error, StoreError::Dotenv { .. }), "{error}");
+        assert!(!error.to_string().contains(&plain(0)[..8]));
+    }
+    fs::write(&path, "SESSION_SECRET=\nOTHER=1\n").unwrap();
+    assert!(matches!(pollster::block_on(store.load()), Err(StoreError::Missing { .. })));
+    fs::write(&path, b"SESSION_SECRET=\xff\n").unwrap();
+    assert!(matches!(pollster::block_on(store.load()), Err(StoreError::Io { .. })));
+    fs::write(&path, "SESSION_SECRET=changeme\n").unwrap();
+    let error = pollster::block_on(store.load()).unwrap_err().to_string();
+    assert!(error.contains("SESSION_SECRET is a placeholder"), "{error}");
+
+    // A first secret, into a file that has none.
+    fs::write(&path, "OTHER=1").unwrap();
+    let first = NewEntry::new(Secret::from(plain(0)));
+    let policy = dualkey::Policy::default();
+    let first =
+        Manifest::new("SESSION_SECRET", Purpose::Cookie, "production", policy, first, at(0))
+            .unwrap();
+    pollster::block_on(store.compare_and_swap(0, &first)).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, format!("OTHER=1\nSESSION_SECRET={}", plain(0)));
+    // A moment ahead, which no variable can hold.
+    let ahead = NewEntry::new(Secret::from(plain(1))).signs_from(at(100_000));
+    let refused = step(&store, |own| own.stage(ahead.clone(), at(0)));
+    assert!(matches!(refused, Err(StoreError::Unfit { .. })), "{refused:?}");
+}
+
+/// A service may follow the file, too.
+#[test]
+fn a_ring_follows_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
+    let clock = ManualClock::new(at(0));
+    let following = KeyRing::<CookieKey>::builder()
+        .environment("production")
+        .clock(clock.clone())
+        .follow(store(&path, &clock))
+        .spawn_thread()
+        .unwrap();
+    step(&store(&path, &clock), |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+    following.refresh().unwrap();
+    assert_eq!(following.ring().keys().len(), 2);
+    fs::write(&path, "").unwrap();
+    assert!(following.refresh().is_err(), "V9");
+    assert_eq!(following.ring().keys().len(), 2);
+}
+
+/// A step of a sequence.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Stage,
+    Promote,
+    Rollback,
+    Retire,
+    Revoke,
+    Emergency,
+    Wait,
+}
+
+proptest! {
+    #![proptest_config(cases(60, 2000))]
+    /// Whatever is done: what is loaded is what was stored, and other lines stay.
+    #[test]
+    fn every_sequence_is_loaded_as_it_was_stored(
+        steps in prop::collection::vec(prop::sample::select(vec![
+            Step::Stage, Step::Promote, Step::Rollback, Step::Retire, Step::Revoke,
+            Step::Emergency, Step::Wait,
+        ]), 1..12),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        let others = ["# a comment\n", "\n", "OTHER='x y'\n", "export Z=1"];
+        fs::write(&path, format!("{}{}SESSION_SECRET={}\n{}{}", others[0], others[1], plain(0), others[2], others[3])).unwrap();
+        let clock = ManualClock::new(at(0));
+        let store = store(&path, &clock);
+        let (mut now, mut seed) = (at(0), 0);
+        for own in steps {
+            now += Duration::from_secs(60);
+            if let Step::Wait = own {
+                now += Duration::from_secs(8 * 24 * 3600);
+            }
+            clock.set(now);
+            seed += 1;
+            let new = || NewEntry::new(Secret::from(plain(seed)));
+            let done = step(&store, |manifest| {
+                let keys = manifest.keys().iter().map(|key| key.kid());
+                let is = |role: Role| {
+                    let found = keys.clone().find(|kid| manifest.state(kid, now) == Some(KeyState::Active(role)));
+                    found.unwrap_or(manifest.primary(now))
+                };
+                match own {
+                    Step::Stage => manifest.stage(new(), now),
+                    Step::Promote => manifest.force("deployed").promote(&is(Role::Staged), now),
+                    Step::Rollback => manifest.rollback(now),
+                    Step::Retire => manifest.force("deployed").retire(&is(Role::Fallback), now),
+                    Step::Revoke => manifest.revoke(&is(Role::Fallback), "leaked", now),
+                    Step::Emergency | Step::Wait => manifest.emergency_rotate(&manifest.primary(now), "leaked", new(), now),
+                }
+            });
+            let loaded = load(&store);
+            if let Ok(change) = done {
+                prop_assert_eq!(loaded.primary(now), change.manifest.primary(now));
+                prop_assert_eq!(loaded.revision(), change.manifest.revision());
+                for key in change.manifest.keys() {
+                    prop_assert_eq!(loaded.state(&key.kid(), now), change.manifest.state(&key.kid(), now));
+                    prop_assert_eq!(loaded.ends_at(&key.kid()), change.manifest.ends_at(&key.kid()));
+                }
+            }
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let rest: String = text.split_inclusive('\n').filter(|line| !line.contains("SESSION_SECRET")).collect();
+        prop_assert_eq!(rest, others.concat());
+    }
+}
