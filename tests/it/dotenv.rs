@@ -174,7 +174,9 @@ fn a_change_that_was_interrupted_was_made_or_was_not() {
         fs::write(sidecar(&path, ".json.next"), &after.1).unwrap();
         fs::write(sidecar(&path, ".json"), &before.1).unwrap();
         let own = load(&store);
-        assert_eq!(own.fingerprint(), made.manifest.fingerprint(), "made");
+        assert_eq!(own.primary(at(50)), made.manifest.primary(at(50)), "made, {revokes}");
+        assert_eq!(own.ends_at(&first), made.manifest.ends_at(&first));
+        assert_eq!(own.state(&first, at(50)), made.manifest.state(&first, at(50)));
         assert_eq!(own.revision(), made.manifest.revision());
 
         fs::write(&path, &before.0).unwrap();
