@@ -5,6 +5,8 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::encoding::{from_base64, from_hex};
+#[cfg(feature = "store")]
+use crate::error::Error;
 use crate::mac::MAX_LANES;
 use crate::secret::Secret;
 
@@ -28,6 +30,10 @@ pub enum Purpose {
     /// The records of the audit trail, `ops::audit`.
     Audit,
 }
+
+/// How many letters a new password has.
+#[cfg(feature = "store")]
+const CREDENTIAL_LETTERS: usize = 32;
 
 /// How long a secret must be, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +134,52 @@ impl Purpose {
             text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let bytes = if is_hex { from_hex(&text) } else { from_base64(&text) };
         bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
+    }
+
+    /// A new secret from the operating system's generator.
+    #[cfg(feature = "store")]
+    pub(crate) fn random(self) -> Result<Secret, Error> {
+        let random = |bytes: &mut [u8]| {
+            getrandom::fill(bytes).map_err(|error| Error::Random { source: Box::new(error) })
+        };
+        let mut bytes = Zeroizing::new([0; 64]);
+        random(&mut *bytes)?;
+        match self {
+            Self::Envelope => Ok(Secret::from(&bytes[..32])),
+            Self::Credential => {
+                const LETTERS: &[u8; 62] =
+                    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+                // With its room from the start: growing would leave parts behind.
+                let mut text = Zeroizing::new(Vec::with_capacity(CREDENTIAL_LETTERS));
+                while text.len() < CREDENTIAL_LETTERS {
+                    // Deliberately not the remainder of every byte: of 256, four numbers would
+                    // be left over, and eight letters come up more often.
+                    let fair = bytes.iter().filter(|byte| **byte < 248);
+                    let left = CREDENTIAL_LETTERS - text.len();
+                    text.extend(fair.take(left).map(|byte| LETTERS[usize::from(byte % 62)]));
+                    random(&mut *bytes)?;
+                }
+                Ok(Secret::from(&text[..]))
+            }
+            _ => {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                let mut text = Zeroizing::new(Vec::with_capacity(128));
+                let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+                text.extend(halves.map(|half| DIGITS[usize::from(half)]));
+                Ok(Secret::from(&text[..]))
+            }
+        }
+    }
+
+    /// The logarithm of how many of those there are.
+    #[cfg(feature = "ops")]
+    pub(crate) fn random_bits(self) -> u32 {
+        match self {
+            Self::Envelope => 256,
+            // 32 times 5.954, the logarithm of 62.
+            Self::Credential => 190,
+            _ => 512,
+        }
     }
 
     /// The text that stands for a secret in a variable: what [`decode`](Self::decode) reads.

@@ -47,6 +47,8 @@ pub enum Action {
     EmergencyRotate,
     /// Wiped.
     Destroy,
+    /// Nothing: what all keys live by was set.
+    SetPolicy,
 }
 
 /// What instances that have not reloaded yet do with what those that have make.
@@ -135,6 +137,7 @@ impl Action {
             Self::Revoke => "revoke",
             Self::EmergencyRotate => "emergency_rotate",
             Self::Destroy => "destroy",
+            Self::SetPolicy => "set_policy",
         }
     }
 }

@@ -3,12 +3,10 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use zeroize::Zeroize;
-
 use crate::error::Error;
 use crate::key::{Revocation, Signs, prints};
 use crate::kid::Kid;
-use crate::purpose::{Purpose, SecretLength};
+use crate::purpose::Purpose;
 use crate::ring::Life;
 use crate::ring::admit::{self, Rules};
 use crate::secret::Secret;
@@ -167,30 +165,13 @@ impl NewEntry {
     }
 
     /// A key with a new secret from the operating system's generator: of an AES key 32
-    /// bytes; of all others 128 hexadecimal digits, 512 bits, so that it can also stand in a
-    /// variable.
+    /// bytes; of a credential 32 letters and digits, 190 bits; of all others 128 hexadecimal
+    /// digits, 512 bits, so that it can also stand in a variable.
     ///
     /// # Errors
     /// [`Error::Random`] if the system has none to give.
     pub fn generate(purpose: Purpose) -> Result<Self, Error> {
-        let mut bytes = [0; 64];
-        getrandom::fill(&mut bytes).map_err(|error| Error::Random { source: Box::new(error) })?;
-        let secret = match purpose.length(None) {
-            SecretLength::Exactly(length) => Secret::from(&bytes[..length.min(64)]),
-            SecretLength::AtLeast { .. } => {
-                const DIGITS: &[u8; 16] = b"0123456789abcdef";
-                let digits = bytes
-                    .iter()
-                    .flat_map(|byte| [byte >> 4, byte & 15])
-                    .map(|half| DIGITS[usize::from(half)]);
-                // With its room from the start: growing would leave parts behind.
-                let mut text = Vec::with_capacity(128);
-                text.extend(digits);
-                Secret::from(text)
-            }
-        };
-        bytes.zeroize();
-        Ok(Self::new(secret))
+        purpose.random().map(Self::new)
     }
 
     /// Names the key. Without it the kid is derived, as for

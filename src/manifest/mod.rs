@@ -51,6 +51,9 @@ use crate::ring::{KeyState, Life, Policy, Terms, Timeline};
 use crate::secret::Secret;
 use crate::verdict::Verdict;
 
+#[cfg(feature = "ops")]
+pub(crate) use json::to_wiped;
+
 pub use change::{Action, Change, Forced, Meanwhile};
 pub use entry::{Entry, NewEntry, Override};
 

@@ -91,6 +91,18 @@ fn own_as(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes `text` to a file that was not there, mode 0600, whole or not at all.
+#[cfg(feature = "ops")]
+pub(crate) fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    let prefix = prefix(path).unwrap_or_default();
+    let mut file = builder.prefix(&prefix).suffix(SUFFIX).tempfile_in(folder(path))?;
+    file.write_all(text)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    sync_folder(path)
+}
+
 /// Has what was made or renamed at `path` survive a crash.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     match cfg!(unix) {

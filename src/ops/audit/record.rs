@@ -86,6 +86,8 @@ pub enum Outcome {
     Failed,
     /// Who began it was gone before anything changed.
     Abandoned,
+    /// Who began it was gone, and whether it was done can no longer be told.
+    Unknown,
 }
 
 /// The text is no action or outcome of a record.
@@ -213,12 +215,27 @@ impl Action {
     pub const OPENED_REVOKED: Self = Self(Cow::Borrowed("OPENED_REVOKED"));
     /// Somebody was reminded.
     pub const REMINDED: Self = Self(Cow::Borrowed("REMINDED"));
+    /// What the keys live by was set.
+    pub const POLICY_SET: Self = Self(Cow::Borrowed("POLICY_SET"));
     /// The trail begins anew, after one that was broken.
     pub const RESTARTED: Self = Self(Cow::Borrowed("RESTARTED"));
 
     /// After which another key signs.
     pub(crate) const ROTATIONS: [Self; 3] =
         [Self::ROTATED, Self::ROLLED_BACK, Self::EMERGENCY_ROTATED];
+
+    /// What is told before it is done, and after it.
+    pub(crate) const STEPS: [Self; 9] = [
+        Self::CREATED,
+        Self::STAGED,
+        Self::ROTATED,
+        Self::ROLLED_BACK,
+        Self::RETIRED,
+        Self::REVOKED,
+        Self::EMERGENCY_ROTATED,
+        Self::DESTROYED,
+        Self::POLICY_SET,
+    ];
 
     /// The word.
     #[must_use]
@@ -237,6 +254,7 @@ impl From<manifest::Action> for Action {
             manifest::Action::Revoke => Self::REVOKED,
             manifest::Action::EmergencyRotate => Self::EMERGENCY_ROTATED,
             manifest::Action::Destroy => Self::DESTROYED,
+            manifest::Action::SetPolicy => Self::POLICY_SET,
         }
     }
 }
@@ -263,7 +281,8 @@ impl fmt::Display for Action {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Begun, Self::Success, Self::Failed, Self::Abandoned];
+    pub const ALL: [Self; 5] =
+        [Self::Begun, Self::Success, Self::Failed, Self::Abandoned, Self::Unknown];
 
     /// The word that stands in a record.
     #[must_use]
@@ -273,6 +292,7 @@ impl Outcome {
             Self::Success => "SUCCESS",
             Self::Failed => "FAILED",
             Self::Abandoned => "ABANDONED",
+            Self::Unknown => "UNKNOWN",
         }
     }
 }

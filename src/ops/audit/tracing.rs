@@ -21,7 +21,7 @@ impl Sink for TracingSink {
                     Outcome::Begun | Outcome::Success => {
                         info!(target: "dualkey::audit", secret, action, outcome, "{record}");
                     }
-                    Outcome::Failed | Outcome::Abandoned => {
+                    Outcome::Failed | Outcome::Abandoned | Outcome::Unknown => {
                         warn!(target: "dualkey::audit", secret, action, outcome, "{record}");
                     }
                 }

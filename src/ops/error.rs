@@ -1,0 +1,154 @@
+//! What keeps an operator from what they asked for.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::audit::AuditError;
+use super::rotate::Check;
+use crate::error::Error;
+use crate::source::StoreError;
+
+/// What keeps an operator from what they asked for. It names the secret, the file or the
+/// variable and how to mend it, never a value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpsError {
+    /// A step was refused.
+    #[error(transparent)]
+    Refused(#[from] Error),
+
+    /// The store cannot give or take a manifest, or refused a step.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+
+    /// The audit trail cannot be written or read: then nothing is changed.
+    #[error("{0}; nothing was changed")]
+    Audit(#[from] AuditError),
+
+    /// The step was taken, and the trail could not be told: it says that it was begun.
+    #[error(
+        "the step was taken, but its record says only that it was begun ({source}): the next command completes it"
+    )]
+    Unsettled {
+        /// What the trail said.
+        source: AuditError,
+    },
+
+    /// The inventory cannot be read as one.
+    #[error("{}:{line}:{column}: {problem}", path.display())]
+    Inventory {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1, in characters.
+        column: usize,
+        /// What is wrong, and how to mend it.
+        problem: String,
+    },
+
+    /// No secret of the inventory has this name.
+    #[error("the inventory has no secret `{name}`{}", nearest.as_ref().map_or_else(String::new, |own| format!("; did you mean `{own}`?")))]
+    UnknownSecret {
+        /// The name.
+        name: String,
+        /// The one that is written most like it.
+        nearest: Option<String>,
+    },
+
+    /// The secret is not used in this environment.
+    #[error("`{name}` is of {}, and not of `{environment}`: name one of them with `--env`", environments.join(", "))]
+    OtherEnvironment {
+        /// The secret.
+        name: String,
+        /// The environment that was asked for.
+        environment: String,
+        /// Those that it is of.
+        environments: Vec<String>,
+    },
+
+    /// It is rotated elsewhere.
+    #[error(
+        "`{name}` is rotated by hand ({place}): do it there, and tell with `dualkey record {name} rotated`"
+    )]
+    Manual {
+        /// The secret.
+        name: String,
+        /// Where.
+        place: String,
+    },
+
+    /// A variable that the inventory names is not set.
+    #[error("the inventory takes {what} from the variable {variable}, which is not set")]
+    Variable {
+        /// What it is for.
+        what: &'static str,
+        /// The variable.
+        variable: String,
+    },
+
+    /// There is something already, and nothing is written over.
+    #[error("{} is there already: it is not written over", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A check before a rotation failed.
+    #[error("{} of the checks failed: {}; mend them, or skip one with `--skip NAME --reason WHY`", failed.len(), failed.iter().map(|own| own.name).collect::<Vec<_>>().join(", "))]
+    Checks {
+        /// Those that did.
+        failed: Vec<Check>,
+    },
+
+    /// What goes over a refusal needs a reason.
+    #[error("{what} needs a reason: `--reason WHY`")]
+    NoReason {
+        /// What was asked for.
+        what: &'static str,
+    },
+
+    /// There is no such key to do it to.
+    #[error("`{secret}` has no {what}{}", if kids.is_empty() { String::new() } else { format!(": name one of {}", kids.join(", ")) })]
+    NoKey {
+        /// The secret.
+        secret: String,
+        /// What is missing: a staged key, one fallback.
+        what: &'static str,
+        /// Which there are to choose from.
+        kids: Vec<String>,
+    },
+
+    /// What a feature of this build would be needed for.
+    #[error("{what} needs the feature `{feature}`, which this build is without")]
+    Feature {
+        /// What was asked for.
+        what: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
+
+    /// A reminder could not be delivered.
+    #[error("the reminder could not be delivered: {problem}")]
+    Remind {
+        /// Why not; without the URL, which is a secret.
+        problem: String,
+    },
+}
+
+impl OpsError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        |source| Self::Io { path, source }
+    }
+}

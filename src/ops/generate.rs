@@ -1,0 +1,199 @@
+//! New secrets: of the right length and alphabet, from the operating system's generator.
+//!
+//! | purpose | bytes from the generator | as text | bits |
+//! |---|---|---|---|
+//! | tokens, cookies, webhooks, verify tokens, audit | 64 | 128 hexadecimal digits | 512 |
+//! | AES-256 | 32 | 64 hexadecimal digits | 256 |
+//! | credentials | as needed | 32 of `A-Z a-z 0-9`, each as likely | 190 |
+//!
+//! HMAC-SHA-256 gains nothing beyond 256 bits; 128 digits are what operators have always made
+//! for it, and every purpose here takes them. A credential has no character that a URL, a shell
+//! or a `.env` file would have escaped.
+
+use std::fmt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::error::OpsError;
+use crate::error::Error;
+use crate::kid::Kid;
+use crate::manifest::NewEntry;
+use crate::purpose::Purpose;
+use crate::secret::Secret;
+use crate::source::disk;
+
+/// A new secret, and what is public of it.
+///
+/// ```
+/// use dualkey::Purpose;
+/// use dualkey::ops::generate::Generated;
+///
+/// let new = Generated::new(Purpose::Jwt)?;
+/// assert_eq!((new.text().expose().len(), new.bits()), (128, 512));
+/// assert!(!format!("{new:?}").contains(std::str::from_utf8(new.text().expose())?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Generated {
+    purpose: Purpose,
+    secret: Secret,
+}
+
+impl Generated {
+    /// A new secret for `purpose`.
+    ///
+    /// # Errors
+    /// [`Error::Random`] if the operating system has none to give.
+    pub fn new(purpose: Purpose) -> Result<Self, Error> {
+        Ok(Self { purpose, secret: purpose.random()? })
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Its strength, in bits: the logarithm of how many there are, each as likely.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.purpose.random_bits()
+    }
+
+    /// As it stands in a variable.
+    #[must_use]
+    pub fn text(&self) -> Secret {
+        Secret::from(self.purpose.encode(self.secret.expose()).as_bytes())
+    }
+
+    /// The kid that a ring will call it by, unless one is set; none for a credential, whose
+    /// name tells nothing of it.
+    #[must_use]
+    pub fn kid(&self) -> Option<Kid> {
+        let derives = self.purpose.derives_kid();
+        derives.then(|| crate::key::derived_kid(self.secret.expose(), self.purpose))
+    }
+
+    /// As a key for a manifest.
+    #[must_use]
+    pub fn entry(&self) -> NewEntry {
+        NewEntry::new(self.secret.clone())
+    }
+}
+
+impl fmt::Debug for Generated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generated").field("purpose", &self.purpose).finish_non_exhaustive()
+    }
+}
+
+/// New secrets for several names, as a file that operators know: `.env.rotation`.
+///
+/// ```
+/// use dualkey::Purpose;
+/// use dualkey::ops::generate::Sheet;
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let at = UNIX_EPOCH + Duration::from_secs(1_768_471_200);
+/// let sheet = Sheet::new(at, [("JWT_SECRET", Purpose::Jwt)])?;
+/// let text = sheet.to_env();
+/// let text = std::str::from_utf8(text.expose())?;
+/// assert!(text.starts_with("# Generated: 2026-01-15T10:00:00Z\n"));
+/// assert!(text.contains("\nJWT_SECRET_NEW="));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Sheet {
+    at: SystemTime,
+    rows: Vec<(String, Generated)>,
+}
+
+impl Sheet {
+    /// A new secret for each of `names`.
+    ///
+    /// # Errors
+    /// [`Error::Random`] if the operating system has none to give.
+    pub fn new<'n>(
+        at: SystemTime,
+        names: impl IntoIterator<Item = (&'n str, Purpose)>,
+    ) -> Result<Self, Error> {
+        let row = |(name, purpose): (&str, _)| Ok((name.to_owned(), Generated::new(purpose)?));
+        Ok(Self { at, rows: names.into_iter().map(row).collect::<Result<_, Error>>()? })
+    }
+
+    /// The names with their secrets.
+    #[must_use]
+    pub fn rows(&self) -> &[(String, Generated)] {
+        &self.rows
+    }
+
+    /// As the text of a `.env` file, each name with `_NEW` after it.
+    #[must_use]
+    pub fn to_env(&self) -> Secret {
+        let mut text = Zeroizing::new(String::with_capacity(120 + self.rows.len() * 320));
+        text.push_str(&format!("# Generated: {}\n", self.time()));
+        text.push_str("# Hand them over, and delete this file.\n");
+        for (name, own) in &self.rows {
+            text.push_str(&format!(
+                "\n# {name}: {}, {} bits\n{name}_NEW=",
+                own.purpose,
+                own.bits()
+            ));
+            text.push_str(std::str::from_utf8(own.text().expose()).unwrap_or_default());
+            text.push('\n');
+        }
+        Secret::from(text.as_bytes())
+    }
+
+    /// As JSON: `generated` and `secrets`, each with `name`, `purpose`, `bits`, `kid` and
+    /// `value`.
+    #[must_use]
+    pub fn to_json(&self) -> Secret {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            name: &'a str,
+            purpose: &'a str,
+            bits: u32,
+            kid: Option<String>,
+            value: &'a str,
+        }
+        #[derive(Serialize)]
+        struct All<'a> {
+            generated: String,
+            secrets: Vec<Row<'a>>,
+        }
+        let texts: Vec<_> = self.rows.iter().map(|(_, own)| own.text()).collect();
+        let rows = self.rows.iter().zip(&texts).map(|((name, own), text)| Row {
+            name,
+            purpose: own.purpose.as_str(),
+            bits: own.bits(),
+            kid: own.kid().map(|kid| kid.to_string()),
+            value: std::str::from_utf8(text.expose()).unwrap_or_default(),
+        });
+        let all = All { generated: self.time(), secrets: rows.collect() };
+        crate::manifest::to_wiped(&all).expect("texts and numbers are JSON")
+    }
+
+    /// Writes [`to_env`](Self::to_env) to a new file with mode 0600.
+    ///
+    /// # Errors
+    /// [`OpsError::Exists`]: it is never written over, because its secrets may be in use;
+    /// [`OpsError::Io`].
+    pub fn write_new(&self, path: &Path) -> Result<(), OpsError> {
+        disk::write_new(path, self.to_env().expose()).map_err(|source| exists_or_io(path, source))
+    }
+
+    fn time(&self) -> String {
+        Timestamp::try_from(self.at).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+}
+
+pub(super) fn exists_or_io(path: &Path, source: std::io::Error) -> OpsError {
+    match source.kind() {
+        std::io::ErrorKind::AlreadyExists => OpsError::Exists { path: path.to_owned() },
+        _ => OpsError::Io { path: path.to_owned(), source },
+    }
+}

@@ -1,0 +1,252 @@
+//! The inventory: every secret that a backend has, in one file, without a value.
+//!
+//! ```toml
+//! version = 1
+//! environment = "production"
+//!
+//! [audit]
+//! file = "audit.log"
+//! secret = "AUDIT_SECRET"
+//!
+//! [[secret]]
+//! name = "JWT_SECRET"
+//! purpose = "jwt"
+//! priority = "critical"
+//! store = { file = "keys/{env}/JWT_SECRET.json" }
+//! rotate = "quarterly"
+//! longest_life = "7 days"
+//! environments = ["staging", "production"]
+//! automatic = true
+//! ```
+//!
+//! Paths are relative to the inventory; `{env}` in them is the environment. What cannot be is
+//! found when the file is read, with its line and column.
+
+mod parse;
+mod project;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::OpsError;
+use super::generate::exists_or_io;
+use crate::purpose::Purpose;
+use crate::ring::Policy;
+use crate::source::disk;
+
+pub use project::Project;
+
+/// Every secret that a backend has, and what is to become of each.
+///
+/// ```
+/// use dualkey::ops::inventory::Inventory;
+///
+/// let inventory = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml")?;
+/// assert_eq!(inventory.secrets.len(), 15);
+/// assert!(inventory.secret("JWT_SECRET").is_ok());
+///
+/// let error = inventory.secret("JWT_SECRT").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `JWT_SECRET`?"));
+/// # Ok::<(), dualkey::ops::OpsError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Inventory {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// The environment that is meant where none is named.
+    pub environment: String,
+    /// The variable with the key that manifests are sealed under.
+    pub kek: Option<String>,
+    /// Where the audit trail is.
+    pub audit: Audit,
+    /// How somebody is reminded.
+    pub remind: Remind,
+    /// The secrets, in their order.
+    pub secrets: Vec<Item>,
+}
+
+/// Where the audit trail is, and what signs it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Audit {
+    /// Where it is.
+    pub place: AuditPlace,
+    /// The secret of the inventory that signs it.
+    pub secret: String,
+    /// How large a file may become before it is put aside.
+    pub max_bytes: Option<u64>,
+}
+
+/// Where an audit trail is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuditPlace {
+    /// In a file.
+    File(PathBuf),
+    /// In the PostgreSQL database whose URL is in this variable.
+    Postgres(String),
+}
+
+/// How somebody is reminded.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Remind {
+    /// The variable with the URL that reminders are posted to.
+    pub webhook: Option<String>,
+    /// How many days before a rotation is due somebody is told.
+    pub days_ahead: u16,
+}
+
+/// A secret: what it is for, where it is, and when it is rotated.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Item {
+    /// Its name: that of its variable.
+    pub name: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// How much hangs on it.
+    pub priority: Priority,
+    /// Where it is.
+    pub store: Place,
+    /// What its keys live by, its schedule with it.
+    pub policy: Policy,
+    /// The algorithm that new keys are bound to, where its purpose leaves a choice.
+    pub algorithm: Option<String>,
+    /// The environments that use it.
+    pub environments: Vec<String>,
+    /// Whether an agent rotates it without being asked.
+    pub automatic: bool,
+    /// The backup that must be recent before it is rotated.
+    pub backup: Option<Backup>,
+    /// What must be reachable before it is rotated: `host:port`.
+    pub peers: Vec<String>,
+}
+
+/// How much hangs on a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Priority {
+    /// Who has it is everybody, or reads everything.
+    Critical,
+    /// Who has it has a part.
+    Standard,
+    /// It is a machine's, at somebody else's.
+    Service,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// A manifest in a file, in the clear or sealed.
+    File {
+        /// The file, with `{env}` in it.
+        path: String,
+        /// Whether it is sealed under the key in the variable `kek`.
+        sealed: bool,
+    },
+    /// Variables in a `.env` file, with `{env}` in its name.
+    Dotenv(String),
+    /// A manifest in the PostgreSQL database whose URL is in this variable, sealed.
+    Postgres(String),
+    /// Somewhere that this crate does not reach: it keeps the calendar alone.
+    Manual(String),
+}
+
+/// A backup that must be recent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// The file, with `{env}` in it.
+    pub path: String,
+    /// How old it may be.
+    pub max_age: Duration,
+}
+
+impl Inventory {
+    /// What `dualkey init` writes: the secrets of a usual backend, with comments.
+    pub const TEMPLATE: &str = include_str!("template.toml");
+
+    /// Reads the inventory at `path`.
+    ///
+    /// # Errors
+    /// [`OpsError::Io`]; [`OpsError::Inventory`] with the line and column of what is wrong.
+    pub fn read(path: impl Into<PathBuf>) -> Result<Self, OpsError> {
+        let path = path.into();
+        let text = fs::read_to_string(&path).map_err(OpsError::io(&path))?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of one, which errors call `path`.
+    ///
+    /// # Errors
+    /// [`OpsError::Inventory`] with the line and column of what is wrong.
+    pub fn parse(text: &str, path: impl Into<PathBuf>) -> Result<Self, OpsError> {
+        parse::parse(text, path.into())
+    }
+
+    /// Writes [`TEMPLATE`](Self::TEMPLATE) to a new file.
+    ///
+    /// # Errors
+    /// [`OpsError::Exists`], [`OpsError::Io`].
+    pub fn write_new(path: &Path) -> Result<(), OpsError> {
+        disk::write_new(path, Self::TEMPLATE.as_bytes())
+            .map_err(|source| exists_or_io(path, source))
+    }
+
+    /// The secret of this name.
+    ///
+    /// # Errors
+    /// [`OpsError::UnknownSecret`], with the name that is written most like it.
+    pub fn secret(&self, name: &str) -> Result<&Item, OpsError> {
+        self.secrets.iter().find(|item| item.name == name).ok_or_else(|| {
+            let names = self.secrets.iter().map(|item| item.name.as_str());
+            OpsError::UnknownSecret { name: name.to_owned(), nearest: nearest(name, names) }
+        })
+    }
+
+    /// Where a path of the inventory lies, for `environment`.
+    pub(crate) fn path(&self, path: &str, environment: &str) -> PathBuf {
+        disk::folder(&self.path).join(path.replace("{env}", environment))
+    }
+}
+
+impl Item {
+    /// Fails, unless it is of `environment`.
+    pub(crate) fn check_environment(&self, environment: &str) -> Result<(), OpsError> {
+        match self.environments.iter().any(|own| own == environment) {
+            true => Ok(()),
+            false => Err(OpsError::OtherEnvironment {
+                name: self.name.clone(),
+                environment: environment.to_owned(),
+                environments: self.environments.clone(),
+            }),
+        }
+    }
+}
+
+impl Priority {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Standard => "standard",
+            Self::Service => "service",
+        }
+    }
+}
+
+/// Of `names` the one that is written most like `name`, if one is.
+pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let name = name.to_lowercase();
+    names
+        .map(|own| (strsim::jaro_winkler(&name, &own.to_lowercase()), own))
+        // As `clap` does for its own.
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, own)| own.to_owned())
+}

@@ -1,0 +1,254 @@
+//! The inventory, opened: its stores and its trail, in one environment.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{AuditPlace, Inventory, Item, Place};
+use crate::clock::{Clock, SystemClock};
+use crate::envelope::AesKey;
+use crate::ops::audit::{AuditKey, FileTrail, Trail};
+use crate::ops::error::OpsError;
+use crate::ring::KeyRing;
+#[cfg(feature = "postgres")]
+use crate::source::StoreError;
+use crate::source::{DotenvStore, FileStore, KeyStore};
+
+/// Answers with the value of a variable.
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// An inventory, opened: from the names in it to stores and to the trail.
+///
+/// ```
+/// use dualkey::ops::inventory::{Inventory, Project};
+///
+/// let inventory = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml")?;
+/// let project = Project::new(inventory).environment("production");
+/// assert!(project.store("JWT_SECRET").is_ok());
+/// assert!(project.store("GITHUB_DEPLOY_KEY").is_err(), "it is rotated by hand");
+/// # Ok::<(), dualkey::ops::OpsError>(())
+/// ```
+#[derive(Clone)]
+pub struct Project {
+    inventory: Arc<Inventory>,
+    environment: String,
+    clock: Arc<dyn Clock>,
+    lookup: Arc<Lookup>,
+    with_backup: bool,
+    #[cfg(feature = "postgres")]
+    pools: Arc<std::sync::Mutex<std::collections::HashMap<String, sqlx::PgPool>>>,
+}
+
+impl Project {
+    /// `inventory`, in its environment, with the variables of this process.
+    #[must_use]
+    pub fn new(inventory: Inventory) -> Self {
+        Self {
+            environment: inventory.environment.clone(),
+            inventory: Arc::new(inventory),
+            clock: Arc::new(SystemClock),
+            lookup: Arc::new(|name| std::env::var(name).ok().filter(|own| !own.is_empty())),
+            with_backup: false,
+            #[cfg(feature = "postgres")]
+            pools: Arc::default(),
+        }
+    }
+
+    /// Another environment.
+    #[must_use]
+    pub fn environment(mut self, environment: &str) -> Self {
+        self.environment = environment.to_owned();
+        self
+    }
+
+    /// Where the time comes from. The system's clock unless set.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Where the values of variables come from. The environment of this process unless set.
+    #[must_use]
+    pub fn variables(
+        mut self,
+        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.lookup = Arc::new(lookup);
+        self
+    }
+
+    /// Keeps a copy of a `.env` file before it is changed.
+    #[must_use]
+    pub fn backup(mut self) -> Self {
+        self.with_backup = true;
+        self
+    }
+
+    /// What it was opened from.
+    #[must_use]
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// The environment that it is open in.
+    #[must_use]
+    pub fn environment_name(&self) -> &str {
+        &self.environment
+    }
+
+    /// What its clock shows.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// The secrets of this environment.
+    pub fn secrets(&self) -> impl Iterator<Item = &Item> {
+        self.inventory.secrets.iter().filter(|item| item.environments.contains(&self.environment))
+    }
+
+    /// The store of the secret `name`.
+    ///
+    /// # Errors
+    /// [`OpsError::UnknownSecret`], [`OpsError::OtherEnvironment`], [`OpsError::Manual`], or
+    /// [`OpsError::Variable`] if it needs one that is not set.
+    pub fn store(&self, name: &str) -> Result<Arc<dyn KeyStore>, OpsError> {
+        self.store_in(self.inventory.secret(name)?, &self.environment)
+    }
+
+    pub(crate) fn store_in(
+        &self,
+        item: &Item,
+        environment: &str,
+    ) -> Result<Arc<dyn KeyStore>, OpsError> {
+        item.check_environment(environment)?;
+        match &item.store {
+            Place::File { path, sealed } => {
+                let store = FileStore::new(self.inventory.path(path, environment));
+                Ok(match sealed {
+                    true => Arc::new(store.sealed(self.kek()?)),
+                    false => Arc::new(store),
+                })
+            }
+            Place::Dotenv(path) => {
+                let path = self.inventory.path(path, environment);
+                let store = DotenvStore::new(path, &item.name, item.purpose, environment)
+                    .policy(item.policy)
+                    .clock(Shared(Arc::clone(&self.clock)));
+                Ok(match self.with_backup {
+                    true => Arc::new(store.backup()),
+                    false => Arc::new(store),
+                })
+            }
+            #[cfg(feature = "postgres")]
+            Place::Postgres(variable) => {
+                let pool = self.pool(variable)?;
+                let kek = self.kek()?;
+                Ok(Arc::new(crate::source::PostgresStore::new(pool, &item.name, environment, kek)))
+            }
+            #[cfg(not(feature = "postgres"))]
+            Place::Postgres(_) => {
+                Err(OpsError::Feature { what: "a store in PostgreSQL", feature: "postgres" })
+            }
+            Place::Manual(place) => {
+                Err(OpsError::Manual { name: item.name.clone(), place: place.clone() })
+            }
+        }
+    }
+
+    /// The audit trail, signed by its secret as that stands in its store now.
+    ///
+    /// # Errors
+    /// As for [`store`](Self::store); [`StoreError`] where there is no such key yet.
+    pub async fn trail(&self) -> Result<Arc<dyn Trail>, OpsError> {
+        let audit = &self.inventory.audit;
+        let item = self.inventory.secret(&audit.secret)?;
+        // One trail for all environments, and one key.
+        let environment = &self.inventory.environment;
+        let manifest = self.store_in(item, environment)?.load().await?;
+        let ring = KeyRing::<AuditKey>::builder()
+            .name(&audit.secret)
+            .environment(environment)
+            .clock(Shared(Arc::clone(&self.clock)))
+            .build_from(&manifest)?;
+        self.trail_with(ring)
+    }
+
+    fn trail_with(&self, ring: KeyRing<AuditKey>) -> Result<Arc<dyn Trail>, OpsError> {
+        let audit = &self.inventory.audit;
+        match &audit.place {
+            AuditPlace::File(path) => {
+                let path = path.to_string_lossy();
+                let trail = FileTrail::new(self.inventory.path(&path, &self.environment), ring);
+                Ok(match audit.max_bytes {
+                    Some(bytes) => Arc::new(trail.max_bytes(bytes)),
+                    None => Arc::new(trail),
+                })
+            }
+            #[cfg(feature = "postgres")]
+            AuditPlace::Postgres(variable) => {
+                let pool = self.pool(variable)?;
+                Ok(Arc::new(crate::ops::audit::PostgresTrail::new(pool, ring)))
+            }
+            #[cfg(not(feature = "postgres"))]
+            AuditPlace::Postgres(_) => {
+                Err(OpsError::Feature { what: "a trail in PostgreSQL", feature: "postgres" })
+            }
+        }
+    }
+
+    /// The value of a variable that the inventory names.
+    pub(crate) fn variable(&self, what: &'static str, variable: &str) -> Result<String, OpsError> {
+        let found = (self.lookup)(variable);
+        found.ok_or_else(|| OpsError::Variable { what, variable: variable.to_owned() })
+    }
+
+    /// The ring that manifests are sealed under.
+    fn kek(&self) -> Result<KeyRing<AesKey>, OpsError> {
+        let name = self.inventory.kek.as_deref().unwrap_or("DUALKEY_KEK");
+        let lookup = |variable: &str| Ok((self.lookup)(variable));
+        Ok(KeyRing::builder().vars(name, lookup).build()?)
+    }
+
+    #[cfg(feature = "postgres")]
+    fn pool(&self, variable: &str) -> Result<sqlx::PgPool, OpsError> {
+        let url = self.variable("the URL of a database", variable)?;
+        let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(pool) = pools.get(variable) {
+            return Ok(pool.clone());
+        }
+        let pool = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(std::time::Duration::from_secs(10))
+            .connect_lazy(&url)
+            // Its own words may hold what stands in the URL.
+            .map_err(|_| {
+                OpsError::Store(StoreError::Client {
+                    store: variable.to_owned(),
+                    source: "it is not the URL of a PostgreSQL database".into(),
+                })
+            })?;
+        pools.insert(variable.to_owned(), pool.clone());
+        Ok(pool)
+    }
+}
+
+/// A clock that several share.
+#[derive(Debug)]
+struct Shared(Arc<dyn Clock>);
+
+impl Clock for Shared {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+}
+
+impl fmt::Debug for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Project")
+            .field("inventory", &self.inventory.path)
+            .field("environment", &self.environment)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! What must hold before a rotation begins.
+
+use std::fs;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, SystemTime};
+
+use super::operator::{begun, reports, with_role};
+use crate::manifest::Manifest;
+use crate::ops::audit::{Outcome, Query, Trail};
+use crate::ops::error::OpsError;
+use crate::ops::inventory::{Item, Place, Project};
+use crate::ring::Report;
+use crate::ring::report::{disagreement, may_run};
+use crate::verified::Role;
+
+/// How long a peer may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long ago a rehearsal may be.
+const REHEARSED_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A check before a rotation, and what it found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Check {
+    /// Its name, by which it can be skipped.
+    pub name: &'static str,
+    /// How it went.
+    pub outcome: CheckOutcome,
+    /// What was found, and how to mend it.
+    pub found: String,
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckOutcome {
+    /// It holds.
+    Passed,
+    /// It does not hold, or cannot be told, and a rotation may go on.
+    Warned,
+    /// It does not hold.
+    Failed,
+    /// It says nothing of this secret.
+    Unneeded,
+}
+
+impl CheckOutcome {
+    /// A stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Warned => "warned",
+            Self::Failed => "failed",
+            Self::Unneeded => "unneeded",
+        }
+    }
+}
+
+/// All checks before a rotation of the secret `name`, in their order:
+///
+/// | name | what must hold |
+/// |---|---|
+/// | `audit` | the trail is whole |
+/// | `clock` | it is not behind the last change or the last record |
+/// | `underway` | no key is staged, no step was begun and left, and there is room for one more key |
+/// | `instances` | those that report hold what the store does |
+/// | `backup` | where data is sealed, or one is named: it is recent |
+/// | `peers` | those that are named answer |
+/// | `rehearsal` | it was rotated within 30 days in each environment before this one, in the order of the inventory |
+///
+/// # Errors
+/// What keeps the inventory, the store or the trail from being read at all.
+pub async fn checks(project: &Project, name: &str) -> Result<Vec<Check>, OpsError> {
+    let item = project.inventory().secret(name)?;
+    let store = project.store(name)?;
+    let (manifest, now) = (store.load().await?, project.now());
+    let reports = reports(&*store).await?;
+    let trail = project.trail().await?;
+    Ok(vec![
+        audit(&*trail).await?,
+        clock(&*trail, &manifest, now).await?,
+        underway(&*trail, item, &manifest, now).await?,
+        instances(item, &manifest, &reports, now),
+        backup(project, item, now),
+        peers(item),
+        rehearsal(&*trail, project, item, now).await?,
+    ])
+}
+
+async fn audit(trail: &dyn Trail) -> Result<Check, OpsError> {
+    let verified = trail.verify().await?;
+    Ok(match &verified.problem {
+        None => passed("audit", format!("whole, {} records", verified.records)),
+        Some(problem) => failed("audit", format!("{problem}: see `dualkey audit verify`")),
+    })
+}
+
+async fn clock(trail: &dyn Trail, manifest: &Manifest, now: SystemTime) -> Result<Check, OpsError> {
+    let query = Query::new().with_begun().take(1);
+    let last = trail.query(&query).await?.pop().map(|own| own.record.at);
+    let skew = manifest.policy().skew;
+    let latest = last.into_iter().chain([manifest.changed_at()]).max();
+    let behind = latest.and_then(|latest| latest.duration_since(now).ok()).unwrap_or_default();
+    Ok(match behind > skew {
+        true => failed(
+            "clock",
+            format!("it shows {} s before the last change: set it", behind.as_secs()),
+        ),
+        false => passed("clock", "not behind the last change".to_owned()),
+    })
+}
+
+async fn underway(
+    trail: &dyn Trail,
+    item: &Item,
+    manifest: &Manifest,
+    now: SystemTime,
+) -> Result<Check, OpsError> {
+    const NAME: &str = "underway";
+    let name = &item.name;
+    if let Some(record) = begun(trail, name, manifest.environment()).await? {
+        let (actor, action) = (&record.actor, &record.action);
+        return Ok(warned(NAME, format!("{actor} began {action}, and has not said how it went")));
+    }
+    if let Some(kid) = with_role(manifest, Role::Staged, now).first() {
+        let found = format!(
+            "`{kid}` is staged: finish it (`dualkey promote {name}`), or take it back \
+             (`dualkey retire {name} --kid {kid}`)"
+        );
+        return Ok(failed(NAME, found));
+    }
+    let fallbacks = with_role(manifest, Role::Fallback, now);
+    let cap = match item.store {
+        // X, X_OLD and X_BACKUP, one of which the next rotation needs.
+        Place::Dotenv(_) => 3,
+        _ => item.purpose.cap(),
+    };
+    Ok(match fallbacks.len() + 2 > cap {
+        true => failed(
+            NAME,
+            format!("{} fallbacks are there already: retire one first", fallbacks.len()),
+        ),
+        false => passed(NAME, "nothing is".to_owned()),
+    })
+}
+
+fn instances(item: &Item, manifest: &Manifest, reports: &[Report], now: SystemTime) -> Check {
+    const NAME: &str = "instances";
+    if !item.purpose.needs_agreement() {
+        return unneeded(NAME, "its keys are read anew each time");
+    }
+    let running: Vec<_> =
+        reports.iter().filter(|own| may_run(own, manifest.policy(), now)).collect();
+    if running.is_empty() {
+        return warned(
+            NAME,
+            "none reports: it is for you to say when all have the new key".to_owned(),
+        );
+    }
+    let against = disagreement(reports, manifest.fingerprint(), manifest.policy(), now);
+    match against.first() {
+        None => passed(NAME, format!("{} agree", running.len())),
+        Some(obstacle) => failed(NAME, format!("{obstacle}: wait until it has reloaded")),
+    }
+}
+
+fn backup(project: &Project, item: &Item, now: SystemTime) -> Check {
+    const NAME: &str = "backup";
+    let Some(backup) = &item.backup else {
+        return match item.purpose.needs_sweep() {
+            true => failed(
+                NAME,
+                "data is sealed with it, and no backup is named in the inventory".to_owned(),
+            ),
+            false => unneeded(NAME, "nothing is sealed with it"),
+        };
+    };
+    let path = project.inventory().path(&backup.path, project.environment_name());
+    let shown = path.display();
+    let own = match fs::metadata(&path) {
+        Ok(own) if own.len() > 0 => own,
+        Ok(_) => return failed(NAME, format!("{shown} is empty")),
+        Err(error) => return failed(NAME, format!("{shown}: {error}")),
+    };
+    match own.modified().map(|made| now.duration_since(made).unwrap_or_default()) {
+        Ok(age) if age <= backup.max_age => {
+            passed(NAME, format!("{shown} is {} minutes old", age.as_secs() / 60))
+        }
+        Ok(age) => {
+            failed(NAME, format!("{shown} is {} hours old: make a new one", age.as_secs() / 3600))
+        }
+        Err(error) => failed(NAME, format!("{shown}: {error}")),
+    }
+}
+
+fn peers(item: &Item) -> Check {
+    const NAME: &str = "peers";
+    if item.peers.is_empty() {
+        return unneeded(NAME, "none are named in the inventory");
+    }
+    for peer in &item.peers {
+        let answers = peer.to_socket_addrs().is_ok_and(|mut all| {
+            all.any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
+        });
+        if !answers {
+            return failed(NAME, format!("{peer} does not answer"));
+        }
+    }
+    passed(NAME, format!("{} answer", item.peers.len()))
+}
+
+async fn rehearsal(
+    trail: &dyn Trail,
+    project: &Project,
+    item: &Item,
+    now: SystemTime,
+) -> Result<Check, OpsError> {
+    const NAME: &str = "rehearsal";
+    let own = project.environment_name();
+    let before: Vec<_> = item.environments.iter().take_while(|other| *other != own).collect();
+    if before.is_empty() {
+        return Ok(unneeded(NAME, "no environment comes before this one"));
+    }
+    for environment in before {
+        let mut query = Query::new().secret(&item.name).environment(environment);
+        query = query.rotations().outcome(Outcome::Success).take(1);
+        if let Some(since) = now.checked_sub(REHEARSED_WITHIN) {
+            query = query.since(since);
+        }
+        if trail.query(&query).await?.is_empty() {
+            let found =
+                format!("it was not rotated in {environment} within 30 days: do that first");
+            return Ok(failed(NAME, found));
+        }
+    }
+    Ok(passed(NAME, "it was rotated before this one".to_owned()))
+}
+
+fn passed(name: &'static str, found: String) -> Check {
+    Check { name, outcome: CheckOutcome::Passed, found }
+}
+
+fn warned(name: &'static str, found: String) -> Check {
+    Check { name, outcome: CheckOutcome::Warned, found }
+}
+
+fn failed(name: &'static str, found: String) -> Check {
+    Check { name, outcome: CheckOutcome::Failed, found }
+}
+
+fn unneeded(name: &'static str, found: &str) -> Check {
+    Check { name, outcome: CheckOutcome::Unneeded, found: found.to_owned() }
+}

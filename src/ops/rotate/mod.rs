@@ -1,0 +1,13 @@
+//! Rotations, as an operator makes them: checked before, told to the trail, one step after the
+//! other.
+//!
+//! [`Operator`] takes single steps; [`walk`] goes from the checks to the promotion.
+
+mod check;
+mod operator;
+mod walk;
+
+pub use check::{Check, CheckOutcome, checks};
+pub use operator::Operator;
+pub(crate) use operator::{begun, reports};
+pub use walk::{Progress, Walked, walk};

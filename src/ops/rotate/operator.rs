@@ -1,0 +1,577 @@
+//! Steps, each told to the trail before it is taken and after it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::Error;
+use crate::kid::Kid;
+use crate::manifest::{Change, Manifest, Meanwhile, NewEntry};
+use crate::ops::audit::{self, Guard, Outcome, Query, Record, Trail};
+use crate::ops::error::OpsError;
+use crate::purpose::Purpose;
+use crate::ring::{KeyState, Policy, Report};
+use crate::source::{KeyStore, StoreError};
+use crate::verified::Role;
+
+/// So often is a step taken anew because another was faster.
+const ATTEMPTS: usize = 10;
+
+/// Takes the steps of one secret, and tells each to an audit trail.
+///
+/// A step is told twice: before anything changes ([`Outcome::Begun`]), so that none goes through
+/// unaudited where the trail cannot be written; and how it went. Who is killed in between
+/// leaves the second to who comes next: [`settle`](Self::settle), with which every step begins.
+/// A lock of the trail keeps two operators from one secret; who goes past it, at the store
+/// itself, is met by the revision.
+///
+/// ```
+/// use dualkey::manifest::NewEntry;
+/// use dualkey::ops::audit::{AuditKey, FileTrail, Query, Trail};
+/// use dualkey::ops::rotate::Operator;
+/// use dualkey::source::FileStore;
+/// use dualkey::{KeyRing, Policy, Purpose, Secret};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+/// # pollster::block_on(async {
+/// let signer = KeyRing::<AuditKey>::builder().primary(Secret::from(secret)).build()?;
+/// let trail = FileTrail::new(folder.path().join("audit.log"), signer);
+/// let store = FileStore::new(folder.path().join("jwt.json"));
+/// let operator = Operator::new(store, trail.clone(), "ada@example.com").reason("the quarter");
+///
+/// let first = NewEntry::generate(Purpose::Jwt)?;
+/// operator.create("JWT_SECRET", Purpose::Jwt, "production", Policy::default(), first).await?;
+/// let staged = operator.stage(NewEntry::generate(Purpose::Jwt)?).await?;
+/// assert_eq!(staged.kid, operator.load().await?.keys()[1].kid());
+///
+/// // No instance has said that it holds the key: it may not sign yet.
+/// assert!(operator.promote(None).await.is_err());
+/// let told = trail.find(&Query::new())?;
+/// let told: Vec<_> = told.iter().map(|own| (own.record.action.as_str(), own.record.outcome.as_str())).collect();
+/// assert_eq!(told, [("ROTATED", "FAILED"), ("STAGED", "SUCCESS"), ("CREATED", "SUCCESS")]);
+/// # Ok::<(), dualkey::ops::OpsError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Operator {
+    store: Arc<dyn KeyStore>,
+    trail: Arc<dyn Trail>,
+    actor: String,
+    reason: Option<String>,
+    clock: Arc<dyn Clock>,
+    is_clock_given: bool,
+    is_rehearsal: bool,
+    forces: bool,
+}
+
+/// What a step is made of: a manifest, what the instances say of it, and the time.
+type Step<'s> = dyn FnMut(&Manifest, &[Report], SystemTime) -> Result<Change, Error> + Send + 's;
+
+impl Operator {
+    /// Takes steps at `store` in the name of `actor`, and tells them to `trail`.
+    #[must_use]
+    pub fn new(store: impl KeyStore, trail: impl Trail, actor: &str) -> Self {
+        Self {
+            store: Arc::new(store),
+            trail: Arc::new(trail),
+            actor: actor.to_owned(),
+            reason: None,
+            clock: Arc::new(SystemClock),
+            is_clock_given: false,
+            is_rehearsal: false,
+            forces: false,
+        }
+    }
+
+    /// Why the steps are taken, in the operator's words, for the trail and for a revocation.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Where the time comes from, which the records then say. The system's clock unless set.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        (self.clock, self.is_clock_given) = (Arc::new(clock), true);
+        self
+    }
+
+    /// Takes no step: says what each would do, and changes and records nothing.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.is_rehearsal = true;
+        self
+    }
+
+    /// Goes over a refusal of [`promote`](Self::promote), [`retire`](Self::retire) and
+    /// [`destroy`](Self::destroy). Needs a [`reason`](Self::reason), which the key keeps.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        self.forces = true;
+        self
+    }
+
+    /// Whether it takes no step.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.is_rehearsal
+    }
+
+    /// The manifest as it is stored now.
+    ///
+    /// # Errors
+    /// [`OpsError::Store`].
+    pub async fn load(&self) -> Result<Manifest, OpsError> {
+        Ok(self.store.load().await?)
+    }
+
+    /// What the instances say; nothing, where the store keeps no reports.
+    ///
+    /// # Errors
+    /// [`OpsError::Store`].
+    pub async fn reports(&self) -> Result<Vec<Report>, OpsError> {
+        reports(&*self.store).await
+    }
+
+    /// Makes the first manifest of a ring, where there is none.
+    ///
+    /// # Errors
+    /// As for [`Manifest::new`]; [`StoreError::Conflict`] if there is one;
+    /// [`OpsError::Audit`].
+    pub async fn create(
+        &self,
+        ring: &str,
+        purpose: Purpose,
+        environment: &str,
+        policy: Policy,
+        first: NewEntry,
+    ) -> Result<Manifest, OpsError> {
+        let now = self.clock.now();
+        let manifest = Manifest::new(ring, purpose, environment, policy, first, now)?;
+        let mut record =
+            self.record(&manifest, audit::Action::CREATED, now).kid(manifest.primary(now));
+        record.fingerprint = Some(manifest.fingerprint());
+        record.revision = Some(1);
+        record.to = Some(KeyState::Active(Role::Primary).as_str().to_owned());
+        if self.is_rehearsal {
+            return Ok(manifest);
+        }
+        let _guard = self.trail.lock(&lock_name(environment, ring)).await?;
+        self.settle_held(ring, environment).await?;
+        match self.store.load().await {
+            Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(own) => {
+                let (store, found) = (format!("{environment}/{ring}"), own.revision());
+                return Err(StoreError::Conflict { store, expected: 0, found }.into());
+            }
+        }
+        self.tell(&record, Outcome::Begun).await?;
+        let stored = self.store.compare_and_swap(0, &manifest).await;
+        self.conclude(&record, &manifest, stored).await?;
+        Ok(manifest)
+    }
+
+    /// Adds a key: [`Manifest::stage`].
+    ///
+    /// # Errors
+    /// As there; [`OpsError::Store`], [`OpsError::Audit`].
+    pub async fn stage(&self, key: impl Into<NewEntry>) -> Result<Change, OpsError> {
+        let key = key.into();
+        self.step(audit::Action::STAGED, &mut |own, _, now| own.stage(key.clone(), now)).await
+    }
+
+    /// The same, unless a key is staged already: so that of two that follow one calendar one
+    /// stages. `None`, if it was the other.
+    ///
+    /// # Errors
+    /// As for [`stage`](Self::stage).
+    pub async fn stage_if_none(
+        &self,
+        key: impl Into<NewEntry>,
+    ) -> Result<Option<Change>, OpsError> {
+        let key = key.into();
+        let mut is_other = false;
+        let step = self
+            .step(audit::Action::STAGED, &mut |own, _, now| {
+                is_other = !with_role(own, Role::Staged, now).is_empty();
+                match is_other {
+                    true => Err(Error::manifest("a key is staged already")),
+                    false => own.stage(key.clone(), now),
+                }
+            })
+            .await;
+        match step {
+            Err(_) if is_other => Ok(None),
+            step => step.map(Some),
+        }
+    }
+
+    /// Makes the staged key the primary, or the key `kid`: [`Manifest::promote`], by the
+    /// reports of the instances.
+    ///
+    /// # Errors
+    /// As there; [`OpsError::NoKey`] if none is named, and not exactly one is staged.
+    pub async fn promote(&self, kid: Option<Kid>) -> Result<Change, OpsError> {
+        let kid = self.named(kid, Role::Staged, "staged key").await?;
+        self.forced("to go over a refusal", audit::Action::ROTATED, |own, reports, now, reason| {
+            match reason {
+                Some(reason) => own.force(reason).promote(&kid, now),
+                None => own.promote(&kid, reports, now),
+            }
+        })
+        .await
+    }
+
+    /// Makes the key before the primary again: [`Manifest::rollback`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn rollback(&self) -> Result<Change, OpsError> {
+        self.step(audit::Action::ROLLED_BACK, &mut |own, _, now| own.rollback(now)).await
+    }
+
+    /// Gives the fallback its end, or the key `kid`: [`Manifest::retire`], by the verdict.
+    ///
+    /// # Errors
+    /// As there; [`OpsError::NoKey`] if none is named, and there is not exactly one.
+    pub async fn retire(&self, kid: Option<Kid>) -> Result<Change, OpsError> {
+        let kid = self.named(kid, Role::Fallback, "fallback").await?;
+        self.forced("to go over a verdict", audit::Action::RETIRED, |own, reports, now, reason| {
+            match reason {
+                Some(reason) => own.force(reason).retire(&kid, now),
+                None => own.retire(&kid, reports, now),
+            }
+        })
+        .await
+    }
+
+    /// Declares the key `kid` compromised: [`Manifest::revoke`].
+    ///
+    /// # Errors
+    /// As there; [`OpsError::NoReason`].
+    pub async fn revoke(&self, kid: &Kid) -> Result<Change, OpsError> {
+        let reason = self.reason.clone().ok_or(OpsError::NoReason { what: "a revocation" })?;
+        self.step(audit::Action::REVOKED, &mut |own, _, now| own.revoke(kid, &reason, now)).await
+    }
+
+    /// Revokes the primary, or the key `kid`, and makes another the primary at once:
+    /// [`Manifest::emergency_rotate`].
+    ///
+    /// # Errors
+    /// As there; [`OpsError::NoReason`].
+    pub async fn emergency(
+        &self,
+        kid: Option<Kid>,
+        replacement: impl Into<NewEntry>,
+    ) -> Result<Change, OpsError> {
+        let reason = self.reason.clone().ok_or(OpsError::NoReason { what: "an emergency" })?;
+        let replacement = replacement.into();
+        // As it is when the operator says so: of two at once, the second must not revoke what
+        // the first has just made.
+        let kid = match kid {
+            Some(kid) => kid,
+            None => self.load().await?.primary(self.clock.now()),
+        };
+        self.step(audit::Action::EMERGENCY_ROTATED, &mut |own, _, now| {
+            own.emergency_rotate(&kid, &reason, replacement.clone(), now)
+        })
+        .await
+    }
+
+    /// Wipes the secret of the key `kid`: [`Manifest::destroy`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn destroy(&self, kid: &Kid) -> Result<Change, OpsError> {
+        self.forced(
+            "to go over a verdict",
+            audit::Action::DESTROYED,
+            |own, reports, now, reason| match reason {
+                Some(reason) => own.force(reason).destroy(kid, now),
+                None => own.destroy(kid, reports, now),
+            },
+        )
+        .await
+    }
+
+    /// Sets what the keys live by: [`Manifest::set_policy`]. False, if it is that already.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn set_policy(&self, policy: Policy) -> Result<bool, OpsError> {
+        let manifest = self.load().await?;
+        if *manifest.policy() == policy {
+            return Ok(false);
+        }
+        let kid = manifest.primary(self.clock.now());
+        self.step(audit::Action::POLICY_SET, &mut |own, _, now| {
+            own.set_policy(policy, now).map(|next| Change::of_policy(own, next, kid, now))
+        })
+        .await?;
+        Ok(true)
+    }
+
+    /// Says of a step that was begun by somebody who is gone whether it was taken. Every step
+    /// begins with it.
+    ///
+    /// # Errors
+    /// [`OpsError::Store`], [`OpsError::Audit`].
+    pub async fn settle(&self) -> Result<Option<Outcome>, OpsError> {
+        let manifest = self.load().await?;
+        let (ring, environment) = (manifest.ring(), manifest.environment());
+        let _guard = self.trail.lock(&lock_name(environment, ring)).await?;
+        self.settle_held(ring, environment).await
+    }
+
+    /// The same, under the lock.
+    async fn settle_held(
+        &self,
+        ring: &str,
+        environment: &str,
+    ) -> Result<Option<Outcome>, OpsError> {
+        let Some(begun) = begun(&*self.trail, ring, environment).await? else { return Ok(None) };
+        let outcome = match self.store.load().await {
+            Ok(manifest) => self.came_of(&begun, &manifest),
+            Err(StoreError::Missing { .. }) => Outcome::Abandoned,
+            Err(error) => return Err(error.into()),
+        };
+        let mut record = begun;
+        (record.at, record.clock_given) = (self.clock.now(), self.is_clock_given);
+        self.tell(&record, outcome).await?;
+        Ok(Some(outcome))
+    }
+
+    /// What came of the step that `begun` tells of, by what is stored.
+    fn came_of(&self, begun: &Record, manifest: &Manifest) -> Outcome {
+        let Some(revision) = begun.revision else { return Outcome::Unknown };
+        if manifest.revision() < revision {
+            return Outcome::Abandoned;
+        }
+        if manifest.revision() > revision {
+            return Outcome::Unknown;
+        }
+        let is_same = begun.fingerprint == Some(manifest.fingerprint());
+        // A `.env` file keeps nothing of a key that is revoked.
+        let state = begun.kid.and_then(|kid| manifest.state(&kid, manifest.changed_at()));
+        let is_so = state.map(|own| own.as_str().to_owned()) == begun.to;
+        match is_same || is_so {
+            true => Outcome::Success,
+            false => Outcome::Abandoned,
+        }
+    }
+
+    /// The key `kid`, or the one that there is of `role`.
+    async fn named(
+        &self,
+        kid: Option<Kid>,
+        role: Role,
+        what: &'static str,
+    ) -> Result<Kid, OpsError> {
+        if let Some(kid) = kid {
+            return Ok(kid);
+        }
+        let manifest = self.load().await?;
+        let found = with_role(&manifest, role, self.clock.now());
+        match found[..] {
+            [kid] => Ok(kid),
+            _ => Err(OpsError::NoKey {
+                secret: manifest.ring().to_owned(),
+                what,
+                kids: found.iter().map(Kid::to_string).collect(),
+            }),
+        }
+    }
+
+    async fn forced(
+        &self,
+        what: &'static str,
+        action: audit::Action,
+        step: impl Fn(&Manifest, &[Report], SystemTime, Option<&str>) -> Result<Change, Error>
+        + Send
+        + Sync,
+    ) -> Result<Change, OpsError> {
+        let reason = match (self.forces, &self.reason) {
+            (false, _) => None,
+            (true, Some(reason)) => Some(reason.as_str()),
+            (true, None) => return Err(OpsError::NoReason { what }),
+        };
+        self.step(action, &mut |own, reports, now| step(own, reports, now, reason)).await
+    }
+
+    /// Takes a step: under the lock, and told before and after.
+    async fn step(&self, action: audit::Action, step: &mut Step<'_>) -> Result<Change, OpsError> {
+        let mut current = self.load().await?;
+        let (ring, environment) = (current.ring().to_owned(), current.environment().to_owned());
+        let _guard = self.guard(&ring, &environment).await?;
+        for _ in 0..ATTEMPTS {
+            let reports = self.reports().await?;
+            let now = self.clock.now();
+            let change = match step(&current, &reports, now) {
+                Ok(change) => change,
+                Err(refusal) => return self.refused(&current, action, refusal, now).await,
+            };
+            if self.is_rehearsal || !change.has_changed(&current) {
+                return Ok(change);
+            }
+            let record = self.record(&change.manifest, action.clone(), now).change(&change);
+            self.tell(&record, Outcome::Begun).await?;
+            let stored = self.store.compare_and_swap(current.revision(), &change.manifest).await;
+            match self.conclude(&record, &change.manifest, stored).await {
+                Err(OpsError::Store(StoreError::Conflict { .. })) => current = self.load().await?,
+                concluded => return concluded.map(|()| change),
+            }
+        }
+        let (store, found) = (format!("{environment}/{ring}"), current.revision());
+        Err(StoreError::Conflict { store, expected: found, found }.into())
+    }
+
+    /// The lock, with everything settled that was left; none, where nothing is changed.
+    async fn guard(&self, ring: &str, environment: &str) -> Result<Option<Guard>, OpsError> {
+        if self.is_rehearsal {
+            return Ok(None);
+        }
+        let guard = self.trail.lock(&lock_name(environment, ring)).await?;
+        self.settle_held(ring, environment).await?;
+        Ok(Some(guard))
+    }
+
+    /// Tells how a step went of which the store says `stored`.
+    async fn conclude(
+        &self,
+        record: &Record,
+        manifest: &Manifest,
+        stored: Result<(), StoreError>,
+    ) -> Result<(), OpsError> {
+        let outcome = match &stored {
+            Ok(()) => Outcome::Success,
+            Err(StoreError::Conflict { .. }) => Outcome::Abandoned,
+            // It may have been stored all the same: what is there says it.
+            Err(_) => match self.store.load().await {
+                Ok(own) => match self.came_of(record, &own) {
+                    Outcome::Success => Outcome::Success,
+                    _ => Outcome::Failed,
+                },
+                Err(StoreError::Missing { .. }) => Outcome::Failed,
+                // It stays begun, and is settled when the store answers.
+                Err(_) => return stored.map_err(OpsError::from),
+            },
+        };
+        if outcome == Outcome::Success && manifest.purpose() == Purpose::Audit {
+            self.sign_with(manifest)?;
+        }
+        match (self.tell(record, outcome).await, stored) {
+            (Ok(()), Err(error)) if outcome != Outcome::Success => Err(error.into()),
+            (Ok(()), _) => Ok(()),
+            (Err(OpsError::Audit(source)), _) if outcome == Outcome::Success => {
+                Err(OpsError::Unsettled { source })
+            }
+            (Err(error), Ok(())) => Err(error),
+            (Err(_), Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// The trail itself is signed by what was just changed.
+    fn sign_with(&self, manifest: &Manifest) -> Result<(), OpsError> {
+        let ring = self.trail.ring();
+        match ring.name() == manifest.ring() {
+            true => Ok(ring.apply(manifest).map(|_| ())?),
+            false => Ok(()),
+        }
+    }
+
+    /// Tells that a step was refused; that it was is what matters, told or not.
+    async fn refused(
+        &self,
+        current: &Manifest,
+        action: audit::Action,
+        refusal: Error,
+        now: SystemTime,
+    ) -> Result<Change, OpsError> {
+        if !self.is_rehearsal {
+            let mut record = self.record(current, action, now).outcome(Outcome::Failed);
+            let why: String = refusal.to_string().chars().take(200).collect();
+            record.reason = Some(match &self.reason {
+                Some(reason) => format!("{reason}; refused: {why}"),
+                None => format!("refused: {why}"),
+            });
+            let _ = self.trail.append(std::slice::from_ref(&record)).await;
+        }
+        Err(refusal.into())
+    }
+
+    fn record(&self, manifest: &Manifest, action: audit::Action, now: SystemTime) -> Record {
+        let (ring, environment) = (manifest.ring(), manifest.environment());
+        let mut record = Record::new(now, ring, action, &self.actor, environment);
+        record.clock_given = self.is_clock_given;
+        record.reason = match (&self.reason, self.forces) {
+            (Some(reason), true) => Some(format!("forced: {reason}")),
+            (reason, _) => reason.clone(),
+        };
+        record
+    }
+
+    async fn tell(&self, record: &Record, outcome: Outcome) -> Result<(), OpsError> {
+        let record = record.clone().outcome(outcome);
+        Ok(self.trail.append(std::slice::from_ref(&record)).await?)
+    }
+}
+
+/// The step of a secret that was begun, and of which nobody has said how it went.
+pub(crate) async fn begun(
+    trail: &dyn Trail,
+    ring: &str,
+    environment: &str,
+) -> Result<Option<Record>, OpsError> {
+    let mut query = Query::new().secret(ring).environment(environment).with_begun().take(1);
+    for action in audit::Action::STEPS {
+        query = query.action(action);
+    }
+    let last = trail.query(&query).await?.pop().map(|own| own.record);
+    Ok(last.filter(|record| record.outcome == Outcome::Begun))
+}
+
+/// What the instances say; nothing, where the store keeps no reports.
+pub(crate) async fn reports(store: &dyn KeyStore) -> Result<Vec<Report>, OpsError> {
+    match store.reports().await {
+        Err(StoreError::NoReports { .. }) => Ok(Vec::new()),
+        reports => Ok(reports?),
+    }
+}
+
+/// The keys that have `role`.
+pub(crate) fn with_role(manifest: &Manifest, role: Role, now: SystemTime) -> Vec<Kid> {
+    let is = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Active(role));
+    manifest.keys().iter().map(|key| key.kid()).filter(is).collect()
+}
+
+fn lock_name(environment: &str, ring: &str) -> String {
+    format!("{environment}/{ring}")
+}
+
+impl Change {
+    /// That another policy was set, which is done to no key: it is told of the primary.
+    fn of_policy(before: &Manifest, next: Manifest, kid: Kid, now: SystemTime) -> Self {
+        let to = next.state(&kid, now).unwrap_or(KeyState::Active(Role::Primary));
+        Self {
+            action: crate::manifest::Action::SetPolicy,
+            kid,
+            from: before.state(&kid, now),
+            to,
+            until: None,
+            meanwhile: Meanwhile::NothingIsRefused,
+            manifest: next,
+        }
+    }
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operator")
+            .field("store", &self.store)
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,462 @@
+//! The calendar: how each secret stands, as a pure function of what is stored and of the time.
+//!
+//! Days are those of UTC, as [`Schedule`](crate::Schedule) counts them: what is due on 15 January is due from that
+//! midnight on, and overdue by one day on the 16th.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Unit};
+
+use super::audit::{Outcome, Query, Trail};
+use super::error::OpsError;
+use super::inventory::{Item, Place, Priority, Project};
+use super::rotate::{begun, reports};
+use crate::kid::Kid;
+use crate::manifest::{Entry, Manifest};
+use crate::purpose::Purpose;
+use crate::ring::report::{disagreement, may_run};
+use crate::ring::{KeyState, Report};
+use crate::verdict::Verdict;
+use crate::verified::Role;
+
+/// How long a step may be left before it counts as stuck, at the least.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How a secret stands.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// The environment.
+    pub environment: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// How much hangs on it.
+    pub priority: Priority,
+    /// The key that signs, where there is a manifest.
+    pub primary: Option<Kid>,
+    /// Since when it signs, or since when the secret is what it is.
+    pub since: Option<SystemTime>,
+    /// All other keys that still verify, or that should not.
+    pub others: Vec<Other>,
+    /// When the next rotation is due.
+    pub due: Option<SystemTime>,
+    /// How it stands.
+    pub state: State,
+    /// What comes next.
+    pub next: Next,
+}
+
+/// A key beside the primary.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Other {
+    /// Its kid.
+    pub kid: Kid,
+    /// What it is.
+    pub state: KeyState,
+    /// Since when it is in the manifest.
+    pub added_at: SystemTime,
+    /// When it stops verifying, if that is known.
+    pub ends_at: Option<SystemTime>,
+    /// Whether it may go, if it is a fallback.
+    pub verdict: Option<Verdict>,
+}
+
+/// How a secret stands, from nothing to do to what cannot wait.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum State {
+    /// Nothing is to be done.
+    Rested,
+    /// A rotation is under way.
+    Underway,
+    /// A rotation is due within the days ahead.
+    Soon {
+        /// In so many days.
+        days: u32,
+    },
+    /// A rotation is due today.
+    Due,
+    /// A rotation was due.
+    Overdue {
+        /// So many days ago.
+        days: u32,
+    },
+    /// A rotation has stopped midway.
+    Stuck {
+        /// Where.
+        why: String,
+    },
+    /// It cannot be read.
+    Unread {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What comes next, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Next {
+    /// In words.
+    pub what: String,
+    /// The command that does it.
+    pub command: Option<String>,
+    /// Not before this.
+    pub at: Option<SystemTime>,
+}
+
+impl State {
+    /// A stable name.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Rested => "rested",
+            Self::Underway => "underway",
+            Self::Soon { .. } => "soon",
+            Self::Due => "due",
+            Self::Overdue { .. } => "overdue",
+            Self::Stuck { .. } => "stuck",
+            Self::Unread { .. } => "unread",
+        }
+    }
+
+    /// What a scheduler is told: 0 for nothing to do, 3 for due, 4 for overdue, 5 for stuck, 1
+    /// for what cannot be read.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Rested | Self::Underway | Self::Soon { .. } => 0,
+            Self::Due => 3,
+            Self::Overdue { .. } => 4,
+            Self::Stuck { .. } => 5,
+            Self::Unread { .. } => 1,
+        }
+    }
+}
+
+/// How a rotation that is due at `due` stands at `now`, of which somebody is told `ahead` days
+/// before.
+///
+/// ```
+/// use dualkey::ops::schedule::{State, dueness};
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// // 2026-04-15T00:00:00Z.
+/// let due = UNIX_EPOCH + Duration::from_secs(1_776_211_200);
+/// let day = Duration::from_secs(24 * 3600);
+/// assert_eq!(dueness(due, due - 8 * day, 7), State::Rested);
+/// assert_eq!(dueness(due, due - Duration::from_secs(1), 7), State::Soon { days: 1 });
+/// assert_eq!(dueness(due, due, 7), State::Due);
+/// assert_eq!(dueness(due, due + day, 7), State::Overdue { days: 1 });
+/// ```
+#[must_use]
+pub fn dueness(due: SystemTime, now: SystemTime, ahead: u16) -> State {
+    let date = |moment: SystemTime| {
+        Timestamp::try_from(moment).ok().map(|own| own.to_zoned_datetime(TimeZone::UTC).date())
+    };
+    // What no calendar holds lies far ahead, or is a clock that shows nothing.
+    let (Some(due), Some(now)) = (date(due), date(now)) else { return State::Rested };
+    let days = now.until((Unit::Day, due)).map_or(0, |span| span.get_days());
+    let count = days.unsigned_abs();
+    match days {
+        0 => State::Due,
+        ..0 => State::Overdue { days: count },
+        _ if count <= u32::from(ahead) => State::Soon { days: count },
+        _ => State::Rested,
+    }
+}
+
+/// How every secret of the environment stands, in the order of the inventory.
+///
+/// # Errors
+/// None of one secret, which stands as [`State::Unread`]; only where the trail cannot be read
+/// is nothing known of those that are rotated by hand.
+pub async fn standings(project: &Project) -> Result<Vec<Standing>, OpsError> {
+    let trail = project.trail().await;
+    let mut all = Vec::new();
+    for item in project.secrets() {
+        let own = standing(project, item, trail.as_ref().ok().map(|own| &**own)).await;
+        let of = (item, project.environment_name());
+        all.push(own.unwrap_or_else(|error| Standing::unread(of, &error)));
+    }
+    Ok(all)
+}
+
+/// How the secret `name` stands.
+///
+/// # Errors
+/// As for [`Project::store`]; and what keeps its store or the trail from being read.
+pub async fn standing_of(project: &Project, name: &str) -> Result<Standing, OpsError> {
+    let item = project.inventory().secret(name)?;
+    item.check_environment(project.environment_name())?;
+    let trail = project.trail().await?;
+    standing(project, item, Some(&*trail)).await
+}
+
+async fn standing(
+    project: &Project,
+    item: &Item,
+    trail: Option<&dyn Trail>,
+) -> Result<Standing, OpsError> {
+    let (now, environment) = (project.now(), project.environment_name());
+    let ahead = project.inventory().remind.days_ahead;
+    if let Place::Manual(_) = item.store {
+        let Some(trail) = trail else { return Err(no_trail(project)) };
+        let query = Query::new().secret(&item.name).environment(environment);
+        let query = query.rotations().outcome(Outcome::Success).take(1);
+        let last = trail.query(&query).await?.pop().map(|own| own.record.at);
+        return Ok(Standing::by_hand((item, environment), last, now, ahead));
+    }
+    let store = project.store(&item.name)?;
+    let (manifest, reports) = (store.load().await?, reports(&*store).await?);
+    let left = match trail {
+        Some(trail) => begun(trail, &item.name, environment).await?,
+        None => None,
+    };
+    let mut own = Standing::of(item, &manifest, &reports, now, ahead);
+    if let Some(record) = left {
+        let why = format!("{} began {}, and has not said how it went", record.actor, record.action);
+        own.state = own.state.max(State::Stuck { why });
+    }
+    Ok(own)
+}
+
+fn no_trail(project: &Project) -> OpsError {
+    let secret = &project.inventory().audit.secret;
+    OpsError::Variable { what: "the calendar of what is rotated by hand", variable: secret.clone() }
+}
+
+impl Standing {
+    /// How a secret stands of which `manifest` is stored, by what the instances `reports` say.
+    #[must_use]
+    pub fn of(
+        item: &Item,
+        manifest: &Manifest,
+        reports: &[Report],
+        now: SystemTime,
+        ahead: u16,
+    ) -> Self {
+        let kid = manifest.primary(now);
+        let since = manifest.key(&kid).map(|key| key.life.signing_since());
+        // By the inventory, which is what an operator edits.
+        let due = item.policy.schedule.zip(since).and_then(|(own, since)| own.next(since));
+        let others: Vec<_> = manifest
+            .keys()
+            .iter()
+            .filter(|key| key.kid() != kid && key.secret().is_some())
+            .filter_map(|key| Other::of(key, item, manifest, reports, now))
+            .collect();
+        let mut own = Self {
+            name: item.name.clone(),
+            environment: manifest.environment().to_owned(),
+            purpose: manifest.purpose(),
+            priority: item.priority,
+            primary: Some(kid),
+            since,
+            others,
+            due,
+            state: due.map_or(State::Rested, |due| dueness(due, now, ahead)),
+            next: Next { what: String::new(), command: None, at: None },
+        };
+        own.advise(item, manifest, reports, now);
+        own
+    }
+
+    /// How a secret stands that is rotated by hand, the last time at `last`.
+    #[must_use]
+    pub fn by_hand(
+        (item, environment): (&Item, &str),
+        last: Option<SystemTime>,
+        now: SystemTime,
+        ahead: u16,
+    ) -> Self {
+        let due = item.policy.schedule.and_then(|own| match last {
+            Some(last) => own.next(last),
+            // Nobody has ever said that it was done.
+            None => Some(now),
+        });
+        let mut own = Self::bare((item, environment));
+        (own.since, own.due) = (last, due);
+        own.state = due.map_or(State::Rested, |due| dueness(due, now, ahead));
+        let Place::Manual(place) = &item.store else { return own };
+        let command = format!("dualkey record {} rotated", item.name);
+        own.next = match due {
+            Some(at) => Next {
+                what: format!("rotate it in {place}, and say so"),
+                command: Some(command),
+                at: Some(at),
+            },
+            None => Next { what: "nothing".to_owned(), command: None, at: None },
+        };
+        own
+    }
+
+    /// One that cannot be read.
+    #[must_use]
+    pub fn unread((item, environment): (&Item, &str), error: &OpsError) -> Self {
+        let mut own = Self::bare((item, environment));
+        own.state = State::Unread { why: error.to_string() };
+        let is_missing =
+            matches!(error, OpsError::Store(crate::source::StoreError::Missing { .. }));
+        if is_missing && !matches!(item.store, Place::Dotenv(_)) {
+            own.next.what = "make its first key".to_owned();
+            own.next.command = Some(format!("dualkey generate {} --store", item.name));
+        }
+        own
+    }
+
+    fn bare((item, environment): (&Item, &str)) -> Self {
+        Self {
+            name: item.name.clone(),
+            environment: environment.to_owned(),
+            purpose: item.purpose,
+            priority: item.priority,
+            primary: None,
+            since: None,
+            others: Vec::new(),
+            due: None,
+            state: State::Rested,
+            next: Next { what: "mend it".to_owned(), command: None, at: None },
+        }
+    }
+
+    /// Says what comes next, and whether something is stuck.
+    fn advise(&mut self, item: &Item, manifest: &Manifest, reports: &[Report], now: SystemTime) {
+        let (name, policy) = (self.name.clone(), manifest.policy());
+        let is_dotenv = matches!(item.store, Place::Dotenv(_));
+        let is_late = |since: SystemTime, by: Duration| {
+            now.duration_since(since).is_ok_and(|age| age > by.max(PATIENCE))
+        };
+        let staged = self.others.iter().find(|own| own.state == KeyState::Active(Role::Staged));
+        if let Some(staged) = staged {
+            let (kid, added_at) = (staged.kid, staged.added_at);
+            self.raise(State::Underway);
+            if is_late(added_at, policy.rollout_window.saturating_mul(2)) {
+                self.raise(State::Stuck {
+                    why: format!("`{kid}` is staged, and was not promoted"),
+                });
+            }
+            let against = disagreement(reports, manifest.fingerprint(), policy, now);
+            let is_held = reports.iter().any(|own| may_run(own, policy, now));
+            self.next = match against.first() {
+                _ if is_dotenv => Next {
+                    what: "deploy the file everywhere, then promote the staged key".to_owned(),
+                    command: Some(format!("dualkey promote {name} --deployed")),
+                    at: None,
+                },
+                Some(obstacle) => Next {
+                    what: format!("wait: {obstacle}"),
+                    command: Some(format!("dualkey promote {name}")),
+                    at: None,
+                },
+                None if !is_held && item.purpose.needs_agreement() => Next {
+                    what: "wait until an instance reports that it holds the staged key".to_owned(),
+                    command: Some(format!("dualkey promote {name}")),
+                    at: None,
+                },
+                None => Next {
+                    what: "promote the staged key: every instance holds it".to_owned(),
+                    command: Some(format!("dualkey promote {name}")),
+                    at: None,
+                },
+            };
+            return;
+        }
+        if let Some(own) = self.others.iter().find(|own| own.state == KeyState::Retired) {
+            // Only where services know no end by themselves is such a one among the others.
+            let (kid, ends_at) = (own.kid, own.ends_at);
+            let why = format!("`{kid}` has come to its end, and still stands in the file");
+            self.raise(State::Stuck { why });
+            self.next = retire(&name, kid, "take the old key out of the file", ends_at);
+            return;
+        }
+        let fallback = self.others.iter().find(|own| own.state == KeyState::Active(Role::Fallback));
+        if let Some(own) = fallback.filter(|_| item.purpose != Purpose::Audit) {
+            let (kid, ends_at) = (own.kid, own.ends_at);
+            let verdict = own.verdict.clone();
+            self.raise(State::Underway);
+            self.next = match verdict {
+                Some(Verdict::Safe) => {
+                    retire(&name, kid, "retire the old key: nothing needs it", None)
+                }
+                Some(Verdict::Wait { until }) => {
+                    retire(&name, kid, "retire the old key", Some(until))
+                }
+                Some(Verdict::Blocked(obstacles)) => {
+                    let why = obstacles.first().map_or_else(String::new, |own| format!(": {own}"));
+                    let own = retire(&name, kid, &format!("the old key may not go{why}"), ends_at);
+                    // What ends by itself needs nobody.
+                    if ends_at.is_none()
+                        && is_late(own_since(manifest, &kid), policy.overlap().saturating_mul(2))
+                    {
+                        let why = format!("`{kid}` should have gone{why}");
+                        self.raise(State::Stuck { why });
+                    }
+                    own
+                }
+                None => retire(&name, kid, "retire the old key", ends_at),
+            };
+            if !matches!(self.state, State::Due | State::Overdue { .. }) {
+                return;
+            }
+        }
+        self.next = match (self.due, &self.state) {
+            (Some(at), _) => Next {
+                what: "the next rotation".to_owned(),
+                command: Some(format!("dualkey rotate {name}")),
+                at: Some(at),
+            },
+            (None, _) => Next { what: "nothing".to_owned(), command: None, at: None },
+        };
+    }
+
+    fn raise(&mut self, state: State) {
+        if self.state < state {
+            self.state = state;
+        }
+    }
+}
+
+/// Since when a key has been superseded, as far as that can be told: since the primary signs.
+fn own_since(manifest: &Manifest, kid: &Kid) -> SystemTime {
+    let primary = manifest.primary(manifest.changed_at());
+    let since = manifest.key(&primary).map(|key| key.life.signing_since());
+    since.or_else(|| manifest.key(kid).map(Entry::added_at)).unwrap_or(manifest.changed_at())
+}
+
+fn retire(name: &str, kid: Kid, what: &str, at: Option<SystemTime>) -> Next {
+    let command = format!("dualkey retire {name} --kid {kid}");
+    Next { what: what.to_owned(), command: Some(command), at }
+}
+
+impl Other {
+    fn of(
+        key: &Entry,
+        item: &Item,
+        manifest: &Manifest,
+        reports: &[Report],
+        now: SystemTime,
+    ) -> Option<Self> {
+        let (kid, state) = (key.kid(), manifest.state(&key.kid(), now)?);
+        let is_shown = match state {
+            KeyState::Active(_) => true,
+            // A service that reads a `.env` takes it for as long as it stands there.
+            KeyState::Retired => matches!(item.store, Place::Dotenv(_)),
+            KeyState::Revoked => false,
+        };
+        let verdict = match (state, &item.store) {
+            // Nobody reports: only the time says anything.
+            (KeyState::Active(Role::Fallback), Place::Dotenv(_)) => {
+                manifest.ends_at(&kid).map(|until| Verdict::Wait { until })
+            }
+            (KeyState::Active(Role::Fallback), _) => manifest.retirement(&kid, reports, now).ok(),
+            _ => None,
+        };
+        let (added_at, ends_at) = (key.added_at(), manifest.ends_at(&kid));
+        is_shown.then_some(Self { kid, state, added_at, ends_at, verdict })
+    }
+}
