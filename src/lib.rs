@@ -105,6 +105,8 @@
     allow(dead_code, unused_imports)
 )]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod clock;
 mod encoding;
 mod error;

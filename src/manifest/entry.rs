@@ -101,7 +101,7 @@ impl Entry {
     }
 
     /// What tells its secret apart from others.
-    pub(super) fn print(&self) -> Option<[u8; 32]> {
+    pub(crate) fn print(&self) -> Option<[u8; 32]> {
         self.secret.as_ref().map(|secret| prints(secret.expose())[0])
     }
 

@@ -67,6 +67,13 @@ pub enum OpsError {
         environments: Vec<String>,
     },
 
+    /// The trail has no key to be signed with.
+    #[error("the audit trail has no key yet: make it with `dualkey generate {secret} --store`")]
+    NoAuditKey {
+        /// The secret of the inventory that is to sign it.
+        secret: String,
+    },
+
     /// It is rotated elsewhere.
     #[error(
         "`{name}` is rotated by hand ({place}): do it there, and tell with `dualkey record {name} rotated`"

@@ -14,11 +14,11 @@ use std::fmt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::error::OpsError;
+use super::json;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::NewEntry;
@@ -187,7 +187,7 @@ impl Sheet {
     }
 
     fn time(&self) -> String {
-        Timestamp::try_from(self.at).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        json::time(self.at)
     }
 }
 

@@ -8,13 +8,21 @@
 //! | [`rotate`] | the steps of a rotation, each told to the trail before it is taken |
 //! | [`schedule`] | what is due, overdue, under way or stuck |
 //! | [`audit`] | records that nobody edits unseen |
+//! | [`doctor`] | what is wrong with a project, and how to mend it |
+//! | `remind`, `agent` | with the feature `agent`: reminders, and rotations by the calendar |
 //!
 //! The command line, `dualkey`, is made of nothing but these calls.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod audit;
+pub mod doctor;
 mod error;
 pub mod generate;
 pub mod inventory;
+mod json;
+#[cfg(feature = "agent")]
+pub mod remind;
 pub mod rotate;
 pub mod schedule;
 

@@ -11,12 +11,14 @@ use jiff::{Timestamp, Unit};
 use super::audit::{Outcome, Query, Trail};
 use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
+use super::json;
 use super::rotate::{begun, reports};
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
 use crate::purpose::Purpose;
 use crate::ring::report::{disagreement, may_run};
 use crate::ring::{KeyState, Report};
+use crate::source::StoreError;
 use crate::verdict::Verdict;
 use crate::verified::Role;
 
@@ -90,6 +92,8 @@ pub enum State {
         /// Where.
         why: String,
     },
+    /// Its store holds nothing yet.
+    Absent,
     /// It cannot be read.
     Unread {
         /// Why not.
@@ -120,12 +124,13 @@ impl State {
             Self::Due => "due",
             Self::Overdue { .. } => "overdue",
             Self::Stuck { .. } => "stuck",
+            Self::Absent => "absent",
             Self::Unread { .. } => "unread",
         }
     }
 
     /// What a scheduler is told: 0 for nothing to do, 3 for due, 4 for overdue, 5 for stuck, 1
-    /// for what cannot be read.
+    /// for what is absent or cannot be read.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -133,7 +138,7 @@ impl State {
             Self::Due => 3,
             Self::Overdue { .. } => 4,
             Self::Stuck { .. } => 5,
-            Self::Unread { .. } => 1,
+            Self::Absent | Self::Unread { .. } => 1,
         }
     }
 }
@@ -205,7 +210,10 @@ async fn standing(
     let (now, environment) = (project.now(), project.environment_name());
     let ahead = project.inventory().remind.days_ahead;
     if let Place::Manual(_) = item.store {
-        let Some(trail) = trail else { return Err(no_trail(project)) };
+        let Some(trail) = trail else {
+            let secret = project.inventory().audit.secret.clone();
+            return Err(OpsError::NoAuditKey { secret });
+        };
         let query = Query::new().secret(&item.name).environment(environment);
         let query = query.rotations().outcome(Outcome::Success).take(1);
         let last = trail.query(&query).await?.pop().map(|own| own.record.at);
@@ -225,9 +233,10 @@ async fn standing(
     Ok(own)
 }
 
-fn no_trail(project: &Project) -> OpsError {
-    let secret = &project.inventory().audit.secret;
-    OpsError::Variable { what: "the calendar of what is rotated by hand", variable: secret.clone() }
+/// How secrets stand, as a JSON array: what `dualkey status --json` prints.
+#[must_use]
+pub fn to_json(standings: &[Standing]) -> String {
+    json::standings(standings)
 }
 
 impl Standing {
@@ -299,13 +308,18 @@ impl Standing {
     #[must_use]
     pub fn unread((item, environment): (&Item, &str), error: &OpsError) -> Self {
         let mut own = Self::bare((item, environment));
-        own.state = State::Unread { why: error.to_string() };
-        let is_missing =
-            matches!(error, OpsError::Store(crate::source::StoreError::Missing { .. }));
-        if is_missing && !matches!(item.store, Place::Dotenv(_)) {
-            own.next.what = "make its first key".to_owned();
-            own.next.command = Some(format!("dualkey generate {} --store", item.name));
+        if !matches!(error, OpsError::Store(StoreError::Missing { .. })) {
+            own.state = State::Unread { why: error.to_string() };
+            return own;
         }
+        own.state = State::Absent;
+        (own.next.what, own.next.command) = match &item.store {
+            Place::Dotenv(path) => (format!("set it in {path}"), None),
+            _ => {
+                let command = format!("dualkey generate {} --store", item.name);
+                ("make its first key".to_owned(), Some(command))
+            }
+        };
         own
     }
 
@@ -366,9 +380,10 @@ impl Standing {
             };
             return;
         }
-        if let Some(own) = self.others.iter().find(|own| own.state == KeyState::Retired) {
-            // Only where services know no end by themselves is such a one among the others.
-            let (kid, ends_at) = (own.kid, own.ends_at);
+        let ended = self.others.iter().find(|own| own.state == KeyState::Retired);
+        let ended = ended.map(|own| (own.kid, own.ends_at));
+        if let Some((kid, ends_at)) = ended.filter(|_| is_dotenv) {
+            // A service that reads the file takes it for as long as it stands there.
             let why = format!("`{kid}` has come to its end, and still stands in the file");
             self.raise(State::Stuck { why });
             self.next = retire(&name, kid, "take the old key out of the file", ends_at);
@@ -404,7 +419,12 @@ impl Standing {
                 return;
             }
         }
-        self.next = match (self.due, &self.state) {
+        self.next = match (self.due, ended) {
+            (_, Some((kid, _))) if self.state <= State::Underway => Next {
+                what: "wipe the old key, which has come to its end".to_owned(),
+                command: Some(format!("dualkey destroy {name} {kid}")),
+                at: None,
+            },
             (Some(at), _) => Next {
                 what: "the next rotation".to_owned(),
                 command: Some(format!("dualkey rotate {name}")),
@@ -442,12 +462,6 @@ impl Other {
         now: SystemTime,
     ) -> Option<Self> {
         let (kid, state) = (key.kid(), manifest.state(&key.kid(), now)?);
-        let is_shown = match state {
-            KeyState::Active(_) => true,
-            // A service that reads a `.env` takes it for as long as it stands there.
-            KeyState::Retired => matches!(item.store, Place::Dotenv(_)),
-            KeyState::Revoked => false,
-        };
         let verdict = match (state, &item.store) {
             // Nobody reports: only the time says anything.
             (KeyState::Active(Role::Fallback), Place::Dotenv(_)) => {
@@ -457,6 +471,6 @@ impl Other {
             _ => None,
         };
         let (added_at, ends_at) = (key.added_at(), manifest.ends_at(&kid));
-        is_shown.then_some(Self { kid, state, added_at, ends_at, verdict })
+        Some(Self { kid, state, added_at, ends_at, verdict })
     }
 }

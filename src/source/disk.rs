@@ -103,6 +103,15 @@ pub(crate) fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
+/// Makes the folder, where it is not there, for this user alone.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
 /// Has what was made or renamed at `path` survive a crash.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     match cfg!(unix) {

@@ -204,11 +204,7 @@ impl FileStore {
 
     fn write_report(&self, report: &Report) -> Result<(), StoreError> {
         let folder = self.reports_folder();
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&folder).map_err(|source| self.io(source))?;
+        disk::make_folder(&folder).map_err(|source| self.io(source))?;
         let text = report.to_json()?;
         // Not synced: one that is lost is written again in two minutes.
         write(&folder.join(report_name(&report.instance)), text.as_bytes(), false)

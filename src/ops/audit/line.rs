@@ -57,6 +57,9 @@ impl fmt::Display for Record {
         if let Some(kid) = &self.kid {
             write!(f, "{BAR}kid={kid}")?;
         }
+        if let Some(kid) = &self.revoked {
+            write!(f, "{BAR}revoked={kid}")?;
+        }
         for (name, text) in [("from", &self.from), ("to", &self.to), ("reason", &self.reason)] {
             if let Some(text) = text {
                 write!(f, "{BAR}{name}={}", Escaped(text))?;
@@ -120,6 +123,7 @@ pub(super) fn parse(line: &str) -> Option<Line> {
         let (name, text) = field.split_once('=')?;
         match name {
             "kid" => record.kid = Some(Kid::new(text).ok()?),
+            "revoked" => record.revoked = Some(Kid::new(text).ok()?),
             "from" => record.from = Some(unescape(text)?),
             "to" => record.to = Some(unescape(text)?),
             "reason" => record.reason = Some(unescape(text)?),

@@ -44,6 +44,6 @@ pub use key::AuditKey;
 pub use observer::AuditObserver;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresTrail;
-pub use query::{Entry, Query};
+pub use query::{Entry, Query, to_json};
 pub use record::{Action, NoWord, Outcome, Record};
 pub use sink::{AuditFuture, Guard, Sink, Trail};

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::line::{Escaped, Start, Time, start};
 use super::record::{Action, Outcome, Record};
+use crate::ops::json;
 
 /// Which records are asked for: those for which everything that is set holds, the newest
 /// first.
@@ -35,6 +36,12 @@ pub struct Entry {
     pub n: u64,
     /// The record.
     pub record: Record,
+}
+
+/// Records, as a JSON array: what `dualkey audit --json` prints.
+#[must_use]
+pub fn to_json(entries: &[Entry]) -> String {
+    json::entries(entries)
 }
 
 impl Query {

@@ -45,7 +45,9 @@ pub struct Record {
     pub outcome: Outcome,
     /// The key that it was done to.
     pub kid: Option<Kid>,
-    /// What that key was before.
+    /// The key that was revoked with it, in an emergency.
+    pub revoked: Option<Kid>,
+    /// What the key was before that it was done to.
     pub from: Option<String>,
     /// What it is now.
     pub to: Option<String>,
@@ -115,6 +117,7 @@ impl Record {
             environment: environment.to_owned(),
             outcome: Outcome::Success,
             kid: None,
+            revoked: None,
             from: None,
             to: None,
             reason: None,

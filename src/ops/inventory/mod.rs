@@ -210,7 +210,7 @@ impl Inventory {
 
     /// Where a path of the inventory lies, for `environment`.
     pub(crate) fn path(&self, path: &str, environment: &str) -> PathBuf {
-        disk::folder(&self.path).join(path.replace("{env}", environment))
+        self.path.parent().unwrap_or(Path::new("")).join(path.replace("{env}", environment))
     }
 }
 

@@ -1,18 +1,17 @@
 //! The inventory, opened: its stores and its trail, in one environment.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{AuditPlace, Inventory, Item, Place};
 use crate::clock::{Clock, SystemClock};
 use crate::envelope::AesKey;
-use crate::ops::audit::{AuditKey, FileTrail, Trail};
+use crate::ops::audit::{AuditError, AuditKey, FileTrail, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::ring::KeyRing;
-#[cfg(feature = "postgres")]
-use crate::source::StoreError;
-use crate::source::{DotenvStore, FileStore, KeyStore};
+use crate::source::{DotenvStore, FileStore, KeyStore, StoreError};
 
 /// Answers with the value of a variable.
 type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
@@ -103,6 +102,11 @@ impl Project {
         self.clock.now()
     }
 
+    /// Its clock.
+    pub(crate) fn shared_clock(&self) -> Shared {
+        Shared(Arc::clone(&self.clock))
+    }
+
     /// The secrets of this environment.
     pub fn secrets(&self) -> impl Iterator<Item = &Item> {
         self.inventory.secrets.iter().filter(|item| item.environments.contains(&self.environment))
@@ -135,7 +139,7 @@ impl Project {
                 let path = self.inventory.path(path, environment);
                 let store = DotenvStore::new(path, &item.name, item.purpose, environment)
                     .policy(item.policy)
-                    .clock(Shared(Arc::clone(&self.clock)));
+                    .clock(self.shared_clock());
                 Ok(match self.with_backup {
                     true => Arc::new(store.backup()),
                     false => Arc::new(store),
@@ -160,19 +164,39 @@ impl Project {
     /// The audit trail, signed by its secret as that stands in its store now.
     ///
     /// # Errors
-    /// As for [`store`](Self::store); [`StoreError`] where there is no such key yet.
+    /// As for [`store`](Self::store); [`OpsError::NoAuditKey`] where there is no such key yet.
     pub async fn trail(&self) -> Result<Arc<dyn Trail>, OpsError> {
         let audit = &self.inventory.audit;
         let item = self.inventory.secret(&audit.secret)?;
         // One trail for all environments, and one key.
         let environment = &self.inventory.environment;
-        let manifest = self.store_in(item, environment)?.load().await?;
+        let manifest = match self.store_in(item, environment)?.load().await {
+            Err(StoreError::Missing { .. }) => {
+                return Err(OpsError::NoAuditKey { secret: audit.secret.clone() });
+            }
+            manifest => manifest?,
+        };
         let ring = KeyRing::<AuditKey>::builder()
             .name(&audit.secret)
             .environment(environment)
-            .clock(Shared(Arc::clone(&self.clock)))
+            .clock(self.shared_clock())
             .build_from(&manifest)?;
         self.trail_with(ring)
+    }
+
+    /// Puts the trail aside, and begins a new one with `record`: [`FileTrail::restart`].
+    ///
+    /// # Errors
+    /// As there; and for a trail in a database, whose tables somebody has to rename first.
+    pub async fn restart_trail(&self, record: &Record) -> Result<PathBuf, OpsError> {
+        let AuditPlace::File(path) = &self.inventory.audit.place else {
+            let problem =
+                "rename the tables dualkey_audit and dualkey_audit_head, and make new ones";
+            return Err(AuditError::Unwritable { problem: problem.to_owned() }.into());
+        };
+        let path = self.inventory.path(&path.to_string_lossy(), &self.environment);
+        let trail = FileTrail::new(path, self.trail().await?.ring().clone());
+        Ok(trail.restart(record)?)
     }
 
     fn trail_with(&self, ring: KeyRing<AuditKey>) -> Result<Arc<dyn Trail>, OpsError> {
@@ -236,7 +260,7 @@ impl Project {
 
 /// A clock that several share.
 #[derive(Debug)]
-struct Shared(Arc<dyn Clock>);
+pub(crate) struct Shared(Arc<dyn Clock>);
 
 impl Clock for Shared {
     fn now(&self) -> SystemTime {

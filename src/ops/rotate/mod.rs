@@ -9,5 +9,5 @@ mod walk;
 
 pub use check::{Check, CheckOutcome, checks};
 pub use operator::Operator;
-pub(crate) use operator::{begun, reports};
-pub use walk::{Progress, Walked, walk};
+pub(crate) use operator::{begun, reports, to_retire, with_role};
+pub use walk::{Progress, Walked, create, retire, walk};

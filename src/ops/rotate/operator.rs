@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::manifest::{Change, Manifest, Meanwhile, NewEntry};
+use crate::manifest::{Change, Entry, Manifest, Meanwhile, NewEntry};
 use crate::ops::audit::{self, Guard, Outcome, Query, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
@@ -64,6 +64,8 @@ pub struct Operator {
     is_clock_given: bool,
     is_rehearsal: bool,
     forces: bool,
+    /// The key that an emergency revokes, for the record.
+    revokes: Option<Kid>,
 }
 
 /// What a step is made of: a manifest, what the instances say of it, and the time.
@@ -82,6 +84,7 @@ impl Operator {
             is_clock_given: false,
             is_rehearsal: false,
             forces: false,
+            revokes: None,
         }
     }
 
@@ -117,6 +120,11 @@ impl Operator {
     /// Whether it takes no step.
     pub(crate) fn is_dry_run(&self) -> bool {
         self.is_rehearsal
+    }
+
+    /// Whether it goes over refusals.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.forces
     }
 
     /// The manifest as it is stored now.
@@ -238,7 +246,10 @@ impl Operator {
     /// # Errors
     /// As there; [`OpsError::NoKey`] if none is named, and there is not exactly one.
     pub async fn retire(&self, kid: Option<Kid>) -> Result<Change, OpsError> {
-        let kid = self.named(kid, Role::Fallback, "fallback").await?;
+        let kid = match kid {
+            Some(kid) => kid,
+            None => self.old().await?,
+        };
         self.forced("to go over a verdict", audit::Action::RETIRED, |own, reports, now, reason| {
             match reason {
                 Some(reason) => own.force(reason).retire(&kid, now),
@@ -275,10 +286,13 @@ impl Operator {
             Some(kid) => kid,
             None => self.load().await?.primary(self.clock.now()),
         };
-        self.step(audit::Action::EMERGENCY_ROTATED, &mut |own, _, now| {
-            own.emergency_rotate(&kid, &reason, replacement.clone(), now)
-        })
-        .await
+        let mut operator = self.clone();
+        operator.revokes = Some(kid);
+        operator
+            .step(audit::Action::EMERGENCY_ROTATED, &mut |own, _, now| {
+                own.emergency_rotate(&kid, &reason, replacement.clone(), now)
+            })
+            .await
     }
 
     /// Wipes the secret of the key `kid`: [`Manifest::destroy`].
@@ -381,6 +395,21 @@ impl Operator {
                 secret: manifest.ring().to_owned(),
                 what,
                 kids: found.iter().map(Kid::to_string).collect(),
+            }),
+        }
+    }
+
+    /// The one key that is to be retired: a fallback, or one whose end has come by itself and
+    /// was not settled.
+    async fn old(&self) -> Result<Kid, OpsError> {
+        let (manifest, now) = (self.load().await?, self.clock.now());
+        let old = to_retire(&manifest, now);
+        match old[..] {
+            [kid] => Ok(kid),
+            _ => Err(OpsError::NoKey {
+                secret: manifest.ring().to_owned(),
+                what: "fallback",
+                kids: old.iter().map(Kid::to_string).collect(),
             }),
         }
     }
@@ -505,7 +534,7 @@ impl Operator {
     fn record(&self, manifest: &Manifest, action: audit::Action, now: SystemTime) -> Record {
         let (ring, environment) = (manifest.ring(), manifest.environment());
         let mut record = Record::new(now, ring, action, &self.actor, environment);
-        record.clock_given = self.is_clock_given;
+        (record.clock_given, record.revoked) = (self.is_clock_given, self.revokes);
         record.reason = match (&self.reason, self.forces) {
             (Some(reason), true) => Some(format!("forced: {reason}")),
             (reason, _) => reason.clone(),
@@ -539,6 +568,17 @@ pub(crate) async fn reports(store: &dyn KeyStore) -> Result<Vec<Report>, OpsErro
         Err(StoreError::NoReports { .. }) => Ok(Vec::new()),
         reports => Ok(reports?),
     }
+}
+
+/// The keys that a retirement may be asked for: fallbacks, and those whose end has come by itself
+/// and was not settled.
+pub(crate) fn to_retire(manifest: &Manifest, now: SystemTime) -> Vec<Kid> {
+    let is = |key: &&Entry| match manifest.state(&key.kid(), now) {
+        Some(KeyState::Active(Role::Fallback)) => true,
+        Some(KeyState::Retired) => key.secret().is_some() && key.retire_at().is_none(),
+        _ => false,
+    };
+    manifest.keys().iter().filter(is).map(Entry::kid).collect()
 }
 
 /// The keys that have `role`.

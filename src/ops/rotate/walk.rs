@@ -5,10 +5,15 @@ use std::time::{Duration, Instant};
 use super::check::{Check, CheckOutcome, checks};
 use super::operator::Operator;
 use crate::error::Error;
-use crate::manifest::{Change, NewEntry};
+use crate::kid::Kid;
+use crate::manifest::{Change, Entry, Manifest, NewEntry};
+use crate::ops::audit::{Action, Record, Sink};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
+use crate::ring::KeyState;
+use crate::source::disk;
 use crate::verdict::Obstacle;
+use crate::verified::Role;
 
 /// So often the instances are asked whether they hold the new key.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -39,6 +44,93 @@ pub enum Walked {
         /// What speaks against the promotion.
         obstacles: Vec<Obstacle>,
     },
+}
+
+/// Makes the first key of the secret `name`, where its store holds none, in the name of `actor`.
+/// The key of the audit itself is told to the trail that it begins.
+///
+/// # Errors
+/// As for [`Operator::create`].
+pub async fn create(
+    project: &Project,
+    name: &str,
+    actor: &str,
+    first: NewEntry,
+    is_clock_given: bool,
+) -> Result<Manifest, OpsError> {
+    let inventory = project.inventory();
+    let item = inventory.secret(name)?;
+    let (store, environment) = (project.store(name)?, project.environment_name());
+    if let Place::File { path, .. } = &item.store {
+        let path = inventory.path(path, environment);
+        disk::make_folder(&disk::folder(&path)).map_err(OpsError::io(path))?;
+    }
+    if name != inventory.audit.secret {
+        let mut operator = Operator::new(store, project.trail().await?, actor);
+        if is_clock_given {
+            operator = operator.clock(project.shared_clock());
+        }
+        return operator.create(name, item.purpose, environment, item.policy, first).await;
+    }
+    let now = project.now();
+    let manifest = Manifest::new(name, item.purpose, environment, item.policy, first, now)?;
+    store.compare_and_swap(0, &manifest).await?;
+    let record = Record::new(now, name, Action::CREATED, actor, environment);
+    let mut record = record.kid(manifest.primary(now));
+    record.clock_given = is_clock_given;
+    record.fingerprint = Some(manifest.fingerprint());
+    record.revision = Some(manifest.revision());
+    let trail = project.trail().await?;
+    trail.append(&[record]).await.map_err(|source| OpsError::Unsettled { source })?;
+    Ok(manifest)
+}
+
+/// Retires the fallback of the secret `name`, or the key `kid`: [`Operator::retire`]. Out of a
+/// `.env` file, whose readers know no end of a key by themselves, it is taken when its end has
+/// come, and not before.
+///
+/// # Errors
+/// As for [`Operator::retire`]; [`Error::Blocked`] with
+/// [`Obstacle::TooEarly`] for a key of a `.env` file whose end lies ahead.
+pub async fn retire(
+    project: &Project,
+    name: &str,
+    operator: &Operator,
+    kid: Option<Kid>,
+) -> Result<Change, OpsError> {
+    let Place::Dotenv(_) = project.inventory().secret(name)?.store else {
+        return operator.retire(kid).await;
+    };
+    let (manifest, now) = (operator.load().await?, project.now());
+    let is_old = |own: &Kid| {
+        let state = manifest.state(own, now);
+        matches!(state, Some(KeyState::Active(Role::Fallback) | KeyState::Retired))
+    };
+    let kept = manifest.keys().iter().filter(|key| key.secret().is_some());
+    let old: Vec<_> = kept.map(Entry::kid).filter(is_old).collect();
+    let kid = match (kid, &old[..]) {
+        (Some(kid), _) => kid,
+        (None, [kid]) => *kid,
+        (None, _) => {
+            let kids = old.iter().map(Kid::to_string).collect();
+            return Err(OpsError::NoKey { secret: name.to_owned(), what: "fallback", kids });
+        }
+    };
+    if manifest.state(&kid, now) == Some(KeyState::Retired) {
+        return operator.destroy(&kid).await;
+    }
+    match manifest.ends_at(&kid).filter(|_| is_old(&kid) && !operator.is_forced()) {
+        Some(until) => {
+            Err(Error::Blocked { kid, obstacles: vec![Obstacle::TooEarly { until }] }.into())
+        }
+        // It settles its own end now, if that is asked for and allowed.
+        None => match operator.retire(Some(kid)).await? {
+            own if own.to == KeyState::Retired && !operator.is_dry_run() => {
+                operator.destroy(&kid).await
+            }
+            own => Ok(own),
+        },
+    }
 }
 
 /// Rotates the secret `name`: all [`checks`], a new key staged, and promoted as soon as every

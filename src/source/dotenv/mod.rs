@@ -308,11 +308,7 @@ impl DotenvStore {
 
     fn write(&self, lines: &Lines, record: &Secret) -> io::Result<()> {
         let folder = self.folder();
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&folder)?;
+        disk::make_folder(&folder)?;
         let metadata = match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             own => Some(own?),

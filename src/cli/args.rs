@@ -1,0 +1,406 @@
+//! The arguments, as `--help` shows them.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Parser, Subcommand};
+
+use super::Failure;
+use crate::kid::Kid;
+use crate::ops::audit::{Action, Outcome};
+use crate::purpose::Purpose;
+
+#[derive(Parser)]
+#[command(
+    name = "dualkey",
+    version,
+    about = "Rotate a backend's secrets with zero downtime",
+    after_help = "Begin with:\n  dualkey init\n  dualkey generate --store AUDIT_SECRET JWT_SECRET\n  dualkey status\n\nExit status: 0 done, 1 failed, 2 wrong arguments; of `status` also 3 due, 4 overdue, 5 stuck."
+)]
+pub(super) struct Cli {
+    /// The inventory of the secrets
+    #[arg(
+        long,
+        global = true,
+        env = "DUALKEY_INVENTORY",
+        default_value = "dualkey.toml",
+        value_name = "FILE"
+    )]
+    pub(super) inventory: PathBuf,
+    /// The environment; that of the inventory unless set
+    #[arg(long, global = true, env = "DUALKEY_ENV")]
+    pub(super) env: Option<String>,
+    /// Takes the time from a file that holds it as RFC 3339, for a rehearsal: its records say so
+    #[arg(long, global = true, env = "DUALKEY_CLOCK", hide = true, value_name = "FILE")]
+    pub(super) clock: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Write an inventory to begin with, dualkey.toml
+    #[command(after_help = "Example:\n  dualkey init && $EDITOR dualkey.toml")]
+    Init,
+    /// Make new secrets: as .env.rotation, as one value, as JSON, or into their stores
+    #[command(
+        after_help = "Examples:\n  dualkey generate                             .env.rotation, for the secrets of the inventory\n  dualkey generate JWT_SECRET --print          one value\n  dualkey generate API_TOKEN --purpose jwt --json\n  dualkey generate JWT_SECRET --store --by ada  the first key of a ring"
+    )]
+    Generate(Generate),
+    /// Rotate: check, stage a new key, wait until every instance holds it, promote it
+    #[command(
+        after_help = "Examples:\n  dualkey rotate JWT_SECRET --by ada --reason 'the quarter'\n  dualkey rotate JWT_SECRET --dry-run\n  pbpaste | dualkey rotate ANTHROPIC_API_KEY --value-from -"
+    )]
+    Rotate(Rotate),
+    /// Add a new key: it verifies, and does not sign yet
+    #[command(
+        after_help = "Examples:\n  dualkey stage JWT_SECRET\n  dualkey stage JWT_SECRET --at 2026-04-15T00:00:00Z\n  dualkey stage DATABASE_URL --value-from new-url.txt"
+    )]
+    Stage(Stage),
+    /// Have the staged key sign
+    #[command(
+        after_help = "Examples:\n  dualkey promote JWT_SECRET\n  dualkey promote SMTP_PASSWORD --deployed     every instance was restarted with the staged key"
+    )]
+    Promote(Promote),
+    /// Have the key before sign again
+    #[command(after_help = "Example:\n  dualkey rollback JWT_SECRET --reason 'logins fail'")]
+    Rollback(Rollback),
+    /// Give the old key its end, if nothing needs it
+    #[command(after_help = "Example:\n  dualkey retire JWT_SECRET")]
+    Retire(Retire),
+    /// Declare a key compromised: it verifies nothing, at once and for good
+    #[command(
+        after_help = "Example:\n  dualkey revoke JWT_SECRET --kid 3kZ… --reason 'in a public log'"
+    )]
+    Revoke(Revoke),
+    /// Revoke the key that signs, and have another sign at once
+    #[command(after_help = "Example:\n  dualkey emergency JWT_SECRET --reason 'in a public log'")]
+    Emergency(Emergency),
+    /// Wipe the secret of a key that is retired or revoked, and keep its record
+    #[command(after_help = "Example:\n  dualkey destroy JWT_SECRET 3kZ…")]
+    Destroy(Destroy),
+    /// Have a secret live by the policy of the inventory
+    #[command(after_help = "Example:\n  dualkey policy JWT_SECRET")]
+    Policy(Policy),
+    /// Tell the audit trail what was done elsewhere
+    #[command(after_help = "Example:\n  dualkey record GITHUB_DEPLOY_KEY rotated --by ada")]
+    Record(Record),
+    /// Show how every secret stands
+    #[command(
+        after_help = "Exit status: 0 nothing to do, 3 due, 4 overdue, 5 stuck, 1 unread; the worst counts.\n\nExamples:\n  dualkey status\n  dualkey status --json | jq '.[] | select(.state == \"overdue\")'"
+    )]
+    Status(Status),
+    /// Look for what is wrong with the project, and say how to mend it
+    #[command(
+        after_help = "Exit status: 0 nothing found, 3 something was.\n\nExample:\n  dualkey doctor"
+    )]
+    Doctor(Doctor),
+    /// Post what is due, overdue or stuck to a webhook, once a day
+    #[command(
+        after_help = "Examples:\n  dualkey remind\n  dualkey remind --dry-run                     the message, not sent"
+    )]
+    Remind(Remind),
+    /// Follow the inventory: rotate what is automatic, remind of the rest
+    #[command(
+        after_help = "Examples:\n  dualkey agent --every 1m\n  dualkey agent --once                         for cron"
+    )]
+    Agent(Agent),
+    /// Look at the audit trail
+    #[command(
+        after_help = "Examples:\n  dualkey audit --secret JWT_SECRET --take 10\n  dualkey audit --action rotated --since 2026-01-01T00:00:00Z --json\n  dualkey audit verify\n  dualkey audit import rotation.log"
+    )]
+    Audit(Audit),
+    /// Print the tables that stores and trails in PostgreSQL need
+    #[command(after_help = "Example:\n  dualkey schema | psql \"$DATABASE_URL\"")]
+    Schema,
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  dualkey completions bash > /etc/bash_completion.d/dualkey")]
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Who takes a step, and how.
+#[derive(Args)]
+pub(super) struct Who {
+    /// Who does it, for the audit trail; the user of the system unless set
+    #[arg(long, env = "DUALKEY_BY", value_name = "NAME")]
+    by: Option<String>,
+    /// Why, for the audit trail
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask before what cannot be undone
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Keep a copy of a .env file before it is changed
+    #[arg(long)]
+    pub(super) backup: bool,
+}
+
+impl Who {
+    pub(super) fn actor(&self) -> Result<String, Failure> {
+        let variable = |name| std::env::var(name).ok().filter(|own| !own.is_empty());
+        let user = || ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable);
+        self.by.clone().or_else(user).ok_or_else(|| {
+            Failure::Usage("nobody is named: say who does it with `--by NAME`".to_owned())
+        })
+    }
+}
+
+/// Where a new value comes from.
+#[derive(Args)]
+pub(super) struct Value {
+    /// The new secret, from a file or (`-`) from standard input, where another makes it
+    #[arg(long, value_name = "FILE")]
+    pub(super) value_from: Option<PathBuf>,
+    /// The algorithm of a key of tokens: HS256, HS384 or HS512
+    #[arg(long)]
+    pub(super) algorithm: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Generate {
+    /// The secrets; those of the inventory that are made here unless named
+    pub(super) names: Vec<String>,
+    /// What names are for that are not in the inventory
+    #[arg(long, value_parser = purpose)]
+    pub(super) purpose: Option<Purpose>,
+    /// Print one value, and nothing else
+    #[arg(long, conflicts_with_all = ["json", "store"])]
+    pub(super) print: bool,
+    /// Print them as JSON
+    #[arg(long, conflicts_with = "store")]
+    pub(super) json: bool,
+    /// Make each the first key of its store
+    #[arg(long)]
+    pub(super) store: bool,
+    /// The file that is written, and never written over
+    #[arg(long, default_value = ".env.rotation", value_name = "FILE")]
+    pub(super) output: PathBuf,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Rotate {
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) value: Value,
+    /// Go on although this check fails; again for another. Needs --reason
+    #[arg(long, value_name = "CHECK", requires = "reason")]
+    pub(super) skip: Vec<String>,
+    /// How long to wait until every instance holds the new key
+    #[arg(long, default_value = "10m", value_parser = duration, value_name = "TIME")]
+    pub(super) wait: Duration,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Stage {
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) value: Value,
+    /// When it begins to sign by itself, on all instances at once
+    #[arg(long, value_parser = moment, value_name = "TIME")]
+    pub(super) at: Option<SystemTime>,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Promote {
+    pub(super) name: String,
+    /// The key; the staged one unless named
+    #[arg(long)]
+    pub(super) kid: Option<Kid>,
+    /// Every instance has been restarted with the staged key: nobody else can say so
+    #[arg(long, conflicts_with = "force")]
+    pub(super) deployed: bool,
+    /// Whatever the instances say: those that do not hold it refuse what it signs
+    #[arg(long)]
+    pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Rollback {
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Retire {
+    pub(super) name: String,
+    /// The key; the only fallback unless named
+    #[arg(long)]
+    pub(super) kid: Option<Kid>,
+    /// Whatever the verdict: what it signed is refused, what it sealed cannot be opened
+    #[arg(long)]
+    pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Revoke {
+    pub(super) name: String,
+    /// The key
+    #[arg(long)]
+    pub(super) kid: Kid,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Emergency {
+    pub(super) name: String,
+    /// The compromised key; the one that signs unless named
+    #[arg(long)]
+    pub(super) kid: Option<Kid>,
+    #[command(flatten)]
+    pub(super) value: Value,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Destroy {
+    pub(super) name: String,
+    pub(super) kid: Kid,
+    /// Whatever the verdict: what an encryption key sealed is lost
+    #[arg(long)]
+    pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Policy {
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Record {
+    pub(super) name: String,
+    /// What was done: rotated, revoked, or a word of yours
+    #[arg(value_parser = action)]
+    pub(super) action: Action,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Status {
+    /// The secrets; all unless named
+    pub(super) names: Vec<String>,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Doctor {
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Remind {
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Agent {
+    /// How often it looks
+    #[arg(long, default_value = "1m", value_parser = duration, value_name = "TIME")]
+    pub(super) every: Duration,
+    /// Look once, and end
+    #[arg(long)]
+    pub(super) once: bool,
+    /// What the audit trail calls it
+    #[arg(long, env = "DUALKEY_BY", default_value = "agent", value_name = "NAME")]
+    pub(super) by: String,
+}
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Audit {
+    #[command(subcommand)]
+    pub(super) command: Option<AuditCommand>,
+    /// Of this secret
+    #[arg(long)]
+    pub(super) secret: Option<String>,
+    /// Of this action, as in rotated; again for another
+    #[arg(long, value_parser = action)]
+    pub(super) action: Vec<Action>,
+    /// Of this actor
+    #[arg(long)]
+    pub(super) actor: Option<String>,
+    /// That went so: success, failed, begun, abandoned
+    #[arg(long, value_parser = outcome)]
+    pub(super) outcome: Option<Outcome>,
+    /// Not before this
+    #[arg(long, value_parser = moment, value_name = "TIME")]
+    pub(super) since: Option<SystemTime>,
+    /// Before this
+    #[arg(long, value_parser = moment, value_name = "TIME")]
+    pub(super) until: Option<SystemTime>,
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    pub(super) take: usize,
+    /// The last rotation of each secret
+    #[arg(long, conflicts_with_all = ["action", "take"])]
+    pub(super) last_rotations: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(super) enum AuditCommand {
+    /// Whether it is as it was written; names the first record that is not. Exit status 3 then
+    Verify,
+    /// Take over an old log of lines as `2026-01-15 10:00:00 UTC | JWT_SECRET | ROTATED | who | prod | SUCCESS`
+    Import {
+        /// The log; `-` for standard input
+        log: PathBuf,
+    },
+    /// Put a broken trail aside, and begin a new one that says so
+    Restart {
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+fn purpose(text: &str) -> Result<Purpose, String> {
+    Purpose::named(text)
+        .ok_or_else(|| format!("one of {}", Purpose::ALL.map(Purpose::as_str).join(", ")))
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    text.parse().map_err(|_| "one word of letters, as in rolled-back".to_owned())
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let all = || Outcome::ALL.map(Outcome::as_str).join(", ").to_lowercase();
+    text.parse().map_err(|_| format!("one of {}", all()))
+}
+
+fn moment(text: &str) -> Result<SystemTime, String> {
+    let time = text.parse::<jiff::Timestamp>().and_then(SystemTime::try_from);
+    time.map_err(|_| "a time is as in 2026-01-15T10:00:00Z".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time is as in 90s, 10m or 1h".to_owned();
+    let length: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(length).map_err(|_| wrong())
+}

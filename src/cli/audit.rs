@@ -1,0 +1,131 @@
+//! The audit trail.
+
+use std::io::Read;
+
+use super::args::{self, AuditCommand};
+use super::{Context, Failure, Status, Terminal};
+use crate::ops::OpsError;
+use crate::ops::audit::{Action, Query, Record, import, to_json};
+
+pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Terminal) -> Status {
+    let project = context.project()?;
+    match args.command {
+        Some(AuditCommand::Verify) => {
+            let verified = project.trail().await?.verify().await?;
+            for n in &verified.torn {
+                terminal.line(&format!(
+                    "after record {n} stands a line that was never finished: its writer was killed"
+                ))?;
+            }
+            match verified.problem {
+                None => {
+                    terminal.line(&format!(
+                        "whole: {} records, each as it was written",
+                        verified.records
+                    ))?;
+                    Ok(0)
+                }
+                Some(problem) => {
+                    terminal.line(&format!(
+                        "BROKEN: {problem}; {} records before it hold",
+                        verified.records
+                    ))?;
+                    Ok(3)
+                }
+            }
+        }
+        Some(AuditCommand::Import { log }) => {
+            let mut text = String::new();
+            let read = match log.as_os_str() == "-" {
+                true => std::io::stdin().lock().read_to_string(&mut text).map(|_| ()),
+                false => std::fs::read_to_string(&log).map(|own| text = own),
+            };
+            read.map_err(OpsError::io(&log))?;
+            let own = import(&*project.trail().await?, &text, project.now()).await?;
+            terminal.line(&format!(
+                "{} records were taken over, {} were there already",
+                own.taken, own.known
+            ))?;
+            Ok(0)
+        }
+        Some(AuditCommand::Restart { who }) => {
+            let reason = who.reason.clone().ok_or(OpsError::NoReason { what: "a new trail" })?;
+            let secret = &project.inventory().audit.secret;
+            terminal.confirm(&who, secret, "the trail is put aside, and a new one begins")?;
+            let (now, environment) = (project.now(), project.environment_name());
+            let record = Record::new(now, secret, Action::RESTARTED, &who.actor()?, environment);
+            let aside = project.restart_trail(&record.reason(reason)).await?;
+            terminal
+                .line(&format!("a new trail has begun; the old one is in {}", aside.display()))?;
+            Ok(0)
+        }
+        None => query(context, &args, terminal).await,
+    }
+}
+
+async fn query(context: &Context, args: &args::Audit, terminal: &mut Terminal) -> Status {
+    let project = context.project()?;
+    let trail = project.trail().await?;
+    let mut query = Query::new();
+    if let Some(environment) = &context.environment {
+        query = query.environment(environment);
+    }
+    if let Some(actor) = &args.actor {
+        query = query.actor(actor);
+    }
+    if let Some(outcome) = args.outcome {
+        query = query.outcome(outcome);
+    }
+    if let Some(moment) = args.since {
+        query = query.since(moment);
+    }
+    if let Some(moment) = args.until {
+        query = query.until(moment);
+    }
+    let found = if args.last_rotations {
+        let mut found = Vec::new();
+        for item in &project.inventory().secrets {
+            if args.secret.as_ref().is_none_or(|name| *name == item.name) {
+                let own = query.clone().secret(&item.name).rotations().take(1);
+                found.extend(trail.query(&own).await?);
+            }
+        }
+        found
+    } else {
+        for action in &args.action {
+            query = query.action(action.clone());
+        }
+        if let Some(secret) = &args.secret {
+            query = query.secret(secret);
+        }
+        trail.query(&query.take(args.take)).await?
+    };
+    match args.json {
+        true => terminal.line(&to_json(&found))?,
+        false => terminal.records(&found)?,
+    }
+    Ok(0)
+}
+
+/// Tells what was done elsewhere.
+pub(super) async fn record(
+    context: &Context,
+    args: args::Record,
+    terminal: &mut Terminal,
+) -> Status {
+    let project = context.project()?;
+    let item = project.inventory().secret(&args.name)?;
+    item.check_environment(project.environment_name())?;
+    if args.action == Action::REMINDED {
+        return Err(Failure::Usage("what was reminded of is told by who reminds".to_owned()));
+    }
+    let (now, environment) = (project.now(), project.environment_name());
+    let mut record = Record::new(now, &args.name, args.action, &args.who.actor()?, environment);
+    record.reason = args.who.reason;
+    record.clock_given = context.clock.is_some();
+    if !args.who.dry_run {
+        project.trail().await?.append(std::slice::from_ref(&record)).await?;
+    }
+    terminal.line(&record.to_string())?;
+    Ok(0)
+}

@@ -1,0 +1,117 @@
+//! New secrets.
+
+use std::io::Write;
+
+use super::args;
+use super::{Context, Failure, Status, Terminal};
+use crate::ops::generate::{Generated, Sheet};
+use crate::ops::inventory::{Inventory, Item};
+use crate::ops::rotate::create;
+use crate::ops::schedule::standing_of;
+use crate::purpose::Purpose;
+
+/// What a backend without an inventory has.
+const USUAL: [(&str, Purpose); 3] = [
+    ("JWT_SECRET", Purpose::Jwt),
+    ("SESSION_SECRET", Purpose::Cookie),
+    ("ENCRYPTION_KEY", Purpose::Envelope),
+];
+
+pub(super) async fn run(
+    context: &Context,
+    args: args::Generate,
+    terminal: &mut Terminal,
+) -> Status {
+    if args.store {
+        return store(context, args, terminal).await;
+    }
+    let inventory = match context.inventory.exists() {
+        true => Some(Inventory::read(&context.inventory)?),
+        false => None,
+    };
+    let names = names(inventory.as_ref(), &args)?;
+    let sheet =
+        Sheet::new(context.now()?, names.iter().map(|(name, purpose)| (name.as_str(), *purpose)))?;
+    if args.print {
+        let [(_, own)] = sheet.rows() else {
+            return Err(Failure::Usage("`--print` prints one value: name one secret".to_owned()));
+        };
+        terminal.out.write_all(own.text().expose())?;
+        terminal.line("")?;
+        return Ok(0);
+    }
+    if args.json {
+        terminal.out.write_all(sheet.to_json().expose())?;
+        return Ok(0);
+    }
+    sheet.write_new(&args.output)?;
+    terminal.line(&format!("{} (mode 0600, not written over):", args.output.display()))?;
+    for (name, own) in sheet.rows() {
+        terminal.line(&format!("  {name}_NEW  {}, {} bits", own.purpose(), own.bits()))?;
+    }
+    terminal.line("  next      hand them over, and delete the file")?;
+    Ok(0)
+}
+
+/// The names with their purposes.
+fn names(
+    inventory: Option<&Inventory>,
+    args: &args::Generate,
+) -> Result<Vec<(String, Purpose)>, Failure> {
+    let own = |(name, purpose): &(&str, Purpose)| ((*name).to_owned(), *purpose);
+    if args.names.is_empty() {
+        // What others make is not made here; and the key of the audit is for its store.
+        let is_made = |item: &&Item| {
+            use Purpose::{Cookie, Envelope, Jwt, VerifyToken};
+            matches!(item.purpose, Jwt | Cookie | Envelope | VerifyToken)
+        };
+        return Ok(match inventory {
+            None => USUAL.iter().map(own).collect(),
+            Some(inventory) => {
+                let made = inventory.secrets.iter().filter(is_made);
+                made.map(|item| (item.name.clone(), item.purpose)).collect()
+            }
+        });
+    }
+    let purpose = |name: &String| match (args.purpose, inventory) {
+        (Some(purpose), _) => Ok((name.clone(), purpose)),
+        (None, Some(inventory)) => Ok((name.clone(), inventory.secret(name)?.purpose)),
+        (None, None) => {
+            USUAL.iter().find(|(usual, _)| usual == name).map(own).ok_or_else(|| {
+                Failure::Usage(format!("what is {name} for? Say so with `--purpose`"))
+            })
+        }
+    };
+    args.names.iter().map(purpose).collect()
+}
+
+/// The first key of each store.
+async fn store(context: &Context, args: args::Generate, terminal: &mut Terminal) -> Status {
+    if args.names.is_empty() {
+        return Err(Failure::Usage("`--store` makes the first key of a ring: name it".to_owned()));
+    }
+    let project = context.project()?;
+    let actor = args.who.actor()?;
+    for name in &args.names {
+        let item = project.inventory().secret(name)?;
+        let made = Generated::new(item.purpose)?;
+        let mut new = made.entry();
+        if let Some(algorithm) = &item.algorithm {
+            new = new.algorithm(algorithm);
+        }
+        if args.who.dry_run {
+            terminal.line(&format!("{name} ({}): would be created", project.environment_name()))?;
+            continue;
+        }
+        let manifest = create(&project, name, &actor, new, context.clock.is_some()).await?;
+        terminal.line(&format!(
+            "{name} ({}): created\n  key       {}, {} bits",
+            project.environment_name(),
+            manifest.primary(project.now()),
+            made.bits(),
+        ))?;
+        let own = standing_of(&project, name).await?;
+        terminal.next(&own.next, project.now())?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,232 @@
+//! The command line, `dualkey`: the library calls of [`ops`](crate::ops), with arguments before
+//! and text after them.
+//!
+//! ```sh
+//! cargo install dualkey --features cli
+//! dualkey --help
+//! ```
+//!
+//! It holds no logic of its own: what it does, a program can do. It prints no secret but where
+//! it is asked for one (`generate --print`, `generate --json`).
+
+mod args;
+mod audit;
+mod generate;
+mod look;
+mod show;
+mod steps;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Cli, Command, Who};
+use crate::clock::Clock;
+use crate::ops::OpsError;
+use crate::ops::inventory::{Inventory, Project};
+use crate::ops::rotate::Operator;
+
+/// Why a command ends without having done what was asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Ops(#[from] OpsError),
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot write to the terminal: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl<E: Into<OpsError>> From<E> for Failure
+where
+    E: private::OfLibrary,
+{
+    fn from(error: E) -> Self {
+        Self::Ops(error.into())
+    }
+}
+
+/// The errors of the library that are not yet one of `ops`.
+mod private {
+    pub(super) trait OfLibrary {}
+    impl OfLibrary for crate::error::Error {}
+    impl OfLibrary for crate::source::StoreError {}
+    impl OfLibrary for crate::ops::audit::AuditError {}
+}
+
+/// What a command says to the shell.
+type Status = Result<u8, Failure>;
+
+/// Where a command prints, and whether somebody is there to be asked.
+struct Terminal {
+    out: io::Stdout,
+    is_colored: bool,
+}
+
+/// Runs the command of this process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut terminal = Terminal::new();
+    let status = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli, &mut terminal)),
+        Err(error) => Err(error.into()),
+    };
+    match status {
+        Ok(status) => status.into(),
+        // Whoever read it has seen enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            // There is nobody to tell if this fails as well.
+            let _ = writeln!(io::stderr(), "error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli, terminal: &mut Terminal) -> Status {
+    let context = Context { inventory: cli.inventory, environment: cli.env, clock: cli.clock };
+    match cli.command {
+        Command::Init => look::init(&context, terminal),
+        Command::Generate(args) => generate::run(&context, args, terminal).await,
+        Command::Rotate(args) => steps::rotate(&context, args, terminal).await,
+        Command::Stage(args) => steps::stage(&context, args, terminal).await,
+        Command::Promote(args) => steps::promote(&context, args, terminal).await,
+        Command::Rollback(args) => steps::rollback(&context, args, terminal).await,
+        Command::Retire(args) => steps::retire(&context, args, terminal).await,
+        Command::Revoke(args) => steps::revoke(&context, args, terminal).await,
+        Command::Emergency(args) => steps::emergency(&context, args, terminal).await,
+        Command::Destroy(args) => steps::destroy(&context, args, terminal).await,
+        Command::Policy(args) => steps::policy(&context, args, terminal).await,
+        Command::Record(args) => audit::record(&context, args, terminal).await,
+        Command::Status(args) => look::status(&context, args, terminal).await,
+        Command::Doctor(args) => look::doctor(&context, args, terminal).await,
+        Command::Remind(args) => look::remind(&context, args, terminal).await,
+        Command::Agent(args) => look::agent(&context, args, terminal).await,
+        Command::Audit(args) => audit::run(&context, args, terminal).await,
+        Command::Schema => look::schema(terminal),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "dualkey", &mut terminal.out);
+            Ok(0)
+        }
+    }
+}
+
+/// What every command is told.
+struct Context {
+    inventory: PathBuf,
+    environment: Option<String>,
+    clock: Option<PathBuf>,
+}
+
+impl Context {
+    fn project(&self) -> Result<Project, Failure> {
+        let mut project = Project::new(Inventory::read(&self.inventory)?);
+        if let Some(environment) = &self.environment {
+            project = project.environment(environment);
+        }
+        if let Some(path) = &self.clock {
+            project = project.clock(FileClock::open(path)?);
+        }
+        Ok(project)
+    }
+
+    fn now(&self) -> Result<SystemTime, Failure> {
+        match &self.clock {
+            Some(path) => Ok(FileClock::open(path)?.now()),
+            None => Ok(SystemTime::now()),
+        }
+    }
+
+    /// Takes steps of the secret `name` as `who` asks for.
+    async fn operator(
+        &self,
+        project: &Project,
+        name: &str,
+        who: &Who,
+    ) -> Result<Operator, Failure> {
+        let store = project.store(name)?;
+        let mut operator = Operator::new(store, project.trail().await?, &who.actor()?);
+        if self.clock.is_some() {
+            operator = operator.clock(project.shared_clock());
+        }
+        if let Some(reason) = &who.reason {
+            operator = operator.reason(reason);
+        }
+        if who.dry_run {
+            operator = operator.dry_run();
+        }
+        Ok(operator)
+    }
+}
+
+impl Terminal {
+    fn new() -> Self {
+        let out = io::stdout();
+        // https://no-color.org: set, and not empty.
+        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|own| !own.is_empty());
+        let is_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|own| own != "0");
+        let is_colored = !is_unwanted && (is_forced || out.is_terminal());
+        Self { out, is_colored }
+    }
+
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
+    /// Has somebody type the name of the secret, before what cannot be undone.
+    fn confirm(&mut self, who: &Who, name: &str, what: &str) -> Result<(), Failure> {
+        if who.yes || who.dry_run {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            let problem = format!("{what}: that cannot be undone; say so with `--yes`");
+            return Err(Failure::Usage(problem));
+        }
+        write!(self.out, "{what}: that cannot be undone. Type {name} to go on: ")?;
+        self.out.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        match answer.trim() == name {
+            true => Ok(()),
+            false => Err(Failure::Usage("nothing was done".to_owned())),
+        }
+    }
+}
+
+/// A clock whose time stands in a file, as RFC 3339: for rehearsals. What it cannot read leaves
+/// it where it was.
+#[derive(Debug)]
+struct FileClock {
+    path: PathBuf,
+    last: Arc<Mutex<SystemTime>>,
+}
+
+impl FileClock {
+    fn open(path: &std::path::Path) -> Result<Self, Failure> {
+        let now = Self::read(path).ok_or_else(|| {
+            Failure::Usage(format!("{} holds no time as in 2026-01-15T10:00:00Z", path.display()))
+        })?;
+        Ok(Self { path: path.to_owned(), last: Arc::new(Mutex::new(now)) })
+    }
+
+    fn read(path: &std::path::Path) -> Option<SystemTime> {
+        let text = std::fs::read_to_string(path).ok()?;
+        SystemTime::try_from(text.trim().parse::<jiff::Timestamp>().ok()?).ok()
+    }
+}
+
+impl Clock for FileClock {
+    fn now(&self) -> SystemTime {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Self::read(&self.path).unwrap_or(*last);
+        *last
+    }
+}

@@ -1,0 +1,225 @@
+//! What is printed.
+
+use std::time::{Duration, SystemTime};
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use jiff::{SpanRound, Unit};
+
+use super::{Failure, Terminal};
+use crate::manifest::{Change, Meanwhile};
+use crate::ops::audit::{Action, Entry};
+use crate::ops::doctor::Finding;
+use crate::ops::inventory::Project;
+use crate::ops::rotate::{Check, CheckOutcome};
+use crate::ops::schedule::{Next, Standing, State, standing_of};
+use crate::ring::KeyState;
+use crate::verdict::{Obstacle, Verdict};
+
+/// A moment as operators read it.
+pub(super) fn time(moment: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(moment).unwrap_or_default();
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// A length of time in its two largest units: `7d 1h`.
+pub(super) fn length(time: Duration) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let (smallest, is_short) = match seconds {
+        ..60 => (Unit::Second, true),
+        ..86_400 => (Unit::Minute, false),
+        86_400..864_000 => (Unit::Hour, false),
+        _ => (Unit::Day, false),
+    };
+    let round = SpanRound::new().largest(Unit::Day).smallest(smallest).days_are_24_hours();
+    let round = round.mode(jiff::RoundMode::Trunc);
+    let span = jiff::Span::new().try_seconds(seconds).and_then(|own| own.round(round));
+    match span {
+        Ok(span) if is_short || !span.is_zero() => format!("{span:#}"),
+        _ => "0s".to_owned(),
+    }
+}
+
+/// When, and how far away that is.
+fn when(moment: SystemTime, now: SystemTime) -> String {
+    let time = time(moment);
+    match moment.duration_since(now) {
+        Ok(ahead) if ahead.as_secs() > 0 => format!("{time}, in {}", length(ahead)),
+        _ => format!("{time}, {} ago", length(now.duration_since(moment).unwrap_or_default())),
+    }
+}
+
+impl Terminal {
+    /// What a step did, what comes next, and when.
+    pub(super) async fn step(
+        &mut self,
+        project: &Project,
+        name: &str,
+        change: &Change,
+        is_rehearsal: bool,
+    ) -> Result<(), Failure> {
+        let action = Action::from(change.action);
+        let done = action.as_str().to_lowercase().replace('_', " ");
+        let state = |own: Option<KeyState>| own.map_or("-", KeyState::as_str);
+        let lead = if is_rehearsal { "would be " } else { "" };
+        self.line(&format!(
+            "{name} ({}): {lead}{done}\n  key       {}, {} -> {}",
+            project.environment_name(),
+            change.kid,
+            state(change.from),
+            state(Some(change.to)),
+        ))?;
+        if let Some(until) = change.until {
+            let what = if change.kid_ends() { "ends     " } else { "old key  " };
+            let until = when(until, project.now());
+            let verb = if change.kid_ends() { "" } else { "verifies until " };
+            self.line(&format!("  {what} {verb}{until}"))?;
+        }
+        if change.meanwhile != Meanwhile::NothingIsRefused {
+            self.line(&format!("  meanwhile {}", change.meanwhile))?;
+        }
+        if is_rehearsal {
+            return self.line("  nothing was changed");
+        }
+        let own = standing_of(project, name).await?;
+        self.next(&own.next, project.now())
+    }
+
+    /// What comes next, and when.
+    pub(super) fn next(&mut self, next: &Next, now: SystemTime) -> Result<(), Failure> {
+        self.line(&format!("  next      {}", next.what))?;
+        if let Some(at) = next.at {
+            self.line(&format!("  when      {}", when(at, now)))?;
+        }
+        match &next.command {
+            Some(command) => self.line(&format!("  command   {command}")),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn checks(&mut self, all: &[Check]) -> Result<(), Failure> {
+        for own in all {
+            let mark = match own.outcome {
+                CheckOutcome::Passed => "ok  ",
+                CheckOutcome::Warned => "note",
+                CheckOutcome::Failed => "FAIL",
+                CheckOutcome::Unneeded => "-   ",
+            };
+            self.line(&format!("  {mark} {:<10} {}", own.name, own.found))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn waiting(&mut self, obstacles: &[Obstacle]) -> Result<(), Failure> {
+        let text = Verdict::Blocked(obstacles.to_vec()).to_string();
+        self.line(&format!("  waiting   {}", text.trim_start_matches("blocked: ")))
+    }
+
+    pub(super) fn table(&mut self, all: &[Standing], now: SystemTime) -> Result<(), Failure> {
+        let mut table = self
+            .empty(&["secret", "priority", "state", "primary", "since", "others", "due", "next"]);
+        for own in all {
+            let since =
+                own.since.map(|since| length(now.duration_since(since).unwrap_or_default()));
+            let others: Vec<_> = own
+                .others
+                .iter()
+                .map(|other| match &other.verdict {
+                    Some(verdict) => {
+                        format!("{} ({}, {})", other.kid, other.state.as_str(), word(verdict))
+                    }
+                    None => format!("{} ({})", other.kid, other.state.as_str()),
+                })
+                .collect();
+            let date =
+                |moment: SystemTime| time(moment).split(' ').next().unwrap_or_default().to_owned();
+            let state = match &own.state {
+                State::Overdue { days } => format!("overdue {days}d"),
+                State::Soon { days } => format!("in {days}d"),
+                other => other.as_str().to_owned(),
+            };
+            let cell = Cell::new(state);
+            let cell = match (&own.state, self.is_colored) {
+                (_, false) => cell,
+                (
+                    State::Overdue { .. }
+                    | State::Stuck { .. }
+                    | State::Absent
+                    | State::Unread { .. },
+                    _,
+                ) => cell.fg(Color::Red),
+                (State::Due | State::Soon { .. }, _) => cell.fg(Color::Yellow),
+                _ => cell,
+            };
+            let text = |own: Option<String>| own.unwrap_or_else(|| "-".to_owned());
+            table.add_row(vec![
+                Cell::new(&own.name),
+                Cell::new(own.priority.as_str()),
+                cell,
+                Cell::new(text(own.primary.map(|kid| kid.to_string()))),
+                Cell::new(text(since)),
+                Cell::new(if others.is_empty() { "-".to_owned() } else { others.join("\n") }),
+                Cell::new(text(own.due.map(date))),
+                Cell::new(own.next.command.as_deref().unwrap_or(&own.next.what)),
+            ]);
+        }
+        self.print(&table)?;
+        for own in all {
+            if let State::Stuck { why } | State::Unread { why } = &own.state {
+                self.line(&format!("{}: {why}", own.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn records(&mut self, all: &[Entry]) -> Result<(), Failure> {
+        for own in all {
+            self.line(&own.record.to_string())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn findings(&mut self, all: &[Finding]) -> Result<(), Failure> {
+        for own in all {
+            self.line(&format!(
+                "{:<8} {}: {}\n         mend: {}",
+                own.check, own.subject, own.found, own.mend
+            ))?;
+        }
+        let count = all.len();
+        self.line(&match count {
+            0 => "nothing is wrong".to_owned(),
+            1 => "1 thing is wrong".to_owned(),
+            _ => format!("{count} things are wrong"),
+        })
+    }
+
+    fn empty(&self, header: &[&str]) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(header.iter().map(|own| (*own).to_owned()).collect::<Vec<_>>());
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        match self.is_colored {
+            true => table.enforce_styling(),
+            false => table.force_no_tty(),
+        };
+        table
+    }
+
+    fn print(&mut self, table: &Table) -> Result<(), Failure> {
+        for line in table.to_string().lines() {
+            self.line(line.trim())?;
+        }
+        Ok(())
+    }
+}
+
+fn word(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Safe => "may go".to_owned(),
+        Verdict::Wait { until } => format!("until {}", time(*until)),
+        Verdict::Blocked(obstacles) => match obstacles.first() {
+            Some(obstacle) => obstacle.to_string(),
+            None => "blocked".to_owned(),
+        },
+    }
+}

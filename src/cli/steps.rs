@@ -1,0 +1,238 @@
+//! The steps of a rotation.
+
+use std::io::{Read, Write};
+
+use zeroize::Zeroizing;
+
+use super::args::{self, Value, Who};
+use super::{Context, Failure, Status, Terminal};
+use crate::manifest::NewEntry;
+use crate::ops::OpsError;
+use crate::ops::generate::Generated;
+use crate::ops::inventory::{Item, Project};
+use crate::ops::rotate::{self, Operator, Progress, Walked, checks, walk};
+use crate::ops::schedule::standing_of;
+use crate::purpose::Purpose;
+use crate::secret::Secret;
+
+/// A secret is a line, and no file.
+const MAX_BYTES: u64 = 64 * 1024;
+
+pub(super) async fn rotate(
+    context: &Context,
+    args: args::Rotate,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, operator) = open(context, &args.name, &args.who).await?;
+    let new = new(&project, &args.name, &args.value)?;
+    let name = args.name.as_str();
+    terminal.line(&format!("{name} ({}): rotate", project.environment_name()))?;
+    let operator = match args.skip.is_empty() {
+        true => operator,
+        // What was skipped stands in the trail.
+        false => operator.reason(format!(
+            "{} (skipped: {})",
+            args.who.reason.as_deref().unwrap_or_default(),
+            args.skip.join(", ")
+        )),
+    };
+    if args.who.dry_run {
+        terminal.checks(&checks(&project, name).await?)?;
+        let change = operator.stage(new).await?;
+        terminal.step(&project, name, &change, true).await?;
+        return Ok(0);
+    }
+    let mut failed = None;
+    let walked = walk(&project, name, &operator, new, &args.skip, args.wait, |progress| {
+        let told = match progress {
+            Progress::Checked(all) => terminal.checks(all),
+            Progress::Staged(change) => terminal.line(&format!("  staged    {}", change.kid)),
+            Progress::Waiting(obstacles) => terminal.waiting(obstacles),
+        };
+        failed = failed.take().or(told.err());
+    })
+    .await?;
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    match walked {
+        Walked::Promoted(change) => terminal.step(&project, name, &change, false).await?,
+        Walked::Staged { .. } => {
+            terminal.line("  the new key verifies, and does not sign yet")?;
+            let own = standing_of(&project, name).await?;
+            terminal.next(&own.next, project.now())?;
+        }
+    }
+    Ok(0)
+}
+
+pub(super) async fn stage(context: &Context, args: args::Stage, terminal: &mut Terminal) -> Status {
+    let (project, operator) = open(context, &args.name, &args.who).await?;
+    let mut new = new(&project, &args.name, &args.value)?;
+    if let Some(moment) = args.at {
+        new = new.signs_from(moment);
+    }
+    let change = operator.stage(new).await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn promote(
+    context: &Context,
+    args: args::Promote,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, mut operator) = open(context, &args.name, &args.who).await?;
+    if args.deployed {
+        let reason = args.who.reason.as_deref().unwrap_or("deployed everywhere");
+        operator = operator.reason(reason).force();
+    } else if args.force {
+        terminal.confirm(
+            &args.who,
+            &args.name,
+            "instances that do not hold the key refuse what it signs",
+        )?;
+        operator = operator.force();
+    }
+    let change = operator.promote(args.kid).await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn rollback(
+    context: &Context,
+    args: args::Rollback,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, operator) = open(context, &args.name, &args.who).await?;
+    let change = operator.rollback().await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn retire(
+    context: &Context,
+    args: args::Retire,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, mut operator) = open(context, &args.name, &args.who).await?;
+    if args.force {
+        terminal.confirm(
+            &args.who,
+            &args.name,
+            "what the key signed is refused, what it sealed cannot be opened",
+        )?;
+        operator = operator.force();
+    }
+    let change = rotate::retire(&project, &args.name, &operator, args.kid).await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn revoke(
+    context: &Context,
+    args: args::Revoke,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, operator) = open(context, &args.name, &args.who).await?;
+    terminal.confirm(&args.who, &args.name, "the key verifies nothing any more")?;
+    let change = operator.revoke(&args.kid).await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn emergency(
+    context: &Context,
+    args: args::Emergency,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, operator) = open(context, &args.name, &args.who).await?;
+    let new = new(&project, &args.name, &args.value)?;
+    terminal.confirm(&args.who, &args.name, "everything that the key signed is refused")?;
+    let change = operator.emergency(args.kid, new).await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn destroy(
+    context: &Context,
+    args: args::Destroy,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, mut operator) = open(context, &args.name, &args.who).await?;
+    terminal.confirm(&args.who, &args.name, "the secret of the key is wiped")?;
+    if args.force {
+        operator = operator.force();
+    }
+    let change = operator.destroy(&args.kid).await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn policy(
+    context: &Context,
+    args: args::Policy,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, operator) = open(context, &args.name, &args.who).await?;
+    let item = project.inventory().secret(&args.name)?;
+    let is_news = operator.set_policy(item.policy).await?;
+    let said = match (is_news, args.who.dry_run) {
+        (false, _) => "it lives by the policy of the inventory already",
+        (true, false) => "it lives by the policy of the inventory",
+        (true, true) => "it would live by the policy of the inventory; nothing was changed",
+    };
+    terminal.line(&format!("{} ({}): {said}", args.name, project.environment_name()))?;
+    Ok(0)
+}
+
+async fn open(context: &Context, name: &str, who: &Who) -> Result<(Project, Operator), Failure> {
+    let mut project = context.project()?;
+    if who.backup {
+        project = project.backup();
+    }
+    let operator = context.operator(&project, name, who).await?;
+    Ok((project, operator))
+}
+
+/// The new key: made here, or read.
+fn new(project: &Project, name: &str, value: &Value) -> Result<NewEntry, Failure> {
+    let item = project.inventory().secret(name)?;
+    let mut new = match &value.value_from {
+        Some(path) => NewEntry::new(read(item, path)?),
+        None if item.purpose == Purpose::Webhook => {
+            let problem =
+                "its new value is made by who signs: hand it over with `--value-from FILE`";
+            return Err(Failure::Usage(format!("{name}: {problem}")));
+        }
+        None => Generated::new(item.purpose)?.entry(),
+    };
+    if let Some(algorithm) = value.algorithm.as_ref().or(item.algorithm.as_ref()) {
+        new = new.algorithm(algorithm);
+    }
+    Ok(new)
+}
+
+/// A secret from a file or from standard input, without the end of its line.
+pub(super) fn read(item: &Item, path: &std::path::Path) -> Result<Secret, Failure> {
+    let mut text = Zeroizing::new(String::with_capacity(4096));
+    let io = |source| OpsError::Io { path: path.to_owned(), source };
+    if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(io)?;
+        file.take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
+    }
+    let line = text.trim_end_matches(['\n', '\r']);
+    let decoded = item.purpose.decode(line.to_owned());
+    decoded.map_err(|expected| {
+        Failure::Usage(format!("what {} holds for {} is not {expected}", path.display(), item.name))
+    })
+}
+
+impl Terminal {
+    /// Has everything that was printed be seen.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+}

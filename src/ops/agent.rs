@@ -1,0 +1,174 @@
+//! The agent: follows the inventory, rotates what is automatic, reminds of the rest.
+//!
+//! All that it knows is in the stores and in the trail: it may be killed at any moment, started
+//! again, and run twice at once, and takes no step twice.
+
+use std::time::Duration;
+
+use super::audit::Outcome;
+use super::error::OpsError;
+use super::generate::Generated;
+use super::inventory::{Item, Project};
+use super::remind::{Delivery, Reminder, remind};
+use super::rotate::{Check, CheckOutcome, Operator, checks, to_retire, with_role};
+use super::schedule::{State, dueness};
+use crate::manifest::Change;
+use crate::ring::KeyState;
+use crate::verdict::Verdict;
+use crate::verified::Role;
+
+/// Follows an inventory.
+///
+/// ```no_run
+/// # async fn start() -> Result<(), dualkey::ops::OpsError> {
+/// use dualkey::ops::agent::Agent;
+/// use dualkey::ops::inventory::{Inventory, Project};
+/// use std::time::Duration;
+///
+/// let project = Project::new(Inventory::read("dualkey.toml")?);
+/// let agent = Agent::new(project, "agent@host-1");
+/// loop {
+///     let turn = agent.turn().await;
+///     for (secret, error) in &turn.errors {
+///         eprintln!("{secret}: {error}");
+///     }
+///     tokio::time::sleep(Duration::from_secs(60)).await;
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Agent {
+    project: Project,
+    actor: String,
+    delivery: Delivery,
+    is_clock_given: bool,
+}
+
+/// What a turn did.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+#[must_use = "its errors are for somebody to see"]
+pub struct Turn {
+    /// The steps that were taken, each with its secret.
+    pub steps: Vec<(String, Change)>,
+    /// Of steps that somebody had left: how they went.
+    pub settled: Vec<(String, Outcome)>,
+    /// What somebody was reminded of.
+    pub reminded: Vec<Reminder>,
+    /// What went wrong, each with its secret; nothing else was kept from being done by it.
+    pub errors: Vec<(String, OpsError)>,
+}
+
+impl Agent {
+    /// Follows `project` in the name of `actor`.
+    #[must_use]
+    pub fn new(project: Project, actor: &str) -> Self {
+        Self {
+            project,
+            actor: actor.to_owned(),
+            delivery: Delivery::default(),
+            is_clock_given: false,
+        }
+    }
+
+    /// How reminders are delivered.
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Has its records say that the clock of the project is not the system's.
+    #[must_use]
+    pub fn clock_given(mut self) -> Self {
+        self.is_clock_given = true;
+        self
+    }
+
+    /// Looks at every secret once: takes the step that is next of each that is automatic, and
+    /// reminds of what is for somebody.
+    pub async fn turn(&self) -> Turn {
+        let mut turn = Turn::default();
+        for item in self.project.secrets().filter(|item| item.automatic) {
+            if let Err(error) = self.follow(item, &mut turn).await {
+                turn.errors.push((item.name.clone(), error));
+            }
+        }
+        match remind(&self.project, &self.actor, self.delivery).await {
+            Ok(reminded) => turn.reminded = reminded,
+            Err(error) => turn.errors.push(("reminders".to_owned(), error)),
+        }
+        turn
+    }
+
+    async fn follow(&self, item: &Item, turn: &mut Turn) -> Result<(), OpsError> {
+        let (store, trail) = (self.project.store(&item.name)?, self.project.trail().await?);
+        let mut operator = Operator::new(store, trail, &self.actor).reason("by the calendar");
+        if self.is_clock_given {
+            operator = operator.clock(self.project.shared_clock());
+        }
+        if let Some(outcome) = operator.settle().await? {
+            turn.settled.push((item.name.clone(), outcome));
+        }
+        if let Some(change) = self.step(item, &operator).await? {
+            turn.steps.push((item.name.clone(), change));
+        }
+        Ok(())
+    }
+
+    /// The step that is next, if one is.
+    async fn step(&self, item: &Item, operator: &Operator) -> Result<Option<Change>, OpsError> {
+        let (manifest, reports) = (operator.load().await?, operator.reports().await?);
+        let now = self.project.now();
+        if let Some(kid) = with_role(&manifest, Role::Staged, now).first() {
+            // Asked without a step, which would be told as a refusal at each turn.
+            return match manifest.promote(kid, &reports, now) {
+                Ok(_) => operator.promote(Some(*kid)).await.map(Some),
+                Err(_) => Ok(None),
+            };
+        }
+        for kid in to_retire(&manifest, now) {
+            let is_over = match manifest.state(&kid, now) {
+                Some(KeyState::Retired) => true,
+                _ => manifest.retirement(&kid, &reports, now)? == Verdict::Safe,
+            };
+            if is_over && item.purpose.ends_by_time() {
+                return operator.retire(Some(kid)).await.map(Some);
+            }
+        }
+        let since = manifest.key(&manifest.primary(now)).map(|key| key.life.signing_since());
+        let due = item.policy.schedule.zip(since).and_then(|(own, since)| own.next(since));
+        match due.map(|due| dueness(due, now, 0)) {
+            Some(State::Due | State::Overdue { .. }) => {}
+            _ => return Ok(None),
+        }
+        let is_bad = |own: &Check| own.outcome == CheckOutcome::Failed;
+        let mut failed = checks(&self.project, &item.name).await?;
+        failed.retain(is_bad);
+        if !failed.is_empty() {
+            return Err(OpsError::Checks { failed });
+        }
+        let mut new = Generated::new(item.purpose)?.entry();
+        if let Some(algorithm) = &item.algorithm {
+            new = new.algorithm(algorithm);
+        }
+        operator.stage_if_none(new).await
+    }
+
+    /// Turns at every `pause`, until `stop` is done, and hands each to `tell`.
+    pub async fn run(
+        &self,
+        pause: Duration,
+        stop: impl Future<Output = ()>,
+        mut tell: impl FnMut(Turn),
+    ) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            // A turn is not cut off: it would leave a step begun.
+            tell(self.turn().await);
+            if tokio::time::timeout(pause, &mut stop).await.is_ok() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What the library calls return, as JSON for scripts: field names are stable.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::audit::Entry;
+use super::schedule::{Other, Standing, State};
+use crate::verdict::Verdict;
+
+/// RFC 3339, to the second.
+pub(super) fn time(moment: SystemTime) -> String {
+    let time = Timestamp::try_from(moment).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[derive(Serialize)]
+struct Secret<'a> {
+    secret: &'a str,
+    environment: &'a str,
+    purpose: &'a str,
+    priority: &'a str,
+    state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    primary: Option<String>,
+    since: Option<String>,
+    others: Vec<Key>,
+    due: Option<String>,
+    next: Step<'a>,
+}
+
+#[derive(Serialize)]
+struct Key {
+    kid: String,
+    state: &'static str,
+    ends_at: Option<String>,
+    verdict: Option<&'static str>,
+    until: Option<String>,
+    obstacles: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    what: &'a str,
+    command: Option<&'a str>,
+    at: Option<String>,
+}
+
+/// How secrets stand, as a JSON array.
+#[must_use]
+pub(super) fn standings(all: &[Standing]) -> String {
+    let rows: Vec<_> = all.iter().map(secret).collect();
+    serde_json::to_string_pretty(&rows).expect("texts and numbers are JSON")
+}
+
+fn secret(own: &Standing) -> Secret<'_> {
+    let (days, why) = match &own.state {
+        State::Soon { days } | State::Overdue { days } => (Some(*days), None),
+        State::Stuck { why } | State::Unread { why } => (None, Some(why.as_str())),
+        _ => (None, None),
+    };
+    Secret {
+        secret: &own.name,
+        environment: &own.environment,
+        purpose: own.purpose.as_str(),
+        priority: own.priority.as_str(),
+        state: own.state.as_str(),
+        days,
+        why,
+        primary: own.primary.map(|kid| kid.to_string()),
+        since: own.since.map(time),
+        others: own.others.iter().map(key).collect(),
+        due: own.due.map(time),
+        next: Step {
+            what: &own.next.what,
+            command: own.next.command.as_deref(),
+            at: own.next.at.map(time),
+        },
+    }
+}
+
+fn key(own: &Other) -> Key {
+    let (verdict, until, obstacles) = match &own.verdict {
+        None => (None, None, Vec::new()),
+        Some(Verdict::Safe) => (Some("safe"), None, Vec::new()),
+        Some(Verdict::Wait { until }) => (Some("wait"), Some(time(*until)), Vec::new()),
+        Some(Verdict::Blocked(all)) => {
+            (Some("blocked"), None, all.iter().map(ToString::to_string).collect())
+        }
+    };
+    let (kid, ends_at) = (own.kid.to_string(), own.ends_at.map(time));
+    Key { kid, state: own.state.as_str(), ends_at, verdict, until, obstacles }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    n: u64,
+    at: String,
+    secret: &'a str,
+    action: &'a str,
+    actor: &'a str,
+    environment: &'a str,
+    outcome: &'a str,
+    kid: Option<String>,
+    revoked: Option<String>,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    reason: Option<&'a str>,
+    fingerprint: Option<String>,
+    revision: Option<u64>,
+    clock_given: bool,
+    imported_at: Option<String>,
+}
+
+/// Records, as a JSON array.
+pub(super) fn entries(all: &[Entry]) -> String {
+    let rows: Vec<_> = all.iter().map(told).collect();
+    serde_json::to_string_pretty(&rows).expect("texts and numbers are JSON")
+}
+
+fn told(own: &Entry) -> Told<'_> {
+    let record = &own.record;
+    Told {
+        n: own.n,
+        at: time(record.at),
+        secret: &record.secret,
+        action: record.action.as_str(),
+        actor: &record.actor,
+        environment: &record.environment,
+        outcome: record.outcome.as_str(),
+        kid: record.kid.map(|kid| kid.to_string()),
+        revoked: record.revoked.map(|kid| kid.to_string()),
+        from: record.from.as_deref(),
+        to: record.to.as_deref(),
+        reason: record.reason.as_deref(),
+        fingerprint: record.fingerprint.map(|own| own.to_string()),
+        revision: record.revision,
+        clock_given: record.clock_given,
+        imported_at: record.imported_at.map(time),
+    }
+}

@@ -1,0 +1,204 @@
+//! Reminders: one message to a webhook, when something is due, overdue or stuck, or an
+//! emergency rotation was done; once for each state and day.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
+use serde_json::json;
+
+use super::audit::{Action, Outcome, Query, Record, Trail};
+use super::error::OpsError;
+use super::inventory::Project;
+use super::schedule::{Standing, State, standings};
+
+/// Something that somebody should be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reminder {
+    /// The secret.
+    pub secret: String,
+    /// The environment.
+    pub environment: String,
+    /// Of what: `soon`, `due`, `overdue`, `stuck`, `unread` or `emergency`.
+    pub state: &'static str,
+    /// In words.
+    pub text: String,
+}
+
+/// How a message is delivered.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// How often it is tried: 5 times unless set.
+    pub attempts: u32,
+    /// The time before the second attempt, which doubles with each: half a second unless set.
+    pub pause: Duration,
+    /// How long an attempt may take: 10 seconds unless set.
+    pub patience: Duration,
+    /// The longest time that a `Retry-After` is heeded for: a minute unless set.
+    pub longest_wait: Duration,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            pause: Duration::from_millis(500),
+            patience: Duration::from_secs(10),
+            longest_wait: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What somebody should be told today, and was not yet.
+///
+/// # Errors
+/// What keeps the inventory or the trail from being read.
+pub async fn reminders(project: &Project) -> Result<Vec<Reminder>, OpsError> {
+    let trail = project.trail().await?;
+    let (now, environment) = (project.now(), project.environment_name());
+    let mut all: Vec<_> = standings(project).await?.iter().filter_map(Reminder::of).collect();
+    let query = Query::new().action(Action::EMERGENCY_ROTATED).outcome(Outcome::Success);
+    let query = query.environment(environment).since(day(now));
+    for own in trail.query(&query).await? {
+        let Record { actor, secret, reason, .. } = &own.record;
+        let why = reason.as_deref().unwrap_or("no reason was given");
+        all.push(Reminder {
+            secret: secret.clone(),
+            environment: environment.to_owned(),
+            state: "emergency",
+            text: format!("{actor} rotated it in an emergency: {why}"),
+        });
+    }
+    let query = Query::new().action(Action::REMINDED).environment(environment).since(day(now));
+    let told = trail.query(&query.outcome(Outcome::Success)).await?;
+    let mut known: HashSet<_> =
+        told.into_iter().filter_map(|own| Some((own.record.secret, own.record.reason?))).collect();
+    all.retain(|own| known.insert((own.secret.clone(), own.state.to_owned())));
+    Ok(all)
+}
+
+/// Posts what somebody should be told today, as one message, to the webhook of the inventory,
+/// and records in the name of `actor` that they were. Nothing is posted where there is nothing
+/// to tell.
+///
+/// Who is killed between the two posts it again: better twice than not at all.
+///
+/// # Errors
+/// [`OpsError::Variable`] if there is something to tell and no webhook; [`OpsError::Remind`] if
+/// it could not be delivered: then it is tried anew with the next call.
+pub async fn remind(
+    project: &Project,
+    actor: &str,
+    delivery: Delivery,
+) -> Result<Vec<Reminder>, OpsError> {
+    let all = reminders(project).await?;
+    if all.is_empty() {
+        return Ok(all);
+    }
+    const WHAT: &str = "the URL of the webhook for reminders";
+    let Some(variable) = &project.inventory().remind.webhook else {
+        return Err(OpsError::Variable {
+            what: WHAT,
+            variable: "`webhook` of [remind]".to_owned(),
+        });
+    };
+    let url = project.variable(WHAT, variable)?;
+    post(&url, &message(&all), delivery).await?;
+    let (trail, now) = (project.trail().await?, project.now());
+    let record = |own: &Reminder| {
+        let record = Record::new(now, &own.secret, Action::REMINDED, actor, &own.environment);
+        record.reason(own.state)
+    };
+    let records: Vec<_> = all.iter().map(record).collect();
+    trail.append(&records).await?;
+    Ok(all)
+}
+
+/// The message as JSON that Slack takes, and others who take its form: `{"text": …}`.
+#[must_use]
+pub fn message(reminders: &[Reminder]) -> serde_json::Value {
+    let line = |own: &Reminder| {
+        let Reminder { secret, environment, state, text } = own;
+        format!("• *{}* ({}), {state}: {}", escaped(secret), escaped(environment), escaped(text))
+    };
+    let lines: Vec<_> = reminders.iter().map(line).collect();
+    json!({ "text": format!("Secrets that need somebody:\n{}", lines.join("\n")) })
+}
+
+/// As Slack asks for it; and a text stays on its line.
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace(|own: char| own.is_control(), " ")
+}
+
+/// Posts `message`. What could be delivered later is tried again: no answer, 429 and 5xx; what
+/// the other side refuses is not.
+async fn post(url: &str, message: &serde_json::Value, delivery: Delivery) -> Result<(), OpsError> {
+    // Deliberately not the errors' own words: they name the URL, which is a secret.
+    let failed = |problem: String| OpsError::Remind { problem };
+    let client = reqwest::Client::builder()
+        .timeout(delivery.patience)
+        // It is one place, and its secret is not for another.
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| failed(error.without_url().to_string()))?;
+    let mut pause = delivery.pause;
+    let mut attempt = 1;
+    loop {
+        let answer = client.post(url).json(message).send().await;
+        let (problem, wait) = match answer {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => {
+                let status = answer.status();
+                let is_later = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+                if !is_later {
+                    return Err(failed(format!("it was refused with {status}")));
+                }
+                let after = answer.headers().get(RETRY_AFTER).and_then(|own| own.to_str().ok());
+                let after = after.and_then(|own| own.trim().parse().ok()).map(Duration::from_secs);
+                (format!("the last answer was {status}"), after)
+            }
+            Err(error) if error.is_builder() => {
+                return Err(failed("its URL is none".to_owned()));
+            }
+            Err(error) if error.is_timeout() => ("no answer in time".to_owned(), None),
+            Err(error) => (error.without_url().to_string(), None),
+        };
+        if attempt >= delivery.attempts {
+            return Err(failed(format!("tried {attempt} times, {problem}")));
+        }
+        let wait = wait.unwrap_or(pause).min(delivery.longest_wait);
+        tokio::time::sleep(wait).await;
+        (attempt, pause) = (attempt + 1, pause.saturating_mul(2));
+    }
+}
+
+impl Reminder {
+    /// What somebody should be told of a secret that stands so.
+    fn of(own: &Standing) -> Option<Self> {
+        let next = own.next.command.as_deref().map(|own| format!(" (`{own}`)")).unwrap_or_default();
+        let text = match &own.state {
+            // What was never made needs nobody, until somebody uses it.
+            State::Rested | State::Underway | State::Absent => return None,
+            State::Soon { days } => format!("its rotation is due in {days} days{next}"),
+            State::Due => format!("its rotation is due today{next}"),
+            State::Overdue { days } => format!("its rotation is overdue by {days} days{next}"),
+            State::Stuck { why } => format!("its rotation is stuck: {why}{next}"),
+            State::Unread { why } => format!("it cannot be read: {why}{next}"),
+        };
+        let (secret, environment) = (own.name.clone(), own.environment.clone());
+        Some(Self { secret, environment, state: own.state.as_str(), text })
+    }
+}
+
+/// The beginning of the day, UTC.
+fn day(now: SystemTime) -> SystemTime {
+    let time = Timestamp::try_from(now).unwrap_or_default().to_zoned_datetime(TimeZone::UTC);
+    let start = time.start_of_day().map(|own| own.timestamp());
+    start.ok().and_then(|own| own.try_into().ok()).unwrap_or(now)
+}
