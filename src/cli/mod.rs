@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => {
             // There is nobody to tell if this fails as well.
-            let _ = writeln!(io::stderr(), "error: {failure}");
+            let _ = writeln!(io::stderr(), "{}", Terminal::failed(&failure));
             ExitCode::FAILURE
         }
     }

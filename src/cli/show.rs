@@ -6,13 +6,16 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::{SpanRound, Unit};
 
 use super::{Failure, Terminal};
+use crate::error::Error;
 use crate::manifest::{Change, Meanwhile};
+use crate::ops::OpsError;
 use crate::ops::audit::{Action, Entry};
 use crate::ops::doctor::Finding;
 use crate::ops::inventory::Project;
 use crate::ops::rotate::{Check, CheckOutcome};
 use crate::ops::schedule::{Next, Standing, State, standing_of};
 use crate::ring::KeyState;
+use crate::source::StoreError;
 use crate::verdict::{Obstacle, Verdict};
 
 /// A moment as operators read it.
@@ -61,10 +64,14 @@ impl Terminal {
         let done = action.as_str().to_lowercase().replace('_', " ");
         let state = |own: Option<KeyState>| own.map_or("-", KeyState::as_str);
         let lead = if is_rehearsal { "would be " } else { "" };
+        // What would be made would be another one each time.
+        let kid = match is_rehearsal && change.from.is_none() {
+            true => "a new one".to_owned(),
+            false => change.kid.to_string(),
+        };
         self.line(&format!(
-            "{name} ({}): {lead}{done}\n  key       {}, {} -> {}",
+            "{name} ({}): {lead}{done}\n  key       {kid}, {} -> {}",
             project.environment_name(),
-            change.kid,
             state(change.from),
             state(Some(change.to)),
         ))?;
@@ -94,6 +101,24 @@ impl Terminal {
             Some(command) => self.line(&format!("  command   {command}")),
             None => Ok(()),
         }
+    }
+
+    /// What went wrong, and when to come back, where that would mend it.
+    pub(super) fn failed(failure: &Failure) -> String {
+        let mut text = format!("error: {failure}");
+        if let Failure::Ops(OpsError::Refused(error) | OpsError::Store(StoreError::Refused(error))) =
+            failure
+            && let Error::Blocked { obstacles, .. } = error
+        {
+            let until = obstacles.iter().filter_map(|own| match own {
+                Obstacle::TooEarly { until } => Some(*until),
+                _ => None,
+            });
+            if let Some(until) = until.max() {
+                text += &format!("\n  when      {}", time(until));
+            }
+        }
+        text
     }
 
     pub(super) fn checks(&mut self, all: &[Check]) -> Result<(), Failure> {

@@ -419,6 +419,14 @@ impl Standing {
                 return;
             }
         }
+        let against = disagreement(reports, manifest.fingerprint(), policy, now);
+        if let Some(obstacle) = against.first() {
+            self.raise(State::Underway);
+            let what = format!("wait until every instance has reloaded: {obstacle}");
+            let command = Some(format!("dualkey status {name}"));
+            self.next = Next { what, command, at: None };
+            return;
+        }
         self.next = match (self.due, ended) {
             (_, Some((kid, _))) if self.state <= State::Underway => Next {
                 what: "wipe the old key, which has come to its end".to_owned(),
