@@ -1,7 +1,11 @@
 //! The operator's half.
 
+#[cfg(feature = "cli")]
+mod agent;
 mod audit;
 #[cfg(feature = "cli")]
 mod quarter;
+#[cfg(feature = "cli")]
+mod remind;
 #[cfg(feature = "cli")]
 mod shell;

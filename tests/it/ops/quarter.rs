@@ -65,7 +65,7 @@ fn a_quarter_goes_as_the_transcript_says() {
         shell.clock.advance(DAY);
         let fresh = jwt.sign(&claims).unwrap();
         for _ in 0..1200 {
-            jwt.verify::<serde_json::Value>(&fresh).unwrap();
+            assert!(jwt.verify::<serde_json::Value>(&fresh).is_ok());
         }
         refresh(&instances);
         if day == 3 {
