@@ -2,12 +2,12 @@
 
 #[path = "../../../examples/axum_app.rs"]
 #[allow(dead_code)]
-mod axum_app;
+pub mod axum_app;
 mod bearer;
 mod example;
 mod load;
 mod session;
-mod site;
+pub mod site;
 mod status;
 mod telemetry;
 mod webhook;

@@ -1,16 +1,15 @@
 //! The agent: killed at any moment, it takes every step, and none twice.
 
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
 
+use dualkey::KeyRing;
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::ops::audit::{Action, Entry, Outcome, Query};
 use dualkey::ops::inventory::{Inventory, Project};
-use dualkey::source::FileStore;
-use dualkey::{Clock, KeyRing};
+use dualkey::source::{FileStore, KeyStore};
 use serde_json::json;
 
-use super::shell::{DAY, Shell, inventory};
+use super::shell::{Shell, inventory};
 use crate::common::is_full;
 
 const TABLES: &str = r#"
@@ -37,17 +36,46 @@ fn records(shell: &Shell) -> Vec<Entry> {
     })
 }
 
-fn spawn(shell: &Shell) -> Child {
-    let mut command = shell.command(&["agent", "--every", "1s"]);
+/// Runs the agent for one turn, and kills it at its system call `last`; how many it made, and
+/// whether it was killed.
+#[cfg(target_os = "linux")]
+fn turn(shell: &Shell, last: usize) -> (usize, bool) {
+    use nix::sys::ptrace;
+    use nix::sys::signal::Signal;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::Pid;
+
+    let mut command = shell.command(&["agent", "--once"]);
     command.env_remove("DUALKEY_BY").stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
+    let mut child = command.spawn().unwrap();
+    let pid = Pid::from_raw(child.id() as i32);
+    ptrace::attach(pid).unwrap();
+    let mut calls = 0;
+    loop {
+        let signal = match waitpid(pid, None).unwrap() {
+            WaitStatus::Exited(..) => return (calls, false),
+            // That it was attached to, and each entry and return of a call.
+            WaitStatus::Stopped(_, Signal::SIGSTOP | Signal::SIGTRAP) => None,
+            WaitStatus::Stopped(_, signal) => Some(signal),
+            _ => None,
+        };
+        calls += 1;
+        if calls > last {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return (calls, true);
+        }
+        ptrace::syscall(pid, signal).unwrap();
+    }
 }
 
-/// Within one rotation it is killed so often, at moments that nobody chose; what it was killed
-/// in is settled, and the rotation ends as it would have.
+/// Within one rotation it is killed so often, from before it has read anything until after it
+/// has told of what it did; what it was killed in is settled by the next, and the rotation ends
+/// as it would have.
 #[test]
+#[cfg(target_os = "linux")]
 fn killed_again_and_again_it_ends_in_the_same_state_and_tells_each_step_once() {
-    let kills = if is_full() { 200 } else { 30 };
+    let kills = if is_full() { 201 } else { 30 };
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), TABLES);
     assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
@@ -65,43 +93,32 @@ fn killed_again_and_again_it_ends_in_the_same_state_and_tells_each_step_once() {
         assert!(jwt.verify::<serde_json::Value>(&token).is_ok());
         following.refresh().unwrap();
     };
-    use_it();
     let first = following.ring().primary();
 
-    // Due, then a day after the other until long after the end of the old key.
-    shell.set("2026-01-15T09:00:00Z");
-    let days = 10;
     let mut killed = 0;
-    for round in 0..kills + 40 {
-        let mut agent = spawn(&shell);
-        // From before it has read anything until after it has taken a step.
-        std::thread::sleep(Duration::from_micros(fastrand::u64(500..60_000)));
-        if agent.try_wait().unwrap().is_none() {
-            agent.kill().unwrap();
-            killed += 1;
-        }
-        agent.wait().unwrap();
+    // When the new key is staged, when it is promoted, and when the old one is at its end.
+    for day in ["2026-01-15T09:00:00Z", "2026-01-15T09:01:00Z", "2026-01-25T09:00:00Z"] {
+        shell.set(day);
         use_it();
-        let is_next = round % (kills / days).max(1) == 0;
-        if is_next && round < kills {
-            shell.clock.advance(DAY);
-            shell.set(&jiff::Timestamp::try_from(shell.clock.now()).unwrap().to_string());
-            use_it();
+        // Later and later, so that the step is not taken by the first; once it is, a turn is
+        // shorter.
+        let (mut longest, mut here) = (1250, 0);
+        while here < kills / 3 {
+            let latest = longest * (here + 1) / (kills / 3);
+            match turn(&shell, fastrand::usize(0..latest.max(1))) {
+                (_, true) => here += 1,
+                (calls, false) => longest = calls,
+            }
         }
-    }
-    assert!(killed >= kills, "{killed}");
-    // In the end it is let be.
-    for _ in 0..4 {
-        let output = shell.command(&["agent", "--once"]).output().unwrap();
-        assert!(output.status.code().is_some());
+        killed += here;
+        // The rest of this step, whoever has begun it.
+        while turn(&shell, usize::MAX).1 {}
         use_it();
     }
-
     let own = records(&shell);
     let done = |action: &Action, outcome: Outcome| {
-        own.iter()
-            .filter(|own| own.record.action == *action && own.record.outcome == outcome)
-            .count()
+        let is_own = |own: &&Entry| own.record.action == *action && own.record.outcome == outcome;
+        own.iter().filter(is_own).count()
     };
     for action in [Action::CREATED, Action::STAGED, Action::ROTATED, Action::RETIRED] {
         assert_eq!(done(&action, Outcome::Success), 1, "{action}: {own:#?}");
@@ -118,6 +135,42 @@ fn killed_again_and_again_it_ends_in_the_same_state_and_tells_each_step_once() {
     assert_ne!(ring.primary(), first);
     assert_eq!(ring.keys().len(), 2);
     assert_eq!(ring.load().revision(), 4, "staged, promoted, retired");
+}
+
+/// At each system call of a step, from the same beginning: a rotation is begun and told, or it
+/// is not.
+#[test]
+#[cfg(target_os = "linux")]
+fn wherever_it_is_killed_the_next_takes_the_step_once() {
+    let mut base = Shell::new("2026-01-02T09:00:00Z");
+    inventory(&base.path("dualkey.toml"), TABLES);
+    assert_eq!(base.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
+    let every = if is_full() { 1 } else { 11 };
+    let (mut moments, mut settled) = (0, [0; 3]);
+    for last in (0..).step_by(every) {
+        let shell = base.copy();
+        shell.set("2026-01-15T09:00:00Z");
+        if !turn(&shell, last).1 {
+            break;
+        }
+        moments += 1;
+        while turn(&shell, usize::MAX).1 {}
+        let own = records(&shell);
+        let of = |outcome: Outcome| {
+            let is_own =
+                |own: &&Entry| own.record.action == Action::STAGED && own.record.outcome == outcome;
+            own.iter().filter(is_own).count()
+        };
+        let (begun, taken, left) =
+            (of(Outcome::Begun), of(Outcome::Success), of(Outcome::Abandoned));
+        assert_eq!((begun, taken), (1 + left, 1), "killed at call {last}: {own:#?}");
+        let store = FileStore::new(shell.path("JWT_SECRET.json"));
+        let manifest = pollster::block_on(store.load()).unwrap();
+        assert_eq!((manifest.revision(), manifest.keys().len()), (2, 2), "killed at call {last}");
+        settled[left] += 1;
+    }
+    println!("killed at {moments} calls: {} times a step was left", settled[1]);
+    assert!(moments > 1000 / every / 2 && settled[2] == 0);
 }
 
 #[test]

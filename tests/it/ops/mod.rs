@@ -8,4 +8,6 @@ mod quarter;
 #[cfg(feature = "cli")]
 mod remind;
 #[cfg(feature = "cli")]
+mod service;
+#[cfg(feature = "cli")]
 mod shell;

@@ -33,6 +33,18 @@ impl Shell {
         self.folder.path().join(name)
     }
 
+    /// Another one, with the same files.
+    pub fn copy(&self) -> Self {
+        let own = Self::new("2026-01-01T00:00:00Z");
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                std::fs::copy(&path, own.folder.path().join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        own
+    }
+
     /// Sets the clock, of the binary and of everybody here.
     pub fn set(&self, time: &str) {
         let moment: jiff::Timestamp = time.parse().unwrap();
