@@ -4,6 +4,9 @@
 mod agent;
 mod audit;
 #[cfg(feature = "cli")]
+mod command;
+mod inventory;
+#[cfg(feature = "cli")]
 mod quarter;
 #[cfg(feature = "cli")]
 mod remind;

@@ -1,0 +1,299 @@
+//! What may be typed, and what may be wrong with a project.
+
+use std::fs;
+
+use super::shell::{Shell, inventory};
+
+const TABLES: &str = r#"
+[[secret]]
+name = "JWT_SECRET"
+purpose = "jwt"
+priority = "critical"
+store = { file = "JWT_SECRET.json" }
+rotate = "quarterly"
+
+[[secret]]
+name = "API_KEY"
+purpose = "credential"
+priority = "standard"
+store = { dotenv = ".env" }
+
+[[secret]]
+name = "DEPLOY_KEY"
+purpose = "credential"
+priority = "service"
+store = { manual = "the dashboard" }
+
+[[secret]]
+name = "HOOK_SECRET"
+purpose = "webhook"
+priority = "standard"
+store = { file = "HOOK.json" }
+environments = ["staging"]
+"#;
+
+fn shell() -> Shell {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    inventory(&shell.path("dualkey.toml"), TABLES);
+    assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
+    shell
+}
+
+fn refused(shell: &mut Shell, line: &str, status: i32, says: &str) {
+    let trail = fs::read(shell.path("audit.log")).ok();
+    let store = fs::read(shell.path("JWT_SECRET.json")).ok();
+    let (found, text) = shell.run(line);
+    assert_eq!(found, status, "{line}: {text}");
+    assert!(text.contains(says), "{line}: {text}");
+    assert_eq!(fs::read(shell.path("JWT_SECRET.json")).ok(), store, "{line} changed something");
+    // What was refused by the rules of rotation is told; what could not be asked for is not.
+    let is_told = text.contains("roll back") || text.contains("the ring has no");
+    assert!(is_told || fs::read(shell.path("audit.log")).ok() == trail, "{line} told something");
+}
+
+#[test]
+fn what_cannot_be_says_why_and_how_to_mend_it() {
+    let mut shell = shell();
+    for (line, status, says) in [
+        ("rotate JWT_SECRT", 1, "did you mean `JWT_SECRET`?"),
+        ("rotate NOTHING_LIKE_IT_42", 1, "no secret `NOTHING_LIKE_IT_42`\n"),
+        ("stage DEPLOY_KEY", 1, "the dashboard"),
+        ("stage HOOK_SECRET", 1, "is of staging, and not of `production`"),
+        ("stage JWT_SECRET --env staging", 1, "is of production, and not of `staging`"),
+        ("stage API_KEY", 1, "API_KEY in .env holds no manifest"),
+        ("promote JWT_SECRET", 1, "`JWT_SECRET` has no staged key"),
+        ("retire JWT_SECRET", 1, "`JWT_SECRET` has no fallback"),
+        ("rollback JWT_SECRET", 1, "nothing to roll back to"),
+        ("promote JWT_SECRET --kid nobody --force --yes", 1, "needs a reason"),
+        ("emergency JWT_SECRET --yes", 1, "needs a reason"),
+        ("revoke JWT_SECRET --kid nobody --yes", 1, "needs a reason"),
+        ("destroy JWT_SECRET nobody --yes", 1, "the ring has no key `nobody`"),
+        ("rotate JWT_SECRET --skip underway", 2, "--reason"),
+        ("rotate JWT_SECRET --wait tomorrow", 2, "10m"),
+        ("stage JWT_SECRET --at soon", 2, "2026-01-15T10:00:00Z"),
+        ("stage JWT_SECRET --kid x", 2, "unexpected"),
+        ("audit --outcome maybe", 2, "success"),
+        ("rotat JWT_SECRET", 2, "rotate"),
+        ("stage JWT_SECRET --value-from missing.txt", 1, "missing.txt: No such file"),
+        ("generate X", 1, "no secret `X`"),
+        ("generate X --purpose hat", 2, "envelope"),
+        ("generate JWT_SECRET HOOK_SECRET --print", 1, "name one secret"),
+        ("generate --store JWT_SECRET", 1, "expected revision 0, found 1"),
+        ("record JWT_SECRET reminded", 1, "who reminds"),
+        ("--inventory none.toml status", 1, "none.toml: No such file"),
+        ("audit import none.log", 1, "none.log: No such file"),
+        ("audit restart --yes", 1, "needs a reason"),
+    ] {
+        refused(&mut shell, line, status, says);
+    }
+    let (status, text) = shell.run("audit verify");
+    assert!(status == 0, "{text}");
+}
+
+#[test]
+fn nobody_is_named_and_nobody_does_it() {
+    let shell = shell();
+    let mut command = shell.command(&["stage", "JWT_SECRET"]);
+    let output = command.env_remove("DUALKEY_BY").output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--by NAME"));
+    let mut command = shell.command(&["stage", "JWT_SECRET"]);
+    let output = command.env_remove("DUALKEY_BY").env("USER", "eve").output().unwrap();
+    assert!(output.status.success());
+    let trail = fs::read_to_string(shell.path("audit.log")).unwrap();
+    assert!(trail.contains("| STAGED | eve | production | SUCCESS"));
+}
+
+#[test]
+fn no_value_of_a_secret_is_printed_but_where_it_is_asked_for() {
+    let mut shell = shell();
+    let value = "dH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5";
+    fs::write(shell.path(".env"), format!("API_KEY={value}\n")).unwrap();
+    fs::write(shell.path("new.txt"), "Xw9LrT4nZ8yB1cF6gJ0sD3pA5dH7vQ2m\n").unwrap();
+    for line in [
+        "status",
+        "stage API_KEY --value-from new.txt",
+        "promote API_KEY --deployed",
+        "rotate JWT_SECRET --dry-run",
+        "emergency API_KEY --reason leaked --yes --value-from new.txt",
+        "doctor",
+        "audit",
+        "audit --json",
+    ] {
+        let (_, text) = shell.run(line);
+        assert!(!text.contains("dH7vQ2m") && !text.contains("Xw9LrT4"), "{line}: {text}");
+    }
+    let trail = fs::read_to_string(shell.path("audit.log")).unwrap();
+    assert!(!trail.contains("dH7vQ2m") && !trail.contains("Xw9LrT4"));
+
+    let (_, text) = shell.run("generate JWT_SECRET --print");
+    assert!(text.len() == 129 && text.trim().bytes().all(|own| own.is_ascii_hexdigit()), "{text}");
+    let (_, text) = shell.run("generate JWT_SECRET API_KEY --json");
+    let sheet: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(sheet["secrets"][0]["bits"], 512);
+    assert_eq!(sheet["secrets"][1]["value"].as_str().unwrap().len(), 32);
+}
+
+/// A credential that its provider made, in a `.env` that a Node service reads.
+#[test]
+fn a_credential_goes_from_one_value_to_the_next() {
+    let mut shell = shell();
+    let (old, new) = ("sk-old-T4nZ8yB1cF6gJ0sD3pA5", "sk-new-9LrT4nZ8yB1cF6gJ0sD3");
+    fs::write(shell.path(".env"), format!("# keys\nexport API_KEY=\"{old}\" # at the provider\n"))
+        .unwrap();
+    fs::write(shell.path("new.txt"), format!("{new}\n")).unwrap();
+    assert_eq!(shell.run("stage API_KEY --value-from new.txt --backup").0, 0);
+    let is = |text: &str| assert_eq!(fs::read_to_string(shell.path(".env")).unwrap(), text);
+    is(&format!(
+        "# keys\nexport API_KEY=\"{old}\" # at the provider\nexport API_KEY_NEXT=\"{new}\"\n"
+    ));
+    assert_eq!(shell.run("promote API_KEY --deployed").0, 0);
+    // Nothing says that nobody shows the old one any more: somebody does.
+    let (status, text) = shell.run("retire API_KEY");
+    assert!(status == 1 && text.contains("no instance has reported"), "{text}");
+    assert_eq!(shell.run("retire API_KEY --force --yes").0, 1, "without a reason");
+    let (status, text) =
+        shell.run("retire API_KEY --force --yes --reason 'deleted at the provider'");
+    assert_eq!(status, 0, "{text}");
+    let is = |text: &str| assert_eq!(fs::read_to_string(shell.path(".env")).unwrap(), text);
+    is(&format!("# keys\nexport API_KEY=\"{new}\" # at the provider\n"));
+    let backups = fs::read_dir(shell.path(""))
+        .unwrap()
+        .filter(|own| own.as_ref().unwrap().file_name().to_string_lossy().ends_with(".bak"));
+    assert_eq!(backups.count(), 1);
+    assert_eq!(shell.run("audit verify").0, 0);
+}
+
+#[test]
+fn two_operators_at_once_are_one_after_the_other() {
+    let mut shell = shell();
+    let children: Vec<_> = (0..6)
+        .map(|_| {
+            let mut command =
+                shell.command(&["emergency", "JWT_SECRET", "--reason", "leaked", "--yes"]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let mut done = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        match output.status.success() {
+            true => done += 1,
+            // What the first has revoked is not revoked again, nor what it has made.
+            false => assert!(text.contains("is revoked"), "{text}"),
+        }
+    }
+    let (_, text) = shell.run("audit --action emergency-rotated --outcome success");
+    assert_eq!(text.lines().count(), done);
+    assert!((1..=6).contains(&done));
+    assert_eq!(shell.run("audit verify").0, 0);
+    let (_, text) = shell.run("status JWT_SECRET --json");
+    let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(rows[0]["others"].as_array().unwrap().len(), done, "each revoked one key");
+}
+
+#[test]
+fn a_clock_that_was_set_back_stops_a_rotation_and_no_emergency() {
+    let mut shell = shell();
+    shell.set("2025-06-01T09:00:00Z");
+    let (status, text) = shell.run("rotate JWT_SECRET");
+    assert!(status == 1 && text.contains("FAIL clock") && text.contains("set it"), "{text}");
+    let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+    assert_eq!(status, 0, "{text}");
+    let (_, text) = shell.run("status JWT_SECRET");
+    assert!(text.contains("revoked"), "{text}");
+    assert_eq!(shell.run("audit verify").0, 0);
+}
+
+/// The disk takes no record: then nothing is changed.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_cannot_be_told_is_not_done() {
+    let shell = shell();
+    let size = |name: &str| fs::metadata(shell.path(name)).unwrap().len();
+    // Room for the manifest, and not for another record.
+    let mut command =
+        shell.command(&["record", "JWT_SECRET", "noted", "--reason", &"x".repeat(900)]);
+    while size("audit.log") < 20_000 {
+        assert!(command.output().unwrap().status.success());
+    }
+    let store = fs::read(shell.path("JWT_SECRET.json")).unwrap();
+    let blocks = size("audit.log") / 512;
+    assert!(size("JWT_SECRET.json") * 3 < blocks * 512);
+    for line in [
+        &["stage", "JWT_SECRET"][..],
+        &["emergency", "JWT_SECRET", "--reason", "leaked", "--yes"],
+        &["rotate", "JWT_SECRET", "--wait", "0s"],
+    ] {
+        let mut full = std::process::Command::new("sh");
+        full.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_dualkey"))
+            .args(line)
+            .current_dir(shell.path(""))
+            .env("DUALKEY_BY", "ada")
+            .env("DUALKEY_CLOCK", shell.path("clock"));
+        let output = full.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line:?}");
+        assert!(text.contains("nothing was changed"), "{text}");
+        assert_eq!(fs::read(shell.path("JWT_SECRET.json")).unwrap(), store, "{line:?}");
+    }
+    let mut shell = shell;
+    assert_eq!(shell.run("audit verify").0, 0);
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0, "with room it goes on");
+}
+
+#[test]
+fn a_trail_that_was_cut_stops_every_step_until_somebody_says_so() {
+    let mut shell = shell();
+    let trail = fs::read_to_string(shell.path("audit.log")).unwrap();
+    fs::write(shell.path("audit.log"), &trail[..trail.len() - 60]).unwrap();
+    let (status, text) = shell.run("audit verify");
+    assert!(status == 3 && text.contains("BROKEN: it ends after record"), "{text}");
+    let (status, text) = shell.run("stage JWT_SECRET");
+    assert!(status == 1 && text.contains("dualkey audit restart"), "{text}");
+    let (status, text) = shell.run("doctor");
+    assert!(status == 3 && text.contains("audit    audit.log: it ends after record"), "{text}");
+    let (status, text) = shell.run("audit restart --reason 'a disk died' --yes");
+    assert!(status == 0 && text.contains(".broken-"), "{text}");
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    let (_, text) = shell.run("audit");
+    assert!(text.contains("RESTARTED") && text.contains("a disk died"), "{text}");
+    assert_eq!(shell.run("audit verify").0, 0);
+}
+
+#[test]
+fn completions_and_help_are_there_for_every_command() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    for name in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (status, text) = shell.run(&format!("completions {name}"));
+        assert!(status == 0 && text.contains("emergency"), "{name}");
+    }
+    for name in [
+        "init",
+        "generate",
+        "rotate",
+        "stage",
+        "promote",
+        "rollback",
+        "retire",
+        "revoke",
+        "emergency",
+        "destroy",
+        "policy",
+        "record",
+        "status",
+        "doctor",
+        "remind",
+        "agent",
+        "audit",
+        "schema",
+        "completions",
+    ] {
+        let (status, text) = shell.run(&format!("{name} --help"));
+        assert!(status == 0 && text.contains("Example"), "{name}: {text}");
+    }
+    let (_, text) = shell.run("schema");
+    assert!(text.contains("dualkey_manifests") && text.contains("dualkey_audit"));
+}
