@@ -7,6 +7,8 @@ mod audit;
 mod command;
 mod inventory;
 #[cfg(feature = "cli")]
+mod operator;
+#[cfg(feature = "cli")]
 mod quarter;
 #[cfg(feature = "cli")]
 mod remind;

@@ -1,0 +1,294 @@
+//! Steps and their records, where the store or the trail fails.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+
+use dualkey::manifest::{Manifest, NewEntry};
+use dualkey::ops::OpsError;
+use dualkey::ops::audit::{
+    Action, AuditError, AuditFuture, AuditKey, Entry, FileTrail, Guard, Outcome, Query, Record,
+    Sink, Trail, Verification,
+};
+use dualkey::ops::rotate::Operator;
+use dualkey::source::{FileStore, KeyStore, StoreError, StoreFuture, update};
+use dualkey::{Error, KeyRing, ManualClock, Policy, Purpose, Report, Secret};
+
+use super::shell::at;
+use crate::common::secret;
+
+/// What fails.
+const NOTHING: u8 = 0;
+/// To store: what was to be stored is not there.
+const BEFORE: u8 = 1;
+/// To say that it was stored, as when a connection is lost: it is there.
+const AFTER: u8 = 2;
+/// The same, and from then on it says nothing any more.
+const CUT: u8 = 3;
+/// To say anything.
+const SILENT: u8 = 4;
+
+#[derive(Debug, Clone)]
+struct Flaky {
+    store: FileStore,
+    fails: Arc<AtomicU8>,
+}
+
+impl Flaky {
+    fn lost(&self) -> StoreError {
+        StoreError::Client { store: "flaky".to_owned(), source: "connection lost".into() }
+    }
+}
+
+impl KeyStore for Flaky {
+    fn load(&self) -> StoreFuture<'_, Manifest> {
+        Box::pin(async {
+            match self.fails.load(SeqCst) {
+                SILENT => Err(self.lost()),
+                _ => self.store.load().await,
+            }
+        })
+    }
+
+    fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            match self.fails.load(SeqCst) {
+                NOTHING => self.store.compare_and_swap(expected, next).await,
+                BEFORE => Err(self.lost()),
+                fails => {
+                    self.store.compare_and_swap(expected, next).await?;
+                    self.fails.store(if fails == AFTER { NOTHING } else { SILENT }, SeqCst);
+                    Err(self.lost())
+                }
+            }
+        })
+    }
+
+    fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
+        self.store.reports()
+    }
+}
+
+/// A trail that takes no record of one outcome.
+#[derive(Debug)]
+struct Deaf {
+    trail: FileTrail,
+    to: Outcome,
+}
+
+impl Sink for Deaf {
+    fn append<'a>(&'a self, records: &'a [Record]) -> AuditFuture<'a, ()> {
+        Box::pin(async move {
+            match records.iter().any(|record| record.outcome == self.to) {
+                true => Err(AuditError::Io {
+                    path: "audit.log".into(),
+                    source: std::io::Error::other("no space left"),
+                }),
+                false => self.trail.append(records).await,
+            }
+        })
+    }
+}
+
+impl Trail for Deaf {
+    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
+        self.trail.query(query)
+    }
+
+    fn verify(&self) -> AuditFuture<'_, Verification> {
+        self.trail.verify()
+    }
+
+    fn ring(&self) -> &KeyRing<AuditKey> {
+        self.trail.ring()
+    }
+
+    fn lock<'a>(&'a self, secret: &'a str) -> AuditFuture<'a, Guard> {
+        self.trail.lock(secret)
+    }
+}
+
+struct World {
+    _folder: tempfile::TempDir,
+    trail: FileTrail,
+    store: Flaky,
+    clock: ManualClock,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = KeyRing::<AuditKey>::builder().primary(Secret::from(secret(0))).build().unwrap();
+        let trail = FileTrail::new(folder.path().join("audit.log"), ring);
+        let store = FileStore::new(folder.path().join("jwt.json"));
+        let store = Flaky { store, fails: Arc::default() };
+        let own = Self {
+            _folder: folder,
+            trail,
+            store,
+            clock: ManualClock::new(at("2026-01-15T10:00:00Z")),
+        };
+        let first = entry(1);
+        let policy = Policy::default();
+        own.operator()
+            .create("JWT_SECRET", Purpose::Jwt, "production", policy, first)
+            .await
+            .unwrap();
+        own
+    }
+
+    fn operator(&self) -> Operator {
+        Operator::new(self.store.clone(), self.trail.clone(), "ada").clock(self.clock.clone())
+    }
+
+    fn fail(&self, fails: u8) {
+        self.store.fails.store(fails, SeqCst);
+    }
+
+    /// What was told of stagings, the oldest first.
+    fn told(&self) -> Vec<Outcome> {
+        let query = Query::new().action(Action::STAGED).with_begun();
+        let mut all = self.trail.find(&query).unwrap();
+        all.reverse();
+        assert!(self.trail.check().unwrap().is_whole());
+        all.into_iter().map(|own| own.record.outcome).collect()
+    }
+}
+
+fn entry(seed: u64) -> NewEntry {
+    NewEntry::new(Secret::from(secret(seed)))
+}
+
+#[tokio::test]
+async fn a_store_that_fails_leaves_a_record_of_what_is_there() {
+    use Outcome::{Begun, Failed, Success};
+
+    let world = World::new().await;
+    world.fail(BEFORE);
+    assert!(world.operator().stage(entry(2)).await.is_err());
+    assert_eq!(world.told(), [Begun, Failed]);
+
+    // The answer was lost, and the step was taken: that is no failure.
+    world.fail(AFTER);
+    let staged = world.operator().stage(entry(2)).await.unwrap();
+    assert_eq!(world.told(), [Begun, Failed, Begun, Success]);
+    assert_eq!(world.operator().load().await.unwrap().keys()[1].kid(), staged.kid);
+
+    // Nobody can say: it stays begun, until somebody can.
+    let world = World::new().await;
+    let before = world.store.store.load().await.unwrap();
+    world.fail(CUT);
+    let error = world.operator().stage(entry(2)).await.unwrap_err();
+    assert!(error.to_string().contains("connection lost"), "{error}");
+    assert_eq!(world.told(), [Begun]);
+    assert_eq!(world.store.store.load().await.unwrap().revision(), before.revision() + 1);
+    world.fail(NOTHING);
+    assert_eq!(world.operator().settle().await.unwrap(), Some(Success));
+    assert_eq!(world.told(), [Begun, Success]);
+    assert_eq!(world.operator().settle().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_trail_that_fails_stops_a_step_before_it_is_taken() {
+    let world = World::new().await;
+    let deaf = Deaf { trail: world.trail.clone(), to: Outcome::Begun };
+    let operator = Operator::new(world.store.clone(), deaf, "ada").reason("leaked");
+    for error in [
+        operator.stage(entry(2)).await.unwrap_err(),
+        operator.emergency(None, entry(3)).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, OpsError::Audit(_)), "{error}");
+    }
+    assert_eq!(world.operator().load().await.unwrap().revision(), 1, "nothing was changed");
+
+    // It was told that it begins; that it was done, the next tells.
+    let deaf = Deaf { trail: world.trail.clone(), to: Outcome::Success };
+    let operator = Operator::new(world.store.clone(), deaf, "ada");
+    let error = operator.stage(entry(2)).await.unwrap_err();
+    assert!(matches!(error, OpsError::Unsettled { .. }), "{error}");
+    assert_eq!(world.told(), [Outcome::Begun]);
+    world.operator().rollback().await.unwrap_err();
+    assert_eq!(world.told(), [Outcome::Begun, Outcome::Success]);
+}
+
+#[tokio::test]
+async fn what_was_left_is_settled_by_what_is_stored() {
+    let world = World::new().await;
+    let begun = |revision: u64, manifest: &Manifest| {
+        let mut own = Record::new(
+            at("2026-01-15T09:59:00Z"),
+            "JWT_SECRET",
+            Action::STAGED,
+            "bob",
+            "production",
+        );
+        own.outcome = Outcome::Begun;
+        own.revision = Some(revision);
+        own.fingerprint = Some(manifest.fingerprint());
+        own.kid = Some(manifest.keys()[manifest.keys().len() - 1].kid());
+        own.to = Some("staged".to_owned());
+        own
+    };
+    let now = at("2026-01-15T10:00:00Z");
+    let first = world.operator().load().await.unwrap();
+    let mine = first.stage(entry(2), now).unwrap().manifest;
+    let other = first.stage(entry(3), now).unwrap().manifest;
+
+    // Never stored.
+    world.trail.write(&[begun(2, &mine)]).unwrap();
+    assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Abandoned));
+    // Another stored another change of that number.
+    world.trail.write(&[begun(2, &mine)]).unwrap();
+    world.store.compare_and_swap(1, &other).await.unwrap();
+    assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Abandoned));
+    // Stored.
+    world.trail.write(&[begun(2, &other)]).unwrap();
+    assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Success));
+    // And somebody has gone on, past the trail.
+    world.trail.write(&[begun(2, &mine)]).unwrap();
+    let kid = other.keys()[1].kid();
+    update(&world.store, |own| own.force("past it").promote(&kid, now)).await.unwrap();
+    assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Unknown));
+    // In the name of who began it.
+    let last = world.trail.find(&Query::new().take(1)).unwrap().remove(0).record;
+    assert_eq!((last.actor.as_str(), last.at), ("bob", now));
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_and_a_rehearsal_is_not() {
+    let world = World::new().await;
+    let staged = world.operator().stage(entry(2)).await.unwrap();
+    let count = || world.trail.find(&Query::new().with_begun()).unwrap().len();
+    let before = count();
+    let rehearsed = world.operator().dry_run();
+    assert!(rehearsed.promote(None).await.is_err());
+    rehearsed.clone().reason("sure").force().promote(None).await.unwrap();
+    rehearsed.reason("leaked").emergency(None, entry(3)).await.unwrap();
+    assert_eq!(count(), before);
+    assert_eq!(world.operator().load().await.unwrap().revision(), 2);
+
+    let refused = world.operator().reason("now").promote(None).await.unwrap_err();
+    assert!(matches!(refused, OpsError::Refused(Error::NotAgreed { .. })), "{refused}");
+    let last = world.trail.find(&Query::new().take(1)).unwrap().remove(0).record;
+    assert_eq!((last.outcome, last.action), (Outcome::Failed, Action::ROTATED));
+    assert!(last.reason.unwrap().starts_with("now; refused: the key"));
+
+    // What is done already is not told again.
+    world.operator().reason("sure").force().promote(None).await.unwrap();
+    let before = count();
+    world.operator().reason("sure").force().promote(Some(staged.kid)).await.unwrap();
+    assert_eq!(count(), before);
+    assert!(world.operator().stage_if_none(entry(4)).await.unwrap().is_some());
+    assert!(world.operator().stage_if_none(entry(5)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_policy_is_set_and_told() {
+    let world = World::new().await;
+    let mut policy = Policy::default();
+    assert!(!world.operator().set_policy(policy).await.unwrap());
+    policy.longest_life *= 2;
+    assert!(world.operator().set_policy(policy).await.unwrap());
+    assert_eq!(*world.operator().load().await.unwrap().policy(), policy);
+    let told = world.trail.find(&Query::new().action(Action::POLICY_SET)).unwrap();
+    assert_eq!(told.len(), 1);
+}
