@@ -22,7 +22,7 @@ use crate::manifest::{at, entry};
 const A_WHILE: Duration = Duration::from_secs(60);
 
 /// The value of a variable, or a word that these tests were left out.
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     if value.is_none() {
         // Not through `println!`, which the harness keeps to itself where a test passes.
@@ -32,7 +32,7 @@ fn variable(name: &str) -> Option<String> {
     value
 }
 
-fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 

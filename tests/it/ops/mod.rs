@@ -9,6 +9,8 @@ mod inventory;
 #[cfg(feature = "cli")]
 mod operator;
 #[cfg(feature = "cli")]
+mod postgres;
+#[cfg(feature = "cli")]
 mod quarter;
 #[cfg(feature = "cli")]
 mod remind;

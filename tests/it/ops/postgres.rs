@@ -1,0 +1,196 @@
+//! Stores and a trail in PostgreSQL, by the library and by the command line.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use dualkey::ops::audit::{
+    Action, AuditError, AuditKey, Outcome, PostgresTrail, Problem, Query, Record, Sink, Trail,
+};
+use dualkey::{KeyRing, Secret};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+
+use super::shell::Shell;
+use crate::common::{is_full, secret};
+use crate::postgres::{runtime, variable};
+
+/// A schema of its own in the database of the tests, with the URL that leads there.
+async fn schema() -> Option<(PgPool, String)> {
+    let url = variable("DUALKEY_TEST_POSTGRES")?;
+    let name = format!("ops_{:x}", getrandom::u64().unwrap());
+    let pool = PgPool::connect(&url).await.unwrap();
+    let create = format!("CREATE SCHEMA {name}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&pool).await.unwrap();
+    let url = format!("{url}?options[search_path]={name}");
+    let pool = PgPoolOptions::new().max_connections(8).connect(&url).await.unwrap();
+    Some((pool, url))
+}
+
+fn ring() -> KeyRing<AuditKey> {
+    KeyRing::builder().primary(Secret::from(secret(0))).build().unwrap()
+}
+
+fn record(place: u64) -> Record {
+    let at = UNIX_EPOCH + Duration::from_secs(1_768_471_200 + place);
+    let secret = ["JWT_SECRET", "a | b\n"][place as usize % 2];
+    Record::new(at, secret, Action::STAGED, "ada", "production").reason(place.to_string())
+}
+
+async fn sql(pool: &PgPool, text: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(text.to_owned())).execute(pool).await.unwrap();
+}
+
+#[test]
+fn what_is_changed_in_the_database_is_found() {
+    runtime().block_on(async {
+        let Some((pool, _)) = schema().await else { return };
+        sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&pool).await.unwrap();
+        let trail = PostgresTrail::new(pool.clone(), ring());
+        assert!(trail.verify().await.unwrap().is_whole(), "nothing is whole");
+        let records: Vec<_> = (0..100).map(record).collect();
+        trail.append(&records[..60]).await.unwrap();
+        trail.append(&records[60..]).await.unwrap();
+        let verified = trail.verify().await.unwrap();
+        assert_eq!((verified.records, verified.problem), (100, None));
+
+        let found = trail.query(&Query::new().secret("a | b\n").take(3)).await.unwrap();
+        assert_eq!(found.iter().map(|own| own.n).collect::<Vec<_>>(), [100, 98, 96]);
+        assert_eq!(found[0].record, records[99]);
+        let query = Query::new().since(records[10].at).until(records[20].at);
+        assert_eq!(trail.query(&query.clone().actor("ada")).await.unwrap().len(), 10);
+        assert!(trail.query(&query.outcome(Outcome::Failed)).await.unwrap().is_empty());
+
+        sql(&pool, "CREATE TABLE good AS SELECT * FROM dualkey_audit").await;
+        let changed = |n| Problem::Changed { n };
+        for (edit, expected) in [
+            ("UPDATE dualkey_audit SET line = replace(line, 'ada', 'eve') WHERE n = 7", changed(7)),
+            ("UPDATE dualkey_audit SET actor = 'eve' WHERE n = 8", changed(8)),
+            ("UPDATE dualkey_audit SET secret = 'X' WHERE n = 9", changed(9)),
+            ("UPDATE dualkey_audit SET n = 1000 WHERE n = 50", Problem::Removed { n: 50 }),
+            ("DELETE FROM dualkey_audit WHERE n = 1", Problem::Removed { n: 1 }),
+            ("DELETE FROM dualkey_audit WHERE n = 42", Problem::Removed { n: 42 }),
+            (
+                "DELETE FROM dualkey_audit WHERE n = 100",
+                Problem::Truncated { expected: 100, found: 99 },
+            ),
+            ("DELETE FROM dualkey_audit", Problem::Truncated { expected: 100, found: 0 }),
+        ] {
+            sql(&pool, edit).await;
+            let verified = trail.verify().await.unwrap();
+            assert_eq!(verified.problem, Some(expected), "{edit}");
+            sql(&pool, "DELETE FROM dualkey_audit; INSERT INTO dualkey_audit SELECT * FROM good")
+                .await;
+        }
+        // Nothing is built on what was cut off.
+        sql(&pool, "DELETE FROM dualkey_audit WHERE n = 100").await;
+        let error = trail.append(&records[..1]).await.unwrap_err();
+        assert!(matches!(error, AuditError::Broken { .. }), "{error}");
+        sql(&pool, "DELETE FROM dualkey_audit_head").await;
+        assert_eq!(trail.verify().await.unwrap().problem, Some(Problem::NoHead));
+    });
+}
+
+#[test]
+fn many_append_at_once_and_one_at_a_time_does_something_to_a_secret() {
+    runtime().block_on(async {
+        let Some((pool, _)) = schema().await else { return };
+        sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&pool).await.unwrap();
+        let trail = PostgresTrail::new(pool.clone(), ring());
+        let each = if is_full() { 1000 } else { 60 };
+        let tasks: Vec<_> = (0..8)
+            .map(|task| {
+                let trail = trail.clone();
+                tokio::spawn(async move {
+                    for place in 0..each {
+                        let mut own = record(place);
+                        own.actor = format!("task-{task}");
+                        trail.append(&[own]).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let verified = trail.verify().await.unwrap();
+        assert_eq!((verified.records, verified.problem), (each * 8, None));
+        for task in 0..8 {
+            let own = trail.query(&Query::new().actor(&format!("task-{task}"))).await.unwrap();
+            assert_eq!(own.len() as u64, each);
+        }
+
+        let held = trail.lock("production/JWT_SECRET").await.unwrap();
+        let _other = trail.lock("production/SESSION_SECRET").await.unwrap();
+        let waits = trail.clone();
+        let waiting =
+            tokio::spawn(async move { waits.lock("production/JWT_SECRET").await.map(|_| ()) });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!waiting.is_finished());
+        drop(held);
+        waiting.await.unwrap().unwrap();
+    });
+}
+
+fn kek() -> String {
+    hex::encode(&secret(5).as_bytes()[..32])
+}
+
+const INVENTORY: &str = r#"
+version = 1
+environment = "production"
+kek = "DUALKEY_KEK"
+
+[audit]
+postgres = "DATABASE_URL"
+secret = "AUDIT_SECRET"
+
+[[secret]]
+name = "AUDIT_SECRET"
+purpose = "audit"
+priority = "critical"
+store = { postgres = "DATABASE_URL" }
+
+[[secret]]
+name = "SESSION_SECRET"
+purpose = "cookie"
+priority = "critical"
+store = { postgres = "DATABASE_URL" }
+rotate = "quarterly"
+"#;
+
+#[test]
+fn the_command_line_works_on_a_database() {
+    let runtime = runtime();
+    let Some((pool, url)) = runtime.block_on(schema()) else { return };
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    std::fs::write(shell.path("dualkey.toml"), INVENTORY).unwrap();
+    let (_, schema) = shell.run("schema");
+    runtime.block_on(sql(&pool, &schema));
+    let run = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let mut command = shell.command(&words);
+        command.env("DATABASE_URL", &url).env("DUALKEY_KEK", kek());
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap()
+            + std::str::from_utf8(&output.stderr).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    for (line, says) in [
+        ("generate --store AUDIT_SECRET SESSION_SECRET", "SESSION_SECRET (production): created"),
+        ("stage SESSION_SECRET", "- -> staged"),
+        ("promote SESSION_SECRET --force --reason alone --yes", "staged -> primary"),
+        ("emergency SESSION_SECRET --reason leaked --yes", "emergency rotated"),
+        ("rotate AUDIT_SECRET", "AUDIT_SECRET (production): rotated"),
+        ("audit verify", "whole: 13 records"),
+        ("audit --last-rotations", "EMERGENCY_ROTATED"),
+        ("doctor", "nothing is wrong"),
+    ] {
+        let (status, text) = run(line);
+        assert!(status == 0 && text.contains(says), "{line}: {text}");
+    }
+    // What is not set, and what is none.
+    let (status, text) = shell.run("status SESSION_SECRET");
+    assert!(status == 1 && text.contains("the variable DATABASE_URL, which is not set"), "{text}");
+    let mut command = shell.command(&["status", "SESSION_SECRET"]);
+    command.env("DATABASE_URL", "postgres:/hunter2@").env("DUALKEY_KEK", kek());
+    let text = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(text.contains("DATABASE_URL") && !text.contains("hunter2"), "{text}");
+}
