@@ -244,7 +244,7 @@ impl Project {
         }
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(4)
-            .acquire_timeout(std::time::Duration::from_secs(10))
+            .acquire_timeout(std::time::Duration::from_secs(5))
             .connect_lazy(&url)
             // Its own words may hold what stands in the URL.
             .map_err(|_| {
