@@ -5,6 +5,10 @@ mod agent;
 mod audit;
 #[cfg(feature = "cli")]
 mod command;
+#[cfg(all(feature = "cli", unix))]
+mod doctor;
+#[cfg(feature = "cli")]
+mod generate;
 mod inventory;
 #[cfg(feature = "cli")]
 mod operator;

@@ -1,0 +1,174 @@
+//! The doctor: finds what is wrong, and says how to mend it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dualkey::cookie::CookieKey;
+use dualkey::manifest::NewEntry;
+use dualkey::ops::doctor::{Finding, examine};
+use dualkey::ops::generate::Generated;
+use dualkey::ops::inventory::{Inventory, Project};
+use dualkey::ops::rotate::create;
+use dualkey::source::{FileStore, update};
+use dualkey::{KeyRing, ManualClock, Purpose, Secret};
+
+use super::shell::{at, inventory};
+use crate::common::secret;
+
+const TABLES: &str = r#"
+[[secret]]
+name = "SESSION_SECRET"
+purpose = "cookie"
+priority = "critical"
+store = { file = "keys/{env}/SESSION_SECRET.json" }
+environments = ["staging", "production"]
+
+[[secret]]
+name = "JWT_SECRET"
+purpose = "jwt"
+priority = "critical"
+store = { dotenv = ".env" }
+"#;
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(git.status().unwrap().success(), "{arguments:?}");
+}
+
+fn project(folder: &Path, clock: &ManualClock) -> Project {
+    let path = folder.join("dualkey.toml");
+    if !path.exists() {
+        inventory(&path, TABLES);
+    }
+    Project::new(Inventory::read(path).unwrap()).clock(clock.clone())
+}
+
+async fn found(project: &Project) -> Vec<(&'static str, String)> {
+    let all = examine(project).await.unwrap();
+    for Finding { mend, found, .. } in &all {
+        assert!(!mend.is_empty() && !found.is_empty());
+    }
+    all.into_iter().map(|own| (own.check, own.subject)).collect()
+}
+
+fn named<'a>(all: &'a [(&'static str, String)], check: &str) -> Vec<&'a str> {
+    all.iter().filter(|(own, _)| *own == check).map(|(_, subject)| subject.as_str()).collect()
+}
+
+#[tokio::test]
+async fn each_thing_that_is_wrong_is_found_and_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
+    let own = project(root, &clock);
+    let staging = own.clone().environment("staging");
+    create(&own, "AUDIT_SECRET", "ada", Generated::new(Purpose::Audit).unwrap().entry(), true)
+        .await
+        .unwrap();
+    // Where there is no repository, nothing of git is said.
+    assert_eq!(found(&own).await, []);
+
+    // One secret in two environments.
+    let same = || NewEntry::new(Secret::from(secret(1)));
+    create(&own, "SESSION_SECRET", "ada", same(), true).await.unwrap();
+    create(&staging, "SESSION_SECRET", "ada", same(), true).await.unwrap();
+    let all = found(&own).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(named(&all, "shared"), ["SESSION_SECRET (production), SESSION_SECRET (staging)"],);
+    fs::remove_dir_all(root.join("keys/staging")).unwrap();
+
+    // A `.env` that others may read, with an old key that is too short.
+    let env = root.join(".env");
+    let value = |seed| Generated::new(Purpose::Jwt).map(|own| (seed, own.text())).unwrap().1;
+    let value = value(0);
+    let value = std::str::from_utf8(value.expose()).unwrap();
+    fs::write(&env, format!("JWT_SECRET={value}\nJWT_SECRET_OLD=sh0rt-Xw9LrT4n\n")).unwrap();
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o644)).unwrap();
+    let all = found(&own).await;
+    assert_eq!(named(&all, "readable"), [env.display().to_string()]);
+    assert_eq!(named(&all, "short"), ["JWT_SECRET (production)"]);
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&env, format!("JWT_SECRET={value}\n")).unwrap();
+    assert_eq!(found(&own).await, []);
+    // The primary is too short: it cannot be used at all.
+    fs::write(&env, "JWT_SECRET=sh0rt-Xw9LrT4n\n").unwrap();
+    assert_eq!(named(&found(&own).await, "short"), ["JWT_SECRET (production)"]);
+
+    // A key that has come to its end, and stands in the file.
+    fs::write(&env, format!("JWT_SECRET={value}\n")).unwrap();
+    let store = own.store("JWT_SECRET").unwrap();
+    let new = Generated::new(Purpose::Jwt).unwrap().entry();
+    let staged = update(&*store, |own| own.stage(new.clone(), clock_now(&clock))).await.unwrap();
+    update(&*store, |own| own.force("x").promote(&staged.kid, clock_now(&clock))).await.unwrap();
+    assert_eq!(found(&own).await, []);
+    clock.set(at("2026-02-02T09:00:00Z"));
+    assert_eq!(named(&found(&own).await, "past"), ["JWT_SECRET (production)"]);
+    fs::write(&env, format!("JWT_SECRET={value}\n")).unwrap();
+
+    // An instance that holds other keys.
+    let path = root.join("keys/production/SESSION_SECRET.json");
+    let following = KeyRing::<CookieKey>::builder()
+        .environment("production")
+        .clock(clock.clone())
+        .follow(FileStore::new(&path))
+        .instance("web-1")
+        .on_demand()
+        .unwrap();
+    let new = NewEntry::new(Secret::from(secret(2)));
+    update(&FileStore::new(&path), |own| own.stage(new.clone(), clock_now(&clock))).await.unwrap();
+    assert_eq!(named(&found(&own).await, "differ"), ["SESSION_SECRET (production)"]);
+    following.refresh().unwrap();
+    assert_eq!(found(&own).await, []);
+
+    // Another policy than the inventory's.
+    let text = fs::read_to_string(root.join("dualkey.toml")).unwrap();
+    let longer = text.replace("environments = [", "longest_life = \"30 days\"\nenvironments = [");
+    fs::write(root.join("dualkey.toml"), longer).unwrap();
+    let own = project(root, &clock);
+    assert_eq!(named(&found(&own).await, "policy"), ["SESSION_SECRET (production)"]);
+    fs::write(root.join("dualkey.toml"), text).unwrap();
+
+    // A manifest that others may read.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let own = project(root, &clock);
+    assert!(named(&found(&own).await, "readable").contains(&path.display().to_string().as_str()));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&path, "{").unwrap();
+    assert_eq!(named(&found(&own).await, "unread"), ["SESSION_SECRET (production)"]);
+}
+
+#[tokio::test]
+async fn git_neither_has_the_secrets_nor_would_take_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
+    let own = project(root, &clock);
+    create(&own, "AUDIT_SECRET", "ada", Generated::new(Purpose::Audit).unwrap().entry(), true)
+        .await
+        .unwrap();
+    git(root, &["init", "-q"]);
+    let all = found(&own).await;
+    let ignored = named(&all, "ignored");
+    assert!(ignored.iter().any(|own| own.ends_with(".env")), "{all:?}");
+    assert!(ignored.iter().any(|own| own.ends_with("AUDIT_SECRET.json")), "{all:?}");
+
+    fs::write(root.join(".gitignore"), "/.env\n").unwrap();
+    let all = found(&own).await;
+    assert!(named(&all, "ignored").iter().any(|own| own.ends_with(".env.rotation")), "{all:?}");
+    fs::write(root.join(".gitignore"), ".env*\nkeys/\nAUDIT_SECRET.json\n").unwrap();
+    assert_eq!(found(&own).await, []);
+
+    fs::write(root.join(".env.rotation"), "X_NEW=1\n").unwrap();
+    fs::set_permissions(root.join(".env.rotation"), fs::Permissions::from_mode(0o600)).unwrap();
+    git(root, &["add", "--force", ".env.rotation"]);
+    let all = found(&own).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert!(named(&all, "tracked")[0].ends_with(".env.rotation"));
+}
+
+fn clock_now(clock: &ManualClock) -> std::time::SystemTime {
+    dualkey::Clock::now(clock)
+}
