@@ -65,14 +65,22 @@
 //! when a new key may sign, and whether the old one may go ([`Verdict`]). The [`runbook`] has
 //! the steps.
 //!
+//! # The operator's half
+//! With the feature `ops`, [`ops`] has what an operator does around it: new secrets, an inventory
+//! of all, rotations that are checked before and written to an audit trail, a calendar, a
+//! doctor; with `agent`, reminders and an agent. The command line `dualkey` (feature `cli`) is
+//! made of these calls.
+//!
 //! # Features
 //! `jwt`, `cookie`, `webhook` and `envelope` are on by default; `scrypt` adds the keys that
 //! Node derives with it, and `aws-lc` a faster AES-256-GCM that a ring may be told to take.
 //! `store` is for manifests and rings that follow them on a thread, `tokio` on a task;
 //! `notify` tells of a file's change at once; `postgres` keeps manifests in PostgreSQL, and
 //! needs Rust 1.94. `tower` has layers for each adapter that is on, `axum` extractors, `status`
-//! the page for operators; `tracing` and `metrics` tell a service's own tools. None changes
-//! what another does, and `full` is all of them.
+//! the page for operators; `tracing` and `metrics` tell a service's own tools. `ops` is the
+//! operator's half, `agent` its reminders and its agent. None changes what another does, and
+//! `full` is all of them. `cli` is the command line, for `cargo install`; it takes PostgreSQL
+//! with it.
 //!
 //! What each costs, by itself, in crates and in seconds of a release build on two cores
 //! (`cargo build --release --no-default-features --features …`):
@@ -96,7 +104,10 @@
 //! | `tracing` | 28 | 9 |
 //! | `metrics` | 26 | 9 |
 //! | `status` | 64 | 39 |
-//! | `full` | 181 | 135 |
+//! | `ops` | 60 | SECONDS_ops |
+//! | `agent` | 128 | SECONDS_agent |
+//! | `full` | 206 | SECONDS_full |
+//! | `cli` | 201 | SECONDS_cli |
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.

@@ -29,7 +29,7 @@ pub(super) fn length(time: Duration) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let (smallest, is_short) = match seconds {
         ..60 => (Unit::Second, true),
-        ..86_400 => (Unit::Minute, false),
+        60..86_400 => (Unit::Minute, false),
         86_400..864_000 => (Unit::Hour, false),
         _ => (Unit::Day, false),
     };

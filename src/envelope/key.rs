@@ -20,7 +20,7 @@ const WARN_AT: u64 = 1 << 28;
 
 /// The material of a key-encryption key of AES-256: exactly 32 bytes.
 ///
-/// Backends keep them as text. Beside the 32 bytes themselves (a [`Secret`]), there is a
+/// Backends keep them as text. Beside the 32 bytes themselves (a [`Secret`](crate::Secret)), there is a
 /// constructor for each of the ways in which Node backends make a key of what stands in
 /// their environment:
 ///

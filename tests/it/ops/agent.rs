@@ -53,7 +53,11 @@ fn turn(shell: &Shell, last: usize) -> (usize, bool) {
     let mut calls = 0;
     loop {
         let signal = match waitpid(pid, None).unwrap() {
-            WaitStatus::Exited(..) => return (calls, false),
+            WaitStatus::Exited(..) => {
+                // Its end was waited for already.
+                let _ = child.wait();
+                return (calls, false);
+            }
             // That it was attached to, and each entry and return of a call.
             WaitStatus::Stopped(_, Signal::SIGSTOP | Signal::SIGTRAP) => None,
             WaitStatus::Stopped(_, signal) => Some(signal),

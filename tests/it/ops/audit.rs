@@ -264,7 +264,7 @@ fn text_of_an_operators_stays_in_its_field_and_on_its_line() {
     let trail = trail(folder.path(), 1);
     let reason = "line one\nline two | SUCCESS | mac=x\r\u{1b}[31m\\ é \u{202e}";
     let own = Record::new(at(1), "A | B", Action::REVOKED, "eve\n", "prod").reason(reason);
-    trail.write(&[own.clone()]).unwrap();
+    trail.write(std::slice::from_ref(&own)).unwrap();
     trail.write(&[record(2)]).unwrap();
     assert!(trail.check().unwrap().is_whole());
     let text = fs::read_to_string(trail.path()).unwrap();

@@ -149,10 +149,10 @@ async fn each_state_is_told_once_a_day() {
     clock.advance(2 * DAY);
     assert_eq!(states().await, [own("JWT_SECRET", "stuck"), own("DEPLOY_KEY", "overdue")]);
 
-    let seen = hook.seen.lock().unwrap();
+    let seen = hook.seen.lock().unwrap().clone();
     let text = seen[4].1["text"].as_str().unwrap();
     assert!(text.contains("in a &lt;public&gt; log &amp; more"), "{text}");
-    for (_, message) in &*seen {
+    for (_, message) in &seen {
         assert_eq!(message.as_object().unwrap().len(), 1, "as Slack takes it");
     }
     let trail = project.trail().await.unwrap();
