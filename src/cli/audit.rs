@@ -3,9 +3,10 @@
 use std::io::Read;
 
 use super::args::{self, AuditCommand};
-use super::{Context, Failure, Status, Terminal};
+use super::{Context, Status, Terminal};
 use crate::ops::OpsError;
 use crate::ops::audit::{Action, Query, Record, import, to_json};
+use crate::ops::rotate;
 
 pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Terminal) -> Status {
     let project = context.project()?;
@@ -114,17 +115,12 @@ pub(super) async fn record(
     terminal: &mut Terminal,
 ) -> Status {
     let project = context.project()?;
-    let item = project.inventory().secret(&args.name)?;
-    item.check_environment(project.environment_name())?;
-    if args.action == Action::REMINDED {
-        return Err(Failure::Usage("what was reminded of is told by who reminds".to_owned()));
-    }
     let (now, environment) = (project.now(), project.environment_name());
     let mut record = Record::new(now, &args.name, args.action, &args.who.actor()?, environment);
     record.reason = args.who.reason;
     record.clock_given = context.clock.is_some();
     if !args.who.dry_run {
-        project.trail().await?.append(std::slice::from_ref(&record)).await?;
+        rotate::record(&project, &record).await?;
     }
     terminal.line(&record.to_string())?;
     Ok(0)

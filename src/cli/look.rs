@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::args;
 use super::{Context, Failure, Status, Terminal};
+use crate::ops::OpsError;
 use crate::ops::agent::{Agent, Turn};
 use crate::ops::audit::{Action, PostgresTrail};
 use crate::ops::doctor::{Finding, examine};
@@ -93,8 +94,17 @@ pub(super) async fn agent(context: &Context, args: args::Agent, terminal: &mut T
     }
     let mut failed: Option<Failure> = None;
     let mut last = String::new();
+    // An inventory that is edited is followed, and one that cannot be read leaves the last.
+    let reopen = || match context.project() {
+        Ok(project) => Ok(project),
+        Err(Failure::Ops(error)) => Err(error),
+        Err(failure) => Err(OpsError::Io {
+            path: context.inventory.clone(),
+            source: std::io::Error::other(failure.to_string()),
+        }),
+    };
     agent
-        .run(args.every, stopped(), |turn| {
+        .run(args.every, stopped(), reopen, |turn| {
             // What is wrong is said once, and not at every turn.
             let errors: String =
                 turn.errors.iter().map(|(name, error)| format!("{name}: {error}")).collect();

@@ -155,17 +155,28 @@ impl Agent {
         operator.stage_if_none(new).await
     }
 
-    /// Turns at every `pause`, until `stop` is done, and hands each to `tell`.
+    /// Turns at every `pause`, until `stop` is done, and hands each to `tell`. Before each, what
+    /// `reopen` gives is followed; where it gives none, that is told, and the last one is.
     pub async fn run(
-        &self,
+        mut self,
         pause: Duration,
         stop: impl Future<Output = ()>,
+        mut reopen: impl FnMut() -> Result<Project, OpsError>,
         mut tell: impl FnMut(Turn),
     ) {
         let mut stop = std::pin::pin!(stop);
         loop {
+            let failed = match reopen() {
+                Ok(project) => {
+                    self.project = project;
+                    None
+                }
+                Err(error) => Some(error),
+            };
             // A turn is not cut off: it would leave a step begun.
-            tell(self.turn().await);
+            let mut turn = self.turn().await;
+            turn.errors.extend(failed.map(|error| ("inventory".to_owned(), error)));
+            tell(turn);
             if tokio::time::timeout(pause, &mut stop).await.is_ok() {
                 return;
             }

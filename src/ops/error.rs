@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::audit::AuditError;
+use super::audit::{Action, AuditError};
 use super::rotate::Check;
 use crate::error::Error;
 use crate::source::StoreError;
@@ -83,6 +83,17 @@ pub enum OpsError {
         name: String,
         /// Where.
         place: String,
+    },
+
+    /// Who takes a step tells of it, and nobody else.
+    #[error(
+        "`{name}` is not rotated by hand: what is {action} there is told by the command that does it"
+    )]
+    NotByHand {
+        /// The secret.
+        name: String,
+        /// What was to be told.
+        action: Action,
     },
 
     /// A variable that the inventory names is not set.

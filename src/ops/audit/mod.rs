@@ -30,6 +30,7 @@ mod observer;
 mod postgres;
 mod query;
 mod record;
+mod segments;
 mod sink;
 #[cfg(feature = "tracing")]
 mod tracing;

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, SystemTime};
 
-use super::operator::{begun, reports, with_role};
+use super::taking::{begun, reports, with_role};
 use crate::manifest::Manifest;
 use crate::ops::audit::{Outcome, Query, Trail};
 use crate::ops::error::OpsError;
@@ -42,6 +42,13 @@ pub enum CheckOutcome {
     Failed,
     /// It says nothing of this secret.
     Unneeded,
+}
+
+impl Check {
+    /// That another began at the same moment.
+    pub(super) fn underway() -> Self {
+        failed("underway", "another has staged a key at this moment".to_owned())
+    }
 }
 
 impl CheckOutcome {

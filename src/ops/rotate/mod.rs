@@ -5,9 +5,10 @@
 
 mod check;
 mod operator;
+mod taking;
 mod walk;
 
 pub use check::{Check, CheckOutcome, checks};
 pub use operator::Operator;
-pub(crate) use operator::{begun, reports, to_retire, with_role};
-pub use walk::{Progress, Walked, create, retire, walk};
+pub(crate) use taking::{begun, reports, to_retire, with_role};
+pub use walk::{Progress, Walked, create, record, retire, walk};

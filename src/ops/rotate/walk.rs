@@ -85,6 +85,23 @@ pub async fn create(
     Ok(manifest)
 }
 
+/// Tells the trail what was done elsewhere to the secret `name`: to one that is rotated by hand
+/// anything, and to others what is no step of a rotation, which the trail is told by who takes
+/// it.
+///
+/// # Errors
+/// [`OpsError::NotByHand`]; [`OpsError::Audit`].
+pub async fn record(project: &Project, record: &Record) -> Result<(), OpsError> {
+    let item = project.inventory().secret(&record.secret)?;
+    item.check_environment(&record.environment)?;
+    let is_step = Action::STEPS.contains(&record.action) || record.action == Action::REMINDED;
+    if is_step && !matches!(item.store, Place::Manual(_)) {
+        let (name, action) = (item.name.clone(), record.action.clone());
+        return Err(OpsError::NotByHand { name, action });
+    }
+    Ok(project.trail().await?.append(std::slice::from_ref(record)).await?)
+}
+
 /// Retires the fallback of the secret `name`, or the key `kid`: [`Operator::retire`]. Out of a
 /// `.env` file, whose readers know no end of a key by themselves, it is taken when its end has
 /// come, and not before.
@@ -157,7 +174,10 @@ pub async fn walk(
     if !failed.is_empty() {
         return Err(OpsError::Checks { failed });
     }
-    let staged = operator.stage(new).await?;
+    // Another may have passed the checks at the same moment.
+    let Some(staged) = operator.stage_if_none(new).await? else {
+        return Err(OpsError::Checks { failed: vec![Check::underway()] });
+    };
     tell(Progress::Staged(&staged));
     let is_silent = matches!(project.inventory().secret(name)?.store, Place::Dotenv(_));
     if is_silent || operator.is_dry_run() {

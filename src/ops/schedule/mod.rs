@@ -3,7 +3,9 @@
 //! Days are those of UTC, as [`Schedule`](crate::Schedule) counts them: what is due on 15 January is due from that
 //! midnight on, and overdue by one day on the 16th.
 
-use std::time::{Duration, SystemTime};
+mod advice;
+
+use std::time::SystemTime;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
@@ -16,14 +18,10 @@ use super::rotate::{begun, reports};
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
 use crate::purpose::Purpose;
-use crate::ring::report::{disagreement, may_run};
 use crate::ring::{KeyState, Report};
 use crate::source::StoreError;
 use crate::verdict::Verdict;
 use crate::verified::Role;
-
-/// How long a step may be left before it counts as stuck, at the least.
-const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a secret stands.
 #[derive(Debug, Clone)]
@@ -337,128 +335,6 @@ impl Standing {
             next: Next { what: "mend it".to_owned(), command: None, at: None },
         }
     }
-
-    /// Says what comes next, and whether something is stuck.
-    fn advise(&mut self, item: &Item, manifest: &Manifest, reports: &[Report], now: SystemTime) {
-        let (name, policy) = (self.name.clone(), manifest.policy());
-        let is_dotenv = matches!(item.store, Place::Dotenv(_));
-        let is_late = |since: SystemTime, by: Duration| {
-            now.duration_since(since).is_ok_and(|age| age > by.max(PATIENCE))
-        };
-        let staged = self.others.iter().find(|own| own.state == KeyState::Active(Role::Staged));
-        if let Some(staged) = staged {
-            let (kid, added_at) = (staged.kid, staged.added_at);
-            self.raise(State::Underway);
-            if is_late(added_at, policy.rollout_window.saturating_mul(2)) {
-                self.raise(State::Stuck {
-                    why: format!("`{kid}` is staged, and was not promoted"),
-                });
-            }
-            let against = disagreement(reports, manifest.fingerprint(), policy, now);
-            let is_held = reports.iter().any(|own| may_run(own, policy, now));
-            self.next = match against.first() {
-                _ if is_dotenv => Next {
-                    what: "deploy the file everywhere, then promote the staged key".to_owned(),
-                    command: Some(format!("dualkey promote {name} --deployed")),
-                    at: None,
-                },
-                Some(obstacle) => Next {
-                    what: format!("wait: {obstacle}"),
-                    command: Some(format!("dualkey promote {name}")),
-                    at: None,
-                },
-                None if !is_held && item.purpose.needs_agreement() => Next {
-                    what: "wait until an instance reports that it holds the staged key".to_owned(),
-                    command: Some(format!("dualkey promote {name}")),
-                    at: None,
-                },
-                None => Next {
-                    what: "promote the staged key: every instance holds it".to_owned(),
-                    command: Some(format!("dualkey promote {name}")),
-                    at: None,
-                },
-            };
-            return;
-        }
-        let ended = self.others.iter().find(|own| own.state == KeyState::Retired);
-        let ended = ended.map(|own| (own.kid, own.ends_at));
-        if let Some((kid, ends_at)) = ended.filter(|_| is_dotenv) {
-            // A service that reads the file takes it for as long as it stands there.
-            let why = format!("`{kid}` has come to its end, and still stands in the file");
-            self.raise(State::Stuck { why });
-            self.next = retire(&name, kid, "take the old key out of the file", ends_at);
-            return;
-        }
-        let fallback = self.others.iter().find(|own| own.state == KeyState::Active(Role::Fallback));
-        if let Some(own) = fallback.filter(|_| item.purpose != Purpose::Audit) {
-            let (kid, ends_at) = (own.kid, own.ends_at);
-            let verdict = own.verdict.clone();
-            self.raise(State::Underway);
-            self.next = match verdict {
-                Some(Verdict::Safe) => {
-                    retire(&name, kid, "retire the old key: nothing needs it", None)
-                }
-                Some(Verdict::Wait { until }) => {
-                    retire(&name, kid, "retire the old key", Some(until))
-                }
-                Some(Verdict::Blocked(obstacles)) => {
-                    let why = obstacles.first().map_or_else(String::new, |own| format!(": {own}"));
-                    let own = retire(&name, kid, &format!("the old key may not go{why}"), ends_at);
-                    // What ends by itself needs nobody.
-                    if ends_at.is_none()
-                        && is_late(own_since(manifest, &kid), policy.overlap().saturating_mul(2))
-                    {
-                        let why = format!("`{kid}` should have gone{why}");
-                        self.raise(State::Stuck { why });
-                    }
-                    own
-                }
-                None => retire(&name, kid, "retire the old key", ends_at),
-            };
-            if !matches!(self.state, State::Due | State::Overdue { .. }) {
-                return;
-            }
-        }
-        let against = disagreement(reports, manifest.fingerprint(), policy, now);
-        if let Some(obstacle) = against.first() {
-            self.raise(State::Underway);
-            let what = format!("wait until every instance has reloaded: {obstacle}");
-            let command = Some(format!("dualkey status {name}"));
-            self.next = Next { what, command, at: None };
-            return;
-        }
-        self.next = match (self.due, ended) {
-            (_, Some((kid, _))) if self.state <= State::Underway => Next {
-                what: "wipe the old key, which has come to its end".to_owned(),
-                command: Some(format!("dualkey destroy {name} {kid}")),
-                at: None,
-            },
-            (Some(at), _) => Next {
-                what: "the next rotation".to_owned(),
-                command: Some(format!("dualkey rotate {name}")),
-                at: Some(at),
-            },
-            (None, _) => Next { what: "nothing".to_owned(), command: None, at: None },
-        };
-    }
-
-    fn raise(&mut self, state: State) {
-        if self.state < state {
-            self.state = state;
-        }
-    }
-}
-
-/// Since when a key has been superseded, as far as that can be told: since the primary signs.
-fn own_since(manifest: &Manifest, kid: &Kid) -> SystemTime {
-    let primary = manifest.primary(manifest.changed_at());
-    let since = manifest.key(&primary).map(|key| key.life.signing_since());
-    since.or_else(|| manifest.key(kid).map(Entry::added_at)).unwrap_or(manifest.changed_at())
-}
-
-fn retire(name: &str, kid: Kid, what: &str, at: Option<SystemTime>) -> Next {
-    let command = format!("dualkey retire {name} --kid {kid}");
-    Next { what: what.to_owned(), command: Some(command), at }
 }
 
 impl Other {

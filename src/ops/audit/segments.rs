@@ -1,0 +1,132 @@
+//! The files of a trail: the newest, and those that were put aside.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::error::{AuditError, Problem};
+use super::file::FileTrail;
+use super::line;
+use crate::source::disk::{self, beside};
+
+/// The longest line, with room to spare: each of its texts has at most 1 KiB, and an escape
+/// at most eight times that.
+const MAX_LINE: u64 = 64 * 1024;
+
+impl FileTrail {
+    /// The last whole line, and whether something stands after it.
+    pub(super) fn tail(&self) -> Result<(Option<String>, bool), AuditError> {
+        let mut is_torn = false;
+        for path in std::iter::once(self.path.clone()).chain(self.segment_paths()?.pop()) {
+            let mut file = match open(&path) {
+                Err(source) if source.kind() == io::ErrorKind::NotFound => continue,
+                file => file.map_err(|source| self.io(source))?,
+            };
+            let length = file.metadata().map_err(|source| self.io(source))?.len();
+            let from = length.saturating_sub(2 * MAX_LINE);
+            file.seek(SeekFrom::Start(from)).map_err(|source| self.io(source))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(|source| self.io(source))?;
+            let text = String::from_utf8_lossy(&bytes);
+            is_torn |= !bytes.is_empty() && !text.ends_with('\n');
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let mut lines = whole.rsplit('\n').filter(|line| !line.is_empty());
+            // An unfinished line that another writer has ended already.
+            let found = lines.find(|line| line::parse(line).is_some()).map(str::to_owned);
+            if found.is_some() {
+                return Ok((found, is_torn));
+            }
+            if length > 0 && is_whole(whole) {
+                return Err(AuditError::Broken { problem: Problem::NoHead });
+            }
+        }
+        Ok((None, is_torn))
+    }
+
+    /// The files that were put aside, the oldest first.
+    pub(super) fn segment_paths(&self) -> Result<Vec<PathBuf>, AuditError> {
+        let Some(name) = self.path.file_name() else { return Ok(Vec::new()) };
+        let prefix = format!("{}.", name.to_string_lossy());
+        let entries = match fs::read_dir(disk::folder(&self.path)) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| self.io(source))?,
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|source| self.io(source))?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let number = name.as_deref().and_then(|name| name.strip_prefix(&prefix));
+            if number.is_some_and(|own| own.len() == 12 && own.bytes().all(|b| b.is_ascii_digit()))
+            {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// All files as they are at one moment, the oldest first: what is put aside or appended
+    /// afterwards changes nothing of what is read.
+    pub(super) fn open_all(&self) -> Result<Vec<Segment>, AuditError> {
+        let _lock = self.lock_to_read()?;
+        self.segments()
+    }
+
+    /// The lock, as far as it can be had: who may only read does so without it, and might see
+    /// a trail in the moment at which a file is put aside.
+    pub(super) fn lock_to_read(&self) -> Result<Option<File>, AuditError> {
+        use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+        match self.lock_at(&beside(&self.path, ".lock")) {
+            Err(AuditError::Io { source, .. })
+                if matches!(source.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem) =>
+            {
+                Ok(None)
+            }
+            lock => lock.map(Some),
+        }
+    }
+
+    pub(super) fn segments(&self) -> Result<Vec<Segment>, AuditError> {
+        let mut segments = Vec::new();
+        for path in self.segment_paths()?.into_iter().chain([self.path.clone()]) {
+            match Segment::open(&path) {
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+                segment => segments.push(segment.map_err(|source| self.io(source))?),
+            }
+        }
+        Ok(segments)
+    }
+}
+
+/// A file as it was when it was opened.
+pub(super) struct Segment {
+    file: File,
+    length: u64,
+}
+
+impl Segment {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+
+    pub(super) fn text(&mut self) -> io::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(usize::try_from(self.length).unwrap_or_default());
+        (&mut self.file).take(self.length).read_to_end(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// Opens what is a file: a pipe would wait, and a device might never end.
+fn open(path: &Path) -> io::Result<File> {
+    match fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is not a file")),
+    }
+}
+
+/// Whether there is a line that was ended.
+fn is_whole(text: &str) -> bool {
+    text.lines().any(|line| !line.is_empty())
+}
