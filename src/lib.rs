@@ -104,10 +104,10 @@
 //! | `tracing` | 28 | 9 |
 //! | `metrics` | 26 | 9 |
 //! | `status` | 64 | 39 |
-//! | `ops` | 60 | SECONDS_ops |
-//! | `agent` | 128 | SECONDS_agent |
-//! | `full` | 206 | SECONDS_full |
-//! | `cli` | 201 | SECONDS_cli |
+//! | `ops` | 60 | 42 |
+//! | `agent` | 128 | 90 |
+//! | `full` | 206 | 187 |
+//! | `cli` | 201 | 141 |
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.
