@@ -12,6 +12,47 @@
 //! | `remind`, `agent` | with the feature `agent`: reminders, and rotations by the calendar |
 //!
 //! The command line, `dualkey`, is made of nothing but these calls.
+//!
+//! ```
+//! use dualkey::Purpose;
+//! use dualkey::ops::audit::{Query, Trail};
+//! use dualkey::ops::doctor::examine;
+//! use dualkey::ops::generate::Generated;
+//! use dualkey::ops::inventory::{Inventory, Project};
+//! use dualkey::ops::rotate::{CheckOutcome, Operator, checks, create};
+//! use dualkey::ops::schedule::standings;
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! let inventory = r#"
+//!     version = 1
+//!     environment = "production"
+//!     audit = { file = "audit.log", secret = "AUDIT_SECRET" }
+//!     secret = [
+//!         { name = "AUDIT_SECRET", purpose = "audit", priority = "critical", store = { file = "AUDIT_SECRET.json" } },
+//!         { name = "JWT_SECRET", purpose = "jwt", priority = "critical", store = { file = "JWT_SECRET.json" }, rotate = "quarterly" },
+//!     ]
+//! "#;
+//! # pollster::block_on(async {
+//! let inventory = Inventory::parse(inventory, folder.path().join("dualkey.toml"))?;
+//! let project = Project::new(inventory);
+//! for (name, purpose) in [("AUDIT_SECRET", Purpose::Audit), ("JWT_SECRET", Purpose::Jwt)] {
+//!     create(&project, name, "ada", Generated::new(purpose)?.entry(), false).await?;
+//! }
+//!
+//! // What must hold before a rotation, and its first step.
+//! let all = checks(&project, "JWT_SECRET").await?;
+//! assert!(all.iter().all(|check| check.outcome != CheckOutcome::Failed));
+//! let (store, trail) = (project.store("JWT_SECRET")?, project.trail().await?);
+//! let operator = Operator::new(store, trail.clone(), "ada").reason("the quarter");
+//! operator.stage(Generated::new(Purpose::Jwt)?.entry()).await?;
+//!
+//! // How it stands, what is wrong, and what was done.
+//! assert_eq!(standings(&project).await?[1].next.command.as_deref(), Some("dualkey promote JWT_SECRET"));
+//! assert_eq!(examine(&project).await?, []);
+//! assert_eq!(trail.query(&Query::new().secret("JWT_SECRET")).await?.len(), 2);
+//! # Ok::<(), dualkey::ops::OpsError>(())
+//! # }).unwrap();
+//! ```
 
 #[cfg(feature = "agent")]
 pub mod agent;
