@@ -10,10 +10,14 @@ use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use serde_json::json;
 
-use super::audit::{Action, Outcome, Query, Record, Trail};
+use super::audit::{Action, Entry, Outcome, Query, Record, Trail};
 use super::error::OpsError;
 use super::inventory::Project;
 use super::schedule::{Standing, State, standings};
+
+/// How long ago an emergency may be that nobody has been told of.
+const EMERGENCY_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const EMERGENCY: &str = "emergency";
 
 /// Something that somebody should be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,20 +66,32 @@ pub async fn reminders(project: &Project) -> Result<Vec<Reminder>, OpsError> {
     let trail = project.trail().await?;
     let (now, environment) = (project.now(), project.environment_name());
     let mut all: Vec<_> = standings(project).await?.iter().filter_map(Reminder::of).collect();
+    // One of the night, too: it is told once, by whoever comes first.
+    let since = now.checked_sub(EMERGENCY_WITHIN).unwrap_or(now);
     let query = Query::new().action(Action::EMERGENCY_ROTATED).outcome(Outcome::Success);
-    let query = query.environment(environment).since(day(now));
-    for own in trail.query(&query).await? {
+    let emergencies = trail.query(&query.environment(environment).since(since)).await?;
+    let query = Query::new().action(Action::REMINDED).environment(environment).since(since);
+    let mut told = trail.query(&query.outcome(Outcome::Success)).await?;
+    for own in emergencies {
         let Record { actor, secret, reason, .. } = &own.record;
+        let is_after = |other: &Entry| {
+            let record = &other.record;
+            record.secret == *secret
+                && record.reason.as_deref() == Some(EMERGENCY)
+                && other.n > own.n
+        };
+        if told.iter().any(is_after) {
+            continue;
+        }
         let why = reason.as_deref().unwrap_or("no reason was given");
         all.push(Reminder {
             secret: secret.clone(),
             environment: environment.to_owned(),
-            state: "emergency",
+            state: EMERGENCY,
             text: format!("{actor} rotated it in an emergency: {why}"),
         });
     }
-    let query = Query::new().action(Action::REMINDED).environment(environment).since(day(now));
-    let told = trail.query(&query.outcome(Outcome::Success)).await?;
+    told.retain(|own| own.record.at >= day(now));
     let mut known: HashSet<_> =
         told.into_iter().filter_map(|own| Some((own.record.secret, own.record.reason?))).collect();
     all.retain(|own| known.insert((own.secret.clone(), own.state.to_owned())));

@@ -144,6 +144,14 @@ async fn each_state_is_told_once_a_day() {
     operator.emergency(None, NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
     assert_eq!(states().await, [own("JWT_SECRET", "emergency")]);
     assert_eq!(states().await, []);
+    // One of the night is told in the morning, and once.
+    clock.set(at("2026-02-02T23:59:00Z"));
+    operator.emergency(None, NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
+    assert_eq!(states().await, [], "it was told today that there was one");
+    clock.set(at("2026-02-03T08:00:00Z"));
+    assert_eq!(states().await, [own("DEPLOY_KEY", "overdue"), own("JWT_SECRET", "emergency")]);
+    clock.set(at("2026-02-04T08:00:00Z"));
+    assert_eq!(states().await, [own("DEPLOY_KEY", "overdue")]);
     // Left midway.
     operator.stage(NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
     clock.advance(2 * DAY);
@@ -157,7 +165,7 @@ async fn each_state_is_told_once_a_day() {
     }
     let trail = project.trail().await.unwrap();
     let told = trail.query(&Query::new().action(Action::REMINDED)).await.unwrap();
-    assert!(told.len() == 8 && trail.verify().await.unwrap().is_whole());
+    assert!(told.len() == 11 && trail.verify().await.unwrap().is_whole());
 }
 
 #[tokio::test]
