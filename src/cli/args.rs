@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use super::Failure;
 use crate::kid::Kid;
 use crate::ops::audit::{Action, Outcome};
+use crate::ops::rotate::CHECKS;
 use crate::purpose::Purpose;
 
 #[derive(Parser)]
@@ -188,7 +190,7 @@ pub(super) struct Rotate {
     #[command(flatten)]
     pub(super) value: Value,
     /// Go on although this check fails; again for another. Needs --reason
-    #[arg(long, value_name = "CHECK", requires = "reason")]
+    #[arg(long, value_name = "CHECK", requires = "reason", value_parser = PossibleValuesParser::new(CHECKS))]
     pub(super) skip: Vec<String>,
     /// How long to wait until every instance holds the new key
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "TIME")]

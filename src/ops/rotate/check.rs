@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long ago a rehearsal may be.
 const REHEARSED_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The names of the checks, by which they can be skipped.
+pub const CHECKS: [&str; 7] =
+    ["audit", "clock", "underway", "instances", "backup", "peers", "rehearsal"];
+
 /// A check before a rotation, and what it found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ mod operator;
 mod taking;
 mod walk;
 
-pub use check::{Check, CheckOutcome, checks};
+pub use check::{CHECKS, Check, CheckOutcome, checks};
 pub use operator::Operator;
 pub(crate) use taking::{begun, reports, to_retire, with_role};
 pub use walk::{Progress, Walked, create, record, retire, walk};

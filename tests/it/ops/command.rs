@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::shell::{Shell, inventory};
+use super::shell::{Shell, at, inventory};
 
 const TABLES: &str = r#"
 [[secret]]
@@ -69,6 +69,7 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("revoke JWT_SECRET --kid nobody --yes", 1, "needs a reason"),
         ("destroy JWT_SECRET nobody --yes", 1, "the ring has no key `nobody`"),
         ("rotate JWT_SECRET --skip underway", 2, "--reason"),
+        ("rotate JWT_SECRET --skip peer --reason sure", 2, "peers"),
         ("rotate JWT_SECRET --wait tomorrow", 2, "10m"),
         ("stage JWT_SECRET --at soon", 2, "2026-01-15T10:00:00Z"),
         ("stage JWT_SECRET --kid x", 2, "unexpected"),
@@ -298,4 +299,57 @@ fn completions_and_help_are_there_for_every_command() {
     }
     let (_, text) = shell.run("schema");
     assert!(text.contains("dualkey_manifests") && text.contains("dualkey_audit"));
+}
+
+/// What must hold before a rotation, each as it fails, and as it is mended or skipped.
+#[test]
+fn each_check_fails_where_it_should() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = listener.local_addr().unwrap();
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    let tables = format!(
+        "[[secret]]\nname = \"ENCRYPTION_KEY\"\npurpose = \"envelope\"\npriority = \"critical\"\n\
+         store = {{ file = \"{{env}}.json\" }}\nenvironments = [\"staging\", \"production\"]\n\
+         backup = {{ file = \"dump\", max_age = \"1 day\" }}\npeers = [\"{peer}\"]\n"
+    );
+    inventory(&shell.path("dualkey.toml"), &tables);
+    assert_eq!(shell.run("generate --store AUDIT_SECRET ENCRYPTION_KEY").0, 0);
+    assert_eq!(shell.run("generate --store ENCRYPTION_KEY --env staging").0, 0);
+    let mut checked = |line: &str, expected: &[&str]| {
+        let (_, text) = shell.run(line);
+        let failed: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("FAIL "))
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(failed, expected, "{text}");
+        (shell.path(""), text)
+    };
+    const ROTATE: &str = "rotate ENCRYPTION_KEY --wait 0s";
+    let (folder, _) = checked(ROTATE, &["backup", "rehearsal"]);
+    fs::write(folder.join("dump"), "").unwrap();
+    checked(ROTATE, &["backup", "rehearsal"]);
+    fs::write(folder.join("dump"), "rows").unwrap();
+    let dump = fs::File::options().write(true).open(folder.join("dump")).unwrap();
+    dump.set_modified(at("2025-12-31T09:00:00Z")).unwrap();
+    checked(ROTATE, &["backup", "rehearsal"]);
+    dump.set_modified(at("2026-01-02T08:00:00Z")).unwrap();
+    checked(ROTATE, &["rehearsal"]);
+    drop(listener);
+    checked(ROTATE, &["peers", "rehearsal"]);
+    let (_, text) = checked(&format!("{ROTATE} --dry-run"), &["peers", "rehearsal"]);
+    assert!(text.contains("nothing was changed"), "{text}");
+
+    // In staging first; its peers are skipped, and that is told.
+    let line = format!("{ROTATE} --env staging --skip peers --reason moved");
+    checked(&line, &["peers"]);
+    let promote = "promote ENCRYPTION_KEY --force --yes --reason alone";
+    let (_, text) = checked(&format!("{promote} --env staging"), &[]);
+    assert!(text.contains("staged -> primary"), "{text}");
+    let (_, text) = checked(&format!("{ROTATE} --skip peers --reason moved"), &["peers"]);
+    assert!(text.contains("ok   rehearsal") && text.contains("staged"), "{text}");
+    let (_, text) = checked(ROTATE, &["underway", "peers"]);
+    assert!(text.contains("dualkey promote ENCRYPTION_KEY"), "{text}");
+    let (_, text) = checked("audit --action staged --env production", &[]);
+    assert!(text.contains("reason=moved (skipped: peers)"), "{text}");
 }
