@@ -41,15 +41,24 @@ fn records(shell: &Shell) -> Vec<Entry> {
 #[cfg(target_os = "linux")]
 fn turn(shell: &Shell, last: usize) -> (usize, bool) {
     use nix::sys::ptrace;
-    use nix::sys::signal::Signal;
-    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
     use nix::unistd::Pid;
 
+    // Stopped before it begins, so that it cannot have ended before it is held.
     let mut command = shell.command(&["agent", "--once"]);
+    let mut stopped = std::process::Command::new("sh");
+    stopped.args(["-c", "kill -STOP $$; exec \"$0\" \"$@\""]);
+    stopped.arg(command.get_program()).args(command.get_args()).env_clear();
+    stopped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    stopped.current_dir(command.get_current_dir().unwrap());
+    command = stopped;
     command.env_remove("DUALKEY_BY").stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
     let pid = Pid::from_raw(child.id() as i32);
+    waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
     ptrace::attach(pid).unwrap();
+    kill(pid, Signal::SIGCONT).unwrap();
     let mut calls = 0;
     loop {
         let signal = match waitpid(pid, None).unwrap() {
