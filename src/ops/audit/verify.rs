@@ -84,6 +84,9 @@ pub(super) struct Walk<'r> {
     is_suspect: bool,
     /// The record that should have come, while it is looked for further on.
     missing: Option<u64>,
+    /// A record that does not follow on the one before, with its hash: which of the two is
+    /// another's, the next one tells.
+    unlinked: Option<(u64, [u8; 32])>,
     /// Since which record nothing but a revoked key vouches.
     revoked: Option<(u64, Kid)>,
     problem: Option<Problem>,
@@ -100,6 +103,7 @@ impl<'r> Walk<'r> {
             torn: Vec::new(),
             is_suspect: false,
             missing: None,
+            unlinked: None,
             revoked: None,
             problem: None,
         }
@@ -114,6 +118,9 @@ impl<'r> Walk<'r> {
     }
 
     fn step(&mut self, text: &str) -> Option<Problem> {
+        if self.unlinked.is_some() {
+            return self.foreign(line::parse(text).and_then(|own| own.link.prev));
+        }
         let next = self.records + 1;
         let (own, found) = (line::parse(text), check(self.ring, text));
         let own = match (own, found) {
@@ -151,7 +158,8 @@ impl<'r> Walk<'r> {
             return Some(Problem::Moved { n: own.link.n });
         }
         if own.link.prev != self.last {
-            return Some(Problem::Changed { n: self.records.max(1) });
+            self.unlinked = Some((next, hash(text)));
+            return None;
         }
         if std::mem::take(&mut self.is_suspect) {
             self.torn.push(self.records);
@@ -168,6 +176,14 @@ impl<'r> Walk<'r> {
         None
     }
 
+    /// Which of two records that do not follow on each other is not of this trail, by what comes
+    /// after both of them: what that follows on is.
+    fn foreign(&self, next: Option<[u8; 32]>) -> Option<Problem> {
+        let (n, own) = self.unlinked?;
+        let is_own = next == Some(own) && n > 1;
+        Some(Problem::Changed { n: if is_own { n - 1 } else { n } })
+    }
+
     /// After the last line; `is_torn`, if something stands after it that is none.
     pub(super) fn finish(mut self, is_torn: bool) -> Verification {
         let own = self.problem.take().or_else(|| self.missed(is_torn));
@@ -180,6 +196,9 @@ impl<'r> Walk<'r> {
     fn missed(&self, is_torn: bool) -> Option<Problem> {
         if let Some(n) = self.missing {
             return Some(Problem::Removed { n });
+        }
+        if self.unlinked.is_some() {
+            return self.foreign(self.head.and_then(|head| head.hash));
         }
         let head = match self.head {
             Some(head) => head,

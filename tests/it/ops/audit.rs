@@ -133,6 +133,36 @@ fn every_removed_moved_or_doubled_record_is_named() {
     assert!(other.check().unwrap().is_whole());
 }
 
+/// Records of another trail under the same key, as of a copy that went on by itself: each is
+/// authentic, and stands in its place.
+#[test]
+fn a_record_of_another_trail_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = trail(folder.path(), 6);
+    let good = fs::read_to_string(own.path()).unwrap();
+    let lines: Vec<_> = good.lines().collect();
+    let check = |lines: &[&str], n: u64| {
+        fs::write(own.path(), lines.join("\n") + "\n").unwrap();
+        assert_eq!(problem(&own), Problem::Changed { n });
+        fs::write(own.path(), &good).unwrap();
+    };
+    // For each length of what both have in common.
+    for common in 0..6 {
+        let other = tempfile::tempdir().unwrap();
+        let copy = trail(other.path(), common);
+        let records: Vec<_> = (10..16 - common).map(record).collect();
+        copy.write(&records).unwrap();
+        let text = fs::read_to_string(copy.path()).unwrap();
+        let others: Vec<_> = text.lines().collect();
+        assert_eq!(others[..common as usize], lines[..common as usize]);
+        for place in common as usize..6 {
+            let mut bad = lines.clone();
+            bad[place] = others[place];
+            check(&bad, place as u64 + 1);
+        }
+    }
+}
+
 #[test]
 fn a_broken_trail_is_put_aside_and_the_new_one_says_so() {
     let folder = tempfile::tempdir().unwrap();
