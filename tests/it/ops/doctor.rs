@@ -14,7 +14,7 @@ use dualkey::ops::rotate::create;
 use dualkey::source::{FileStore, update};
 use dualkey::{KeyRing, ManualClock, Purpose, Secret};
 
-use super::shell::{at, inventory};
+use super::shell::{Shell, at, inventory};
 use crate::common::secret;
 
 const TABLES: &str = r#"
@@ -167,6 +167,40 @@ async fn git_neither_has_the_secrets_nor_would_take_them() {
     let all = found(&own).await;
     assert_eq!(all.len(), 1, "{all:?}");
     assert!(named(&all, "tracked")[0].ends_with(".env.rotation"));
+}
+
+/// From whichever folder it is asked.
+#[test]
+fn git_is_asked_of_the_files_of_the_project_and_each_is_told_once() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    let sub = shell.path("service");
+    fs::create_dir(&sub).unwrap();
+    inventory(&sub.join("dualkey.toml"), TABLES);
+    fs::write(sub.join(".gitignore"), ".env*\nkeys/\nAUDIT_SECRET.json\n").unwrap();
+    fs::write(sub.join(".env"), "OTHER=1\n").unwrap();
+    fs::write(sub.join(".env.staging"), "JWT_SECRET=1\n").unwrap();
+    fs::write(sub.join(".env.example"), "JWT_SECRET=\n").unwrap();
+    git(&sub, &["init", "-q", "."]);
+    git(&sub, &["add", "--force", ".env", ".env.staging", ".env.example"]);
+    for name in [".env", ".env.staging", ".env.example"] {
+        fs::set_permissions(sub.join(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let mut lines = |line: &str| {
+        let (status, text) = shell.run(line);
+        assert_eq!(status, 3, "{text}");
+        let own = text.lines().filter(|own| own.contains(".env") && !own.contains("mend:"));
+        own.map(|own| own.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let beside = lines("doctor --inventory service/dualkey.toml");
+    let expected = [
+        "tracked  service/.env",
+        "tracked  service/.env.staging",
+        "readable service/.env",
+        "readable service/.env.staging",
+    ];
+    assert_eq!(beside, expected);
+    let within = lines("doctor --inventory ./service/../service/dualkey.toml");
+    assert_eq!(within.len(), 4, "{within:?}");
 }
 
 fn clock_now(clock: &ManualClock) -> std::time::SystemTime {

@@ -1,10 +1,9 @@
 //! The doctor: looks at a project, and says what is wrong with it and how to mend it.
 
+mod files;
+
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::error::OpsError;
 use super::inventory::{AuditPlace, Item, Place, Project};
@@ -14,11 +13,7 @@ use crate::manifest::Manifest;
 use crate::ring::KeyState;
 use crate::ring::report::disagreement;
 use crate::source::StoreError;
-use crate::source::disk;
 use crate::verified::Role;
-
-/// A secret that was handed over is not left lying about for longer.
-const HANDED_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is wrong, with what, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +29,8 @@ pub struct Finding {
     pub mend: String,
 }
 
-/// Looks at everything that the inventory names, in all environments:
+/// Looks at everything that the inventory names, in all environments, and at the `.env*` files
+/// beside it:
 ///
 /// | check | what is wrong |
 /// |---|---|
@@ -104,7 +100,7 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
         let mend = "rotate one of them: who reads one environment's secrets has the other's too";
         all.push(finding("shared", &subjects.join(", "), "it is one secret".to_owned(), mend));
     }
-    files(&mut all, project);
+    files::examine(&mut all, project);
     audit(&mut all, project).await;
     // As the table above has them, and in each by name: hashes have no order.
     const ORDER: [&str; 11] = [
@@ -159,101 +155,6 @@ fn keys(all: &mut Vec<Finding>, item: &Item, manifest: &Manifest, subject: &str,
             all.push(finding("past", subject, found, &mend));
         }
     }
-}
-
-/// Whether the files with secrets are read by nobody else, and by git.
-fn files(all: &mut Vec<Finding>, project: &Project) {
-    let root = disk::folder(&project.inventory().path);
-    let mut paths: Vec<PathBuf> = vec![root.join(".env"), root.join(".env.rotation")];
-    for item in &project.inventory().secrets {
-        for environment in &item.environments {
-            if let Place::File { path, .. } | Place::Dotenv(path) = &item.store {
-                paths.push(project.inventory().path(path, environment));
-            }
-        }
-    }
-    paths.sort();
-    paths.dedup();
-    let is_repository = git(&root, &["rev-parse", "--is-inside-work-tree"]);
-    for path in &paths {
-        let subject = path.display().to_string();
-        if path.exists() {
-            readable(all, path, &subject);
-        }
-        match is_repository {
-            Some(true)
-                if git(&root, &["ls-files", "--error-unmatch", "--", &subject]) == Some(true) =>
-            {
-                let found = "git tracks it: everybody who has the repository has the secrets, and its history keeps them".to_owned();
-                let mend = format!("git rm --cached {subject}, then rotate every secret in it");
-                all.push(finding("tracked", &subject, found, &mend));
-            }
-            Some(true)
-                if git(&root, &["check-ignore", "--quiet", "--", &subject]) != Some(true) =>
-            {
-                let mend = match path
-                    .file_name()
-                    .is_some_and(|own| own.to_string_lossy().starts_with(".env"))
-                {
-                    true => "add `.env*` to .gitignore".to_owned(),
-                    false => {
-                        format!("add its folder to .gitignore ({})", disk::folder(path).display())
-                    }
-                };
-                all.push(finding("ignored", &subject, "git would take it".to_owned(), &mend));
-            }
-            Some(_) => {}
-            // No git to ask: what it would read.
-            None if root.join(".git").exists() || root.join(".gitignore").exists() => {
-                let text = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
-                let is_env = path.file_name().is_some_and(|own| own == ".env");
-                if is_env
-                    && !text.lines().any(|line| line.trim().trim_start_matches('/') == ".env*")
-                {
-                    let found = ".gitignore has no `.env*`".to_owned();
-                    all.push(finding("ignored", &subject, found, "add `.env*` to .gitignore"));
-                }
-            }
-            None => {}
-        }
-    }
-    let sheet = root.join(".env.rotation");
-    let age = fs::metadata(&sheet).and_then(|own| own.modified()).ok();
-    if age
-        .and_then(|made| SystemTime::now().duration_since(made).ok())
-        .is_some_and(|age| age > HANDED_OVER)
-    {
-        let found = "it was made more than a day ago".to_owned();
-        all.push(finding(
-            "handover",
-            &sheet.display().to_string(),
-            found,
-            "hand its secrets over, and delete it",
-        ));
-    }
-}
-
-#[cfg(unix)]
-fn readable(all: &mut Vec<Finding>, path: &Path, subject: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    let Ok(own) = fs::metadata(path) else { return };
-    let mode = own.permissions().mode() & 0o7777;
-    if own.is_file() && mode & 0o077 != 0 {
-        let found = format!("others may read or write it (mode {mode:04o})");
-        let mend = format!("chmod 0600 {subject}, and rotate what others may have read");
-        all.push(finding("readable", subject, found, &mend));
-    }
-}
-
-#[cfg(not(unix))]
-fn readable(_: &mut Vec<Finding>, _: &Path, _: &str) {}
-
-/// Whether git says yes; none, if it cannot be asked.
-fn git(root: &Path, arguments: &[&str]) -> Option<bool> {
-    let mut git = Command::new("git");
-    git.arg("-C").arg(root).args(arguments);
-    git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Some(git.status().ok()?.success())
 }
 
 async fn audit(all: &mut Vec<Finding>, project: &Project) {

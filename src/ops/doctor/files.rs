@@ -1,0 +1,124 @@
+//! The files with secrets: who may read them, and whether git has them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use super::{Finding, finding};
+use crate::ops::inventory::{Place, Project};
+use crate::source::disk;
+
+/// A secret that was handed over is not left lying about for longer.
+const HANDED_OVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether the files with secrets are read by nobody else, and by git.
+pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
+    let root = disk::folder(&project.inventory().path);
+    let is_repository = git(&root, &["rev-parse".as_ref(), "--is-inside-work-tree".as_ref()]);
+    for path in with_secrets(project, &root) {
+        let subject = path.display().to_string();
+        if path.exists() {
+            readable(all, &path, &subject);
+        }
+        let ask = |question: &[&str]| {
+            // Git looks from the folder of the project, and not from that of this process.
+            let path = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+            let question = question.iter().map(OsStr::new);
+            git(&root, &question.chain([OsStr::new("--"), path.as_os_str()]).collect::<Vec<_>>())
+        };
+        match is_repository {
+            Some(true) if ask(&["ls-files", "--error-unmatch"]) == Some(true) => {
+                let found = "git tracks it: everybody who has the repository has the secrets, and its history keeps them".to_owned();
+                let mend = format!("git rm --cached {subject}, then rotate every secret in it");
+                all.push(finding("tracked", &subject, found, &mend));
+            }
+            Some(true) if ask(&["check-ignore", "--quiet"]) != Some(true) => {
+                let mend = match is_env(&path) {
+                    true => "add `.env*` to .gitignore".to_owned(),
+                    false => {
+                        format!("add its folder to .gitignore ({})", disk::folder(&path).display())
+                    }
+                };
+                all.push(finding("ignored", &subject, "git would take it".to_owned(), &mend));
+            }
+            Some(true) => {}
+            // No git to ask, or one that does not answer to this user: what it would read.
+            _ if root.join(".git").exists() || root.join(".gitignore").exists() => {
+                let text = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
+                let is_line = |line: &str| line.trim().trim_start_matches('/') == ".env*";
+                if path.file_name() == Some(OsStr::new(".env")) && !text.lines().any(is_line) {
+                    let found = ".gitignore has no `.env*`".to_owned();
+                    all.push(finding("ignored", &subject, found, "add `.env*` to .gitignore"));
+                }
+            }
+            _ => {}
+        }
+    }
+    let sheet = root.join(".env.rotation");
+    let age = fs::metadata(&sheet).and_then(|own| own.modified()).ok();
+    if age
+        .and_then(|made| SystemTime::now().duration_since(made).ok())
+        .is_some_and(|age| age > HANDED_OVER)
+    {
+        let found = "it was made more than a day ago".to_owned();
+        all.push(finding(
+            "handover",
+            &sheet.display().to_string(),
+            found,
+            "hand its secrets over, and delete it",
+        ));
+    }
+}
+
+/// The files that the inventory names, and what else there is beside it of the kind of `.env`:
+/// one of another environment, new secrets, copies.
+fn with_secrets(project: &Project, root: &Path) -> BTreeSet<PathBuf> {
+    let mut paths = vec![root.join(".env"), root.join(".env.rotation")];
+    for item in &project.inventory().secrets {
+        for environment in &item.environments {
+            if let Place::File { path, .. } | Place::Dotenv(path) = &item.store {
+                paths.push(project.inventory().path(path, environment));
+            }
+        }
+    }
+    // Those that are made to be shared hold no secret, and neither do locks.
+    const SHARED: [&str; 4] = [".env.example", ".env.sample", ".env.template", ".env.dist"];
+    let is_shared =
+        |path: &Path| SHARED.map(OsStr::new).contains(&path.file_name().unwrap_or_default());
+    let is_full = |path: &Path| fs::metadata(path).is_ok_and(|own| own.is_file() && own.len() > 0);
+    let beside = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.extend(beside.filter(|path| is_env(path) && is_full(path) && !is_shared(path)));
+    // `./.env` and `.env` are one.
+    let plain = |path: PathBuf| path.components().filter(|own| *own != Component::CurDir).collect();
+    paths.into_iter().map(plain).collect()
+}
+
+fn is_env(path: &Path) -> bool {
+    path.file_name().is_some_and(|own| own.to_string_lossy().starts_with(".env"))
+}
+
+#[cfg(unix)]
+fn readable(all: &mut Vec<Finding>, path: &Path, subject: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(own) = fs::metadata(path) else { return };
+    let mode = own.permissions().mode() & 0o7777;
+    if own.is_file() && mode & 0o077 != 0 {
+        let found = format!("others may read or write it (mode {mode:04o})");
+        let mend = format!("chmod 0600 {subject}, and rotate what others may have read");
+        all.push(finding("readable", subject, found, &mend));
+    }
+}
+
+#[cfg(not(unix))]
+fn readable(_: &mut Vec<Finding>, _: &Path, _: &str) {}
+
+/// Whether git says yes; none, if it cannot be asked.
+fn git(root: &Path, arguments: &[&OsStr]) -> Option<bool> {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(root).args(arguments);
+    git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Some(git.status().ok()?.success())
+}
