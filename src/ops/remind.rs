@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::tz::TimeZone;
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
@@ -112,6 +113,12 @@ pub async fn remind(
     actor: &str,
     delivery: Delivery,
 ) -> Result<Vec<Reminder>, OpsError> {
+    if reminders(project).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Of two at once, the second finds that it was told. No secret has a name with a space.
+    let (trail, environment) = (project.trail().await?, project.environment_name());
+    let _guard = trail.lock(&format!("reminders of {environment}")).await?;
     let all = reminders(project).await?;
     if all.is_empty() {
         return Ok(all);
@@ -125,7 +132,7 @@ pub async fn remind(
     };
     let url = project.variable(WHAT, variable)?;
     post(&url, &message(&all), delivery).await?;
-    let (trail, now) = (project.trail().await?, project.now());
+    let now = project.now();
     let record = |own: &Reminder| {
         let record = Record::new(now, &own.secret, Action::REMINDED, actor, &own.environment);
         record.reason(own.state)
@@ -176,7 +183,7 @@ async fn post(url: &str, message: &serde_json::Value, delivery: Delivery) -> Res
                     return Err(failed(format!("it was refused with {status}")));
                 }
                 let after = answer.headers().get(RETRY_AFTER).and_then(|own| own.to_str().ok());
-                let after = after.and_then(|own| own.trim().parse().ok()).map(Duration::from_secs);
+                let after = after.and_then(|own| retry_after(own, SystemTime::now()));
                 (format!("the last answer was {status}"), after)
             }
             Err(error) if error.is_builder() => {
@@ -188,10 +195,20 @@ async fn post(url: &str, message: &serde_json::Value, delivery: Delivery) -> Res
         if attempt >= delivery.attempts {
             return Err(failed(format!("tried {attempt} times, {problem}")));
         }
-        let wait = wait.unwrap_or(pause).min(delivery.longest_wait);
+        let wait = wait.unwrap_or_default().max(pause).min(delivery.longest_wait);
         tokio::time::sleep(wait).await;
         (attempt, pause) = (attempt + 1, pause.saturating_mul(2));
     }
+}
+
+/// How long a `Retry-After` asks to wait, which is in seconds or a date (RFC 9110, 10.2.3).
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(SystemTime::try_from(at).ok()?.duration_since(now).unwrap_or_default())
 }
 
 impl Reminder {
@@ -217,4 +234,27 @@ fn day(now: SystemTime) -> SystemTime {
     let time = Timestamp::try_from(now).unwrap_or_default().to_zoned_datetime(TimeZone::UTC);
     let start = time.start_of_day().map(|own| own.timestamp());
     start.ok().and_then(|own| own.try_into().ok()).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_is_asked_for_in_seconds_or_by_a_date() {
+        // Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (text, seconds) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:51:07 GMT", Some(90)),
+            ("Sat, 05 Nov 1994 08:49:37 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
 }

@@ -11,6 +11,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use tokio::runtime::Handle;
+
 use super::error::{AuditError, Problem, Verification};
 use super::key::{AuditKey, hash, sign};
 use super::line::{self, Link};
@@ -287,9 +289,19 @@ impl Trail for FileTrail {
     }
 
     fn lock<'a>(&'a self, secret: &'a str) -> AuditFuture<'a, Guard> {
+        let path = beside(&self.path, &format!(".{}.lock", disk::file_name(secret)));
         Box::pin(async move {
-            let name = format!(".{}.lock", disk::file_name(secret));
-            self.lock_at(&beside(&self.path, &name)).map(Guard::new)
+            // It is held over what others wait for: whoever waits for it must not keep a thread
+            // of the runtime from them.
+            let held = match Handle::try_current() {
+                Err(_) => self.lock_at(&path),
+                Ok(runtime) => {
+                    let own = self.clone();
+                    let lock = runtime.spawn_blocking(move || own.lock_at(&path));
+                    lock.await.map_err(|error| self.io(error.into()))?
+                }
+            };
+            held.map(Guard::new)
         })
     }
 }

@@ -168,6 +168,26 @@ async fn each_state_is_told_once_a_day() {
     assert!(told.len() == 11 && trail.verify().await.unwrap().is_whole());
 }
 
+/// Two hosts with the same line in their crontab: on one thread, too, where whoever waits must
+/// not keep the other from going on.
+#[tokio::test]
+async fn of_many_at_once_one_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
+    let (hook, url) = hook().await;
+    let project = project(folder.path(), &clock, &url).await;
+    clock.set(at("2026-01-15T09:00:00Z"));
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let project = project.clone();
+        all.spawn(async move { remind(&project, "agent", quick()).await.unwrap().len() });
+    }
+    let told: usize = all.join_all().await.into_iter().sum();
+    assert_eq!((told, hook.seen.lock().unwrap().len()), (1, 1));
+    let trail = project.trail().await.unwrap();
+    assert_eq!(trail.query(&Query::new().action(Action::REMINDED)).await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn what_may_pass_is_tried_again_and_what_is_refused_is_not() {
     for (answers, posts, is_told) in [
