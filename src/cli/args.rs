@@ -75,7 +75,7 @@ pub(super) enum Command {
         after_help = "Example:\n  dualkey revoke JWT_SECRET --kid 3kZ… --reason 'in a public log'"
     )]
     Revoke(Revoke),
-    /// Revoke the key that signs, and have another sign at once
+    /// Revoke the key that signs, and have another sign at once: a staged one, or a new one
     #[command(after_help = "Example:\n  dualkey emergency JWT_SECRET --reason 'in a public log'")]
     Emergency(Emergency),
     /// Wipe the secret of a key that is retired or revoked, and keep its record

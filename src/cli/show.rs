@@ -75,6 +75,9 @@ impl Terminal {
             state(change.from),
             state(Some(change.to)),
         ))?;
+        if let Some(kid) = change.revoked {
+            self.line(&format!("  revoked   {kid}"))?;
+        }
         if let Some(until) = change.until {
             let what = if change.kid_ends() { "ends     " } else { "old key  " };
             let until = when(until, project.now());
@@ -148,11 +151,13 @@ impl Terminal {
             let others: Vec<_> = own
                 .others
                 .iter()
-                .map(|other| match &other.verdict {
-                    Some(verdict) => {
-                        format!("{} ({}, {})", other.kid, other.state.as_str(), word(verdict))
+                .map(|other| {
+                    let (kid, state) = (other.kid, other.state.as_str());
+                    match (&other.verdict, other.signs_from) {
+                        (Some(verdict), _) => format!("{kid} ({state}, {})", word(verdict)),
+                        (None, Some(at)) => format!("{kid} ({state}, signs from {})", time(at)),
+                        (None, None) => format!("{kid} ({state})"),
                     }
-                    None => format!("{} ({})", other.kid, other.state.as_str()),
                 })
                 .collect();
             let date =
@@ -232,7 +237,8 @@ impl Terminal {
 
     fn print(&mut self, table: &Table) -> Result<(), Failure> {
         for line in table.to_string().lines() {
-            self.line(line.trim())?;
+            // Without the margin that a table begins and ends with.
+            self.line(line.strip_prefix(' ').unwrap_or(line).trim_end())?;
         }
         Ok(())
     }

@@ -13,7 +13,9 @@ use crate::ops::inventory::{Item, Project};
 use crate::ops::rotate::{self, Operator, Progress, Walked, checks, walk};
 use crate::ops::schedule::standing_of;
 use crate::purpose::Purpose;
+use crate::ring::KeyState;
 use crate::secret::Secret;
+use crate::verified::Role;
 
 /// A secret is a line, and no file.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -151,6 +153,10 @@ pub(super) async fn emergency(
     terminal.confirm(&args.who, &args.name, "everything that the key signed is refused")?;
     let change = operator.emergency(args.kid, new).await?;
     terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    if args.value.value_from.is_some() && change.from == Some(KeyState::Active(Role::Staged)) {
+        terminal
+            .line("  note      a key was staged already, and was taken: not the one handed over")?;
+    }
     Ok(0)
 }
 

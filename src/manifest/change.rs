@@ -22,6 +22,8 @@ pub struct Change {
     pub from: Option<KeyState>,
     /// What it is now.
     pub to: KeyState,
+    /// Of an emergency, the compromised key, which was revoked with it.
+    pub revoked: Option<Kid>,
     /// When the key that no longer signs stops verifying: come back then. Of a retirement,
     /// when the key does.
     pub until: Option<SystemTime>,

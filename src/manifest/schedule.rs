@@ -9,9 +9,15 @@ use jiff::{Timestamp, ToSpan};
 use crate::key::KeyMaterial;
 use crate::ring::{KeySet, Life, Policy, Schedule};
 
+/// So many days before its date a rotation counts for it.
+const EARLY: i64 = 7;
+
 impl Schedule {
     /// The first moment after `since` at which a rotation is due: midnight, UTC. `None`, if
     /// that lies beyond the year 9999.
+    ///
+    /// What is rotated up to 7 days before a date of the calendar was rotated for it: who acts
+    /// on a reminder is not asked again a few days later.
     ///
     /// ```
     /// use dualkey::Schedule;
@@ -21,6 +27,9 @@ impl Schedule {
     /// let since = UNIX_EPOCH + Duration::from_secs(1_768_910_400);
     /// let due = UNIX_EPOCH + Duration::from_secs(1_776_211_200);
     /// assert_eq!(Schedule::Quarterly.next(since), Some(due));
+    ///
+    /// let early = due - Duration::from_secs(7 * 24 * 3600);
+    /// assert_eq!(Schedule::Quarterly.next(early), Schedule::Quarterly.next(due));
     /// ```
     #[must_use]
     pub fn next(self, since: SystemTime) -> Option<SystemTime> {
@@ -33,7 +42,9 @@ impl Schedule {
         };
         let of = |year: i16| months.iter().map(move |month| Date::new(year, *month, 15).ok());
         let next_year = day.year().checked_add(1)?;
-        of(day.year()).chain(of(next_year)).flatten().find(|date| *date > day).and_then(midnight)
+        let counted = day.checked_add(EARLY.days()).ok()?;
+        let mut dates = of(day.year()).chain(of(next_year)).flatten();
+        dates.find(|date| *date > counted).and_then(midnight)
     }
 }
 

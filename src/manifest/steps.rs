@@ -153,22 +153,26 @@ impl Manifest {
                 true => Meanwhile::CompromisedIsTaken,
                 false => Meanwhile::NewIsRefused,
             };
-            return self.step(Action::EmergencyRotate, kid, now, |_, steps| {
+            let mut change = self.step(Action::EmergencyRotate, kid, now, |_, steps| {
                 steps.find(compromised)?;
                 steps.promote(&kid)?;
                 steps.revoke(compromised, reason).map(|_| meanwhile)
-            });
+            })?;
+            change.revoked = Some(*compromised);
+            return Ok(change);
         }
         let entry = self.admitted(replacement.into(), false)?;
         let kid = entry.life.kid;
-        self.step(Action::EmergencyRotate, kid, now, |keys, steps| {
+        let mut change = self.step(Action::EmergencyRotate, kid, now, |keys, steps| {
             steps.find(compromised)?;
             let mut life = entry.life.clone();
             life.added_at = now;
             keys.push(entry);
             steps.replace(life);
             steps.revoke(compromised, reason).map(|_| Meanwhile::NewIsRefused)
-        })
+        })?;
+        change.revoked = Some(*compromised);
+        Ok(change)
     }
 
     /// Wipes the secret of a key that is revoked or has come to its end, and keeps its record:
@@ -314,6 +318,7 @@ impl Manifest {
         }
         let to = next.state(&kid, now).ok_or(Error::UnknownKey { kid })?;
         let from = self.state(&kid, now);
-        Ok(Change { manifest: next, action, kid, from, to, until: None, meanwhile })
+        let manifest = next;
+        Ok(Change { manifest, action, kid, from, to, revoked: None, until: None, meanwhile })
     }
 }

@@ -12,6 +12,8 @@ use super::inventory::{Item, Project};
 use super::remind::{Delivery, Reminder, remind};
 use super::rotate::{Check, CheckOutcome, Operator, checks, to_retire, with_role};
 use super::schedule::{State, dueness};
+use crate::key::Signs;
+use crate::kid::Kid;
 use crate::manifest::Change;
 use crate::ring::KeyState;
 use crate::verdict::Verdict;
@@ -120,7 +122,11 @@ impl Agent {
     async fn step(&self, item: &Item, operator: &Operator) -> Result<Option<Change>, OpsError> {
         let (manifest, reports) = (operator.load().await?, operator.reports().await?);
         let now = self.project.now();
-        if let Some(kid) = with_role(&manifest, Role::Staged, now).first() {
+        let staged = with_role(&manifest, Role::Staged, now);
+        // One that somebody staged for a moment ahead signs by itself, then and not before.
+        let is_waiting =
+            |kid: &&Kid| manifest.key(kid).is_some_and(|own| own.signs() == Signs::Unscheduled);
+        if let Some(kid) = staged.iter().find(is_waiting) {
             // Asked without a step, which would be told as a refusal at each turn.
             return match manifest.promote(kid, &reports, now) {
                 Ok(_) => operator.promote(Some(*kid)).await.map(Some),
@@ -135,6 +141,9 @@ impl Agent {
             if is_over && item.purpose.ends_by_time() {
                 return operator.retire(Some(kid)).await.map(Some);
             }
+        }
+        if !staged.is_empty() {
+            return Ok(None);
         }
         let since = manifest.key(&manifest.primary(now)).map(|key| key.life.signing_since());
         let due = item.policy.schedule.zip(since).and_then(|(own, since)| own.next(since));

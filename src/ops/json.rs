@@ -37,6 +37,7 @@ struct Secret<'a> {
 struct Key {
     kid: String,
     state: &'static str,
+    signs_from: Option<String>,
     ends_at: Option<String>,
     verdict: Option<&'static str>,
     until: Option<String>,
@@ -92,8 +93,9 @@ fn key(own: &Other) -> Key {
             (Some("blocked"), None, all.iter().map(ToString::to_string).collect())
         }
     };
-    let (kid, ends_at) = (own.kid.to_string(), own.ends_at.map(time));
-    Key { kid, state: own.state.as_str(), ends_at, verdict, until, obstacles }
+    let (kid, state) = (own.kid.to_string(), own.state.as_str());
+    let (signs_from, ends_at) = (own.signs_from.map(time), own.ends_at.map(time));
+    Key { kid, state, signs_from, ends_at, verdict, until, obstacles }
 }
 
 #[derive(Serialize)]

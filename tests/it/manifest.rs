@@ -338,6 +338,12 @@ fn a_rotation_is_due_by_its_schedule() {
     assert_eq!(quarterly, 90.0 - eight_hours); // 15 April
     assert_eq!(semi_annual, 181.0 - eight_hours); // 15 July
     assert_eq!(annual, 365.0 - eight_hours);
+    // A week early is in time; what is older is due on that date.
+    for (early, ahead) in [(0, 90), (7, 97), (8, 8), (80, 80)] {
+        let since = at(0) - early * DAY;
+        let next = Schedule::Quarterly.next(since).unwrap() + DAY / 3;
+        assert_eq!(next.duration_since(since).unwrap(), ahead * DAY, "{early} days early");
+    }
     assert_eq!(first().rotation_due(at(0)), None);
 }
 

@@ -155,6 +155,7 @@ impl Record {
         self.kid = Some(change.kid);
         self.from = change.from.map(|state| state.as_str().to_owned());
         self.to = Some(change.to.as_str().to_owned());
+        self.revoked = change.revoked;
         self.fingerprint = Some(change.manifest.fingerprint());
         self.revision = Some(change.manifest.revision());
         self

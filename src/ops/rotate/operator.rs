@@ -62,8 +62,6 @@ pub struct Operator {
     pub(super) is_clock_given: bool,
     pub(super) is_rehearsal: bool,
     pub(super) forces: bool,
-    /// The key that an emergency revokes, for the record.
-    pub(super) revokes: Option<Kid>,
 }
 
 impl Operator {
@@ -79,7 +77,6 @@ impl Operator {
             is_clock_given: false,
             is_rehearsal: false,
             forces: false,
-            revokes: None,
         }
     }
 
@@ -281,13 +278,10 @@ impl Operator {
             Some(kid) => kid,
             None => self.load().await?.primary(self.clock.now()),
         };
-        let mut operator = self.clone();
-        operator.revokes = Some(kid);
-        operator
-            .step(audit::Action::EMERGENCY_ROTATED, &mut |own, _, now| {
-                own.emergency_rotate(&kid, &reason, replacement.clone(), now)
-            })
-            .await
+        self.step(audit::Action::EMERGENCY_ROTATED, &mut |own, _, now| {
+            own.emergency_rotate(&kid, &reason, replacement.clone(), now)
+        })
+        .await
     }
 
     /// Wipes the secret of the key `kid`: [`Manifest::destroy`].

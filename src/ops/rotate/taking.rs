@@ -178,7 +178,7 @@ impl Operator {
     ) -> Record {
         let (ring, environment) = (manifest.ring(), manifest.environment());
         let mut record = Record::new(now, ring, action, &self.actor, environment);
-        (record.clock_given, record.revoked) = (self.is_clock_given, self.revokes);
+        record.clock_given = self.is_clock_given;
         record.reason = match (&self.reason, self.forces) {
             (Some(reason), true) => Some(format!("forced: {reason}")),
             (reason, _) => reason.clone(),
@@ -244,6 +244,7 @@ impl Change {
             kid,
             from: before.state(&kid, now),
             to,
+            revoked: None,
             until: None,
             meanwhile: Meanwhile::NothingIsRefused,
             manifest: next,

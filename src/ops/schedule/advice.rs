@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Next, Standing, State};
+use super::{Next, Other, Standing, State};
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::inventory::{Item, Place};
@@ -29,16 +29,35 @@ impl Standing {
         let is_late = |since: SystemTime, by: Duration| {
             now.duration_since(since).is_ok_and(|age| age > by.max(PATIENCE))
         };
-        let staged = self.others.iter().find(|own| own.state == KeyState::Active(Role::Staged));
+        let is_staged = |own: &&Other| own.state == KeyState::Active(Role::Staged);
+        // One that waits for somebody comes before one that waits for its moment.
+        let staged = self.others.iter().filter(is_staged).min_by_key(|own| own.signs_from);
         if let Some(staged) = staged {
-            let (kid, added_at) = (staged.kid, staged.added_at);
-            self.raise(State::Underway);
+            let (kid, added_at, signs_from) = (staged.kid, staged.added_at, staged.signs_from);
+            if let State::Rested | State::Soon { .. } = self.state {
+                self.state = State::Underway;
+            }
+            let against = disagreement(reports, manifest.fingerprint(), policy, now);
+            if let Some(at) = signs_from {
+                let is_near = at.duration_since(now).is_ok_and(|left| left < policy.rollout_window);
+                let what = match against.first() {
+                    None => "nothing: the staged key signs by itself".to_owned(),
+                    Some(obstacle) => {
+                        if is_near {
+                            let why = format!("`{kid}` is about to sign, and {obstacle}");
+                            self.raise(State::Stuck { why });
+                        }
+                        format!("before the staged key signs by itself: {obstacle}")
+                    }
+                };
+                self.next = Next { what, command: None, at: Some(at) };
+                return;
+            }
             if is_late(added_at, policy.rollout_window.saturating_mul(2)) {
                 self.raise(State::Stuck {
                     why: format!("`{kid}` is staged, and was not promoted"),
                 });
             }
-            let against = disagreement(reports, manifest.fingerprint(), policy, now);
             let is_held = reports.iter().any(|own| may_run(own, policy, now));
             self.next = match against.first() {
                 _ if is_dotenv => Next {

@@ -15,6 +15,7 @@ use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
 use super::json;
 use super::rotate::{begun, reports};
+use crate::key::Signs;
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
 use crate::purpose::Purpose;
@@ -59,6 +60,8 @@ pub struct Other {
     pub state: KeyState,
     /// Since when it is in the manifest.
     pub added_at: SystemTime,
+    /// When it begins to sign by itself, if it is staged for a moment ahead.
+    pub signs_from: Option<SystemTime>,
     /// When it stops verifying, if that is known.
     pub ends_at: Option<SystemTime>,
     /// Whether it may go, if it is a fallback.
@@ -355,6 +358,10 @@ impl Other {
             _ => None,
         };
         let (added_at, ends_at) = (key.added_at(), manifest.ends_at(&kid));
-        Some(Self { kid, state, added_at, ends_at, verdict })
+        let signs_from = match (state, key.signs()) {
+            (KeyState::Active(Role::Staged), Signs::From(moment)) => Some(moment),
+            _ => None,
+        };
+        Some(Self { kid, state, added_at, signs_from, ends_at, verdict })
     }
 }

@@ -186,6 +186,67 @@ fn wherever_it_is_killed_the_next_takes_the_step_once() {
     assert!(moments > 1000 / every / 2 && settled[2] == 0);
 }
 
+/// What an operator staged for a moment ahead signs then: not before, and nobody is called.
+#[test]
+fn a_key_with_a_moment_of_its_own_is_left_to_it() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    inventory(&shell.path("dualkey.toml"), TABLES);
+    assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
+    let following = KeyRing::<JwtKey>::builder()
+        .environment("production")
+        .clock(shell.clock.clone())
+        .follow(FileStore::new(shell.path("JWT_SECRET.json")))
+        .instance("web-1")
+        .on_demand()
+        .unwrap();
+    let first = following.ring().primary();
+    let (status, text) = shell.run("stage JWT_SECRET --at 2026-01-12T00:00:00Z");
+    assert!(status == 0 && text.contains("2026-01-12 00:00 UTC, in 9d 15h"), "{text}");
+    following.refresh().unwrap();
+    for time in ["2026-01-02T09:01:00Z", "2026-01-07T09:00:00Z", "2026-01-11T22:59:59Z"] {
+        shell.set(time);
+        following.refresh().unwrap();
+        let (status, text) = shell.run("agent --once");
+        assert_eq!(status, 0, "at {time}: {text}");
+        let (status, text) = shell.run("status JWT_SECRET");
+        assert!(status == 0 && text.contains("signs from 2026-01-12 00:00 UTC"), "{text}");
+    }
+    let json = shell.run("status JWT_SECRET --json").1;
+    assert!(json.contains(r#""signs_from": "2026-01-12T00:00:00Z""#), "{json}");
+    assert_eq!(following.ring().primary(), first);
+    shell.set("2026-01-12T00:00:00Z");
+    assert_ne!(following.ring().primary(), first);
+    let own = records(&shell);
+    let own: Vec<_> = own.iter().map(|own| own.record.action.as_str()).collect();
+    assert_eq!(own, ["CREATED", "CREATED", "STAGED", "STAGED"], "begun and done");
+}
+
+/// But one that an instance does not hold as its moment comes near calls somebody.
+#[test]
+fn a_moment_that_comes_too_soon_for_an_instance_is_told() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    inventory(&shell.path("dualkey.toml"), TABLES);
+    assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
+    let follow = |name: &str| {
+        KeyRing::<JwtKey>::builder()
+            .environment("production")
+            .clock(shell.clock.clone())
+            .follow(FileStore::new(shell.path("JWT_SECRET.json")))
+            .instance(name)
+            .on_demand()
+            .unwrap()
+    };
+    let (current, _late) = (follow("web-1"), follow("web-2"));
+    assert_eq!(shell.run("stage JWT_SECRET --at 2026-01-02T11:00:00Z").0, 0);
+    current.refresh().unwrap();
+    let (status, text) = shell.run("status JWT_SECRET");
+    assert!(status == 0 && text.contains("underway"), "{text}");
+    shell.set("2026-01-02T10:30:00Z");
+    current.refresh().unwrap();
+    let (status, text) = shell.run("status JWT_SECRET");
+    assert!(status == 5 && text.contains("about to sign") && text.contains("web-2"), "{text}");
+}
+
 #[test]
 fn what_is_not_automatic_is_left_to_somebody() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
