@@ -358,7 +358,7 @@ pub(super) struct Audit {
     /// At most so many, the newest
     #[arg(long, default_value_t = 100, value_name = "COUNT")]
     pub(super) take: usize,
-    /// The last rotation of each secret
+    /// The last rotation of each secret that went well
     #[arg(long, conflicts_with_all = ["action", "take"])]
     pub(super) last_rotations: bool,
     /// As JSON, for scripts

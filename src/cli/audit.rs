@@ -5,7 +5,7 @@ use std::io::Read;
 use super::args::{self, AuditCommand};
 use super::{Context, Status, Terminal};
 use crate::ops::OpsError;
-use crate::ops::audit::{Action, Query, Record, import, to_json};
+use crate::ops::audit::{Action, Outcome, Query, Record, import, to_json};
 use crate::ops::rotate;
 
 pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Terminal) -> Status {
@@ -74,9 +74,6 @@ async fn query(context: &Context, args: &args::Audit, terminal: &mut Terminal) -
     if let Some(actor) = &args.actor {
         query = query.actor(actor);
     }
-    if let Some(outcome) = args.outcome {
-        query = query.outcome(outcome);
-    }
     if let Some(moment) = args.since {
         query = query.since(moment);
     }
@@ -87,7 +84,8 @@ async fn query(context: &Context, args: &args::Audit, terminal: &mut Terminal) -
         let mut found = Vec::new();
         for item in &project.inventory().secrets {
             if args.secret.as_ref().is_none_or(|name| *name == item.name) {
-                let own = query.clone().secret(&item.name).rotations().take(1);
+                let own = query.clone().outcome(args.outcome.unwrap_or(Outcome::Success));
+                let own = own.secret(&item.name).rotations().take(1);
                 found.extend(trail.query(&own).await?);
             }
         }
@@ -98,6 +96,9 @@ async fn query(context: &Context, args: &args::Audit, terminal: &mut Terminal) -
         }
         if let Some(secret) = &args.secret {
             query = query.secret(secret);
+        }
+        if let Some(outcome) = args.outcome {
+            query = query.outcome(outcome);
         }
         trail.query(&query.take(args.take)).await?
     };

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use super::error::{AuditError, Problem, Verification};
 use super::key::{AuditKey, hash, sign};
 use super::line::{self, Link};
-use super::query::{Entry, Query};
+use super::query::{Entry, Query, merged};
 use super::record::Record;
 use super::sink::{AuditFuture, Guard, Sink, Trail};
 use super::verify::{Head, Walk, join};
@@ -108,24 +108,28 @@ impl FileTrail {
     /// [`AuditError::Io`], [`AuditError::Locked`].
     pub fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
         let (compiled, take) = (query.compiled(), query.take.unwrap_or(usize::MAX));
-        let mut found = Vec::new();
-        for mut segment in self.open_all()?.into_iter().rev() {
+        // What was imported happened before what was written after it.
+        let (mut found, mut imported) = (Vec::new(), Vec::new());
+        'all: for mut segment in self.open_all()?.into_iter().rev() {
             let text = segment.text().map_err(|source| self.io(source))?;
             // What is not UTF-8 was no record.
             for own in text.split(|byte| *byte == b'\n').rev() {
                 if found.len() == take {
-                    return Ok(found);
+                    break 'all;
                 }
                 let entry = std::str::from_utf8(own)
                     .ok()
                     .filter(|own| compiled.matches(own))
                     .and_then(line::parse);
-                if let Some(own) = entry {
-                    found.push(Entry { n: own.link.n, record: own.record });
+                let Some(own) = entry else { continue };
+                match own.record.imported_at {
+                    None => found.push(Entry { n: own.link.n, record: own.record }),
+                    Some(_) if query.is_first_hand => {}
+                    Some(_) => imported.push(Entry { n: own.link.n, record: own.record }),
                 }
             }
         }
-        Ok(found)
+        Ok(merged(found, imported, take))
     }
 
     /// Whether it is as it was written.
@@ -155,34 +159,6 @@ impl FileTrail {
             }
         }
         Ok(walk.finish(is_torn))
-    }
-
-    /// Puts a broken trail aside, all of it, and begins a new one with `record`. Returns where
-    /// the old one is.
-    ///
-    /// # Errors
-    /// [`AuditError::Io`], [`AuditError::Locked`].
-    pub fn restart(&self, record: &Record) -> Result<PathBuf, AuditError> {
-        let aside = {
-            let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
-            let stamp = jiff::Timestamp::try_from(record.at).unwrap_or_default();
-            let aside =
-                beside(&self.path, &format!(".broken-{}", stamp.strftime("%Y%m%dT%H%M%SZ")));
-            fs::create_dir(&aside).map_err(|source| self.io(source))?;
-            let paths = self.segment_paths()?.into_iter();
-            for path in paths.chain([self.path.clone(), self.head_path()]) {
-                let Some(name) = path.file_name() else { continue };
-                match fs::rename(&path, aside.join(name)) {
-                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                        return Err(self.io(source));
-                    }
-                    _ => {}
-                }
-            }
-            aside
-        };
-        self.write(std::slice::from_ref(record))?;
-        Ok(aside)
     }
 
     /// Where the trail ends, and whether an unfinished line stands after it.
@@ -233,7 +209,7 @@ impl FileTrail {
         fs::rename(&self.path, aside).map_err(|source| self.io(source))
     }
 
-    fn head_path(&self) -> PathBuf {
+    pub(super) fn head_path(&self) -> PathBuf {
         beside(&self.path, ".head")
     }
 

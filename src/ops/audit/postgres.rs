@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row};
 use super::error::{AuditError, Problem, Verification};
 use super::key::{AuditKey, hash, sign};
 use super::line::{self, Link};
-use super::query::{Entry, Query};
+use super::query::{Entry, Query, merged};
 use super::record::Record;
 use super::sink::{AuditFuture, Guard, Sink, Trail};
 use super::verify::{Head, Walk, join};
@@ -21,6 +21,25 @@ const LOCK: i64 = 0x0064_7561_6c6b_6579;
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 const PAGE: i64 = 5000;
+
+/// The lines that a query asks for, of which the last words hold.
+macro_rules! select {
+    ($last:literal) => {
+        concat!(
+            "SELECT line FROM dualkey_audit \
+             WHERE ($1::text IS NULL OR secret = $1) AND ($2::text IS NULL OR actor = $2) \
+             AND ($3::text IS NULL OR environment = $3) AND ($4::text IS NULL OR outcome = $4) \
+             AND ($5::text IS NULL OR at >= $5) AND ($6::text IS NULL OR at < $6) \
+             AND (cardinality($7) = 0 OR action = ANY($7)) AND ($8 OR outcome <> 'BEGUN') \
+             AND ",
+            $last,
+            " LIMIT $9"
+        )
+    };
+}
+/// No text of an operator's holds a bar.
+const OWN: &str = select!("strpos(line, ' | imported=') = 0 ORDER BY n DESC");
+const IMPORTED: &str = select!("strpos(line, ' | imported=') > 0 ORDER BY at DESC, n DESC");
 
 /// A trail in the table `dualkey_audit`.
 ///
@@ -61,6 +80,8 @@ CREATE TABLE IF NOT EXISTS dualkey_audit (
     line text NOT NULL
 );
 CREATE INDEX IF NOT EXISTS dualkey_audit_secret ON dualkey_audit (secret, n DESC);
+CREATE INDEX IF NOT EXISTS dualkey_audit_imported ON dualkey_audit (at DESC, n DESC)
+    WHERE strpos(line, ' | imported=') > 0;
 CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     line text NOT NULL
@@ -118,30 +139,32 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     }
 
     async fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
+        let own = self.select(OWN, query).await?;
+        if query.is_first_hand {
+            return Ok(own);
+        }
+        let imported = self.select(IMPORTED, query).await?;
+        Ok(merged(own, imported, query.take.unwrap_or(usize::MAX)))
+    }
+
+    async fn select(&self, sql: &'static str, query: &Query) -> Result<Vec<Entry>, AuditError> {
         let own = query.compiled();
         let actions: Vec<_> =
             query.actions.iter().map(|action| action.as_str().to_owned()).collect();
         let take = query.take.and_then(|take| i64::try_from(take).ok()).unwrap_or(i64::MAX);
-        let lines: Vec<String> = sqlx::query_scalar(
-            "SELECT line FROM dualkey_audit \
-             WHERE ($1::text IS NULL OR secret = $1) AND ($2::text IS NULL OR actor = $2) \
-             AND ($3::text IS NULL OR environment = $3) AND ($4::text IS NULL OR outcome = $4) \
-             AND ($5::text IS NULL OR at >= $5) AND ($6::text IS NULL OR at < $6) \
-             AND (cardinality($7) = 0 OR action = ANY($7)) AND ($8 OR outcome <> 'BEGUN') \
-             ORDER BY n DESC LIMIT $9",
-        )
-        .bind(&own.secret)
-        .bind(&own.actor)
-        .bind(&own.environment)
-        .bind(own.outcome.map(super::record::Outcome::as_str))
-        .bind(&own.since)
-        .bind(&own.until)
-        .bind(actions)
-        .bind(own.with_begun)
-        .bind(take)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(client)?;
+        let lines: Vec<String> = sqlx::query_scalar(sql)
+            .bind(&own.secret)
+            .bind(&own.actor)
+            .bind(&own.environment)
+            .bind(own.outcome.map(super::record::Outcome::as_str))
+            .bind(&own.since)
+            .bind(&own.until)
+            .bind(actions)
+            .bind(own.with_begun)
+            .bind(take)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(client)?;
         let entry = |line: &String| {
             line::parse(line).map(|own| Entry { n: own.link.n, record: own.record })
         };

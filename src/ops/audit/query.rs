@@ -1,5 +1,6 @@
 //! Which records are asked for.
 
+use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use super::line::{Escaped, Start, Time, start};
@@ -7,7 +8,8 @@ use super::record::{Action, Outcome, Record};
 use crate::ops::json;
 
 /// Which records are asked for: those for which everything that is set holds, the newest
-/// first.
+/// first. That is as they were written, whatever the clock said; those that were
+/// [imported](super::import) stand where their time is.
 ///
 /// ```
 /// use dualkey::ops::audit::{Action, Query};
@@ -26,6 +28,7 @@ pub struct Query {
     pub(super) until: Option<SystemTime>,
     pub(super) take: Option<usize>,
     pub(super) with_begun: bool,
+    pub(super) is_first_hand: bool,
 }
 
 /// A record, and its place in the trail.
@@ -110,6 +113,12 @@ impl Query {
         self
     }
 
+    /// Only what was told as it happened, and not taken over from another log.
+    pub(crate) fn first_hand(mut self) -> Self {
+        self.is_first_hand = true;
+        self
+    }
+
     /// The same query, as lines are compared with it: nothing of a line that does not match is
     /// taken apart or copied.
     pub(super) fn compiled(&self) -> Compiled {
@@ -126,6 +135,25 @@ impl Query {
             with_begun: self.with_begun || self.outcome == Some(Outcome::Begun),
         }
     }
+}
+
+/// `own`, the newest first, and `imported`, in any order, as a query asks for them.
+pub(super) fn merged(own: Vec<Entry>, mut imported: Vec<Entry>, take: usize) -> Vec<Entry> {
+    if imported.is_empty() {
+        return own;
+    }
+    imported.sort_by_key(|other| Reverse((other.record.at, other.n)));
+    let mut imported = imported.into_iter().peekable();
+    let mut all = Vec::new();
+    for entry in own {
+        while let Some(other) = imported.next_if(|other| other.record.at > entry.record.at) {
+            all.push(other);
+        }
+        all.push(entry);
+    }
+    all.extend(imported);
+    all.truncate(take);
+    all
 }
 
 /// A query in the words of a line.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::{AuditError, Problem};
 use super::file::FileTrail;
 use super::line;
+use super::record::Record;
 use crate::source::disk::{self, beside};
 
 /// The longest line, with room to spare: each of its texts has at most 1 KiB, and an escape
@@ -14,6 +15,34 @@ use crate::source::disk::{self, beside};
 const MAX_LINE: u64 = 64 * 1024;
 
 impl FileTrail {
+    /// Puts a broken trail aside, all of it, and begins a new one with `record`. Returns where
+    /// the old one is.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`], [`AuditError::Locked`].
+    pub fn restart(&self, record: &Record) -> Result<PathBuf, AuditError> {
+        let aside = {
+            let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
+            let stamp = jiff::Timestamp::try_from(record.at).unwrap_or_default();
+            let aside =
+                beside(&self.path, &format!(".broken-{}", stamp.strftime("%Y%m%dT%H%M%SZ")));
+            fs::create_dir(&aside).map_err(|source| self.io(source))?;
+            let paths = self.segment_paths()?.into_iter();
+            for path in paths.chain([self.path.clone(), self.head_path()]) {
+                let Some(name) = path.file_name() else { continue };
+                match fs::rename(&path, aside.join(name)) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                        return Err(self.io(source));
+                    }
+                    _ => {}
+                }
+            }
+            aside
+        };
+        self.write(std::slice::from_ref(record))?;
+        Ok(aside)
+    }
+
     /// The last whole line, and whether something stands after it.
     pub(super) fn tail(&self) -> Result<(Option<String>, bool), AuditError> {
         let mut is_torn = false;

@@ -198,7 +198,8 @@ pub(crate) async fn begun(
     ring: &str,
     environment: &str,
 ) -> Result<Option<Record>, OpsError> {
-    let mut query = Query::new().secret(ring).environment(environment).with_begun().take(1);
+    let mut query = Query::new().secret(ring).environment(environment).with_begun().first_hand();
+    query = query.take(1);
     for action in audit::Action::STEPS {
         query = query.action(action);
     }

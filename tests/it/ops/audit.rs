@@ -452,6 +452,42 @@ fn the_old_log_is_taken_over_once() {
     assert_eq!(trail.check().unwrap().records, 5, "nothing of them was taken");
 }
 
+/// Newest is what happened last, and not what was written last.
+#[test]
+fn what_was_taken_over_stands_where_it_belongs_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = FileTrail::new(folder.path().join("audit.log"), ring()).max_bytes(1000);
+    pollster::block_on(old_and_new(&trail));
+}
+
+/// A log of before and of between is taken over into `trail`, after records of its own.
+pub async fn old_and_new(trail: &impl Trail) {
+    let own = |place: u64, action| Record::new(at(place), "DEPLOY_KEY", action, "ada", "prod");
+    // Of the first the clock was set back afterwards.
+    for place in [500, 100, 200, 300] {
+        trail.append(&[own(place, Action::ROTATED)]).await.unwrap();
+    }
+    let log = "2025-10-15 09:00:00 UTC | DEPLOY_KEY | ROTATED | bob | prod | SUCCESS\n\
+        2026-01-15 10:04:10 UTC | DEPLOY_KEY | ROTATED | bob | prod | SUCCESS\n\
+        2025-07-15 09:00:00 UTC | DEPLOY_KEY | ROTATED | bob | prod | SUCCESS\n";
+    assert_eq!(import(trail, log, at(400)).await.unwrap().taken, 3);
+    let numbers = async |query: Query| {
+        let found = trail.query(&query.secret("DEPLOY_KEY")).await.unwrap();
+        found.iter().map(|own| own.n).collect::<Vec<_>>()
+    };
+    // at(250) is 10:04:10; its own records stand as they were written, whatever their clock.
+    let all = [4, 6, 3, 2, 1, 5, 7];
+    for take in 0..9 {
+        assert_eq!(numbers(Query::new().take(take)).await, all[..take.min(7)], "take {take}");
+    }
+    assert_eq!(numbers(Query::new()).await, all);
+    assert_eq!(numbers(Query::new().actor("bob").take(2)).await, [6, 5]);
+    assert_eq!(numbers(Query::new().actor("ada").take(1)).await, [4]);
+    trail.append(&[own(600, Action::RETIRED)]).await.unwrap();
+    assert_eq!(numbers(Query::new().take(2)).await, [8, 4]);
+    assert_eq!(numbers(Query::new().rotations().take(1)).await, [4]);
+}
+
 #[test]
 fn an_observer_hands_over_and_counts_what_is_lost() {
     let folder = tempfile::tempdir().unwrap();

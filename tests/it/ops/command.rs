@@ -93,6 +93,21 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
     assert!(status == 0, "{text}");
 }
 
+/// A rotation that was refused is not the last one; an old log has the one before.
+#[test]
+fn the_last_rotation_is_one_that_went_well() {
+    let mut shell = shell();
+    let log = "2025-10-15 09:00:00 UTC | JWT_SECRET | ROTATED | bob | production | SUCCESS\n";
+    fs::write(shell.path("rotation.log"), log).unwrap();
+    assert_eq!(shell.run("emergency JWT_SECRET --reason leaked --yes").0, 0);
+    assert_eq!(shell.run("rollback JWT_SECRET").0, 1);
+    assert_eq!(shell.run("audit import rotation.log").0, 0);
+    let (_, text) = shell.run("audit --last-rotations");
+    assert!(text.contains("| EMERGENCY_ROTATED |") && text.lines().count() == 1, "{text}");
+    let (_, text) = shell.run("audit --last-rotations --outcome failed");
+    assert!(text.contains("| ROLLED_BACK |") && text.lines().count() == 1, "{text}");
+}
+
 #[test]
 fn nobody_is_named_and_nobody_does_it() {
     let shell = shell();

@@ -89,6 +89,15 @@ fn what_is_changed_in_the_database_is_found() {
 }
 
 #[test]
+fn what_was_taken_over_into_a_database_stands_where_it_belongs_in_time() {
+    runtime().block_on(async {
+        let Some((pool, _)) = schema().await else { return };
+        sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&pool).await.unwrap();
+        super::audit::old_and_new(&PostgresTrail::new(pool, ring())).await;
+    });
+}
+
+#[test]
 fn many_append_at_once_and_one_at_a_time_does_something_to_a_secret() {
     runtime().block_on(async {
         let Some((pool, _)) = schema().await else { return };
