@@ -3,16 +3,15 @@
 use std::io::Read;
 
 use super::args::{self, AuditCommand};
-use super::{Context, Status, Terminal};
+use super::{Context, Failure, Status, Terminal};
 use crate::ops::OpsError;
 use crate::ops::audit::{Action, Outcome, Query, Record, import, to_json};
 use crate::ops::rotate;
 
 pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Terminal) -> Status {
-    let project = context.project()?;
     match args.command {
         Some(AuditCommand::Verify) => {
-            let verified = project.trail().await?.verify().await?;
+            let verified = context.project()?.trail().await?.verify().await?;
             for n in &verified.torn {
                 terminal.line(&format!(
                     "after record {n} stands a line that was never finished: its writer was killed"
@@ -36,6 +35,7 @@ pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Ter
             }
         }
         Some(AuditCommand::Import { log }) => {
+            let project = context.project()?;
             let mut text = String::new();
             let read = match log.as_os_str() == "-" {
                 true => std::io::stdin().lock().read_to_string(&mut text).map(|_| ()),
@@ -50,6 +50,7 @@ pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Ter
             Ok(0)
         }
         Some(AuditCommand::Restart { who }) => {
+            let project = context.project()?;
             let reason = who.reason.clone().ok_or(OpsError::NoReason { what: "a new trail" })?;
             let secret = &project.inventory().audit.secret;
             terminal.confirm(&who, secret, "the trail is put aside, and a new one begins")?;
@@ -65,7 +66,11 @@ pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Ter
 }
 
 async fn query(context: &Context, args: &args::Audit, terminal: &mut Terminal) -> Status {
-    let project = context.project()?;
+    // An old log may tell of environments that are gone.
+    let project = match context.project() {
+        Err(Failure::Ops(OpsError::UnknownEnvironment { .. })) => context.project_of(None)?,
+        project => project?,
+    };
     let trail = project.trail().await?;
     let mut query = Query::new();
     if let Some(environment) = &context.environment {

@@ -128,9 +128,13 @@ struct Context {
 
 impl Context {
     fn project(&self) -> Result<Project, Failure> {
+        self.project_of(self.environment.as_deref())
+    }
+
+    fn project_of(&self, environment: Option<&str>) -> Result<Project, Failure> {
         let mut project = Project::new(Inventory::read(&self.inventory)?);
-        if let Some(environment) = &self.environment {
-            project = project.environment(environment);
+        if let Some(environment) = environment {
+            project = project.environment(environment)?;
         }
         if let Some(path) = &self.clock {
             project = project.clock(FileClock::open(path)?);

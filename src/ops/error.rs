@@ -67,6 +67,15 @@ pub enum OpsError {
         environments: Vec<String>,
     },
 
+    /// Nothing of the inventory is of this environment.
+    #[error("the inventory has no environment `{environment}`; it has {}", environments.join(", "))]
+    UnknownEnvironment {
+        /// What was asked for.
+        environment: String,
+        /// Those that there are.
+        environments: Vec<String>,
+    },
+
     /// The trail has no key to be signed with.
     #[error("the audit trail has no key yet: make it with `dualkey generate {secret} --store`")]
     NoAuditKey {

@@ -121,11 +121,14 @@ impl FileTrail {
                     .ok()
                     .filter(|own| compiled.matches(own))
                     .and_then(line::parse);
-                let Some(own) = entry else { continue };
-                match own.record.imported_at {
-                    None => found.push(Entry { n: own.link.n, record: own.record }),
-                    Some(_) if query.is_first_hand => {}
-                    Some(_) => imported.push(Entry { n: own.link.n, record: own.record }),
+                let Some(line::Line { record, link, .. }) = entry else { continue };
+                let is_asked = !query.is_of_steps || record.revision.is_some();
+                let into = match record.imported_at {
+                    None => &mut found,
+                    Some(_) => &mut imported,
+                };
+                if is_asked {
+                    into.push(Entry { n: link.n, record });
                 }
             }
         }

@@ -39,6 +39,7 @@ macro_rules! select {
 }
 /// No text of an operator's holds a bar.
 const OWN: &str = select!("strpos(line, ' | imported=') = 0 ORDER BY n DESC");
+const OF_STEPS: &str = select!("strpos(line, ' | revision=') > 0 ORDER BY n DESC");
 const IMPORTED: &str = select!("strpos(line, ' | imported=') > 0 ORDER BY at DESC, n DESC");
 
 /// A trail in the table `dualkey_audit`.
@@ -139,10 +140,10 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     }
 
     async fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
-        let own = self.select(OWN, query).await?;
-        if query.is_first_hand {
-            return Ok(own);
+        if query.is_of_steps {
+            return self.select(OF_STEPS, query).await;
         }
+        let own = self.select(OWN, query).await?;
         let imported = self.select(IMPORTED, query).await?;
         Ok(merged(own, imported, query.take.unwrap_or(usize::MAX)))
     }

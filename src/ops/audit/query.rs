@@ -28,7 +28,7 @@ pub struct Query {
     pub(super) until: Option<SystemTime>,
     pub(super) take: Option<usize>,
     pub(super) with_begun: bool,
-    pub(super) is_first_hand: bool,
+    pub(super) is_of_steps: bool,
 }
 
 /// A record, and its place in the trail.
@@ -113,9 +113,10 @@ impl Query {
         self
     }
 
-    /// Only what was told as it happened, and not taken over from another log.
-    pub(crate) fn first_hand(mut self) -> Self {
-        self.is_first_hand = true;
+    /// Only what is told of steps by who takes them: each with the revision that it makes. What
+    /// instances saw of them, what was refused and what was imported has none.
+    pub(crate) fn of_steps(mut self) -> Self {
+        self.is_of_steps = true;
         self
     }
 

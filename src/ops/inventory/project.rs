@@ -1,5 +1,6 @@
 //! The inventory, opened: its stores and its trail, in one environment.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 /// use dualkey::ops::inventory::{Inventory, Project};
 ///
 /// let inventory = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml")?;
-/// let project = Project::new(inventory).environment("production");
+/// let project = Project::new(inventory).environment("production")?;
 /// assert!(project.store("JWT_SECRET").is_ok());
 /// assert!(project.store("GITHUB_DEPLOY_KEY").is_err(), "it is rotated by hand");
 /// # Ok::<(), dualkey::ops::OpsError>(())
@@ -54,10 +55,19 @@ impl Project {
     }
 
     /// Another environment.
-    #[must_use]
-    pub fn environment(mut self, environment: &str) -> Self {
+    ///
+    /// # Errors
+    /// [`OpsError::UnknownEnvironment`] if nothing of the inventory is of it.
+    pub fn environment(mut self, environment: &str) -> Result<Self, OpsError> {
+        let own = std::iter::once(&self.inventory.environment);
+        let all = own.chain(self.inventory.secrets.iter().flat_map(|item| &item.environments));
+        let all: BTreeSet<_> = all.cloned().collect();
+        if !all.contains(environment) {
+            let (environment, environments) = (environment.to_owned(), all.into_iter().collect());
+            return Err(OpsError::UnknownEnvironment { environment, environments });
+        }
         self.environment = environment.to_owned();
-        self
+        Ok(self)
     }
 
     /// Where the time comes from. The system's clock unless set.

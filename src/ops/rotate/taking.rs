@@ -198,7 +198,7 @@ pub(crate) async fn begun(
     ring: &str,
     environment: &str,
 ) -> Result<Option<Record>, OpsError> {
-    let mut query = Query::new().secret(ring).environment(environment).with_begun().first_hand();
+    let mut query = Query::new().secret(ring).environment(environment).with_begun().of_steps();
     query = query.take(1);
     for action in audit::Action::STEPS {
         query = query.action(action);

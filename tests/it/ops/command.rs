@@ -60,6 +60,10 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("stage DEPLOY_KEY", 1, "the dashboard"),
         ("stage HOOK_SECRET", 1, "is of staging, and not of `production`"),
         ("stage JWT_SECRET --env staging", 1, "is of production, and not of `staging`"),
+        ("stage JWT_SECRET --env prod", 1, "no environment `prod`; it has production, staging"),
+        ("status --env prod", 1, "no environment `prod`"),
+        ("agent --once --env prod", 1, "no environment `prod`"),
+        ("audit verify --env prod", 1, "no environment `prod`"),
         ("stage API_KEY", 1, "API_KEY in .env holds no manifest"),
         ("promote JWT_SECRET", 1, "`JWT_SECRET` has no staged key"),
         ("retire JWT_SECRET", 1, "`JWT_SECRET` has no fallback"),
@@ -97,13 +101,16 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
 #[test]
 fn the_last_rotation_is_one_that_went_well() {
     let mut shell = shell();
-    let log = "2025-10-15 09:00:00 UTC | JWT_SECRET | ROTATED | bob | production | SUCCESS\n";
+    let log = "2025-10-15 09:00:00 UTC | JWT_SECRET | ROTATED | bob | production | SUCCESS\n\
+        2025-07-15 09:00:00 UTC | JWT_SECRET | ROTATED | bob | prod | SUCCESS\n";
     fs::write(shell.path("rotation.log"), log).unwrap();
     assert_eq!(shell.run("emergency JWT_SECRET --reason leaked --yes").0, 0);
     assert_eq!(shell.run("rollback JWT_SECRET").0, 1);
     assert_eq!(shell.run("audit import rotation.log").0, 0);
     let (_, text) = shell.run("audit --last-rotations");
     assert!(text.contains("| EMERGENCY_ROTATED |") && text.lines().count() == 1, "{text}");
+    let (_, text) = shell.run("audit --last-rotations --env prod");
+    assert!(text.contains("| bob | prod |"), "of an environment that is gone: {text}");
     let (_, text) = shell.run("audit --last-rotations --outcome failed");
     assert!(text.contains("| ROLLED_BACK |") && text.lines().count() == 1, "{text}");
 }

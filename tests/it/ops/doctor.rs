@@ -64,7 +64,7 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     let root = folder.path();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let own = project(root, &clock);
-    let staging = own.clone().environment("staging");
+    let staging = own.clone().environment("staging").unwrap();
     create(&own, "AUDIT_SECRET", "ada", Generated::new(Purpose::Audit).unwrap().entry(), true)
         .await
         .unwrap();

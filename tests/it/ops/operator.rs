@@ -7,7 +7,7 @@ use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::ops::OpsError;
 use dualkey::ops::audit::{
     Action, AuditError, AuditFuture, AuditKey, Entry, FileTrail, Guard, Outcome, Query, Record,
-    Sink, Trail, Verification,
+    Sink, Trail, Verification, import,
 };
 use dualkey::ops::rotate::Operator;
 use dualkey::source::{FileStore, KeyStore, StoreError, StoreFuture, update};
@@ -184,6 +184,28 @@ async fn a_store_that_fails_leaves_a_record_of_what_is_there() {
     world.fail(NOTHING);
     assert_eq!(world.operator().settle().await.unwrap(), Some(Success));
     assert_eq!(world.told(), [Begun, Success]);
+    assert_eq!(world.operator().settle().await.unwrap(), None);
+}
+
+/// What others tell of a secret meanwhile does not pass for how the step went.
+#[tokio::test]
+async fn what_was_left_is_settled_whatever_instances_and_old_logs_tell() {
+    let world = World::new().await;
+    world.fail(CUT);
+    world.operator().stage(entry(2)).await.unwrap_err();
+    world.fail(NOTHING);
+    // An instance that follows the store, and an old log that is taken over.
+    let seen = Record::new(
+        at("2026-01-15T10:00:01Z"),
+        "JWT_SECRET",
+        Action::STAGED,
+        "instance-1",
+        "production",
+    );
+    world.trail.write(&[seen]).unwrap();
+    let log = "2026-01-15 11:00:00 UTC | JWT_SECRET | ROTATED | bob | production | SUCCESS";
+    import(&world.trail, log, at("2026-01-15T12:00:00Z")).await.unwrap();
+    assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Success));
     assert_eq!(world.operator().settle().await.unwrap(), None);
 }
 
