@@ -29,6 +29,7 @@
 //! ([`FileStore::sealed`](crate::source::FileStore::sealed)).
 
 mod change;
+mod check;
 mod entry;
 mod environment;
 mod json;
@@ -43,7 +44,6 @@ use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 use crate::purpose::Purpose;
-use crate::ring::admit::{Rules, check};
 use crate::ring::fingerprint::Marks;
 use crate::ring::report::{Report, seen, sweep};
 use crate::ring::retirement::verdict;
@@ -260,45 +260,6 @@ impl Manifest {
         json::read(text)?.checked()
     }
 
-    /// Whether a ring can be made of it, now and at every moment ahead.
-    fn checked(self) -> Result<Self, Error> {
-        for (what, name) in [("ring", &self.ring), ("environment", &self.environment)] {
-            if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
-                return Err(Error::manifest(format!(
-                    "the name of the {what} must have 1 to 128 bytes and no control character"
-                )));
-            }
-        }
-        entry::check_all(&self.keys, self.changed_at)?;
-        Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring)?;
-        Ok(self)
-    }
-
-    /// The same, under another policy.
-    fn under(mut self, policy: Policy) -> Result<Self, Error> {
-        self.policy = policy;
-        for key in &mut self.keys {
-            let Some(secret) = &key.secret else { continue };
-            let label = format!("the key `{}`", key.life.kid);
-            let is_fallback = key.life.start().is_none();
-            let algorithm = key.algorithm.as_deref();
-            let rules = lenient(&policy, is_fallback);
-            key.life.is_short =
-                check(secret, &label, is_fallback, self.purpose, algorithm, &rules)?;
-        }
-        Ok(self)
-    }
-
-    /// A key that may come into it.
-    fn admitted(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
-        new.admitted(
-            self.purpose,
-            &lenient(&self.policy, is_fallback),
-            is_fallback,
-            self.keys.len(),
-        )
-    }
-
     pub(crate) fn terms(&self) -> Terms {
         Terms { purpose: self.purpose, policy: self.policy }
     }
@@ -314,15 +275,6 @@ impl Manifest {
 
     fn index(&self, kid: &Kid) -> Option<usize> {
         self.keys.iter().position(|key| key.life.kid == *kid)
-    }
-}
-
-/// What a manifest lets in: no placeholder, and of old keys any length.
-fn lenient(policy: &Policy, is_fallback: bool) -> Rules {
-    Rules {
-        min_secret_bytes: policy.min_secret_bytes,
-        allow_short_fallbacks: is_fallback,
-        ..Rules::default()
     }
 }
 

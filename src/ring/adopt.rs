@@ -182,17 +182,7 @@ fn check_identity<K: KeyMaterial>(
     environment: Option<&str>,
 ) -> Result<(), Error> {
     let environment = environment.ok_or_else(|| Error::NoEnvironment { ring: ring.to_owned() })?;
-    for (what, expected, found) in [
-        ("environment", environment, manifest.environment()),
-        ("purpose", K::PURPOSE.as_str(), manifest.purpose().as_str()),
-        ("ring", ring, manifest.ring()),
-    ] {
-        if expected != found {
-            let (expected, found) = (expected.to_owned(), found.to_owned());
-            return Err(Error::Foreign { what, expected, found });
-        }
-    }
-    Ok(())
+    manifest.check_is(ring, environment, K::PURPOSE)
 }
 
 /// The keys of the manifest: those of `held` that are the same, and new ones, which have been

@@ -21,7 +21,6 @@ use super::store::{KeyStore, StoreFuture};
 use super::store::{Wake, Watch};
 #[cfg(feature = "envelope")]
 use crate::envelope::AesKey;
-use crate::error::Error;
 use crate::manifest::Manifest;
 #[cfg(feature = "envelope")]
 use crate::ring::KeyRing;
@@ -149,7 +148,7 @@ impl FileStore {
         // What cannot be read is not written over.
         let found = match self.read() {
             Ok(current) => {
-                check_same(&current, next)?;
+                next.check_same(&current)?;
                 current.revision()
             }
             Err(StoreError::Missing { .. }) => 0,
@@ -293,21 +292,6 @@ impl FileStore {
         }
         Ok(Watch::new(watcher))
     }
-}
-
-/// Whether `next` is of the ring that is there.
-pub(super) fn check_same(current: &Manifest, next: &Manifest) -> Result<(), StoreError> {
-    for (what, expected, found) in [
-        ("ring", current.ring(), next.ring()),
-        ("environment", current.environment(), next.environment()),
-        ("purpose", current.purpose().as_str(), next.purpose().as_str()),
-    ] {
-        if expected != found {
-            let (expected, found) = (expected.to_owned(), found.to_owned());
-            return Err(Error::Foreign { what, expected, found }.into());
-        }
-    }
-    Ok(())
 }
 
 fn report_name(instance: &str) -> String {

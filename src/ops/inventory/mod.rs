@@ -22,8 +22,10 @@
 //! Paths are relative to the inventory; `{env}` in them is the environment. What cannot be is
 //! found when the file is read, with its line and column.
 
+mod own;
 mod parse;
 mod project;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

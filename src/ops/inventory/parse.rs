@@ -1,18 +1,16 @@
 //! The inventory from its text: each mistake with its place.
 
 use std::collections::HashSet;
-use std::ops::Range;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::words::{Wrong, duration, environment_name, one_of, schedule, wrong};
 use super::{Audit, AuditPlace, Backup, Inventory, Item, Place, Priority, Remind, nearest};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
-use crate::ring::{Policy, Schedule};
+use crate::ring::Policy;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +51,7 @@ struct Secret {
     rotate: Option<Spanned<String>>,
     algorithm: Option<String>,
     #[serde(default)]
-    environments: Vec<String>,
+    environments: Vec<Spanned<String>>,
     automatic: Option<Spanned<bool>>,
     longest_life: Option<Spanned<String>>,
     rollout_window: Option<Spanned<String>>,
@@ -84,9 +82,6 @@ struct Dump {
     max_age: Spanned<String>,
 }
 
-/// What is wrong, and where.
-struct Wrong(Range<usize>, String);
-
 pub(super) fn parse(text: &str, path: PathBuf) -> Result<Inventory, OpsError> {
     let read = toml::from_str(text)
         .map_err(|error| Wrong(error.span().unwrap_or(0..0), error.message().to_owned()));
@@ -108,11 +103,8 @@ fn checked(document: Document, path: PathBuf) -> Result<Inventory, Wrong> {
         let found = version.get_ref();
         return wrong(&version, format!("version {found}: this release reads version 1"));
     }
-    if environment.get_ref().is_empty() {
-        return wrong(&environment, "the environment has no name".to_owned());
-    }
-    let environment = environment.into_inner();
-    let (mut names, mut secrets) = (HashSet::new(), Vec::new());
+    let environment = environment_name(&environment)?;
+    let (mut names, mut files, mut secrets) = (HashSet::new(), HashSet::new(), Vec::new());
     for own in secret {
         let name = &own.name;
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -121,6 +113,11 @@ fn checked(document: Document, path: PathBuf) -> Result<Inventory, Wrong> {
         }
         if !names.insert(name.get_ref().clone()) {
             return wrong(name, format!("`{}` is there twice", name.get_ref()));
+        }
+        if let Some(file) =
+            own.store.get_ref().file.as_ref().filter(|own| !files.insert((*own).clone()))
+        {
+            return wrong(&own.store, format!("`{file}` is the file of another secret"));
         }
         secrets.push(item(own, &environment, kek.is_some())?);
     }
@@ -207,10 +204,24 @@ fn item(own: Secret, environment: &str, has_kek: bool) -> Result<Item, Wrong> {
             return wrong(peer, "a peer is `host:port`".to_owned());
         }
     }
-    let environments = match own.environments.is_empty() {
-        true => vec![environment.to_owned()],
-        false => own.environments,
-    };
+    let mut environments = Vec::new();
+    for other in &own.environments {
+        let name = environment_name(other)?;
+        if environments.contains(&name) {
+            return wrong(other, format!("`{name}` is there twice"));
+        }
+        environments.push(name);
+    }
+    if environments.is_empty() {
+        environments.push(environment.to_owned());
+    }
+    if let Place::File { path, .. } | Place::Dotenv(path) = &store
+        && environments.len() > 1
+        && !path.contains("{env}")
+    {
+        let problem = "it is of several environments: say which with `{env}` in its path";
+        return wrong(&own.store, problem.to_owned());
+    }
     Ok(Item {
         name: own.name.into_inner(),
         purpose,
@@ -248,55 +259,4 @@ fn place(own: &Spanned<Store>, has_kek: bool) -> Result<Place, Wrong> {
         }
         _ => Ok(place),
     }
-}
-
-fn schedule(text: &Spanned<String>) -> Result<Option<Schedule>, Wrong> {
-    Ok(Some(match text.get_ref().as_str() {
-        "never" => return Ok(None),
-        "quarterly" => Schedule::Quarterly,
-        "semi-annual" => Schedule::SemiAnnual,
-        "annual" => Schedule::Annual,
-        other => {
-            let days = other.strip_suffix(" days").and_then(|days| days.trim().parse().ok());
-            match days.filter(|days| *days > 0) {
-                Some(days) => Schedule::Days(days),
-                None => {
-                    let all = "quarterly, semi-annual, annual, never, or as in \"90 days\"";
-                    return wrong(text, format!("`{other}` is no frequency: it is one of {all}"));
-                }
-            }
-        }
-    }))
-}
-
-fn duration(text: &Spanned<String>) -> Result<Duration, Wrong> {
-    let span: Option<Span> = text.get_ref().parse().ok();
-    let length = span.and_then(|own| own.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    match length.and_then(|own| Duration::try_from(own).ok()) {
-        Some(length) => Ok(length),
-        None => wrong(
-            text,
-            format!("`{}` is no length of time as in \"7 days\" or \"90 min\"", text.get_ref()),
-        ),
-    }
-}
-
-fn one_of<T>(
-    text: &Spanned<String>,
-    found: Option<T>,
-    all: impl FnOnce() -> Vec<&'static str>,
-) -> Result<T, Wrong> {
-    match found {
-        Some(found) => Ok(found),
-        None => {
-            let all = all();
-            let near = nearest(text.get_ref(), all.iter().copied());
-            let near = near.map_or_else(String::new, |own| format!("; did you mean `{own}`?"));
-            wrong(text, format!("`{}` is none of {}{near}", text.get_ref(), all.join(", ")))
-        }
-    }
-}
-
-fn wrong<T, S>(place: &Spanned<S>, problem: String) -> Result<T, Wrong> {
-    Err(Wrong(place.span(), problem))
 }

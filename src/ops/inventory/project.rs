@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::own::Own;
 use super::{AuditPlace, Inventory, Item, Place};
 use crate::clock::{Clock, SystemClock};
 use crate::envelope::AesKey;
@@ -140,10 +141,12 @@ impl Project {
         match &item.store {
             Place::File { path, sealed } => {
                 let store = FileStore::new(self.inventory.path(path, environment));
-                Ok(match sealed {
+                let store: Arc<dyn KeyStore> = match sealed {
                     true => Arc::new(store.sealed(self.kek()?)),
                     false => Arc::new(store),
-                })
+                };
+                let (name, environment) = (item.name.clone(), environment.to_owned());
+                Ok(Arc::new(Own { store, name, environment, purpose: item.purpose }))
             }
             Place::Dotenv(path) => {
                 let path = self.inventory.path(path, environment);

@@ -32,7 +32,6 @@ use self::lines::{Lines, Unclear};
 use super::disk::{self, LockError, beside, file_name};
 use super::env::{Found, read};
 use super::error::StoreError;
-use super::file::check_same;
 use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
@@ -212,7 +211,7 @@ impl DotenvStore {
         // A file that holds no such secret yet takes its first.
         let (mut lines, found) = match self.read() {
             Ok((lines, current)) => {
-                check_same(&current, next)?;
+                next.check_same(&current)?;
                 self.is_known(&current, next)?;
                 (lines, current.revision())
             }

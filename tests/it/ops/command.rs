@@ -97,6 +97,26 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
     assert!(status == 0, "{text}");
 }
 
+/// A manifest that was moved into the place of another's is not taken for that one.
+#[test]
+fn no_step_is_taken_on_the_keys_of_another() {
+    let mut shell = shell();
+    let audit = fs::read(shell.path("AUDIT_SECRET.json")).unwrap();
+    fs::copy(shell.path("AUDIT_SECRET.json"), shell.path("JWT_SECRET.json")).unwrap();
+    for line in
+        ["stage JWT_SECRET", "emergency JWT_SECRET --reason leaked --yes", "status JWT_SECRET"]
+    {
+        refused(&mut shell, line, 1, "AUDIT_SECRET");
+    }
+    let text = fs::read_to_string(shell.path("JWT_SECRET.json")).unwrap();
+    let staging = text.replace("AUDIT_SECRET", "JWT_SECRET").replace("production", "staging");
+    fs::write(shell.path("JWT_SECRET.json"), staging.replace("\"audit\"", "\"jwt\"")).unwrap();
+    refused(&mut shell, "stage JWT_SECRET", 1, "staging");
+    let (status, text) = shell.run("doctor");
+    assert!(status == 3 && text.contains("unread   JWT_SECRET (production)"), "{text}");
+    assert_eq!(fs::read(shell.path("AUDIT_SECRET.json")).unwrap(), audit);
+}
+
 /// A rotation that was refused is not the last one; an old log has the one before.
 #[test]
 fn the_last_rotation_is_one_that_went_well() {

@@ -68,6 +68,13 @@ fn each_mistake_is_named_with_its_place() {
         (with(&format!("{GOOD}longest_life = \"-7 days\"")), 16, 16, "7 days"),
         (with(&format!("{GOOD}peers = [\"db\"]")), 16, 10, "host:port"),
         (with(&format!("{GOOD}automatic = \"yes\"")), 16, 13, "boolean"),
+        (with(&format!("{GOOD}environments = [\"a\", \"\"]")), 16, 22, "letters"),
+        (with(&format!("{GOOD}environments = [\"../a\"]")), 16, 17, "letters"),
+        (with(&format!("{GOOD}environments = [\"..\"]")), 16, 17, "letters"),
+        (with(&format!("{GOOD}environments = [\"a\", \"b\", \"a\"]")), 16, 27, "there twice"),
+        (with(&format!("{GOOD}environments = [\"a\", \"b\"]")), 15, 9, "{env}"),
+        (changed(3, "store = { file = \"A\" }"), 15, 9, "the file of another secret"),
+        (with(GOOD).replace("\"production\"", "\"a/b\""), 2, 15, "letters"),
         (with(&format!("{GOOD}name = \"Y\"")), 16, 1, "duplicate"),
         (
             with(&format!(

@@ -1,0 +1,83 @@
+//! What a manifest must be, and what may come into it.
+
+use super::{Entry, Manifest, NewEntry, entry};
+use crate::error::Error;
+use crate::purpose::Purpose;
+use crate::ring::admit::{Rules, check};
+use crate::ring::{Policy, Timeline};
+
+impl Manifest {
+    /// Whether it is of this ring, this environment and this purpose.
+    pub(crate) fn check_is(
+        &self,
+        ring: &str,
+        environment: &str,
+        purpose: Purpose,
+    ) -> Result<(), Error> {
+        for (what, expected, found) in [
+            ("ring", ring, self.ring()),
+            ("environment", environment, self.environment()),
+            ("purpose", purpose.as_str(), self.purpose().as_str()),
+        ] {
+            if expected != found {
+                let (expected, found) = (expected.to_owned(), found.to_owned());
+                return Err(Error::Foreign { what, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is of what `current` is of, so that it may take its place.
+    #[cfg(feature = "store")]
+    pub(crate) fn check_same(&self, current: &Self) -> Result<(), Error> {
+        self.check_is(current.ring(), current.environment(), current.purpose())
+    }
+
+    /// Whether a ring can be made of it, now and at every moment ahead.
+    pub(super) fn checked(self) -> Result<Self, Error> {
+        for (what, name) in [("ring", &self.ring), ("environment", &self.environment)] {
+            if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+                return Err(Error::manifest(format!(
+                    "the name of the {what} must have 1 to 128 bytes and no control character"
+                )));
+            }
+        }
+        entry::check_all(&self.keys, self.changed_at)?;
+        Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring)?;
+        Ok(self)
+    }
+
+    /// The same, under another policy.
+    pub(super) fn under(mut self, policy: Policy) -> Result<Self, Error> {
+        self.policy = policy;
+        for key in &mut self.keys {
+            let Some(secret) = &key.secret else { continue };
+            let label = format!("the key `{}`", key.life.kid);
+            let is_fallback = key.life.start().is_none();
+            let algorithm = key.algorithm.as_deref();
+            let rules = lenient(&policy, is_fallback);
+            key.life.is_short =
+                check(secret, &label, is_fallback, self.purpose, algorithm, &rules)?;
+        }
+        Ok(self)
+    }
+
+    /// A key that may come into it.
+    pub(super) fn admitted(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
+        new.admitted(
+            self.purpose,
+            &lenient(&self.policy, is_fallback),
+            is_fallback,
+            self.keys.len(),
+        )
+    }
+}
+
+/// What a manifest lets in: no placeholder, and of old keys any length.
+fn lenient(policy: &Policy, is_fallback: bool) -> Rules {
+    Rules {
+        min_secret_bytes: policy.min_secret_bytes,
+        allow_short_fallbacks: is_fallback,
+        ..Rules::default()
+    }
+}

@@ -1,0 +1,56 @@
+//! A store of which it is known what it must hold.
+
+use std::sync::Arc;
+
+use crate::manifest::Manifest;
+use crate::purpose::Purpose;
+use crate::ring::Report;
+use crate::source::{KeyStore, StoreError, StoreFuture, Wake, Watch};
+
+/// The store of one secret in one environment: the manifest of another, which somebody copied
+/// or moved into its place, is refused, so that no step is taken on the keys of another.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) store: Arc<dyn KeyStore>,
+    pub(super) name: String,
+    pub(super) environment: String,
+    pub(super) purpose: Purpose,
+}
+
+impl Own {
+    fn check(&self, found: &Manifest) -> Result<(), StoreError> {
+        Ok(found.check_is(&self.name, &self.environment, self.purpose)?)
+    }
+}
+
+impl KeyStore for Own {
+    fn load(&self) -> StoreFuture<'_, Manifest> {
+        Box::pin(async {
+            let manifest = self.store.load().await?;
+            self.check(&manifest).map(|()| manifest)
+        })
+    }
+
+    fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.check(next)?;
+            self.store.compare_and_swap(expected, next).await
+        })
+    }
+
+    fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
+        self.store.watch(wake)
+    }
+
+    fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
+        self.store.reports()
+    }
+
+    fn save_report<'a>(&'a self, report: &'a Report) -> StoreFuture<'a, ()> {
+        self.store.save_report(report)
+    }
+
+    fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
+        self.store.forget_report(instance)
+    }
+}
