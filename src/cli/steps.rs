@@ -10,7 +10,7 @@ use crate::manifest::NewEntry;
 use crate::ops::OpsError;
 use crate::ops::generate::Generated;
 use crate::ops::inventory::{Item, Project};
-use crate::ops::rotate::{self, Operator, Progress, Walked, checks, walk};
+use crate::ops::rotate::{self, Operator, Progress, Walked, walk};
 use crate::ops::schedule::standing_of;
 use crate::purpose::Purpose;
 use crate::ring::KeyState;
@@ -38,16 +38,12 @@ pub(super) async fn rotate(
             args.skip.join(", ")
         )),
     };
-    if args.who.dry_run {
-        terminal.checks(&checks(&project, name).await?)?;
-        let change = operator.stage(new).await?;
-        terminal.step(&project, name, &change, true).await?;
-        return Ok(0);
-    }
+    let is_rehearsal = args.who.dry_run;
     let mut failed = None;
     let walked = walk(&project, name, &operator, new, &args.skip, args.wait, |progress| {
         let told = match progress {
             Progress::Checked(all) => terminal.checks(all),
+            Progress::Staged(_) if is_rehearsal => Ok(()),
             Progress::Staged(change) => terminal.line(&format!("  staged    {}", change.kid)),
             Progress::Waiting(obstacles) => terminal.waiting(obstacles),
         };
@@ -59,6 +55,9 @@ pub(super) async fn rotate(
     }
     match walked {
         Walked::Promoted(change) => terminal.step(&project, name, &change, false).await?,
+        Walked::Staged { staged, .. } if is_rehearsal => {
+            terminal.step(&project, name, &staged, true).await?;
+        }
         Walked::Staged { .. } => {
             terminal.line("  the new key verifies, and does not sign yet")?;
             let own = standing_of(&project, name).await?;

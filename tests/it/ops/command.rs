@@ -117,6 +117,19 @@ fn no_step_is_taken_on_the_keys_of_another() {
     assert_eq!(fs::read(shell.path("AUDIT_SECRET.json")).unwrap(), audit);
 }
 
+/// What a rotation would be refused for, its rehearsal is.
+#[test]
+fn a_rehearsal_makes_the_same_checks() {
+    let mut shell = shell();
+    let (status, text) = shell.run("rotate JWT_SECRET --dry-run");
+    assert!(status == 0 && text.contains("would be staged"), "{text}");
+    assert!(!text.contains("  staged "), "{text}");
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    let (status, text) = shell.run("rotate JWT_SECRET --dry-run");
+    assert!(status == 1 && text.contains("FAIL underway"), "{text}");
+    assert!(!text.contains("would be"), "{text}");
+}
+
 /// A rotation that was refused is not the last one; an old log has the one before.
 #[test]
 fn the_last_rotation_is_one_that_went_well() {
@@ -380,7 +393,7 @@ fn each_check_fails_where_it_should() {
     drop(listener);
     checked(ROTATE, &["peers", "rehearsal"]);
     let (_, text) = checked(&format!("{ROTATE} --dry-run"), &["peers", "rehearsal"]);
-    assert!(text.contains("nothing was changed"), "{text}");
+    assert!(text.contains("2 of the checks failed"), "{text}");
 
     // In staging first; its peers are skipped, and that is told.
     let line = format!("{ROTATE} --env staging --skip peers --reason moved");
