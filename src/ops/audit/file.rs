@@ -230,10 +230,11 @@ impl FileTrail {
         }
     }
 
-    /// Not synced: one that is lost lags behind, and the next record brings it up.
+    /// Synced: one that lags behind is brought up by the next record, but one that a crash of
+    /// the machine leaves empty would stop all that come after it.
     fn write_head(&self, head: Head) -> Result<(), AuditError> {
         let text = head.write(&self.ring)? + "\n";
-        disk::write(&self.head_path(), text.as_bytes(), false).map_err(|source| self.io(source))
+        disk::write(&self.head_path(), text.as_bytes(), true).map_err(|source| self.io(source))
     }
 
     pub(super) fn lock_at(&self, path: &Path) -> Result<File, AuditError> {
