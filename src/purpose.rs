@@ -100,6 +100,13 @@ impl Purpose {
         self != Self::Audit
     }
 
+    /// Whether its values come from the other side: from who signs with it, or who verifies it. A
+    /// random one that was made here would be known to nobody there.
+    #[must_use]
+    pub fn is_made_elsewhere(self) -> bool {
+        matches!(self, Self::Webhook | Self::Credential)
+    }
+
     /// The most keys that may verify at one time: where none is tried, more may be kept.
     #[must_use]
     pub fn cap(self) -> usize {

@@ -46,7 +46,7 @@ pub(super) enum Command {
     Init,
     /// Make new secrets: as .env.rotation, as one value, as JSON, or into their stores
     #[command(
-        after_help = "Examples:\n  dualkey generate                             .env.rotation, for the secrets of the inventory\n  dualkey generate JWT_SECRET --print          one value\n  dualkey generate API_TOKEN --purpose jwt --json\n  dualkey generate JWT_SECRET --store --by ada  the first key of a ring"
+        after_help = "Examples:\n  dualkey generate                             .env.rotation, for the secrets of the inventory\n  dualkey generate JWT_SECRET --print          one value\n  dualkey generate API_TOKEN --purpose jwt --json\n  dualkey generate JWT_SECRET --store --by ada  the first key of a ring\n  printenv JWT_SECRET | dualkey generate JWT_SECRET --store --value-from -    what is in use"
     )]
     Generate(Generate),
     /// Rotate: check, stage a new key, wait until every instance holds it, promote it
@@ -177,6 +177,13 @@ pub(super) struct Generate {
     /// Make each the first key of its store
     #[arg(long)]
     pub(super) store: bool,
+    /// Its first key is what a file or (`-`) standard input holds: one that is in use, or that
+    /// another makes
+    #[arg(long, value_name = "FILE", requires = "store")]
+    pub(super) value_from: Option<PathBuf>,
+    /// Although there was one before, by the audit trail. Needs --reason
+    #[arg(long, requires = "store", requires = "reason")]
+    pub(super) force: bool,
     /// The file that is written, and never written over
     #[arg(long, default_value = ".env.rotation", value_name = "FILE")]
     pub(super) output: PathBuf,
@@ -217,7 +224,7 @@ pub(super) struct Promote {
     /// The key; the staged one unless named
     #[arg(long)]
     pub(super) kid: Option<Kid>,
-    /// Every instance has been restarted with the staged key: nobody else can say so
+    /// Every instance has been restarted with the staged key, and none reports it
     #[arg(long, conflicts_with = "force")]
     pub(super) deployed: bool,
     /// Whatever the instances say: those that do not hold it refuse what it signs

@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use super::args;
+use super::steps::read;
 use super::{Context, Failure, Status, Terminal};
-use crate::ops::generate::{Generated, Sheet};
+use crate::ops::generate::Sheet;
 use crate::ops::inventory::{Inventory, Item};
-use crate::ops::rotate::create;
+use crate::ops::rotate::{By, create};
 use crate::ops::schedule::standing_of;
 use crate::purpose::Purpose;
 
@@ -61,10 +62,8 @@ fn names(
     let own = |(name, purpose): &(&str, Purpose)| ((*name).to_owned(), *purpose);
     if args.names.is_empty() {
         // What others make is not made here; and the key of the audit is for its store.
-        let is_made = |item: &&Item| {
-            use Purpose::{Cookie, Envelope, Jwt, VerifyToken};
-            matches!(item.purpose, Jwt | Cookie | Envelope | VerifyToken)
-        };
+        let is_made =
+            |item: &&Item| item.purpose != Purpose::Audit && !item.purpose.is_made_elsewhere();
         return Ok(match inventory {
             None => USUAL.iter().map(own).collect(),
             Some(inventory) => {
@@ -92,23 +91,47 @@ async fn store(context: &Context, args: args::Generate, terminal: &mut Terminal)
     }
     let project = context.project()?;
     let actor = args.who.actor()?;
-    for name in &args.names {
-        let item = project.inventory().secret(name)?;
-        let made = Generated::new(item.purpose)?;
-        let mut new = made.entry();
-        if let Some(algorithm) = &item.algorithm {
-            new = new.algorithm(algorithm);
+    let mut by = By::new(&actor);
+    if let Some(reason) = &args.who.reason {
+        by = by.reason(reason);
+    }
+    if context.clock.is_some() {
+        by = by.clock_given();
+    }
+    if args.force {
+        let what = "what the lost key signed is refused, what it sealed stays closed";
+        terminal.confirm(&args.who, &args.names.join(" "), what)?;
+        by = by.force();
+    }
+    let given = match (&args.value_from, &args.names[..]) {
+        (None, _) => None,
+        (Some(path), [name]) => Some(read(project.inventory().secret(name)?, path)?),
+        (Some(_), _) => {
+            let problem = "`--value-from` holds one value: name one secret";
+            return Err(Failure::Usage(problem.to_owned()));
         }
+    };
+    // All first, so that what cannot be made keeps none from being made.
+    let new: Vec<_> = args
+        .names
+        .iter()
+        .map(|name| project.inventory().secret(name)?.new_key(given.clone()))
+        .collect::<Result<_, _>>()?;
+    for (name, new) in args.names.iter().zip(new) {
         if args.who.dry_run {
             terminal.line(&format!("{name} ({}): would be created", project.environment_name()))?;
             continue;
         }
-        let manifest = create(&project, name, &actor, new, context.clock.is_some()).await?;
+        let manifest = create(&project, name, by, new).await?;
+        // How strong a secret is that was handed over, nobody can tell.
+        let strength = match given {
+            None => format!(", {} bits", manifest.purpose().random_bits()),
+            Some(_) => String::new(),
+        };
         terminal.line(&format!(
-            "{name} ({}): created\n  key       {}, {} bits",
+            "{name} ({}): created\n  key       {}{strength}",
             project.environment_name(),
             manifest.primary(project.now()),
-            made.bits(),
         ))?;
         let own = standing_of(&project, name).await?;
         terminal.next(&own.next, project.now())?;

@@ -8,11 +8,9 @@ use super::args::{self, Value, Who};
 use super::{Context, Failure, Status, Terminal};
 use crate::manifest::NewEntry;
 use crate::ops::OpsError;
-use crate::ops::generate::Generated;
 use crate::ops::inventory::{Item, Project};
 use crate::ops::rotate::{self, Operator, Progress, Walked, walk};
 use crate::ops::schedule::standing_of;
-use crate::purpose::Purpose;
 use crate::ring::KeyState;
 use crate::secret::Secret;
 use crate::verified::Role;
@@ -85,9 +83,9 @@ pub(super) async fn promote(
 ) -> Status {
     let (project, mut operator) = open(context, &args.name, &args.who).await?;
     if args.deployed {
-        let reason = args.who.reason.as_deref().unwrap_or("deployed everywhere");
-        operator = operator.reason(reason).force();
-    } else if args.force {
+        operator = operator.deployed();
+    }
+    if args.force {
         terminal.confirm(
             &args.who,
             &args.name,
@@ -203,19 +201,12 @@ async fn open(context: &Context, name: &str, who: &Who) -> Result<(Project, Oper
 /// The new key: made here, or read.
 fn new(project: &Project, name: &str, value: &Value) -> Result<NewEntry, Failure> {
     let item = project.inventory().secret(name)?;
-    let mut new = match &value.value_from {
-        Some(path) => NewEntry::new(read(item, path)?),
-        None if item.purpose == Purpose::Webhook => {
-            let problem =
-                "its new value is made by who signs: hand it over with `--value-from FILE`";
-            return Err(Failure::Usage(format!("{name}: {problem}")));
-        }
-        None => Generated::new(item.purpose)?.entry(),
-    };
-    if let Some(algorithm) = value.algorithm.as_ref().or(item.algorithm.as_ref()) {
-        new = new.algorithm(algorithm);
-    }
-    Ok(new)
+    let given = value.value_from.as_ref().map(|path| read(item, path)).transpose()?;
+    let new = item.new_key(given)?;
+    Ok(match &value.algorithm {
+        Some(algorithm) => new.algorithm(algorithm),
+        None => new,
+    })
 }
 
 /// A secret from a file or from standard input, without the end of its line.

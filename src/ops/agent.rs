@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::audit::Outcome;
 use super::error::OpsError;
-use super::generate::Generated;
 use super::inventory::{Item, Project};
 use super::remind::{Delivery, Reminder, remind};
 use super::rotate::{Check, CheckOutcome, Operator, checks, to_retire, with_role};
@@ -157,11 +156,7 @@ impl Agent {
         if !failed.is_empty() {
             return Err(OpsError::Checks { failed });
         }
-        let mut new = Generated::new(item.purpose)?.entry();
-        if let Some(algorithm) = &item.algorithm {
-            new = new.algorithm(algorithm);
-        }
-        operator.stage_if_none(new).await
+        operator.stage_if_none(item.new_key(None)?).await
     }
 
     /// Turns at every `pause`, until `stop` is done, and hands each to `tell`. Before each, what

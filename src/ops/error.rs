@@ -76,6 +76,19 @@ pub enum OpsError {
         environments: Vec<String>,
     },
 
+    /// A store holds nothing, and did once: what cannot be read is not what is not there.
+    #[error(
+        "`{secret}` was there in {environment}, by the audit trail, and its store holds nothing now: {mend}"
+    )]
+    WasThere {
+        /// The secret.
+        secret: String,
+        /// The environment.
+        environment: String,
+        /// What to do.
+        mend: &'static str,
+    },
+
     /// The trail has no key to be signed with.
     #[error("the audit trail has no key yet: make it with `dualkey generate {secret} --store`")]
     NoAuditKey {
@@ -92,6 +105,17 @@ pub enum OpsError {
         name: String,
         /// Where.
         place: String,
+    },
+
+    /// No value was handed over for a secret whose values are not made here.
+    #[error(
+        "the values of `{name}` are made by who {by}: hand the new one over with `--value-from FILE`"
+    )]
+    NoValue {
+        /// The secret.
+        name: String,
+        /// What they do with it.
+        by: &'static str,
     },
 
     /// Who takes a step tells of it, and nobody else.

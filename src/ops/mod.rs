@@ -19,7 +19,7 @@
 //! use dualkey::ops::doctor::examine;
 //! use dualkey::ops::generate::Generated;
 //! use dualkey::ops::inventory::{Inventory, Project};
-//! use dualkey::ops::rotate::{CheckOutcome, Operator, checks, create};
+//! use dualkey::ops::rotate::{By, CheckOutcome, Operator, checks, create};
 //! use dualkey::ops::schedule::standings;
 //!
 //! # let folder = tempfile::tempdir().unwrap();
@@ -36,7 +36,7 @@
 //! let inventory = Inventory::parse(inventory, folder.path().join("dualkey.toml"))?;
 //! let project = Project::new(inventory);
 //! for (name, purpose) in [("AUDIT_SECRET", Purpose::Audit), ("JWT_SECRET", Purpose::Jwt)] {
-//!     create(&project, name, "ada", Generated::new(purpose)?.entry(), false).await?;
+//!     create(&project, name, By::new("ada"), Generated::new(purpose)?.entry()).await?;
 //! }
 //!
 //! // What must hold before a rotation, and its first step.

@@ -11,7 +11,9 @@ use crate::error::Error;
 #[non_exhaustive]
 pub enum StoreError {
     /// Nothing is there. That is not an empty ring: what a ring holds stays.
-    #[error("{store} holds no manifest: write a first one with `compare_and_swap(0, …)`")]
+    #[error(
+        "{store} holds no manifest: make the first one with `dualkey generate --store`, or `compare_and_swap(0, …)`"
+    )]
     Missing {
         /// The store: a path, a name.
         store: String,

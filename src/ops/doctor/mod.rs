@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::error::OpsError;
 use super::inventory::{AuditPlace, Item, Place, Project};
-use super::rotate::reports;
+use super::rotate::{check_new, reports};
 use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::ring::KeyState;
@@ -51,6 +51,7 @@ pub struct Finding {
 pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
     let mut all = Vec::new();
     let mut prints: HashMap<[u8; 32], Vec<String>> = HashMap::new();
+    let trail = project.trail().await.ok();
     for item in &project.inventory().secrets {
         for environment in &item.environments {
             if let Place::Manual(_) = item.store {
@@ -67,7 +68,14 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
             let manifest = match store.load().await {
                 Ok(manifest) => manifest,
                 // Where a secret is not used yet there is nothing to mend.
-                Err(StoreError::Missing { .. }) => continue,
+                Err(StoreError::Missing { .. }) => {
+                    if let Some(trail) = &trail
+                        && let Err(error) = check_new(&**trail, &item.name, environment).await
+                    {
+                        all.push(unread(subject, &error));
+                    }
+                    continue;
+                }
                 Err(error) => {
                     all.push(unloaded(subject, error));
                     continue;

@@ -32,9 +32,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::OpsError;
-use super::generate::exists_or_io;
+use super::generate::{Generated, exists_or_io};
+use crate::manifest::NewEntry;
 use crate::purpose::Purpose;
 use crate::ring::Policy;
+use crate::secret::Secret;
 use crate::source::disk;
 
 pub use project::Project;
@@ -217,6 +219,47 @@ impl Inventory {
 }
 
 impl Item {
+    /// A new key for it: of `value`, or of a new secret where those are made here.
+    ///
+    /// ```
+    /// use dualkey::Secret;
+    /// use dualkey::ops::inventory::Inventory;
+    ///
+    /// let inventory = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml")?;
+    /// assert!(inventory.secret("JWT_SECRET")?.new_key(None).is_ok());
+    ///
+    /// let provider = inventory.secret("ANTHROPIC_API_KEY")?;
+    /// assert!(provider.new_key(None).is_err(), "who verifies it makes it");
+    /// assert!(provider.new_key(Some(Secret::from("sk-T4nZ8yB1cF6gJ0sD3pA5"))).is_ok());
+    /// # Ok::<(), dualkey::ops::OpsError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`OpsError::NoValue`] if its values are [made elsewhere](Purpose::is_made_elsewhere);
+    /// [`Error::Random`](crate::Error::Random).
+    pub fn new_key(&self, value: Option<Secret>) -> Result<NewEntry, OpsError> {
+        let new = match (value, self.purpose) {
+            (Some(value), _) => NewEntry::new(value).label(&self.name),
+            (None, Purpose::Webhook) => return Err(self.no_value("signs with them")),
+            (None, own) if own.is_made_elsewhere() => return Err(self.no_value("verifies them")),
+            (None, purpose) => Generated::new(purpose)?.entry(),
+        };
+        Ok(match &self.algorithm {
+            Some(algorithm) => new.algorithm(algorithm),
+            None => new,
+        })
+    }
+
+    fn no_value(&self, by: &'static str) -> OpsError {
+        OpsError::NoValue { name: self.name.clone(), by }
+    }
+
+    /// The command `start`, with the value that it takes.
+    pub(crate) fn command(&self, start: &str) -> String {
+        let value = if self.purpose.is_made_elsewhere() { " --value-from FILE" } else { "" };
+        format!("dualkey {start}{value}")
+    }
+
     /// Fails, unless it is of `environment`.
     pub(crate) fn check_environment(&self, environment: &str) -> Result<(), OpsError> {
         match self.environments.iter().any(|own| own == environment) {

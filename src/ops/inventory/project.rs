@@ -10,6 +10,7 @@ use super::own::Own;
 use super::{AuditPlace, Inventory, Item, Place};
 use crate::clock::{Clock, SystemClock};
 use crate::envelope::AesKey;
+use crate::manifest::Manifest;
 use crate::ops::audit::{AuditError, AuditKey, FileTrail, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::ring::KeyRing;
@@ -189,11 +190,16 @@ impl Project {
             }
             manifest => manifest?,
         };
+        self.trail_under(&manifest)
+    }
+
+    /// The audit trail, signed by the keys of `manifest`.
+    pub(crate) fn trail_under(&self, manifest: &Manifest) -> Result<Arc<dyn Trail>, OpsError> {
         let ring = KeyRing::<AuditKey>::builder()
-            .name(&audit.secret)
-            .environment(environment)
+            .name(&self.inventory.audit.secret)
+            .environment(&self.inventory.environment)
             .clock(self.shared_clock())
-            .build_from(&manifest)?;
+            .build_from(manifest)?;
         self.trail_with(ring)
     }
 

@@ -4,11 +4,13 @@
 //! [`Operator`] takes single steps; [`walk`] goes from the checks to the promotion.
 
 mod check;
+mod create;
 mod operator;
 mod taking;
 mod walk;
 
 pub use check::{CHECKS, Check, CheckOutcome, checks};
+pub use create::{By, create};
 pub use operator::Operator;
-pub(crate) use taking::{begun, reports, to_retire, with_role};
-pub use walk::{Progress, Walked, create, record, retire, walk};
+pub(crate) use taking::{begun, check_new, reports, to_retire, with_role};
+pub use walk::{Progress, Walked, record, retire, walk};

@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::taking::{lock_name, reports, to_retire, with_role};
+use super::taking::{check_new, lock_name, reports, to_retire, with_role};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::manifest::{Change, Manifest, NewEntry};
+use crate::manifest::{Change, Manifest, Meanwhile, NewEntry};
 use crate::ops::audit::{self, Outcome, Trail};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
 use crate::ring::{KeyState, Policy, Report};
 use crate::source::{KeyStore, StoreError};
+use crate::verdict::Obstacle;
 use crate::verified::Role;
 
 /// Takes the steps of one secret, and tells each to an audit trail.
@@ -62,6 +63,7 @@ pub struct Operator {
     pub(super) is_clock_given: bool,
     pub(super) is_rehearsal: bool,
     pub(super) forces: bool,
+    is_deployed: bool,
 }
 
 impl Operator {
@@ -77,6 +79,7 @@ impl Operator {
             is_clock_given: false,
             is_rehearsal: false,
             forces: false,
+            is_deployed: false,
         }
     }
 
@@ -101,11 +104,21 @@ impl Operator {
         self
     }
 
-    /// Goes over a refusal of [`promote`](Self::promote), [`retire`](Self::retire) and
-    /// [`destroy`](Self::destroy). Needs a [`reason`](Self::reason), which the key keeps.
+    /// Goes over a refusal of [`create`](Self::create), [`promote`](Self::promote),
+    /// [`retire`](Self::retire) and [`destroy`](Self::destroy). Needs a [`reason`](Self::reason), which the key keeps.
     #[must_use]
     pub fn force(mut self) -> Self {
         self.forces = true;
+        self
+    }
+
+    /// Says that every instance holds the staged key, where none reports what it holds: goes over
+    /// that silence in [`promote`](Self::promote), and over nothing that an instance says. It is
+    /// the [`reason`](Self::reason) of the step, unless another is given.
+    #[must_use]
+    pub fn deployed(mut self) -> Self {
+        self.is_deployed = true;
+        self.reason.get_or_insert_with(|| "deployed everywhere".to_owned());
         self
     }
 
@@ -139,6 +152,7 @@ impl Operator {
     ///
     /// # Errors
     /// As for [`Manifest::new`]; [`StoreError::Conflict`] if there is one;
+    /// [`OpsError::WasThere`] if there was one, by the trail, unless [forced](Self::force);
     /// [`OpsError::Audit`].
     pub async fn create(
         &self,
@@ -148,6 +162,9 @@ impl Operator {
         policy: Policy,
         first: NewEntry,
     ) -> Result<Manifest, OpsError> {
+        if self.forces && self.reason.is_none() {
+            return Err(OpsError::NoReason { what: "to make a first key again" });
+        }
         let now = self.clock.now();
         let manifest = Manifest::new(ring, purpose, environment, policy, first, now)?;
         let mut record =
@@ -161,7 +178,8 @@ impl Operator {
         let _guard = self.trail.lock(&lock_name(environment, ring)).await?;
         self.settle_held(ring, environment).await?;
         match self.store.load().await {
-            Err(StoreError::Missing { .. }) => {}
+            Err(StoreError::Missing { .. }) if self.forces => {}
+            Err(StoreError::Missing { .. }) => check_new(&*self.trail, ring, environment).await?,
             Err(error) => return Err(error.into()),
             Ok(own) => {
                 let (store, found) = (format!("{environment}/{ring}"), own.revision());
@@ -217,9 +235,17 @@ impl Operator {
     pub async fn promote(&self, kid: Option<Kid>) -> Result<Change, OpsError> {
         let kid = self.named(kid, Role::Staged, "staged key").await?;
         self.forced("to go over a refusal", audit::Action::ROTATED, |own, reports, now, reason| {
-            match reason {
-                Some(reason) => own.force(reason).promote(&kid, now),
-                None => own.promote(&kid, reports, now),
+            match (reason, own.promote(&kid, reports, now)) {
+                (Some(reason), _) => own.force(reason).promote(&kid, now),
+                (None, Err(Error::NotAgreed { obstacles, .. }))
+                    if self.is_deployed && obstacles == [Obstacle::NoInstance] =>
+                {
+                    let reason = self.reason.as_deref().unwrap_or_default();
+                    let mut change = own.force(reason).promote(&kid, now)?;
+                    change.meanwhile = Meanwhile::NothingIsRefused;
+                    Ok(change)
+                }
+                (None, change) => change,
             }
         })
         .await

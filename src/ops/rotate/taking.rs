@@ -207,6 +207,25 @@ pub(crate) async fn begun(
     Ok(last.filter(|record| record.outcome == Outcome::Begun))
 }
 
+/// Fails, if the trail tells of a step of a secret whose store holds nothing: it may be another
+/// folder, or one that is not mounted, and a new key would refuse all that the old ones signed.
+pub(crate) async fn check_new(
+    trail: &dyn Trail,
+    ring: &str,
+    environment: &str,
+) -> Result<(), OpsError> {
+    let query = Query::new().secret(ring).environment(environment).of_steps();
+    match trail.query(&query.outcome(Outcome::Success).take(1)).await?.is_empty() {
+        true => Ok(()),
+        false => Err(OpsError::WasThere {
+            secret: ring.to_owned(),
+            environment: environment.to_owned(),
+            mend: "bring it back; a new key refuses what the old ones signed (`dualkey generate \
+                   --store --force` makes one all the same)",
+        }),
+    }
+}
+
 /// What the instances say; nothing, where the store keeps no reports.
 pub(crate) async fn reports(store: &dyn KeyStore) -> Result<Vec<Report>, OpsError> {
     match store.reports().await {

@@ -6,12 +6,11 @@ use super::check::{Check, CheckOutcome, checks};
 use super::operator::Operator;
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::manifest::{Change, Entry, Manifest, NewEntry};
+use crate::manifest::{Change, Entry, NewEntry};
 use crate::ops::audit::{Action, Record, Sink};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
 use crate::ring::KeyState;
-use crate::source::disk;
 use crate::verdict::Obstacle;
 use crate::verified::Role;
 
@@ -44,45 +43,6 @@ pub enum Walked {
         /// What speaks against the promotion.
         obstacles: Vec<Obstacle>,
     },
-}
-
-/// Makes the first key of the secret `name`, where its store holds none, in the name of `actor`.
-/// The key of the audit itself is told to the trail that it begins.
-///
-/// # Errors
-/// As for [`Operator::create`].
-pub async fn create(
-    project: &Project,
-    name: &str,
-    actor: &str,
-    first: NewEntry,
-    is_clock_given: bool,
-) -> Result<Manifest, OpsError> {
-    let inventory = project.inventory();
-    let item = inventory.secret(name)?;
-    let (store, environment) = (project.store(name)?, project.environment_name());
-    if let Place::File { path, .. } = &item.store {
-        let path = inventory.path(path, environment);
-        disk::make_folder(&disk::folder(&path)).map_err(OpsError::io(path))?;
-    }
-    if name != inventory.audit.secret {
-        let mut operator = Operator::new(store, project.trail().await?, actor);
-        if is_clock_given {
-            operator = operator.clock(project.shared_clock());
-        }
-        return operator.create(name, item.purpose, environment, item.policy, first).await;
-    }
-    let now = project.now();
-    let manifest = Manifest::new(name, item.purpose, environment, item.policy, first, now)?;
-    store.compare_and_swap(0, &manifest).await?;
-    let record = Record::new(now, name, Action::CREATED, actor, environment);
-    let mut record = record.kid(manifest.primary(now));
-    record.clock_given = is_clock_given;
-    record.fingerprint = Some(manifest.fingerprint());
-    record.revision = Some(manifest.revision());
-    let trail = project.trail().await?;
-    trail.append(&[record]).await.map_err(|source| OpsError::Unsettled { source })?;
-    Ok(manifest)
 }
 
 /// Tells the trail what was done elsewhere to the secret `name`: to one that is rotated by hand

@@ -138,7 +138,7 @@ impl Standing {
             },
             (Some(at), _) => Next {
                 what: "the next rotation".to_owned(),
-                command: Some(format!("dualkey rotate {name}")),
+                command: Some(item.command(&format!("rotate {name}"))),
                 at: Some(at),
             },
             (None, _) => Next { what: "nothing".to_owned(), command: None, at: None },

@@ -14,7 +14,7 @@ use super::audit::{Outcome, Query, Trail};
 use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
 use super::json;
-use super::rotate::{begun, reports};
+use super::rotate::{begun, check_new, reports};
 use crate::key::Signs;
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
@@ -185,9 +185,7 @@ pub async fn standings(project: &Project) -> Result<Vec<Standing>, OpsError> {
     let trail = project.trail().await;
     let mut all = Vec::new();
     for item in project.secrets() {
-        let own = standing(project, item, trail.as_ref().ok().map(|own| &**own)).await;
-        let of = (item, project.environment_name());
-        all.push(own.unwrap_or_else(|error| Standing::unread(of, &error)));
+        all.push(standing(project, item, trail.as_ref().ok().map(|own| &**own)).await);
     }
     Ok(all)
 }
@@ -195,15 +193,21 @@ pub async fn standings(project: &Project) -> Result<Vec<Standing>, OpsError> {
 /// How the secret `name` stands.
 ///
 /// # Errors
-/// As for [`Project::store`]; and what keeps its store or the trail from being read.
+/// [`OpsError::UnknownSecret`], [`OpsError::OtherEnvironment`]. One that cannot be read stands as
+/// [`State::Unread`].
 pub async fn standing_of(project: &Project, name: &str) -> Result<Standing, OpsError> {
     let item = project.inventory().secret(name)?;
     item.check_environment(project.environment_name())?;
-    let trail = project.trail().await?;
-    standing(project, item, Some(&*trail)).await
+    let trail = project.trail().await;
+    Ok(standing(project, item, trail.as_ref().ok().map(|own| &**own)).await)
 }
 
-async fn standing(
+async fn standing(project: &Project, item: &Item, trail: Option<&dyn Trail>) -> Standing {
+    let own = read(project, item, trail).await;
+    own.unwrap_or_else(|error| Standing::unread((item, project.environment_name()), &error))
+}
+
+async fn read(
     project: &Project,
     item: &Item,
     trail: Option<&dyn Trail>,
@@ -221,7 +225,14 @@ async fn standing(
         return Ok(Standing::by_hand((item, environment), last, now, ahead));
     }
     let store = project.store(&item.name)?;
-    let (manifest, reports) = (store.load().await?, reports(&*store).await?);
+    let manifest = match (store.load().await, trail) {
+        (Err(error @ StoreError::Missing { .. }), Some(trail)) => {
+            check_new(trail, &item.name, environment).await?;
+            return Err(error.into());
+        }
+        (manifest, _) => manifest?,
+    };
+    let reports = reports(&*store).await?;
     let left = match trail {
         Some(trail) => begun(trail, &item.name, environment).await?,
         None => None,
@@ -317,7 +328,7 @@ impl Standing {
         (own.next.what, own.next.command) = match &item.store {
             Place::Dotenv(path) => (format!("set it in {path}"), None),
             _ => {
-                let command = format!("dualkey generate {} --store", item.name);
+                let command = item.command(&format!("generate {} --store", item.name));
                 ("make its first key".to_owned(), Some(command))
             }
         };

@@ -2,7 +2,12 @@
 
 use std::fs;
 
+use dualkey::jwt::{Jwt, JwtKey};
+use dualkey::source::FileStore;
+use dualkey::{KeyRing, Secret};
+
 use super::shell::{Shell, at, inventory};
+use crate::common::secret;
 
 const TABLES: &str = r#"
 [[secret]]
@@ -54,6 +59,7 @@ fn refused(shell: &mut Shell, line: &str, status: i32, says: &str) {
 #[test]
 fn what_cannot_be_says_why_and_how_to_mend_it() {
     let mut shell = shell();
+    fs::write(shell.path("new.txt"), "sk-new-9LrT4nZ8yB1cF6gJ0sD3\n").unwrap();
     for (line, status, says) in [
         ("rotate JWT_SECRT", 1, "did you mean `JWT_SECRET`?"),
         ("rotate NOTHING_LIKE_IT_42", 1, "no secret `NOTHING_LIKE_IT_42`\n"),
@@ -64,7 +70,13 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("status --env prod", 1, "no environment `prod`"),
         ("agent --once --env prod", 1, "no environment `prod`"),
         ("audit verify --env prod", 1, "no environment `prod`"),
-        ("stage API_KEY", 1, "API_KEY in .env holds no manifest"),
+        ("stage API_KEY --value-from new.txt", 1, "API_KEY in .env holds no manifest"),
+        ("stage API_KEY", 1, "are made by who verifies them: hand the new one over"),
+        ("emergency API_KEY --reason leaked --yes", 1, "`--value-from FILE`"),
+        ("rotate HOOK_SECRET --env staging", 1, "are made by who signs with them"),
+        ("generate --store HOOK_SECRET --env staging", 1, "`--value-from FILE`"),
+        ("generate --store JWT_SECRET API_KEY --value-from new.txt", 1, "name one secret"),
+        ("generate JWT_SECRET --value-from new.txt", 2, "--store"),
         ("promote JWT_SECRET", 1, "`JWT_SECRET` has no staged key"),
         ("retire JWT_SECRET", 1, "`JWT_SECRET` has no fallback"),
         ("rollback JWT_SECRET", 1, "nothing to roll back to"),
@@ -115,6 +127,112 @@ fn no_step_is_taken_on_the_keys_of_another() {
     let (status, text) = shell.run("doctor");
     assert!(status == 3 && text.contains("unread   JWT_SECRET (production)"), "{text}");
     assert_eq!(fs::read(shell.path("AUDIT_SECRET.json")).unwrap(), audit);
+}
+
+/// V9, at the shell: what cannot be found is not what was never there. A folder that is not
+/// mounted mints no key.
+#[test]
+fn v9_a_store_that_is_gone_gets_no_new_first_key() {
+    let mut shell = shell();
+    let (jwt, gone) = (shell.path("JWT_SECRET.json"), shell.path("gone.json"));
+    fs::rename(&jwt, &gone).unwrap();
+    let (status, text) = shell.run("generate --store JWT_SECRET");
+    assert!(status == 1 && text.contains("was there in production"), "{text}");
+    assert!(!jwt.exists());
+    let (status, text) = shell.run("status JWT_SECRET");
+    assert!(status == 1 && text.contains("unread") && text.contains("bring it back"), "{text}");
+    let (status, text) = shell.run("doctor");
+    assert!(status == 3 && text.contains("unread   JWT_SECRET (production)"), "{text}");
+    let (_, text) = shell.run("remind --dry-run");
+    assert!(text.contains("JWT_SECRET") && text.contains("cannot be read"), "{text}");
+    fs::rename(&gone, &jwt).unwrap();
+    assert_eq!(shell.run("status JWT_SECRET").0, 0);
+
+    // For good: somebody says so, and why.
+    fs::remove_file(&jwt).unwrap();
+    let force = "generate --store JWT_SECRET --force";
+    assert_eq!(shell.run(force).0, 2, "needs a reason");
+    assert_eq!(shell.run(&format!("{force} --reason 'the disk died'")).0, 1, "needs a yes");
+    let (status, text) = shell.run(&format!("{force} --reason 'the disk died' --yes"));
+    assert!(status == 0 && jwt.exists(), "{text}");
+    let (_, text) = shell.run("audit --take 1");
+    assert!(text.contains("| CREATED |") && text.contains("forced: the disk died"), "{text}");
+
+    // What signs the trail is never made anew beside it.
+    fs::remove_file(shell.path("AUDIT_SECRET.json")).unwrap();
+    let (status, text) = shell.run("generate --store AUDIT_SECRET");
+    assert!(status == 1 && text.contains("put the trail aside"), "{text}");
+    assert!(!shell.path("AUDIT_SECRET.json").exists());
+}
+
+/// What is in use goes into a store as it is: what it signed is taken by who follows the store.
+#[test]
+fn a_secret_in_use_is_taken_over() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    inventory(&shell.path("dualkey.toml"), TABLES);
+    assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0);
+    let old = secret(7);
+    let before = KeyRing::<JwtKey>::builder().primary(Secret::from(old.as_str())).build().unwrap();
+    let claims = serde_json::json!({ "exp": 4_102_444_800_u64 });
+    let token = Jwt::new(before.clone()).sign(&claims).unwrap();
+    fs::write(shell.path("old.txt"), format!("{old}\n")).unwrap();
+    let (status, text) = shell.run("generate --store JWT_SECRET --value-from old.txt");
+    assert!(status == 0 && text.contains(before.primary().as_str()), "{text}");
+    assert!(!text.contains(&old) && !text.contains("bits"), "{text}");
+    let ring = KeyRing::<JwtKey>::builder()
+        .environment("production")
+        .clock(shell.clock.clone())
+        .follow(FileStore::new(shell.path("JWT_SECRET.json")))
+        .on_demand()
+        .unwrap();
+    let jwt = Jwt::new(ring.ring().clone());
+    assert!(jwt.verify::<serde_json::Value>(&token).is_ok());
+
+    // A webhook's, which Meta made; and one that is too short, of which nothing is kept.
+    fs::write(shell.path("short.txt"), "hunter2\n").unwrap();
+    let (status, text) =
+        shell.run("generate --store HOOK_SECRET --env staging --value-from short.txt");
+    assert!(status == 1 && text.contains("HOOK_SECRET") && !text.contains("hunter2"), "{text}");
+    assert!(!shell.path("HOOK.json").exists());
+    let (status, text) = shell.run("status HOOK_SECRET --env staging");
+    let command = "dualkey generate HOOK_SECRET --store --value-from FILE";
+    assert!(status == 1 && text.contains(command), "{text}");
+    let (status, text) =
+        shell.run("generate --store HOOK_SECRET --env staging --value-from old.txt");
+    assert_eq!(status, 0, "{text}");
+}
+
+/// That all were restarted is the operator's word where nobody else says it, and only there.
+#[test]
+fn deployed_goes_over_silence_and_over_nothing_that_an_instance_says() {
+    let mut shell = shell();
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    let mut other = shell.copy();
+    other.set("2026-01-02T09:00:00Z");
+    let (status, text) = other.run("promote JWT_SECRET");
+    assert!(status == 1 && text.contains("no instance has reported"), "{text}");
+    let (status, text) = other.run("promote JWT_SECRET --deployed");
+    assert!(status == 0 && !text.contains("meanwhile"), "{text}");
+    let (_, text) = other.run("audit --take 1");
+    assert!(text.contains("| ROTATED |") && text.contains("reason=deployed everywhere"), "{text}");
+
+    let following = KeyRing::<JwtKey>::builder()
+        .environment("production")
+        .clock(shell.clock.clone())
+        .follow(FileStore::new(shell.path("JWT_SECRET.json")))
+        .instance("web-1")
+        .on_demand()
+        .unwrap();
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    let kid = shell.run("audit --action staged --take 1 --json").1;
+    let kid: serde_json::Value = serde_json::from_str(&kid).unwrap();
+    let promote =
+        format!("promote JWT_SECRET --deployed --kid {}", kid[0]["kid"].as_str().unwrap());
+    let (status, text) = shell.run(&promote);
+    assert!(status == 1 && text.contains("`web-1` holds other keys"), "{text}");
+    following.refresh().unwrap();
+    let (status, text) = shell.run(&promote);
+    assert_eq!(status, 0, "{text}");
 }
 
 /// What a rotation would be refused for, its rehearsal is.

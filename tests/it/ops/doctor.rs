@@ -10,7 +10,7 @@ use dualkey::manifest::NewEntry;
 use dualkey::ops::doctor::{Finding, examine};
 use dualkey::ops::generate::Generated;
 use dualkey::ops::inventory::{Inventory, Project};
-use dualkey::ops::rotate::create;
+use dualkey::ops::rotate::{By, create};
 use dualkey::source::{FileStore, update};
 use dualkey::{KeyRing, ManualClock, Purpose, Secret};
 
@@ -65,20 +65,31 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let own = project(root, &clock);
     let staging = own.clone().environment("staging").unwrap();
-    create(&own, "AUDIT_SECRET", "ada", Generated::new(Purpose::Audit).unwrap().entry(), true)
-        .await
-        .unwrap();
+    create(
+        &own,
+        "AUDIT_SECRET",
+        By::new("ada").clock_given(),
+        Generated::new(Purpose::Audit).unwrap().entry(),
+    )
+    .await
+    .unwrap();
     // Where there is no repository, nothing of git is said.
     assert_eq!(found(&own).await, []);
 
     // One secret in two environments.
     let same = || NewEntry::new(Secret::from(secret(1)));
-    create(&own, "SESSION_SECRET", "ada", same(), true).await.unwrap();
-    create(&staging, "SESSION_SECRET", "ada", same(), true).await.unwrap();
+    create(&own, "SESSION_SECRET", By::new("ada").clock_given(), same()).await.unwrap();
+    create(&staging, "SESSION_SECRET", By::new("ada").clock_given(), same()).await.unwrap();
     let all = found(&own).await;
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(named(&all, "shared"), ["SESSION_SECRET (production), SESSION_SECRET (staging)"],);
+    // One of them is gone, and made again.
     fs::remove_dir_all(root.join("keys/staging")).unwrap();
+    let all = found(&own).await;
+    assert_eq!(all, [("unread", "SESSION_SECRET (staging)".to_owned())]);
+    let by = By::new("ada").clock_given().reason("lost").force();
+    let new = NewEntry::new(Secret::from(secret(3)));
+    create(&staging, "SESSION_SECRET", by, new).await.unwrap();
 
     // A `.env` that others may read, with an old key that is too short.
     let env = root.join(".env");
@@ -128,7 +139,10 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     let longer = text.replace("environments = [", "longest_life = \"30 days\"\nenvironments = [");
     fs::write(root.join("dualkey.toml"), longer).unwrap();
     let own = project(root, &clock);
-    assert_eq!(named(&found(&own).await, "policy"), ["SESSION_SECRET (production)"]);
+    assert_eq!(
+        named(&found(&own).await, "policy"),
+        ["SESSION_SECRET (production)", "SESSION_SECRET (staging)"]
+    );
     fs::write(root.join("dualkey.toml"), text).unwrap();
 
     // A manifest that others may read.
@@ -146,9 +160,14 @@ async fn git_neither_has_the_secrets_nor_would_take_them() {
     let root = folder.path();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let own = project(root, &clock);
-    create(&own, "AUDIT_SECRET", "ada", Generated::new(Purpose::Audit).unwrap().entry(), true)
-        .await
-        .unwrap();
+    create(
+        &own,
+        "AUDIT_SECRET",
+        By::new("ada").clock_given(),
+        Generated::new(Purpose::Audit).unwrap().entry(),
+    )
+    .await
+    .unwrap();
     git(root, &["init", "-q"]);
     let all = found(&own).await;
     let ignored = named(&all, "ignored");

@@ -16,7 +16,7 @@ use dualkey::ops::audit::{Action, Outcome, Query, Record};
 use dualkey::ops::generate::Generated;
 use dualkey::ops::inventory::{Inventory, Project};
 use dualkey::ops::remind::{Delivery, remind, reminders};
-use dualkey::ops::rotate::{Operator, create};
+use dualkey::ops::rotate::{By, Operator, create};
 use dualkey::{ManualClock, Purpose};
 use tokio::net::TcpListener;
 
@@ -93,9 +93,14 @@ async fn project(folder: &Path, clock: &ManualClock, url: &str) -> Project {
         .clock(clock.clone())
         .variables(move |name| (name == "HOOK").then(|| url.clone()));
     for (name, purpose) in [("AUDIT_SECRET", Purpose::Audit), ("JWT_SECRET", Purpose::Jwt)] {
-        create(&project, name, "ada", Generated::new(purpose).unwrap().entry(), true)
-            .await
-            .unwrap();
+        create(
+            &project,
+            name,
+            By::new("ada").clock_given(),
+            Generated::new(purpose).unwrap().entry(),
+        )
+        .await
+        .unwrap();
     }
     let record = Record::new(project.now(), "DEPLOY_KEY", Action::ROTATED, "ada", "production");
     project.trail().await.unwrap().append(&[record]).await.unwrap();
