@@ -2,7 +2,6 @@
 
 use std::process::Stdio;
 
-use dualkey::KeyRing;
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::ops::audit::{Action, Entry, Outcome, Query};
 use dualkey::ops::inventory::{Inventory, Project};
@@ -92,13 +91,7 @@ fn killed_again_and_again_it_ends_in_the_same_state_and_tells_each_step_once() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), TABLES);
     assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
-    let following = KeyRing::<JwtKey>::builder()
-        .environment("production")
-        .clock(shell.clock.clone())
-        .follow(FileStore::new(shell.path("JWT_SECRET.json")))
-        .instance("web-1")
-        .on_demand()
-        .unwrap();
+    let following = shell.instance::<JwtKey>("JWT_SECRET.json", "web-1");
     let jwt = Jwt::new(following.ring().clone());
     let claims = json!({ "exp": 4_102_444_800_u64 });
     let use_it = || {
@@ -192,13 +185,7 @@ fn a_key_with_a_moment_of_its_own_is_left_to_it() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), TABLES);
     assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
-    let following = KeyRing::<JwtKey>::builder()
-        .environment("production")
-        .clock(shell.clock.clone())
-        .follow(FileStore::new(shell.path("JWT_SECRET.json")))
-        .instance("web-1")
-        .on_demand()
-        .unwrap();
+    let following = shell.instance::<JwtKey>("JWT_SECRET.json", "web-1");
     let first = following.ring().primary();
     let (status, text) = shell.run("stage JWT_SECRET --at 2026-01-12T00:00:00Z");
     assert!(status == 0 && text.contains("2026-01-12 00:00 UTC, in 9d 15h"), "{text}");
@@ -227,15 +214,7 @@ fn a_moment_that_comes_too_soon_for_an_instance_is_told() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), TABLES);
     assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
-    let follow = |name: &str| {
-        KeyRing::<JwtKey>::builder()
-            .environment("production")
-            .clock(shell.clock.clone())
-            .follow(FileStore::new(shell.path("JWT_SECRET.json")))
-            .instance(name)
-            .on_demand()
-            .unwrap()
-    };
+    let follow = |name: &str| shell.instance::<JwtKey>("JWT_SECRET.json", name);
     let (current, _late) = (follow("web-1"), follow("web-2"));
     assert_eq!(shell.run("stage JWT_SECRET --at 2026-01-02T11:00:00Z").0, 0);
     current.refresh().unwrap();

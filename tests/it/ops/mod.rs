@@ -22,3 +22,5 @@ mod remind;
 mod service;
 #[cfg(feature = "cli")]
 mod shell;
+#[cfg(feature = "cli")]
+mod values;

@@ -1,23 +1,11 @@
 //! A quarter in the life of a project, typed at the real binary.
 
+use dualkey::Clock;
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::source::{FileStore, Following};
-use dualkey::{Clock, KeyMaterial, KeyRing};
+use dualkey::source::Following;
 use serde_json::json;
 
 use super::shell::{DAY, Shell};
-
-/// An instance of the service, which follows a file as services do.
-fn instance<K: KeyMaterial>(shell: &Shell, file: &str, name: &str) -> Following<K> {
-    KeyRing::<K>::builder()
-        .environment("production")
-        .clock(shell.clock.clone())
-        .follow(FileStore::new(shell.path(file)))
-        .instance(name)
-        // Each learns of a change when the test says so.
-        .on_demand()
-        .unwrap()
-}
 
 #[test]
 fn a_quarter_goes_as_the_transcript_says() {
@@ -32,7 +20,7 @@ fn a_quarter_goes_as_the_transcript_says() {
     let old = format!("META_VERIFY_TOKEN={}", "hV3-dashboard-token");
     std::fs::write(shell.path(".env"), format!("PORT=3000\n{old} # at Meta\n")).unwrap();
     let instances: Vec<_> = ["web-1", "web-2"]
-        .map(|name| instance::<JwtKey>(&shell, "keys/production/JWT_SECRET.json", name))
+        .map(|name| shell.instance::<JwtKey>("keys/production/JWT_SECRET.json", name))
         .into();
     let jwt = Jwt::new(instances[0].ring().clone());
     let claims = json!({ "sub": "user-42", "exp": 4_102_444_800_u64 });
@@ -92,11 +80,8 @@ fn a_quarter_goes_as_the_transcript_says() {
 
     shell.set("2026-02-03T03:12:00Z");
     shell.say("3 February: it is in a public log");
-    let sessions = instance::<dualkey::cookie::CookieKey>(
-        &shell,
-        "keys/production/SESSION_SECRET.json",
-        "web-1",
-    );
+    let sessions = shell
+        .instance::<dualkey::cookie::CookieKey>("keys/production/SESSION_SECRET.json", "web-1");
     shell.run("emergency SESSION_SECRET");
     shell.run("emergency SESSION_SECRET --reason 'in a public log'");
     shell.run("emergency SESSION_SECRET --reason 'in a public log' --yes");

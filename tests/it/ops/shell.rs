@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dualkey::ManualClock;
+use dualkey::source::{FileStore, Following};
+use dualkey::{KeyMaterial, KeyRing, ManualClock};
 
 /// A folder with a project, and a clock that stands still.
 pub struct Shell {
@@ -58,6 +59,18 @@ impl Shell {
     /// Says in the transcript what happens.
     pub fn say(&mut self, text: &str) {
         writeln!(self.transcript, "# {text}").unwrap();
+    }
+
+    /// An instance of the service, which follows a file as services do, and learns of a change
+    /// when the test says so.
+    pub fn instance<K: KeyMaterial>(&self, file: &str, name: &str) -> Following<K> {
+        KeyRing::<K>::builder()
+            .environment("production")
+            .clock(self.clock.clone())
+            .follow(FileStore::new(self.path(file)))
+            .instance(name)
+            .on_demand()
+            .unwrap()
     }
 
     /// `dualkey`, with these arguments.
