@@ -79,7 +79,7 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  dualkey emergency JWT_SECRET --reason 'in a public log'")]
     Emergency(Emergency),
     /// Wipe the secret of a key that is retired or revoked, and keep its record
-    #[command(after_help = "Example:\n  dualkey destroy JWT_SECRET 3kZ…")]
+    #[command(after_help = "Example:\n  dualkey destroy JWT_SECRET --kid 3kZ…")]
     Destroy(Destroy),
     /// Have a secret live by the policy of the inventory
     #[command(after_help = "Example:\n  dualkey policy JWT_SECRET")]
@@ -222,7 +222,7 @@ pub(super) struct Stage {
 pub(super) struct Promote {
     pub(super) name: String,
     /// The key; the staged one unless named
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(super) kid: Option<Kid>,
     /// Every instance has been restarted with the staged key, and none reports it
     #[arg(long, conflicts_with = "force")]
@@ -245,7 +245,7 @@ pub(super) struct Rollback {
 pub(super) struct Retire {
     pub(super) name: String,
     /// The key; the only fallback unless named
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(super) kid: Option<Kid>,
     /// Whatever the verdict: what it signed is refused, what it sealed cannot be opened
     #[arg(long)]
@@ -258,7 +258,7 @@ pub(super) struct Retire {
 pub(super) struct Revoke {
     pub(super) name: String,
     /// The key
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(super) kid: Kid,
     #[command(flatten)]
     pub(super) who: Who,
@@ -268,7 +268,7 @@ pub(super) struct Revoke {
 pub(super) struct Emergency {
     pub(super) name: String,
     /// The compromised key; the one that signs unless named
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(super) kid: Option<Kid>,
     #[command(flatten)]
     pub(super) value: Value,
@@ -279,6 +279,8 @@ pub(super) struct Emergency {
 #[derive(Args)]
 pub(super) struct Destroy {
     pub(super) name: String,
+    /// The key
+    #[arg(long, allow_hyphen_values = true)]
     pub(super) kid: Kid,
     /// Whatever the verdict: what an encryption key sealed is lost
     #[arg(long)]

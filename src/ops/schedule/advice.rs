@@ -133,7 +133,7 @@ impl Standing {
         self.next = match (self.due, ended) {
             (_, Some((kid, _))) if self.state <= State::Underway => Next {
                 what: "wipe the old key, which has come to its end".to_owned(),
-                command: Some(format!("dualkey destroy {name} {kid}")),
+                command: Some(format!("dualkey destroy {name} --kid {kid}")),
                 at: None,
             },
             (Some(at), _) => Next {

@@ -3,8 +3,10 @@
 use std::fs;
 
 use dualkey::jwt::JwtKey;
+use dualkey::{KeyRing, Secret};
 
 use super::shell::{Shell, at, inventory};
+use crate::common::secret;
 
 pub const TABLES: &str = r#"
 [[secret]]
@@ -80,7 +82,7 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("promote JWT_SECRET --kid nobody --force --yes", 1, "needs a reason"),
         ("emergency JWT_SECRET --yes", 1, "needs a reason"),
         ("revoke JWT_SECRET --kid nobody --yes", 1, "needs a reason"),
-        ("destroy JWT_SECRET nobody --yes", 1, "the ring has no key `nobody`"),
+        ("destroy JWT_SECRET --kid nobody --yes", 1, "the ring has no key `nobody`"),
         ("rotate JWT_SECRET --skip underway", 2, "--reason"),
         ("rotate JWT_SECRET --skip peer --reason sure", 2, "peers"),
         ("rotate JWT_SECRET --wait tomorrow", 2, "10m"),
@@ -124,6 +126,32 @@ fn no_step_is_taken_on_the_keys_of_another() {
     let (status, text) = shell.run("doctor");
     assert!(status == 3 && text.contains("unread   JWT_SECRET (production)"), "{text}");
     assert_eq!(fs::read(shell.path("AUDIT_SECRET.json")).unwrap(), audit);
+}
+
+/// One derived kid in 64 does.
+#[test]
+fn a_kid_that_begins_with_a_dash_is_a_kid() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    inventory(&shell.path("dualkey.toml"), TABLES);
+    assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0);
+    let kid_of = |own: &str| {
+        KeyRing::<JwtKey>::builder().primary(Secret::from(own)).build().unwrap().primary()
+    };
+    let value = (0..).map(secret).find(|own| kid_of(own).as_str().starts_with('-')).unwrap();
+    fs::write(shell.path("value.txt"), &value).unwrap();
+    assert_eq!(shell.run("generate --store JWT_SECRET --value-from value.txt").0, 0);
+    let kid = kid_of(&value);
+    for line in [
+        format!("emergency JWT_SECRET --kid {kid} --reason leaked --yes"),
+        format!("destroy JWT_SECRET --kid {kid} --yes"),
+    ] {
+        let (status, text) = shell.run(&line);
+        assert!(status == 0 && text.contains(kid.as_str()), "{line}: {text}");
+    }
+    for step in ["promote", "retire", "revoke"] {
+        let (status, text) = shell.run(&format!("{step} JWT_SECRET --kid {kid} --reason x --yes"));
+        assert!(status < 2 && text.contains(kid.as_str()), "{step}: {text}");
+    }
 }
 
 /// That all were restarted is the operator's word where nobody else says it, and only there.

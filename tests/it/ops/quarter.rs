@@ -69,8 +69,8 @@ fn a_quarter_goes_as_the_transcript_says() {
     shell.run("status JWT_SECRET META_VERIFY_TOKEN");
     let (_, retired) = shell.run("retire JWT_SECRET --reason 'the quarter'");
     let kid = retired.split_whitespace().nth(4).unwrap().trim_end_matches(',').to_owned();
-    shell.run(&format!("destroy JWT_SECRET {kid}"));
-    shell.run(&format!("destroy JWT_SECRET {kid} --yes"));
+    shell.run(&format!("destroy JWT_SECRET --kid {kid}"));
+    shell.run(&format!("destroy JWT_SECRET --kid {kid} --yes"));
     shell.run("retire META_VERIFY_TOKEN");
     let text = std::fs::read_to_string(shell.path(".env")).unwrap();
     assert!(text.starts_with("PORT=3000\nMETA_VERIFY_TOKEN=") && text.ends_with(" # at Meta\n"));
