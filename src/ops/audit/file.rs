@@ -75,7 +75,8 @@ impl FileTrail {
         &self.path
     }
 
-    /// Appends `records`, all or none, and returns once they survive a crash.
+    /// Appends `records`, all or none, and returns once they survive a crash. A kill in the midst
+    /// may leave the first of them, each whole.
     ///
     /// # Errors
     /// [`AuditError::Io`], for one if the disk is full: then nothing was appended.
