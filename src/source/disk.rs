@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a writer waits for another, who holds the lock for milliseconds.
-const LOCK_ATTEMPTS: u32 = 1000;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// How long a writer waits for another, who holds the lock for milliseconds: ten seconds. Who
+/// writes one record after the other leaves microseconds between them, so that with longer
+/// pauses another would miss them all.
+const LOCK_ATTEMPTS: u32 = 10_000;
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Of the files that are written beside their place.
 pub(crate) const SUFFIX: &str = ".tmp";
