@@ -5,7 +5,7 @@ use std::io::Read;
 use super::args::{self, AuditCommand};
 use super::{Context, Failure, Status, Terminal};
 use crate::ops::OpsError;
-use crate::ops::audit::{Action, Outcome, Query, Record, import, to_json};
+use crate::ops::audit::{Action, Outcome, Query, import, to_json};
 use crate::ops::rotate;
 
 pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Terminal) -> Status {
@@ -54,8 +54,7 @@ pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Ter
             let reason = who.reason.clone().ok_or(OpsError::NoReason { what: "a new trail" })?;
             let secret = &project.inventory().audit.secret;
             terminal.confirm(&who, secret, "the trail is put aside, and a new one begins")?;
-            let (now, environment) = (project.now(), project.environment_name());
-            let record = Record::new(now, secret, Action::RESTARTED, &who.actor()?, environment);
+            let record = project.record(secret, Action::RESTARTED, &who.actor()?);
             let aside = project.restart_trail(&record.reason(reason)).await?;
             terminal
                 .line(&format!("a new trail has begun; the old one is in {}", aside.display()))?;
@@ -121,10 +120,8 @@ pub(super) async fn record(
     terminal: &mut Terminal,
 ) -> Status {
     let project = context.project()?;
-    let (now, environment) = (project.now(), project.environment_name());
-    let mut record = Record::new(now, &args.name, args.action, &args.who.actor()?, environment);
+    let mut record = project.record(&args.name, args.action, &args.who.actor()?);
     record.reason = args.who.reason;
-    record.clock_given = context.clock.is_some();
     if !args.who.dry_run {
         rotate::record(&project, &record).await?;
     }

@@ -95,8 +95,8 @@ async fn store(context: &Context, args: args::Generate, terminal: &mut Terminal)
     if let Some(reason) = &args.who.reason {
         by = by.reason(reason);
     }
-    if context.clock.is_some() {
-        by = by.clock_given();
+    if args.who.dry_run {
+        by = by.dry_run();
     }
     if args.force {
         let what = "what the lost key signed is refused, what it sealed stays closed";
@@ -118,11 +118,11 @@ async fn store(context: &Context, args: args::Generate, terminal: &mut Terminal)
         .map(|name| project.inventory().secret(name)?.new_key(given.clone()))
         .collect::<Result<_, _>>()?;
     for (name, new) in args.names.iter().zip(new) {
+        let manifest = create(&project, name, by, new).await?;
         if args.who.dry_run {
             terminal.line(&format!("{name} ({}): would be created", project.environment_name()))?;
             continue;
         }
-        let manifest = create(&project, name, by, new).await?;
         // How strong a secret is that was handed over, nobody can tell.
         let strength = match given {
             None => format!(", {} bits", manifest.purpose().random_bits()),

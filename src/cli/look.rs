@@ -83,10 +83,7 @@ pub(super) async fn remind(
 
 pub(super) async fn agent(context: &Context, args: args::Agent, terminal: &mut Terminal) -> Status {
     let project = context.project()?;
-    let mut agent = Agent::new(project, &args.by);
-    if context.clock.is_some() {
-        agent = agent.clock_given();
-    }
+    let agent = Agent::new(project, &args.by);
     if args.once {
         let turn = agent.turn().await;
         tell(&turn, terminal)?;

@@ -156,11 +156,7 @@ impl Context {
         name: &str,
         who: &Who,
     ) -> Result<Operator, Failure> {
-        let store = project.store(name)?;
-        let mut operator = Operator::new(store, project.trail().await?, &who.actor()?);
-        if self.clock.is_some() {
-            operator = operator.clock(project.shared_clock());
-        }
+        let mut operator = Operator::of(project, name, &who.actor()?).await?;
         if let Some(reason) = &who.reason {
             operator = operator.reason(reason);
         }

@@ -42,7 +42,6 @@ pub struct Agent {
     project: Project,
     actor: String,
     delivery: Delivery,
-    is_clock_given: bool,
 }
 
 /// What a turn did.
@@ -64,25 +63,13 @@ impl Agent {
     /// Follows `project` in the name of `actor`.
     #[must_use]
     pub fn new(project: Project, actor: &str) -> Self {
-        Self {
-            project,
-            actor: actor.to_owned(),
-            delivery: Delivery::default(),
-            is_clock_given: false,
-        }
+        Self { project, actor: actor.to_owned(), delivery: Delivery::default() }
     }
 
     /// How reminders are delivered.
     #[must_use]
     pub fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = delivery;
-        self
-    }
-
-    /// Has its records say that the clock of the project is not the system's.
-    #[must_use]
-    pub fn clock_given(mut self) -> Self {
-        self.is_clock_given = true;
         self
     }
 
@@ -103,11 +90,8 @@ impl Agent {
     }
 
     async fn follow(&self, item: &Item, turn: &mut Turn) -> Result<(), OpsError> {
-        let (store, trail) = (self.project.store(&item.name)?, self.project.trail().await?);
-        let mut operator = Operator::new(store, trail, &self.actor).reason("by the calendar");
-        if self.is_clock_given {
-            operator = operator.clock(self.project.shared_clock());
-        }
+        let operator = Operator::of(&self.project, &item.name, &self.actor).await?;
+        let operator = operator.reason("by the calendar");
         if let Some(outcome) = operator.settle().await? {
             turn.settled.push((item.name.clone(), outcome));
         }

@@ -42,13 +42,13 @@
 //! // What must hold before a rotation, and its first step.
 //! let all = checks(&project, "JWT_SECRET").await?;
 //! assert!(all.iter().all(|check| check.outcome != CheckOutcome::Failed));
-//! let (store, trail) = (project.store("JWT_SECRET")?, project.trail().await?);
-//! let operator = Operator::new(store, trail.clone(), "ada").reason("the quarter");
+//! let operator = Operator::of(&project, "JWT_SECRET", "ada").await?.reason("the quarter");
 //! operator.stage(Generated::new(Purpose::Jwt)?.entry()).await?;
 //!
 //! // How it stands, what is wrong, and what was done.
 //! assert_eq!(standings(&project).await?[1].next.command.as_deref(), Some("dualkey promote JWT_SECRET"));
 //! assert_eq!(examine(&project).await?, []);
+//! let trail = project.trail().await?;
 //! assert_eq!(trail.query(&Query::new().secret("JWT_SECRET")).await?.len(), 2);
 //! # Ok::<(), dualkey::ops::OpsError>(())
 //! # }).unwrap();

@@ -132,11 +132,8 @@ pub async fn remind(
     };
     let url = project.variable(WHAT, variable)?;
     post(&url, &message(&all), delivery).await?;
-    let now = project.now();
-    let record = |own: &Reminder| {
-        let record = Record::new(now, &own.secret, Action::REMINDED, actor, &own.environment);
-        record.reason(own.state)
-    };
+    let record =
+        |own: &Reminder| project.record(&own.secret, Action::REMINDED, actor).reason(own.state);
     let records: Vec<_> = all.iter().map(record).collect();
     trail.append(&records).await?;
     Ok(all)

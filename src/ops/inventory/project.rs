@@ -11,7 +11,7 @@ use super::{AuditPlace, Inventory, Item, Place};
 use crate::clock::{Clock, SystemClock};
 use crate::envelope::AesKey;
 use crate::manifest::Manifest;
-use crate::ops::audit::{AuditError, AuditKey, FileTrail, Record, Trail};
+use crate::ops::audit::{Action, AuditError, AuditKey, FileTrail, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::ring::KeyRing;
 use crate::source::{DotenvStore, FileStore, KeyStore, StoreError};
@@ -35,6 +35,7 @@ pub struct Project {
     inventory: Arc<Inventory>,
     environment: String,
     clock: Arc<dyn Clock>,
+    is_clock_given: bool,
     lookup: Arc<Lookup>,
     with_backup: bool,
     #[cfg(feature = "postgres")]
@@ -49,6 +50,7 @@ impl Project {
             environment: inventory.environment.clone(),
             inventory: Arc::new(inventory),
             clock: Arc::new(SystemClock),
+            is_clock_given: false,
             lookup: Arc::new(|name| std::env::var(name).ok().filter(|own| !own.is_empty())),
             with_backup: false,
             #[cfg(feature = "postgres")]
@@ -72,10 +74,10 @@ impl Project {
         Ok(self)
     }
 
-    /// Where the time comes from. The system's clock unless set.
+    /// Where the time comes from, which records then say. The system's clock unless set.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        (self.clock, self.is_clock_given) = (Arc::new(clock), true);
         self
     }
 
@@ -117,6 +119,18 @@ impl Project {
     /// Its clock.
     pub(crate) fn shared_clock(&self) -> Shared {
         Shared(Arc::clone(&self.clock))
+    }
+
+    /// Its clock, if it is not the system's.
+    pub(crate) fn given_clock(&self) -> Option<Shared> {
+        self.is_clock_given.then(|| self.shared_clock())
+    }
+
+    /// That `actor` did `action` to the secret `name` now, in this environment.
+    pub(crate) fn record(&self, name: &str, action: Action, actor: &str) -> Record {
+        let mut record = Record::new(self.now(), name, action, actor, &self.environment);
+        record.clock_given = self.is_clock_given;
+        record
     }
 
     /// The secrets of this environment.

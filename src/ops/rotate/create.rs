@@ -1,11 +1,12 @@
 //! The first key of a secret.
 
 use super::operator::Operator;
+use super::taking::check_missing;
 use crate::manifest::{Manifest, NewEntry};
-use crate::ops::audit::{Action, Query, Record, Sink, Trail};
+use crate::ops::audit::{Action, Query, Sink, Trail};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
-use crate::source::disk;
+use crate::source::{KeyStore, disk};
 
 /// In whose name a first key is made, and why.
 ///
@@ -21,13 +22,13 @@ pub struct By<'a> {
     actor: &'a str,
     reason: Option<&'a str>,
     is_forced: bool,
-    is_clock_given: bool,
+    is_rehearsal: bool,
 }
 
 impl<'a> By<'a> {
     /// In the name of `actor`.
     pub fn new(actor: &'a str) -> Self {
-        Self { actor, reason: None, is_forced: false, is_clock_given: false }
+        Self { actor, reason: None, is_forced: false, is_rehearsal: false }
     }
 
     /// Why, for the trail.
@@ -43,9 +44,9 @@ impl<'a> By<'a> {
         self
     }
 
-    /// Has its record say that the clock of the project is not the system's.
-    pub fn clock_given(mut self) -> Self {
-        self.is_clock_given = true;
+    /// Makes none: finds out whether it would be refused, and changes and records nothing.
+    pub fn dry_run(mut self) -> Self {
+        self.is_rehearsal = true;
         self
     }
 }
@@ -65,25 +66,32 @@ pub async fn create(
     let inventory = project.inventory();
     let item = inventory.secret(name)?;
     let (store, environment) = (project.store(name)?, project.environment_name());
-    if let Place::File { path, .. } = &item.store {
+    check_missing(&*store, name, environment).await?;
+    if let Place::File { path, .. } = &item.store
+        && !by.is_rehearsal
+    {
         let path = inventory.path(path, environment);
         disk::make_folder(&disk::folder(&path)).map_err(OpsError::io(path))?;
     }
+    let now = project.now();
+    let manifest = Manifest::new(name, item.purpose, environment, item.policy, first.clone(), now)?;
     if name != inventory.audit.secret {
-        let mut operator = Operator::new(store, project.trail().await?, by.actor);
+        let mut operator = match Operator::of(project, name, by.actor).await {
+            // Whoever rehearses the first keys of all has made none of them, and no trail.
+            Err(OpsError::NoAuditKey { .. }) if by.is_rehearsal => return Ok(manifest),
+            operator => operator?,
+        };
         if let Some(reason) = by.reason {
             operator = operator.reason(reason);
         }
         if by.is_forced {
             operator = operator.force();
         }
-        if by.is_clock_given {
-            operator = operator.clock(project.shared_clock());
+        if by.is_rehearsal {
+            operator = operator.dry_run();
         }
         return operator.create(name, item.purpose, environment, item.policy, first).await;
     }
-    let now = project.now();
-    let manifest = Manifest::new(name, item.purpose, environment, item.policy, first, now)?;
     let trail = project.trail_under(&manifest)?;
     if !trail.query(&Query::new().with_begun().take(1)).await?.is_empty() {
         return Err(OpsError::WasThere {
@@ -93,10 +101,12 @@ pub async fn create(
                    put the trail aside by hand, and begin a new one",
         });
     }
+    if by.is_rehearsal {
+        return Ok(manifest);
+    }
     store.compare_and_swap(0, &manifest).await?;
-    let record = Record::new(now, name, Action::CREATED, by.actor, environment);
-    let mut record = record.kid(manifest.primary(now));
-    (record.clock_given, record.reason) = (by.is_clock_given, by.reason.map(str::to_owned));
+    let mut record = project.record(name, Action::CREATED, by.actor).kid(manifest.primary(now));
+    record.reason = by.reason.map(str::to_owned);
     record.fingerprint = Some(manifest.fingerprint());
     record.revision = Some(manifest.revision());
     trail.append(&[record]).await.map_err(|source| OpsError::Unsettled { source })?;

@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::taking::{check_new, lock_name, reports, to_retire, with_role};
+use super::taking::{check_missing, check_new, lock_name, reports, to_retire, with_role};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::{Change, Manifest, Meanwhile, NewEntry};
 use crate::ops::audit::{self, Outcome, Trail};
 use crate::ops::error::OpsError;
+use crate::ops::inventory::Project;
 use crate::purpose::Purpose;
 use crate::ring::{KeyState, Policy, Report};
-use crate::source::{KeyStore, StoreError};
+use crate::source::KeyStore;
 use crate::verdict::Obstacle;
 use crate::verified::Role;
 
@@ -83,6 +84,18 @@ impl Operator {
         }
     }
 
+    /// Takes steps of the secret `name` of `project` in the name of `actor`, by its clock.
+    ///
+    /// # Errors
+    /// As for [`Project::store`] and [`Project::trail`].
+    pub async fn of(project: &Project, name: &str, actor: &str) -> Result<Self, OpsError> {
+        let own = Self::new(project.store(name)?, project.trail().await?, actor);
+        Ok(match project.given_clock() {
+            Some(clock) => own.clock(clock),
+            None => own,
+        })
+    }
+
     /// Why the steps are taken, in the operator's words, for the trail and for a revocation.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
@@ -105,7 +118,8 @@ impl Operator {
     }
 
     /// Goes over a refusal of [`create`](Self::create), [`promote`](Self::promote),
-    /// [`retire`](Self::retire) and [`destroy`](Self::destroy). Needs a [`reason`](Self::reason), which the key keeps.
+    /// [`retire`](Self::retire) and [`destroy`](Self::destroy). Needs a
+    /// [`reason`](Self::reason), which the key keeps.
     #[must_use]
     pub fn force(mut self) -> Self {
         self.forces = true;
@@ -151,7 +165,7 @@ impl Operator {
     /// Makes the first manifest of a ring, where there is none.
     ///
     /// # Errors
-    /// As for [`Manifest::new`]; [`StoreError::Conflict`] if there is one;
+    /// As for [`Manifest::new`]; [`StoreError::Conflict`](crate::source::StoreError::Conflict) if there is one;
     /// [`OpsError::WasThere`] if there was one, by the trail, unless [forced](Self::force);
     /// [`OpsError::Audit`].
     pub async fn create(
@@ -172,19 +186,13 @@ impl Operator {
         record.fingerprint = Some(manifest.fingerprint());
         record.revision = Some(1);
         record.to = Some(KeyState::Active(Role::Primary).as_str().to_owned());
+        let _guard = self.guard(ring, environment).await?;
+        check_missing(&*self.store, ring, environment).await?;
+        if !self.forces {
+            check_new(&*self.trail, ring, environment).await?;
+        }
         if self.is_rehearsal {
             return Ok(manifest);
-        }
-        let _guard = self.trail.lock(&lock_name(environment, ring)).await?;
-        self.settle_held(ring, environment).await?;
-        match self.store.load().await {
-            Err(StoreError::Missing { .. }) if self.forces => {}
-            Err(StoreError::Missing { .. }) => check_new(&*self.trail, ring, environment).await?,
-            Err(error) => return Err(error.into()),
-            Ok(own) => {
-                let (store, found) = (format!("{environment}/{ring}"), own.revision());
-                return Err(StoreError::Conflict { store, expected: 0, found }.into());
-            }
         }
         self.tell(&record, Outcome::Begun).await?;
         let stored = self.store.compare_and_swap(0, &manifest).await;

@@ -207,6 +207,22 @@ pub(crate) async fn begun(
     Ok(last.filter(|record| record.outcome == Outcome::Begun))
 }
 
+/// Fails, if `store` holds something.
+pub(super) async fn check_missing(
+    store: &dyn KeyStore,
+    ring: &str,
+    environment: &str,
+) -> Result<(), OpsError> {
+    match store.load().await {
+        Err(StoreError::Missing { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(own) => {
+            let (store, found) = (format!("{environment}/{ring}"), own.revision());
+            Err(StoreError::Conflict { store, expected: 0, found }.into())
+        }
+    }
+}
+
 /// Fails, if the trail tells of a step of a secret whose store holds nothing: it may be another
 /// folder, or one that is not mounted, and a new key would refuse all that the old ones signed.
 pub(crate) async fn check_new(

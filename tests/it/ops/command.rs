@@ -95,6 +95,8 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("generate X --purpose hat", 2, "envelope"),
         ("generate JWT_SECRET HOOK_SECRET --print", 1, "name one secret"),
         ("generate --store JWT_SECRET", 1, "expected revision 0, found 1"),
+        ("generate --store JWT_SECRET --dry-run", 1, "expected revision 0, found 1"),
+        ("generate --store AUDIT_SECRET --dry-run", 1, "expected revision 0, found 1"),
         ("record JWT_SECRET reminded", 1, "is not rotated by hand"),
         ("record JWT_SECRET rotated", 1, "is not rotated by hand"),
         ("record NOBODY rotated", 1, "no secret `NOBODY`"),

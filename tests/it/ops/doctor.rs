@@ -65,21 +65,16 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let own = project(root, &clock);
     let staging = own.clone().environment("staging").unwrap();
-    create(
-        &own,
-        "AUDIT_SECRET",
-        By::new("ada").clock_given(),
-        Generated::new(Purpose::Audit).unwrap().entry(),
-    )
-    .await
-    .unwrap();
+    create(&own, "AUDIT_SECRET", By::new("ada"), Generated::new(Purpose::Audit).unwrap().entry())
+        .await
+        .unwrap();
     // Where there is no repository, nothing of git is said.
     assert_eq!(found(&own).await, []);
 
     // One secret in two environments.
     let same = || NewEntry::new(Secret::from(secret(1)));
-    create(&own, "SESSION_SECRET", By::new("ada").clock_given(), same()).await.unwrap();
-    create(&staging, "SESSION_SECRET", By::new("ada").clock_given(), same()).await.unwrap();
+    create(&own, "SESSION_SECRET", By::new("ada"), same()).await.unwrap();
+    create(&staging, "SESSION_SECRET", By::new("ada"), same()).await.unwrap();
     let all = found(&own).await;
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(named(&all, "shared"), ["SESSION_SECRET (production), SESSION_SECRET (staging)"],);
@@ -87,7 +82,7 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     fs::remove_dir_all(root.join("keys/staging")).unwrap();
     let all = found(&own).await;
     assert_eq!(all, [("unread", "SESSION_SECRET (staging)".to_owned())]);
-    let by = By::new("ada").clock_given().reason("lost").force();
+    let by = By::new("ada").reason("lost").force();
     let new = NewEntry::new(Secret::from(secret(3)));
     create(&staging, "SESSION_SECRET", by, new).await.unwrap();
 
@@ -160,14 +155,9 @@ async fn git_neither_has_the_secrets_nor_would_take_them() {
     let root = folder.path();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let own = project(root, &clock);
-    create(
-        &own,
-        "AUDIT_SECRET",
-        By::new("ada").clock_given(),
-        Generated::new(Purpose::Audit).unwrap().entry(),
-    )
-    .await
-    .unwrap();
+    create(&own, "AUDIT_SECRET", By::new("ada"), Generated::new(Purpose::Audit).unwrap().entry())
+        .await
+        .unwrap();
     git(root, &["init", "-q"]);
     let all = found(&own).await;
     let ignored = named(&all, "ignored");

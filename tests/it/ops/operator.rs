@@ -281,6 +281,10 @@ async fn a_refusal_is_told_and_a_rehearsal_is_not() {
     let staged = world.operator().stage(entry(2)).await.unwrap();
     let count = || world.trail.find(&Query::new().with_begun()).unwrap().len();
     let before = count();
+    let forced = world.operator().force();
+    let policy = Policy::default();
+    let made = forced.create("JWT_SECRET", Purpose::Jwt, "production", policy, entry(9)).await;
+    assert!(matches!(made, Err(OpsError::NoReason { .. })));
     let rehearsed = world.operator().dry_run();
     assert!(rehearsed.promote(None).await.is_err());
     rehearsed.clone().reason("sure").force().promote(None).await.unwrap();

@@ -200,6 +200,7 @@ fn the_command_line_works_on_a_database() {
     assert!(status == 1 && text.contains("the variable DATABASE_URL, which is not set"), "{text}");
     let mut command = shell.command(&["status", "SESSION_SECRET"]);
     command.env("DATABASE_URL", "hunter2").env("DUALKEY_KEK", kek());
-    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let output = command.output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(text.contains("DATABASE_URL") && !text.contains("hunter2"), "{text}");
 }

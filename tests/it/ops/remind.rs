@@ -93,14 +93,9 @@ async fn project(folder: &Path, clock: &ManualClock, url: &str) -> Project {
         .clock(clock.clone())
         .variables(move |name| (name == "HOOK").then(|| url.clone()));
     for (name, purpose) in [("AUDIT_SECRET", Purpose::Audit), ("JWT_SECRET", Purpose::Jwt)] {
-        create(
-            &project,
-            name,
-            By::new("ada").clock_given(),
-            Generated::new(purpose).unwrap().entry(),
-        )
-        .await
-        .unwrap();
+        create(&project, name, By::new("ada"), Generated::new(purpose).unwrap().entry())
+            .await
+            .unwrap();
     }
     let record = Record::new(project.now(), "DEPLOY_KEY", Action::ROTATED, "ada", "production");
     project.trail().await.unwrap().append(&[record]).await.unwrap();

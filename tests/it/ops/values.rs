@@ -18,6 +18,8 @@ fn v9_a_store_that_is_gone_gets_no_new_first_key() {
     fs::rename(&jwt, &gone).unwrap();
     let (status, text) = shell.run("generate --store JWT_SECRET");
     assert!(status == 1 && text.contains("was there in production"), "{text}");
+    let (status, text) = shell.run("generate --store JWT_SECRET --dry-run");
+    assert!(status == 1 && text.contains("was there in production"), "{text}");
     assert!(!jwt.exists());
     let (status, text) = shell.run("status JWT_SECRET");
     assert!(status == 1 && text.contains("unread") && text.contains("bring it back"), "{text}");
@@ -50,12 +52,17 @@ fn v9_a_store_that_is_gone_gets_no_new_first_key() {
 fn a_secret_in_use_is_taken_over() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), TABLES);
+    assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET --dry-run").0, 0);
+    assert!(!shell.path("AUDIT_SECRET.json").exists() && !shell.path("audit.log").exists());
     assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0);
     let old = secret(7);
     let before = KeyRing::<JwtKey>::builder().primary(Secret::from(old.as_str())).build().unwrap();
     let claims = serde_json::json!({ "exp": 4_102_444_800_u64 });
     let token = Jwt::new(before.clone()).sign(&claims).unwrap();
     fs::write(shell.path("old.txt"), format!("{old}\n")).unwrap();
+    let line = "generate --store JWT_SECRET --value-from old.txt --dry-run";
+    assert_eq!(shell.run(line).0, 0);
+    assert!(!shell.path("JWT_SECRET.json").exists());
     let (status, text) = shell.run("generate --store JWT_SECRET --value-from old.txt");
     assert!(status == 0 && text.contains(before.primary().as_str()), "{text}");
     assert!(!text.contains(&old) && !text.contains("bits"), "{text}");
