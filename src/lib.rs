@@ -146,6 +146,8 @@ pub mod manifest;
 pub mod moving_in;
 #[cfg(feature = "ops")]
 pub mod ops;
+#[cfg(feature = "rewrap")]
+pub mod rewrap;
 #[cfg(all(feature = "store", feature = "cookie"))]
 pub mod runbook;
 pub mod source;

@@ -81,6 +81,11 @@ pub(super) enum Command {
     /// Wipe the secret of a key that is retired or revoked, and keep its record
     #[command(after_help = "Example:\n  dualkey destroy JWT_SECRET --kid 3kZ…")]
     Destroy(Destroy),
+    /// Bring everything that a secret has sealed under its primary, while the service runs
+    #[command(
+        after_help = "Goes through the tables that the inventory names as the secret's `data`. Exit status: 0 all of it, 3 values could not be read, or somebody went on writing them: each is listed.\n\nExamples:\n  dualkey rewrap ENCRYPTION_KEY                what would be done\n  dualkey rewrap ENCRYPTION_KEY --execute\n  dualkey rewrap ENCRYPTION_KEY --execute --verify    before `dualkey destroy`\n  dualkey rewrap ENCRYPTION_KEY --execute --open-revoked --reason 'in a public log'"
+    )]
+    Rewrap(Rewrap),
     /// Have a secret live by the policy of the inventory
     #[command(after_help = "Example:\n  dualkey policy JWT_SECRET")]
     Policy(Policy),
@@ -142,12 +147,17 @@ pub(super) struct Who {
 
 impl Who {
     pub(super) fn actor(&self) -> Result<String, Failure> {
-        let variable = |name| std::env::var(name).ok().filter(|own| !own.is_empty());
-        let user = || ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable);
-        self.by.clone().or_else(user).ok_or_else(|| {
-            Failure::Usage("nobody is named: say who does it with `--by NAME`".to_owned())
-        })
+        actor(self.by.as_deref())
     }
+}
+
+/// Who was named, or the user of the system.
+pub(super) fn actor(by: Option<&str>) -> Result<String, Failure> {
+    let variable = |name| std::env::var(name).ok().filter(|own| !own.is_empty());
+    let user = || ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable);
+    by.map(str::to_owned).or_else(user).ok_or_else(|| {
+        Failure::Usage("nobody is named: say who does it with `--by NAME`".to_owned())
+    })
 }
 
 /// Where a new value comes from.
@@ -287,6 +297,41 @@ pub(super) struct Destroy {
     pub(super) force: bool,
     #[command(flatten)]
     pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Rewrap {
+    pub(super) name: String,
+    /// Write; else it is said what would be done
+    #[arg(long)]
+    pub(super) execute: bool,
+    /// Open every value, and not its wrap alone
+    #[arg(long)]
+    pub(super) verify: bool,
+    /// After a compromise: open under revoked keys, and seal anew. Needs --reason
+    #[arg(long, requires = "reason")]
+    pub(super) open_revoked: bool,
+    /// How many rows are committed together
+    #[arg(long, default_value_t = 500, value_name = "ROWS")]
+    pub(super) batch: usize,
+    /// How many batches are under way at one time
+    #[arg(long, default_value_t = 2, value_name = "COUNT")]
+    pub(super) concurrency: usize,
+    /// How many rows in a second, at most
+    #[arg(long, value_name = "ROWS")]
+    pub(super) rate: Option<std::num::NonZeroU32>,
+    /// Keep in this file how far it has come, and go on from there
+    #[arg(long, value_name = "FILE")]
+    pub(super) checkpoint: Option<PathBuf>,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Who does it, for the audit trail; the user of the system unless set
+    #[arg(long, env = "DUALKEY_BY", value_name = "NAME")]
+    pub(super) by: Option<String>,
+    /// Why, for the audit trail
+    #[arg(long)]
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Args)]

@@ -13,6 +13,7 @@ mod args;
 mod audit;
 mod generate;
 mod look;
+mod rewrap;
 mod show;
 mod steps;
 
@@ -106,6 +107,7 @@ async fn run(cli: Cli, terminal: &mut Terminal) -> Status {
         Command::Destroy(args) => steps::destroy(&context, args, terminal).await,
         Command::Policy(args) => steps::policy(&context, args, terminal).await,
         Command::Record(args) => audit::record(&context, args, terminal).await,
+        Command::Rewrap(args) => rewrap::run(&context, args, terminal).await,
         Command::Status(args) => look::status(&context, args, terminal).await,
         Command::Doctor(args) => look::doctor(&context, args, terminal).await,
         Command::Remind(args) => look::remind(&context, args, terminal).await,

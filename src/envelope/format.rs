@@ -29,8 +29,7 @@ impl<'s> Stored<'s> {
     /// Tells the forms apart, and decodes the text of a native envelope. Nothing of
     /// another size than a payload of `max` bytes can have is looked at.
     pub(super) fn of(stored: &'s [u8], max: usize) -> Result<Self, Reason> {
-        // Hexadecimal digits are the longest form of a byte.
-        if stored.len() / 2 > max.saturating_add(OVERHEAD + MAX_KID) {
+        if stored.len() > max_stored(max) {
             return Err(Reason::TooLarge);
         }
         if is_binary(stored) {
@@ -45,6 +44,12 @@ impl<'s> Stored<'s> {
             None => Ok(Self::Legacy(text)),
         }
     }
+}
+
+/// How many bytes a value may have whose payload has at most `max`: hexadecimal digits are the
+/// longest form of a byte.
+pub(super) fn max_stored(max: usize) -> usize {
+    max.saturating_add(OVERHEAD + MAX_KID).saturating_mul(2).saturating_add(1)
 }
 
 /// The magic, and a version, which no text has for a third character.

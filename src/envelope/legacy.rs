@@ -43,7 +43,8 @@ impl Layout {
     /// Base64 of `iv`, `ct` and `tag` in one.
     pub const BASE64_IV_CT_TAG: Self = Self::new(Encoding::Base64, false);
 
-    const ALL: [Self; 4] =
+    /// The four of them, with an `iv` of 12 bytes and nothing else authenticated.
+    pub const ALL: [Self; 4] =
         [Self::HEX_IV_TAG_CT, Self::HEX_IV_CT_TAG, Self::BASE64_IV_TAG_CT, Self::BASE64_IV_CT_TAG];
 
     const fn new(encoding: Encoding, tag_first: bool) -> Self {
@@ -60,6 +61,17 @@ impl Layout {
     #[must_use]
     pub const fn context_as_aad(self) -> Self {
         Self { context_as_aad: true, ..self }
+    }
+
+    /// The layout that [`name`](Self::name) calls so.
+    ///
+    /// ```
+    /// use dualkey::envelope::Layout;
+    /// assert_eq!(Layout::named("hex iv:tag:ct"), Some(Layout::HEX_IV_TAG_CT));
+    /// ```
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layout| layout.name() == name)
     }
 
     /// What events call it.

@@ -33,12 +33,17 @@
 //! [`open_revoked`](Dangerous::open_revoked), and seal anew.
 
 mod aead;
+mod column;
 mod format;
 mod key;
 mod legacy;
 mod open;
+#[cfg(feature = "rewrap")]
+mod renew;
 mod rewrap;
 mod seal;
+#[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+mod sql;
 
 #[cfg(test)]
 mod tests;
@@ -53,9 +58,14 @@ use crate::verified::Verified;
 
 pub use aead::Backend;
 use aead::MAX_MESSAGE_BYTES;
+pub use column::{Payload, Sealed};
 use format::Head;
+#[cfg(feature = "rewrap")]
+use format::is_binary;
 pub use key::AesKey;
 pub use legacy::Layout;
+#[cfg(feature = "rewrap")]
+pub(crate) use renew::How;
 pub use rewrap::RewrapError;
 
 /// The default bound of a payload: 64 MiB.

@@ -37,26 +37,11 @@ impl Sealer {
             Stored::Legacy(text) => return self.legacy(view, text, context, rescue),
         };
         let head = self.head(&blob)?;
-        let (key, role) = match named(view, head) {
-            Ok((key, role)) => (key, Some(role)),
-            Err(Reason::RevokedKey) if rescue => {
-                let key = view.all_revoked().find(|key| key.is_named(head.kid));
-                (key.ok_or(Reason::RevokedKey)?, None)
-            }
-            Err(reason) => return Err(reason),
-        };
+        let (key, role) = keyed(view, head, rescue)?;
         let mut dek = Zeroizing::new([0; KEY_LEN]);
         unwrap(head, key, &blob, &mut dek)?;
-        let (nonce, place, tag) = head.payload(&blob).ok_or(Reason::Malformed)?;
-        let mut payload = room(place.len());
-        let held = associated(context, |associated| {
-            let backend = key.material().backend;
-            backend.open(&dek, &nonce, associated, &blob[place], &mut payload, &tag)
-        });
-        match held {
-            true => Ok(Opened { key, role, form: None, payload }),
-            false => Err(Reason::Signature),
-        }
+        let payload = decrypted(head, key, &blob, &dek, context)?;
+        Ok(Opened { key, role, form: None, payload })
     }
 
     /// Decrypts `blob` in its place; on failure it stays as it is.
@@ -163,6 +148,45 @@ pub(super) fn named<'r>(
         Reason::UnknownKid => head.unknown(),
         reason => reason,
     })
+}
+
+/// The key that an envelope names, with its role; with `rescue` a revoked one too, which has
+/// none.
+#[inline]
+pub(super) fn keyed<'r>(
+    view: &View<'r, AesKey>,
+    head: Head<'_>,
+    rescue: bool,
+) -> Result<(&'r Key<AesKey>, Option<Role>), Reason> {
+    match named(view, head) {
+        Ok((key, role)) => Ok((key, Some(role))),
+        Err(Reason::RevokedKey) if rescue => {
+            let key = view.all_revoked().find(|key| key.is_named(head.kid));
+            Ok((key.ok_or(Reason::RevokedKey)?, None))
+        }
+        Err(reason) => Err(reason),
+    }
+}
+
+/// The payload of `blob`, whose data key is `dek`.
+#[inline]
+pub(super) fn decrypted(
+    head: Head<'_>,
+    key: &Key<AesKey>,
+    blob: &[u8],
+    dek: &[u8; KEY_LEN],
+    context: &[u8],
+) -> Result<Vec<u8>, Reason> {
+    let (nonce, place, tag) = head.payload(blob).ok_or(Reason::Malformed)?;
+    let mut payload = room(place.len());
+    let held = associated(context, |associated| {
+        let backend = key.material().backend;
+        backend.open(dek, &nonce, associated, &blob[place], &mut payload, &tag)
+    });
+    match held {
+        true => Ok(payload),
+        false => Err(Reason::Signature),
+    }
 }
 
 /// Puts the data key of `blob` into `dek`: not moved once it is there.

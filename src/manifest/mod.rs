@@ -51,6 +51,8 @@ use crate::ring::{KeyState, Life, Policy, Terms, Timeline};
 use crate::secret::Secret;
 use crate::verdict::Verdict;
 
+#[cfg(feature = "rewrap")]
+pub(crate) use json::Time;
 #[cfg(feature = "ops")]
 pub(crate) use json::to_wiped;
 

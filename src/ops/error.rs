@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::audit::{Action, AuditError};
 use super::rotate::Check;
 use crate::error::Error;
+use crate::rewrap::SweepError;
 use crate::source::StoreError;
 
 /// What keeps an operator from what they asked for. It names the secret, the file or the
@@ -188,6 +189,26 @@ pub enum OpsError {
         /// The feature.
         feature: &'static str,
     },
+
+    /// The inventory does not say where the data is.
+    #[error(
+        "the inventory does not say what `{name}` has sealed: name every table with `[[secret.data]]`"
+    )]
+    NoData {
+        /// The secret.
+        name: String,
+    },
+
+    /// A variable is to hold the URL of a database, and holds something else.
+    #[error("the variable {variable} holds no URL of PostgreSQL or SQLite")]
+    DatabaseUrl {
+        /// The variable.
+        variable: String,
+    },
+
+    /// A sweep ended before its time: what it has committed stands, and it can be run again.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
 
     /// A reminder could not be delivered.
     #[error("the reminder could not be delivered: {problem}")]

@@ -7,6 +7,7 @@
 //! | [`inventory`] | every secret that a backend has, without a value |
 //! | [`rotate`] | the steps of a rotation, each told to the trail before it is taken |
 //! | [`schedule`] | what is due, overdue, under way or stuck |
+//! | [`sweep`] | everything that an encryption key has sealed, brought under the primary |
 //! | [`audit`] | records that nobody edits unseen |
 //! | [`doctor`] | what is wrong with a project, and how to mend it |
 //! | `remind`, `agent` | with the feature `agent`: reminders, and rotations by the calendar |
@@ -66,5 +67,6 @@ mod json;
 pub mod remind;
 pub mod rotate;
 pub mod schedule;
+pub mod sweep;
 
 pub use error::OpsError;

@@ -115,9 +115,12 @@ fn observed_since(reports: &[Report], policy: &Policy, now: SystemTime) -> Optio
     // Backwards from now, as far as one report reaches into the next.
     let mut since = now;
     let mut is_watched = false;
+    // What tells of a sweep and is gone has watched nothing.
+    let has_watched = |own: &&Report| !own.has_stopped || own.observed_since < own.reported_at;
     loop {
         let earlier = reports
             .iter()
+            .filter(has_watched)
             .filter(|report| report.observed_since < since || !is_watched)
             .filter(|report| reaches(report, since))
             .map(|report| report.observed_since)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 27] = [
+const FLOORS: [(&str, u8, &[&str]); 28] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
     ("error", 0, &["kid", "verdict"]),
     ("fingerprint", 0, &["encoding"]),
@@ -25,7 +25,8 @@ const FLOORS: [(&str, u8, &[&str]); 27] = [
     ("envelope", 2, &[]),
     ("source", 2, &["envelope"]),
     ("telemetry", 2, &["source"]),
-    ("ops", 2, &["source", "envelope"]),
+    ("rewrap", 2, &["envelope"]),
+    ("ops", 2, &["source", "envelope", "rewrap"]),
     ("http", 3, &[]),
     ("moving_in", 3, &[]),
     ("runbook", 3, &[]),

@@ -4,6 +4,7 @@
 mod allocations;
 mod architecture;
 mod bad_input;
+mod cluster;
 mod common;
 mod cookie_interop;
 mod dotenv;
@@ -25,6 +26,7 @@ mod manifest_document;
 mod ops;
 mod peers;
 mod postgres;
+mod rewrap;
 mod ring_concurrency;
 mod ring_model;
 mod rules;

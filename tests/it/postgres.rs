@@ -3,8 +3,6 @@
 //! `DUALKEY_TEST_POSTGRES_BIN`. Where they are not set, the tests say so.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -16,6 +14,7 @@ use dualkey::{Event, KeyRing, Observer, Policy, Purpose};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::runtime::Runtime;
 
+use crate::cluster::Cluster;
 use crate::common::{aes_key, aes_ring};
 use crate::manifest::{at, entry};
 
@@ -247,95 +246,10 @@ fn postgres_keeps_reports() {
     });
 }
 
-/// A cluster of its own, which can be stopped.
-struct Cluster {
-    folder: tempfile::TempDir,
-    programs: PathBuf,
-    port: u16,
-    owner: Option<(u32, u32)>,
-}
-
-impl Cluster {
-    fn new(programs: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        // The server refuses to run as root.
-        let owner = rustix::process::geteuid().is_root().then(|| {
-            let user = nix::unistd::User::from_name("postgres").unwrap();
-            user.map_or((65_534, 65_534), |user| (user.uid.as_raw(), user.gid.as_raw()))
-        });
-        if let Some((uid, gid)) = owner {
-            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
-        }
-        // Free a moment ago: the server itself cannot take port 0.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Self { folder, programs: programs.into(), port, owner };
-        let data = cluster.data();
-        cluster.run("initdb", &["-A", "trust", "-U", "test", "-D", &data]);
-        cluster
-    }
-
-    fn data(&self) -> String {
-        self.folder.path().join("data").display().to_string()
-    }
-
-    fn url(&self) -> String {
-        format!("postgres://test@127.0.0.1:{}/postgres", self.port)
-    }
-
-    fn start(&self) {
-        let folder = self.folder.path().display();
-        let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={folder}",
-            self.port
-        );
-        self.run(
-            "pg_ctl",
-            &["-D", &self.data(), "-w", "-l", &format!("{folder}/log"), "-o", &options, "start"],
-        );
-    }
-
-    fn stop(&self) {
-        self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", "immediate", "stop"]);
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let mut command = Command::new(Path::new(&self.programs).join(program));
-        if let Some((uid, gid)) = self.owner {
-            std::os::unix::process::CommandExt::uid(&mut command, uid);
-            std::os::unix::process::CommandExt::gid(&mut command, gid);
-        }
-        let status = command
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .stdout(std::process::Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "{program} {arguments:?}");
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let mut command = Command::new(self.programs.join("pg_ctl"));
-        if let Some((uid, gid)) = self.owner {
-            std::os::unix::process::CommandExt::uid(&mut command, uid);
-            std::os::unix::process::CommandExt::gid(&mut command, gid);
-        }
-        // It may have been stopped already.
-        let _ = command
-            .args(["-D", &self.data(), "-m", "immediate", "stop"])
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .current_dir("/")
-            .status();
-    }
-}
-
 #[test]
 fn postgres_may_go_away_and_come_back() {
     let Some(programs) = variable("DUALKEY_TEST_POSTGRES_BIN") else { return };
-    let cluster = Cluster::new(&programs);
-    cluster.start();
+    let cluster = Cluster::start(&programs);
     runtime().block_on(async {
         let ring = name();
         let pool = pool(&cluster.url()).await;
@@ -354,7 +268,7 @@ fn postgres_may_go_away_and_come_back() {
             assert!(health.failures >= round && health.last_error.is_some(), "{health:?}");
             assert_eq!(health.revision, round);
 
-            cluster.start();
+            cluster.restart();
             let back = Instant::now();
             stage(&writer, round).await;
             assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), round + 1);

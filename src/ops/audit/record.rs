@@ -217,6 +217,8 @@ impl Action {
     pub const FORCED: Self = Self(Cow::Borrowed("FORCED"));
     /// Something was opened under a revoked key.
     pub const OPENED_REVOKED: Self = Self(Cow::Borrowed("OPENED_REVOKED"));
+    /// A sweep went through what is stored.
+    pub const REWRAPPED: Self = Self(Cow::Borrowed("REWRAPPED"));
     /// Somebody was reminded.
     pub const REMINDED: Self = Self(Cow::Borrowed("REMINDED"));
     /// What the keys live by was set.

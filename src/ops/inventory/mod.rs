@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use super::error::OpsError;
 use super::generate::{Generated, exists_or_io};
+use crate::envelope::Layout;
 use crate::manifest::NewEntry;
 use crate::purpose::Purpose;
 use crate::ring::Policy;
@@ -127,6 +128,25 @@ pub struct Item {
     pub backup: Option<Backup>,
     /// What must be reachable before it is rotated: `host:port`.
     pub peers: Vec<String>,
+    /// The tables that hold what it has sealed: all of them, or a sweep says too much.
+    pub data: Vec<Data>,
+}
+
+/// A table that holds sealed values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Data {
+    /// The variable with the URL of the database: `postgres://…` or `sqlite:…`.
+    pub database: String,
+    /// The name of the table.
+    pub table: String,
+    /// Those of its columns that hold sealed values.
+    pub columns: Vec<String>,
+    /// The context of a value, as the application opens it: a text with `{table}`, `{column}`,
+    /// and `{key}`, or `{0}`, `{1}` of a key of several columns.
+    pub context: String,
+    /// The legacy layouts in which there may be values yet.
+    pub layouts: Vec<Layout>,
 }
 
 /// How much hangs on a secret.

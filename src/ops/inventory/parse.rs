@@ -7,7 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::words::{Wrong, duration, environment_name, one_of, schedule, wrong};
-use super::{Audit, AuditPlace, Backup, Inventory, Item, Place, Priority, Remind, nearest};
+use super::{Audit, AuditPlace, Backup, Data, Inventory, Item, Place, Priority, Remind, nearest};
+use crate::envelope::Layout;
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
 use crate::ring::Policy;
@@ -62,6 +63,23 @@ struct Secret {
     backup: Option<Dump>,
     #[serde(default)]
     peers: Vec<Spanned<String>>,
+    #[serde(default)]
+    data: Vec<Spanned<Table>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    database: String,
+    table: String,
+    columns: Vec<String>,
+    context: Spanned<String>,
+    #[serde(default)]
+    layouts: Vec<Spanned<String>>,
+    #[serde(default)]
+    iv16: bool,
+    #[serde(default)]
+    context_as_aad: bool,
 }
 
 #[derive(Deserialize)]
@@ -222,6 +240,7 @@ fn item(own: Secret, environment: &str, has_kek: bool) -> Result<Item, Wrong> {
         let problem = "it is of several environments: say which with `{env}` in its path";
         return wrong(&own.store, problem.to_owned());
     }
+    let data = own.data.iter().map(|table| data(table, purpose)).collect::<Result<_, _>>()?;
     Ok(Item {
         name: own.name.into_inner(),
         purpose,
@@ -233,7 +252,52 @@ fn item(own: Secret, environment: &str, has_kek: bool) -> Result<Item, Wrong> {
         automatic: own.automatic.is_some_and(Spanned::into_inner),
         backup: backup.transpose()?,
         peers: own.peers.into_iter().map(Spanned::into_inner).collect(),
+        data,
     })
+}
+
+fn data(own: &Spanned<Table>, purpose: Purpose) -> Result<Data, Wrong> {
+    let table = own.get_ref();
+    if purpose != Purpose::Envelope {
+        return wrong(own, "only a secret of the purpose \"envelope\" seals data".to_owned());
+    }
+    if table.columns.is_empty() {
+        return wrong(own, "name the columns that hold sealed values".to_owned());
+    }
+    if let Some(unknown) = unknown_mark(table.context.get_ref()) {
+        let problem = format!(
+            "`{{{unknown}}}` is none of {{table}}, {{column}}, {{key}} and, of a key of several \
+             columns, {{0}}, {{1}} and so on"
+        );
+        return wrong(&table.context, problem);
+    }
+    let mut layouts = Vec::new();
+    for text in &table.layouts {
+        let names = || Layout::ALL.map(Layout::name).to_vec();
+        let mut layout = one_of(text, Layout::named(text.get_ref()), names)?;
+        if table.iv16 {
+            layout = layout.iv16();
+        }
+        if table.context_as_aad {
+            layout = layout.context_as_aad();
+        }
+        layouts.push(layout);
+    }
+    Ok(Data {
+        database: table.database.clone(),
+        table: table.table.clone(),
+        columns: table.columns.clone(),
+        context: table.context.get_ref().clone(),
+        layouts,
+    })
+}
+
+/// The first that stands between braces and stands for nothing.
+fn unknown_mark(context: &str) -> Option<&str> {
+    let marks = context.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or(rest));
+    let is_known =
+        |mark: &&str| matches!(*mark, "table" | "column" | "key") || mark.parse::<usize>().is_ok();
+    marks.into_iter().find(|mark| !is_known(mark))
 }
 
 fn place(own: &Spanned<Store>, has_kek: bool) -> Result<Place, Wrong> {

@@ -21,6 +21,6 @@ mod remind;
 #[cfg(feature = "cli")]
 mod service;
 #[cfg(feature = "cli")]
-mod shell;
+pub mod shell;
 #[cfg(feature = "cli")]
 mod values;

@@ -1,0 +1,144 @@
+//! A sweep, with its progress.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::args::{self, actor};
+use super::show::length;
+use super::{Context, Failure, Status, Terminal};
+use crate::ops::sweep::Sweeper;
+use crate::rewrap::{Swept, Unreadable};
+
+pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Terminal) -> Status {
+    let project = context.project()?;
+    let mut sweeper = Sweeper::new(&project, &args.name, &actor(args.by.as_deref())?)
+        .batch(args.batch)
+        .concurrency(args.concurrency);
+    if args.execute {
+        sweeper = sweeper.execute();
+    }
+    if args.verify {
+        sweeper = sweeper.verify();
+    }
+    if args.open_revoked {
+        sweeper = sweeper.open_revoked();
+    }
+    if let Some(reason) = &args.reason {
+        sweeper = sweeper.reason(reason);
+    }
+    if let Some(rate) = args.rate {
+        sweeper = sweeper.rows_per_second(rate);
+    }
+    if let Some(path) = &args.checkpoint {
+        sweeper = sweeper.checkpoint(path);
+    }
+    let bar = bar();
+    let (moving, telling) = (bar.clone(), bar.clone());
+    let last = Mutex::new(String::new());
+    sweeper = sweeper
+        .on_progress(move |table, at| {
+            let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if *last != table {
+                table.clone_into(&mut last);
+                moving.reset();
+                moving.set_prefix(table.to_owned());
+            }
+            if let Some(total) = at.total {
+                moving.set_length(total.max(at.rows));
+            }
+            moving.set_position(at.rows);
+            let left = at.left.map_or_else(String::new, |left| format!(", {} left", length(left)));
+            moving.set_message(format!("{:.0} rows/s{left}", at.rows_per_second));
+        })
+        // As they are found: a list of millions would fit in no report.
+        .on_unreadable(move |own| telling.suspend(|| tell(own)));
+    let begun = Instant::now();
+    let swept = sweeper.run().await;
+    bar.finish_and_clear();
+    let swept = swept?;
+    match args.json {
+        true => {
+            terminal.line(&format!("{:#}", json!(swept.iter().map(row).collect::<Vec<_>>())))?
+        }
+        false => {
+            let mode = if args.execute { "rewrap" } else { "what a rewrap would do" };
+            terminal.line(&format!("{} ({}): {mode}", args.name, project.environment_name()))?;
+            for (table, own) in &swept {
+                terminal.swept(table, own)?;
+            }
+            let rows: u64 = swept.iter().map(|(_, own)| own.counts.rows).sum();
+            let took = begun.elapsed();
+            let rate = rows as f64 / took.as_secs_f64().max(0.001);
+            terminal.line(&format!("  took      {}, {rate:.0} rows per second", length(took)))?;
+            if !args.execute {
+                let next = format!("dualkey rewrap {} --execute", args.name);
+                terminal.line(&format!("  nothing was changed\n  command   {next}"))?;
+            }
+        }
+    }
+    Ok(if swept.iter().all(|(_, own)| own.is_complete()) { 0 } else { 3 })
+}
+
+impl Terminal {
+    fn swept(&mut self, table: &str, own: &Swept) -> Result<(), Failure> {
+        let counts = &own.counts;
+        let many = |count: u64, what: &str| {
+            if count == 0 { String::new() } else { format!(", {count} {what}") }
+        };
+        self.line(&format!(
+            "  {table:<9} {} rows: {} rewritten, {} current{}{}{}{}",
+            counts.rows,
+            counts.rewritten,
+            counts.current,
+            many(counts.empty, "empty"),
+            many(counts.changed_meanwhile, "changed meanwhile, and looked at again"),
+            many(counts.left, "left, which somebody else goes on writing"),
+            many(counts.unreadable, "unreadable"),
+        ))?;
+        for (kid, values) in &own.by_kid {
+            self.line(&format!("  under     {kid}: {values}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where nobody watches it is not drawn.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg}");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn tell(own: &Unreadable) {
+    let kid = own.kid.map_or_else(String::new, |kid| format!(", under {kid}"));
+    let line = format!("unreadable: {} {} {}: {}{kid}", own.table, own.key, own.column, own.reason);
+    // There is nobody to tell if this fails as well.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn row((table, own): &(String, Swept)) -> serde_json::Value {
+    let unreadable = own.unreadable.iter().map(|own| {
+        json!({
+            "key": own.key.to_string(),
+            "column": own.column,
+            "reason": own.reason.to_string(),
+            "kid": own.kid.map(|kid| kid.to_string()),
+        })
+    });
+    let by_kid = own.by_kid.iter().map(|(kid, values)| (kid.to_string(), *values));
+    json!({
+        "table": table,
+        "opened_all": own.opened_all,
+        "has_written": own.has_written,
+        "counts": own.counts,
+        "by_kid": by_kid.collect::<std::collections::BTreeMap<_, _>>(),
+        "unreadable": unreadable.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,469 @@
+//! A sweep over everything that a secret of the inventory has sealed.
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::audit::{Action, Outcome, Record, Trail};
+use super::error::OpsError;
+use super::inventory::{Data, Item, Project};
+use crate::envelope::{AesKey, Sealer};
+use crate::purpose::Purpose;
+use crate::rewrap::{
+    Checkpoint, Progress, Rewrap, RowKey, RowStore, SweepError, Swept, Unreadable,
+};
+use crate::ring::KeyRing;
+use crate::source::{KeyStore, StoreError, disk};
+
+/// What the report of a sweep is kept under, among those of the instances.
+pub const INSTANCE: &str = "dualkey rewrap";
+
+/// The checkpoint is written so often.
+const WRITTEN_EVERY: Duration = Duration::from_millis(500);
+/// A row that a sweep waits for is written within seconds.
+#[cfg(feature = "sqlx-sqlite")]
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Goes through every table that the inventory names for a secret, and leaves the report beside
+/// its manifest, where the verdict on the old key looks for it.
+///
+/// ```no_run
+/// # async fn sweep() -> Result<(), dualkey::ops::OpsError> {
+/// use dualkey::ops::inventory::{Inventory, Project};
+/// use dualkey::ops::sweep::Sweeper;
+///
+/// let project = Project::new(Inventory::read("dualkey.toml")?);
+/// let tables = Sweeper::new(&project, "ENCRYPTION_KEY", "ada@example.com").execute().run().await?;
+/// for (table, swept) in &tables {
+///     println!("{table}: {} rewritten", swept.counts.rewritten);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "it does nothing until it runs"]
+pub struct Sweeper<'p> {
+    project: &'p Project,
+    name: String,
+    actor: String,
+    reason: Option<String>,
+    executes: bool,
+    verifies: bool,
+    rescues: bool,
+    batch: usize,
+    concurrency: usize,
+    rows_per_second: Option<NonZeroU32>,
+    checkpoint: Option<PathBuf>,
+    on_progress: Arc<OnProgress>,
+    on_unreadable: Arc<OnUnreadable>,
+}
+
+type OnProgress = dyn Fn(&str, &Progress) + Send + Sync;
+type OnUnreadable = dyn Fn(&Unreadable) + Send + Sync;
+
+impl<'p> Sweeper<'p> {
+    /// Of what the secret `name` has sealed, in the name of `actor`.
+    pub fn new(project: &'p Project, name: &str, actor: &str) -> Self {
+        Self {
+            project,
+            name: name.to_owned(),
+            actor: actor.to_owned(),
+            reason: None,
+            executes: false,
+            verifies: false,
+            rescues: false,
+            batch: 500,
+            concurrency: 2,
+            rows_per_second: None,
+            checkpoint: None,
+            on_progress: Arc::new(|_, _| {}),
+            on_unreadable: Arc::new(|_| {}),
+        }
+    }
+
+    /// Why, for the trail.
+    pub fn reason(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// Writes, and leaves a report. Without it nothing is changed.
+    pub fn execute(mut self) -> Self {
+        self.executes = true;
+        self
+    }
+
+    /// As [`Rewrap::verify`].
+    pub fn verify(mut self) -> Self {
+        self.verifies = true;
+        self
+    }
+
+    /// After a compromise: as [`Dangerous::open_revoked`](crate::rewrap::Dangerous::open_revoked).
+    /// Needs a [`reason`](Self::reason), which is told to the trail before anything is opened.
+    pub fn open_revoked(mut self) -> Self {
+        self.rescues = true;
+        self
+    }
+
+    /// As [`Rewrap::batch`].
+    pub fn batch(mut self, rows: usize) -> Self {
+        self.batch = rows;
+        self
+    }
+
+    /// As [`Rewrap::concurrency`].
+    pub fn concurrency(mut self, batches: usize) -> Self {
+        self.concurrency = batches.max(1);
+        self
+    }
+
+    /// As [`Rewrap::rows_per_second`].
+    pub fn rows_per_second(mut self, rows: NonZeroU32) -> Self {
+        self.rows_per_second = Some(rows);
+        self
+    }
+
+    /// Keeps how far it has come in the file at `path`, begins with what it holds, and removes it
+    /// at the end.
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
+        self.checkpoint = Some(path.into());
+        self
+    }
+
+    /// Has `tell` called with the table and how far it is, after each batch.
+    pub fn on_progress(mut self, tell: impl Fn(&str, &Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Arc::new(tell);
+        self
+    }
+
+    /// Has `tell` called of each value that cannot be read.
+    pub fn on_unreadable(mut self, tell: impl Fn(&Unreadable) + Send + Sync + 'static) -> Self {
+        self.on_unreadable = Arc::new(tell);
+        self
+    }
+
+    /// Goes through all tables; says of each, by its name, what was found and done.
+    ///
+    /// # Errors
+    /// [`OpsError::NoData`], [`OpsError::Sweep`], and what keeps the inventory, the store or the
+    /// trail from being read or written.
+    pub async fn run(self) -> Result<Vec<(String, Swept)>, OpsError> {
+        let item = self.project.inventory().secret(&self.name)?;
+        if item.data.is_empty() {
+            return Err(OpsError::NoData { name: item.name.clone() });
+        }
+        if self.rescues && self.reason.is_none() {
+            return Err(OpsError::NoReason { what: "to open under a revoked key" });
+        }
+        let store = self.project.store(&self.name)?;
+        let ring = self.ring(&*store).await?;
+        let mut tables = Vec::new();
+        for data in &item.data {
+            tables.push((data, self.open(data).await?));
+        }
+        if !self.executes {
+            return self.tables(item, &ring, tables).await;
+        }
+        let trail = self.project.trail().await?;
+        let begun = match self.rescues {
+            true => Action::OPENED_REVOKED,
+            false => Action::REWRAPPED,
+        };
+        self.tell(&*trail, self.record(begun, &ring, self.reason.clone()), Outcome::Begun).await?;
+        let swept = self.tables(item, &ring, tables).await;
+        let (outcome, found) = match &swept {
+            Ok(all) => (Outcome::Success, all.iter().map(summary).collect::<Vec<_>>().join("; ")),
+            Err(error) => (Outcome::Failed, error.to_string()),
+        };
+        let found: String = found.chars().take(200).collect();
+        let told = self.record(Action::REWRAPPED, &ring, Some(found));
+        self.tell(&*trail, told, outcome).await?;
+        let swept = swept?;
+        self.leave(&*store, &ring, &swept).await?;
+        if let Some(path) = &self.checkpoint {
+            remove(path)?;
+        }
+        Ok(swept)
+    }
+
+    /// The keys, as they are stored now.
+    async fn ring(&self, store: &dyn KeyStore) -> Result<KeyRing<AesKey>, OpsError> {
+        let manifest = store.load().await?;
+        let ring = KeyRing::<AesKey>::builder()
+            .name(&self.name)
+            .environment(manifest.environment())
+            .clock(self.project.shared_clock())
+            .build_from(&manifest)?;
+        Ok(ring)
+    }
+
+    async fn tables(
+        &self,
+        item: &Item,
+        ring: &KeyRing<AesKey>,
+        tables: Vec<(&Data, Arc<dyn RowStore>)>,
+    ) -> Result<Vec<(String, Swept)>, OpsError> {
+        debug_assert_eq!(item.purpose, Purpose::Envelope, "the inventory has checked it");
+        let file = Checkpoints::read(self.checkpoint.as_deref())?;
+        let mut all = Vec::new();
+        for (data, rows) in tables {
+            let rewrap = self.rewrap(ring, data, rows, &file);
+            all.push((data.table.clone(), rewrap.run().await?));
+        }
+        Ok(all)
+    }
+
+    fn rewrap(
+        &self,
+        ring: &KeyRing<AesKey>,
+        data: &Data,
+        rows: Arc<dyn RowStore>,
+        file: &Arc<Checkpoints>,
+    ) -> Rewrap {
+        let mut sealer = Sealer::new(ring.clone());
+        for layout in &data.layouts {
+            // For as long as the inventory says that there are such values.
+            let until = ring.now() + Duration::from_secs(365 * 24 * 60 * 60);
+            sealer = sealer.accept_legacy(*layout, until);
+        }
+        let (template, table) = (data.context.clone(), data.table.clone());
+        let context = move |key: &RowKey, column: &str| filled(&template, &table, key, column);
+        let mut rewrap =
+            Rewrap::new(&sealer, rows, context).batch(self.batch).concurrency(self.concurrency);
+        if self.executes {
+            rewrap = rewrap.execute();
+        }
+        if self.verifies {
+            rewrap = rewrap.verify();
+        }
+        if self.rescues {
+            rewrap = rewrap.dangerous().open_revoked();
+        }
+        if let Some(rate) = self.rows_per_second {
+            rewrap = rewrap.rows_per_second(rate);
+        }
+        // Two databases may have tables of one name.
+        let place = format!("{} {}", data.database, data.table);
+        if let Some(checkpoint) = file.of(&place) {
+            rewrap = rewrap.resume(checkpoint);
+        }
+        let (told, table, file) =
+            (Arc::clone(&self.on_progress), data.table.clone(), Arc::clone(file));
+        let unreadable = Arc::clone(&self.on_unreadable);
+        rewrap
+            .on_progress(move |progress| {
+                file.keep(&place, &progress.checkpoint);
+                told(&table, progress);
+            })
+            .on_unreadable(move |own| unreadable(own))
+    }
+
+    fn record(&self, action: Action, ring: &KeyRing<AesKey>, reason: Option<String>) -> Record {
+        let mut record = self.project.record(&self.name, action, &self.actor).kid(ring.primary());
+        record.reason = reason;
+        record
+    }
+
+    async fn tell(
+        &self,
+        trail: &dyn Trail,
+        record: Record,
+        outcome: Outcome,
+    ) -> Result<(), OpsError> {
+        Ok(trail.append(&[record.outcome(outcome)]).await?)
+    }
+
+    /// Leaves the report where the verdict looks for it.
+    async fn leave(
+        &self,
+        store: &dyn KeyStore,
+        ring: &KeyRing<AesKey>,
+        swept: &[(String, Swept)],
+    ) -> Result<(), OpsError> {
+        let Some(all) = swept.iter().map(|(_, own)| own.clone()).reduce(Swept::merge) else {
+            return Ok(());
+        };
+        let before = match store.reports().await {
+            Ok(reports) => reports,
+            // Such a store keeps none, and retires by force.
+            Err(StoreError::NoReports { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(own) = before.iter().find(|own| own.instance == INSTANCE) {
+            // How much its keys have sealed has no end.
+            ring.absorb(own);
+        }
+        ring.record_sweep(&all.sweep());
+        let mut report = ring.report(INSTANCE);
+        report.has_stopped = true;
+        report.observed_since = report.reported_at;
+        // It has gone through what there is, and says nothing of who uses it.
+        (report.buckets, report.last_as_fallback) = (Vec::new(), Vec::new());
+        Ok(store.save_report(&report).await?)
+    }
+
+    /// The table of `data`.
+    async fn open(&self, data: &Data) -> Result<Arc<dyn RowStore>, OpsError> {
+        let url = self.project.variable("the URL of a database", &data.database)?;
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => self.open_sqlite(data, &url).await,
+            Some("postgres" | "postgresql") => self.open_postgres(data, &url).await,
+            _ => Err(OpsError::DatabaseUrl { variable: data.database.clone() }),
+        }
+    }
+
+    #[cfg(feature = "sqlx-sqlite")]
+    async fn open_sqlite(&self, data: &Data, url: &str) -> Result<Arc<dyn RowStore>, OpsError> {
+        use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+        let options: SqliteConnectOptions =
+            url.parse().map_err(|_| OpsError::DatabaseUrl { variable: data.database.clone() })?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(self.connections())
+            .connect_lazy_with(options.busy_timeout(PATIENCE));
+        let table = crate::rewrap::SqliteTable::open(&pool, &data.table, &data.columns).await?;
+        Ok(Arc::new(table))
+    }
+
+    #[cfg(not(feature = "sqlx-sqlite"))]
+    async fn open_sqlite(&self, _: &Data, _: &str) -> Result<Arc<dyn RowStore>, OpsError> {
+        Err(OpsError::Feature { what: "a table of SQLite", feature: "sqlx-sqlite" })
+    }
+
+    #[cfg(feature = "sqlx-postgres")]
+    async fn open_postgres(&self, data: &Data, url: &str) -> Result<Arc<dyn RowStore>, OpsError> {
+        let pool = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(self.connections())
+            .connect_lazy(url)
+            // Its own words may hold what stands in the URL.
+            .map_err(|_| OpsError::DatabaseUrl { variable: data.database.clone() })?;
+        let table = crate::rewrap::PgTable::open(&pool, &data.table, &data.columns).await?;
+        Ok(Arc::new(table))
+    }
+
+    #[cfg(not(feature = "sqlx-postgres"))]
+    async fn open_postgres(&self, _: &Data, _: &str) -> Result<Arc<dyn RowStore>, OpsError> {
+        Err(OpsError::Feature { what: "a table of PostgreSQL", feature: "sqlx-postgres" })
+    }
+
+    /// One for each batch that is written, and one that reads.
+    #[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+    fn connections(&self) -> u32 {
+        u32::try_from(self.concurrency).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
+/// The context of a value, by the template of the inventory.
+fn filled(template: &str, table: &str, key: &RowKey, column: &str) -> String {
+    let mut text = String::with_capacity(template.len() + 32);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (mark, after) = after.split_once('}').unwrap_or((after, ""));
+        text.push_str(before);
+        match mark {
+            "table" => text.push_str(table),
+            "column" => text.push_str(column),
+            "key" => text.push_str(&key.to_string()),
+            place => {
+                let part = place.parse().ok().and_then(|place: usize| key.parts().get(place));
+                text.push_str(&part.map(ToString::to_string).unwrap_or_default());
+            }
+        }
+        rest = after;
+    }
+    text + rest
+}
+
+fn summary((table, swept): &(String, Swept)) -> String {
+    let own = &swept.counts;
+    format!(
+        "{table}: {} rows, {} rewritten, {} unreadable, {} left",
+        own.rows, own.rewritten, own.unreadable, own.left
+    )
+}
+
+/// The file that says how far each table has come.
+struct Checkpoints {
+    path: Option<PathBuf>,
+    state: Mutex<Reached>,
+}
+
+struct Reached {
+    written_at: Option<Instant>,
+    tables: Vec<(String, Checkpoint)>,
+}
+
+impl Checkpoints {
+    fn read(path: Option<&Path>) -> Result<Arc<Self>, OpsError> {
+        let mut tables = Vec::new();
+        if let Some(path) = path {
+            match fs::read_to_string(path) {
+                Ok(text) => {
+                    for line in text.lines() {
+                        let wrong = || SweepError::Checkpoint { problem: "it cannot be read" };
+                        let (table, own) = line.split_once('\t').ok_or_else(wrong)?;
+                        tables.push((table.to_owned(), Checkpoint::from_json(own.as_bytes())?));
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(OpsError::io(path)(error)),
+            }
+        }
+        let path = path.map(Path::to_owned);
+        Ok(Arc::new(Self { path, state: Mutex::new(Reached { written_at: None, tables }) }))
+    }
+
+    fn of(&self, table: &str) -> Option<Checkpoint> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tables.iter().find(|(own, _)| own == table).map(|(_, own)| own.clone())
+    }
+
+    /// Keeps it: now and then, because what is lost is time alone.
+    fn keep(&self, table: &str, checkpoint: &Checkpoint) {
+        let Some(path) = &self.path else { return };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.tables.iter_mut().find(|(own, _)| own == table) {
+            Some((_, own)) => *own = checkpoint.clone(),
+            None => state.tables.push((table.to_owned(), checkpoint.clone())),
+        }
+        if state.written_at.is_some_and(|at| at.elapsed() < WRITTEN_EVERY) {
+            return;
+        }
+        state.written_at = Some(Instant::now());
+        let lines = state
+            .tables
+            .iter()
+            .filter_map(|(table, own)| Some(format!("{table}\t{}\n", own.to_json().ok()?)));
+        // Without it, the sweep begins at the first row again.
+        let _ = disk::write(path, lines.collect::<String>().as_bytes(), false);
+    }
+}
+
+fn remove(path: &Path) -> Result<(), OpsError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(OpsError::io(path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rewrap::KeyPart;
+
+    #[test]
+    fn a_context_is_filled_in() {
+        let key = RowKey::new([KeyPart::Text("a{1}".to_owned()), KeyPart::Integer(7)]);
+        for (template, expected) in [
+            ("", ""),
+            ("notes", "notes"),
+            ("{table}/{key}/{column}", "notes/a{1}/7/body"),
+            ("{0}|{1}|{2}", "a{1}|7|"),
+        ] {
+            assert_eq!(filled(template, "notes", &key, "body"), expected);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How far a sweep has come: for one that is killed and resumed.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::SweepError;
+use super::report::Counts;
+use super::row::RowKey;
+use crate::error::Error;
+use crate::kid::Kid;
+use crate::manifest::Time;
+
+const FORMAT: &str = "dualkey sweep";
+const VERSION: u32 = 1;
+
+/// How far a sweep has come: what it told with its [`Progress`](super::Progress) last.
+///
+/// Rows before it were committed before it was told. It saves time and nothing else: a sweep that
+/// begins without one finds by what the rows say themselves that they are done. It holds no
+/// secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub(super) table: String,
+    pub(super) columns: Vec<String>,
+    pub(super) primary: Kid,
+    pub(super) opens_all: bool,
+    pub(super) executes: bool,
+    pub(super) started_at: SystemTime,
+    pub(super) after: Option<RowKey>,
+    pub(super) counts: Counts,
+    pub(super) by_kid: BTreeMap<Kid, u64>,
+    /// What could not be read is looked at again.
+    pub(super) unreadable: Vec<(RowKey, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: String,
+    version: u32,
+    table: String,
+    columns: Vec<String>,
+    primary: String,
+    opens_all: bool,
+    executes: bool,
+    started_at: Time,
+    after: Option<RowKey>,
+    counts: Counts,
+    by_kid: Vec<(String, u64)>,
+    unreadable: Vec<(RowKey, String)>,
+}
+
+impl Checkpoint {
+    /// It as text, to be kept until the sweep has ended.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] for a moment beyond the year 9999.
+    pub fn to_json(&self) -> Result<String, Error> {
+        let own = self.clone();
+        let document = Document {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            table: own.table,
+            columns: own.columns,
+            primary: own.primary.to_string(),
+            opens_all: own.opens_all,
+            executes: own.executes,
+            started_at: own.started_at.try_into()?,
+            after: own.after,
+            counts: own.counts,
+            by_kid: own.by_kid.into_iter().map(|(kid, own)| (kid.to_string(), own)).collect(),
+            unreadable: own.unreadable,
+        };
+        serde_json::to_string(&document)
+            .map_err(|_| Error::manifest("the checkpoint cannot be written as JSON"))
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    /// [`SweepError::Checkpoint`].
+    pub fn from_json(text: &[u8]) -> Result<Self, SweepError> {
+        let wrong = |problem| SweepError::Checkpoint { problem };
+        let own: Document = serde_json::from_slice(text).map_err(|_| wrong("it cannot be read"))?;
+        if own.format != FORMAT || own.version != VERSION {
+            return Err(wrong("it is none of version 1"));
+        }
+        let kid = |text: &str| Kid::new(text).map_err(|_| wrong("it names no kid"));
+        Ok(Self {
+            table: own.table,
+            columns: own.columns,
+            primary: kid(&own.primary)?,
+            opens_all: own.opens_all,
+            executes: own.executes,
+            started_at: own.started_at.into(),
+            after: own.after,
+            counts: own.counts,
+            by_kid: own
+                .by_kid
+                .into_iter()
+                .map(|(text, count)| Ok((kid(&text)?, count)))
+                .collect::<Result<_, SweepError>>()?,
+            unreadable: own.unreadable,
+        })
+    }
+
+    /// What keeps it from being gone on with by a sweep that is like `other`.
+    pub(super) fn check(&self, other: &Self) -> Result<(), SweepError> {
+        let problem = match () {
+            () if self.table != other.table => "another table",
+            () if self.columns != other.columns => "other columns",
+            () if self.primary != other.primary => "another primary",
+            () if self.opens_all != other.opens_all => "it opened less, or more",
+            () if self.executes != other.executes => "one of them writes, the other does not",
+            () => return Ok(()),
+        };
+        Err(SweepError::Checkpoint { problem })
+    }
+}

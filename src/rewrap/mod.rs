@@ -1,0 +1,221 @@
+//! Re-encryption in service: every stored row under the primary, while the application goes on
+//! reading and writing.
+//!
+//! ```no_run
+//! # async fn sweep(pool: sqlx::SqlitePool) -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(feature = "sqlx-sqlite")] {
+//! use dualkey::KeyRing;
+//! use dualkey::envelope::{AesKey, Sealer};
+//! use dualkey::rewrap::{Rewrap, SqliteTable};
+//!
+//! let ring = KeyRing::<AesKey>::from_env("ENCRYPTION_KEY")?;
+//! let sealer = Sealer::new(ring.clone());
+//! let notes = SqliteTable::open(&pool, "notes", ["title", "body"]).await?;
+//! let swept = Rewrap::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"))
+//!     .execute()
+//!     .on_progress(|at| println!("{} rows, {:?} left", at.rows, at.left))
+//!     .run()
+//!     .await?;
+//! for own in &swept.unreadable {
+//!     eprintln!("{}/{}/{}: {}", own.table, own.key, own.column, own.reason);
+//! }
+//! ring.record_sweep(&swept.sweep()); // what the verdict on the old key asks for
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It goes through a table page by page, in the order of its primary key. Of each value it
+//! replaces the wrap, if its key is on its way out; a value of a legacy layout is opened and
+//! sealed; one under a revoked key too, where [`open_revoked`](Dangerous::open_revoked) says so.
+//!
+//! It promises: a value is written only if the one that it was made of is still there, so that a
+//! write of the application is never undone; a batch is committed whole, or not at all; what
+//! cannot be read is not touched, and listed. The header of an envelope says itself whether it is
+//! done, so that a sweep that was killed is resumed by running it again; a
+//! [`Checkpoint`] only saves time. How much memory it takes does not depend on the number of
+//! rows.
+//!
+//! It does not promise that a payload opens, unless it [verifies](Rewrap::verify): otherwise it
+//! authenticates the wrap alone, as [`Sealer::rewrap`](crate::envelope::Sealer::rewrap) does. The report of a
+//! pass that verified is the one that supports a [`destroy`](crate::manifest::Manifest::destroy).
+//! A value that is written while the sweep runs, by an instance that still seals under the old
+//! key, may be missed: begin once all instances have the new primary, or the verdict refuses the
+//! report. Triggers of a table see the sweep as they see every `UPDATE`.
+
+mod checkpoint;
+mod error;
+mod pace;
+mod pass;
+#[cfg(feature = "sqlx-postgres")]
+mod postgres;
+mod report;
+mod row;
+#[cfg(feature = "sqlx-sqlite")]
+mod sqlite;
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::envelope::{How, Sealer};
+
+pub use checkpoint::Checkpoint;
+pub use error::SweepError;
+pub use pace::Progress;
+#[cfg(feature = "sqlx-postgres")]
+pub use postgres::PgTable;
+pub use report::{Counts, LISTED, Swept, Unreadable};
+pub use row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
+#[cfg(feature = "sqlx-sqlite")]
+pub use sqlite::SqliteTable;
+
+/// How many rows are written together.
+const BATCH: usize = 500;
+/// How many batches are under way at one time.
+const CONCURRENCY: usize = 2;
+/// So many bytes of values are held of one page, or one row.
+#[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+type Context = dyn Fn(&RowKey, &str) -> Vec<u8> + Send + Sync;
+type Told<T> = Arc<dyn Fn(&T) + Send + Sync>;
+
+/// A sweep over a table: it only looks, unless it is told to [`execute`](Self::execute).
+#[must_use = "it does nothing until it runs"]
+#[derive(Clone)]
+pub struct Rewrap {
+    sealer: Sealer,
+    rows: Arc<dyn RowStore>,
+    context: Arc<Context>,
+    how: How,
+    executes: bool,
+    batch: usize,
+    concurrency: usize,
+    rows_per_second: Option<NonZeroU32>,
+    checkpoint: Option<Checkpoint>,
+    on_progress: Option<Told<Progress>>,
+    on_unreadable: Option<Told<Unreadable>>,
+}
+
+impl Rewrap {
+    /// Goes through `rows` with the ring of `sealer`, which says which legacy layouts are read,
+    /// and how large a payload may be.
+    ///
+    /// `context` makes, of a row's key and the name of a column, the context that the application
+    /// opens that value in. A rewrap does not need it; what is opened, and what is sealed anew,
+    /// does, and a wrong one makes values that the application cannot open.
+    pub fn new<C: Into<Vec<u8>>>(
+        sealer: &Sealer,
+        rows: impl RowStore,
+        context: impl Fn(&RowKey, &str) -> C + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            sealer: sealer.clone(),
+            rows: Arc::new(rows),
+            context: Arc::new(move |key, column| context(key, column).into()),
+            how: How::default(),
+            executes: false,
+            batch: BATCH,
+            concurrency: CONCURRENCY,
+            rows_per_second: None,
+            checkpoint: None,
+            on_progress: None,
+            on_unreadable: None,
+        }
+    }
+
+    /// Writes. Without it nothing is changed, and the report says what would be.
+    pub fn execute(mut self) -> Self {
+        self.executes = true;
+        self
+    }
+
+    /// Opens every value, and so finds those whose payload is torn or was sealed in another
+    /// context.
+    pub fn verify(mut self) -> Self {
+        self.how.opens_all = true;
+        self
+    }
+
+    /// How many rows are read and committed together: 500 unless set, at least one.
+    pub fn batch(mut self, rows: usize) -> Self {
+        self.batch = rows.max(1);
+        self
+    }
+
+    /// How many batches are under way at one time: two unless set, at least one. Each holds a
+    /// connection while it writes.
+    pub fn concurrency(mut self, batches: usize) -> Self {
+        self.concurrency = batches.max(1);
+        self
+    }
+
+    /// How many rows are gone through in a second, at most: as many as there are, unless set.
+    pub fn rows_per_second(mut self, rows: NonZeroU32) -> Self {
+        self.rows_per_second = Some(rows);
+        self
+    }
+
+    /// Goes on where one of the same table, that was killed, had come.
+    pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
+        self.checkpoint = Some(checkpoint);
+        self
+    }
+
+    /// Has `tell` called after each batch that was committed. It must not wait.
+    pub fn on_progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(pass::listener(tell));
+        self
+    }
+
+    /// Has `tell` called of each value that cannot be read. It must not wait.
+    pub fn on_unreadable(mut self, tell: impl Fn(&Unreadable) + Send + Sync + 'static) -> Self {
+        self.on_unreadable = Some(pass::listener(tell));
+        self
+    }
+
+    /// The one way around a revocation.
+    pub fn dangerous(self) -> Dangerous {
+        Dangerous(self)
+    }
+
+    /// Goes through the table, to its end.
+    ///
+    /// # Errors
+    /// A [`SweepError`]. What was committed until then stands: run it again.
+    pub async fn run(self) -> Result<Swept, SweepError> {
+        pass::run(self).await
+    }
+}
+
+/// What goes around the rules, and is told of to the observer.
+#[must_use = "it does nothing by itself"]
+#[derive(Debug)]
+pub struct Dangerous(Rewrap);
+
+impl Dangerous {
+    /// After a compromise: opens what is under revoked keys, and seals it anew, under the primary
+    /// and with a data key that nobody else has. Each time the observer is told
+    /// [`Event::OpenedRevoked`](crate::Event::OpenedRevoked).
+    ///
+    /// # Security
+    /// **Who has the key can have written what it opens**, and a sweep cannot tell. What is sealed
+    /// anew looks like everything else from then on: compare with a backup first, where that
+    /// matters.
+    pub fn open_revoked(self) -> Rewrap {
+        let mut own = self.0;
+        own.how.rescues = true;
+        own
+    }
+}
+
+impl fmt::Debug for Rewrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rewrap")
+            .field("rows", &self.rows)
+            .field("how", &self.how)
+            .field("executes", &self.executes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,412 @@
+//! A table of PostgreSQL.
+
+use std::fmt;
+
+use futures_util::TryStreamExt;
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::PAGE_BYTES;
+use super::error::SweepError;
+use super::row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
+
+/// Beyond so many rows an estimate will do.
+const COUNTED: f32 = 2_000_000.0;
+
+/// A table of a PostgreSQL database, by its primary key.
+///
+/// A column may be of `text`, `varchar` or `bytea`, or of a domain over one. The parts of a
+/// key are texts, as the database writes them: `7` of an integer, 36 letters of a `uuid`.
+///
+/// A batch locks the rows that it writes, as an `UPDATE` does, and passes over those that
+/// somebody else has locked: it holds up nobody for longer than one statement, and takes part in
+/// no deadlock.
+#[derive(Clone)]
+pub struct PgTable {
+    pool: PgPool,
+    name: String,
+    /// As the database knows it, quoted.
+    relation: String,
+    keys: Vec<Key>,
+    columns: Vec<Column>,
+    are_bytes: Vec<bool>,
+}
+
+/// A column of the primary key: its name, quoted, and its type.
+#[derive(Clone)]
+struct Key {
+    name: String,
+    kind: String,
+}
+
+impl PgTable {
+    /// The table `name`, or `schema.name`, and those of its columns that hold sealed values.
+    ///
+    /// # Errors
+    /// [`SweepError::UnknownTable`], [`SweepError::NoPrimaryKey`], [`SweepError::UnknownColumn`],
+    /// [`SweepError::NoColumn`], [`SweepError::ColumnType`], [`SweepError::HiddenRows`],
+    /// [`SweepError::Database`].
+    pub async fn open<C: Into<String>>(
+        pool: &PgPool,
+        name: &str,
+        columns: impl IntoIterator<Item = C>,
+    ) -> Result<Self, SweepError> {
+        let table = name.to_owned();
+        let failed = |error| database(name, error);
+        let found: Option<(String, bool)> = sqlx::query_as(
+            "SELECT format('%I.%I', n.nspname, c.relname), row_security_active(c.oid) \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.oid = to_regclass($1)",
+        )
+        .bind(name)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+        let Some((relation, hides_rows)) = found else {
+            return Err(SweepError::UnknownTable { table });
+        };
+        if hides_rows {
+            return Err(SweepError::HiddenRows { table });
+        }
+        let keys: Vec<(String, String)> = sqlx::query_as(
+            "SELECT a.attname::text, format_type(a.atttypid, -1) FROM pg_index i \
+             CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) \
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number \
+             WHERE i.indrelid = to_regclass($1) AND i.indisprimary AND k.place <= i.indnkeyatts \
+             ORDER BY k.place",
+        )
+        .bind(&relation)
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
+        if keys.is_empty() {
+            return Err(SweepError::NoPrimaryKey { table });
+        }
+        let found: Vec<(String, String, i32, bool)> = sqlx::query_as(
+            "SELECT a.attname::text, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), -1), \
+                 CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, \
+                 a.attgenerated <> '' \
+             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+             WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
+             ORDER BY a.attnum",
+        )
+        .bind(&relation)
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
+        let (mut own, mut are_bytes) = (Vec::new(), Vec::new());
+        for column in columns {
+            let (column, table) = (column.into(), table.clone());
+            let is_own = |(name, ..): &&(String, String, i32, bool)| *name == column;
+            let Some((_, kind, modifier, is_generated)) = found.iter().find(is_own) else {
+                let columns = found.into_iter().map(|(name, ..)| name).collect();
+                return Err(SweepError::UnknownColumn { table, column, columns });
+            };
+            let problem = match kind.as_str() {
+                _ if keys.iter().any(|(key, _)| *key == column) => {
+                    "is part of the primary key".to_owned()
+                }
+                _ if *is_generated => "is generated: it cannot be written".to_owned(),
+                "text" | "character varying" | "bytea" => {
+                    // Of `varchar(n)` it is n and the four bytes of its header.
+                    let max_bytes = modifier.checked_sub(4).and_then(|own| own.try_into().ok());
+                    own.push(Column { name: column, max_bytes });
+                    are_bytes.push(kind == "bytea");
+                    continue;
+                }
+                other => format!("is of {other}: it must be text, varchar or bytea"),
+            };
+            return Err(SweepError::ColumnType { table, column, problem });
+        }
+        if own.is_empty() {
+            return Err(SweepError::NoColumn { table });
+        }
+        let key = |(name, kind): (String, String)| Key { name: quoted(&name), kind };
+        let keys = keys.into_iter().map(key).collect();
+        Ok(Self { pool: pool.clone(), name: table, relation, keys, columns: own, are_bytes })
+    }
+
+    /// The beginning of a statement that reads rows of `t`; the bound is `max`.
+    fn select(&self, max: usize) -> String {
+        let keys = self.keys.iter().map(|key| format!("t.{}::text", key.name));
+        let values = self.columns.iter().map(|column| {
+            let name = quoted(&column.name);
+            format!("t.{name} IS NULL, CASE WHEN octet_length(t.{name}) <= {max} THEN t.{name} END")
+        });
+        let all = keys.chain(values).collect::<Vec<_>>().join(", ");
+        format!("SELECT {all} FROM {} AS t", self.relation)
+    }
+
+    /// `t.a, t.b`.
+    fn key_list(&self) -> String {
+        let keys: Vec<_> = self.keys.iter().map(|key| format!("t.{}", key.name)).collect();
+        keys.join(", ")
+    }
+
+    /// `$1::text::bigint, $2::text::uuid`: what comes after `after`.
+    fn beyond(&self, after: Option<&RowKey>) -> String {
+        if after.is_none() {
+            return String::new();
+        }
+        let mark = |(place, key): (usize, &Key)| format!("${}::text::{}", place + 1, key.kind);
+        let marks: Vec<_> = self.keys.iter().enumerate().map(mark).collect();
+        format!(" WHERE ({}) > ({})", self.key_list(), marks.join(", "))
+    }
+
+    /// `unnest($1::text[], $2::text[], …) AS k (k0, k1, …)` of the keys and what else is bound.
+    fn given(&self, further: &str, names: &str) -> String {
+        let count = self.keys.len();
+        let marks: Vec<_> = (1..=count).map(|place| format!("${place}::text[]")).collect();
+        let own: Vec<_> = (0..count).map(|place| format!("k{place}")).collect();
+        format!("unnest({}{further}) AS k ({}{names})", marks.join(", "), own.join(", "))
+    }
+
+    /// `t.a = k.k0::bigint AND …`.
+    fn same(&self, keys: &str) -> String {
+        let same =
+            |(place, key): (usize, &Key)| format!("t.{} = {keys}.k{place}::{}", key.name, key.kind);
+        self.keys.iter().enumerate().map(same).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// The keys as one array of texts for each of their columns.
+    fn arrays<'k>(&self, keys: impl Iterator<Item = &'k RowKey>) -> Vec<Vec<String>> {
+        let mut arrays = vec![Vec::new(); self.keys.len()];
+        for key in keys {
+            for (array, part) in arrays.iter_mut().zip(key.parts()) {
+                array.push(part.to_string());
+            }
+        }
+        arrays
+    }
+
+    fn row(&self, row: &PgRow) -> Result<Row, SweepError> {
+        let failed = |error| database(&self.name, error);
+        let parts: Vec<_> = (0..self.keys.len())
+            .map(|place| row.try_get(place).map(KeyPart::Text))
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
+        let mut values = Vec::new();
+        for (column, is_bytes) in self.are_bytes.iter().enumerate() {
+            let place = self.keys.len() + column * 2;
+            let is_null: bool = row.try_get(place).map_err(failed)?;
+            let value = match is_bytes {
+                true => row.try_get::<Option<_>, _>(place + 1).map(|own| own.map(Value::Bytes)),
+                false => row.try_get::<Option<_>, _>(place + 1).map(|own| own.map(Value::Text)),
+            };
+            values.push(match (is_null, value.map_err(failed)?) {
+                (true, _) => Value::Null,
+                (false, None) => Value::TooLarge,
+                (false, Some(value)) => value,
+            });
+        }
+        Ok(Row { key: RowKey::new(parts), values })
+    }
+
+    /// Swaps values of one column; says which, by their places among `swaps`.
+    async fn write_column(
+        &self,
+        transaction: &mut sqlx::PgConnection,
+        column: usize,
+        swaps: &[(usize, &Swap)],
+    ) -> Result<Vec<usize>, SweepError> {
+        let count = self.keys.len();
+        let name = quoted(&self.columns[column].name);
+        let (array, collate) = match self.are_bytes[column] {
+            true => ("bytea[]", ""),
+            // Bytes against bytes, whatever the collation of the column.
+            false => ("text[]", " COLLATE \"C\""),
+        };
+        let further =
+            format!(", ${}::{array}, ${}::{array}, ${}::bigint[]", count + 1, count + 2, count + 3);
+        let given = self.given(&further, ", old, new, place");
+        let keys: Vec<_> = (0..count).map(|place| format!("k.k{place}")).collect();
+        let statement = format!(
+            "WITH held AS MATERIALIZED ( \
+                 SELECT {keys}, k.old, k.new, k.place FROM {given} \
+                 JOIN {relation} AS t ON {same} AND t.{name}{collate} = k.old \
+                 FOR NO KEY UPDATE OF t SKIP LOCKED \
+             ) \
+             UPDATE {relation} AS t SET {name} = held.new FROM held \
+             WHERE {held} AND t.{name}{collate} = held.old RETURNING held.place",
+            keys = keys.join(", "),
+            relation = self.relation,
+            same = self.same("k"),
+            held = self.same("held"),
+        );
+        let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement));
+        for array in self.arrays(swaps.iter().map(|(_, swap)| &swap.key)) {
+            query = query.bind(array);
+        }
+        let values = |value: fn(&Swap) -> &Value| swaps.iter().map(move |(_, swap)| value(swap));
+        for value in [(|own| &own.old) as fn(&Swap) -> &Value, |own| &own.new] {
+            query = match self.are_bytes[column] {
+                true => query.bind(values(value).map(|own| own.as_bytes()).collect::<Vec<_>>()),
+                false => query.bind(values(value).map(text).collect::<Vec<_>>()),
+            };
+        }
+        let places = swaps.iter().map(|(place, _)| i64::try_from(*place).unwrap_or(i64::MAX));
+        let written = query.bind(places.collect::<Vec<_>>()).fetch_all(transaction).await;
+        let written = written.map_err(|error| database(&self.name, error))?;
+        Ok(written.into_iter().filter_map(|place| usize::try_from(place).ok()).collect())
+    }
+}
+
+impl RowStore for PgTable {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn page<'a>(
+        &'a self,
+        after: Option<&'a RowKey>,
+        rows: usize,
+        max_value_bytes: usize,
+    ) -> RowFuture<'a, Vec<Row>> {
+        Box::pin(async move {
+            let (select, list) = (self.select(max_value_bytes), self.key_list());
+            let beyond = self.beyond(after);
+            let statement = format!("{select}{beyond} ORDER BY {list} LIMIT {rows}");
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for part in after.into_iter().flat_map(RowKey::parts) {
+                query = query.bind(part.to_string());
+            }
+            let mut found = query.fetch(&self.pool);
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            while let Some(row) =
+                found.try_next().await.map_err(|error| database(&self.name, error))?
+            {
+                let row = self.row(&row)?;
+                let values = row.values.iter().filter_map(Value::as_bytes);
+                bytes += values.map(<[u8]>::len).sum::<usize>();
+                rows.push(row);
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
+            }
+            Ok(rows)
+        })
+    }
+
+    fn again<'a>(&'a self, keys: &'a [RowKey], max_value_bytes: usize) -> RowFuture<'a, Vec<Row>> {
+        Box::pin(async move {
+            let (select, given, same) =
+                (self.select(max_value_bytes), self.given("", ""), self.same("k"));
+            let statement = format!("{select} JOIN {given} ON {same}");
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for array in self.arrays(keys.iter()) {
+                query = query.bind(array);
+            }
+            let rows = query.fetch_all(&self.pool).await;
+            let rows = rows.map_err(|error| database(&self.name, error))?;
+            rows.iter().map(|row| self.row(row)).collect()
+        })
+    }
+
+    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
+        Box::pin(async move {
+            let failed = |error| database(&self.name, error);
+            let mut transaction = self.pool.begin().await.map_err(failed)?;
+            let mut written = vec![false; swaps.len()];
+            for column in 0..self.columns.len() {
+                let own: Vec<_> =
+                    swaps.iter().enumerate().filter(|(_, swap)| swap.column == column).collect();
+                if own.is_empty() {
+                    continue;
+                }
+                for place in self.write_column(&mut transaction, column, &own).await? {
+                    if let Some(written) = written.get_mut(place) {
+                        *written = true;
+                    }
+                }
+            }
+            transaction.commit().await.map_err(failed)?;
+            Ok(written)
+        })
+    }
+
+    fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {
+        Box::pin(async move {
+            let failed = |error| database(&self.name, error);
+            let about: f32 =
+                sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = to_regclass($1)")
+                    .bind(&self.relation)
+                    .fetch_one(&self.pool)
+                    .await
+                    .map_err(failed)?;
+            if about > COUNTED {
+                return Ok(after.is_none().then_some(about as u64));
+            }
+            let beyond = self.beyond(after);
+            let statement = format!("SELECT count(*) FROM {} AS t{beyond}", self.relation);
+            let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement));
+            for part in after.into_iter().flat_map(RowKey::parts) {
+                query = query.bind(part.to_string());
+            }
+            let count = query.fetch_one(&self.pool).await.map_err(failed)?;
+            Ok(u64::try_from(count).ok())
+        })
+    }
+
+    fn check_writable(&self) -> RowFuture<'_, ()> {
+        Box::pin(async move {
+            let table = || self.name.clone();
+            let is_read_only: bool =
+                sqlx::query_scalar("SELECT current_setting('transaction_read_only')::boolean")
+                    .fetch_one(&self.pool)
+                    .await
+                    .map_err(|error| database(&self.name, error))?;
+            if is_read_only {
+                let problem = "the server, or the session, is read-only".to_owned();
+                return Err(SweepError::ReadOnly { table: table(), problem });
+            }
+            for column in &self.columns {
+                let may: bool = sqlx::query_scalar("SELECT has_column_privilege($1, $2, 'UPDATE')")
+                    .bind(&self.relation)
+                    .bind(&column.name)
+                    .fetch_one(&self.pool)
+                    .await
+                    .map_err(|error| database(&self.name, error))?;
+                if !may {
+                    let problem = format!("this user may not UPDATE its column `{}`", column.name);
+                    return Err(SweepError::ReadOnly { table: table(), problem });
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) => Some(text),
+        Value::Null | Value::Bytes(_) | Value::TooLarge => None,
+    }
+}
+
+fn database(table: &str, error: sqlx::Error) -> SweepError {
+    let table = table.to_owned();
+    let code = error.as_database_error().and_then(|own| own.code());
+    match code.as_deref() {
+        // read_only_sql_transaction, insufficient_privilege.
+        Some("25006" | "42501") => SweepError::ReadOnly { table, problem: error.to_string() },
+        _ => SweepError::Database { table, source: Box::new(error) },
+    }
+}
+
+/// An identifier, as SQL has it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+impl fmt::Debug for PgTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgTable")
+            .field("name", &self.name)
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! What a sweep found and did.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::row::RowKey;
+use crate::error::Reason;
+use crate::kid::Kid;
+use crate::ring::Sweep;
+
+/// So many unreadable values are listed in a report; all are counted, and told one by one to
+/// [`on_unreadable`](super::Rewrap::on_unreadable).
+pub const LISTED: usize = 10_000;
+
+/// What a sweep found and did. It counts values: a row with two columns has two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Swept {
+    /// When it began, the first time where it was resumed.
+    pub started_at: SystemTime,
+    /// When it had seen the last row.
+    pub finished_at: SystemTime,
+    /// Whether it opened every value, and not the wrap alone.
+    pub opened_all: bool,
+    /// Whether it wrote, or only looked.
+    pub has_written: bool,
+    /// What it counted.
+    pub counts: Counts,
+    /// How many values each key is needed for, after it.
+    pub by_kid: BTreeMap<Kid, u64>,
+    /// The values that could not be read, each with its row: the first
+    /// [`LISTED`] of them.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// What a sweep counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Rows that were seen.
+    pub rows: u64,
+    /// Columns that are NULL or empty: nothing is sealed there.
+    pub empty: u64,
+    /// Values that are under the primary, or under a key that is to be it, already.
+    pub current: u64,
+    /// Values that were brought under the primary; of one that only looked, that would be.
+    pub rewritten: u64,
+    /// How often somebody else wrote a value first. Each was looked at again.
+    pub changed_meanwhile: u64,
+    /// Values that somebody else went on writing: they are as they were.
+    pub left: u64,
+    /// Values that could not be read.
+    pub unreadable: u64,
+}
+
+/// A value that could not be read: it was not touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// The name of the table.
+    pub table: String,
+    /// Of the row.
+    pub key: RowKey,
+    /// The name of the column.
+    pub column: String,
+    /// Why.
+    pub reason: Reason,
+    /// The kid that it names, if it names one.
+    pub kid: Option<Kid>,
+}
+
+impl Swept {
+    pub(super) fn new(started_at: SystemTime, opened_all: bool, has_written: bool) -> Self {
+        Self {
+            started_at,
+            finished_at: started_at,
+            opened_all,
+            has_written,
+            counts: Counts::default(),
+            by_kid: BTreeMap::new(),
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// What a verdict takes: [`KeyRing::record_sweep`](crate::KeyRing::record_sweep), or as part
+    /// of a [`Report`](crate::Report) beside a manifest.
+    ///
+    /// It must be of *all* data that the ring has sealed: [merge](Self::merge) those of several
+    /// tables first.
+    #[must_use]
+    pub fn sweep(&self) -> Sweep {
+        Sweep {
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            opened_all: self.opened_all,
+            unreadable: self.counts.unreadable,
+            rows: self.by_kid.iter().map(|(kid, rows)| (*kid, *rows)).collect(),
+        }
+    }
+
+    /// Both as one: of the longer time, and no more thorough than the lesser.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.started_at = self.started_at.min(other.started_at);
+        self.finished_at = self.finished_at.max(other.finished_at);
+        self.opened_all &= other.opened_all;
+        self.has_written &= other.has_written;
+        self.add(other.counts, other.by_kid, other.unreadable);
+        self
+    }
+
+    /// Whether every value could be read, and none is left that somebody else was writing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.counts.unreadable == 0 && self.counts.left == 0
+    }
+
+    pub(super) fn add(
+        &mut self,
+        counts: Counts,
+        by_kid: BTreeMap<Kid, u64>,
+        unreadable: Vec<Unreadable>,
+    ) {
+        let own = &mut self.counts;
+        own.rows += counts.rows;
+        own.empty += counts.empty;
+        own.current += counts.current;
+        own.rewritten += counts.rewritten;
+        own.changed_meanwhile += counts.changed_meanwhile;
+        own.left += counts.left;
+        own.unreadable += counts.unreadable;
+        for (kid, values) in by_kid {
+            *self.by_kid.entry(kid).or_default() += values;
+        }
+        let room = LISTED - self.unreadable.len();
+        self.unreadable.extend(unreadable.into_iter().take(room));
+    }
+}

@@ -1,0 +1,231 @@
+//! `RowStore`: pages of rows by their key, and compare-and-swap on a value.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::SweepError;
+
+/// What a store's methods return: a future that can be sent between threads.
+pub type RowFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SweepError>> + Send + 'a>>;
+
+/// A table of rows, some columns of which hold sealed values.
+///
+/// Three methods make a store: [`page`](Self::page) reads rows in the order of their keys,
+/// [`again`](Self::again) reads some of them anew, and [`swap`](Self::swap) writes a value if the
+/// row still holds the one that it was made of.
+pub trait RowStore: fmt::Debug + Send + Sync + 'static {
+    /// What errors and reports call it: the name of the table.
+    fn name(&self) -> &str;
+
+    /// The columns that hold sealed values, in the order in which rows have their values.
+    fn columns(&self) -> &[Column];
+
+    /// At most `rows` rows with a key greater than `after`, in the order of their keys; fewer,
+    /// if together they are large; none, and there are none.
+    fn page<'a>(
+        &'a self,
+        after: Option<&'a RowKey>,
+        rows: usize,
+        max_value_bytes: usize,
+    ) -> RowFuture<'a, Vec<Row>>;
+
+    /// The rows of these keys as they are now, in any order. One that is gone is left out.
+    fn again<'a>(&'a self, keys: &'a [RowKey], max_value_bytes: usize) -> RowFuture<'a, Vec<Row>>;
+
+    /// Writes each new value in whose place the old one still is, and commits all of them
+    /// together. Says of each whether it was written. It does not wait for a row that somebody
+    /// else is about to write: that one was not written.
+    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>>;
+
+    /// How many rows come after `after`, or about how many; `None` if that cannot be told.
+    fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {
+        let _ = after;
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Fails if it is known before the first write that none would succeed.
+    fn check_writable(&self) -> RowFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl<S: RowStore + ?Sized> RowStore for Arc<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn columns(&self) -> &[Column] {
+        (**self).columns()
+    }
+
+    fn page<'a>(
+        &'a self,
+        after: Option<&'a RowKey>,
+        rows: usize,
+        max_value_bytes: usize,
+    ) -> RowFuture<'a, Vec<Row>> {
+        (**self).page(after, rows, max_value_bytes)
+    }
+
+    fn again<'a>(&'a self, keys: &'a [RowKey], max_value_bytes: usize) -> RowFuture<'a, Vec<Row>> {
+        (**self).again(keys, max_value_bytes)
+    }
+
+    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
+        (**self).swap(swaps)
+    }
+
+    fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {
+        (**self).count(after)
+    }
+
+    fn check_writable(&self) -> RowFuture<'_, ()> {
+        (**self).check_writable()
+    }
+}
+
+/// A column that holds sealed values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// How many bytes a value may have, where its type says so.
+    pub max_bytes: Option<usize>,
+}
+
+/// A row: its key, and the values of the columns that a sweep goes through.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What tells it from all others.
+    pub key: RowKey,
+    /// One of each column, in their order.
+    pub values: Vec<Value>,
+}
+
+/// The primary key of a row: the values of its columns, in their order.
+///
+/// ```
+/// use dualkey::rewrap::{KeyPart, RowKey};
+///
+/// let key = RowKey::new([KeyPart::Text("acme".to_owned()), KeyPart::Integer(7)]);
+/// assert_eq!(key.to_string(), "acme/7");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RowKey(Vec<KeyPart>);
+
+/// The value of a column of a primary key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyPart {
+    /// A whole number.
+    Integer(i64),
+    /// A text, or what the database writes as one: of PostgreSQL, a value of any type.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+/// What stands in a column.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// More than was asked for: it was not read.
+    TooLarge,
+}
+
+/// A value to be written, if the one that it was made of is still there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Swap {
+    /// Of the row.
+    pub key: RowKey,
+    /// The place of the column among [`columns`](RowStore::columns).
+    pub column: usize,
+    /// What must be there.
+    pub old: Value,
+    /// What is to be there.
+    pub new: Value,
+}
+
+impl RowKey {
+    /// A key of these parts.
+    pub fn new(parts: impl IntoIterator<Item = KeyPart>) -> Self {
+        Self(parts.into_iter().collect())
+    }
+
+    /// Its parts.
+    #[must_use]
+    pub fn parts(&self) -> &[KeyPart] {
+        &self.0
+    }
+}
+
+/// Its parts with a `/` between them; bytes in hexadecimal digits.
+impl fmt::Display for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, part) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("/")?;
+            }
+            write!(f, "{part}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for KeyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+            Self::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+        }
+    }
+}
+
+impl Value {
+    /// Its bytes; `None` if there is nothing to be read.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => Some(text.as_bytes()),
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Null | Self::TooLarge => None,
+        }
+    }
+}
+
+/// What it is, not what it holds: that may never have been sealed.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("Null"),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::TooLarge => f.write_str("TooLarge"),
+        }
+    }
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row").field("key", &self.key).field("values", &self.values).finish()
+    }
+}
+
+impl fmt::Debug for Swap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Swap")
+            .field("key", &self.key)
+            .field("column", &self.column)
+            .finish_non_exhaustive()
+    }
+}

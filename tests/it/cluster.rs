@@ -1,0 +1,103 @@
+//! A PostgreSQL server of a test's own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Of its superuser, `test`.
+const PASSWORD: &str = "pG7vQ2mXw9LrT4nZ8yB1";
+
+/// A cluster of its own, which can be stopped, and asks for passwords by SCRAM.
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    programs: PathBuf,
+    port: u16,
+    owner: Option<(u32, u32)>,
+}
+
+impl Cluster {
+    /// Makes one with the programs in this folder, and starts it.
+    pub fn start(programs: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The server refuses to run as root.
+        let owner = rustix::process::geteuid().is_root().then(|| {
+            let user = nix::unistd::User::from_name("postgres").unwrap();
+            user.map_or((65_534, 65_534), |user| (user.uid.as_raw(), user.gid.as_raw()))
+        });
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        // Free a moment ago: the server itself cannot take port 0.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let cluster = Self { folder, programs: programs.into(), port, owner };
+        let (data, password) = (cluster.data(), cluster.folder.path().join("password"));
+        std::fs::write(&password, PASSWORD).unwrap();
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::chown(&password, Some(uid), Some(gid)).unwrap();
+        }
+        let pwfile = format!("--pwfile={}", password.display());
+        cluster.run("initdb", &["-A", "scram-sha-256", &pwfile, "-U", "test", "-D", &data]);
+        cluster.restart();
+        cluster
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    pub fn url(&self) -> String {
+        self.url_of("test", PASSWORD)
+    }
+
+    pub fn url_of(&self, role: &str, password: &str) -> String {
+        format!("postgres://{role}:{password}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Starts it, after it was stopped.
+    pub fn restart(&self) {
+        let folder = self.folder.path().display();
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={folder}",
+            self.port
+        );
+        self.run(
+            "pg_ctl",
+            &["-D", &self.data(), "-w", "-l", &format!("{folder}/log"), "-o", &options, "start"],
+        );
+    }
+
+    pub fn stop(&self) {
+        self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", "immediate", "stop"]);
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(Path::new(&self.programs).join(program));
+        if let Some((uid, gid)) = self.owner {
+            std::os::unix::process::CommandExt::uid(&mut command, uid);
+            std::os::unix::process::CommandExt::gid(&mut command, gid);
+        }
+        let status = command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{program} {arguments:?}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let mut command = Command::new(self.programs.join("pg_ctl"));
+        if let Some((uid, gid)) = self.owner {
+            std::os::unix::process::CommandExt::uid(&mut command, uid);
+            std::os::unix::process::CommandExt::gid(&mut command, gid);
+        }
+        // It may have been stopped already.
+        let _ = command
+            .args(["-D", &self.data(), "-m", "immediate", "stop"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .current_dir("/")
+            .status();
+    }
+}

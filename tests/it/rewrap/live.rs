@@ -1,0 +1,197 @@
+//! A sweep of the real command over a table that a service goes on writing, killed and resumed.
+
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use dualkey::envelope::{AesKey, Sealer};
+use dualkey::manifest::{Manifest, NewEntry};
+use dualkey::source::{FileStore, KeyStore};
+use dualkey::{KeyRing, Obstacle, Policy, Purpose, Verdict};
+
+use super::base::Base;
+use crate::common::is_full;
+use crate::ops::shell::{Shell, inventory};
+use crate::postgres::runtime;
+
+const KILLS: u32 = 24;
+const WRITERS: i64 = 4;
+
+fn context(id: i64) -> String {
+    format!("notes/{id}/body")
+}
+
+#[test]
+fn in_sqlite_a_sweep_that_is_killed_loses_no_write() {
+    runtime().block_on(async { is_killed(Base::sqlite().await).await });
+}
+
+#[test]
+fn in_postgres_a_sweep_that_is_killed_loses_no_write() {
+    runtime().block_on(async {
+        if let Some(base) = Base::postgres().await {
+            is_killed(base).await;
+        }
+    });
+}
+
+/// A project whose encryption key has just been rotated.
+async fn rotated(shell: &mut Shell, url: &str) -> (FileStore, Manifest) {
+    let table = format!(
+        "[[secret]]\nname = \"ENCRYPTION_KEY\"\npurpose = \"envelope\"\npriority = \"critical\"\n\
+         store = {{ file = \"ENCRYPTION_KEY.json\" }}\nrollout_window = \"1 s\"\nskew = \"1 s\"\n\
+         longest_life = \"1 s\"\nobservation = \"1 s\"\n\n[[secret.data]]\ndatabase = \"DATABASE_URL\"\n\
+         table = \"notes\"\ncolumns = [\"body\"]\ncontext = \"notes/{{key}}/{{column}}\"\n"
+    );
+    inventory(&shell.path("dualkey.toml"), &table);
+    assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0, "{}", shell.transcript);
+    assert!(!url.is_empty());
+    let mut policy = Policy::default();
+    let second = Duration::from_secs(1);
+    (policy.rollout_window, policy.skew, policy.longest_life) = (second, second, second);
+    policy.observation = second;
+    let then = SystemTime::now() - Duration::from_secs(1000);
+    let key = || NewEntry::generate(Purpose::Envelope).unwrap();
+    let first =
+        Manifest::new("ENCRYPTION_KEY", Purpose::Envelope, "production", policy, key(), then);
+    let staged = first.unwrap().stage(key(), then).unwrap();
+    let promoted = staged.manifest.force("a test").promote(&staged.kid, then + second).unwrap();
+    let store = FileStore::new(shell.path("ENCRYPTION_KEY.json"));
+    store.compare_and_swap(0, &promoted.manifest).await.unwrap();
+    (store, promoted.manifest)
+}
+
+async fn is_killed(base: Base) {
+    let rows: i64 = if is_full() { 1_000_000 } else { 50_000 };
+    let mut shell = Shell::new("2026-11-26T00:00:00Z");
+    let (store, manifest) = rotated(&mut shell, base.url()).await;
+    let builder = KeyRing::<AesKey>::builder().environment("production");
+    let ring = builder.build_from(&manifest).unwrap();
+    let (old, new) = (ring.keys()[0].kid, ring.primary());
+
+    // What was written before the rotation.
+    let before = manifest.force("a test").promote(&old, SystemTime::now()).unwrap().manifest;
+    let builder = KeyRing::<AesKey>::builder().environment("production");
+    let before = Sealer::new(builder.build_from(&before).unwrap());
+    let begun = Instant::now();
+    base.notes(
+        (0..rows)
+            .map(|id| (id, before.seal_text(format!("note {id}, first"), context(id)).unwrap())),
+    )
+    .await;
+    println!("{}: {rows} rows were sealed in {:?}", base.name(), begun.elapsed());
+
+    let base = Arc::new(base);
+    let (goes_on, written) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|own| {
+            let (base, goes_on, written) = (base.clone(), goes_on.clone(), written.clone());
+            let sealer = Sealer::new(ring.clone());
+            tokio::spawn(async move {
+                let mut last = HashMap::new();
+                let mut random = fastrand::Rng::with_seed(own as u64);
+                while goes_on.load(Relaxed) {
+                    // Rows of its own, so that which value was the last is known.
+                    let id = random.i64(0..rows / WRITERS) * WRITERS + own;
+                    let text = format!("note {id}, {}", random.u64(..));
+                    base.write(id, &sealer.seal_text(&text, context(id)).unwrap()).await;
+                    last.insert(id, text);
+                    written.fetch_add(1, Relaxed);
+                    tokio::time::sleep(Duration::from_micros(500)).await;
+                }
+                last
+            })
+        })
+        .collect();
+
+    let command = |further: &[&str]| {
+        let mut all = vec!["rewrap", "ENCRYPTION_KEY", "--execute", "--checkpoint", "sweep"];
+        all.extend(further);
+        let mut command = shell.command(&all);
+        // The system's clock, by which the manifest was made.
+        command.env_remove("DUALKEY_CLOCK").env("DATABASE_URL", base.url());
+        command
+    };
+    // How far it says that it has come.
+    let reached = || std::fs::read_to_string(shell.path("sweep")).unwrap_or_default();
+    let (mut kills, mut random) = (0, fastrand::Rng::with_seed(7));
+    while kills < KILLS {
+        let mut child = command(&["--batch", "100", "--rate", "8000"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let before = reached();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("it ended by itself, with {status}, after {kills} kills");
+            }
+            if reached() != before {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(random.u64(0..100))).await;
+        kills += 1;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let resumed = reached();
+    let resumed = resumed.split("\"rows\":").nth(1).unwrap().split([',', '}']).next().unwrap();
+    let resumed: u64 = resumed.parse().unwrap();
+    assert!(resumed > 0);
+    let begun = Instant::now();
+    let output = tokio::task::block_in_place(|| command(&["--json"]).output().unwrap());
+    let took = begun.elapsed();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!shell.path("sweep").exists());
+    goes_on.store(false, Relaxed);
+    let mut last = HashMap::new();
+    for writer in writers {
+        last.extend(writer.await.unwrap());
+    }
+
+    let sealer = Sealer::new(ring.clone());
+    let all = base.texts("notes", "body").await;
+    assert_eq!(all.len() as i64, rows);
+    for (id, stored) in all {
+        let stored = stored.unwrap();
+        let opened = sealer.open(&stored, context(id)).unwrap();
+        let first = format!("note {id}, first");
+        let expected = last.get(&id).unwrap_or(&first);
+        assert_eq!(*opened, expected.as_bytes(), "{id}");
+        assert_eq!(opened.kid(), new, "{id}");
+    }
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let counts = &report[0]["counts"];
+    assert_eq!(report[0]["by_kid"], serde_json::json!({ new.to_string(): rows }));
+    assert_eq!(counts["rows"], rows);
+
+    // What it left is what the verdict asks for: what is missing yet is traffic.
+    let reports = store.reports().await.unwrap();
+    let own = reports.iter().find(|own| own.instance == dualkey::ops::sweep::INSTANCE).unwrap();
+    let sweep = own.sweep.as_ref().unwrap();
+    assert_eq!((sweep.unreadable, &sweep.rows[..]), (0, &[(new, rows as u64)][..]));
+    let Verdict::Blocked(obstacles) =
+        manifest.retirement(&old, &reports, SystemTime::now()).unwrap()
+    else {
+        panic!("nobody reports");
+    };
+    assert!(obstacles.contains(&Obstacle::NoInstance), "{obstacles:?}");
+    let is_of_sweep = |own: &Obstacle| {
+        let own = format!("{own:?}");
+        own.contains("Swept") || own.contains("Rows") || own.contains("UsedAsFallback")
+    };
+    assert!(!obstacles.iter().any(is_of_sweep), "{obstacles:?}");
+    println!(
+        "{}: killed {kills} times, resumed from {} rows, {} writes of {WRITERS} writers meanwhile; \
+         the last run went through the rest in {took:?}; {}",
+        base.name(),
+        resumed,
+        written.load(Relaxed),
+        counts,
+    );
+}

@@ -1,0 +1,8 @@
+//! Re-encryption in service.
+
+mod bad_input;
+mod base;
+mod column;
+#[cfg(feature = "cli")]
+mod live;
+mod pass;
