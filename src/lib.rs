@@ -133,6 +133,8 @@ mod verified;
 
 #[cfg(feature = "cookie")]
 pub mod cookie;
+#[cfg(feature = "credential")]
+pub mod credential;
 #[cfg(feature = "envelope")]
 pub mod envelope;
 #[cfg(feature = "tower")]

@@ -82,6 +82,22 @@ pub enum Event<'a> {
         /// How many messages this process has sealed with it.
         sealed: u64,
     },
+    /// Who verifies credentials refused one: it rests.
+    CredentialRefused {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The credential in question.
+        kid: Kid,
+    },
+    /// Another credential is shown than before, because of a refusal, or because that is over.
+    CredentialSwitched {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The one that was shown.
+        from: Kid,
+        /// The one that is shown from now on.
+        to: Kid,
+    },
     /// A value did not verify.
     Rejected {
         /// The name of the ring.

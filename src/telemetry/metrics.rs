@@ -93,6 +93,10 @@ impl Observer for RingMetrics {
                 let labels = [("ring", (*ring).to_owned()), ("reason", reason.as_str().to_owned())];
                 counter!("dualkey_rejections_total", &labels).increment(1);
             }
+            Event::CredentialRefused { ring, kid } => {
+                let labels = [("ring", (*ring).to_owned()), ("kid", kid.to_string())];
+                counter!("dualkey_credentials_refused_total", &labels).increment(1);
+            }
             Event::LegacyAccepted { ring, form, .. } => {
                 counter!("dualkey_legacy_total", "ring" => (*ring).to_owned(), "form" => *form)
                     .increment(1);
@@ -114,6 +118,7 @@ impl Observer for RingMetrics {
             Event::VerifiedByFallback { .. }
             | Event::OpenedRevoked { .. }
             | Event::WearsOut { .. }
+            | Event::CredentialSwitched { .. }
             | Event::EnvironmentWarning { .. } => {}
         }
     }
@@ -163,6 +168,7 @@ fn describe() {
     describe_counter!("dualkey_verifications_total", "Values verified or opened, by role.");
     describe_counter!("dualkey_signatures_total", "Values signed or sealed.");
     describe_counter!("dualkey_rejections_total", "Values refused, by reason.");
+    describe_counter!("dualkey_credentials_refused_total", "Credentials that were refused.");
     describe_counter!("dualkey_legacy_total", "Values accepted in a legacy form.");
     describe_counter!("dualkey_rotations_total", "Steps of rotations.");
     describe_counter!("dualkey_reloads_total", "Changes that a store brought.");

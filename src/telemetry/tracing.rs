@@ -36,6 +36,12 @@ impl Observer for Tracing {
             Event::WearsOut { ring, kid, sealed } => {
                 warn!(target: "dualkey", ring, %kid, sealed, "a key wears out: rotate it");
             }
+            Event::CredentialRefused { ring, kid } => {
+                warn!(target: "dualkey", ring, %kid, "a credential was refused");
+            }
+            Event::CredentialSwitched { ring, from, to } => {
+                warn!(target: "dualkey", ring, %from, %to, "another credential is shown");
+            }
             Event::Rejected { ring, reason } => {
                 debug!(target: "dualkey", ring, %reason, "rejected");
             }

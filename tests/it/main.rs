@@ -7,6 +7,7 @@ mod bad_input;
 mod cluster;
 mod common;
 mod cookie_interop;
+mod credential;
 mod dotenv;
 mod envelope;
 mod envelope_backends;

@@ -19,7 +19,7 @@ use crate::postgres::runtime;
 const KILLS: u32 = 24;
 const WRITERS: i64 = 4;
 
-fn context(id: i64) -> String {
+pub fn context(id: i64) -> String {
     format!("notes/{id}/body")
 }
 
@@ -37,17 +37,25 @@ fn in_postgres_a_sweep_that_is_killed_loses_no_write() {
     });
 }
 
+/// What the inventory says of the encryption key.
+const TABLE: &str = r#"
+[[secret]]
+name = "ENCRYPTION_KEY"
+purpose = "envelope"
+priority = "critical"
+store = { file = "ENCRYPTION_KEY.json" }
+
+[[secret.data]]
+database = "DATABASE_URL"
+table = "notes"
+columns = ["body"]
+context = "notes/{key}/{column}"
+"#;
+
 /// A project whose encryption key has just been rotated.
-async fn rotated(shell: &mut Shell, url: &str) -> (FileStore, Manifest) {
-    let table = format!(
-        "[[secret]]\nname = \"ENCRYPTION_KEY\"\npurpose = \"envelope\"\npriority = \"critical\"\n\
-         store = {{ file = \"ENCRYPTION_KEY.json\" }}\nrollout_window = \"1 s\"\nskew = \"1 s\"\n\
-         longest_life = \"1 s\"\nobservation = \"1 s\"\n\n[[secret.data]]\ndatabase = \"DATABASE_URL\"\n\
-         table = \"notes\"\ncolumns = [\"body\"]\ncontext = \"notes/{{key}}/{{column}}\"\n"
-    );
-    inventory(&shell.path("dualkey.toml"), &table);
+pub async fn rotated(shell: &mut Shell) -> (FileStore, Manifest) {
+    inventory(&shell.path("dualkey.toml"), TABLE);
     assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0, "{}", shell.transcript);
-    assert!(!url.is_empty());
     let mut policy = Policy::default();
     let second = Duration::from_secs(1);
     (policy.rollout_window, policy.skew, policy.longest_life) = (second, second, second);
@@ -63,18 +71,23 @@ async fn rotated(shell: &mut Shell, url: &str) -> (FileStore, Manifest) {
     (store, promoted.manifest)
 }
 
+/// The ring as it is now, and as it was before the rotation.
+pub fn rings(manifest: &Manifest) -> (KeyRing<AesKey>, KeyRing<AesKey>) {
+    let ring = |manifest: &Manifest| {
+        KeyRing::<AesKey>::builder().environment("production").build_from(manifest).unwrap()
+    };
+    let old = manifest.keys()[0].kid();
+    let before = manifest.force("a test").promote(&old, SystemTime::now()).unwrap().manifest;
+    (ring(manifest), ring(&before))
+}
+
 async fn is_killed(base: Base) {
     let rows: i64 = if is_full() { 1_000_000 } else { 50_000 };
     let mut shell = Shell::new("2026-11-26T00:00:00Z");
-    let (store, manifest) = rotated(&mut shell, base.url()).await;
-    let builder = KeyRing::<AesKey>::builder().environment("production");
-    let ring = builder.build_from(&manifest).unwrap();
+    let (store, manifest) = rotated(&mut shell).await;
+    let (ring, before) = rings(&manifest);
     let (old, new) = (ring.keys()[0].kid, ring.primary());
-
-    // What was written before the rotation.
-    let before = manifest.force("a test").promote(&old, SystemTime::now()).unwrap().manifest;
-    let builder = KeyRing::<AesKey>::builder().environment("production");
-    let before = Sealer::new(builder.build_from(&before).unwrap());
+    let before = Sealer::new(before);
     let begun = Instant::now();
     base.notes(
         (0..rows)

@@ -4,5 +4,7 @@ mod bad_input;
 mod base;
 mod column;
 #[cfg(feature = "cli")]
+mod command;
+#[cfg(feature = "cli")]
 mod live;
 mod pass;

@@ -1,0 +1,453 @@
+//! A pool of PostgreSQL connections whose password rotates.
+//!
+//! ```no_run
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! use dualkey::KeyRing;
+//! use dualkey::credential::Credential;
+//! use dualkey::credential::database::{Login, RotatingPool};
+//! use sqlx::postgres::PgPoolOptions;
+//!
+//! let ring = KeyRing::<Credential>::from_env("DATABASE_URL")?;
+//! let options = PgPoolOptions::new().max_connections(20);
+//! let pool = RotatingPool::new(ring, Login::Url, options)?;
+//!
+//! let mut connection = pool.acquire().await?;
+//! let users: i64 = sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&mut *connection).await?;
+//! let mut transaction = pool.begin().await?;
+//! sqlx::query("UPDATE users SET seen = now()").execute(&mut *transaction).await?;
+//! transaction.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! New connections are made with the primary. Where the server refuses it (SQLSTATE class 28, and
+//! nothing else: no timeout, no network that is down), with the next, a staged one before a
+//! fallback, within the same call; the one that was refused rests, and is then tried by one caller
+//! while the others go on. After a promotion the new credential is tried first; once the server has
+//! taken it, connections under the old one are closed as they come back, and none while it is in
+//! use.
+//!
+//! # How to rotate
+//! **With two roles that take turns** (recommended): `app_a` and `app_b` have the same rights, by a
+//! role that both are members of. Set a new password for the one that is idle
+//! ([`change_password`]), stage its URL, [`probe`](RotatingPool::probe) it, promote it. At no time
+//! is there a credential that does not work, and what was promoted has been tried before.
+//!
+//! **With one role**: stage the new password on every instance first; then change it on the
+//! server. From that moment the old one is dead for new connections, on every instance at once,
+//! and the staged one is taken; connections that are there go on. Then promote. It cannot be
+//! probed before.
+//!
+//! # Limits
+//! What sees only that a connection cannot be made, as a proxy may that answers with another code,
+//! is no refusal to this pool. A connection that a query finds broken is an error of that query, as
+//! with every pool.
+
+mod drain;
+mod scram;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgQueryResult, PgRow};
+use sqlx::{Connection, Execute, Executor, Postgres, Transaction};
+
+use super::{Credential, Credentials, Shown};
+use crate::error::Error;
+use crate::kid::Kid;
+use crate::ring::KeyRing;
+use drain::Drain;
+pub use scram::{change_password, scram_verifier};
+
+/// How long a password that was refused rests, the first time.
+const REST: Duration = Duration::from_secs(1);
+/// And at most.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// A server that does not answer within this has not refused.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Of one call, at the most: twice as many as a ring has keys.
+const MOST_ATTEMPTS: usize = 32;
+
+/// What a secret of the ring is.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// A whole URL, `postgres://role:password@host/database`: what two roles need.
+    Url,
+    /// The password for a login that is otherwise like this.
+    Password(Box<PgConnectOptions>),
+}
+
+/// A pool of connections that follows a ring of passwords or URLs. A clone is the same pool.
+#[derive(Clone)]
+pub struct RotatingPool {
+    pool: PgPool,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    credentials: Credentials,
+    login: Login,
+    drain: Drain,
+    set: Mutex<Set>,
+}
+
+/// The credential that new connections are made with.
+struct Set {
+    shown: Shown,
+    /// Somebody is finding out whether the server takes another.
+    is_probing: bool,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// The server refused every credential.
+    #[error("the server refuses every credential of `{ring}`: {}", .kids.iter().map(Kid::to_string).collect::<Vec<_>>().join(", "))]
+    Refused {
+        /// The name of the ring.
+        ring: String,
+        /// All keys that it has to offer.
+        kids: Vec<Kid>,
+        /// What the server said of the last.
+        source: Box<sqlx::Error>,
+    },
+    /// A secret is no URL of PostgreSQL, or no text.
+    #[error("the key `{kid}` of `{ring}` is no URL as in postgres://role:password@host/database")]
+    NotAUrl {
+        /// The name of the ring.
+        ring: String,
+        /// The key in question.
+        kid: Kid,
+    },
+    /// The ring serves nothing, has no such key, or there are no random numbers.
+    #[error(transparent)]
+    Ring(#[from] Error),
+    /// Whatever else `sqlx` says: of a network that is down, a pool that is full, a query.
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+}
+
+/// So that `?` works where `sqlx` is all that is spoken.
+impl From<DatabaseError> for sqlx::Error {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Sqlx(error) => error,
+            own => Self::Configuration(Box::new(own)),
+        }
+    }
+}
+
+impl RotatingPool {
+    /// A pool over `ring`. It connects when it is first asked. A credential that was refused rests
+    /// for a second, then twice as long each time, up to a minute.
+    ///
+    /// `options` are those of `sqlx`; its hooks after a connection is made, before it is handed
+    /// out and after it has come back are this pool's own, and replaced.
+    ///
+    /// # Errors
+    /// [`DatabaseError::NotAUrl`] for any key of the ring; [`DatabaseError::Ring`].
+    pub fn new(
+        ring: KeyRing<Credential>,
+        login: Login,
+        options: PgPoolOptions,
+    ) -> Result<Self, DatabaseError> {
+        Self::of(Credentials::new(ring).rest(REST, LONGEST_REST), login, options)
+    }
+
+    /// The same, over `credentials` that say how long one rests.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn of(
+        credentials: Credentials,
+        login: Login,
+        options: PgPoolOptions,
+    ) -> Result<Self, DatabaseError> {
+        let shown = credentials.choose()?;
+        for kid in credentials.offered() {
+            if let Some(other) = credentials.pick(kid) {
+                login.options(&credentials, &other)?;
+            }
+        }
+        let connect = login.options(&credentials, &shown)?;
+        let drain = Drain::default();
+        let (coming, going) = (drain.clone(), drain.clone());
+        let set = Mutex::new(Set { shown, is_probing: false });
+        let inner = Arc::new(Inner { credentials, login, drain, set });
+        let made = Arc::clone(&inner);
+        let pool = options
+            .after_connect(move |_, _| {
+                made.connected();
+                Box::pin(std::future::ready(Ok(())))
+            })
+            .before_acquire(move |_, meta| {
+                Box::pin(std::future::ready(Ok(!coming.is_over(meta.age))))
+            })
+            .after_release(move |_, meta| {
+                Box::pin(std::future::ready(Ok(!going.is_over(meta.age))))
+            })
+            .connect_lazy_with(connect);
+        Ok(Self { pool, inner })
+    }
+
+    /// A connection.
+    ///
+    /// # Errors
+    /// A [`DatabaseError`].
+    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
+        let pool = &self.pool;
+        self.with_failover(|| pool.acquire()).await
+    }
+
+    /// A connection, with a transaction that has begun.
+    ///
+    /// # Errors
+    /// A [`DatabaseError`].
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+        let pool = &self.pool;
+        self.with_failover(|| pool.begin()).await
+    }
+
+    /// Runs a query that returns no rows.
+    ///
+    /// # Errors
+    /// A [`DatabaseError`].
+    pub async fn execute<'q>(
+        &self,
+        query: impl Execute<'q, Postgres> + 'q,
+    ) -> Result<PgQueryResult, DatabaseError> {
+        Ok(self.acquire().await?.execute(query).await?)
+    }
+
+    /// All rows of a query.
+    ///
+    /// # Errors
+    /// A [`DatabaseError`].
+    pub async fn fetch_all<'q>(
+        &self,
+        query: impl Execute<'q, Postgres> + 'q,
+    ) -> Result<Vec<PgRow>, DatabaseError> {
+        Ok(self.acquire().await?.fetch_all(query).await?)
+    }
+
+    /// The first row of a query, if there is one.
+    ///
+    /// # Errors
+    /// A [`DatabaseError`].
+    pub async fn fetch_optional<'q>(
+        &self,
+        query: impl Execute<'q, Postgres> + 'q,
+    ) -> Result<Option<PgRow>, DatabaseError> {
+        Ok(self.acquire().await?.fetch_optional(query).await?)
+    }
+
+    /// Tries the credential `kid`, staged or not, with a connection of its own: before it is
+    /// promoted.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Refused`] with that kid alone; what else keeps it from being tried.
+    pub async fn probe(&self, kid: &Kid) -> Result<(), DatabaseError> {
+        let inner = &self.inner;
+        let ring = || inner.credentials.ring().name().to_owned();
+        let shown = inner.credentials.pick(*kid).ok_or(Error::UnknownKey { kid: *kid })?;
+        let options = inner.login.options(&inner.credentials, &shown)?;
+        match tried(&options).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_refusal(&error) => Err(DatabaseError::Refused {
+                ring: ring(),
+                kids: vec![*kid],
+                source: Box::new(error),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The pool inside, for what takes nothing else. It makes its connections with the credential
+    /// that was right last; that another is to be taken, it is told by a call of
+    /// [`acquire`](Self::acquire) alone.
+    #[must_use]
+    pub fn inner(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// What is known of the credentials.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.inner.credentials
+    }
+
+    /// What `connect` comes to, with another credential where the server refuses one.
+    async fn with_failover<T, F: Future<Output = Result<T, sqlx::Error>>>(
+        &self,
+        connect: impl Fn() -> F,
+    ) -> Result<T, DatabaseError> {
+        let mut tried = Vec::new();
+        loop {
+            let shown = self.follow().await?;
+            let entered = self.inner.drain.enter();
+            let connected = connect().await;
+            drop(entered);
+            let error = match connected {
+                Err(error) if is_refusal(&error) => error,
+                connected => return Ok(connected?),
+            };
+            tried.push(shown.kid());
+            let next = self.inner.credentials.refused(&shown).filter(|next| {
+                // Each once; again, where others have found out meanwhile that it is taken.
+                let has_recovered =
+                    !self.inner.credentials.all_rest() && tried.len() < MOST_ATTEMPTS;
+                !tried.contains(&next.kid()) || has_recovered
+            });
+            match next {
+                Some(next) => self.set(next, false)?,
+                None => {
+                    return Err(DatabaseError::Refused {
+                        ring: self.inner.credentials.ring().name().to_owned(),
+                        kids: self.inner.credentials.offered(),
+                        source: Box::new(error),
+                    });
+                }
+            }
+        }
+    }
+
+    /// The credential that new connections are made with, once what the ring says was followed.
+    async fn follow(&self) -> Result<Shown, DatabaseError> {
+        let inner = &self.inner;
+        let (chosen, before) = {
+            let mut set = inner.set();
+            // Under the lock: who was slow would bring back what was shown before.
+            let chosen = inner.credentials.choose()?;
+            let kid = set.shown.kid();
+            if kid == chosen.kid() {
+                return Ok(chosen);
+            }
+            let before = inner.credentials.pick(kid);
+            match before {
+                // Another finds out whether it is taken.
+                Some(before) if set.is_probing => return Ok(before),
+                Some(_) => set.is_probing = true,
+                // It was revoked: there is nothing to wait for.
+                None => {}
+            }
+            (chosen, before)
+        };
+        let Some(before) = before else {
+            self.set(chosen.clone(), true)?;
+            return Ok(chosen);
+        };
+        let _probing = Probing(inner);
+        let options = inner.login.options(&inner.credentials, &chosen)?;
+        match tried(&options).await {
+            Ok(()) => {
+                inner.credentials.accepted(&chosen);
+                self.set(chosen.clone(), true)?;
+                Ok(chosen)
+            }
+            Err(error) if is_refusal(&error) => {
+                let next = inner.credentials.refused(&chosen);
+                // Who was right before stays so, if the ring has it yet.
+                let next = next.unwrap_or(before);
+                self.set(next.clone(), false)?;
+                Ok(next)
+            }
+            // It could not be tried: whether it is right shows with the next connection.
+            Err(_) => {
+                self.set(chosen.clone(), false)?;
+                Ok(chosen)
+            }
+        }
+    }
+
+    /// Has new connections made with `shown`; with `drains`, those that are there are closed as
+    /// they come back.
+    fn set(&self, shown: Shown, drains: bool) -> Result<(), DatabaseError> {
+        let inner = &self.inner;
+        let options = inner.login.options(&inner.credentials, &shown)?;
+        let mut set = inner.set();
+        let has_changed = set.shown.kid() != shown.kid();
+        set.shown = shown;
+        self.pool.set_connect_options(options);
+        if drains && has_changed {
+            inner.drain.begin();
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// A connection was made.
+    fn connected(&self) {
+        let kid = self.set().shown.kid();
+        if let Some(shown) = self.credentials.pick(kid) {
+            self.credentials.accepted(&shown);
+        }
+    }
+
+    fn set(&self) -> MutexGuard<'_, Set> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever probes says at the end, however it ends, that it does not any more.
+struct Probing<'i>(&'i Inner);
+
+impl Drop for Probing<'_> {
+    fn drop(&mut self) {
+        self.0.set().is_probing = false;
+    }
+}
+
+impl Login {
+    fn options(
+        &self,
+        credentials: &Credentials,
+        shown: &Shown,
+    ) -> Result<PgConnectOptions, DatabaseError> {
+        let wrong = || DatabaseError::NotAUrl {
+            ring: credentials.ring().name().to_owned(),
+            kid: shown.kid(),
+        };
+        let text = std::str::from_utf8(shown.secret().expose()).map_err(|_| wrong())?;
+        match self {
+            Self::Url => {
+                let is_own =
+                    ["postgres://", "postgresql://"].iter().any(|own| text.starts_with(own));
+                // The words of the parser may hold what stands in the URL.
+                text.parse().ok().filter(|_| is_own).ok_or_else(wrong)
+            }
+            Self::Password(options) => Ok(options.as_ref().clone().password(text)),
+        }
+    }
+}
+
+/// Connects, and goes away again.
+async fn tried(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let connect = PgConnection::connect_with(options);
+    match tokio::time::timeout(PATIENCE, connect).await {
+        Ok(connection) => {
+            // That it was let in is all that was asked.
+            let _ = connection?.close().await;
+            Ok(())
+        }
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+/// Whether the server refused the credential: SQLSTATE class 28, invalid authorization.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|own| own.code());
+    code.is_some_and(|code| code.starts_with("28"))
+}
+
+impl fmt::Debug for RotatingPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotatingPool")
+            .field("credentials", &self.inner.credentials)
+            .field("size", &self.pool.size())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! `dualkey rewrap`, as an operator types it.
+
+use dualkey::envelope::Sealer;
+use dualkey::ops::inventory::Inventory;
+use dualkey::source::{KeyStore, update};
+
+use super::base::Base;
+use super::live::{context, rings, rotated};
+use crate::ops::shell::Shell;
+use crate::postgres::runtime;
+
+/// Runs it against `base`, by the system's clock.
+fn run(shell: &mut Shell, base: &Base, line: &str) -> (i32, String) {
+    let words: Vec<_> = line.split(' ').collect();
+    let mut command = shell.command(&words);
+    command.env_remove("DUALKEY_CLOCK").env("DATABASE_URL", base.url());
+    let output = command.output().unwrap();
+    shell.note(line, &output)
+}
+
+#[test]
+fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
+    runtime().block_on(async {
+        for base in Base::all().await {
+            let mut shell = Shell::new("2026-11-26T00:00:00Z");
+            let (store, manifest) = rotated(&mut shell).await;
+            let (ring, before) = rings(&manifest);
+            let (sealer, before) = (Sealer::new(ring.clone()), Sealer::new(before));
+            let note = |id| (id, before.seal_text(format!("note {id}"), context(id)).unwrap());
+            base.notes((0..20).map(note)).await;
+            let as_it_was = base.dump("notes", &["body"]).await;
+
+            let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY");
+            assert_eq!(status, 0, "{text}");
+            assert!(text.contains("notes     20 rows: 20 rewritten, 0 current\n"), "{text}");
+            assert!(text.contains("nothing was changed"), "{text}");
+            assert_eq!(base.dump("notes", &["body"]).await, as_it_was);
+            assert!(store.reports().await.unwrap().is_empty());
+
+            let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
+            assert_eq!(status, 0, "{text}");
+            assert!(text.contains(&format!("under     {}: 20\n", ring.primary())), "{text}");
+            let reports = store.reports().await.unwrap();
+            assert!(reports[0].has_stopped && !reports[0].sweep.as_ref().unwrap().opened_all);
+            let (_, text) = run(&mut shell, &base, "audit --secret ENCRYPTION_KEY");
+            assert!(text.contains("REWRAPPED | ada@example.com | production | SUCCESS"), "{text}");
+            assert!(text.contains("reason=notes: 20 rows, 20 rewritten"), "{text}");
+
+            // Unreadable rows: each by its key, and an exit status.
+            base.write(3, "dk1.torn").await;
+            base.write(4, &sealer.seal_text("moved", context(5)).unwrap()).await;
+            let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
+            assert_eq!(status, 3, "{text}");
+            assert!(text.contains("unreadable: notes 3 body: malformed\n"), "{text}");
+            let line = "rewrap ENCRYPTION_KEY --execute --verify --json";
+            let (status, text) = run(&mut shell, &base, line);
+            assert_eq!(status, 3, "{text}");
+            assert!(text.contains("unreadable: notes 4 body: signature, under "), "{text}");
+            assert!(text.contains("\"reason\": \"signature\""), "{text}");
+            let reports = store.reports().await.unwrap();
+            let sweep = reports[0].sweep.as_ref().unwrap();
+            assert_eq!((sweep.opened_all, sweep.unreadable), (true, 2));
+            // How much the keys have sealed adds up over the runs.
+            let signed = &reports[0].signed;
+            assert_eq!(signed.iter().find(|(kid, _)| *kid == ring.primary()).unwrap().1, 20);
+        }
+    });
+}
+
+#[test]
+fn after_a_compromise_it_opens_by_name_with_a_reason_and_tells_before() {
+    runtime().block_on(async {
+        let base = Base::sqlite().await;
+        let mut shell = Shell::new("2026-11-26T00:00:00Z");
+        let (store, manifest) = rotated(&mut shell).await;
+        let (ring, before) = rings(&manifest);
+        let before = Sealer::new(before);
+        let note = |id| (id, before.seal_text("a note", context(id)).unwrap());
+        base.notes((0..3).map(note)).await;
+        let old = manifest.keys()[0].kid();
+        update(&store, |own| own.revoke(&old, "in a log", std::time::SystemTime::now()))
+            .await
+            .unwrap();
+        let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
+        assert_eq!((status, text.matches("revoked_key").count()), (3, 3), "{text}");
+        let (status, _) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute --open-revoked");
+        assert_eq!(status, 2);
+        let line = "rewrap ENCRYPTION_KEY --execute --open-revoked --reason leaked";
+        let (status, text) = run(&mut shell, &base, line);
+        assert_eq!(status, 0, "{text}");
+        let sealer = Sealer::new(ring);
+        for (id, body) in base.texts("notes", "body").await {
+            assert_eq!(*sealer.open(body.unwrap(), context(id)).unwrap(), b"a note");
+        }
+        let (_, text) = run(&mut shell, &base, "audit --secret ENCRYPTION_KEY --outcome begun");
+        assert!(text.contains("OPENED_REVOKED"), "{text}");
+        assert!(text.contains("reason=leaked"), "{text}");
+    });
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named() {
+    runtime().block_on(async {
+        let base = Base::sqlite().await;
+        let mut shell = Shell::new("2026-11-26T00:00:00Z");
+        let (store, _) = rotated(&mut shell).await;
+        for (url, expected) in [
+            ("mysql://app:s3cret@db/app", "the variable DATABASE_URL holds no URL"),
+            ("sqlite:/nowhere/notes.db", "the table `notes`"),
+            ("postgres://app:s3cret@db:port/app", "the variable DATABASE_URL holds no URL"),
+            ("", "from the variable DATABASE_URL, which is not set"),
+        ] {
+            let mut command = shell.command(&["rewrap", "ENCRYPTION_KEY", "--execute"]);
+            let output = command.env("DATABASE_URL", url).output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(text.contains(expected) && !text.contains("s3cret"), "{text}");
+        }
+        let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
+        assert_eq!(status, 1);
+        assert!(text.contains("there is no table `notes`"), "{text}");
+        // Nothing was opened, so that nothing had to be told.
+        assert!(store.reports().await.unwrap().is_empty());
+
+        let inventory = std::fs::read_to_string(shell.path("dualkey.toml")).unwrap();
+        let without = &inventory[..inventory.find("[[secret.data]]").unwrap()];
+        std::fs::write(shell.path("dualkey.toml"), without).unwrap();
+        let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY");
+        assert_eq!(status, 1);
+        assert!(text.contains("name every table with `[[secret.data]]`"), "{text}");
+
+        for (change, expected) in [
+            (("{column}", "{colum}"), "`{colum}` is none of {table}, {column}, {key}"),
+            (("[\"body\"]", "[]"), "name the columns"),
+            (("purpose = \"envelope\"", "purpose = \"jwt\""), "only a secret of the purpose"),
+            (("columns", "layouts = [\"hex iv:tag\"]\ncolumns"), "did you mean `hex iv:ct:tag`"),
+        ] {
+            let text = inventory.replace(change.0, change.1);
+            let error = Inventory::parse(&text, "dualkey.toml").unwrap_err().to_string();
+            assert!(error.contains(expected) && error.starts_with("dualkey.toml:"), "{error}");
+        }
+    });
+}
