@@ -2,8 +2,8 @@
 //!
 //! Two instances of one axum service stand behind a client that takes turns; clients log
 //! in, and hold their tokens and session cookies to the end of their life; some come with a
-//! cookie that a Node server set before; they write notes, which are sealed at rest, and read
-//! them again; a sender delivers signed webhooks. Each instance follows four files, in which an
+//! cookie that a Node server set before; they write notes, which are sealed at rest, in a
+//! file of SQLite, and read them again; a sender delivers signed webhooks. Each instance follows four files, in which an
 //! operator rotates `JWT_SECRET`, `SESSION_SECRET`, `META_APP_SECRET` and `ENCRYPTION_KEY`:
 //! staged; promoted, once both instances have said that they hold the new keys; the notes
 //! rewrapped, the old keys retired when the verdict on them allows it; at last the new ones are
@@ -105,15 +105,15 @@ async fn rotate(
     stage.next(&format!(
         "promote: refused {refusals} times, until both instances held the keys; now both sign"
     ));
-    let rewrapped = load.count_rewrapped(fleet.rewrap()?);
+    let rewrapped = fleet.rewrap().await?;
     stage.next(&format!("rewrap: {rewrapped} notes are under the new key now, without downtime"));
 
     stage.next("overlap: the old keys verify, until nothing that they signed can be alive");
     sleep(instances[0].overlap() + Duration::from_millis(300)).await;
 
     // What was on its way during the first sweep; nothing is sealed under the old key since.
-    load.count_rewrapped(fleet.rewrap()?);
-    fleet.look_through()?;
+    fleet.rewrap().await?;
+    fleet.look_through().await?;
     let verdicts = operator.retire(&old).await?;
     stage.next("retire: the verdict on the old keys is that they may go");
     sleep(Duration::from_millis(1500)).await;
@@ -136,11 +136,11 @@ async fn emergency(
     // The webhooks that are on their way, and carry no name of a key.
     sleep(Duration::from_secs(1)).await;
     operator.revoke(&leaked, "found in a public log").await?;
-    let rescued = fleet.rescue()?;
+    let rescued = fleet.rescue().await?;
     stage
         .next(&format!("rescue: {rescued} notes are opened under the revoked key and sealed anew"));
     sleep(Duration::from_secs(2)).await;
-    fleet.look_through()?;
+    fleet.look_through().await?;
     sleep(Duration::from_millis(1500)).await;
     Ok(())
 }
@@ -159,7 +159,7 @@ async fn usual_way(fleet: &Fleet, load: &Load, stage: &Stage, old: Secrets) -> R
     stage.next("waiting, until nothing that the old secrets signed can be alive");
     sleep(Duration::from_secs(7)).await;
 
-    load.count_rewrapped(fleet.rewrap()?);
+    fleet.rewrap().await?;
     stage.next("each note is encrypted anew; each instance restarts with [new]");
     let new = Keys::Given(vec![new]);
     fleet.restart(0, &new).await?;

@@ -54,7 +54,6 @@ pub struct Counts {
     pub notes_written: AtomicU64,
     /// Notes that read other than they were written.
     pub notes_torn: AtomicU64,
-    pub rewrapped: AtomicU64,
     /// Requests that got no answer from any instance.
     pub unanswered: AtomicU64,
 }
@@ -103,12 +102,6 @@ impl Load {
     /// The owner of the webhook sets another secret at the peer.
     pub fn sender_switches_to(&self, secrets: &Secrets) {
         *self.shared.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender(&secrets.meta);
-    }
-
-    /// Takes note of a sweep, which uses the old key for each note once more.
-    pub fn count_rewrapped(&self, notes: usize) -> usize {
-        self.shared.counts.rewrapped.fetch_add(notes as u64, Relaxed);
-        notes
     }
 
     /// Lets every request come to its end, and returns what came of all of them.

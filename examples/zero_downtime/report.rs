@@ -163,10 +163,8 @@ fn counters_agree(counts: &Counts, instances: &[Rings]) -> bool {
             }
         }
     }
-    // To rewrap a note is to use its old key.
-    let swept = [0, 0, 0, counts.rewrapped.load(Relaxed)];
-    counts.columns().iter().zip(used).zip(swept).all(|((outcome, (primary, fallback)), swept)| {
-        let beside = outcome.fallback.load(Relaxed) + outcome.staged.load(Relaxed) + swept;
+    counts.columns().iter().zip(used).all(|(outcome, (primary, fallback))| {
+        let beside = outcome.fallback.load(Relaxed) + outcome.staged.load(Relaxed);
         outcome.primary.load(Relaxed) == primary && beside == fallback
     })
 }

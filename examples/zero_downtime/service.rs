@@ -14,15 +14,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use dualkey::cookie::{Cookie, CookieKey, CookieSigner, LegacyCookie};
-use dualkey::envelope::{AesKey, Sealer};
+use dualkey::envelope::{AesKey, Sealed, Sealer};
 use dualkey::http::{BearerLayer, SessionCookie, SessionLayer, WebhookLayer};
 use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
+use dualkey::rewrap::{Rewrap, SqliteTable};
 use dualkey::source::{Follow, Following};
 use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
-use dualkey::{
-    Event, KeyMaterial, KeyRing, KeyStatus, Kid, Observer, Reason, Secret, Sweep, Verified,
-};
+use dualkey::{Event, KeyMaterial, KeyRing, KeyStatus, Kid, Observer, Reason, Secret, Verified};
 use serde::{Deserialize, Serialize};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -121,26 +124,31 @@ async fn me(
     ([(ROLE, role.as_str())], user).into_response()
 }
 
-async fn write_note(State(app): State<Arc<App>>, Path(id): Path<u64>, text: String) -> Response {
-    match app.sealer.seal_text(text, context(id)) {
-        Ok(sealed) => {
-            app.notes.put(id, sealed);
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+async fn write_note(State(app): State<Arc<App>>, Path(id): Path<i64>, text: String) -> Response {
+    let written = match Sealed::seal(&app.sealer, &text, context(id)) {
+        Ok(body) => app.notes.put(id, &body).await.is_ok(),
+        Err(_) => false,
+    };
+    match written {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-async fn read_note(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
-    let Some(sealed) = app.notes.get(id) else { return StatusCode::NOT_FOUND.into_response() };
-    match app.sealer.open(sealed, context(id)) {
+async fn read_note(State(app): State<Arc<App>>, Path(id): Path<i64>) -> Response {
+    let body = match app.notes.get(id).await {
+        Ok(Some(body)) => body,
+        Ok(None) => return StatusCode::NOT_FOUND.into_response(),
+        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    match body.open(&app.sealer, context(id)) {
         Ok(note) => ([(ROLE, note.role().as_str())], note.into_inner()).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 /// What a note belongs to: it opens as this row and as no other.
-fn context(id: u64) -> String {
+fn context(id: i64) -> String {
     format!("notes/{id}/body")
 }
 
@@ -148,33 +156,43 @@ async fn webhook(Extension(delivery): Extension<Verified<Bytes>>) -> Response {
     [(ROLE, delivery.role().as_str())].into_response()
 }
 
-/// The table of notes: the database behind all instances.
-#[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<BTreeMap<u64, String>>>);
+/// The table of notes: the database behind all instances, a file of SQLite.
+#[derive(Clone)]
+pub struct Notes {
+    pool: SqlitePool,
+    _folder: Arc<TempDir>,
+}
 
 impl Notes {
-    fn get(&self, id: u64) -> Option<String> {
-        lock(&self.0).get(&id).cloned()
+    async fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("notes.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(Duration::from_secs(30));
+        let pool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await?;
+        let table = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)";
+        sqlx::raw_sql(table).execute(&pool).await?;
+        Ok(Self { pool, _folder: Arc::new(folder) })
     }
 
-    fn put(&self, id: u64, sealed: String) {
-        lock(&self.0).insert(id, sealed);
+    async fn get(&self, id: i64) -> sqlx::Result<Option<Sealed<String>>> {
+        let select = sqlx::query_scalar("SELECT body FROM notes WHERE id = ?");
+        select.bind(id).fetch_optional(&self.pool).await
     }
 
-    /// Writes what `change` makes of each note, unless somebody else has written it
-    /// meanwhile; says how many it changed.
-    fn sweep(&self, change: impl Fn(u64, &str) -> Result<Option<String>>) -> Result<usize> {
-        let ids: Vec<u64> = lock(&self.0).keys().copied().collect();
-        let mut changed = 0;
-        for id in ids {
-            let Some(old) = self.get(id) else { continue };
-            let Some(new) = change(id, &old)? else { continue };
-            if let Some(row) = lock(&self.0).get_mut(&id).filter(|row| **row == old) {
-                *row = new;
-                changed += 1;
-            }
-        }
-        Ok(changed)
+    async fn put(&self, id: i64, body: &Sealed<String>) -> sqlx::Result<()> {
+        let upsert = "INSERT INTO notes VALUES (?, ?) \
+                      ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+        sqlx::query(upsert).bind(id).bind(body).execute(&self.pool).await.map(drop)
+    }
+
+    /// A sweep over all of them.
+    async fn sweep(&self, sealer: &Sealer) -> Result<Rewrap> {
+        let table = SqliteTable::open(&self.pool, "notes", ["body"]).await?;
+        Ok(Rewrap::new(sealer, table, |key, column| format!("notes/{key}/{column}")).batch(100))
     }
 }
 
@@ -371,7 +389,7 @@ struct Instance {
 impl Fleet {
     pub async fn start(keys: &Keys, count: usize) -> Result<Self> {
         let site = Site {
-            notes: Notes::default(),
+            notes: Notes::new().await?,
             reasons: Reasons::default(),
             express_until: SystemTime::now() + FIRST_PHASE + LIFE,
         };
@@ -389,49 +407,24 @@ impl Fleet {
 
     /// Wraps the data key of every note under the primary of the first instance, while both
     /// go on serving; says how many notes needed it.
-    pub fn rewrap(&self) -> Result<usize> {
-        let sealer = self.rings()[0].sealer();
-        self.site.notes.sweep(|_, old| {
-            let mut text = old.to_owned();
-            Ok(sealer.rewrap_text(&mut text)?.then_some(text))
-        })
+    pub async fn rewrap(&self) -> Result<u64> {
+        let sweep = self.site.notes.sweep(&self.rings()[0].sealer()).await?;
+        Ok(sweep.execute().run().await?.counts.rewritten)
     }
 
-    /// Looks at every note, and tells the first instance which key each needs: what the
-    /// verdict on the old one asks for.
-    pub fn look_through(&self) -> Result<()> {
-        let ring = &self.rings()[0].encryption;
-        let started_at = SystemTime::now();
-        let rows = Mutex::new(BTreeMap::new());
-        let unreadable = Mutex::new(0);
-        self.site.notes.sweep(|_, note| {
-            match Sealer::kid_of(note) {
-                Some(kid) => *lock(&rows).entry(kid).or_default() += 1,
-                None => *lock(&unreadable) += 1,
-            }
-            Ok(None)
-        })?;
-        let (rows, unreadable) = (lock(&rows).clone(), *lock(&unreadable));
-        ring.record_sweep(&Sweep {
-            started_at,
-            finished_at: SystemTime::now(),
-            opened_all: false,
-            unreadable,
-            rows: rows.into_iter().collect(),
-        });
+    /// Opens every note, and tells the first instance which key each needs: what the verdict on
+    /// the old one asks for.
+    pub async fn look_through(&self) -> Result<()> {
+        let rings = &self.rings()[0];
+        let swept = self.site.notes.sweep(&rings.sealer()).await?.verify().run().await?;
+        rings.encryption.record_sweep(&swept.sweep());
         Ok(())
     }
 
     /// After a compromise: opens what is under the revoked key, and seals it anew.
-    pub fn rescue(&self) -> Result<usize> {
-        let sealer = self.rings()[0].sealer();
-        self.site.notes.sweep(|id, old| match sealer.needs_rewrap(old) {
-            Err(error) if error.reason() == Reason::RevokedKey => {
-                let note = sealer.dangerous().open_revoked(old, context(id))?;
-                Ok(Some(sealer.seal_text(note, context(id))?))
-            }
-            _ => Ok(None),
-        })
+    pub async fn rescue(&self) -> Result<u64> {
+        let sweep = self.site.notes.sweep(&self.rings()[0].sealer()).await?;
+        Ok(sweep.execute().dangerous().open_revoked().run().await?.counts.rewritten)
     }
 
     /// The rings of all instances: what an operator's command would reach.
