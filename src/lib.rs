@@ -3,7 +3,7 @@
 //!
 //! A [`KeyRing`] holds the keys of one purpose. Adapters sign and verify over it:
 //! [`jwt`] tokens, [`cookie`] sessions, [`webhook`] deliveries, [`envelope`]s of data at
-//! rest. A new key is *staged*
+//! rest, [`credential`]s that are shown to others. A new key is *staged*
 //! on every instance, where it verifies and does not sign; then it is *promoted*, one
 //! instance after the other; the old one verifies until the *overlap* is over.
 //!
@@ -65,6 +65,12 @@
 //! when a new key may sign, and whether the old one may go ([`Verdict`]). The [`runbook`] has
 //! the steps.
 //!
+//! # Data at rest, and secrets that are shown
+//! With the feature `rewrap`, [`rewrap`] brings everything that is stored under a new key while
+//! the service goes on writing; [`envelope::Sealed`] is a column of ciphertext. [`credential`] is
+//! for what others verify: API keys that go out, and the password of a database, each with the
+//! next where one is refused.
+//!
 //! # The operator's half
 //! With the feature `ops`, [`ops`] has what an operator does around it: new secrets, an inventory
 //! of all, rotations that are checked before and written to an audit trail, a calendar, a
@@ -77,8 +83,11 @@
 //! `store` is for manifests and rings that follow them on a thread, `tokio` on a task;
 //! `notify` tells of a file's change at once; `postgres` keeps manifests in PostgreSQL, and
 //! needs Rust 1.94. `tower` has layers for each adapter that is on, `axum` extractors, `status`
-//! the page for operators; `tracing` and `metrics` tell a service's own tools. `ops` is the
-//! operator's half, `agent` its reminders and its agent. None changes what another does, and
+//! the page for operators; `tracing` and `metrics` tell a service's own tools. `rewrap` sweeps over
+//! stored data, of tables of SQLite with `sqlx-sqlite` and of PostgreSQL with `sqlx-postgres`
+//! (both need Rust 1.94), of others through a trait. `credential` is for secrets that are shown,
+//! `api` sends API keys with a tower stack's requests, `reqwest` with that client's; a pool whose
+//! password rotates is part of `sqlx-postgres`. `ops` is the operator's half, `agent` its reminders and its agent. None changes what another does, and
 //! `full` is all of them. `cli` is the command line, for `cargo install`; it takes PostgreSQL
 //! with it.
 //!
@@ -104,10 +113,16 @@
 //! | `tracing` | 28 | 9 |
 //! | `metrics` | 26 | 9 |
 //! | `status` | 64 | 39 |
+//! | `rewrap` | 54 | 28 |
+//! | `sqlx-sqlite` | 134 | 100 |
+//! | `sqlx-postgres` | 145 | 80 |
+//! | `credential` | 24 | 8 |
+//! | `api` | 35 | 12 |
+//! | `reqwest` | 91 | 50 |
 //! | `ops` | 60 | 42 |
 //! | `agent` | 128 | 90 |
-//! | `full` | 206 | 187 |
-//! | `cli` | 201 | 141 |
+//! | `full` | 215 | 187 |
+//! | `cli` | 211 | 141 |
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.
@@ -168,7 +183,16 @@ pub mod webhook;
 mod compile_fail;
 
 /// The examples of the README.
-#[cfg(all(doctest, feature = "jwt", feature = "cookie", feature = "webhook", feature = "status"))]
+#[cfg(all(
+    doctest,
+    feature = "jwt",
+    feature = "cookie",
+    feature = "webhook",
+    feature = "status",
+    feature = "sqlx-sqlite",
+    feature = "sqlx-postgres",
+    feature = "reqwest"
+))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -160,9 +160,16 @@
 //! - **If the verdict is `Blocked`**, it says with what: an old key that is still used after
 //!   its overlap means that something lives longer than the policy says, or that somebody else
 //!   signs with it. Find out, before you force it.
-//! - **An encryption key** asks for a sweep: rewrap every row, then
-//!   [`record`](crate::KeyRing::record_sweep) what is left. To destroy it, the sweep must have
-//!   opened every row.
+//! - **An encryption key** asks for a sweep over every table that it sealed values of, begun once
+//!   all instances have the new primary: `dualkey rewrap NAME --execute`, or the module `rewrap`,
+//!   whose report you [`record`](crate::KeyRing::record_sweep). To destroy it, the sweep must have
+//!   opened every row (`--verify`).
+//! - **The password of a database**: with two roles that take turns, set the password of the idle
+//!   one, stage its URL, probe it, promote it; with one role, stage the new password everywhere,
+//!   change it on the server, promote it. `credential::database` has both.
+//! - **An API key that goes out**: make the new one at the provider, where both are taken for a
+//!   while, stage it and promote it; revoke the old one there once nobody shows it any more.
+//!   `credential::api` goes on with the next if that comes too early.
 //! - **A webhook's secret**: Meta signs with the new one from the moment at which it is reset,
 //!   so stage what the dashboard shows at once; deliveries in between come again.
 //!
@@ -194,8 +201,9 @@
 //!    the leaked key within one poll, most of them at once; one that cannot, when it is older
 //!    than its `max_staleness`. On an instance that you can reach by other means,
 //!    [`KeyRing::revoke`](crate::KeyRing::revoke) holds at once, and no reload undoes it.
-//! 3. What a leaked encryption key sealed is opened by name, through `dangerous()` on
-//!    `envelope::Sealer`, and sealed anew.
+//! 3. What a leaked encryption key sealed is opened by name, and sealed anew:
+//!    `dualkey rewrap NAME --execute --open-revoked --reason WHY`, or through `dangerous()` on
+//!    `rewrap::Rewrap` and `envelope::Sealer`.
 //! 4. Rotate what the leaked key may have led to: a KEK that could be read is every secret that
 //!    it sealed.
 //!

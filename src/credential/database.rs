@@ -144,8 +144,8 @@ impl RotatingPool {
     /// A pool over `ring`. It connects when it is first asked. A credential that was refused rests
     /// for a second, then twice as long each time, up to a minute.
     ///
-    /// `options` are those of `sqlx`; its hooks after a connection is made, before it is handed
-    /// out and after it has come back are this pool's own, and replaced.
+    /// `options` are those of `sqlx`; its hooks before a connection is handed out and after it has
+    /// come back are this pool's own, and replaced.
     ///
     /// # Errors
     /// [`DatabaseError::NotAUrl`] for any key of the ring; [`DatabaseError::Ring`].
@@ -177,12 +177,7 @@ impl RotatingPool {
         let (coming, going) = (drain.clone(), drain.clone());
         let set = Mutex::new(Set { shown, is_probing: false });
         let inner = Arc::new(Inner { credentials, login, drain, set });
-        let made = Arc::clone(&inner);
         let pool = options
-            .after_connect(move |_, _| {
-                made.connected();
-                Box::pin(std::future::ready(Ok(())))
-            })
             .before_acquire(move |_, meta| {
                 Box::pin(std::future::ready(Ok(!coming.is_over(meta.age))))
             })
@@ -291,8 +286,12 @@ impl RotatingPool {
             let connected = connect().await;
             drop(entered);
             let error = match connected {
+                Ok(connected) => {
+                    self.inner.credentials.used(&shown);
+                    return Ok(connected);
+                }
                 Err(error) if is_refusal(&error) => error,
-                connected => return Ok(connected?),
+                Err(error) => return Err(error.into()),
             };
             tried.push(shown.kid());
             let next = self.inner.credentials.refused(&shown).filter(|next| {
@@ -379,14 +378,6 @@ impl RotatingPool {
 }
 
 impl Inner {
-    /// A connection was made.
-    fn connected(&self) {
-        let kid = self.set().shown.kid();
-        if let Some(shown) = self.credentials.pick(kid) {
-            self.credentials.accepted(&shown);
-        }
-    }
-
     fn set(&self) -> MutexGuard<'_, Set> {
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }

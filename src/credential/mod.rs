@@ -126,10 +126,14 @@ impl Credentials {
                 let (ring, to) = (view.ring(), shown.kid());
                 view.tell(Event::CredentialSwitched { ring, from, to });
             }
-            if let Ok(key) = view.named(shown.choice.kid.as_bytes()) {
-                let _: Verified<()> = view.accept_named(key, ());
-            }
+            count(view, shown);
         });
+    }
+
+    /// It is in use: what that says of whether it would be taken anew is nothing.
+    #[cfg(feature = "sqlx-postgres")]
+    fn used(&self, shown: &Shown) {
+        self.ring.read(|view| count(view, shown));
     }
 
     /// It was refused: it rests. Returns the one that is to be shown in its place: one that does
@@ -218,6 +222,12 @@ fn offer(view: &View<'_, Credential>) -> Offer {
         Role::Fallback => 2,
     });
     offer
+}
+
+fn count(view: &View<'_, Credential>, shown: &Shown) {
+    if let Ok(key) = view.named(shown.choice.kid.as_bytes()) {
+        let _: Verified<()> = view.accept_named(key, ());
+    }
 }
 
 fn shown(view: &View<'_, Credential>, choice: Choice) -> Option<Shown> {

@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 ///
 /// Rows before it were committed before it was told. It saves time and nothing else: a sweep that
 /// begins without one finds by what the rows say themselves that they are done. It holds no
-/// secret.
+/// secret; who can write it can have rows passed over, and a report say that they were seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     pub(super) table: String,

@@ -105,6 +105,10 @@ impl Rewrap {
     /// `context` makes, of a row's key and the name of a column, the context that the application
     /// opens that value in. A rewrap does not need it; what is opened, and what is sealed anew,
     /// does, and a wrong one makes values that the application cannot open.
+    ///
+    /// # Security
+    /// A legacy value whose layout authenticates no context is authentic in any row: it becomes
+    /// one of the row in which the sweep finds it.
     pub fn new<C: Into<Vec<u8>>>(
         sealer: &Sealer,
         rows: impl RowStore,

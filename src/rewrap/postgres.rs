@@ -309,7 +309,9 @@ impl RowStore for PgTable {
     fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
         Box::pin(async move {
             let failed = |error| database(&self.name, error);
-            let mut transaction = self.pool.begin().await.map_err(failed)?;
+            // In a stricter one a row that somebody has written ends the whole batch.
+            let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+            let mut transaction = self.pool.begin_with(begin).await.map_err(failed)?;
             let mut written = vec![false; swaps.len()];
             for column in 0..self.columns.len() {
                 let own: Vec<_> =
