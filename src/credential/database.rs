@@ -22,10 +22,10 @@
 //!
 //! New connections are made with the primary. Where the server refuses it (SQLSTATE class 28, and
 //! nothing else: no timeout, no network that is down), with the next, a staged one before a
-//! fallback, within the same call; the one that was refused rests, and is then tried by one caller
-//! while the others go on. After a promotion the new credential is tried first; once the server has
-//! taken it, connections under the old one are closed as they come back, and none while it is in
-//! use.
+//! fallback, within the same call; the one that was refused rests, and is then tried beside, while
+//! all callers go on. After a promotion the new credential is tried first, beside; once the server
+//! has taken it, connections under the old one are closed as they come back, and none while it is
+//! in use. One that is wrong, or no URL at all, changes nothing but to be told of.
 //!
 //! # How to rotate
 //! **With two roles that take turns** (recommended): `app_a` and `app_b` have the same rights, by a
@@ -53,6 +53,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgQueryResult, PgRow};
 use sqlx::{Connection, Execute, Executor, Postgres, Transaction};
+use tokio::time::Instant;
 
 use super::{Credential, Credentials, Shown};
 use crate::error::Error;
@@ -67,6 +68,8 @@ const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 /// A server that does not answer within this has not refused.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts at what could not be tried.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Of one call, at the most: twice as many as a ring has keys.
 const MOST_ATTEMPTS: usize = 32;
 
@@ -96,8 +99,10 @@ struct Inner {
 /// The credential that new connections are made with.
 struct Set {
     shown: Shown,
-    /// Somebody is finding out whether the server takes another.
+    /// Whether the server takes another is being found out.
     is_probing: bool,
+    /// When that may be asked again, after it could not be told.
+    not_before: Instant,
 }
 
 /// Why there is no connection.
@@ -175,7 +180,7 @@ impl RotatingPool {
         let connect = login.options(&credentials, &shown)?;
         let drain = Drain::default();
         let (coming, going) = (drain.clone(), drain.clone());
-        let set = Mutex::new(Set { shown, is_probing: false });
+        let set = Mutex::new(Set { shown, is_probing: false, not_before: Instant::now() });
         let inner = Arc::new(Inner { credentials, login, drain, set });
         let pool = options
             .before_acquire(move |_, meta| {
@@ -281,7 +286,7 @@ impl RotatingPool {
     ) -> Result<T, DatabaseError> {
         let mut tried = Vec::new();
         loop {
-            let shown = self.follow().await?;
+            let shown = self.follow()?;
             let entered = self.inner.drain.enter();
             let connected = connect().await;
             drop(entered);
@@ -301,7 +306,13 @@ impl RotatingPool {
                 !tried.contains(&next.kid()) || has_recovered
             });
             match next {
-                Some(next) => self.set(next, false)?,
+                // What is no URL is none of the server's, and refused here.
+                Some(next) => {
+                    if self.set(next.clone(), false).is_err() {
+                        tried.push(next.kid());
+                        let _ = self.inner.credentials.refused(&next);
+                    }
+                }
                 None => {
                     return Err(DatabaseError::Refused {
                         ring: self.inner.credentials.ring().name().to_owned(),
@@ -313,50 +324,41 @@ impl RotatingPool {
         }
     }
 
-    /// The credential that new connections are made with, once what the ring says was followed.
-    async fn follow(&self) -> Result<Shown, DatabaseError> {
+    /// The credential that new connections are made with. If the ring says another, that one is
+    /// tried beside, and nobody waits for it.
+    fn follow(&self) -> Result<Shown, DatabaseError> {
         let inner = &self.inner;
-        let (chosen, before) = {
-            let mut set = inner.set();
-            // Under the lock: who was slow would bring back what was shown before.
-            let chosen = inner.credentials.choose()?;
-            let kid = set.shown.kid();
-            if kid == chosen.kid() {
-                return Ok(chosen);
-            }
-            let before = inner.credentials.pick(kid);
-            match before {
-                // Another finds out whether it is taken.
-                Some(before) if set.is_probing => return Ok(before),
-                Some(_) => set.is_probing = true,
-                // It was revoked: there is nothing to wait for.
-                None => {}
-            }
-            (chosen, before)
-        };
-        let Some(before) = before else {
-            self.set(chosen.clone(), true)?;
+        let mut set = inner.set();
+        // Under the lock: who was slow would bring back what was shown before.
+        let chosen = inner.credentials.choose()?;
+        let kid = set.shown.kid();
+        if kid == chosen.kid() {
             return Ok(chosen);
+        }
+        let Some(before) = inner.credentials.pick(kid) else {
+            // It was revoked, or is gone: there is nothing to go on with.
+            drop(set);
+            return self.replace(chosen);
         };
-        let _probing = Probing(inner);
-        let options = inner.login.options(&inner.credentials, &chosen)?;
-        match tried(&options).await {
-            Ok(()) => {
-                inner.credentials.accepted(&chosen);
-                self.set(chosen.clone(), true)?;
-                Ok(chosen)
-            }
-            Err(error) if is_refusal(&error) => {
-                let next = inner.credentials.refused(&chosen);
-                // Who was right before stays so, if the ring has it yet.
-                let next = next.unwrap_or(before);
-                self.set(next.clone(), false)?;
-                Ok(next)
-            }
-            // It could not be tried: whether it is right shows with the next connection.
-            Err(_) => {
-                self.set(chosen.clone(), false)?;
-                Ok(chosen)
+        if !set.is_probing && Instant::now() >= set.not_before {
+            set.is_probing = true;
+            tokio::spawn(find_out(self.clone(), chosen));
+        }
+        Ok(before)
+    }
+
+    /// Has new connections made with `chosen`, or the next that can be one.
+    fn replace(&self, mut chosen: Shown) -> Result<Shown, DatabaseError> {
+        let mut seen = Vec::new();
+        loop {
+            let wrong = match self.set(chosen.clone(), true) {
+                Ok(()) => return Ok(chosen),
+                Err(wrong) => wrong,
+            };
+            seen.push(chosen.kid());
+            match self.inner.credentials.refused(&chosen) {
+                Some(next) if !seen.contains(&next.kid()) => chosen = next,
+                _ => return Err(wrong),
             }
         }
     }
@@ -380,6 +382,30 @@ impl RotatingPool {
 impl Inner {
     fn set(&self) -> MutexGuard<'_, Set> {
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Finds out whether the server takes `chosen`; if it does, new connections are made with it, and
+/// the others drain.
+async fn find_out(pool: RotatingPool, chosen: Shown) {
+    let inner = &pool.inner;
+    let _probing = Probing(inner);
+    let Ok(options) = inner.login.options(&inner.credentials, &chosen) else {
+        // The one before stays: a bad edit takes nothing down.
+        let _ = inner.credentials.refused(&chosen);
+        return;
+    };
+    match tried(&options).await {
+        Ok(()) => {
+            inner.credentials.accepted(&chosen);
+            // Its options were made a moment ago.
+            let _ = pool.set(chosen, true);
+        }
+        Err(error) if is_refusal(&error) => {
+            let _ = inner.credentials.refused(&chosen);
+        }
+        // It could not be tried: of a network that is down, or a server that is full.
+        Err(_) => inner.set().not_before = Instant::now() + PAUSE,
     }
 }
 

@@ -27,7 +27,8 @@
 //!
 //! # Rotation
 //! Encryption keys do not end by time. [Promote](crate::KeyRing::promote) a new one, and
-//! what is written from then on is under it; rewrap what is stored; then, and not before,
+//! what is written from then on is under it; rewrap what is stored, which a sweep of the module
+//! `rewrap` does while the service runs; then, and not before,
 //! [retire](crate::KeyRing::retire) the old one. After a compromise, rewrapping is not
 //! enough: who had the old key may have the DEKs. Then open with
 //! [`open_revoked`](Dangerous::open_revoked), and seal anew.

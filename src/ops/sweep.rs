@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::audit::{Action, Outcome, Record, Trail};
+use super::audit::{Action, Outcome, Record};
 use super::error::OpsError;
-use super::inventory::{Data, Item, Project};
+use super::inventory::{Data, Project};
 use crate::envelope::{AesKey, Sealer};
-use crate::purpose::Purpose;
 use crate::rewrap::{
     Checkpoint, Progress, Rewrap, RowKey, RowStore, SweepError, Swept, Unreadable,
 };
@@ -163,23 +162,25 @@ impl<'p> Sweeper<'p> {
         for data in &item.data {
             tables.push((data, self.open(data).await?));
         }
+        if self.rescues {
+            // Before it does, and if it writes nothing too (V8).
+            let record = self.record(Action::OPENED_REVOKED, &ring, self.reason.clone());
+            self.project.trail().await?.append(&[record]).await?;
+        }
         if !self.executes {
-            return self.tables(item, &ring, tables).await;
+            return self.tables(&ring, tables).await;
         }
         let trail = self.project.trail().await?;
-        let begun = match self.rescues {
-            true => Action::OPENED_REVOKED,
-            false => Action::REWRAPPED,
-        };
-        self.tell(&*trail, self.record(begun, &ring, self.reason.clone()), Outcome::Begun).await?;
-        let swept = self.tables(item, &ring, tables).await;
+        let record = self.record(Action::REWRAPPED, &ring, self.reason.clone());
+        trail.append(&[record.outcome(Outcome::Begun)]).await?;
+        let swept = self.tables(&ring, tables).await;
         let (outcome, found) = match &swept {
             Ok(all) => (Outcome::Success, all.iter().map(summary).collect::<Vec<_>>().join("; ")),
             Err(error) => (Outcome::Failed, error.to_string()),
         };
         let found: String = found.chars().take(200).collect();
-        let told = self.record(Action::REWRAPPED, &ring, Some(found));
-        self.tell(&*trail, told, outcome).await?;
+        let record = self.record(Action::REWRAPPED, &ring, Some(found));
+        trail.append(&[record.outcome(outcome)]).await?;
         let swept = swept?;
         self.leave(&*store, &ring, &swept).await?;
         if let Some(path) = &self.checkpoint {
@@ -201,11 +202,9 @@ impl<'p> Sweeper<'p> {
 
     async fn tables(
         &self,
-        item: &Item,
         ring: &KeyRing<AesKey>,
         tables: Vec<(&Data, Arc<dyn RowStore>)>,
     ) -> Result<Vec<(String, Swept)>, OpsError> {
-        debug_assert_eq!(item.purpose, Purpose::Envelope, "the inventory has checked it");
         let file = Checkpoints::read(self.checkpoint.as_deref())?;
         let mut all = Vec::new();
         for (data, rows) in tables {
@@ -264,15 +263,6 @@ impl<'p> Sweeper<'p> {
         let mut record = self.project.record(&self.name, action, &self.actor).kid(ring.primary());
         record.reason = reason;
         record
-    }
-
-    async fn tell(
-        &self,
-        trail: &dyn Trail,
-        record: Record,
-        outcome: Outcome,
-    ) -> Result<(), OpsError> {
-        Ok(trail.append(&[record.outcome(outcome)]).await?)
     }
 
     /// Leaves the report where the verdict looks for it.

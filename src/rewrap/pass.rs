@@ -89,7 +89,12 @@ pub(super) async fn run(plan: Rewrap) -> Result<Swept, SweepError> {
         }
         // In their order, so that what is told was committed, and everything before it.
         let Some((last, mut batch)) = running.pop_front() else { break };
-        let tally = (&mut batch.0).await.map_err(|_| SweepError::NoRuntime)??;
+        let tally = match (&mut batch.0).await {
+            Ok(tally) => tally?,
+            // Of the context's maker, or of a store: whoever wrote it is to see it.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(SweepError::NoRuntime),
+        };
         swept.add(tally.counts, tally.by_kid, plan.told(tally.unreadable));
         at.after = Some(last);
         if let Some(told) = &plan.on_progress {
@@ -118,7 +123,15 @@ impl Rewrap {
     }
 
     async fn page(&self, after: Option<&RowKey>) -> Result<Vec<Row>, SweepError> {
-        self.rows.page(after, self.batch, self.sealer.max_stored_bytes()).await
+        let page = self.rows.page(after, self.batch, self.sealer.max_stored_bytes()).await?;
+        // Else it would go on for ever.
+        match page.last().map(|row| &row.key) == after && after.is_some() {
+            true => Err(SweepError::Key {
+                table: self.rows.name().to_owned(),
+                problem: "the page after a key ends with that key",
+            }),
+            false => Ok(page),
+        }
     }
 
     /// Finds before the first write what a column is too short for.
@@ -132,8 +145,9 @@ impl Rewrap {
             let Some(last) = page.last() else { return Ok(()) };
             next = Some(last.key.clone());
             for row in &page {
-                for (place, value) in row.values.iter().enumerate() {
-                    if self.rows.columns()[place].max_bytes.is_some() {
+                let columns = self.rows.columns().iter().zip(&row.values);
+                for (place, (column, value)) in columns.enumerate() {
+                    if column.max_bytes.is_some() {
                         // Whatever else is wrong with it is found when its turn comes.
                         self.judged(row, place, value, true, &mut Tally::default())?;
                     }

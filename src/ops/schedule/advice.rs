@@ -9,7 +9,7 @@ use crate::ops::inventory::{Item, Place};
 use crate::purpose::Purpose;
 use crate::ring::report::{disagreement, may_run};
 use crate::ring::{KeyState, Report};
-use crate::verdict::Verdict;
+use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
 
 /// How long a step may be left before it counts as stuck, at the least.
@@ -106,7 +106,10 @@ impl Standing {
                 }
                 Some(Verdict::Blocked(obstacles)) => {
                     let why = obstacles.first().map_or_else(String::new, |own| format!(": {own}"));
-                    let own = retire(&name, kid, &format!("the old key may not go{why}"), ends_at);
+                    let own = obstacles.iter().find_map(|own| sweep(&name, own));
+                    let own = own.unwrap_or_else(|| {
+                        retire(&name, kid, &format!("the old key may not go{why}"), ends_at)
+                    });
                     // What ends by itself needs nobody.
                     if ends_at.is_none()
                         && is_late(own_since(manifest, &kid), policy.overlap().saturating_mul(2))
@@ -157,6 +160,18 @@ fn own_since(manifest: &Manifest, kid: &Kid) -> SystemTime {
     let primary = manifest.primary(manifest.changed_at());
     let since = manifest.key(&primary).map(|key| key.life.signing_since());
     since.or_else(|| manifest.key(kid).map(Entry::added_at)).unwrap_or(manifest.changed_at())
+}
+
+/// What mends an obstacle that only a sweep does.
+fn sweep(name: &str, obstacle: &Obstacle) -> Option<Next> {
+    let at = match obstacle {
+        Obstacle::SweptTooEarly { not_before, .. } => Some(*not_before),
+        Obstacle::NotSwept | Obstacle::RowsLeft { .. } | Obstacle::RowsUnreadable { .. } => None,
+        _ => return None,
+    };
+    let what = format!("bring what it has sealed under the new key: {obstacle}");
+    let command = Some(format!("dualkey rewrap {name} --execute"));
+    Some(Next { what, command, at })
 }
 
 fn retire(name: &str, kid: Kid, what: &str, at: Option<SystemTime>) -> Next {

@@ -249,6 +249,28 @@ fn a_wrong_password_that_was_promoted_leaves_all_with_the_old_one() {
 }
 
 #[test]
+fn what_is_promoted_and_no_url_takes_nothing_down() {
+    let Some(cluster) = cluster() else { return };
+    runtime().block_on(async {
+        let mut admin = admin(&cluster).await;
+        role(&mut admin, "app", FIRST).await;
+        let (ring, switches, _) = ring(&[("first", &cluster.url_of("app", FIRST))]);
+        let pool = RotatingPool::new(ring.clone(), Login::Url, options()).unwrap();
+        let own = pool.clone();
+        let load = Load::start(move || ask(own.clone()));
+        load.more(50).await;
+        ring.stage(key("typo", "postgers://app:s3cret-s3cret@db/app")).unwrap();
+        let error = pool.probe(&kid("typo")).await.unwrap_err();
+        assert!(matches!(&error, DatabaseError::NotAUrl { kid, .. } if *kid == *"typo"));
+        ring.promote(&kid("typo")).unwrap();
+        load.more(200).await;
+        let (_, failures) = load.stop().await;
+        assert!(failures.is_empty(), "{failures:?}");
+        assert_eq!(switches.take(), ["typo refused", "typo -> first"]);
+    });
+}
+
+#[test]
 fn a_server_that_is_away_is_no_refusal() {
     let Some(cluster) = cluster() else { return };
     runtime().block_on(async {

@@ -30,6 +30,8 @@ fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
             base.notes((0..20).map(note)).await;
             let as_it_was = base.dump("notes", &["body"]).await;
 
+            let (_, text) = run(&mut shell, &base, "status ENCRYPTION_KEY --json");
+            assert!(text.contains("dualkey rewrap ENCRYPTION_KEY --execute"), "{text}");
             let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY");
             assert_eq!(status, 0, "{text}");
             assert!(text.contains("notes     20 rows: 20 rewritten, 0 current\n"), "{text}");
@@ -92,9 +94,11 @@ fn after_a_compromise_it_opens_by_name_with_a_reason_and_tells_before() {
         for (id, body) in base.texts("notes", "body").await {
             assert_eq!(*sealer.open(body.unwrap(), context(id)).unwrap(), b"a note");
         }
-        let (_, text) = run(&mut shell, &base, "audit --secret ENCRYPTION_KEY --outcome begun");
-        assert!(text.contains("OPENED_REVOKED"), "{text}");
-        assert!(text.contains("reason=leaked"), "{text}");
+        // To look is told as well.
+        let line = "rewrap ENCRYPTION_KEY --open-revoked --reason curious";
+        assert_eq!(run(&mut shell, &base, line).0, 0);
+        let (_, text) = run(&mut shell, &base, "audit --action opened-revoked");
+        assert!(text.contains("reason=leaked") && text.contains("reason=curious"), "{text}");
     });
 }
 

@@ -253,6 +253,25 @@ fn several_columns_of_texts_and_bytes_go_in_one_pass() {
     });
 }
 
+#[test]
+fn large_values_are_read_a_few_at_a_time() {
+    runtime().block_on(async {
+        for base in Base::all().await {
+            let (ring, sealer) = ring();
+            let large = vec![b'x'; 300_000];
+            let seal = |id: i64| sealer.seal_text(&large, format!("notes/{id}/body")).unwrap();
+            base.notes((0..40).map(|id| (id, seal(id)))).await;
+            rotate(&ring);
+            let notes = base.table("notes", &["body"]).await.unwrap();
+            // Not all forty of the page, which would be 16 MB.
+            let page = notes.page(None, 40, 1 << 20).await.unwrap();
+            assert!(page.len() > 1 && page.len() < 20, "{}: {}", base.name(), page.len());
+            let swept = Rewrap::new(&sealer, notes, context).execute().run().await.unwrap();
+            assert_eq!((swept.counts.rows, swept.counts.rewritten), (40, 40), "{}", base.name());
+        }
+    });
+}
+
 /// Another hand, which writes a row between the read and the write of the sweep.
 #[derive(Debug)]
 struct Meddled {
@@ -563,6 +582,55 @@ fn endless(rows: i64) -> (Sealer, Endless) {
     rotate(&ring);
     let columns = vec![Column { name: "body".to_owned(), max_bytes: None }];
     (sealer, Endless { rows, envelope, columns })
+}
+
+/// A store that does not get on.
+#[derive(Debug)]
+struct Stuck(Endless);
+
+impl RowStore for Stuck {
+    fn name(&self) -> &str {
+        "stuck"
+    }
+
+    fn columns(&self) -> &[Column] {
+        self.0.columns()
+    }
+
+    fn page<'a>(
+        &'a self,
+        _: Option<&'a RowKey>,
+        rows: usize,
+        max: usize,
+    ) -> RowFuture<'a, Vec<Row>> {
+        self.0.page(None, rows, max)
+    }
+
+    fn again<'a>(&'a self, keys: &'a [RowKey], max: usize) -> RowFuture<'a, Vec<Row>> {
+        self.0.again(keys, max)
+    }
+
+    /// Fewer answers than it was asked for.
+    fn swap<'a>(&'a self, _: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+#[test]
+fn a_store_that_does_not_get_on_ends_the_sweep() {
+    runtime().block_on(async {
+        let (sealer, table) = endless(20);
+        let rewrap = Rewrap::new(&sealer, Stuck(table), context).execute().batch(10);
+        let error = rewrap.run().await.unwrap_err();
+        assert_eq!(error.as_str(), "key", "{error}");
+    });
+}
+
+#[test]
+fn outside_a_runtime_it_is_an_error() {
+    let (sealer, table) = endless(1);
+    let error = pollster::block_on(Rewrap::new(&sealer, table, context).run()).unwrap_err();
+    assert!(matches!(error, SweepError::NoRuntime), "{error}");
 }
 
 #[test]
