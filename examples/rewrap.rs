@@ -100,7 +100,7 @@ async fn main() -> Result<()> {
     report(&swept);
     let rate = (swept.counts.rows / 2) as f64 / took.as_secs_f64();
     println!("  {rate:.0} rows per second beside {} writes of the service", last.len());
-    println!("  {grown} KiB more memory at the peak, for whichever number of rows");
+    println!("  {grown} KiB more memory at the peak");
     println!("by hand, with the service stopped: {by_hand:.0} rows per second");
 
     // Opened, all of them: what a `destroy` of the old key asks for.
