@@ -1,28 +1,41 @@
 //! Re-encryption in service: every stored row under the primary, while the application goes on
 //! reading and writing.
 //!
-//! ```no_run
-//! # async fn sweep(pool: sqlx::SqlitePool) -> Result<(), Box<dyn std::error::Error>> {
-//! # #[cfg(feature = "sqlx-sqlite")] {
+//! ```
+//! # #[cfg(feature = "sqlx-sqlite")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use dualkey::KeyRing;
-//! use dualkey::envelope::{AesKey, Sealer};
+//! use dualkey::envelope::{AesKey, Sealed, Sealer};
 //! use dualkey::rewrap::{Rewrap, SqliteTable};
+//! # use sqlx::sqlite::SqlitePoolOptions;
 //!
-//! let ring = KeyRing::<AesKey>::from_env("ENCRYPTION_KEY")?;
+//! # let (old, new) = ("9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d",
+//! #     "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe");
+//! # let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+//! # sqlx::raw_sql("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)").execute(&pool).await?;
+//! let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(old)?).build()?;
 //! let sealer = Sealer::new(ring.clone());
-//! let notes = SqliteTable::open(&pool, "notes", ["title", "body"]).await?;
-//! let swept = Rewrap::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"))
-//!     .execute()
-//!     .on_progress(|at| println!("{} rows, {:?} left", at.rows, at.left))
-//!     .run()
-//!     .await?;
+//! let body = Sealed::seal(&sealer, &"a note".to_owned(), "notes/7/body")?;
+//! sqlx::query("INSERT INTO notes VALUES (7, ?)").bind(body).execute(&pool).await?;
+//! let kid = ring.stage(AesKey::hex(new)?)?;
+//! ring.promote(&kid)?;
+//!
+//! let notes = SqliteTable::open(&pool, "notes", ["body"]).await?;
+//! let sweep = Rewrap::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
+//! let would_be = sweep.clone().run().await?;
+//! assert_eq!((would_be.counts.rewritten, would_be.has_written), (1, false));
+//!
+//! let swept = sweep.execute().on_progress(|at| println!("{} rows", at.rows)).run().await?;
+//! assert_eq!(swept.by_kid.get(&kid), Some(&1));
 //! for own in &swept.unreadable {
-//!     eprintln!("{}/{}/{}: {}", own.table, own.key, own.column, own.reason);
+//!     println!("{}/{}/{}: {}", own.table, own.key, own.column, own.reason);
 //! }
 //! ring.record_sweep(&swept.sweep()); // what the verdict on the old key asks for
-//! # }
 //! # Ok(())
 //! # }
+//! # #[cfg(not(feature = "sqlx-sqlite"))]
+//! # fn main() {}
 //! ```
 //!
 //! It goes through a table page by page, in the order of its primary key. Of each value it

@@ -16,6 +16,84 @@ pub type RowFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SweepError>> +
 /// Three methods make a store: [`page`](Self::page) reads rows in the order of their keys,
 /// [`again`](Self::again) reads some of them anew, and [`swap`](Self::swap) writes a value if the
 /// row still holds the one that it was made of.
+///
+/// ```
+/// use dualkey::rewrap::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
+/// use std::collections::BTreeMap;
+/// use std::sync::Mutex;
+///
+/// /// Notes by their number.
+/// #[derive(Debug)]
+/// struct Notes {
+///     columns: Vec<Column>,
+///     notes: Mutex<BTreeMap<i64, String>>,
+/// }
+///
+/// fn number(key: &RowKey) -> i64 {
+///     match key.parts() {
+///         [KeyPart::Integer(number)] => *number,
+///         _ => 0,
+///     }
+/// }
+///
+/// fn row((number, body): (&i64, &String)) -> Row {
+///     let key = RowKey::new([KeyPart::Integer(*number)]);
+///     Row { key, values: vec![Value::Text(body.clone())] }
+/// }
+///
+/// impl RowStore for Notes {
+///     fn name(&self) -> &str {
+///         "notes"
+///     }
+///
+///     fn columns(&self) -> &[Column] {
+///         &self.columns
+///     }
+///
+///     fn page<'a>(&'a self, after: Option<&'a RowKey>, rows: usize, _: usize) -> RowFuture<'a, Vec<Row>> {
+///         let start = after.map_or(0, |key| number(key) + 1);
+///         let notes = self.notes.lock().unwrap();
+///         let page = notes.range(start..).take(rows).map(row).collect();
+///         Box::pin(async { Ok(page) })
+///     }
+///
+///     fn again<'a>(&'a self, keys: &'a [RowKey], _: usize) -> RowFuture<'a, Vec<Row>> {
+///         let notes = self.notes.lock().unwrap();
+///         let found = keys.iter().filter_map(|key| notes.get_key_value(&number(key)).map(row));
+///         let found = found.collect();
+///         Box::pin(async { Ok(found) })
+///     }
+///
+///     fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
+///         let mut notes = self.notes.lock().unwrap();
+///         let written = swaps.iter().map(|swap| match (notes.get_mut(&number(&swap.key)), &swap.new) {
+///             (Some(body), Value::Text(new)) if swap.old == Value::Text(body.clone()) => {
+///                 *body = new.clone();
+///                 true
+///             }
+///             _ => false,
+///         });
+///         let written = written.collect();
+///         Box::pin(async { Ok(written) })
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use dualkey::{KeyRing, envelope::{AesKey, Sealer}, rewrap::Rewrap};
+/// # let (old, new) = ("9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d",
+/// #     "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe");
+/// # let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(old)?).build()?;
+/// # let sealer = Sealer::new(ring.clone());
+/// # let notes = Mutex::new((0..3).map(|id| (id, sealer.seal_text("a note", "").unwrap())).collect());
+/// # let columns = vec![Column { name: "body".to_owned(), max_bytes: None }];
+/// # let kid = ring.stage(AesKey::hex(new)?)?;
+/// # ring.promote(&kid)?;
+/// # let rows = Notes { columns, notes };
+/// # let swept = Rewrap::new(&sealer, rows, |_, _| "").execute().batch(2).run().await?;
+/// # assert_eq!(swept.by_kid.get(&kid), Some(&3));
+/// # Ok(())
+/// # }
+/// ```
 pub trait RowStore: fmt::Debug + Send + Sync + 'static {
     /// What errors and reports call it: the name of the table.
     fn name(&self) -> &str;

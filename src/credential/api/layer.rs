@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ApiError, ApiKeys, Attempt, Next, Replay, host_of};
+use super::{ApiError, ApiKeys, Replay, host_of};
 
 /// Puts the key of a ring into each request, and goes on with the next where it is refused.
 ///
@@ -104,22 +104,14 @@ where
     let shown = keys.credentials.choose()?;
     keys.put(&shown, &mut parts.headers)?;
     let answer = inner.call(Request::from_parts(parts, body)).await.map_err(ApiError::Inner)?;
-    let attempt = if again.is_some() { Attempt::First } else { Attempt::Last };
-    let next = keys.judge(&shown, answer.status(), answer.headers(), attempt)?;
-    let (next, Some(mut again)) = (next, again) else { return Ok(answer) };
-    let other = match next {
-        Next::HandThrough => return Ok(answer),
-        Next::Show(other) => other,
-        Next::Wait(time) => {
-            tokio::time::sleep(time).await;
-            shown.clone()
-        }
-    };
+    let is_last = again.is_none();
+    let other = keys.again(&shown, answer.status(), answer.headers(), is_last).await?;
+    let (Some(other), Some(mut again)) = (other, again) else { return Ok(answer) };
     // Its connection may be needed for the second one.
     drop(answer);
     keys.put(&other, again.headers_mut())?;
     poll_fn(|cx| inner.poll_ready(cx)).await.map_err(ApiError::Inner)?;
     let answer = inner.call(again).await.map_err(ApiError::Inner)?;
-    keys.judge(&other, answer.status(), answer.headers(), Attempt::Last)?;
+    keys.again(&other, answer.status(), answer.headers(), true).await?;
     Ok(answer)
 }

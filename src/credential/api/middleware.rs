@@ -2,9 +2,9 @@
 
 use http::Extensions;
 use reqwest::{Request, Response};
-use reqwest_middleware::{Error, Middleware, Result};
+use reqwest_middleware::{Error, Middleware, Next, Result};
 
-use super::{ApiError, ApiKeys, Attempt, Next};
+use super::{ApiError, ApiKeys};
 
 /// Its errors are [`ApiError`]s, to be found with `downcast_ref` in
 /// `reqwest_middleware::Error::Middleware`.
@@ -14,30 +14,21 @@ impl Middleware for ApiKeys {
         &self,
         mut request: Request,
         extensions: &mut Extensions,
-        next: reqwest_middleware::Next<'_>,
+        next: Next<'_>,
     ) -> Result<Response> {
         self.check_host(request.url().host_str()).map_err(own)?;
         let again = request.try_clone();
         let shown = self.credentials.choose().map_err(|error| own(error.into()))?;
         self.put(&shown, request.headers_mut()).map_err(own)?;
         let answer = next.clone().run(request, extensions).await?;
-        let attempt = if again.is_some() { Attempt::First } else { Attempt::Last };
-        let judged = self.judge(&shown, answer.status(), answer.headers(), attempt);
-        let (judged, Some(mut again)) = (judged.map_err(own)?, again) else { return Ok(answer) };
-        let other = match judged {
-            Next::HandThrough => return Ok(answer),
-            Next::Show(other) => other,
-            Next::Wait(time) => {
-                tokio::time::sleep(time).await;
-                shown.clone()
-            }
-        };
+        let (status, is_last) = (answer.status(), again.is_none());
+        let other = self.again(&shown, status, answer.headers(), is_last).await.map_err(own)?;
+        let (Some(other), Some(mut again)) = (other, again) else { return Ok(answer) };
         // Its connection may be needed for the second one.
         drop(answer);
         self.put(&other, again.headers_mut()).map_err(own)?;
         let answer = next.run(again, extensions).await?;
-        let attempt = Attempt::Last;
-        self.judge(&other, answer.status(), answer.headers(), attempt).map_err(own)?;
+        self.again(&other, answer.status(), answer.headers(), true).await.map_err(own)?;
         Ok(answer)
     }
 }

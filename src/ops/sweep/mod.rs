@@ -1,29 +1,24 @@
 //! A sweep over everything that a secret of the inventory has sealed.
 
-use std::fs;
+mod checkpoints;
+mod open;
+
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::audit::{Action, Outcome, Record};
 use super::error::OpsError;
 use super::inventory::{Data, Project};
 use crate::envelope::{AesKey, Sealer};
-use crate::rewrap::{
-    Checkpoint, Progress, Rewrap, RowKey, RowStore, SweepError, Swept, Unreadable,
-};
+use crate::rewrap::{Progress, Rewrap, RowKey, RowStore, Swept, Unreadable};
 use crate::ring::KeyRing;
-use crate::source::{KeyStore, StoreError, disk};
+use crate::source::{KeyStore, StoreError};
+use checkpoints::{Checkpoints, remove};
 
 /// What the report of a sweep is kept under, among those of the instances.
 pub const INSTANCE: &str = "dualkey rewrap";
-
-/// The checkpoint is written so often.
-const WRITTEN_EVERY: Duration = Duration::from_millis(500);
-/// A row that a sweep waits for is written within seconds.
-#[cfg(feature = "sqlx-sqlite")]
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Goes through every table that the inventory names for a secret, and leaves the report beside
 /// its manifest, where the verdict on the old key looks for it.
@@ -293,55 +288,6 @@ impl<'p> Sweeper<'p> {
         (report.buckets, report.last_as_fallback) = (Vec::new(), Vec::new());
         Ok(store.save_report(&report).await?)
     }
-
-    /// The table of `data`.
-    async fn open(&self, data: &Data) -> Result<Arc<dyn RowStore>, OpsError> {
-        let url = self.project.variable("the URL of a database", &data.database)?;
-        match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => self.open_sqlite(data, &url).await,
-            Some("postgres" | "postgresql") => self.open_postgres(data, &url).await,
-            _ => Err(OpsError::DatabaseUrl { variable: data.database.clone() }),
-        }
-    }
-
-    #[cfg(feature = "sqlx-sqlite")]
-    async fn open_sqlite(&self, data: &Data, url: &str) -> Result<Arc<dyn RowStore>, OpsError> {
-        use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-        let options: SqliteConnectOptions =
-            url.parse().map_err(|_| OpsError::DatabaseUrl { variable: data.database.clone() })?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(self.connections())
-            .connect_lazy_with(options.busy_timeout(PATIENCE));
-        let table = crate::rewrap::SqliteTable::open(&pool, &data.table, &data.columns).await?;
-        Ok(Arc::new(table))
-    }
-
-    #[cfg(not(feature = "sqlx-sqlite"))]
-    async fn open_sqlite(&self, _: &Data, _: &str) -> Result<Arc<dyn RowStore>, OpsError> {
-        Err(OpsError::Feature { what: "a table of SQLite", feature: "sqlx-sqlite" })
-    }
-
-    #[cfg(feature = "sqlx-postgres")]
-    async fn open_postgres(&self, data: &Data, url: &str) -> Result<Arc<dyn RowStore>, OpsError> {
-        let pool = sqlx::postgres::PgPoolOptions::new()
-            .max_connections(self.connections())
-            .connect_lazy(url)
-            // Its own words may hold what stands in the URL.
-            .map_err(|_| OpsError::DatabaseUrl { variable: data.database.clone() })?;
-        let table = crate::rewrap::PgTable::open(&pool, &data.table, &data.columns).await?;
-        Ok(Arc::new(table))
-    }
-
-    #[cfg(not(feature = "sqlx-postgres"))]
-    async fn open_postgres(&self, _: &Data, _: &str) -> Result<Arc<dyn RowStore>, OpsError> {
-        Err(OpsError::Feature { what: "a table of PostgreSQL", feature: "sqlx-postgres" })
-    }
-
-    /// One for each batch that is written, and one that reads.
-    #[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
-    fn connections(&self) -> u32 {
-        u32::try_from(self.concurrency).unwrap_or(u32::MAX).saturating_add(1)
-    }
 }
 
 /// The context of a value, by the template of the inventory.
@@ -371,72 +317,6 @@ fn summary((table, swept): &(String, Swept)) -> String {
         "{table}: {} rows, {} rewritten, {} unreadable, {} left",
         own.rows, own.rewritten, own.unreadable, own.left
     )
-}
-
-/// The file that says how far each table has come.
-struct Checkpoints {
-    path: Option<PathBuf>,
-    state: Mutex<Reached>,
-}
-
-struct Reached {
-    written_at: Option<Instant>,
-    tables: Vec<(String, Checkpoint)>,
-}
-
-impl Checkpoints {
-    fn read(path: Option<&Path>) -> Result<Arc<Self>, OpsError> {
-        let mut tables = Vec::new();
-        if let Some(path) = path {
-            match fs::read_to_string(path) {
-                Ok(text) => {
-                    for line in text.lines() {
-                        let wrong = || SweepError::Checkpoint { problem: "it cannot be read" };
-                        let (table, own) = line.split_once('\t').ok_or_else(wrong)?;
-                        tables.push((table.to_owned(), Checkpoint::from_json(own.as_bytes())?));
-                    }
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(OpsError::io(path)(error)),
-            }
-        }
-        let path = path.map(Path::to_owned);
-        Ok(Arc::new(Self { path, state: Mutex::new(Reached { written_at: None, tables }) }))
-    }
-
-    fn of(&self, table: &str) -> Option<Checkpoint> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tables.iter().find(|(own, _)| own == table).map(|(_, own)| own.clone())
-    }
-
-    /// Keeps it: now and then, because what is lost is time alone.
-    fn keep(&self, table: &str, checkpoint: &Checkpoint) {
-        let Some(path) = &self.path else { return };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.tables.iter_mut().find(|(own, _)| own == table) {
-            Some((_, own)) => *own = checkpoint.clone(),
-            None => state.tables.push((table.to_owned(), checkpoint.clone())),
-        }
-        if state.written_at.is_some_and(|at| at.elapsed() < WRITTEN_EVERY) {
-            return;
-        }
-        state.written_at = Some(Instant::now());
-        let lines = state
-            .tables
-            .iter()
-            .filter_map(|(table, own)| Some(format!("{table}\t{}\n", own.to_json().ok()?)));
-        // Without it, the sweep begins at the first row again.
-        let _ = disk::write(path, lines.collect::<String>().as_bytes(), false);
-    }
-}
-
-fn remove(path: &Path) -> Result<(), OpsError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(OpsError::io(path)(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

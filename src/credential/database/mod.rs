@@ -44,6 +44,8 @@
 //! with every pool.
 
 mod drain;
+mod error;
+mod login;
 mod scram;
 
 use std::fmt;
@@ -60,6 +62,9 @@ use crate::error::Error;
 use crate::kid::Kid;
 use crate::ring::KeyRing;
 use drain::Drain;
+pub use error::DatabaseError;
+use error::is_refusal;
+pub use login::Login;
 pub use scram::{change_password, scram_verifier};
 
 /// How long a password that was refused rests, the first time.
@@ -72,15 +77,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Of one call, at the most: twice as many as a ring has keys.
 const MOST_ATTEMPTS: usize = 32;
-
-/// What a secret of the ring is.
-#[derive(Debug, Clone)]
-pub enum Login {
-    /// A whole URL, `postgres://role:password@host/database`: what two roles need.
-    Url,
-    /// The password for a login that is otherwise like this.
-    Password(Box<PgConnectOptions>),
-}
 
 /// A pool of connections that follows a ring of passwords or URLs. A clone is the same pool.
 #[derive(Clone)]
@@ -103,46 +99,6 @@ struct Set {
     is_probing: bool,
     /// When that may be asked again, after it could not be told.
     not_before: Instant,
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DatabaseError {
-    /// The server refused every credential.
-    #[error("the server refuses every credential of `{ring}`: {}", .kids.iter().map(Kid::to_string).collect::<Vec<_>>().join(", "))]
-    Refused {
-        /// The name of the ring.
-        ring: String,
-        /// All keys that it has to offer.
-        kids: Vec<Kid>,
-        /// What the server said of the last.
-        source: Box<sqlx::Error>,
-    },
-    /// A secret is no URL of PostgreSQL, or no text.
-    #[error("the key `{kid}` of `{ring}` is no URL as in postgres://role:password@host/database")]
-    NotAUrl {
-        /// The name of the ring.
-        ring: String,
-        /// The key in question.
-        kid: Kid,
-    },
-    /// The ring serves nothing, has no such key, or there are no random numbers.
-    #[error(transparent)]
-    Ring(#[from] Error),
-    /// Whatever else `sqlx` says: of a network that is down, a pool that is full, a query.
-    #[error(transparent)]
-    Sqlx(#[from] sqlx::Error),
-}
-
-/// So that `?` works where `sqlx` is all that is spoken.
-impl From<DatabaseError> for sqlx::Error {
-    fn from(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::Sqlx(error) => error,
-            own => Self::Configuration(Box::new(own)),
-        }
-    }
 }
 
 impl RotatingPool {
@@ -418,29 +374,6 @@ impl Drop for Probing<'_> {
     }
 }
 
-impl Login {
-    fn options(
-        &self,
-        credentials: &Credentials,
-        shown: &Shown,
-    ) -> Result<PgConnectOptions, DatabaseError> {
-        let wrong = || DatabaseError::NotAUrl {
-            ring: credentials.ring().name().to_owned(),
-            kid: shown.kid(),
-        };
-        let text = std::str::from_utf8(shown.secret().expose()).map_err(|_| wrong())?;
-        match self {
-            Self::Url => {
-                let is_own =
-                    ["postgres://", "postgresql://"].iter().any(|own| text.starts_with(own));
-                // The words of the parser may hold what stands in the URL.
-                text.parse().ok().filter(|_| is_own).ok_or_else(wrong)
-            }
-            Self::Password(options) => Ok(options.as_ref().clone().password(text)),
-        }
-    }
-}
-
 /// Connects, and goes away again.
 async fn tried(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
     let connect = PgConnection::connect_with(options);
@@ -452,12 +385,6 @@ async fn tried(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
         }
         Err(_) => Err(sqlx::Error::PoolTimedOut),
     }
-}
-
-/// Whether the server refused the credential: SQLSTATE class 28, invalid authorization.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|own| own.code());
-    code.is_some_and(|code| code.starts_with("28"))
 }
 
 impl fmt::Debug for RotatingPool {

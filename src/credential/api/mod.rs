@@ -208,32 +208,33 @@ impl ApiKeys {
         }
     }
 
-    /// What is to be done after an answer to a request with `shown`, the first one if it may be
-    /// sent again.
-    fn judge<E>(
+    /// The key that a request is to be sent again with, after this answer to an attempt with
+    /// `shown`; where the answer says when, it was waited for. None after the last attempt.
+    async fn again<E>(
         &self,
         shown: &Shown,
         status: StatusCode,
         headers: &HeaderMap,
-        attempt: Attempt,
-    ) -> Result<Next, ApiError<E>> {
+        is_last: bool,
+    ) -> Result<Option<Shown>, ApiError<E>> {
         match status {
-            StatusCode::UNAUTHORIZED => match (self.credentials.refused(shown), attempt) {
-                (Some(next), Attempt::First) => Ok(Next::Show(next)),
+            StatusCode::UNAUTHORIZED => match self.credentials.refused(shown) {
+                Some(next) if !is_last => Ok(Some(next)),
                 _ if self.credentials.all_rest() => {
                     let ring = self.credentials.ring().name().to_owned();
                     Err(ApiError::Refused { ring, kids: self.credentials.offered() })
                 }
-                // It goes to whoever comes next: this request is not sent again.
-                _ => Ok(Next::HandThrough),
+                // The next goes to whoever comes next.
+                _ => Ok(None),
             },
-            StatusCode::TOO_MANY_REQUESTS if matches!(attempt, Attempt::First) => {
+            StatusCode::TOO_MANY_REQUESTS if !is_last => {
                 let after = headers.get(RETRY_AFTER).and_then(|own| own.to_str().ok());
                 let after = after.and_then(|text| retry_after(text, SystemTime::now()));
-                Ok(match after.filter(|after| *after <= self.form.max_retry_after) {
-                    Some(after) => Next::Wait(after),
-                    None => Next::HandThrough,
-                })
+                let Some(after) = after.filter(|after| *after <= self.form.max_retry_after) else {
+                    return Ok(None);
+                };
+                tokio::time::sleep(after).await;
+                Ok(Some(shown.clone()))
             }
             // Whatever else it is, the key was not refused; whether it was even looked at is
             // known of what went well alone.
@@ -241,29 +242,10 @@ impl ApiKeys {
                 if status.is_success() {
                     self.credentials.accepted(shown);
                 }
-                Ok(Next::HandThrough)
+                Ok(None)
             }
         }
     }
-}
-
-/// Which of the attempts at a request it was.
-#[derive(Debug, Clone, Copy)]
-enum Attempt {
-    /// There may be another.
-    First,
-    /// There is no other: it was the second, or the request cannot be sent again.
-    Last,
-}
-
-/// What follows an answer.
-enum Next {
-    /// It is the answer.
-    HandThrough,
-    /// Sent again, with another key.
-    Show(Shown),
-    /// Sent again after this time, with the same key.
-    Wait(Duration),
 }
 
 /// `Retry-After` as RFC 9110 section 10.2.3 has it: seconds, or a date.

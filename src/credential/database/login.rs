@@ -1,0 +1,38 @@
+//! What a secret of the ring is: a URL, or the password of a login.
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::DatabaseError;
+use crate::credential::{Credentials, Shown};
+
+/// What a secret of the ring is.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// A whole URL, `postgres://role:password@host/database`: what two roles need.
+    Url,
+    /// The password for a login that is otherwise like this.
+    Password(Box<PgConnectOptions>),
+}
+
+impl Login {
+    pub(super) fn options(
+        &self,
+        credentials: &Credentials,
+        shown: &Shown,
+    ) -> Result<PgConnectOptions, DatabaseError> {
+        let wrong = || DatabaseError::NotAUrl {
+            ring: credentials.ring().name().to_owned(),
+            kid: shown.kid(),
+        };
+        let text = std::str::from_utf8(shown.secret().expose()).map_err(|_| wrong())?;
+        match self {
+            Self::Url => {
+                let is_own =
+                    ["postgres://", "postgresql://"].iter().any(|own| text.starts_with(own));
+                // The words of the parser may hold what stands in the URL.
+                text.parse().ok().filter(|_| is_own).ok_or_else(wrong)
+            }
+            Self::Password(options) => Ok(options.as_ref().clone().password(text)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The file that says how far each table has come.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::ops::error::OpsError;
+use crate::rewrap::{Checkpoint, SweepError};
+use crate::source::disk;
+
+/// The file is written so often.
+const WRITTEN_EVERY: Duration = Duration::from_millis(500);
+
+/// The file that says how far each table has come.
+pub(super) struct Checkpoints {
+    path: Option<PathBuf>,
+    state: Mutex<Reached>,
+}
+
+struct Reached {
+    written_at: Option<Instant>,
+    tables: Vec<(String, Checkpoint)>,
+}
+
+impl Checkpoints {
+    pub(super) fn read(path: Option<&Path>) -> Result<Arc<Self>, OpsError> {
+        let mut tables = Vec::new();
+        if let Some(path) = path {
+            match fs::read_to_string(path) {
+                Ok(text) => {
+                    for line in text.lines() {
+                        let wrong = || SweepError::Checkpoint { problem: "it cannot be read" };
+                        let (table, own) = line.split_once('\t').ok_or_else(wrong)?;
+                        tables.push((table.to_owned(), Checkpoint::from_json(own.as_bytes())?));
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(OpsError::io(path)(error)),
+            }
+        }
+        let path = path.map(Path::to_owned);
+        Ok(Arc::new(Self { path, state: Mutex::new(Reached { written_at: None, tables }) }))
+    }
+
+    pub(super) fn of(&self, table: &str) -> Option<Checkpoint> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tables.iter().find(|(own, _)| own == table).map(|(_, own)| own.clone())
+    }
+
+    /// Keeps it: now and then, because what is lost is time alone.
+    pub(super) fn keep(&self, table: &str, checkpoint: &Checkpoint) {
+        let Some(path) = &self.path else { return };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.tables.iter_mut().find(|(own, _)| own == table) {
+            Some((_, own)) => *own = checkpoint.clone(),
+            None => state.tables.push((table.to_owned(), checkpoint.clone())),
+        }
+        if state.written_at.is_some_and(|at| at.elapsed() < WRITTEN_EVERY) {
+            return;
+        }
+        state.written_at = Some(Instant::now());
+        let lines = state
+            .tables
+            .iter()
+            .filter_map(|(table, own)| Some(format!("{table}\t{}\n", own.to_json().ok()?)));
+        // Without it, the sweep begins at the first row again.
+        let _ = disk::write(path, lines.collect::<String>().as_bytes(), false);
+    }
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), OpsError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(OpsError::io(path)(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,95 @@
+//! What the database says of a table, before a sweep begins.
+
+use sqlx::postgres::PgPool;
+
+use super::{Key, PgTable, database, quoted};
+use crate::rewrap::error::SweepError;
+use crate::rewrap::row::Column;
+
+impl PgTable {
+    /// The table `name`, or `schema.name`, and those of its columns that hold sealed values.
+    ///
+    /// # Errors
+    /// [`SweepError::UnknownTable`], [`SweepError::NoPrimaryKey`], [`SweepError::UnknownColumn`],
+    /// [`SweepError::NoColumn`], [`SweepError::ColumnType`], [`SweepError::HiddenRows`],
+    /// [`SweepError::Database`].
+    pub async fn open<C: Into<String>>(
+        pool: &PgPool,
+        name: &str,
+        columns: impl IntoIterator<Item = C>,
+    ) -> Result<Self, SweepError> {
+        let table = name.to_owned();
+        let failed = |error| database(name, error);
+        let found: Option<(String, bool)> = sqlx::query_as(
+            "SELECT format('%I.%I', n.nspname, c.relname), row_security_active(c.oid) \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.oid = to_regclass($1)",
+        )
+        .bind(name)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+        let Some((relation, hides_rows)) = found else {
+            return Err(SweepError::UnknownTable { table });
+        };
+        if hides_rows {
+            return Err(SweepError::HiddenRows { table });
+        }
+        let keys: Vec<(String, String)> = sqlx::query_as(
+            "SELECT a.attname::text, format_type(a.atttypid, -1) FROM pg_index i \
+             CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) \
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number \
+             WHERE i.indrelid = to_regclass($1) AND i.indisprimary AND k.place <= i.indnkeyatts \
+             ORDER BY k.place",
+        )
+        .bind(&relation)
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
+        if keys.is_empty() {
+            return Err(SweepError::NoPrimaryKey { table });
+        }
+        let found: Vec<(String, String, i32, bool)> = sqlx::query_as(
+            "SELECT a.attname::text, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), -1), \
+                 CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, \
+                 a.attgenerated <> '' \
+             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+             WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
+             ORDER BY a.attnum",
+        )
+        .bind(&relation)
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
+        let (mut own, mut are_bytes) = (Vec::new(), Vec::new());
+        for column in columns {
+            let (column, table) = (column.into(), table.clone());
+            let is_own = |(name, ..): &&(String, String, i32, bool)| *name == column;
+            let Some((_, kind, modifier, is_generated)) = found.iter().find(is_own) else {
+                let columns = found.into_iter().map(|(name, ..)| name).collect();
+                return Err(SweepError::UnknownColumn { table, column, columns });
+            };
+            let problem = match kind.as_str() {
+                _ if keys.iter().any(|(key, _)| *key == column) => {
+                    "is part of the primary key".to_owned()
+                }
+                _ if *is_generated => "is generated: it cannot be written".to_owned(),
+                "text" | "character varying" | "bytea" => {
+                    // Of `varchar(n)` it is n and the four bytes of its header.
+                    let max_bytes = modifier.checked_sub(4).and_then(|own| own.try_into().ok());
+                    own.push(Column { name: column, max_bytes });
+                    are_bytes.push(kind == "bytea");
+                    continue;
+                }
+                other => format!("is of {other}: it must be text, varchar or bytea"),
+            };
+            return Err(SweepError::ColumnType { table, column, problem });
+        }
+        if own.is_empty() {
+            return Err(SweepError::NoColumn { table });
+        }
+        let key = |(name, kind): (String, String)| Key { name: quoted(&name), kind };
+        let keys = keys.into_iter().map(key).collect();
+        Ok(Self { pool: pool.clone(), name: table, relation, keys, columns: own, are_bytes })
+    }
+}
