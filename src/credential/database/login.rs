@@ -1,12 +1,14 @@
 //! What a secret of the ring is: a URL, or the password of a login.
 
+use std::fmt;
+
 use sqlx::postgres::PgConnectOptions;
 
 use super::DatabaseError;
 use crate::credential::{Credentials, Shown};
 
 /// What a secret of the ring is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Login {
     /// A whole URL, `postgres://role:password@host/database`: what two roles need.
     Url,
@@ -33,6 +35,20 @@ impl Login {
                 text.parse().ok().filter(|_| is_own).ok_or_else(wrong)
             }
             Self::Password(options) => Ok(options.as_ref().clone().password(text)),
+        }
+    }
+}
+
+/// Not as `sqlx` shows its options, the password with them.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url => f.write_str("Url"),
+            Self::Password(options) => f
+                .debug_struct("Password")
+                .field("username", &options.get_username())
+                .field("host", &options.get_host())
+                .finish_non_exhaustive(),
         }
     }
 }

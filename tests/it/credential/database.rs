@@ -366,7 +366,7 @@ fn a_pool_whose_every_credential_is_refused_says_so_and_comes_back() {
 }
 
 #[test]
-fn a_revoked_password_makes_no_connection_any_more() {
+fn v8_a_revoked_password_makes_no_connection_any_more() {
     let Some(cluster) = cluster() else { return };
     runtime().block_on(async {
         let mut admin = admin(&cluster).await;
@@ -401,6 +401,10 @@ fn what_is_no_url_is_named_and_not_printed() {
             assert!(matches!(&error, DatabaseError::NotAUrl { kid, .. } if *kid == *"bad"));
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
         }
+        // V10: `sqlx` would show the password.
+        let options = PgConnectOptions::new().username("app").password("s3cret-s3cret");
+        let shown = format!("{:?}", Login::Password(Box::new(options)));
+        assert!(shown.contains("app") && !shown.contains("s3cret"), "{shown}");
         let bytes =
             KeyRing::<Credential>::builder().primary(Secret::from([0xff_u8, 0xfe].repeat(9)));
         let ring = { bytes }.dangerous().allow_placeholders().build().unwrap();
