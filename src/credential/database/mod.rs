@@ -361,7 +361,9 @@ async fn find_out(pool: RotatingPool, chosen: Shown) {
             let _ = inner.credentials.refused(&chosen);
         }
         // It could not be tried: of a network that is down, or a server that is full.
-        Err(_) => inner.set().not_before = Instant::now() + PAUSE,
+        Err(_) => {
+            inner.set().not_before = Instant::now() + PAUSE;
+        }
     }
 }
 

@@ -271,6 +271,35 @@ fn what_is_promoted_and_no_url_takes_nothing_down() {
 }
 
 #[test]
+fn what_is_promoted_and_cannot_be_tried_is_waited_for() {
+    let Some(cluster) = cluster() else { return };
+    runtime().block_on(async {
+        let mut admin = admin(&cluster).await;
+        role(&mut admin, "app_a", FIRST).await;
+        role(&mut admin, "app_b", SECOND).await;
+        let (ring, switches, _) = ring(&[("a", &cluster.url_of("app_a", FIRST))]);
+        let pool = RotatingPool::new(ring.clone(), Login::Url, options()).unwrap();
+        let own = pool.clone();
+        let load = Load::start(move || ask(own.clone()));
+        load.more(50).await;
+        // The server has no room for it yet: that says nothing of the password.
+        sql(&mut admin, "ALTER ROLE app_b CONNECTION LIMIT 0").await;
+        ring.stage(key("b", &cluster.url_of("app_b", SECOND))).unwrap();
+        assert!(matches!(pool.probe(&kid("b")).await, Err(DatabaseError::Sqlx(_))));
+        ring.promote(&kid("b")).unwrap();
+        load.more(100).await;
+        assert_eq!(connections(&mut admin, "app_b").await, 0);
+        sql(&mut admin, "ALTER ROLE app_b CONNECTION LIMIT -1").await;
+        while connections(&mut admin, "app_b").await == 0 {
+            load.more(10).await;
+        }
+        let (_, failures) = load.stop().await;
+        assert!(failures.is_empty(), "{failures:?}");
+        assert!(switches.take().is_empty());
+    });
+}
+
+#[test]
 fn a_server_that_is_away_is_no_refusal() {
     let Some(cluster) = cluster() else { return };
     runtime().block_on(async {
