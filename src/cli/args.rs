@@ -11,6 +11,7 @@ use crate::kid::Kid;
 use crate::ops::audit::{Action, Outcome};
 use crate::ops::rotate::CHECKS;
 use crate::purpose::Purpose;
+use crate::rewrap::{BATCH, CONCURRENCY};
 
 #[derive(Parser)]
 #[command(
@@ -312,10 +313,10 @@ pub(super) struct Rewrap {
     #[arg(long, requires = "reason")]
     pub(super) open_revoked: bool,
     /// How many rows are committed together
-    #[arg(long, default_value_t = 500, value_name = "ROWS")]
+    #[arg(long, default_value_t = BATCH, value_name = "ROWS")]
     pub(super) batch: usize,
     /// How many batches are under way at one time
-    #[arg(long, default_value_t = 2, value_name = "COUNT")]
+    #[arg(long, default_value_t = CONCURRENCY, value_name = "COUNT")]
     pub(super) concurrency: usize,
     /// How many rows in a second, at most
     #[arg(long, value_name = "ROWS")]

@@ -84,9 +84,9 @@ pub use row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
 pub use sqlite::SqliteTable;
 
 /// How many rows are written together.
-const BATCH: usize = 500;
+pub(crate) const BATCH: usize = 500;
 /// How many batches are under way at one time.
-const CONCURRENCY: usize = 2;
+pub(crate) const CONCURRENCY: usize = 2;
 /// So many bytes of values are held of one page, or one row.
 #[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -182,13 +182,13 @@ impl Rewrap {
 
     /// Has `tell` called after each batch that was committed. It must not wait.
     pub fn on_progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.on_progress = Some(pass::listener(tell));
+        self.on_progress = Some(Arc::new(tell));
         self
     }
 
     /// Has `tell` called of each value that cannot be read. It must not wait.
     pub fn on_unreadable(mut self, tell: impl Fn(&Unreadable) + Send + Sync + 'static) -> Self {
-        self.on_unreadable = Some(pass::listener(tell));
+        self.on_unreadable = Some(Arc::new(tell));
         self
     }
 
@@ -225,6 +225,12 @@ impl Dangerous {
         own.how.rescues = true;
         own
     }
+}
+
+/// An identifier, as SQL has it.
+#[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl fmt::Debug for Rewrap {

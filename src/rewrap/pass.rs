@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use super::Rewrap;
 use super::checkpoint::Checkpoint;
 use super::error::SweepError;
 use super::pace::Pace;
 use super::report::{Counts, Swept, Unreadable};
 use super::row::{Row, RowKey, RowStore, Swap, Value};
-use super::{Rewrap, Told};
 use crate::envelope::{How, RewrapError, Sealer};
 use crate::error::Reason;
 use crate::kid::Kid;
@@ -338,9 +338,4 @@ fn checkpoint(at: &Checkpoint, swept: &Swept) -> Checkpoint {
             .collect(),
         ..at.clone()
     }
-}
-
-/// A listener.
-pub(super) fn listener<T>(tell: impl Fn(&T) + Send + Sync + 'static) -> Told<T> {
-    Arc::new(tell)
 }

@@ -7,9 +7,9 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite, TypeInfo, ValueRef};
 
-use super::PAGE_BYTES;
 use super::error::SweepError;
 use super::row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
+use super::{PAGE_BYTES, quoted};
 
 /// So many values may be bound in one statement, of any version.
 const BOUND: usize = 900;
@@ -326,11 +326,6 @@ fn bound_value<'q>(query: Bound<'q>, value: &Value) -> Bound<'q> {
         Value::Bytes(bytes) => query.bind(bytes.clone()),
         Value::Null | Value::TooLarge => query.bind(None::<String>),
     }
-}
-
-/// An identifier, as SQL has it.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl fmt::Debug for SqliteTable {

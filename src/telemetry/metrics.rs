@@ -19,6 +19,7 @@ use crate::observer::{Event, Observer};
 /// | `dualkey_verifications_total` | counter | `ring`, `kid`, `role` | values verified or opened, by the role that the key had: `primary`, or `fallback`, which counts staged keys too |
 /// | `dualkey_signatures_total` | counter | `ring`, `kid` | values signed or sealed |
 /// | `dualkey_rejections_total` | counter | `ring`, `reason` | values refused, by [`Reason::as_str`](crate::Reason::as_str) |
+/// | `dualkey_credentials_refused_total` | counter | `ring`, `kid` | refusals of a credential by who verifies it |
 /// | `dualkey_legacy_total` | counter | `ring`, `form` | values accepted in a legacy form |
 /// | `dualkey_rotations_total` | counter | `ring`, `step` | `staged`, `promoted`, `rolled_back`, `retired`, `revoked`, `forced` |
 /// | `dualkey_reloads_total` | counter | `ring` | changes that a store brought |

@@ -12,7 +12,7 @@ use super::audit::{Action, Outcome, Record};
 use super::error::OpsError;
 use super::inventory::{Data, Project};
 use crate::envelope::{AesKey, Sealer};
-use crate::rewrap::{Progress, Rewrap, RowKey, RowStore, Swept, Unreadable};
+use crate::rewrap::{BATCH, CONCURRENCY, Progress, Rewrap, RowKey, RowStore, Swept, Unreadable};
 use crate::ring::KeyRing;
 use crate::source::{KeyStore, StoreError};
 use checkpoints::{Checkpoints, remove};
@@ -67,8 +67,8 @@ impl<'p> Sweeper<'p> {
             executes: false,
             verifies: false,
             rescues: false,
-            batch: 500,
-            concurrency: 2,
+            batch: BATCH,
+            concurrency: CONCURRENCY,
             rows_per_second: None,
             checkpoint: None,
             on_progress: Arc::new(|_, _| {}),

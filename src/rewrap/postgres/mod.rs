@@ -8,9 +8,9 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::PAGE_BYTES;
 use super::error::SweepError;
 use super::row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
+use super::{PAGE_BYTES, quoted};
 
 /// Beyond so many rows an estimate will do.
 const COUNTED: f32 = 2_000_000.0;
@@ -313,11 +313,6 @@ fn database(table: &str, error: sqlx::Error) -> SweepError {
         Some("25006" | "42501") => SweepError::ReadOnly { table, problem: error.to_string() },
         _ => SweepError::Database { table, source: Box::new(error) },
     }
-}
-
-/// An identifier, as SQL has it.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl fmt::Debug for PgTable {

@@ -2,8 +2,9 @@
 
 use sqlx::postgres::PgPool;
 
-use super::{Key, PgTable, database, quoted};
+use super::{Key, PgTable, database};
 use crate::rewrap::error::SweepError;
+use crate::rewrap::quoted;
 use crate::rewrap::row::Column;
 
 impl PgTable {
