@@ -133,6 +133,17 @@ pub enum StoreError {
         problem: &'static str,
     },
 
+    /// A source that is edited by hand has changed. A reading counts once it was seen twice
+    /// unchanged, because an edit may be seen half-written (V9).
+    #[error(
+        "cannot take the change of {store} yet: it was seen once and may be half-written; it counts \
+         when the next reading is the same"
+    )]
+    Unconfirmed {
+        /// The store: a path, a name.
+        store: String,
+    },
+
     /// It keeps no reports of instances.
     #[error("{store} keeps no reports")]
     NoReports {
@@ -173,6 +184,7 @@ impl StoreError {
             Self::ReadOnly { .. } => "read_only",
             Self::Unfit { .. } => "unfit",
             Self::Dotenv { .. } => "dotenv",
+            Self::Unconfirmed { .. } => "unconfirmed",
             Self::NoReports { .. } => "no_reports",
             Self::Client { .. } => "client",
             Self::Refused(_) => "refused",
