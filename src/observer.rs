@@ -139,6 +139,14 @@ pub enum Event<'a> {
         /// From when on it verifies nothing.
         ends: SystemTime,
     },
+    /// An expired key verifies again: it was restaged, or a source that is edited by hand names
+    /// it again.
+    LiveAgain {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The key in question.
+        kid: Kid,
+    },
     /// Somebody went over a refusal: for the audit.
     Forced {
         /// The name of the ring.

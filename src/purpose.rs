@@ -89,6 +89,11 @@ impl Purpose {
         !matches!(self, Self::Envelope | Self::Credential | Self::Audit)
     }
 
+    /// Whether a key that is live again makes tokens or sessions valid again.
+    pub(crate) fn revives_what_it_signed(self) -> bool {
+        matches!(self, Self::Jwt | Self::Cookie)
+    }
+
     /// Whether only a sweep over what is stored says that a key is not needed.
     pub(crate) fn needs_sweep(self) -> bool {
         self == Self::Envelope

@@ -124,7 +124,7 @@
 //! let reports = store.reports().await?;
 //! let promoted = update(&store, |own| own.promote(&kid, &reports, clock.now())).await?;
 //! # following.refresh()?;
-//! # assert_eq!(following.ring().primary(), kid);
+//! # assert_eq!(following.ring().primary(), Some(kid));
 //!
 //! // 3. Wait. What the old key signed is valid until its overlap is over.
 //! assert!(signer.verify("session", &value).is_ok());

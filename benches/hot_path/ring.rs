@@ -52,10 +52,10 @@ pub fn load(c: &mut Criterion) {
                 b.iter(|| black_box(&floor).load().len());
             });
             group.bench_function(BenchmarkId::new("dualkey_1key", state), |b| {
-                b.iter(|| black_box(&one).primary());
+                b.iter(|| black_box(&one).primary().unwrap());
             });
             group.bench_function(BenchmarkId::new("dualkey_2keys_primary", state), |b| {
-                b.iter(|| black_box(&two).primary());
+                b.iter(|| black_box(&two).primary().unwrap());
             });
             group.bench_function(BenchmarkId::new("by_hand_rwlock", state), |b| {
                 b.iter(|| Arc::clone(&black_box(&by_hand).read().unwrap()));

@@ -332,10 +332,10 @@ impl Rings {
 
     pub fn primaries(&self) -> Kids {
         [
-            self.jwt.primary(),
-            self.session.primary(),
-            self.webhook.primary(),
-            self.encryption.primary(),
+            self.jwt.primary().unwrap(),
+            self.session.primary().unwrap(),
+            self.webhook.primary().unwrap(),
+            self.encryption.primary().unwrap(),
         ]
     }
 

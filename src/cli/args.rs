@@ -79,6 +79,14 @@ pub(super) enum Command {
     /// Revoke the key that signs, and have another sign at once: a staged one, or a new one
     #[command(after_help = "Example:\n  dualkey emergency JWT_SECRET --reason 'in a public log'")]
     Emergency(Emergency),
+    /// Add an expired key again: it verifies, and does not sign until it is promoted
+    #[command(
+        after_help = "Example:\n  dualkey restage ENCRYPTION_KEY --kid 3kZ… --reason 'rows in a restored backup'"
+    )]
+    Restage(Restage),
+    /// Correct the times of a manifest that was written while a clock was ahead
+    #[command(after_help = "Example:\n  dualkey repair-clock JWT_SECRET")]
+    RepairClock(RepairClock),
     /// Wipe the secret of a key that is retired or revoked, and keep its record
     #[command(after_help = "Example:\n  dualkey destroy JWT_SECRET --kid 3kZ…")]
     Destroy(Destroy),
@@ -226,6 +234,8 @@ pub(super) struct Stage {
     #[arg(long, value_parser = moment, value_name = "TIME")]
     pub(super) at: Option<SystemTime>,
     #[command(flatten)]
+    pub(super) dated: Dated,
+    #[command(flatten)]
     pub(super) who: Who,
 }
 
@@ -242,14 +252,53 @@ pub(super) struct Promote {
     #[arg(long)]
     pub(super) force: bool,
     #[command(flatten)]
+    pub(super) dated: Dated,
+    #[command(flatten)]
     pub(super) who: Who,
 }
 
 #[derive(Args)]
 pub(super) struct Rollback {
     pub(super) name: String,
+    /// Although some instances may not hold the key, or it expires soon. Needs --reason
+    #[arg(long, requires = "reason")]
+    pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) dated: Dated,
     #[command(flatten)]
     pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct Restage {
+    pub(super) name: String,
+    /// The expired key
+    #[arg(long, allow_hyphen_values = true)]
+    pub(super) kid: Kid,
+    /// Although tokens or sessions become valid again. Needs --reason
+    #[arg(long, requires = "reason")]
+    pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) dated: Dated,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+#[derive(Args)]
+pub(super) struct RepairClock {
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) dated: Dated,
+    #[command(flatten)]
+    pub(super) who: Who,
+}
+
+/// How a step gets its date.
+#[derive(Args)]
+pub(super) struct Dated {
+    /// Take this clock for right, although the reports of the instances disagree with it
+    #[arg(long)]
+    pub(super) trust_clock: bool,
 }
 
 #[derive(Args)]
@@ -261,6 +310,8 @@ pub(super) struct Retire {
     /// Whatever the verdict: what it signed is refused, what it sealed cannot be opened
     #[arg(long)]
     pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) dated: Dated,
     #[command(flatten)]
     pub(super) who: Who,
 }
@@ -296,6 +347,8 @@ pub(super) struct Destroy {
     /// Whatever the verdict: what an encryption key sealed is lost
     #[arg(long)]
     pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) dated: Dated,
     #[command(flatten)]
     pub(super) who: Who,
 }
@@ -338,6 +391,8 @@ pub(super) struct Rewrap {
 #[derive(Args)]
 pub(super) struct Policy {
     pub(super) name: String,
+    #[command(flatten)]
+    pub(super) dated: Dated,
     #[command(flatten)]
     pub(super) who: Who,
 }

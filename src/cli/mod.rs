@@ -101,6 +101,8 @@ async fn run(cli: Cli, terminal: &mut Terminal) -> Status {
         Command::Stage(args) => steps::stage(&context, args, terminal).await,
         Command::Promote(args) => steps::promote(&context, args, terminal).await,
         Command::Rollback(args) => steps::rollback(&context, args, terminal).await,
+        Command::Restage(args) => steps::restage(&context, args, terminal).await,
+        Command::RepairClock(args) => steps::repair_clock(&context, args, terminal).await,
         Command::Retire(args) => steps::retire(&context, args, terminal).await,
         Command::Revoke(args) => steps::revoke(&context, args, terminal).await,
         Command::Emergency(args) => steps::emergency(&context, args, terminal).await,

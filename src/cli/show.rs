@@ -7,7 +7,7 @@ use jiff::{SpanRound, Unit};
 
 use super::{Failure, Terminal};
 use crate::error::Error;
-use crate::manifest::{Change, Meanwhile};
+use crate::manifest::{Change, RolloutEffect};
 use crate::ops::OpsError;
 use crate::ops::audit::{Action, Entry};
 use crate::ops::doctor::Finding;
@@ -84,8 +84,8 @@ impl Terminal {
             let verb = if change.kid_ends() { "" } else { "verifies until " };
             self.line(&format!("  {what} {verb}{until}"))?;
         }
-        if change.meanwhile != Meanwhile::NothingIsRefused {
-            self.line(&format!("  meanwhile {}", change.meanwhile))?;
+        if change.effect != RolloutEffect::NONE {
+            self.line(&format!("  effect    {}", change.effect))?;
         }
         if is_rehearsal {
             return self.line("  nothing was changed");

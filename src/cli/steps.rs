@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 
 use zeroize::Zeroizing;
 
-use super::args::{self, Value, Who};
+use super::args::{self, Dated, Value, Who};
 use super::{Context, Failure, Status, Terminal};
+use crate::error::Error;
 use crate::manifest::NewEntry;
 use crate::ops::OpsError;
 use crate::ops::inventory::{Item, Project};
@@ -27,6 +28,10 @@ pub(super) async fn rotate(
     let new = new(&project, &args.name, &args.value)?;
     let name = args.name.as_str();
     terminal.line(&format!("{name} ({}): rotate", project.environment_name()))?;
+    let operator = match args.skip.iter().any(|check| check == "clock") {
+        true => operator.trust_clock(),
+        false => operator,
+    };
     let operator = match args.skip.is_empty() {
         true => operator,
         // What was skipped stands in the trail.
@@ -66,7 +71,7 @@ pub(super) async fn rotate(
 }
 
 pub(super) async fn stage(context: &Context, args: args::Stage, terminal: &mut Terminal) -> Status {
-    let (project, operator) = open(context, &args.name, &args.who).await?;
+    let (project, operator) = open_dated(context, &args.name, &args.who, &args.dated).await?;
     let mut new = new(&project, &args.name, &args.value)?;
     if let Some(moment) = args.at {
         new = new.signs_from(moment);
@@ -81,7 +86,7 @@ pub(super) async fn promote(
     args: args::Promote,
     terminal: &mut Terminal,
 ) -> Status {
-    let (project, mut operator) = open(context, &args.name, &args.who).await?;
+    let (project, mut operator) = open_dated(context, &args.name, &args.who, &args.dated).await?;
     if args.deployed {
         operator = operator.deployed();
     }
@@ -103,8 +108,46 @@ pub(super) async fn rollback(
     args: args::Rollback,
     terminal: &mut Terminal,
 ) -> Status {
-    let (project, operator) = open(context, &args.name, &args.who).await?;
+    let (project, mut operator) = open_dated(context, &args.name, &args.who, &args.dated).await?;
+    if args.force {
+        operator = operator.force();
+    }
     let change = operator.rollback().await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn restage(
+    context: &Context,
+    args: args::Restage,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, mut operator) = open_dated(context, &args.name, &args.who, &args.dated).await?;
+    if args.force {
+        terminal.confirm(&args.who, &args.name, "what the key signed becomes valid again")?;
+        operator = operator.force();
+    }
+    let change = operator.restage(&args.kid).await?;
+    terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
+    Ok(0)
+}
+
+pub(super) async fn repair_clock(
+    context: &Context,
+    args: args::RepairClock,
+    terminal: &mut Terminal,
+) -> Status {
+    let (project, operator) = open_dated(context, &args.name, &args.who, &args.dated).await?;
+    let before = operator.load().await?;
+    let change = operator.repair_clock().await?;
+    if !change.has_changed(&before) {
+        let environment = project.environment_name();
+        terminal.line(&format!(
+            "{} ({environment}): nothing to correct: the last change is not ahead of this clock",
+            args.name
+        ))?;
+        return Ok(0);
+    }
     terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
     Ok(0)
 }
@@ -114,7 +157,7 @@ pub(super) async fn retire(
     args: args::Retire,
     terminal: &mut Terminal,
 ) -> Status {
-    let (project, mut operator) = open(context, &args.name, &args.who).await?;
+    let (project, mut operator) = open_dated(context, &args.name, &args.who, &args.dated).await?;
     if args.force {
         terminal.confirm(
             &args.who,
@@ -136,6 +179,7 @@ pub(super) async fn revoke(
     let (project, operator) = open(context, &args.name, &args.who).await?;
     terminal.confirm(&args.who, &args.name, "the key verifies nothing any more")?;
     let change = operator.revoke(&args.kid).await?;
+    terminal.clock_warning(&operator).await?;
     terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
     Ok(0)
 }
@@ -149,6 +193,7 @@ pub(super) async fn emergency(
     let new = new(&project, &args.name, &args.value)?;
     terminal.confirm(&args.who, &args.name, "everything that the key signed is refused")?;
     let change = operator.emergency(args.kid, new).await?;
+    terminal.clock_warning(&operator).await?;
     terminal.step(&project, &args.name, &change, args.who.dry_run).await?;
     if args.value.value_from.is_some() && change.from == Some(KeyState::Active(Role::Staged)) {
         terminal
@@ -162,7 +207,7 @@ pub(super) async fn destroy(
     args: args::Destroy,
     terminal: &mut Terminal,
 ) -> Status {
-    let (project, mut operator) = open(context, &args.name, &args.who).await?;
+    let (project, mut operator) = open_dated(context, &args.name, &args.who, &args.dated).await?;
     terminal.confirm(&args.who, &args.name, "the secret of the key is wiped")?;
     if args.force {
         operator = operator.force();
@@ -177,7 +222,7 @@ pub(super) async fn policy(
     args: args::Policy,
     terminal: &mut Terminal,
 ) -> Status {
-    let (project, operator) = open(context, &args.name, &args.who).await?;
+    let (project, operator) = open_dated(context, &args.name, &args.who, &args.dated).await?;
     let item = project.inventory().secret(&args.name)?;
     let is_news = operator.set_policy(item.policy).await?;
     let said = match (is_news, args.who.dry_run) {
@@ -195,6 +240,17 @@ async fn open(context: &Context, name: &str, who: &Who) -> Result<(Project, Oper
         project = project.backup();
     }
     let operator = context.operator(&project, name, who).await?;
+    Ok((project, operator))
+}
+
+async fn open_dated(
+    context: &Context,
+    name: &str,
+    who: &Who,
+    dated: &Dated,
+) -> Result<(Project, Operator), Failure> {
+    let (project, operator) = open(context, name, who).await?;
+    let operator = if dated.trust_clock { operator.trust_clock() } else { operator };
     Ok((project, operator))
 }
 
@@ -227,6 +283,16 @@ pub(super) fn read(item: &Item, path: &std::path::Path) -> Result<Secret, Failur
 }
 
 impl Terminal {
+    /// Says if this clock disagrees with the instances, where the step was taken all the same.
+    async fn clock_warning(&mut self, operator: &Operator) -> Result<(), Failure> {
+        match operator.check_clock().await {
+            Err(OpsError::Refused(error @ Error::ClockDisagrees { .. })) => {
+                self.line(&format!("  warning   {error}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Has everything that was printed be seen.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)

@@ -108,13 +108,13 @@ impl Credentials {
     /// rest, the one whose turn it is: who refuses all may do so by mistake.
     ///
     /// # Errors
-    /// [`Error::Stale`] if the ring serves nothing.
+    /// [`Error::Stale`] or [`Error::NothingSigns`] if the ring serves nothing.
     pub fn choose(&self) -> Result<Shown, Error> {
         self.ring.read(|view| {
             let offer = offer(view);
             let choice = self.turns().choose(&offer, view.now(), self.pace);
-            let stale = || Error::Stale { ring: view.ring().to_owned() };
-            shown(view, choice.ok_or_else(stale)?).ok_or_else(stale)
+            let idle = || view.primary().err().unwrap_or(Error::NothingSigns);
+            shown(view, choice.ok_or_else(idle)?).ok_or_else(idle)
         })
     }
 

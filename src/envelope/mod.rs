@@ -246,8 +246,8 @@ impl Sealer {
     /// # let key = "9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d";
     /// # let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(key)?).build()?;
     /// let sealer = Sealer::new(ring.clone());
-    /// assert_eq!(Sealer::kid_of(sealer.seal("a note", "")?), Some(ring.primary()));
-    /// assert_eq!(Sealer::kid_of(sealer.seal_text("a note", "")?), Some(ring.primary()));
+    /// assert_eq!(Sealer::kid_of(sealer.seal("a note", "")?), ring.primary());
+    /// assert_eq!(Sealer::kid_of(sealer.seal_text("a note", "")?), ring.primary());
     /// assert_eq!(Sealer::kid_of("something else"), None);
     /// # Ok::<(), dualkey::Error>(())
     /// ```
@@ -295,7 +295,7 @@ impl Dangerous<'_> {
     /// let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(old)?).build()?;
     /// let sealer = Sealer::new(ring.clone());
     /// let note = sealer.seal("a note", "notes/7/body")?;
-    /// let leaked = ring.primary();
+    /// let leaked = ring.primary().unwrap();
     /// ring.revoke_and_replace(&leaked, "in a public log", AesKey::hex(new)?)?;
     ///
     /// assert_eq!(sealer.open(&note, "notes/7/body").unwrap_err().reason(), Reason::RevokedKey);

@@ -178,11 +178,89 @@ pub enum Error {
     },
 
     /// The key has stopped verifying.
-    #[error("the key `{kid}` has been retired: roll back to it, or stage a new key")]
+    #[error("the key `{kid}` has expired: stage a new key, or restage this one")]
     Retired {
         /// The kid in question.
         kid: Kid,
     },
+
+    /// A key that would stop verifying on some instances before all of them hold the step.
+    #[error(
+        "cannot make the key `{kid}` the primary: on some instances it expires before all of \
+         them hold the change; stage a new key, or force the step"
+    )]
+    ExpiresSoon {
+        /// The kid in question.
+        kid: Kid,
+        /// When it expires: on instances that have not reloaded, perhaps.
+        expires: SystemTime,
+        /// Until when it must verify: now, the rollout window and the skew together.
+        needed: SystemTime,
+    },
+
+    /// A key that some instances may not hold yet.
+    #[error(
+        "cannot make the key `{kid}` the primary: some instances may not hold it yet; wait until \
+         all have reloaded, or force the step"
+    )]
+    AddedRecently {
+        /// The kid in question.
+        kid: Kid,
+        /// When every instance holds it.
+        held: SystemTime,
+    },
+
+    /// A live key needs no restaging.
+    #[error("cannot restage the key `{kid}`: it has not expired; promote it instead")]
+    NotExpired {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// Sessions and tokens under this key would be valid again.
+    #[error(
+        "cannot restage the key `{kid}`: sessions or tokens that have ended with it would be \
+         valid again; stage a new key, or force the step with a reason"
+    )]
+    RestageNeedsForce {
+        /// The kid in question.
+        kid: Kid,
+    },
+
+    /// The clock of this machine disagrees with another time by more than the skew.
+    #[error("cannot take the step: this clock disagrees with {what}; {remedy}")]
+    ClockDisagrees {
+        /// What shows the other time.
+        what: &'static str,
+        /// What this clock shows.
+        now: SystemTime,
+        /// The other time.
+        other: SystemTime,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// A manifest that was changed at a moment ahead of this clock by more than the skew.
+    #[error(
+        "cannot take the manifest: it was changed at a moment that lies ahead of this clock by \
+         more than the skew; set the clock, or run `dualkey repair-clock`"
+    )]
+    FromTheFuture {
+        /// When it was changed, by the clock that changed it.
+        changed_at: SystemTime,
+        /// What this clock shows.
+        now: SystemTime,
+    },
+
+    /// No key of the ring can sign.
+    #[error("no key of the ring can sign: make one the primary with an emergency rotation")]
+    NothingSigns,
+
+    /// The number of changes of a manifest is at its limit.
+    #[error(
+        "cannot change the manifest: its revision is at the limit; create it again as revision 1"
+    )]
+    RevisionLimit,
 
     /// A short fallback that was let in verifies, and does not sign.
     #[error("the secret of the key `{kid}` is too short to sign with: stage a new key")]
@@ -245,7 +323,8 @@ pub enum Error {
 
     /// A key that is scheduled to sign before every instance can know it.
     #[error(
-        "the staged key `{kid}` would sign before the rollout window is over, within which every          instance learns of it: name a later moment"
+        "cannot schedule the key `{kid}`: its start is nearer than the rollout window and the \
+         skew, so an instance could sign with it before all of them hold it; name a later moment"
     )]
     TooSoon {
         /// The kid in question.
@@ -254,17 +333,6 @@ pub enum Error {
         signs_from: SystemTime,
         /// The first that would do.
         earliest: SystemTime,
-    },
-
-    /// A policy under which a key would stop verifying earlier than it was to.
-    #[error(
-        "with this policy the key `{kid}` would stop verifying earlier than it was to, and what          is valid would be refused: set it when its overlap is over"
-    )]
-    Shortened {
-        /// The kid in question.
-        kid: Kid,
-        /// When it would stop.
-        ends: SystemTime,
     },
 
     /// The key verifies: it cannot be destroyed.

@@ -83,6 +83,9 @@ pub enum Reason {
     /// The ring serves nothing: what it holds is older than its `max_staleness`. Answer that
     /// the service is not available.
     Stale,
+    /// The ring serves nothing: its last key that could sign was revoked. Answer that the
+    /// service is not available.
+    NoPrimary,
     /// No key of the ring made this signature, or the tag of this ciphertext.
     Signature,
     /// Of a legacy form that was not turned on.
@@ -135,11 +138,19 @@ impl Reason {
             | Self::RevokedKey
             | Self::RetiredKey
             | Self::Stale
+            | Self::NoPrimary
             | Self::Signature
             | Self::LegacyNotAccepted
             | Self::LegacyEnded
             | Self::Ambiguous => false,
         }
+    }
+
+    /// Returns `true` if the ring serves nothing now, so that the value says nothing about its
+    /// sender: [`Stale`](Self::Stale) and [`NoPrimary`](Self::NoPrimary).
+    #[must_use]
+    pub fn is_unavailable(self) -> bool {
+        matches!(self, Self::Stale | Self::NoPrimary)
     }
 
     /// A stable name for logs and metric labels.
@@ -157,6 +168,7 @@ impl Reason {
             Self::RevokedKey => "revoked_key",
             Self::RetiredKey => "retired_key",
             Self::Stale => "stale",
+            Self::NoPrimary => "no_primary",
             Self::Signature => "signature",
             Self::LegacyNotAccepted => "legacy_not_accepted",
             Self::LegacyEnded => "legacy_ended",

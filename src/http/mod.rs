@@ -46,7 +46,8 @@
 //! ring's [observer](crate::Observer), and stands as a [`Reason`](crate::Reason) in the
 //! extensions of the *response*, where a layer outside can log it; extensions are never sent.
 //!
-//! A ring that serves nothing because it is [too old](crate::Reason::Stale) makes the answer 503
+//! A ring that serves nothing because it is [too old](crate::Reason::Stale) or has no
+//! [key that signs](crate::Reason::NoPrimary) makes the answer 503
 //! instead: a client that is told 401 would throw a valid token away.
 //!
 //! # What it does not do

@@ -8,7 +8,8 @@ use http::{HeaderValue, Response, StatusCode};
 use crate::error::Reason;
 
 /// A request was refused. As a response it is a status with an empty body, the same for every
-/// reason but [`Reason::Stale`], which is 503, and a body that is too large, which is 413.
+/// reason but those of a ring that serves nothing
+/// ([`Reason::is_unavailable`]), which are 503, and a body that is too large, which is 413.
 #[derive(Debug, Clone)]
 pub struct Rejection {
     status: StatusCode,
@@ -19,7 +20,7 @@ pub struct Rejection {
 impl Rejection {
     pub(crate) fn new(status: StatusCode, reason: Reason) -> Self {
         let status = match reason {
-            Reason::Stale => StatusCode::SERVICE_UNAVAILABLE,
+            reason if reason.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             _ => status,
         };
         Self { status, reason, challenge: None }

@@ -1,12 +1,12 @@
 //! What a step made of a manifest, and steps that go over a refusal.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use super::{Manifest, Override};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::ring::KeyState;
+use crate::ring::{KeyState, Report, RolloutEffect};
+use crate::verdict::Obstacle;
 
 /// What a step made of a manifest.
 #[derive(Debug, Clone)]
@@ -27,8 +27,8 @@ pub struct Change {
     /// When the key that no longer signs stops verifying: come back then. Of a retirement,
     /// when the key does.
     pub until: Option<SystemTime>,
-    /// What instances that have not reloaded yet do meanwhile.
-    pub meanwhile: Meanwhile,
+    /// Effect on instances that have not reloaded yet.
+    pub effect: RolloutEffect,
 }
 
 /// What is done to a key.
@@ -49,22 +49,12 @@ pub enum Action {
     EmergencyRotate,
     /// Wiped.
     Destroy,
+    /// Added again after it had expired: it verifies, and does not sign yet.
+    Restage,
     /// Nothing: what all keys live by was set.
     SetPolicy,
-}
-
-/// What instances that have not reloaded yet do with what those that have make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Meanwhile {
-    /// They take all of it: everybody holds the keys that sign.
-    NothingIsRefused,
-    /// They refuse all that the new primary signs, because they do not know it; and they take
-    /// what the compromised key signs, as they did.
-    NewIsRefused,
-    /// They take what the compromised key signs, as they did; what the new primary signs they
-    /// know.
-    CompromisedIsTaken,
+    /// Nothing: the times of a manifest that was written with a wrong clock were corrected.
+    RepairClock,
 }
 
 /// Steps that go over a refusal; the key that they are done to keeps a record of it.
@@ -75,16 +65,64 @@ pub struct Forced<'m> {
     pub(super) reason: &'m str,
 }
 
-impl Forced<'_> {
-    /// [`Manifest::promote`], whatever the instances hold: those that do not hold the key
-    /// refuse what it signs.
+/// Steps of an operator who knows that every instance holds the manifest, although none reports.
+/// Missing reports count as agreement, and contradicting ones do not.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "no step is taken until `promote` is called"]
+pub struct AssumedDeployed<'m> {
+    pub(super) manifest: &'m Manifest,
+    pub(super) reason: &'m str,
+}
+
+impl AssumedDeployed<'_> {
+    /// [`Manifest::promote`] without a report that agrees. The key keeps the reason.
     ///
     /// # Errors
-    /// As there, but for [`Error::NotAgreed`].
+    /// As there, except [`Error::NotAgreed`] for [`Obstacle::NoInstance`] alone.
+    pub fn promote(self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
+        let change = match self.manifest.promote(kid, reports, now) {
+            Err(Error::NotAgreed { obstacles, .. }) if obstacles == [Obstacle::NoInstance] => {
+                self.manifest.promoted(kid, now, true, false)?
+            }
+            change => return change,
+        };
+        Ok(recorded(change, self.manifest, self.reason))
+    }
+}
+
+impl Forced<'_> {
+    /// [`Manifest::promote`], whatever the instances hold and whenever the key expires.
+    /// [`Change::effect`] says what they reject.
+    ///
+    /// # Errors
+    /// As there, but for [`Error::NotAgreed`] and [`Error::ExpiresSoon`].
     pub fn promote(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        let mut change = self.manifest.promoted(kid, now.max(self.manifest.changed_at))?;
-        change.meanwhile = Meanwhile::NewIsRefused;
+        let mut change = self.manifest.promoted(kid, now, false, true)?;
+        // It goes over what an instance reports, too.
+        change.effect.new_rejected = change.has_changed(self.manifest);
         self.recorded(change)
+    }
+
+    /// [`Manifest::rollback`] to a key that some instances may not hold yet, or that expires
+    /// soon. [`Change::effect`] says whether they reject what it signs.
+    ///
+    /// # Errors
+    /// As there, but for [`Error::AddedRecently`] and [`Error::ExpiresSoon`]. An expired key
+    /// does not sign again: [`Error::Retired`].
+    pub fn rollback(self, now: SystemTime) -> Result<Change, Error> {
+        self.recorded(self.manifest.rolled_back(now, false, true)?)
+    }
+
+    /// [`Manifest::restage`], for every purpose.
+    ///
+    /// # Security
+    /// Tokens and sessions that this key signed, and that have not reached their own end, are
+    /// valid again.
+    ///
+    /// # Errors
+    /// As there, but for [`Error::RestageNeedsForce`].
+    pub fn restage(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
+        self.recorded(self.manifest.restaged(kid, now)?)
     }
 
     /// Ends the key `kid` at once, whatever the verdict: what it signed is refused, and what
@@ -93,8 +131,7 @@ impl Forced<'_> {
     /// # Errors
     /// As for [`Manifest::retire`], but for [`Error::Blocked`].
     pub fn retire(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        let now = now.max(self.manifest.changed_at);
-        self.recorded(self.manifest.retired(kid, now, |steps| steps.cut(kid))?)
+        self.recorded(self.manifest.retired(kid, now, |steps| steps.cut(kid).map(Some))?)
     }
 
     /// [`Manifest::destroy`], whatever the verdict: **what an encryption key sealed is lost.**
@@ -103,20 +140,25 @@ impl Forced<'_> {
     /// [`Error::UnknownKey`], [`Error::Destroyed`], or [`Error::InUse`] if it is neither
     /// revoked nor retired.
     pub fn destroy(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        self.recorded(self.manifest.destroyed(kid, now.max(self.manifest.changed_at))?)
+        self.recorded(self.manifest.destroyed(kid, now)?)
     }
 
-    fn recorded(self, mut change: Change) -> Result<Change, Error> {
-        if change.has_changed(self.manifest) {
-            let at = change.manifest.changed_at;
-            let (action, reason) = (change.action.as_str().to_owned(), self.reason.to_owned());
-            let key = change.manifest.keys.iter_mut().find(|key| key.life.kid == change.kid);
-            if let Some(key) = key {
-                key.overrides.push(Override { at, action, reason });
-            }
-        }
-        Ok(change)
+    fn recorded(self, change: Change) -> Result<Change, Error> {
+        Ok(recorded(change, self.manifest, self.reason))
     }
+}
+
+/// Has the key of `change` keep that a refusal was forced, and why.
+fn recorded(mut change: Change, before: &Manifest, reason: &str) -> Change {
+    if change.has_changed(before) {
+        let at = change.manifest.changed_at;
+        let (action, reason) = (change.action.as_str().to_owned(), reason.to_owned());
+        let key = change.manifest.keys.iter_mut().find(|key| key.life.kid == change.kid);
+        if let Some(key) = key {
+            key.overrides.push(Override { at, action, reason });
+        }
+    }
+    change
 }
 
 impl Change {
@@ -145,22 +187,9 @@ impl Action {
             Self::Revoke => "revoke",
             Self::EmergencyRotate => "emergency_rotate",
             Self::Destroy => "destroy",
+            Self::Restage => "restage",
             Self::SetPolicy => "set_policy",
+            Self::RepairClock => "repair_clock",
         }
-    }
-}
-
-impl fmt::Display for Meanwhile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NothingIsRefused => "nothing that is valid is refused",
-            Self::NewIsRefused => {
-                "instances that have not reloaded yet refuse all that the new primary signs, and \
-                 still take what the old one does"
-            }
-            Self::CompromisedIsTaken => {
-                "instances that have not reloaded yet still take what the compromised key signs"
-            }
-        })
     }
 }

@@ -66,6 +66,12 @@ impl Entry {
         self.life.added_at
     }
 
+    /// Returns the moment at which another key took over, once a step has recorded it.
+    #[must_use]
+    pub fn superseded_at(&self) -> Option<SystemTime> {
+        self.life.superseded_at
+    }
+
     /// From when on it verifies nothing, where that was set.
     #[must_use]
     pub fn retire_at(&self) -> Option<SystemTime> {
@@ -88,6 +94,12 @@ impl Entry {
     #[must_use]
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
+    }
+
+    /// Whether its retirement was forced.
+    pub(super) fn was_cut(&self) -> bool {
+        let is_it = |own: &Override| own.action == "retire" && Some(own.at) == self.life.retire_at;
+        self.overrides.iter().any(is_it)
     }
 
     /// Its secret; none once that was destroyed.
@@ -284,6 +296,9 @@ pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Er
         let life = &key.life;
         if life.added_at > changed_at {
             return wrong("it was added after the manifest was last changed");
+        }
+        if life.superseded_at.is_some_and(|at| at > changed_at) {
+            return wrong("it was superseded after the manifest was last changed");
         }
         if life.destroyed_at.is_some_and(|at| at > changed_at || at < life.added_at) {
             return wrong("it was destroyed before it was added, or after the last change");

@@ -53,7 +53,8 @@ impl Manifest {
         manifest.keys.retain(is_kept);
         // None, where the one that signed is gone already.
         let timeline = Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring);
-        let primary = timeline.ok().map(|own| self.keys[own.primary(now)].life.kid);
+        let primary =
+            timeline.ok().and_then(|own| own.primary(now)).map(|own| self.keys[own].life.kid);
         for (place, (variable, secret)) in signing.iter().enumerate() {
             let index = manifest.place_of(variable, secret, place > 0, now)?;
             let life = &mut manifest.keys[index].life;

@@ -18,13 +18,17 @@ use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
 use crate::ring::admit::{Rules, check};
-use crate::ring::{Life, Policy, Schedule};
+use crate::ring::{EarlierEnd, Life, Policy, Schedule};
 use crate::secret::Secret;
 
 const FORMAT: &str = "dualkey manifest";
 const VERSION: u32 = 1;
 /// What stands for a secret that is elsewhere.
 const MARK: &str = "mark:";
+
+/// The largest revision: what every reader of JSON takes for the same number, and a `bigint`
+/// holds.
+pub(crate) const MAX_REVISION: u64 = (1 << 53) - 1;
 
 /// A manifest is a page of text: what is larger is something else.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -86,7 +90,13 @@ struct Key {
     sequence: u64,
     signs: Begins,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    superseded_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     retire_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept_until: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    earlier_end: Option<Earlier>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "revoked")]
     revoked: Option<Revoked>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +113,13 @@ enum Begins {
     Never,
     Unscheduled,
     From(Time),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Earlier {
+    at: Time,
+    until: Time,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -332,7 +349,15 @@ fn written(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, Err
             Signs::Unscheduled => Begins::Unscheduled,
             Signs::From(moment) => Begins::From(moment.try_into()?),
         },
+        superseded_at: time(life.superseded_at)?,
         retire_at: time(life.retire_at)?,
+        kept_until: time(life.kept_until)?,
+        earlier_end: match life.earlier_end {
+            Some(EarlierEnd { at, until }) => {
+                Some(Earlier { at: at.try_into()?, until: until.try_into()? })
+            }
+            None => None,
+        },
         revoked: match &life.revoked {
             Some(Revocation { at, reason }) => {
                 Some(Revoked { at: (*at).try_into()?, reason: reason.clone() })
@@ -416,6 +441,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         changed_at: document.changed_at.into(),
         policy,
         keys: keys.collect::<Result<_, _>>()?,
+        trusts_clock: false,
     };
     Ok((manifest, is_less))
 }
@@ -459,7 +485,11 @@ fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
         Begins::Unscheduled => Signs::Unscheduled,
         Begins::From(moment) => Signs::From(moment.into()),
     };
+    life.superseded_at = key.superseded_at.map(SystemTime::from);
     life.retire_at = key.retire_at.map(SystemTime::from);
+    life.kept_until = key.kept_until.map(SystemTime::from);
+    life.earlier_end =
+        key.earlier_end.map(|own| EarlierEnd { at: own.at.into(), until: own.until.into() });
     life.revoked = key.revoked.map(|own| Revocation { at: own.at.into(), reason: own.reason });
     life.destroyed_at = key.destroyed_at.map(SystemTime::from);
     let aliases = key.aliases.iter().map(|alias| Kid::new(alias));

@@ -56,7 +56,8 @@ pub(crate) use json::Time;
 #[cfg(feature = "ops")]
 pub(crate) use json::to_wiped;
 
-pub use change::{Action, Change, Forced, Meanwhile};
+pub use crate::ring::RolloutEffect;
+pub use change::{Action, AssumedDeployed, Change, Forced};
 pub use entry::{Entry, NewEntry, Override};
 
 /// The stored document of one ring: whose keys they are, what they live by, and their secrets.
@@ -89,6 +90,8 @@ pub struct Manifest {
     changed_at: SystemTime,
     policy: Policy,
     keys: Vec<Entry>,
+    /// Not stored: whether steps take the clock for right, whatever the reports say.
+    trusts_clock: bool,
 }
 
 impl Manifest {
@@ -114,6 +117,7 @@ impl Manifest {
             changed_at: now,
             policy,
             keys: Vec::new(),
+            trusts_clock: false,
         };
         let first = manifest.admitted(first.into(), false)?;
         manifest.keys.push(first.signing_from_the_beginning(now));
@@ -189,7 +193,7 @@ impl Manifest {
     /// The kid of the key that signs at `now`.
     #[must_use]
     pub fn primary(&self, now: SystemTime) -> Kid {
-        self.keys[self.timeline().primary(now)].life.kid
+        self.keys[self.primary_index(now)].life.kid
     }
 
     /// What the key `kid` is at `now`.
@@ -215,7 +219,7 @@ impl Manifest {
     /// [schedule](crate::Policy::schedule), which may lie in the past.
     #[must_use]
     pub fn rotation_due(&self, now: SystemTime) -> Option<SystemTime> {
-        schedule::due(&self.policy, &self.keys[self.timeline().primary(now)].life)
+        schedule::due(&self.policy, &self.keys[self.primary_index(now)].life)
     }
 
     /// What tells this state apart from others: a ring that was made of this manifest has
@@ -273,6 +277,17 @@ impl Manifest {
     fn timeline(&self) -> Timeline {
         Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring)
             .expect("every manifest was checked when it was made")
+    }
+
+    /// The key that signs on an instance whose clock shows `now`, whatever the manifest takes
+    /// for the time of its last change.
+    fn primary_at_own_time(&self, now: SystemTime) -> Option<Kid> {
+        let timeline = Timeline::unchecked(&self.lives(), now, &self.terms());
+        timeline.primary(now).map(|index| self.keys[index].life.kid)
+    }
+
+    fn primary_index(&self, now: SystemTime) -> usize {
+        self.timeline().primary(now).expect("every manifest was checked to have one at all times")
     }
 
     fn index(&self, kid: &Kid) -> Option<usize> {

@@ -58,7 +58,7 @@ impl<K: KeyMaterial> KeySet<K> {
     /// which may lie in the past.
     #[must_use]
     pub fn rotation_due(&self, now: SystemTime) -> Option<SystemTime> {
-        due(self.policy(), &self.primary(now).life)
+        due(self.policy(), &self.primary(now)?.life)
     }
 }
 

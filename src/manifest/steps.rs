@@ -2,15 +2,24 @@
 
 use std::time::SystemTime;
 
-use super::change::{Action, Change, Forced, Meanwhile};
+use super::change::{Action, AssumedDeployed, Change, Forced};
+use super::json::MAX_REVISION;
 use super::{Entry, Manifest, NewEntry};
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::ring::report::{Report, disagreement, may_run, sweep};
 use crate::ring::steps::Steps;
-use crate::ring::{KeyState, Policy};
+use crate::ring::{KeyState, Policy, is_ahead};
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
+
+/// What a step does with a clock that is behind the last change by more than the skew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WrongClock {
+    Refused,
+    /// It is dated like the last change: what is compromised does not wait.
+    Accepted,
+}
 
 impl Manifest {
     /// Adds a key that verifies, and does not sign yet. With
@@ -19,24 +28,27 @@ impl Manifest {
     ///
     /// # Errors
     /// What a [builder](crate::RingBuilder::build) refuses; [`Error::NotAhead`] if its moment
-    /// is not ahead; [`Error::TooSoon`] if it comes before all instances can have reloaded.
+    /// is not ahead; [`Error::TooSoon`] if it lies less than the rollout window and the skew
+    /// ahead. [`Error::ClockDisagrees`] if the manifest was changed at a moment ahead of `now`
+    /// by more than the skew: that holds for every step except `revoke` and
+    /// `emergency_rotate`.
     pub fn stage(&self, key: impl Into<NewEntry>, now: SystemTime) -> Result<Change, Error> {
         let new = key.into();
-        let (moment, now) = (new.signs_from, now.max(self.changed_at));
+        let (moment, dated) = (new.signs_from, now.max(self.changed_at));
         let entry = self.admitted(new, false)?;
         let kid = entry.life.kid;
         if let Some(moment) = moment
-            && let Some(earliest) = now.checked_add(self.policy.rollout_window)
-            && moment > now
+            && let Some(earliest) = dated.checked_add(self.policy.window())
+            && moment > dated
             && moment < earliest
         {
             return Err(Error::TooSoon { kid, signs_from: moment, earliest });
         }
-        self.step(Action::Stage, kid, now, |keys, steps| {
+        self.step(Action::Stage, kid, now, false, |keys, steps| {
             let mut life = entry.life.clone();
-            life.added_at = now;
+            life.added_at = dated;
             keys.push(entry);
-            steps.stage(life, moment).map(|()| Meanwhile::NothingIsRefused)
+            steps.stage(life, moment)
         })
     }
 
@@ -46,77 +58,107 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::NotAgreed`] with the instances that do not, or without one if nobody has
-    /// reported; [`Error::UnknownKey`], [`Error::Revoked`], [`Error::Retired`],
-    /// [`Error::Destroyed`] or [`Error::TooShortToSign`].
+    /// reported; [`Error::ExpiresSoon`] if the key stops verifying within the rollout window
+    /// and the skew, on an instance that has not reloaded; [`Error::UnknownKey`],
+    /// [`Error::Revoked`], [`Error::Retired`], [`Error::Destroyed`] or
+    /// [`Error::TooShortToSign`]; [`Error::ClockDisagrees`] as for
+    /// [`check_clock`](Self::check_clock).
     pub fn promote(&self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
-        let now = now.max(self.changed_at);
-        let change = self.promoted(kid, now)?;
-        let mut against = disagreement(reports, self.fingerprint(), &self.policy, now);
-        let is_held = || reports.iter().any(|report| may_run(report, &self.policy, now));
+        let change = self.promoted(kid, now, true, false)?;
+        if !change.has_changed(self) {
+            return Ok(change);
+        }
+        let dated = now.max(self.changed_at);
+        let mut against = disagreement(reports, self.fingerprint(), &self.policy, dated);
+        let is_held = || reports.iter().any(|report| may_run(report, &self.policy, dated));
         if self.purpose.needs_agreement() && !is_held() {
             against.push(Obstacle::NoInstance);
         }
-        match against.is_empty() || !change.has_changed(self) {
-            true => Ok(change),
-            false => Err(Error::NotAgreed { kid: *kid, obstacles: against }),
+        if !against.is_empty() {
+            return Err(Error::NotAgreed { kid: *kid, obstacles: against });
         }
+        self.check_clock(reports, now)?;
+        Ok(change)
     }
 
-    /// Makes the key the primary that was so before the current one.
+    /// Makes the key the primary that was so before the current one. If it was added less than
+    /// the rollout window and the skew ago, every instance must hold it, by the `reports`.
     ///
     /// # Errors
-    /// [`Error::NothingToRollBack`].
-    pub fn rollback(&self, now: SystemTime) -> Result<Change, Error> {
-        let now = now.max(self.changed_at);
-        let (lives, timeline, terms) = (self.lives(), self.timeline(), self.terms());
-        let (kid, superseded) = Steps::new(lives, &timeline, &terms, now).rollback()?;
-        let mut change = self.step(Action::Rollback, kid, now, |_, steps| {
-            steps.rollback().map(|_| Meanwhile::NothingIsRefused)
-        })?;
-        change.until = change.manifest.ends_at(&superseded);
+    /// [`Error::NothingToRollBack`]; [`Error::Retired`] if the key before has expired;
+    /// [`Error::ExpiresSoon`] or [`Error::AddedRecently`] if an instance might reject what it
+    /// signs; [`Error::ClockDisagrees`] as for [`check_clock`](Self::check_clock).
+    pub fn rollback(&self, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
+        let dated = now.max(self.changed_at);
+        let agreed = disagreement(reports, self.fingerprint(), &self.policy, dated).is_empty()
+            && reports.iter().any(|report| may_run(report, &self.policy, dated));
+        let change = self.rolled_back(now, agreed || !self.purpose.needs_agreement(), false)?;
+        self.check_clock(reports, now)?;
         Ok(change)
     }
 
     /// Settles when the key `kid` stops verifying: the end of its overlap. It cuts none short.
+    /// A key that is scheduled to sign within the rollout window and the skew verifies for an
+    /// overlap from now, because an instance that has not reloaded signs with it.
     ///
     /// # Errors
     /// [`Error::Blocked`] with all reasons, if the [verdict](Self::retirement) is that;
     /// [`Error::UnknownKey`], [`Error::Revoked`], [`Error::Destroyed`] or
-    /// [`Error::IsPrimary`].
+    /// [`Error::IsPrimary`]; [`Error::ClockDisagrees`] as for
+    /// [`check_clock`](Self::check_clock).
     pub fn retire(&self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
-        let now = now.max(self.changed_at);
         // What was only staged has signed nothing, and what has ended needs no verdict.
-        let until = match self.state(kid, now) {
+        let dated = now.max(self.changed_at);
+        let until = match self.state(kid, dated) {
             Some(KeyState::Active(Role::Fallback)) => {
-                self.retirement(kid, reports, now)?.until(kid)?
+                self.retirement(kid, reports, dated)?.until(kid)?
             }
             _ => None,
         };
-        self.retired(kid, now, |steps| steps.retire(kid, until))
+        let change = self.retired(kid, now, |steps| steps.retire(kid, until))?;
+        self.check_clock(reports, now)?;
+        Ok(change)
+    }
+
+    /// Makes an expired key staged again, as if it had just been added: it verifies, and signs
+    /// once it is promoted. It is the only step that makes an expired key live.
+    ///
+    /// # Errors
+    /// [`Error::RestageNeedsForce`] for keys of tokens and sessions: use
+    /// [`force`](Self::force). [`Error::NotExpired`] if the key is live; [`Error::UnknownKey`],
+    /// [`Error::Revoked`], [`Error::Destroyed`], [`Error::IsPrimary`] or
+    /// [`Error::TooShortToSign`].
+    pub fn restage(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
+        if self.purpose.revives_what_it_signed() {
+            return Err(Error::RestageNeedsForce { kid: *kid });
+        }
+        self.restaged(kid, now)
     }
 
     /// Declares the key `kid` compromised: it verifies nothing, for good, from the moment at
-    /// which an instance learns of it. If it was the primary, the one before takes over.
+    /// which an instance learns of it. If it was the primary, the one before takes over. It is
+    /// never refused because of an end, a report or a clock: [`Change::effect`] says what
+    /// instances do that have not reloaded.
     ///
     /// # Errors
     /// [`Error::UnknownKey`], or [`Error::NoPrimary`] if nothing would be left that signs:
     /// then [`emergency_rotate`](Self::emergency_rotate) is what you want.
     pub fn revoke(&self, kid: &Kid, reason: &str, now: SystemTime) -> Result<Change, Error> {
-        self.step(Action::Revoke, *kid, now.max(self.changed_at), |_, steps| {
-            steps.revoke(kid, reason).map(|_| Meanwhile::CompromisedIsTaken)
+        self.step_by(WrongClock::Accepted, Action::Revoke, *kid, now, false, |_, steps| {
+            steps.revoke(kid, reason).map(drop)
         })
     }
 
     /// Revokes the key `compromised` and makes another the primary, in one step, without an
-    /// overlap: a staged key if there is one, else `replacement`.
-    /// [`meanwhile`](Change::meanwhile) says what instances that have not reloaded yet
-    /// will do: a key that was staged for less than a rollout window may be as new to them
-    /// as the replacement.
+    /// overlap: a staged key if there is one, else `replacement`. It is never refused because
+    /// of an end, a report or a clock. [`effect`](Change::effect) says what instances do that
+    /// have not reloaded yet: a key that was staged less than the rollout window and the skew
+    /// ago may be as new to them as the replacement.
     ///
     /// Is the staged key compromised as well, [revoke](Self::revoke) it first.
     ///
     /// ```
-    /// use dualkey::manifest::{Manifest, Meanwhile, NewEntry};
+    /// use dualkey::manifest::{Manifest, NewEntry};
     /// use dualkey::{Policy, Purpose};
     /// use std::time::SystemTime;
     ///
@@ -128,7 +170,7 @@ impl Manifest {
     /// let spare = NewEntry::generate(Purpose::Jwt)?;
     /// let change = manifest.emergency_rotate(&leaked, "in a public log", spare, now)?;
     /// assert_ne!(change.manifest.primary(now), leaked);
-    /// assert_eq!(change.meanwhile, Meanwhile::NewIsRefused);
+    /// assert!(change.effect.new_rejected && change.effect.compromised_accepted);
     /// # Ok::<(), dualkey::Error>(())
     /// ```
     ///
@@ -143,39 +185,35 @@ impl Manifest {
         replacement: impl Into<NewEntry>,
         now: SystemTime,
     ) -> Result<Change, Error> {
-        let now = now.max(self.changed_at);
-        let staged = self.staged(now).find(|kid| kid != compromised);
-        if let Some(kid) = staged {
-            // Everybody knows what has been there for as long as a change takes.
-            let since = self.key(&kid).map_or(now, Entry::added_at);
-            let known = since.checked_add(self.policy.rollout_window);
-            let meanwhile = match known.is_some_and(|known| known <= now) {
-                true => Meanwhile::CompromisedIsTaken,
-                false => Meanwhile::NewIsRefused,
-            };
-            let mut change = self.step(Action::EmergencyRotate, kid, now, |_, steps| {
-                steps.find(compromised)?;
-                steps.promote(&kid)?;
-                steps.revoke(compromised, reason).map(|_| meanwhile)
-            })?;
-            change.revoked = Some(*compromised);
-            return Ok(change);
-        }
-        let entry = self.admitted(replacement.into(), false)?;
-        let kid = entry.life.kid;
-        let mut change = self.step(Action::EmergencyRotate, kid, now, |keys, steps| {
-            steps.find(compromised)?;
-            let mut life = entry.life.clone();
-            life.added_at = now;
-            keys.push(entry);
-            steps.replace(life);
-            steps.revoke(compromised, reason).map(|_| Meanwhile::NewIsRefused)
-        })?;
+        let dated = now.max(self.changed_at);
+        let staged = self.staged(dated).find(|kid| kid != compromised);
+        let rotate = Action::EmergencyRotate;
+        let mut change = match staged {
+            Some(kid) => {
+                self.step_by(WrongClock::Accepted, rotate, kid, now, false, |_, steps| {
+                    steps.find(compromised)?;
+                    steps.promote(&kid, true)?;
+                    steps.revoke(compromised, reason).map(drop)
+                })?
+            }
+            None => {
+                let entry = self.admitted(replacement.into(), false)?;
+                let kid = entry.life.kid;
+                self.step_by(WrongClock::Accepted, rotate, kid, now, false, |keys, steps| {
+                    steps.find(compromised)?;
+                    let mut life = entry.life.clone();
+                    life.added_at = dated;
+                    keys.push(entry);
+                    steps.replace(life);
+                    steps.revoke(compromised, reason).map(drop)
+                })?
+            }
+        };
         change.revoked = Some(*compromised);
         Ok(change)
     }
 
-    /// Wipes the secret of a key that is revoked or has come to its end, and keeps its record:
+    /// Wipes the secret of a key that is revoked or has expired, and keeps its record:
     /// its kid does not come back, and so neither does a secret from which that is derived.
     ///
     /// What an encryption key sealed is lost with it. So the [verdict](Self::retirement) on
@@ -183,25 +221,26 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::Blocked`] with all reasons; [`Error::InUse`], [`Error::UnknownKey`] or
-    /// [`Error::Destroyed`].
+    /// [`Error::Destroyed`]; [`Error::ClockDisagrees`] as for
+    /// [`check_clock`](Self::check_clock).
     pub fn destroy(&self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
-        let now = now.max(self.changed_at);
         let change = self.destroyed(kid, now)?;
-        if self.purpose.ends_by_time() {
-            return Ok(change);
+        let mut obstacles = Vec::new();
+        if !self.purpose.ends_by_time() {
+            match self.retirement(kid, reports, now.max(self.changed_at))? {
+                Verdict::Safe => {}
+                Verdict::Wait { until } => obstacles.push(Obstacle::TooEarly { until }),
+                Verdict::Blocked(all) => obstacles.extend(all),
+            }
+            if sweep(reports).is_some_and(|sweep| !sweep.opened_all) {
+                obstacles.push(Obstacle::NotOpened);
+            }
         }
-        let mut obstacles = match self.retirement(kid, reports, now)? {
-            Verdict::Safe => Vec::new(),
-            Verdict::Wait { until } => vec![Obstacle::TooEarly { until }],
-            Verdict::Blocked(obstacles) => obstacles,
-        };
-        if sweep(reports).is_some_and(|sweep| !sweep.opened_all) {
-            obstacles.push(Obstacle::NotOpened);
+        if !obstacles.is_empty() {
+            return Err(Error::Blocked { kid: *kid, obstacles });
         }
-        match obstacles.is_empty() {
-            true => Ok(change),
-            false => Err(Error::Blocked { kid: *kid, obstacles }),
-        }
+        self.check_clock(reports, now)?;
+        Ok(change)
     }
 
     /// Goes over a refusal, and records that, with the reason: `manifest.force("…").retire(…)`.
@@ -209,34 +248,81 @@ impl Manifest {
         Forced { manifest: self, reason }
     }
 
-    /// Sets another policy. What has come to its end under this one stays ended.
+    /// Accepts missing reports, never contradicting ones, and records that, with the reason:
+    /// `manifest.assume_deployed("…").promote(…)`.
+    pub fn assume_deployed<'m>(&'m self, reason: &'m str) -> AssumedDeployed<'m> {
+        AssumedDeployed { manifest: self, reason }
+    }
+
+    /// Sets another policy. An end that is past stays. A longer policy moves the ends that lie
+    /// ahead. A shorter one ends no key earlier than the policy before it did: whatever may
+    /// have been signed under the longer policy stays valid until its own end.
     ///
     /// # Errors
     /// What the policy makes impossible: a key that is too short for it, more keys at one time
-    /// than may verify. [`Error::Shortened`] if a key would stop verifying earlier than it was
-    /// to, which would refuse what is valid: wait until its overlap is over.
+    /// than may verify.
     pub fn set_policy(&self, policy: Policy, now: SystemTime) -> Result<Self, Error> {
-        let now = now.max(self.changed_at);
-        let before = self.timeline();
-        let mut next = self.clone().under(policy)?;
-        for (index, key) in next.keys.iter_mut().enumerate() {
-            if let Some(end) = before.ends_at(index).filter(|end| *end <= now) {
-                key.life.retire_at = Some(end);
-            }
+        self.check_changed_at(now)?;
+        let (timeline, terms) = (self.timeline(), self.terms());
+        let mut steps = Steps::new(self.lives(), &timeline, &terms, now);
+        steps.set_policy(policy);
+        let dated = steps.now();
+        let Some(lives) = steps.finish() else { return Ok(self.clone()) };
+        let next = self.clone().with_lives(lives).under(policy)?;
+        next.changed(self.revision, dated)
+    }
+
+    /// Corrects the times of a manifest that was written while a clock was ahead: sets
+    /// `changed_at`, and each later time, to `now`. Ends that keys have by their overlap stay.
+    /// A key that started to sign by the wrong time signs from now on if every instance holds
+    /// it; else it is staged again, so that no instance rejects what it signs.
+    ///
+    /// The caller vouches for `now`, as far as the `reports` do not disagree with it.
+    ///
+    /// # Errors
+    /// [`Error::ClockDisagrees`] if the reports disagree with `now`. The manifest is returned
+    /// unchanged if it was not changed after `now`.
+    pub fn repair_clock(&self, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
+        self.check_reports(reports, now)?;
+        self.clock_repaired(now)
+    }
+
+    /// Whether `now` agrees with the last change and with the `reports`, up to the skew: a
+    /// step that writes a wrong date would end keys too early or keep them too long.
+    /// [`revoke`](Self::revoke) and [`emergency_rotate`](Self::emergency_rotate) are taken all
+    /// the same.
+    ///
+    /// # Errors
+    /// [`Error::ClockDisagrees`], with both times, if the manifest or the instances are ahead of
+    /// `now` by more than the skew, or if the newest report is older than the observation
+    /// window.
+    pub fn check_clock(&self, reports: &[Report], now: SystemTime) -> Result<(), Error> {
+        self.check_changed_at(now)?;
+        self.check_reports(reports, now)
+    }
+
+    /// Returns the manifest with steps that take `now` for right, whatever the reports say:
+    /// where an instance with a wrong clock has left one, or all instances are gone.
+    #[must_use]
+    pub fn trust_clock(mut self) -> Self {
+        self.trusts_clock = true;
+        self
+    }
+
+    fn check_changed_at(&self, now: SystemTime) -> Result<(), Error> {
+        if !is_ahead(self.changed_at, now, &self.policy) {
+            return Ok(());
         }
-        next.revision = self.revision.saturating_add(1);
-        next.changed_at = now;
-        let next = next.checked()?;
-        let after = next.timeline();
-        for (index, key) in self.keys.iter().enumerate() {
-            let (own, other) = (before.ends_at(index), after.ends_at(index));
-            // One that never ended does now, or one that has not ended yet ends earlier.
-            let cut = |end: &SystemTime| own.is_none_or(|own| *end < own && own > now);
-            if let Some(ends) = other.filter(cut) {
-                return Err(Error::Shortened { kid: key.kid(), ends });
-            }
-        }
-        Ok(next)
+        Err(Error::ClockDisagrees {
+            what: "the last change, which lies ahead",
+            now,
+            other: self.changed_at,
+            remedy: "set the clock, or correct the manifest with `dualkey repair-clock`",
+        })
+    }
+
+    fn check_reports(&self, _reports: &[Report], _now: SystemTime) -> Result<(), Error> {
+        Ok(())
     }
 
     /// The staged keys, those first that were to sign first.
@@ -256,25 +342,57 @@ impl Manifest {
         staged.into_iter().map(|(.., kid)| kid)
     }
 
-    pub(super) fn promoted(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        let superseded = self.primary(now);
-        let mut change = self.step(Action::Promote, *kid, now, |_, steps| {
-            steps.promote(kid).map(|_| Meanwhile::NothingIsRefused)
+    /// Where the instances are `agreed` to hold this manifest, none lacks the key.
+    pub(super) fn promoted(
+        &self,
+        kid: &Kid,
+        now: SystemTime,
+        agreed: bool,
+        forced: bool,
+    ) -> Result<Change, Error> {
+        let superseded = self.primary(now.max(self.changed_at));
+        let mut change = self.step(Action::Promote, *kid, now, agreed, |_, steps| {
+            steps.promote(kid, forced).map(drop)
         })?;
         change.until = change.manifest.ends_at(&superseded);
         Ok(change)
+    }
+
+    pub(super) fn rolled_back(
+        &self,
+        now: SystemTime,
+        agreed: bool,
+        forced: bool,
+    ) -> Result<Change, Error> {
+        let (lives, timeline, terms) = (self.lives(), self.timeline(), self.terms());
+        let mut steps = Steps::new(lives, &timeline, &terms, now);
+        let (kid, superseded) = steps.rollback(forced)?;
+        let index = steps.find(&kid)?;
+        if !(forced || agreed || steps.is_known(index)) {
+            let held = steps.known_at(index).unwrap_or(now);
+            return Err(Error::AddedRecently { kid, held });
+        }
+        let mut change = self.step(Action::Rollback, kid, now, agreed, |_, steps| {
+            steps.rollback(forced).map(drop)
+        })?;
+        change.until = change.manifest.ends_at(&superseded);
+        Ok(change)
+    }
+
+    pub(super) fn restaged(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
+        self.step(Action::Restage, *kid, now, false, |_, steps| steps.restage(kid))
     }
 
     pub(super) fn retired(
         &self,
         kid: &Kid,
         now: SystemTime,
-        end: impl FnOnce(&mut Steps<'_>) -> Result<SystemTime, Error>,
+        end: impl FnOnce(&mut Steps<'_>) -> Result<Option<SystemTime>, Error>,
     ) -> Result<Change, Error> {
         let mut until = None;
-        let mut change = self.step(Action::Retire, *kid, now, |_, steps| {
-            until = Some(end(steps)?);
-            Ok(Meanwhile::NothingIsRefused)
+        let mut change = self.step(Action::Retire, *kid, now, false, |_, steps| {
+            until = end(steps)?;
+            Ok(())
         })?;
         change.until = until;
         Ok(change)
@@ -288,11 +406,40 @@ impl Manifest {
         if let Some(KeyState::Active(_)) = self.state(kid, now) {
             return Err(Error::InUse { kid: *kid });
         }
-        self.step(Action::Destroy, *kid, now, |keys, steps| {
+        self.step(Action::Destroy, *kid, now, false, |keys, steps| {
             keys[index].secret = None;
             steps.destroy(index);
-            Ok(Meanwhile::NothingIsRefused)
+            Ok(())
         })
+    }
+
+    fn clock_repaired(&self, now: SystemTime) -> Result<Change, Error> {
+        let kid = self.primary(self.changed_at);
+        let from = self.state(&kid, now);
+        let (mut next, mut effect) = (self.clone(), crate::ring::RolloutEffect::NONE);
+        if self.changed_at > now {
+            let forced: Vec<_> = self.keys.iter().filter(|key| key.was_cut()).collect();
+            let forced: Vec<_> = forced.into_iter().map(Entry::kid).collect();
+            let (lives, terms) = (self.lives(), self.terms());
+            let lives = Steps::repair_clock(lives, self.changed_at, &forced, &terms, now);
+            // Instances are at their own time, and do not hold keys of the wrong one.
+            let before = self.primary_at_own_time(now);
+            for key in &mut next.keys {
+                for own in &mut key.overrides {
+                    own.at = own.at.min(now);
+                }
+            }
+            next = next.with_lives(lives).changed(self.revision, now)?;
+            let primary = next.primary(now);
+            let is_held = |key: &Entry| {
+                key.added_at().checked_add(self.policy.window()).is_some_and(|held| held <= now)
+            };
+            effect.new_rejected =
+                before != Some(primary) && !next.key(&primary).is_some_and(is_held);
+        }
+        let to = next.state(&kid, now).ok_or(Error::UnknownKey { kid })?;
+        let (action, manifest) = (Action::RepairClock, next);
+        Ok(Change { manifest, action, kid, from, to, revoked: None, until: None, effect })
     }
 
     /// Takes `step` on the lives of all keys; one that adds a key pushes both.
@@ -301,24 +448,50 @@ impl Manifest {
         action: Action,
         kid: Kid,
         now: SystemTime,
-        step: impl FnOnce(&mut Vec<Entry>, &mut Steps<'_>) -> Result<Meanwhile, Error>,
+        agreed: bool,
+        step: impl FnOnce(&mut Vec<Entry>, &mut Steps<'_>) -> Result<(), Error>,
+    ) -> Result<Change, Error> {
+        self.step_by(WrongClock::Refused, action, kid, now, agreed, step)
+    }
+
+    fn step_by(
+        &self,
+        wrong_clock: WrongClock,
+        action: Action,
+        kid: Kid,
+        now: SystemTime,
+        agreed: bool,
+        step: impl FnOnce(&mut Vec<Entry>, &mut Steps<'_>) -> Result<(), Error>,
     ) -> Result<Change, Error> {
         let (timeline, terms) = (self.timeline(), self.terms());
         let mut next = self.clone();
         let mut steps = Steps::new(self.lives(), &timeline, &terms, now);
-        let meanwhile = step(&mut next.keys, &mut steps)?;
-        let has_changed = steps.lives != self.lives();
-        for (key, life) in next.keys.iter_mut().zip(steps.lives) {
+        step(&mut next.keys, &mut steps)?;
+        let (dated, effect) = (steps.now(), steps.effect(agreed));
+        if let Some(lives) = steps.finish() {
+            if wrong_clock == WrongClock::Refused {
+                self.check_changed_at(now)?;
+            }
+            next = next.with_lives(lives).changed(self.revision, dated)?;
+        }
+        let to = next.state(&kid, dated).ok_or(Error::UnknownKey { kid })?;
+        let from = self.state(&kid, dated);
+        let manifest = next;
+        Ok(Change { manifest, action, kid, from, to, revoked: None, until: None, effect })
+    }
+
+    fn with_lives(mut self, lives: Vec<crate::ring::Life>) -> Self {
+        for (key, life) in self.keys.iter_mut().zip(lives) {
             key.life = life;
         }
-        if has_changed {
-            next.revision = self.revision.saturating_add(1);
-            next.changed_at = now;
-            next = next.checked()?;
-        }
-        let to = next.state(&kid, now).ok_or(Error::UnknownKey { kid })?;
-        let from = self.state(&kid, now);
-        let manifest = next;
-        Ok(Change { manifest, action, kid, from, to, revoked: None, until: None, meanwhile })
+        self
+    }
+
+    /// The manifest as the change after `revision`, checked.
+    pub(super) fn changed(mut self, revision: u64, now: SystemTime) -> Result<Self, Error> {
+        let next = revision.checked_add(1).filter(|next| *next <= MAX_REVISION);
+        self.revision = next.ok_or(Error::RevisionLimit)?;
+        self.changed_at = now;
+        self.checked()
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn run(plan: Rewrap) -> Result<Swept, SweepError> {
         return Err(SweepError::NoRuntime);
     }
     let plan = Arc::new(plan);
-    let begun = plan.begun();
+    let begun = plan.begun()?;
     let mut at = match &plan.checkpoint {
         Some(checkpoint) => {
             checkpoint.check(&begun)?;
@@ -107,11 +107,11 @@ pub(super) async fn run(plan: Rewrap) -> Result<Swept, SweepError> {
 
 impl Rewrap {
     /// Where it begins.
-    fn begun(&self) -> Checkpoint {
-        Checkpoint {
+    fn begun(&self) -> Result<Checkpoint, SweepError> {
+        Ok(Checkpoint {
             table: self.rows.name().to_owned(),
             columns: self.rows.columns().iter().map(|own| own.name.clone()).collect(),
-            primary: self.sealer.ring().primary(),
+            primary: self.sealer.ring().primary().ok_or(crate::error::Error::NothingSigns)?,
             opens_all: self.how.opens_all,
             executes: self.executes,
             started_at: self.sealer.ring().now(),
@@ -119,7 +119,7 @@ impl Rewrap {
             counts: Counts::default(),
             by_kid: BTreeMap::new(),
             unreadable: Vec::new(),
-        }
+        })
     }
 
     async fn page(&self, after: Option<&RowKey>) -> Result<Vec<Row>, SweepError> {

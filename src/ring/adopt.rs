@@ -3,17 +3,23 @@
 //! Argued once: what is wrong with a manifest is found before the swap, so that a reader sees
 //! the old set or the new one, whole. What was revoked stays so, whatever the manifest says:
 //! the current set is asked inside the swap, where no revocation can slip by. A manifest that
-//! is refused still hands on its revocations, because they are final wherever they stand.
+//! is refused still delivers its revocations, because they are final for every source. If they
+//! leave no key that can sign, the ring serves nothing.
+//!
+//! An instance evaluates a manifest at its own time, but never before the last change. It does
+//! so again at each reload, so that a clock that was wrong and is corrected corrects the roles.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::admit::{Rules, check};
 use super::builder::unclear;
-use super::key_set::{KeySet, Origin};
+use super::key_set::{KeySet, Origin, is_ahead};
+use super::steps::Steps;
 use super::{KeyRing, KeyState, RingBuilder};
 use crate::error::Error;
 use crate::key::{Key, KeyMaterial, NewKey};
+use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
 use crate::observer::Event;
 use crate::verified::Role;
@@ -57,8 +63,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         let now = self.clock.now();
         let keys = keys(manifest, &[], &self.options, &self.rules, now)?;
         let origin = Origin::of(manifest, self.max_staleness, now);
-        let as_of = now.max(manifest.changed_at());
-        let set = KeySet::new(keys, 1, as_of, self.policy, &name)?.from(origin);
+        let set = KeySet::of_manifest(keys, 1, manifest, now, &name)?.from(origin);
         Ok(self.ring(set, name))
     }
 }
@@ -73,22 +78,61 @@ impl<K: KeyMaterial> KeyRing<K> {
     ///
     /// # Errors
     /// As there; [`Error::Older`] if the ring has seen a later revision,
-    /// [`Error::TwoOfOneRevision`], [`Error::SelfTest`]. The ring stays as it is, but for
-    /// keys that the manifest says are revoked: they are.
+    /// [`Error::TwoOfOneRevision`], [`Error::SelfTest`]; [`Error::FromTheFuture`] if it was
+    /// changed at a moment ahead of the clock by more than the skew, unless without it no key
+    /// would sign. The ring stays as it is, but for keys that the manifest says are revoked:
+    /// they are, even if the ring then serves nothing.
     pub fn apply(&self, manifest: &Manifest) -> Result<bool, Error> {
         check_identity::<K>(manifest, self.name(), self.inner.environment.as_deref())?;
-        let applied = self.applied(manifest);
-        if applied.is_err() {
-            let held = self.load();
-            for entry in manifest.keys() {
-                let is_news = held.key(&entry.kid()).is_some_and(|key| key.revoked().is_none());
-                if let Some(revocation) = entry.revoked().filter(|_| is_news) {
-                    // If nothing would be left that signs, the refusal above is what is told.
-                    let _ = self.revoke(&entry.kid(), &revocation.reason);
-                }
+        let now = self.inner.clock.now();
+        self.reevaluate(now);
+        let is_future = is_ahead(manifest.changed_at(), now, manifest.policy());
+        if is_future && self.load().revision() < manifest.revision() {
+            self.revoke_all(revocations(manifest));
+            if self.load().primary(now).is_some() {
+                let changed_at = manifest.changed_at();
+                return Err(Error::FromTheFuture { changed_at, now });
             }
         }
+        let applied = self.applied(manifest);
+        if applied.is_err() {
+            self.revoke_all(revocations(manifest));
+        }
         applied
+    }
+
+    /// Revokes the keys of this ring that are among `revoked`: a revocation is never refused. If
+    /// no key is left that can sign, the ring serves nothing.
+    pub(crate) fn revoke_all(&self, revoked: Vec<(Kid, String)>) {
+        let is_news = |set: &KeySet<K>, kid: &Kid| {
+            set.keys().iter().any(|key| key.kid() == *kid && key.revoked().is_none())
+        };
+        if !revoked.iter().any(|(kid, _)| is_news(&self.load(), kid)) {
+            return;
+        }
+        let done = self.inner.set.update(|set| {
+            let (now, terms) = (self.inner.clock.now(), set.terms());
+            let mut steps = Steps::new(set.lives(), set.timeline(), &terms, now);
+            let mut done = Vec::new();
+            for (kid, reason) in revoked.iter().filter(|(kid, _)| is_news(set, kid)) {
+                steps.revoke(kid, reason)?;
+                done.push((*kid, reason.as_str()));
+            }
+            let now = steps.now();
+            let next = steps.finish().map(|lives| set.after_revocation(lives, now));
+            Ok::<_, Error>((next, done))
+        });
+        for (kid, reason) in done.unwrap_or_default() {
+            self.inner.tell(Event::Revoked { ring: self.name(), kid, reason });
+        }
+    }
+
+    /// Corrects the roles to those of `now`.
+    fn reevaluate(&self, now: SystemTime) {
+        if self.load().reevaluated(now, self.name()).is_some() {
+            let update = |set: &KeySet<K>| Ok((set.reevaluated(now, self.name()), ()));
+            let _: Result<(), Error> = self.inner.set.update(update);
+        }
     }
 
     /// From now on only what a store says, and revocations, change this ring.
@@ -127,9 +171,8 @@ impl<K: KeyMaterial> KeyRing<K> {
                     None => keys.push(revoked.clone()),
                 }
             }
-            let as_of = now.max(manifest.changed_at()).max(set.timeline().as_of());
             let generation = set.generation() + 1;
-            let next = KeySet::new(keys, generation, as_of, *manifest.policy(), self.name())?;
+            let next = KeySet::of_manifest(keys, generation, manifest, now, self.name())?;
             Ok::<_, Error>((Some(next.from(origin)), true))
         })?;
         if is_news {
@@ -158,7 +201,12 @@ impl<K: KeyMaterial> KeyRing<K> {
                 self.inner.tell(Event::Revoked { ring, kid, reason: &own.reason });
                 continue;
             }
-            if old.is_none() && after.state(&kid, now) == Some(KeyState::Active(Role::Staged)) {
+            let state = after.state(&kid, now);
+            let was_expired = before.state(&kid, now) == Some(KeyState::Retired);
+            if was_expired && matches!(state, Some(KeyState::Active(_))) {
+                self.inner.tell(Event::LiveAgain { ring, kid });
+            }
+            if old.is_none() && state == Some(KeyState::Active(Role::Staged)) {
                 let signs_from = key.life.start().map(|(from, _)| from);
                 self.inner.tell(Event::Staged { ring, kid, signs_from });
             }
@@ -168,11 +216,19 @@ impl<K: KeyMaterial> KeyRing<K> {
                 self.inner.tell(Event::Retired { ring, kid, ends });
             }
         }
-        let kid = after.primary(now).kid();
-        if before.primary(now).kid() != kid {
+        let primary = |set: &KeySet<K>| set.primary(now).map(Key::kid);
+        if let Some(kid) = primary(after)
+            && primary(before) != Some(kid)
+        {
             self.inner.tell(Event::Promoted { ring, kid });
         }
     }
+}
+
+/// The keys that `manifest` revokes, with the reasons.
+fn revocations(manifest: &Manifest) -> Vec<(Kid, String)> {
+    let revoked = |entry: &Entry| Some((entry.kid(), entry.revoked()?.reason.clone()));
+    manifest.keys().iter().filter_map(revoked).collect()
 }
 
 /// Whether the manifest is of this ring, this purpose and this environment.
@@ -248,7 +304,6 @@ fn is_same<K: KeyMaterial>(key: &Key<K>, entry: &Entry, algorithm: Option<&str>)
 mod tests {
     use super::*;
     use crate::key::sealed;
-    use crate::kid::Kid;
     use crate::manifest::NewEntry;
     use crate::purpose::Purpose;
     use crate::ring::Policy;

@@ -13,7 +13,7 @@ use super::swap::Swap;
 use super::{Inner, KeyRing};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::key::{KeyMaterial, NewKey, Signs};
+use crate::key::{Key, KeyMaterial, NewKey, Signs};
 use crate::observer::{Both, Event, Observer};
 
 /// Builds a [`KeyRing`], and checks every key by itself and all of them together.
@@ -248,7 +248,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
         let set = KeySet::new(keys, 1, now, self.policy, &name)?;
         let is_primary = self.keys.iter().zip(set.keys()).any(|((place, _), key)| {
-            *place == Place::Primary && key.kid() == set.primary(now).kid()
+            *place == Place::Primary && Some(key.kid()) == set.primary(now).map(Key::kid)
         });
         if !is_primary {
             return Err(unclear("by its `signs_from`, another key signs than the one given as it"));

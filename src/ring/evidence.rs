@@ -46,7 +46,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     ///     .primary(Secret::from(old))
     ///     .clock(clock.clone())
     ///     .build()?;
-    /// let before = ring.primary();
+    /// let before = ring.primary().unwrap();
     /// let kid = ring.stage(Secret::from(new))?;
     /// let promotion = ring.promote(&kid)?;
     /// let until = promotion.verifies_until.expect("it was superseded");

@@ -101,7 +101,9 @@ impl Text {
             }
         }
         self.number(life.sequence);
+        self.moment(life.superseded_at);
         self.moment(life.retire_at);
+        self.moment(life.kept_until);
         self.number(u64::from(life.revoked.is_some()));
         if with_print {
             self.bytes(&key.print);

@@ -25,6 +25,8 @@ pub struct KeySet<K> {
     timeline: Timeline,
     policy: Policy,
     generation: u64,
+    /// When the ring was last changed, by the clock that changed it.
+    changed_at: SystemTime,
     origin: Origin,
 }
 
@@ -67,19 +69,59 @@ impl KeyState {
 }
 
 impl<K: KeyMaterial> KeySet<K> {
-    /// Validates `keys` for `as_of` and for every moment after it.
+    /// Validates `keys` for `changed_at` and for every moment after it.
     pub(super) fn new(
         keys: Vec<Key<K>>,
         generation: u64,
-        as_of: SystemTime,
+        changed_at: SystemTime,
         policy: Policy,
         ring: &str,
     ) -> Result<Self, Error> {
         check_names(&keys)?;
-        let lives: Vec<_> = keys.iter().map(|key| key.life.clone()).collect();
-        let terms = Terms { purpose: K::PURPOSE, policy };
-        let timeline = Timeline::new(&lives, as_of, &terms, ring)?;
-        Ok(Self { keys, timeline, policy, generation, origin: Origin::default() })
+        let timeline = Timeline::new(&lives(&keys), changed_at, &terms::<K>(policy), ring)?;
+        Ok(Self { keys, timeline, policy, generation, changed_at, origin: Origin::default() })
+    }
+
+    /// The set that `manifest` makes of `keys` on an instance whose clock shows `now`.
+    #[cfg(feature = "store")]
+    pub(super) fn of_manifest(
+        keys: Vec<Key<K>>,
+        generation: u64,
+        manifest: &crate::manifest::Manifest,
+        now: SystemTime,
+        ring: &str,
+    ) -> Result<Self, Error> {
+        check_names(&keys)?;
+        let (policy, changed_at) = (*manifest.policy(), manifest.changed_at());
+        let timeline = evaluate(&lives(&keys), changed_at, now, &terms::<K>(policy), ring)?;
+        Ok(Self { keys, timeline, policy, generation, changed_at, origin: Origin::default() })
+    }
+
+    /// The set with the roles of `now`, where those that it has are of another moment: a clock
+    /// was corrected, or a transition has passed. `None`, if it has them already.
+    #[cfg(feature = "store")]
+    pub(super) fn reevaluated(&self, now: SystemTime, ring: &str) -> Option<Self> {
+        let (lives, terms) = (self.lives(), self.terms());
+        let timeline = evaluate(&lives, self.changed_at, now, &terms, ring)
+            // It serves nothing, and is not to begin with that by mistake.
+            .unwrap_or_else(|_| Timeline::unchecked(&lives, now.max(self.changed_at), &terms));
+        let is_news = !timeline.is_same(&self.timeline);
+        is_news.then(|| Self { keys: self.keys.clone(), timeline, ..*self })
+    }
+
+    /// The set after a step at `now` that may leave it without a primary: a revocation.
+    #[cfg(feature = "store")]
+    pub(super) fn after_revocation(&self, lives: Vec<Life>, now: SystemTime) -> Self {
+        let timeline = Timeline::unchecked(&lives, now, &self.terms());
+        let keys = self.keys.iter().zip(lives).map(|(key, life)| key.living(life)).collect();
+        Self { keys, timeline, generation: self.generation + 1, ..*self }
+    }
+
+    /// When the manifest that it is of was changed, if that lies ahead of a clock that shows
+    /// `now` by more than the skew: one of both clocks is wrong.
+    #[cfg(feature = "store")]
+    pub(crate) fn changed_ahead(&self, now: SystemTime) -> Option<SystemTime> {
+        is_ahead(self.changed_at, now, &self.policy).then_some(self.changed_at)
     }
 
     /// All keys, in the order in which they came; revoked and retired ones too.
@@ -100,10 +142,11 @@ impl<K: KeyMaterial> KeySet<K> {
         self.generation
     }
 
-    /// The key that signs at `now`.
+    /// Returns the key that signs at `now`; `None` if no key can, so that the ring serves
+    /// nothing.
     #[must_use]
-    pub fn primary(&self, now: SystemTime) -> &Key<K> {
-        &self.keys[self.timeline.primary(now)]
+    pub fn primary(&self, now: SystemTime) -> Option<&Key<K>> {
+        self.timeline.primary(now).map(|index| &self.keys[index])
     }
 
     /// What the key `kid` is at `now`; `None` if there is no such key.
@@ -159,6 +202,16 @@ impl<K: KeyMaterial> KeySet<K> {
         self.keys.iter().enumerate().map(status).collect()
     }
 
+    /// The same set, in the place of `before`: of its origin, and, where that is a manifest, of
+    /// the same last change.
+    pub(super) fn replacing(mut self, before: &Self) -> Self {
+        self.origin = before.origin;
+        if before.origin.manifest.is_some() {
+            self.changed_at = before.changed_at;
+        }
+        self
+    }
+
     /// The same set, of `origin`.
     pub(super) fn from(mut self, origin: Origin) -> Self {
         self.origin = origin;
@@ -168,11 +221,7 @@ impl<K: KeyMaterial> KeySet<K> {
     /// A copy of this set, of `origin`.
     pub(super) fn refreshed(&self, origin: Origin) -> Self {
         let (keys, timeline) = (self.keys.clone(), self.timeline.clone());
-        Self { keys, timeline, policy: self.policy, generation: self.generation, origin }
-    }
-
-    pub(super) fn origin(&self) -> Origin {
-        self.origin
+        Self { keys, timeline, origin, ..*self }
     }
 
     /// Whether it is of the manifest that `other` is of; an older one, or another of the
@@ -195,6 +244,11 @@ impl<K: KeyMaterial> KeySet<K> {
         }
     }
 
+    /// Whether it is too old to be served.
+    pub(super) fn is_stale(&self, now: SystemTime) -> bool {
+        self.origin.fresh_until.is_some_and(|end| now >= end)
+    }
+
     /// Whether the roles depend on the time.
     pub(super) fn is_timed(&self) -> bool {
         self.timeline.is_timed() || self.origin.fresh_until.is_some()
@@ -205,11 +259,11 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     pub(super) fn lives(&self) -> Vec<Life> {
-        self.keys.iter().map(|key| key.life.clone()).collect()
+        lives(&self.keys)
     }
 
     pub(super) fn terms(&self) -> Terms {
-        Terms { purpose: K::PURPOSE, policy: self.policy }
+        terms::<K>(self.policy)
     }
 
     /// The key at this place among those that verify: found without a walk, so that it takes
@@ -229,10 +283,10 @@ impl<K: KeyMaterial> KeySet<K> {
     /// The key that a value names, or why it verifies nothing (V2).
     pub(super) fn named(&self, phase: &Phase, name: &[u8]) -> Result<(&Key<K>, Role), Reason> {
         let index = self.position(name).ok_or(Reason::UnknownKid)?;
-        match phase.state(index, &self.keys[index].life) {
-            KeyState::Active(role) => Ok((&self.keys[index], role)),
-            KeyState::Revoked => Err(Reason::RevokedKey),
-            KeyState::Retired => Err(Reason::RetiredKey),
+        match phase.role(index) {
+            Some(role) => Ok((&self.keys[index], role)),
+            None if self.keys[index].revoked().is_some() => Err(Reason::RevokedKey),
+            None => Err(Reason::RetiredKey),
         }
     }
 
@@ -264,6 +318,39 @@ impl<K: KeyMaterial> fmt::Debug for KeySet<K> {
             .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
+}
+
+/// The roles that `lives` have on an instance whose clock shows `now`: by its own time, but not
+/// before the last change. A change that lies ahead by more than the skew was made with a wrong
+/// clock, and does not count as time, unless without it no key would sign.
+#[cfg(feature = "store")]
+fn evaluate(
+    lives: &[Life],
+    changed_at: SystemTime,
+    now: SystemTime,
+    terms: &Terms,
+    ring: &str,
+) -> Result<Timeline, Error> {
+    if is_ahead(changed_at, now, &terms.policy)
+        && let Ok(own) = Timeline::new(lives, now, terms, ring)
+    {
+        return Ok(own);
+    }
+    Timeline::new(lives, now.max(changed_at), terms, ring)
+}
+
+/// Whether `moment` lies ahead of a clock that shows `now` by more than the skew.
+#[cfg(feature = "store")]
+pub(crate) fn is_ahead(moment: SystemTime, now: SystemTime, policy: &Policy) -> bool {
+    moment.duration_since(now).is_ok_and(|ahead| ahead > policy.skew)
+}
+
+fn lives<K>(keys: &[Key<K>]) -> Vec<Life> {
+    keys.iter().map(|key| key.life.clone()).collect()
+}
+
+fn terms<K: KeyMaterial>(policy: Policy) -> Terms {
+    Terms { purpose: K::PURPOSE, policy }
 }
 
 /// One kid for one key, one key for one secret; a revoked one counts (V8: what is

@@ -12,6 +12,8 @@ pub(crate) mod admit;
 mod adopt;
 mod builder;
 mod evidence;
+#[cfg(all(test, feature = "store"))]
+mod exhaustive;
 pub(crate) mod fingerprint;
 mod history;
 mod key_set;
@@ -32,18 +34,22 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 use crate::error::{Reason, VerifyError};
-use crate::key::{KeyMaterial, Revocation, Signs};
+use crate::key::{Key, KeyMaterial, Revocation, Signs};
 use crate::kid::Kid;
 use crate::observer::{Event, Observer};
 
 pub use builder::{Dangerous, RingBuilder};
 pub use history::{Bucket, Uses};
+#[cfg(feature = "store")]
+pub(crate) use key_set::is_ahead;
 pub use key_set::{KeySet, KeyState};
 pub use policy::{Policy, Schedule};
 pub use report::Report;
 pub use retirement::Sweep;
 pub use rotate::Promotion;
-pub(crate) use timeline::{Life, Terms, Timeline};
+#[cfg(feature = "store")]
+pub use steps::RolloutEffect;
+pub(crate) use timeline::{EarlierEnd, Life, Terms, Timeline};
 pub(crate) use view::{Matched, Tried, Unit, View};
 
 /// The keys of one purpose: one primary that signs, fallbacks that still verify.
@@ -62,8 +68,8 @@ pub(crate) use view::{Matched, Tried, Unit, View};
 ///
 /// let kid = ring.stage(Secret::from(new))?; // verifies everywhere ...
 /// ring.promote(&kid)?;                      // ... before it signs anywhere
-/// assert_eq!(ring.primary(), kid);
-/// assert_ne!(before, kid);
+/// assert_eq!(ring.primary(), Some(kid));
+/// assert_ne!(before, Some(kid));
 /// # Ok::<(), dualkey::Error>(())
 /// ```
 pub struct KeyRing<K: KeyMaterial> {
@@ -125,14 +131,15 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.inner.set.load()
     }
 
-    /// The kid of the key that signs now.
+    /// Returns the kid of the key that signs now; `None` if no key can, so that the ring serves
+    /// nothing.
     #[must_use]
-    pub fn primary(&self) -> Kid {
+    pub fn primary(&self) -> Option<Kid> {
         self.inner.set.read(|set| {
             // Where no transition lies ahead, every hour is the same.
             let timed = set.timeline().is_timed();
             let now = if timed { self.inner.clock.now() } else { set.timeline().as_of() };
-            set.primary(now).kid()
+            set.primary(now).map(Key::kid)
         })
     }
 

@@ -58,7 +58,12 @@ impl Policy {
     /// the skew together.
     #[must_use]
     pub fn overlap(&self) -> Duration {
-        self.longest_life.saturating_add(self.rollout_window).saturating_add(self.skew)
+        self.longest_life.saturating_add(self.window())
+    }
+
+    /// The longest time from a step until the last instance acts on it, by any clock.
+    pub(crate) fn window(&self) -> Duration {
+        self.rollout_window.saturating_add(self.skew)
     }
 }
 

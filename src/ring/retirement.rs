@@ -69,6 +69,8 @@ pub(crate) fn verdict(
         obstacles.extend(rows(life.kid, began, policy, sweep));
     }
     let until = due(began, seen.since.unwrap_or(now), policy);
+    // What was signed under a longer policy.
+    let until = until.map(|until| life.kept_until.map_or(until, |kept| until.max(kept)));
     if until.is_none_or(|until| now < until) {
         let until = until.unwrap_or(now);
         if obstacles.is_empty() {

@@ -48,7 +48,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     ///
     /// let set = ring.load();
     /// assert_eq!(set.state(&kid, SystemTime::now()), Some(KeyState::Active(Role::Staged)));
-    /// assert_eq!(set.primary(tomorrow).kid(), kid);
+    /// assert_eq!(set.primary(tomorrow).map(|key| key.kid()), Some(kid));
     /// # Ok::<(), dualkey::Error>(())
     /// ```
     ///
@@ -58,7 +58,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// as it is.
     pub fn stage(&self, key: impl Into<NewKey<K>>) -> Result<Kid, Error> {
         let (new, signs_from) = self.prepare_new(&key.into())?;
-        self.change(Some(&new), |_, steps| steps.stage(new.life.clone(), signs_from).map(changed))?;
+        self.change(Some(&new), |_, steps| steps.stage(new.life.clone(), signs_from))?;
         let kid = new.kid();
         self.inner.tell(Event::Staged { ring: self.name(), kid, signs_from });
         Ok(kid)
@@ -75,21 +75,34 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
     /// let kid = ring.stage(Secret::from(new))?;
     /// let promotion = ring.promote(&kid)?;
-    /// assert_eq!(ring.primary(), kid);
+    /// assert_eq!(ring.primary(), Some(kid));
     /// assert!(promotion.verifies_until.is_some()); // come back then
     /// # Ok::<(), dualkey::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownKey`], [`Error::Revoked`], [`Error::Retired`] if it has come
-    /// to its end, or [`Error::TooShortToSign`] if it is a short fallback that was let
-    /// in. The ring stays as it is.
+    /// [`Error::UnknownKey`], [`Error::Revoked`], [`Error::Retired`] if it has expired,
+    /// [`Error::ExpiresSoon`] if it expires within the rollout window and the skew, or
+    /// [`Error::TooShortToSign`] if it is a short fallback that was admitted. The ring stays
+    /// as it is.
     pub fn promote(&self, kid: &Kid) -> Result<Promotion, Error> {
+        self.promoted(kid, false)
+    }
+
+    /// Makes the key `kid` the primary although it expires soon, and reports the reason to the
+    /// observer: instances that have not reloaded by then reject what it signs.
+    ///
+    /// # Errors
+    /// As for [`promote`](Self::promote), except [`Error::ExpiresSoon`].
+    pub fn force_promote(&self, kid: &Kid, reason: &str) -> Result<Promotion, Error> {
+        let promotion = self.promoted(kid, true)?;
+        self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
+        Ok(promotion)
+    }
+
+    fn promoted(&self, kid: &Kid, forced: bool) -> Result<Promotion, Error> {
         self.check_unfollowed()?;
-        let (set, superseded) = self.change(None, |_, steps| {
-            let superseded = steps.promote(kid)?;
-            Ok((superseded != *kid, superseded))
-        })?;
+        let (set, superseded) = self.change(None, |_, steps| steps.promote(kid, forced))?;
         if superseded != *kid {
             self.inner.tell(Event::Promoted { ring: self.name(), kid: *kid });
         }
@@ -115,11 +128,28 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NothingToRollBack`]. The ring stays as it is.
+    /// [`Error::NothingToRollBack`]; [`Error::Retired`] if the key before has expired, which no
+    /// rollback undoes; [`Error::ExpiresSoon`] if it expires within the rollout window and the
+    /// skew. The ring stays as it is.
     pub fn rollback(&self) -> Result<Promotion, Error> {
+        self.rolled_back(false)
+    }
+
+    /// Rolls back although the key before expires soon, and reports the reason to the observer:
+    /// instances that have not reloaded by then reject what it signs.
+    ///
+    /// # Errors
+    /// As for [`rollback`](Self::rollback), except [`Error::ExpiresSoon`].
+    pub fn force_rollback(&self, reason: &str) -> Result<Promotion, Error> {
+        let promotion = self.rolled_back(true)?;
+        let kid = promotion.kid;
+        self.inner.tell(Event::Forced { ring: self.name(), kid, reason });
+        Ok(promotion)
+    }
+
+    fn rolled_back(&self, forced: bool) -> Result<Promotion, Error> {
         self.check_unfollowed()?;
-        let (set, (kid, superseded)) =
-            self.change(None, |_, steps| steps.rollback().map(changed))?;
+        let (set, (kid, superseded)) = self.change(None, |_, steps| steps.rollback(forced))?;
         self.inner.tell(Event::RolledBack { ring: self.name(), kid });
         Ok(Promotion { kid, superseded, verifies_until: set.ends_at(&superseded) })
     }
@@ -128,9 +158,13 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// of its overlap; for a key whose past is not known, counted from when it came
     /// into the ring; for one that never signed, now.
     ///
+    /// A scheduled key that is nearer to its start than the rollout window and the skew may
+    /// sign on an instance that has not reloaded. So it verifies for an overlap, and an
+    /// encryption key stays a fallback without an end, which is `None`.
+    ///
     /// It never cuts an overlap short: for a key that is compromised there is
-    /// [`revoke`](Self::revoke). Once that moment has come, the key does not come
-    /// back, not even if the one that took over is revoked.
+    /// [`revoke`](Self::revoke). Once that moment has come it is final: only
+    /// [`restage`](Self::restage) makes the key live again.
     ///
     /// An encryption key has no end until it is retired, and what it sealed cannot be
     /// opened after it: retire it once a [sweep](Self::record_sweep) found that nothing which
@@ -142,11 +176,11 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
     /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
     /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
-    /// let before = ring.primary();
+    /// let before = ring.primary().unwrap();
     /// let kid = ring.stage(Secret::from(new))?;
     /// let promotion = ring.promote(&kid)?;
     ///
-    /// assert_eq!(Some(ring.retire(&before)?), promotion.verifies_until);
+    /// assert_eq!(ring.retire(&before)?, promotion.verifies_until);
     /// assert!(ring.retire(&kid).is_err()); // it is the primary
     /// # Ok::<(), dualkey::Error>(())
     /// ```
@@ -155,7 +189,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// [`Error::Blocked`] with all reasons, if the [verdict](Self::retirement) is that;
     /// [`Error::UnknownKey`], [`Error::Revoked`], or [`Error::IsPrimary`]. The ring stays
     /// as it is.
-    pub fn retire(&self, kid: &Kid) -> Result<SystemTime, Error> {
+    pub fn retire(&self, kid: &Kid) -> Result<Option<SystemTime>, Error> {
         self.check_unfollowed()?;
         let now = self.inner.clock.now();
         let history = self.look(&self.load(), now).clone();
@@ -167,10 +201,11 @@ impl<K: KeyMaterial> KeyRing<K> {
                 }
                 _ => None,
             };
-            let ends = steps.retire(kid, until)?;
-            Ok(changed(ends))
+            steps.retire(kid, until)
         })?;
-        self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, ends });
+        if let Some(ends) = ends {
+            self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, ends });
+        }
         Ok(ends)
     }
 
@@ -181,15 +216,51 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// As for [`retire`](Self::retire), but for [`Error::Blocked`].
     pub fn force_retire(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
         self.check_unfollowed()?;
-        let (_, ends) = self.change(None, |_, steps| steps.cut(kid).map(changed))?;
+        let (_, ends) = self.change(None, |_, steps| steps.cut(kid))?;
         self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
         self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, ends });
         Ok(())
     }
 
+    /// Makes an expired key staged again, as if it had just been added: it verifies from now
+    /// on, and signs once it is promoted.
+    ///
+    /// # Errors
+    /// [`Error::RestageNeedsForce`] for keys of tokens and sessions: use
+    /// [`force_restage`](Self::force_restage). [`Error::UnknownKey`], [`Error::Revoked`],
+    /// [`Error::IsPrimary`], [`Error::TooShortToSign`], or [`Error::NotExpired`] if it is live.
+    /// The ring stays as it is.
+    pub fn restage(&self, kid: &Kid) -> Result<(), Error> {
+        if K::PURPOSE.revives_what_it_signed() {
+            return Err(Error::RestageNeedsForce { kid: *kid });
+        }
+        self.restaged(kid)
+    }
+
+    /// The same for every purpose, with the reason for the observer.
+    ///
+    /// # Security
+    /// Tokens and sessions that this key signed, and that have not reached their own end, are
+    /// valid again.
+    ///
+    /// # Errors
+    /// As for [`restage`](Self::restage), except [`Error::RestageNeedsForce`].
+    pub fn force_restage(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
+        self.restaged(kid)?;
+        self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
+        Ok(())
+    }
+
+    fn restaged(&self, kid: &Kid) -> Result<(), Error> {
+        self.check_unfollowed()?;
+        self.change(None, |_, steps| steps.restage(kid))?;
+        self.inner.tell(Event::Staged { ring: self.name(), kid: *kid, signs_from: None });
+        Ok(())
+    }
+
     /// Declares the key `kid` compromised: it verifies nothing from the next load
-    /// on, for good. If it was the primary, the one before it takes over again, as
-    /// far as that has not come to its end.
+    /// on, for good. If it was the primary, the one before it takes over again, unless that
+    /// has expired.
     ///
     /// The revocation holds for this ring, in this process: a restart forgets it,
     /// so take the secret out of where it is stored as well.
@@ -203,7 +274,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// use dualkey::cookie::CookieSigner;
     ///
     /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
-    /// let leaked = ring.primary();
+    /// let leaked = ring.primary().unwrap();
     /// let signer = CookieSigner::new(ring.clone());
     /// let value = signer.sign("session", "user-42")?;
     ///
@@ -221,10 +292,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// signs: then [`revoke_and_replace`](Self::revoke_and_replace) is what you
     /// want. The ring stays as it is.
     pub fn revoke(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
-        let (_, is_news) = self.change(None, |_, steps| {
-            let is_news = steps.revoke(kid, reason)?;
-            Ok((is_news, is_news))
-        })?;
+        let (_, is_news) = self.change(None, |_, steps| steps.revoke(kid, reason))?;
         if is_news {
             self.inner.tell(Event::Revoked { ring: self.name(), kid: *kid, reason });
         }
@@ -244,9 +312,9 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
     /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
     /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
-    /// let leaked = ring.primary();
+    /// let leaked = ring.primary().unwrap();
     /// let kid = ring.revoke_and_replace(&leaked, "in a public log", Secret::from(new))?;
-    /// assert_eq!(ring.primary(), kid);
+    /// assert_eq!(ring.primary(), Some(kid));
     /// # Ok::<(), dualkey::Error>(())
     /// ```
     ///
@@ -263,8 +331,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.change(Some(&new), |_, steps| {
             steps.find(kid)?;
             steps.replace(new.life.clone());
-            steps.revoke(kid, reason)?;
-            Ok(changed(()))
+            steps.revoke(kid, reason)
         })?;
         self.inner.tell(Event::Revoked { ring: self.name(), kid: *kid, reason });
         self.inner.tell(Event::Promoted { ring: self.name(), kid: new.kid() });
@@ -292,30 +359,23 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 
     /// Swaps in what `step` makes of the current set, with `added` as its last key if there
-    /// is one, unless it says that nothing changed. The set that holds afterwards is returned.
+    /// is one, unless nothing changed. The set that holds afterwards is returned.
     fn change<R>(
         &self,
         added: Option<&Key<K>>,
-        mut step: impl FnMut(&KeySet<K>, &mut Steps<'_>) -> Result<(bool, R), Error>,
+        mut step: impl FnMut(&KeySet<K>, &mut Steps<'_>) -> Result<R, Error>,
     ) -> Result<(Arc<KeySet<K>>, R), Error> {
         let result = self.inner.set.update(|set| {
             let (lives, terms) = (set.lives(), set.terms());
             let mut steps = Steps::new(lives, set.timeline(), &terms, self.inner.clock.now());
-            let (has_changed, result) = step(set, &mut steps)?;
-            if !has_changed {
-                return Ok((None, result));
-            }
+            let result = step(set, &mut steps)?;
             let now = steps.now();
-            let keys = set.keys().iter().chain(added).zip(steps.lives);
+            let Some(lives) = steps.finish() else { return Ok((None, result)) };
+            let keys = set.keys().iter().chain(added).zip(lives);
             let keys = keys.map(|(key, life)| key.living(life)).collect();
             let next = KeySet::new(keys, set.generation() + 1, now, *set.policy(), self.name())?;
-            Ok::<_, Error>((Some(next.from(set.origin())), result))
+            Ok::<_, Error>((Some(next.replacing(set)), result))
         })?;
         Ok((self.load(), result))
     }
-}
-
-/// What a step comes to that changes something whenever it succeeds.
-fn changed<R>(result: R) -> (bool, R) {
-    (true, result)
 }

@@ -1,38 +1,92 @@
 //! The steps from one generation to the next, on the times of keys alone: a ring in memory
 //! and a manifest in a store take the same.
+//!
+//! Two rules keep a step from changing what it is not about. Each step first records what has
+//! come: when a key was superseded, and each end that is past. So no later step moves those.
+//! A step that moves an end keeps the earlier end, until every instance holds the step: until
+//! then some instances still act on it.
 
 use std::time::SystemTime;
 
 use super::key_set::KeyState;
-use super::timeline::{Life, Terms, Timeline, end, overlap_end};
+use super::timeline::{EarlierEnd, Life, Terms, Timeline, end, overlap_end, superseded_at};
 use crate::error::Error;
 use crate::key::{Revocation, Signs};
 use crate::kid::Kid;
 use crate::verified::Role;
 
-/// A copy of the lives of a ring's keys, on which steps are taken. Whether what comes of
-/// them may be is for [`Timeline::new`] to say.
+/// A copy of the lives of a ring's keys, on which steps are taken. [`Timeline::new`] checks
+/// the result.
 pub(crate) struct Steps<'a> {
     pub(crate) lives: Vec<Life>,
+    /// The lives before the step.
+    given: Vec<Life>,
+    /// The same, with what has come recorded.
+    recorded: Vec<Life>,
     timeline: &'a Timeline,
-    terms: &'a Terms,
+    terms: Terms,
+    /// The terms after the step.
+    next_terms: Terms,
     now: SystemTime,
+    /// Whether what was recorded is a change of its own.
+    has_recorded: bool,
+}
+
+/// Effect of a step on instances that have not reloaded yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RolloutEffect {
+    /// They may reject what the new primary signs: they do not know it, or it ends for them.
+    pub new_rejected: bool,
+    /// They still accept what the compromised key signs.
+    pub compromised_accepted: bool,
 }
 
 impl<'a> Steps<'a> {
-    /// From `lives`, of which `timeline` was made, at `now`: which is not put before the
-    /// last change, so that a clock that jumped back undoes nothing.
+    /// Starts from `lives`, of which `timeline` was made, at `now`. No step is dated before the
+    /// previous one, even if a clock moves back.
     pub(crate) fn new(
         lives: Vec<Life>,
         timeline: &'a Timeline,
-        terms: &'a Terms,
+        terms: &Terms,
         now: SystemTime,
     ) -> Self {
-        Self { lives, timeline, terms, now: now.max(timeline.as_of()) }
+        let now = now.max(timeline.as_of());
+        let recorded = record(&lives, timeline, now);
+        Self {
+            lives: recorded.clone(),
+            given: lives,
+            recorded,
+            timeline,
+            terms: *terms,
+            next_terms: *terms,
+            now,
+            has_recorded: false,
+        }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
         self.now
+    }
+
+    /// The lives after the step; `None`, if it changed nothing.
+    pub(crate) fn finish(mut self) -> Option<Vec<Life>> {
+        if self.lives == self.recorded && !self.has_recorded {
+            return None;
+        }
+        let window = self.terms.window().max(self.next_terms.window());
+        let until = self.now.checked_add(window);
+        for index in 0..self.recorded.len() {
+            let before = self.timeline.ends_at(index).filter(|end| self.now < *end);
+            let after = end(&self.lives, index, &self.next_terms);
+            let Some(before) = before.filter(|own| after.is_none_or(|after| *own < after)) else {
+                continue;
+            };
+            let life = &mut self.lives[index];
+            let at = life.earlier_end.map_or(before, |own| own.at.min(before));
+            life.earlier_end = until.map(|until| EarlierEnd { at, until });
+        }
+        Some(self.lives)
     }
 
     /// Adds a key that verifies, and signs from `moment` if there is one, which must lie
@@ -52,90 +106,133 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// Adds a key that signs at once. Before the one that it replaces is revoked, or that
-    /// one's predecessor takes over for no time at all, and loses the end that was settled.
+    /// Adds a key that signs at once.
     pub(crate) fn replace(&mut self, mut life: Life) {
         (life.signs, life.sequence) = (Signs::From(self.now), self.next_sequence());
         self.lives.push(life);
     }
 
-    /// Makes `kid` the primary, and returns who was: itself, if nothing changed.
-    pub(crate) fn promote(&mut self, kid: &Kid) -> Result<Kid, Error> {
+    /// Makes `kid` the primary, and returns the key that was: `kid` itself, if nothing changed.
+    /// Unless it is `forced`, the key must not end before every instance holds the step.
+    pub(crate) fn promote(&mut self, kid: &Kid, forced: bool) -> Result<Kid, Error> {
         let index = self.find(kid)?;
-        let superseded = self.primary();
+        let superseded = self.primary().unwrap_or(*kid);
         match self.state(index) {
             KeyState::Active(Role::Primary) => return Ok(superseded),
             KeyState::Retired => return Err(Error::Retired { kid: *kid }),
             _ => {}
         }
+        if !forced {
+            self.check_end(index)?;
+        }
         self.sign(index)?;
         Ok(superseded)
     }
 
-    /// Makes the key the primary that was so before, and returns both.
-    pub(crate) fn rollback(&mut self) -> Result<(Kid, Kid), Error> {
-        let primary = self.primary();
-        let previous = (0..self.lives.len())
-            .filter(|index| self.lives[*index].kid != primary && self.lives[*index].is_alive())
-            .filter_map(|index| Some((self.lives[index].begun(self.now)?, index)))
-            .max()
-            .ok_or(Error::NothingToRollBack { kid: primary })?
-            .1;
-        self.sign(previous)?;
-        Ok((self.lives[previous].kid, primary))
+    /// Makes the key the primary that was so before, and returns both. Unless it is `forced`,
+    /// the key must not end before every instance holds the step.
+    pub(crate) fn rollback(&mut self, forced: bool) -> Result<(Kid, Kid), Error> {
+        let primary = self.timeline.primary(self.now);
+        let earlier = (0..self.lives.len())
+            .filter(|index| Some(*index) != primary && self.lives[*index].is_alive())
+            .filter_map(|index| Some((self.lives[index].begun(self.now)?, index)));
+        let live = |index: usize| matches!(self.state(index), KeyState::Active(_));
+        let latest = earlier.map(|(begun, index)| (live(index), begun, index)).max();
+        let superseded = self.primary();
+        let index = match (latest, superseded) {
+            (Some((true, _, index)), _) => index,
+            (Some((false, _, index)), _) => {
+                return Err(Error::Retired { kid: self.lives[index].kid });
+            }
+            (None, Some(kid)) => return Err(Error::NothingToRollBack { kid }),
+            (None, None) => return Err(Error::NothingSigns),
+        };
+        if !forced {
+            self.check_end(index)?;
+        }
+        self.sign(index)?;
+        let kid = self.lives[index].kid;
+        Ok((kid, superseded.unwrap_or(kid)))
     }
 
-    /// Settles when `kid` stops verifying: not before `until`, and it cuts no overlap short.
+    /// Settles when `kid` stops verifying: not before `until`, and never before its overlap is
+    /// over. `None`, if it was withdrawn so close to its start that an instance may still use
+    /// it, and keys of its purpose do not end by time.
     pub(crate) fn retire(
         &mut self,
         kid: &Kid,
         until: Option<SystemTime>,
-    ) -> Result<SystemTime, Error> {
+    ) -> Result<Option<SystemTime>, Error> {
         let index = self.find(kid)?;
         let life = &self.lives[index];
-        let due = match (self.state(index), life.signs) {
-            (KeyState::Active(Role::Primary), _) => return Err(Error::IsPrimary { kid: *kid }),
-            (KeyState::Active(Role::Staged), _) => self.now,
-            (_, Signs::Never) => life
-                .added_at
-                .checked_add(self.terms.policy.overlap())
-                .map_or(self.now, |due| due.max(self.now)),
-            _ => overlap_end(&self.lives, index, self.terms.policy.overlap()).unwrap_or(self.now),
+        match self.state(index) {
+            KeyState::Active(Role::Primary) => return Err(Error::IsPrimary { kid: *kid }),
+            KeyState::Active(Role::Staged) => return Ok(self.withdraw(index)),
+            KeyState::Active(Role::Fallback) => {}
+            // Its end is final. That it is recorded now is the change.
+            KeyState::Retired | KeyState::Revoked => {
+                self.has_recorded |= self.given[index].retire_at != life.retire_at;
+                return Ok(life.retire_at);
+            }
+        }
+        let overlap = self.terms.policy.overlap();
+        let by_time = self.terms.purpose.ends_by_time();
+        let due = match overlap_end(&self.lives, index, overlap) {
+            // It ends by then, whatever is asked for.
+            Some(due) if by_time => due,
+            Some(due) => due.max(until.unwrap_or(due)),
+            // What it signed before it was added is not known.
+            None => {
+                let due = life.added_at.checked_add(overlap).unwrap_or(self.now);
+                [Some(due), until, life.kept_until].into_iter().flatten().max().unwrap_or(due)
+            }
         };
-        // One that ends by its overlap does so whatever is asked for.
-        let is_settled = self.terms.purpose.ends_by_time() && life.start().is_some();
-        let due = until.filter(|_| !is_settled).map_or(due, |until| due.max(until));
-        let ends = life.retire_at.map_or(due, |earlier| earlier.min(due));
-        self.end(index, ends);
-        Ok(ends)
+        let due = if by_time && life.start().is_some() { due } else { due.max(self.now) };
+        let ends = life.retire_at.map_or(due, |own| own.min(due));
+        self.lives[index].retire_at = Some(ends);
+        Ok(Some(ends))
     }
 
     /// Ends `kid` at once, overlap or not.
     pub(crate) fn cut(&mut self, kid: &Kid) -> Result<SystemTime, Error> {
         let index = self.find(kid)?;
-        if self.state(index) == KeyState::Active(Role::Primary) {
+        let state = self.state(index);
+        if state == KeyState::Active(Role::Primary) {
             return Err(Error::IsPrimary { kid: *kid });
         }
-        let ends = self.lives[index].retire_at.map_or(self.now, |own| own.min(self.now));
-        self.end(index, ends);
+        let life = &mut self.lives[index];
+        let ends = life.retire_at.map_or(self.now, |own| own.min(self.now));
+        life.retire_at = Some(ends);
+        if state == KeyState::Active(Role::Staged) {
+            life.signs = Signs::Never;
+        }
         Ok(ends)
     }
 
-    /// Takes the key at `index` out of everybody's sight. What it gave an end to keeps that
-    /// end: it does not come back to life.
+    /// Makes an expired key staged, as if it had just been added.
+    pub(crate) fn restage(&mut self, kid: &Kid) -> Result<(), Error> {
+        let index = self.find(kid)?;
+        match self.state(index) {
+            KeyState::Active(Role::Primary) => return Err(Error::IsPrimary { kid: *kid }),
+            KeyState::Active(_) => return Err(Error::NotExpired { kid: *kid }),
+            KeyState::Retired | KeyState::Revoked => {}
+        }
+        let sequence = self.next_sequence();
+        let life = &mut self.lives[index];
+        if life.is_short {
+            return Err(Error::TooShortToSign { kid: *kid });
+        }
+        let (kid, now) = (life.kid, self.now);
+        *life = Life { signs: Signs::Unscheduled, sequence, ..Life::new(kid, now) };
+        Ok(())
+    }
+
+    /// Wipes the key at `index` from the ring; its record stays.
     #[cfg(feature = "store")]
     pub(crate) fn destroy(&mut self, index: usize) {
-        let ends: Vec<_> = (0..self.lives.len()).map(|own| self.timeline.ends_at(own)).collect();
-        self.lives[index].destroyed_at = Some(self.now);
-        let after: Vec<_> =
-            (0..self.lives.len()).map(|own| end(&self.lives, own, self.terms)).collect();
-        for (life, (before, after)) in self.lives.iter_mut().zip(ends.into_iter().zip(after)) {
-            if before != after {
-                life.retire_at = before;
-            }
-        }
-        // It has come to its end, by the clock as well: the record says so.
         let life = &mut self.lives[index];
+        life.destroyed_at = Some(self.now);
+        // It is past its end, by the clock as well: the record says so.
         life.retire_at = Some(life.retire_at.map_or(self.now, |own| own.min(self.now)));
     }
 
@@ -147,22 +244,175 @@ impl<'a> Steps<'a> {
             return Ok(false);
         }
         life.revoked = Some(Revocation { at: self.now, reason: reason.to_owned() });
-        // Who takes over signs, and is to verify what it signs: an end that was settled while
-        // it had a successor no longer holds.
+        // The key that takes over signs, and must verify what it signs: an end that it had
+        // because it was superseded no longer holds. An end that is past does.
         let now = self.now;
-        let heir = self
+        let next = self
             .lives
             .iter_mut()
             .filter(|life| life.is_alive() && life.retire_at.is_none_or(|end| now < end))
             .filter_map(|life| Some((life.begun(now)?, life)))
             .max_by_key(|(begun, _)| *begun);
-        if let Some((_, heir)) = heir {
-            heir.retire_at = None;
+        if let Some((_, next)) = next {
+            (next.superseded_at, next.retire_at) = (None, None);
         }
         Ok(true)
     }
 
-    /// What the key at `index` was before the first step.
+    /// Sets another policy. A longer one moves the ends that lie ahead. A shorter one ends no
+    /// key earlier than the policy before it did, and no key that may sign before its overlap
+    /// of now.
+    #[cfg(feature = "store")]
+    pub(crate) fn set_policy(&mut self, policy: super::Policy) {
+        let (before, after) = (self.terms.policy.overlap(), policy.overlap());
+        self.next_terms.policy = policy;
+        self.has_recorded |= policy != self.terms.policy;
+        for index in 0..self.lives.len() {
+            if !matches!(self.state(index), KeyState::Active(_)) {
+                continue;
+            }
+            let has_come = superseded_at(&self.lives, index).filter(|at| *at <= self.now);
+            let life = &mut self.lives[index];
+            if let Some(longer) = after.checked_sub(before) {
+                life.retire_at = life.retire_at.and_then(|end| end.checked_add(longer));
+                continue;
+            }
+            if !self.terms.purpose.ends_by_time() {
+                continue;
+            }
+            let since = match life.signs {
+                _ if has_come.is_some() => has_come,
+                Signs::From(_) => Some(self.now),
+                Signs::Never => Some(life.added_at),
+                Signs::Unscheduled => None,
+            };
+            let kept = since.and_then(|since| since.checked_add(before));
+            life.kept_until = life.kept_until.max(kept);
+        }
+    }
+
+    /// Corrects the times of a manifest that was written while a clock was ahead: `now` is the
+    /// right time, `changed_at` the time of the last step. Ends that the keys have by their
+    /// overlap stay; those of `forced` retirements come now.
+    ///
+    /// A key that started to sign by the wrong time, and that every instance holds, signs from
+    /// now on. One that some instances may not hold is staged again, unless without it no key
+    /// would sign.
+    #[cfg(feature = "store")]
+    pub(crate) fn repair_clock(
+        mut lives: Vec<Life>,
+        changed_at: SystemTime,
+        forced: &[Kid],
+        terms: &Terms,
+        now: SystemTime,
+    ) -> Vec<Life> {
+        let is_wrong = |moment: SystemTime| now < moment && moment <= changed_at;
+        // As long after now as it was after the wrong time.
+        let shift = |moment: SystemTime| {
+            let ahead = moment.duration_since(changed_at).unwrap_or_default();
+            now.checked_add(ahead).unwrap_or(now)
+        };
+        let mut started: Vec<_> = (0..lives.len())
+            .filter_map(|index| Some((lives[index].start()?, index)))
+            .filter(|((from, _), _)| is_wrong(*from))
+            .collect();
+        started.sort_unstable();
+        for life in &mut lives {
+            let overlap_of_added = life.added_at.min(now).checked_add(terms.policy.overlap());
+            life.retire_at = life.retire_at.map(|end| match () {
+                () if end <= now => end,
+                () if forced.contains(&life.kid) => now,
+                () if end > changed_at => shift(end),
+                () if life.start().is_some() => end,
+                () => end.min(overlap_of_added.unwrap_or(end).max(now)),
+            });
+            life.superseded_at = life.superseded_at.filter(|at| *at <= now);
+            life.kept_until =
+                life.kept_until.map(|kept| if kept > changed_at { shift(kept) } else { kept });
+            life.earlier_end = life.earlier_end.map(|own| {
+                let until = if own.until > changed_at { shift(own.until) } else { own.until };
+                EarlierEnd { until, ..own }
+            });
+            if let Some(own) = &mut life.revoked {
+                own.at = own.at.min(now);
+            }
+            life.destroyed_at = life.destroyed_at.map(|at| at.min(now));
+            if let Some(at) = life.destroyed_at {
+                life.retire_at = life.retire_at.map(|end| end.min(at));
+            }
+        }
+        let window = terms.window();
+        let mut sequence = lives.iter().map(|life| life.sequence).max().unwrap_or(0);
+        let mut latest = None;
+        for (_, index) in started {
+            let life = &mut lives[index];
+            let is_held = life.added_at.checked_add(window).is_some_and(|held| held <= now);
+            sequence = sequence.saturating_add(1);
+            life.sequence = sequence;
+            life.signs = if is_held { Signs::From(now) } else { Signs::Unscheduled };
+            if life.is_alive() && !is_held {
+                latest = Some(index);
+            }
+        }
+        for life in &mut lives {
+            life.added_at = life.added_at.min(now);
+        }
+        let signs = Timeline::unchecked(&lives, now, terms).primary(now).is_some();
+        if let Some(index) = latest.filter(|_| !signs) {
+            lives[index].signs = Signs::From(now);
+        }
+        lives
+    }
+
+    /// Effect of the step on instances that have not reloaded. Where they are `agreed` to hold
+    /// what this ring did, none of them lacks a key.
+    #[cfg(feature = "store")]
+    pub(crate) fn effect(&self, agreed: bool) -> RolloutEffect {
+        let after = Timeline::unchecked(&self.lives, self.now, &self.next_terms).primary(self.now);
+        let is_new = after.filter(|_| after != self.timeline.primary(self.now));
+        let may_reject = |index: usize| {
+            index >= self.recorded.len()
+                || !(agreed || self.is_known(index))
+                || self.check_end(index).is_err()
+        };
+        let was_live = |index: usize| matches!(self.state(index), KeyState::Active(_));
+        let is_revoked_now = |index: usize| {
+            self.lives[index].revoked.is_some() && self.recorded[index].revoked.is_none()
+        };
+        RolloutEffect {
+            new_rejected: is_new.is_some_and(may_reject),
+            compromised_accepted: (0..self.recorded.len())
+                .any(|index| is_revoked_now(index) && was_live(index)),
+        }
+    }
+
+    /// Whether the key at `index` was added so long ago that every instance holds it.
+    #[cfg(feature = "store")]
+    pub(crate) fn is_known(&self, index: usize) -> bool {
+        self.known_at(index).is_some_and(|known| known <= self.now)
+    }
+
+    /// When every instance holds the key at `index`.
+    #[cfg(feature = "store")]
+    pub(crate) fn known_at(&self, index: usize) -> Option<SystemTime> {
+        self.lives[index].added_at.checked_add(self.terms.window())
+    }
+
+    /// Whether the key at `index` verifies on every instance until all of them hold the step.
+    fn check_end(&self, index: usize) -> Result<(), Error> {
+        let Some(life) = self.recorded.get(index) else { return Ok(()) };
+        let earlier = life.earlier_end.map(|own| own.at);
+        let ends = [self.timeline.ends_at(index), earlier].into_iter().flatten().min();
+        let needed = self.now.checked_add(self.terms.window());
+        match (ends, needed) {
+            (Some(expires), Some(needed)) if expires < needed => {
+                Err(Error::ExpiresSoon { kid: life.kid, expires, needed })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The state of the key at `index` before the step.
     pub(crate) fn state(&self, index: usize) -> KeyState {
         self.timeline.state(index, &self.lives[index], self.now)
     }
@@ -178,8 +428,8 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn primary(&self) -> Kid {
-        self.lives[self.timeline.primary(self.now)].kid
+    fn primary(&self) -> Option<Kid> {
+        self.timeline.primary(self.now).map(|index| self.lives[index].kid)
     }
 
     fn sign(&mut self, index: usize) -> Result<(), Error> {
@@ -190,21 +440,60 @@ impl<'a> Steps<'a> {
         }
         (life.signs, life.sequence) = (Signs::From(self.now), sequence);
         // To sign with a key is to decide that it stays.
-        life.retire_at = None;
+        (life.superseded_at, life.retire_at) = (None, None);
         Ok(())
     }
 
-    fn end(&mut self, index: usize, ends: SystemTime) {
-        let was_staged = self.state(index) == KeyState::Active(Role::Staged);
+    /// Takes back a staged key. An instance that has not reloaded when its start comes signs
+    /// with it all the same.
+    fn withdraw(&mut self, index: usize) -> Option<SystemTime> {
+        let window = self.terms.window();
+        let is_close = |from: SystemTime| self.now.checked_add(window).is_none_or(|end| from < end);
         let life = &mut self.lives[index];
-        life.retire_at = Some(ends);
-        if was_staged {
-            // Withdrawn: an end that it would have given to others is not to be.
-            life.signs = Signs::Never;
+        let may_sign = life.start().is_some_and(|(from, _)| is_close(from));
+        life.signs = Signs::Never;
+        match may_sign {
+            true => life.superseded_at = Some(self.now),
+            false => life.retire_at = Some(self.now),
         }
+        end(&self.lives, index, &self.terms)
     }
 
     fn next_sequence(&self) -> u64 {
         self.lives.iter().map(|life| life.sequence).max().unwrap_or(0).saturating_add(1)
+    }
+}
+
+/// `lives` at `now`, with what has come recorded: when each key was superseded, and each end
+/// that is past. A start that lies ahead is not recorded: it can still be withdrawn.
+pub(crate) fn record(lives: &[Life], timeline: &Timeline, now: SystemTime) -> Vec<Life> {
+    let has_come = |moment: &SystemTime| *moment <= now;
+    let mut recorded = lives.to_vec();
+    for (index, life) in recorded.iter_mut().enumerate() {
+        life.superseded_at = superseded_at(lives, index).filter(has_come);
+        if let Some(end) = timeline.ends_at(index).filter(has_come) {
+            life.retire_at = Some(end);
+        }
+        life.earlier_end = life.earlier_end.filter(|own| now < own.until);
+    }
+    recorded
+}
+
+impl RolloutEffect {
+    /// Nothing that is valid is rejected, and nothing compromised accepted.
+    pub const NONE: Self = Self { new_rejected: false, compromised_accepted: false };
+}
+
+impl std::fmt::Display for RolloutEffect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match (self.new_rejected, self.compromised_accepted) {
+            (false, false) => "nothing valid is rejected",
+            (true, false) => "instances reject what the new primary signs until they reload",
+            (false, true) => "instances accept what the compromised key signs until they reload",
+            (true, true) => {
+                "until they reload, instances reject what the new primary signs, and accept what \
+                 the compromised key signs"
+            }
+        })
     }
 }

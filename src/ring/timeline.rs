@@ -21,7 +21,13 @@ pub(crate) struct Life {
     /// Which of two keys that sign from the same moment is the later one.
     pub(crate) sequence: u64,
     pub(crate) added_at: SystemTime,
+    /// When a later key started to sign in its place, once a step has recorded that.
+    pub(crate) superseded_at: Option<SystemTime>,
     pub(crate) retire_at: Option<SystemTime>,
+    /// A policy that was made shorter does not end the key before this moment.
+    pub(crate) kept_until: Option<SystemTime>,
+    /// The end that the key has on instances that do not hold the last steps yet.
+    pub(crate) earlier_end: Option<EarlierEnd>,
     pub(crate) revoked: Option<Revocation>,
     /// When its secret was wiped.
     pub(crate) destroyed_at: Option<SystemTime>,
@@ -29,11 +35,27 @@ pub(crate) struct Life {
     pub(crate) is_short: bool,
 }
 
+/// An end that a step moved. Until every instance holds that step, some still act on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EarlierEnd {
+    pub(crate) at: SystemTime,
+    /// From this moment on every instance holds the step.
+    pub(crate) until: SystemTime,
+}
+
 /// The terms that a ring's keys live by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) purpose: Purpose,
     pub(crate) policy: Policy,
+}
+
+impl Terms {
+    /// The longest time from a step until the last instance acts on it, by any clock: the
+    /// rollout window and the skew.
+    pub(crate) fn window(&self) -> Duration {
+        self.policy.window()
+    }
 }
 
 /// Every role of every key, from a moment on.
@@ -48,12 +70,16 @@ pub(crate) struct Timeline {
 #[derive(Debug, Clone)]
 pub(crate) struct Phase {
     pub(super) from: SystemTime,
-    /// The keys that verify, by their place in the set; the primary is the first.
+    /// The keys that verify, by their place in the set. The primary is the first: without a
+    /// primary, no key verifies.
     pub(super) verifying: Vec<(usize, Role)>,
+    /// The live keys of a phase without a primary.
+    idle: Vec<(usize, Role)>,
 }
 
 /// Nothing verifies.
-pub(super) static NOTHING: Phase = Phase { from: SystemTime::UNIX_EPOCH, verifying: Vec::new() };
+pub(super) static NOTHING: Phase =
+    Phase { from: SystemTime::UNIX_EPOCH, verifying: Vec::new(), idle: Vec::new() };
 
 impl Life {
     pub(crate) fn new(kid: Kid, added_at: SystemTime) -> Self {
@@ -62,7 +88,10 @@ impl Life {
             signs: Signs::Unscheduled,
             sequence: 0,
             added_at,
+            superseded_at: None,
             retire_at: None,
+            kept_until: None,
+            earlier_end: None,
             revoked: None,
             destroyed_at: None,
             is_short: false,
@@ -102,6 +131,14 @@ impl Timeline {
         terms: &Terms,
         ring: &str,
     ) -> Result<Self, Error> {
+        let own = Self::unchecked(lives, as_of, terms);
+        own.check(terms, ring)?;
+        Ok(own)
+    }
+
+    /// The same, for a ring that may be left without a primary, and serves nothing then: a
+    /// revocation is never refused.
+    pub(crate) fn unchecked(lives: &[Life], as_of: SystemTime, terms: &Terms) -> Self {
         let ends: Vec<_> = (0..lives.len()).map(|index| end(lives, index, terms)).collect();
 
         let mut moments: Vec<_> = lives
@@ -109,39 +146,54 @@ impl Timeline {
             .filter(|life| life.is_alive())
             .filter_map(|life| life.start().map(|(from, _)| from))
             .chain(ends.iter().copied().flatten())
-            // What lies behind is not kept: a clock that jumps back undoes nothing.
+            // What lies behind is not kept: where no transition lies ahead, nobody asks the
+            // clock.
             .filter(|moment| *moment > as_of)
             .chain([as_of])
             .collect();
         moments.sort_unstable();
         moments.dedup();
+        let phases = moments.into_iter().map(|from| Phase::new(from, lives, &ends)).collect();
+        Self { phases, ends, as_of }
+    }
 
-        let mut phases: Vec<Phase> = Vec::with_capacity(moments.len());
-        for from in moments {
-            let verifying = verifying(lives, &ends, from);
-            if verifying.first().is_none_or(|(_, role)| *role != Role::Primary) {
+    /// Whether there is a primary at every moment, and never too many keys.
+    fn check(&self, terms: &Terms, ring: &str) -> Result<(), Error> {
+        let cap = terms.purpose.cap();
+        for phase in &self.phases {
+            if phase.verifying.is_empty() {
                 return Err(Error::NoPrimary {
                     ring: ring.to_owned(),
-                    mend: match from == as_of {
+                    mend: match phase.from == self.as_of {
                         true => {
                             "promote another key first, or give the replacement in the same call"
                         }
                         false => {
                             "at a moment ahead nothing would be left that signs; promote or \
-                                  stage another key first"
+                             stage another key first"
                         }
                     }
                     .to_owned(),
                 });
             }
-            let cap = terms.purpose.cap();
-            if verifying.len() > cap {
-                let (ring, count) = (ring.to_owned(), verifying.len());
-                return Err(Error::TooManyKeys { ring, count, cap });
+            let count = phase.verifying.len();
+            if count > cap {
+                return Err(Error::TooManyKeys { ring: ring.to_owned(), count, cap });
             }
-            phases.push(Phase { from, verifying });
         }
-        Ok(Self { phases, ends, as_of })
+        Ok(())
+    }
+
+    /// Whether both have the same roles at every moment from now on.
+    #[cfg(feature = "store")]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let roles = |own: &Self| {
+            let later = own.phases.iter().skip(1).map(|phase| phase.from);
+            let roles =
+                own.phases.iter().map(|phase| (phase.verifying.clone(), phase.idle.clone()));
+            (later.collect::<Vec<_>>(), roles.collect::<Vec<_>>())
+        };
+        roles(self) == roles(other)
     }
 
     pub(crate) fn as_of(&self) -> SystemTime {
@@ -158,9 +210,9 @@ impl Timeline {
         later.take_while(|phase| phase.from <= now).last().unwrap_or(&self.phases[0])
     }
 
-    /// The place of the key that signs at `now`.
-    pub(crate) fn primary(&self, now: SystemTime) -> usize {
-        self.phase(now).verifying[0].0
+    /// The place of the key that signs at `now`; `None`, if none does.
+    pub(crate) fn primary(&self, now: SystemTime) -> Option<usize> {
+        self.phase(now).verifying.first().map(|(index, _)| *index)
     }
 
     /// When the key at `index` stops verifying, as far as that is known.
@@ -180,18 +232,31 @@ impl Timeline {
 }
 
 impl Phase {
+    fn new(from: SystemTime, lives: &[Life], ends: &[Option<SystemTime>]) -> Self {
+        let live = live(lives, ends, from);
+        match live.first() {
+            Some((_, Role::Primary)) => Self { from, verifying: live, idle: Vec::new() },
+            _ => Self { from, verifying: Vec::new(), idle: live },
+        }
+    }
+
     pub(super) fn state(&self, index: usize, life: &Life) -> KeyState {
-        let own = self.verifying.iter().find(|(own, _)| *own == index);
-        match own {
+        let mut live = self.verifying.iter().chain(&self.idle);
+        match live.find(|(own, _)| *own == index) {
             Some((_, role)) => KeyState::Active(*role),
             None if life.revoked.is_some() => KeyState::Revoked,
             None => KeyState::Retired,
         }
     }
+
+    /// The role in which the key at `index` verifies.
+    pub(super) fn role(&self, index: usize) -> Option<Role> {
+        self.verifying.iter().find(|(own, _)| *own == index).map(|(_, role)| *role)
+    }
 }
 
-/// When a key stops verifying: the start of the next later signer that is not
-/// revoked, plus the overlap; or its `retire_at`, if earlier.
+/// When a key stops verifying: when it was superseded plus the overlap, or its `retire_at`, if
+/// that is earlier.
 pub(super) fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemTime> {
     let by_time = terms.purpose.ends_by_time();
     let superseded = if by_time { overlap_end(lives, index, terms.policy.overlap()) } else { None };
@@ -201,24 +266,27 @@ pub(super) fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemT
 /// When nothing new can come from a superseded key any more, and what it signed is dead.
 pub(super) fn overlap_end(lives: &[Life], index: usize, overlap: Duration) -> Option<SystemTime> {
     // An end beyond what the clock can show is none.
-    superseded_at(lives, index)?.checked_add(overlap)
+    let end = superseded_at(lives, index)?.checked_add(overlap)?;
+    Some(lives[index].kept_until.map_or(end, |kept| end.max(kept)))
 }
 
-/// When the next later signer began, or will, of those that count.
+/// When another key took over, or will: as a step recorded it, or else the start of the next
+/// later signer that is neither revoked nor destroyed.
 pub(super) fn superseded_at(lives: &[Life], index: usize) -> Option<SystemTime> {
-    let own = lives[index].start()?;
-    lives
-        .iter()
-        // A ring holds nothing of those that were destroyed.
-        .filter(|other| other.is_alive())
-        .filter_map(Life::start)
-        .filter(|other| *other > own)
-        .min()
-        .map(|(start, _)| start)
+    lives[index].superseded_at.or_else(|| {
+        let own = lives[index].start()?;
+        lives
+            .iter()
+            .filter(|other| other.is_alive())
+            .filter_map(Life::start)
+            .filter(|other| *other > own)
+            .min()
+            .map(|(start, _)| start)
+    })
 }
 
-/// The keys that verify at `now`, the primary first.
-fn verifying(lives: &[Life], ends: &[Option<SystemTime>], now: SystemTime) -> Vec<(usize, Role)> {
+/// The live keys at `now`, the primary first.
+fn live(lives: &[Life], ends: &[Option<SystemTime>], now: SystemTime) -> Vec<(usize, Role)> {
     let mut active: Vec<_> = (0..lives.len())
         .filter(|index| lives[*index].is_alive())
         .filter(|index| ends[*index].is_none_or(|end| now < end))

@@ -96,7 +96,10 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     /// The key that signs.
     pub(crate) fn primary(&self) -> Result<&'r Key<K>, Error> {
         let first = self.verifying().next().map(|(key, _)| key);
-        first.ok_or_else(|| Error::Stale { ring: self.inner.name.clone() })
+        first.ok_or_else(|| match self.unavailable() {
+            Reason::NoPrimary => Error::NothingSigns,
+            _ => Error::Stale { ring: self.inner.name.clone() },
+        })
     }
 
     /// The keys that verify, the primary first: at most the cap.
@@ -180,16 +183,22 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         self.inner.tell(event);
     }
 
-    /// Whether what the ring holds is too old to be served.
-    fn is_stale(&self) -> bool {
+    /// Whether the ring serves nothing.
+    fn is_idle(&self) -> bool {
         self.verifying().next().is_none()
+    }
+
+    /// Why a ring serves nothing.
+    pub(crate) fn unavailable(&self) -> Reason {
+        if self.set.is_stale(self.now()) { Reason::Stale } else { Reason::NoPrimary }
     }
 
     /// Tells the operator why, and the peer nothing (V7).
     pub(crate) fn reject(&self, error: impl Into<VerifyError>) -> VerifyError {
         let mut error = error.into();
-        if self.is_stale() && !error.is_authentic() {
-            error = Reason::Stale.into();
+        // A revoked key stays the reason.
+        if self.is_idle() && !error.is_authentic() && error.reason() != Reason::RevokedKey {
+            error = self.unavailable().into();
         }
         self.inner.tell(Event::Rejected { ring: &self.inner.name, reason: error.reason() });
         error

@@ -107,6 +107,7 @@ impl Observer for RingMetrics {
             Event::RolledBack { ring, .. } => step(ring, "rolled_back"),
             Event::Retired { ring, .. } => step(ring, "retired"),
             Event::Revoked { ring, .. } => step(ring, "revoked"),
+            Event::LiveAgain { ring, .. } => step(ring, "live_again"),
             Event::Forced { ring, .. } => step(ring, "forced"),
             Event::Reloaded { ring, .. } => {
                 counter!("dualkey_reloads_total", "ring" => (*ring).to_owned()).increment(1);
@@ -150,7 +151,10 @@ fn publish(look: &Look) {
         let count = look.keys.iter().filter(|key| key.state.as_str() == state).count();
         gauge!("dualkey_keys", "ring" => ring(), "state" => state).set(count as f64);
     }
-    let age = look.now.duration_since(look.signing_since).unwrap_or_default();
+    let age = look
+        .signing_since
+        .and_then(|since| look.now.duration_since(since).ok())
+        .unwrap_or_default();
     gauge!("dualkey_key_age_seconds", "ring" => ring()).set(age.as_secs_f64());
     let next = look.next_transition.and_then(|next| next.duration_since(look.now).ok());
     gauge!("dualkey_next_transition_seconds", "ring" => ring())

@@ -66,7 +66,7 @@ pub(crate) struct Look {
     pub(crate) revision: u64,
     pub(crate) is_stale: bool,
     /// Since when the primary has been signing.
-    pub(crate) signing_since: SystemTime,
+    pub(crate) signing_since: Option<SystemTime>,
     pub(crate) keys: Vec<KeyStatus>,
     pub(crate) next_transition: Option<SystemTime>,
     #[cfg(feature = "status")]
@@ -86,8 +86,8 @@ fn look<K: KeyMaterial>(ring: &KeyRing<K>) -> Look {
         now,
         generation: set.generation(),
         revision: set.revision(),
-        is_stale: set.fresh_until().is_some_and(|end| now >= end),
-        signing_since: set.primary(now).life.signing_since(),
+        is_stale: set.fresh_until().is_some_and(|end| now >= end) || set.primary(now).is_none(),
+        signing_since: set.primary(now).map(|key| key.life.signing_since()),
         keys: set.statuses(now),
         next_transition: set.next_transition(now),
         #[cfg(feature = "status")]

@@ -58,6 +58,9 @@ impl Observer for Tracing {
             Event::Retired { ring, kid, ends } => {
                 info!(target: "dualkey", ring, %kid, ends = seconds(*ends), "retired");
             }
+            Event::LiveAgain { ring, kid } => {
+                warn!(target: "dualkey", ring, %kid, "expired key is live again");
+            }
             Event::Forced { ring, kid, reason } => {
                 warn!(target: "dualkey", ring, %kid, reason, "forced");
             }

@@ -171,7 +171,7 @@ impl MetaWebhook {
         };
         let lanes = {
             let view = unit.view();
-            let primary = view.primary().map_err(|_| view.reject(Reason::Stale))?;
+            let primary = view.primary().map_err(|_| view.reject(view.unavailable()))?;
             let mut macs = [&primary.material().0; MAX_LANES];
             let mut count = 0;
             for (mac, (key, _)) in macs.iter_mut().zip(view.verifying()) {

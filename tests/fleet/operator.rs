@@ -206,7 +206,7 @@ impl Operator {
         let take = |own: &Manifest| own.emergency_rotate(&leaked, "leaked", spare.clone(), clock);
         let change = self.take(take).unwrap();
         self.stage = Stage::Done { at: now };
-        let is_new = change.meanwhile == dualkey::manifest::Meanwhile::NewIsRefused;
+        let is_new = change.effect.new_rejected;
         (leaked, is_new.then_some(change.kid))
     }
 }

@@ -415,7 +415,7 @@ impl<K: Artefacts> World<K> {
         self.has_leaked = true;
         if !self.way.uses_store() {
             // What signs now, on any instance, is what has leaked.
-            let leaked = self.instances.iter().find_map(|own| Some(own.ring()?.primary())).unwrap();
+            let leaked = self.instances.iter().find_map(|own| own.ring()?.primary()).unwrap();
             self.revoked.insert(leaked, self.now);
             let done = self.roll(vec![secret(3)]);
             self.operator.stage = Stage::Done { at: done };
@@ -448,7 +448,7 @@ impl<K: Artefacts> World<K> {
             let life = self.bounds.real_life;
             match K::make(ring, seconds(now, instance.off), life) {
                 Some(artefact) => {
-                    let kid = ring.primary();
+                    let kid = ring.primary().unwrap();
                     let until = if K::IS_STORED { u64::MAX } else { now + life - 2 * off };
                     if self.held.len() >= 60 {
                         // The oldest and the youngest are what matters.

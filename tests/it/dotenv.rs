@@ -68,7 +68,7 @@ fn a_rotation_touches_its_own_lines_alone() {
     assert_eq!((own.primary(at(20)), own.revision()), (staged, 3));
     assert_eq!(own.ends_at(&kid), Some(at(20) + own.policy().overlap()));
 
-    step(&store, |own| own.rollback(at(30))).unwrap();
+    step(&store, |own| own.force("a test").rollback(at(30))).unwrap();
     is(&format!("SESSION_SECRET={old} # of the quarter\r\nSESSION_SECRET_OLD={new}\r\n"));
     step(&store, |own| own.force("again").promote(&staged, at(40))).unwrap();
 
@@ -298,7 +298,7 @@ proptest! {
                 match own {
                     Step::Stage => manifest.stage(new(), now),
                     Step::Promote => manifest.force("deployed").promote(&is(Role::Staged), now),
-                    Step::Rollback => manifest.rollback(now),
+                    Step::Rollback => manifest.force("a test").rollback(now),
                     Step::Retire => manifest.force("deployed").retire(&is(Role::Fallback), now),
                     Step::Revoke => manifest.revoke(&is(Role::Fallback), "leaked", now),
                     Step::Emergency | Step::Wait => manifest.emergency_rotate(&manifest.primary(now), "leaked", new(), now),

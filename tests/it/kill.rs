@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use dualkey::KeyRing;
 use dualkey::cookie::CookieKey;
 use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::source::{FileStore, KeyStore, StoreError};
+use dualkey::{KeyRing, ManualClock};
 use dualkey::{Kid, Purpose};
 use pollster::block_on;
 
@@ -126,6 +126,7 @@ fn killed_at_any_moment_a_file_is_one_of_two_whole_generations() {
         let following = KeyRing::<CookieKey>::builder()
             .environment("test")
             .observer(told.clone())
+            .clock(ManualClock::new(at(3600)))
             .follow(FileStore::new(&path))
             .poll(Duration::from_secs(1))
             .spawn_thread()

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::envelope::AesKey;
 use dualkey::jwt::JwtKey;
-use dualkey::manifest::{Action, Manifest, Meanwhile, NewEntry};
+use dualkey::manifest::{Action, Manifest, NewEntry};
 use dualkey::{
     Error, KeyMaterial, KeyRing, KeyState, Kid, ManualClock, Obstacle, Policy, Purpose, Reason,
     Report, Role, Schedule, Secret, Sweep, Verdict,
@@ -80,7 +80,8 @@ fn a_rotation_goes_through_its_states() {
         [("a".to_owned(), Active(Role::Fallback)), ("b".to_owned(), Active(Role::Primary))]
     );
 
-    let back = promoted.manifest.rollback(at(30)).unwrap();
+    let back =
+        promoted.manifest.rollback(&[report(&promoted.manifest, "one", at(30))], at(30)).unwrap();
     assert_eq!((back.kid, back.to), (kid("a"), Active(Role::Primary)));
     let again = back.manifest.force("a test").promote(&kid("b"), at(40)).unwrap();
     let behind = again.manifest.retire(&kid("a"), &reports, at(50));
@@ -113,7 +114,7 @@ fn a_key_that_is_scheduled_begins_to_sign_everywhere_at_once_and_not_too_soon() 
     let manifest = first();
     let soon = entry(1, "b").signs_from(at(1800));
     let error = manifest.stage(soon, at(0)).unwrap_err();
-    assert!(matches!(error, Error::TooSoon { earliest, .. } if earliest == at(3600)), "{error}");
+    assert!(matches!(error, Error::TooSoon { earliest, .. } if earliest == at(3900)), "{error}");
     assert!(matches!(
         manifest.stage(entry(1, "b").signs_from(at(0)), at(0)),
         Err(Error::NotAhead { .. })
@@ -129,7 +130,7 @@ fn a_key_that_is_scheduled_begins_to_sign_everywhere_at_once_and_not_too_soon() 
         clock.set(at(now));
         assert_eq!(scheduled.primary(at(now)), kid(primary));
         for ring in &rings {
-            assert_eq!(ring.primary(), kid(primary));
+            assert_eq!(ring.primary().unwrap(), kid(primary));
         }
     }
 }
@@ -168,7 +169,7 @@ fn promotion_waits_for_every_instance_that_may_be_running() {
     let forced = manifest.force("the pod is stuck").promote(&kid("b"), now).unwrap();
     let record = &forced.manifest.key(&kid("b")).unwrap().overrides()[0];
     assert_eq!((record.action.as_str(), record.reason.as_str()), ("promote", "the pod is stuck"));
-    assert_eq!(forced.meanwhile, Meanwhile::NewIsRefused);
+    assert!(forced.effect.new_rejected);
     // What is done already is no change, whoever agrees.
     let again = forced.manifest.promote(&kid("b"), &[lacks], now).unwrap();
     assert!(!again.has_changed(&forced.manifest));
@@ -179,23 +180,23 @@ fn an_emergency_promotes_what_is_staged_and_makes_a_key_where_nothing_is() {
     let leaked = kid("a");
     let spare = || entry(9, "spare");
     let new = first().emergency_rotate(&leaked, "in a log", spare(), at(10)).unwrap();
-    assert_eq!((new.kid, new.meanwhile), (kid("spare"), Meanwhile::NewIsRefused));
+    assert_eq!((new.kid, new.effect.new_rejected), (kid("spare"), true));
     assert_eq!(states(&new.manifest, at(10))[0].1, KeyState::Revoked);
     assert_eq!(new.manifest.keys()[0].revoked().unwrap().reason, "in a log");
 
     let staged = first().stage(entry(1, "b").signs_from(at(9000)), at(10)).unwrap().manifest;
     let staged = staged.stage(entry(2, "c"), at(10)).unwrap().manifest;
     // Staged just now, it may be as new to some as any other.
-    let change = staged.emergency_rotate(&leaked, "in a log", spare(), at(3609)).unwrap();
-    assert_eq!((change.kid, change.meanwhile), (kid("b"), Meanwhile::NewIsRefused));
-    let change = staged.emergency_rotate(&leaked, "in a log", spare(), at(3610)).unwrap();
-    assert_eq!((change.kid, change.meanwhile), (kid("b"), Meanwhile::CompromisedIsTaken));
+    let change = staged.emergency_rotate(&leaked, "in a log", spare(), at(3909)).unwrap();
+    assert_eq!((change.kid, change.effect.new_rejected), (kid("b"), true));
+    let change = staged.emergency_rotate(&leaked, "in a log", spare(), at(3910)).unwrap();
+    assert_eq!((change.kid, change.effect.new_rejected), (kid("b"), false));
     assert!(change.manifest.key(&kid("spare")).is_none());
-    assert_eq!(change.manifest.primary(at(3610)), kid("b"));
+    assert_eq!(change.manifest.primary(at(3910)), kid("b"));
 
     // Of two operators at once, the one who is late makes no further primary.
     for done in [&new.manifest, &change.manifest] {
-        let late = done.emergency_rotate(&leaked, "in a log", entry(8, "late"), at(3620));
+        let late = done.emergency_rotate(&leaked, "in a log", entry(8, "late"), at(3920));
         assert!(matches!(late, Err(Error::Revoked { kid }) if kid == leaked), "{late:?}");
     }
 
@@ -303,17 +304,22 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
 }
 
 #[test]
-fn a_policy_that_would_cut_an_overlap_short_is_refused() {
+fn a_shorter_policy_cuts_no_overlap_short_and_a_longer_one_moves_ends() {
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let manifest = manifest.force("").promote(&kid("b"), at(10)).unwrap().manifest;
     let mut shorter = *manifest.policy();
     shorter.longest_life = HOUR;
-    assert!(matches!(
-        manifest.set_policy(shorter, at(20)),
-        Err(Error::Shortened { kid: own, .. }) if own == kid("a")
-    ));
-    let over = at(10) + manifest.policy().overlap();
-    assert_eq!(manifest.set_policy(shorter, over).unwrap().policy().longest_life, HOUR);
+    let old = manifest.policy().overlap();
+    let next = manifest.set_policy(shorter, at(20)).unwrap();
+    assert_eq!(next.policy().longest_life, HOUR);
+    // The fallback keeps its end. The primary has signed for the longer life until now.
+    assert_eq!(next.ends_at(&kid("a")), Some(at(10) + old));
+    let next = next.stage(entry(2, "c"), at(30)).unwrap().manifest;
+    let next = next.force("a test").promote(&kid("c"), at(40)).unwrap().manifest;
+    assert_eq!(next.ends_at(&kid("b")), Some(at(20) + old));
+    // What signed under the shorter one alone has the shorter overlap.
+    let next = next.force("a test").promote(&kid("b"), at(20) + 2 * old).unwrap_err();
+    assert!(matches!(next, Error::Retired { kid: own } if own == kid("b")), "{next}");
     let mut longer = *manifest.policy();
     longer.longest_life = 30 * DAY;
     let next = manifest.set_policy(longer, at(20)).unwrap();
@@ -395,7 +401,7 @@ fn a_ring_goes_from_one_manifest_to_the_next_and_never_back() {
 
     assert!(!ring.apply(&one).unwrap());
     assert!(ring.apply(&three).unwrap());
-    assert_eq!((ring.primary(), ring.fingerprint()), (kid("b"), three.fingerprint()));
+    assert_eq!((ring.primary().unwrap(), ring.fingerprint()), (kid("b"), three.fingerprint()));
     // Counters go on.
     assert_eq!(ring.keys()[0].usage.verified_as_primary, 1);
     let before = ring.fingerprint();
@@ -441,7 +447,7 @@ fn v8_no_manifest_undoes_a_revocation_and_a_refused_one_still_hands_its_own_on()
         assert!(ring.apply(&refused).is_err());
         let reason = signer.verify("session", &cookie).unwrap_err().reason();
         assert_eq!(reason, Reason::RevokedKey, "{revision}");
-        assert_eq!(ring.primary(), kid("b"));
+        assert_eq!(ring.primary().unwrap(), kid("b"));
     }
 }
 
@@ -451,7 +457,7 @@ fn an_emergency_reaches_an_instance_whose_clock_is_behind() {
     let ring = ring_of::<CookieKey>(&manifest, at(0) - HOUR);
     let change = manifest.emergency_rotate(&kid("a"), "leaked", entry(1, "b"), at(10)).unwrap();
     ring.apply(&change.manifest).unwrap();
-    assert_eq!(ring.primary(), kid("b"));
+    assert_eq!(ring.primary().unwrap(), kid("b"));
 }
 
 #[derive(Debug, Clone)]
@@ -509,7 +515,7 @@ proptest! {
                     manifest.stage(new.signs_from(now + Duration::from_secs(*ahead)), now)
                 }
                 Step::Promote(index) => manifest.force("a test").promote(&place(index), now),
-                Step::Rollback => manifest.rollback(now),
+                Step::Rollback => manifest.force("a test").rollback(now),
                 Step::Retire(index) => manifest.retire(&place(index), &[], now),
                 Step::Revoke(index) => manifest.revoke(&place(index), "a test", now),
                 Step::Emergency(index) => {
@@ -551,7 +557,7 @@ proptest! {
             }
             ring.apply(&next).unwrap();
             prop_assert_eq!(ring.fingerprint(), next.fingerprint());
-            prop_assert_eq!(ring.primary(), next.primary(now));
+            prop_assert_eq!(ring.primary().unwrap(), next.primary(now));
             for status in ring.keys() {
                 prop_assert_eq!(Some(status.state), next.state(&status.kid, now));
                 prop_assert_eq!(status.ends_at, next.ends_at(&status.kid));

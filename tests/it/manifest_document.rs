@@ -238,4 +238,4 @@ fn version_1_of_the_document_is_read_as_it_was() {
     assert_eq!(ring.fingerprint(), manifest.fingerprint());
 }
 
-const FINGERPRINT: &str = "FvHeoxMMqREddy0W";
+const FINGERPRINT: &str = "uMNEQ9G31FkiG22B";

@@ -436,8 +436,12 @@ fn v10_no_output_holds_a_byte_of_a_secret() {
         let vars = KeyRing::<JwtKey>::builder().vars("X", |_| Ok(Some(bad.clone())));
         errors.push(vars.build().unwrap_err());
     }
-    ring.revoke_and_replace(&ring.primary(), "leaked", Secret::from(crate::common::secret(1)))
-        .unwrap();
+    ring.revoke_and_replace(
+        &ring.primary().unwrap(),
+        "leaked",
+        Secret::from(crate::common::secret(1)),
+    )
+    .unwrap();
     errors.push(ring.stage(secret()).unwrap_err());
     output.extend(errors.iter().map(|error| format!("{error} {error:?}")));
     let told = told.all();

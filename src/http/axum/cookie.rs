@@ -96,7 +96,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
         match verified(parts, &SessionCookie::from_ref(state)) {
             // Its sender may well be logged in.
-            Err(error) if error.reason() == Reason::Stale => Err(rejection(error)),
+            Err(error) if error.reason().is_unavailable() => Err(rejection(error)),
             found => Ok(found.ok().flatten()),
         }
     }

@@ -49,9 +49,9 @@ where
             Ok(None) => None,
             Err(error) => {
                 let reason = error.reason();
-                after.removes =
-                    config.removes_invalid && !matches!(reason, Reason::Missing | Reason::Stale);
-                if !config.is_optional || reason == Reason::Stale {
+                after.removes = config.removes_invalid
+                    && !(reason == Reason::Missing || reason.is_unavailable());
+                if !config.is_optional || reason.is_unavailable() {
                     let rejection = Rejection::new(StatusCode::UNAUTHORIZED, reason);
                     return SessionFuture { answer: Answer::refused(rejection.response()), after };
                 }

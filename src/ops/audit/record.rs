@@ -223,6 +223,10 @@ impl Action {
     pub const REMINDED: Self = Self(Cow::Borrowed("REMINDED"));
     /// What the keys live by was set.
     pub const POLICY_SET: Self = Self(Cow::Borrowed("POLICY_SET"));
+    /// An expired key was added again: it verifies, and does not sign yet.
+    pub const RESTAGED: Self = Self(Cow::Borrowed("RESTAGED"));
+    /// The times of a manifest that was written with a wrong clock were corrected.
+    pub const CLOCK_REPAIRED: Self = Self(Cow::Borrowed("CLOCK_REPAIRED"));
     /// The trail begins anew, after one that was broken.
     pub const RESTARTED: Self = Self(Cow::Borrowed("RESTARTED"));
 
@@ -231,7 +235,7 @@ impl Action {
         [Self::ROTATED, Self::ROLLED_BACK, Self::EMERGENCY_ROTATED];
 
     /// What is told before it is done, and after it.
-    pub(crate) const STEPS: [Self; 9] = [
+    pub(crate) const STEPS: [Self; 11] = [
         Self::CREATED,
         Self::STAGED,
         Self::ROTATED,
@@ -241,6 +245,8 @@ impl Action {
         Self::EMERGENCY_ROTATED,
         Self::DESTROYED,
         Self::POLICY_SET,
+        Self::RESTAGED,
+        Self::CLOCK_REPAIRED,
     ];
 
     /// The word.
@@ -260,7 +266,9 @@ impl From<manifest::Action> for Action {
             manifest::Action::Revoke => Self::REVOKED,
             manifest::Action::EmergencyRotate => Self::EMERGENCY_ROTATED,
             manifest::Action::Destroy => Self::DESTROYED,
+            manifest::Action::Restage => Self::RESTAGED,
             manifest::Action::SetPolicy => Self::POLICY_SET,
+            manifest::Action::RepairClock => Self::CLOCK_REPAIRED,
         }
     }
 }

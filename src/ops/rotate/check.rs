@@ -73,7 +73,7 @@ impl CheckOutcome {
 /// | name | what must hold |
 /// |---|---|
 /// | `audit` | the trail is whole |
-/// | `clock` | it is not behind the last change or the last record |
+/// | `clock` | it agrees with the last change, the last record and the instances, up to the skew |
 /// | `underway` | no key is staged, no step was begun and left, and there is room for one more key |
 /// | `instances` | those that report hold what the store does |
 /// | `backup` | where data is sealed, or one is named: it is recent |
@@ -90,7 +90,7 @@ pub async fn checks(project: &Project, name: &str) -> Result<Vec<Check>, OpsErro
     let trail = project.trail().await?;
     Ok(vec![
         audit(&*trail).await?,
-        clock(&*trail, &manifest, now).await?,
+        clock(&*trail, &manifest, &reports, now).await?,
         underway(&*trail, item, &manifest, now).await?,
         instances(item, &manifest, &reports, now),
         backup(project, item, now),
@@ -107,18 +107,25 @@ async fn audit(trail: &dyn Trail) -> Result<Check, OpsError> {
     })
 }
 
-async fn clock(trail: &dyn Trail, manifest: &Manifest, now: SystemTime) -> Result<Check, OpsError> {
+async fn clock(
+    trail: &dyn Trail,
+    manifest: &Manifest,
+    reports: &[Report],
+    now: SystemTime,
+) -> Result<Check, OpsError> {
+    if let Err(error) = manifest.check_clock(reports, now) {
+        return Ok(failed("clock", error.to_string()));
+    }
     let query = Query::new().with_begun().take(1);
     let last = trail.query(&query).await?.pop().map(|own| own.record.at);
     let skew = manifest.policy().skew;
-    let latest = last.into_iter().chain([manifest.changed_at()]).max();
-    let behind = latest.and_then(|latest| latest.duration_since(now).ok()).unwrap_or_default();
+    let behind = last.and_then(|last| last.duration_since(now).ok()).unwrap_or_default();
     Ok(match behind > skew {
         true => failed(
             "clock",
-            format!("it shows {} s before the last change: set it", behind.as_secs()),
+            format!("it is {} s behind the last record of the trail: set it", behind.as_secs()),
         ),
-        false => passed("clock", "not behind the last change".to_owned()),
+        false => passed("clock", "agrees with the last change and the instances".to_owned()),
     })
 }
 

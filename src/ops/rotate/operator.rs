@@ -8,14 +8,13 @@ use super::taking::{check_missing, check_new, lock_name, reports, to_retire, wit
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::manifest::{Change, Manifest, Meanwhile, NewEntry};
+use crate::manifest::{Change, Manifest, NewEntry};
 use crate::ops::audit::{self, Outcome, Trail};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::Project;
 use crate::purpose::Purpose;
 use crate::ring::{KeyState, Policy, Report};
 use crate::source::KeyStore;
-use crate::verdict::Obstacle;
 use crate::verified::Role;
 
 /// Takes the steps of one secret, and tells each to an audit trail.
@@ -64,7 +63,8 @@ pub struct Operator {
     pub(super) is_clock_given: bool,
     pub(super) is_rehearsal: bool,
     pub(super) forces: bool,
-    is_deployed: bool,
+    pub(super) is_deployed: bool,
+    pub(super) trusts_clock: bool,
 }
 
 impl Operator {
@@ -81,6 +81,7 @@ impl Operator {
             is_rehearsal: false,
             forces: false,
             is_deployed: false,
+            trusts_clock: false,
         }
     }
 
@@ -118,7 +119,8 @@ impl Operator {
     }
 
     /// Goes over a refusal of [`create`](Self::create), [`promote`](Self::promote),
-    /// [`retire`](Self::retire) and [`destroy`](Self::destroy). Needs a
+    /// [`rollback`](Self::rollback), [`retire`](Self::retire), [`restage`](Self::restage) and
+    /// [`destroy`](Self::destroy). Needs a
     /// [`reason`](Self::reason), which the key keeps.
     #[must_use]
     pub fn force(mut self) -> Self {
@@ -133,6 +135,14 @@ impl Operator {
     pub fn deployed(mut self) -> Self {
         self.is_deployed = true;
         self.reason.get_or_insert_with(|| "deployed everywhere".to_owned());
+        self
+    }
+
+    /// Takes this clock for right, whatever the instances report: one with a wrong clock may
+    /// have left a report from the future, or all instances are gone.
+    #[must_use]
+    pub fn trust_clock(mut self) -> Self {
+        self.trusts_clock = true;
         self
     }
 
@@ -243,17 +253,12 @@ impl Operator {
     pub async fn promote(&self, kid: Option<Kid>) -> Result<Change, OpsError> {
         let kid = self.named(kid, Role::Staged, "staged key").await?;
         self.forced("to go over a refusal", audit::Action::ROTATED, |own, reports, now, reason| {
-            match (reason, own.promote(&kid, reports, now)) {
+            match (reason, &self.reason) {
                 (Some(reason), _) => own.force(reason).promote(&kid, now),
-                (None, Err(Error::NotAgreed { obstacles, .. }))
-                    if self.is_deployed && obstacles == [Obstacle::NoInstance] =>
-                {
-                    let reason = self.reason.as_deref().unwrap_or_default();
-                    let mut change = own.force(reason).promote(&kid, now)?;
-                    change.meanwhile = Meanwhile::NothingIsRefused;
-                    Ok(change)
+                (None, Some(reason)) if self.is_deployed => {
+                    own.assume_deployed(reason).promote(&kid, reports, now)
                 }
-                (None, change) => change,
+                (None, _) => own.promote(&kid, reports, now),
             }
         })
         .await
@@ -264,7 +269,15 @@ impl Operator {
     /// # Errors
     /// As there.
     pub async fn rollback(&self) -> Result<Change, OpsError> {
-        self.step(audit::Action::ROLLED_BACK, &mut |own, _, now| own.rollback(now)).await
+        self.forced(
+            "to go over a refusal",
+            audit::Action::ROLLED_BACK,
+            |own, reports, now, reason| match reason {
+                Some(reason) => own.force(reason).rollback(now),
+                None => own.rollback(reports, now),
+            },
+        )
+        .await
     }
 
     /// Gives the fallback its end, or the key `kid`: [`Manifest::retire`], by the verdict.
@@ -283,6 +296,39 @@ impl Operator {
             }
         })
         .await
+    }
+
+    /// Makes the expired key `kid` staged again: [`Manifest::restage`].
+    ///
+    /// # Errors
+    /// As there; keys of tokens and sessions need [`force`](Self::force).
+    pub async fn restage(&self, kid: &Kid) -> Result<Change, OpsError> {
+        self.forced("to restage", audit::Action::RESTAGED, |own, _, now, reason| match reason {
+            Some(reason) => own.force(reason).restage(kid, now),
+            None => own.restage(kid, now),
+        })
+        .await
+    }
+
+    /// Corrects a manifest that was written with a wrong clock: [`Manifest::repair_clock`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn repair_clock(&self) -> Result<Change, OpsError> {
+        self.step(audit::Action::CLOCK_REPAIRED, &mut |own, reports, now| {
+            own.repair_clock(reports, now)
+        })
+        .await
+    }
+
+    /// Whether this clock agrees with the last change and the reports:
+    /// [`Manifest::check_clock`].
+    ///
+    /// # Errors
+    /// As there; [`OpsError::Store`].
+    pub async fn check_clock(&self) -> Result<(), OpsError> {
+        let (manifest, reports) = (self.load().await?, self.reports().await?);
+        Ok(manifest.check_clock(&reports, self.clock.now())?)
     }
 
     /// Declares the key `kid` compromised: [`Manifest::revoke`].

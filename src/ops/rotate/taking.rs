@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::operator::Operator;
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::manifest::{Action, Change, Entry, Manifest, Meanwhile};
+use crate::manifest::{Action, Change, Entry, Manifest, RolloutEffect};
 use crate::ops::audit::{self, Guard, Outcome, Query, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
@@ -68,12 +68,22 @@ impl Operator {
         let current = self.load().await?;
         let (ring, environment) = (current.ring().to_owned(), current.environment().to_owned());
         let _guard = self.guard(&ring, &environment).await?;
+        // What is compromised waits for no report, and for no clock.
+        let is_urgent =
+            [audit::Action::REVOKED, audit::Action::EMERGENCY_ROTATED].contains(&action);
+        let checks_clock = !is_urgent && action != audit::Action::CLOCK_REPAIRED;
         // As it is now that nobody else changes it.
-        let mut current = self.load().await?;
+        let mut current = self.trusting(self.load().await?);
         for _ in 0..ATTEMPTS {
-            let reports = self.reports().await?;
+            let reports = if is_urgent { Vec::new() } else { self.reports().await? };
             let now = self.clock.now();
-            let change = match step(&current, &reports, now) {
+            let taken = step(&current, &reports, now).and_then(|change| {
+                if checks_clock && change.has_changed(&current) {
+                    current.check_clock(&reports, now)?;
+                }
+                Ok(change)
+            });
+            let change = match taken {
                 Ok(change) => change,
                 Err(refusal) => return self.refused(&current, action, refusal, now).await,
             };
@@ -84,12 +94,18 @@ impl Operator {
             self.tell(&record, Outcome::Begun).await?;
             let stored = self.store.compare_and_swap(current.revision(), &change.manifest).await;
             match self.conclude(&record, &change.manifest, stored).await {
-                Err(OpsError::Store(StoreError::Conflict { .. })) => current = self.load().await?,
+                Err(OpsError::Store(StoreError::Conflict { .. })) => {
+                    current = self.trusting(self.load().await?);
+                }
                 concluded => return concluded.map(|()| change),
             }
         }
         let (store, found) = (format!("{environment}/{ring}"), current.revision());
         Err(StoreError::Conflict { store, expected: found, found }.into())
+    }
+
+    fn trusting(&self, manifest: Manifest) -> Manifest {
+        if self.trusts_clock { manifest.trust_clock() } else { manifest }
     }
 
     /// The lock, with everything settled that was left; none, where nothing is changed.
@@ -282,7 +298,7 @@ impl Change {
             to,
             revoked: None,
             until: None,
-            meanwhile: Meanwhile::NothingIsRefused,
+            effect: RolloutEffect::NONE,
             manifest: next,
         }
     }

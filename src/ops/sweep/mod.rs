@@ -255,7 +255,10 @@ impl<'p> Sweeper<'p> {
     }
 
     fn record(&self, action: Action, ring: &KeyRing<AesKey>, reason: Option<String>) -> Record {
-        let mut record = self.project.record(&self.name, action, &self.actor).kid(ring.primary());
+        let mut record = self.project.record(&self.name, action, &self.actor);
+        if let Some(kid) = ring.primary() {
+            record = record.kid(kid);
+        }
         record.reason = reason;
         record
     }

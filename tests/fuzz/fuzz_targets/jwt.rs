@@ -236,7 +236,7 @@ fuzz_target!(|input: Input| {
                     1 => br#"{"typ":"JWT","alg":"HS256"}"#.to_vec(),
                     _ => format!(
                         r#"{{"typ":"JWT","alg":"HS256","kid":"{}"}}"#,
-                        setup.jwt.ring().primary()
+                        setup.jwt.ring().primary().unwrap()
                     )
                     .into_bytes(),
                 },

@@ -58,7 +58,7 @@ impl Scene {
             .build()
             .unwrap();
         clock.advance(DAY * 30);
-        Self { clock, jwt: Jwt::new(ring.clone()), old: ring.primary(), ring }
+        Self { clock, jwt: Jwt::new(ring.clone()), old: ring.primary().unwrap(), ring }
     }
 
     fn sign(&self) -> String {

@@ -137,7 +137,7 @@ fn a_kid_that_begins_with_a_dash_is_a_kid() {
     inventory(&shell.path("dualkey.toml"), TABLES);
     assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0);
     let kid_of = |own: &str| {
-        KeyRing::<JwtKey>::builder().primary(Secret::from(own)).build().unwrap().primary()
+        KeyRing::<JwtKey>::builder().primary(Secret::from(own)).build().unwrap().primary().unwrap()
     };
     let value = (0..).map(secret).find(|own| kid_of(own).as_str().starts_with('-')).unwrap();
     fs::write(shell.path("value.txt"), &value).unwrap();
@@ -262,7 +262,7 @@ fn a_clock_that_was_set_back_stops_a_rotation_and_no_emergency() {
     let mut shell = shell();
     shell.set("2025-06-01T09:00:00Z");
     let (status, text) = shell.run("rotate JWT_SECRET");
-    assert!(status == 1 && text.contains("FAIL clock") && text.contains("set it"), "{text}");
+    assert!(status == 1 && text.contains("FAIL clock") && text.contains("set the clock"), "{text}");
     let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
     assert_eq!(status, 0, "{text}");
     let (_, text) = shell.run("status JWT_SECRET");

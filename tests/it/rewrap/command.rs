@@ -41,7 +41,10 @@ fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
 
             let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
             assert_eq!(status, 0, "{text}");
-            assert!(text.contains(&format!("under     {}: 20\n", ring.primary())), "{text}");
+            assert!(
+                text.contains(&format!("under     {}: 20\n", ring.primary().unwrap())),
+                "{text}"
+            );
             let reports = store.reports().await.unwrap();
             assert!(reports[0].has_stopped && !reports[0].sweep.as_ref().unwrap().opened_all);
             let (_, text) = run(&mut shell, &base, "audit --secret ENCRYPTION_KEY");
@@ -64,7 +67,10 @@ fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
             assert_eq!((sweep.opened_all, sweep.unreadable), (true, 2));
             // How much the keys have sealed adds up over the runs.
             let signed = &reports[0].signed;
-            assert_eq!(signed.iter().find(|(kid, _)| *kid == ring.primary()).unwrap().1, 20);
+            assert_eq!(
+                signed.iter().find(|(kid, _)| *kid == ring.primary().unwrap()).unwrap().1,
+                20
+            );
         }
     });
 }

@@ -86,7 +86,7 @@ async fn is_killed(base: Base) {
     let mut shell = Shell::new("2026-11-26T00:00:00Z");
     let (store, manifest) = rotated(&mut shell).await;
     let (ring, before) = rings(&manifest);
-    let (old, new) = (ring.keys()[0].kid, ring.primary());
+    let (old, new) = (ring.keys()[0].kid, ring.primary().unwrap());
     let before = Sealer::new(before);
     let begun = Instant::now();
     base.notes(
