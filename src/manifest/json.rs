@@ -10,6 +10,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::revocations::UNREAD;
 use super::{Entry, Manifest, Override};
 use crate::encoding::{from_base64, from_hex};
 use crate::error::Error;
@@ -21,7 +22,7 @@ use crate::ring::admit::{Rules, check};
 use crate::ring::{EarlierEnd, Life, Policy, Schedule};
 use crate::secret::Secret;
 
-const FORMAT: &str = "dualkey manifest";
+pub(super) const FORMAT: &str = "dualkey manifest";
 const VERSION: u32 = 1;
 /// What stands for a secret that is elsewhere.
 const MARK: &str = "mark:";
@@ -142,7 +143,7 @@ fn revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Er
     let value = serde_json::Value::deserialize(input)?;
     Ok(Some(Revoked::deserialize(value).unwrap_or_else(|_| Revoked {
         at: Time(SystemTime::UNIX_EPOCH),
-        reason: "its revocation cannot be read".to_owned(),
+        reason: UNREAD.to_owned(),
     })))
 }
 

@@ -34,6 +34,7 @@ mod entry;
 mod environment;
 mod json;
 mod report;
+mod revocations;
 mod schedule;
 mod steps;
 
@@ -59,6 +60,7 @@ pub(crate) use json::to_wiped;
 pub use crate::ring::RolloutEffect;
 pub use change::{Action, AssumedDeployed, Change, Forced};
 pub use entry::{Entry, NewEntry, Override};
+pub use revocations::Revocations;
 
 /// The stored document of one ring: whose keys they are, what they live by, and their secrets.
 ///

@@ -20,7 +20,7 @@ use super::{KeyRing, KeyState, RingBuilder};
 use crate::error::Error;
 use crate::key::{Key, KeyMaterial, NewKey};
 use crate::kid::Kid;
-use crate::manifest::{Entry, Manifest};
+use crate::manifest::{Entry, Manifest, Revocations};
 use crate::observer::Event;
 use crate::verified::Role;
 
@@ -99,6 +99,15 @@ impl<K: KeyMaterial> KeyRing<K> {
             self.revoke_all(revocations(manifest));
         }
         applied
+    }
+
+    /// Applies the revocations of a document that cannot be used otherwise.
+    pub(crate) fn apply_revocations(&self, revocations: &Revocations) {
+        let is_own = revocations.ring == self.name()
+            && Some(revocations.environment.as_str()) == self.inner.environment.as_deref();
+        if is_own {
+            self.revoke_all(revocations.keys.clone());
+        }
     }
 
     /// Revokes the keys of this ring that are among `revoked`: a revocation is never refused. If

@@ -6,7 +6,7 @@ use super::error::StoreError;
 #[cfg(feature = "envelope")]
 use crate::envelope::{AesKey, Sealer};
 use crate::error::Error;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Revocations};
 #[cfg(feature = "envelope")]
 use crate::ring::KeyRing;
 use crate::secret::Secret;
@@ -49,7 +49,14 @@ impl Codec {
             .opened(text, is_sealed)
             .map_err(|problem| StoreError::Sealed { store: store.to_owned(), problem })?;
         let text = opened.as_ref().map_or(text, |opened| opened);
-        Manifest::from_json(text).map_err(|source| unusable(store, source))
+        Manifest::from_json(text).map_err(|source| match Revocations::read(text) {
+            Some(revocations) => StoreError::OnlyRevocations {
+                store: store.to_owned(),
+                source: Box::new(source),
+                revocations: Box::new(revocations),
+            },
+            None => unusable(store, source),
+        })
     }
 
     /// What was sealed; none, if nothing should be.

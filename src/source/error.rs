@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::manifest::Revocations;
 
 /// What keeps a store from giving or taking a manifest. It names the store and how to mend
 /// it, never a secret.
@@ -81,6 +82,18 @@ pub enum StoreError {
         /// What is wrong.
         #[source]
         source: Box<Error>,
+    },
+
+    /// What it holds cannot be used, and revokes keys: a ring that follows it applies that.
+    #[error("{store}: {source}; its revocations are applied")]
+    OnlyRevocations {
+        /// The store: a path, a name.
+        store: String,
+        /// What is wrong.
+        #[source]
+        source: Box<Error>,
+        /// What it revokes.
+        revocations: Box<Revocations>,
     },
 
     /// It was to be sealed and is not, or does not open under the keys that the store was
@@ -178,7 +191,7 @@ impl StoreError {
             Self::NotAFile { .. } => "not_a_file",
             Self::Link { .. } => "link",
             Self::Locked { .. } => "locked",
-            Self::Manifest { .. } => "manifest",
+            Self::Manifest { .. } | Self::OnlyRevocations { .. } => "manifest",
             Self::Sealed { .. } => "sealed",
             Self::Conflict { .. } => "conflict",
             Self::ReadOnly { .. } => "read_only",

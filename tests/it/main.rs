@@ -21,6 +21,7 @@ mod jwt_attacks;
 mod jwt_differential;
 mod jwt_interop;
 mod kill;
+mod lifecycle;
 mod live;
 mod manifest;
 mod manifest_document;

@@ -1,0 +1,538 @@
+//! The life of a key: ends are final, a step is safe until every instance holds it, and no clock
+//! that is wrong for a while is wrong for good. The same for a ring in memory and a manifest.
+
+use std::time::{Duration, SystemTime};
+
+use dualkey::cookie::{CookieKey, CookieSigner};
+use dualkey::envelope::AesKey;
+use dualkey::manifest::{Change, Manifest, NewEntry};
+use dualkey::{
+    Clock, Error, KeyRing, KeyState, Kid, ManualClock, NewKey, Policy, Purpose, Reason, Report,
+    Role, Secret,
+};
+
+use crate::common::{Told, aes_key, secret};
+use crate::manifest::{at, entry, first};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The rollout window and the skew of the default policy.
+const WINDOW: Duration = Duration::from_secs(3900);
+
+fn kid(name: &str) -> Kid {
+    name.parse().unwrap()
+}
+
+fn overlap() -> Duration {
+    Policy::default().overlap()
+}
+
+fn ring_of(manifest: &Manifest, clock: &ManualClock) -> KeyRing<CookieKey> {
+    let builder = KeyRing::builder().name("SESSION_SECRET").environment("test");
+    builder.clock(clock.clone()).build_from(manifest).unwrap()
+}
+
+/// What instances say that hold `manifest`.
+fn agreement(manifest: &Manifest, now: SystemTime) -> [Report; 1] {
+    [ring_of(manifest, &ManualClock::new(now)).report("one")]
+}
+
+fn promote(manifest: &Manifest, name: &str, now: SystemTime) -> Result<Change, Error> {
+    manifest.promote(&kid(name), &agreement(manifest, now), now)
+}
+
+fn rollback(manifest: &Manifest, now: SystemTime) -> Result<Change, Error> {
+    manifest.rollback(&agreement(manifest, now), now)
+}
+
+fn state(manifest: &Manifest, name: &str, now: SystemTime) -> KeyState {
+    manifest.state(&kid(name), now).unwrap()
+}
+
+/// `a` was the primary, then `b` since `at(0)`, then `c` since two overlaps later: `a` has expired.
+fn three() -> (Manifest, SystemTime) {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let later = at(0) + 2 * overlap();
+    let manifest = manifest.stage(entry(2, "c"), later).unwrap().manifest;
+    let manifest = promote(&manifest, "c", later).unwrap().manifest;
+    assert_eq!(state(&manifest, "a", later), KeyState::Retired);
+    (manifest, later)
+}
+
+/// A cookie that whoever has the secret of `seed` makes at `now`.
+fn forged(seed: u64, name: &str, now: SystemTime) -> String {
+    let key = NewKey::new(Secret::from(secret(seed))).kid(kid(name));
+    let ring = KeyRing::<CookieKey>::builder().primary(key).clock(ManualClock::new(now));
+    CookieSigner::new(ring.build().unwrap()).sign("session", "admin").unwrap()
+}
+
+#[test]
+fn ends_are_final_whatever_becomes_of_the_keys_after() {
+    let (manifest, later) = three();
+    let now = later + HOUR;
+    let steps: [(&str, Manifest); 6] = [
+        ("revoke the fallback", manifest.revoke(&kid("b"), "leaked", now).unwrap().manifest),
+        ("revoke the primary", manifest.revoke(&kid("c"), "leaked", now).unwrap().manifest),
+        ("emergency, the fallback", {
+            let spare = entry(9, "spare");
+            manifest.emergency_rotate(&kid("b"), "leaked", spare, now).unwrap().manifest
+        }),
+        ("roll back", rollback(&manifest, now).unwrap().manifest),
+        ("promote the fallback again", promote(&manifest, "b", now).unwrap().manifest),
+        ("a longer policy", {
+            let mut policy = *manifest.policy();
+            policy.longest_life = 365 * DAY;
+            manifest.set_policy(policy, now).unwrap()
+        }),
+    ];
+    let cookie = forged(0, "a", now);
+    for (name, after) in steps {
+        for moment in [now, now + HOUR, now + 2 * overlap()] {
+            assert_eq!(state(&after, "a", moment), KeyState::Retired, "{name}");
+        }
+        let clock = ManualClock::new(now);
+        let signer = CookieSigner::new(ring_of(&after, &clock));
+        let error = signer.verify("session", &cookie).unwrap_err();
+        assert_eq!(error.reason(), Reason::RetiredKey, "{name}");
+    }
+}
+
+#[test]
+fn ends_are_final_in_a_ring_in_memory_too() {
+    let clock = ManualClock::new(at(0));
+    let key = |seed, name: &str| NewKey::new(Secret::from(secret(seed))).kid(kid(name));
+    let make = || {
+        clock.set(at(0));
+        let ring = KeyRing::<CookieKey>::builder().primary(key(0, "a")).clock(clock.clone());
+        let ring = ring.build().unwrap();
+        let b = ring.stage(key(1, "b")).unwrap();
+        ring.promote(&b).unwrap();
+        clock.advance(2 * overlap());
+        let c = ring.stage(key(2, "c")).unwrap();
+        ring.promote(&c).unwrap();
+        clock.advance(HOUR);
+        ring
+    };
+    type Step = fn(&KeyRing<CookieKey>);
+    let steps: [(&str, Step); 4] = [
+        ("revoke the fallback", |ring| ring.revoke(&kid("b"), "leaked").unwrap()),
+        ("revoke the primary", |ring| ring.revoke(&kid("c"), "leaked").unwrap()),
+        ("roll back", |ring| drop(ring.rollback().unwrap())),
+        ("promote again", |ring| drop(ring.promote(&kid("b")).unwrap())),
+    ];
+    for (name, step) in steps {
+        let ring = make();
+        step(&ring);
+        let state = ring.load().state(&kid("a"), clock.now());
+        assert_eq!(state, Some(KeyState::Retired), "{name}");
+    }
+}
+
+#[test]
+fn a_forced_retirement_is_not_undone_by_a_rollback() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let now = at(60);
+    let manifest = manifest.force("a former employee has it").retire(&kid("a"), now).unwrap();
+    let manifest = manifest.manifest;
+    assert!(matches!(rollback(&manifest, now), Err(Error::Retired { .. })));
+    assert!(matches!(manifest.force("now").rollback(now), Err(Error::Retired { .. })));
+    assert!(matches!(promote(&manifest, "a", now), Err(Error::Retired { .. })));
+
+    // Revoking the primary then needs a replacement.
+    let refused = manifest.revoke(&kid("b"), "leaked", now);
+    assert!(matches!(refused, Err(Error::NoPrimary { .. })), "{refused:?}");
+}
+
+#[test]
+fn only_restage_makes_an_expired_key_live_again() {
+    let (manifest, later) = three();
+    let now = later + HOUR;
+    let refused = manifest.restage(&kid("a"), now);
+    assert!(matches!(refused, Err(Error::RestageNeedsForce { .. })), "{refused:?}");
+    let live = manifest.force("a client has old sessions").restage(&kid("a"), now).unwrap();
+    assert_eq!(live.to, KeyState::Active(Role::Staged));
+    let key = live.manifest.key(&kid("a")).unwrap();
+    assert_eq!((key.added_at(), key.retire_at(), key.superseded_at()), (now, None, None));
+    assert_eq!(key.overrides()[0].action, "restage");
+    // As if it had just been added.
+    let promoted = promote(&live.manifest, "a", now + HOUR).unwrap();
+    assert_eq!(promoted.manifest.primary(now + HOUR), kid("a"));
+
+    // Of others it is refused.
+    for (name, is_right) in [
+        ("c", (|error| matches!(error, Error::IsPrimary { .. })) as fn(&Error) -> bool),
+        ("b", |error| matches!(error, Error::NotExpired { .. })),
+        ("nothing", |error| matches!(error, Error::UnknownKey { .. })),
+    ] {
+        let error = manifest.force("").restage(&kid(name), now).unwrap_err();
+        assert!(is_right(&error), "{name}: {error}");
+    }
+    let revoked = manifest.revoke(&kid("a"), "leaked", now).unwrap().manifest;
+    let error = revoked.force("").restage(&kid("a"), now).unwrap_err();
+    assert!(matches!(error, Error::Revoked { .. }), "{error}");
+    let destroyed = manifest.destroy(&kid("a"), &[], now).unwrap().manifest;
+    let error = destroyed.force("").restage(&kid("a"), now).unwrap_err();
+    assert!(matches!(error, Error::Destroyed { .. }), "{error}");
+
+    // In memory, of a purpose that needs no force.
+    let clock = ManualClock::new(at(0));
+    let ring = KeyRing::<AesKey>::builder().primary(aes_key(0, "x")).fallback(aes_key(1, "y"));
+    let ring = ring.clock(clock.clone()).build().unwrap();
+    ring.force_retire(&kid("y"), "by mistake").unwrap();
+    assert!(matches!(ring.restage(&kid("x")), Err(Error::IsPrimary { .. })));
+    ring.restage(&kid("y")).unwrap();
+    assert_eq!(ring.load().state(&kid("y"), clock.now()), Some(KeyState::Active(Role::Staged)));
+}
+
+#[test]
+fn a_scheduled_start_lies_the_rollout_window_and_the_skew_ahead() {
+    let stage = |lead: Duration| first().stage(entry(1, "b").signs_from(at(0) + lead), at(0));
+    for lead in [HOUR, WINDOW - Duration::from_secs(1)] {
+        let refused = stage(lead);
+        assert!(
+            matches!(refused, Err(Error::TooSoon { earliest, .. }) if earliest == at(0) + WINDOW)
+        );
+    }
+    assert!(stage(WINDOW).is_ok());
+}
+
+/// An instance that has not reloaded signs with it all the same.
+#[test]
+fn a_scheduled_key_that_is_withdrawn_close_to_its_start_verifies_for_an_overlap() {
+    let start = at(0) + 2 * WINDOW;
+    let scheduled = first().stage(entry(1, "b").signs_from(start), at(0)).unwrap().manifest;
+    let now = start - Duration::from_secs(600);
+    let withdrawn = scheduled.retire(&kid("b"), &[], now).unwrap();
+    assert_eq!(withdrawn.until, Some(now + overlap()));
+    let manifest = withdrawn.manifest;
+    assert_eq!(manifest.primary(start + HOUR), kid("a"));
+    // One that reloads eleven minutes after the start, another at once.
+    let (slow, fast) = (ManualClock::new(start + HOUR / 6), ManualClock::new(start + HOUR / 6));
+    let (slow_ring, fast_ring) = (ring_of(&scheduled, &slow), ring_of(&manifest, &fast));
+    let signed = CookieSigner::new(slow_ring.clone()).sign("session", "user-42").unwrap();
+    slow_ring.apply(&manifest).unwrap();
+    for ring in [slow_ring, fast_ring] {
+        assert!(CookieSigner::new(ring).verify("session", &signed).is_ok());
+    }
+    // A later retirement does not shorten that.
+    let later = start + HOUR;
+    let reports = agreement(&manifest, later);
+    let again = manifest.retire(&kid("b"), &reports, later).unwrap();
+    assert_eq!(again.until, Some(now + overlap()));
+
+    // Further from its start it has signed nowhere.
+    let early = scheduled.retire(&kid("b"), &[], start - WINDOW).unwrap();
+    assert_eq!(early.until, Some(start - WINDOW));
+
+    // An encryption key that may have sealed a row has no end by time.
+    let clock = ManualClock::new(at(0));
+    let ring = KeyRing::<AesKey>::builder().primary(aes_key(0, "x")).clock(clock.clone());
+    let ring = ring.build().unwrap();
+    ring.stage(aes_key(1, "y").signs_from(at(0) + HOUR)).unwrap();
+    assert_eq!(ring.retire(&kid("y")).unwrap(), None);
+    clock.advance(400 * DAY);
+    assert_eq!(ring.load().state(&kid("y"), clock.now()), Some(KeyState::Active(Role::Fallback)));
+}
+
+#[test]
+fn a_key_near_its_end_is_not_made_the_primary() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let end = manifest.ends_at(&kid("a")).unwrap();
+    let near = end - WINDOW + Duration::from_secs(1);
+    for refused in [promote(&manifest, "a", near), rollback(&manifest, near)] {
+        let is_right = matches!(&refused, Err(Error::ExpiresSoon { expires, needed, .. })
+            if *expires == end && *needed == near + WINDOW);
+        assert!(is_right, "{refused:?}");
+    }
+    assert!(promote(&manifest, "a", end - WINDOW).is_ok());
+    let back = rollback(&manifest, end - WINDOW).unwrap();
+    assert!(!back.effect.new_rejected);
+
+    // Forced, or by a revocation, it says what instances do.
+    let forced = manifest.force("logins fail").rollback(near).unwrap();
+    assert!(forced.effect.new_rejected && !forced.effect.compromised_accepted);
+    let revoked = manifest.revoke(&kid("b"), "leaked", near).unwrap();
+    assert!(revoked.effect.new_rejected && revoked.effect.compromised_accepted);
+    let early = manifest.revoke(&kid("b"), "leaked", at(2 * 3600)).unwrap();
+    assert!(!early.effect.new_rejected && early.effect.compromised_accepted);
+
+    // Until every instance holds that step, the end before it counts.
+    let again = forced.manifest.stage(entry(2, "c"), near).unwrap().manifest;
+    let again = again.force("x").promote(&kid("c"), near).unwrap().manifest;
+    let soon = rollback(&again, near + Duration::from_secs(60));
+    assert!(matches!(soon, Err(Error::ExpiresSoon { .. })), "{soon:?}");
+    assert!(rollback(&again, near + WINDOW).is_ok());
+
+    // The same in memory.
+    let clock = ManualClock::new(at(0));
+    let key = |seed, name: &str| NewKey::new(Secret::from(secret(seed))).kid(kid(name));
+    let ring = KeyRing::<CookieKey>::builder().primary(key(0, "a")).clock(clock.clone());
+    let ring = ring.build().unwrap();
+    ring.promote(&ring.stage(key(1, "b")).unwrap()).unwrap();
+    clock.advance(overlap() - WINDOW + Duration::from_secs(1));
+    assert!(matches!(ring.promote(&kid("a")), Err(Error::ExpiresSoon { .. })));
+    assert!(matches!(ring.rollback(), Err(Error::ExpiresSoon { .. })));
+    assert_eq!(ring.force_rollback("logins fail").unwrap().kid, kid("a"));
+}
+
+#[test]
+fn a_rollback_waits_until_every_instance_holds_the_key() {
+    // `b` is staged and promoted by agreement, and so is `c`, all within minutes.
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(60)).unwrap().manifest;
+    let manifest = manifest.stage(entry(2, "c"), at(120)).unwrap().manifest;
+    let manifest = promote(&manifest, "c", at(180)).unwrap().manifest;
+    let held = at(0) + WINDOW;
+    let refused = manifest.rollback(&[], at(240));
+    assert!(
+        matches!(&refused, Err(Error::AddedRecently { held: own, .. }) if *own == held),
+        "{refused:?}"
+    );
+    // Every instance that reports holds it, or the time has passed, or it is forced.
+    assert_eq!(rollback(&manifest, at(240)).unwrap().kid, kid("b"));
+    assert_eq!(manifest.rollback(&[], held).unwrap().kid, kid("b"));
+    let forced = manifest.force("logins fail").rollback(at(240)).unwrap();
+    assert!(forced.effect.new_rejected);
+}
+
+#[test]
+fn missing_reports_may_be_assumed_away_and_contradicting_ones_not() {
+    let before = first();
+    let manifest = before.stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let assumed = manifest.assume_deployed("restarted everywhere");
+    let promoted = assumed.promote(&kid("b"), &[], at(60)).unwrap();
+    assert!(!promoted.effect.new_rejected);
+    let record = &promoted.manifest.key(&kid("b")).unwrap().overrides()[0];
+    assert_eq!(record.reason, "restarted everywhere");
+    let behind = agreement(&before, at(60));
+    let refused = assumed.promote(&kid("b"), &behind, at(60));
+    assert!(matches!(refused, Err(Error::NotAgreed { .. })), "{refused:?}");
+}
+
+#[test]
+fn what_was_signed_under_a_longer_policy_stays_valid() {
+    let clock = ManualClock::new(at(0));
+    let ring = ring_of(&first(), &clock);
+    let signer = CookieSigner::new(ring.clone()).max_age(7 * DAY);
+    let cookie = signer.sign("session", "user-42").unwrap();
+
+    let mut policy = Policy::default();
+    policy.longest_life = HOUR;
+    let manifest = first().set_policy(policy, at(60)).unwrap();
+    let manifest = manifest.stage(entry(1, "b"), at(120)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(180)).unwrap().manifest;
+    clock.set(at(180));
+    ring.apply(&manifest).unwrap();
+    for hours in [3, 24, 7 * 24 - 1] {
+        clock.set(at(0) + hours * HOUR);
+        assert!(signer.verify("session", &cookie).is_ok(), "after {hours} h");
+    }
+    assert_eq!(manifest.ends_at(&kid("a")), Some(at(60) + overlap()));
+    // The verdict waits for it as well.
+    let now = at(0) + 2 * DAY;
+    let verdict = manifest.retirement(&kid("a"), &agreement(&manifest, now), now).unwrap();
+    assert_ne!(verdict, dualkey::Verdict::Safe);
+}
+
+#[test]
+fn v8_a_refused_manifest_still_revokes_and_the_ring_then_serves_nothing() {
+    let (clock, told) = (ManualClock::new(at(0)), Told::default());
+    let ring = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
+    let first = Manifest::new(
+        "SESSION_SECRET",
+        Purpose::Cookie,
+        "test",
+        Policy::default(),
+        NewEntry::new(Secret::from(secret(0) + &secret(1))).kid(kid("a")),
+        at(0),
+    )
+    .unwrap();
+    let ring = ring.min_secret_bytes(100).observer(told.clone()).build_from(&first).unwrap();
+    let signer = CookieSigner::new(ring.clone());
+    let cookie = signer.sign("session", "user-42").unwrap();
+    assert!(signer.verify("session", &cookie).is_ok());
+
+    // The replacement is too short for this ring.
+    let emergency = first.emergency_rotate(&kid("a"), "leaked", entry(2, "b"), at(10)).unwrap();
+    clock.set(at(10));
+    let refused = ring.apply(&emergency.manifest);
+    assert!(matches!(refused, Err(Error::ShortSecret { .. })), "{refused:?}");
+    assert_eq!(ring.primary(), None);
+    assert!(told.all().iter().any(|event| event.contains("Revoked")), "{:?}", told.all());
+    assert_eq!(signer.verify("session", &cookie).unwrap_err().reason(), Reason::RevokedKey);
+    assert!(matches!(signer.sign("session", "x"), Err(Error::NothingSigns)));
+    let other = forged(7, "q", at(10));
+    assert_eq!(signer.verify("session", &other).unwrap_err().reason(), Reason::NoPrimary);
+
+    // One that it can use brings it back, and the revocation holds.
+    let long = NewEntry::new(Secret::from(secret(3) + &secret(4))).kid(kid("c"));
+    let next = emergency.manifest.stage(long, at(20)).unwrap().manifest;
+    let next = next.revoke(&kid("b"), "never used", at(20));
+    assert!(matches!(next, Err(Error::NoPrimary { .. })), "{next:?}");
+}
+
+#[test]
+fn a_change_from_the_future_is_refused_and_its_revocations_are_not() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let clock = ManualClock::new(at(60));
+    let ring = ring_of(&manifest, &clock);
+    let old = forged(0, "a", at(60));
+    let signer = CookieSigner::new(ring.clone());
+
+    // An operator whose clock is ten years ahead.
+    let far = at(60) + 3650 * DAY;
+    let staged = manifest.stage(entry(2, "c"), far).unwrap().manifest;
+    let refused = ring.apply(&staged);
+    assert!(matches!(refused, Err(Error::FromTheFuture { .. })), "{refused:?}");
+    assert!(signer.verify("session", &old).is_ok(), "every overlap would have ended");
+    // An instance that starts goes by its own clock.
+    let started = ring_of(&staged, &clock);
+    assert!(CookieSigner::new(started.clone()).verify("session", &old).is_ok());
+    assert_eq!(started.primary(), Some(kid("b")));
+
+    // A revocation is taken. The key before takes over, although it has ended by that clock.
+    let rotated = staged.emergency_rotate(&kid("b"), "leaked", entry(9, "z"), far).unwrap();
+    assert!(ring.apply(&rotated.manifest).is_err());
+    assert_eq!(ring.load().state(&kid("b"), clock.now()), Some(KeyState::Revoked));
+    assert_eq!(ring.primary(), Some(kid("a")));
+
+    // Without it nothing would sign: then it is taken whole.
+    let ring = ring_of(&first(), &clock);
+    let alone = first().emergency_rotate(&kid("a"), "leaked", entry(9, "z"), far).unwrap().manifest;
+    assert!(ring.apply(&alone).unwrap());
+    assert_eq!(ring.primary(), Some(kid("z")));
+    assert_eq!(ring_of(&alone, &clock).primary(), Some(kid("z")));
+}
+
+#[test]
+fn a_step_by_a_clock_behind_the_last_change_is_refused_and_a_revocation_is_not() {
+    let manifest = first().stage(entry(1, "b"), at(100_000)).unwrap().manifest;
+    let behind = at(100_000) - Duration::from_secs(301);
+    for refused in [
+        manifest.stage(entry(2, "c"), behind),
+        manifest.retire(&kid("b"), &[], behind),
+        manifest.force("x").promote(&kid("b"), behind),
+    ] {
+        let is_right = matches!(&refused, Err(Error::ClockDisagrees { now, other, .. })
+            if *now == behind && *other == at(100_000));
+        assert!(is_right, "{refused:?}");
+    }
+    // Within the skew it is dated like the change before.
+    let within = behind + Duration::from_secs(1);
+    let staged = manifest.stage(entry(2, "c"), within).unwrap().manifest;
+    assert_eq!(staged.changed_at(), at(100_000));
+    assert!(manifest.revoke(&kid("b"), "leaked", behind).is_ok());
+    assert!(manifest.emergency_rotate(&kid("a"), "leaked", entry(3, "d"), behind).is_ok());
+}
+
+#[test]
+fn an_instance_whose_clock_was_ahead_for_one_reload_has_its_roles_back_at_the_next() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let clock = ManualClock::new(at(60));
+    let ring = ring_of(&manifest, &clock);
+    let old = forged(0, "a", at(60));
+    let signer = CookieSigner::new(ring.clone());
+
+    clock.set(at(60) + 20 * DAY);
+    // A change is taken meanwhile, and the clock is corrected.
+    let next = manifest.stage(entry(2, "c"), at(70)).unwrap().manifest;
+    ring.apply(&next).unwrap();
+    clock.set(at(120));
+    assert!(!ring.apply(&next).unwrap());
+    assert!(signer.verify("session", &old).is_ok());
+
+    // The same where nothing changed, and where the next change is refused.
+    clock.set(at(60) + 20 * DAY);
+    assert!(!ring.apply(&next).unwrap());
+    clock.set(at(120));
+    let foreign = next.stage(entry(3, "d"), at(120) + 30 * DAY).unwrap().manifest;
+    assert!(ring.apply(&foreign).is_err());
+    assert!(signer.verify("session", &old).is_ok());
+}
+
+#[test]
+fn repair_clock_corrects_a_manifest_that_was_written_with_a_wrong_clock() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let manifest = manifest.stage(entry(2, "c"), at(60)).unwrap().manifest;
+    let natural = manifest.ends_at(&kid("a"));
+
+    // Ten years ahead: `c`, which all hold, is promoted, and `d` is staged.
+    let far = at(0) + 3650 * DAY;
+    let wrong = manifest.force("x").promote(&kid("c"), far).unwrap().manifest;
+    let wrong = wrong.stage(entry(3, "d"), far + HOUR).unwrap().manifest;
+    let now = at(60) + 2 * HOUR;
+    assert!(matches!(wrong.stage(entry(4, "e"), now), Err(Error::ClockDisagrees { .. })));
+
+    let repaired = wrong.repair_clock(&[], now).unwrap();
+    assert!(!repaired.effect.new_rejected);
+    let fixed = repaired.manifest;
+    assert_eq!((fixed.revision(), fixed.changed_at()), (wrong.revision() + 1, now));
+    let latest = fixed.keys().iter().filter_map(|key| match key.signs() {
+        dualkey::Signs::From(from) => Some(from),
+        _ => None,
+    });
+    assert!(latest.chain(fixed.keys().iter().map(|key| key.added_at())).all(|time| time <= now));
+    // No overlap has ended, and what every instance holds signs.
+    assert_eq!(state(&fixed, "a", now), KeyState::Active(Role::Fallback));
+    assert_eq!(fixed.ends_at(&kid("a")), natural);
+    assert_eq!(fixed.primary(now), kid("c"));
+    assert_eq!(fixed.ends_at(&kid("b")), Some(now + overlap()));
+    assert_eq!(state(&fixed, "d", now), KeyState::Active(Role::Staged));
+    // It is a manifest as any other, and steps go on.
+    let read = Manifest::from_json(fixed.to_json().unwrap().expose()).unwrap();
+    assert_eq!(read.fingerprint(), fixed.fingerprint());
+    let clock = ManualClock::new(now);
+    let ring = ring_of(&manifest, &clock);
+    assert!(ring.apply(&wrong).is_err());
+    assert!(ring.apply(&fixed).unwrap());
+
+    // A key that no instance may hold does not start to sign by a repair, unless nothing else
+    // does.
+    let new = manifest.stage(entry(5, "n"), far).unwrap().manifest;
+    let new = new.force("x").promote(&kid("n"), far).unwrap().manifest;
+    let fixed = new.repair_clock(&[], now).unwrap();
+    assert_eq!(fixed.manifest.primary(now), kid("b"));
+    assert_eq!(state(&fixed.manifest, "n", now), KeyState::Active(Role::Staged));
+    let alone = first().emergency_rotate(&kid("a"), "leaked", entry(9, "z"), far).unwrap().manifest;
+    let fixed = alone.repair_clock(&[], now).unwrap();
+    assert_eq!(fixed.manifest.primary(now), kid("z"));
+    assert!(fixed.effect.new_rejected);
+    assert_eq!(fixed.manifest.key(&kid("a")).unwrap().revoked().unwrap().at, now);
+
+    // Where nothing is wrong, nothing changes.
+    let same = manifest.repair_clock(&[], now).unwrap();
+    assert!(!same.has_changed(&manifest));
+}
+
+#[test]
+fn a_revision_at_its_limit_is_an_error_and_no_silence() {
+    let mut document: serde_json::Value =
+        serde_json::from_slice(first().to_json().unwrap().expose()).unwrap();
+    document["revision"] = ((1_u64 << 53) - 1).into();
+    let manifest = Manifest::from_json(document.to_string().as_bytes()).unwrap();
+    let steps = [
+        manifest.stage(entry(1, "b"), at(10)).map(drop),
+        manifest.emergency_rotate(&kid("a"), "leaked", entry(1, "b"), at(10)).map(drop),
+        manifest
+            .set_policy(
+                {
+                    let mut own = Policy::default();
+                    own.longest_life = HOUR;
+                    own
+                },
+                at(10),
+            )
+            .map(drop),
+    ];
+    for step in steps {
+        assert!(matches!(step, Err(Error::RevisionLimit)), "{step:?}");
+    }
+    document["revision"] = u64::MAX.into();
+    assert!(Manifest::from_json(document.to_string().as_bytes()).is_err());
+}
