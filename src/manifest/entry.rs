@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::recogniser::{Candidate, Recogniser};
 use crate::error::Error;
 use crate::key::{Revocation, Signs, prints};
 use crate::kid::Kid;
@@ -20,6 +21,8 @@ pub struct Entry {
     pub(crate) algorithm: Option<String>,
     /// None once it was destroyed.
     pub(crate) secret: Option<Secret>,
+    /// Of a secret that was wiped.
+    pub(crate) recogniser: Option<Recogniser>,
     pub(crate) overrides: Vec<Override>,
 }
 
@@ -106,6 +109,29 @@ impl Entry {
     #[must_use]
     pub fn secret(&self) -> Option<&Secret> {
         self.secret.as_ref()
+    }
+
+    /// Wipes the secret, and keeps what recognises it.
+    pub(super) fn wipe(&mut self, purpose: Purpose) -> Result<(), Error> {
+        if let Some(secret) = self.secret.take() {
+            self.recogniser = Some(Recogniser::new(&secret, purpose)?);
+        }
+        Ok(())
+    }
+
+    /// Whether `candidate` is the secret of this key, which was wiped.
+    pub(super) fn was_of(&self, candidate: &Candidate) -> bool {
+        let recogniser = self.recogniser.as_ref().filter(|_| self.secret.is_none());
+        recogniser.is_some_and(|own| own.recognises(candidate))
+    }
+
+    /// The refusal of the secret of a key that is revoked or destroyed.
+    pub(super) fn refusal(&self) -> Error {
+        let kid = self.life.kid;
+        match self.life.revoked {
+            Some(_) => Error::Revoked { kid },
+            None => Error::Destroyed { kid },
+        }
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = Kid> {
@@ -245,6 +271,7 @@ impl NewEntry {
             aliases: self.aliases,
             algorithm: self.algorithm,
             secret: Some(self.secret),
+            recogniser: None,
             overrides: Vec::new(),
         })
     }
@@ -268,6 +295,7 @@ pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Er
     // Each once: a document may hold many.
     let own_prints: Vec<_> =
         keys.iter().map(|key| key.secret.as_ref().map(|own| prints(own.expose()))).collect();
+    check_wiped(keys)?;
     for (place, key) in keys.iter().enumerate() {
         let kid = key.life.kid;
         let wrong = |problem: &str| Err(Error::manifest(format!("the key `{kid}`: {problem}")));
@@ -318,6 +346,19 @@ pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Er
             && end < from
         {
             return wrong("it comes to its end before it begins to sign");
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a key whose secret is that of a key whose secret was wiped.
+fn check_wiped(keys: &[Entry]) -> Result<(), Error> {
+    let wiped: Vec<_> = keys.iter().filter(|key| key.recogniser.is_some()).collect();
+    // A revoked key verifies nothing, whatever its secret is.
+    for key in keys.iter().filter(|key| !wiped.is_empty() && key.life.is_alive()) {
+        let Some(candidate) = key.secret.as_ref().map(Candidate::new) else { continue };
+        if let Some(own) = wiped.iter().find(|own| own.was_of(&candidate)) {
+            return Err(own.refusal());
         }
     }
     Ok(())

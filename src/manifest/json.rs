@@ -10,6 +10,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::recogniser::Recogniser;
 use super::revocations::UNREAD;
 use super::{Entry, Manifest, Override};
 use crate::encoding::{from_base64, from_hex};
@@ -106,6 +107,15 @@ struct Key {
     overrides: Vec<Overridden>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recogniser: Option<Recognised>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recognised {
+    salt: String,
+    tag: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -270,7 +280,8 @@ pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
     document(manifest, false)
 }
 
-/// The document, in which marks stand for the secrets; those of revoked keys are gone.
+/// The document, in which marks stand for the secrets; those of revoked keys are gone, and
+/// recognisers are left.
 pub(super) fn write_marked(manifest: &Manifest) -> Result<Secret, Error> {
     document(manifest, true)
 }
@@ -333,6 +344,11 @@ pub(crate) fn to_wiped(document: &impl Serialize) -> Result<Secret, Error> {
 fn written(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, Error> {
     let secret = key.secret.as_ref().filter(|_| !is_marked || key.life.revoked.is_none());
     let gone = (secret.is_none() && is_marked).then_some(manifest.changed_at);
+    let recogniser = match (&key.secret, &key.recogniser) {
+        (Some(own), _) if secret.is_none() => Some(Recogniser::new(own, manifest.purpose)?),
+        (Some(_), _) => None,
+        (None, kept) => kept.clone(),
+    };
     let text = |secret: &Secret| match is_marked {
         true => Text(Zeroizing::new(mark(&key.life.kid, secret, manifest.purpose))),
         false => Text::of(secret),
@@ -375,6 +391,10 @@ fn written(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, Err
             })
             .collect::<Result<_, Error>>()?,
         secret: secret.map(text),
+        recogniser: recogniser.map(|own| {
+            let (salt, tag) = own.write();
+            Recognised { salt, tag }
+        }),
     })
 }
 
@@ -493,6 +513,10 @@ fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
         key.earlier_end.map(|own| EarlierEnd { at: own.at.into(), until: own.until.into() });
     life.revoked = key.revoked.map(|own| Revocation { at: own.at.into(), reason: own.reason });
     life.destroyed_at = key.destroyed_at.map(SystemTime::from);
+    let recogniser = key.recogniser.map(|own| {
+        let problem = || Error::manifest(format!("{label}: its recogniser cannot be read"));
+        Recogniser::read(purpose, &own.salt, &own.tag).ok_or_else(problem)
+    });
     let aliases = key.aliases.iter().map(|alias| Kid::new(alias));
     let overrides = key.overrides.into_iter().map(|own| Override {
         at: own.at.into(),
@@ -504,6 +528,7 @@ fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
         aliases: aliases.collect::<Result<_, _>>()?,
         algorithm: key.algorithm,
         secret,
+        recogniser: recogniser.transpose()?,
         overrides: overrides.collect(),
     })
 }

@@ -33,6 +33,7 @@ mod check;
 mod entry;
 mod environment;
 mod json;
+mod recogniser;
 mod report;
 mod revocations;
 mod schedule;

@@ -407,7 +407,7 @@ impl Manifest {
             return Err(Error::InUse { kid: *kid });
         }
         self.step(Action::Destroy, *kid, now, false, |keys, steps| {
-            keys[index].secret = None;
+            keys[index].wipe(self.purpose)?;
             steps.destroy(index);
             Ok(())
         })

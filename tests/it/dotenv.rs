@@ -81,7 +81,7 @@ fn a_rotation_touches_its_own_lines_alone() {
 
     // Its record is there: it does not come back.
     let again = step(&store, |own| own.stage(Secret::from(old.as_str()), end));
-    assert!(matches!(again, Err(StoreError::Refused(Error::DuplicateKid { .. }))), "{again:?}");
+    assert!(matches!(again, Err(StoreError::Refused(Error::Destroyed { .. }))), "{again:?}");
     let side = fs::read_to_string(sidecar(&path, ".json")).unwrap();
     assert!(!side.contains(&old) && !side.contains(&new), "no secret beside the file");
     #[cfg(unix)]

@@ -96,10 +96,15 @@ fn a_rotation_goes_through_its_states() {
     assert!(destroyed.manifest.keys()[0].secret().is_none());
     assert_eq!(destroyed.manifest.revision(), 7);
     // Its secret and its name do not come back.
-    for key in [entry(0, "a"), entry(3, "a")] {
-        let error = destroyed.manifest.stage(key, over).unwrap_err();
-        assert!(matches!(error, Error::DuplicateKid { .. }), "{error}");
+    let error = destroyed.manifest.stage(entry(3, "a"), over).unwrap_err();
+    assert!(matches!(error, Error::DuplicateKid { .. }), "{error}");
+    for name in ["a", "another"] {
+        let error = destroyed.manifest.stage(entry(0, name), over).unwrap_err();
+        assert!(matches!(error, Error::Destroyed { kid } if kid == *"a"), "{error}");
     }
+    let text = destroyed.manifest.to_json().unwrap();
+    let again = Manifest::from_json(text.expose()).unwrap().stage(entry(0, "another"), over);
+    assert!(matches!(again, Err(Error::Destroyed { .. })), "a document keeps the recogniser");
     for refused in [
         destroyed.manifest.force("").promote(&kid("a"), over).map(drop),
         destroyed.manifest.force("").destroy(&kid("a"), over).map(drop),
