@@ -1,37 +1,68 @@
-//! A manifest that goes on as an environment does which is read again.
+//! A manifest that continues with each reading of a source that is edited by hand.
+//!
+//! It guarantees: the source decides which keys there are and which of them signs, but the
+//! secret of a revoked or destroyed key is refused under every name; the next manifest has a
+//! higher revision than the one before, or is the same.
 
 use std::time::SystemTime;
 
+use super::recogniser::Candidate;
 use super::{Entry, Manifest, NewEntry, json};
 use crate::error::Error;
 use crate::key::Signs;
-use crate::ring::Timeline;
+use crate::kid::Kid;
+use crate::ring::{Life, Timeline};
 use crate::secret::Secret;
 
-impl Manifest {
-    /// What a document without secrets says of those that are `signing` and `next`, which are all
-    /// that there is.
-    pub(crate) fn from_marked(
+/// A secret with the name of its variable.
+type Named = (String, Secret);
+
+/// A document without secrets, joined with the secrets that were found.
+pub(crate) struct Marked {
+    /// Not checked yet: the keys of which no secret was found are left out.
+    manifest: Manifest,
+    is_less: bool,
+}
+
+impl Marked {
+    pub(crate) fn read(
         text: &[u8],
-        signing: &[(String, Secret)],
-        next: Option<&(String, Secret)>,
-        now: SystemTime,
+        signing: &[Named],
+        next: Option<&Named>,
     ) -> Result<Self, Error> {
         let found: Vec<_> = signing.iter().chain(next).map(|(_, secret)| secret).collect();
-        let (mut own, is_less) = json::read_marked(text, &found)?;
-        if is_less {
-            // Somebody took a variable away: that is a change as well.
-            own.revision = own.revision.saturating_add(1);
+        let (manifest, is_less) = json::read_marked(text, &found)?;
+        Ok(Self { manifest, is_less })
+    }
+
+    /// The manifest that was written, if every secret of it was found.
+    pub(crate) fn whole(&self) -> Option<Manifest> {
+        self.manifest.clone().checked().ok().filter(|_| !self.is_less)
+    }
+
+    /// The keys that were found, and the records of the others.
+    pub(crate) fn partial(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The manifest after `signing` and `next`, which are all that there is.
+    pub(crate) fn with_found(
+        &self,
+        signing: &[Named],
+        next: Option<&Named>,
+        now: SystemTime,
+    ) -> Result<Manifest, Error> {
+        let mut own = self.manifest.with_found(signing, next, now)?;
+        if self.is_less && own.revision == self.manifest.revision {
+            // The removal of a variable is a change as well.
+            own.revision = self.manifest.next_revision()?;
             own.changed_at = now.max(own.changed_at);
         }
-        own.with_found(signing, next, now)?.checked()
+        own.checked()
     }
+}
 
-    /// The revision of a document, whatever else it holds.
-    pub(crate) fn revision_of(text: &[u8]) -> Option<u64> {
-        json::read_marked(text, &[]).ok().map(|(own, _)| own.revision)
-    }
-
+impl Manifest {
     /// The document, in which marks stand for the secrets.
     pub(crate) fn to_marked(&self) -> Result<Secret, Error> {
         json::write_marked(self)
@@ -39,17 +70,23 @@ impl Manifest {
 
     /// The manifest after `signing`, of which the first is the primary, and the staged `next`
     /// are all that there is. It is the same if that is no news.
+    ///
+    /// The source decides: a key that had expired becomes live again in the role of the
+    /// variable that it was moved to.
     pub(crate) fn with_found(
         &self,
-        signing: &[(String, Secret)],
-        next: Option<&(String, Secret)>,
+        signing: &[Named],
+        next: Option<&Named>,
         now: SystemTime,
     ) -> Result<Self, Error> {
         let now = now.max(self.changed_at);
+        if let Some((_, refusal)) = self.find_final(signing, next) {
+            return Err(refusal);
+        }
         let mut manifest = self.clone();
         let found = || signing.iter().chain(next).map(|(_, secret)| secret);
-        // Of what was destroyed the record stays, so that it does not come back.
-        let is_kept = |key: &Entry| key.secret.is_none() || found().any(|own| is_of(key, own));
+        // The record of a revoked or destroyed key stays, so that it does not come back.
+        let is_kept = |key: &Entry| is_final(key) || found().any(|own| is_of(key, own));
         manifest.keys.retain(is_kept);
         // None, where the one that signed is gone already.
         let timeline = Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring);
@@ -57,26 +94,112 @@ impl Manifest {
             timeline.ok().and_then(|own| own.primary(now)).map(|own| self.keys[own].life.kid);
         for (place, (variable, secret)) in signing.iter().enumerate() {
             let index = manifest.place_of(variable, secret, place > 0, now)?;
+            let sequence = self.next_sequence()?;
             let life = &mut manifest.keys[index].life;
             if place == 0 && Some(life.kid) != primary {
-                (life.signs, life.retire_at) = (Signs::From(now), None);
-                life.sequence =
-                    self.keys.iter().map(|key| key.life.sequence).max().unwrap_or(0) + 1;
+                let_live(life, Signs::From(now));
+                life.sequence = sequence;
             } else if place > 0 && life.signs == Signs::Unscheduled {
                 life.signs = Signs::Never;
             }
         }
         if let Some((variable, secret)) = next {
             let index = manifest.place_of(variable, secret, false, now)?;
-            let life = &mut manifest.keys[index].life;
-            (life.signs, life.retire_at) = (Signs::Unscheduled, None);
+            let_live(&mut manifest.keys[index].life, Signs::Unscheduled);
         }
         if manifest.lives() == self.lives() {
             return Ok(manifest);
         }
-        manifest.revision = self.revision.saturating_add(1);
+        manifest.revision = self.next_revision()?;
         manifest.changed_at = now;
         manifest.checked()
+    }
+
+    /// The first variable that holds the secret of a revoked or destroyed key of this manifest,
+    /// and the refusal, which names the kid.
+    pub(crate) fn find_final<'f>(
+        &self,
+        signing: &'f [Named],
+        next: Option<&'f Named>,
+    ) -> Option<(&'f str, Error)> {
+        let ended: Vec<_> = self.keys.iter().filter(|key| is_final(key)).collect();
+        signing.iter().chain(next).find_map(|(variable, secret)| {
+            let candidate = Candidate::new(secret);
+            let is_own = |key: &&&Entry| key.was_of(&candidate) || is_of(key, secret);
+            Some((variable.as_str(), ended.iter().find(is_own)?.refusal()))
+        })
+    }
+
+    /// This manifest in the place of `held`: with a higher revision, or `held` itself if both
+    /// are the same but for that. It keeps the records of revoked and destroyed keys.
+    pub(crate) fn following(mut self, held: &Self, now: SystemTime) -> Result<Self, Error> {
+        for key in held.keys.iter().filter(|key| is_final(key)) {
+            let is_known = key.names().any(|name| self.key(&name).is_some());
+            if !is_known {
+                self.keys.push(key.clone());
+            }
+        }
+        if self.revision > held.revision {
+            return self.checked();
+        }
+        if self.is_like(held) {
+            return Ok(held.clone());
+        }
+        self.revision = held.next_revision()?;
+        self.changed_at = now.max(held.changed_at).max(self.changed_at);
+        self.checked()
+    }
+
+    /// The live keys of this manifest that `record` says are revoked, with the reasons. A
+    /// record that has a recogniser of the secret goes by the secret, because a kid that was
+    /// counted differs between processes.
+    pub(crate) fn revoked_by(&self, record: &Self) -> Vec<(Kid, String)> {
+        let revoked = record.keys.iter().filter_map(|key| Some((key, key.revoked()?)));
+        let found = revoked.filter_map(|(entry, revocation)| {
+            let is_own = |key: &&Entry| match (&entry.recogniser, &key.secret) {
+                _ if is_final(key) => false,
+                (Some(recogniser), Some(secret)) => recogniser.recognises(&Candidate::new(secret)),
+                _ => key.life.kid == entry.life.kid,
+            };
+            let own = self.keys.iter().find(is_own)?;
+            Some((own.life.kid, revocation.reason.clone()))
+        });
+        found.collect()
+    }
+
+    /// Whether both hold the same keys with the same times, whatever the revision.
+    fn is_like(&self, other: &Self) -> bool {
+        let is_same = |(one, other): (&Entry, &Entry)| {
+            let secrets = (&one.secret, &other.secret);
+            one.life == other.life
+                && one.aliases == other.aliases
+                && one.algorithm == other.algorithm
+                && one.overrides == other.overrides
+                && one.recogniser.is_some() == other.recogniser.is_some()
+                && match secrets {
+                    (Some(own), Some(_)) => is_of(other, own),
+                    (own, other) => own.is_none() == other.is_none(),
+                }
+        };
+        self.policy == other.policy
+            && self.keys.len() == other.keys.len()
+            && self.keys.iter().zip(&other.keys).all(is_same)
+    }
+
+    fn next_revision(&self) -> Result<u64, Error> {
+        let limit = || {
+            Error::manifest(
+                "its `revision` has reached the limit, and a change needs a higher one: set a \
+                 lower one where the manifest is stored",
+            )
+        };
+        self.revision.checked_add(1).ok_or_else(limit)
+    }
+
+    fn next_sequence(&self) -> Result<u64, Error> {
+        let last = self.keys.iter().map(|key| key.life.sequence).max().unwrap_or(0);
+        let limit = || Error::manifest("the `sequence` of a key has reached the limit: lower it");
+        last.checked_add(1).ok_or_else(limit)
     }
 
     /// The place of the key with `secret`, which is added if it is new.
@@ -95,6 +218,16 @@ impl Manifest {
         self.keys.push(key.only_verifying(now));
         Ok(self.keys.len() - 1)
     }
+}
+
+/// Makes a key live in another role: every end that it had is gone, because the source decides.
+fn let_live(life: &mut Life, signs: Signs) {
+    (life.signs, life.retire_at) = (signs, None);
+}
+
+/// Whether the key is revoked or destroyed, and so never verifies again.
+fn is_final(key: &Entry) -> bool {
+    !key.life.is_alive()
 }
 
 fn is_of(key: &Entry, secret: &Secret) -> bool {

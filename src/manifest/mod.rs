@@ -58,6 +58,8 @@ pub(crate) use json::Time;
 #[cfg(feature = "ops")]
 pub(crate) use json::to_wiped;
 
+pub(crate) use environment::Marked;
+
 pub use crate::ring::RolloutEffect;
 pub use change::{Action, AssumedDeployed, Change, Forced};
 pub use entry::{Entry, NewEntry, Override};

@@ -156,6 +156,14 @@ pub(super) struct Found {
     races: bool,
 }
 
+#[cfg(feature = "store")]
+impl Found {
+    /// All secrets, with the names of their variables.
+    pub(super) fn all(&self) -> impl Iterator<Item = &(String, Secret)> {
+        self.signing.iter().chain(&self.next)
+    }
+}
+
 pub(super) fn read(
     purpose: Purpose,
     name: &str,

@@ -2,30 +2,35 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::env::{Found, Lookup, NotUnicode, process, read};
+use super::env::{Lookup, NotUnicode, process, read};
 use super::error::StoreError;
+use super::reading::{First, Memory, Print, Readings};
 use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
-use crate::error::Error;
 use crate::key::KeyMaterial;
-use crate::manifest::{Manifest, NewEntry};
+use crate::manifest::Manifest;
 use crate::ring::Policy;
-use crate::secret::Secret;
 
 /// The manifest that the environment variables around a name make, by the convention of
 /// [`mod@super::env`].
 ///
 /// It is read-only: a change is a change of the variables. Those of a process stay as they
 /// are, so this store is for who wants one way for all, or for a lookup of your own whose
-/// answers change, as a `.env` file that is read again: what it holds from then on is the
-/// next revision.
+/// answers change, as a `.env` file that is read again.
+///
+/// The first reading counts. A changed one counts when the next reading is the same, because
+/// the first may show half of an edit; until then [`load`](KeyStore::load) returns
+/// [`StoreError::Unconfirmed`]. What counts is the next revision, which never goes back. Clones
+/// share what was read.
+///
+/// The environment keeps no record: a restart loses what was revoked in memory.
 ///
 /// ```
 /// use dualkey::KeyRing;
 /// use dualkey::jwt::JwtKey;
-/// use dualkey::source::EnvStore;
+/// use dualkey::source::{EnvStore, KeyStore, StoreError};
 /// use std::collections::HashMap;
 /// use std::sync::{Arc, Mutex};
 ///
@@ -38,10 +43,13 @@ use crate::secret::Secret;
 /// });
 /// let following = KeyRing::<JwtKey>::builder()
 ///     .environment("production")
-///     .follow(store)
-///     .spawn_thread()?;
+///     .follow(store.clone())
+///     .on_demand()?;
 ///
 /// vars.lock().unwrap().insert("JWT_SECRET_NEXT".to_owned(), new);
+/// // Seen once, it may be half of an edit.
+/// let once = pollster::block_on(store.load());
+/// assert!(matches!(once, Err(StoreError::Unconfirmed { .. })));
 /// following.refresh()?;
 /// assert_eq!(following.ring().keys().len(), 2);
 /// # Ok::<(), dualkey::source::StoreError>(())
@@ -52,7 +60,7 @@ pub struct EnvStore<K> {
     lookup: Arc<Lookup>,
     policy: Policy,
     clock: Arc<dyn Clock>,
-    last: Mutex<Option<Manifest>>,
+    readings: Readings,
     of: PhantomData<fn() -> K>,
 }
 
@@ -76,7 +84,7 @@ impl<K: KeyMaterial> EnvStore<K> {
             lookup: Arc::new(lookup),
             policy: Policy::default(),
             clock: Arc::new(SystemClock),
-            last: Mutex::new(None),
+            readings: Readings::default(),
             of: PhantomData,
         }
     }
@@ -95,52 +103,57 @@ impl<K: KeyMaterial> EnvStore<K> {
         self
     }
 
-    fn manifest(&self) -> Result<Manifest, StoreError> {
-        let found = read(K::PURPOSE, &self.name, &*self.lookup)?;
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        let next = match &*last {
-            None => self.first(found, now)?,
-            Some(last) => last.with_found(&found.signing, found.next.as_ref(), now)?,
-        };
-        *last = Some(next.clone());
-        Ok(next)
+    fn read(&self) -> Result<Manifest, StoreError> {
+        let mut memory = self.readings.lock();
+        let taken = self.take(&mut memory);
+        if taken.is_err() {
+            memory.drop_pending();
+        }
+        taken?.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })
     }
 
-    fn first(&self, found: Found, now: std::time::SystemTime) -> Result<Manifest, Error> {
-        let mut signing = found.signing.into_iter();
-        let Some((variable, primary)) = signing.next() else {
-            let mend = format!("set {} to a random secret", self.name);
-            return Err(Error::NoPrimary { ring: self.name.clone(), mend });
-        };
-        let mut manifest = Manifest::new(
-            &self.name,
-            K::PURPOSE,
-            &self.environment,
-            self.policy,
-            labelled(&variable, primary),
-            now,
-        )?;
-        for (variable, secret) in signing {
-            manifest = manifest.with_fallback(labelled(&variable, secret), now)?;
+    /// The manifest that is accepted now; none, if the reading does not count yet.
+    fn take(&self, memory: &mut Memory) -> Result<Option<Manifest>, StoreError> {
+        let found = read(K::PURPOSE, &self.name, &*self.lookup)?;
+        let print = Print::new(&found, None);
+        if let Some(own) = memory.recall(&print) {
+            return Ok(Some(own));
         }
-        match found.next {
-            Some((variable, secret)) => {
-                Ok(manifest.stage(labelled(&variable, secret), now)?.manifest)
-            }
-            None => Ok(manifest),
+        let now = self.clock.now();
+        let next = match memory.accepted() {
+            Some(held) => held.with_found(&found.signing, found.next.as_ref(), now)?,
+            None => self.first().manifest(&found, now)?,
+        };
+        Ok(memory.take(print, next, false))
+    }
+
+    fn first(&self) -> First<'_> {
+        First {
+            ring: &self.name,
+            purpose: K::PURPOSE,
+            environment: &self.environment,
+            policy: self.policy,
         }
     }
 }
 
-/// A key that errors call by its variable.
-fn labelled(variable: &str, secret: Secret) -> NewEntry {
-    NewEntry::new(secret).label(variable)
+impl<K> Clone for EnvStore<K> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            environment: self.environment.clone(),
+            lookup: Arc::clone(&self.lookup),
+            policy: self.policy,
+            clock: Arc::clone(&self.clock),
+            readings: self.readings.clone(),
+            of: PhantomData,
+        }
+    }
 }
 
 impl<K: KeyMaterial> KeyStore for EnvStore<K> {
     fn load(&self) -> StoreFuture<'_, Manifest> {
-        Box::pin(async { self.manifest() })
+        Box::pin(async { self.read() })
     }
 
     fn compare_and_swap<'a>(&'a self, _: u64, _: &'a Manifest) -> StoreFuture<'a, ()> {

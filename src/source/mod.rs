@@ -68,6 +68,8 @@ mod follow;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "store")]
+mod reading;
+#[cfg(feature = "store")]
 mod store;
 
 #[cfg(feature = "store")]

@@ -115,7 +115,7 @@ fn an_emergency_takes_the_leaked_secret_out_for_good() {
 }
 
 #[test]
-fn what_somebody_edits_by_hand_counts_from_when_it_is_seen() {
+fn an_edit_by_hand_counts_when_it_was_seen_twice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
     let write = |text: String| fs::write(&path, text).unwrap();
@@ -127,17 +127,19 @@ fn what_somebody_edits_by_hand_counts_from_when_it_is_seen() {
 
     // The runbook of before: X_NEW signs, X verifies.
     write(format!("SESSION_SECRET_NEW={}\nSESSION_SECRET={}\n", plain(1), plain(0)));
+    clock.set(at(99));
+    assert!(matches!(pollster::block_on(store.load()), Err(StoreError::Unconfirmed { .. })));
     clock.set(at(100));
     let own = load(&store);
     let second = own.primary(at(100));
     assert!(second != first && own.revision() == 3);
     assert_eq!(own.ends_at(&first), Some(at(100) + own.policy().overlap()));
 
-    // Another change meanwhile is not written over.
+    // Another edit is not written over.
     let change = own.stage(Secret::from(plain(2)), at(101)).unwrap();
     write(format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain(1), plain(3)));
     let late = pollster::block_on(store.compare_and_swap(own.revision(), &change.manifest));
-    assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+    assert!(matches!(late, Err(StoreError::Unconfirmed { .. })), "{late:?}");
     // Over what is there now, it is one too many.
     let full = step(&store, |own| own.stage(Secret::from(plain(2)), at(101)));
     assert!(matches!(full, Err(StoreError::Unfit { .. })), "{full:?}");
@@ -173,17 +175,29 @@ fn a_change_that_was_interrupted_was_made_or_was_not() {
 
         fs::write(sidecar(&path, ".json.next"), &after.1).unwrap();
         fs::write(sidecar(&path, ".json"), &before.1).unwrap();
-        let own = load(&store);
+        // Another process, which has seen nothing of it.
+        let another = || self::store(&path, &clock);
+        let own = load(&another());
+        let of_this = load(&store);
+        assert_eq!(own.revision(), of_this.revision());
         assert_eq!(own.primary(at(50)), made.manifest.primary(at(50)), "made, {revokes}");
         assert_eq!(own.ends_at(&first), made.manifest.ends_at(&first));
         assert_eq!(own.state(&first, at(50)), made.manifest.state(&first, at(50)));
         assert_eq!(own.revision(), made.manifest.revision());
 
         fs::write(&path, &before.0).unwrap();
-        let own = load(&store);
+        let own = load(&another());
         assert_eq!((own.revision(), own.primary(at(50))), (2, first), "not made");
+        // A process that has seen the change knows of the revocation.
+        match pollster::block_on(store.load()) {
+            Err(StoreError::Manifest { source, .. }) => {
+                assert!(revokes && matches!(*source, Error::Revoked { kid } if kid == first));
+            }
+            own => assert_eq!((own.unwrap().revision(), revokes), (4, false)),
+        }
         // And is made now.
-        step(&store, change).unwrap();
+        step(&another(), change).unwrap();
+        assert_eq!(load(&another()).primary(at(50)), kid);
         assert_eq!(load(&store).primary(at(50)), kid);
         assert!(!sidecar(&path, ".json.next").exists());
     }

@@ -18,6 +18,7 @@
 //! restarted, and say nothing of it.
 
 mod lines;
+mod look;
 mod variables;
 
 use std::fmt;
@@ -26,22 +27,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use self::lines::{Lines, Unclear};
 use super::disk::{self, LockError, beside, file_name};
-use super::env::{Found, read};
 use super::error::StoreError;
+use super::reading::Readings;
 use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::manifest::{Manifest, NewEntry};
+use crate::manifest::Manifest;
 use crate::purpose::Purpose;
 use crate::ring::Policy;
 use crate::secret::Secret;
-
-/// A `.env` is a page of text.
-const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The variables after the name of a secret, in the order in which they are written.
 const SUFFIXES: [&str; 5] = ["_NEW", "", "_OLD", "_BACKUP", "_NEXT"];
@@ -71,6 +67,7 @@ const SUFFIXES: [&str; 5] = ["_NEW", "", "_OLD", "_BACKUP", "_NEXT"];
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct DotenvStore {
     path: PathBuf,
     ring: String,
@@ -79,6 +76,7 @@ pub struct DotenvStore {
     policy: Policy,
     clock: Arc<dyn Clock>,
     with_backup: bool,
+    readings: Readings,
 }
 
 impl DotenvStore {
@@ -93,6 +91,7 @@ impl DotenvStore {
             policy: Policy::default(),
             clock: Arc::new(SystemClock),
             with_backup: false,
+            readings: Readings::default(),
         }
     }
 
@@ -125,78 +124,26 @@ impl DotenvStore {
         &self.path
     }
 
-    /// The file, and the manifest that it makes.
-    fn read(&self) -> Result<(Lines, Manifest), StoreError> {
-        let text = self.text()?;
-        let lines = Lines::parse(&text);
-        let found = self.found(&lines)?;
-        let now = self.clock.now();
-        if let Some(next) = self.made(&found, &lines)? {
-            return Ok((lines, next));
-        }
-        let manifest = match self.record(".json")? {
-            Some(own) => Manifest::from_marked(&own, &found.signing, found.next.as_ref(), now),
-            None => self.first(found),
+    fn read(&self) -> Result<Manifest, StoreError> {
+        let mut memory = self.readings.lock();
+        let mut look = match self.look() {
+            Ok(look) => look,
+            Err(error) => {
+                memory.drop_pending();
+                return Err(error);
+            }
         };
-        let manifest = manifest.map_err(|source| StoreError::Manifest {
-            store: self.name(),
-            source: Box::new(source),
-        })?;
-        Ok((lines, manifest))
-    }
-
-    /// The change that was about to be made when its writer was killed, if it was: the file is
-    /// as it would be after it.
-    fn made(&self, found: &Found, lines: &Lines) -> Result<Option<Manifest>, StoreError> {
-        let Some(text) = self.record(".json.next")? else { return Ok(None) };
-        let next =
-            Manifest::from_marked(&text, &found.signing, found.next.as_ref(), self.clock.now());
-        // One that had to be changed to fit the file is not what the file was made of.
-        let is_own = |next: &Manifest| Manifest::revision_of(&text) == Some(next.revision());
-        let Some(next) = next.ok().filter(is_own).filter(|own| self.is_rendered(own, lines)) else {
-            return Ok(None);
+        let taken = self.reading(&mut look).and_then(|reading| self.take(&mut memory, &reading));
+        let refusal = match taken {
+            Ok(Some(own)) => return Ok(own),
+            Ok(None) => StoreError::Unconfirmed { store: self.name() },
+            Err(error) => {
+                memory.drop_pending();
+                error
+            }
         };
-        let last = self.record(".json")?.and_then(|own| Manifest::revision_of(&own));
-        Ok(last.is_none_or(|last| last < next.revision()).then_some(next))
-    }
-
-    fn found(&self, lines: &Lines) -> Result<Found, StoreError> {
-        // All first, so that a variable that cannot be read is not passed over.
-        for suffix in SUFFIXES {
-            let variable = format!("{}{suffix}", self.ring);
-            lines.value(&variable).map_err(|unclear| self.unclear(&variable, unclear))?;
-        }
-        let value = |variable: &str| {
-            Ok(lines.value(variable).ok().flatten().map(|value| value.as_str().to_owned()))
-        };
-        let found = read(self.purpose, &self.ring, &value)?;
-        match found.signing.is_empty() {
-            false => Ok(found),
-            true => Err(StoreError::Missing { store: self.name() }),
-        }
-    }
-
-    fn first(&self, found: Found) -> Result<Manifest, Error> {
-        // Since when it is there at the latest: nobody has written it down.
-        let changed = fs::metadata(&self.path).and_then(|own| own.modified());
-        let now = self.clock.now();
-        let since = changed.map_or(now, |changed| changed.min(now));
-        let entry = |(variable, secret): (String, Secret)| NewEntry::new(secret).label(&variable);
-        let mut signing = found.signing.into_iter();
-        let Some(primary) = signing.next() else {
-            let mend = format!("set {} to a random secret", self.ring);
-            return Err(Error::NoPrimary { ring: self.ring.clone(), mend });
-        };
-        let (ring, purpose, environment) = (&self.ring, self.purpose, &self.environment);
-        let mut own =
-            Manifest::new(ring, purpose, environment, self.policy, entry(primary), since)?;
-        for fallback in signing {
-            own = own.with_fallback(entry(fallback), since)?;
-        }
-        match found.next {
-            Some(next) => Ok(own.stage(entry(next), since)?.manifest),
-            None => Ok(own),
-        }
+        // The revocations of a reading that does not count are final all the same.
+        self.revoke(&mut memory, &look).ok_or(refusal)
     }
 
     fn swap(&self, expected: u64, next: &Manifest) -> Result<(), StoreError> {
@@ -208,23 +155,31 @@ impl DotenvStore {
             LockError::Held => StoreError::Locked { path },
             LockError::Io(source) => self.io(source),
         })?;
+        let mut look = self.look()?;
+        let mut memory = self.readings.lock();
         // A file that holds no such secret yet takes its first.
-        let (mut lines, found) = match self.read() {
-            Ok((lines, current)) => {
+        let (mut lines, found) = match self.reading(&mut look) {
+            Ok(reading) => {
+                let current = self.take(&mut memory, &reading)?;
+                let current =
+                    current.ok_or_else(|| StoreError::Unconfirmed { store: self.name() })?;
                 next.check_same(&current)?;
                 self.is_known(&current, next)?;
-                (lines, current.revision())
+                (reading.lines, current.revision())
             }
-            Err(StoreError::Missing { .. }) => (Lines::parse(&self.text_or_none()?), 0),
+            Err(StoreError::Missing { .. }) if !self.has_final(&look)? => (look.lines(), 0),
+            Err(StoreError::Missing { .. }) => {
+                let problem = "its record holds keys that are revoked or destroyed, and must not \
+                               be replaced: put a new secret in the variable by hand";
+                return Err(StoreError::Unfit { store: self.name(), problem });
+            }
             Err(error) => return Err(error),
         };
         if found != expected || next.revision() <= expected {
             return Err(StoreError::Conflict { store: self.name(), expected, found });
         }
         self.render(next, &mut lines)?;
-        let unusable =
-            |source| StoreError::Manifest { store: self.name(), source: Box::new(source) };
-        let record = next.to_marked().map_err(unusable)?;
+        let record = next.to_marked().map_err(|source| self.unusable(source))?;
         self.write(&lines, &record).map_err(|source| self.io(source))
     }
 
@@ -261,43 +216,12 @@ impl DotenvStore {
         disk::sync_folder(&self.record_path(".json"))
     }
 
-    /// The text of the file, whole.
-    fn text(&self) -> Result<Zeroizing<String>, StoreError> {
-        let metadata = fs::metadata(&self.path).map_err(|source| self.unread(source))?;
-        if !metadata.is_file() {
-            return Err(StoreError::NotAFile { path: self.path.clone() });
-        }
-        if metadata.len() > MAX_BYTES {
-            return Err(self.io(io::Error::other("it has more than 1 MiB")));
-        }
-        match fs::read(&self.path).map(|bytes| String::from_utf8(bytes).map_err(|_| ())) {
-            Ok(Ok(text)) => Ok(Zeroizing::new(text)),
-            Ok(Err(())) => Err(self.io(io::Error::other("it is not UTF-8"))),
-            Err(source) => Err(self.unread(source)),
-        }
-    }
-
-    fn text_or_none(&self) -> Result<Zeroizing<String>, StoreError> {
-        match self.text() {
-            Err(StoreError::Missing { .. }) => Ok(Zeroizing::default()),
-            text => text,
-        }
-    }
-
     fn folder(&self) -> PathBuf {
         beside(&self.path, ".dualkey")
     }
 
     fn record_path(&self, ending: &str) -> PathBuf {
         self.folder().join(file_name(&self.ring) + ending)
-    }
-
-    fn record(&self, ending: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        match fs::read(self.record_path(ending)) {
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(self.io(source)),
-            Ok(text) => Ok(Some(text)),
-        }
     }
 
     fn unclear(&self, variable: &str, unclear: Unclear) -> StoreError {
@@ -325,17 +249,14 @@ impl DotenvStore {
         StoreError::Io { store: self.path.display().to_string(), source }
     }
 
-    fn unread(&self, source: io::Error) -> StoreError {
-        match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
-            _ => self.io(source),
-        }
+    fn unusable(&self, source: Error) -> StoreError {
+        StoreError::Manifest { store: self.name(), source: Box::new(source) }
     }
 }
 
 impl KeyStore for DotenvStore {
     fn load(&self) -> StoreFuture<'_, Manifest> {
-        Box::pin(async { self.read().map(|(_, manifest)| manifest) })
+        Box::pin(async { self.read() })
     }
 
     fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {

@@ -14,7 +14,8 @@ use crate::verified::Role;
 impl DotenvStore {
     /// Writes the variables of `next` into `lines`.
     pub(super) fn render(&self, next: &Manifest, lines: &mut Lines) -> Result<(), StoreError> {
-        let wanted = self.variables(next)?;
+        let wanted: Vec<_> =
+            self.variables(next)?.into_iter().map(|own| self.text_of(own)).collect();
         let names: Vec<_> =
             SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring)).collect();
         let after: Vec<_> = names.iter().map(String::as_str).collect();
@@ -28,18 +29,11 @@ impl DotenvStore {
         Ok(())
     }
 
-    pub(super) fn is_rendered(&self, next: &Manifest, lines: &Lines) -> bool {
-        let Ok(wanted) = self.variables(next) else { return false };
-        SUFFIXES.iter().all(|suffix| {
-            let variable = format!("{}{suffix}", self.ring);
-            let found = lines.value(&variable).ok().flatten().filter(|own| !own.is_empty());
-            let own = wanted.iter().find(|(other, _)| *other == variable);
-            found.as_deref() == own.map(|(_, text)| &**text)
-        })
-    }
-
-    /// The variables of `next`, with their values.
-    fn variables(&self, next: &Manifest) -> Result<Vec<(String, Zeroizing<String>)>, StoreError> {
+    /// The variables of `next`, with their keys.
+    pub(super) fn variables<'m>(
+        &self,
+        next: &'m Manifest,
+    ) -> Result<Vec<(String, &'m Entry)>, StoreError> {
         let unfit = |problem| Err(StoreError::Unfit { store: self.name(), problem });
         let now = next.changed_at();
         let (mut verifying, mut staged) = (Vec::new(), Vec::new());
@@ -63,16 +57,11 @@ impl DotenvStore {
         verifying.sort_by_key(|key| std::cmp::Reverse(key.life.begun(now)));
         let named = ["", "_OLD", "_BACKUP"].into_iter().zip(verifying);
         let all = named.chain(staged.into_iter().map(|key| ("_NEXT", key)));
-        all.map(|(suffix, key)| self.variable(suffix, key)).collect()
+        Ok(all.map(|(suffix, key)| (format!("{}{suffix}", self.ring), key)).collect())
     }
 
-    fn variable(
-        &self,
-        suffix: &str,
-        key: &Entry,
-    ) -> Result<(String, Zeroizing<String>), StoreError> {
+    fn text_of(&self, (variable, key): (String, &Entry)) -> (String, Zeroizing<String>) {
         let secret = key.secret().map(Secret::expose).unwrap_or_default();
-        let text = self.purpose.encode(secret);
-        Ok((format!("{}{suffix}", self.ring), text))
+        (variable, self.purpose.encode(secret))
     }
 }

@@ -1,0 +1,269 @@
+//! One look at the file and at the records beside it, and the manifest that they make.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::lines::Lines;
+use super::{DotenvStore, SUFFIXES};
+use crate::manifest::{Manifest, Marked};
+use crate::secret::Secret;
+use crate::source::env::{Found, read};
+use crate::source::error::StoreError;
+use crate::source::reading::{First, Memory, Print};
+
+/// A `.env` and a record are a page of text.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// How often a look is repeated while another process writes.
+const ATTEMPTS: usize = 100;
+
+/// The texts of the file and of its records, all of one moment.
+pub(super) struct Look {
+    text: Result<Zeroizing<String>, StoreError>,
+    records: Records,
+}
+
+#[derive(PartialEq, Eq)]
+struct Records {
+    json: Option<Vec<u8>>,
+    next: Option<Vec<u8>>,
+}
+
+/// The secrets of one look, with the record that is in force.
+pub(super) struct Reading {
+    pub(super) lines: Lines,
+    found: Found,
+    record: Option<Vec<u8>>,
+    /// The manifest of the record, if exactly its keys were found in exactly its variables: so
+    /// both were written together.
+    whole: Option<Manifest>,
+}
+
+impl Look {
+    /// The lines of the file; none, if there is no file.
+    pub(super) fn lines(&self) -> Lines {
+        Lines::parse(self.text.as_ref().map_or("", |text| text))
+    }
+}
+
+impl DotenvStore {
+    /// Reads all. A writer replaces the file between two changes of the records, so a text
+    /// between two equal readings of the records is of the same moment.
+    pub(super) fn look(&self) -> Result<Look, StoreError> {
+        let mut records = self.records()?;
+        for _ in 0..ATTEMPTS {
+            let text = self.text();
+            let after = self.records()?;
+            if after == records {
+                return Ok(Look { text, records });
+            }
+            records = after;
+        }
+        Err(StoreError::Unconfirmed { store: self.name() })
+    }
+
+    /// Takes the variables out of the text, and chooses the record.
+    pub(super) fn reading(&self, look: &mut Look) -> Result<Reading, StoreError> {
+        let lines = match &mut look.text {
+            Ok(text) => Lines::parse(text),
+            Err(error) => {
+                let missing = StoreError::Missing { store: self.name() };
+                return Err(std::mem::replace(error, missing));
+            }
+        };
+        let found = self.found(&lines)?;
+        let Records { json, next } = &look.records;
+        // Of a writer that was killed: in force if the file is as it is after that change.
+        if let Some(next) = next
+            && let Ok((revision, Some(whole))) = self.whole(next, &found)
+            && !json.as_ref().is_some_and(|own| self.is_later(own, revision))
+        {
+            return Ok(Reading { lines, found, record: Some(next.clone()), whole: Some(whole) });
+        }
+        let whole = match json {
+            Some(json) => self.whole(json, &found)?.1,
+            None => None,
+        };
+        Ok(Reading { lines, found, record: json.clone(), whole })
+    }
+
+    /// The revision of the record `text`, and its manifest if the file is exactly what was
+    /// written with it.
+    fn whole(&self, text: &[u8], found: &Found) -> Result<(u64, Option<Manifest>), StoreError> {
+        let marked = self.marked(text, found)?;
+        let is_written = |own: &Manifest| {
+            let Ok(wanted) = self.variables(own) else { return false };
+            let mut wanted = wanted.into_iter();
+            let is_next = |(variable, secret): &(String, Secret)| {
+                wanted.next().is_some_and(|(name, key)| {
+                    name == *variable
+                        && key.secret().is_some_and(|own| own.expose() == secret.expose())
+                })
+            };
+            found.all().all(is_next) && wanted.next().is_none()
+        };
+        Ok((marked.partial().revision(), marked.whole().filter(is_written)))
+    }
+
+    fn is_later(&self, text: &[u8], revision: u64) -> bool {
+        let own = Marked::read(text, &[], None);
+        own.is_ok_and(|own| own.partial().revision() >= revision)
+    }
+
+    fn marked(&self, text: &[u8], found: &Found) -> Result<Marked, StoreError> {
+        Marked::read(text, &found.signing, found.next.as_ref()).map_err(|own| self.unusable(own))
+    }
+
+    /// The manifest that is accepted now; none, if the reading does not count yet.
+    pub(super) fn take(
+        &self,
+        memory: &mut Memory,
+        reading: &Reading,
+    ) -> Result<Option<Manifest>, StoreError> {
+        let print = Print::new(&reading.found, reading.record.as_deref());
+        if let Some(own) = memory.recall(&print) {
+            return Ok(Some(own));
+        }
+        let next = self.next(memory, reading, &print)?;
+        Ok(memory.take(print, next, reading.whole.is_some()))
+    }
+
+    /// The manifest that comes after the accepted one, if this reading counts.
+    fn next(
+        &self,
+        memory: &Memory,
+        reading: &Reading,
+        print: &Print,
+    ) -> Result<Manifest, StoreError> {
+        let (found, now) = (&reading.found, self.clock.now());
+        let (signing, staged) = (&found.signing[..], found.next.as_ref());
+        let held = memory.accepted();
+        let marked = match &reading.record {
+            Some(text) => Some(self.marked(text, found)?),
+            None => None,
+        };
+        for own in marked.iter().map(Marked::partial).chain(held) {
+            if let Some((variable, refusal)) = own.find_final(signing, staged) {
+                let store = format!("{variable} in {}", self.path.display());
+                return Err(StoreError::Manifest { store, source: Box::new(refusal) });
+            }
+        }
+        let is_news = !memory.has_record_of(print) || reading.whole.is_some();
+        let next = match (marked.filter(|_| held.is_none() || is_news), held) {
+            (Some(marked), held) => {
+                let own = match &reading.whole {
+                    Some(whole) => Ok(whole.clone()),
+                    None => marked.with_found(signing, staged, now),
+                };
+                own.and_then(|own| match held {
+                    Some(held) => own.following(held, now),
+                    None => Ok(own),
+                })
+            }
+            (None, Some(held)) => held.with_found(signing, staged, now),
+            (None, None) => self.first(found),
+        };
+        next.map_err(|source| self.unusable(source))
+    }
+
+    fn first(&self, found: &Found) -> Result<Manifest, crate::error::Error> {
+        // The file says since when at the latest its secrets are there.
+        let changed = fs::metadata(&self.path).and_then(|own| own.modified());
+        let now = self.clock.now();
+        let since = changed.map_or(now, |changed| changed.min(now));
+        let (ring, environment) = (&self.ring, &self.environment);
+        First { ring, purpose: self.purpose, environment, policy: self.policy }
+            .manifest(found, since)
+    }
+
+    /// Revokes what a record says is revoked although the file cannot be taken as it is, and
+    /// returns the accepted manifest if that was news.
+    pub(super) fn revoke(&self, memory: &mut Memory, look: &Look) -> Option<Manifest> {
+        let json = look.records.json.as_ref()?;
+        let record = Marked::read(json, &[], None).ok()?;
+        memory.revoke(record.partial(), self.clock.now())
+    }
+
+    /// Whether the record holds a key that was revoked or destroyed.
+    pub(super) fn has_final(&self, look: &Look) -> Result<bool, StoreError> {
+        let Some(json) = &look.records.json else { return Ok(false) };
+        let record = Marked::read(json, &[], None).map_err(|own| self.unusable(own))?;
+        Ok(record.partial().keys().iter().any(|key| !key.life.is_alive()))
+    }
+
+    fn found(&self, lines: &Lines) -> Result<Found, StoreError> {
+        // All first, so that a variable that cannot be read is not passed over.
+        for suffix in SUFFIXES {
+            let variable = format!("{}{suffix}", self.ring);
+            lines.value(&variable).map_err(|unclear| self.unclear(&variable, unclear))?;
+        }
+        let value = |variable: &str| {
+            Ok(lines.value(variable).ok().flatten().map(|value| value.as_str().to_owned()))
+        };
+        let found = read(self.purpose, &self.ring, &value)?;
+        match found.signing.is_empty() {
+            false => Ok(found),
+            true => Err(StoreError::Missing { store: self.name() }),
+        }
+    }
+
+    /// The text of the file, whole.
+    fn text(&self) -> Result<Zeroizing<String>, StoreError> {
+        let bytes = match contents(&self.path) {
+            Err(Unread::NotAFile) => {
+                return Err(StoreError::NotAFile { path: self.path.clone() });
+            }
+            Err(Unread::Io(source)) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { store: self.name() });
+            }
+            Err(Unread::Io(source)) => return Err(self.io(source)),
+            Ok(bytes) => bytes,
+        };
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+            Err(_) => Err(self.io(io::Error::other("it is not UTF-8"))),
+        }
+    }
+
+    fn records(&self) -> Result<Records, StoreError> {
+        Ok(Records { json: self.record(".json")?, next: self.record(".json.next")? })
+    }
+
+    fn record(&self, ending: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.record_path(ending);
+        match contents(&path) {
+            Err(Unread::NotAFile) => Err(StoreError::NotAFile { path }),
+            Err(Unread::Io(source)) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(Unread::Io(source)) => {
+                Err(StoreError::Io { store: path.display().to_string(), source })
+            }
+            Ok(mut text) => Ok(Some(std::mem::take(&mut *text))),
+        }
+    }
+}
+
+/// What keeps a file from being read.
+enum Unread {
+    NotAFile,
+    Io(io::Error),
+}
+
+/// The contents of a small file, in memory that is wiped.
+fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unread> {
+    // Before it is opened: a pipe would wait for a writer.
+    let metadata = fs::metadata(path).map_err(Unread::Io)?;
+    if !metadata.is_file() {
+        return Err(Unread::NotAFile);
+    }
+    let file = File::open(path).map_err(Unread::Io)?;
+    // With its room from the start, so that no part is left behind unwiped.
+    let length = metadata.len().min(MAX_BYTES) as usize;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Unread::Io)?;
+    match bytes.len() as u64 > MAX_BYTES {
+        true => Err(Unread::Io(io::Error::other("it has more than 1 MiB"))),
+        false => Ok(bytes),
+    }
+}

@@ -1,0 +1,156 @@
+//! Readings of a source that is edited by hand: variables, and the lines of a `.env` file.
+//!
+//! Such a source has no atomic change: a reader may find half of an edit, or a value of which
+//! the end is missing. So the store remembers the reading that it accepted. It guarantees:
+//!
+//! - The first reading of a process counts.
+//! - A different reading counts when the next reading is the same. Until then the store
+//!   answers with [`StoreError::Unconfirmed`](super::StoreError::Unconfirmed), and a ring that follows it stays as it is.
+//! - A reading that proves to be whole counts at once.
+//! - The revision never goes back in a process, whatever the source holds.
+//! - A revocation counts at once, also while the reading is not confirmed.
+//!
+//! It does not guarantee that the first reading of a process is whole, nor that an editor
+//! pauses for less than the time between two readings.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use super::env::Found;
+use crate::error::Error;
+use crate::manifest::{Manifest, NewEntry};
+use crate::purpose::Purpose;
+use crate::ring::Policy;
+use crate::secret::Secret;
+
+/// What a store remembers of its readings, shared by its clones.
+#[derive(Clone, Default)]
+pub(super) struct Readings(Arc<Mutex<Memory>>);
+
+impl Readings {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The reading that was accepted last, and one that was seen once.
+#[derive(Default)]
+pub(super) struct Memory {
+    accepted: Option<(Print, Manifest)>,
+    pending: Option<Print>,
+}
+
+/// A digest of one reading: of the variables with their secrets, and of the record beside
+/// them. It is kept in memory only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Print {
+    variables: [u8; 32],
+    record: Option<[u8; 32]>,
+}
+
+impl Print {
+    pub(super) fn new(found: &Found, record: Option<&[u8]>) -> Self {
+        let mut hash = Sha256::new();
+        for (variable, secret) in found.all() {
+            for part in [variable.as_bytes(), secret.expose()] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+        }
+        let record = record.map(|text| Sha256::digest(text).into());
+        Self { variables: hash.finalize().into(), record }
+    }
+}
+
+impl Memory {
+    /// Returns the accepted manifest.
+    pub(super) fn accepted(&self) -> Option<&Manifest> {
+        self.accepted.as_ref().map(|(_, manifest)| manifest)
+    }
+
+    /// Whether the accepted reading had the same record.
+    pub(super) fn has_record_of(&self, print: &Print) -> bool {
+        self.accepted.as_ref().is_some_and(|(own, _)| own.record == print.record)
+    }
+
+    /// Returns the accepted manifest if `print` is that of the accepted reading. Then a pending
+    /// reading is dropped.
+    pub(super) fn recall(&mut self, print: &Print) -> Option<Manifest> {
+        let (_, manifest) = self.accepted.as_ref().filter(|(own, _)| own == print)?;
+        self.pending = None;
+        Some(manifest.clone())
+    }
+
+    /// Takes `next`, which was made of the reading `print`, and returns it if it counts: it is
+    /// no news, or the first, or it `is_whole`, or the reading before was the same.
+    pub(super) fn take(
+        &mut self,
+        print: Print,
+        next: Manifest,
+        is_whole: bool,
+    ) -> Option<Manifest> {
+        let is_seen = self.pending.take() == Some(print);
+        let is_known = self.accepted().is_none_or(|own| own.revision() == next.revision());
+        if !(is_known || is_whole || is_seen) {
+            self.pending = Some(print);
+            return None;
+        }
+        self.accepted = Some((print, next.clone()));
+        Some(next)
+    }
+
+    /// Forgets the reading that was seen once, because the next one failed.
+    pub(super) fn drop_pending(&mut self) {
+        self.pending = None;
+    }
+
+    /// Revokes in the accepted manifest what `record` says is revoked, and returns it with the
+    /// next revision if that was news. A revocation that would leave no key that signs cannot be
+    /// part of a manifest, and is left out.
+    pub(super) fn revoke(&mut self, record: &Manifest, now: SystemTime) -> Option<Manifest> {
+        let (_, accepted) = self.accepted.as_mut()?;
+        let mut next = accepted.clone();
+        for (kid, reason) in accepted.revoked_by(record) {
+            if let Ok(change) = next.revoke(&kid, &reason, now) {
+                next = change.manifest;
+            }
+        }
+        if next.revision() == accepted.revision() {
+            return None;
+        }
+        *accepted = next.clone();
+        Some(next)
+    }
+}
+
+/// The manifest that a source makes which has no record: nothing says since when its keys sign.
+pub(super) struct First<'a> {
+    pub(super) ring: &'a str,
+    pub(super) purpose: Purpose,
+    pub(super) environment: &'a str,
+    pub(super) policy: Policy,
+}
+
+impl First<'_> {
+    pub(super) fn manifest(&self, found: &Found, since: SystemTime) -> Result<Manifest, Error> {
+        let entry =
+            |(variable, secret): &(String, Secret)| NewEntry::new(secret.clone()).label(variable);
+        let mut signing = found.signing.iter();
+        let Some(primary) = signing.next() else {
+            let mend = format!("set {} to a random secret", self.ring);
+            return Err(Error::NoPrimary { ring: self.ring.to_owned(), mend });
+        };
+        let (ring, purpose, environment) = (self.ring, self.purpose, self.environment);
+        let mut own =
+            Manifest::new(ring, purpose, environment, self.policy, entry(primary), since)?;
+        for fallback in signing {
+            own = own.with_fallback(entry(fallback), since)?;
+        }
+        match &found.next {
+            Some(next) => Ok(own.stage(entry(next), since)?.manifest),
+            None => Ok(own),
+        }
+    }
+}
