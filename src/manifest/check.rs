@@ -68,7 +68,7 @@ impl Manifest {
             self.purpose,
             &lenient(&self.policy, is_fallback),
             is_fallback,
-            self.keys.len(),
+            self.next_ordinal(),
         )
     }
 }

@@ -84,10 +84,6 @@ impl Manifest {
             return Err(refusal);
         }
         let mut manifest = self.clone();
-        let found = || signing.iter().chain(next).map(|(_, secret)| secret);
-        // The record of a revoked or destroyed key stays, so that it does not come back.
-        let is_kept = |key: &Entry| is_final(key) || found().any(|own| is_of(key, own));
-        manifest.keys.retain(is_kept);
         // None, where the one that signed is gone already.
         let timeline = Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring);
         let primary =
@@ -107,6 +103,11 @@ impl Manifest {
             let index = manifest.place_of(variable, secret, false, now)?;
             let_live(&mut manifest.keys[index].life, Signs::Unscheduled);
         }
+        // Deliberately after new keys came in, so that none gets the number of one that is
+        // left out. The record of a revoked or destroyed key stays: it does not come back.
+        let found = || signing.iter().chain(next).map(|(_, secret)| secret);
+        let is_kept = |key: &Entry| is_final(key) || found().any(|own| is_of(key, own));
+        manifest.keys.retain(is_kept);
         if manifest.lives() == self.lives() {
             return Ok(manifest);
         }
@@ -184,6 +185,17 @@ impl Manifest {
         self.policy == other.policy
             && self.keys.len() == other.keys.len()
             && self.keys.iter().zip(&other.keys).all(is_same)
+    }
+
+    /// The place of the next key, by which one without a kid is numbered: the first number that
+    /// no key has.
+    pub(super) fn next_ordinal(&self) -> usize {
+        let is_free = |ordinal: &usize| {
+            let name = format!("{}-{}", self.purpose, ordinal + 1);
+            !self.keys.iter().flat_map(Entry::names).any(|own| own.as_str() == name)
+        };
+        let count = self.keys.len();
+        (count..).find(is_free).unwrap_or(count)
     }
 
     fn next_revision(&self) -> Result<u64, Error> {

@@ -16,6 +16,7 @@ mod environment;
 mod fleet;
 mod follow;
 mod follow_reports;
+mod hand_written;
 mod http;
 mod jwt_attacks;
 mod jwt_differential;
