@@ -23,7 +23,8 @@
 //!
 //! Times are RFC 3339. A secret is `base64:`, `hex:` or `text:` and what it says; it is
 //! written as `base64:`. Unknown fields are refused; a revocation that cannot be read revokes
-//! its key (V8). No role is stored: it follows from the times.
+//! its key (V8). No role is stored: it follows from the times. A key whose secret was wiped has
+//! a `recogniser` in its place, a salted HMAC: the secret is refused under any other kid.
 //!
 //! It does not encrypt itself: a store may be told to
 //! ([`FileStore::sealed`](crate::source::FileStore::sealed)).

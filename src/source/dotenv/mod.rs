@@ -3,19 +3,46 @@
 //!
 //! ```text
 //! .env                              JWT_SECRET=…  JWT_SECRET_OLD=…  JWT_SECRET_NEXT=…
-//! .env.dualkey/JWT_SECRET.json      since when which of them signs; no secret
+//! .env.dualkey/JWT_SECRET.json      since when which of them signs, and what was revoked; no
+//!                                   secret
 //! .env.dualkey/JWT_SECRET.json.next the same, of a change that is about to be made
 //! .env.lock                         held by who writes
 //! ```
 //!
-//! It promises: of the file only the lines of this secret are touched, the rest stays byte for
-//! byte as it is; a reader finds the file before a change or after it, whole; a change that was
-//! interrupted was made or was not; what somebody edits by hand counts, from when it is seen on.
+//! It guarantees:
+//!
+//! - Only the lines of this secret are touched; the rest stays byte for byte as it is.
+//! - A reader finds the file before a change or after it, whole.
+//! - A change that was interrupted was made or was not.
+//! - An edit by hand counts when two readings in a row show it. The first reading of a process
+//!   counts, and so does a reading that is exactly what was written with the record. Until then
+//!   [`load`](KeyStore::load) returns [`StoreError::Unconfirmed`], and no change is written over
+//!   the edit.
+//! - The file decides: an edit can make an expired key live again. The revision never goes back
+//!   in a process.
+//! - A revocation is final. The record keeps a recogniser of each secret that was revoked or
+//!   destroyed, and a file that holds such a secret is refused, under every variable and with
+//!   the kid in the error. Remove it: put another secret in the variable. A ring that runs keeps
+//!   its keys, and a service that starts refuses to.
+//!
 //! The values are those of [`mod@crate::source::env`]: `X` signs, `X_OLD` and `X_BACKUP`
 //! verify, `X_NEXT` is staged.
 //!
-//! It does not promise that anybody has read it: services take a `.env` up when they are
-//! restarted, and say nothing of it.
+//! It does not guarantee:
+//!
+//! - That the first reading of a process is whole, if an editor writes at that moment.
+//! - That a revoked secret is recognised by a process that starts after the record was removed,
+//!   or was put back to what it was before together with the file.
+//! - That a change which was interrupted between its two files counts as made after the file was
+//!   put back to what it was before: nothing differs then from a change that was not made.
+//! - That services have read it: they read a `.env` when they start, and report nothing.
+//!
+//! # Security
+//!
+//! The record holds no secret and has mode 0600. A mark of a live key has 16 bits where the
+//! secret may be guessed, too few to confirm a guess. A recogniser is an HMAC-SHA-256 with a salt
+//! of 16 bytes: a reader of the record can test guesses of a weak revoked secret offline, as a
+//! reader of the `.env` beside it can read the secrets that are in use.
 
 mod lines;
 mod look;
@@ -102,8 +129,8 @@ impl DotenvStore {
         self
     }
 
-    /// Where the time comes from at which an edit by hand is seen. The system's clock unless
-    /// set.
+    /// Sets the clock that dates an edit by hand, which counts from its second reading. The
+    /// system's clock unless set.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
