@@ -164,14 +164,14 @@ pub enum Error {
     },
 
     /// The key is revoked, and a revocation is never undone.
-    #[error("the key `{kid}` is revoked, and a revocation is final: stage a new key")]
+    #[error("the key `{kid}` is revoked, and a revocation is final: use a new secret")]
     Revoked {
         /// The kid in question.
         kid: Kid,
     },
 
     /// The secret of the key was wiped.
-    #[error("the secret of the key `{kid}` was destroyed: stage a new key")]
+    #[error("the secret of the key `{kid}` was destroyed: use a new secret")]
     Destroyed {
         /// The kid in question.
         kid: Kid,

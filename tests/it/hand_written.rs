@@ -235,7 +235,8 @@ fn the_limit_of_the_revision_is_an_error() {
 /// A revocation by another process, and an edit by hand before the next poll.
 #[test]
 fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
-    let edits: [(&str, fn(&str) -> String); 5] = [
+    type Edit = fn(&str) -> String;
+    let edits: [(&str, Edit); 5] = [
         ("another key", |text| format!("{text}X_OLD={}\n", long(3))),
         ("a cut value", |text| text.replace(&long(0), &long(0)[..80])),
         ("an empty file", |_| String::new()),
