@@ -6,11 +6,13 @@
 
 use std::time::SystemTime;
 
+use super::json::next_revision;
 use super::recogniser::Candidate;
 use super::{Entry, Manifest, NewEntry, json};
 use crate::error::Error;
 use crate::key::Signs;
 use crate::kid::Kid;
+use crate::ring::steps::record;
 use crate::ring::{Life, Timeline};
 use crate::secret::Secret;
 
@@ -55,7 +57,7 @@ impl Marked {
         let mut own = self.manifest.with_found(signing, next, now)?;
         if self.is_less && own.revision == self.manifest.revision {
             // The removal of a variable is a change as well.
-            own.revision = self.manifest.next_revision()?;
+            own.revision = next_revision(self.manifest.revision)?;
             own.changed_at = now.max(own.changed_at);
         }
         own.checked()
@@ -83,11 +85,12 @@ impl Manifest {
         if let Some((_, refusal)) = self.find_final(signing, next) {
             return Err(refusal);
         }
-        let mut manifest = self.clone();
-        // None, where the one that signed is gone already.
-        let timeline = Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring);
-        let primary =
-            timeline.ok().and_then(|own| own.primary(now)).map(|own| self.keys[own].life.kid);
+        let lives = self.lives();
+        // Without a primary, where the one that signed is gone already.
+        let timeline = Timeline::unchecked(&lives, self.changed_at, &self.terms());
+        let primary = timeline.primary(now).map(|own| self.keys[own].life.kid);
+        let recorded = record(&lives, &timeline, now);
+        let mut manifest = self.clone().with_lives(recorded.clone());
         for (place, (variable, secret)) in signing.iter().enumerate() {
             let index = manifest.place_of(variable, secret, place > 0, now)?;
             let sequence = self.next_sequence()?;
@@ -108,12 +111,10 @@ impl Manifest {
         let found = || signing.iter().chain(next).map(|(_, secret)| secret);
         let is_kept = |key: &Entry| is_final(key) || found().any(|own| is_of(key, own));
         manifest.keys.retain(is_kept);
-        if manifest.lives() == self.lives() {
-            return Ok(manifest);
+        if manifest.lives() == recorded {
+            return Ok(self.clone());
         }
-        manifest.revision = self.next_revision()?;
-        manifest.changed_at = now;
-        manifest.checked()
+        manifest.changed(self.revision, now)
     }
 
     /// The first variable that holds the secret of a revoked or destroyed key of this manifest,
@@ -146,7 +147,7 @@ impl Manifest {
         if self.is_like(held) {
             return Ok(held.clone());
         }
-        self.revision = held.next_revision()?;
+        self.revision = next_revision(held.revision)?;
         self.changed_at = now.max(held.changed_at).max(self.changed_at);
         self.checked()
     }
@@ -198,16 +199,6 @@ impl Manifest {
         (count..).find(is_free).unwrap_or(count)
     }
 
-    fn next_revision(&self) -> Result<u64, Error> {
-        let limit = || {
-            Error::manifest(
-                "its `revision` has reached the limit, and a change needs a higher one: set a \
-                 lower one where the manifest is stored",
-            )
-        };
-        self.revision.checked_add(1).ok_or_else(limit)
-    }
-
     fn next_sequence(&self) -> Result<u64, Error> {
         let last = self.keys.iter().map(|key| key.life.sequence).max().unwrap_or(0);
         let limit = || Error::manifest("the `sequence` of a key has reached the limit: lower it");
@@ -234,7 +225,8 @@ impl Manifest {
 
 /// Makes a key live in another role: every end that it had is gone, because the source decides.
 fn let_live(life: &mut Life, signs: Signs) {
-    (life.signs, life.retire_at) = (signs, None);
+    (life.signs, life.superseded_at, life.retire_at) = (signs, None, None);
+    (life.kept_until, life.earlier_end) = (None, None);
 }
 
 /// Whether the key is revoked or destroyed, and so never verifies again.

@@ -32,6 +32,12 @@ const MARK: &str = "mark:";
 /// holds.
 pub(crate) const MAX_REVISION: u64 = (1 << 53) - 1;
 
+/// The revision of the next change.
+pub(super) fn next_revision(revision: u64) -> Result<u64, Error> {
+    let next = revision.checked_add(1).filter(|next| *next <= MAX_REVISION);
+    next.ok_or(Error::RevisionLimit)
+}
+
 /// A manifest is a page of text: what is larger is something else.
 const MAX_BYTES: usize = 1024 * 1024;
 

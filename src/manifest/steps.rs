@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::change::{Action, AssumedDeployed, Change, Forced};
-use super::json::MAX_REVISION;
+use super::json::next_revision;
 use super::{Entry, Manifest, NewEntry};
 use crate::error::Error;
 use crate::kid::Kid;
@@ -480,7 +480,8 @@ impl Manifest {
         Ok(Change { manifest, action, kid, from, to, revoked: None, until: None, effect })
     }
 
-    fn with_lives(mut self, lives: Vec<crate::ring::Life>) -> Self {
+    /// The same with other lives, one for each key.
+    pub(super) fn with_lives(mut self, lives: Vec<crate::ring::Life>) -> Self {
         for (key, life) in self.keys.iter_mut().zip(lives) {
             key.life = life;
         }
@@ -489,8 +490,7 @@ impl Manifest {
 
     /// The manifest as the change after `revision`, checked.
     pub(super) fn changed(mut self, revision: u64, now: SystemTime) -> Result<Self, Error> {
-        let next = revision.checked_add(1).filter(|next| *next <= MAX_REVISION);
-        self.revision = next.ok_or(Error::RevisionLimit)?;
+        self.revision = next_revision(revision)?;
         self.changed_at = now;
         self.checked()
     }

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::env::Found;
 use crate::error::Error;
-use crate::manifest::{Manifest, NewEntry};
+use crate::manifest::{Manifest, NewEntry, Revocations};
 use crate::purpose::Purpose;
 use crate::ring::Policy;
 use crate::secret::Secret;
@@ -106,23 +106,38 @@ impl Memory {
         self.pending = None;
     }
 
-    /// Revokes in the accepted manifest what `record` says is revoked, and returns it with the
-    /// next revision if that was news. A revocation that would leave no key that signs cannot be
-    /// part of a manifest, and is left out.
-    pub(super) fn revoke(&mut self, record: &Manifest, now: SystemTime) -> Option<Manifest> {
-        let (_, accepted) = self.accepted.as_mut()?;
+    /// Revokes in the accepted manifest what `record` says is revoked.
+    pub(super) fn revoke(&mut self, record: &Manifest, now: SystemTime) -> Revoked {
+        let Some((_, accepted)) = self.accepted.as_mut() else { return Revoked::Nothing };
         let mut next = accepted.clone();
         for (kid, reason) in accepted.revoked_by(record) {
-            if let Ok(change) = next.revoke(&kid, &reason, now) {
-                next = change.manifest;
+            match next.revoke(&kid, &reason, now) {
+                Ok(change) => next = change.manifest,
+                // No manifest is without a key that signs: the ring serves nothing then.
+                Err(_) => {
+                    return Revoked::Last(Revocations {
+                        ring: accepted.ring().to_owned(),
+                        environment: accepted.environment().to_owned(),
+                        keys: accepted.revoked_by(record),
+                    });
+                }
             }
         }
         if next.revision() == accepted.revision() {
-            return None;
+            return Revoked::Nothing;
         }
         *accepted = next.clone();
-        Some(next)
+        Revoked::Some(next)
     }
+}
+
+/// The revocations of a reading that does not count otherwise.
+pub(super) enum Revoked {
+    Nothing,
+    /// The accepted manifest with them, of the next revision.
+    Some(Manifest),
+    /// They leave no key that signs.
+    Last(Revocations),
 }
 
 /// The manifest that a source makes which has no record: nothing says since when its keys sign.

@@ -119,7 +119,7 @@ fn half_an_edit_changes_no_ring() {
                 let case = format!("{source:?}, {name}, {ending:?}, {renames}");
                 let is_unchanged = || {
                     let _ = following.refresh();
-                    assert_eq!(ring.primary(), kid(0), "{case}");
+                    assert_eq!(ring.primary().unwrap(), kid(0), "{case}");
                     assert!(signer.verify("session", &cookie).is_ok(), "{case}");
                 };
                 for text in texts {
@@ -140,7 +140,7 @@ fn half_an_edit_changes_no_ring() {
                 is_unchanged();
                 clock.advance(Duration::from_secs(30));
                 following.refresh().unwrap();
-                assert_eq!(ring.primary(), kid(1), "{case}");
+                assert_eq!(ring.primary().unwrap(), kid(1), "{case}");
                 let verified = signer.verify("session", &cookie).unwrap();
                 assert!(verified.needs_resign(), "{case}");
             }
@@ -171,9 +171,9 @@ fn half_an_edit_that_is_gone_again_was_never_there() {
         let _ = following.refresh();
         fs::write(&path, &half).unwrap();
         let _ = following.refresh();
-        assert_eq!(following.ring().primary(), kid(0), "{source:?}");
+        assert_eq!(following.ring().primary().unwrap(), kid(0), "{source:?}");
         let _ = following.refresh();
-        assert_ne!(following.ring().primary(), kid(0), "{source:?}: the file decides");
+        assert_ne!(following.ring().primary().unwrap(), kid(0), "{source:?}: the file decides");
     }
 }
 
@@ -192,7 +192,7 @@ fn the_revision_never_goes_back_and_every_edit_arrives() {
             clock.advance(Duration::from_secs(60));
             let _ = following.refresh();
             let _ = following.refresh();
-            assert_eq!(ring.primary(), kid(seed), "{source:?}");
+            assert_eq!(ring.primary().unwrap(), kid(seed), "{source:?}");
             assert!(ring.load().revision() > revision, "{source:?}");
             revision = ring.load().revision();
         }
@@ -261,7 +261,7 @@ fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
         assert!(following.refresh().unwrap(), "{name}");
         let state = |kid| ring.load().state(&kid, at(30));
         assert_eq!(state(kid(1)), Some(KeyState::Revoked), "{name}");
-        assert_eq!(ring.primary(), kid(0), "{name}");
+        assert_eq!(ring.primary().unwrap(), kid(0), "{name}");
         assert_eq!(state(kid(2)), Some(KeyState::Active(Role::Staged)), "{name}");
         assert_eq!(state(kid(3)), None, "{name}");
         let refused = following.refresh();
@@ -281,7 +281,7 @@ fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
         // The edit is undone.
         fs::write(&path, text).unwrap();
         following.refresh().unwrap();
-        assert_eq!(ring.primary(), kid(0), "{name}");
+        assert_eq!(ring.primary().unwrap(), kid(0), "{name}");
         assert!(state(kid(1)).is_none_or(|own| own == KeyState::Revoked), "{name}");
     }
 }
@@ -301,7 +301,7 @@ fn yesterdays_file_does_not_bring_a_revoked_credential_back() {
     step(&store(), |own| own.stage(Secret::from(format!("{leaked}-abc")), at(1))).unwrap();
     step(&store(), |own| own.force("deployed").promote(&second, at(2))).unwrap();
     let yesterday = fs::read_to_string(&path).unwrap();
-    step(&store(), |own| own.rollback(at(3))).unwrap();
+    step(&store(), |own| own.force("a test").rollback(at(3))).unwrap();
     step(&store(), |own| own.revoke(&second, "in a log", at(4))).unwrap();
     let today = fs::read_to_string(&path).unwrap();
 
@@ -605,7 +605,7 @@ fn a_process_that_starts_beside_a_writer_reads_one_generation() {
             let now = at(2 + turn);
             let change = match turn {
                 0 => step(&store, |own| own.force("deployed").promote(&kid(1), now)),
-                _ => step(&store, |own| own.rollback(now)),
+                _ => step(&store, |own| own.force("a test").rollback(now)),
             };
             written.insert(change.unwrap().manifest.fingerprint());
         }

@@ -12,7 +12,7 @@ use crate::manifest::{Manifest, Marked};
 use crate::secret::Secret;
 use crate::source::env::{Found, read};
 use crate::source::error::StoreError;
-use crate::source::reading::{First, Memory, Print};
+use crate::source::reading::{First, Memory, Print, Revoked};
 
 /// A `.env` and a record are a page of text.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -180,10 +180,12 @@ impl DotenvStore {
 
     /// Revokes what a record says is revoked although the file cannot be taken as it is, and
     /// returns the accepted manifest if that was news.
-    pub(super) fn revoke(&self, memory: &mut Memory, look: &Look) -> Option<Manifest> {
-        let json = look.records.json.as_ref()?;
-        let record = Marked::read(json, &[], None).ok()?;
-        memory.revoke(record.partial(), self.clock.now())
+    pub(super) fn revoke(&self, memory: &mut Memory, look: &Look) -> Revoked {
+        let record = look.records.json.as_ref();
+        match record.and_then(|json| Marked::read(json, &[], None).ok()) {
+            Some(record) => memory.revoke(record.partial(), self.clock.now()),
+            None => Revoked::Nothing,
+        }
     }
 
     /// Whether the record holds a key that was revoked or destroyed.

@@ -57,7 +57,7 @@ use std::sync::Arc;
 use self::lines::{Lines, Unclear};
 use super::disk::{self, LockError, beside, file_name};
 use super::error::StoreError;
-use super::reading::Readings;
+use super::reading::{Readings, Revoked};
 use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
@@ -170,7 +170,15 @@ impl DotenvStore {
             }
         };
         // The revocations of a reading that does not count are final all the same.
-        self.revoke(&mut memory, &look).ok_or(refusal)
+        match self.revoke(&mut memory, &look) {
+            Revoked::Nothing => Err(refusal),
+            Revoked::Some(own) => Ok(own),
+            Revoked::Last(revocations) => Err(StoreError::OnlyRevocations {
+                store: self.name(),
+                source: Box::new(Error::NothingSigns),
+                revocations: Box::new(revocations),
+            }),
+        }
     }
 
     fn swap(&self, expected: u64, next: &Manifest) -> Result<(), StoreError> {
