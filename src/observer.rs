@@ -1,7 +1,10 @@
 //! What a ring tells who watches it: facts, through a trait, without any I/O of its own.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use crate::error::Reason;
@@ -12,6 +15,10 @@ use crate::kid::Kid;
 ///
 /// It is called on the thread that verifies: hand over, do not wait. A ring
 /// without an observer pays nothing for it.
+///
+/// A panic of an observer ends with the event: it is caught and counted (see
+/// `source::Health::observer_panics`), other observers receive the event, and the verification
+/// or step continues. This needs unwinding: a program that is built with `panic = "abort"` ends.
 ///
 /// ```
 /// use dualkey::{Event, Observer};
@@ -40,8 +47,37 @@ pub(crate) struct Both(pub(crate) Arc<dyn Observer>, pub(crate) Arc<dyn Observer
 
 impl Observer for Both {
     fn observe(&self, event: &Event<'_>) {
-        self.0.observe(event);
+        let first = catch(|| self.0.observe(event));
         self.1.observe(event);
+        if first.is_none() {
+            // `deliver` counts it. The payload is gone: dropping it could panic again.
+            resume_unwind(Box::new("an observer panicked"));
+        }
+    }
+}
+
+/// Delivers `event` to `observer`, and counts in `panics` if the observer panics.
+///
+/// Not inlined: it keeps the unwinding code out of the callers, which are hot.
+#[inline(never)]
+pub(crate) fn deliver(observer: &dyn Observer, event: &Event<'_>, panics: &AtomicU64) {
+    if catch(|| observer.observe(event)).is_none() {
+        panics.fetch_add(1, Relaxed);
+    }
+}
+
+/// Runs `work`, and returns `None` if it panicked.
+///
+/// Callers ensure that what `work` shares stays consistent: locks are taken over when
+/// poisoned, and a set is swapped in whole.
+pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(discard).ok()
+}
+
+/// Drops the payload of a panic. One of an unknown type is leaked: its `Drop` could panic.
+fn discard(payload: Box<dyn Any + Send>) {
+    if !payload.is::<&'static str>() && !payload.is::<String>() {
+        std::mem::forget(payload);
     }
 }
 

@@ -277,6 +277,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 history: Mutex::new(History::new(self.clock.now())),
                 clock: self.clock,
                 observer: self.observer,
+                observer_panics: Default::default(),
             }),
         }
     }

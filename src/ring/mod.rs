@@ -28,7 +28,7 @@ pub(crate) mod usage;
 mod view;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -36,7 +36,7 @@ use crate::clock::Clock;
 use crate::error::{Reason, VerifyError};
 use crate::key::{Key, KeyMaterial, Revocation, Signs};
 use crate::kid::Kid;
-use crate::observer::{Event, Observer};
+use crate::observer::{Event, Observer, deliver};
 
 pub use builder::{Dangerous, RingBuilder};
 pub use history::{Bucket, Uses};
@@ -89,6 +89,8 @@ struct Inner<K: KeyMaterial> {
     history: Mutex<history::History>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
+    /// Number of events on which an observer panicked.
+    observer_panics: AtomicU64,
     /// Numbers the keys whose kid may not be derived.
     ordinal: AtomicUsize,
 }
@@ -203,6 +205,12 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.inner.tell(event);
     }
 
+    /// Number of events on which an observer panicked.
+    #[cfg(feature = "store")]
+    pub(crate) fn observer_panics(&self) -> u64 {
+        self.inner.observer_panics.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Tells the operator that a value was refused before its signature was looked at.
     pub(crate) fn reject(&self, reason: Reason) -> VerifyError {
         self.read(|view| view.reject(reason))
@@ -217,7 +225,7 @@ impl<K: KeyMaterial> KeyRing<K> {
 impl<K: KeyMaterial> Inner<K> {
     fn tell(&self, event: Event<'_>) {
         if let Some(observer) = &self.observer {
-            observer.observe(&event);
+            deliver(&**observer, &event, &self.observer_panics);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::manifest::Revocations;
@@ -157,6 +158,26 @@ pub enum StoreError {
         store: String,
     },
 
+    /// A call to the store did not answer in time: see
+    /// [`Follow::timeout`](crate::source::Follow::timeout).
+    #[error(
+        "cannot reach {store}: no answer within {after:?}; check the store and the way to it, or set a \
+         longer `Follow::timeout`"
+    )]
+    TimedOut {
+        /// The store: a path, a name.
+        store: String,
+        /// The time that the call was given.
+        after: Duration,
+    },
+
+    /// A call to the store panicked, or code that used its answer did.
+    #[error("cannot use {store}: a call panicked; read the panic message on standard error")]
+    Panicked {
+        /// The store: a path, a name.
+        store: String,
+    },
+
     /// It keeps no reports of instances.
     #[error("{store} keeps no reports")]
     NoReports {
@@ -198,6 +219,8 @@ impl StoreError {
             Self::Unfit { .. } => "unfit",
             Self::Dotenv { .. } => "dotenv",
             Self::Unconfirmed { .. } => "unconfirmed",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Panicked { .. } => "panicked",
             Self::NoReports { .. } => "no_reports",
             Self::Client { .. } => "client",
             Self::Refused(_) => "refused",

@@ -85,7 +85,7 @@ pub use file::FileStore;
 #[cfg(all(feature = "store", any(feature = "metrics", feature = "status")))]
 pub(crate) use follow::Turner;
 #[cfg(feature = "store")]
-pub use follow::{Follow, Following, Health};
+pub use follow::{Follow, FollowState, Following, Health};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 #[cfg(feature = "store")]

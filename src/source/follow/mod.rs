@@ -6,26 +6,45 @@
 //!
 //! A store that can tell says that it has changed; each is asked from time to time as well, at
 //! moments that differ between instances; and [`Following::refresh`] asks at once.
+//!
+//! A follower ends only when it is stopped or dropped. Panics of the store and of observers are
+//! caught and counted. Every call to the store is made on a worker thread and ends within the
+//! [`Follow::timeout`], also one that never answers or blocks its thread; the next turn asks
+//! again. It does not survive `panic = "abort"`, nor an observer or a clock that blocks for ever.
 
+mod calls;
+mod health;
 mod pace;
+mod report;
+mod runtime;
+mod signal;
 mod turn;
+mod wait;
 
 #[cfg(feature = "tokio")]
 mod task;
 mod thread;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::error::StoreError;
 use super::store::KeyStore;
-use crate::fingerprint::Fingerprint;
 use crate::key::KeyMaterial;
 use crate::ring::{KeyRing, RingBuilder};
 
+pub use health::{FollowState, Health};
 use pace::Pace;
 pub(crate) use turn::Turner;
+use wait::off_thread;
+
+/// Twice the ten seconds after which a database client like that of `PostgresStore` gives up.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Below it a healthy store on a busy machine would fail; above it an emergency would wait too
+/// long.
+const TIMEOUTS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(600));
 
 impl<K: KeyMaterial> RingBuilder<K> {
     /// Makes a ring of what `store` holds, and has it follow the store. The ring needs its
@@ -51,7 +70,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// # }
     /// ```
     pub fn follow(self, store: impl KeyStore) -> Follow<K> {
-        Follow { builder: self, store: Arc::new(store), pace: Pace::default(), instance: None }
+        Follow {
+            builder: self,
+            store: Arc::new(store),
+            pace: Pace::default(),
+            timeout: TIMEOUT,
+            instance: None,
+        }
     }
 }
 
@@ -61,6 +86,7 @@ pub struct Follow<K: KeyMaterial> {
     builder: RingBuilder<K>,
     store: Arc<dyn KeyStore>,
     pace: Pace,
+    timeout: Duration,
     instance: Option<String>,
 }
 
@@ -73,6 +99,19 @@ impl<K: KeyMaterial> Follow<K> {
     /// this interval.
     pub fn poll(mut self, interval: Duration) -> Self {
         self.pace = Pace::new(interval);
+        self
+    }
+
+    /// Sets the time within which the store must answer: 20 seconds unless set, between 10
+    /// milliseconds and 10 minutes. The first load has it, the load of each turn, the reports
+    /// of a turn together, and the last report.
+    ///
+    /// A call that is out of time counts as a failure, [`StoreError::TimedOut`], and its answer
+    /// is dropped. A future is dropped too. A call that blocks its thread, as a file on a dead
+    /// network mount does, keeps that thread until the system lets it go. While eight calls block
+    /// so, the follower makes no further one, and asks again when one has returned.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time.clamp(TIMEOUTS.0, TIMEOUTS.1);
         self
     }
 
@@ -93,9 +132,9 @@ impl<K: KeyMaterial> Follow<K> {
     /// # Errors
     /// If the first load fails.
     pub fn on_demand(self) -> Result<Following<K>, StoreError> {
-        let turner = Arc::new(pollster::block_on(self.begin())?);
-        pollster::block_on(turner.report(true));
-        Ok(Following { turner, driver: Box::new(Nobody) })
+        let turner = Arc::new(self.begin()?);
+        turner.report_at_start();
+        Ok(Following { turner })
     }
 }
 
@@ -106,23 +145,12 @@ impl<K: KeyMaterial> fmt::Debug for Follow<K> {
 }
 
 /// A ring that follows its store, until this is dropped; then the ring stays as it is.
+///
+/// To drop it, or to stop it, takes a bounded time, also while a call to the store hangs: a
+/// drop waits for no store, and at most a second for other work of a turn.
 #[must_use = "dropped, the ring follows no more"]
 pub struct Following<K: KeyMaterial> {
     turner: Arc<Turner<K>>,
-    driver: Box<dyn Driver>,
-}
-
-/// What runs the turns: a thread or a task.
-trait Driver: Send + Sync {
-    /// Ends it, and waits for it where that does not block a runtime.
-    fn stop(&mut self);
-}
-
-/// Its user does.
-struct Nobody;
-
-impl Driver for Nobody {
-    fn stop(&mut self) {}
 }
 
 impl<K: KeyMaterial> Following<K> {
@@ -134,21 +162,24 @@ impl<K: KeyMaterial> Following<K> {
 
     /// Asks the store at once, on this thread, and says whether there was news. A report of
     /// this instance that is due is kept as well. In async code, take
-    /// [`refresh_async`](Self::refresh_async): a store whose client needs the runtime would
-    /// wait for a thread that waits for it.
+    /// [`refresh_async`](Self::refresh_async), which blocks no thread of the runtime.
+    ///
+    /// It takes at most four times the [`timeout`](Follow::timeout): two for a turn that runs
+    /// already, two for its own.
     ///
     /// # Errors
     /// What keeps the ring from it: the ring stays as it is.
     pub fn refresh(&self) -> Result<bool, StoreError> {
-        pollster::block_on(self.turner.refresh_and_report())
+        self.turner.refresh()
     }
 
-    /// The same, without blocking the thread.
+    /// The same, without blocking the thread: it runs on one of its own.
     ///
     /// # Errors
     /// As for [`refresh`](Self::refresh).
     pub async fn refresh_async(&self) -> Result<bool, StoreError> {
-        self.turner.refresh_and_report().await
+        let turner = Arc::clone(&self.turner);
+        off_thread(move || turner.refresh()).await.unwrap_or_else(|error| self.no_thread(error))
     }
 
     /// What others may look at, while this one stays who stops it.
@@ -167,26 +198,32 @@ impl<K: KeyMaterial> Following<K> {
     /// any more, so that no verdict waits for it. To be called when the service has stopped
     /// serving; in async code, as [`stop_async`](Self::stop_async).
     ///
+    /// It takes at most the [`timeout`](Follow::timeout), for a turn that runs and the report
+    /// together. Without an [`instance`](Follow::instance) it waits for no store.
+    ///
     /// # Errors
-    /// If the report cannot be stored.
-    pub fn stop(mut self) -> Result<(), StoreError> {
-        self.driver.stop();
-        pollster::block_on(self.turner.farewell())
+    /// If the report cannot be stored. The follower has ended all the same.
+    pub fn stop(self) -> Result<(), StoreError> {
+        self.turner.stop()
     }
 
     /// The same, without blocking the thread.
     ///
     /// # Errors
     /// As for [`stop`](Self::stop).
-    pub async fn stop_async(mut self) -> Result<(), StoreError> {
-        self.driver.stop();
-        self.turner.farewell().await
+    pub async fn stop_async(self) -> Result<(), StoreError> {
+        let turner = Arc::clone(&self.turner);
+        off_thread(move || turner.stop()).await.unwrap_or_else(|error| self.no_thread(error))
+    }
+
+    fn no_thread<T>(&self, error: io::Error) -> Result<T, StoreError> {
+        Err(self.turner.calls.no_thread(error))
     }
 }
 
 impl<K: KeyMaterial> Drop for Following<K> {
     fn drop(&mut self) {
-        self.driver.stop();
+        self.turner.close();
     }
 }
 
@@ -197,36 +234,4 @@ impl<K: KeyMaterial> fmt::Debug for Following<K> {
             .field("health", &self.health())
             .finish_non_exhaustive()
     }
-}
-
-/// How a ring fares that follows a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Health {
-    /// How many changes the ring has seen in this process, plus one.
-    pub generation: u64,
-    /// The revision of the manifest that it holds.
-    pub revision: u64,
-    /// What tells its state apart from others.
-    pub fingerprint: Fingerprint,
-    /// When the store was last read and agreed with.
-    pub last_success: SystemTime,
-    /// How long ago that is.
-    pub age: Duration,
-    /// Whether the ring serves nothing, because that is too long ago.
-    pub is_stale: bool,
-    /// How often it was changed by what the store held.
-    pub reloads: u64,
-    /// How often the store could not be read, or held what cannot be used.
-    pub failures: u64,
-    /// How often in a row, up to now.
-    pub failures_in_a_row: u64,
-    /// What went wrong last; none, if nothing has since the last success.
-    pub last_error: Option<String>,
-    /// What keeps the store from saying itself that it has changed; none, if it does or if it
-    /// never can. It is asked from time to time all the same.
-    pub watch_error: Option<String>,
-    /// What went wrong with the last report of this instance; none, if it is stored or none
-    /// is kept.
-    pub report_error: Option<String>,
 }

@@ -29,9 +29,19 @@ impl Pace {
                 SHORTEST.saturating_mul(doubled).min(self.poll)
             }
         };
-        // From three quarters to five.
-        base * 3 / 4 + base.mul_f64((random % 1024) as f64 / 2048.0)
+        spread(base, random)
     }
+
+    /// The wait before a change that was seen once is read again.
+    pub(super) fn soon(self, random: u64) -> Duration {
+        spread(SHORTEST, random)
+    }
+}
+
+/// From three quarters of `base`, which is at most [`REPORT_EVERY`], to five.
+fn spread(base: Duration, random: u64) -> Duration {
+    let most = base.saturating_mul(random as u32 % 1024) / 2048;
+    (base.saturating_mul(3) / 4).saturating_add(most)
 }
 
 impl Default for Pace {

@@ -1,48 +1,26 @@
-//! A task on the tokio runtime that it is spawned from.
+//! A follower whose store needs a tokio runtime.
 
-use std::sync::Arc;
-
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
-
-use super::{Driver, Follow, Following};
+use super::wait::off_thread;
+use super::{Follow, Following};
 use crate::key::KeyMaterial;
 use crate::source::error::StoreError;
-use crate::source::store::Wake;
 
 impl<K: KeyMaterial> Follow<K> {
-    /// Loads the ring, and follows the store on a task of the current tokio runtime, of which
-    /// the timers must be on.
+    /// Loads the ring, and follows the store on a thread that is in the current tokio runtime:
+    /// the store's client and the observers use its timers and sockets, and may spawn tasks.
+    ///
+    /// Deliberately not on a task: a call that blocks would keep a thread of the runtime, and a
+    /// busy runtime would delay a revocation. When the runtime is shut down, a store that needs
+    /// it fails, which is counted; one that does not is followed further.
     ///
     /// # Errors
     /// If the first load fails: without it there is no ring, and the service should not
-    /// start.
+    /// start. Or if the system gives no thread.
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
     pub async fn spawn(self) -> Result<Following<K>, StoreError> {
-        let turner = Arc::new(self.begin().await?);
-        let notify = Arc::new(Notify::new());
-        let woken = Arc::clone(&notify);
-        let watch = turner.watch(Wake::new(move || woken.notify_one())).await;
-        // What changed between the load and the watch.
-        let mut delay = turner.turn().await;
-        let own = Arc::clone(&turner);
-        let task = tokio::spawn(async move {
-            let _watch = watch;
-            loop {
-                // Which of the two it was does not matter.
-                let _ = tokio::time::timeout(delay, notify.notified()).await;
-                delay = own.turn().await;
-            }
-        });
-        Ok(Following { turner, driver: Box::new(Task(task.abort_handle())) })
-    }
-}
-
-/// It only waits and swaps: to end it anywhere between leaves nothing half done.
-struct Task(AbortHandle);
-
-impl Driver for Task {
-    fn stop(&mut self) {
-        self.0.abort();
+        let store = std::sync::Arc::clone(&self.store);
+        off_thread(move || self.spawn_thread())
+            .await
+            .unwrap_or_else(|source| Err(StoreError::Io { store: format!("{store:?}"), source }))
     }
 }

@@ -3,44 +3,58 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::pace::{Pace, REPORT_EVERY};
-use super::{Follow, Health};
+use super::Follow;
+use super::calls::Calls;
+use super::health::Health;
+use super::pace::Pace;
+use super::signal::{Signal, Turn};
 use crate::key::KeyMaterial;
 use crate::manifest::Manifest;
-use crate::observer::Event;
+use crate::observer::{Event, catch};
 use crate::ring::KeyRing;
 use crate::source::error::StoreError;
-use crate::source::store::{KeyStore, Wake, Watch};
+use crate::source::store::{KeyStore, StoreFuture, Wake, Watch};
 
 pub(crate) struct Turner<K: KeyMaterial> {
     pub(crate) ring: KeyRing<K>,
+    /// For who looks at the reports of others. Turns go through `calls`.
+    #[cfg_attr(not(feature = "status"), expect(dead_code, reason = "the status page reads it"))]
     pub(crate) store: Arc<dyn KeyStore>,
+    pub(super) calls: Calls,
+    pub(super) signal: Arc<Signal>,
     pace: Pace,
     pub(crate) instance: Option<String>,
     state: Mutex<State>,
 }
 
-struct State {
+pub(super) struct State {
     last_success: SystemTime,
     reloads: u64,
     failures: u64,
     failures_in_a_row: u64,
     last_error: Option<String>,
     watch_error: Option<String>,
-    reported_at: Option<SystemTime>,
-    report_error: Option<String>,
+    pub(super) reported_at: Option<SystemTime>,
+    pub(super) report_error: Option<String>,
+    turns: u64,
+    last_turn: Option<SystemTime>,
+    turns_timed_out: u64,
+    turns_panicked: u64,
 }
 
 impl<K: KeyMaterial> Follow<K> {
     /// Loads for the first time: without that there is no ring.
-    pub(super) async fn begin(self) -> Result<Turner<K>, StoreError> {
-        let manifest = self.store.load().await?;
+    pub(super) fn begin(self) -> Result<Turner<K>, StoreError> {
+        let calls = Calls::new(Arc::clone(&self.store), self.timeout);
+        let manifest = calls.call(self.timeout, (), |store, ()| store.load())?;
         let ring = self.builder.build_from(&manifest)?;
         ring.set_followed();
         let now = ring.now();
         let turner = Turner {
             ring,
             store: self.store,
+            calls,
+            signal: Arc::default(),
             pace: self.pace,
             instance: self.instance,
             state: Mutex::new(State {
@@ -52,9 +66,13 @@ impl<K: KeyMaterial> Follow<K> {
                 watch_error: None,
                 reported_at: None,
                 report_error: None,
+                turns: 0,
+                last_turn: None,
+                turns_timed_out: 0,
+                turns_panicked: 0,
             }),
         };
-        turner.resume().await;
+        turner.resume();
         Ok(turner)
     }
 }
@@ -62,54 +80,112 @@ impl<K: KeyMaterial> Follow<K> {
 impl<K: KeyMaterial> Turner<K> {
     /// Has the store call `wake` when it has changed, if it can. One that cannot is asked from
     /// time to time, as each is.
-    pub(super) async fn watch(&self, wake: Wake) -> Option<Watch> {
-        let watch = self.store.watch(wake).await;
-        self.state().watch_error = watch.as_ref().err().map(ToString::to_string);
+    pub(super) fn watch(&self, wake: Wake) -> Option<Watch> {
+        let watch =
+            self.calls.call(self.calls.timeout(), wake, |store, wake| store.watch(wake.clone()));
+        self.state().watch_error = watch.as_ref().err().map(text);
         watch.ok().flatten()
     }
 
     /// One turn. Returns for how long to wait until the next, if nothing wakes before.
-    pub(super) async fn turn(&self) -> Duration {
-        // What went wrong is in its health, and told.
-        let _ = self.refresh_and_report().await;
-        let failures = self.state().failures_in_a_row;
-        self.pace.next(failures, getrandom::u64().unwrap_or(0))
+    pub(super) fn turn(&self) -> Duration {
+        let random = getrandom::u64().unwrap_or(0);
+        // What went wrong is in its health, and told. What panics outside the parts of a turn is
+        // an error of a client's that cannot be shown or dropped.
+        let is_unconfirmed =
+            catch(|| matches!(self.refresh(), Err(StoreError::Unconfirmed { .. })));
+        if is_unconfirmed.is_none() {
+            let panicked = Err(self.calls.panicked());
+            self.record(&panicked);
+            self.count([panicked.as_ref().err(), None]);
+        }
+        match is_unconfirmed {
+            // The second reading, which confirms the change, is not to wait for a poll.
+            Some(true) => self.pace.soon(random),
+            _ => self.pace.next(self.state().failures_in_a_row, random),
+        }
     }
 
-    pub(super) async fn refresh_and_report(&self) -> Result<bool, StoreError> {
-        let loaded = self.store.load().await;
-        let applied = self.take(loaded);
-        self.report(*applied.as_ref().unwrap_or(&false)).await;
+    /// One turn, after the one that runs already. Each of its two parts ends within the
+    /// timeout, and a panic ends only the part that it comes from.
+    pub(super) fn refresh(&self) -> Result<bool, StoreError> {
+        let two_parts = self.calls.timeout().saturating_mul(2);
+        let Some(turn) = self.signal.begin(two_parts) else { return Err(self.calls.timed_out()) };
+        let loaded = self.ask(&turn, self.calls.timeout(), (), |store, ()| store.load());
+        if self.signal.is_closed() {
+            return loaded.and(Err(self.calls.timed_out()));
+        }
+        let applied = loaded.and_then(|manifest| self.apply(&manifest));
+        self.record(&applied);
+        let reported = self.report(&turn, *applied.as_ref().unwrap_or(&false));
+        self.count([applied.as_ref().err(), reported.as_ref().err()]);
         applied
     }
 
-    /// What the store gave: a manifest, or why not.
-    fn take(&self, loaded: Result<Manifest, StoreError>) -> Result<bool, StoreError> {
-        let applied = loaded.and_then(|manifest| Ok(self.ring.apply(&manifest)?));
-        let now = self.ring.now();
+    /// Asks the store within a turn. The answer to a follower that has ended is dropped.
+    pub(super) fn ask<A, T, F>(
+        &self,
+        turn: &Turn<'_>,
+        time: Duration,
+        argument: A,
+        call: F,
+    ) -> Result<T, StoreError>
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a dyn KeyStore, &'a A) -> StoreFuture<'a, T> + Send + 'static,
+    {
+        let answered = turn.call(|| self.calls.call(time, argument, call));
+        answered.unwrap_or_else(|| Err(self.calls.timed_out()))
+    }
+
+    fn apply(&self, manifest: &Manifest) -> Result<bool, StoreError> {
+        // Whatever panics in it, the ring holds the old set or the new one, whole.
+        let applied = catch(|| self.ring.apply(manifest));
+        Ok(applied.ok_or_else(|| self.calls.panicked())??)
+    }
+
+    /// Keeps what came of a load, and tells of a failure.
+    fn record(&self, applied: &Result<bool, StoreError>) {
+        let (now, error) = (self.now(), applied.as_ref().err().map(text));
         let mut state = self.state();
-        match &applied {
+        match applied {
             Ok(has_changed) => {
-                state.last_success = now;
-                state.reloads += u64::from(*has_changed);
+                state.last_success = now.unwrap_or(state.last_success);
+                state.reloads = state.reloads.saturating_add(u64::from(*has_changed));
                 state.failures_in_a_row = 0;
                 state.last_error = None;
             }
-            Err(error) => {
-                state.failures += 1;
-                state.failures_in_a_row += 1;
-                state.last_error = Some(error.to_string());
+            // The store answers. Its change counts when it is read again.
+            Err(StoreError::Unconfirmed { .. }) => state.last_error = error,
+            Err(failure) => {
+                state.failures = state.failures.saturating_add(1);
+                state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
+                state.last_error = error;
                 let failures = state.failures_in_a_row;
                 drop(state);
                 let ring = self.ring.name();
-                self.ring.tell(Event::ReloadFailed { ring, error, failures });
+                self.ring.tell(Event::ReloadFailed { ring, error: failure, failures });
             }
         }
-        applied
+    }
+
+    /// Counts a turn that has ended.
+    fn count(&self, errors: [Option<&StoreError>; 2]) {
+        let has = |is: fn(&StoreError) -> bool| errors.iter().flatten().any(|error| is(error));
+        let timed_out = has(|error| matches!(error, StoreError::TimedOut { .. }));
+        let panicked = has(|error| matches!(error, StoreError::Panicked { .. }));
+        let now = self.now();
+        let mut state = self.state();
+        state.last_turn = now.or(state.last_turn);
+        state.turns = state.turns.saturating_add(1);
+        state.turns_timed_out = state.turns_timed_out.saturating_add(u64::from(timed_out));
+        state.turns_panicked = state.turns_panicked.saturating_add(u64::from(panicked));
     }
 
     pub(crate) fn health(&self) -> Health {
         let (set, now) = (self.ring.load(), self.ring.now());
+        let unanswered_calls = self.calls.unanswered();
         let state = self.state();
         Health {
             generation: set.generation(),
@@ -124,86 +200,33 @@ impl<K: KeyMaterial> Turner<K> {
             last_error: state.last_error.clone(),
             watch_error: state.watch_error.clone(),
             report_error: state.report_error.clone(),
+            state: self.signal.follow_state(),
+            turns: state.turns,
+            last_turn: state.last_turn,
+            turns_timed_out: state.turns_timed_out,
+            turns_panicked: state.turns_panicked,
+            unanswered_calls,
+            observer_panics: self.ring.observer_panics(),
         }
     }
 
-    /// The last report of this instance: that it is no more.
-    pub(super) async fn farewell(&self) -> Result<(), StoreError> {
-        let Some(instance) = &self.instance else { return Ok(()) };
-        let mut report = self.ring.report(instance);
-        report.has_stopped = true;
-        match self.store.save_report(&report).await {
-            Err(StoreError::NoReports { .. }) => Ok(()),
-            saved => saved,
-        }
+    /// Ends it: no further turn starts, and one that waits for the store changes nothing.
+    pub(super) fn close(&self) {
+        self.signal.close();
+        self.calls.release();
     }
 
-    /// Goes on with what the instance of this name saw before.
-    async fn resume(&self) {
-        let Some(instance) = &self.instance else { return };
-        let reports = match self.store.reports().await {
-            Ok(reports) => reports,
-            Err(StoreError::NoReports { .. }) => return,
-            Err(error) => {
-                self.state().report_error = Some(error.to_string());
-                return;
-            }
-        };
-        if let Some(own) = reports.iter().find(|report| report.instance == *instance) {
-            self.ring.resume(own);
-        }
+    /// The time of the ring's clock, unless that panics.
+    pub(super) fn now(&self) -> Option<SystemTime> {
+        catch(|| self.ring.now())
     }
 
-    /// Keeps a report where the fleet finds it, if one is due.
-    pub(super) async fn report(&self, has_changed: bool) {
-        let Some(instance) = &self.instance else { return };
-        let now = self.ring.now();
-        let is_due = self.state().reported_at.is_none_or(|last| {
-            // A window is watched in pieces; and a clock that jumped back is no reason to be
-            // silent.
-            let every = REPORT_EVERY.min(self.ring.load().policy().observation / 24);
-            now.duration_since(last).map_or(true, |since| since >= every)
-        });
-        if !is_due && !has_changed {
-            return;
-        }
-        let saved = self.store.save_report(&self.ring.report(instance)).await;
-        let saved = match saved {
-            Ok(()) => self.take_over(instance, now).await,
-            error => error,
-        };
-        let mut state = self.state();
-        (state.reported_at, state.report_error) = match saved {
-            Ok(()) | Err(StoreError::NoReports { .. }) => (Some(now), None),
-            // Tried again at the next turn.
-            Err(error) => (None, Some(error.to_string())),
-        };
-    }
-
-    /// Keeps of instances that are long gone what has no end, and drops their reports: where
-    /// every restart has a new name they would pile up. Two that do so at once count it
-    /// twice, which is on the safe side.
-    async fn take_over(&self, own: &str, now: SystemTime) -> Result<(), StoreError> {
-        let set = self.ring.load();
-        let kept = (set.policy().observation + REPORT_EVERY).saturating_mul(2);
-        let mut gone = self.store.reports().await?;
-        gone.retain(|report| {
-            let is_gone = now.duration_since(report.reported_at).is_ok_and(|age| age > kept);
-            is_gone && report.instance != own
-        });
-        if gone.is_empty() {
-            return Ok(());
-        }
-        gone.iter().for_each(|report| self.ring.absorb(report));
-        // Kept in the own report first: whoever is killed in between loses nothing.
-        self.store.save_report(&self.ring.report(own)).await?;
-        for report in &gone {
-            self.store.forget_report(&report.instance).await?;
-        }
-        Ok(())
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The text of `error`, of which a part may be of a client's making and panic.
+pub(super) fn text(error: &StoreError) -> String {
+    catch(|| error.to_string()).unwrap_or_else(|| error.as_str().to_owned())
 }

@@ -1,0 +1,144 @@
+//! Calls to a store, each of which ends: answered, panicked, or out of time.
+//!
+//! One worker thread makes the calls. A future that is not done in time is dropped there, and
+//! the worker continues. A call that blocks its thread keeps the worker: both are abandoned,
+//! the next call gets a new worker, and the answer, if it ever comes, is dropped. While
+//! [`MAX_UNANSWERED`] calls block, no further one starts.
+
+use std::io;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::runtime::Runtime;
+use super::wait::block_on;
+use crate::observer::catch;
+use crate::source::error::StoreError;
+use crate::source::store::{KeyStore, StoreFuture};
+
+/// The number of calls of one follower that may block at a time. Small, because each keeps a
+/// thread; more than one, because a single call that is lost for ever says little about the next.
+pub(super) const MAX_UNANSWERED: usize = 8;
+
+/// The longest that a worker may take to drop a future that is out of time.
+const GRACE: Duration = Duration::from_millis(100);
+
+pub(super) struct Calls {
+    store: Arc<dyn KeyStore>,
+    /// The store as errors name it.
+    name: String,
+    timeout: Duration,
+    runtime: Runtime,
+    workers: Mutex<Workers>,
+}
+
+#[derive(Default)]
+struct Workers {
+    idle: Option<Worker>,
+    abandoned: Vec<JoinHandle<()>>,
+}
+
+struct Worker {
+    jobs: Sender<Job>,
+    thread: JoinHandle<()>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Calls {
+    /// Calls to `store`, in the runtime of the calling thread.
+    pub(super) fn new(store: Arc<dyn KeyStore>, timeout: Duration) -> Self {
+        let name = catch(|| format!("{store:?}")).unwrap_or_else(|| "the store".to_owned());
+        let workers = Mutex::default();
+        Self { store, name, timeout, runtime: Runtime::current(), workers }
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Makes one call, and waits for its answer at most for `time`.
+    pub(super) fn call<A, T, F>(
+        &self,
+        time: Duration,
+        argument: A,
+        call: F,
+    ) -> Result<T, StoreError>
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a dyn KeyStore, &'a A) -> StoreFuture<'a, T> + Send + 'static,
+    {
+        let (sender, answer) = channel();
+        let (store, runtime) = (Arc::clone(&self.store), Runtime::current().or(&self.runtime));
+        let job = move || {
+            let run = move || {
+                runtime.enter(|| block_on(call(&*store, &argument), time))
+                // The store and the argument are dropped here, where a panic is caught.
+            };
+            // If the call was abandoned, its answer is dropped.
+            let _ = sender.send(catch(run));
+        };
+        let worker = self.worker()?;
+        if worker.jobs.send(Box::new(job)).is_err() {
+            return Err(self.panicked());
+        }
+        match answer.recv_timeout(time.saturating_add(GRACE.min(time / 4))) {
+            Ok(answered) => {
+                self.workers().idle = Some(worker);
+                let answered = answered.ok_or_else(|| self.panicked())?;
+                answered.unwrap_or_else(|| Err(self.timed_out()))
+            }
+            Err(_) => {
+                self.workers().abandoned.push(worker.thread);
+                Err(self.timed_out())
+            }
+        }
+    }
+
+    /// The number of calls that still block a thread.
+    pub(super) fn unanswered(&self) -> usize {
+        let mut workers = self.workers();
+        workers.abandoned.retain(|thread| !thread.is_finished());
+        workers.abandoned.len()
+    }
+
+    /// Lets the worker go, once no further call is to be made.
+    pub(super) fn release(&self) {
+        self.workers().idle = None;
+    }
+
+    pub(super) fn timed_out(&self) -> StoreError {
+        StoreError::TimedOut { store: self.name.clone(), after: self.timeout }
+    }
+
+    pub(super) fn panicked(&self) -> StoreError {
+        StoreError::Panicked { store: self.name.clone() }
+    }
+
+    pub(super) fn no_thread(&self, source: io::Error) -> StoreError {
+        StoreError::Io { store: self.name.clone(), source }
+    }
+
+    fn worker(&self) -> Result<Worker, StoreError> {
+        if let Some(worker) = self.workers().idle.take() {
+            return Ok(worker);
+        }
+        if self.unanswered() >= MAX_UNANSWERED {
+            return Err(self.timed_out());
+        }
+        let (jobs, received) = channel::<Job>();
+        let run = move || received.into_iter().for_each(|job| job());
+        let thread = thread::Builder::new().name("dualkey store".to_owned()).spawn(run);
+        Ok(Worker { jobs, thread: thread.map_err(|source| self.no_thread(source))? })
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Workers> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

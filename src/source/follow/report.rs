@@ -1,0 +1,143 @@
+//! The reports of this instance: resumed at the start, saved when due, and the last one.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::pace::REPORT_EVERY;
+use super::signal::Turn;
+use super::turn::{Turner, text};
+use crate::key::KeyMaterial;
+use crate::observer::catch;
+use crate::ring::Report;
+use crate::source::error::StoreError;
+
+impl<K: KeyMaterial> Turner<K> {
+    /// Goes on with what the instance of this name saw before.
+    pub(super) fn resume(&self) {
+        let Some(instance) = &self.instance else { return };
+        let reports = match self.calls.call(self.calls.timeout(), (), |store, ()| store.reports()) {
+            Ok(reports) => reports,
+            Err(StoreError::NoReports { .. }) => return,
+            Err(error) => {
+                self.state().report_error = Some(text(&error));
+                return;
+            }
+        };
+        if let Some(own) = reports.iter().find(|report| report.instance == *instance) {
+            let resumed = catch(|| self.ring.resume(own));
+            self.state().report_error = resumed.is_none().then(|| text(&self.calls.panicked()));
+        }
+    }
+
+    /// The first report of a follower that no driver runs.
+    pub(super) fn report_at_start(&self) {
+        if let Some(turn) = self.signal.begin(self.calls.timeout()) {
+            let _ = self.report(&turn, true);
+        }
+    }
+
+    /// Keeps a report where the fleet finds it, if one is due.
+    pub(super) fn report(&self, turn: &Turn<'_>, has_changed: bool) -> Result<(), StoreError> {
+        let Some(instance) = &self.instance else { return Ok(()) };
+        let reported = catch(|| self.report_if_due(turn, instance, has_changed));
+        let reported = reported.unwrap_or_else(|| Err(self.calls.panicked()));
+        let outcome = match &reported {
+            Ok(None) => return Ok(()),
+            Ok(Some(now)) => (Some(*now), None),
+            // Tried again at the next turn.
+            Err(error) => (None, Some(text(error))),
+        };
+        let mut state = self.state();
+        (state.reported_at, state.report_error) = outcome;
+        drop(state);
+        reported.map(drop)
+    }
+
+    /// Returns when it was saved; `None`, if none is due.
+    fn report_if_due(
+        &self,
+        turn: &Turn<'_>,
+        instance: &str,
+        has_changed: bool,
+    ) -> Result<Option<SystemTime>, StoreError> {
+        let now = self.ring.now();
+        let is_due = self.state().reported_at.is_none_or(|last| {
+            // A window is watched in pieces; and a clock that jumped back is no reason to be
+            // silent.
+            let every = REPORT_EVERY.min(self.ring.load().policy().observation / 24);
+            now.duration_since(last).map_or(true, |since| since >= every)
+        });
+        if !is_due && !has_changed {
+            return Ok(None);
+        }
+        let start = Instant::now();
+        let saved = self
+            .save(turn, start, self.ring.report(instance))
+            .and_then(|()| self.take_over(turn, start, instance, now));
+        match saved {
+            Ok(()) | Err(StoreError::NoReports { .. }) => Ok(Some(now)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps of instances that are long gone what has no end, and drops their reports: where
+    /// every restart has a new name they would pile up. Two that do so at once count it
+    /// twice, which is on the safe side.
+    fn take_over(
+        &self,
+        turn: &Turn<'_>,
+        start: Instant,
+        own: &str,
+        now: SystemTime,
+    ) -> Result<(), StoreError> {
+        let observation = self.ring.load().policy().observation;
+        let kept = observation.saturating_add(REPORT_EVERY).saturating_mul(2);
+        let mut gone = self.ask(turn, self.left(start), (), |store, ()| store.reports())?;
+        gone.retain(|report| {
+            let is_gone = now.duration_since(report.reported_at).is_ok_and(|age| age > kept);
+            is_gone && report.instance != own
+        });
+        if gone.is_empty() {
+            return Ok(());
+        }
+        gone.iter().for_each(|report| self.ring.absorb(report));
+        // Kept in the own report first: whoever is killed in between loses nothing.
+        self.save(turn, start, self.ring.report(own))?;
+        for report in gone {
+            self.ask(turn, self.left(start), report.instance, |store, instance| {
+                store.forget_report(instance)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn save(&self, turn: &Turn<'_>, start: Instant, report: Report) -> Result<(), StoreError> {
+        self.ask(turn, self.left(start), report, |store, report| store.save_report(report))
+    }
+
+    /// Ends it, and saves the last report of this instance: that it is no more. Both together
+    /// take no longer than the timeout.
+    pub(super) fn stop(&self) -> Result<(), StoreError> {
+        let stopped = self.say_farewell();
+        self.close();
+        stopped
+    }
+
+    fn say_farewell(&self) -> Result<(), StoreError> {
+        let Some(instance) = &self.instance else { return Ok(()) };
+        let start = Instant::now();
+        self.signal.close_and_wait(self.calls.timeout());
+        let report = catch(|| self.ring.report(instance)).ok_or_else(|| self.calls.panicked())?;
+        let report = Report { has_stopped: true, ..report };
+        let saved =
+            self.calls.call(self.left(start), report, |store, report| store.save_report(report));
+        match saved {
+            Err(StoreError::NoReports { .. }) => Ok(()),
+            saved => saved,
+        }
+    }
+
+    /// What is left of the time for work that began at `start`.
+    fn left(&self, start: Instant) -> Duration {
+        self.calls.timeout().saturating_sub(start.elapsed())
+    }
+}

@@ -1,0 +1,155 @@
+//! The one place where a follower's driver, its turns and its end meet.
+//!
+//! It guarantees: one turn runs at a time; once it is closed, no turn starts, and a turn that
+//! was waiting for the store then changes nothing more; and every wait here has a limit.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use super::health::FollowState;
+
+/// The limit for work that waits for no store: checks, self-tests and observers.
+const LOCAL_WORK: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    is_woken: bool,
+    is_closed: bool,
+    /// The thread that runs a turn.
+    turning: Option<ThreadId>,
+    /// Whether that turn waits for the store.
+    is_calling: bool,
+    driver: Driver,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Driver {
+    #[default]
+    None,
+    Runs,
+    Ended,
+}
+
+impl Signal {
+    /// Has the driver run a turn now.
+    pub(super) fn wake(&self) {
+        self.change(|state| state.is_woken = true);
+    }
+
+    /// Waits for `time`, or until it is woken. Returns whether the driver continues.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let mut state = self.wait_while(time, |state| !state.is_closed && !state.is_woken);
+        state.is_woken = false;
+        !state.is_closed
+    }
+
+    /// Starts a turn once the one that runs has ended. `None` if that takes longer than `time`,
+    /// if this thread runs it (an observer that asks for another), or after the end.
+    pub(super) fn begin(&self, time: Duration) -> Option<Turn<'_>> {
+        let current = thread::current().id();
+        let is_other = |running: ThreadId| running != current;
+        let mut state =
+            self.wait_while(time, |state| !state.is_closed && state.turning.is_some_and(is_other));
+        if state.is_closed || state.turning.is_some() {
+            return None;
+        }
+        state.turning = Some(current);
+        Some(Turn(self))
+    }
+
+    /// Ends it. Waits for the work of a turn, but not for a store, and at most a second.
+    pub(super) fn close(&self) {
+        self.change(|state| state.is_closed = true);
+        drop(self.wait_while(LOCAL_WORK, |state| !state.is_calling && state.is_busy()));
+    }
+
+    /// Ends it, and waits until the turn and the driver have ended, at most for `time`.
+    pub(super) fn close_and_wait(&self, time: Duration) {
+        self.change(|state| state.is_closed = true);
+        drop(self.wait_while(time, |state| state.is_busy()));
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// Marks that a driver runs turns, for as long as the result lives.
+    pub(super) fn drive(self: &Arc<Self>) -> Driven {
+        self.change(|state| state.driver = Driver::Runs);
+        Driven(Arc::clone(self))
+    }
+
+    pub(super) fn follow_state(&self) -> FollowState {
+        let state = self.lock();
+        match state.driver {
+            _ if state.is_closed => FollowState::Stopped,
+            Driver::None => FollowState::OnDemand,
+            Driver::Runs => FollowState::Running,
+            Driver::Ended => FollowState::Ended,
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    fn wait_while(
+        &self,
+        time: Duration,
+        goes_on: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'_, State> {
+        self.changed
+            .wait_timeout_while(self.lock(), time, |state| goes_on(state))
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_busy(&self) -> bool {
+        self.turning.is_some() || self.driver == Driver::Runs
+    }
+}
+
+/// The right to change the ring, until it is dropped.
+pub(super) struct Turn<'a>(&'a Signal);
+
+impl Turn<'_> {
+    /// Runs `call`, which waits for the store. `None` if the follower was closed.
+    pub(super) fn call<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        self.0.change(|state| state.is_calling = !state.is_closed);
+        if self.0.is_closed() {
+            return None;
+        }
+        let answer = call();
+        self.0.change(|state| state.is_calling = false);
+        (!self.0.is_closed()).then_some(answer)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.change(|state| (state.turning, state.is_calling) = (None, false));
+    }
+}
+
+/// A driver that runs; dropped, it has ended, for whatever reason.
+pub(super) struct Driven(Arc<Signal>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.change(|state| state.driver = Driver::Ended);
+    }
+}
