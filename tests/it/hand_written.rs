@@ -200,7 +200,7 @@ fn the_revision_never_goes_back_and_every_edit_arrives() {
             continue;
         }
         // A change by another process, whose revisions are lower.
-        step(&dotenv(&path, Purpose::Cookie, &clock), |own| own.stage(new(5), at(900))).unwrap();
+        step(&dotenv(&path, Purpose::Cookie, &clock), |own| own.stage(new(5), at(380))).unwrap();
         assert!(following.refresh().unwrap(), "its record was written with it");
         assert_eq!(ring.keys().len(), 2, "{source:?}");
         assert!(ring.load().revision() > revision, "{source:?}");
@@ -210,7 +210,7 @@ fn the_revision_never_goes_back_and_every_edit_arrives() {
         fs::write(&path, format!("X={}\n", long(6))).unwrap();
         let _ = block_on(store.load());
         assert!(block_on(store.load()).unwrap().revision() > seen.revision());
-        let next = step(&store, |own| own.stage(new(7), at(1000))).unwrap().manifest;
+        let next = step(&store, |own| own.stage(new(7), at(390))).unwrap().manifest;
         assert_eq!(block_on(store.load()).unwrap().revision(), next.revision());
     }
 }
