@@ -22,7 +22,7 @@ use crate::common::is_full;
 use crate::manifest::{at, entry, first};
 use crate::stores::stored;
 
-const TIMEOUT: Duration = Duration::from_millis(10);
+const TIMEOUT: Duration = Duration::from_millis(40);
 /// At most so many calls block at a time, fewer than a follower bears.
 const BLOCKED: u64 = 3;
 
@@ -68,15 +68,15 @@ enum Way {
 const WAYS: [(Way, u32); 13] = {
     use Way::*;
     [
-        (Answers, 480),
-        (Hangs, 20),
-        (Blocks, 5),
+        (Answers, 503),
+        (Hangs, 8),
+        (Blocks, 4),
         (PanicsAtOnce, 60),
         (Panics, 60),
         (Fails, 60),
         (IsUnconfirmed, 45),
         (IsHalf, 60),
-        (IsOversized, 20),
+        (IsOversized, 10),
         (IsOlder, 60),
         (IsATwin, 50),
         (IsOfAnotherRing, 40),
