@@ -245,7 +245,7 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// Whether it is too old to be served.
-    pub(super) fn is_stale(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_stale(&self, now: SystemTime) -> bool {
         self.origin.fresh_until.is_some_and(|end| now >= end)
     }
 

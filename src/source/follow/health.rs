@@ -20,6 +20,13 @@ pub struct Health {
     pub age: Duration,
     /// Whether the ring serves nothing, because that is too long ago.
     pub is_stale: bool,
+    /// `false` if the ring serves nothing: what it holds is too old, or its last key that could
+    /// sign was revoked.
+    pub is_serving: bool,
+    /// When the manifest was last changed, if that lies ahead of this instance's clock by more
+    /// than the skew. One of both clocks is wrong: set this one, or correct the manifest with
+    /// [`Manifest::repair_clock`](crate::manifest::Manifest::repair_clock).
+    pub changed_ahead: Option<SystemTime>,
     /// How often it was changed by what the store held.
     pub reloads: u64,
     /// How often the store could not be read, or held what cannot be used.

@@ -115,6 +115,10 @@ impl<K: KeyMaterial> Turner<K> {
         if self.signal.is_closed() {
             return loaded.and(Err(self.calls.timed_out()));
         }
+        // A revocation is final, whatever else the store holds (V8).
+        if let Err(StoreError::OnlyRevocations { revocations, .. }) = &loaded {
+            catch(|| self.ring.apply_revocations(revocations));
+        }
         let applied = loaded.and_then(|manifest| self.apply(&manifest));
         self.record(&applied);
         let reported = self.report(&turn, *applied.as_ref().unwrap_or(&false));
@@ -193,7 +197,9 @@ impl<K: KeyMaterial> Turner<K> {
             fingerprint: set.fingerprint(),
             last_success: state.last_success,
             age: now.duration_since(state.last_success).unwrap_or_default(),
-            is_stale: set.fresh_until().is_some_and(|end| now >= end),
+            is_stale: set.is_stale(now),
+            is_serving: !set.is_stale(now) && set.primary(now).is_some(),
+            changed_ahead: set.changed_ahead(now),
             reloads: state.reloads,
             failures: state.failures,
             failures_in_a_row: state.failures_in_a_row,
