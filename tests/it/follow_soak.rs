@@ -337,7 +337,7 @@ fn soak(
     // One that runs, one that is due, and those in which this machine was too slow.
     assert!(health.turns - before <= 10);
     assert!(signer.verify("session", &leaked).is_err());
-    assert_eq!(following.ring().primary(), kid("b"));
+    assert_eq!(following.ring().primary().unwrap(), kid("b"));
     // An event follows the swap, and `stop` the turn.
     let stopped = following.stop();
     assert_eq!(count.failed.load(SeqCst), health.failures);
