@@ -30,6 +30,10 @@ use crate::encoding::{BASE64URL, exactly};
 pub struct Fingerprint([u8; 12]);
 
 impl Fingerprint {
+    /// The fingerprint of a report that cannot be read: of no ring.
+    #[cfg(feature = "store")]
+    pub(crate) const NONE: Self = Self([0; 12]);
+
     /// The first bytes of a digest.
     pub(crate) fn of(digest: &[u8; 32]) -> Self {
         let mut own = [0; 12];

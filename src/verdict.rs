@@ -1,6 +1,6 @@
 //! The answer to "may the old key go now?", with everything that speaks against it.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::SystemTime;
 
 use crate::fingerprint::Fingerprint;
@@ -59,6 +59,14 @@ pub enum Obstacle {
         /// When it said so.
         reported_at: SystemTime,
     },
+    /// The report of an instance cannot be read: it may hold other keys than the manifest. It
+    /// objects for one observation window after the store received it.
+    UnreadableReport {
+        /// The name of the instance.
+        instance: String,
+        /// Why it cannot be read.
+        problem: String,
+    },
     /// Nothing has gone through the data that this key may have sealed.
     NotSwept,
     /// The sweep began before every instance had stopped sealing with this key.
@@ -115,8 +123,15 @@ impl fmt::Display for Obstacle {
             ),
             Self::NoInstance => f.write_str("no instance has reported lately"),
             Self::OtherKeys { instance, fingerprint, .. } => {
-                write!(f, "the instance `{instance}` holds other keys ({fingerprint})")
+                write!(f, "the instance `{}` holds other keys ({fingerprint})", Plain(instance))
             }
+            Self::UnreadableReport { instance, problem } => write!(
+                f,
+                "cannot read the report of the instance `{}`: {}; update the instance, or delete the \
+                 report if it is gone",
+                Plain(instance),
+                Plain(problem)
+            ),
             Self::NotSwept => f.write_str("no sweep has looked for what it sealed"),
             Self::SweptTooEarly { .. } => {
                 f.write_str("the sweep began before every instance had stopped sealing with it")
@@ -126,4 +141,23 @@ impl fmt::Display for Obstacle {
             Self::NotOpened => f.write_str("the sweep did not open every row"),
         }
     }
+}
+
+/// Text of another process, on one line and without a character that a terminal or a reader takes
+/// for something else.
+pub(crate) struct Plain<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|own| match own {
+            _ if own.is_control() || is_invisible(own) => write!(f, "{}", own.escape_unicode()),
+            _ => f.write_char(own),
+        })
+    }
+}
+
+/// Whether `own` is not shown, or turns the direction of what follows.
+fn is_invisible(own: char) -> bool {
+    matches!(own, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(own, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

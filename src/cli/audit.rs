@@ -1,12 +1,19 @@
 //! The audit trail.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
 
 use super::args::{self, AuditCommand};
 use super::{Context, Failure, Status, Terminal};
 use crate::ops::OpsError;
 use crate::ops::audit::{Action, Outcome, Query, import, to_json};
 use crate::ops::rotate;
+use crate::source::disk;
+
+/// The largest log to import: 64 MiB, half a million lines. A longer one is imported in parts.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Terminal) -> Status {
     match args.command {
@@ -36,12 +43,7 @@ pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Ter
         }
         Some(AuditCommand::Import { log }) => {
             let project = context.project()?;
-            let mut text = String::new();
-            let read = match log.as_os_str() == "-" {
-                true => std::io::stdin().lock().read_to_string(&mut text).map(|_| ()),
-                false => std::fs::read_to_string(&log).map(|own| text = own),
-            };
-            read.map_err(OpsError::io(&log))?;
+            let text = read(&log).map_err(OpsError::io(&log))?;
             let own = import(&*project.trail().await?, &text, project.now()).await?;
             terminal.line(&format!(
                 "{} records were taken over, {} were there already",
@@ -61,6 +63,20 @@ pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Ter
             Ok(0)
         }
         None => query(context, &args, terminal).await,
+    }
+}
+
+/// The log at `path`, or from standard input.
+fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+    if path.as_os_str() != "-" {
+        return disk::read_text(path, MAX_BYTES);
+    }
+    let mut text = Zeroizing::new(String::new());
+    let most = MAX_BYTES as u64;
+    io::stdin().lock().take(most.saturating_add(1)).read_to_string(&mut text)?;
+    match text.len() > MAX_BYTES {
+        true => Err(io::Error::other(format!("it has more than {MAX_BYTES} bytes"))),
+        false => Ok(text),
     }
 }
 

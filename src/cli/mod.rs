@@ -30,6 +30,10 @@ use crate::clock::Clock;
 use crate::ops::OpsError;
 use crate::ops::inventory::{Inventory, Project};
 use crate::ops::rotate::Operator;
+use crate::source::disk;
+
+/// A time is a line.
+const MAX_CLOCK_BYTES: usize = 1024;
 
 /// Why a command ends without having done what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -215,15 +219,15 @@ struct FileClock {
 
 impl FileClock {
     fn open(path: &std::path::Path) -> Result<Self, Failure> {
-        let now = Self::read(path).ok_or_else(|| {
-            Failure::Usage(format!("{} holds no time as in 2026-01-15T10:00:00Z", path.display()))
-        })?;
+        let now = Self::read(path)
+            .map_err(|problem| Failure::Usage(format!("{}: {problem}", path.display())))?;
         Ok(Self { path: path.to_owned(), last: Arc::new(Mutex::new(now)) })
     }
 
-    fn read(path: &std::path::Path) -> Option<SystemTime> {
-        let text = std::fs::read_to_string(path).ok()?;
-        SystemTime::try_from(text.trim().parse::<jiff::Timestamp>().ok()?).ok()
+    fn read(path: &std::path::Path) -> Result<SystemTime, String> {
+        let text = disk::read_text(path, MAX_CLOCK_BYTES).map_err(|error| error.to_string())?;
+        let time = text.trim().parse::<jiff::Timestamp>().and_then(SystemTime::try_from);
+        time.map_err(|_| "it holds no time as in 2026-01-15T10:00:00Z".to_owned())
     }
 }
 

@@ -197,6 +197,9 @@ impl Terminal {
             if let State::Stuck { why } | State::Unread { why } = &own.state {
                 self.line(&format!("{}: {why}", own.name))?;
             }
+            for warning in &own.warnings {
+                self.line(&format!("{}: {warning}", own.name))?;
+            }
         }
         Ok(())
     }

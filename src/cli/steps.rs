@@ -14,10 +14,11 @@ use crate::ops::rotate::{self, Operator, Progress, Walked, walk};
 use crate::ops::schedule::standing_of;
 use crate::ring::KeyState;
 use crate::secret::Secret;
+use crate::source::disk;
 use crate::verified::Role;
 
 /// A secret is a line, and no file.
-const MAX_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 pub(super) async fn rotate(
     context: &Context,
@@ -267,19 +268,33 @@ fn new(project: &Project, name: &str, value: &Value) -> Result<NewEntry, Failure
 
 /// A secret from a file or from standard input, without the end of its line.
 pub(super) fn read(item: &Item, path: &std::path::Path) -> Result<Secret, Failure> {
-    let mut text = Zeroizing::new(String::with_capacity(4096));
     let io = |source| OpsError::Io { path: path.to_owned(), source };
-    if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
-    } else {
-        let file = std::fs::File::open(path).map_err(io)?;
-        file.take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
-    }
+    let text = match path.as_os_str() == "-" {
+        true => read_input().map_err(io)?,
+        false => match disk::read_text(path, MAX_BYTES) {
+            Err(source) if disk::is_no_file(&source) => {
+                let problem = format!("{source}; pass `-` to read standard input");
+                return Err(io(std::io::Error::other(problem)).into());
+            }
+            text => text.map_err(io)?,
+        },
+    };
     let line = text.trim_end_matches(['\n', '\r']);
     let decoded = item.purpose.decode(line.to_owned());
     decoded.map_err(|expected| {
         Failure::Usage(format!("what {} holds for {} is not {expected}", path.display(), item.name))
     })
+}
+
+/// What standard input holds, up to the longest secret.
+fn read_input() -> std::io::Result<Zeroizing<String>> {
+    // With all of its room, so that no part is left behind unwiped.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES + 1));
+    std::io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
+    match text.len() > MAX_BYTES {
+        true => Err(std::io::Error::other(format!("it has more than {MAX_BYTES} bytes"))),
+        false => Ok(text),
+    }
 }
 
 impl Terminal {

@@ -335,6 +335,13 @@ pub enum Error {
         earliest: SystemTime,
     },
 
+    /// A field of a [`Policy`](crate::Policy) beyond its bounds.
+    #[error("cannot use the policy: {what}; set it to less")]
+    PolicyBounds {
+        /// The field, and its bound.
+        what: &'static str,
+    },
+
     /// The key verifies: it cannot be destroyed.
     #[error("the key `{kid}` is in use: retire or revoke it before it is destroyed")]
     InUse {
@@ -343,7 +350,7 @@ pub enum Error {
     },
 
     /// A stored document that no ring can be made of.
-    #[error("the manifest cannot be used: {problem}")]
+    #[error("cannot use the manifest: {problem}")]
     Manifest {
         /// What is wrong with it and where, never what stands there.
         problem: String,

@@ -1,6 +1,6 @@
 //! What a manifest must be, and what may come into it.
 
-use super::{Entry, Manifest, NewEntry, entry};
+use super::{Entry, Manifest, NewEntry, bounds, entry};
 use crate::error::Error;
 use crate::purpose::Purpose;
 use crate::ring::admit::{Rules, check};
@@ -42,6 +42,7 @@ impl Manifest {
                 )));
             }
         }
+        bounds::check(&self)?;
         entry::check_all(&self.keys, self.changed_at)?;
         Timeline::new(&self.lives(), self.changed_at, &self.terms(), &self.ring)?;
         Ok(self)

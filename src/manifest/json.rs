@@ -10,6 +10,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::bounds::{MAX_BYTES, is_date};
 use super::recogniser::Recogniser;
 use super::revocations::UNREAD;
 use super::{Entry, Manifest, Override};
@@ -20,26 +21,22 @@ use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
 use crate::ring::admit::{Rules, check};
+use crate::ring::policy::MAX_DAYS;
 use crate::ring::{EarlierEnd, Life, Policy, Schedule};
 use crate::secret::Secret;
+
+pub(crate) use super::bounds::MAX_REVISION;
 
 pub(super) const FORMAT: &str = "dualkey manifest";
 const VERSION: u32 = 1;
 /// What stands for a secret that is elsewhere.
 const MARK: &str = "mark:";
 
-/// The largest revision: what every reader of JSON takes for the same number, and a `bigint`
-/// holds.
-pub(crate) const MAX_REVISION: u64 = (1 << 53) - 1;
-
 /// The revision of the next change.
 pub(super) fn next_revision(revision: u64) -> Result<u64, Error> {
     let next = revision.checked_add(1).filter(|next| *next <= MAX_REVISION);
     next.ok_or(Error::RevisionLimit)
 }
-
-/// A manifest is a page of text: what is larger is something else.
-const MAX_BYTES: usize = 1024 * 1024;
 
 /// What a document says of itself, read before the rest: a later version may hold anything.
 #[derive(Deserialize)]
@@ -157,7 +154,8 @@ struct Overridden {
 /// V8: whatever stands there revokes the key, if it cannot be read as well.
 fn revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Error> {
     let value = serde_json::Value::deserialize(input)?;
-    Ok(Some(Revoked::deserialize(value).unwrap_or_else(|_| Revoked {
+    let read = Revoked::deserialize(value).ok().filter(|own| is_date(own.at.0));
+    Ok(Some(read.unwrap_or_else(|| Revoked {
         at: Time(SystemTime::UNIX_EPOCH),
         reason: UNREAD.to_owned(),
     })))
@@ -197,9 +195,9 @@ impl TryFrom<SystemTime> for Time {
     type Error = Error;
 
     fn try_from(moment: SystemTime) -> Result<Self, Error> {
-        match Timestamp::try_from(moment) {
-            Ok(_) => Ok(Self(moment)),
-            Err(_) => Err(Error::manifest("a moment lies beyond the year 9999")),
+        match is_date(moment) {
+            true => Ok(Self(moment)),
+            false => Err(Error::manifest("a moment is not from 1970 to 9999")),
         }
     }
 }
@@ -322,7 +320,12 @@ fn document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error> {
             .map(|key| written(key, manifest, is_marked))
             .collect::<Result<_, _>>()?,
     };
-    to_wiped(&document)
+    let text = to_wiped(&document)?;
+    // What is stored must be readable again.
+    match text.expose().len() > MAX_BYTES {
+        true => Err(Error::manifest("it has more than 1 MiB")),
+        false => Ok(text),
+    }
 }
 
 /// Serializes into memory that is wiped, and never moved while it grows.
@@ -438,7 +441,21 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
     if document.revision == 0 {
         return Err(Error::manifest("its `revision` is 0, and the first is 1"));
     }
+    if document.revision > MAX_REVISION {
+        return Err(Error::manifest("its `revision` is more than 2^53 - 1"));
+    }
     let terms = document.policy;
+    for (field, seconds) in [
+        ("longest_life_seconds", terms.longest_life_seconds),
+        ("rollout_window_seconds", terms.rollout_window_seconds),
+        ("skew_seconds", terms.skew_seconds),
+        ("observation_seconds", terms.observation_seconds),
+    ] {
+        if seconds > u64::from(MAX_DAYS) * 24 * 60 * 60 {
+            let problem = format!("`{field}` is more than {MAX_DAYS} days; set it to less");
+            return Err(Error::manifest(problem));
+        }
+    }
     let policy = Policy {
         longest_life: Duration::from_secs(terms.longest_life_seconds),
         rollout_window: Duration::from_secs(terms.rollout_window_seconds),
@@ -505,6 +522,10 @@ fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
             ..Rules::default()
         };
         life.is_short = check(secret, &label, true, purpose, key.algorithm.as_deref(), &rules)?;
+    }
+    if key.sequence > MAX_REVISION {
+        let problem = format!("`sequence` of the key `{kid}` is more than 2^53 - 1");
+        return Err(Error::manifest(problem));
     }
     life.sequence = key.sequence;
     life.signs = match key.signs {

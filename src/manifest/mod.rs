@@ -29,6 +29,7 @@
 //! It does not encrypt itself: a store may be told to
 //! ([`FileStore::sealed`](crate::source::FileStore::sealed)).
 
+mod bounds;
 mod change;
 mod check;
 mod entry;
@@ -249,9 +250,10 @@ impl Manifest {
         now: SystemTime,
     ) -> Result<Verdict, Error> {
         let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
-        let seen = seen(reports, kid, self.fingerprint(), &self.policy, now);
+        let seen = seen(reports, kid, self.fingerprint(), &self.policy, self.changed_at, now);
         let (lives, timeline) = (self.lives(), self.timeline());
-        Ok(verdict(&lives, index, &timeline, &self.terms(), seen, sweep(reports), now))
+        let sweep = sweep(reports, &self.policy, now);
+        Ok(verdict(&lives, index, &timeline, &self.terms(), seen, sweep, now))
     }
 
     /// The document as text, to be stored: it holds the secrets, as does every copy of it.

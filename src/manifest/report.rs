@@ -4,13 +4,21 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{MAX_BYTES, MAX_KEYS, MAX_REVISION, is_date};
 use super::json::Time;
 use crate::error::Error;
 use crate::kid::Kid;
+use crate::ring::policy::MAX_COUNT;
 use crate::ring::{Bucket, Report, Sweep, Uses};
 
 const FORMAT: &str = "dualkey report";
 const VERSION: u32 = 1;
+
+/// The longest name of an instance, in bytes: a host name has at most 253.
+const MAX_NAME: usize = 256;
+/// The most buckets of a report: a window is watched in 24 pieces, and each restart may leave as many
+/// of the process before it.
+const MAX_BUCKETS: usize = 1_000;
 
 #[derive(Serialize, Deserialize)]
 struct Document {
@@ -58,10 +66,19 @@ impl Report {
     /// The report as text, to be kept beside the manifest.
     ///
     /// # Errors
-    /// [`Error::Manifest`] for a moment beyond the year 9999.
+    /// [`Error::Manifest`] for what [`from_json`](Self::from_json) refuses, and for a report that
+    /// could not be read itself.
     pub fn to_json(&self) -> Result<String, Error> {
+        if self.problem.is_some() {
+            return Err(wrong("the report could not be read, and is not stored again"));
+        }
+        check_names(&self.instance, &self.ring)?;
+        check_length("buckets", self.buckets.len(), MAX_BUCKETS)?;
+        check_length("last_as_fallback", self.last_as_fallback.len(), MAX_KEYS)?;
+        check_length("signed", self.signed.len(), MAX_KEYS)?;
         let counts = |counts: &[(Kid, u64)]| {
-            counts.iter().map(|(kid, count)| (kid.to_string(), *count)).collect()
+            let own = counts.iter();
+            own.map(|(kid, count)| (kid.to_string(), (*count).min(MAX_COUNT))).collect()
         };
         let document = Document {
             format: FORMAT.to_owned(),
@@ -86,19 +103,29 @@ impl Report {
                     started_at: own.started_at.try_into()?,
                     finished_at: own.finished_at.try_into()?,
                     opened_all: own.opened_all,
-                    unreadable: own.unreadable,
+                    unreadable: own.unreadable.min(MAX_COUNT),
                     rows: counts(&own.rows),
                 }),
             },
         };
-        serde_json::to_string_pretty(&document).map_err(|_| wrong("it cannot be written as JSON"))
+        let text = serde_json::to_string_pretty(&document);
+        let text = text.map_err(|_| wrong("it cannot be written as JSON"))?;
+        match text.len() > MAX_BYTES {
+            true => Err(wrong("the report has more than 1 MiB")),
+            false => Ok(text),
+        }
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote.
     ///
     /// # Errors
-    /// [`Error::Manifest`], which says where it is wrong.
+    /// [`Error::Manifest`], which says where it is wrong, or which field is out of bounds: a report
+    /// has at most 1 MiB, 1,000 buckets and 4,096 keys in each list, counts up to 2^53 - 1, moments
+    /// from 1970 to 9999, and an instance with a name of 1 to 256 bytes without a control character.
     pub fn from_json(text: &[u8]) -> Result<Self, Error> {
+        if text.len() > MAX_BYTES {
+            return Err(wrong("the report has more than 1 MiB"));
+        }
         let own: Document = serde_json::from_slice(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Error::manifest(format!("it is no report, at line {line} column {column}"))
@@ -106,59 +133,108 @@ impl Report {
         if own.format != FORMAT || own.version != VERSION {
             return Err(wrong("it is no report of version 1"));
         }
-        let counts = |counts: Vec<(String, u64)>| {
-            counts
-                .into_iter()
-                .map(|(kid, count)| Ok((Kid::new(&kid)?, count)))
-                .collect::<Result<Vec<_>, Error>>()
-        };
-        let bucket = |own: Span| {
-            let uses = own.uses.into_iter().map(|own| {
-                let uses = Uses {
-                    verified_as_primary: own.verified_as_primary,
-                    verified_as_fallback: own.verified_as_fallback,
-                    signed: own.signed,
-                };
-                Ok((Kid::new(&own.kid)?, uses))
-            });
-            let uses = uses.collect::<Result<_, Error>>()?;
-            Ok(Bucket { from: own.from.into(), to: own.to.into(), uses })
-        };
+        check_names(&own.instance, &own.ring)?;
+        if own.revision > MAX_REVISION {
+            return Err(wrong("its `revision` is more than 2^53 - 1"));
+        }
+        check_length("buckets", own.buckets.len(), MAX_BUCKETS)?;
+        check_length("last_as_fallback", own.last_as_fallback.len(), MAX_KEYS)?;
         Ok(Self {
             instance: own.instance,
             ring: own.ring,
             fingerprint: own.fingerprint.parse().map_err(|_| wrong("its fingerprint is none"))?,
             revision: own.revision,
-            observed_since: own.observed_since.into(),
-            reported_at: own.reported_at.into(),
+            observed_since: date("observed_since", own.observed_since)?,
+            reported_at: date("reported_at", own.reported_at)?,
             has_stopped: own.has_stopped,
             buckets: own.buckets.into_iter().map(bucket).collect::<Result<_, Error>>()?,
             last_as_fallback: own
                 .last_as_fallback
                 .into_iter()
-                .map(|(kid, seen)| Ok((Kid::new(&kid)?, SystemTime::from(seen))))
+                .map(|(kid, seen)| Ok((Kid::new(&kid)?, date("last_as_fallback", seen)?)))
                 .collect::<Result<_, Error>>()?,
-            signed: counts(own.signed)?,
+            signed: counts("signed", own.signed)?,
             sweep: match own.sweep {
                 None => None,
                 Some(own) => Some(Sweep {
-                    started_at: own.started_at.into(),
-                    finished_at: own.finished_at.into(),
+                    started_at: date("started_at", own.started_at)?,
+                    finished_at: date("finished_at", own.finished_at)?,
                     opened_all: own.opened_all,
-                    unreadable: own.unreadable,
-                    rows: counts(own.rows)?,
+                    unreadable: count("unreadable", own.unreadable)?,
+                    rows: counts("rows", own.rows)?,
                 }),
             },
+            problem: None,
         })
+    }
+}
+
+fn bucket(own: Span) -> Result<Bucket, Error> {
+    check_length("uses", own.uses.len(), MAX_KEYS)?;
+    let uses = own.uses.into_iter().map(|own| {
+        let uses = Uses {
+            verified_as_primary: count("verified_as_primary", own.verified_as_primary)?,
+            verified_as_fallback: count("verified_as_fallback", own.verified_as_fallback)?,
+            signed: count("signed", own.signed)?,
+        };
+        Ok((Kid::new(&own.kid)?, uses))
+    });
+    let uses = uses.collect::<Result<_, Error>>()?;
+    Ok(Bucket { from: date("from", own.from)?, to: date("to", own.to)?, uses })
+}
+
+fn counts(field: &str, all: Vec<(String, u64)>) -> Result<Vec<(Kid, u64)>, Error> {
+    check_length(field, all.len(), MAX_KEYS)?;
+    all.into_iter().map(|(kid, own)| Ok((Kid::new(&kid)?, count(field, own)?))).collect()
+}
+
+fn count(field: &str, own: u64) -> Result<u64, Error> {
+    match own > MAX_COUNT {
+        true => Err(Error::manifest(format!("`{field}` of the report is more than 2^53 - 1"))),
+        false => Ok(own),
+    }
+}
+
+fn date(field: &str, own: Time) -> Result<SystemTime, Error> {
+    let moment = SystemTime::from(own);
+    match is_date(moment) {
+        true => Ok(moment),
+        false => {
+            Err(Error::manifest(format!("`{field}` of the report is not from 1970 to 9999")))
+        }
+    }
+}
+
+fn check_length(field: &str, found: usize, most: usize) -> Result<(), Error> {
+    match found > most {
+        true => {
+            Err(Error::manifest(format!("`{field}` of the report has more than {most} entries")))
+        }
+        false => Ok(()),
+    }
+}
+
+fn check_names(instance: &str, ring: &str) -> Result<(), Error> {
+    let is_loud = |name: &str| name.len() > MAX_NAME || name.chars().any(char::is_control);
+    if instance.is_empty() || is_loud(instance) {
+        let problem = "the name of the instance must have 1 to 256 bytes and no control character";
+        return Err(wrong(problem));
+    }
+    match is_loud(ring) {
+        true => {
+            let problem = "the name of the ring must have at most 256 bytes and no control character";
+            Err(wrong(problem))
+        }
+        false => Ok(()),
     }
 }
 
 fn span(bucket: &Bucket) -> Result<Span, Error> {
     let used = |(kid, uses): &(Kid, Uses)| Used {
         kid: kid.to_string(),
-        verified_as_primary: uses.verified_as_primary,
-        verified_as_fallback: uses.verified_as_fallback,
-        signed: uses.signed,
+        verified_as_primary: uses.verified_as_primary.min(MAX_COUNT),
+        verified_as_fallback: uses.verified_as_fallback.min(MAX_COUNT),
+        signed: uses.signed.min(MAX_COUNT),
     };
     Ok(Span {
         from: bucket.from.try_into()?,

@@ -7,9 +7,11 @@ use super::json::next_revision;
 use super::{Entry, Manifest, NewEntry};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::ring::report::{Report, disagreement, may_run, sweep};
+use crate::ring::report::{
+    ClockProblem, Report, clock_problem, disagreement, is_ahead, may_run, sweep,
+};
 use crate::ring::steps::Steps;
-use crate::ring::{KeyState, Policy, is_ahead};
+use crate::ring::{KeyState, Policy};
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
 
@@ -68,10 +70,8 @@ impl Manifest {
         if !change.has_changed(self) {
             return Ok(change);
         }
-        let dated = now.max(self.changed_at);
-        let mut against = disagreement(reports, self.fingerprint(), &self.policy, dated);
-        let is_held = || reports.iter().any(|report| may_run(report, &self.policy, dated));
-        if self.purpose.needs_agreement() && !is_held() {
+        let mut against = self.disagreement(reports, now);
+        if self.purpose.needs_agreement() && !self.is_reported(reports, now) {
             against.push(Obstacle::NoInstance);
         }
         if !against.is_empty() {
@@ -89,9 +89,7 @@ impl Manifest {
     /// [`Error::ExpiresSoon`] or [`Error::AddedRecently`] if an instance might reject what it
     /// signs; [`Error::ClockDisagrees`] as for [`check_clock`](Self::check_clock).
     pub fn rollback(&self, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
-        let dated = now.max(self.changed_at);
-        let agreed = disagreement(reports, self.fingerprint(), &self.policy, dated).is_empty()
-            && reports.iter().any(|report| may_run(report, &self.policy, dated));
+        let agreed = self.is_reported(reports, now) && self.disagreement(reports, now).is_empty();
         let change = self.rolled_back(now, agreed || !self.purpose.needs_agreement(), false)?;
         self.check_clock(reports, now)?;
         Ok(change)
@@ -232,7 +230,8 @@ impl Manifest {
                 Verdict::Wait { until } => obstacles.push(Obstacle::TooEarly { until }),
                 Verdict::Blocked(all) => obstacles.extend(all),
             }
-            if sweep(reports).is_some_and(|sweep| !sweep.opened_all) {
+            let dated = now.max(self.changed_at);
+            if sweep(reports, &self.policy, dated).is_some_and(|sweep| !sweep.opened_all) {
                 obstacles.push(Obstacle::NotOpened);
             }
         }
@@ -310,7 +309,7 @@ impl Manifest {
     }
 
     fn check_changed_at(&self, now: SystemTime) -> Result<(), Error> {
-        if !is_ahead(self.changed_at, now, &self.policy) {
+        if !is_ahead(self.changed_at, &self.policy, now) {
             return Ok(());
         }
         Err(Error::ClockDisagrees {
@@ -321,8 +320,34 @@ impl Manifest {
         })
     }
 
-    fn check_reports(&self, _reports: &[Report], _now: SystemTime) -> Result<(), Error> {
-        Ok(())
+    fn check_reports(&self, reports: &[Report], now: SystemTime) -> Result<(), Error> {
+        let problem = clock_problem(reports, &self.policy, now).filter(|_| !self.trusts_clock);
+        let (what, other, remedy) = match problem {
+            None => return Ok(()),
+            Some(ClockProblem::Behind { newest }) => (
+                "the reports of the instances, which lie ahead",
+                newest,
+                "set the clock, or pass `--trust-clock` if the clocks of the instances are wrong",
+            ),
+            Some(ClockProblem::Silent { newest }) => (
+                "the newest report, which is older than the observation window",
+                newest,
+                "set the clock, or pass `--trust-clock` if no instance runs",
+            ),
+        };
+        Err(Error::ClockDisagrees { what, now, other, remedy })
+    }
+
+    /// What instances that may be running hold, where that is not this manifest.
+    fn disagreement(&self, reports: &[Report], now: SystemTime) -> Vec<Obstacle> {
+        let dated = now.max(self.changed_at);
+        disagreement(reports, self.fingerprint(), &self.policy, self.changed_at, dated)
+    }
+
+    /// Whether an instance that may be running reports.
+    fn is_reported(&self, reports: &[Report], now: SystemTime) -> bool {
+        let dated = now.max(self.changed_at);
+        reports.iter().any(|report| may_run(report, &self.policy, self.changed_at, dated))
     }
 
     /// The staged keys, those first that were to sign first.

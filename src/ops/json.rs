@@ -31,6 +31,8 @@ struct Secret<'a> {
     others: Vec<Key>,
     due: Option<String>,
     next: Step<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -81,6 +83,7 @@ fn secret(own: &Standing) -> Secret<'_> {
             command: own.next.command.as_deref(),
             at: own.next.at.map(time),
         },
+        warnings: &own.warnings,
     }
 }
 

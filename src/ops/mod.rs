@@ -68,5 +68,6 @@ pub mod remind;
 pub mod rotate;
 pub mod schedule;
 pub mod sweep;
+mod warnings;
 
 pub use error::OpsError;

@@ -42,7 +42,9 @@ impl Pace {
     pub(super) async fn wait(&self) {
         if let Some(rate) = self.rate {
             let due = Duration::from_secs(self.rows) / rate.get();
-            tokio::time::sleep_until(self.begun + due).await;
+            if let Some(until) = self.begun.checked_add(due) {
+                tokio::time::sleep_until(until).await;
+            }
         }
     }
 

@@ -14,7 +14,8 @@ use std::time::SystemTime;
 
 use super::admit::{Rules, check};
 use super::builder::unclear;
-use super::key_set::{KeySet, Origin, is_ahead};
+use super::key_set::{KeySet, Origin};
+use super::report::is_ahead;
 use super::steps::Steps;
 use super::{KeyRing, KeyState, RingBuilder};
 use crate::error::Error;
@@ -86,7 +87,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         check_identity::<K>(manifest, self.name(), self.inner.environment.as_deref())?;
         let now = self.inner.clock.now();
         self.reevaluate(now);
-        let is_future = is_ahead(manifest.changed_at(), now, manifest.policy());
+        let is_future = is_ahead(manifest.changed_at(), manifest.policy(), now);
         if is_future && self.load().revision() < manifest.revision() {
             self.revoke_all(revocations(manifest));
             if self.load().primary(now).is_some() {

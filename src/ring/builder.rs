@@ -207,11 +207,12 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// An [`Error`] that names the variable, the kid or the place of the key: a
     /// secret that is empty, too short, a placeholder, a public key, or there
     /// twice; a kid or alias that is there twice; more keys than are ever tried;
-    /// no primary, or two.
+    /// no primary, or two; [`Error::PolicyBounds`] for a policy beyond its bounds.
     pub fn build(mut self) -> Result<KeyRing<K>, Error> {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        self.policy.check()?;
         let name = self.name.take().unwrap_or_else(|| K::PURPOSE.to_string());
         let mut primaries = self.keys.iter().filter(|(place, _)| *place == Place::Primary);
         let unclear = |problem| unclear(&name, problem);

@@ -99,6 +99,7 @@ impl<K: KeyMaterial> KeyRing<K> {
             last_as_fallback: history.last_as_fallback(),
             signed: history.signed(),
             sweep: history.sweep.clone(),
+            problem: None,
         }
     }
 
@@ -150,8 +151,9 @@ impl<K: KeyMaterial> KeySet<K> {
         reports: &[Report],
         now: SystemTime,
     ) -> Result<Verdict, Error> {
-        let seen = seen(reports, kid, self.fingerprint(), self.policy(), now);
-        self.verdict(kid, seen, sweep(reports), now)
+        let (policy, changed_at) = (self.policy(), self.changed_at());
+        let seen = seen(reports, kid, self.fingerprint(), policy, changed_at, now);
+        self.verdict(kid, seen, sweep(reports, policy, now), now)
     }
 
     fn verdict(
@@ -164,6 +166,11 @@ impl<K: KeyMaterial> KeySet<K> {
         let index = self.keys().iter().position(|key| key.kid() == *kid);
         let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
         Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, sweep, now))
+    }
+
+    /// When its keys last changed, as far as this process knows.
+    pub(crate) fn changed_at(&self) -> SystemTime {
+        self.timeline().as_of()
     }
 
     /// What tells this set apart from others: equal on two instances, and they hold the same

@@ -139,6 +139,9 @@ impl History {
 
     /// Goes on from what another process of this place had seen.
     pub(crate) fn inherit(&mut self, report: &Report) {
+        if report.problem.is_some() {
+            return;
+        }
         // What it says of the time after this process began is not of this clock.
         let before: Vec<_> =
             report.buckets.iter().filter(|own| own.to <= self.since).cloned().collect();
@@ -152,8 +155,10 @@ impl History {
     /// Keeps of another instance, which is gone, what has no end.
     pub(crate) fn absorb(&mut self, report: &Report) {
         for (kid, seen) in &report.last_as_fallback {
+            // What is in the future was seen with a wrong clock, and no later than now.
+            let seen = (*seen).min(self.looked_at);
             let own = &mut self.inherited.entry(*kid).or_default().0;
-            *own = (*own).max(Some(*seen));
+            *own = (*own).max(Some(seen));
         }
         for (kid, signed) in &report.signed {
             let own = &mut self.inherited.entry(*kid).or_default().1;
@@ -182,13 +187,24 @@ impl History {
     }
 }
 
+impl Uses {
+    /// The sum of both.
+    pub(crate) fn plus(self, more: Self) -> Self {
+        Self {
+            verified_as_primary: self.verified_as_primary.saturating_add(more.verified_as_primary),
+            verified_as_fallback: self
+                .verified_as_fallback
+                .saturating_add(more.verified_as_fallback),
+            signed: self.signed.saturating_add(more.signed),
+        }
+    }
+}
+
 impl Bucket {
     fn add(&mut self, kid: Kid, more: Uses) {
         match self.uses.iter_mut().find(|(own, _)| *own == kid) {
             Some((_, own)) => {
-                own.verified_as_primary += more.verified_as_primary;
-                own.verified_as_fallback += more.verified_as_fallback;
-                own.signed += more.signed;
+                *own = own.plus(more);
             }
             None => self.uses.push((kid, more)),
         }

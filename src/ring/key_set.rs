@@ -10,6 +10,8 @@ use std::time::SystemTime;
 
 use super::KeyStatus;
 use super::policy::Policy;
+#[cfg(feature = "store")]
+use super::report::is_ahead;
 use super::timeline::{Life, NOTHING, Phase, Terms, Timeline};
 use crate::error::{Error, Reason};
 use crate::fingerprint::Fingerprint;
@@ -121,7 +123,7 @@ impl<K: KeyMaterial> KeySet<K> {
     /// `now` by more than the skew: one of both clocks is wrong.
     #[cfg(feature = "store")]
     pub(crate) fn changed_ahead(&self, now: SystemTime) -> Option<SystemTime> {
-        is_ahead(self.changed_at, now, &self.policy).then_some(self.changed_at)
+        is_ahead(self.changed_at, &self.policy, now).then_some(self.changed_at)
     }
 
     /// All keys, in the order in which they came; revoked and retired ones too.
@@ -331,26 +333,12 @@ fn evaluate(
     terms: &Terms,
     ring: &str,
 ) -> Result<Timeline, Error> {
-    if is_ahead(changed_at, now, &terms.policy)
+    if is_ahead(changed_at, &terms.policy, now)
         && let Ok(own) = Timeline::new(lives, now, terms, ring)
     {
         return Ok(own);
     }
     Timeline::new(lives, now.max(changed_at), terms, ring)
-}
-
-/// Whether `moment` lies ahead of a clock that shows `now` by more than the skew.
-#[cfg(feature = "store")]
-pub(crate) fn is_ahead(moment: SystemTime, now: SystemTime, policy: &Policy) -> bool {
-    moment.duration_since(now).is_ok_and(|ahead| ahead > policy.skew)
-}
-
-fn lives<K>(keys: &[Key<K>]) -> Vec<Life> {
-    keys.iter().map(|key| key.life.clone()).collect()
-}
-
-fn terms<K: KeyMaterial>(policy: Policy) -> Terms {
-    Terms { purpose: K::PURPOSE, policy }
 }
 
 /// One kid for one key, one key for one secret; a revoked one counts (V8: what is

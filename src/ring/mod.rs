@@ -17,7 +17,7 @@ mod exhaustive;
 pub(crate) mod fingerprint;
 mod history;
 mod key_set;
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod report;
 pub(crate) mod retirement;
 mod rotate;
@@ -40,8 +40,6 @@ use crate::observer::{Event, Observer, deliver};
 
 pub use builder::{Dangerous, RingBuilder};
 pub use history::{Bucket, Uses};
-#[cfg(feature = "store")]
-pub(crate) use key_set::is_ahead;
 pub use key_set::{KeySet, KeyState};
 pub use policy::{Policy, Schedule};
 pub use report::Report;

@@ -2,6 +2,22 @@
 
 use std::time::Duration;
 
+use crate::error::Error;
+
+/// The longest duration of a policy: 100 years, more than any backend runs, and little enough that a
+/// sum of several of them is a moment of the calendar, and of every clock.
+pub(crate) const MAX_DAYS: u16 = 36_525;
+
+/// The same as a length of time.
+pub(crate) const MAX: Duration = Duration::from_secs(MAX_DAYS as u64 * 24 * 60 * 60);
+
+/// The largest count of a policy, 2^53 - 1: larger numbers of JSON lose digits in many readers
+/// (RFC 8259 section 6).
+pub(crate) const MAX_COUNT: u64 = (1 << 53) - 1;
+
+/// The largest `min_secret_bytes`: the command line reads no secret that is longer.
+pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
+
 /// What a rotation needs to be told: how long what is signed lives, how long a change takes
 /// to reach everybody, and how much silence says that an old key is not needed.
 ///
@@ -15,6 +31,10 @@ use std::time::Duration;
 /// policy.skew = Duration::from_secs(60);
 /// assert_eq!(policy.overlap(), Duration::from_secs(4260));
 /// ```
+///
+/// Each duration, and the days of a [`Schedule`], are at most 100 years (36,525 days), each count at
+/// most 2^53 - 1, and `min_secret_bytes` at most 64 KiB: a ring or a manifest refuses a policy beyond
+/// that with [`Error::PolicyBounds`]. What must never end has a life of 100 years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Policy {
@@ -64,6 +84,31 @@ impl Policy {
     /// The longest time from a step until the last instance acts on it, by any clock.
     pub(crate) fn window(&self) -> Duration {
         self.rollout_window.saturating_add(self.skew)
+    }
+
+    /// Checks that each field is within its bounds.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let is_long = |length: Duration| length > MAX;
+        let days = match self.schedule {
+            Some(Schedule::Days(days)) => days,
+            _ => 0,
+        };
+        let bounds = [
+            (is_long(self.longest_life), "`longest_life` is more than 36525 days"),
+            (is_long(self.rollout_window), "`rollout_window` is more than 36525 days"),
+            (is_long(self.skew), "`skew` is more than 36525 days"),
+            (is_long(self.observation), "`observation` is more than 36525 days"),
+            (days > MAX_DAYS, "the days of `schedule` are more than 36525"),
+            (self.enough_traffic > MAX_COUNT, "`enough_traffic` is more than 2^53 - 1"),
+            (
+                self.min_secret_bytes.is_some_and(|bytes| bytes > MAX_SECRET_BYTES),
+                "`min_secret_bytes` is more than 65536",
+            ),
+        ];
+        match bounds.into_iter().find(|(is_out, _)| *is_out) {
+            Some((_, what)) => Err(Error::PolicyBounds { what }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -39,6 +39,40 @@ pub struct Report {
     pub signed: Vec<(Kid, u64)>,
     /// The latest sweep that it knows of.
     pub sweep: Option<Sweep>,
+    /// Why the report cannot be read, if it cannot: see [`unreadable`](Self::unreadable). It is not
+    /// part of the text of a report.
+    pub problem: Option<String>,
+}
+
+#[cfg(feature = "store")]
+impl Report {
+    /// A report that cannot be read: it is damaged, too large, or of another version.
+    ///
+    /// A store returns it in the place of an error, so that one such report does not hide the
+    /// others. Its `reported_at` is when the store received it. It objects to a promotion and a
+    /// retirement ([`Obstacle::UnreadableReport`]) for one observation window from then on, because
+    /// its instance may hold other keys. It proves no agreement and no observation.
+    #[must_use]
+    pub fn unreadable(
+        instance: impl Into<String>,
+        received_at: SystemTime,
+        problem: impl Into<String>,
+    ) -> Self {
+        Self {
+            instance: instance.into(),
+            ring: String::new(),
+            fingerprint: Fingerprint::NONE,
+            revision: 0,
+            observed_since: received_at,
+            reported_at: received_at,
+            has_stopped: false,
+            buckets: Vec::new(),
+            last_as_fallback: Vec::new(),
+            signed: Vec::new(),
+            sweep: None,
+            problem: Some(problem.into()),
+        }
+    }
 }
 
 /// How long nobody may have reported, before the observation has a gap: twice the time in
@@ -46,19 +80,23 @@ pub struct Report {
 pub(crate) const LONGEST_GAP: Duration = Duration::from_secs(5 * 60);
 
 /// What `reports` say together of the key `kid`, to an operator who sees the fingerprint
-/// `expected` in the store.
+/// `expected` in the store, which was last changed at `changed_at`.
 pub(crate) fn seen(
     reports: &[Report],
     kid: &Kid,
     expected: Fingerprint,
     policy: &Policy,
+    changed_at: SystemTime,
     now: SystemTime,
 ) -> Seen {
+    // No use is later than the report that knows of it, whatever the clock of its instance showed.
     let last = |report: &Report| {
-        report.last_as_fallback.iter().filter(|(own, _)| own == kid).map(|(_, seen)| *seen).max()
+        let uses = report.last_as_fallback.iter().filter(|(own, _)| own == kid);
+        let latest = uses.map(|(_, seen)| *seen).max()?;
+        Some(latest.min(made_at(report, policy, changed_at, now)))
     };
-    let since = observed_since(reports, policy, now);
-    let mut objections = disagreement(reports, expected, policy, now);
+    let since = observed_since(reports, policy, changed_at, now);
+    let mut objections = disagreement(reports, expected, policy, changed_at, now);
     if since.is_none() {
         objections.insert(0, Obstacle::NoInstance);
     }
@@ -67,18 +105,26 @@ pub(crate) fn seen(
         last_as_fallback: reports.iter().filter_map(last).max(),
         under_primary: reports
             .iter()
+            .filter(|report| !is_ahead(report.reported_at, policy, now))
             .map(|report| under_primary(report.buckets.iter(), now, policy.observation))
             .fold(0, u64::saturating_add),
         objections,
     }
 }
 
-/// The latest sweep of all.
-pub(crate) fn sweep(reports: &[Report]) -> Option<&Sweep> {
-    reports.iter().filter_map(|report| report.sweep.as_ref()).max_by_key(|own| own.finished_at)
+/// The latest sweep of all. One that finished after `now` was recorded with a wrong clock, and
+/// proves nothing.
+pub(crate) fn sweep<'r>(
+    reports: &'r [Report],
+    policy: &Policy,
+    now: SystemTime,
+) -> Option<&'r Sweep> {
+    let sweeps = reports.iter().filter_map(|report| report.sweep.as_ref());
+    sweeps.filter(|own| !is_ahead(own.finished_at, policy, now)).max_by_key(|own| own.finished_at)
 }
 
-/// The instances that may be running and hold other keys than `expected`.
+/// The instances that may be running and hold other keys than `expected`, or whose report cannot be
+/// read.
 ///
 /// One that has not reported for the observation window counts as gone. One that fell silent
 /// with these keys holds them.
@@ -86,44 +132,110 @@ pub(crate) fn disagreement(
     reports: &[Report],
     expected: Fingerprint,
     policy: &Policy,
+    changed_at: SystemTime,
     now: SystemTime,
 ) -> Vec<Obstacle> {
-    reports
-        .iter()
-        .filter(|report| may_run(report, policy, now) && report.fingerprint != expected)
-        .map(|report| Obstacle::OtherKeys {
-            instance: report.instance.clone(),
-            fingerprint: report.fingerprint,
-            reported_at: report.reported_at,
-        })
-        .collect()
+    let object = |report| objection(report, expected, policy, changed_at, now);
+    reports.iter().filter_map(object).collect()
 }
 
-/// Whether an instance may still be there.
-pub(crate) fn may_run(report: &Report, policy: &Policy, now: SystemTime) -> bool {
-    let gone = report.reported_at.checked_add(policy.observation.max(LONGEST_GAP));
+/// The objection of one report to the keys that `expected` names.
+pub(crate) fn objection(
+    report: &Report,
+    expected: Fingerprint,
+    policy: &Policy,
+    changed_at: SystemTime,
+    now: SystemTime,
+) -> Option<Obstacle> {
+    let instance = || report.instance.clone();
+    match &report.problem {
+        _ if !is_recent(report, policy, changed_at, now) => None,
+        Some(problem) => {
+            Some(Obstacle::UnreadableReport { instance: instance(), problem: problem.clone() })
+        }
+        None if report.fingerprint == expected => None,
+        None => Some(Obstacle::OtherKeys {
+            instance: instance(),
+            fingerprint: report.fingerprint,
+            reported_at: report.reported_at,
+        }),
+    }
+}
+
+/// Whether an instance may still be there, by a report that can be read.
+pub(crate) fn may_run(
+    report: &Report,
+    policy: &Policy,
+    changed_at: SystemTime,
+    now: SystemTime,
+) -> bool {
+    report.problem.is_none() && is_recent(report, policy, changed_at, now)
+}
+
+/// Whether `moment` is in the future by more than two clocks may differ.
+pub(crate) fn is_ahead(moment: SystemTime, policy: &Policy, now: SystemTime) -> bool {
+    now.checked_add(policy.skew).is_some_and(|latest| moment > latest)
+}
+
+/// Whether a report was made within the observation window, by an instance that has not stopped.
+fn is_recent(report: &Report, policy: &Policy, changed_at: SystemTime, now: SystemTime) -> bool {
+    let gone = end_of(made_at(report, policy, changed_at, now), policy);
     !report.has_stopped && gone.is_none_or(|gone| now < gone)
+}
+
+/// The end of the observation window of what was reported at `moment`.
+fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> {
+    moment.checked_add(policy.observation.max(LONGEST_GAP))
+}
+
+/// When a report was made. One from the future was made with a wrong clock, at an unknown time: it
+/// counts as made when the manifest was last changed. So it objects for at most one observation
+/// window after a change, and proves neither agreement nor observation beyond that.
+fn made_at(
+    report: &Report,
+    policy: &Policy,
+    changed_at: SystemTime,
+    now: SystemTime,
+) -> SystemTime {
+    match is_ahead(report.reported_at, policy, now) {
+        true => changed_at.min(now),
+        false => report.reported_at,
+    }
 }
 
 /// Since when somebody has been watching all the time until now: instances come and go, and
 /// those that were there before count. `None` if nobody is.
-fn observed_since(reports: &[Report], policy: &Policy, now: SystemTime) -> Option<SystemTime> {
+fn observed_since(
+    reports: &[Report],
+    policy: &Policy,
+    changed_at: SystemTime,
+    now: SystemTime,
+) -> Option<SystemTime> {
     let gap = LONGEST_GAP.saturating_add(policy.skew);
-    let reaches = |report: &Report, moment: SystemTime| {
-        report.reported_at.checked_add(gap).is_none_or(|end| end >= moment)
+    // What tells of a sweep and is gone has watched nothing.
+    let has_watched = |own: &&Report| {
+        own.problem.is_none() && (!own.has_stopped || own.observed_since < own.reported_at)
+    };
+    let watches: Vec<_> = reports
+        .iter()
+        .filter(has_watched)
+        .map(|report| {
+            let end = made_at(report, policy, changed_at, now);
+            (report.observed_since.min(end), end)
+        })
+        .collect();
+    let reaches = |end: SystemTime, moment: SystemTime| {
+        end.checked_add(gap).is_none_or(|end| end >= moment)
     };
     // Backwards from now, as far as one report reaches into the next.
     let mut since = now;
     let mut is_watched = false;
-    // What tells of a sweep and is gone has watched nothing.
-    let has_watched = |own: &&Report| !own.has_stopped || own.observed_since < own.reported_at;
     loop {
-        let earlier = reports
+        let earlier = watches
             .iter()
-            .filter(has_watched)
-            .filter(|report| report.observed_since < since || !is_watched)
-            .filter(|report| reaches(report, since))
-            .map(|report| report.observed_since)
+            .filter(|(begin, _)| *begin < since || !is_watched)
+            .filter(|(_, end)| reaches(*end, since))
+            .map(|(begin, _)| *begin)
             .min();
         match earlier {
             Some(earlier) => {
@@ -137,3 +249,47 @@ fn observed_since(reports: &[Report], policy: &Policy, now: SystemTime) -> Optio
         }
     }
 }
+
+/// What is wrong with a clock, by the reports.
+#[cfg(feature = "store")]
+#[cfg_attr(not(feature = "ops"), allow(dead_code))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClockProblem {
+    /// Every instance that may be running reports from the future: the clock is behind.
+    Behind {
+        /// When the newest report was made.
+        newest: SystemTime,
+    },
+    /// No instance has reported within the observation window: no clock confirms this one.
+    Silent {
+        /// When the newest report was made.
+        newest: SystemTime,
+    },
+}
+
+/// What speaks against a clock that shows `now`.
+///
+/// One report from the future beside another of this time is the wrong clock of its instance, and no
+/// problem of this one.
+#[cfg(feature = "store")]
+#[cfg_attr(not(feature = "ops"), allow(dead_code))]
+pub(crate) fn clock_problem(
+    reports: &[Report],
+    policy: &Policy,
+    now: SystemTime,
+) -> Option<ClockProblem> {
+    let is_over = |moment| end_of(moment, policy).is_some_and(|end| end <= now);
+    let readable = || reports.iter().filter(|own| own.problem.is_none());
+    let newest = readable().map(|own| own.reported_at).max()?;
+    let mut recent = readable().filter(|own| !own.has_stopped && !is_over(own.reported_at));
+    if is_over(newest) {
+        return Some(ClockProblem::Silent { newest });
+    }
+    let last = recent.clone().map(|own| own.reported_at).max()?;
+    let is_behind = recent.all(|own| is_ahead(own.reported_at, policy, now));
+    is_behind.then_some(ClockProblem::Behind { newest: last })
+}
+
+#[cfg(all(test, feature = "store"))]
+#[path = "report_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::key_set::KeyState;
 use super::policy::Policy;
+use super::report::is_ahead;
 use super::timeline::{Life, Terms, Timeline, superseded_at};
 use crate::error::Error;
 use crate::key::Signs;
@@ -66,6 +67,7 @@ pub(crate) fn verdict(
         Signs::From(_) => superseded_at(lives, index).unwrap_or(now),
     };
     if terms.purpose.needs_sweep() {
+        let sweep = sweep.filter(|own| !is_ahead(own.finished_at, policy, now));
         obstacles.extend(rows(life.kid, began, policy, sweep));
     }
     let until = due(began, seen.since.unwrap_or(now), policy);
@@ -135,7 +137,8 @@ fn rows(kid: Kid, began: SystemTime, policy: &Policy, sweep: Option<&Sweep>) -> 
     {
         obstacles.push(Obstacle::SweptTooEarly { started_at: sweep.started_at, not_before });
     }
-    let rows = sweep.rows.iter().filter(|(own, _)| *own == kid).map(|(_, rows)| rows).sum();
+    let rows = sweep.rows.iter().filter(|(own, _)| *own == kid).map(|(_, rows)| *rows);
+    let rows = rows.fold(0, u64::saturating_add);
     if rows > 0 {
         obstacles.push(Obstacle::RowsLeft { rows });
     }

@@ -1,9 +1,11 @@
 //! Files that are written whole, and locks that no killed process holds.
 
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 /// How long a writer waits for another, who holds the lock for milliseconds: ten seconds. Who
 /// writes one record after the other leaves microseconds between them, so that with longer
@@ -44,6 +46,114 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
+
+/// Why a path cannot be read: it leads to something else than a file.
+#[derive(Debug, thiserror::Error)]
+#[error("it is {0}, not a file")]
+pub(crate) struct NotAFile(&'static str);
+
+/// Opens a file to be read. A pipe, a device, a socket or a folder is refused with [`NotAFile`]: a
+/// pipe waits for a writer, and a device might never end.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    // Before it is opened, because to open a device may have an effect.
+    check_file(&fs::metadata(path)?)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    set_patience(&mut options);
+    let file = options.open(path)?;
+    // Of what was opened, which may be something else than a moment ago.
+    check_file(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Reads the file at `path`, which has at most `most` bytes: as [`open`], into memory that is wiped.
+pub(crate) fn read_bounded(path: &Path, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    read_open(&mut open(path)?, most)
+}
+
+/// The same, of a file that holds text.
+pub(crate) fn read_text(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
+    let mut bytes = read_bounded(path, most)?;
+    match String::from_utf8(std::mem::take(&mut *bytes)) {
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            Err(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        }
+    }
+}
+
+/// Reads what was opened to its end, and no more than `most` bytes, whatever its length is said to be.
+pub(crate) fn read_open(file: &mut File, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let too_large = || io::Error::other(format!("it has more than {most} bytes"));
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    if length > most {
+        return Err(too_large());
+    }
+    let mut bytes = Zeroizing::new(vec![0; length.saturating_add(1)]);
+    let mut read = 0;
+    loop {
+        if read == bytes.len() {
+            // By hand, because a vector that grows leaves its bytes behind unwiped.
+            let room = read.saturating_mul(2).min(most.saturating_add(1));
+            let mut more = Zeroizing::new(vec![0; room]);
+            more[..read].copy_from_slice(&bytes);
+            bytes = more;
+        }
+        match file.read(&mut bytes[read..]) {
+            Ok(0) => break,
+            Ok(count) => read = read.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if read > most {
+            return Err(too_large());
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// Whether an error of [`open`] is that the path leads to something else than a file.
+pub(crate) fn is_no_file(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|own| own.is::<NotAFile>())
+}
+
+fn check_file(own: &Metadata) -> io::Result<()> {
+    match own.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other(NotAFile(kind(own.file_type())))),
+    }
+}
+
+#[cfg(unix)]
+fn kind(own: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match own {
+        _ if own.is_dir() => "a folder",
+        _ if own.is_fifo() => "a pipe",
+        _ if own.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(own: FileType) -> &'static str {
+    if own.is_dir() { "a folder" } else { "something else" }
+}
+
+/// Has to open return at once, also where a pipe was put in the place of a file.
+#[cfg(unix)]
+pub(crate) fn set_patience(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::OFlags;
+    // `O_CLOEXEC` is set by the standard library.
+    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+}
+
+#[cfg(not(unix))]
+pub(crate) fn set_patience(_: &mut OpenOptions) {}
 
 /// Writes `text` beside `path` and puts it in its place in one step.
 pub(crate) fn write(path: &Path, text: &[u8], is_durable: bool) -> io::Result<()> {
@@ -166,4 +276,26 @@ pub(crate) fn file_name(instance: &str) -> String {
         }
     }
     name
+}
+
+/// The instance whose [`file_name`] is `name`; the name itself, if it is of none.
+pub(crate) fn instance_of(name: &str) -> String {
+    let decoded = decoded(name).and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.filter(|own| file_name(own) == name).unwrap_or_else(|| name.to_owned())
+}
+
+fn decoded(name: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = after.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = after;
+    }
+    Some(bytes)
 }

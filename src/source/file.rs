@@ -10,7 +10,7 @@
 //! secret) shows it one generation or the other.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::codec::Codec;
@@ -21,13 +21,16 @@ use super::store::{KeyStore, StoreFuture};
 use super::store::{Wake, Watch};
 #[cfg(feature = "envelope")]
 use crate::envelope::AesKey;
+use crate::error::Error;
 use crate::manifest::Manifest;
 #[cfg(feature = "envelope")]
 use crate::ring::KeyRing;
 use crate::ring::Report;
 
-/// A manifest has a page, and never that much.
-const MAX_BYTES: u64 = 1024 * 1024;
+/// A manifest has at most 1 MiB, and a sealed one four thirds of that.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// A report has at most 1 MiB.
+const MAX_REPORT_BYTES: usize = 1024 * 1024;
 
 /// A manifest in a file, which is `0600` and belongs to this process's user or to root.
 ///
@@ -94,19 +97,10 @@ impl FileStore {
     }
 
     fn read(&self) -> Result<Manifest, StoreError> {
-        let metadata = fs::metadata(&self.path).map_err(|source| self.unread(source))?;
-        // Before it is opened: a pipe would wait for somebody who writes.
-        if !metadata.is_file() {
-            return Err(StoreError::NotAFile { path: self.path.clone() });
-        }
-        let file = File::open(&self.path).map_err(|source| self.unread(source))?;
+        let mut file = disk::open(&self.path).map_err(|source| self.unread(source))?;
         // Of what was opened, which may be another file than a moment ago.
         self.check(&file.metadata().map_err(|source| self.io(source))?)?;
-        // With its room from the start, so that no part is left behind unwiped.
-        let length = file.metadata().map_or(0, |own| own.len().min(MAX_BYTES)) as usize;
-        let mut text = zeroize::Zeroizing::new(Vec::with_capacity(length + 1));
-        let read = file.take(MAX_BYTES + 1).read_to_end(&mut text);
-        read.map_err(|source| self.io(source))?;
+        let text = disk::read_open(&mut file, MAX_BYTES).map_err(|source| self.io(source))?;
         self.codec.decode(&text, &self.name())
     }
 
@@ -114,9 +108,6 @@ impl FileStore {
     fn check(&self, metadata: &fs::Metadata) -> Result<(), StoreError> {
         use std::os::unix::fs::MetadataExt;
         let path = || self.path.clone();
-        if !metadata.is_file() {
-            return Err(StoreError::NotAFile { path: path() });
-        }
         let mode = metadata.mode() & 0o7777;
         let others = if self.group_reads { 0o037 } else { 0o077 };
         if mode & others != 0 {
@@ -130,11 +121,8 @@ impl FileStore {
     }
 
     #[cfg(not(unix))]
-    fn check(&self, metadata: &fs::Metadata) -> Result<(), StoreError> {
-        match metadata.is_file() {
-            true => Ok(()),
-            false => Err(StoreError::NotAFile { path: self.path.clone() }),
-        }
+    fn check(&self, _: &fs::Metadata) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn swap(&self, expected: u64, next: &Manifest) -> Result<(), StoreError> {
@@ -185,20 +173,32 @@ impl FileStore {
             if path.extension().is_none_or(|ending| ending != "json") {
                 continue;
             }
-            match fs::read(&path) {
-                // It was forgotten meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(self.io(source)),
-                Ok(text) => reports.push(Report::from_json(&text).map_err(|source| {
-                    StoreError::Manifest {
-                        store: path.display().to_string(),
-                        source: Box::new(source),
-                    }
-                })?),
-            }
+            reports.extend(self.read_report(&path)?);
         }
         reports.sort_by(|one, other| one.instance.cmp(&other.instance));
         Ok(reports)
+    }
+
+    /// The report at `path`; none, if it was forgotten before it was read. What cannot be read is an
+    /// unreadable report, so that it does not hide the others.
+    fn read_report(&self, path: &Path) -> Result<Option<Report>, StoreError> {
+        let problem = match disk::read_bounded(path, MAX_REPORT_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => error.to_string(),
+            Ok(text) => match Report::from_json(&text) {
+                Ok(report) => return Ok(Some(report)),
+                Err(Error::Manifest { problem }) => problem,
+                Err(error) => error.to_string(),
+            },
+        };
+        // The link itself, where it leads in a circle.
+        let metadata = fs::metadata(path).or_else(|_| fs::symlink_metadata(path));
+        let received_at = match metadata.and_then(|own| own.modified()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            modified => modified.map_err(|source| self.io(source))?,
+        };
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Ok(Some(Report::unreadable(disk::instance_of(&name), received_at, problem)))
     }
 
     fn write_report(&self, report: &Report) -> Result<(), StoreError> {
@@ -221,6 +221,7 @@ impl FileStore {
     fn unread(&self, source: io::Error) -> StoreError {
         match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
+            _ if disk::is_no_file(&source) => StoreError::NotAFile { path: self.path.clone() },
             _ => self.io(source),
         }
     }
@@ -250,7 +251,13 @@ impl KeyStore for FileStore {
 
     fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(async {
-            match fs::remove_file(self.reports_folder().join(report_name(instance))) {
+            let path = self.reports_folder().join(report_name(instance));
+            let removed = match fs::remove_file(&path) {
+                // It is no report, and keeps the others from being forgotten.
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir(&path),
+                removed => removed,
+            };
+            match removed {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(error)),
                 _ => Ok(()),
             }

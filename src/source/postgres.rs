@@ -8,7 +8,7 @@
 //! it, because its revision is older; one that starts takes it.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::runtime::Handle;
@@ -18,6 +18,7 @@ use super::codec::Codec;
 use super::error::StoreError;
 use super::store::{KeyStore, StoreFuture, Wake, Watch};
 use crate::envelope::AesKey;
+use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::ring::{KeyRing, Report};
 
@@ -25,6 +26,8 @@ use crate::ring::{KeyRing, Report};
 const CHANNEL: &str = "dualkey";
 /// A connection that was cut without a word never answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A report has at most 1 MiB.
+const MAX_REPORT_BYTES: i32 = 1024 * 1024;
 /// Between two attempts to listen.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -123,7 +126,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         let store = self.name();
         if next.ring() != self.ring || next.environment() != self.environment {
             let (expected, found) = (store, format!("{}/{}", next.environment(), next.ring()));
-            return Err(crate::error::Error::Foreign { what: "ring", expected, found }.into());
+            return Err(Error::Foreign { what: "ring", expected, found }.into());
         }
         let text = self.codec.encode(next, &store)?;
         // It is sealed, and so no secret.
@@ -176,22 +179,20 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
     }
 
     async fn read_reports(&self) -> Result<Vec<Report>, StoreError> {
-        let rows: Vec<String> = sqlx::query_scalar(
-            "SELECT document FROM dualkey_reports \
-             WHERE ring = $1 AND environment = $2 ORDER BY instance",
+        // What is too large is not fetched.
+        let rows: Vec<(String, Option<String>, Option<i64>)> = sqlx::query_as(
+            "SELECT instance, CASE WHEN octet_length(document) <= $3 THEN document END, \
+             CASE WHEN isfinite(reported_at) \
+                 THEN (extract(epoch FROM reported_at) * 1000)::bigint END \
+             FROM dualkey_reports WHERE ring = $1 AND environment = $2 ORDER BY instance",
         )
         .bind(&self.ring)
         .bind(&self.environment)
+        .bind(MAX_REPORT_BYTES)
         .fetch_all(&self.pool)
         .await
         .map_err(|error| self.client(error))?;
-        let read = |text: &String| {
-            Report::from_json(text.as_bytes()).map_err(|source| StoreError::Manifest {
-                store: self.name(),
-                source: Box::new(source),
-            })
-        };
-        rows.iter().map(read).collect()
+        Ok(rows.into_iter().map(report).collect())
     }
 
     async fn write_report(&self, report: &Report) -> Result<(), StoreError> {
@@ -280,6 +281,22 @@ impl KeyStore for PostgresStore {
     fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(self.patiently(self.forget(instance)))
     }
+}
+
+/// The report of a row: its instance, its document unless that is too large, and when it was received
+/// in milliseconds since 1970. What cannot be read is an unreadable report, so that it does not hide
+/// the others.
+fn report((instance, text, received): (String, Option<String>, Option<i64>)) -> Report {
+    let problem = match text.map(|text| Report::from_json(text.as_bytes())) {
+        Some(Ok(report)) => return report,
+        Some(Err(Error::Manifest { problem })) => problem,
+        Some(Err(error)) => error.to_string(),
+        None => format!("it has more than {MAX_REPORT_BYTES} bytes"),
+    };
+    // What is before 1970 or no moment was received long ago.
+    let received = Duration::from_millis(received.unwrap_or(0).try_into().unwrap_or(0));
+    let received_at = UNIX_EPOCH.checked_add(received).unwrap_or(UNIX_EPOCH);
+    Report::unreadable(instance, received_at, problem)
 }
 
 /// Listens for as long as it is let, and begins anew when the connection is lost.

@@ -75,6 +75,9 @@ pub(crate) struct Look {
     pub(crate) fingerprint: crate::fingerprint::Fingerprint,
     #[cfg(feature = "status")]
     pub(crate) policy: crate::ring::Policy,
+    /// When the keys last changed.
+    #[cfg(feature = "status")]
+    pub(crate) changed_at: SystemTime,
 }
 
 fn look<K: KeyMaterial>(ring: &KeyRing<K>) -> Look {
@@ -96,6 +99,8 @@ fn look<K: KeyMaterial>(ring: &KeyRing<K>) -> Look {
         fingerprint: set.fingerprint(),
         #[cfg(feature = "status")]
         policy: *set.policy(),
+        #[cfg(feature = "status")]
+        changed_at: set.changed_at(),
     }
 }
 

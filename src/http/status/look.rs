@@ -7,11 +7,11 @@ use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses, Verdict};
 use super::page::{ago, moment};
 use crate::key::Signs;
 use crate::kid::Kid;
-use crate::ring::report::may_run;
+use crate::ring::report::{is_ahead, may_run, objection};
 use crate::ring::{KeyState, KeyStatus, Report};
 use crate::source::Health;
 use crate::telemetry::{Look, Watched};
-use crate::verdict::{Obstacle, Verdict as Answer};
+use crate::verdict::{Obstacle, Plain, Verdict as Answer};
 use crate::verified::Role;
 
 /// What a process calls itself that has no name.
@@ -144,28 +144,39 @@ fn reason(now: SystemTime, obstacle: &Obstacle) -> String {
 fn instance(look: &Look, report: &Report) -> Instance {
     // Of a bucket that reaches into the window, all is shown.
     let begin = look.now.checked_sub(look.policy.observation).unwrap_or(UNIX_EPOCH);
-    let mut sums: BTreeMap<Kid, Uses> = BTreeMap::new();
+    let mut sums: BTreeMap<Kid, crate::ring::Uses> = BTreeMap::new();
     for (kid, uses) in
         report.buckets.iter().filter(|bucket| bucket.to >= begin).flat_map(|bucket| &bucket.uses)
     {
         let sum = sums.entry(*kid).or_default();
-        sum.verified_as_primary += uses.verified_as_primary;
-        sum.verified_as_fallback += uses.verified_as_fallback;
-        sum.signed += uses.signed;
+        *sum = sum.plus(*uses);
     }
     let uses = look.keys.iter().map(|key| {
-        let sum = sums.get(&key.kid).cloned().unwrap_or_default();
-        Uses { kid: key.kid.to_string(), ..sum }
+        let sum = sums.get(&key.kid).copied().unwrap_or_default();
+        Uses {
+            kid: key.kid.to_string(),
+            verified_as_primary: sum.verified_as_primary,
+            verified_as_fallback: sum.verified_as_fallback,
+            signed: sum.signed,
+        }
     });
+    let (policy, changed_at, now) = (&look.policy, look.changed_at, look.now);
+    let objection = objection(report, look.fingerprint, policy, changed_at, now);
     Instance {
-        name: report.instance.clone(),
+        name: Plain(&report.instance).to_string(),
         reported_at: Time(report.reported_at),
         observed_since: Time(report.observed_since),
         revision: report.revision,
         fingerprint: report.fingerprint.to_string(),
-        agrees: report.fingerprint == look.fingerprint,
+        agrees: report.problem.is_none() && report.fingerprint == look.fingerprint,
         has_stopped: report.has_stopped,
-        may_run: may_run(report, &look.policy, look.now),
+        may_run: may_run(report, policy, changed_at, now),
+        problem: report.problem.as_deref().map(|own| Plain(own).to_string()),
+        is_from_the_future: is_ahead(report.reported_at, policy, now),
+        objection: objection.map(|own| match own {
+            Obstacle::UnreadableReport { .. } => "has a report that cannot be read",
+            _ => "holds other keys",
+        }),
         uses: uses.collect(),
     }
 }
@@ -188,15 +199,14 @@ fn advice(look: &Look, keys: &[Key], instances: &[Instance], is_fleet: bool) -> 
     }
     let of = |state: &'static str| keys.iter().filter(move |key| key.state == state);
     if let Some(key) = of("staged").next() {
-        let behind = instances.iter().find(|own| !own.agrees && own.may_run);
+        let behind = instances.iter().find_map(|own| Some((&own.name, own.objection?)));
         return match (key.signs_from, behind) {
             (Some(from), _) => {
                 format!("The key {} begins to sign {}.", key.kid, moment(look.now, from.0))
             }
-            (None, Some(own)) => format!(
-                "Wait before promoting {}: the instance {} holds other keys.",
-                key.kid, own.name
-            ),
+            (None, Some((name, objection))) => {
+                format!("Wait before promoting {}: the instance {name} {objection}.", key.kid)
+            }
             (None, None) if is_fleet => {
                 format!("The key {} may be promoted: every instance holds it.", key.kid)
             }

@@ -76,11 +76,18 @@ pub(super) struct Instance {
     pub(super) has_stopped: bool,
     /// Whether it may still be there: not if it was silent for the observation window.
     pub(super) may_run: bool,
+    /// Why its report cannot be read, if it cannot.
+    pub(super) problem: Option<String>,
+    /// Whether its clock was ahead of this one by more than the skew.
+    pub(super) is_from_the_future: bool,
+    /// What speaks against a promotion, if something does.
+    #[serde(skip)]
+    pub(super) objection: Option<&'static str>,
     /// In the order of the keys of the ring.
     pub(super) uses: Vec<Uses>,
 }
 
-#[derive(Serialize, Clone, Default)]
+#[derive(Serialize)]
 pub(super) struct Uses {
     pub(super) kid: String,
     pub(super) verified_as_primary: u64,

@@ -243,7 +243,7 @@ fn instance(ring: &Ring, own: &Instance) -> Markup {
             @for uses in &own.uses {
                 td data-kid=(uses.kid) data-primary=(uses.verified_as_primary)
                     data-fallback=(uses.verified_as_fallback) data-signed=(uses.signed) {
-                    (uses.verified_as_primary + uses.verified_as_fallback) " verified"
+                    (uses.verified_as_primary.saturating_add(uses.verified_as_fallback)) " verified"
                     @if uses.verified_as_fallback > 0 {
                         br; (uses.verified_as_fallback) " as a fallback"
                     }
@@ -252,6 +252,7 @@ fn instance(ring: &Ring, own: &Instance) -> Markup {
             }
             td {
                 @match (own.may_run, own.agrees) {
+                    _ if own.problem.is_some() => "unknown",
                     _ if own.has_stopped => "stopped",
                     (false, _) => "gone",
                     (true, true) => "these",
@@ -259,6 +260,12 @@ fn instance(ring: &Ring, own: &Instance) -> Markup {
                 }
                 br;
                 span.soft { "said " (ago(ring.now.0, own.reported_at.0)) }
+                @if let Some(problem) = &own.problem {
+                    br; span.blocked { "cannot read its report: " (problem) }
+                }
+                @if own.is_from_the_future {
+                    br; span.blocked { "reported from the future: its clock was ahead" }
+                }
             }
         }
     }

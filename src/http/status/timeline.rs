@@ -35,7 +35,8 @@ impl Span {
             .filter_map(|moment| moment.0.duration_since(now).ok())
             .max()
             .unwrap_or_default();
-        let half = (overlap + overlap / 4).max((ahead + ahead / 8).min(overlap * 4));
+        let margin = |length: Duration, part| length.saturating_add(length / part);
+        let half = margin(overlap, 4).max(margin(ahead, 8).min(overlap.saturating_mul(4)));
         Self {
             from: now.checked_sub(half).unwrap_or(UNIX_EPOCH),
             to: now.checked_add(half).unwrap_or(now),

@@ -25,6 +25,8 @@ use crate::source::disk::{self, LockError, beside};
 
 /// Beyond this size a file is put aside: it can be read as a whole.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// A head is a line of a few hundred bytes.
+const MAX_HEAD_BYTES: usize = 4 * 1024;
 
 /// A trail in a file.
 ///
@@ -52,7 +54,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub struct FileTrail {
     pub(super) path: PathBuf,
     ring: KeyRing<AuditKey>,
-    max_bytes: u64,
+    pub(super) max_bytes: u64,
 }
 
 impl FileTrail {
@@ -90,7 +92,7 @@ impl FileTrail {
             text.push('\n');
         }
         for record in records {
-            let link = Link { n: end.n + 1, prev: end.hash };
+            let link = Link { n: end.n.saturating_add(1), prev: end.hash };
             let own = sign(&self.ring, record, link)?;
             end = Head { n: link.n, hash: Some(hash(&own)), revoked: None };
             text.push_str(&own);
@@ -99,7 +101,7 @@ impl FileTrail {
         if end.n == 0 {
             return Ok(());
         }
-        self.append(&text, end.n - records.len() as u64)?;
+        self.append(&text, end.n.saturating_sub(records.len() as u64))?;
         self.write_head(end)
     }
 
@@ -112,7 +114,7 @@ impl FileTrail {
         // What was imported happened before what was written after it.
         let (mut found, mut imported) = (Vec::new(), Vec::new());
         'all: for mut segment in self.open_all()?.into_iter().rev() {
-            let text = segment.text().map_err(|source| self.io(source))?;
+            let text = segment.text()?;
             // What is not UTF-8 was no record.
             for own in text.split(|byte| *byte == b'\n').rev() {
                 if found.len() == take {
@@ -152,7 +154,7 @@ impl FileTrail {
         let mut walk = Walk::new(&self.ring, head);
         let mut is_torn = false;
         for mut segment in segments {
-            let text = segment.text().map_err(|source| self.io(source))?;
+            let text = segment.text()?;
             let mut lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
             is_torn = lines.pop().is_some_and(|rest| !rest.is_empty());
             for own in lines {
@@ -184,6 +186,7 @@ impl FileTrail {
         self.put_aside(text.len() as u64, before)?;
         let mut options = OpenOptions::new();
         options.append(true).create(true);
+        disk::set_patience(&mut options);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&self.path).map_err(|source| self.io(source))?;
@@ -218,7 +221,8 @@ impl FileTrail {
     }
 
     fn head(&self) -> Result<Option<Head>, AuditError> {
-        match fs::read_to_string(self.head_path()) {
+        let path = self.head_path();
+        match disk::read_text(&path, MAX_HEAD_BYTES) {
             Ok(text) => match Head::read(&self.ring, &text) {
                 Some(head) => Ok(Some(head)),
                 None => Err(AuditError::Broken { problem: Problem::NoHead }),
@@ -227,7 +231,7 @@ impl FileTrail {
             Err(source) if source.kind() == io::ErrorKind::InvalidData => {
                 Err(AuditError::Broken { problem: Problem::NoHead })
             }
-            Err(source) => Err(self.io(source)),
+            Err(source) => Err(AuditError::Io { path, source }),
         }
     }
 

@@ -111,7 +111,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
                 .map_err(client)?;
         let mut end = join(&self.ring, head, tail.as_deref())?.unwrap_or_default();
         for record in records {
-            let link = Link { n: end.n + 1, prev: end.hash };
+            let link = Link { n: end.n.saturating_add(1), prev: end.hash };
             let text = sign(&self.ring, record, link)?;
             end = Head { n: link.n, hash: Some(hash(&text)), revoked: None };
             insert(&mut own, link.n, &text).await?;

@@ -14,6 +14,10 @@ use crate::source::disk::{self, beside};
 /// at most eight times that.
 const MAX_LINE: u64 = 64 * 1024;
 
+/// The largest file of a trail, unless more is set with `max_bytes`: 512 MiB. A file is put aside at
+/// 16 MiB unless set, and one append may add what an import of 64 MiB becomes.
+const MAX_SEGMENT: u64 = 512 * 1024 * 1024;
+
 impl FileTrail {
     /// Puts a broken trail aside, all of it, and begins a new one with `record`. Returns where
     /// the old one is.
@@ -47,15 +51,16 @@ impl FileTrail {
     pub(super) fn tail(&self) -> Result<(Option<String>, bool), AuditError> {
         let mut is_torn = false;
         for path in std::iter::once(self.path.clone()).chain(self.segment_paths()?.pop()) {
-            let mut file = match open(&path) {
+            let mut file = match disk::open(&path) {
                 Err(source) if source.kind() == io::ErrorKind::NotFound => continue,
-                file => file.map_err(|source| self.io(source))?,
+                file => file.map_err(|source| AuditError::Io { path: path.clone(), source })?,
             };
             let length = file.metadata().map_err(|source| self.io(source))?.len();
             let from = length.saturating_sub(2 * MAX_LINE);
             file.seek(SeekFrom::Start(from)).map_err(|source| self.io(source))?;
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(|source| self.io(source))?;
+            let read = (&mut file).take(2 * MAX_LINE).read_to_end(&mut bytes);
+            read.map_err(|source| self.io(source))?;
             let text = String::from_utf8_lossy(&bytes);
             is_torn |= !bytes.is_empty() && !text.ends_with('\n');
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -118,9 +123,11 @@ impl FileTrail {
     pub(super) fn segments(&self) -> Result<Vec<Segment>, AuditError> {
         let mut segments = Vec::new();
         for path in self.segment_paths()?.into_iter().chain([self.path.clone()]) {
-            match Segment::open(&path) {
+            let most = self.max_bytes.max(MAX_SEGMENT);
+            match Segment::open(&path, most) {
                 Err(source) if source.kind() == io::ErrorKind::NotFound => {}
-                segment => segments.push(segment.map_err(|source| self.io(source))?),
+                Err(source) => return Err(AuditError::Io { path, source }),
+                Ok(segment) => segments.push(segment),
             }
         }
         Ok(segments)
@@ -129,29 +136,26 @@ impl FileTrail {
 
 /// A file as it was when it was opened.
 pub(super) struct Segment {
+    path: PathBuf,
     file: File,
     length: u64,
 }
 
 impl Segment {
-    fn open(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
+    fn open(path: &Path, most: u64) -> io::Result<Self> {
+        let file = disk::open(path)?;
         let length = file.metadata()?.len();
-        Ok(Self { file, length })
+        match length > most {
+            true => Err(io::Error::other(format!("it has more than {most} bytes"))),
+            false => Ok(Self { path: path.to_owned(), file, length }),
+        }
     }
 
-    pub(super) fn text(&mut self) -> io::Result<Vec<u8>> {
+    pub(super) fn text(&mut self) -> Result<Vec<u8>, AuditError> {
         let mut text = Vec::with_capacity(usize::try_from(self.length).unwrap_or_default());
-        (&mut self.file).take(self.length).read_to_end(&mut text)?;
+        let read = (&mut self.file).take(self.length).read_to_end(&mut text);
+        read.map_err(|source| AuditError::Io { path: self.path.clone(), source })?;
         Ok(text)
-    }
-}
-
-/// Opens what is a file: a pipe would wait, and a device might never end.
-fn open(path: &Path) -> io::Result<File> {
-    match fs::metadata(path)?.is_file() {
-        true => File::open(path),
-        false => Err(io::Error::other("it is not a file")),
     }
 }
 

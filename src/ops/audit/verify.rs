@@ -121,7 +121,7 @@ impl<'r> Walk<'r> {
         if self.unlinked.is_some() {
             return self.foreign(line::parse(text).and_then(|own| own.link.prev));
         }
-        let next = self.records + 1;
+        let next = self.records.saturating_add(1);
         let (own, found) = (line::parse(text), check(self.ring, text));
         let own = match (own, found) {
             (Some(own), Found::Holds) => {
@@ -208,7 +208,7 @@ impl<'r> Walk<'r> {
         if !self.reached_head {
             let found = self.records;
             // A last line that is none was a record once.
-            return Some(match self.is_suspect && !is_torn && head.n == found + 1 {
+            return Some(match self.is_suspect && !is_torn && head.n == found.saturating_add(1) {
                 true => Problem::Changed { n: head.n },
                 false => Problem::Truncated { expected: head.n, found },
             });

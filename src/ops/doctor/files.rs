@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,9 @@ use crate::source::disk;
 
 /// A secret that was handed over is not left lying about for longer.
 const HANDED_OVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A `.gitignore` is a page of text.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Whether the files with secrets are read by nobody else, and by git.
 pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
@@ -47,7 +51,16 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
             Some(true) => {}
             // No git to ask, or one that does not answer to this user: what it would read.
             _ if root.join(".git").exists() || root.join(".gitignore").exists() => {
-                let text = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
+                let ignored = root.join(".gitignore");
+                let text = match disk::read_text(&ignored, MAX_BYTES) {
+                    Ok(text) => text,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
+                    Err(error) => {
+                        let subject = ignored.display().to_string();
+                        all.push(finding("ignored", &subject, error.to_string(), "replace it"));
+                        continue;
+                    }
+                };
                 let is_line = |line: &str| line.trim().trim_start_matches('/') == ".env*";
                 if path.file_name() == Some(OsStr::new(".env")) && !text.lines().any(is_line) {
                     let found = ".gitignore has no `.env*`".to_owned();

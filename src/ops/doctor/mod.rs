@@ -8,11 +8,13 @@ use std::time::SystemTime;
 use super::error::OpsError;
 use super::inventory::{AuditPlace, Item, Place, Project};
 use super::rotate::{check_new, reports};
+use super::warnings::of_reports;
 use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::ring::KeyState;
 use crate::ring::report::disagreement;
 use crate::source::StoreError;
+use crate::verdict::Obstacle;
 use crate::verified::Role;
 
 /// What is wrong, with what, and how to mend it.
@@ -42,6 +44,7 @@ pub struct Finding {
 /// | `ignored` | git would take a file with secrets |
 /// | `past` | a fallback has come to its end, and still stands in its file |
 /// | `differ` | instances hold other keys than the store |
+/// | `report` | a report of an instance cannot be read, or is from the future |
 /// | `policy` | a manifest lives by another policy than the inventory says |
 /// | `handover` | a file of new secrets was left |
 /// | `audit` | the trail is not whole, or has no key |
@@ -84,10 +87,23 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
             for print in manifest.keys().iter().filter_map(|key| key.print()) {
                 prints.entry(print).or_default().push(subject.clone());
             }
-            let reports = reports(&*store).await.unwrap_or_default();
             let now = project.now();
             keys(&mut all, item, &manifest, &subject, now);
-            for obstacle in disagreement(&reports, manifest.fingerprint(), manifest.policy(), now) {
+            let reports = match reports(&*store).await {
+                Ok(reports) => reports,
+                Err(error) => {
+                    all.push(finding("report", &subject, error.to_string(), "fix the store"));
+                    Vec::new()
+                }
+            };
+            for warning in of_reports(&reports, manifest.policy(), now) {
+                let remedy = "fix the clock or the instance, or delete a report whose instance is gone";
+                all.push(finding("report", &subject, warning, remedy));
+            }
+            let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
+            let against = disagreement(&reports, manifest.fingerprint(), policy, changed_at, now);
+            let holds_others = |own: &Obstacle| matches!(own, Obstacle::OtherKeys { .. });
+            for obstacle in against.into_iter().filter(holds_others) {
                 all.push(finding(
                     "differ",
                     &subject,
@@ -111,9 +127,9 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
     files::examine(&mut all, project);
     audit(&mut all, project).await;
     // As the table above has them, and in each by name: hashes have no order.
-    const ORDER: [&str; 11] = [
-        "unread", "short", "shared", "tracked", "readable", "ignored", "past", "differ", "policy",
-        "handover", "audit",
+    const ORDER: [&str; 12] = [
+        "unread", "short", "shared", "tracked", "readable", "ignored", "past", "differ", "report",
+        "policy", "handover", "audit",
     ];
     let place = |own: &Finding| ORDER.iter().position(|name| *name == own.check);
     all.sort_by(|one, other| (place(one), &one.subject).cmp(&(place(other), &other.subject)));

@@ -27,7 +27,6 @@ mod parse;
 mod project;
 mod words;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -190,6 +189,9 @@ pub struct Backup {
     pub max_age: Duration,
 }
 
+/// An inventory is a page of text: at most 1 MiB.
+const MAX_BYTES: usize = 1024 * 1024;
+
 impl Inventory {
     /// What `dualkey init` writes: the secrets of a usual backend, with comments.
     pub const TEMPLATE: &str = include_str!("template.toml");
@@ -200,7 +202,7 @@ impl Inventory {
     /// [`OpsError::Io`]; [`OpsError::Inventory`] with the line and column of what is wrong.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, OpsError> {
         let path = path.into();
-        let text = fs::read_to_string(&path).map_err(OpsError::io(&path))?;
+        let text = disk::read_text(&path, MAX_BYTES).map_err(OpsError::io(&path))?;
         Self::parse(&text, path)
     }
 

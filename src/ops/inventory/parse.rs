@@ -214,6 +214,9 @@ fn item(own: Secret, environment: &str, has_kek: bool) -> Result<Item, Wrong> {
     policy.enough_traffic = own.enough_traffic.unwrap_or(policy.enough_traffic);
     policy.min_secret_bytes = own.min_secret_bytes;
     policy.schedule = own.rotate.as_ref().map(schedule).transpose()?.flatten();
+    if let Err(error) = policy.check() {
+        return wrong(&own.name, error.to_string());
+    }
     let backup =
         own.backup.map(|own| Ok(Backup { path: own.file, max_age: duration(&own.max_age)? }));
     for peer in &own.peers {

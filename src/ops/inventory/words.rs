@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::nearest;
 use crate::ring::Schedule;
+use crate::ring::policy::{MAX, MAX_DAYS};
 
 /// What is wrong, and where.
 pub(super) struct Wrong(pub(super) Range<usize>, pub(super) String);
@@ -32,7 +33,7 @@ pub(super) fn schedule(text: &Spanned<String>) -> Result<Option<Schedule>, Wrong
         "annual" => Schedule::Annual,
         other => {
             let days = other.strip_suffix(" days").and_then(|days| days.trim().parse().ok());
-            match days.filter(|days| *days > 0) {
+            match days.filter(|days| (1..=MAX_DAYS).contains(days)) {
                 Some(days) => Schedule::Days(days),
                 None => {
                     let all = "quarterly, semi-annual, annual, never, or as in \"90 days\"";
@@ -47,6 +48,9 @@ pub(super) fn duration(text: &Spanned<String>) -> Result<Duration, Wrong> {
     let span: Option<Span> = text.get_ref().parse().ok();
     let length = span.and_then(|own| own.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     match length.and_then(|own| Duration::try_from(own).ok()) {
+        Some(length) if length > MAX => {
+            wrong(text, format!("`{}` is more than {MAX_DAYS} days", text.get_ref()))
+        }
         Some(length) => Ok(length),
         None => wrong(
             text,

@@ -11,6 +11,7 @@ use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
 use crate::ring::Report;
 use crate::ring::report::{disagreement, may_run};
+use crate::verdict::Obstacle;
 use crate::verified::Role;
 
 /// How long a peer may take to answer.
@@ -168,17 +169,18 @@ fn instances(item: &Item, manifest: &Manifest, reports: &[Report], now: SystemTi
     if !item.purpose.needs_agreement() {
         return unneeded(NAME, "its keys are read anew each time");
     }
-    let running: Vec<_> =
-        reports.iter().filter(|own| may_run(own, manifest.policy(), now)).collect();
-    if running.is_empty() {
+    let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
+    let running = reports.iter().filter(|own| may_run(own, policy, changed_at, now)).count();
+    let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
+    if running == 0 && against.is_empty() {
         return warned(
             NAME,
             "none reports: it is for you to say when all have the new key".to_owned(),
         );
     }
-    let against = disagreement(reports, manifest.fingerprint(), manifest.policy(), now);
     match against.first() {
-        None => passed(NAME, format!("{} agree", running.len())),
+        None => passed(NAME, format!("{running} agree")),
+        Some(obstacle @ Obstacle::UnreadableReport { .. }) => failed(NAME, obstacle.to_string()),
         Some(obstacle) => failed(NAME, format!("{obstacle}: wait until it has reloaded")),
     }
 }

@@ -25,6 +25,7 @@ impl Standing {
         now: SystemTime,
     ) {
         let (name, policy) = (self.name.clone(), manifest.policy());
+        let changed_at = manifest.changed_at();
         let is_dotenv = matches!(item.store, Place::Dotenv(_));
         let is_late = |since: SystemTime, by: Duration| {
             now.duration_since(since).is_ok_and(|age| age > by.max(PATIENCE))
@@ -37,7 +38,7 @@ impl Standing {
             if let State::Rested | State::Soon { .. } = self.state {
                 self.state = State::Underway;
             }
-            let against = disagreement(reports, manifest.fingerprint(), policy, now);
+            let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
             if let Some(at) = signs_from {
                 let is_near = at.duration_since(now).is_ok_and(|left| left < policy.rollout_window);
                 let what = match against.first() {
@@ -58,7 +59,7 @@ impl Standing {
                     why: format!("`{kid}` is staged, and was not promoted"),
                 });
             }
-            let is_held = reports.iter().any(|own| may_run(own, policy, now));
+            let is_held = reports.iter().any(|own| may_run(own, policy, changed_at, now));
             self.next = match against.first() {
                 _ if is_dotenv => Next {
                     what: "deploy the file everywhere, then promote the staged key".to_owned(),
@@ -125,7 +126,7 @@ impl Standing {
                 return;
             }
         }
-        let against = disagreement(reports, manifest.fingerprint(), policy, now);
+        let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
         if let Some(obstacle) = against.first() {
             self.raise(State::Underway);
             let what = format!("wait until every instance has reloaded: {obstacle}");

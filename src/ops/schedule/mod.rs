@@ -15,6 +15,7 @@ use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
 use super::json;
 use super::rotate::{begun, check_new, reports};
+use super::warnings::of_reports;
 use crate::key::Signs;
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
@@ -48,6 +49,9 @@ pub struct Standing {
     pub state: State,
     /// What comes next.
     pub next: Next,
+    /// What is wrong with the reports of its instances: one that cannot be read, one from the
+    /// future.
+    pub warnings: Vec<String>,
 }
 
 /// A key beside the primary.
@@ -282,6 +286,7 @@ impl Standing {
             due,
             state: due.map_or(State::Rested, |due| dueness(due, now, ahead)),
             next: Next { what: String::new(), command: None, at: None },
+            warnings: of_reports(reports, manifest.policy(), now),
         };
         own.advise(item, manifest, reports, now);
         own
@@ -347,6 +352,7 @@ impl Standing {
             due: None,
             state: State::Rested,
             next: Next { what: "mend it".to_owned(), command: None, at: None },
+            warnings: Vec::new(),
         }
     }
 }

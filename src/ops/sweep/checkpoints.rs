@@ -12,6 +12,9 @@ use crate::source::disk;
 /// The file is written so often.
 const WRITTEN_EVERY: Duration = Duration::from_millis(500);
 
+/// A checkpoint is a line for each table, with the key of a row: at most 16 MiB.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
 /// The file that says how far each table has come.
 pub(super) struct Checkpoints {
     path: Option<PathBuf>,
@@ -27,7 +30,7 @@ impl Checkpoints {
     pub(super) fn read(path: Option<&Path>) -> Result<Arc<Self>, OpsError> {
         let mut tables = Vec::new();
         if let Some(path) = path {
-            match fs::read_to_string(path) {
+            match disk::read_text(path, MAX_BYTES) {
                 Ok(text) => {
                     for line in text.lines() {
                         let wrong = || SweepError::Checkpoint { problem: "it cannot be read" };

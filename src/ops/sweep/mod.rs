@@ -219,7 +219,8 @@ impl<'p> Sweeper<'p> {
         let mut sealer = Sealer::new(ring.clone());
         for layout in &data.layouts {
             // For as long as the inventory says that there are such values.
-            let until = ring.now() + Duration::from_secs(365 * 24 * 60 * 60);
+            let now = ring.now();
+            let until = now.checked_add(Duration::from_secs(365 * 24 * 60 * 60)).unwrap_or(now);
             sealer = sealer.accept_legacy(*layout, until);
         }
         let (template, table) = (data.context.clone(), data.table.clone());

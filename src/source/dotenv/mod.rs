@@ -241,7 +241,7 @@ impl DotenvStore {
         if self.with_backup && metadata.is_some() {
             let stamp = jiff::Timestamp::try_from(self.clock.now()).unwrap_or_default();
             let copy = beside(&self.path, &format!(".{}.bak", stamp.strftime("%Y%m%dT%H%M%SZ")));
-            disk::write(&copy, &fs::read(&self.path)?, true)?;
+            disk::write(&copy, &disk::read_bounded(&self.path, MAX_BYTES)?, true)?;
         }
         disk::sweep_up(&self.path);
         let next = self.record_path(".json.next");

@@ -1,0 +1,32 @@
+//! Warnings about the reports of instances: what cannot be read, and what a wrong clock made.
+
+use std::time::SystemTime;
+
+use super::json::time;
+use crate::ring::report::{ClockProblem, Report, clock_problem, is_ahead};
+use crate::ring::Policy;
+use crate::verdict::{Obstacle, Plain};
+
+/// A warning for each report that cannot be read or is from the future, and one for a clock that is
+/// behind all of them.
+pub(super) fn of_reports(reports: &[Report], policy: &Policy, now: SystemTime) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(ClockProblem::Behind { newest }) = clock_problem(reports, policy, now) {
+        let (newest, now) = (time(newest), time(now));
+        all.push(format!("the clock is behind every report: it shows {now}, the newest was made at {newest}; set the clock"));
+    }
+    for own in reports {
+        if let Some(problem) = &own.problem {
+            let (instance, problem) = (own.instance.clone(), problem.clone());
+            all.push(Obstacle::UnreadableReport { instance, problem }.to_string());
+        } else if is_ahead(own.reported_at, policy, now) {
+            all.push(format!(
+                "the report of the instance `{}` is from the future ({}): set its clock, or delete the \
+                 report if it is gone",
+                Plain(&own.instance),
+                time(own.reported_at)
+            ));
+        }
+    }
+    all
+}
