@@ -55,7 +55,8 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
             ("destroyed_at", life.destroyed_at),
         ];
         let overrides = key.overrides.iter().map(|own| ("overrides", Some(own.at)));
-        let is_out = |(_, moment): &(_, Option<SystemTime>)| moment.is_some_and(|own| !is_date(own));
+        let is_out =
+            |(_, moment): &(_, Option<SystemTime>)| moment.is_some_and(|own| !is_date(own));
         if let Some((field, _)) = moments.into_iter().chain(overrides).find(is_out) {
             return Err(no_date(format!("`{field}` of the key `{}`", life.kid)));
         }

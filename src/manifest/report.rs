@@ -199,9 +199,7 @@ fn date(field: &str, own: Time) -> Result<SystemTime, Error> {
     let moment = SystemTime::from(own);
     match is_date(moment) {
         true => Ok(moment),
-        false => {
-            Err(Error::manifest(format!("`{field}` of the report is not from 1970 to 9999")))
-        }
+        false => Err(Error::manifest(format!("`{field}` of the report is not from 1970 to 9999"))),
     }
 }
 
@@ -222,7 +220,8 @@ fn check_names(instance: &str, ring: &str) -> Result<(), Error> {
     }
     match is_loud(ring) {
         true => {
-            let problem = "the name of the ring must have at most 256 bytes and no control character";
+            let problem =
+                "the name of the ring must have at most 256 bytes and no control character";
             Err(wrong(problem))
         }
         false => Ok(()),

@@ -224,9 +224,8 @@ fn observed_since(
             (report.observed_since.min(end), end)
         })
         .collect();
-    let reaches = |end: SystemTime, moment: SystemTime| {
-        end.checked_add(gap).is_none_or(|end| end >= moment)
-    };
+    let reaches =
+        |end: SystemTime, moment: SystemTime| end.checked_add(gap).is_none_or(|end| end >= moment);
     // Backwards from now, as far as one report reaches into the next.
     let mut since = now;
     let mut is_watched = false;
@@ -291,5 +290,4 @@ pub(crate) fn clock_problem(
 }
 
 #[cfg(all(test, feature = "store"))]
-#[path = "report_tests.rs"]
 mod tests;

@@ -4,6 +4,7 @@
 mod allocations;
 mod architecture;
 mod bad_input;
+mod bounds;
 mod cluster;
 mod common;
 mod cookie_interop;
@@ -13,6 +14,8 @@ mod envelope;
 mod envelope_backends;
 mod envelope_interop;
 mod environment;
+#[cfg(unix)]
+mod files;
 mod fleet;
 mod follow;
 mod follow_faults;

@@ -97,7 +97,8 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
                 }
             };
             for warning in of_reports(&reports, manifest.policy(), now) {
-                let remedy = "fix the clock or the instance, or delete a report whose instance is gone";
+                let remedy =
+                    "fix the clock or the instance, or delete a report whose instance is gone";
                 all.push(finding("report", &subject, warning, remedy));
             }
             let (policy, changed_at) = (manifest.policy(), manifest.changed_at());

@@ -15,6 +15,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::site::serve;
+use crate::bounds::{extreme, moments};
 use crate::common::{aes_key, key, secret};
 use crate::peers;
 
@@ -259,12 +260,65 @@ async fn the_page_speaks_for_the_fleet() {
     let value = signer.sign("sid", "x").unwrap();
     assert!((0..1000).all(|_| signer.verify("sid", &value).is_ok()));
     assert_eq!(look().await["keys"][0]["verdict"]["answer"], "safe");
-    let reports = std::fs::read_dir(folder.path().join("session.json.reports")).unwrap();
-    std::fs::write(reports.last().unwrap().unwrap().path(), "{").unwrap();
+    // A report that cannot be read is shown, escaped, and no agreement.
+    let broken = folder.path().join("session.json.reports/%3cb%3e%1b.json");
+    std::fs::write(&broken, "{").unwrap();
+    let row = look().await["instances"][0].clone();
+    assert_eq!((&row["name"], &row["agrees"]), (&json!("<b>\\u{1b}"), &json!(false)));
+    assert_eq!(
+        (&row["may_run"], &row["problem"]),
+        (&json!(false), &json!("it is no report, at line 1 column 1"))
+    );
+    let html = page(&url).await;
+    assert!(html.contains("cannot read its report: it is no report"), "{html}");
+    assert!(html.contains("&lt;b&gt;\\u{1b}") && !html.contains("<b>\u{1b}"), "{html}");
+    // One from the future is shown to be that.
+    let mut ahead = one.ring().report("web-9");
+    ahead.reported_at += 3650 * DAY;
+    store.save_report(&ahead).await.unwrap();
+    assert_eq!(look().await["instances"][4]["is_from_the_future"], true);
+    assert!(page(&url).await.contains("reported from the future"));
+
+    let reports = folder.path().join("session.json.reports");
+    std::fs::remove_dir_all(&reports).unwrap();
+    std::fs::write(&reports, "").unwrap();
     let verdict = look().await["keys"][0]["verdict"].clone();
     assert_eq!(verdict["answer"], "blocked");
     let reason = verdict["reasons"][0].as_str().unwrap();
     assert!(reason.starts_with("the other instances cannot be asked: "), "{reason}");
+}
+
+#[tokio::test]
+async fn the_page_shows_policies_and_moments_at_their_bounds() {
+    let clock = ManualClock::at_unix(0);
+    let mut shown = 0;
+    for begin in moments() {
+        clock.set(begin);
+        let mut status = Status::new();
+        for (place, policy) in extreme().into_iter().enumerate() {
+            let ring = KeyRing::<JwtKey>::builder()
+                .name(format!("RING_{place}"))
+                .primary(key(0, "old"))
+                .policy(policy)
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+            let new = ring.stage(key(1, "new")).unwrap();
+            if place % 2 == 0 {
+                ring.promote(&new).unwrap();
+            }
+            status = status.watch(&ring);
+        }
+        let url = start(status).await;
+        for now in moments() {
+            clock.set(now);
+            let rings = json(&url).await["rings"].as_array().unwrap().len();
+            let html = page(&url).await;
+            assert!(html.contains("RING_0") && html.ends_with("</html>"), "{begin:?} {now:?}");
+            shown += rings;
+        }
+    }
+    assert_eq!(shown, 243 * 4 * 4);
 }
 
 /// Where Chromium is: Debian's, or what a variable names.

@@ -7,6 +7,8 @@ mod audit;
 mod command;
 #[cfg(all(feature = "cli", unix))]
 mod doctor;
+#[cfg(all(feature = "cli", unix))]
+mod files;
 #[cfg(feature = "cli")]
 mod generate;
 mod inventory;
@@ -18,6 +20,8 @@ mod postgres;
 mod quarter;
 #[cfg(feature = "cli")]
 mod remind;
+#[cfg(all(feature = "cli", unix))]
+mod reports;
 #[cfg(feature = "cli")]
 mod service;
 #[cfg(feature = "cli")]

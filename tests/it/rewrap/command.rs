@@ -151,3 +151,35 @@ fn what_is_missing_or_wrong_is_named() {
         }
     });
 }
+
+/// A checkpoint that is no file is refused, and nothing is rewritten.
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_is_no_file_holds_no_rewrap() {
+    runtime().block_on(async {
+        let base = Base::all().await.remove(0);
+        let mut shell = Shell::new("2026-11-26T00:00:00Z");
+        let (_, manifest) = rotated(&mut shell).await;
+        let (_, before) = rings(&manifest);
+        let before = Sealer::new(before);
+        let sealed = before.seal_text("note", context(1)).unwrap();
+        base.notes([(1, sealed)]).await;
+        let as_it_was = base.dump("notes", &["body"]).await;
+        for found in crate::files::ALL {
+            let path = shell.path("checkpoint");
+            found.put(&path);
+            let (url, line) =
+                (base.url(), "rewrap ENCRYPTION_KEY --execute --checkpoint checkpoint");
+            let words: Vec<_> = line.split(' ').collect();
+            let mut command = shell.command(&words);
+            command.env_remove("DUALKEY_CLOCK").env("DATABASE_URL", url);
+            let output = crate::files::returns(format!("{found:?}"), move || command.output());
+            let (status, text) = shell.note(line, &output.unwrap());
+            assert_eq!(status, 1, "{found:?}: {text}");
+            let named = format!("checkpoint: {}", found.words());
+            assert!(text.contains(&named), "{found:?}: {text}");
+            assert_eq!(base.dump("notes", &["body"]).await, as_it_was);
+            crate::files::remove(&path);
+        }
+    });
+}

@@ -1,0 +1,195 @@
+//! Where a file is expected and something else is found: an error, and promptly.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use dualkey::Purpose;
+use dualkey::manifest::Manifest;
+use dualkey::source::{DotenvStore, FileStore, KeyStore, StoreError, update};
+use pollster::block_on;
+
+use crate::common::secret;
+use crate::manifest::{at, entry, first};
+
+/// What is found in the place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    Pipe,
+    Folder,
+    Socket,
+    /// A link to `/dev/zero`, which never ends.
+    Device,
+    /// A sparse file of a tebibyte.
+    Huge,
+}
+
+pub const ALL: [Found; 5] = [Found::Pipe, Found::Folder, Found::Socket, Found::Device, Found::Huge];
+
+impl Found {
+    /// What an error says of it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Pipe => "it is a pipe, not a file",
+            Self::Folder => "it is a folder, not a file",
+            Self::Socket => "it is a socket, not a file",
+            Self::Device => "it is a device, not a file",
+            Self::Huge => "it has more than ",
+        }
+    }
+
+    /// Puts it at `path`, in the place of what is there.
+    pub fn put(self, path: &Path) {
+        remove(path);
+        match self {
+            Self::Pipe => assert!(Command::new("mkfifo").arg(path).status().unwrap().success()),
+            Self::Folder => fs::create_dir(path).unwrap(),
+            // It stays when its listener is gone.
+            Self::Socket => drop(UnixListener::bind(path).unwrap()),
+            Self::Device => symlink("/dev/zero", path).unwrap(),
+            Self::Huge => {
+                let file = File::create(path).unwrap();
+                file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
+                file.set_len(1 << 40).unwrap();
+            }
+        }
+    }
+}
+
+/// Removes what a test put at `path`, if anything.
+pub fn remove(path: &Path) {
+    match fs::symlink_metadata(path) {
+        Ok(own) if own.is_dir() => fs::remove_dir(path).unwrap(),
+        Ok(_) => fs::remove_file(path).unwrap(),
+        Err(_) => {}
+    }
+}
+
+/// Runs `work`, which must return: a hang fails the test instead of holding the suite.
+pub fn returns<T: Send + 'static>(what: String, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more once the test has failed.
+        let _ = done.send(work());
+    });
+    let result = result.recv_timeout(Duration::from_secs(60));
+    result.unwrap_or_else(|_| panic!("{what} does not return"))
+}
+
+fn stored(path: &Path) -> FileStore {
+    let store = FileStore::new(path);
+    block_on(store.compare_and_swap(0, &first())).unwrap();
+    store
+}
+
+#[test]
+fn a_manifest_that_is_no_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring.json");
+    for found in ALL {
+        found.put(&path);
+        let store = FileStore::new(&path);
+        let error = returns(format!("{found:?}"), move || block_on(store.load()).unwrap_err());
+        match found {
+            Found::Huge => assert!(matches!(error, StoreError::Io { .. }), "{error}"),
+            _ => assert!(matches!(error, StoreError::NotAFile { .. }), "{found:?}: {error}"),
+        }
+        assert!(error.to_string().contains("ring.json"), "{error}");
+        // It is not written over either.
+        let store = FileStore::new(&path);
+        let swapped =
+            returns(format!("{found:?}"), move || block_on(store.compare_and_swap(0, &first())));
+        assert!(swapped.is_err(), "{found:?}");
+    }
+}
+
+#[test]
+fn a_report_that_is_no_file_is_unreadable_and_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = stored(&folder.path().join("ring.json"));
+    let builder = dualkey::KeyRing::<dualkey::cookie::CookieKey>::builder().environment("test");
+    let ring = builder.build_from(&first()).unwrap();
+    block_on(store.save_report(&ring.report("web-1"))).unwrap();
+    let path = folder.path().join("ring.json.reports/pod%2f7.json");
+    for found in ALL {
+        found.put(&path);
+        let own = store.clone();
+        let reports = returns(format!("{found:?}"), move || block_on(own.reports()).unwrap());
+        let [broken, sane] = &reports[..] else { panic!("{found:?}: {reports:?}") };
+        assert_eq!((broken.instance.as_str(), sane.instance.as_str()), ("pod/7", "web-1"));
+        assert!(broken.problem.as_ref().unwrap().starts_with(found.words()), "{broken:?}");
+        assert!(broken.to_json().is_err());
+        assert_eq!(sane.problem, None);
+        // By its name it is forgotten, as any other.
+        block_on(store.forget_report("pod/7")).unwrap();
+        assert_eq!(block_on(store.reports()).unwrap(), std::slice::from_ref(sane));
+    }
+    // The folder itself is another matter: what the others say is not known.
+    fs::remove_dir_all(folder.path().join("ring.json.reports")).unwrap();
+    fs::write(folder.path().join("ring.json.reports"), "").unwrap();
+    assert!(matches!(block_on(store.reports()), Err(StoreError::Io { .. })));
+}
+
+#[test]
+fn a_dotenv_and_its_records_that_are_no_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    let plain: String =
+        secret(0).chars().filter(char::is_ascii_alphanumeric).cycle().take(64).collect();
+    let text = format!("SESSION_SECRET={plain}\n");
+    fs::write(&path, &text).unwrap();
+    let store =
+        || DotenvStore::new(path.clone(), "SESSION_SECRET", Purpose::Cookie, "production").backup();
+    let step = move |own: &Manifest| own.stage(entry(1, "b"), std::time::SystemTime::now());
+    for record in [".json", ".json.next"] {
+        let record = folder.path().join(".env.dualkey").join(format!("SESSION_SECRET{record}"));
+        fs::create_dir_all(record.parent().unwrap()).unwrap();
+        for found in ALL {
+            found.put(&record);
+            let own = store();
+            let error = returns(format!("{found:?}"), move || block_on(own.load()).unwrap_err());
+            assert!(error.to_string().contains(found.words()), "{found:?}: {error}");
+            assert!(error.to_string().contains(record.to_str().unwrap()), "{found:?}: {error}");
+            let own = store();
+            let stepped = returns(format!("{found:?}"), move || block_on(update(&own, step)));
+            assert!(stepped.is_err(), "{found:?}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        remove(&record);
+    }
+    for found in ALL {
+        found.put(&path);
+        let own = store();
+        let error = returns(format!("{found:?}"), move || block_on(own.load()).unwrap_err());
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        match found {
+            Found::Huge => assert!(error.to_string().contains(found.words()), "{error}"),
+            _ => assert!(matches!(error, StoreError::NotAFile { .. }), "{found:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_sealed_manifest_of_the_largest_size_is_read_again() {
+    // Sealed as text it is larger than 1 MiB.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring.json");
+    let store = FileStore::new(&path);
+    let mut manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let reason = "x".repeat(900 * 1024);
+    manifest = manifest.revoke(&"b".parse().unwrap(), &reason, at(1)).unwrap().manifest;
+    let sealed = store.sealed(crate::common::aes_ring([crate::common::aes_key(7, "kek")]));
+    block_on(sealed.compare_and_swap(0, &manifest)).unwrap();
+    assert!(fs::metadata(&path).unwrap().len() > 1024 * 1024);
+    assert_eq!(block_on(sealed.load()).unwrap().fingerprint(), manifest.fingerprint());
+    // A larger one could not be read again, and is not written.
+    let reason = "x".repeat(1024 * 1024);
+    let larger = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let larger = larger.revoke(&"b".parse().unwrap(), &reason, at(1)).unwrap().manifest;
+    let error = larger.to_json().unwrap_err().to_string();
+    assert_eq!(error, "cannot use the manifest: it has more than 1 MiB");
+}
