@@ -26,6 +26,8 @@ use crate::ring::{KeyRing, Report};
 const CHANNEL: &str = "dualkey";
 /// A connection that was cut without a word never answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A manifest has at most 1 MiB, and a sealed one four thirds of that.
+const MAX_BYTES: i32 = 2 * 1024 * 1024;
 /// A report has at most 1 MiB.
 const MAX_REPORT_BYTES: i32 = 1024 * 1024;
 /// Between two attempts to listen.
@@ -97,16 +99,22 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
     }
 
     async fn read(&self) -> Result<Manifest, StoreError> {
-        let row: Option<(i64, String)> = sqlx::query_as(
-            "SELECT revision, document FROM dualkey_manifests \
-             WHERE ring = $1 AND environment = $2",
+        // What is too large is not fetched.
+        let row: Option<(i64, Option<String>)> = sqlx::query_as(
+            "SELECT revision, CASE WHEN octet_length(document) <= $3 THEN document END \
+             FROM dualkey_manifests WHERE ring = $1 AND environment = $2",
         )
         .bind(&self.ring)
         .bind(&self.environment)
+        .bind(MAX_BYTES)
         .fetch_optional(&self.pool)
         .await
         .map_err(|error| self.client(error))?;
         let (revision, text) = row.ok_or_else(|| StoreError::Missing { store: self.name() })?;
+        let text = text.ok_or_else(|| StoreError::Sealed {
+            store: self.name(),
+            problem: "the row has more than 2 MiB, and a manifest at most 1 MiB",
+        })?;
         let manifest = self.codec.decode(text.as_bytes(), &self.name())?;
         // What is sealed is authentic, and says itself of what it is: no row is taken for
         // another.

@@ -36,7 +36,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         Box::pin(async { Ok(None) })
     }
 
-    /// What the instances of the service last said.
+    /// What the instances of the service last said. A report that is there and cannot be read does
+    /// not fail the call: it is returned as [`Report::unreadable`], and the others with it.
     fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
         Box::pin(async { Err(no_reports(self)) })
     }

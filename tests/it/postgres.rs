@@ -247,6 +247,53 @@ fn postgres_keeps_reports() {
 }
 
 #[test]
+fn postgres_returns_a_broken_report_as_unreadable() {
+    let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };
+    runtime().block_on(async {
+        let ring = name();
+        let pool = pool(&url).await;
+        let store = store(&pool, &ring);
+        let first = manifest(&ring);
+        store.compare_and_swap(0, &first).await.unwrap();
+        let builder = KeyRing::<CookieKey>::builder().environment("test");
+        let held = builder.build_from(&first).unwrap();
+        for instance in ["broken", "early", "huge", "late", "sane"] {
+            store.save_report(&held.report(instance)).await.unwrap();
+        }
+        for (instance, change) in [
+            ("broken", "document = '{'"),
+            ("early", "document = '', reported_at = '-infinity'"),
+            ("huge", "document = repeat('x', 1048577), reported_at = '2026-01-01T00:00:00Z'"),
+            ("late", "document = '', reported_at = 'infinity'"),
+        ] {
+            let update =
+                format!("UPDATE dualkey_reports SET {change} WHERE ring = $1 AND instance = $2");
+            let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(&ring).bind(instance);
+            update.execute(&pool).await.unwrap();
+        }
+        let reports = store.reports().await.unwrap();
+        let problems: Vec<_> = reports.iter().map(|own| own.problem.as_deref()).collect();
+        let none = Some("it is no report, at line 1 column 0");
+        let expected = [
+            Some("it is no report, at line 1 column 1"),
+            none,
+            Some("it has more than 1048576 bytes"),
+            none,
+            None,
+        ];
+        assert_eq!(problems, expected);
+        // The time of the database's clock, and of what was set.
+        let age = std::time::SystemTime::now().duration_since(reports[0].reported_at);
+        assert!(age.map_or_else(|error| error.duration(), |age| age) < A_WHILE);
+        assert_eq!(reports[1].reported_at, std::time::UNIX_EPOCH);
+        let moment = std::time::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+        assert_eq!(reports[2].reported_at, moment);
+        store.forget_report("huge").await.unwrap();
+        assert_eq!(store.reports().await.unwrap().len(), 4);
+    });
+}
+
+#[test]
 fn postgres_may_go_away_and_come_back() {
     let Some(programs) = variable("DUALKEY_TEST_POSTGRES_BIN") else { return };
     let cluster = Cluster::start(&programs);

@@ -78,3 +78,57 @@ impl Span {
         segments
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Time;
+    use super::*;
+
+    fn ring(now: SystemTime, overlap_seconds: u64, ends_at: SystemTime) -> Ring {
+        let key = Key {
+            kid: "a".to_owned(),
+            state: "fallback",
+            added_at: Time(UNIX_EPOCH),
+            signs_from: Some(Time(now)),
+            superseded_at: Some(Time(now)),
+            ends_at: Some(Time(ends_at)),
+            revoked: None,
+            last_as_fallback: None,
+            verdict: None,
+        };
+        Ring {
+            name: "ring".to_owned(),
+            purpose: "jwt",
+            now: Time(now),
+            advice: String::new(),
+            is_stale: false,
+            is_fleet: false,
+            generation: 1,
+            revision: 1,
+            fingerprint: String::new(),
+            overlap_seconds,
+            observation_seconds: overlap_seconds,
+            next_transition: None,
+            rotation_due: None,
+            keys: vec![key],
+            instances: Vec::new(),
+            store: None,
+        }
+    }
+
+    #[test]
+    fn a_bar_of_any_length_at_any_time_is_within_its_width() {
+        let last = Duration::from_secs(i64::MAX as u64);
+        let moments = [Duration::ZERO, Duration::from_secs(1_800_000_000), last];
+        let moments = moments.map(|since| UNIX_EPOCH + since);
+        for (now, ends_at) in moments.iter().flat_map(|one| moments.map(|own| (*one, own))) {
+            for overlap in [0, 1, 3_155_760_000, u64::MAX / 4, u64::MAX] {
+                let ring = ring(now, overlap, ends_at);
+                let span = Span::of(&ring);
+                assert!(span.from <= now && now <= span.to);
+                let segments = span.segments(&ring.keys[0]);
+                assert!(segments.iter().all(|own| own.x + own.width <= WIDTH), "{segments:?}");
+            }
+        }
+    }
+}
