@@ -19,8 +19,12 @@ fn broken(instance: &str, received_at: SystemTime) -> Report {
     Report::unreadable(instance, received_at, "it is empty")
 }
 
+fn kid() -> Kid {
+    Kid::new("a").expect("it is a kid")
+}
+
 fn other() -> Fingerprint {
-    "AAAAAAAAAAAAAAAB".parse().unwrap()
+    Fingerprint::of(&[1; 32])
 }
 
 #[test]
@@ -94,7 +98,7 @@ fn a_report_from_the_future_counts_as_made_at_the_last_change() {
 #[test]
 fn a_use_and_a_sweep_from_the_future_block_nothing_for_ever() {
     let (policy, changed_at) = (Policy::default(), at(0));
-    let kid = Kid::new("a").unwrap();
+    let kid = kid();
     let mut ahead = report("ahead", changed_at + YEARS);
     ahead.last_as_fallback = vec![(kid, changed_at + YEARS)];
     ahead.buckets = vec![Bucket {
@@ -136,7 +140,7 @@ fn an_unreadable_report_objects_for_one_window_and_proves_nothing() {
     assert_eq!(against(received_at + DAY), []);
     assert!(!may_run(&reports[0], &policy, received_at, received_at));
     assert_eq!(observed_since(&reports, &policy, received_at, received_at), None);
-    let kid = Kid::new("a").unwrap();
+    let kid = kid();
     let found = seen(&reports, &kid, Fingerprint::NONE, &policy, received_at, received_at);
     assert_eq!(found.objections[0], Obstacle::NoInstance);
     assert_eq!((found.since, found.under_primary), (None, 0));
@@ -152,7 +156,7 @@ fn extreme_policies_and_moments_overflow_nothing() {
         SystemTime::UNIX_EPOCH + Duration::from_secs(i64::MAX as u64),
     ];
     let lengths = [Duration::ZERO, Duration::from_secs(1), MAX, Duration::MAX];
-    let kid = Kid::new("a").unwrap();
+    let kid = kid();
     let mut cases = 0;
     for (now, changed_at) in moments.iter().flat_map(|one| moments.map(|other| (*one, other))) {
         for (observation, skew) in lengths.iter().flat_map(|one| lengths.map(|own| (*one, own))) {
