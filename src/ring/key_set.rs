@@ -341,6 +341,14 @@ fn evaluate(
     Timeline::new(lives, now.max(changed_at), terms, ring)
 }
 
+fn lives<K>(keys: &[Key<K>]) -> Vec<Life> {
+    keys.iter().map(|key| key.life.clone()).collect()
+}
+
+fn terms<K: KeyMaterial>(policy: Policy) -> Terms {
+    Terms { purpose: K::PURPOSE, policy }
+}
+
 /// One kid for one key, one key for one secret; a revoked one counts (V8: what is
 /// revoked does not come back under another name).
 fn check_names<K>(keys: &[Key<K>]) -> Result<(), Error> {

@@ -302,7 +302,7 @@ fn rings_verdicts_and_steps_at_their_bounds_overflow_nothing() {
                 .clock(clock.clone())
                 .build()
                 .unwrap();
-            let old = ring.primary();
+            let old = ring.primary().unwrap();
             let new = ring.stage(Secret::from(secret(1))).unwrap();
             let signer = CookieSigner::new(ring.clone());
             let value = signer.sign("sid", "x").unwrap();

@@ -1,21 +1,19 @@
 //! One look at the file and at the records beside it, and the manifest that they make.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::Path;
+use std::fs;
+use std::io;
 
 use zeroize::Zeroizing;
 
 use super::lines::Lines;
-use super::{DotenvStore, SUFFIXES};
+use super::{DotenvStore, MAX_BYTES, SUFFIXES};
 use crate::manifest::{Manifest, Marked};
 use crate::secret::Secret;
+use crate::source::disk;
 use crate::source::env::{Found, read};
 use crate::source::error::StoreError;
 use crate::source::reading::{First, Memory, Print, Revoked};
 
-/// A `.env` and a record are a page of text.
-const MAX_BYTES: u64 = 1024 * 1024;
 /// How often a look is repeated while another process writes.
 const ATTEMPTS: usize = 100;
 
@@ -213,20 +211,11 @@ impl DotenvStore {
 
     /// The text of the file, whole.
     fn text(&self) -> Result<Zeroizing<String>, StoreError> {
-        let bytes = match contents(&self.path) {
-            Err(Unread::NotAFile) => {
-                return Err(StoreError::NotAFile { path: self.path.clone() });
-            }
-            Err(Unread::Io(source)) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::Missing { store: self.name() });
-            }
-            Err(Unread::Io(source)) => return Err(self.io(source)),
-            Ok(bytes) => bytes,
-        };
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-            Err(_) => Err(self.io(io::Error::other("it is not UTF-8"))),
-        }
+        disk::read_text(&self.path, MAX_BYTES).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
+            _ if disk::is_no_file(&source) => StoreError::NotAFile { path: self.path.clone() },
+            _ => self.io(source),
+        })
     }
 
     fn records(&self) -> Result<Records, StoreError> {
@@ -235,37 +224,11 @@ impl DotenvStore {
 
     fn record(&self, ending: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.record_path(ending);
-        match contents(&path) {
-            Err(Unread::NotAFile) => Err(StoreError::NotAFile { path }),
-            Err(Unread::Io(source)) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(Unread::Io(source)) => {
-                Err(StoreError::Io { store: path.display().to_string(), source })
-            }
+        match disk::read_bounded(&path, MAX_BYTES) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) if disk::is_no_file(&source) => Err(StoreError::NotAFile { path }),
+            Err(source) => Err(StoreError::Io { store: path.display().to_string(), source }),
             Ok(mut text) => Ok(Some(std::mem::take(&mut *text))),
         }
-    }
-}
-
-/// What keeps a file from being read.
-enum Unread {
-    NotAFile,
-    Io(io::Error),
-}
-
-/// The contents of a small file, in memory that is wiped.
-fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unread> {
-    // Before it is opened: a pipe would wait for a writer.
-    let metadata = fs::metadata(path).map_err(Unread::Io)?;
-    if !metadata.is_file() {
-        return Err(Unread::NotAFile);
-    }
-    let file = File::open(path).map_err(Unread::Io)?;
-    // With its room from the start, so that no part is left behind unwiped.
-    let length = metadata.len().min(MAX_BYTES) as usize;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Unread::Io)?;
-    match bytes.len() as u64 > MAX_BYTES {
-        true => Err(Unread::Io(io::Error::other("it has more than 1 MiB"))),
-        false => Ok(bytes),
     }
 }

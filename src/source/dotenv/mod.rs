@@ -66,6 +66,9 @@ use crate::purpose::Purpose;
 use crate::ring::Policy;
 use crate::secret::Secret;
 
+/// The most that a `.env` file or a record may have: either is a page of text.
+const MAX_BYTES: usize = 1024 * 1024;
+
 /// The variables after the name of a secret, in the order in which they are written.
 const SUFFIXES: [&str; 5] = ["_NEW", "", "_OLD", "_BACKUP", "_NEXT"];
 
