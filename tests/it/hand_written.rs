@@ -559,23 +559,6 @@ fn a_recogniser_that_cannot_be_read_refuses_the_record() {
     }
 }
 
-#[cfg(unix)]
-#[test]
-fn a_pipe_in_the_place_of_the_file_or_a_record_is_refused() {
-    for name in [".env", ".json", ".json.next"] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(".env");
-        let clock = ManualClock::new(at(0));
-        drop(Source::Recorded.start(&path, &clock));
-        let pipe = if name == ".env" { path.clone() } else { record(&path, name) };
-        let _ = fs::remove_file(&pipe);
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-        assert!(made.success());
-        let error = block_on(dotenv(&path, Purpose::Cookie, &clock).load()).unwrap_err();
-        assert!(matches!(error, StoreError::NotAFile { .. }), "{error}");
-    }
-}
-
 /// Each reader starts, so that its first reading counts.
 #[test]
 fn a_process_that_starts_beside_a_writer_reads_one_generation() {

@@ -226,7 +226,6 @@ impl DotenvStore {
         let path = self.record_path(ending);
         match disk::read_bounded(&path, MAX_BYTES) {
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) if disk::is_no_file(&source) => Err(StoreError::NotAFile { path }),
             Err(source) => Err(StoreError::Io { store: path.display().to_string(), source }),
             Ok(mut text) => Ok(Some(std::mem::take(&mut *text))),
         }
