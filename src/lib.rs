@@ -80,7 +80,7 @@
 //! # Features
 //! `jwt`, `cookie`, `webhook` and `envelope` are on by default; `scrypt` adds the keys that
 //! Node derives with it, and `aws-lc` a faster AES-256-GCM that a ring may be told to take.
-//! `store` is for manifests and rings that follow them on a thread, `tokio` on a task;
+//! `store` is for manifests and rings that follow them on a thread, `tokio` for stores that need a runtime;
 //! `notify` tells of a file's change at once; `postgres` keeps manifests in PostgreSQL, and
 //! needs Rust 1.94. `tower` has layers for each adapter that is on, `axum` extractors, `status`
 //! the page for operators; `tracing` and `metrics` tell a service's own tools. `rewrap` sweeps over

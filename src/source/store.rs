@@ -21,6 +21,11 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///
 /// What is there and cannot be read is an error, never an empty manifest: who follows the
 /// store keeps what it has (V9).
+///
+/// A ring that [follows](crate::RingBuilder::follow) a store makes its calls on a worker thread,
+/// one at a time, and gives each the [timeout](crate::source::Follow::timeout). A call may block
+/// that thread. One that is out of time is dropped at its next `.await`; if it blocks, the next call
+/// may start on another thread while it still runs. A panic counts as a failure.
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// The manifest, whole and checked.
     fn load(&self) -> StoreFuture<'_, Manifest>;

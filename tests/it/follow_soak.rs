@@ -23,6 +23,8 @@ use crate::manifest::{at, entry, first};
 use crate::stores::stored;
 
 const TIMEOUT: Duration = Duration::from_millis(40);
+/// A limit for what must come, on any machine.
+const A_WHILE: Duration = Duration::from_secs(60);
 /// At most so many calls block at a time, fewer than a follower bears.
 const BLOCKED: u64 = 3;
 
@@ -287,10 +289,10 @@ fn soak(
         turn(&following, &wild);
         clock.advance(Duration::from_secs(1));
         let health = following.health();
-        if health.turns % 100 == 0 {
+        if health.turns.is_multiple_of(100) {
             wild.0.released.notify_one();
         }
-        if health.turns % 200 == 0 {
+        if health.turns.is_multiple_of(200) {
             wild.change(health.turns, dualkey::Clock::now(&clock));
         }
         assert!(signer.verify("session", &leaked).is_ok(), "a valid value is lost");
@@ -327,6 +329,7 @@ fn soak(
     }));
     let revision = change.unwrap().manifest.revision();
     while following.health().revision < revision {
+        assert!(put.elapsed() < A_WHILE, "the emergency is not taken: {:?}", following.health());
         if is_on_demand {
             turn(&following, &wild);
         }
@@ -350,7 +353,9 @@ fn soak(
 fn wake(following: &Following<CookieKey>, wild: &Wild) {
     let before = following.health().turns;
     wild.0.wake.lock().unwrap().as_ref().unwrap().wake();
+    let woken = Instant::now();
     while following.health().turns == before {
+        assert!(woken.elapsed() < A_WHILE, "the follower has ended after {before} turns");
         std::thread::sleep(Duration::from_micros(50));
     }
 }

@@ -74,6 +74,9 @@ impl Calls {
         T: Send + 'static,
         F: for<'a> FnOnce(&'a dyn KeyStore, &'a A) -> StoreFuture<'a, T> + Send + 'static,
     {
+        if time.is_zero() {
+            return Err(self.timed_out());
+        }
         let (sender, answer) = channel();
         let (store, runtime) = (Arc::clone(&self.store), Runtime::current().or(&self.runtime));
         let job = move || {

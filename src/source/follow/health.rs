@@ -33,7 +33,8 @@ pub struct Health {
     pub failures: u64,
     /// How often in a row, up to now.
     pub failures_in_a_row: u64,
-    /// What went wrong last; none, if nothing has since the last success.
+    /// What went wrong last; none, if nothing has since the last success. A change that is not
+    /// confirmed yet shows here too, and is not counted as a failure.
     pub last_error: Option<String>,
     /// What keeps the store from saying itself that it has changed; none, if it does or if it
     /// never can. It is asked from time to time all the same.

@@ -153,3 +153,48 @@ impl Drop for Driven {
         self.0.change(|state| state.driver = Driver::Ended);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_driver_that_ends_unasked_is_shown_as_ended() {
+        let signal = Arc::new(Signal::default());
+        assert_eq!(signal.follow_state(), FollowState::OnDemand);
+        let driven = signal.drive();
+        assert_eq!(signal.follow_state(), FollowState::Running);
+        let ended = thread::spawn(move || {
+            let _driven = driven;
+            std::panic::resume_unwind(Box::new("unasked"));
+        });
+        assert!(ended.join().is_err());
+        assert_eq!(signal.follow_state(), FollowState::Ended);
+        signal.close();
+        assert_eq!(signal.follow_state(), FollowState::Stopped);
+        assert!(!signal.wait(LONG));
+    }
+
+    #[test]
+    fn a_turn_within_a_turn_is_refused_at_once() {
+        let signal = Signal::default();
+        let turn = signal.begin(LONG);
+        assert!(turn.is_some() && signal.begin(LONG).is_none());
+        drop(turn);
+        assert!(signal.begin(LONG).is_some());
+    }
+
+    #[test]
+    fn an_answer_to_a_closed_follower_is_dropped() {
+        let signal = Signal::default();
+        let turn = signal.begin(LONG).unwrap();
+        assert_eq!(turn.call(|| 1), Some(1));
+        // It waits for the turn, and not for its call.
+        assert_eq!(turn.call(|| signal.close()), None);
+        assert_eq!(turn.call(|| 1), None);
+        drop(turn);
+        assert!(signal.begin(LONG).is_none());
+    }
+}

@@ -113,6 +113,7 @@ impl<K: KeyMaterial> Turner<K> {
         let Some(turn) = self.signal.begin(two_parts) else { return Err(self.calls.timed_out()) };
         let loaded = self.ask(&turn, self.calls.timeout(), (), |store, ()| store.load());
         if self.signal.is_closed() {
+            self.calls.release();
             return loaded.and(Err(self.calls.timed_out()));
         }
         // A revocation is final, whatever else the store holds (V8).
