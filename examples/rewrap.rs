@@ -52,7 +52,7 @@ async fn main() -> Result<()> {
     let pool = open(&folder.path().join("notes.db")).await?;
     let ring = KeyRing::<AesKey>::builder().primary(random()?).build()?;
     let sealer = Sealer::new(ring.clone());
-    let old = ring.primary().unwrap();
+    let old = ring.primary().expect("a new ring has a primary");
     let begun = Instant::now();
     fill(&pool, &sealer, &options).await?;
     println!(

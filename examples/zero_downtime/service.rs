@@ -332,11 +332,12 @@ impl Rings {
 
     pub fn primaries(&self) -> Kids {
         [
-            self.jwt.primary().unwrap(),
-            self.session.primary().unwrap(),
-            self.webhook.primary().unwrap(),
-            self.encryption.primary().unwrap(),
+            self.jwt.primary(),
+            self.session.primary(),
+            self.webhook.primary(),
+            self.encryption.primary(),
         ]
+        .map(|primary| primary.expect("every ring of the demo signs"))
     }
 
     fn sealer(&self) -> Sealer {

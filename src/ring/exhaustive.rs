@@ -126,6 +126,9 @@ struct State {
     declared: [u8; KEYS],
 }
 
+/// The documents that steps make of one, each with its effect.
+type Taken = Rc<[(u32, RolloutEffect)]>;
+
 struct Explorer {
     fault: Fault,
     size: Size,
@@ -134,7 +137,7 @@ struct Explorer {
     documents: Vec<Interned>,
     known: HashMap<Document, u32>,
     /// By document, clock of the operator and agreement: what each step makes of it.
-    taken: HashMap<(u32, u64, bool), Rc<[(u32, RolloutEffect)]>, BuildHasherDefault<Quick>>,
+    taken: HashMap<(u32, u64, bool), Taken, BuildHasherDefault<Quick>>,
     seen: HashSet<State, BuildHasherDefault<Quick>>,
     found: Option<String>,
 }
@@ -222,7 +225,7 @@ fn ticks(count: u64) -> Duration {
 }
 
 fn kid(index: usize) -> Kid {
-    Kid::new(&format!("k{index}")).unwrap()
+    Kid::new(&format!("k{index}")).expect("a letter and a digit are a kid")
 }
 
 impl Explorer {
@@ -350,7 +353,7 @@ impl Explorer {
         let taken = match self.taken.get(&(current, clock, agreed)) {
             Some(taken) => Rc::clone(taken),
             None => {
-                let taken: Rc<[_]> = self.take_all(current, clock, agreed).into();
+                let taken: Taken = self.take_all(current, clock, agreed).into();
                 self.taken.insert((current, clock, agreed), Rc::clone(&taken));
                 taken
             }
