@@ -17,9 +17,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::effect::RolloutEffect;
 use super::key_set::KeyState;
 use super::policy::Policy;
-use super::steps::{RolloutEffect, Steps};
+use super::steps::Steps;
 use super::timeline::{Life, Terms, Timeline};
 use crate::key::Signs;
 use crate::kid::Kid;

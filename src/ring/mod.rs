@@ -11,6 +11,8 @@ pub(crate) mod admit;
 #[cfg(feature = "store")]
 mod adopt;
 mod builder;
+#[cfg(feature = "store")]
+mod effect;
 mod evidence;
 #[cfg(all(test, feature = "store"))]
 mod exhaustive;
@@ -39,14 +41,14 @@ use crate::kid::Kid;
 use crate::observer::{Event, Observer, deliver};
 
 pub use builder::{Dangerous, RingBuilder};
+#[cfg(feature = "store")]
+pub use effect::RolloutEffect;
 pub use history::{Bucket, Uses};
 pub use key_set::{KeySet, KeyState};
 pub use policy::{Policy, Schedule};
 pub use report::Report;
 pub use retirement::Sweep;
 pub use rotate::Promotion;
-#[cfg(feature = "store")]
-pub use steps::RolloutEffect;
 pub(crate) use timeline::{EarlierEnd, Life, Terms, Timeline};
 pub(crate) use view::{Matched, Tried, Unit, View};
 

@@ -8,6 +8,8 @@
 
 use std::time::SystemTime;
 
+#[cfg(feature = "store")]
+use super::effect::RolloutEffect;
 use super::key_set::KeyState;
 use super::timeline::{EarlierEnd, Life, Terms, Timeline, end, overlap_end, superseded_at};
 use crate::error::Error;
@@ -30,16 +32,6 @@ pub(crate) struct Steps<'a> {
     now: SystemTime,
     /// Whether what was recorded is a change of its own.
     has_recorded: bool,
-}
-
-/// Effect of a step on instances that have not reloaded yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct RolloutEffect {
-    /// They may reject what the new primary signs: they do not know it, or it ends for them.
-    pub new_rejected: bool,
-    /// They still accept what the compromised key signs.
-    pub compromised_accepted: bool,
 }
 
 impl<'a> Steps<'a> {
@@ -477,23 +469,4 @@ pub(crate) fn record(lives: &[Life], timeline: &Timeline, now: SystemTime) -> Ve
         life.earlier_end = life.earlier_end.filter(|own| now < own.until);
     }
     recorded
-}
-
-impl RolloutEffect {
-    /// Nothing that is valid is rejected, and nothing compromised accepted.
-    pub const NONE: Self = Self { new_rejected: false, compromised_accepted: false };
-}
-
-impl std::fmt::Display for RolloutEffect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match (self.new_rejected, self.compromised_accepted) {
-            (false, false) => "nothing valid is rejected",
-            (true, false) => "instances reject what the new primary signs until they reload",
-            (false, true) => "instances accept what the compromised key signs until they reload",
-            (true, true) => {
-                "until they reload, instances reject what the new primary signs, and accept what \
-                 the compromised key signs"
-            }
-        })
-    }
 }
