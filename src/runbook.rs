@@ -150,13 +150,17 @@
 //!
 //! - **To let it happen by itself**, stage with a
 //!   [`signs_from`](crate::manifest::NewEntry::signs_from): every instance begins to sign at
-//!   that moment. It must lie at least a rollout window ahead.
+//!   that moment. It must lie at least the rollout window and the skew ahead.
 //! - **If step 2 goes on being refused**, an instance cannot read its store: its health says
 //!   why. [`Manifest::force`](crate::manifest::Manifest::force) goes over it; that instance
 //!   refuses what the others sign.
 //! - **If something is wrong with the new key**,
 //!   [`rollback`](crate::manifest::Manifest::rollback): the old one signs again, and what the
-//!   new one signed goes on being valid.
+//!   new one signed stays valid. It is refused if the old key has expired, or expires before
+//!   every instance holds the change: stage a new key then.
+//! - **If an expired key is needed again**, because a client or a backup still has values under
+//!   it, [`restage`](crate::manifest::Manifest::restage) it. No other step makes an expired key
+//!   live.
 //! - **If the verdict is `Blocked`**, it says with what: an old key that is still used after
 //!   its overlap means that something lives longer than the policy says, or that somebody else
 //!   signs with it. Find out, before you force it.
@@ -178,7 +182,7 @@
 //! which is what is wanted.
 //!
 //! ```
-//! # use dualkey::manifest::{Manifest, Meanwhile, NewEntry};
+//! # use dualkey::manifest::{Manifest, NewEntry};
 //! # use dualkey::{Policy, Purpose};
 //! # use std::time::SystemTime;
 //! # let now = SystemTime::now();
@@ -188,10 +192,10 @@
 //! # let leaked = manifest.primary(now);
 //! let spare = NewEntry::generate(Purpose::Cookie)?;
 //! let change = manifest.emergency_rotate(&leaked, "found in a public log", spare, now)?;
-//! // With a key that has been staged for a rollout window it would be `CompromisedIsTaken`,
-//! // and nobody else is refused.
-//! assert_eq!(change.meanwhile, Meanwhile::NewIsRefused);
-//! println!("until all have reloaded, {}", change.meanwhile);
+//! // If a key was staged for the rollout window and the skew, every instance holds it, and
+//! // rejects nothing that it signs.
+//! assert!(change.effect.new_rejected && change.effect.compromised_accepted);
+//! println!("{}", change.effect);
 //! # Ok::<(), dualkey::Error>(())
 //! ```
 //!
@@ -206,6 +210,22 @@
 //!    `rewrap::Rewrap` and `envelope::Sealer`.
 //! 4. Rotate what the leaked key may have led to: a KEK that could be read is every secret that
 //!    it sealed.
+//!
+//! No end, no report and no clock refuses an emergency. If the instances then hold no key that
+//! can sign, they serve nothing until they have the new one: `Health::is_serving` is `false`.
+//!
+//! # A clock was wrong
+//! A step that is dated by a wrong clock would end keys early or keep them long. So a step is
+//! refused, with both times, if the clock disagrees with the last change or with the reports of
+//! the instances ([`check_clock`](crate::manifest::Manifest::check_clock)); a revocation is not.
+//! An instance does not take a manifest that lies ahead of its own clock by more than the skew,
+//! but takes its revocations.
+//!
+//! - **The clock of an instance** was wrong: set it. The next reload corrects the roles.
+//! - **A manifest was written with a clock that was ahead**: set the clock, then take
+//!   [`repair_clock`](crate::manifest::Manifest::repair_clock) (`dualkey repair-clock NAME`).
+//! - **An instance with a wrong clock has left a report from the future**, or no instance runs:
+//!   [`trust_clock`](crate::manifest::Manifest::trust_clock) (`--trust-clock`).
 //!
 //! # What it rests on
 //! That the skew of the clocks, the rollout window and the longest life are what the policy
