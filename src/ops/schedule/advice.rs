@@ -7,7 +7,7 @@ use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::inventory::{Item, Place};
 use crate::purpose::Purpose;
-use crate::ring::report::{disagreement, may_run};
+use crate::ring::report::{disagreement, is_ahead, may_run};
 use crate::ring::{KeyState, Report};
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
@@ -26,6 +26,17 @@ impl Standing {
     ) {
         let (name, policy) = (self.name.clone(), manifest.policy());
         let changed_at = manifest.changed_at();
+        if is_ahead(changed_at, policy, now) {
+            let why = "its last change lies ahead of this clock".to_owned();
+            self.raise(State::Stuck { why });
+            self.next = Next {
+                what: "set the clock, or correct the manifest if it was written with a wrong one"
+                    .to_owned(),
+                command: Some(item.command(&format!("repair-clock {name}"))),
+                at: None,
+            };
+            return;
+        }
         let is_dotenv = matches!(item.store, Place::Dotenv(_));
         let is_late = |since: SystemTime, by: Duration| {
             now.duration_since(since).is_ok_and(|age| age > by.max(PATIENCE))
@@ -40,7 +51,7 @@ impl Standing {
             }
             let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
             if let Some(at) = signs_from {
-                let is_near = at.duration_since(now).is_ok_and(|left| left < policy.rollout_window);
+                let is_near = at.duration_since(now).is_ok_and(|left| left < policy.window());
                 let what = match against.first() {
                     None => "nothing: the staged key signs by itself".to_owned(),
                     Some(obstacle) => {

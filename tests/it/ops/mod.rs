@@ -4,6 +4,7 @@
 mod agent;
 mod audit;
 #[cfg(feature = "cli")]
+mod clock;
 mod command;
 #[cfg(all(feature = "cli", unix))]
 mod doctor;
