@@ -41,6 +41,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
     if !is_date(manifest.changed_at) {
         return Err(no_date("its `changed_at`".to_owned()));
     }
+    if manifest.earlier_window.is_some_and(|own| !is_date(own.until)) {
+        return Err(no_date("its `earlier_window`".to_owned()));
+    }
     for key in &manifest.keys {
         let life = &key.life;
         let signs_from = match life.signs {
@@ -50,7 +53,11 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
         let moments = [
             ("added_at", Some(life.added_at)),
             ("signs", signs_from),
+            ("superseded_at", life.superseded_at),
             ("retire_at", life.retire_at),
+            ("kept_until", life.kept_until),
+            ("earlier_end", life.earlier_end.map(|own| own.at)),
+            ("earlier_end", life.earlier_end.map(|own| own.until)),
             ("revoked", life.revoked.as_ref().map(|own| own.at)),
             ("destroyed_at", life.destroyed_at),
         ];

@@ -22,7 +22,7 @@ use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
 use crate::ring::admit::{Rules, check};
 use crate::ring::policy::MAX_DAYS;
-use crate::ring::{EarlierEnd, Life, Policy, Schedule};
+use crate::ring::{EarlierEnd, EarlierWindow, Life, Policy, Schedule};
 use crate::secret::Secret;
 
 pub(crate) use super::bounds::MAX_REVISION;
@@ -57,7 +57,16 @@ struct Document {
     revision: u64,
     changed_at: Time,
     policy: Terms,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    earlier_window: Option<Window>,
     keys: Vec<Key>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Window {
+    seconds: u64,
+    until: Time,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -314,6 +323,12 @@ fn document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error> {
                 Schedule::Annual => When::Annual,
             }),
         },
+        earlier_window: match manifest.earlier_window {
+            Some(EarlierWindow { length, until }) => {
+                Some(Window { seconds: length.as_secs(), until: until.try_into()? })
+            }
+            None => None,
+        },
         keys: manifest
             .keys
             .iter()
@@ -445,7 +460,9 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         return Err(Error::manifest("its `revision` is more than 2^53 - 1"));
     }
     let terms = document.policy;
+    let earlier_window = document.earlier_window;
     for (field, seconds) in [
+        ("earlier_window", earlier_window.as_ref().map_or(0, |own| own.seconds / 2)),
         ("longest_life_seconds", terms.longest_life_seconds),
         ("rollout_window_seconds", terms.rollout_window_seconds),
         ("skew_seconds", terms.skew_seconds),
@@ -484,6 +501,10 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         revision: document.revision,
         changed_at: document.changed_at.into(),
         policy,
+        earlier_window: earlier_window.map(|own| EarlierWindow {
+            length: Duration::from_secs(own.seconds),
+            until: own.until.into(),
+        }),
         keys: keys.collect::<Result<_, _>>()?,
         trusts_clock: false,
     };

@@ -51,7 +51,7 @@ use crate::purpose::Purpose;
 use crate::ring::fingerprint::Marks;
 use crate::ring::report::{Report, seen, sweep};
 use crate::ring::retirement::verdict;
-use crate::ring::{KeyState, Life, Policy, Terms, Timeline};
+use crate::ring::{EarlierWindow, KeyState, Life, Policy, Terms, Timeline};
 use crate::secret::Secret;
 use crate::verdict::Verdict;
 
@@ -96,6 +96,7 @@ pub struct Manifest {
     revision: u64,
     changed_at: SystemTime,
     policy: Policy,
+    earlier_window: Option<EarlierWindow>,
     keys: Vec<Entry>,
     /// Not stored: whether steps take the clock for right, whatever the reports say.
     trusts_clock: bool,
@@ -123,6 +124,7 @@ impl Manifest {
             revision: 1,
             changed_at: now,
             policy,
+            earlier_window: None,
             keys: Vec::new(),
             trusts_clock: false,
         };
@@ -275,7 +277,8 @@ impl Manifest {
     }
 
     pub(crate) fn terms(&self) -> Terms {
-        Terms { purpose: self.purpose, policy: self.policy }
+        let (purpose, policy, earlier_window) = (self.purpose, self.policy, self.earlier_window);
+        Terms { purpose, policy, earlier_window }
     }
 
     pub(crate) fn lives(&self) -> Vec<Life> {

@@ -40,7 +40,7 @@ impl Manifest {
         let entry = self.admitted(new, false)?;
         let kid = entry.life.kid;
         if let Some(moment) = moment
-            && let Some(earliest) = dated.checked_add(self.policy.window())
+            && let Some(earliest) = dated.checked_add(self.terms().window(dated))
             && moment > dated
             && moment < earliest
         {
@@ -265,9 +265,10 @@ impl Manifest {
         let (timeline, terms) = (self.timeline(), self.terms());
         let mut steps = Steps::new(self.lives(), &timeline, &terms, now);
         steps.set_policy(policy);
-        let dated = steps.now();
+        let (dated, next_terms) = (steps.now(), steps.next_terms());
         let Some(lives) = steps.finish() else { return Ok(self.clone()) };
-        let next = self.clone().with_lives(lives).under(policy)?;
+        let mut next = self.clone().with_lives(lives).under(policy)?;
+        next.earlier_window = next_terms.earlier_window;
         next.changed(self.revision, dated)
     }
 
@@ -454,10 +455,14 @@ impl Manifest {
                     own.at = own.at.min(now);
                 }
             }
+            // It was set by the wrong time.
+            if let Some(own) = &mut next.earlier_window {
+                own.until = own.until.min(now.checked_add(own.length).unwrap_or(own.until));
+            }
             next = next.with_lives(lives).changed(self.revision, now)?;
             let primary = next.primary(now);
             let is_held = |key: &Entry| {
-                key.added_at().checked_add(self.policy.window()).is_some_and(|held| held <= now)
+                key.added_at().checked_add(terms.window(now)).is_some_and(|held| held <= now)
             };
             effect.new_rejected =
                 before != Some(primary) && !next.key(&primary).is_some_and(is_held);

@@ -41,15 +41,8 @@ struct Size {
 }
 
 impl Size {
-    fn window(self) -> u64 {
-        self.rollout + SKEW
-    }
-
-    fn terms(self, lifetime: u64) -> Terms {
-        let mut policy = Policy::default();
-        (policy.longest_life, policy.rollout_window, policy.skew) =
-            (ticks(lifetime), ticks(self.rollout), ticks(SKEW));
-        Terms { purpose: Purpose::Cookie, policy }
+    fn terms(self) -> Terms {
+        Terms::new(Purpose::Cookie, policy(self.lifetime, self.rollout))
     }
 }
 
@@ -71,6 +64,8 @@ enum Fault {
     NotRecorded,
     /// A shorter policy applies to what was signed under the longer one.
     ShortenedAtOnce,
+    /// A shorter rollout window applies to steps that the longer one still delivers.
+    WindowShortenedAtOnce,
     /// An end that a step moved does not count, although some instances still act on it.
     EarlierEndForgotten,
 }
@@ -85,14 +80,15 @@ enum Step {
     Restage(usize),
     Revoke(usize),
     Emergency(usize),
-    Lifetime(u64),
+    /// Another lifetime and rollout window.
+    Policy(u64, u64),
 }
 
 /// A manifest, as the operator stored it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Document {
     lives: Vec<LifeText>,
-    lifetime: u64,
+    terms: String,
     changed_at: u64,
 }
 
@@ -102,7 +98,7 @@ struct LifeText(String);
 
 struct Interned {
     lives: Vec<Life>,
-    lifetime: u64,
+    terms: Terms,
     changed_at: u64,
     /// By the clock of an instance: the live keys, and the primary.
     roles: Vec<(u8, Option<usize>)>,
@@ -115,7 +111,7 @@ struct State {
     now: u8,
     steps: u8,
     /// The documents in order, from the oldest that an instance holds: which, and the tick at
-    /// which it was stored.
+    /// which the last instance holds it.
     history: [(u32, u8); STEPS + 1],
     length: u8,
     /// By instance: the place of its document in the history.
@@ -127,8 +123,8 @@ struct State {
     declared: [u8; KEYS],
 }
 
-/// The documents that steps make of one, each with its effect.
-type Taken = Rc<[(u32, RolloutEffect)]>;
+/// The documents that steps make of one, each with its effect, and the rollout window in force.
+type Taken = Rc<[(u32, RolloutEffect, u8)]>;
 
 struct Explorer {
     fault: Fault,
@@ -154,7 +150,7 @@ impl State {
         self.holds = self.holds.map(|place| place - oldest);
         self.declared = self.declared.map(|place| place.saturating_sub(oldest));
         let held_by_all = self.holds[0].min(self.holds[1]) as usize;
-        self.history[..=held_by_all].iter_mut().for_each(|(_, stored)| *stored = 0);
+        self.history[..=held_by_all].iter_mut().for_each(|(_, due)| *due = 0);
         self.valid_until = self.valid_until.map(|until| if until <= self.now { 0 } else { until });
         if are_alike {
             self.holds.sort_unstable();
@@ -162,8 +158,8 @@ impl State {
         self
     }
 
-    fn push(&mut self, document: u32) {
-        self.history[self.length as usize] = (document, self.now);
+    fn push(&mut self, document: u32, rollout: u8) {
+        self.history[self.length as usize] = (document, self.now + rollout);
         self.length += 1;
         self.steps += 1;
     }
@@ -225,6 +221,13 @@ fn ticks(count: u64) -> Duration {
     Duration::from_secs(3600 * count)
 }
 
+fn policy(lifetime: u64, rollout: u64) -> Policy {
+    let mut policy = Policy::default();
+    (policy.longest_life, policy.rollout_window, policy.skew) =
+        (ticks(lifetime), ticks(rollout), ticks(SKEW));
+    policy
+}
+
 fn kid(index: usize) -> Kid {
     Kid::new(&format!("k{index}")).expect("a letter and a digit are a kid")
 }
@@ -247,9 +250,9 @@ impl Explorer {
     fn run(&mut self) {
         let mut first = Life::new(kid(0), at(0));
         first.signs = Signs::From(SystemTime::UNIX_EPOCH);
-        let document = self.intern(vec![first], self.size.lifetime, 0);
+        let document = self.intern(vec![first], self.size.terms(), 0);
         let mut start = State {
-            now: self.size.window() as u8,
+            now: (self.size.rollout + SKEW) as u8,
             steps: 0,
             history: [(0, 0); STEPS + 1],
             length: 1,
@@ -272,13 +275,12 @@ impl Explorer {
         }
     }
 
-    fn intern(&mut self, lives: Vec<Life>, lifetime: u64, changed_at: u64) -> u32 {
+    fn intern(&mut self, lives: Vec<Life>, terms: Terms, changed_at: u64) -> u32 {
         let text = lives.iter().map(|life| LifeText(format!("{life:?}"))).collect();
-        let document = Document { lives: text, lifetime, changed_at };
+        let document = Document { lives: text, terms: format!("{terms:?}"), changed_at };
         if let Some(place) = self.known.get(&document) {
             return *place;
         }
-        let terms = self.size.terms(lifetime);
         let as_of = if self.fault == Fault::BeforeChangedAt { 0 } else { changed_at };
         let timeline = Timeline::unchecked(&lives, at(as_of), &terms);
         let roles = (0..=self.size.horizon + SKEW + 1)
@@ -293,7 +295,7 @@ impl Explorer {
         let revoked = (0..lives.len())
             .filter(|index| lives[*index].revoked.is_some())
             .fold(0, |all, index| all | 1 << index);
-        self.documents.push(Interned { lives, lifetime, changed_at, roles, revoked });
+        self.documents.push(Interned { lives, terms, changed_at, roles, revoked });
         let place = (self.documents.len() - 1) as u32;
         self.known.insert(document, place);
         place
@@ -310,7 +312,8 @@ impl Explorer {
         for instance in 0..2 {
             let held = self.held(state, instance);
             if let (_, Some(primary)) = held.roles[clock(instance) as usize] {
-                let until = (clock(instance) + held.lifetime) as u8;
+                let lifetime = tick(at(0) + held.terms.policy.longest_life);
+                let until = (clock(instance) + lifetime) as u8;
                 next.valid_until[primary] = next.valid_until[primary].max(until);
             }
         }
@@ -334,9 +337,7 @@ impl Explorer {
         // Within the rollout window each instance holds what was stored.
         let is_late = |holds: u8| {
             let missing = next.documents().iter().skip(usize::from(holds) + 1);
-            missing
-                .into_iter()
-                .any(|(_, own)| u64::from(*own) + self.size.rollout <= next.now.into())
+            missing.into_iter().any(|(_, due)| *due <= next.now)
         };
         if u64::from(next.now) < self.size.horizon && !next.holds.into_iter().any(is_late) {
             open.push(next);
@@ -359,9 +360,9 @@ impl Explorer {
                 taken
             }
         };
-        for (document, effect) in &*taken {
+        for (document, effect, rollout) in &*taken {
             let mut next = *state;
-            next.push(*document);
+            next.push(*document, *rollout);
             if effect.new_rejected {
                 let own = &self.documents[*document as usize];
                 if let (_, Some(primary)) = own.roles[own.changed_at as usize] {
@@ -372,11 +373,17 @@ impl Explorer {
         }
     }
 
-    fn take_all(&mut self, current: u32, clock: u64, agreed: bool) -> Vec<(u32, RolloutEffect)> {
-        let count = self.documents[current as usize].lives.len();
-        let lifetime = self.size.lifetime;
-        let mut all = vec![Step::Rollback, Step::Lifetime(1), Step::Lifetime(2 * lifetime)];
-        let window = self.size.window();
+    fn take_all(
+        &mut self,
+        current: u32,
+        clock: u64,
+        agreed: bool,
+    ) -> Vec<(u32, RolloutEffect, u8)> {
+        let own = &self.documents[current as usize];
+        let (count, Size { lifetime, rollout, .. }) = (own.lives.len(), self.size);
+        let mut all = vec![Step::Rollback, Step::Policy(lifetime, 1)];
+        all.extend([Step::Policy(1, rollout), Step::Policy(2 * lifetime, rollout)]);
+        let window = tick(at(0) + own.terms.window(at(clock.max(own.changed_at))));
         let lead = window - if self.fault == Fault::LeadWithoutSkew { SKEW } else { 0 };
         if count < KEYS {
             let later = lead + lifetime + window;
@@ -400,11 +407,10 @@ impl Explorer {
         clock: u64,
         step: Step,
         agreed: bool,
-    ) -> Option<(u32, RolloutEffect)> {
+    ) -> Option<(u32, RolloutEffect, u8)> {
         let own = &self.documents[current as usize];
-        let (changed_at, lifetime) = (own.changed_at, own.lifetime);
+        let (changed_at, terms_before) = (own.changed_at, own.terms);
         let before = own.lives.clone();
-        let terms_before = self.size.terms(lifetime);
         let timeline = Timeline::unchecked(&before, at(changed_at), &terms_before);
         let mut steps = Steps::new(before.clone(), &timeline, &terms_before, at(clock));
         if self.fault == Fault::NotRecorded {
@@ -413,7 +419,7 @@ impl Explorer {
         let dated = tick(steps.now());
         let mut new = Life::new(kid(before.len()), steps.now());
         new.added_at = steps.now();
-        let mut after = lifetime;
+        let mut next_terms = terms_before;
         match step {
             Step::Stage => steps.stage(new, None).ok()?,
             Step::Schedule(lead) => steps.stage(new, Some(at(dated + lead))).ok()?,
@@ -452,13 +458,18 @@ impl Explorer {
                 }
                 let _ = steps.revoke(&kid(index), "leaked").ok()?;
             }
-            Step::Lifetime(own) if own == lifetime => return None,
-            Step::Lifetime(own) => {
-                after = own;
-                if self.fault != Fault::ShortenedAtOnce {
-                    steps.set_policy(self.size.terms(own).policy);
-                } else {
-                    steps.lives[0].sequence += 100;
+            Step::Policy(lifetime, rollout) => {
+                let policy = policy(lifetime, rollout);
+                next_terms = Terms::new(Purpose::Cookie, policy);
+                match self.fault {
+                    Fault::ShortenedAtOnce => steps.lives[0].sequence += 100,
+                    _ => steps.set_policy(policy),
+                }
+                if !matches!(self.fault, Fault::ShortenedAtOnce | Fault::WindowShortenedAtOnce) {
+                    next_terms = steps.next_terms();
+                }
+                if policy == terms_before.policy {
+                    return None;
                 }
             }
         }
@@ -467,7 +478,6 @@ impl Explorer {
             _ => steps.effect(agreed),
         };
         let mut lives = steps.finish()?;
-        let next_terms = self.size.terms(after);
         Timeline::new(&lives, at(dated), &next_terms, "x").ok()?;
         if self.fault == Fault::EndsSettledAhead {
             let ends = Timeline::unchecked(&lives, at(dated), &next_terms);
@@ -479,7 +489,13 @@ impl Explorer {
             lives.iter_mut().for_each(|life| life.earlier_end = None);
         }
         self.check_final(&before, &timeline, &lives, &next_terms, dated, step);
-        Some((self.intern(lives, after, dated), effect))
+        let rollout = tick(at(0) + terms_before.window(at(dated))).saturating_sub(SKEW);
+        let rollout = rollout.max(tick(at(0) + next_terms.policy.rollout_window));
+        let rollout = match self.fault {
+            Fault::WindowShortenedAtOnce => self.size.rollout,
+            _ => rollout,
+        };
+        Some((self.intern(lives, next_terms, dated), effect, rollout as u8))
     }
 
     /// Whether what was over at the moment of the step still is.
@@ -507,7 +523,7 @@ impl Explorer {
         let history: Vec<_> = state
             .documents()
             .iter()
-            .map(|(own, stored)| {
+            .map(|(own, due)| {
                 let own = &self.documents[*own as usize];
                 let lives = own.lives.iter().map(|life| {
                     let moment = |own: Option<SystemTime>| own.map(tick);
@@ -526,8 +542,8 @@ impl Explorer {
                 });
                 let lives: Vec<_> = lives.collect();
                 format!(
-                    "at {stored}, lifetime {}, dated {}: {lives:?}",
-                    own.lifetime, own.changed_at
+                    "due {due}, {:?}, {:?}, dated {}: {lives:?}",
+                    own.terms.policy.longest_life, own.terms.policy.rollout_window, own.changed_at
                 )
             })
             .collect();
@@ -603,6 +619,7 @@ fn each_planted_fault_is_found() {
         Fault::WithdrawnAtOnce,
         Fault::NotRecorded,
         Fault::ShortenedAtOnce,
+        Fault::WindowShortenedAtOnce,
         Fault::EarlierEndForgotten,
     ] {
         let begun = Instant::now();

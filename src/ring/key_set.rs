@@ -346,7 +346,7 @@ fn lives<K>(keys: &[Key<K>]) -> Vec<Life> {
 }
 
 fn terms<K: KeyMaterial>(policy: Policy) -> Terms {
-    Terms { purpose: K::PURPOSE, policy }
+    Terms::new(K::PURPOSE, policy)
 }
 
 /// One kid for one key, one key for one secret; a revoked one counts (V8: what is

@@ -49,7 +49,7 @@ pub use policy::{Policy, Schedule};
 pub use report::Report;
 pub use retirement::Sweep;
 pub use rotate::Promotion;
-pub(crate) use timeline::{EarlierEnd, Life, Terms, Timeline};
+pub(crate) use timeline::{EarlierEnd, EarlierWindow, Life, Terms, Timeline};
 pub(crate) use view::{Matched, Tried, Unit, View};
 
 /// The keys of one purpose: one primary that signs, fallbacks that still verify.

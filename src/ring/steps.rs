@@ -6,7 +6,7 @@
 //! A step that moves an end keeps the earlier end, until every instance holds the step: until
 //! then some instances still act on it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 #[cfg(feature = "store")]
 use super::effect::RolloutEffect;
@@ -61,13 +61,39 @@ impl<'a> Steps<'a> {
         self.now
     }
 
+    /// While a longer window of an earlier policy still delivers steps, a key that may sign
+    /// until then is kept for that longer overlap.
+    fn keep_for_earlier_window(&mut self) {
+        let (window, policy) = (self.next_terms.window(self.now), self.next_terms.policy);
+        if window <= policy.window() || !self.terms.purpose.ends_by_time() {
+            return;
+        }
+        let kept = self.now.checked_add(policy.longest_life.saturating_add(window));
+        for index in 0..self.recorded.len() {
+            let is_over = superseded_at(&self.recorded, index).is_some_and(|at| at < self.now);
+            let may_sign = matches!(self.state(index), KeyState::Active(_))
+                && (self.recorded[index].start().is_some() || self.lives[index].start().is_some());
+            if may_sign && !is_over {
+                let life = &mut self.lives[index];
+                life.kept_until = life.kept_until.max(kept);
+            }
+        }
+    }
+
+    /// The terms after the step.
+    #[cfg(feature = "store")]
+    pub(crate) fn next_terms(&self) -> Terms {
+        self.next_terms
+    }
+
     /// The lives after the step; `None`, if it changed nothing.
     pub(crate) fn finish(mut self) -> Option<Vec<Life>> {
         if self.lives == self.recorded && !self.has_recorded {
             return None;
         }
-        let window = self.terms.window().max(self.next_terms.window());
+        let window = self.window().max(self.next_terms.window(self.now));
         let until = self.now.checked_add(window);
+        self.keep_for_earlier_window();
         for index in 0..self.recorded.len() {
             let before = self.timeline.ends_at(index).filter(|end| self.now < *end);
             let after = end(&self.lives, index, &self.next_terms);
@@ -257,7 +283,7 @@ impl<'a> Steps<'a> {
     #[cfg(feature = "store")]
     pub(crate) fn set_policy(&mut self, policy: super::Policy) {
         let (before, after) = (self.terms.policy.overlap(), policy.overlap());
-        self.next_terms.policy = policy;
+        self.next_terms = self.terms.under(policy, self.now);
         self.has_recorded |= policy != self.terms.policy;
         for index in 0..self.lives.len() {
             if !matches!(self.state(index), KeyState::Active(_)) {
@@ -333,7 +359,7 @@ impl<'a> Steps<'a> {
                 life.retire_at = life.retire_at.map(|end| end.min(at));
             }
         }
-        let window = terms.window();
+        let window = terms.window(now);
         let mut sequence = lives.iter().map(|life| life.sequence).max().unwrap_or(0);
         let mut latest = None;
         for (_, index) in started {
@@ -387,7 +413,7 @@ impl<'a> Steps<'a> {
     /// When every instance holds the key at `index`.
     #[cfg(feature = "store")]
     pub(crate) fn known_at(&self, index: usize) -> Option<SystemTime> {
-        self.lives[index].added_at.checked_add(self.terms.window())
+        self.lives[index].added_at.checked_add(self.window())
     }
 
     /// Whether the key at `index` verifies on every instance until all of them hold the step.
@@ -395,7 +421,7 @@ impl<'a> Steps<'a> {
         let Some(life) = self.recorded.get(index) else { return Ok(()) };
         let earlier = life.earlier_end.map(|own| own.at);
         let ends = [self.timeline.ends_at(index), earlier].into_iter().flatten().min();
-        let needed = self.now.checked_add(self.terms.window());
+        let needed = self.now.checked_add(self.window());
         match (ends, needed) {
             (Some(expires), Some(needed)) if expires < needed => {
                 Err(Error::ExpiresSoon { kid: life.kid, expires, needed })
@@ -420,6 +446,10 @@ impl<'a> Steps<'a> {
         }
     }
 
+    fn window(&self) -> Duration {
+        self.terms.window(self.now)
+    }
+
     fn primary(&self) -> Option<Kid> {
         self.timeline.primary(self.now).map(|index| self.lives[index].kid)
     }
@@ -439,7 +469,7 @@ impl<'a> Steps<'a> {
     /// Takes back a staged key. An instance that has not reloaded when its start comes signs
     /// with it all the same.
     fn withdraw(&mut self, index: usize) -> Option<SystemTime> {
-        let window = self.terms.window();
+        let window = self.window();
         let is_close = |from: SystemTime| self.now.checked_add(window).is_none_or(|end| from < end);
         let life = &mut self.lives[index];
         let may_sign = life.start().is_some_and(|(from, _)| is_close(from));

@@ -337,6 +337,24 @@ fn what_was_signed_under_a_longer_policy_stays_valid() {
     assert_ne!(verdict, dualkey::Verdict::Safe);
 }
 
+/// A step before the policy was changed, and one soon after, may still take the longer window.
+#[test]
+fn a_shorter_rollout_window_applies_once_the_longer_one_has_passed() {
+    let mut policy = Policy::default();
+    (policy.rollout_window, policy.skew) = (Duration::from_secs(600), Duration::from_secs(60));
+    let manifest = first().set_policy(policy, at(0)).unwrap();
+    let stage = |now| manifest.stage(entry(1, "b").signs_from(now + WINDOW / 2), now);
+    let refused = stage(at(10));
+    assert!(matches!(refused, Err(Error::TooSoon { earliest, .. }) if earliest == at(10) + WINDOW));
+    assert!(stage(at(0) + WINDOW).is_ok());
+    let read = Manifest::from_json(manifest.to_json().unwrap().expose()).unwrap();
+    assert!(read.stage(entry(1, "b").signs_from(at(10) + WINDOW / 2), at(10)).is_err());
+    // What is superseded in that time has the longer overlap.
+    let next = manifest.stage(entry(1, "b"), at(10)).unwrap().manifest;
+    let next = promote(&next, "b", at(20)).unwrap().manifest;
+    assert_eq!(next.ends_at(&kid("a")), Some(at(20) + overlap()));
+}
+
 #[test]
 fn v8_a_refused_manifest_still_revokes_and_the_ring_then_serves_nothing() {
     let (clock, told) = (ManualClock::new(at(0)), Told::default());
