@@ -106,18 +106,18 @@
 //! | the default: the four before | 57 | 27 |
 //! | `scrypt` | 39 | 11 |
 //! | `aws-lc` | 38 | 43 |
-//! | `store` | 42 | 26 |
-//! | `notify` | 50 | 28 |
-//! | `tokio` | 44 | 28 |
-//! | `postgres` | 144 | 68 |
+//! | `store` | 41 | 26 |
+//! | `notify` | 49 | 28 |
+//! | `tokio` | 43 | 28 |
+//! | `postgres` | 143 | 68 |
 //! | `tower` | 33 | 9 |
 //! | `axum` | 36 | 12 |
 //! | `tracing` | 28 | 9 |
 //! | `metrics` | 26 | 9 |
-//! | `status` | 64 | 39 |
-//! | `rewrap` | 54 | 52 |
-//! | `sqlx-sqlite` | 134 | 104 |
-//! | `sqlx-postgres` | 145 | 99 |
+//! | `status` | 63 | 39 |
+//! | `rewrap` | 53 | 52 |
+//! | `sqlx-sqlite` | 133 | 104 |
+//! | `sqlx-postgres` | 144 | 99 |
 //! | `credential` | 24 | 16 |
 //! | `api` | 35 | 18 |
 //! | `reqwest` | 91 | 47 |
