@@ -265,6 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn uses_add_up_to_the_most_that_can_be_counted() {
+        let most = Uses {
+            verified_as_primary: u64::MAX,
+            verified_as_fallback: u64::MAX,
+            signed: u64::MAX,
+        };
+        assert_eq!(most.plus(most), most);
+        let one = Uses { verified_as_primary: 1, verified_as_fallback: 2, signed: 3 };
+        let two = Uses { verified_as_primary: 2, verified_as_fallback: 4, signed: 6 };
+        assert_eq!(one.plus(one), two);
+    }
+
+    #[test]
     fn a_clock_that_jumps_back_loses_no_use() {
         let mut history = History::new(at(10));
         history.look(usage(5), at(11), DAY);

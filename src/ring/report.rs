@@ -191,7 +191,7 @@ fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> {
 /// When a report was made. One from the future was made with a wrong clock, at an unknown time: it
 /// counts as made when the manifest was last changed. So it objects for at most one observation
 /// window after a change, and proves neither agreement nor observation beyond that.
-fn made_at(
+pub(crate) fn made_at(
     report: &Report,
     policy: &Policy,
     changed_at: SystemTime,

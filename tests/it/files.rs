@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -78,6 +78,23 @@ pub fn returns<T: Send + 'static>(what: String, work: impl FnOnce() -> T + Send 
     });
     let result = result.recv_timeout(Duration::from_secs(60));
     result.unwrap_or_else(|_| panic!("{what} does not return"))
+}
+
+/// What a command prints, which must end: one that hangs is killed, and fails the test.
+pub fn output(what: &str, mut command: Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = child.id().to_string();
+    let (done, result) = channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more once the test has failed.
+        let _ = done.send(child.wait_with_output());
+    });
+    let result = result.recv_timeout(Duration::from_secs(60));
+    let result = result.unwrap_or_else(|_| {
+        let _ = Command::new("kill").arg(id).status();
+        panic!("{what} does not return")
+    });
+    result.unwrap()
 }
 
 fn stored(path: &Path) -> FileStore {

@@ -8,8 +8,9 @@ use dualkey::jwt::JwtKey;
 use dualkey::source::{FileStore, KeyStore};
 
 use super::command::shell;
+use super::files::run;
 use super::shell::{DAY, Shell, at};
-use crate::files::{ALL, returns};
+use crate::files::ALL;
 
 /// The system's time, of which the time stamps of files are.
 fn today(shell: &Shell, days: u32) {
@@ -68,11 +69,7 @@ fn a_report_that_is_no_file_holds_no_command() {
     for found in ALL {
         found.put(&folder.join("x.json"));
         for line in ["status JWT_SECRET", "doctor", "emergency JWT_SECRET --reason leaked --yes"] {
-            let (own, status, text) = returns(format!("{found:?}, {line}"), move || {
-                let (status, text) = shell.run(line);
-                (shell, status, text)
-            });
-            shell = own;
+            let (status, text) = run(&mut shell, line);
             assert_ne!(status, 1, "{found:?}, {line}: {text}");
             let is_shown = line.starts_with("emergency") || text.contains(found.words());
             assert!(is_shown, "{found:?}, {line}: {text}");

@@ -173,8 +173,8 @@ fn a_checkpoint_that_is_no_file_holds_no_rewrap() {
             let words: Vec<_> = line.split(' ').collect();
             let mut command = shell.command(&words);
             command.env_remove("DUALKEY_CLOCK").env("DATABASE_URL", url);
-            let output = crate::files::returns(format!("{found:?}"), move || command.output());
-            let (status, text) = shell.note(line, &output.unwrap());
+            let output = crate::files::output(line, command);
+            let (status, text) = shell.note(line, &output);
             assert_eq!(status, 1, "{found:?}: {text}");
             let named = format!("checkpoint: {}", found.words());
             assert!(text.contains(&named), "{found:?}: {text}");
