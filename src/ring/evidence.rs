@@ -168,11 +168,6 @@ impl<K: KeyMaterial> KeySet<K> {
         Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, sweep, now))
     }
 
-    /// When its keys last changed, as far as this process knows.
-    pub(crate) fn changed_at(&self) -> SystemTime {
-        self.timeline().as_of()
-    }
-
     /// What tells this set apart from others: equal on two instances, and they hold the same
     /// keys with the same times.
     #[must_use]

@@ -119,6 +119,11 @@ impl<K: KeyMaterial> KeySet<K> {
         Self { keys, timeline, generation: self.generation + 1, ..*self }
     }
 
+    /// When the ring was last changed, by the clock that changed it.
+    pub(crate) fn changed_at(&self) -> SystemTime {
+        self.changed_at
+    }
+
     /// When the manifest that it is of was changed, if that lies ahead of a clock that shows
     /// `now` by more than the skew: one of both clocks is wrong.
     #[cfg(feature = "store")]
