@@ -35,7 +35,10 @@ fuzz_target!(|data: &[u8]| {
     }
     for kid in manifest.keys().iter().map(|key| key.kid()) {
         for change in [
-            manifest.rollback(now),
+            manifest.rollback(&[], now),
+            manifest.force("a fuzzer").rollback(now),
+            manifest.force("a fuzzer").restage(&kid, now),
+            manifest.repair_clock(&[], now),
             manifest.revoke(&kid, "a fuzzer", now),
             manifest.retire(&kid, &[], now),
             manifest.destroy(&kid, &[], now),
