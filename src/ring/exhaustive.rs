@@ -87,14 +87,45 @@ enum Step {
 /// A manifest, as the operator stored it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Document {
-    lives: Vec<LifeText>,
-    terms: String,
+    lives: Vec<Print>,
+    terms: [u64; 4],
     changed_at: u64,
 }
 
 /// A [`Life`] in ticks, by which documents are told apart.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct LifeText(String);
+type Print = [u64; 10];
+
+fn print(life: &Life) -> Print {
+    let moment = |own: Option<SystemTime>| own.map_or(0, |own| 1 + tick(own));
+    let signs = match life.signs {
+        Signs::Never => 0,
+        Signs::Unscheduled => 1,
+        Signs::From(from) => 2 + tick(from),
+    };
+    [
+        signs,
+        life.sequence,
+        moment(Some(life.added_at)),
+        moment(life.superseded_at),
+        moment(life.retire_at),
+        moment(life.kept_until),
+        moment(life.earlier_end.map(|own| own.at)),
+        moment(life.earlier_end.map(|own| own.until)),
+        u64::from(life.revoked.is_some()),
+        u64::from(life.is_short),
+    ]
+}
+
+fn terms_print(terms: &Terms) -> [u64; 4] {
+    let length = |own: Duration| own.as_secs() / 3600;
+    let (policy, earlier) = (&terms.policy, terms.earlier_window);
+    [
+        length(policy.longest_life),
+        length(policy.rollout_window),
+        earlier.map_or(0, |own| length(own.length)),
+        earlier.map_or(0, |own| tick(own.until)),
+    ]
+}
 
 struct Interned {
     lives: Vec<Life>,
@@ -132,7 +163,7 @@ struct Explorer {
     /// The operator, and the instances: ahead of the right time by so much.
     clocks: [u64; 3],
     documents: Vec<Interned>,
-    known: HashMap<Document, u32>,
+    known: HashMap<Document, u32, BuildHasherDefault<Quick>>,
     /// By document, clock of the operator and agreement: what each step makes of it.
     taken: HashMap<(u32, u64, bool), Taken, BuildHasherDefault<Quick>>,
     seen: HashSet<State, BuildHasherDefault<Quick>>,
@@ -239,7 +270,7 @@ impl Explorer {
             size,
             clocks,
             documents: Vec::new(),
-            known: HashMap::new(),
+            known: HashMap::default(),
             taken: HashMap::default(),
             seen: HashSet::default(),
             found: None,
@@ -276,8 +307,8 @@ impl Explorer {
     }
 
     fn intern(&mut self, lives: Vec<Life>, terms: Terms, changed_at: u64) -> u32 {
-        let text = lives.iter().map(|life| LifeText(format!("{life:?}"))).collect();
-        let document = Document { lives: text, terms: format!("{terms:?}"), changed_at };
+        let prints = lives.iter().map(print).collect();
+        let document = Document { lives: prints, terms: terms_print(&terms), changed_at };
         if let Some(place) = self.known.get(&document) {
             return *place;
         }
