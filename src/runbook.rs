@@ -152,8 +152,10 @@
 //!   [`signs_from`](crate::manifest::NewEntry::signs_from): every instance begins to sign at
 //!   that moment. It must lie at least the rollout window and the skew ahead.
 //! - **If step 2 goes on being refused**, an instance cannot read its store: its health says
-//!   why. [`Manifest::force`](crate::manifest::Manifest::force) goes over it; that instance
-//!   refuses what the others sign.
+//!   why. If no instance reports, and you know that all hold the key,
+//!   [`assume_deployed`](crate::manifest::Manifest::assume_deployed) (`--deployed`).
+//!   [`Manifest::force`](crate::manifest::Manifest::force) overrides what an instance reports;
+//!   that instance rejects what the others sign.
 //! - **If something is wrong with the new key**,
 //!   [`rollback`](crate::manifest::Manifest::rollback): the old one signs again, and what the
 //!   new one signed stays valid. It is refused if the old key has expired, or expires before

@@ -260,7 +260,7 @@ pub(super) struct Promote {
 #[derive(Args)]
 pub(super) struct Rollback {
     pub(super) name: String,
-    /// Although some instances may not hold the key, or it expires soon. Needs --reason
+    /// Force the step, although some instances may not hold the key, or it expires soon. Needs --reason
     #[arg(long, requires = "reason")]
     pub(super) force: bool,
     #[command(flatten)]
@@ -275,7 +275,7 @@ pub(super) struct Restage {
     /// The expired key
     #[arg(long, allow_hyphen_values = true)]
     pub(super) kid: Kid,
-    /// Although tokens or sessions become valid again. Needs --reason
+    /// Force the step, although tokens or sessions become valid again. Needs --reason
     #[arg(long, requires = "reason")]
     pub(super) force: bool,
     #[command(flatten)]
@@ -296,7 +296,7 @@ pub(super) struct RepairClock {
 /// How a step gets its date.
 #[derive(Args)]
 pub(super) struct Dated {
-    /// Take this clock for right, although the reports of the instances disagree with it
+    /// Trust this clock, although the reports of the instances disagree with it
     #[arg(long)]
     pub(super) trust_clock: bool,
 }

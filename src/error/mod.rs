@@ -5,6 +5,7 @@
 //! [`VerifyError`] is for a value that did not verify: to the peer all such
 //! errors look the same; the operator gets a [`Reason`].
 
+mod moment;
 mod verify;
 
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ use std::time::SystemTime;
 use crate::kid::Kid;
 use crate::verdict::{Obstacle, Verdict};
 
+use moment::Moment;
 pub use verify::{Claim, Reason, VerifyError};
 
 /// What is wrong with a configuration, or why a transition of a ring was refused.
@@ -186,31 +188,33 @@ pub enum Error {
 
     /// A key that would stop verifying on some instances before all of them hold the step.
     #[error(
-        "cannot make the key `{kid}` the primary: on some instances it expires before all of \
-         them hold the change; stage a new key, or force the step"
+        "cannot make the key `{kid}` the primary: on some instances it expires at {}, before all \
+         of them hold the change; stage a new key, or force the step",
+        Moment(*expires)
     )]
     ExpiresSoon {
         /// The kid in question.
         kid: Kid,
-        /// When it expires: on instances that have not reloaded, perhaps.
+        /// The moment at which it expires, perhaps on instances that have not reloaded.
         expires: SystemTime,
-        /// Until when it must verify: now, the rollout window and the skew together.
+        /// The moment until which it must verify: now, the rollout window and the skew together.
         needed: SystemTime,
     },
 
     /// A key that some instances may not hold yet.
     #[error(
         "cannot make the key `{kid}` the primary: some instances may not hold it yet; wait until \
-         all have reloaded, or force the step"
+         all report it, or until {}, or force the step",
+        Moment(*held)
     )]
     AddedRecently {
         /// The kid in question.
         kid: Kid,
-        /// When every instance holds it.
+        /// The moment from which every instance holds it.
         held: SystemTime,
     },
 
-    /// A live key needs no restaging.
+    /// A live key that was to be restaged.
     #[error("cannot restage the key `{kid}`: it has not expired; promote it instead")]
     NotExpired {
         /// The kid in question.
@@ -228,32 +232,36 @@ pub enum Error {
     },
 
     /// The clock of this machine disagrees with another time by more than the skew.
-    #[error("cannot take the step: this clock disagrees with {what}; {remedy}")]
+    #[error(
+        "cannot take the step: this clock shows {}, and disagrees with {what} ({}); {remedy}",
+        Moment(*now), Moment(*other)
+    )]
     ClockDisagrees {
-        /// What shows the other time.
+        /// The source of the other time.
         what: &'static str,
-        /// What this clock shows.
+        /// The time of this clock.
         now: SystemTime,
         /// The other time.
         other: SystemTime,
-        /// What to do about it.
+        /// The remedy.
         remedy: &'static str,
     },
 
     /// A manifest that was changed at a moment ahead of this clock by more than the skew.
     #[error(
-        "cannot take the manifest: it was changed at a moment that lies ahead of this clock by \
-         more than the skew; set the clock, or run `dualkey repair-clock`"
+        "cannot take the manifest: it was changed at {}, which lies ahead of this clock ({}) by \
+         more than the skew; set the clock, or run `dualkey repair-clock`",
+        Moment(*changed_at), Moment(*now)
     )]
     FromTheFuture {
-        /// When it was changed, by the clock that changed it.
+        /// The time of the change, by the clock that made it.
         changed_at: SystemTime,
-        /// What this clock shows.
+        /// The time of this clock.
         now: SystemTime,
     },
 
     /// No key of the ring can sign.
-    #[error("no key of the ring can sign: make one the primary with an emergency rotation")]
+    #[error("cannot sign: no key of the ring can sign; take an emergency rotation")]
     NothingSigns,
 
     /// The number of changes of a manifest is at its limit.
@@ -324,7 +332,8 @@ pub enum Error {
     /// A key that is scheduled to sign before every instance can know it.
     #[error(
         "cannot schedule the key `{kid}`: its start is nearer than the rollout window and the \
-         skew, so an instance could sign with it before all of them hold it; name a later moment"
+         skew, so an instance could sign with it before all of them hold it; name {} or later",
+        Moment(*earliest)
     )]
     TooSoon {
         /// The kid in question.

@@ -78,11 +78,14 @@ impl AssumedDeployed<'_> {
     /// [`Manifest::promote`] without a report that agrees. The key keeps the reason.
     ///
     /// # Errors
-    /// As there, except [`Error::NotAgreed`] for [`Obstacle::NoInstance`] alone.
+    /// The errors of [`Manifest::promote`], except [`Error::NotAgreed`] with
+    /// [`Obstacle::NoInstance`] alone, and [`Error::ClockDisagrees`] because of old reports.
     pub fn promote(self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
         let change = match self.manifest.promote(kid, reports, now) {
             Err(Error::NotAgreed { obstacles, .. }) if obstacles == [Obstacle::NoInstance] => {
-                self.manifest.promoted(kid, now, true, false)?
+                let change = self.manifest.promoted(kid, now, true, false)?;
+                self.manifest.check_clock_but_silence(reports, now)?;
+                change
             }
             change => return change,
         };
@@ -95,10 +98,11 @@ impl Forced<'_> {
     /// [`Change::effect`] says what they reject.
     ///
     /// # Errors
-    /// As there, but for [`Error::NotAgreed`] and [`Error::ExpiresSoon`].
+    /// The errors of [`Manifest::promote`], except [`Error::NotAgreed`] and
+    /// [`Error::ExpiresSoon`].
     pub fn promote(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
         let mut change = self.manifest.promoted(kid, now, false, true)?;
-        // It goes over what an instance reports, too.
+        // It also overrides contradicting reports.
         change.effect.new_rejected = change.has_changed(self.manifest);
         self.recorded(change)
     }
@@ -107,8 +111,8 @@ impl Forced<'_> {
     /// soon. [`Change::effect`] says whether they reject what it signs.
     ///
     /// # Errors
-    /// As there, but for [`Error::AddedRecently`] and [`Error::ExpiresSoon`]. An expired key
-    /// does not sign again: [`Error::Retired`].
+    /// The errors of [`Manifest::rollback`], except [`Error::AddedRecently`] and
+    /// [`Error::ExpiresSoon`]. An expired key does not sign again: [`Error::Retired`].
     pub fn rollback(self, now: SystemTime) -> Result<Change, Error> {
         self.recorded(self.manifest.rolled_back(now, false, true)?)
     }
@@ -120,7 +124,7 @@ impl Forced<'_> {
     /// valid again.
     ///
     /// # Errors
-    /// As there, but for [`Error::RestageNeedsForce`].
+    /// The errors of [`Manifest::restage`], except [`Error::RestageNeedsForce`].
     pub fn restage(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
         self.recorded(self.manifest.restaged(kid, now)?)
     }

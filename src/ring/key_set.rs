@@ -105,7 +105,7 @@ impl<K: KeyMaterial> KeySet<K> {
     pub(super) fn reevaluated(&self, now: SystemTime, ring: &str) -> Option<Self> {
         let (lives, terms) = (self.lives(), self.terms());
         let timeline = evaluate(&lives, self.changed_at, now, &terms, ring)
-            // It serves nothing, and is not to begin with that by mistake.
+            // A ring that serves nothing stays so.
             .unwrap_or_else(|_| Timeline::unchecked(&lives, now.max(self.changed_at), &terms));
         let is_news = !timeline.is_same(&self.timeline);
         is_news.then(|| Self { keys: self.keys.clone(), timeline, ..*self })

@@ -62,13 +62,13 @@ pub(crate) fn verdict(
     let policy = &terms.policy;
     let mut obstacles = seen.objections;
     // What is not known to have been superseded counts from when the ring knew it.
-    let began = match life.signs {
+    let began = superseded_at(lives, index).unwrap_or(match life.signs {
         Signs::Never | Signs::Unscheduled => life.added_at,
-        Signs::From(_) => superseded_at(lives, index).unwrap_or(now),
-    };
+        Signs::From(_) => now,
+    });
     if terms.purpose.needs_sweep() {
         let sweep = sweep.filter(|own| !is_ahead(own.finished_at, policy, now));
-        obstacles.extend(rows(life.kid, began, policy, sweep));
+        obstacles.extend(rows(life.kid, began, terms, sweep));
     }
     let until = due(began, seen.since.unwrap_or(now), policy);
     // What was signed under a longer policy.
@@ -125,14 +125,13 @@ fn due(began: SystemTime, watched: SystemTime, policy: &Policy) -> Option<System
 }
 
 /// What the sweep says against it.
-fn rows(kid: Kid, began: SystemTime, policy: &Policy, sweep: Option<&Sweep>) -> Vec<Obstacle> {
+fn rows(kid: Kid, began: SystemTime, terms: &Terms, sweep: Option<&Sweep>) -> Vec<Obstacle> {
     let Some(sweep) = sweep else {
         return vec![Obstacle::NotSwept];
     };
     let mut obstacles = Vec::new();
     // Until then another instance may have sealed with it behind the sweep's back.
-    let settled = policy.rollout_window.saturating_add(policy.skew);
-    if let Some(not_before) = began.checked_add(settled)
+    if let Some(not_before) = began.checked_add(terms.window(began))
         && sweep.started_at < not_before
     {
         obstacles.push(Obstacle::SweptTooEarly { started_at: sweep.started_at, not_before });

@@ -96,7 +96,9 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// As for [`promote`](Self::promote), except [`Error::ExpiresSoon`].
     pub fn force_promote(&self, kid: &Kid, reason: &str) -> Result<Promotion, Error> {
         let promotion = self.promoted(kid, true)?;
-        self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
+        if promotion.superseded != *kid {
+            self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
+        }
         Ok(promotion)
     }
 

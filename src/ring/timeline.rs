@@ -169,7 +169,7 @@ impl Timeline {
             .filter(|life| life.is_alive())
             .filter_map(|life| life.start().map(|(from, _)| from))
             .chain(ends.iter().copied().flatten())
-            // What lies behind is not kept: where no transition lies ahead, nobody asks the
+            // What lies behind is not kept: where no transition lies ahead, no reader asks the
             // clock.
             .filter(|moment| *moment > as_of)
             .chain([as_of])

@@ -86,7 +86,7 @@ pub enum StoreError {
     },
 
     /// What it holds cannot be used, and revokes keys: a ring that follows it applies that.
-    #[error("{store}: {source}; its revocations are applied")]
+    #[error("cannot use {store}: {source}; a ring that follows it applies its revocations")]
     OnlyRevocations {
         /// The store: a path, a name.
         store: String,

@@ -23,7 +23,15 @@ fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
     // Two windows of a day each: no instance lives for longer than one of them.
     policy.longest_life = Duration::from_secs(2 * 86_400);
     policy.enough_traffic = 300;
-    let manifest = first().set_policy(policy, at(0)).unwrap().stage(entry(1, "b"), at(0)).unwrap();
+    let manifest = dualkey::manifest::Manifest::new(
+        "SESSION_SECRET",
+        dualkey::Purpose::Cookie,
+        "test",
+        policy,
+        entry(0, "a"),
+        at(0),
+    );
+    let manifest = manifest.unwrap().stage(entry(1, "b"), at(0)).unwrap();
     let manifest = manifest.manifest.force("a test").promote(&kid("b"), at(0)).unwrap().manifest;
     let store = stored(&path, &manifest);
     let clock = ManualClock::new(at(0));

@@ -310,6 +310,12 @@ fn missing_reports_may_be_assumed_away_and_contradicting_ones_not() {
     let behind = agreement(&before, at(60));
     let refused = assumed.promote(&kid("b"), &behind, at(60));
     assert!(matches!(refused, Err(Error::NotAgreed { .. })), "{refused:?}");
+    // Reports that lie ahead contradict the clock. Old ones are silence.
+    let ahead = agreement(&manifest, at(60) + 10 * DAY);
+    let refused = assumed.promote(&kid("b"), &ahead, at(60) + 5 * DAY);
+    assert!(matches!(refused, Err(Error::ClockDisagrees { .. })), "{refused:?}");
+    let old = agreement(&manifest, at(60));
+    assert!(assumed.promote(&kid("b"), &old, at(60) + 5 * DAY).is_ok());
 }
 
 #[test]

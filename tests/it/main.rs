@@ -29,6 +29,7 @@ mod jwt_differential;
 mod jwt_interop;
 mod kill;
 mod lifecycle;
+mod lifecycle_stores;
 mod live;
 mod manifest;
 mod manifest_document;

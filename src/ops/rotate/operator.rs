@@ -138,7 +138,7 @@ impl Operator {
         self
     }
 
-    /// Takes this clock for right, whatever the instances report: one with a wrong clock may
+    /// Trusts this clock, whatever the instances report: one with a wrong clock may
     /// have left a report from the future, or all instances are gone.
     #[must_use]
     pub fn trust_clock(mut self) -> Self {
@@ -270,7 +270,7 @@ impl Operator {
     /// As there.
     pub async fn rollback(&self) -> Result<Change, OpsError> {
         self.forced(
-            "to go over a refusal",
+            "to force a refused step",
             audit::Action::ROLLED_BACK,
             |own, reports, now, reason| match reason {
                 Some(reason) => own.force(reason).rollback(now),
@@ -321,7 +321,7 @@ impl Operator {
         .await
     }
 
-    /// Whether this clock agrees with the last change and the reports:
+    /// Checks that this clock agrees with the last change and the reports:
     /// [`Manifest::check_clock`].
     ///
     /// # Errors

@@ -110,7 +110,7 @@ fn an_expired_key_is_restaged_by_force_and_never_rolled_back_to() {
     assert!(text.contains("verifies until"), "{text}");
     // Near its end it is not made the primary again, unless that is forced.
     shell.set("2026-01-09T09:30:00Z");
-    refused(&mut shell, "rollback JWT_SECRET", "expires before");
+    refused(&mut shell, "rollback JWT_SECRET", "expires at");
     let (status, text) = shell.run("rollback JWT_SECRET --force");
     assert!(status == 2 && text.contains("--reason"), "{text}");
     let text = ok(&mut shell, "rollback JWT_SECRET --force --reason 'logins fail' --dry-run");

@@ -5,6 +5,7 @@ mod agent;
 mod audit;
 #[cfg(feature = "cli")]
 mod clock;
+#[cfg(feature = "cli")]
 mod command;
 #[cfg(all(feature = "cli", unix))]
 mod doctor;
