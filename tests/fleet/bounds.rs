@@ -28,6 +28,10 @@ pub struct Bounds {
     pub requests_an_hour: u64,
     /// Happens: whether a key leaks.
     pub leaks: bool,
+    /// Happens: whether a process that starts may read what is older than what the one before
+    /// it held. That is beyond what is declared where a key is promoted by reports, before
+    /// every instance must hold it: the process that agreed is gone.
+    pub starts_go_back: bool,
 }
 
 impl Bounds {
@@ -53,6 +57,24 @@ impl Bounds {
             instances: random.usize(2..=5),
             requests_an_hour: 40,
             leaks: random.u64(..3) == 0,
+            starts_go_back: true,
+        }
+    }
+
+    /// The same for operators who take any step: short lives, so that many of them end.
+    pub fn of_anything(random: &mut fastrand::Rng) -> Self {
+        let bounds = Self::of(random);
+        let life = [1800, 2 * 3600, 4 * 3600][random.usize(..3)];
+        let max_staleness = bounds.max_staleness.filter(|_| random.bool());
+        Self {
+            life,
+            real_life: life,
+            requests_an_hour: 8,
+            leaks: false,
+            starts_go_back: false,
+            max_staleness,
+            outage: if max_staleness.is_some() { bounds.outage } else { bounds.lag },
+            ..bounds
         }
     }
 

@@ -41,12 +41,26 @@ pub struct Instance<K: Artefacts> {
     pub process: u64,
     /// Since when the store looks as it does.
     pub since: u64,
+    /// The name under which its process reports.
+    pub name: Option<String>,
+    /// Of the manifest that the process before held.
+    last_revision: u64,
 }
 
 impl<K: Artefacts> Instance<K> {
     pub fn new(shelf: Shelf, off: i64) -> Self {
         let clock = ManualClock::new(at(0, off));
-        Self { shelf, off, clock, ring: None, following: None, process: 0, since: 0 }
+        Self {
+            shelf,
+            off,
+            clock,
+            ring: None,
+            following: None,
+            process: 0,
+            since: 0,
+            name: None,
+            last_revision: 0,
+        }
     }
 
     pub fn set_now(&self, now: u64) {
@@ -64,6 +78,8 @@ impl<K: Artefacts> Instance<K> {
     /// Says whether it could.
     pub fn start(&mut self, name: &str, start: &Start, bounds: &Bounds) -> bool {
         self.process += 1;
+        self.name = Some(name.to_owned());
+        self.shelf.set_floor(if bounds.starts_go_back { 0 } else { self.last_revision });
         let builder = KeyRing::<K>::builder().clock(self.clock.clone()).environment("sim");
         match start {
             Start::Store => {
@@ -74,6 +90,7 @@ impl<K: Artefacts> Instance<K> {
                 let follow = builder.follow(self.shelf.clone()).instance(name);
                 self.following = follow.on_demand().ok();
                 self.ring = self.following.as_ref().map(|own| own.ring().clone());
+                self.shelf.set_floor(0);
             }
             Start::Keys(keys) => {
                 let mut builder = builder
@@ -93,8 +110,14 @@ impl<K: Artefacts> Instance<K> {
 
     /// Without a good-bye.
     pub fn kill(&mut self) {
+        self.last_revision = self.last_revision.max(self.revision());
         self.process += 1;
         (self.ring, self.following) = (None, None);
+    }
+
+    /// Of the manifest that it holds; 0, if it is down.
+    pub fn revision(&self) -> u64 {
+        self.ring().map_or(0, |ring| ring.load().revision())
     }
 
     /// Asks the store, and says whether it holds what is there.

@@ -7,11 +7,17 @@
 //! - what is valid is accepted by every instance;
 //! - what a revoked key signed is accepted by none beyond the propagation bound, counted from
 //!   when the instance can reach its store, or beyond `max_staleness`.
+//!
+//! Where operators take any step, a rejection is no violation if the step declared it; see
+//! `ledger.rs` for what else must hold.
 
 pub mod artefact;
 pub mod bounds;
 pub mod instance;
+pub mod ledger;
 pub mod operator;
+pub mod probe;
+pub mod program;
 pub mod shelf;
 pub mod world;
 

@@ -21,9 +21,12 @@ pub enum Way {
     Staged,
     /// Staged with the moment at which it begins to sign.
     Scheduled,
+    /// Operators who take any step at any moment.
+    Anything,
 }
 
 impl Way {
+    /// The ways of a plain rotation.
     pub const ALL: [Self; 4] =
         [Self::SwapAndRestart, Self::NewAndOld, Self::Staged, Self::Scheduled];
 
@@ -33,11 +36,12 @@ impl Way {
             Self::NewAndOld => "[new, old], rolling",
             Self::Staged => "staged by hand",
             Self::Scheduled => "scheduled",
+            Self::Anything => "any step at any moment",
         }
     }
 
     pub fn uses_store(self) -> bool {
-        matches!(self, Self::Staged | Self::Scheduled)
+        matches!(self, Self::Staged | Self::Scheduled | Self::Anything)
     }
 }
 
@@ -116,7 +120,7 @@ impl Operator {
             Stage::Begin => {
                 let mut new = self.key(make);
                 if self.way == Way::Scheduled {
-                    let ahead = bounds.rollout + random.u64(1..1800);
+                    let ahead = bounds.rollout + bounds.skew + random.u64(1..1800);
                     new = new.signs_from(clock + std::time::Duration::from_secs(ahead));
                 }
                 // Two at once: who is late is told, looks again, and withdraws his own.

@@ -1,6 +1,7 @@
 //! The store of the fleet, and what it does to each of its readers.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use dualkey::Report;
@@ -31,16 +32,26 @@ struct Held {
 pub struct Shelf {
     held: Arc<Mutex<Held>>,
     weather: Arc<Mutex<Weather>>,
+    /// No older revision is shown to this one.
+    floor: Arc<AtomicU64>,
 }
 
 impl Shelf {
     pub fn new() -> Self {
-        Self { held: Arc::default(), weather: Arc::new(Mutex::new(Weather::Fair)) }
+        Self::of(Arc::default())
     }
 
     /// The same store, as another sees it.
     pub fn of_another(&self) -> Self {
-        Self { held: Arc::clone(&self.held), weather: Arc::new(Mutex::new(Weather::Fair)) }
+        Self::of(Arc::clone(&self.held))
+    }
+
+    fn of(held: Arc<Mutex<Held>>) -> Self {
+        Self { held, weather: Arc::new(Mutex::new(Weather::Fair)), floor: Arc::default() }
+    }
+
+    pub fn set_floor(&self, revision: u64) {
+        self.floor.store(revision, Relaxed);
     }
 
     pub fn set_now(&self, now: u64) {
@@ -74,7 +85,10 @@ impl Shelf {
             Weather::Torn => Manifest::from_json(&text[..text.len() * 2 / 3]).map_err(wrong),
             Weather::Stale(age) => {
                 let then = held.now.saturating_sub(age);
-                let old = held.texts.iter().rev().find(|(since, ..)| *since <= then);
+                let floor = self.floor.load(Relaxed);
+                let is_shown =
+                    |own: &&(u64, Manifest, Vec<u8>)| own.0 <= then || own.1.revision() <= floor;
+                let old = held.texts.iter().rev().find(is_shown);
                 old.map(|(_, manifest, _)| manifest.clone()).ok_or_else(missing)
             }
         }

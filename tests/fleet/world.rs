@@ -15,7 +15,10 @@ use pollster::block_on;
 use super::artefact::Artefacts;
 use super::bounds::Bounds;
 use super::instance::{Instance, Start, at, seconds};
+use super::ledger::{Kind, Ledger};
 use super::operator::{Operator, Stage, Way};
+use super::probe::Thief;
+use super::program::Program;
 use super::shelf::{Shelf, Weather};
 
 /// What a run came to.
@@ -35,12 +38,19 @@ pub struct Outcome {
     pub reached: Option<u64>,
     /// From the first step until the old key was gone, where none leaked.
     pub completed: Option<u64>,
+    /// Steps that operators took, and that were refused, and those that revoked a key, where
+    /// operators take any.
+    pub steps: u64,
+    pub refused: u64,
+    pub leaks: u64,
     /// What must not be: the first of them.
     pub violations: Vec<String>,
+    /// How many there were of each kind, where operators take any step.
+    pub kinds: BTreeMap<Kind, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+pub(super) enum Event {
     Request,
     Poll {
         instance: usize,
@@ -64,37 +74,48 @@ enum Event {
     },
     Operator,
     Leak,
+    /// Everything is looked at, unless a later revision is stored.
+    Probe {
+        revision: u64,
+    },
 }
 
-struct Held {
-    artefact: Vec<u8>,
-    kid: Kid,
+pub(super) struct Held {
+    pub(super) artefact: Vec<u8>,
+    pub(super) kid: Kid,
     /// Until when it is valid, whoever's clock is asked.
-    until: u64,
+    pub(super) until: u64,
+    /// Of the manifest that the instance held which made it.
+    pub(super) revision: u64,
 }
 
-struct World<K: Artefacts> {
-    now: u64,
-    random: fastrand::Rng,
-    bounds: Bounds,
-    way: Way,
-    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
-    count: u64,
-    shelf: Shelf,
-    instances: Vec<Instance<K>>,
-    start: Start,
-    held: Vec<Held>,
-    revoked: BTreeMap<Kid, u64>,
+pub(super) struct World<K: Artefacts> {
+    pub(super) now: u64,
+    pub(super) random: fastrand::Rng,
+    pub(super) bounds: Bounds,
+    pub(super) way: Way,
+    pub(super) events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    pub(super) count: u64,
+    pub(super) shelf: Shelf,
+    pub(super) instances: Vec<Instance<K>>,
+    pub(super) start: Start,
+    pub(super) held: Vec<Held>,
+    pub(super) revoked: BTreeMap<Kid, u64>,
     /// Keys that are new to everybody since an emergency.
-    made: BTreeMap<Kid, u64>,
-    operator: Operator,
+    pub(super) made: BTreeMap<Kid, u64>,
+    pub(super) operator: Operator,
     /// Whether the reports of these hours are asked for.
-    is_watched: bool,
+    pub(super) is_watched: bool,
     /// When the old key goes, where the instances are restarted.
-    second: Option<u64>,
-    has_leaked: bool,
-    end: u64,
-    outcome: Outcome,
+    pub(super) second: Option<u64>,
+    pub(super) has_leaked: bool,
+    pub(super) end: u64,
+    pub(super) outcome: Outcome,
+    pub(super) program: Program,
+    pub(super) ledger: Ledger,
+    pub(super) thief: Thief<K>,
+    /// Names of instances that are gone.
+    pub(super) gone: Vec<String>,
 }
 
 /// One rotation of the fleet of `seed`.
@@ -141,6 +162,7 @@ impl<K: Artefacts> World<K> {
             true => Start::Store,
             false => Start::Keys(vec![make(1)]),
         };
+        let program = Program::new(shelf.clone(), &bounds, make, &mut random.clone());
         let mut world = Self {
             now: 0,
             random,
@@ -160,7 +182,14 @@ impl<K: Artefacts> World<K> {
             has_leaked: false,
             end: u64::MAX,
             outcome: Outcome::default(),
+            program,
+            ledger: Ledger::default(),
+            thief: Thief::new(),
+            gone: Vec::new(),
         };
+        if way == Way::Anything {
+            world.thief.steals("k1".parse().unwrap(), make(1));
+        }
         world.begin();
         world
     }
@@ -188,7 +217,7 @@ impl<K: Artefacts> World<K> {
         }
     }
 
-    fn at(&mut self, when: u64, event: Event) {
+    pub(super) fn at(&mut self, when: u64, event: Event) {
         self.count += 1;
         self.events.push(Reverse((when, self.count, event)));
     }
@@ -233,7 +262,7 @@ impl<K: Artefacts> World<K> {
                 }
             }
             Event::Restart { instance } => {
-                self.instances[instance].kill();
+                self.kill(instance);
                 let (up, next) = (self.random.u64(1..60), self.random.u64(3600..48 * 3600));
                 self.at(self.now + up, Event::Up { instance });
                 if !matches!(self.operator.stage, Stage::Done { .. }) || self.way.uses_store() {
@@ -241,7 +270,7 @@ impl<K: Artefacts> World<K> {
                 }
             }
             Event::Deploy { instance } => {
-                self.instances[instance].kill();
+                self.kill(instance);
                 let up = self.now + self.random.u64(1..30);
                 self.at(up, Event::Up { instance });
                 let (next, pause) = match instance + 1 {
@@ -252,6 +281,10 @@ impl<K: Artefacts> World<K> {
             }
             Event::Up { instance } => self.up(instance),
             Event::Weather { instance } => {
+                if self.way == Way::Anything {
+                    // It has reported until now, as it does all the time.
+                    self.poll(instance);
+                }
                 let weather = match self.random.u64(..3) {
                     0 => Weather::Down,
                     1 => Weather::Torn,
@@ -266,10 +299,21 @@ impl<K: Artefacts> World<K> {
                 let next = self.now + self.random.u64(3600..12 * 3600);
                 self.at(next, Event::Weather { instance });
             }
+            Event::Operator if self.way == Way::Anything => self.take_step(),
             Event::Operator if self.way.uses_store() => self.visit(),
             Event::Operator => self.restart_all(),
             Event::Leak => self.leak(),
+            Event::Probe { revision } => {
+                if self.ledger.is_latest(revision) {
+                    self.probe();
+                }
+            }
         }
+    }
+
+    fn kill(&mut self, instance: usize) {
+        self.gone.extend(self.instances[instance].name.take());
+        self.instances[instance].kill();
     }
 
     fn set_weather(&mut self, instance: usize, weather: Weather) {
@@ -280,7 +324,7 @@ impl<K: Artefacts> World<K> {
     }
 
     /// Within a poll and a quarter.
-    fn poll_soon(&mut self, instance: usize) {
+    pub(super) fn poll_soon(&mut self, instance: usize) {
         let when = self.now + self.random.u64(1..=self.bounds.poll * 5 / 4);
         let process = self.instances[instance].process;
         self.at(when, Event::Poll { instance, process });
@@ -350,7 +394,7 @@ impl<K: Artefacts> World<K> {
     }
 
     /// Everything that is stored goes under the primary, and the report says what did not.
-    fn sweep(&mut self) {
+    pub(super) fn sweep(&mut self) {
         let manifest = block_on(self.shelf.load()).unwrap();
         let latest = |own: &&Instance<K>| {
             own.ring().is_some_and(|ring| ring.load().revision() == manifest.revision())
@@ -361,7 +405,11 @@ impl<K: Artefacts> World<K> {
         for row in &mut self.held {
             match K::made_anew(ring, &row.artefact) {
                 Ok(anew) => {
-                    row.kid = Sealer::kid_of(&anew).unwrap();
+                    let kid = Sealer::kid_of(&anew).unwrap();
+                    // Under a staged key it stays as it is.
+                    if row.kid != kid {
+                        (row.kid, row.revision) = (kid, manifest.revision());
+                    }
                     row.artefact = anew;
                 }
                 Err(()) => unreadable += 1,
@@ -434,6 +482,14 @@ impl<K: Artefacts> World<K> {
     }
 
     fn request(&mut self) {
+        if self.way == Way::Anything {
+            let instance = self.random.usize(..self.instances.len());
+            if let Some(place) = self.sign(instance) {
+                let other = self.random.usize(..self.instances.len());
+                self.show(other, place);
+            }
+            return;
+        }
         let up: Vec<_> =
             (0..self.instances.len()).filter(|own| self.instances[*own].is_up()).collect();
         if up.is_empty() {
@@ -455,7 +511,8 @@ impl<K: Artefacts> World<K> {
                         let middle = self.random.usize(20..40);
                         self.held.remove(middle);
                     }
-                    self.held.push(Held { artefact, kid, until });
+                    let revision = ring.load().revision();
+                    self.held.push(Held { artefact, kid, until, revision });
                 }
                 None => self.outcome.unavailable += 1,
             }
@@ -476,6 +533,10 @@ impl<K: Artefacts> World<K> {
 
     /// Shows an instance, of which something has just changed, all that clients hold.
     fn present_all(&mut self, instance: usize) {
+        if self.way == Way::Anything {
+            self.probe_changed(instance);
+            return;
+        }
         let now = self.now;
         self.held.retain(|own| own.until > now);
         if self.way.uses_store() {

@@ -43,6 +43,33 @@ fn fleet_staged_and_scheduled_lose_nothing_and_take_nothing_revoked() {
     }
 }
 
+/// Operators roll back, withdraw, revoke, restage, change the policy and force, each with a
+/// clock of their own. See `ledger.rs` for what must hold.
+#[test]
+fn fleet_of_operators_who_take_any_step_does_what_each_step_declared() {
+    let (mut requests, mut steps, mut refused, mut leaks) = (0, 0, 0, 0);
+    let (mut declared, mut unavailable) = (0, 0);
+    for seed in 0..seeds() {
+        let outcome = run(seed, Way::Anything, Bounds::of_anything);
+        let violations = outcome.violations.join("\n");
+        assert!(violations.is_empty(), "seed {seed}: {:?}\n{violations}", outcome.kinds);
+        assert!(outcome.requests > 0);
+        requests += outcome.requests;
+        steps += outcome.steps;
+        refused += outcome.refused;
+        leaks += outcome.leaks;
+        declared += outcome.declared;
+        unavailable += outcome.unavailable;
+    }
+    println!(
+        "{}: {} seeds, {steps} steps taken and {refused} refused, {leaks} leaks, {requests} \
+         requests, 0 violations; {declared} rejected as declared, {unavailable} as too old",
+        Way::Anything.name(),
+        seeds()
+    );
+    assert!(steps > 0 && refused > 0 && leaks > 0 && declared > 0);
+}
+
 #[test]
 fn fleet_the_usual_ways_lose_what_they_lose() {
     for way in [Way::SwapAndRestart, Way::NewAndOld] {
@@ -57,7 +84,7 @@ fn fleet_the_usual_ways_lose_what_they_lose() {
 
 #[test]
 fn fleet_a_seed_reproduces() {
-    for way in Way::ALL {
+    for way in Way::ALL.into_iter().chain([Way::Anything]) {
         let outcomes = [(); 2].map(|()| format!("{:?}", run(7, way, Bounds::of)));
         assert_eq!(outcomes[0], outcomes[1]);
     }

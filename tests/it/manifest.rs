@@ -1,5 +1,6 @@
 //! The stored document: its steps, its refusals, and everything that may be wrong with it.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use dualkey::cookie::{CookieKey, CookieSigner};
@@ -465,12 +466,34 @@ fn an_emergency_reaches_an_instance_whose_clock_is_behind() {
     assert_eq!(ring.primary().unwrap(), kid("b"));
 }
 
+#[test]
+fn a_key_that_expired_within_the_last_window_is_still_accepted_elsewhere_when_it_is_revoked() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let before = manifest.force("").promote(&kid("b"), at(10)).unwrap().manifest;
+    let cut = before.force("leaked").retire(&kid("a"), at(100)).unwrap().manifest;
+    assert_eq!(cut.state(&kid("a"), at(100)), Some(KeyState::Retired));
+
+    // An instance that has not reloaded since.
+    let ring = ring_of::<CookieKey>(&before, at(3999));
+    let cookie = CookieSigner::new(ring_of(&first(), at(3999))).sign("session", "1").unwrap();
+    assert!(CookieSigner::new(ring).verify("session", &cookie).is_ok());
+    // By the longest rollout and skew each instance holds the end.
+    for (now, is_accepted) in [(101, true), (3999, true), (4000, false)] {
+        let change = cut.revoke(&kid("a"), "leaked", at(now)).unwrap();
+        assert_eq!(change.effect.compromised_accepted, is_accepted, "{now}");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Stage(Option<u64>),
     Promote(usize),
+    ForcePromote(usize),
     Rollback,
+    ForceRollback,
     Retire(usize),
+    ForceRetire(usize),
+    ForceRestage(usize),
     Revoke(usize),
     Emergency(usize),
     Destroy(usize),
@@ -483,9 +506,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(
         prop_oneof![
             3 => prop::option::of(3600..20_000_u64).prop_map(Step::Stage),
-            3 => place().prop_map(Step::Promote),
+            2 => place().prop_map(Step::Promote),
+            2 => place().prop_map(Step::ForcePromote),
             1 => Just(Step::Rollback),
+            1 => Just(Step::ForceRollback),
             2 => place().prop_map(Step::Retire),
+            1 => place().prop_map(Step::ForceRetire),
+            2 => place().prop_map(Step::ForceRestage),
             1 => place().prop_map(Step::Revoke),
             1 => place().prop_map(Step::Emergency),
             1 => place().prop_map(Step::Destroy),
@@ -496,12 +523,48 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
+/// What `step` makes of `manifest`; `None`, if it is no step.
+fn taken(
+    manifest: &Manifest,
+    step: &Step,
+    new: NewEntry,
+    reports: &[Report],
+    now: SystemTime,
+) -> Option<Result<Manifest, Error>> {
+    let place = |place: &usize| manifest.keys()[place % manifest.keys().len()].kid();
+    let forced = manifest.force("a test");
+    let change = match step {
+        Step::Stage(None) => manifest.stage(new, now),
+        Step::Stage(Some(ahead)) => {
+            manifest.stage(new.signs_from(now + Duration::from_secs(*ahead)), now)
+        }
+        Step::Promote(index) => manifest.promote(&place(index), reports, now),
+        Step::ForcePromote(index) => forced.promote(&place(index), now),
+        Step::Rollback => manifest.rollback(reports, now),
+        Step::ForceRollback => forced.rollback(now),
+        Step::Retire(index) => manifest.retire(&place(index), reports, now),
+        Step::ForceRetire(index) => forced.retire(&place(index), now),
+        Step::ForceRestage(index) => forced.restage(&place(index), now),
+        Step::Revoke(index) => manifest.revoke(&place(index), "a test", now),
+        Step::Emergency(index) => manifest.emergency_rotate(&place(index), "a test", new, now),
+        Step::Destroy(index) => manifest.destroy(&place(index), reports, now),
+        Step::Policy(hours) => {
+            let mut policy = *manifest.policy();
+            policy.longest_life = Duration::from_secs(3600 * hours);
+            return Some(manifest.set_policy(policy, now));
+        }
+        Step::Advance(_) => return None,
+    };
+    Some(change.map(|change| change.manifest))
+}
+
 proptest! {
     #![proptest_config(cases(100, 5_000))]
 
     /// A ring in memory and a manifest take the same steps: here each manifest is given to a
-    /// ring, and both agree on every role; what is refused leaves the document as it was; no
-    /// revocation is undone, no overlap cut.
+    /// ring, and both agree on every role; what is refused leaves both as they were; no
+    /// revocation is undone, no overlap cut but by force, and no expired key live again but by
+    /// `restage`.
     #[test]
     fn every_sequence_of_steps_leaves_a_document_that_a_ring_takes(steps in steps()) {
         let mut now = at(0);
@@ -510,54 +573,56 @@ proptest! {
         let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
         let ring = builder.build_from(&manifest).unwrap();
         let mut seed = 1;
+        // Keys that a manifest showed as expired.
+        let mut expired = HashSet::new();
         for step in &steps {
-            let place = |place: &usize| manifest.keys()[place % manifest.keys().len()].kid();
+            if let Step::Advance(seconds) = step {
+                now += Duration::from_secs(*seconds);
+                clock.set(now);
+            }
+            let kids: Vec<_> = manifest.keys().iter().map(|key| key.kid()).collect();
+            let is_expired = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Retired);
+            expired.extend(kids.iter().copied().filter(is_expired));
             seed += 1;
             let new = entry(seed, &format!("k{seed}"));
-            let change = match step {
-                Step::Stage(None) => manifest.stage(new, now),
-                Step::Stage(Some(ahead)) => {
-                    manifest.stage(new.signs_from(now + Duration::from_secs(*ahead)), now)
-                }
-                Step::Promote(index) => manifest.force("a test").promote(&place(index), now),
-                Step::Rollback => manifest.force("a test").rollback(now),
-                Step::Retire(index) => manifest.retire(&place(index), &[], now),
-                Step::Revoke(index) => manifest.revoke(&place(index), "a test", now),
-                Step::Emergency(index) => {
-                    manifest.emergency_rotate(&place(index), "a test", new, now)
-                }
-                Step::Destroy(index) => manifest.destroy(&place(index), &[], now),
-                Step::Policy(hours) => {
-                    let mut policy = *manifest.policy();
-                    policy.longest_life = Duration::from_secs(3600 * hours);
-                    let Ok(next) = manifest.set_policy(policy, now) else { continue };
-                    for key in manifest.keys() {
-                        prop_assert_eq!(next.state(&key.kid(), now), manifest.state(&key.kid(), now));
-                    }
-                    ring.apply(&next).unwrap();
-                    prop_assert_eq!(ring.fingerprint(), next.fingerprint());
-                    manifest = next;
-                    continue;
-                }
-                Step::Advance(seconds) => {
-                    now += Duration::from_secs(*seconds);
-                    clock.set(now);
-                    continue;
-                }
+            let text = manifest.to_json().unwrap();
+            let Some(next) = taken(&manifest, step, new, &[ring.report("one")], now) else {
+                continue;
             };
-            let Ok(change) = change else { continue };
-            let next = Manifest::from_json(change.manifest.to_json().unwrap().expose()).unwrap();
-            prop_assert_eq!(next.fingerprint(), change.manifest.fingerprint());
-            for key in manifest.keys() {
-                let (kid, before) = (key.kid(), manifest.state(&key.kid(), now).unwrap());
+            let Ok(next) = next else {
+                let unchanged = manifest.to_json().unwrap();
+                prop_assert_eq!(unchanged.expose(), text.expose());
+                prop_assert!(!ring.apply(&manifest).unwrap(), "{:?} was refused", step);
+                continue;
+            };
+            let read = Manifest::from_json(next.to_json().unwrap().expose()).unwrap();
+            prop_assert_eq!(read.fingerprint(), next.fingerprint());
+            let next = read;
+            let on = |index: &usize| kids[index % kids.len()];
+            let (ended, restaged) = match step {
+                Step::Revoke(index) | Step::Emergency(index) | Step::ForceRetire(index) => {
+                    (Some(on(index)), None)
+                }
+                Step::ForceRestage(index) => (None, Some(on(index))),
+                _ => (None, None),
+            };
+            if let Some(kid) = restaged {
+                expired.remove(&kid);
+            }
+            for kid in kids {
+                let before = manifest.state(&kid, now).unwrap();
                 let after = next.state(&kid, now).unwrap();
+                let is_live = matches!(after, KeyState::Active(_));
                 if before == KeyState::Revoked {
                     prop_assert_eq!(after, KeyState::Revoked);
                 }
-                let is_meant = matches!(change.action, Action::Revoke | Action::EmergencyRotate);
                 let was_staged = before == KeyState::Active(Role::Staged);
-                if matches!(before, KeyState::Active(_)) && !is_meant && !was_staged {
-                    prop_assert!(matches!(after, KeyState::Active(_)), "{:?} {:?}", step, kid);
+                if matches!(before, KeyState::Active(_)) && ended != Some(kid) && !was_staged {
+                    prop_assert!(is_live, "{:?} {:?}", step, kid);
+                }
+                prop_assert!(!(is_live && expired.contains(&kid)), "{:?} revives {}", step, kid);
+                if let Step::Policy(_) = step {
+                    prop_assert_eq!(before, after);
                 }
             }
             ring.apply(&next).unwrap();

@@ -1,5 +1,6 @@
-//! The ring against a reference that says the same in ten lines.
+//! The ring against a reference that states the same rules on plain data.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use dualkey::cookie::{CookieKey, CookieSigner};
@@ -9,14 +10,17 @@ use proptest::prelude::*;
 use crate::common::secret;
 
 const LIFE: Duration = Duration::from_secs(100);
-const WINDOW: Duration = Duration::from_secs(10);
+const ROLLOUT: Duration = Duration::from_secs(10);
 const SKEW: Duration = Duration::from_secs(3);
+/// The longest time from a step until every instance acts on it.
+const WINDOW: Duration = Duration::from_secs(13);
 const OVERLAP: Duration = Duration::from_secs(113);
+const MAX_LIVE_KEYS: usize = 4;
 
-/// Nothing is asked for but that the time has passed.
+/// Time alone decides: no silence has to be observed.
 fn policy() -> Policy {
     let mut policy = Policy::default();
-    (policy.longest_life, policy.rollout_window, policy.skew) = (LIFE, WINDOW, SKEW);
+    (policy.longest_life, policy.rollout_window, policy.skew) = (LIFE, ROLLOUT, SKEW);
     policy.observation = Duration::ZERO;
     policy
 }
@@ -26,130 +30,278 @@ enum Step {
     Stage,
     Schedule(u64),
     Promote(usize),
+    ForcePromote(usize),
     Rollback,
+    ForceRollback,
     Retire(usize),
+    ForceRetire(usize),
+    Restage(usize),
+    ForceRestage(usize),
     Revoke(usize),
     Replace(usize),
     Advance(u64),
 }
 
+/// When a key starts to sign, and which of two keys of one moment is the later.
+type Start = (SystemTime, u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signing {
+    Never,
+    Unscheduled,
+    From(Start),
+}
+
 #[derive(Debug, Clone)]
 struct Reference {
     kid: Kid,
-    added: SystemTime,
-    /// `Some(None)` is a fallback from the start, `None` is staged without a date.
-    signs: Option<Option<(SystemTime, u64)>>,
+    added_at: SystemTime,
+    signing: Signing,
+    superseded_at: Option<SystemTime>,
     retire_at: Option<SystemTime>,
-    revoked: bool,
+    /// The earliest end that a recent step moved, and the moment from which on every instance
+    /// holds that step.
+    earlier_end: Option<(SystemTime, SystemTime)>,
+    is_revoked: bool,
 }
 
-fn begun(key: &Reference, now: SystemTime) -> Option<(SystemTime, u64)> {
-    key.signs.flatten().filter(|(from, _)| *from <= now)
-}
-
-// The ten lines.
-fn end(keys: &[Reference], key: &Reference) -> Option<SystemTime> {
-    let later = keys.iter().filter(|other| !other.revoked).filter_map(|other| other.signs?);
-    let next = later.filter(|other| key.signs.flatten().is_some_and(|own| *other > own)).min();
-    next.map(|(from, _)| from + OVERLAP).into_iter().chain(key.retire_at).min()
-}
-fn verifying(keys: &[Reference], now: SystemTime) -> impl Iterator<Item = &Reference> {
-    keys.iter().filter(move |key| !key.revoked && end(keys, key).is_none_or(|end| now < end))
-}
-fn primary(keys: &[Reference], now: SystemTime) -> Option<Kid> {
-    verifying(keys, now)
-        .filter(|key| begun(key, now).is_some())
-        .max_by_key(|key| key.signs)
-        .map(|key| key.kid)
-}
-
-/// Whether the ring may become `keys`: a primary and at most four keys at every moment.
-fn is_allowed(keys: &[Reference], now: SystemTime) -> bool {
-    let starts = keys.iter().filter_map(|key| key.signs.flatten()).map(|(from, _)| from);
-    let ends = keys.iter().filter_map(|key| end(keys, key));
-    starts
-        .chain(ends)
-        .filter(|moment| *moment > now)
-        .chain([now])
-        .all(|moment| primary(keys, moment).is_some() && verifying(keys, moment).count() <= 4)
-}
-
-/// What `step` should make of `keys`; `None` if it is to be refused.
-fn expected(
-    keys: &[Reference],
-    step: &Step,
-    now: SystemTime,
-    new: Kid,
-    sequence: u64,
-) -> Option<Vec<Reference>> {
-    let mut next = keys.to_vec();
-    let fresh = |signs| Reference { kid: new, added: now, signs, retire_at: None, revoked: false };
-    let place = |place: &usize| place % keys.len();
-    let is_primary = |index: usize| primary(keys, now) == Some(keys[index].kid);
-    let takes_over = |next: &mut Vec<Reference>, index: usize| {
-        next[index].signs = Some(Some((now, sequence)));
-        next[index].retire_at = None;
-    };
-    match step {
-        Step::Stage => next.push(fresh(None)),
-        Step::Schedule(0) => return None,
-        Step::Schedule(ahead) => {
-            next.push(fresh(Some(Some((now + Duration::from_secs(*ahead), sequence)))));
+impl Reference {
+    fn new(kid: Kid, added_at: SystemTime, signing: Signing) -> Self {
+        Self {
+            kid,
+            added_at,
+            signing,
+            superseded_at: None,
+            retire_at: None,
+            earlier_end: None,
+            is_revoked: false,
         }
-        Step::Promote(index) => {
-            let index = place(index);
-            if !verifying(keys, now).any(|key| key.kid == keys[index].kid) {
-                return None;
-            }
-            if !is_primary(index) {
-                takes_over(&mut next, index);
-            }
-        }
-        Step::Rollback => {
-            let others =
-                (0..keys.len()).filter(|index| !keys[*index].revoked && !is_primary(*index));
-            let previous =
-                others.filter_map(|index| Some((begun(&keys[index], now)?, index))).max()?;
-            takes_over(&mut next, previous.1);
-        }
-        Step::Retire(index) => {
-            let index = place(index);
-            if keys[index].revoked || is_primary(index) {
-                return None;
-            }
-            let key = &mut next[index];
-            let is_over = end(keys, &keys[index]).is_some_and(|end| end <= now);
-            let due = match key.signs {
-                // Nothing has verified here, so there is no verdict on silence.
-                Some(None) if key.added + OVERLAP <= now && !is_over => return None,
-                Some(None) => (key.added + OVERLAP).max(now),
-                Some(Some((from, _))) if from <= now || is_over => end(keys, &keys[index]).unwrap(),
-                _ if is_over => end(keys, &keys[index]).unwrap(),
-                _ => now,
-            };
-            key.retire_at = Some(key.retire_at.map_or(due, |set| set.min(due)));
-            if begun(key, now).is_none() && !is_over {
-                key.signs = Some(None);
-            }
-        }
-        Step::Revoke(index) => {
-            let index = place(index);
-            if !keys[index].revoked {
-                next[index].revoked = true;
-                let kid = primary(&next, now)?;
-                next.iter_mut().find(|key| key.kid == kid)?.retire_at = None;
-            }
-        }
-        Step::Replace(index) => {
-            if keys[place(index)].revoked {
-                return None;
-            }
-            next[place(index)].revoked = true;
-            next.push(fresh(Some(Some((now, sequence)))));
-        }
-        Step::Advance(_) => {}
     }
-    is_allowed(&next, now).then_some(next)
+
+    fn start(&self) -> Option<Start> {
+        match self.signing {
+            Signing::From(start) => Some(start),
+            Signing::Never | Signing::Unscheduled => None,
+        }
+    }
+
+    fn has_started(&self, now: SystemTime) -> bool {
+        self.start().is_some_and(|(from, _)| from <= now)
+    }
+}
+
+/// The keys of a ring, in the order in which they were added.
+#[derive(Debug, Clone)]
+struct Keys(Vec<Reference>);
+
+impl Keys {
+    fn place(&self, place: usize) -> usize {
+        place % self.0.len()
+    }
+
+    /// The recorded moment, or the start of the next later signer that is not revoked.
+    fn superseded_at(&self, index: usize) -> Option<SystemTime> {
+        let key = &self.0[index];
+        let next = || {
+            let starts = self.0.iter().filter(|key| !key.is_revoked).filter_map(Reference::start);
+            starts.filter(|start| Some(*start) > key.start()).min().map(|(from, _)| from)
+        };
+        key.superseded_at.or_else(|| key.start().and_then(|_| next()))
+    }
+
+    fn verifies_until(&self, index: usize) -> Option<SystemTime> {
+        let overlap_ends = self.superseded_at(index).map(|at| at + OVERLAP);
+        overlap_ends.into_iter().chain(self.0[index].retire_at).min()
+    }
+
+    fn is_expired(&self, index: usize, now: SystemTime) -> bool {
+        self.verifies_until(index).is_some_and(|end| end <= now)
+    }
+
+    fn is_live(&self, index: usize, now: SystemTime) -> bool {
+        !self.0[index].is_revoked && !self.is_expired(index, now)
+    }
+
+    fn live(&self, now: SystemTime) -> impl Iterator<Item = usize> {
+        (0..self.0.len()).filter(move |index| self.is_live(*index, now))
+    }
+
+    /// The live signer that started last.
+    fn primary(&self, now: SystemTime) -> Option<usize> {
+        let signers = self.live(now).filter(|index| self.0[*index].has_started(now));
+        signers.max_by_key(|index| self.0[*index].start())
+    }
+
+    fn is_staged(&self, index: usize, now: SystemTime) -> bool {
+        let key = &self.0[index];
+        self.is_live(index, now) && key.signing != Signing::Never && !key.has_started(now)
+    }
+
+    /// Whether the key verifies on every instance until each of them holds the step.
+    fn outlives_window(&self, index: usize, now: SystemTime) -> bool {
+        let earlier = self.0[index].earlier_end.map(|(end, _)| end);
+        let end = self.verifies_until(index).into_iter().chain(earlier).min();
+        end.is_none_or(|end| end >= now + WINDOW)
+    }
+
+    /// Records what has come, as each step does first.
+    fn record(&mut self, now: SystemTime) {
+        let before = self.clone();
+        for (index, key) in self.0.iter_mut().enumerate() {
+            key.superseded_at = before.superseded_at(index).filter(|at| *at <= now);
+            let end = before.verifies_until(index).filter(|end| *end <= now);
+            key.retire_at = end.or(key.retire_at);
+            key.earlier_end = key.earlier_end.filter(|(_, until)| now < *until);
+        }
+    }
+
+    /// Remembers each end ahead that the step from `before` moved to a later moment.
+    fn keep_earlier_ends(&mut self, before: &Self, now: SystemTime) {
+        for index in 0..before.0.len() {
+            let (old, new) = (before.verifies_until(index), self.verifies_until(index));
+            let Some(old) = old.filter(|old| now < *old && new.is_none_or(|new| *old < new)) else {
+                continue;
+            };
+            let earliest = self.0[index].earlier_end.map_or(old, |(end, _)| end.min(old));
+            self.0[index].earlier_end = Some((earliest, now + WINDOW));
+        }
+    }
+
+    fn sign(&mut self, index: usize, start: Start) {
+        let key = &mut self.0[index];
+        key.signing = Signing::From(start);
+        (key.superseded_at, key.retire_at) = (None, None);
+    }
+
+    /// If the primary is revoked, the key that takes over signs from now on.
+    fn revoke(&mut self, index: usize, start: Start) {
+        let before = self.primary(start.0);
+        self.0[index].is_revoked = true;
+        if let Some(next) = self.primary(start.0).filter(|next| before != Some(*next)) {
+            self.sign(next, start);
+        }
+    }
+
+    fn retire(&mut self, index: usize, now: SystemTime) -> bool {
+        let key = &self.0[index];
+        if self.is_staged(index, now) {
+            let is_near = key.start().is_some_and(|(from, _)| from < now + WINDOW);
+            let key = &mut self.0[index];
+            key.signing = Signing::Never;
+            match is_near {
+                true => key.superseded_at = Some(now),
+                false => key.retire_at = Some(now),
+            }
+            return true;
+        }
+        if self.is_expired(index, now) {
+            return true;
+        }
+        // Its past is not known: the verdict counts from its arrival, and nothing verifies
+        // here under the primary that would make silence mean something.
+        let unknown_past = key.added_at + OVERLAP;
+        if key.signing == Signing::Never && unknown_past <= now {
+            return false;
+        }
+        let due = self.superseded_at(index).map_or(unknown_past, |at| at + OVERLAP);
+        self.0[index].retire_at = Some(key.retire_at.map_or(due, |end| end.min(due)));
+        true
+    }
+
+    /// Whether each moment from `now` on has a primary and at most four live keys.
+    fn is_allowed(&self, now: SystemTime) -> bool {
+        let starts = self.0.iter().filter_map(Reference::start).map(|(from, _)| from);
+        let ends = (0..self.0.len()).filter_map(|index| self.verifies_until(index));
+        let mut moments = starts.chain(ends).filter(|moment| *moment > now).chain([now]);
+        moments.all(|moment| {
+            self.primary(moment).is_some() && self.live(moment).count() <= MAX_LIVE_KEYS
+        })
+    }
+
+    /// The keys after `step`; `None`, if the step must be refused.
+    fn after(&self, step: &Step, now: SystemTime, new: Kid, sequence: u64) -> Option<Self> {
+        let mut next = self.clone();
+        next.record(now);
+        let recorded = next.clone();
+        let primary = self.primary(now);
+        let fresh = |signing| Reference::new(new, now, signing);
+        match step {
+            Step::Advance(_) => return Some(self.clone()),
+            Step::Stage => next.0.push(fresh(Signing::Unscheduled)),
+            Step::Schedule(0) => return None,
+            Step::Schedule(ahead) => {
+                let start = (now + Duration::from_secs(*ahead), sequence);
+                next.0.push(fresh(Signing::From(start)));
+            }
+            Step::Promote(place) | Step::ForcePromote(place) => {
+                let index = self.place(*place);
+                let is_forced = matches!(step, Step::ForcePromote(_));
+                if !self.is_live(index, now) {
+                    return None;
+                }
+                if primary != Some(index) {
+                    if !is_forced && !recorded.outlives_window(index, now) {
+                        return None;
+                    }
+                    next.sign(index, (now, sequence));
+                }
+            }
+            Step::Rollback | Step::ForceRollback => {
+                let others = self.live(now).filter(|index| primary != Some(*index));
+                let signers = others.filter(|index| self.0[*index].has_started(now));
+                let index = signers.max_by_key(|index| self.0[*index].start())?;
+                let is_forced = matches!(step, Step::ForceRollback);
+                if !is_forced && !recorded.outlives_window(index, now) {
+                    return None;
+                }
+                next.sign(index, (now, sequence));
+            }
+            Step::Retire(place) => {
+                let index = self.place(*place);
+                let is_refused = self.0[index].is_revoked || primary == Some(index);
+                if is_refused || !next.retire(index, now) {
+                    return None;
+                }
+            }
+            Step::ForceRetire(place) => {
+                let index = self.place(*place);
+                if self.0[index].is_revoked || primary == Some(index) {
+                    return None;
+                }
+                let key = &mut next.0[index];
+                key.retire_at = Some(key.retire_at.map_or(now, |end| end.min(now)));
+                if self.is_staged(index, now) {
+                    key.signing = Signing::Never;
+                }
+            }
+            // Keys of sessions are restaged by force alone.
+            Step::Restage(_) => return None,
+            Step::ForceRestage(place) => {
+                let index = self.place(*place);
+                if self.0[index].is_revoked || !self.is_expired(index, now) {
+                    return None;
+                }
+                let kid = self.0[index].kid;
+                next.0[index] = Reference::new(kid, now, Signing::Unscheduled);
+            }
+            Step::Revoke(place) => {
+                let index = self.place(*place);
+                if !self.0[index].is_revoked {
+                    next.revoke(index, (now, sequence));
+                }
+            }
+            Step::Replace(place) => {
+                let index = self.place(*place);
+                if self.0[index].is_revoked {
+                    return None;
+                }
+                next.0.push(fresh(Signing::From((now, sequence))));
+                next.revoke(index, (now, sequence));
+            }
+        }
+        next.keep_earlier_ends(self, now);
+        next.is_allowed(now).then_some(next)
+    }
 }
 
 fn apply(
@@ -166,8 +318,13 @@ fn apply(
             ring.stage(new.signs_from(now + Duration::from_secs(*ahead))).map(drop)
         }
         Step::Promote(place) => ring.promote(&kid(place)).map(drop),
+        Step::ForcePromote(place) => ring.force_promote(&kid(place), "a test").map(drop),
         Step::Rollback => ring.rollback().map(drop),
+        Step::ForceRollback => ring.force_rollback("a test").map(drop),
         Step::Retire(place) => ring.retire(&kid(place)).map(drop),
+        Step::ForceRetire(place) => ring.force_retire(&kid(place), "a test"),
+        Step::Restage(place) => ring.restage(&kid(place)),
+        Step::ForceRestage(place) => ring.force_restage(&kid(place), "a test"),
         Step::Revoke(place) => ring.revoke(&kid(place), "a test"),
         Step::Replace(place) => ring.revoke_and_replace(&kid(place), "a test", new).map(drop),
         Step::Advance(_) => Ok(()),
@@ -177,14 +334,21 @@ fn apply(
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let place = || 0..8_usize;
     let step = prop_oneof![
-        3 => Just(Step::Stage),
-        1 => (0..150_u64).prop_map(Step::Schedule),
+        4 => Just(Step::Stage),
+        2 => (0..150_u64).prop_map(Step::Schedule),
         3 => place().prop_map(Step::Promote),
-        1 => Just(Step::Rollback),
+        1 => place().prop_map(Step::ForcePromote),
+        2 => Just(Step::Rollback),
+        1 => Just(Step::ForceRollback),
         2 => place().prop_map(Step::Retire),
-        1 => place().prop_map(Step::Revoke),
+        1 => place().prop_map(Step::ForceRetire),
+        1 => place().prop_map(Step::Restage),
+        2 => place().prop_map(Step::ForceRestage),
+        2 => place().prop_map(Step::Revoke),
         1 => place().prop_map(Step::Replace),
-        5 => (0..80_u64).prop_map(Step::Advance),
+        4 => (0..80_u64).prop_map(Step::Advance),
+        // Short of the end of an overlap, or of a rollout.
+        3 => prop_oneof![90..114_u64, 0..15_u64].prop_map(Step::Advance),
     ];
     prop::collection::vec(step, 1..40)
 }
@@ -205,13 +369,11 @@ proptest! {
         prop_assert_eq!(ring.overlap(), OVERLAP);
         let signer = CookieSigner::new(ring.clone()).max_age(Duration::from_secs(u64::MAX / 4));
         let kids: Vec<_> = ring.keys().iter().map(|key| key.kid).collect();
-        let start = |kid: Kid, signs| Reference {
-            kid, added: clock.now(), signs, retire_at: None, revoked: false,
-        };
-        let mut reference = vec![
-            start(kids[0], Some(Some((SystemTime::UNIX_EPOCH, 0)))),
-            start(kids[1], Some(None)),
-        ];
+        let ever = Signing::From((SystemTime::UNIX_EPOCH, 0));
+        let mut reference = Keys(vec![
+            Reference::new(kids[0], clock.now(), ever),
+            Reference::new(kids[1], clock.now(), Signing::Never),
+        ]);
         // What each key signed, and when; each key signs once outside of the ring as well.
         let mut signed: Vec<(Kid, SystemTime, String)> = Vec::new();
         let mut samples: Vec<(Kid, String)> = Vec::new();
@@ -221,6 +383,8 @@ proptest! {
             (alone.primary().unwrap(), CookieSigner::new(alone).sign("s", "sample").unwrap())
         };
         samples.extend([sample(0), sample(1)]);
+        // Keys that were seen expired, or revoked.
+        let (mut expired, mut revoked) = (HashSet::new(), HashSet::new());
 
         for (number, step) in steps.iter().enumerate() {
             if let Step::Advance(by) = step {
@@ -230,41 +394,70 @@ proptest! {
             let seed = 2 + number as u64;
             let new = NewKey::new(Secret::from(secret(seed)));
             let (new_kid, new_sample) = sample(seed);
-            let next = expected(&reference, step, now, new_kid, seed);
+            let next = reference.after(step, now, new_kid, seed);
             let before = ring.load();
-            let kids: Vec<_> = reference.iter().map(|key| key.kid).collect();
+            let kids: Vec<_> = reference.0.iter().map(|key| key.kid).collect();
+            let state = |kid: &Kid| ring.load().state(kid, now);
+            expired.extend(kids.iter().copied().filter(|kid| state(kid) == Some(KeyState::Retired)));
             let result = apply(&ring, step, &kids, now, new);
             prop_assert_eq!(result.is_ok(), next.is_some(), "{:?}: {:?}", step, result);
-            match next {
-                None => prop_assert_eq!(ring.load().generation(), before.generation()),
-                Some(next) => {
-                    if next.len() > reference.len() {
+            match (step, next) {
+                (_, None) => {
+                    prop_assert_eq!(ring.load().generation(), before.generation());
+                    prop_assert_eq!(ring.fingerprint(), before.fingerprint());
+                }
+                (step, Some(next)) => {
+                    if next.0.len() > reference.0.len() {
                         samples.push((new_kid, new_sample));
+                    }
+                    if let Step::Revoke(place) | Step::Replace(place) = step {
+                        revoked.insert(kids[place % kids.len()]);
+                    }
+                    if let Step::ForceRetire(place) = step {
+                        let kid = kids[place % kids.len()];
+                        signed.retain(|(own, ..)| *own != kid);
+                    }
+                    if let Step::ForceRestage(place) = step {
+                        expired.remove(&kids[place % kids.len()]);
                     }
                     reference = next;
                 }
             }
 
             // One primary, and the reference's.
-            prop_assert_eq!(ring.primary(), primary(&reference, now));
-            let primaries = ring.keys().iter().filter(|key| key.state == KeyState::Active(Role::Primary)).count();
+            let primary = reference.primary(now).map(|index| reference.0[index].kid);
+            prop_assert_eq!(ring.primary(), primary);
+            let is_primary = |state| state == KeyState::Active(Role::Primary);
+            let primaries = ring.keys().iter().filter(|key| is_primary(key.state)).count();
             prop_assert_eq!(primaries, 1);
 
-            // The set of verifying keys is exactly the reference's.
-            let allowed: Vec<_> = verifying(&reference, now).map(|key| key.kid).collect();
+            // The set of verifying keys is exactly the reference's, and so are their ends.
+            let live: HashSet<_> = reference.live(now).map(|index| reference.0[index].kid).collect();
             for (kid, cookie) in &samples {
                 let accepted = signer.verify("s", cookie);
-                prop_assert_eq!(accepted.is_ok(), allowed.contains(kid), "{}: {:?}", kid, accepted);
+                prop_assert_eq!(accepted.is_ok(), live.contains(kid), "{}: {:?}", kid, accepted);
+            }
+            for index in reference.live(now) {
+                let (kid, end) = (reference.0[index].kid, reference.verifies_until(index));
+                prop_assert_eq!(ring.load().ends_at(&kid), end, "{}", kid);
             }
 
-            // Whatever a primary signed verifies until its overlap ends; what a revoked
-            // key signed verifies never.
+            // An end is final but for `restage`, and a revocation without exception.
+            for kid in &expired {
+                prop_assert!(!live.contains(kid), "{:?} revives {}", step, kid);
+            }
+            for kid in &revoked {
+                prop_assert_eq!(state(kid), Some(KeyState::Revoked));
+            }
+
+            // Whatever a primary signed verifies until its overlap ends, unless its retirement
+            // was forced; what a revoked key signed verifies never.
             for (kid, at, cookie) in &signed {
-                let revoked = reference.iter().any(|key| key.kid == *kid && key.revoked);
-                let young = now.duration_since(*at).unwrap() <= OVERLAP - SKEW;
-                let accepted = signer.verify("s", cookie).is_ok();
-                prop_assert!(accepted || revoked || !young, "{} signed at {:?} is refused", kid, at);
-                prop_assert!(!(accepted && revoked), "{} is revoked and verifies", kid);
+                let is_young = now.duration_since(*at).unwrap() < OVERLAP;
+                let is_accepted = signer.verify("s", cookie).is_ok();
+                let is_due = is_young && !revoked.contains(kid);
+                prop_assert!(is_accepted || !is_due, "{} signed at {:?} is rejected", kid, at);
+                prop_assert!(!is_accepted || !revoked.contains(kid), "{} is revoked", kid);
             }
             signed.push((ring.primary().unwrap(), now, signer.sign("s", "value").unwrap()));
         }
@@ -297,6 +490,28 @@ fn revoking_a_new_key_gives_the_old_one_its_life_back() {
     clock.advance(ring.overlap() * 3);
     assert_eq!(ring.primary().unwrap(), old);
     assert_eq!(ring.load().next_transition(clock.now()), None);
+}
+
+/// An expired key that signed later than the key that takes over is still there.
+#[test]
+fn a_key_that_takes_over_verifies_what_it_signs_although_a_later_one_has_expired() {
+    let clock = ManualClock::at_unix(1_700_000_000);
+    let ring = ring(&clock);
+    let old = ring.primary().unwrap();
+    let mut newer = [1, 2].map(|seed| {
+        let kid = ring.stage(Secret::from(secret(seed))).unwrap();
+        ring.promote(&kid).unwrap();
+        kid
+    });
+    newer.reverse();
+    let [leaked, cut] = newer;
+    ring.force_retire(&cut, "a test").unwrap();
+
+    ring.revoke(&leaked, "leaked").unwrap();
+    assert_eq!(ring.primary(), Some(old));
+    assert_eq!(ring.load().ends_at(&old), None);
+    clock.advance(ring.overlap() * 3);
+    assert_eq!(ring.primary(), Some(old));
 }
 
 #[test]
