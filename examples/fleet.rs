@@ -9,7 +9,8 @@
 //! comes back half-written; users who hold what was signed for a week; in half of the rotations
 //! the key leaks. The rings, the manifests and the rotations are the crate's own, only time and
 //! the store are made up. `--beyond` shows what breaks first when more happens than was
-//! declared. The exit status says whether the staged and the scheduled way lost anything.
+//! declared. `--any-step` runs operators who roll back, withdraw, revoke, restage, force and
+//! change the policy at any moment. The exit status says whether anything was violated.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../tests/fleet/mod.rs"]
@@ -34,14 +35,40 @@ struct Options {
     /// What breaks first when more happens than was declared.
     #[arg(long)]
     beyond: bool,
+    /// Operators take any step at any moment.
+    #[arg(long, conflicts_with = "beyond")]
+    any_step: bool,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match options.beyond {
-        true => beyond(&options),
-        false => quarterly(&options),
+    match () {
+        () if options.beyond => beyond(&options),
+        () if options.any_step => any_step(&options),
+        () => quarterly(&options),
     }
+}
+
+fn any_step(options: &Options) -> ExitCode {
+    println!("{} programs of random steps\n", options.rotations);
+    let outcomes = many(options, |seed| run(seed, Way::Anything, Bounds::of_anything));
+    let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>().to_string();
+    let mut table = table(["", "count"]);
+    table.add_row(["steps taken".to_owned(), sum(|own| own.steps)]);
+    table.add_row(["steps refused".to_owned(), sum(|own| own.refused)]);
+    table.add_row(["leaks".to_owned(), sum(|own| own.leaks)]);
+    table.add_row(["requests".to_owned(), sum(|own| own.requests)]);
+    table.add_row(["rejected, as a step declared".to_owned(), sum(|own| own.declared)]);
+    table.add_row(["rejected, because too old".to_owned(), sum(|own| own.unavailable)]);
+    table.add_row(["violations".to_owned(), sum(|own| own.kinds.values().sum())]);
+    println!("{table}");
+    let violated = outcomes.iter().zip(options.seed..).filter(|(own, _)| !own.kinds.is_empty());
+    let mut status = ExitCode::SUCCESS;
+    for (outcome, seed) in violated {
+        status = ExitCode::FAILURE;
+        println!("seed {seed}: {:?}\n{}", outcome.kinds, outcome.violations.join("\n"));
+    }
+    status
 }
 
 fn quarterly(options: &Options) -> ExitCode {

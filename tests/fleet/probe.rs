@@ -1,7 +1,7 @@
 //! What is looked at where operators take any step: after each change, and around each moment
 //! at which a role changes, every instance signs, and every instance is shown all there is.
 //!
-//! There is a thief as well, who holds every key and signs with it whenever he likes.
+//! An attacker holds every key as well, and signs with it at each of these moments.
 
 use dualkey::{KeyRing, Kid, ManualClock, NewKey, Reason, Secret};
 use pollster::block_on;
@@ -13,13 +13,13 @@ use super::program::{Step, turning_points};
 use super::world::{Event, Held, World};
 use dualkey::source::KeyStore;
 
-/// What a thief does with the keys.
-pub(super) struct Thief<K: Artefacts> {
+/// What an attacker does with the keys.
+pub(super) struct Attacker<K: Artefacts> {
     clock: ManualClock,
     rings: Vec<(Kid, KeyRing<K>)>,
 }
 
-impl<K: Artefacts> Thief<K> {
+impl<K: Artefacts> Attacker<K> {
     pub(super) fn new() -> Self {
         Self { clock: ManualClock::new(at(0, 0)), rings: Vec::new() }
     }
@@ -48,7 +48,7 @@ impl<K: Artefacts> World<K> {
         for taken in &taken {
             self.outcome.steps += 1;
             if let Some((kid, secret)) = &taken.added {
-                self.thief.steals(*kid, secret.clone());
+                self.attacker.steals(*kid, secret.clone());
             }
             for (kind, what) in self.ledger.note(self.now, taken) {
                 self.note(kind, what);
@@ -131,8 +131,8 @@ impl<K: Artefacts> World<K> {
         for place in 0..self.held.len() {
             self.show(instance, place);
         }
-        self.thief.clock.set(at(now, 0));
-        for place in 0..self.thief.rings.len() {
+        self.attacker.clock.set(at(now, 0));
+        for place in 0..self.attacker.rings.len() {
             self.show_forged(instance, place);
         }
     }
@@ -167,12 +167,12 @@ impl<K: Artefacts> World<K> {
 
     fn show_forged(&mut self, instance: usize, place: usize) {
         let Some(ring) = self.instances[instance].ring() else { return };
-        let (kid, forger) = &self.thief.rings[place];
+        let (kid, forger) = &self.attacker.rings[place];
         let kid = *kid;
         let artefact = K::make(forger, seconds(self.now, 0), 3600).unwrap();
         self.outcome.requests += 1;
         if K::accepted(ring, &artefact).is_ok() {
-            self.judge_accepted(instance, kid, "what a thief signs");
+            self.judge_accepted(instance, kid, "what an attacker signs");
         }
     }
 

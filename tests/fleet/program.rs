@@ -1,6 +1,6 @@
 //! Operators who take any step at any moment: each run has a random program of steps.
 //!
-//! Each operator has a clock of his own. A step is chosen for what is in the store, so that
+//! Each operator has an own clock. A step is chosen for what is in the store, so that
 //! most are possible, and often for a moment at which it matters: shortly before or after an
 //! end, or within the rollout window of the step before.
 
@@ -97,7 +97,7 @@ impl Program {
         let mut taken = Vec::new();
         let mut faster = (random.u64(..8) == 0).then(|| self.order(&seen, now, &reports, random));
         let order = self.order(&seen, now, &reports, random);
-        // Who is late learns of it, and takes the step again on what the other one stored.
+        // The later operator gets a conflict, and takes the step again on the new manifest.
         loop {
             let before = block_on(self.shelf.load()).unwrap();
             let made = order.attempt(&before);
@@ -204,7 +204,7 @@ impl Program {
             0..=4 => Step::Stage,
             // Too soon, at the earliest moment, or later.
             5..=7 => Step::Schedule(match random.u64(..4) {
-                0 => window.as_secs() - 1,
+                0 => window.as_secs() - 300,
                 1 => window.as_secs(),
                 _ => window.as_secs() + random.u64(1..7200),
             }),

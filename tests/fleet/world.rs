@@ -17,7 +17,7 @@ use super::bounds::Bounds;
 use super::instance::{Instance, Start, at, seconds};
 use super::ledger::{Kind, Ledger};
 use super::operator::{Operator, Stage, Way};
-use super::probe::Thief;
+use super::probe::Attacker;
 use super::program::Program;
 use super::shelf::{Shelf, Weather};
 
@@ -113,7 +113,7 @@ pub(super) struct World<K: Artefacts> {
     pub(super) outcome: Outcome,
     pub(super) program: Program,
     pub(super) ledger: Ledger,
-    pub(super) thief: Thief<K>,
+    pub(super) attacker: Attacker<K>,
     /// Names of instances that are gone.
     pub(super) gone: Vec<String>,
 }
@@ -184,11 +184,11 @@ impl<K: Artefacts> World<K> {
             outcome: Outcome::default(),
             program,
             ledger: Ledger::default(),
-            thief: Thief::new(),
+            attacker: Attacker::new(),
             gone: Vec::new(),
         };
         if way == Way::Anything {
-            world.thief.steals("k1".parse().unwrap(), make(1));
+            world.attacker.steals("k1".parse().unwrap(), make(1));
         }
         world.begin();
         world

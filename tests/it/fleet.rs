@@ -103,6 +103,15 @@ fn fleet_beyond_what_is_declared_it_breaks() {
         (0..seeds().min(40)).map(|seed| run(seed, Way::Staged, of).lost).sum()
     };
     assert_eq!(lost(|_| {}), 0);
+    // A process that starts from an older copy than the one before it, which had agreed to a
+    // promotion.
+    let goes_back = |random: &mut fastrand::Rng| {
+        let mut bounds = Bounds::of_anything(random);
+        bounds.starts_go_back = true;
+        bounds
+    };
+    let kinds = |seed| run(seed, Way::Anything, goes_back).kinds;
+    assert!((68..78).any(|seed| !kinds(seed).is_empty()));
     type Break = (&'static str, fn(&mut Bounds));
     let breaks: [Break; 4] = [
         ("clocks that differ more", |own| own.clock_off *= 12),
