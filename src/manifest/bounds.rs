@@ -46,6 +46,10 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
     }
     for key in &manifest.keys {
         let life = &key.life;
+        if life.sequence > MAX_REVISION {
+            let problem = format!("the `sequence` of the key `{}` is more than 2^53 - 1", life.kid);
+            return Err(Error::manifest(problem));
+        }
         let signs_from = match life.signs {
             Signs::From(moment) => Some(moment),
             Signs::Never | Signs::Unscheduled => None,

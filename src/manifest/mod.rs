@@ -212,6 +212,13 @@ impl Manifest {
         Some(self.timeline().state(index, &self.keys[index].life, now))
     }
 
+    /// The states of all keys at `now`, in their order.
+    pub(crate) fn states(&self, now: SystemTime) -> Vec<KeyState> {
+        let timeline = self.timeline();
+        let state = |(index, key): (usize, &Entry)| timeline.state(index, &key.life, now);
+        self.keys.iter().enumerate().map(state).collect()
+    }
+
     /// When the key `kid` stops verifying, as far as that is known.
     #[must_use]
     pub fn ends_at(&self, kid: &Kid) -> Option<SystemTime> {

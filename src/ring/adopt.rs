@@ -263,14 +263,15 @@ fn keys<K: KeyMaterial>(
     let min_secret_bytes = rules.min_secret_bytes.or(manifest.policy().min_secret_bytes);
     let rules = Rules { min_secret_bytes, ..*rules };
     let mut keys = Vec::with_capacity(manifest.keys().len());
+    let mut states = manifest.states(now).into_iter();
     for entry in manifest.keys() {
+        let state = states.next();
         // One that was destroyed has nothing to verify with.
         let Some(secret) = entry.secret() else { continue };
         let kid = entry.kid();
         let label = format!("the key `{kid}`");
         let options = K::with_algorithm(options, entry.algorithm())
             .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.clone(), algorithm })?;
-        let state = manifest.state(&kid, now);
         let is_fallback = !matches!(state, Some(KeyState::Active(Role::Primary | Role::Staged)));
         let rules = match state {
             Some(KeyState::Active(_)) => rules,

@@ -413,6 +413,7 @@ impl Explorer {
         let own = &self.documents[current as usize];
         let (count, Size { lifetime, rollout, .. }) = (own.lives.len(), self.size);
         let mut all = vec![Step::Rollback, Step::Policy(lifetime, 1)];
+        all.push(Step::Policy(1, rollout + 1));
         all.extend([Step::Policy(1, rollout), Step::Policy(2 * lifetime, rollout)]);
         let window = tick(at(0) + own.terms.window(at(clock.max(own.changed_at))));
         let lead = window - if self.fault == Fault::LeadWithoutSkew { SKEW } else { 0 };
@@ -619,7 +620,7 @@ fn explore(fault: Fault, size: Size) -> (usize, Option<String>) {
 /// In the order in which a fault is looked for.
 const SIZES: [Size; 5] = [
     Size { steps: 2, horizon: 14, lifetime: 2, rollout: 2 },
-    Size { steps: 3, horizon: 11, lifetime: 1, rollout: 2 },
+    Size { steps: 3, horizon: 10, lifetime: 1, rollout: 1 },
     Size { steps: 3, horizon: 14, lifetime: 2, rollout: 2 },
     Size { steps: 4, horizon: 10, lifetime: 1, rollout: 1 },
     Size { steps: 4, horizon: 12, lifetime: 2, rollout: 2 },

@@ -13,6 +13,8 @@ use crate::kid::Kid;
 
 /// A window is watched in so many pieces: the least that is dropped at once.
 const PIECES: u32 = 24;
+/// The most buckets of processes before this one.
+const MOST_INHERITED: usize = 500;
 
 /// What was used between two looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +149,17 @@ impl History {
             report.buckets.iter().filter(|own| own.to <= self.since).cloned().collect();
         for bucket in before.into_iter().rev() {
             self.buckets.push_front(bucket);
+        }
+        // Each restart adds one: a report must not outgrow its bound.
+        while self.buckets.len() > MOST_INHERITED {
+            let (Some(first), Some(second)) = (self.buckets.pop_front(), self.buckets.front_mut())
+            else {
+                break;
+            };
+            second.from = first.from;
+            for (kid, more) in first.uses {
+                second.add(kid, more);
+            }
         }
         self.since = self.since.min(report.observed_since);
         self.absorb(report);

@@ -338,10 +338,11 @@ fn evaluate(
     terms: &Terms,
     ring: &str,
 ) -> Result<Timeline, Error> {
-    if is_ahead(changed_at, &terms.policy, now)
-        && let Ok(own) = Timeline::new(lives, now, terms, ring)
-    {
-        return Ok(own);
+    if is_ahead(changed_at, &terms.policy, now) {
+        let own = Timeline::unchecked(lives, now, terms);
+        if own.primary(now).is_some() {
+            return Ok(own);
+        }
     }
     Timeline::new(lives, now.max(changed_at), terms, ring)
 }

@@ -185,7 +185,9 @@ fn is_recent(report: &Report, policy: &Policy, changed_at: SystemTime, now: Syst
 
 /// The end of the observation window of what was reported at `moment`.
 fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> {
-    moment.checked_add(policy.observation.max(LONGEST_GAP))
+    // An instance that cannot reach its store for a rollout window is still there.
+    let reload = policy.window().saturating_add(LONGEST_GAP);
+    moment.checked_add(policy.observation.max(reload))
 }
 
 /// When a report was made. One from the future was made with a wrong clock, at an unknown time: it

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 #[cfg(feature = "store")]
 use super::effect::RolloutEffect;
 use super::key_set::KeyState;
+use super::policy::MAX_COUNT;
 use super::timeline::{EarlierEnd, Life, Terms, Timeline, end, overlap_end, superseded_at};
 use crate::error::Error;
 use crate::key::{Revocation, Signs};
@@ -94,12 +95,22 @@ impl<'a> Steps<'a> {
         let window = self.window().max(self.next_terms.window(self.now));
         let until = self.now.checked_add(window);
         self.keep_for_earlier_window();
+        // What starts to sign now has come as well.
+        let superseded: Vec<_> = (0..self.lives.len())
+            .map(|index| superseded_at(&self.lives, index).filter(|at| *at <= self.now))
+            .collect();
+        for (life, at) in self.lives.iter_mut().zip(superseded) {
+            life.superseded_at = at;
+        }
         for index in 0..self.recorded.len() {
             let before = self.timeline.ends_at(index).filter(|end| self.now < *end);
             let after = end(&self.lives, index, &self.next_terms);
-            let Some(before) = before.filter(|own| after.is_none_or(|after| *own < after)) else {
-                continue;
+            // A later end is no reason to refuse a step that every instance holds by then.
+            let matters = |own: &SystemTime| {
+                let latest = self.now.checked_add(window.saturating_mul(2));
+                after.is_none_or(|after| *own < after) && latest.is_none_or(|latest| *own < latest)
             };
+            let Some(before) = before.filter(matters) else { continue };
             let life = &mut self.lives[index];
             let at = life.earlier_end.map_or(before, |own| own.at.min(before));
             life.earlier_end = until.map(|until| EarlierEnd { at, until });
@@ -265,14 +276,19 @@ impl<'a> Steps<'a> {
         // The key that takes over signs, and must verify what it signs: an end that it had
         // because it was superseded no longer holds. An end that is past does.
         let now = self.now;
-        let next = self
-            .lives
-            .iter_mut()
-            .filter(|life| life.is_alive() && life.retire_at.is_none_or(|end| now < end))
-            .filter_map(|life| Some((life.begun(now)?, life)))
-            .max_by_key(|(begun, _)| *begun);
-        if let Some((_, next)) = next {
-            (next.superseded_at, next.retire_at) = (None, None);
+        let next = (0..self.lives.len())
+            .filter(|index| self.lives[*index].is_alive())
+            .filter(|index| self.lives[*index].retire_at.is_none_or(|end| now < end))
+            .filter_map(|index| Some((self.lives[index].begun(now)?, index)))
+            .max();
+        if let Some(((from, _), index)) = next {
+            if self.timeline.primary(now) != Some(index) && from != now {
+                // A later key may have expired: this one signs after it.
+                let sequence = self.next_sequence();
+                (self.lives[index].signs, self.lives[index].sequence) =
+                    (Signs::From(now), sequence);
+            }
+            (self.lives[index].superseded_at, self.lives[index].retire_at) = (None, None);
         }
         Ok(true)
     }
@@ -283,6 +299,9 @@ impl<'a> Steps<'a> {
     #[cfg(feature = "store")]
     pub(crate) fn set_policy(&mut self, policy: super::Policy) {
         let (before, after) = (self.terms.policy.overlap(), policy.overlap());
+        // The longer of both windows delivers this step.
+        let window = self.window().max(policy.window());
+        let longest = self.terms.policy.longest_life.saturating_add(window);
         self.next_terms = self.terms.under(policy, self.now);
         self.has_recorded |= policy != self.terms.policy;
         for index in 0..self.lives.len() {
@@ -293,9 +312,8 @@ impl<'a> Steps<'a> {
             let life = &mut self.lives[index];
             if let Some(longer) = after.checked_sub(before) {
                 life.retire_at = life.retire_at.and_then(|end| end.checked_add(longer));
-                continue;
             }
-            if !self.terms.purpose.ends_by_time() {
+            if !self.terms.purpose.ends_by_time() || longest <= after {
                 continue;
             }
             let since = match life.signs {
@@ -304,7 +322,7 @@ impl<'a> Steps<'a> {
                 Signs::Never => Some(life.added_at),
                 Signs::Unscheduled => None,
             };
-            let kept = since.and_then(|since| since.checked_add(before));
+            let kept = since.and_then(|since| since.checked_add(longest));
             life.kept_until = life.kept_until.max(kept);
         }
     }
@@ -360,7 +378,8 @@ impl<'a> Steps<'a> {
             }
         }
         let window = terms.window(now);
-        let mut sequence = lives.iter().map(|life| life.sequence).max().unwrap_or(0);
+        renumber(&mut lives);
+        let mut sequence = lives.len() as u64;
         let mut latest = None;
         for (_, index) in started {
             let life = &mut lives[index];
@@ -375,9 +394,17 @@ impl<'a> Steps<'a> {
         for life in &mut lives {
             life.added_at = life.added_at.min(now);
         }
-        let signs = Timeline::unchecked(&lives, now, terms).primary(now).is_some();
-        if let Some(index) = latest.filter(|_| !signs) {
-            lives[index].signs = Signs::From(now);
+        match (Timeline::unchecked(&lives, now, terms).primary(now), latest) {
+            // Another key superseded it by the wrong time alone.
+            (Some(index), _) => {
+                (lives[index].superseded_at, lives[index].retire_at) = (None, None);
+                if superseded_at(&lives, index).is_some_and(|at| at <= now) {
+                    (lives[index].signs, lives[index].sequence) =
+                        (Signs::From(now), sequence.saturating_add(1));
+                }
+            }
+            (None, Some(index)) => lives[index].signs = Signs::From(now),
+            (None, None) => {}
         }
         lives
     }
@@ -393,7 +420,15 @@ impl<'a> Steps<'a> {
                 || !(agreed || self.is_known(index))
                 || self.check_end(index).is_err()
         };
-        let was_live = |index: usize| matches!(self.state(index), KeyState::Active(_));
+        // An instance whose clock is behind, or that lacks the last step, still accepts a key
+        // that has just expired.
+        let earliest = self.now.checked_sub(self.window());
+        let was_live = |index: usize| match self.state(index) {
+            KeyState::Active(_) => true,
+            _ => {
+                self.timeline.ends_at(index).is_none_or(|end| earliest.is_none_or(|own| own < end))
+            }
+        };
         let is_revoked_now = |index: usize| {
             self.lives[index].revoked.is_some() && self.recorded[index].revoked.is_none()
         };
@@ -481,8 +516,21 @@ impl<'a> Steps<'a> {
         end(&self.lives, index, &self.terms)
     }
 
-    fn next_sequence(&self) -> u64 {
-        self.lives.iter().map(|life| life.sequence).max().unwrap_or(0).saturating_add(1)
+    fn next_sequence(&mut self) -> u64 {
+        let last = |lives: &[Life]| lives.iter().map(|life| life.sequence).max().unwrap_or(0);
+        if last(&self.lives) >= MAX_COUNT {
+            renumber(&mut self.lives);
+        }
+        last(&self.lives) + 1
+    }
+}
+
+/// Numbers the keys from 1 on, in the same order: their numbers have reached the limit.
+fn renumber(lives: &mut [Life]) {
+    let mut order: Vec<_> = (0..lives.len()).collect();
+    order.sort_by_key(|index| lives[*index].sequence);
+    for (sequence, index) in (1..).zip(order) {
+        lives[index].sequence = sequence;
     }
 }
 

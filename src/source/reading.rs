@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::env::Found;
 use crate::error::Error;
+use crate::kid::Kid;
 use crate::manifest::{Manifest, NewEntry, Revocations};
 use crate::purpose::Purpose;
 use crate::ring::Policy;
@@ -108,9 +109,17 @@ impl Memory {
 
     /// Revokes in the accepted manifest what `record` says is revoked.
     pub(super) fn revoke(&mut self, record: &Manifest, now: SystemTime) -> Revoked {
+        let revoked = self.accepted().map(|own| own.revoked_by(record)).unwrap_or_default();
+        self.revoke_all(revoked, now)
+    }
+
+    /// The same for keys that are named by their kids: of a record that cannot be read whole.
+    pub(super) fn revoke_all(&mut self, revoked: Vec<(Kid, String)>, now: SystemTime) -> Revoked {
         let Some((_, accepted)) = self.accepted.as_mut() else { return Revoked::Nothing };
+        let is_own = |kid: &Kid| accepted.key(kid).is_some_and(|key| key.revoked().is_none());
+        let revoked: Vec<_> = revoked.into_iter().filter(|(kid, _)| is_own(kid)).collect();
         let mut next = accepted.clone();
-        for (kid, reason) in accepted.revoked_by(record) {
+        for (kid, reason) in revoked.clone() {
             match next.revoke(&kid, &reason, now) {
                 Ok(change) => next = change.manifest,
                 // No manifest is without a key that signs: the ring serves nothing then.
@@ -118,7 +127,7 @@ impl Memory {
                     return Revoked::Last(Revocations {
                         ring: accepted.ring().to_owned(),
                         environment: accepted.environment().to_owned(),
-                        keys: accepted.revoked_by(record),
+                        keys: revoked,
                     });
                 }
             }

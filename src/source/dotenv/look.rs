@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::lines::Lines;
 use super::{DotenvStore, MAX_BYTES, SUFFIXES};
-use crate::manifest::{Manifest, Marked};
+use crate::manifest::{Manifest, Marked, Revocations};
 use crate::secret::Secret;
 use crate::source::disk;
 use crate::source::env::{Found, read};
@@ -179,10 +179,15 @@ impl DotenvStore {
     /// Revokes what a record says is revoked although the file cannot be taken as it is, and
     /// returns the accepted manifest if that was news.
     pub(super) fn revoke(&self, memory: &mut Memory, look: &Look) -> Revoked {
-        let record = look.records.json.as_ref();
-        match record.and_then(|json| Marked::read(json, &[], None).ok()) {
-            Some(record) => memory.revoke(record.partial(), self.clock.now()),
-            None => Revoked::Nothing,
+        let Some(json) = &look.records.json else { return Revoked::Nothing };
+        let now = self.clock.now();
+        match (Marked::read(json, &[], None), Revocations::read(json)) {
+            (Ok(record), _) => memory.revoke(record.partial(), now),
+            // Of another version, or with something that cannot be read.
+            (Err(_), Some(own)) if own.ring == self.ring && own.environment == self.environment => {
+                memory.revoke_all(own.keys, now)
+            }
+            (Err(_), _) => Revoked::Nothing,
         }
     }
 

@@ -89,8 +89,9 @@ impl<K: KeyMaterial> Turner<K> {
         own: &str,
         now: SystemTime,
     ) -> Result<(), StoreError> {
-        let observation = self.ring.load().policy().observation;
-        let kept = observation.saturating_add(REPORT_EVERY).saturating_mul(2);
+        let policy = *self.ring.load().policy();
+        let counts = policy.observation.max(policy.window());
+        let kept = counts.saturating_add(REPORT_EVERY).saturating_mul(2);
         let mut gone = self.ask(turn, self.left(start), (), |store, ()| store.reports())?;
         gone.retain(|report| {
             let is_gone = now.duration_since(report.reported_at).is_ok_and(|age| age > kept);
