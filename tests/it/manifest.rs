@@ -467,6 +467,17 @@ fn an_emergency_reaches_an_instance_whose_clock_is_behind() {
 }
 
 #[test]
+fn an_end_that_is_past_stays_when_the_policy_becomes_shorter() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = manifest.force("").promote(&kid("b"), at(10)).unwrap().manifest;
+    let end = manifest.ends_at(&kid("a")).unwrap();
+    let mut shorter = *manifest.policy();
+    shorter.longest_life = HOUR;
+    let next = manifest.set_policy(shorter, end + HOUR / 60).unwrap();
+    assert_eq!(next.ends_at(&kid("a")), Some(end));
+}
+
+#[test]
 fn a_key_that_expired_within_the_last_window_is_still_accepted_elsewhere_when_it_is_revoked() {
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let before = manifest.force("").promote(&kid("b"), at(10)).unwrap().manifest;
@@ -621,6 +632,9 @@ proptest! {
                     prop_assert!(is_live, "{:?} {:?}", step, kid);
                 }
                 prop_assert!(!(is_live && expired.contains(&kid)), "{:?} revives {}", step, kid);
+                if expired.contains(&kid) {
+                    prop_assert_eq!(next.ends_at(&kid), manifest.ends_at(&kid), "{:?}", step);
+                }
                 if let Step::Policy(_) = step {
                     prop_assert_eq!(before, after);
                 }
