@@ -306,6 +306,9 @@ impl<'a> Steps<'a> {
         self.has_recorded |= policy != self.terms.policy;
         for index in 0..self.lives.len() {
             if !matches!(self.state(index), KeyState::Active(_)) {
+                // Its end is recorded, and stays where it is.
+                let life = &mut self.lives[index];
+                life.kept_until = life.kept_until.max(life.retire_at);
                 continue;
             }
             let has_come = superseded_at(&self.lives, index).filter(|at| *at <= self.now);

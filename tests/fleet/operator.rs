@@ -150,7 +150,9 @@ impl Operator {
                 let promoted = signs
                     || match self.take(|own| own.promote(&new, &reports, clock)) {
                         Ok(_) => true,
-                        Err(StoreError::Refused(Error::NotAgreed { .. })) => false,
+                        Err(StoreError::Refused(
+                            Error::NotAgreed { .. } | Error::ClockDisagrees { .. },
+                        )) => false,
                         Err(error) => panic!("{error}"),
                     };
                 if promoted {
@@ -167,7 +169,9 @@ impl Operator {
                         visit.next = now + random.u64(300..900);
                         visit.has_stored = change.manifest.revision() > 0;
                     }
-                    Err(StoreError::Refused(Error::Blocked { .. })) => {
+                    Err(StoreError::Refused(
+                        Error::Blocked { .. } | Error::ClockDisagrees { .. },
+                    )) => {
                         let settled = since + bounds.rollout + bounds.skew + 2 * bounds.clock_off;
                         // Again, until its report is what the verdict asks for.
                         visit.wants_sweep = now > settled;
@@ -186,7 +190,11 @@ impl Operator {
                             self.stage = Stage::Done { at: now };
                             visit.has_stored = true;
                         }
-                        Err(StoreError::Refused(Error::Blocked { .. } | Error::InUse { .. })) => {}
+                        Err(StoreError::Refused(
+                            Error::Blocked { .. }
+                            | Error::InUse { .. }
+                            | Error::ClockDisagrees { .. },
+                        )) => {}
                         Err(error) => panic!("{error}"),
                     },
                     false => visit.next = now + random.u64(600..1800),

@@ -534,6 +534,95 @@ fn repair_clock_corrects_a_manifest_that_was_written_with_a_wrong_clock() {
     assert!(!same.has_changed(&manifest));
 }
 
+/// `a` is a fallback in its overlap, and `b` leaks by a clock that is a month ahead.
+#[test]
+fn an_emergency_by_a_clock_that_is_ahead_splits_no_fleet_and_can_be_repaired() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let clock = ManualClock::new(at(3600));
+    let running = ring_of(&manifest, &clock);
+    let far = at(3600) + 30 * DAY;
+    let wrong =
+        manifest.emergency_rotate(&kid("b"), "leaked", entry(9, "z"), far).unwrap().manifest;
+    assert!(running.apply(&wrong).is_err());
+    let started = ring_of(&wrong, &clock);
+    assert_eq!((running.primary(), started.primary()), (Some(kid("a")), Some(kid("a"))));
+    let signed = CookieSigner::new(running.clone()).sign("session", "user-42").unwrap();
+    assert!(CookieSigner::new(started.clone()).verify("session", &signed).is_ok());
+
+    for days in [0, 3, 6, 8, 29] {
+        let now = at(3600) + days * DAY;
+        let repaired = wrong.repair_clock(&[], now).unwrap();
+        assert!(repaired.has_changed(&wrong), "after {days} days");
+        let fixed = repaired.manifest;
+        match days {
+            0 | 3 | 6 => {
+                assert_eq!((fixed.primary(now), fixed.ends_at(&kid("a"))), (kid("a"), None))
+            }
+            // Nothing else is left.
+            _ => assert_eq!(fixed.primary(now), kid("z")),
+        }
+        assert_eq!(state(&fixed, "b", now), KeyState::Revoked);
+    }
+}
+
+#[test]
+fn a_shorter_life_and_a_longer_window_in_one_policy_end_nothing_early() {
+    let mut policy = Policy::default();
+    (policy.longest_life, policy.rollout_window) = (Duration::from_secs(60), 10 * HOUR);
+    let manifest = first().set_policy(policy, at(0)).unwrap();
+    let manifest = manifest.stage(entry(1, "b"), at(10)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(20)).unwrap().manifest;
+    // An instance that has not reloaded signs for the longer life within the longer window.
+    let needed = at(0) + Policy::default().longest_life + 10 * HOUR;
+    assert!(manifest.ends_at(&kid("a")).unwrap() >= needed);
+}
+
+/// It cannot reach its store for a rollout window, and is there all the same.
+#[test]
+fn a_short_observation_makes_no_lagging_instance_count_as_gone() {
+    let mut policy = Policy::default();
+    policy.observation = Duration::from_secs(600);
+    let before =
+        Manifest::new("SESSION_SECRET", Purpose::Cookie, "test", policy, entry(0, "a"), at(0));
+    let before = before.unwrap();
+    let lagging = ring_of(&before, &ManualClock::new(at(60))).report("two");
+    let manifest = before.stage(entry(1, "b"), at(120)).unwrap().manifest;
+    let now = at(60) + Duration::from_secs(3000);
+    let fresh = ring_of(&manifest, &ManualClock::new(now)).report("one");
+    let refused = manifest.promote(&kid("b"), &[fresh, lagging], now);
+    assert!(matches!(refused, Err(Error::NotAgreed { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_sequence_at_its_limit_stops_no_emergency() {
+    let mut document: serde_json::Value =
+        serde_json::from_slice(first().to_json().unwrap().expose()).unwrap();
+    document["keys"][0]["sequence"] = ((1_u64 << 53) - 1).into();
+    let manifest = Manifest::from_json(document.to_string().as_bytes()).unwrap();
+    let change = manifest.emergency_rotate(&kid("a"), "leaked", entry(1, "b"), at(10)).unwrap();
+    let read = Manifest::from_json(change.manifest.to_json().unwrap().expose()).unwrap();
+    assert_eq!(read.primary(at(10)), kid("b"));
+    document["keys"][0]["sequence"] = (1_u64 << 53).into();
+    assert!(Manifest::from_json(document.to_string().as_bytes()).is_err());
+}
+
+/// A revocation that is written by hand moves no end either: the promotion has recorded it.
+#[test]
+fn v8_a_revocation_by_hand_revives_no_key() {
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let manifest = manifest.stage(entry(2, "c"), at(60)).unwrap().manifest;
+    let mut document: serde_json::Value =
+        serde_json::from_slice(manifest.to_json().unwrap().expose()).unwrap();
+    document["keys"][1]["revoked"] = serde_json::Value::Null;
+    document["revision"] = 9.into();
+    let read = Manifest::from_json(document.to_string().as_bytes());
+    // No key would sign once `a` has ended: the document is refused, and a ring that follows it
+    // applies the revocation.
+    assert!(matches!(read, Err(Error::NoPrimary { .. })), "{read:?}");
+}
+
 #[test]
 fn a_revision_at_its_limit_is_an_error_and_no_silence() {
     let mut document: serde_json::Value =
