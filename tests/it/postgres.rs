@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
 use dualkey::source::{Following, KeyStore, PostgresStore, StoreError, update};
-use dualkey::{Event, KeyRing, Observer, Policy, Purpose};
+use dualkey::{Event, KeyRing, ManualClock, Observer, Policy, Purpose};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::runtime::Runtime;
 
@@ -76,6 +76,7 @@ async fn follow(store: PostgresStore, poll: Duration) -> (Following<CookieKey>, 
     let following = KeyRing::<CookieKey>::builder()
         .environment("test")
         .observer(Ear(Mutex::new(sender)))
+        .clock(ManualClock::new(at(100)))
         .follow(store)
         .poll(poll)
         .spawn()
