@@ -236,6 +236,40 @@ fn a_scheduled_key_that_is_withdrawn_close_to_its_start_verifies_for_an_overlap(
     assert_eq!(ring.load().state(&kid("y"), clock.now()), Some(KeyState::Active(Role::Fallback)));
 }
 
+/// An instance that has not reloaded seals with it until the rollout window is over.
+#[test]
+fn a_withdrawn_encryption_key_is_rewrapped_after_its_withdrawal() {
+    let key = |seed, name: &str| {
+        NewEntry::new(Secret::from(&secret(seed).as_bytes()[..32])).kid(kid(name))
+    };
+    let (mut policy, start) = (Policy::default(), at(0) + 2 * WINDOW);
+    policy.longest_life = Duration::ZERO;
+    let manifest =
+        Manifest::new("ENCRYPTION_KEY", Purpose::Envelope, "test", policy, key(0, "a"), at(0));
+    let manifest = manifest.unwrap().stage(key(1, "b").signs_from(start), at(0)).unwrap().manifest;
+    let now = start - Duration::from_secs(10);
+    let manifest = manifest.retire(&kid("b"), &[], now).unwrap().manifest;
+
+    let clock = ManualClock::new(now + Duration::from_secs(60));
+    let builder = KeyRing::<AesKey>::builder().environment("test").clock(clock.clone());
+    let ring = builder.build_from(&manifest).unwrap();
+    let started_at = clock.now();
+    ring.record_sweep(&dualkey::Sweep {
+        started_at,
+        finished_at: started_at,
+        opened_all: true,
+        unreadable: 0,
+        rows: vec![(kid("a"), 5)],
+    });
+    clock.advance(2 * WINDOW);
+    let reports = [ring.report("one")];
+    let verdict = manifest.retirement(&kid("b"), &reports, clock.now()).unwrap();
+    let not_before = now + WINDOW;
+    let dualkey::Verdict::Blocked(obstacles) = verdict else { panic!("{verdict:?}") };
+    let early = dualkey::Obstacle::SweptTooEarly { started_at, not_before };
+    assert!(obstacles.contains(&early), "{obstacles:?}");
+}
+
 #[test]
 fn a_key_near_its_end_is_not_made_the_primary() {
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;

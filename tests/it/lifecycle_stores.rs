@@ -325,3 +325,37 @@ fn v8_a_record_that_revokes_the_only_key_leaves_a_ring_that_serves_nothing() {
     // The record keeps no secret of a revoked key, so its kid is unknown now.
     assert_eq!(signer.verify("session", &value).unwrap_err().reason(), Reason::UnknownKid);
 }
+
+/// The record of another release, or one with something that cannot be read.
+#[test]
+fn v8_a_record_that_cannot_be_read_still_revokes() {
+    for change in ["\"version\": 2", "\"version\": 1,\n  \"new\": {}"] {
+        let letters = |seed| {
+            let text: String = secret(seed).chars().filter(char::is_ascii_alphanumeric).collect();
+            text.chars().cycle().take(128).collect::<String>()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        let clock = ManualClock::at_unix(4_000_000_000);
+        let store = || DotenvStore::new(&path, "X", Purpose::Cookie, "test").clock(clock.clone());
+        fs::write(&path, format!("X={}\n", letters(0))).unwrap();
+        let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
+        let following = builder.follow(store()).on_demand().unwrap();
+        let signer = CookieSigner::new(following.ring().clone());
+        let value = signer.sign("session", "user-42").unwrap();
+        let leaked = following.ring().primary().unwrap();
+
+        let now = clock.now();
+        let spare = || NewEntry::new(Secret::from(letters(1)));
+        let rotate = |own: &Manifest| own.emergency_rotate(&leaked, "leaked", spare(), now);
+        block_on(update(&store(), rotate)).unwrap();
+        let record = folder.path().join(".env.dualkey").join("X.json");
+        let text = fs::read_to_string(&record).unwrap();
+        let other = text.replace("\"version\": 1", change);
+        assert_ne!(text, other);
+        fs::write(&record, other).unwrap();
+        assert!(following.refresh().is_err());
+        let reason = signer.verify("session", &value).unwrap_err().reason();
+        assert_eq!(reason, Reason::RevokedKey, "{change}");
+    }
+}
