@@ -293,7 +293,7 @@ pub(super) struct RepairClock {
     pub(super) who: Who,
 }
 
-/// How a step gets its date.
+/// The choice of the clock that dates a step.
 #[derive(Args)]
 pub(super) struct Dated {
     /// Trust this clock, although the reports of the instances disagree with it

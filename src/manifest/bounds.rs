@@ -23,7 +23,7 @@ pub(crate) const MAX_REVISION: u64 = crate::ring::policy::MAX_COUNT;
 /// that more do not fit into [`MAX_BYTES`]; a daily rotation fills it in eleven years.
 pub(crate) const MAX_KEYS: usize = 4_096;
 
-/// Whether `moment` is from 1970 to 9999: what every clock shows, and what RFC 3339 can write.
+/// Returns `true` if `moment` is from 1970 to 9999: what every clock shows, and what RFC 3339 can write.
 pub(crate) fn is_date(moment: SystemTime) -> bool {
     moment >= UNIX_EPOCH && Timestamp::try_from(moment).is_ok()
 }

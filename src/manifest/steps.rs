@@ -15,7 +15,7 @@ use crate::ring::{KeyState, Policy};
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
 
-/// What a step does with a clock that is behind the last change by more than the skew.
+/// The treatment of a clock that is behind the last change by more than the skew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WrongClock {
     Refused,
@@ -352,13 +352,13 @@ impl Manifest {
         Err(Error::ClockDisagrees { what, now, other, remedy })
     }
 
-    /// What instances that may be running hold, where that is not this manifest.
+    /// Lists the instances that may be running and hold other keys than this manifest.
     fn disagreement(&self, reports: &[Report], now: SystemTime) -> Vec<Obstacle> {
         let dated = now.max(self.changed_at);
         disagreement(reports, self.fingerprint(), &self.policy, self.changed_at, dated)
     }
 
-    /// Whether an instance that may be running reports.
+    /// Returns `true` if an instance that may be running reports.
     fn is_reported(&self, reports: &[Report], now: SystemTime) -> bool {
         let dated = now.max(self.changed_at);
         reports.iter().any(|report| may_run(report, &self.policy, self.changed_at, dated))

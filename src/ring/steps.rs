@@ -31,7 +31,7 @@ pub(crate) struct Steps<'a> {
     /// The terms after the step.
     next_terms: Terms,
     now: SystemTime,
-    /// Whether what was recorded is a change of its own.
+    /// `true` if what was recorded is a change of its own.
     has_recorded: bool,
 }
 
@@ -442,7 +442,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Whether the key at `index` was added so long ago that every instance holds it.
+    /// Returns `true` if the key at `index` was added so long ago that every instance holds it.
     #[cfg(feature = "store")]
     pub(crate) fn is_known(&self, index: usize) -> bool {
         self.known_at(index).is_some_and(|known| known <= self.now)
@@ -454,7 +454,7 @@ impl<'a> Steps<'a> {
         self.lives[index].added_at.checked_add(self.window())
     }
 
-    /// Whether the key at `index` verifies on every instance until all of them hold the step.
+    /// Checks that the key at `index` verifies on every instance until all of them hold the step.
     fn check_end(&self, index: usize) -> Result<(), Error> {
         let Some(life) = self.recorded.get(index) else { return Ok(()) };
         let earlier = life.earlier_end.map(|own| own.at);
