@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::args::{self, AuditCommand};
 use super::{Context, Failure, Status, Terminal};
 use crate::ops::OpsError;
-use crate::ops::audit::{Action, Outcome, Query, import, to_json};
+use crate::ops::audit::{Action, Listing, Outcome, Query, Verification, import, to_json};
 use crate::ops::rotate;
 use crate::source::disk;
 
@@ -18,28 +18,22 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Terminal) -> Status {
     match args.command {
         Some(AuditCommand::Verify) => {
-            let verified = context.project()?.trail().await?.verify().await?;
-            for n in &verified.torn {
+            let verified = context.project()?.verify_trail().await?;
+            for forged in &verified.forged {
+                terminal.line(&forged.to_string())?;
+            }
+            let Verification { records, is_torn, problem, .. } = verified;
+            if is_torn {
                 terminal.line(&format!(
-                    "after record {n} stands a line that was never finished: its writer was killed"
+                    "UNFINISHED: half a record is after record {records}, and counts as none; its \
+                     writer was killed, or it is forged; the next record takes its place"
                 ))?;
             }
-            match verified.problem {
-                None => {
-                    terminal.line(&format!(
-                        "whole: {} records, each as it was written",
-                        verified.records
-                    ))?;
-                    Ok(0)
-                }
-                Some(problem) => {
-                    terminal.line(&format!(
-                        "BROKEN: {problem}; {} records before it hold",
-                        verified.records
-                    ))?;
-                    Ok(3)
-                }
-            }
+            terminal.line(&match &problem {
+                None => format!("whole: {records} records, each as it was written"),
+                Some(problem) => format!("BROKEN: {problem}; {records} records hold"),
+            })?;
+            Ok(if is_torn || problem.is_some() { 3 } else { 0 })
         }
         Some(AuditCommand::Import { log }) => {
             let project = context.project()?;
@@ -58,8 +52,12 @@ pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Ter
             terminal.confirm(&who, secret, "the trail is put aside, and a new one begins")?;
             let record = project.record(secret, Action::RESTARTED, &who.actor()?);
             let aside = project.restart_trail(&record.reason(reason)).await?;
-            terminal
-                .line(&format!("a new trail has begun; the old one is in {}", aside.display()))?;
+            terminal.line(&match aside {
+                Some(aside) => {
+                    format!("started a new trail; the old one is in {}", aside.display())
+                }
+                None => "started a new trail; there was no old one".to_owned(),
+            })?;
             Ok(0)
         }
         None => query(context, &args, terminal).await,
@@ -101,12 +99,18 @@ async fn query(context: &Context, args: &args::Audit, terminal: &mut Terminal) -
         query = query.until(moment);
     }
     let found = if args.last_rotations {
-        let mut found = Vec::new();
+        let mut found = Listing::default();
         for item in &project.inventory().secrets {
             if args.secret.as_ref().is_none_or(|name| *name == item.name) {
                 let own = query.clone().outcome(args.outcome.unwrap_or(Outcome::Success));
                 let own = own.secret(&item.name).rotations().take(1);
-                found.extend(trail.query(&own).await?);
+                let own = trail.read(&own).await?;
+                found.records.extend(own.records);
+                found.problem = found.problem.or(own.problem);
+                // Each goes back as far as it has to.
+                if own.forged.len() > found.forged.len() {
+                    found.forged = own.forged;
+                }
             }
         }
         found
@@ -120,13 +124,13 @@ async fn query(context: &Context, args: &args::Audit, terminal: &mut Terminal) -
         if let Some(outcome) = args.outcome {
             query = query.outcome(outcome);
         }
-        trail.query(&query.take(args.take)).await?
+        trail.read(&query.take(args.take)).await?
     };
     match args.json {
         true => terminal.line(&to_json(&found))?,
         false => terminal.records(&found)?,
     }
-    Ok(0)
+    Ok(if found.forged.is_empty() && found.problem.is_none() { 0 } else { 3 })
 }
 
 /// Tells what was done elsewhere.

@@ -9,7 +9,7 @@ use super::{Failure, Terminal};
 use crate::error::Error;
 use crate::manifest::{Change, RolloutEffect};
 use crate::ops::OpsError;
-use crate::ops::audit::{Action, Entry};
+use crate::ops::audit::{Action, Listing};
 use crate::ops::doctor::Finding;
 use crate::ops::inventory::Project;
 use crate::ops::rotate::{Check, CheckOutcome};
@@ -204,11 +204,23 @@ impl Terminal {
         Ok(())
     }
 
-    pub(super) fn records(&mut self, all: &[Entry]) -> Result<(), Failure> {
-        for own in all {
-            self.line(&own.record.to_string())?;
+    pub(super) fn records(&mut self, all: &Listing) -> Result<(), Failure> {
+        for own in &all.records {
+            let doubt = match own.is_vouched {
+                true => "",
+                false => " | UNVOUCHED: only a revoked key signed it",
+            };
+            self.line(&format!("{}{doubt}", own.record))?;
         }
-        Ok(())
+        for own in &all.forged {
+            self.line(&own.to_string())?;
+        }
+        match &all.problem {
+            None => Ok(()),
+            Some(problem) => self.line(&format!(
+                "BROKEN: {problem}; older records are not shown (see `dualkey audit verify`)"
+            )),
+        }
     }
 
     pub(super) fn findings(&mut self, all: &[Finding]) -> Result<(), Failure> {

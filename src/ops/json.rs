@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::audit::Entry;
+use super::audit::{Entry, Listing};
 use super::schedule::{Other, Standing, State};
 use crate::verdict::Verdict;
 
@@ -121,10 +121,19 @@ struct Told<'a> {
     imported_at: Option<String>,
 }
 
-/// Records, as a JSON array.
-pub(super) fn entries(all: &[Entry]) -> String {
-    let rows: Vec<_> = all.iter().map(told).collect();
+/// Records, as a JSON array, and after them the lines that are none.
+pub(super) fn listing(all: &Listing) -> String {
+    let records = all.records.iter().map(|own| Row::Record(Box::new(told(own))));
+    let forged = all.forged.iter().map(|own| Row::Forged { forged: &own.line, after: own.after });
+    let rows: Vec<_> = records.chain(forged).collect();
     serde_json::to_string_pretty(&rows).expect("texts and numbers are JSON")
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Row<'a> {
+    Record(Box<Told<'a>>),
+    Forged { forged: &'a str, after: u64 },
 }
 
 fn told(own: &Entry) -> Told<'_> {

@@ -162,6 +162,10 @@ impl<K: KeyMaterial> KeyStore for EnvStore<K> {
             Err(StoreError::ReadOnly { store: self.name.clone(), mend })
         })
     }
+
+    fn has_steps(&self, _: &Manifest) -> bool {
+        false
+    }
 }
 
 impl<K> fmt::Debug for EnvStore<K> {

@@ -58,6 +58,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         let _ = instance;
         Box::pin(async { Err(no_reports(self)) })
     }
+
+    /// Returns whether a step stored `manifest`, which this store holds. An audit trail has a
+    /// record of that step. Variables that a person set hold a manifest without a step.
+    fn has_steps(&self, manifest: &Manifest) -> bool {
+        manifest.revision() > 0
+    }
 }
 
 fn no_reports(store: &(impl fmt::Debug + ?Sized)) -> StoreError {
@@ -87,6 +93,10 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
 
     fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
         (**self).forget_report(instance)
+    }
+
+    fn has_steps(&self, manifest: &Manifest) -> bool {
+        (**self).has_steps(manifest)
     }
 }
 

@@ -1,10 +1,14 @@
 //! What keeps a record from being written or read.
 
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
+use super::line::Escaped;
 use crate::error::Error;
 use crate::kid::Kid;
+
+/// So many characters of a forged line are shown.
+const MAX_SHOWN: usize = 200;
 
 /// What keeps a record from being written, or a trail from being read.
 #[derive(Debug, thiserror::Error)]
@@ -27,10 +31,10 @@ pub enum AuditError {
         path: PathBuf,
     },
 
-    /// The end of the trail is not where it was: nothing is written after it.
+    /// The trail is not as it was written: nothing is decided by it or written after it.
     #[error(
-        "the audit trail is broken, {problem}: look at it with `dualkey audit verify`; \
-         `dualkey audit restart` puts it aside and begins a new one that says so"
+        "cannot use the audit trail: {problem}; look at it with `dualkey audit verify`, and begin \
+         a new one, which records that, with `dualkey audit restart`"
     )]
     Broken {
         /// What is wrong with it.
@@ -96,9 +100,18 @@ pub enum Problem {
         /// How many there are.
         found: u64,
     },
-    /// What says where the trail ends is missing, or was changed.
-    #[error("what says where it ends was removed or changed")]
+    /// The signed end of the trail is missing, or was changed.
+    #[error("its signed end was removed or changed")]
     NoHead,
+    /// A line that is no record was put between the records, or after the last one.
+    #[error("a line after record {after} is forged")]
+    Forged {
+        /// The number of the record before it; 0 is the beginning.
+        after: u64,
+    },
+    /// There is no record, although steps were taken.
+    #[error("it has no record, although keys are stored whose steps it records")]
+    Missing,
     /// A record is under a key that the ring does not hold.
     #[error("record {n} is under the key `{kid}`, which the ring of the audit does not hold")]
     UnknownKey {
@@ -117,17 +130,40 @@ pub enum Problem {
     },
 }
 
+/// A line of a trail that is no record of it.
+///
+/// Its text is an attacker's: [`Display`](fmt::Display) escapes it, and cuts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Forged {
+    /// The number of the record before it; 0 is the beginning of the trail.
+    pub after: u64,
+    /// The line, as it is.
+    pub line: String,
+}
+
+impl fmt::Display for Forged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start: String = self.line.chars().take(MAX_SHOWN).collect();
+        let rest = if start.len() < self.line.len() { " …" } else { "" };
+        write!(f, "FORGED, after record {}: {}{rest}", self.after, Escaped(&start))
+    }
+}
+
 /// How many records hold, and the first thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "a trail that nobody looks at proves nothing"]
+#[must_use = "a trail that is not looked at proves nothing"]
 pub struct Verification {
-    /// How many records were read, from the first on, before anything was wrong.
+    /// How many records hold.
     pub records: u64,
     /// What is wrong, if anything is.
     pub problem: Option<Problem>,
-    /// After which records a line stands that was never finished: its writer was killed.
-    pub torn: Vec<u64>,
+    /// Whether half a record is at the end: its writer was killed, or another put it there. It
+    /// is no record, and the next record takes its place.
+    pub is_torn: bool,
+    /// The lines that are no records, at most 100.
+    pub forged: Vec<Forged>,
 }
 
 impl Verification {

@@ -13,13 +13,17 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Handle;
 
+use super::chain::Chain;
 use super::error::{AuditError, Problem, Verification};
-use super::key::{AuditKey, hash, sign};
+use super::key::{AuditKey, hash, hash_of, is_genuine, sign};
 use super::line::{self, Link};
-use super::query::{Entry, Query, merged};
+use super::query::{Entry, Listing, Query};
 use super::record::Record;
+use super::search::Search;
+use super::segments::{as_text, lines_back};
 use super::sink::{AuditFuture, Guard, Sink, Trail};
-use super::verify::{Head, Walk, join};
+use super::torn::is_torn;
+use super::verify::{End, Head, Walk};
 use crate::ring::KeyRing;
 use crate::source::disk::{self, LockError, beside};
 
@@ -85,12 +89,8 @@ impl FileTrail {
     /// [`AuditError::Broken`], if the trail does not end where it did: nothing is built on it.
     pub fn write(&self, records: &[Record]) -> Result<(), AuditError> {
         let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
-        let (mut end, was_torn) = self.end()?;
+        let mut end = self.end()?;
         let mut text = String::new();
-        if was_torn {
-            // What a killed writer left stays, as a line that is none.
-            text.push('\n');
-        }
         for record in records {
             let link = Link { n: end.n.saturating_add(1), prev: end.hash };
             let own = sign(&self.ring, record, link)?;
@@ -105,80 +105,151 @@ impl FileTrail {
         self.write_head(end)
     }
 
-    /// The records that `query` asks for, the newest first.
+    /// The records that `query` asks for, the newest first: each with its MAC, its number and
+    /// its place in the chain verified, from the signed end of the trail back.
+    ///
+    /// # Errors
+    /// [`AuditError::Broken`] if records that were asked for may be among those that were
+    /// removed or changed; [`AuditError::Io`], [`AuditError::Locked`].
+    pub fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
+        self.read(query)?.into_records()
+    }
+
+    /// As [`find`](Self::find), with the lines between them that are no records, and with what
+    /// can be known of a trail that is broken.
     ///
     /// # Errors
     /// [`AuditError::Io`], [`AuditError::Locked`].
-    pub fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
-        let (compiled, take) = (query.compiled(), query.take.unwrap_or(usize::MAX));
-        // What was imported happened before what was written after it.
-        let (mut found, mut imported) = (Vec::new(), Vec::new());
-        'all: for mut segment in self.open_all()?.into_iter().rev() {
+    pub fn read(&self, query: &Query) -> Result<Listing, AuditError> {
+        let (segments, end) = self.open_all()?;
+        let mut search = Search::new(&self.ring, end, query);
+        let mut rest = None;
+        for mut segment in segments.into_iter().rev() {
             let text = segment.text()?;
-            // What is not UTF-8 was no record.
-            for own in text.split(|byte| *byte == b'\n').rev() {
-                if found.len() == take {
-                    break 'all;
+            let (lines, own) = lines_back(&text);
+            // What is after the last line end of the newest file may be half a record.
+            let is_newest = rest.is_none() && !text.is_empty();
+            if is_newest && line::parse(&as_text(own)).is_none() {
+                rest = Some(own.to_vec());
+            } else if !own.is_empty() {
+                search.line(&as_text(own));
+            }
+            if is_newest {
+                rest.get_or_insert_default();
+            }
+            for own in lines {
+                if search.is_done() {
+                    return Ok(search.finish(false, &[]));
                 }
-                let entry = std::str::from_utf8(own)
-                    .ok()
-                    .filter(|own| compiled.matches(own))
-                    .and_then(line::parse);
-                let Some(line::Line { record, link, .. }) = entry else { continue };
-                let is_asked = !query.is_of_steps || record.revision.is_some();
-                let into = match record.imported_at {
-                    None => &mut found,
-                    Some(_) => &mut imported,
-                };
-                if is_asked {
-                    into.push(Entry { n: link.n, record });
-                }
+                search.line(&as_text(own));
             }
         }
-        Ok(merged(found, imported, take))
+        Ok(search.finish(true, &rest.unwrap_or_default()))
     }
 
-    /// Whether it is as it was written.
+    /// Whether everything is as it was written.
     ///
     /// # Errors
     /// [`AuditError::Io`], [`AuditError::Locked`].
     pub fn check(&self) -> Result<Verification, AuditError> {
-        let (segments, head) = {
-            let _lock = self.lock_to_read()?;
-            let head = match self.head() {
-                Err(AuditError::Broken { .. }) => None,
-                head => head?,
-            };
-            (self.segments()?, head)
-        };
-        let mut walk = Walk::new(&self.ring, head);
-        let mut is_torn = false;
+        let (segments, end) = self.open_all()?;
+        let mut walk = Walk::new(&self.ring, end);
+        let mut rest = Vec::new();
         for mut segment in segments {
             let text = segment.text()?;
+            if text.is_empty() {
+                continue;
+            }
             let mut lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
-            is_torn = lines.pop().is_some_and(|rest| !rest.is_empty());
-            for own in lines {
-                // As it is changed into: no record of ours.
-                if !walk.line(std::str::from_utf8(own).unwrap_or_default()) {
-                    return Ok(walk.finish(false));
+            let last = lines.pop().unwrap_or_default();
+            // Only the newest file may end within a line.
+            let before = std::mem::replace(&mut rest, last.to_vec());
+            let before = Some(&before[..]).filter(|own| !own.is_empty());
+            for own in before.into_iter().chain(lines) {
+                if !walk.line(&as_text(own)) {
+                    return Ok(walk.finish(&[]));
                 }
             }
         }
-        Ok(walk.finish(is_torn))
+        Ok(walk.finish(&rest))
     }
 
-    /// Where the trail ends, and whether an unfinished line stands after it.
-    fn end(&self) -> Result<(Head, bool), AuditError> {
+    /// Returns whether there is no record.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`].
+    pub fn is_empty(&self) -> Result<bool, AuditError> {
+        let has_records = match self.head() {
+            Err(AuditError::Broken { .. }) => true,
+            head => head?.is_some_and(|head| head.n > 0),
+        };
+        Ok(!has_records && !self.has_text()?)
+    }
+
+    /// Where the trail ends. What a writer that was killed left after it is cut off.
+    fn end(&self) -> Result<Head, AuditError> {
         let head = self.head()?;
-        let (tail, is_torn) = self.tail()?;
-        match join(&self.ring, head, tail.as_deref())? {
-            Some(end) => Ok((end, is_torn)),
-            None if is_torn => Err(AuditError::Broken { problem: Problem::NoHead }),
-            None => {
-                // Before the first record, so that it cannot be taken away later.
-                self.write_head(Head::default())?;
-                Ok((Head::default(), false))
+        if head.is_none() && !self.has_text()? {
+            // Before the first record, so that it cannot be taken away later.
+            self.write_head(Head::default())?;
+            return Ok(Head::default());
+        }
+        let (end, rest) = match self.end_by_tail(head)? {
+            Some(found) => found,
+            None => self.end_by_chain(head)?,
+        };
+        if rest.is_empty() {
+            return Ok(end);
+        }
+        let next = Link { n: end.n.saturating_add(1), prev: end.hash };
+        let text = as_text(&rest);
+        if line::parse(&text).is_some_and(|own| own.link == next) && is_genuine(&self.ring, &text) {
+            // A record of which only the line end is missing.
+            self.change_newest(|file, _| (&*file).write_all(b"\n"))?;
+            return Ok(Head { n: next.n, hash: Some(hash(&text)), revoked: None });
+        }
+        match is_torn(&rest, next) {
+            true => {
+                let length = rest.len() as u64;
+                self.change_newest(|file, all| file.set_len(all.saturating_sub(length)))?;
+                Ok(end)
             }
+            false => Err(AuditError::Broken { problem: Problem::Forged { after: end.n } }),
+        }
+    }
+
+    /// The same by the last line alone, if that is the one that the head names.
+    fn end_by_tail(&self, head: Option<Head>) -> Result<Option<(Head, Vec<u8>)>, AuditError> {
+        let Some(head) = head else { return Ok(None) };
+        let tail = self.tail()?;
+        let (mut lines, rest) = lines_back(&tail);
+        let is_head = lines.next().is_some_and(|own| head.hash == Some(hash_of(own)));
+        Ok(is_head.then(|| (Head { revoked: None, ..head }, rest.to_vec())))
+    }
+
+    fn end_by_chain(&self, head: Option<Head>) -> Result<(Head, Vec<u8>), AuditError> {
+        let mut chain = Chain::new(&self.ring, End::from(head));
+        let mut rest = None;
+        for mut segment in self.segments()?.into_iter().rev() {
+            let text = segment.text()?;
+            let (lines, own) = lines_back(&text);
+            match &rest {
+                None if text.is_empty() => {}
+                None => rest = Some(own.to_vec()),
+                Some(_) if own.is_empty() => {}
+                Some(_) => chain.line(&as_text(own), &mut |_| {}),
+            }
+            for own in lines {
+                if chain.end().is_none() {
+                    chain.line(&as_text(own), &mut |_| {});
+                }
+            }
+        }
+        let problem = chain.finish(chain.end().is_none(), &mut |_| {});
+        let forged = chain.forged.first().map(|own| Problem::Forged { after: own.after });
+        match (chain.end(), forged.or(problem)) {
+            (Some(end), None) => Ok((end, rest.unwrap_or_default())),
+            (_, problem) => Err(AuditError::Broken { problem: problem.unwrap_or(Problem::NoHead) }),
         }
     }
 
@@ -216,11 +287,24 @@ impl FileTrail {
         fs::rename(&self.path, aside).map_err(|source| self.io(source))
     }
 
+    /// Changes the newest file that holds anything, of which the length is passed, and syncs it.
+    fn change_newest(
+        &self,
+        change: impl FnOnce(&File, u64) -> io::Result<()>,
+    ) -> Result<(), AuditError> {
+        let Some((path, length)) = self.newest()? else { return Ok(()) };
+        let mut options = OpenOptions::new();
+        options.append(true);
+        disk::set_patience(&mut options);
+        let file = options.open(&path).map_err(|source| self.io(source))?;
+        change(&file, length).and_then(|()| file.sync_all()).map_err(|source| self.io(source))
+    }
+
     pub(super) fn head_path(&self) -> PathBuf {
         beside(&self.path, ".head")
     }
 
-    fn head(&self) -> Result<Option<Head>, AuditError> {
+    pub(super) fn head(&self) -> Result<Option<Head>, AuditError> {
         let path = self.head_path();
         match disk::read_text(&path, MAX_HEAD_BYTES) {
             Ok(text) => match Head::read(&self.ring, &text) {
@@ -261,8 +345,12 @@ impl Sink for FileTrail {
 }
 
 impl Trail for FileTrail {
-    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
-        Box::pin(async move { self.find(query) })
+    fn read<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Listing> {
+        Box::pin(async move { FileTrail::read(self, query) })
+    }
+
+    fn is_empty(&self) -> AuditFuture<'_, bool> {
+        Box::pin(async { FileTrail::is_empty(self) })
     }
 
     fn verify(&self) -> AuditFuture<'_, Verification> {

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use super::error::{AuditError, Problem};
-use super::line::{self, Line, Link, sealed, signed_part};
+use super::error::AuditError;
+use super::line::{self, Link, sealed, signed_part};
 use super::record::Record;
 use crate::key::{KeyMaterial, sealed as seal};
 use crate::kid::Kid;
@@ -88,18 +88,16 @@ pub(super) fn check(ring: &KeyRing<AuditKey>, line: &str) -> Found {
     }
 }
 
-/// The line that stands at the end of a trail, with its hash.
-pub(super) fn last(ring: &KeyRing<AuditKey>, line: &str, n: u64) -> Result<Line, AuditError> {
-    let broken = |problem| Err(AuditError::Broken { problem });
-    let own = line::parse(line);
-    match (own, check(ring, line)) {
-        (Some(own), Found::Holds | Found::UnderRevoked(_)) => Ok(own),
-        (Some(own), Found::Unknown(kid)) => broken(Problem::UnknownKey { n: own.link.n, kid }),
-        (own, _) => broken(Problem::Changed { n: own.map_or(n, |own| own.link.n) }),
-    }
+/// Whether the MAC of `line` holds, under whichever key.
+pub(super) fn is_genuine(ring: &KeyRing<AuditKey>, line: &str) -> bool {
+    matches!(check(ring, line), Found::Holds | Found::UnderRevoked(_))
 }
 
-/// What the next record holds of this line.
+/// The hash of a line that the next record holds.
 pub(super) fn hash(line: &str) -> [u8; 32] {
-    Sha256::digest(line.as_bytes()).into()
+    hash_of(line.as_bytes())
+}
+
+pub(super) fn hash_of(line: &[u8]) -> [u8; 32] {
+    Sha256::digest(line).into()
 }

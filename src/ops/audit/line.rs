@@ -11,7 +11,7 @@ use super::record::{Action, Outcome, Record};
 use crate::encoding::{BASE64URL, exactly};
 use crate::kid::Kid;
 
-const BAR: &str = " | ";
+pub(super) const BAR: &str = " | ";
 const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
 
 /// What ties a record to the one before, and to who wrote it.
@@ -97,6 +97,18 @@ pub(super) fn split(line: &str) -> Option<(&str, Kid, [u8; 32])> {
     let (part, mac) = line.rsplit_once(" | mac=")?;
     let (signer, tag) = mac.split_once('.')?;
     Some((part, Kid::new(signer).ok()?, exactly(tag.as_bytes())?))
+}
+
+/// The link of a line that is known to be a record.
+pub(super) fn link(line: &str) -> Option<Link> {
+    let (part, _) = line.rsplit_once(" | mac=")?;
+    let (part, prev) = part.rsplit_once(" | prev=")?;
+    let (_, n) = part.rsplit_once(" | n=")?;
+    let prev = match prev {
+        "-" => None,
+        prev => Some(exactly(prev.as_bytes())?),
+    };
+    Some(Link { n: n.parse().ok()?, prev })
 }
 
 /// The first fields of a line, and what comes after them.
@@ -199,7 +211,7 @@ fn is_loud(own: char) -> bool {
 }
 
 /// What [`Escaped`] wrote. Whether it is the one way to write it, who reads the line asks.
-fn unescape(text: &str) -> Option<String> {
+pub(super) fn unescape(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {

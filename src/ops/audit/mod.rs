@@ -7,9 +7,10 @@
 //! ```
 //!
 //! It promises: a record that was changed, removed or moved is found, and the first such one
-//! named ([`Trail::verify`]), the last ones included; text of an operator's stays in its field
-//! and on its line; what is appended survives a crash, whole or not at all; no record holds a
-//! byte of a secret.
+//! named ([`Trail::verify`]), the last ones included; a line that is no record decides nothing,
+//! is never settled or signed, and is shown as forged ([`Trail::read`]); text of an operator's
+//! stays in its field and on its line; what is appended survives a crash, whole or not at all;
+//! no record holds a byte of a secret.
 //!
 //! What each line holds of the one before is SHA-256 of it. The MAC is HMAC-SHA-256 under a key
 //! of its own ring, from HMAC-SHA-256(secret, `dualkey audit v1`); that ring rotates as any
@@ -20,6 +21,7 @@
 //! place as well (`TracingSink`), or keep the head elsewhere. And it keeps nobody from deleting
 //! it; that shows.
 
+mod chain;
 mod error;
 mod file;
 mod import;
@@ -30,21 +32,23 @@ mod observer;
 mod postgres;
 mod query;
 mod record;
+mod search;
 mod segments;
 mod sink;
+mod torn;
 #[cfg(feature = "tracing")]
 mod tracing;
 mod verify;
 
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingSink;
-pub use error::{AuditError, Problem, Verification};
+pub use error::{AuditError, Forged, Problem, Verification};
 pub use file::FileTrail;
 pub use import::{Imported, import};
 pub use key::AuditKey;
 pub use observer::AuditObserver;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresTrail;
-pub use query::{Entry, Query, to_json};
+pub use query::{Entry, Listing, Query, to_json};
 pub use record::{Action, NoWord, Outcome, Record};
 pub use sink::{AuditFuture, Guard, Sink, Trail};

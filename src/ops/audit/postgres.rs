@@ -4,15 +4,17 @@ use std::fmt;
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Postgres, Row, Transaction};
 
+use super::chain::Chain;
 use super::error::{AuditError, Problem, Verification};
 use super::key::{AuditKey, hash, sign};
 use super::line::{self, Link};
-use super::query::{Entry, Query, merged};
+use super::query::{Listing, Query};
 use super::record::Record;
+use super::search::Search;
 use super::sink::{AuditFuture, Guard, Sink, Trail};
-use super::verify::{Head, Walk, join};
+use super::verify::{End, Head, Walk};
 use crate::ring::KeyRing;
 
 /// Of the lock that appending takes: `dualkey` in ASCII.
@@ -21,31 +23,13 @@ const LOCK: i64 = 0x0064_7561_6c6b_6579;
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 const PAGE: i64 = 5000;
-
-/// The lines that a query asks for, of which the last words hold.
-macro_rules! select {
-    ($last:literal) => {
-        concat!(
-            "SELECT line FROM dualkey_audit \
-             WHERE ($1::text IS NULL OR secret = $1) AND ($2::text IS NULL OR actor = $2) \
-             AND ($3::text IS NULL OR environment = $3) AND ($4::text IS NULL OR outcome = $4) \
-             AND ($5::text IS NULL OR at >= $5) AND ($6::text IS NULL OR at < $6) \
-             AND (cardinality($7) = 0 OR action = ANY($7)) AND ($8 OR outcome <> 'BEGUN') \
-             AND ",
-            $last,
-            " LIMIT $9"
-        )
-    };
-}
-/// No text of an operator's holds a bar.
-const OWN: &str = select!("strpos(line, ' | imported=') = 0 ORDER BY n DESC");
-const OF_STEPS: &str = select!("strpos(line, ' | revision=') > 0 ORDER BY n DESC");
-const IMPORTED: &str = select!("strpos(line, ' | imported=') > 0 ORDER BY at DESC, n DESC");
+const FIRST_PAGE: i64 = 200;
 
 /// A trail in the table `dualkey_audit`.
 ///
-/// The text of each record is what is signed; the columns beside it are for queries, and are
-/// compared with it when the trail is verified.
+/// The text of each record is what is signed, and what is read. The columns beside it are for
+/// SQL of yours, which believes them at its own risk; [`Trail::verify`] compares them with the
+/// text.
 ///
 /// ```no_run
 /// # async fn open(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
@@ -80,9 +64,6 @@ CREATE TABLE IF NOT EXISTS dualkey_audit (
     outcome text NOT NULL,
     line text NOT NULL
 );
-CREATE INDEX IF NOT EXISTS dualkey_audit_secret ON dualkey_audit (secret, n DESC);
-CREATE INDEX IF NOT EXISTS dualkey_audit_imported ON dualkey_audit (at DESC, n DESC)
-    WHERE strpos(line, ' | imported=') > 0;
 CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     line text NOT NULL
@@ -103,13 +84,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
             .execute(&mut *own)
             .await
             .map_err(client)?;
-        let head = self.head(&mut own).await?;
-        let tail: Option<String> =
-            sqlx::query_scalar("SELECT line FROM dualkey_audit ORDER BY n DESC LIMIT 1")
-                .fetch_optional(&mut *own)
-                .await
-                .map_err(client)?;
-        let mut end = join(&self.ring, head, tail.as_deref())?.unwrap_or_default();
+        let mut end = self.end(&mut own).await?;
         for record in records {
             let link = Link { n: end.n.saturating_add(1), prev: end.hash };
             let text = sign(&self.ring, record, link)?;
@@ -139,51 +114,69 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
         }
     }
 
-    async fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
-        if query.is_of_steps {
-            return self.select(OF_STEPS, query).await;
+    /// Where the trail ends.
+    async fn end(&self, own: &mut PgConnection) -> Result<Head, AuditError> {
+        let head = self.head(own).await?;
+        let mut chain = Chain::new(&self.ring, End::from(head));
+        let mut pages = Pages::new();
+        while chain.end().is_none()
+            && let Some(lines) = pages.next(own).await?
+        {
+            for text in lines {
+                chain.line(&text, &mut |_| {});
+            }
         }
-        let own = self.select(OWN, query).await?;
-        let imported = self.select(IMPORTED, query).await?;
-        Ok(merged(own, imported, query.take.unwrap_or(usize::MAX)))
+        let is_whole = chain.end().is_none();
+        let problem = chain.finish(is_whole, &mut |_| {});
+        let forged = chain.forged.first().map(|own| Problem::Forged { after: own.after });
+        match (chain.end(), head, forged.or(problem)) {
+            (Some(end), _, None) => Ok(end),
+            (None, None, None) => Ok(Head::default()),
+            (.., problem) => {
+                Err(AuditError::Broken { problem: problem.unwrap_or(Problem::NoHead) })
+            }
+        }
     }
 
-    async fn select(&self, sql: &'static str, query: &Query) -> Result<Vec<Entry>, AuditError> {
-        let own = query.compiled();
-        let actions: Vec<_> =
-            query.actions.iter().map(|action| action.as_str().to_owned()).collect();
-        let take = query.take.and_then(|take| i64::try_from(take).ok()).unwrap_or(i64::MAX);
-        let lines: Vec<String> = sqlx::query_scalar(sql)
-            .bind(&own.secret)
-            .bind(&own.actor)
-            .bind(&own.environment)
-            .bind(own.outcome.map(super::record::Outcome::as_str))
-            .bind(&own.since)
-            .bind(&own.until)
-            .bind(actions)
-            .bind(own.with_begun)
-            .bind(take)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(client)?;
-        let entry = |line: &String| {
-            line::parse(line).map(|own| Entry { n: own.link.n, record: own.record })
+    async fn look(&self, query: &Query) -> Result<Listing, AuditError> {
+        let mut own = self.snapshot().await?;
+        let end = End::of(self.head(&mut own).await)?;
+        let mut search = Search::new(&self.ring, end, query);
+        let mut pages = Pages::new();
+        while let Some(lines) = pages.next(&mut own).await? {
+            for text in lines {
+                if search.is_done() {
+                    return Ok(search.finish(false, &[]));
+                }
+                search.line(&text);
+            }
+        }
+        Ok(search.finish(true, &[]))
+    }
+
+    async fn has_nothing(&self) -> Result<bool, AuditError> {
+        let mut own = self.snapshot().await?;
+        let has_records = match self.head(&mut own).await {
+            Err(AuditError::Broken { .. }) => true,
+            head => head?.is_some_and(|head| head.n > 0),
         };
-        Ok(lines.iter().filter_map(entry).collect())
+        Ok(!has_records && Pages::new().next(&mut own).await?.is_none())
     }
 
-    async fn check(&self) -> Result<Verification, AuditError> {
+    /// A transaction that reads everything as it is at one moment.
+    async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, AuditError> {
         let mut own = self.pool.begin().await.map_err(client)?;
-        // One moment for all that is read.
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             .execute(&mut *own)
             .await
             .map_err(client)?;
-        let head = match self.head(&mut own).await {
-            Err(AuditError::Broken { .. }) => None,
-            head => head?,
-        };
-        let mut walk = Walk::new(&self.ring, head);
+        Ok(own)
+    }
+
+    async fn check(&self) -> Result<Verification, AuditError> {
+        let mut own = self.snapshot().await?;
+        let end = End::of(self.head(&mut own).await)?;
+        let mut walk = Walk::new(&self.ring, end);
         let mut after = 0_i64;
         loop {
             let rows = sqlx::query(
@@ -195,7 +188,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
             .fetch_all(&mut *own)
             .await
             .map_err(client)?;
-            let Some(last) = rows.last() else { return Ok(walk.finish(false)) };
+            let Some(last) = rows.last() else { return Ok(walk.finish(&[])) };
             after = last.try_get(0).map_err(client)?;
             for row in rows {
                 let n: i64 = row.try_get(0).map_err(client)?;
@@ -210,8 +203,9 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
                     let column: String = row.try_get(place + 1).map_err(client)?;
                     is_same &= column == field;
                 }
-                if !walk.line(if is_same { &text } else { "" }) {
-                    return Ok(walk.finish(false));
+                let is_known = if is_same { walk.line(&text) } else { walk.stray(&text) };
+                if !is_known {
+                    return Ok(walk.finish(&[]));
                 }
             }
         }
@@ -234,6 +228,32 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
             tokio::time::sleep(PAUSE).await;
         }
         Err(AuditError::Locked { path: format!("of {secret}, in the database").into() })
+    }
+}
+
+/// The lines of the table, a page at a time, the last one first.
+struct Pages {
+    before: Option<i64>,
+}
+
+impl Pages {
+    fn new() -> Self {
+        Self { before: None }
+    }
+
+    async fn next(&mut self, own: &mut PgConnection) -> Result<Option<Vec<String>>, AuditError> {
+        // Most queries end soon.
+        let size = if self.before.is_none() { FIRST_PAGE } else { PAGE };
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT n, line FROM dualkey_audit WHERE $1::bigint IS NULL OR n < $1 ORDER BY n DESC LIMIT $2",
+        )
+        .bind(self.before)
+        .bind(size)
+        .fetch_all(own)
+        .await
+        .map_err(client)?;
+        self.before = rows.last().map(|(n, _)| *n);
+        Ok(self.before.map(|_| rows.into_iter().map(|(_, text)| text).collect()))
     }
 }
 
@@ -265,8 +285,12 @@ impl Sink for PostgresTrail {
 }
 
 impl Trail for PostgresTrail {
-    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
-        Box::pin(self.find(query))
+    fn read<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Listing> {
+        Box::pin(self.look(query))
+    }
+
+    fn is_empty(&self) -> AuditFuture<'_, bool> {
+        Box::pin(self.has_nothing())
     }
 
     fn verify(&self) -> AuditFuture<'_, Verification> {

@@ -3,8 +3,10 @@
 use std::cmp::Reverse;
 use std::time::SystemTime;
 
+use super::error::{AuditError, Forged, Problem};
 use super::line::{Escaped, Start, Time, start};
 use super::record::{Action, Outcome, Record};
+use crate::kid::Kid;
 use crate::ops::json;
 
 /// Which records are asked for: those for which everything that is set holds, the newest
@@ -31,7 +33,7 @@ pub struct Query {
     pub(super) is_of_steps: bool,
 }
 
-/// A record, and its place in the trail.
+/// A record of the trail: its MAC, its number and its place in the chain hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -39,12 +41,44 @@ pub struct Entry {
     pub n: u64,
     /// The record.
     pub record: Record,
+    /// The key that signed it.
+    pub signer: Kid,
+    /// Whether a key that is not revoked signed it or a later record. If not, whoever has the
+    /// revoked key may have written it.
+    pub is_vouched: bool,
 }
 
-/// Records, as a JSON array: what `dualkey audit --json` prints.
+/// What is found on the way back from the end of a trail: records, and lines that are none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The records that were asked for, the newest first.
+    pub records: Vec<Entry>,
+    /// The lines between the records read that are no records, at most 100.
+    pub forged: Vec<Forged>,
+    /// What keeps older records from being known.
+    pub problem: Option<Problem>,
+}
+
+impl Listing {
+    /// The records, to decide by.
+    ///
+    /// # Errors
+    /// [`AuditError::Broken`] if older records cannot be known: one that was asked for may be
+    /// among them.
+    pub fn into_records(self) -> Result<Vec<Entry>, AuditError> {
+        match self.problem {
+            Some(problem) => Err(AuditError::Broken { problem }),
+            None => Ok(self.records),
+        }
+    }
+}
+
+/// A listing as a JSON array: what `dualkey audit --json` prints. A forged line is an object
+/// with `forged`, the line, and `after`.
 #[must_use]
-pub fn to_json(entries: &[Entry]) -> String {
-    json::entries(entries)
+pub fn to_json(listing: &Listing) -> String {
+    json::listing(listing)
 }
 
 impl Query {

@@ -1,13 +1,14 @@
 //! The files of a trail: the newest, and those that were put aside.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::error::{AuditError, Problem};
+use super::error::AuditError;
 use super::file::FileTrail;
-use super::line;
 use super::record::Record;
+use super::verify::End;
 use crate::source::disk::{self, beside};
 
 /// The longest line, with room to spare: each of its texts has at most 1 KiB, and an escape
@@ -20,11 +21,11 @@ const MAX_SEGMENT: u64 = 512 * 1024 * 1024;
 
 impl FileTrail {
     /// Puts a broken trail aside, all of it, and begins a new one with `record`. Returns where
-    /// the old one is.
+    /// the old one is; `None` if there was none.
     ///
     /// # Errors
     /// [`AuditError::Io`], [`AuditError::Locked`].
-    pub fn restart(&self, record: &Record) -> Result<PathBuf, AuditError> {
+    pub fn restart(&self, record: &Record) -> Result<Option<PathBuf>, AuditError> {
         let aside = {
             let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
             let stamp = jiff::Timestamp::try_from(record.at).unwrap_or_default();
@@ -32,49 +33,53 @@ impl FileTrail {
                 beside(&self.path, &format!(".broken-{}", stamp.strftime("%Y%m%dT%H%M%SZ")));
             fs::create_dir(&aside).map_err(|source| self.io(source))?;
             let paths = self.segment_paths()?.into_iter();
+            let mut has_moved = false;
             for path in paths.chain([self.path.clone(), self.head_path()]) {
                 let Some(name) = path.file_name() else { continue };
                 match fs::rename(&path, aside.join(name)) {
-                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                        return Err(self.io(source));
-                    }
-                    _ => {}
+                    Ok(()) => has_moved = true,
+                    Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+                    Err(source) => return Err(self.io(source)),
                 }
             }
-            aside
+            if !has_moved {
+                fs::remove_dir(&aside).map_err(|source| self.io(source))?;
+            }
+            has_moved.then_some(aside)
         };
         self.write(std::slice::from_ref(record))?;
         Ok(aside)
     }
 
-    /// The last whole line, and whether something stands after it.
-    pub(super) fn tail(&self) -> Result<(Option<String>, bool), AuditError> {
-        let mut is_torn = false;
-        for path in std::iter::once(self.path.clone()).chain(self.segment_paths()?.pop()) {
-            let mut file = match disk::open(&path) {
-                Err(source) if source.kind() == io::ErrorKind::NotFound => continue,
-                file => file.map_err(|source| AuditError::Io { path: path.clone(), source })?,
-            };
-            let length = file.metadata().map_err(|source| self.io(source))?.len();
-            let from = length.saturating_sub(2 * MAX_LINE);
-            file.seek(SeekFrom::Start(from)).map_err(|source| self.io(source))?;
+    /// The end of the newest file that holds anything.
+    pub(super) fn tail(&self) -> Result<Vec<u8>, AuditError> {
+        let Some((path, length)) = self.newest()? else { return Ok(Vec::new()) };
+        let read = || {
+            let mut file = disk::open(&path)?;
+            file.seek(SeekFrom::Start(length.saturating_sub(2 * MAX_LINE)))?;
             let mut bytes = Vec::new();
-            let read = (&mut file).take(2 * MAX_LINE).read_to_end(&mut bytes);
-            read.map_err(|source| self.io(source))?;
-            let text = String::from_utf8_lossy(&bytes);
-            is_torn |= !bytes.is_empty() && !text.ends_with('\n');
-            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            let mut lines = whole.rsplit('\n').filter(|line| !line.is_empty());
-            // An unfinished line that another writer has ended already.
-            let found = lines.find(|line| line::parse(line).is_some()).map(str::to_owned);
-            if found.is_some() {
-                return Ok((found, is_torn));
-            }
-            if length > 0 && is_whole(whole) {
-                return Err(AuditError::Broken { problem: Problem::NoHead });
+            file.take(2 * MAX_LINE).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|source| AuditError::Io { path: path.clone(), source })
+    }
+
+    /// The newest file that holds anything, and its length.
+    pub(super) fn newest(&self) -> Result<Option<(PathBuf, u64)>, AuditError> {
+        for path in std::iter::once(self.path.clone()).chain(self.segment_paths()?.pop()) {
+            match disk::open(&path).and_then(|file| file.metadata()) {
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(AuditError::Io { path, source }),
+                Ok(own) if own.len() > 0 => return Ok(Some((path, own.len()))),
+                Ok(_) => {}
             }
         }
-        Ok((None, is_torn))
+        Ok(None)
+    }
+
+    /// Whether a file of the trail holds anything.
+    pub(super) fn has_text(&self) -> Result<bool, AuditError> {
+        Ok(self.newest()?.is_some())
     }
 
     /// The files that were put aside, the oldest first.
@@ -99,11 +104,12 @@ impl FileTrail {
         Ok(paths)
     }
 
-    /// All files as they are at one moment, the oldest first: what is put aside or appended
-    /// afterwards changes nothing of what is read.
-    pub(super) fn open_all(&self) -> Result<Vec<Segment>, AuditError> {
+    /// All files as they are at one moment, the oldest first, and where the trail ends then:
+    /// what is put aside or appended afterwards changes nothing of what is read.
+    pub(super) fn open_all(&self) -> Result<(Vec<Segment>, End), AuditError> {
         let _lock = self.lock_to_read()?;
-        self.segments()
+        let end = End::of(self.head())?;
+        Ok((self.segments()?, end))
     }
 
     /// The lock, as far as it can be had: who may only read does so without it, and might see
@@ -159,7 +165,18 @@ impl Segment {
     }
 }
 
-/// Whether there is a line that was ended.
-fn is_whole(text: &str) -> bool {
-    text.lines().any(|line| !line.is_empty())
+/// The lines of `text`, the last one first, and what is after the last line end.
+pub(super) fn lines_back(text: &[u8]) -> (impl Iterator<Item = &[u8]>, &[u8]) {
+    let at = text.iter().rposition(|byte| *byte == b'\n');
+    let rest = &text[at.map_or(0, |at| at + 1)..];
+    let lines = at.map(|at| text[..at].rsplit(|byte| *byte == b'\n'));
+    (lines.into_iter().flatten(), rest)
+}
+
+/// A line as text. One that is not UTF-8 was never a record, and none is made of it.
+pub(super) fn as_text(line: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(line) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(format!("\u{fffd} {}", String::from_utf8_lossy(line))),
+    }
 }

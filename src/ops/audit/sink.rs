@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::error::{AuditError, Verification};
 use super::key::AuditKey;
-use super::query::{Entry, Query};
+use super::query::{Entry, Listing, Query};
 use super::record::Record;
 use crate::ring::KeyRing;
 
@@ -22,8 +22,20 @@ pub trait Sink: fmt::Debug + Send + Sync + 'static {
 
 /// A sink that can be read, and that proves what it holds.
 pub trait Trail: Sink {
-    /// The records that `query` asks for, the newest first.
-    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>>;
+    /// The records that `query` asks for, the newest first, each with its MAC, its number and its
+    /// place in the chain verified; and the lines between them that are no records.
+    fn read<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Listing>;
+
+    /// Returns whether there is no record, nor a trace of one.
+    fn is_empty(&self) -> AuditFuture<'_, bool>;
+
+    /// The records that `query` asks for, to decide by.
+    ///
+    /// An [`AuditError::Broken`] says that records that were asked for may be among those that
+    /// were removed or changed.
+    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
+        Box::pin(async move { self.read(query).await?.into_records() })
+    }
 
     /// Whether everything is as it was written.
     fn verify(&self) -> AuditFuture<'_, Verification>;
@@ -42,8 +54,12 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 }
 
 impl<T: Trail + ?Sized> Trail for Arc<T> {
-    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
-        (**self).query(query)
+    fn read<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Listing> {
+        (**self).read(query)
+    }
+
+    fn is_empty(&self) -> AuditFuture<'_, bool> {
+        (**self).is_empty()
     }
 
     fn verify(&self) -> AuditFuture<'_, Verification> {

@@ -1,8 +1,11 @@
 //! Whether a trail is as it was written: a walk over its lines, from the first on.
 
-use super::error::{AuditError, Problem, Verification};
-use super::key::{AuditKey, Found, check, hash, last, signed};
-use super::line;
+use super::chain::MAX_FORGED;
+use super::error::{AuditError, Forged, Problem, Verification};
+use super::key::{AuditKey, Found, check, hash, signed};
+use super::line::{self, Link};
+use super::segments::as_text;
+use super::torn::is_torn;
 use crate::encoding::{BASE64URL, exactly};
 use crate::error::Error;
 use crate::kid::Kid;
@@ -15,6 +18,39 @@ pub(super) struct Head {
     /// Of the last line; none, if there is no record.
     pub(super) hash: Option<[u8; 32]>,
     pub(super) revoked: Option<Kid>,
+}
+
+/// What is known of where a trail ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// No head was ever written, or it was removed.
+    Missing,
+    /// The head was changed, or is under a key that the ring does not hold.
+    Unreadable,
+    At(Head),
+}
+
+impl End {
+    /// What a look at the head came to.
+    pub(super) fn of(head: Result<Option<Head>, AuditError>) -> Result<Self, AuditError> {
+        match head {
+            Err(AuditError::Broken { .. }) => Ok(Self::Unreadable),
+            head => Ok(Self::from(head?)),
+        }
+    }
+
+    pub(super) fn head(self) -> Option<Head> {
+        match self {
+            Self::At(head) => Some(head),
+            Self::Missing | Self::Unreadable => None,
+        }
+    }
+}
+
+impl From<Option<Head>> for End {
+    fn from(head: Option<Head>) -> Self {
+        head.map_or(Self::Missing, Self::At)
+    }
 }
 
 const HEAD: &str = "dualkey audit head v1";
@@ -44,44 +80,19 @@ impl Head {
     }
 }
 
-/// Where the trail ends whose last line is `tail`, and that the head is not ahead of it; none,
-/// if there has never been a record.
-pub(super) fn join(
-    ring: &KeyRing<AuditKey>,
-    head: Option<Head>,
-    tail: Option<&str>,
-) -> Result<Option<Head>, AuditError> {
-    let broken = |problem| Err(AuditError::Broken { problem });
-    let (head, tail) = match (head, tail) {
-        (None, None) => return Ok(None),
-        (None, Some(_)) => return broken(Problem::NoHead),
-        (Some(Head { n: 0, .. }), None) => return Ok(Some(Head::default())),
-        (Some(head), None) => return broken(Problem::Truncated { expected: head.n, found: 0 }),
-        (Some(head), Some(tail)) => (head, tail),
-    };
-    let n = last(ring, tail, head.n)?.link.n;
-    let own = hash(tail);
-    if head.n > n {
-        return broken(Problem::Truncated { expected: head.n, found: n });
-    }
-    if head.n == n && head.hash != Some(own) {
-        return broken(Problem::Changed { n });
-    }
-    Ok(Some(Head { n, hash: Some(own), revoked: None }))
-}
-
 /// A walk over the lines of a trail.
 pub(super) struct Walk<'r> {
     ring: &'r KeyRing<AuditKey>,
     head: Option<Head>,
+    is_unreadable: bool,
     /// How many records hold so far.
     records: u64,
     last: Option<[u8; 32]>,
     /// Whether the hash of the line that the head names was as it says.
     reached_head: bool,
-    torn: Vec<u64>,
-    /// Whether the line before is none.
-    is_suspect: bool,
+    /// Lines since the last record that are none so far, and what is wrong if they were one.
+    suspects: Vec<(String, Problem)>,
+    forged: Vec<Forged>,
     /// The record that should have come, while it is looked for further on.
     missing: Option<u64>,
     /// A record that does not follow on the one before, with its hash: which of the two is
@@ -93,15 +104,17 @@ pub(super) struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(ring: &'r KeyRing<AuditKey>, head: Option<Head>) -> Self {
+    pub(super) fn new(ring: &'r KeyRing<AuditKey>, end: End) -> Self {
+        let head = end.head();
         Self {
             ring,
             head,
+            is_unreadable: end == End::Unreadable,
             records: 0,
             last: None,
             reached_head: head.is_some_and(|head| head.n == 0),
-            torn: Vec::new(),
-            is_suspect: false,
+            suspects: Vec::new(),
+            forged: Vec::new(),
             missing: None,
             unlinked: None,
             revoked: None,
@@ -132,27 +145,20 @@ impl<'r> Walk<'r> {
                 self.revoked.get_or_insert((own.link.n, kid));
                 own
             }
-            _ if self.missing.is_some() => return None,
             (Some(own), Found::Unknown(kid)) => {
-                return Some(Problem::UnknownKey { n: own.link.n, kid });
+                return self.suspect(text, Problem::UnknownKey { n: own.link.n, kid });
             }
-            (Some(_), Found::Wrong) => return Some(Problem::Changed { n: next }),
-            // A line that was never finished, if the next record follows on the one before.
-            (None, _) if !self.is_suspect => {
-                self.is_suspect = true;
-                return None;
-            }
-            (None, _) => return Some(Problem::Changed { n: next }),
+            _ => return self.suspect(text, Problem::Changed { n: next }),
         };
         if let Some(missing) = self.missing {
             return (own.link.n == missing).then_some(Problem::Moved { n: missing });
         }
         if own.link.n > next {
-            match self.is_suspect {
-                true => return Some(Problem::Changed { n: next }),
-                false => self.missing = Some(next),
+            let changed = self.suspects.first().map(|(_, problem)| problem.clone());
+            if changed.is_none() {
+                self.missing = Some(next);
             }
-            return None;
+            return changed;
         }
         if own.link.n < next {
             return Some(Problem::Moved { n: own.link.n });
@@ -161,9 +167,8 @@ impl<'r> Walk<'r> {
             self.unlinked = Some((next, hash(text)));
             return None;
         }
-        if std::mem::take(&mut self.is_suspect) {
-            self.torn.push(self.records);
-        }
+        // The record that should come is there, so what was before it is none.
+        self.forge();
         self.records = next;
         let own = hash(text);
         self.last = Some(own);
@@ -184,16 +189,52 @@ impl<'r> Walk<'r> {
         Some(Problem::Changed { n: if is_own { n - 1 } else { n } })
     }
 
-    /// After the last line; `is_torn`, if something stands after it that is none.
-    pub(super) fn finish(mut self, is_torn: bool) -> Verification {
-        let own = self.problem.take().or_else(|| self.missed(is_torn));
-        if (is_torn || self.is_suspect) && own.is_none() {
-            self.torn.push(self.records);
+    /// Takes a line that is no record, whatever it says.
+    #[cfg(feature = "postgres")]
+    pub(super) fn stray(&mut self, text: &str) -> bool {
+        let n = self.records.saturating_add(1);
+        if self.problem.is_none() {
+            self.suspect(text, Problem::Changed { n });
         }
-        Verification { records: self.records, problem: own, torn: self.torn }
+        self.problem.is_none()
     }
 
-    fn missed(&self, is_torn: bool) -> Option<Problem> {
+    fn suspect(&mut self, text: &str, problem: Problem) -> Option<Problem> {
+        if self.missing.is_none() && self.suspects.len() < MAX_FORGED {
+            self.suspects.push((text.to_owned(), problem));
+        }
+        None
+    }
+
+    /// The lines since the last record are known to be none.
+    fn forge(&mut self) {
+        for (line, _) in self.suspects.drain(..) {
+            if self.forged.len() < MAX_FORGED {
+                self.forged.push(Forged { after: self.records, line });
+            }
+        }
+    }
+
+    /// After the last line; `rest` is what is after its end.
+    pub(super) fn finish(mut self, rest: &[u8]) -> Verification {
+        let text = as_text(rest);
+        let next = Link { n: self.records.saturating_add(1), prev: self.last };
+        let is_torn = !rest.is_empty() && self.suspects.is_empty() && is_torn(rest, next);
+        if !rest.is_empty() && !is_torn {
+            // A record of which only the line end is missing, or a forged line.
+            self.line(&text);
+        }
+        let missed = self.problem.take().or_else(|| self.missed(!rest.is_empty()));
+        if missed.is_none() {
+            self.forge();
+        }
+        // A forged line was put before whatever else is wrong.
+        let forged = self.forged.first().map(|own| Problem::Forged { after: own.after });
+        let problem = forged.or(missed);
+        Verification { records: self.records, problem, is_torn, forged: self.forged }
+    }
+
+    fn missed(&self, has_rest: bool) -> Option<Problem> {
         if let Some(n) = self.missing {
             return Some(Problem::Removed { n });
         }
@@ -202,15 +243,17 @@ impl<'r> Walk<'r> {
         }
         let head = match self.head {
             Some(head) => head,
-            None if self.records == 0 => return None,
-            None => return Some(Problem::NoHead),
+            None => {
+                let has_nothing = self.records == 0 && self.suspects.is_empty() && !has_rest;
+                return (!has_nothing || self.is_unreadable).then_some(Problem::NoHead);
+            }
         };
         if !self.reached_head {
             let found = self.records;
             // A last line that is none was a record once.
-            return Some(match self.is_suspect && !is_torn && head.n == found.saturating_add(1) {
-                true => Problem::Changed { n: head.n },
-                false => Problem::Truncated { expected: head.n, found },
+            return Some(match self.suspects.first() {
+                Some((_, problem)) if head.n == found.saturating_add(1) => problem.clone(),
+                _ => Problem::Truncated { expected: head.n, found },
             });
         }
         let revoked = match head.revoked {

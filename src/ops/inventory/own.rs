@@ -53,4 +53,8 @@ impl KeyStore for Own {
     fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
         self.store.forget_report(instance)
     }
+
+    fn has_steps(&self, manifest: &Manifest) -> bool {
+        self.store.has_steps(manifest)
+    }
 }

@@ -11,7 +11,9 @@ use super::{AuditPlace, Inventory, Item, Place};
 use crate::clock::{Clock, SystemClock};
 use crate::envelope::AesKey;
 use crate::manifest::Manifest;
-use crate::ops::audit::{Action, AuditError, AuditKey, FileTrail, Record, Trail};
+use crate::ops::audit::{
+    Action, AuditError, AuditKey, FileTrail, Problem, Record, Trail, Verification,
+};
 use crate::ops::error::OpsError;
 use crate::ring::KeyRing;
 use crate::source::{DotenvStore, FileStore, KeyStore, StoreError};
@@ -189,11 +191,49 @@ impl Project {
         }
     }
 
-    /// The audit trail, signed by its secret as that stands in its store now.
+    /// The audit trail, signed by its secret as its store holds it now.
     ///
     /// # Errors
-    /// As for [`store`](Self::store); [`OpsError::NoAuditKey`] where there is no such key yet.
+    /// As for [`store`](Self::store); [`OpsError::NoAuditKey`] where there is no such key yet;
+    /// [`AuditError::Broken`] with [`Problem::Missing`] if the trail has no record, although a
+    /// store of the inventory holds what a step made.
     pub async fn trail(&self) -> Result<Arc<dyn Trail>, OpsError> {
+        let trail = self.open_trail().await?;
+        match trail.is_empty().await? && self.has_steps().await {
+            true => Err(AuditError::Broken { problem: Problem::Missing }.into()),
+            false => Ok(trail),
+        }
+    }
+
+    /// Whether the audit trail is as it was written: [`Trail::verify`]. One without a record is
+    /// not, if a store of the inventory holds what a step made.
+    ///
+    /// # Errors
+    /// As for [`trail`](Self::trail), but for a trail that is missing.
+    pub async fn verify_trail(&self) -> Result<Verification, OpsError> {
+        let trail = self.open_trail().await?;
+        let mut verified = trail.verify().await?;
+        if verified.is_whole() && trail.is_empty().await? && self.has_steps().await {
+            verified.problem = Some(Problem::Missing);
+        }
+        Ok(verified)
+    }
+
+    /// Whether a store of the inventory, in whichever environment, holds what a step made.
+    async fn has_steps(&self) -> bool {
+        for item in &self.inventory.secrets {
+            for environment in &item.environments {
+                let Ok(store) = self.store_in(item, environment) else { continue };
+                if store.load().await.is_ok_and(|manifest| store.has_steps(&manifest)) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The audit trail, even one that is missing.
+    async fn open_trail(&self) -> Result<Arc<dyn Trail>, OpsError> {
         let audit = &self.inventory.audit;
         let item = self.inventory.secret(&audit.secret)?;
         // One trail for all environments, and one key.
@@ -217,19 +257,23 @@ impl Project {
         self.trail_with(ring)
     }
 
-    /// Puts the trail aside, and begins a new one with `record`: [`FileTrail::restart`].
+    /// Puts the trail aside, and starts a new one with `record`: [`FileTrail::restart`].
+    /// Returns where the old one is; `None` if there was none.
     ///
     /// # Errors
-    /// As there; and for a trail in a database, whose tables somebody has to rename first.
-    pub async fn restart_trail(&self, record: &Record) -> Result<PathBuf, OpsError> {
-        let AuditPlace::File(path) = &self.inventory.audit.place else {
-            let problem =
-                "rename the tables dualkey_audit and dualkey_audit_head, and make new ones";
-            return Err(AuditError::Unwritable { problem: problem.to_owned() }.into());
-        };
-        let path = self.inventory.path(&path.to_string_lossy(), &self.environment);
-        let trail = FileTrail::new(path, self.trail().await?.ring().clone());
-        Ok(trail.restart(record)?)
+    /// As there; and for a trail in a database, of which an operator renames the tables first.
+    pub async fn restart_trail(&self, record: &Record) -> Result<Option<PathBuf>, OpsError> {
+        let trail = self.open_trail().await?;
+        if let AuditPlace::File(path) = &self.inventory.audit.place {
+            let path = self.inventory.path(&path.to_string_lossy(), &self.environment);
+            return Ok(FileTrail::new(path, trail.ring().clone()).restart(record)?);
+        }
+        if trail.is_empty().await? {
+            trail.append(std::slice::from_ref(record)).await?;
+            return Ok(None);
+        }
+        let problem = "rename the tables dualkey_audit and dualkey_audit_head, and make new ones";
+        Err(AuditError::Unwritable { problem: problem.to_owned() }.into())
     }
 
     fn trail_with(&self, ring: KeyRing<AuditKey>) -> Result<Arc<dyn Trail>, OpsError> {

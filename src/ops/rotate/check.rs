@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::taking::{begun, reports, with_role};
 use crate::manifest::Manifest;
-use crate::ops::audit::{Outcome, Query, Trail};
+use crate::ops::audit::{Outcome, Query, Trail, Verification};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
 use crate::ring::Report;
@@ -90,7 +90,7 @@ pub async fn checks(project: &Project, name: &str) -> Result<Vec<Check>, OpsErro
     let reports = reports(&*store).await?;
     let trail = project.trail().await?;
     Ok(vec![
-        audit(&*trail).await?,
+        audit(project.verify_trail().await?),
         clock(&*trail, &manifest, &reports, now).await?,
         underway(&*trail, item, &manifest, now).await?,
         instances(item, &manifest, &reports, now),
@@ -100,12 +100,11 @@ pub async fn checks(project: &Project, name: &str) -> Result<Vec<Check>, OpsErro
     ])
 }
 
-async fn audit(trail: &dyn Trail) -> Result<Check, OpsError> {
-    let verified = trail.verify().await?;
-    Ok(match &verified.problem {
+fn audit(verified: Verification) -> Check {
+    match &verified.problem {
         None => passed("audit", format!("whole, {} records", verified.records)),
         Some(problem) => failed("audit", format!("{problem}: see `dualkey audit verify`")),
-    })
+    }
 }
 
 async fn clock(

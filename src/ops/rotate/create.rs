@@ -3,7 +3,7 @@
 use super::operator::Operator;
 use super::taking::check_missing;
 use crate::manifest::{Manifest, NewEntry};
-use crate::ops::audit::{Action, Query, Sink, Trail};
+use crate::ops::audit::{Action, Sink, Trail};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
 use crate::source::{KeyStore, disk};
@@ -93,7 +93,7 @@ pub async fn create(
         return operator.create(name, item.purpose, environment, item.policy, first).await;
     }
     let trail = project.trail_under(&manifest)?;
-    if !trail.query(&Query::new().with_begun().take(1)).await?.is_empty() {
+    if !trail.is_empty().await? {
         return Err(OpsError::WasThere {
             secret: name.to_owned(),
             environment: environment.to_owned(),

@@ -7,7 +7,7 @@ use super::operator::Operator;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::{Action, Change, Entry, Manifest, RolloutEffect};
-use crate::ops::audit::{self, Guard, Outcome, Query, Record, Trail};
+use crate::ops::audit::{self, AuditError, Guard, Outcome, Problem, Query, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
 use crate::ring::{KeyState, Report};
@@ -66,11 +66,19 @@ impl Operator {
         step: &mut Step<'_>,
     ) -> Result<Change, OpsError> {
         let current = self.load().await?;
+        if self.store.has_steps(&current) && self.trail.is_empty().await? {
+            return Err(AuditError::Broken { problem: Problem::Missing }.into());
+        }
         let (ring, environment) = (current.ring().to_owned(), current.environment().to_owned());
-        let _guard = self.guard(&ring, &environment).await?;
-        // What is compromised waits for no report, and for no clock.
+        // What is compromised waits for no report, for no clock, and for no old record.
         let is_urgent =
             [audit::Action::REVOKED, audit::Action::EMERGENCY_ROTATED].contains(&action);
+        let _guard = match self.guard(&ring, &environment).await {
+            Err(OpsError::Audit(AuditError::Broken { .. })) if is_urgent => {
+                Some(self.trail.lock(&lock_name(&environment, &ring)).await?)
+            }
+            guard => guard?,
+        };
         let checks_clock = !is_urgent && action != audit::Action::CLOCK_REPAIRED;
         // As it is now that nobody else changes it.
         let mut current = self.trusting(self.load().await?);
@@ -222,7 +230,11 @@ pub(crate) async fn begun(
     for action in audit::Action::STEPS {
         query = query.action(action);
     }
-    let last = trail.query(&query).await?.pop().map(|own| own.record);
+    let last = trail.query(&query).await?.pop();
+    // Whoever has a revoked key may have written what it signed, and nothing is signed for that.
+    let set = trail.ring().load();
+    let is_trusted = |kid: &Kid| set.key(kid).is_some_and(|key| key.revoked().is_none());
+    let last = last.filter(|own| is_trusted(&own.signer)).map(|own| own.record);
     Ok(last.filter(|record| record.outcome == Outcome::Begun))
 }
 

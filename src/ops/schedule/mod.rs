@@ -5,12 +5,13 @@
 
 mod advice;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
-use super::audit::{Outcome, Query, Trail};
+use super::audit::{AuditError, Outcome, Query, Trail};
 use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
 use super::json;
@@ -189,7 +190,7 @@ pub async fn standings(project: &Project) -> Result<Vec<Standing>, OpsError> {
     let trail = project.trail().await;
     let mut all = Vec::new();
     for item in project.secrets() {
-        all.push(standing(project, item, trail.as_ref().ok().map(|own| &**own)).await);
+        all.push(standing(project, item, &trail).await);
     }
     Ok(all)
 }
@@ -203,12 +204,24 @@ pub async fn standing_of(project: &Project, name: &str) -> Result<Standing, OpsE
     let item = project.inventory().secret(name)?;
     item.check_environment(project.environment_name())?;
     let trail = project.trail().await;
-    Ok(standing(project, item, trail.as_ref().ok().map(|own| &**own)).await)
+    Ok(standing(project, item, &trail).await)
 }
 
-async fn standing(project: &Project, item: &Item, trail: Option<&dyn Trail>) -> Standing {
-    let own = read(project, item, trail).await;
-    own.unwrap_or_else(|error| Standing::unread((item, project.environment_name()), &error))
+async fn standing(
+    project: &Project,
+    item: &Item,
+    trail: &Result<Arc<dyn Trail>, OpsError>,
+) -> Standing {
+    let name = (item, project.environment_name());
+    let trail = match trail {
+        Ok(trail) => Some(&**trail),
+        // Nothing is decided by a trail that is missing, nor without it.
+        Err(error @ OpsError::Audit(AuditError::Broken { .. })) => {
+            return Standing::unread(name, error);
+        }
+        Err(_) => None,
+    };
+    read(project, item, trail).await.unwrap_or_else(|error| Standing::unread(name, &error))
 }
 
 async fn read(

@@ -300,6 +300,10 @@ impl KeyStore for DotenvStore {
     fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
         Box::pin(async move { self.swap(expected, next) })
     }
+
+    fn has_steps(&self, _: &Manifest) -> bool {
+        [".json", ".json.next"].into_iter().any(|own| self.record_path(own).exists())
+    }
 }
 
 impl fmt::Debug for DotenvStore {

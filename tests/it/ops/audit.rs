@@ -172,36 +172,113 @@ fn a_broken_trail_is_put_aside_and_the_new_one_says_so() {
     assert!(matches!(trail.write(&[record(0)]), Err(AuditError::Broken { .. })));
     let restarted = Record::new(at(0), "audit", Action::RESTARTED, "ada", "production");
     let aside = trail.restart(&restarted.reason("it was emptied")).unwrap();
-    assert_eq!(fs::read_dir(aside).unwrap().count(), 3, "two files and the head");
+    assert_eq!(fs::read_dir(aside.unwrap()).unwrap().count(), 3, "two files and the head");
     let verified = trail.check().unwrap();
     assert!(verified.is_whole() && verified.records == 1);
     assert_eq!(trail.find(&Query::new()).unwrap()[0].record.action, Action::RESTARTED);
 }
 
-/// A writer that was killed in the middle of a record.
+/// A writer that was killed in the middle of a record, at each byte of it.
 #[test]
-fn a_record_that_was_never_finished_is_passed_over_and_shown() {
+fn half_a_record_is_none_and_the_next_one_takes_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let trail = trail(folder.path(), 3);
-    let good = fs::read_to_string(trail.path()).unwrap();
-    let half = &good.lines().last().unwrap()[..90];
-    fs::write(trail.path(), format!("{good}{half}")).unwrap();
-    let verified = trail.check().unwrap();
-    assert_eq!((verified.problem, verified.torn, verified.records), (None, vec![3], 3));
-    assert_eq!(trail.find(&Query::new()).unwrap().len(), 3);
-
+    let before = fs::read(trail.path()).unwrap();
+    let head = fs::read(folder.path().join("audit.log.head")).unwrap();
+    trail.write(&[record(3)]).unwrap();
+    let whole = fs::read(trail.path()).unwrap();
+    let reset = |text: &[u8]| {
+        fs::write(trail.path(), text).unwrap();
+        fs::write(folder.path().join("audit.log.head"), &head).unwrap();
+    };
+    for length in before.len() + 1..whole.len() {
+        reset(&whole[..length]);
+        let verified = trail.check().unwrap();
+        let is_record = length == whole.len() - 1;
+        let records = if is_record { 4 } else { 3 };
+        assert_eq!((verified.problem, verified.records), (None, records), "{length} bytes");
+        assert_eq!(verified.is_torn, !is_record);
+        let listing = trail.read(&Query::new()).unwrap();
+        assert_eq!((listing.records.len() as u64, listing.forged.len()), (records, 0));
+        trail.write(&[record(4)]).unwrap();
+        let verified = trail.check().unwrap();
+        assert!(verified.is_whole() && !verified.is_torn, "{verified:?}");
+        assert_eq!(verified.records, records + 1);
+    }
+    // Records beyond the head: its writer was killed before it was written.
+    reset(&whole);
+    assert_eq!(trail.find(&Query::new()).unwrap().len(), 4);
     trail.write(&[record(4)]).unwrap();
-    let verified = trail.check().unwrap();
-    assert_eq!((verified.problem, verified.torn, verified.records), (None, vec![3], 4));
+    assert_eq!(trail.check().unwrap().records, 5);
+
     // But a record that was whole, and was cut in the middle, is missed.
-    let whole = fs::read_to_string(trail.path()).unwrap();
-    fs::write(trail.path(), &whole[..whole.len() - 40]).unwrap();
-    assert_eq!(problem(&trail), Problem::Truncated { expected: 4, found: 3 });
+    let text = fs::read(trail.path()).unwrap();
+    fs::write(trail.path(), &text[..text.len() - 40]).unwrap();
+    assert_eq!(problem(&trail), Problem::Truncated { expected: 5, found: 4 });
     assert!(trail.write(&[record(5)]).is_err());
-    // And one that was whole, and that somebody made none.
-    let fourth = whole.lines().last().unwrap();
-    fs::write(trail.path(), whole.replace(fourth, &"x".repeat(fourth.len()))).unwrap();
-    assert!(trail.check().unwrap().problem.is_some());
+    assert!(trail.find(&Query::new()).is_err());
+}
+
+/// A line that no record begins with, or that is not at the end.
+#[test]
+fn a_line_that_is_no_record_is_forged() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 6);
+    let good = fs::read_to_string(trail.path()).unwrap();
+    let lines: Vec<_> = good.lines().collect();
+    let plain = "2026-01-15 10:00:00 UTC | JWT_SECRET | ROTATED | eve | production | SUCCESS";
+    let forged = format!("{plain} | n=4 | prev=- | mac=x.{}", "A".repeat(43));
+    let half = &lines[3][..90];
+    for line in [plain, &forged, half, "", "garbage", "\u{1b}[2J", lines[0]] {
+        for place in 0..=6 {
+            let mut bad = lines.clone();
+            bad.insert(place, line);
+            fs::write(trail.path(), bad.join("\n") + "\n").unwrap();
+            let after = place as u64;
+            if line != lines[0] {
+                let verified = trail.check().unwrap();
+                assert_eq!(verified.problem, Some(Problem::Forged { after }), "{line} at {place}");
+                assert_eq!(verified.forged[0].line, line);
+                assert_eq!(verified.records, 6);
+            }
+            let listing = trail.read(&Query::new()).unwrap();
+            assert_eq!(listing.records.len(), 6);
+            assert_eq!(listing.forged.len(), 1, "{line} at {place}");
+            assert!(!listing.forged[0].to_string().contains('\u{1b}'));
+            // Nothing is built on one that is at the end.
+            assert_eq!(trail.write(&[record(7)]).is_err(), place == 6, "{line} at {place}");
+            let head = folder.path().join("audit.log.head");
+            fs::remove_file(head).unwrap();
+            fs::remove_file(trail.path()).unwrap();
+            trail.write(&(0..6).map(record).collect::<Vec<_>>()).unwrap();
+        }
+    }
+    // At the end without a line end, it is no beginning of a record.
+    for line in [&forged[..], "garbage", "\u{1b}[2J", lines[0], lines[5]] {
+        fs::write(trail.path(), format!("{good}{line}")).unwrap();
+        assert!(trail.check().unwrap().problem.is_some(), "{line}");
+        assert_eq!(trail.read(&Query::new()).unwrap().forged.len(), 1, "{line}");
+        assert!(trail.write(&[record(7)]).is_err(), "{line}");
+    }
+}
+
+/// Who has an old copy of a key's records changes what a query is answered by removing one.
+#[test]
+fn a_query_is_not_answered_from_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 30);
+    let good = fs::read_to_string(trail.path()).unwrap();
+    let lines: Vec<_> = good.lines().collect();
+    let query = Query::new().secret("JWT_SECRET").take(1);
+    let last = trail.find(&query).unwrap()[0].n;
+    let mut bad = lines.clone();
+    bad.remove(last as usize - 1);
+    fs::write(trail.path(), bad.join("\n") + "\n").unwrap();
+    let error = trail.find(&query).unwrap_err().to_string();
+    assert!(error.contains(&format!("record {last} was removed")), "{error}");
+    // What comes after it is known all the same.
+    let later = trail.find(&Query::new().take(30 - last as usize)).unwrap();
+    assert_eq!(later.len() as u64, 30 - last);
 }
 
 #[test]
@@ -548,7 +625,7 @@ fn records_of_eight_processes_at_once_are_all_there() {
     println!("{} records by 8 processes: {:?}", each * 8, begun.elapsed());
     let verified = trail.check().unwrap();
     assert_eq!((verified.problem, verified.records), (None, each * 8));
-    assert!(verified.torn.is_empty());
+    assert!(!verified.is_torn);
     for actor in actors {
         let own = trail.find(&Query::new().actor(&actor)).unwrap();
         // In the order in which it wrote them, each once.

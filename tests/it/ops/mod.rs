@@ -4,6 +4,8 @@
 mod agent;
 mod audit;
 #[cfg(feature = "cli")]
+mod audit_command;
+#[cfg(feature = "cli")]
 mod clock;
 #[cfg(feature = "cli")]
 mod command;
@@ -11,6 +13,7 @@ mod command;
 mod doctor;
 #[cfg(all(feature = "cli", unix))]
 mod files;
+mod forger;
 #[cfg(feature = "cli")]
 mod generate;
 mod inventory;

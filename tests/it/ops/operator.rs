@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::ops::OpsError;
 use dualkey::ops::audit::{
-    Action, AuditError, AuditFuture, AuditKey, Entry, FileTrail, Guard, Outcome, Query, Record,
+    Action, AuditError, AuditFuture, AuditKey, FileTrail, Guard, Listing, Outcome, Query, Record,
     Sink, Trail, Verification, import,
 };
 use dualkey::ops::rotate::Operator;
@@ -90,8 +90,12 @@ impl Sink for Deaf {
 }
 
 impl Trail for Deaf {
-    fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
-        self.trail.query(query)
+    fn read<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Listing> {
+        Trail::read(&self.trail, query)
+    }
+
+    fn is_empty(&self) -> AuditFuture<'_, bool> {
+        Trail::is_empty(&self.trail)
     }
 
     fn verify(&self) -> AuditFuture<'_, Verification> {

@@ -1,0 +1,212 @@
+//! The chain of a trail, followed back from its signed end.
+//!
+//! The head is signed and holds the hash of the last record, and each record holds the hash of
+//! the one before. So a line is a record of this trail only if its hash is the one that comes
+//! next on the way back. Every other line is forged, whatever it says and whoever signed it.
+//!
+//! A writer that is killed between its records and the head leaves records beyond the head.
+//! Those follow on it, one by one, each under its own MAC.
+
+use super::error::{Forged, Problem};
+use super::key::{AuditKey, Found, check, hash, is_genuine};
+use super::line;
+use super::segments::as_text;
+use super::torn::is_torn;
+use super::verify::{End, Head};
+use crate::ring::KeyRing;
+
+/// So many forged lines are kept. One is enough to act on.
+pub(super) const MAX_FORGED: usize = 100;
+
+/// A record of the trail, on the way back.
+pub(super) struct Link<'l> {
+    pub(super) n: u64,
+    pub(super) text: &'l str,
+    /// Whether a key that is not revoked signed it, or a later record, or the head.
+    pub(super) is_vouched: bool,
+}
+
+/// Where the way back has come to.
+enum Place {
+    /// Before the record that the head names: the lines so far, the last one first.
+    BeyondHead(Vec<String>),
+    /// This record comes next.
+    Before { n: u64, hash: [u8; 32] },
+    /// The first record was found.
+    AtFirst,
+}
+
+/// The way back over the lines of a trail, from the last one on.
+pub(super) struct Chain<'r> {
+    ring: &'r KeyRing<AuditKey>,
+    head: Option<Head>,
+    is_unreadable: bool,
+    place: Place,
+    is_vouched: bool,
+    /// Where the trail ends.
+    end: Option<Head>,
+    /// Lines since the last record that are none so far.
+    strays: Vec<String>,
+    /// Whether one of them has the number of the record that comes next.
+    is_changed: bool,
+    pub(super) forged: Vec<Forged>,
+}
+
+impl<'r> Chain<'r> {
+    pub(super) fn new(ring: &'r KeyRing<AuditKey>, end: End) -> Self {
+        Self {
+            ring,
+            head: end.head(),
+            is_unreadable: end == End::Unreadable,
+            place: Place::BeyondHead(Vec::new()),
+            is_vouched: false,
+            end: None,
+            strays: Vec::new(),
+            is_changed: false,
+            forged: Vec::new(),
+        }
+    }
+
+    /// Takes the line before the last one, and passes on each record that it makes known.
+    pub(super) fn line(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
+        let own = hash(text);
+        match &mut self.place {
+            Place::BeyondHead(lines) => {
+                let is_head = self.head.is_some_and(|head| head.hash == Some(own));
+                match is_head {
+                    true => self.begin(Some(text), pass),
+                    false => lines.push(text.to_owned()),
+                }
+            }
+            Place::Before { hash, .. } if *hash == own => self.record(text, pass),
+            Place::Before { n, .. } => {
+                self.is_changed |= line::link(text).is_some_and(|link| link.n == *n);
+                self.stray(text);
+            }
+            Place::AtFirst => self.stray(text),
+        }
+    }
+
+    /// Where the trail ends, once that is known.
+    pub(super) fn end(&self) -> Option<Head> {
+        self.end
+    }
+
+    /// Ends the way back; `is_whole`, if there is no line before the last one. Returns what
+    /// keeps the records from being known.
+    pub(super) fn finish(
+        &mut self,
+        is_whole: bool,
+        pass: &mut dyn FnMut(Link<'_>),
+    ) -> Option<Problem> {
+        if let Place::BeyondHead(lines) = &self.place
+            && is_whole
+        {
+            match self.head {
+                None if lines.is_empty() && !self.is_unreadable => return None,
+                None => return Some(Problem::NoHead),
+                Some(head) if head.n == 0 => self.begin(None, pass),
+                Some(head) => return Some(missed(head, lines)),
+            }
+        }
+        match self.place {
+            Place::Before { n, .. } if is_whole => Some(match self.is_changed {
+                true => Problem::Changed { n },
+                false => Problem::Removed { n },
+            }),
+            Place::AtFirst => {
+                self.forge(0);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Goes on from the record that the head names, or from the beginning; beyond it are the
+    /// records that follow on it.
+    fn begin(&mut self, text: Option<&str>, pass: &mut dyn FnMut(Link<'_>)) {
+        let Some(head) = self.head else { return };
+        let Place::BeyondHead(lines) = std::mem::replace(&mut self.place, Place::AtFirst) else {
+            return;
+        };
+        let (mut end, mut beyond) = (Head { revoked: None, ..head }, Vec::new());
+        for own in lines.into_iter().rev() {
+            let is_next = line::parse(&own).is_some_and(|own| {
+                Some(own.link.n) == end.n.checked_add(1) && own.link.prev == end.hash
+            });
+            if is_next && is_genuine(self.ring, &own) {
+                end = Head { n: end.n.saturating_add(1), hash: Some(hash(&own)), revoked: None };
+                beyond.push(own);
+            } else {
+                self.stray(&own);
+                self.forge(end.n);
+            }
+        }
+        self.end = Some(end);
+        for (place, own) in beyond.iter().enumerate().rev() {
+            let n = head.n.saturating_add(place as u64 + 1);
+            self.vouch(own);
+            pass(Link { n, text: own, is_vouched: self.is_vouched });
+        }
+        self.is_vouched |= head.revoked.is_none();
+        if let Some(text) = text {
+            self.record(text, pass);
+        }
+    }
+
+    fn record(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
+        // Its hash is the one that comes next, so it is as it was written.
+        let Some(link) = line::link(text) else { return };
+        self.forge(link.n);
+        self.vouch(text);
+        pass(Link { n: link.n, text, is_vouched: self.is_vouched });
+        self.place = match (link.n.checked_sub(1), link.prev) {
+            (Some(n), Some(hash)) => Place::Before { n, hash },
+            _ => Place::AtFirst,
+        };
+    }
+
+    /// Takes what is after the last line end: half a record, or forged.
+    pub(super) fn rest(&mut self, rest: &[u8]) -> Option<Problem> {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some(end) = self.end else {
+            return self.head.is_none().then_some(Problem::NoHead);
+        };
+        let next = line::Link { n: end.n.saturating_add(1), prev: end.hash };
+        if !is_torn(rest, next) {
+            self.forged.insert(0, Forged { after: end.n, line: as_text(rest).into_owned() });
+        }
+        None
+    }
+
+    fn vouch(&mut self, text: &str) {
+        self.is_vouched = self.is_vouched || check(self.ring, text) == Found::Holds;
+    }
+
+    fn stray(&mut self, text: &str) {
+        if self.strays.len() < MAX_FORGED {
+            self.strays.push(text.to_owned());
+        }
+    }
+
+    /// The lines since the last record are known to be none: they are after record `after`.
+    fn forge(&mut self, after: u64) {
+        self.is_changed = false;
+        for line in self.strays.drain(..) {
+            if self.forged.len() < MAX_FORGED {
+                self.forged.push(Forged { after, line });
+            }
+        }
+    }
+}
+
+/// What became of the record that `head` names, which is none of `lines`.
+fn missed(head: Head, lines: &[String]) -> Problem {
+    let last = lines.iter().find_map(|own| line::link(own)).map_or(0, |link| link.n);
+    match lines.iter().any(|own| line::link(own).is_some_and(|link| link.n == head.n)) {
+        true => Problem::Changed { n: head.n },
+        false => Problem::Truncated { expected: head.n, found: last.min(head.n) },
+    }
+}

@@ -1,0 +1,93 @@
+//! A query, asked of the lines of a trail from the last one back.
+
+use super::chain::{Chain, Link};
+use super::error::Problem;
+use super::key::{AuditKey, Found, check};
+use super::line::{self, Line};
+use super::query::{Compiled, Entry, Listing, Query, merged};
+use super::verify::End;
+use crate::ring::KeyRing;
+
+/// Looks for the records of a query among the lines of a trail, which it is given from the last
+/// one back. It believes only those that are records of the chain.
+pub(super) struct Search<'a> {
+    chain: Chain<'a>,
+    wanted: Wanted<'a>,
+}
+
+struct Wanted<'a> {
+    ring: &'a KeyRing<AuditKey>,
+    query: &'a Query,
+    compiled: Compiled,
+    take: usize,
+    found: Vec<Entry>,
+    /// Those that happened before what was written after them.
+    imported: Vec<Entry>,
+    problem: Option<Problem>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(ring: &'a KeyRing<AuditKey>, end: End, query: &'a Query) -> Self {
+        let wanted = Wanted {
+            ring,
+            query,
+            compiled: query.compiled(),
+            take: query.take.unwrap_or(usize::MAX),
+            found: Vec::new(),
+            imported: Vec::new(),
+            problem: None,
+        };
+        Self { chain: Chain::new(ring, end), wanted }
+    }
+
+    /// Whether nothing more is asked for.
+    pub(super) fn is_done(&self) -> bool {
+        self.wanted.found.len() >= self.wanted.take || self.wanted.problem.is_some()
+    }
+
+    /// Takes the line before the last one.
+    pub(super) fn line(&mut self, text: &str) {
+        let Self { chain, wanted } = self;
+        chain.line(text, &mut |link| wanted.record(&link));
+    }
+
+    /// What was found; `is_whole`, if there is no line before the last one. `rest` is what is
+    /// after the last line end.
+    pub(super) fn finish(mut self, is_whole: bool, rest: &[u8]) -> Listing {
+        let Self { chain, wanted } = &mut self;
+        let problem = chain.finish(is_whole, &mut |link| wanted.record(&link));
+        let problem = problem.or_else(|| chain.rest(rest));
+        let Wanted { found, imported, take, .. } = self.wanted;
+        Listing {
+            records: merged(found, imported, take),
+            forged: self.chain.forged,
+            problem: self.wanted.problem.or(problem),
+        }
+    }
+}
+
+impl Wanted<'_> {
+    fn record(&mut self, link: &Link<'_>) {
+        if self.found.len() >= self.take || !self.compiled.matches(link.text) {
+            return;
+        }
+        let Some(Line { record, signer, .. }) = line::parse(link.text) else { return };
+        if self.query.is_of_steps && record.revision.is_none() {
+            return;
+        }
+        let problem = match check(self.ring, link.text) {
+            Found::Holds | Found::UnderRevoked(_) => None,
+            Found::Unknown(kid) => Some(Problem::UnknownKey { n: link.n, kid }),
+            Found::Wrong => Some(Problem::Changed { n: link.n }),
+        };
+        if problem.is_some() {
+            self.problem = problem;
+            return;
+        }
+        let into = match record.imported_at {
+            None => &mut self.found,
+            Some(_) => &mut self.imported,
+        };
+        into.push(Entry { n: link.n, record, signer, is_vouched: link.is_vouched });
+    }
+}

@@ -1,0 +1,164 @@
+//! What the commands make of a trail that was changed.
+
+use std::fs;
+
+use super::command::shell;
+use super::shell::Shell;
+
+const FORGER: &str = "eve@rival.example";
+
+/// Lines of the trail, and a forged one, the kid of which is none of ours.
+fn forged(secret: &str, action: &str, outcome: &str, fields: &str) -> String {
+    let tag = "A".repeat(43);
+    format!(
+        "2026-01-02 09:00:00 UTC | {secret} | {action} | {FORGER} | production | {outcome}{fields} \
+         | n=3 | prev={tag} | mac=x.{tag}"
+    )
+}
+
+/// Puts `line` before the last one.
+fn insert(shell: &Shell, line: &str) -> Vec<u8> {
+    let before = fs::read(shell.path("audit.log")).unwrap();
+    let text = String::from_utf8(before.clone()).unwrap();
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.insert(lines.len() - 1, line);
+    fs::write(shell.path("audit.log"), lines.join("\n") + "\n").unwrap();
+    before
+}
+
+/// The rule: nothing is settled or signed that is no record.
+#[test]
+fn a_forged_step_is_not_settled_under_a_name_of_the_forgers_choice() {
+    let mut shell = shell();
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    shell.set("2026-01-04T09:00:00Z");
+    assert_eq!(shell.run("promote JWT_SECRET --deployed").0, 0);
+    shell.set("2026-01-06T09:00:00Z");
+    // A record of another secret is the last one.
+    assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
+    let fields = " | to=primary | reason=I, eve, have leaked all session keys | revision=3";
+    insert(&shell, &forged("JWT_SECRET", "EMERGENCY_ROTATED", "BEGUN", fields));
+    let forged_line = fs::read_to_string(shell.path("audit.log")).unwrap();
+    let forged_line = forged_line.lines().rev().nth(1).unwrap().to_owned();
+
+    let (status, text) = shell.run("rollback JWT_SECRET");
+    assert_eq!(status, 0, "{text}");
+    let trail = fs::read_to_string(shell.path("audit.log")).unwrap();
+    assert_eq!(trail.matches(FORGER).count(), 1, "it was written once, by the forger: {trail}");
+
+    let (status, text) = shell.run("audit verify");
+    assert_eq!(status, 3, "{text}");
+    assert!(text.contains("FORGED, after record") && text.contains("BROKEN"), "{text}");
+    let (status, text) = shell.run("audit");
+    assert_eq!(status, 3, "{text}");
+    let shown: Vec<_> = text.lines().filter(|own| own.contains(FORGER)).collect();
+    assert!(shown.len() == 1 && shown[0].starts_with("FORGED, after record"), "{text}");
+    let (status, text) = shell.run("audit --json");
+    assert!(status == 3 && text.contains("\"forged\": \"2026-01-02"), "{text}");
+
+    // Without the line, everything is as it was written.
+    fs::write(shell.path("audit.log"), trail.replace(&(forged_line + "\n"), "")).unwrap();
+    assert_eq!(shell.run("audit verify").0, 0);
+    assert!(!fs::read_to_string(shell.path("audit.log")).unwrap().contains(FORGER));
+}
+
+/// The rule: no decision is taken on a line that is no record.
+#[test]
+fn a_forged_rotation_and_a_forged_reminder_decide_nothing() {
+    let mut shell = shell();
+    assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
+    // What is asked of the trail, before and after.
+    let rotation = forged("DEPLOY_KEY", "ROTATED", "SUCCESS", "");
+    let (_, before) = shell.run("status DEPLOY_KEY --json");
+    let (_, listed) = shell.run("audit --last-rotations");
+    insert(&shell, &rotation.replace("2026-01-02 09", "2026-01-02 10"));
+    assert_eq!(shell.run("status DEPLOY_KEY --json").1, before);
+    let (_, text) = shell.run("audit --last-rotations");
+    let records: Vec<_> = text.lines().filter(|own| !own.starts_with("FORGED")).collect();
+    assert_eq!(records, listed.lines().collect::<Vec<_>>());
+
+    // A step of a secret that was never made.
+    let made = forged("NEW_SECRET", "CREATED", "SUCCESS", " | revision=1");
+    let tables = fs::read_to_string(shell.path("dualkey.toml")).unwrap()
+        + "\n[[secret]]\nname = \"NEW_SECRET\"\npurpose = \"jwt\"\npriority = \"critical\"\n\
+           store = { file = \"NEW.json\" }\n";
+    fs::write(shell.path("dualkey.toml"), tables).unwrap();
+    insert(&shell, &made);
+    let (status, text) = shell.run("generate --store NEW_SECRET");
+    assert_eq!(status, 0, "a forged line keeps nobody from a first key: {text}");
+}
+
+/// The rule: a store that holds what a step made proves that there was a trail.
+#[test]
+fn a_trail_that_was_deleted_is_an_error_everywhere() {
+    for leaves_empty in [false, true] {
+        let mut shell = shell();
+        assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
+        for own in ["audit.log", "audit.log.head"] {
+            fs::remove_file(shell.path(own)).unwrap();
+            if leaves_empty && own == "audit.log" {
+                fs::write(shell.path(own), "").unwrap();
+            }
+        }
+        let stored = fs::read(shell.path("JWT_SECRET.json")).unwrap();
+        for (line, status) in [
+            ("audit verify", 3),
+            ("audit", 1),
+            ("status", 1),
+            ("status JWT_SECRET", 1),
+            ("stage JWT_SECRET", 1),
+            ("stage JWT_SECRET --dry-run", 1),
+            ("rotate JWT_SECRET", 1),
+            ("emergency JWT_SECRET --reason leaked --yes", 1),
+            ("record DEPLOY_KEY rotated", 1),
+            ("agent --once", 1),
+            ("remind", 1),
+        ] {
+            let (found, text) = shell.run(line);
+            assert_eq!(found, status, "{line}: {text}");
+            assert!(text.contains("it has no record"), "{line}: {text}");
+        }
+        let (status, text) = shell.run("doctor");
+        assert!(status != 0 && text.contains("audit.log: it has no record"), "{text}");
+        assert_eq!(fs::read(shell.path("JWT_SECRET.json")).unwrap(), stored);
+
+        let (status, text) = shell.run("audit restart --reason 'it was deleted' --yes");
+        assert_eq!(status, 0, "{text}");
+        assert_eq!(shell.run("audit verify").0, 0);
+        assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    }
+}
+
+/// A project that begins has no trail, and that is no error: its variables were set by hand.
+#[test]
+fn a_project_that_begins_needs_no_trail() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    super::shell::inventory(&shell.path("dualkey.toml"), super::command::TABLES);
+    let text = fs::read_to_string(shell.path("dualkey.toml")).unwrap();
+    let text = text.replace("{ file = \"AUDIT_SECRET.json\" }", "{ dotenv = \".env\" }");
+    fs::write(shell.path("dualkey.toml"), text).unwrap();
+    let env = format!(
+        "AUDIT_SECRET={}\nAPI_KEY=sk-T4nZ8yB1cF6gJ0sD3pA5\n",
+        "aB3vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU"
+    );
+    fs::write(shell.path(".env"), env).unwrap();
+    let (status, text) = shell.run("audit verify");
+    assert_eq!(status, 0, "{text}");
+    let (status, text) = shell.run("status API_KEY");
+    assert_eq!(status, 0, "{text}");
+    assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
+    assert_eq!(shell.run("audit verify").0, 0);
+}
+
+/// What is at the end and is no record is shown, and is no reason to trust the trail less than
+/// its records.
+#[test]
+fn half_a_record_is_shown_and_is_no_success() {
+    let mut shell = shell();
+    let trail = fs::read_to_string(shell.path("audit.log")).unwrap();
+    fs::write(shell.path("audit.log"), format!("{trail}2026-01-02 09:00:00 UTC | JWT_SE")).unwrap();
+    let (status, text) = shell.run("audit verify");
+    assert!(status == 3 && text.contains("UNFINISHED"), "{text}");
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    assert_eq!(shell.run("audit verify").0, 0);
+}
