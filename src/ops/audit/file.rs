@@ -106,13 +106,14 @@ impl FileTrail {
     }
 
     /// The records that `query` asks for, the newest first: each with its MAC, its number and
-    /// its place in the chain verified, from the signed end of the trail back.
+    /// its place in the chain verified, from the signed end of the trail back. Those that only a
+    /// revoked key vouches for are not among them.
     ///
     /// # Errors
     /// [`AuditError::Broken`] if records that were asked for may be among those that were
     /// removed or changed; [`AuditError::Io`], [`AuditError::Locked`].
     pub fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
-        self.read(query)?.into_records()
+        self.read(&query.vouched())?.into_records()
     }
 
     /// As [`find`](Self::find), with the lines between them that are no records, and with what

@@ -16,10 +16,11 @@
 //! of its own ring, from HMAC-SHA-256(secret, `dualkey audit v1`); that ring rotates as any
 //! other, and keeps its old keys.
 //!
-//! It does not promise to notice who holds the key of the audit and writes the trail anew, or
-//! who puts an older copy of *all* of it back, head included: send the records to a second
-//! place as well (`TracingSink`), or keep the head elsewhere. And it keeps nobody from deleting
-//! it; that shows.
+//! It does not notice an attacker who has the key of the audit and writes the trail again, nor
+//! one who puts another copy in the place of *all* of it, head included: an older one, or one of
+//! another trail under the same key. Send the records to a second place as well (`TracingSink`),
+//! or keep the head elsewhere, and give each trail its own key. It does not prevent a deletion,
+//! but that shows: a trail without a record is an error where a store holds what a step made.
 
 mod chain;
 mod error;

@@ -31,6 +31,7 @@ pub struct Query {
     pub(super) take: Option<usize>,
     pub(super) with_begun: bool,
     pub(super) is_of_steps: bool,
+    pub(super) needs_voucher: bool,
 }
 
 /// A record of the trail: its MAC, its number and its place in the chain hold.
@@ -152,6 +153,11 @@ impl Query {
     pub(crate) fn of_steps(mut self) -> Self {
         self.is_of_steps = true;
         self
+    }
+
+    /// Without those that only a revoked key vouches for: what they say decides nothing.
+    pub(super) fn vouched(&self) -> Self {
+        Self { needs_voucher: true, ..self.clone() }
     }
 
     /// The same query, as lines are compared with it: nothing of a line that does not match is

@@ -72,7 +72,8 @@ impl Wanted<'_> {
             return;
         }
         let Some(Line { record, signer, .. }) = line::parse(link.text) else { return };
-        if self.query.is_of_steps && record.revision.is_none() {
+        let lacks_revision = self.query.is_of_steps && record.revision.is_none();
+        if lacks_revision || (self.query.needs_voucher && !link.is_vouched) {
             return;
         }
         let problem = match check(self.ring, link.text) {

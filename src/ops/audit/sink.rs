@@ -29,12 +29,13 @@ pub trait Trail: Sink {
     /// Returns whether there is no record, nor a trace of one.
     fn is_empty(&self) -> AuditFuture<'_, bool>;
 
-    /// The records that `query` asks for, to decide by.
+    /// The records that `query` asks for, to decide by: without those that only a revoked key
+    /// vouches for.
     ///
     /// An [`AuditError::Broken`] says that records that were asked for may be among those that
     /// were removed or changed.
     fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
-        Box::pin(async move { self.read(query).await?.into_records() })
+        Box::pin(async move { self.read(&query.vouched()).await?.into_records() })
     }
 
     /// Whether everything is as it was written.

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::ops::OpsError;
 use dualkey::ops::audit::{
-    Action, AuditError, AuditFuture, AuditKey, FileTrail, Guard, Listing, Outcome, Query, Record,
-    Sink, Trail, Verification, import,
+    Action, AuditError, AuditFuture, AuditKey, FileTrail, Guard, Listing, Outcome, Problem, Query,
+    Record, Sink, Trail, Verification, import,
 };
 use dualkey::ops::rotate::Operator;
 use dualkey::source::{FileStore, KeyStore, StoreError, StoreFuture, update};
-use dualkey::{Error, KeyRing, ManualClock, Policy, Purpose, Report, Secret};
+use dualkey::{Clock, Error, KeyRing, ManualClock, NewKey, Policy, Purpose, Report, Secret};
 
 use super::shell::at;
 use crate::common::secret;
@@ -321,4 +321,88 @@ async fn a_policy_is_set_and_told() {
     assert_eq!(*world.operator().load().await.unwrap().policy(), policy);
     let told = world.trail.find(&Query::new().action(Action::POLICY_SET)).unwrap();
     assert_eq!(told.len(), 1);
+}
+
+/// The rule: nothing is signed for whoever has a revoked key of the audit.
+#[tokio::test]
+async fn a_step_that_only_a_revoked_key_signed_is_not_settled() {
+    let world = World::new().await;
+    let staged = world.operator().stage(entry(2)).await.unwrap();
+    let leaked = world.trail.ring().keys()[0].kid;
+    let mut forged = Record::new(
+        world.clock.now(),
+        "JWT_SECRET",
+        Action::EMERGENCY_ROTATED,
+        "eve@rival.example",
+        "production",
+    );
+    forged = forged.change(&staged).outcome(Outcome::Begun).reason("I chose this");
+    world.trail.write(&[forged]).unwrap();
+    let replacement = NewKey::from(Secret::from(secret(7)));
+    world.trail.ring().revoke_and_replace(&leaked, "it leaked", replacement).unwrap();
+
+    // It is listed as what it is, and decides nothing.
+    let listing = world.trail.read(&Query::new().with_begun()).unwrap();
+    assert!(!listing.records[0].is_vouched);
+    let found = world.trail.find(&Query::new().with_begun()).unwrap();
+    assert!(found.is_empty(), "no other key has signed yet");
+    assert_eq!(world.operator().settle().await.unwrap(), None);
+    let begun = world.operator().reason("sure").force().promote(None).await.unwrap();
+    assert_eq!(begun.kid, staged.kid);
+    // Nor later, when what comes after it is signed by another key.
+    assert_eq!(world.operator().settle().await.unwrap(), None);
+    let concluded = Query::new().actor("eve@rival.example").outcome(Outcome::Success);
+    assert!(world.trail.find(&concluded).unwrap().is_empty());
+    assert!(!world.trail.find(&Query::new().with_begun()).unwrap().is_empty());
+}
+
+/// The rule: what is compromised waits for no old record. Other steps do.
+#[tokio::test]
+async fn an_emergency_goes_through_where_an_old_record_was_removed() {
+    let world = World::new().await;
+    // The only records of the secret are the ones before it.
+    for n in 0..3 {
+        let other = Record::new(world.clock.now(), "OTHER", Action::REMINDED, "ada", "production");
+        world.trail.write(&[other.reason(n.to_string())]).unwrap();
+    }
+    let text = std::fs::read_to_string(world.trail.path()).unwrap();
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.remove(2);
+    std::fs::write(world.trail.path(), lines.join("\n") + "\n").unwrap();
+
+    let refused = world.operator().stage(entry(2)).await.unwrap_err();
+    let is_removed = |problem: &Problem| *problem == Problem::Removed { n: 3 };
+    assert!(
+        matches!(&refused, OpsError::Audit(AuditError::Broken { problem }) if is_removed(problem)),
+        "{refused}"
+    );
+    world.operator().reason("it leaked").emergency(None, entry(3)).await.unwrap();
+    assert_eq!(world.operator().load().await.unwrap().revision(), 2);
+    assert_eq!(world.trail.check().unwrap().problem, Some(Problem::Removed { n: 3 }));
+}
+
+/// The rule: a store that a step has written proves that there was a trail.
+#[tokio::test]
+async fn a_store_with_steps_and_a_trail_without_records_is_an_error() {
+    let world = World::new().await;
+    let (log, head) =
+        (world.trail.path().to_owned(), world.trail.path().with_extension("log.head"));
+    std::fs::remove_file(log).unwrap();
+    std::fs::remove_file(head).unwrap();
+    let operator = world.operator().reason("it leaked");
+    for refused in [
+        operator.stage(entry(2)).await.unwrap_err(),
+        operator.emergency(None, entry(2)).await.unwrap_err(),
+        operator.clone().dry_run().stage(entry(2)).await.unwrap_err(),
+    ] {
+        let expected = Problem::Missing;
+        assert!(
+            matches!(&refused, OpsError::Audit(AuditError::Broken { problem }) if *problem == expected),
+            "{refused}"
+        );
+    }
+    assert_eq!(world.operator().load().await.unwrap().revision(), 1);
+    let restarted = Record::new(world.clock.now(), "audit", Action::RESTARTED, "ada", "production");
+    assert_eq!(world.trail.restart(&restarted).unwrap(), None);
+    operator.stage(entry(2)).await.unwrap();
 }

@@ -88,6 +88,102 @@ fn what_is_changed_in_the_database_is_found() {
     });
 }
 
+/// The rows of the table, and the head, as a forger sees them.
+async fn rows(pool: &PgPool) -> Vec<(i64, String)> {
+    sqlx::query_as("SELECT n, line FROM dualkey_audit ORDER BY n").fetch_all(pool).await.unwrap()
+}
+
+/// One edit of a forger who can write the tables, and has no key.
+async fn forge(pool: &PgPool, numbers: &mut impl FnMut(usize) -> usize, old_head: &str) {
+    let all = rows(pool).await;
+    let (place, other) = (numbers(all.len()), numbers(all.len()));
+    let (n, line) = &all[place];
+    let forged = line.replace("| ada |", "| eve@rival.example |");
+    let text = match numbers(8) {
+        0 => format!("UPDATE dualkey_audit SET line = '{forged}' WHERE n = {n}"),
+        1 => format!("DELETE FROM dualkey_audit WHERE n = {n}"),
+        2 => format!("DELETE FROM dualkey_audit WHERE n >= {n}"),
+        3 => format!(
+            "UPDATE dualkey_audit SET line = CASE n WHEN {n} THEN '{}' ELSE '{line}' END \
+             WHERE n IN ({n}, {})",
+            all[other].1, all[other].0
+        ),
+        4 => format!(
+            "INSERT INTO dualkey_audit SELECT {}, at, secret, action, 'eve@rival.example', \
+             environment, outcome, '{}' FROM dualkey_audit WHERE n = {n}",
+            all.last().unwrap().0 + 1 + numbers(3) as i64,
+            [&forged, line][numbers(2)]
+        ),
+        5 => format!("UPDATE dualkey_audit SET secret = 'OTHER' WHERE n = {n}"),
+        6 => "DELETE FROM dualkey_audit_head".to_owned(),
+        _ => format!("UPDATE dualkey_audit_head SET line = '{old_head}'"),
+    };
+    sql(pool, &text).await;
+}
+
+#[test]
+fn a_forger_in_the_database_is_found_and_decides_nothing() {
+    runtime().block_on(async {
+        let Some((pool, _)) = schema().await else { return };
+        sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&pool).await.unwrap();
+        let programs = if is_full() { 1_000 } else { 60 };
+        let mut state = 7_u64;
+        let mut numbers = |count: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % count
+        };
+        let (mut found, mut refused) = (0, 0);
+        for _ in 0..programs {
+            sql(&pool, "DELETE FROM dualkey_audit; DELETE FROM dualkey_audit_head").await;
+            let trail = PostgresTrail::new(pool.clone(), ring());
+            trail.append(&[record(0), record(1)]).await.unwrap();
+            let head = sqlx::query_scalar("SELECT line FROM dualkey_audit_head");
+            let old_head: String = head.fetch_one(&pool).await.unwrap();
+            let records: Vec<_> = (2..8).map(record).collect();
+            trail.append(&records).await.unwrap();
+            let honest = rows(&pool).await;
+            for _ in 0..1 + numbers(2) {
+                forge(&pool, &mut numbers, &old_head).await;
+                if rows(&pool).await.is_empty() {
+                    break;
+                }
+            }
+            let (now, verified) = (rows(&pool).await, trail.verify().await.unwrap());
+            let columns = "SELECT count(*) FROM dualkey_audit WHERE secret = 'OTHER'";
+            let others: i64 = sqlx::query_scalar(columns).fetch_one(&pool).await.unwrap();
+            let head = sqlx::query_scalar("SELECT line FROM dualkey_audit_head");
+            let head: Option<String> = head.fetch_optional(&pool).await.unwrap();
+            let is_old = head.as_ref() == Some(&old_head);
+            // An older copy of all of it cannot be found.
+            let is_copy = is_old && now.len() < honest.len() && now[..] == honest[..now.len()];
+            let is_tampered = (now != honest && !is_copy) || others > 0 || head.is_none();
+            assert_eq!(!verified.is_whole(), is_tampered, "{verified:?} {now:#?}");
+            found += usize::from(is_tampered);
+
+            let listing = trail.read(&Query::new()).await.unwrap();
+            for own in &listing.records {
+                assert!(honest[own.n as usize - 1].1.starts_with(&own.record.to_string()));
+            }
+            let query = Query::new().secret("JWT_SECRET").take(1);
+            if let Ok(last) = trail.query(&query).await
+                && !is_old
+            {
+                assert_eq!(last[0].n, 7, "the last record of the secret");
+            }
+            match trail.append(&[record(8)]).await {
+                Ok(()) => assert!(!rows(&pool).await.last().unwrap().1.contains("rival")),
+                Err(AuditError::Broken { .. }) => {
+                    refused += 1;
+                    assert_eq!(rows(&pool).await, now);
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        println!("{programs} programs: {found} found, {refused} refused to go on");
+        assert!(found > programs / 2 && refused > 0);
+    });
+}
+
 #[test]
 fn what_was_taken_over_into_a_database_stands_where_it_belongs_in_time() {
     runtime().block_on(async {
@@ -194,6 +290,18 @@ fn the_command_line_works_on_a_database() {
     ] {
         let (status, text) = run(line);
         assert!(status == 0 && text.contains(says), "{line}: {text}");
+    }
+    // A trail that was deleted, and a new one.
+    runtime.block_on(sql(&pool, "DELETE FROM dualkey_audit; DELETE FROM dualkey_audit_head"));
+    for (line, status, says) in [
+        ("audit verify", 3, "it has no record"),
+        ("stage SESSION_SECRET", 1, "it has no record"),
+        ("audit restart --reason deleted --yes", 0, "started a new trail"),
+        ("stage SESSION_SECRET", 0, "- -> staged"),
+        ("audit verify", 0, "whole: 3 records"),
+    ] {
+        let (found, text) = run(line);
+        assert!(found == status && text.contains(says), "{line}: {text}");
     }
     // What is not set, and what is none.
     let (status, text) = shell.run("status SESSION_SECRET");
