@@ -5,9 +5,10 @@ mod files;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use super::audit::Trail;
 use super::error::OpsError;
 use super::inventory::{AuditPlace, Item, Place, Project};
-use super::rotate::{check_new, reports};
+use super::rotate::{check_new, last_step, reports};
 use super::warnings::of_reports;
 use crate::error::Error;
 use crate::manifest::Manifest;
@@ -47,7 +48,7 @@ pub struct Finding {
 /// | `report` | a report of an instance cannot be read, or is from the future |
 /// | `policy` | a manifest lives by another policy than the inventory says |
 /// | `handover` | a file of new secrets was left |
-/// | `audit` | the trail is not whole, or has no key |
+/// | `audit` | the trail is not whole, has no key, or lacks the last step of a secret |
 ///
 /// # Errors
 /// None of what it looks at: that is a finding.
@@ -111,6 +112,11 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
                     obstacle.to_string(),
                     "look at its log, or restart it",
                 ));
+            }
+            if let Some(trail) = &trail
+                && !matches!(item.store, Place::Dotenv(_))
+            {
+                last_step_missing(&mut all, &**trail, item, &manifest, &subject).await;
             }
             let is_set = manifest.policy() == &item.policy;
             if !is_set && !matches!(item.store, Place::Dotenv(_)) {
@@ -179,6 +185,28 @@ fn keys(all: &mut Vec<Finding>, item: &Item, manifest: &Manifest, subject: &str,
             let mend = format!("dualkey retire {} --kid {kid}", item.name);
             all.push(finding("past", subject, found, &mend));
         }
+    }
+}
+
+/// An older copy of the whole trail is authentic, and lacks what was done since.
+async fn last_step_missing(
+    all: &mut Vec<Finding>,
+    trail: &dyn Trail,
+    item: &Item,
+    manifest: &Manifest,
+    subject: &str,
+) {
+    // A trail that cannot be read is a finding of its own.
+    let Ok(last) = last_step(trail, &item.name, manifest.environment()).await else { return };
+    let known = last.and_then(|own| own.record.revision).unwrap_or_default();
+    if known < manifest.revision() {
+        let found = format!(
+            "its store holds revision {}, and the trail knows of no step after revision {known}",
+            manifest.revision()
+        );
+        let mend = "find out whether the step was taken without the trail, or an older copy of \
+                    the trail was put in its place";
+        all.push(finding("audit", subject, found, mend));
     }
 }
 

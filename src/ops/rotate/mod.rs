@@ -12,5 +12,5 @@ mod walk;
 pub use check::{CHECKS, Check, CheckOutcome, checks};
 pub use create::{By, create};
 pub use operator::Operator;
-pub(crate) use taking::{begun, check_new, reports, to_retire, with_role};
+pub(crate) use taking::{begun, check_new, last_step, reports, to_retire, with_role};
 pub use walk::{Progress, Walked, record, retire, walk};

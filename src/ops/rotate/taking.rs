@@ -219,18 +219,27 @@ impl Operator {
     }
 }
 
+/// The newest record of a step of a secret.
+pub(crate) async fn last_step(
+    trail: &dyn Trail,
+    ring: &str,
+    environment: &str,
+) -> Result<Option<audit::Entry>, OpsError> {
+    let mut query = Query::new().secret(ring).environment(environment).with_begun().of_steps();
+    query = query.take(1);
+    for action in audit::Action::STEPS {
+        query = query.action(action);
+    }
+    Ok(trail.query(&query).await?.pop())
+}
+
 /// The step of a secret that was begun, and of which nobody has said how it went.
 pub(crate) async fn begun(
     trail: &dyn Trail,
     ring: &str,
     environment: &str,
 ) -> Result<Option<Record>, OpsError> {
-    let mut query = Query::new().secret(ring).environment(environment).with_begun().of_steps();
-    query = query.take(1);
-    for action in audit::Action::STEPS {
-        query = query.action(action);
-    }
-    let last = trail.query(&query).await?.pop();
+    let last = last_step(trail, ring, environment).await?;
     // Whoever has a revoked key may have written what it signed, and nothing is signed for that.
     let set = trail.ring().load();
     let is_trusted = |kid: &Kid| set.key(kid).is_some_and(|key| key.revoked().is_none());

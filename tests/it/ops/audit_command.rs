@@ -150,6 +150,24 @@ fn a_project_that_begins_needs_no_trail() {
     assert_eq!(shell.run("audit verify").0, 0);
 }
 
+/// An older copy of the whole trail, head included, is authentic: the stores know more.
+#[test]
+fn an_older_copy_of_the_trail_is_a_finding_of_the_doctor() {
+    let mut shell = shell();
+    let files = ["audit.log", "audit.log.head"];
+    let older = files.map(|own| fs::read(shell.path(own)).unwrap());
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    let (_, text) = shell.run("doctor");
+    assert!(!text.contains("knows of no step"), "{text}");
+    for (own, text) in files.into_iter().zip(older) {
+        fs::write(shell.path(own), text).unwrap();
+    }
+    assert_eq!(shell.run("audit verify").0, 0);
+    let (status, text) = shell.run("doctor");
+    assert!(status != 0, "{text}");
+    assert!(text.contains("holds revision 2, and the trail knows of no step after revision 1"));
+}
+
 /// What is at the end and is no record is shown, and is no reason to trust the trail less than
 /// its records.
 #[test]

@@ -10,7 +10,7 @@ use dualkey::manifest::NewEntry;
 use dualkey::ops::doctor::{Finding, examine};
 use dualkey::ops::generate::Generated;
 use dualkey::ops::inventory::{Inventory, Project};
-use dualkey::ops::rotate::{By, create};
+use dualkey::ops::rotate::{By, Operator, create};
 use dualkey::source::{FileStore, update};
 use dualkey::{KeyRing, ManualClock, Purpose, Secret};
 
@@ -124,7 +124,8 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
         .on_demand()
         .unwrap();
     let new = NewEntry::new(Secret::from(secret(2)));
-    update(&FileStore::new(&path), |own| own.stage(new.clone(), clock_now(&clock))).await.unwrap();
+    let operator = Operator::of(&own, "SESSION_SECRET", "ada").await.unwrap();
+    operator.stage(new).await.unwrap();
     assert_eq!(named(&found(&own).await, "differ"), ["SESSION_SECRET (production)"]);
     following.refresh().unwrap();
     assert_eq!(found(&own).await, []);
