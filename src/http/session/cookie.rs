@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue};
 
+use super::spelling;
 use crate::cookie::{Cookie, CookieSigner};
 use crate::error::{Error, Reason, VerifyError};
 use crate::http::cookies;
@@ -42,6 +43,10 @@ pub struct SessionCookie {
 
 impl SessionCookie {
     /// The cookie `name`, signed by `signer`.
+    ///
+    /// The name is a token (RFC 9110 §5.6.2) without `%` and `'` that does not begin with `$`, since
+    /// parsers read every other one differently: no cookie of such a name is issued, and
+    /// [`sign_for_inner`](crate::http::SessionLayer::sign_for_inner) admits none.
     #[must_use]
     pub fn new(signer: CookieSigner, name: impl Into<Cow<'static, str>>) -> Self {
         Self { signer, name: name.into() }
@@ -120,13 +125,10 @@ impl SessionCookie {
     fn header(&self, mut cookie: Cookie<'static>, value: String) -> Result<HeaderValue, Error> {
         cookie.set_name(self.name.clone());
         cookie.set_value(value);
-        let is_token = !self.name.is_empty()
-            && self
-                .name
-                .bytes()
-                .all(|own| own.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&own));
-        let header = HeaderValue::try_from(cookie.to_string()).ok().filter(|_| is_token);
-        let problem = "the name of the cookie or one of its attributes cannot stand in a header";
+        let is_plain = spelling::is_plain(self.name.as_bytes());
+        let header = HeaderValue::try_from(cookie.to_string()).ok().filter(|_| is_plain);
+        let problem = "the name of the cookie is no token without `%` and `'`, or one of its attributes \
+                       cannot be in a header; choose another";
         header.ok_or(Error::Sign { problem, source: None })
     }
 }

@@ -28,14 +28,21 @@ impl After {
 
     fn apply<R: Default>(&mut self, response: &mut Response<R>) {
         let cookie = &self.config.cookie;
-        // Who sets or removes it inside knows better.
-        if inner::sets(response.headers(), cookie.name()) {
-            if self.config.signs_for_inner && inner::sign(response.headers_mut(), cookie).is_err() {
-                // Without its signature it would be refused by the next request.
+        let is_set = match self.config.signs_for_inner {
+            Some(form) => inner::sign(response.headers_mut(), cookie, form),
+            None => Ok(inner::sets(response.headers(), cookie.name())),
+        };
+        match is_set {
+            Ok(false) => {}
+            // Who sets or removes it inside knows better.
+            Ok(true) => return,
+            // Without its signature it would be refused by the next request.
+            Err(error) => {
                 *response = Response::new(R::default());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response.extensions_mut().insert(Arc::new(error));
+                return;
             }
-            return;
         }
         if self.removes {
             if let Ok(removal) = cookie.removal() {

@@ -1,83 +1,173 @@
 //! Cookies of a service inside that knows of no signature: taken off on the way in, put on on
 //! the way out.
+//!
+//! Both ways a whitelist decides, since the parser of the service inside is not known. On the way
+//! in there is one pair for the session, the one that was verified, and of the others only those
+//! that no parser reads as a session or as more than one pair. On the way out a cookie is signed
+//! if a browser stores it under the name of the session (RFC 6265bis §5.6), and a response that
+//! sets one which only some parser takes for it is refused.
 
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
 use super::SessionCookie;
-use crate::cookie::Cookie;
+use super::form::{Form, is_one_value};
+use super::spelling::{is_plain, resembles};
 use crate::error::Error;
 
-/// Puts `session` as it was signed in the place of all cookies of this name; without one, they
-/// are taken away.
-pub(super) fn unsign(headers: &mut HeaderMap, name: &str, session: Option<&Cookie<'_>>) {
-    let mut rest = Vec::new();
-    if let Some(session) = session {
-        rest.extend_from_slice(plain(session).as_bytes());
-    }
-    for pair in
-        headers.get_all(COOKIE).iter().flat_map(|all| all.as_bytes().split(|own| *own == b';'))
-    {
-        let own = pair.split(|own| *own == b'=').next().unwrap_or_default();
-        if own.trim_ascii() != name.as_bytes() && !pair.trim_ascii().is_empty() {
-            if !rest.is_empty() {
-                rest.extend_from_slice(b"; ");
+/// The pair of the session for the service inside; `None` if its parser might read another one.
+pub(super) fn pair(form: Form, name: &str, value: &str) -> Option<String> {
+    let value = form.write(value).filter(|_| is_plain(name.as_bytes()))?;
+    Some(format!("{name}={value}"))
+}
+
+/// Replaces the cookies of a request by `session`, if there is one, and by the harmless ones
+/// among the others.
+pub(super) fn unsign(headers: &mut HeaderMap, name: &str, session: Option<String>) {
+    let mut inside = session.map(String::into_bytes).unwrap_or_default();
+    let all =
+        headers.get_all(COOKIE).iter().flat_map(|own| own.as_bytes().split(|byte| *byte == b';'));
+    for (own, value) in all.filter_map(split) {
+        if is_plain(own) && is_one_value(value) && !resembles(own, name) {
+            if !inside.is_empty() {
+                inside.extend_from_slice(b"; ");
             }
-            rest.extend_from_slice(pair.trim_ascii());
+            inside.extend_from_slice(own);
+            inside.push(b'=');
+            inside.extend_from_slice(value);
         }
     }
+    let is_sensitive = headers.get_all(COOKIE).iter().any(HeaderValue::is_sensitive);
     headers.remove(COOKIE);
-    // Made of what stood in headers, and of `plain`.
-    if let (false, Ok(cookies)) = (rest.is_empty(), HeaderValue::from_bytes(&rest)) {
+    // All of it is visible ASCII, and blanks.
+    if let (false, Ok(mut cookies)) = (inside.is_empty(), HeaderValue::from_bytes(&inside)) {
+        cookies.set_sensitive(is_sensitive);
         headers.insert(COOKIE, cookies);
     }
 }
 
-/// The cookie as it stands in a header: byte for byte as it was signed, unless that could be
-/// taken for something else there.
-fn plain(cookie: &Cookie<'_>) -> String {
-    let stands = cookie.value().bytes().all(|own| matches!(own, b' '..=b'~') && own != b';');
-    match stands {
-        true => cookie.stripped().to_string(),
-        false => cookie.stripped().encoded().to_string(),
-    }
-}
-
 /// Signs each cookie of this name that a response sets; one that it removes, without a value,
-/// stays as it is.
-pub(super) fn sign(headers: &mut HeaderMap, cookie: &SessionCookie) -> Result<(), Error> {
-    let own: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
-    headers.remove(SET_COOKIE);
-    for header in own {
-        let header = match parts(&header, cookie.name()) {
-            Some((value, attributes)) if !value.is_empty() => signed(cookie, value, attributes)?,
-            _ => header,
-        };
-        headers.append(SET_COOKIE, header);
+/// stays as it is. Returns whether there was any.
+///
+/// # Errors
+/// [`Error::Sign`] if one cannot be signed, or if one has a name that only some parsers read as
+/// this one.
+pub(super) fn sign(
+    headers: &mut HeaderMap,
+    cookie: &SessionCookie,
+    form: Form,
+) -> Result<bool, Error> {
+    let all: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+    let mut is_set = false;
+    let mut signed = Vec::with_capacity(all.len());
+    for header in all {
+        signed.push(match SetCookie::read(header.as_bytes(), cookie.name()) {
+            SetCookie::Other => header,
+            SetCookie::Resembling => return Err(refused(
+                "the service inside sets a cookie whose name some parsers read as the session's; \
+                 set it under the exact name",
+            )),
+            SetCookie::Session { value, attributes } => {
+                is_set = true;
+                match value {
+                    b"" | b"\"\"" => header,
+                    _ => {
+                        let mut signed = sign_one(cookie, form, value, attributes)?;
+                        signed.set_sensitive(header.is_sensitive());
+                        signed
+                    }
+                }
+            }
+        });
     }
-    Ok(())
+    if is_set {
+        headers.remove(SET_COOKIE);
+        for header in signed {
+            headers.append(SET_COOKIE, header);
+        }
+    }
+    Ok(is_set)
 }
 
-fn signed(cookie: &SessionCookie, value: &str, attributes: &str) -> Result<HeaderValue, Error> {
-    let (name, value) = (cookie.name(), cookie.signer().sign(cookie.name(), value)?);
-    let problem = "the cookie cannot stand in a header";
-    HeaderValue::try_from(format!("{name}={value}{attributes}"))
-        .map_err(|_| Error::Sign { problem, source: None })
-}
-
-/// Whether a `Set-Cookie` is of the cookie `name`.
+/// Whether a browser stores one of the cookies that a response sets under this name.
 pub(super) fn sets(headers: &HeaderMap, name: &str) -> bool {
-    headers.get_all(SET_COOKIE).iter().any(|header| {
-        let pair = header.as_bytes().split(|own| *own == b'=').next().unwrap_or_default();
-        pair.trim_ascii() == name.as_bytes()
-    })
+    headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .any(|header| matches!(SetCookie::read(header.as_bytes(), name), SetCookie::Session { .. }))
 }
 
-/// The value of a `Set-Cookie` of the cookie `name`, and its attributes with the semicolon
-/// before them.
-fn parts<'h>(header: &'h HeaderValue, name: &str) -> Option<(&'h str, &'h str)> {
-    let text = std::str::from_utf8(header.as_bytes()).ok()?;
-    let (pair, attributes) = text.split_at(text.find(';').unwrap_or(text.len()));
-    let (own, value) = pair.split_once('=')?;
-    (own.trim() == name).then(|| (value.trim(), attributes))
+fn sign_one(
+    cookie: &SessionCookie,
+    form: Form,
+    value: &[u8],
+    attributes: &[u8],
+) -> Result<HeaderValue, Error> {
+    let name = cookie.name();
+    let value = form.read(value).ok_or_else(|| refused(match form {
+        Form::Plain => {
+            "parsers read the value of the session differently; let it be letters, digits and \
+             `-._~/=:`, or use `sign_for_inner_encoded` if the service inside percent-decodes"
+        }
+        Form::Encoded => {
+            "the value of the session is not percent-encoded; encode it as `Cookie::encoded` does"
+        }
+    }))?;
+    let value =
+        cookie.signer().sign(name, &value).and_then(|value| match is_plain(name.as_bytes()) {
+            true => Ok(value),
+            false => Err(refused(
+                "parsers read the name of the session differently; choose a token without `%` and `'`",
+            )),
+        })?;
+    HeaderValue::from_bytes(&[name.as_bytes(), b"=", value.as_bytes(), attributes].concat())
+        .map_err(|_| refused("the cookie cannot be in a header; remove the control characters"))
+}
+
+fn refused(problem: &'static str) -> Error {
+    Error::Sign { problem, source: None }
+}
+
+/// A `Set-Cookie` header, as it concerns one session.
+enum SetCookie<'h> {
+    /// A browser stores it under the name of the session.
+    Session {
+        value: &'h [u8],
+        /// With the semicolon before them.
+        attributes: &'h [u8],
+    },
+    /// A browser stores it under another name, which some parser takes for that of the session;
+    /// or without a name, so that it sends a pair of the session back.
+    Resembling,
+    Other,
+}
+
+impl<'h> SetCookie<'h> {
+    fn read(header: &'h [u8], session: &str) -> Self {
+        let end = header.iter().position(|byte| *byte == b';').unwrap_or(header.len());
+        let (pair, attributes) = header.split_at(end);
+        match split(pair) {
+            Some((name, value)) if name == session.as_bytes() => {
+                Self::Session { value, attributes }
+            }
+            Some((name, _)) if !name.is_empty() && !resembles(name, session) => Self::Other,
+            Some((b"", value)) if !resembles(value, session) => Self::Other,
+            None if !resembles(pair, session) => Self::Other,
+            _ => Self::Resembling,
+        }
+    }
+}
+
+/// The name and the value of a pair, as browsers take it apart: blanks and tabs around both do
+/// not count. `None` without an equals sign.
+fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    Some((trim(&pair[..equals]), trim(&pair[equals + 1..])))
+}
+
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }

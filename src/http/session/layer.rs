@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use super::form::Form;
 use super::{Session, SessionCookie};
 
 /// Lets a request through whose session cookie verifies, with the cookie as it was signed, a
@@ -47,7 +48,7 @@ pub(super) struct Config {
     pub(super) cookie: SessionCookie,
     pub(super) is_optional: bool,
     pub(super) removes_invalid: bool,
-    pub(super) signs_for_inner: bool,
+    pub(super) signs_for_inner: Option<Form>,
 }
 
 impl SessionLayer {
@@ -55,7 +56,7 @@ impl SessionLayer {
     #[must_use]
     pub fn new(cookie: SessionCookie) -> Self {
         let config =
-            Config { cookie, is_optional: false, removes_invalid: false, signs_for_inner: false };
+            Config { cookie, is_optional: false, removes_invalid: false, signs_for_inner: None };
         Self { config: Arc::new(config) }
     }
 
@@ -81,8 +82,23 @@ impl SessionLayer {
 
     /// Signs a cookie that the service inside reads and sets by itself, unsigned, as the
     /// middleware of `tower-sessions` does: a request's comes to it without the signature, a
-    /// response's goes out with one. A cookie that does not verify never comes to it. Sessions
-    /// are [optional](Self::optional) then: who has none is given one.
+    /// response's goes out with one. Sessions are [optional](Self::optional) then: who has none
+    /// is given one.
+    ///
+    /// The service reads the session that was verified, or none, with every parser of cookies:
+    /// - The request has one pair of the session. Other pairs remain if their name is a token
+    ///   without `%` and `'` that no parser takes for the session's, and their value has the octets of
+    ///   RFC 6265 §4.1.1. The layer removes the rest.
+    /// - The value of a session has no white space and none of `" ' % + , ; \`, which parsers read
+    ///   differently. A session with another value counts as one that does not verify, with
+    ///   [`Reason::Payload`](crate::Reason::Payload); for them there is
+    ///   [`sign_for_inner_encoded`](Self::sign_for_inner_encoded).
+    /// - A response that sets such a value, or a cookie whose name only some parsers take for the
+    ///   session's, is 500 with an empty body, and with an
+    ///   [`Arc<Error>`](crate::Error) in its extensions.
+    ///
+    /// Whatever reads cookies must be inside of this layer: a layer outside of it, such as
+    /// `CookieManagerLayer`, sees the request as the client sent it.
     ///
     /// ```
     /// # #[cfg(feature = "axum")]
@@ -115,9 +131,52 @@ impl SessionLayer {
     /// ```
     #[must_use]
     pub fn sign_for_inner(mut self) -> Self {
-        let config = Arc::make_mut(&mut self.config);
-        (config.signs_for_inner, config.is_optional) = (true, true);
+        self.sign_in(Form::Plain);
         self
+    }
+
+    /// As [`sign_for_inner`](Self::sign_for_inner), for a service inside that percent-encodes the
+    /// values that it sets and percent-decodes those that it reads, with `Cookie::encoded` and
+    /// `Cookie::parse_encoded`, `tower-cookies` or `axum-extra`. The session has any value, which
+    /// the layer sees decoded.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")]
+    /// # fn main() -> Result<(), dualkey::Error> {
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::{CookieKey, CookieSigner};
+    /// # use dualkey::http::{SessionCookie, SessionLayer};
+    /// # use axum::{Router, routing::get};
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// # let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(secret)).build()?;
+    /// let signed = SessionLayer::new(SessionCookie::new(CookieSigner::new(ring), "sid"));
+    /// // The service sets `sid=a%20b`, and reads `sid=a%20b` again.
+    /// let app: Router = Router::new()
+    ///     .route("/", get(|| async { [("set-cookie", "sid=a%20b")] }))
+    ///     .layer(signed.sign_for_inner_encoded());
+    /// # use tower::ServiceExt;
+    /// # let request = http::Request::new(axum::body::Body::empty());
+    /// # let answer = pollster::block_on(app.oneshot(request)).expect("it answers");
+    /// # let set = answer.headers()["set-cookie"].to_str().expect("it is ASCII");
+    /// assert!(set.starts_with("sid=a%20b."));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "axum"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Security
+    /// **A service that does not percent-decode reads another session** than the layer verified,
+    /// if the value has a character that is encoded.
+    #[must_use]
+    pub fn sign_for_inner_encoded(mut self) -> Self {
+        self.sign_in(Form::Encoded);
+        self
+    }
+
+    fn sign_in(&mut self, form: Form) {
+        let config = Arc::make_mut(&mut self.config);
+        (config.signs_for_inner, config.is_optional) = (Some(form), true);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Signed session cookies: verified on the way in, signed again on the way out.
 
 mod cookie;
+mod form;
 mod future;
 mod inner;
 mod layer;
 mod service;
+mod spelling;
 
 pub use cookie::SessionCookie;
 pub use future::SessionFuture;

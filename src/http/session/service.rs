@@ -2,14 +2,20 @@
 
 use std::task::{Context, Poll};
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use tower_service::Service;
 
 use super::future::After;
+use super::layer::Config;
 use super::{SessionFuture, SessionLayer, inner};
-use crate::error::Reason;
+use crate::cookie::Cookie;
+use crate::error::{Reason, VerifyError};
 use crate::http::Rejection;
 use crate::http::answer::{Answer, replace};
+use crate::verified::Verified;
+
+/// A session, and the `Set-Cookie` by which it is signed again.
+type Found = (Verified<Cookie<'static>>, Option<HeaderValue>);
 
 /// What [`SessionLayer`] makes of a service.
 #[derive(Debug, Clone)]
@@ -41,12 +47,13 @@ where
             Err(error) => Err(error),
         };
         let mut after = After::new(&self.layer.config);
-        let session = match verified {
-            Ok(Some((session, again))) => {
+        let verified = verified.and_then(|found| config.with_pair(found));
+        let (session, pair) = match verified {
+            Ok((Some((session, again)), pair)) => {
                 after.again = again;
-                Some(session)
+                (Some(session), pair)
             }
-            Ok(None) => None,
+            Ok((None, _)) => (None, None),
             Err(error) => {
                 let reason = error.reason();
                 after.removes = config.removes_invalid
@@ -55,13 +62,29 @@ where
                     let rejection = Rejection::new(StatusCode::UNAUTHORIZED, reason);
                     return SessionFuture { answer: Answer::refused(rejection.response()), after };
                 }
-                None
+                (None, None)
             }
         };
-        if config.signs_for_inner {
-            inner::unsign(request.headers_mut(), config.cookie.name(), session.as_deref());
+        if config.signs_for_inner.is_some() {
+            inner::unsign(request.headers_mut(), config.cookie.name(), pair);
         }
         replace(request.extensions_mut(), session);
         SessionFuture { answer: Answer::inner(self.inner.call(request)), after }
+    }
+}
+
+impl Config {
+    /// The pair that the service inside reads of a session, beside it.
+    fn with_pair(
+        &self,
+        found: Option<Found>,
+    ) -> Result<(Option<Found>, Option<String>), VerifyError> {
+        let (Some(form), Some((session, _))) = (self.signs_for_inner, &found) else {
+            return Ok((found, None));
+        };
+        match inner::pair(form, session.name(), session.value()) {
+            Some(pair) => Ok((found, Some(pair))),
+            None => Err(self.cookie.signer().ring().reject(Reason::Payload)),
+        }
     }
 }

@@ -6,6 +6,7 @@ pub mod axum_app;
 mod bearer;
 mod example;
 mod load;
+mod parsers;
 mod session;
 pub mod site;
 mod status;

@@ -1,0 +1,124 @@
+//! Names of cookies, and the names that some parser takes for another.
+//!
+//! Parsers differ: `cookie::Cookie::parse_encoded` percent-decodes names and trims Unicode white
+//! space, PHP reads `s.id` and `s+id` as `s_id`, others ignore the case or strip quotes. A name
+//! that comes out as the session's under any of these rules resembles it.
+
+use percent_encoding::percent_decode;
+
+/// Deeper nesting of `%25` than this counts as a resemblance: no service writes such names.
+const MAX_ROUNDS: usize = 8;
+
+/// Whether every parser reads `name` as it is: a token (RFC 9110 §5.6.2) without `%` and `'`, and
+/// not an attribute of RFC 2109 (`$Version`).
+pub(super) fn is_plain(name: &[u8]) -> bool {
+    !name.is_empty()
+        && !name.starts_with(b"$")
+        && name.iter().all(|byte| is_token(*byte) && *byte != b'%')
+}
+
+/// Whether some parser may read `name` as the name `session`.
+pub(super) fn resembles(name: &[u8], session: &str) -> bool {
+    let session = folded(&decoded(session.as_bytes()).unwrap_or_default());
+    let mut name = name.to_vec();
+    for _ in 0..MAX_ROUNDS {
+        let has_it = name.split(|byte| !is_token(*byte)).any(|part| folded(part) == session);
+        if has_it || folded(&name) == session {
+            return true;
+        }
+        let next: Vec<u8> = percent_decode(&name).collect();
+        if next == name {
+            return false;
+        }
+        name = next;
+    }
+    true
+}
+
+/// The name without any percent-encoding; `None` if it is nested too deeply.
+fn decoded(name: &[u8]) -> Option<Vec<u8>> {
+    let mut name = name.to_vec();
+    for _ in 0..MAX_ROUNDS {
+        let next: Vec<u8> = percent_decode(&name).collect();
+        if next == name {
+            return Some(name);
+        }
+        name = next;
+    }
+    None
+}
+
+/// Equal for names that differ in the case, or in what PHP writes as `_`.
+fn folded(name: &[u8]) -> Vec<u8> {
+    name.iter()
+        .map(|byte| if b".+".contains(byte) { b'_' } else { byte.to_ascii_lowercase() })
+        .collect()
+}
+
+/// Whether it is a character of a token, but for the single quote, which some parser strips.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}'".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_that_a_parser_may_take_for_the_session_resembles_it() {
+        for name in [
+            "sid",
+            "SID",
+            "sId",
+            "%73id",
+            "s%69d",
+            "si%64",
+            "%73%69%64",
+            "%2573id",
+            "%252573id",
+            "%53ID",
+            "sid\u{a0}",
+            "\u{3000}sid",
+            "\u{85}sid",
+            " sid\t",
+            "\"sid\"",
+            "sid%20",
+            "%C2%A0sid",
+            "sid%00",
+            "a,sid",
+            "a sid",
+            "sid\u{200b}",
+            "%22sid%22",
+            "sid[]",
+            "(sid)",
+            "'sid'",
+        ] {
+            assert!(resembles(name.as_bytes(), "sid"), "{name:?}");
+        }
+        for name in ["s_id", "s.id", "s+id", "S%5Fid", "s%2eid"] {
+            assert!(resembles(name.as_bytes(), "s_id"), "{name:?}");
+        }
+        assert!(resembles(b"sid", "%73id") && resembles(b"a b", "a b"));
+        assert!(resembles(format!("%{}73id", "25".repeat(1000)).as_bytes(), "sid"));
+    }
+
+    #[test]
+    fn other_names_do_not() {
+        for name in ["", "a", "sidx", "xsid", "x-sid", "s_id", "sid2", "__Host-sid", "%73idx", "si"]
+        {
+            assert!(!resembles(name.as_bytes(), "sid"), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_name_is_a_token_without_a_percent_sign() {
+        for name in ["sid", "__Host-sid", "a.b", "connect.sid", "x!#&*+^`|~"] {
+            assert!(is_plain(name.as_bytes()), "{name:?}");
+        }
+        for name in
+            ["", "$Version", "%73id", "a b", "a\"", "a=b", "a;b", "é", "a\t", "a[0]", "a@b", "'a'"]
+        {
+            assert!(!is_plain(name.as_bytes()), "{name:?}");
+        }
+    }
+}
