@@ -8,7 +8,8 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ApiError, ApiKeys, Replay, host_of};
+use super::destination::Destination;
+use super::{ApiError, ApiKeys, Replay};
 
 /// Puts the key of a ring into each request, and goes on with the next where it is refused.
 ///
@@ -98,7 +99,7 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     B: Replay,
 {
-    keys.check_host(host_of(request.uri(), request.headers()).as_deref())?;
+    keys.form.rules.check(&Destination::of_uri(request.uri())?, request.headers())?;
     let (mut parts, body) = request.into_parts();
     let again = body.replay().map(|body| Request::from_parts(parts.clone(), body));
     let shown = keys.credentials.choose()?;

@@ -1,10 +1,97 @@
 //! API keys as middleware of `reqwest`.
 
-use http::Extensions;
-use reqwest::{Request, Response};
-use reqwest_middleware::{Error, Middleware, Next, Result};
+use std::convert::Infallible;
 
+use http::Extensions;
+use http::header::AUTHORIZATION;
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Request, Response, Url};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next, Result};
+
+use super::destination::Destination;
 use super::{ApiError, ApiKeys};
+
+/// As for `reqwest` itself.
+const MAX_REDIRECTS: usize = 10;
+
+impl ApiKeys {
+    /// A client that shows these keys, and follows a redirect only on the same scheme, host and
+    /// port: any other redirect is the answer. It uses no proxy if loopback is
+    /// [allowed](Self::allow_loopback).
+    ///
+    /// It needs TLS, and so one of the features of `reqwest` that bring it, such as
+    /// `reqwest/rustls`.
+    ///
+    /// # Errors
+    /// A `reqwest::Error` if TLS cannot be set up.
+    pub fn client(&self) -> reqwest::Result<ClientWithMiddleware> {
+        self.client_from(reqwest::Client::builder())
+    }
+
+    /// As [`client`](Self::client), with the timeouts and other settings of `builder`. Its
+    /// redirect policy does not count.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::credential::{Credential, api::ApiKeys};
+    /// # let ring = KeyRing::<Credential>::builder()
+    /// #     .primary(Secret::from("sk-Nf0Vg6Jc3Ds8Pw1Ra4Tb"))
+    /// #     .build()?;
+    /// use std::time::Duration;
+    ///
+    /// let builder = reqwest::Client::builder().timeout(Duration::from_secs(60));
+    /// let client = ApiKeys::anthropic(ring).client_from(builder);
+    /// assert!(client.is_ok());
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`client`](Self::client).
+    pub fn client_from(
+        &self,
+        builder: reqwest::ClientBuilder,
+    ) -> reqwest::Result<ClientWithMiddleware> {
+        let rules = &self.form.rules;
+        let mut builder = builder.redirect(Policy::custom(|attempt| {
+            let is_same =
+                attempt.previous().last().is_some_and(|from| is_same(from, attempt.url()));
+            match is_same {
+                true if attempt.previous().len() > MAX_REDIRECTS => too_many(attempt),
+                true => attempt.follow(),
+                false => attempt.stop(),
+            }
+        }));
+        if rules.allows_loopback {
+            // A proxy of the environment would read what is sent over `http`.
+            builder = builder.no_proxy();
+        } else if !rules.allows_plain_http {
+            builder = builder.https_only(true);
+        }
+        Ok(ClientBuilder::new(builder.build()?).with(self.clone()).build())
+    }
+
+    fn check(&self, request: &Request) -> std::result::Result<(), ApiError<Infallible>> {
+        // `reqwest` has moved the user name of a URL into this header.
+        let has_basic = request.headers().get_all(AUTHORIZATION).iter().any(|own| {
+            own.as_bytes().get(..6).is_some_and(|own| own.eq_ignore_ascii_case(b"basic "))
+        });
+        let mut destination = Destination::of_url(request.url())?;
+        destination.has_user_info |= has_basic;
+        self.form.rules.check(&destination, request.headers())
+    }
+}
+
+fn too_many(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    attempt.error("cannot follow the redirect: it is the eleventh; correct the URL")
+}
+
+/// Whether a redirect stays where the key was shown.
+fn is_same(from: &Url, to: &Url) -> bool {
+    let has_user_info = !to.username().is_empty() || to.password().is_some();
+    (from.scheme(), from.host_str(), from.port_or_known_default())
+        == (to.scheme(), to.host_str(), to.port_or_known_default())
+        && !has_user_info
+}
 
 /// Its errors are [`ApiError`]s, to be found with `downcast_ref` in
 /// `reqwest_middleware::Error::Middleware`.
@@ -16,7 +103,7 @@ impl Middleware for ApiKeys {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        self.check_host(request.url().host_str()).map_err(own)?;
+        self.check(&request).map_err(own)?;
         let again = request.try_clone();
         let shown = self.credentials.choose().map_err(|error| own(error.into()))?;
         self.put(&shown, request.headers_mut()).map_err(own)?;
@@ -34,6 +121,6 @@ impl Middleware for ApiKeys {
 }
 
 /// Here there is no error inside: those of `reqwest` are its own.
-fn own(error: ApiError<std::convert::Infallible>) -> Error {
+fn own(error: ApiError<Infallible>) -> Error {
     Error::middleware(error)
 }

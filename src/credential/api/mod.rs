@@ -5,7 +5,7 @@
 //! use dualkey::{KeyRing, Secret};
 //! use dualkey::credential::Credential;
 //! use dualkey::credential::api::ApiKeys;
-//! use reqwest_middleware::ClientBuilder;
+//! use reqwest_middleware::ClientWithMiddleware;
 //!
 //! # let (key, backup) = ("sk-ant-T4nZ8yB1cF6gJ0sD3pA5", "sk-ant-Nf0Vg6Jc3Ds8Pw1Ra4Tb");
 //! // In a service: KeyRing::<Credential>::from_env("ANTHROPIC_API_KEY")?
@@ -13,10 +13,7 @@
 //!     .primary(Secret::from(key))
 //!     .fallback(Secret::from(backup))
 //!     .build()?;
-//! # fn client() -> reqwest::Client { unimplemented!() }
-//! # fn with(client: reqwest::Client, ring: KeyRing<Credential>) -> reqwest_middleware::ClientWithMiddleware {
-//! let client = ClientBuilder::new(client).with(ApiKeys::anthropic(ring)).build();
-//! # client }
+//! let client: ClientWithMiddleware = ApiKeys::anthropic(ring).client().expect("TLS is set up");
 //! # }
 //! # Ok::<(), dualkey::Error>(())
 //! ```
@@ -32,11 +29,18 @@
 //! [`ApiError::Refused`], with the kids of all.
 //!
 //! # Security
-//! The key goes with every request that comes through: to whichever host. Bind it to that of the
-//! provider with [`only_host`](ApiKeys::only_host), as the presets do. A client that follows
-//! redirects must not take the header elsewhere: `reqwest` drops `Authorization` where the host
-//! changes, and no header that it does not know.
+//! A key is shown over `https` and at port 443 only, unless [`only_port`](ApiKeys::only_port),
+//! [`allow_loopback`](ApiKeys::allow_loopback) or [`dangerous`](ApiKeys::dangerous) set otherwise,
+//! and never to a URL with a user name. Bind it to the host of the provider with
+//! [`only_host`](ApiKeys::only_host), as the presets do: without that, it is shown to whichever
+//! host a request names.
+//!
+//! These checks see the request that the caller made, and no redirect. The client that
+//! [`ApiKeys::client`] makes follows a redirect only on the same scheme, host and port. **Every
+//! other client is unprotected**: on a redirect to another host, `reqwest` drops `Authorization`
+//! and keeps headers that it does not know, such as `x-api-key`.
 
+mod destination;
 mod layer;
 #[cfg(feature = "reqwest")]
 mod middleware;
@@ -45,13 +49,15 @@ mod replay;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{StatusCode, Uri};
 
 use super::{Credential, Credentials, Shown};
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::ring::KeyRing;
+
+use destination::Rules;
 
 pub use layer::{ApiKeyLayer, ApiKeyService};
 pub use replay::{Once, Replay};
@@ -77,7 +83,7 @@ struct Form {
     prefix: &'static str,
     /// What else goes out, where it is not there.
     with: Option<(HeaderName, HeaderValue)>,
-    host: Option<String>,
+    rules: Rules,
     max_retry_after: Duration,
 }
 
@@ -103,14 +109,49 @@ pub enum ApiError<E> {
         /// The key in question.
         kid: Kid,
     },
-    /// The request goes to another host than the keys are for: they were not shown.
-    #[error("the keys are for `{expected}`, and not shown to `{found}`")]
+    /// The host of the URL, or of the `Host` header, is another one: no key was shown.
+    #[error(
+        "cannot show the key: it is for the host `{expected}`, and the request names `{found}`; \
+         correct the URL, or use other keys for that host"
+    )]
     OtherHost {
-        /// The host that they are for.
+        /// The host that the keys are for, or the one of the URL.
         expected: String,
         /// The host that the request names.
         found: String,
     },
+    /// The scheme of the URL is not `https`: no key was shown.
+    #[error(
+        "cannot show the key: the scheme of the URL is `{found}`; use `https`, or call \
+         `allow_loopback` for a server on this machine"
+    )]
+    Scheme {
+        /// The scheme that the request names.
+        found: String,
+    },
+    /// The port of the URL is another one: no key was shown.
+    #[error(
+        "cannot show the key: it is for the port {expected}, and the request names `{found}`; \
+         correct the URL, or call `only_port`"
+    )]
+    Port {
+        /// The port that the keys are for.
+        expected: u16,
+        /// The port that the request names.
+        found: String,
+    },
+    /// The URL has a user name or a password: no key was shown.
+    #[error(
+        "cannot show the key: the URL of the request has a user name or a password, or the \
+         request has a header of them; remove them"
+    )]
+    UserInfo,
+    /// The URI of the request has no scheme or no host: no key was shown.
+    #[error(
+        "cannot show the key: the URI of the request has no scheme or no host, so its destination \
+         is not known; use an absolute URI, such as `https://api.example.com/v1`"
+    )]
+    NotAbsolute,
     /// The ring serves nothing.
     #[error(transparent)]
     Ring(#[from] Error),
@@ -129,7 +170,8 @@ impl ApiKeys {
         own.only_host("api.anthropic.com")
     }
 
-    /// For an API that wants `Authorization: Bearer` (RFC 6750), at `host` alone.
+    /// For an API that wants `Authorization: Bearer` (RFC 6750), at `host` alone, as
+    /// [`only_host`](Self::only_host) has it.
     #[must_use]
     pub fn bearer(ring: KeyRing<Credential>, host: &str) -> Self {
         Self::new(ring, AUTHORIZATION, "Bearer ", None).only_host(host)
@@ -147,16 +189,87 @@ impl ApiKeys {
         prefix: &'static str,
         with: Option<(HeaderName, HeaderValue)>,
     ) -> Self {
-        let (host, max_retry_after) = (None, MAX_RETRY_AFTER);
-        let form = Form { header, prefix, with, host, max_retry_after };
+        let (rules, max_retry_after) = (Rules::default(), MAX_RETRY_AFTER);
+        let form = Form { header, prefix, with, rules, max_retry_after };
         Self { credentials: Credentials::new(ring), form: Arc::new(form) }
     }
 
-    /// Shows the keys to this host alone: a name as it stands in the URI, without a port.
+    /// Shows the keys to this host alone: a name as it is in the URI, without a port. IPv6
+    /// addresses are in brackets, international names in Punycode.
     #[must_use]
     pub fn only_host(mut self, host: &str) -> Self {
-        Arc::make_mut(&mut self.form).host = Some(host.to_ascii_lowercase());
+        self.rules().host = Some(host.to_ascii_lowercase());
         self
+    }
+
+    /// Shows the keys at this port alone: 443 unless set.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::credential::Credential;
+    /// use dualkey::credential::api::{ApiKeyLayer, ApiKeys};
+    /// # use http::{Request, Response};
+    /// # use tower::{Layer, ServiceExt, service_fn};
+    /// # let ring = KeyRing::<Credential>::builder()
+    /// #     .primary(Secret::from("sk-Nf0Vg6Jc3Ds8Pw1Ra4Tb"))
+    /// #     .build()?;
+    /// # let inner = service_fn(|_: Request<()>| async { Ok::<_, std::io::Error>(Response::new(())) });
+    /// # pollster::block_on(async {
+    /// let keys = ApiKeys::bearer(ring, "api.example.com").only_port(8443);
+    /// let client = ApiKeyLayer::new(keys).layer(inner);
+    ///
+    /// let request = Request::get("https://api.example.com:8443/v1").body(()).unwrap();
+    /// assert!(client.clone().oneshot(request).await.is_ok());
+    /// let request = Request::get("https://api.example.com/v1").body(()).unwrap();
+    /// assert!(client.oneshot(request).await.is_err());
+    /// # });
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    #[must_use]
+    pub fn only_port(mut self, port: u16) -> Self {
+        self.rules().port = Some(port);
+        self
+    }
+
+    /// Shows the keys over `http` too, and at every port, if the host is of this machine by its
+    /// name: `localhost`, `127.0.0.0/8` or `[::1]`. For tests and local proxies.
+    ///
+    /// A host that is [bound](Self::only_host) stays bound: name it `localhost` or `127.0.0.1`
+    /// as well. No name is resolved: `localhost` is this machine unless it was configured
+    /// otherwise.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::credential::Credential;
+    /// use dualkey::credential::api::{ApiKeyLayer, ApiKeys};
+    /// # use http::{Request, Response};
+    /// # use tower::{Layer, ServiceExt, service_fn};
+    /// # let ring = KeyRing::<Credential>::builder()
+    /// #     .primary(Secret::from("sk-Nf0Vg6Jc3Ds8Pw1Ra4Tb"))
+    /// #     .build()?;
+    /// # let inner = service_fn(|_: Request<()>| async { Ok::<_, std::io::Error>(Response::new(())) });
+    /// # pollster::block_on(async {
+    /// let keys = ApiKeys::bearer(ring, "localhost").allow_loopback();
+    /// let client = ApiKeyLayer::new(keys).layer(inner);
+    ///
+    /// let request = Request::get("http://localhost:8080/v1").body(()).unwrap();
+    /// assert!(client.oneshot(request).await.is_ok());
+    /// # });
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    #[must_use]
+    pub fn allow_loopback(mut self) -> Self {
+        self.rules().allows_loopback = true;
+        self
+    }
+
+    /// Settings that show keys to more than the provider.
+    pub fn dangerous(self) -> Dangerous {
+        Dangerous(self)
+    }
+
+    fn rules(&mut self) -> &mut Rules {
+        &mut Arc::make_mut(&mut self.form).rules
     }
 
     /// How long a request waits where a 429 says when to come back: 30 seconds at most unless
@@ -199,15 +312,6 @@ impl ApiKeys {
         Ok(())
     }
 
-    fn check_host<E>(&self, host: Option<&str>) -> Result<(), ApiError<E>> {
-        let Some(expected) = &self.form.host else { return Ok(()) };
-        let found = host.unwrap_or_default().to_ascii_lowercase();
-        match found == *expected {
-            true => Ok(()),
-            false => Err(ApiError::OtherHost { expected: expected.clone(), found }),
-        }
-    }
-
     /// The key that a request is to be sent again with, after this answer to an attempt with
     /// `shown`; where the answer says when, it was waited for. None after the last attempt.
     async fn again<E>(
@@ -248,6 +352,24 @@ impl ApiKeys {
     }
 }
 
+/// Settings of [`ApiKeys`] that show keys to more than the provider.
+#[must_use = "it does nothing without a setting"]
+#[derive(Debug)]
+pub struct Dangerous(ApiKeys);
+
+impl Dangerous {
+    /// Shows the keys over `http` too, at port 80 unless [set](ApiKeys::only_port).
+    ///
+    /// # Security
+    /// **Every machine on the way reads the keys.** Only for a network in which something else
+    /// encrypts, such as a service mesh.
+    pub fn allow_plain_http(self) -> ApiKeys {
+        let mut keys = self.0;
+        keys.rules().allows_plain_http = true;
+        keys
+    }
+}
+
 /// `Retry-After` as RFC 9110 section 10.2.3 has it: seconds, or a date.
 fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     match text.trim().parse() {
@@ -257,13 +379,4 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
             Some(date.duration_since(now).unwrap_or_default())
         }
     }
-}
-
-/// The host of a request: of its URI, or of its header.
-fn host_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let named = || {
-        let host = headers.get(http::header::HOST)?.to_str().ok()?;
-        host.parse::<http::uri::Authority>().ok().map(|own| own.host().to_owned())
-    };
-    uri.host().map(str::to_owned).or_else(named)
 }

@@ -92,11 +92,11 @@ async fn take(
 }
 
 fn client(keys: ApiKeys) -> ClientWithMiddleware {
-    ClientBuilder::new(reqwest::Client::new()).with(keys).build()
+    keys.client().unwrap()
 }
 
 fn bearer(ring: &KeyRing<Credential>) -> ApiKeys {
-    ApiKeys::bearer(ring.clone(), "127.0.0.1")
+    ApiKeys::bearer(ring.clone(), "127.0.0.1").allow_loopback()
 }
 
 async fn world(
@@ -318,8 +318,8 @@ fn a_timeout_and_a_server_that_is_gone_switch_nothing() {
         let (ring, switches, _) = ring(&[("a", A), ("b", B)]);
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = gone.local_addr().unwrap();
-        let slow = reqwest::Client::builder().timeout(Duration::from_millis(50)).build().unwrap();
-        let client = ClientBuilder::new(slow).with(bearer(&ring)).build();
+        let slow = reqwest::Client::builder().timeout(Duration::from_millis(50));
+        let client = bearer(&ring).client_from(slow).unwrap();
         // It takes connections, and says nothing.
         let error = client.post(format!("http://{address}/")).body("x").send().await.unwrap_err();
         assert!(matches!(&error, reqwest_middleware::Error::Reqwest(own) if own.is_timeout()));
@@ -340,32 +340,282 @@ fn the_presets_put_the_key_where_it_is_wanted_and_show_it_to_nobody_else() {
         let error = client(anthropic.clone()).get(&url).send().await.unwrap_err();
         assert!(error.to_string().contains("api.anthropic.com"), "{error}");
         assert!(provider.keys().is_empty());
-        let client = client(anthropic.only_host("127.0.0.1"));
+        let client = client(anthropic.only_host("127.0.0.1").allow_loopback());
         let version = client.get(&url).send().await.unwrap().text().await.unwrap();
         assert_eq!(version, "2023-06-01");
         let own = client.get(&url).header("anthropic-version", "2099-01-01").send().await.unwrap();
         assert_eq!(own.text().await.unwrap(), "2099-01-01");
         assert_eq!(provider.keys(), [A, A]);
 
-        // By the header alone, as a proxy has it, or by nothing.
-        let keys = bearer(&ring);
         let inner = tower::service_fn(|request: Request<()>| async move {
             let value = &request.headers()["authorization"];
             assert!(value.is_sensitive() && !format!("{request:?}").contains("sk-test"));
             Ok::<_, std::io::Error>(Response::new(()))
         });
-        let service = ApiKeyLayer::new(keys).layer(inner);
-        let request = |host: Option<&str>| {
-            let mut request = Request::get("/v1");
-            if let Some(host) = host {
-                request = request.header("host", host);
+        let service = ApiKeyLayer::new(bearer(&ring)).layer(inner);
+        let request = Request::get("https://127.0.0.1/v1").body(()).unwrap();
+        assert!(service.oneshot(request).await.is_ok());
+    });
+}
+
+/// The error of a request to `uri`, with this `Host` header; none if a key was shown.
+async fn shown(keys: &ApiKeys, uri: &str, host: Option<&str>) -> Option<ApiError<std::io::Error>> {
+    let inner = tower::service_fn(|request: Request<()>| async move {
+        assert!(request.headers().contains_key("authorization"));
+        Ok::<_, std::io::Error>(Response::new(()))
+    });
+    let mut request = Request::get(uri);
+    if let Some(host) = host {
+        request = request.header("host", host);
+    }
+    ApiKeyLayer::new(keys.clone()).layer(inner).oneshot(request.body(()).unwrap()).await.err()
+}
+
+#[test]
+fn a_key_is_shown_over_https_at_the_default_port_and_to_its_host_alone() {
+    runtime().block_on(async {
+        let (ring, ..) = ring(&[("a", A)]);
+        let bound = ApiKeys::bearer(ring.clone(), "api.example.com");
+        let unbound = ApiKeys::header(ring.clone(), http::header::AUTHORIZATION);
+        for keys in [&bound, &unbound] {
+            for uri in [
+                "https://api.example.com/v1",
+                "https://api.example.com:443/",
+                "HTTPS://API.Example.COM/",
+                "https://api.example.com:0443/",
+                "https://api.example.com",
+            ] {
+                assert!(shown(keys, uri, None).await.is_none(), "{uri}");
+                assert!(shown(keys, uri, Some("API.example.com")).await.is_none(), "{uri}");
             }
-            request.body(()).unwrap()
+            for uri in [
+                "http://api.example.com/",
+                "HTTP://api.example.com:443/",
+                "ws://api.example.com/",
+                "wss://api.example.com/",
+                "http://127.0.0.1/",
+                "http://localhost:80/",
+            ] {
+                let error = shown(keys, uri, None).await.unwrap();
+                let is_host = uri.contains("127") || uri.contains("localhost");
+                let is_refused = matches!(error, ApiError::Scheme { .. })
+                    || is_host && matches!(error, ApiError::OtherHost { .. });
+                assert!(is_refused, "{uri}: {error}");
+            }
+            for port in ["0", "80", "444", "4443", "8080", "65979", "99999", "443443"] {
+                let error =
+                    shown(keys, &format!("https://api.example.com:{port}/"), None).await.unwrap();
+                assert!(matches!(error, ApiError::Port { expected: 443, .. }), "{error}");
+            }
+            for user in ["evil@", "evil:x@", "@", ":@", "api.example.com@"] {
+                let error =
+                    shown(keys, &format!("https://{user}api.example.com/"), None).await.unwrap();
+                assert!(matches!(error, ApiError::UserInfo), "{error}");
+                assert!(!error.to_string().contains("evil"));
+            }
+            // The destination is not known: not even with a header.
+            for host in [None, Some("api.example.com")] {
+                for uri in ["/v1", "*", "api.example.com:443"] {
+                    let error = shown(keys, uri, host).await.unwrap();
+                    assert!(matches!(error, ApiError::NotAbsolute), "{uri}: {error}");
+                }
+            }
+            for host in [
+                "evil.example",
+                "api.example.com.evil.example",
+                "x@api.example.com",
+                "",
+                "api.example.com,b",
+            ] {
+                let error = shown(keys, "https://api.example.com/", Some(host)).await.unwrap();
+                assert!(matches!(error, ApiError::OtherHost { .. }), "{host}: {error}");
+            }
+        }
+        for host in [
+            "evil.example",
+            "api.example.com.",
+            "xapi.example.com",
+            "api.example.com.evil.example",
+            "127.0.0.1",
+        ] {
+            let error = shown(&bound, &format!("https://{host}/"), None).await.unwrap();
+            assert!(matches!(error, ApiError::OtherHost { .. }), "{host}: {error}");
+        }
+        // A scheme that connectors do not take for `https`.
+        let uri =
+            http::Uri::builder().scheme("HTTPS").authority("api.example.com").path_and_query("/");
+        let inner = tower::service_fn(|_: Request<()>| async {
+            Ok::<_, std::io::Error>(Response::new(()))
+        });
+        let request = Request::get(uri.build().unwrap()).body(()).unwrap();
+        let error = ApiKeyLayer::new(bound).layer(inner).oneshot(request).await.unwrap_err();
+        assert!(matches!(error, ApiError::Scheme { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_key_is_shown_elsewhere_only_where_that_was_set() {
+    runtime().block_on(async {
+        let (ring, ..) = ring(&[("a", A)]);
+        let unbound = ApiKeys::header(ring.clone(), http::header::AUTHORIZATION);
+        let local = unbound.clone().allow_loopback();
+        for uri in [
+            "http://localhost/",
+            "http://LOCALHOST:1/",
+            "http://127.0.0.1:8080/",
+            "http://127.255.0.9/",
+            "http://[::1]:3000/",
+            "https://127.0.0.1:8443/",
+            "https://api.example.com/",
+        ] {
+            assert!(shown(&local, uri, None).await.is_none(), "{uri}");
+        }
+        for uri in [
+            "http://localhost.evil.example/",
+            "http://evil.localhost/",
+            "http://localhost./",
+            "http://128.0.0.1/",
+            "http://127.0.0.1.evil.example/",
+            "http://[::2]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://0.0.0.0/",
+            "http://127.1/",
+            "http://0x7f.0.0.1/",
+            "http://api.example.com/",
+            "ftp://localhost/",
+        ] {
+            let error = shown(&local, uri, None).await.unwrap();
+            assert!(matches!(error, ApiError::Scheme { .. }), "{uri}: {error}");
+        }
+        assert!(matches!(
+            shown(&local, "http://x@localhost/", None).await,
+            Some(ApiError::UserInfo)
+        ));
+        assert!(matches!(
+            shown(&local, "http://localhost:99999/", None).await,
+            Some(ApiError::Port { .. })
+        ));
+        assert!(matches!(
+            shown(&local, "http://localhost/", Some("evil.example")).await,
+            Some(ApiError::OtherHost { .. })
+        ));
+        // A bound host stays bound.
+        let bound = ApiKeys::bearer(ring.clone(), "api.example.com").allow_loopback();
+        let error = shown(&bound, "http://127.0.0.1/", None).await.unwrap();
+        assert!(matches!(error, ApiError::OtherHost { .. }), "{error}");
+        assert!(shown(&bound, "https://api.example.com:8443/", None).await.is_some());
+
+        let port = ApiKeys::bearer(ring.clone(), "api.example.com").only_port(8443);
+        assert!(shown(&port, "https://api.example.com:8443/", None).await.is_none());
+        for uri in [
+            "https://api.example.com/",
+            "https://api.example.com:443/",
+            "https://api.example.com:8444/",
+        ] {
+            assert!(
+                matches!(
+                    shown(&port, uri, None).await,
+                    Some(ApiError::Port { expected: 8443, .. })
+                ),
+                "{uri}"
+            );
+        }
+        assert!(matches!(
+            shown(&port, "http://api.example.com:8443/", None).await,
+            Some(ApiError::Scheme { .. })
+        ));
+
+        let http = ApiKeys::bearer(ring, "gateway").dangerous().allow_plain_http();
+        for uri in ["http://gateway/", "http://gateway:80/", "https://gateway/"] {
+            assert!(shown(&http, uri, None).await.is_none(), "{uri}");
+        }
+        for uri in ["http://gateway:8080/", "http://gateway:443/", "https://gateway:80/"] {
+            assert!(matches!(shown(&http, uri, None).await, Some(ApiError::Port { .. })), "{uri}");
+        }
+        assert!(shown(&http.only_port(8080), "http://gateway:8080/", None).await.is_none());
+    });
+}
+
+#[test]
+fn the_middleware_shows_a_key_where_the_layer_does() {
+    runtime().block_on(async {
+        let (provider, url, ring, ..) = world(&[("a", A)]).await;
+        provider.answer(A, 200);
+        let header = HeaderName::from_static("x-api-key");
+        let error = async |keys: &ApiKeys, url: &str| {
+            // Of another client too: the checks are those of the middleware.
+            let client = ClientBuilder::new(reqwest::Client::new()).with(keys.clone()).build();
+            let error = client.get(url).send().await.unwrap_err();
+            let reqwest_middleware::Error::Middleware(error) = error else {
+                panic!("{url}: {error}")
+            };
+            assert!(!format!("{error} {error:?}").contains("sk-test"));
+            error.downcast::<ApiError<std::convert::Infallible>>().unwrap()
         };
-        assert!(service.clone().oneshot(request(Some("127.0.0.1:8080"))).await.is_ok());
-        for host in [None, Some("127.0.0.1.evil.example"), Some("evil.example:80")] {
-            let error = service.clone().oneshot(request(host)).await.unwrap_err();
-            assert!(matches!(error, ApiError::OtherHost { .. }), "{error}");
+        for keys in [bearer(&ring), ApiKeys::header(ring.clone(), header).allow_loopback()] {
+            let user = url.replace("http://", "http://evil:x@");
+            assert!(matches!(error(&keys, &user).await, ApiError::UserInfo));
+            assert!(provider.keys().is_empty());
+            assert_eq!(client(keys).get(&url).send().await.unwrap().status(), 200);
+            assert_eq!(provider.keys(), [A]);
+        }
+        let strict = ApiKeys::bearer(ring.clone(), "127.0.0.1");
+        assert!(matches!(error(&strict, &url).await, ApiError::Scheme { .. }));
+        let secure = url.replace("http://", "HTTPS://");
+        assert!(matches!(error(&strict, &secure).await, ApiError::Port { expected: 443, .. }));
+        assert!(matches!(
+            error(&ApiKeys::anthropic(ring), "https://b\u{fc}cher.example/").await,
+            ApiError::OtherHost { .. }
+        ));
+        assert!(provider.keys().is_empty());
+    });
+}
+
+#[test]
+fn a_redirect_takes_no_key_to_another_scheme_host_or_port() {
+    runtime().block_on(async {
+        let (other, elsewhere, ring, ..) = world(&[("a", A)]).await;
+        other.answer(A, 200);
+        let provider = Provider::default();
+        provider.answer(A, 200);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let to = move |target: String| {
+            axum::routing::any(move || async move {
+                (StatusCode::TEMPORARY_REDIRECT, [("location", target)])
+            })
+        };
+        let router = Router::new()
+            .route("/here", to("/v1".to_owned()))
+            .route("/whole", to(format!("http://127.0.0.1:{port}/v1")))
+            .route("/twice", to("/here".to_owned()))
+            .route("/loop", to("/loop".to_owned()))
+            .route("/port", to(elsewhere.clone()))
+            .route("/then-port", to("/port".to_owned()))
+            .route("/name", to(format!("http://localhost:{port}/v1")))
+            .route("/user", to(format!("http://evil@127.0.0.1:{port}/v1")))
+            .route("/scheme", to(format!("https://127.0.0.1:{port}/v1")))
+            .fallback(take)
+            .with_state(provider.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+        let header = HeaderName::from_static("x-api-key");
+        for keys in [bearer(&ring), ApiKeys::header(ring.clone(), header).allow_loopback()] {
+            // A policy of the builder does not count.
+            let builder =
+                reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(50));
+            let client = keys.client_from(builder).unwrap();
+            let get = |path: &str| client.get(format!("http://127.0.0.1:{port}{path}")).send();
+            for path in ["/here", "/whole", "/twice"] {
+                assert_eq!(get(path).await.unwrap().status(), 200, "{path}");
+                assert_eq!(provider.keys(), [A], "{path}");
+            }
+            for path in ["/port", "/then-port", "/name", "/user", "/scheme"] {
+                let answer = get(path).await.unwrap();
+                assert_eq!(answer.status(), 307, "{path}: the redirect is the answer");
+                assert!(other.keys().is_empty() && provider.keys().is_empty(), "{path}");
+            }
+            assert!(get("/loop").await.unwrap_err().is_redirect());
         }
     });
 }
@@ -381,7 +631,8 @@ fn a_key_that_no_header_can_hold_is_named_and_not_shown() {
                 Ok::<_, std::io::Error>(Response::new(()))
             });
             let service = ApiKeyLayer::new(keys).layer(inner);
-            let error = service.oneshot(Request::new(())).await.unwrap_err();
+            let request = Request::get("https://api.example.com/").body(()).unwrap();
+            let error = service.oneshot(request).await.unwrap_err();
             assert!(matches!(&error, ApiError::NotAHeader { kid, .. } if *kid == *"a"), "{error}");
             assert!(!format!("{error} {error:?}").contains("sk-with"));
         }
