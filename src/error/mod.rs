@@ -20,13 +20,14 @@ pub use verify::{Claim, Reason, VerifyError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name that cannot be a kid.
-    #[error("`{kid}` cannot be a kid: {problem}")]
+    /// A text that cannot be a kid. Deliberately without the text: it may be a secret that was
+    /// put into the wrong place.
+    #[error("cannot use a text of {length} bytes as a kid: {}; use 1 to 64 characters of `A-Z a-z 0-9 - _ : / + = @ ~`", kid_problem(*found))]
     InvalidKid {
-        /// The name, with control characters escaped.
-        kid: String,
-        /// Which rule it breaks.
-        problem: &'static str,
+        /// Its length, in bytes.
+        length: usize,
+        /// The first character that is not allowed; `None` if the length alone is wrong.
+        found: Option<char>,
     },
 
     /// A secret without a byte.
@@ -471,5 +472,13 @@ impl Error {
     #[cfg(feature = "store")]
     pub(crate) fn manifest(problem: impl Into<String>) -> Self {
         Self::Manifest { problem: problem.into() }
+    }
+}
+
+/// What keeps a text from being a kid.
+fn kid_problem(found: Option<char>) -> String {
+    match found {
+        Some(own) => format!("the character U+{:04X} is not allowed", u32::from(own)),
+        None => "its length is not allowed".to_owned(),
     }
 }

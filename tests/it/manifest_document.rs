@@ -80,7 +80,7 @@ fn what_is_wrong_with_a_document_is_said() {
         ("no primary", |own| own["keys"] = json!([])),
         ("the kid `a` is taken", |own| own["keys"][1]["kid"] = json!("a")),
         ("the kid `a` is taken", |own| own["keys"][1]["aliases"] = json!(["a"])),
-        ("cannot be a kid", |own| own["keys"][1]["kid"] = json!("a b")),
+        ("cannot use a text of 3 bytes as a kid", |own| own["keys"][1]["kid"] = json!("a b")),
         ("the same secret as", |own| own["keys"][1]["secret"] = own["keys"][0]["secret"].clone()),
         ("is empty", |own| own["keys"][1]["secret"] = json!("text:")),
         ("`b` is not `base64:`", |own| own["keys"][1]["secret"] = json!("plain")),
