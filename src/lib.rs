@@ -145,6 +145,7 @@ mod observer;
 mod purpose;
 mod ring;
 mod secret;
+mod text;
 mod verdict;
 mod verified;
 

@@ -1,9 +1,10 @@
 //! The answer to "may the old key go now?", with everything that speaks against it.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::SystemTime;
 
 use crate::fingerprint::Fingerprint;
+use crate::text::Plain;
 
 /// Whether an old key may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,23 +142,4 @@ impl fmt::Display for Obstacle {
             Self::NotOpened => f.write_str("the sweep did not open every row"),
         }
     }
-}
-
-/// Text of another process, on one line and without a character that a terminal or a reader takes
-/// for something else.
-pub(crate) struct Plain<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|own| match own {
-            _ if own.is_control() || is_invisible(own) => write!(f, "{}", own.escape_unicode()),
-            _ => f.write_char(own),
-        })
-    }
-}
-
-/// Whether `own` is not shown, or turns the direction of what follows.
-fn is_invisible(own: char) -> bool {
-    matches!(own, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(own, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

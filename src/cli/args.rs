@@ -26,15 +26,23 @@ pub(super) struct Cli {
         long,
         global = true,
         env = "DUALKEY_INVENTORY",
+        hide_env_values = true,
         default_value = "dualkey.toml",
         value_name = "FILE"
     )]
     pub(super) inventory: PathBuf,
     /// The environment; that of the inventory unless set
-    #[arg(long, global = true, env = "DUALKEY_ENV")]
+    #[arg(long, global = true, env = "DUALKEY_ENV", hide_env_values = true)]
     pub(super) env: Option<String>,
     /// Takes the time from a file that holds it as RFC 3339, for a rehearsal: its records say so
-    #[arg(long, global = true, env = "DUALKEY_CLOCK", hide = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "DUALKEY_CLOCK",
+        hide_env_values = true,
+        hide = true,
+        value_name = "FILE"
+    )]
     pub(super) clock: Option<PathBuf>,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -138,7 +146,7 @@ pub(super) enum Command {
 #[derive(Args)]
 pub(super) struct Who {
     /// Who does it, for the audit trail; the user of the system unless set
-    #[arg(long, env = "DUALKEY_BY", value_name = "NAME")]
+    #[arg(long, env = "DUALKEY_BY", hide_env_values = true, value_name = "NAME")]
     by: Option<String>,
     /// Why, for the audit trail
     #[arg(long)]
@@ -381,7 +389,7 @@ pub(super) struct Rewrap {
     #[arg(long)]
     pub(super) json: bool,
     /// Who does it, for the audit trail; the user of the system unless set
-    #[arg(long, env = "DUALKEY_BY", value_name = "NAME")]
+    #[arg(long, env = "DUALKEY_BY", hide_env_values = true, value_name = "NAME")]
     pub(super) by: Option<String>,
     /// Why, for the audit trail
     #[arg(long)]
@@ -438,7 +446,13 @@ pub(super) struct Agent {
     #[arg(long)]
     pub(super) once: bool,
     /// What the audit trail calls it
-    #[arg(long, env = "DUALKEY_BY", default_value = "agent", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "DUALKEY_BY",
+        hide_env_values = true,
+        default_value = "agent",
+        value_name = "NAME"
+    )]
     pub(super) by: String,
 }
 

@@ -127,7 +127,7 @@ async fn query(context: &Context, args: &args::Audit, terminal: &mut Terminal) -
         trail.read(&query.take(args.take)).await?
     };
     match args.json {
-        true => terminal.line(&to_json(&found))?,
+        true => terminal.json(&to_json(&found))?,
         false => terminal.records(&found)?,
     }
     Ok(if found.forged.is_empty() && found.problem.is_none() { 0 } else { 3 })

@@ -1,7 +1,5 @@
 //! New secrets.
 
-use std::io::Write;
-
 use super::args;
 use super::steps::read;
 use super::{Context, Failure, Status, Terminal};
@@ -37,12 +35,12 @@ pub(super) async fn run(
         let [(_, own)] = sheet.rows() else {
             return Err(Failure::Usage("`--print` prints one value: name one secret".to_owned()));
         };
-        terminal.out.write_all(own.text().expose())?;
-        terminal.line("")?;
+        terminal.secret(&own.text())?;
         return Ok(0);
     }
     if args.json {
-        terminal.out.write_all(sheet.to_json().expose())?;
+        let document = sheet.to_json();
+        terminal.json(std::str::from_utf8(document.expose()).unwrap_or_default())?;
         return Ok(0);
     }
     sheet.write_new(&args.output)?;
@@ -128,11 +126,9 @@ async fn store(context: &Context, args: args::Generate, terminal: &mut Terminal)
             None => format!(", {} bits", manifest.purpose().random_bits()),
             Some(_) => String::new(),
         };
-        terminal.line(&format!(
-            "{name} ({}): created\n  key       {}{strength}",
-            project.environment_name(),
-            manifest.primary(project.now()),
-        ))?;
+        terminal.line(&format!("{name} ({}): created", project.environment_name()))?;
+        let kid = manifest.primary(project.now());
+        terminal.line(&format!("  key       {kid}{strength}"))?;
         let own = standing_of(&project, name).await?;
         terminal.next(&own.next, project.now())?;
     }

@@ -16,12 +16,13 @@ use crate::source::PostgresStore;
 pub(super) fn init(context: &Context, terminal: &mut Terminal) -> Status {
     Inventory::write_new(&context.inventory)?;
     let inventory = Inventory::read(&context.inventory)?;
-    terminal.line(&format!(
-        "{}: {} secrets, without a value\n  next      edit it; then make the key of the audit trail, and those of your rings\n  command   dualkey generate --store {} JWT_SECRET",
-        context.inventory.display(),
-        inventory.secrets.len(),
-        inventory.audit.secret,
-    ))?;
+    let (path, count) = (context.inventory.display(), inventory.secrets.len());
+    terminal.line(&format!("{path}: {count} secrets, without a value"))?;
+    terminal.line(
+        "  next      edit it; then make the key of the audit trail, and those of your rings",
+    )?;
+    let secret = &inventory.audit.secret;
+    terminal.line(&format!("  command   dualkey generate --store {secret} JWT_SECRET"))?;
     Ok(0)
 }
 
@@ -39,7 +40,7 @@ pub(super) async fn status(
         all = standings(&project).await?;
     }
     match args.json {
-        true => terminal.line(&schedule::to_json(&all))?,
+        true => terminal.json(&schedule::to_json(&all))?,
         false => terminal.table(&all, project.now())?,
     }
     Ok(all.iter().map(|own| &own.state).max().map_or(0, schedule::State::exit_status))
@@ -55,7 +56,7 @@ pub(super) async fn doctor(
         true => {
             let row = |own: &Finding| json!({ "check": own.check, "subject": own.subject, "found": own.found, "mend": own.mend });
             let rows: Vec<_> = all.iter().map(row).collect();
-            terminal.line(&format!("{:#}", json!(rows)))?;
+            terminal.json(&format!("{:#}", json!(rows)))?;
         }
         false => terminal.findings(&all)?,
     }
@@ -70,7 +71,7 @@ pub(super) async fn remind(
     let project = context.project()?;
     if args.who.dry_run {
         let all = remind::reminders(&project).await?;
-        terminal.line(&format!("{:#}", message(&all)))?;
+        terminal.json(&format!("{:#}", message(&all)))?;
         return Ok(0);
     }
     let told = remind::remind(&project, &args.who.actor()?, Delivery::default()).await?;
@@ -154,7 +155,7 @@ async fn stopped() {
 }
 
 pub(super) fn schema(terminal: &mut Terminal) -> Status {
-    terminal.line(PostgresStore::SCHEMA.trim_end())?;
-    terminal.line(PostgresTrail::SCHEMA.trim_end())?;
+    terminal.lines(PostgresStore::SCHEMA)?;
+    terminal.lines(PostgresTrail::SCHEMA)?;
     Ok(0)
 }

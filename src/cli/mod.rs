@@ -16,8 +16,9 @@ mod look;
 mod rewrap;
 mod show;
 mod steps;
+mod terminal;
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ use std::time::SystemTime;
 use clap::{CommandFactory, Parser};
 
 use self::args::{Cli, Command, Who};
+use self::terminal::{Terminal, complain, refuse};
 use crate::clock::Clock;
 use crate::ops::OpsError;
 use crate::ops::inventory::{Inventory, Project};
@@ -66,16 +68,13 @@ mod private {
 /// What a command says to the shell.
 type Status = Result<u8, Failure>;
 
-/// Where a command prints, and whether somebody is there to be asked.
-struct Terminal {
-    out: io::Stdout,
-    is_colored: bool,
-}
-
 /// Runs the command of this process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(error),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let mut terminal = Terminal::new();
     let status = match runtime {
@@ -89,8 +88,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            // There is nobody to tell if this fails as well.
-            let _ = writeln!(io::stderr(), "{}", Terminal::failed(&failure));
+            show::failed(&failure).iter().for_each(|line| complain(line));
             ExitCode::FAILURE
         }
     }
@@ -121,7 +119,9 @@ async fn run(cli: Cli, terminal: &mut Terminal) -> Status {
         Command::Audit(args) => audit::run(&context, args, terminal).await,
         Command::Schema => look::schema(terminal),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "dualkey", &mut terminal.out);
+            terminal.script(|out| {
+                clap_complete::generate(shell, &mut Cli::command(), "dualkey", out);
+            });
             Ok(0)
         }
     }
@@ -172,40 +172,6 @@ impl Context {
             operator = operator.dry_run();
         }
         Ok(operator)
-    }
-}
-
-impl Terminal {
-    fn new() -> Self {
-        let out = io::stdout();
-        // https://no-color.org: set, and not empty.
-        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|own| !own.is_empty());
-        let is_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|own| own != "0");
-        let is_colored = !is_unwanted && (is_forced || out.is_terminal());
-        Self { out, is_colored }
-    }
-
-    fn line(&mut self, text: &str) -> Result<(), Failure> {
-        Ok(writeln!(self.out, "{text}")?)
-    }
-
-    /// Has somebody type the name of the secret, before what cannot be undone.
-    fn confirm(&mut self, who: &Who, name: &str, what: &str) -> Result<(), Failure> {
-        if who.yes || who.dry_run {
-            return Ok(());
-        }
-        if !io::stdin().is_terminal() {
-            let problem = format!("{what}: that cannot be undone; say so with `--yes`");
-            return Err(Failure::Usage(problem));
-        }
-        write!(self.out, "{what}: that cannot be undone. Type {name} to go on: ")?;
-        self.out.flush()?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
-        match answer.trim() == name {
-            true => Ok(()),
-            false => Err(Failure::Usage("nothing was done".to_owned())),
-        }
     }
 }
 

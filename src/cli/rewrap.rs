@@ -1,6 +1,5 @@
 //! A sweep, with its progress.
 
-use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -9,9 +8,11 @@ use serde_json::json;
 
 use super::args::{self, actor};
 use super::show::length;
+use super::terminal::complain;
 use super::{Context, Failure, Status, Terminal};
 use crate::ops::sweep::Sweeper;
 use crate::rewrap::{Swept, Unreadable};
+use crate::text::Plain;
 
 pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Terminal) -> Status {
     let project = context.project()?;
@@ -45,7 +46,7 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
             if *last != table {
                 table.clone_into(&mut last);
                 moving.reset();
-                moving.set_prefix(table.to_owned());
+                moving.set_prefix(Plain(table).to_string());
             }
             if let Some(total) = at.total {
                 moving.set_length(total.max(at.rows));
@@ -62,7 +63,7 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
     let swept = swept?;
     match args.json {
         true => {
-            terminal.line(&format!("{:#}", json!(swept.iter().map(row).collect::<Vec<_>>())))?
+            terminal.json(&format!("{:#}", json!(swept.iter().map(row).collect::<Vec<_>>())))?
         }
         false => {
             let mode = if args.execute { "rewrap" } else { "what a rewrap would do" };
@@ -76,7 +77,8 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
             terminal.line(&format!("  took      {}, {rate:.0} rows per second", length(took)))?;
             if !args.execute {
                 let next = format!("dualkey rewrap {} --execute", args.name);
-                terminal.line(&format!("  nothing was changed\n  command   {next}"))?;
+                terminal.line("  nothing was changed")?;
+                terminal.line(&format!("  command   {next}"))?;
             }
         }
     }
@@ -119,8 +121,7 @@ fn bar() -> ProgressBar {
 fn tell(own: &Unreadable) {
     let kid = own.kid.map_or_else(String::new, |kid| format!(", under {kid}"));
     let line = format!("unreadable: {} {} {}: {}{kid}", own.table, own.key, own.column, own.reason);
-    // There is nobody to tell if this fails as well.
-    let _ = writeln!(io::stderr(), "{line}");
+    complain(&line);
 }
 
 fn row((table, own): &(String, Swept)) -> serde_json::Value {

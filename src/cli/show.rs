@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::Color;
 use jiff::{SpanRound, Unit};
 
-use super::{Failure, Terminal};
+use super::Failure;
+use super::terminal::{Terminal, cell};
 use crate::error::Error;
 use crate::manifest::{Change, RolloutEffect};
 use crate::ops::OpsError;
@@ -69,12 +70,9 @@ impl Terminal {
             true => "a new one".to_owned(),
             false => change.kid.to_string(),
         };
-        self.line(&format!(
-            "{name} ({}): {lead}{done}\n  key       {kid}, {} -> {}",
-            project.environment_name(),
-            state(change.from),
-            state(Some(change.to)),
-        ))?;
+        self.line(&format!("{name} ({}): {lead}{done}", project.environment_name()))?;
+        let (from, to) = (state(change.from), state(Some(change.to)));
+        self.line(&format!("  key       {kid}, {from} -> {to}"))?;
         if let Some(kid) = change.revoked {
             self.line(&format!("  revoked   {kid}"))?;
         }
@@ -106,24 +104,6 @@ impl Terminal {
         }
     }
 
-    /// What went wrong, and when to come back, where that would mend it.
-    pub(super) fn failed(failure: &Failure) -> String {
-        let mut text = format!("error: {failure}");
-        if let Failure::Ops(OpsError::Refused(error) | OpsError::Store(StoreError::Refused(error))) =
-            failure
-            && let Error::Blocked { obstacles, .. } = error
-        {
-            let until = obstacles.iter().filter_map(|own| match own {
-                Obstacle::TooEarly { until } => Some(*until),
-                _ => None,
-            });
-            if let Some(until) = until.max() {
-                text += &format!("\n  when      {}", time(until));
-            }
-        }
-        text
-    }
-
     pub(super) fn checks(&mut self, all: &[Check]) -> Result<(), Failure> {
         for own in all {
             let mark = match own.outcome {
@@ -143,8 +123,9 @@ impl Terminal {
     }
 
     pub(super) fn table(&mut self, all: &[Standing], now: SystemTime) -> Result<(), Failure> {
-        let mut table = self
-            .empty(&["secret", "priority", "state", "primary", "since", "others", "due", "next"]);
+        let mut table = self.new_table(&[
+            "secret", "priority", "state", "primary", "since", "others", "due", "next",
+        ]);
         for own in all {
             let since =
                 own.since.map(|since| length(now.duration_since(since).unwrap_or_default()));
@@ -167,29 +148,29 @@ impl Terminal {
                 State::Soon { days } => format!("in {days}d"),
                 other => other.as_str().to_owned(),
             };
-            let cell = Cell::new(state);
-            let cell = match (&own.state, self.is_colored) {
-                (_, false) => cell,
+            let state = cell([state]);
+            let state = match (&own.state, self.is_colored()) {
+                (_, false) => state,
                 (
                     State::Overdue { .. }
                     | State::Stuck { .. }
                     | State::Absent
                     | State::Unread { .. },
                     _,
-                ) => cell.fg(Color::Red),
-                (State::Due | State::Soon { .. }, _) => cell.fg(Color::Yellow),
-                _ => cell,
+                ) => state.fg(Color::Red),
+                (State::Due | State::Soon { .. }, _) => state.fg(Color::Yellow),
+                _ => state,
             };
             let text = |own: Option<String>| own.unwrap_or_else(|| "-".to_owned());
             table.add_row(vec![
-                Cell::new(&own.name),
-                Cell::new(own.priority.as_str()),
-                cell,
-                Cell::new(text(own.primary.map(|kid| kid.to_string()))),
-                Cell::new(text(since)),
-                Cell::new(if others.is_empty() { "-".to_owned() } else { others.join("\n") }),
-                Cell::new(text(own.due.map(date))),
-                Cell::new(own.next.command.as_deref().unwrap_or(&own.next.what)),
+                cell([&own.name]),
+                cell([own.priority.as_str()]),
+                state,
+                cell([text(own.primary.map(|kid| kid.to_string()))]),
+                cell([text(since)]),
+                if others.is_empty() { cell(["-"]) } else { cell(others) },
+                cell([text(own.due.map(date))]),
+                cell([own.next.command.as_deref().unwrap_or(&own.next.what)]),
             ]);
         }
         self.print(&table)?;
@@ -225,10 +206,8 @@ impl Terminal {
 
     pub(super) fn findings(&mut self, all: &[Finding]) -> Result<(), Failure> {
         for own in all {
-            self.line(&format!(
-                "{:<8} {}: {}\n         mend: {}",
-                own.check, own.subject, own.found, own.mend
-            ))?;
+            self.line(&format!("{:<8} {}: {}", own.check, own.subject, own.found))?;
+            self.line(&format!("         mend: {}", own.mend))?;
         }
         let count = all.len();
         self.line(&match count {
@@ -237,26 +216,22 @@ impl Terminal {
             _ => format!("{count} things are wrong"),
         })
     }
+}
 
-    fn empty(&self, header: &[&str]) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_header(header.iter().map(|own| (*own).to_owned()).collect::<Vec<_>>());
-        table.set_content_arrangement(ContentArrangement::Disabled);
-        match self.is_colored {
-            true => table.enforce_styling(),
-            false => table.force_no_tty(),
-        };
-        table
+/// The lines about what went wrong, and when to come back, where that would be the remedy.
+pub(super) fn failed(failure: &Failure) -> Vec<String> {
+    let mut lines = vec![format!("error: {failure}")];
+    if let Failure::Ops(OpsError::Refused(error) | OpsError::Store(StoreError::Refused(error))) =
+        failure
+        && let Error::Blocked { obstacles, .. } = error
+    {
+        let until = obstacles.iter().filter_map(|own| match own {
+            Obstacle::TooEarly { until } => Some(*until),
+            _ => None,
+        });
+        lines.extend(until.max().map(|until| format!("  when      {}", time(until))));
     }
-
-    fn print(&mut self, table: &Table) -> Result<(), Failure> {
-        for line in table.to_string().lines() {
-            // Without the margin that a table begins and ends with.
-            self.line(line.strip_prefix(' ').unwrap_or(line).trim_end())?;
-        }
-        Ok(())
-    }
+    lines
 }
 
 fn word(verdict: &Verdict) -> String {

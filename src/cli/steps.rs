@@ -1,6 +1,6 @@
 //! The steps of a rotation.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use zeroize::Zeroizing;
 
@@ -306,10 +306,5 @@ impl Terminal {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Has everything that was printed be seen.
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        Ok(self.out.flush()?)
     }
 }

@@ -15,6 +15,7 @@ use super::audit::{Action, Entry, Outcome, Query, Record, Trail};
 use super::error::OpsError;
 use super::inventory::Project;
 use super::schedule::{Standing, State, standings};
+use crate::text::is_hidden;
 
 /// How long ago an emergency may be that nobody has been told of.
 const EMERGENCY_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -153,7 +154,7 @@ pub fn message(reminders: &[Reminder]) -> serde_json::Value {
 /// As Slack asks for it; and a text stays on its line.
 fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace(|own: char| own.is_control(), " ")
+    text.replace(is_hidden, " ")
 }
 
 /// Posts `message`. What could be delivered later is tried again: no answer, 429 and 5xx; what

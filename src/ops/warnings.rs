@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use super::json::time;
 use crate::ring::Policy;
 use crate::ring::report::{ClockProblem, Report, clock_problem, is_ahead};
-use crate::verdict::{Obstacle, Plain};
+use crate::text::Plain;
+use crate::verdict::Obstacle;
 
 /// A warning for each report that cannot be read or is from the future, and one for a clock that is
 /// behind all of them.

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ::tracing::{debug, info, trace, warn};
 
 use crate::observer::{Event, Observer};
+use crate::text::Plain;
 
 /// Writes what a ring tells as events of `tracing`, under the target `dualkey`, with the fields
 /// `ring`, `kid` and `reason` where there are such. Moments are in seconds since the Unix epoch.
@@ -71,7 +72,11 @@ impl Observer for Tracing {
                 info!(target: "dualkey", ring, revision, generation, %fingerprint, "reloaded");
             }
             Event::ReloadFailed { ring, error, failures } => {
-                warn!(target: "dualkey", ring, error, failures, "reload failed");
+                // Deliberately not the error itself: subscribers write its text as it is, and a
+                // client of a store may put anything into it.
+                let error = error.to_string();
+                let error = Plain(&error);
+                warn!(target: "dualkey", ring, %error, failures, "reload failed");
             }
             Event::EnvironmentWarning { ring, variable, warning } => {
                 warn!(target: "dualkey", ring, variable, "{warning}");

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 29] = [
+const FLOORS: [(&str, u8, &[&str]); 30] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
     ("error", 0, &["kid", "verdict"]),
     ("fingerprint", 0, &["encoding"]),
     ("kid", 0, &["error"]),
     ("secret", 0, &[]),
     ("clock", 0, &[]),
-    ("verdict", 0, &["fingerprint"]),
+    ("text", 0, &[]),
+    ("verdict", 0, &["fingerprint", "text"]),
     ("purpose", 1, &["mac"]),
     ("key", 1, &["purpose", "ring", "mac"]),
     ("ring", 1, &["key", "purpose", "verified", "observer", "mac", "manifest"]),

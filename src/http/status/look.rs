@@ -11,7 +11,8 @@ use crate::ring::report::{is_ahead, may_run, objection};
 use crate::ring::{KeyState, KeyStatus, Report};
 use crate::source::Health;
 use crate::telemetry::{Look, Watched};
-use crate::verdict::{Obstacle, Plain, Verdict as Answer};
+use crate::text::Plain;
+use crate::verdict::{Obstacle, Verdict as Answer};
 use crate::verified::Role;
 
 /// What a process calls itself that has no name.
@@ -20,7 +21,7 @@ const NAMELESS: &str = "this process";
 pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     let (stored, problem) = match watched.reports().await {
         Ok(reports) => (reports, None),
-        Err(error) => (None, Some(error.to_string())),
+        Err(error) => (None, Some(Plain(&error.to_string()).to_string())),
     };
     let look = watched.look();
     let own = watched.report(&watched.instance().unwrap_or_else(|| NAMELESS.to_owned()));
@@ -50,7 +51,7 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     Ring {
         advice: advice(&look, &keys, &instances, is_fleet),
         is_fleet,
-        name: look.ring.clone(),
+        name: Plain(&look.ring).to_string(),
         purpose: look.purpose,
         now: Time(look.now),
         is_stale: look.is_stale,
@@ -85,7 +86,7 @@ fn key(
         revoked: status
             .revoked
             .as_ref()
-            .map(|own| Revoked { at: Time(own.at), reason: own.reason.clone() }),
+            .map(|own| Revoked { at: Time(own.at), reason: Plain(&own.reason).to_string() }),
         last_as_fallback: seen
             .filter(|(kid, _)| *kid == status.kid)
             .map(|(_, seen)| Time(*seen))
@@ -188,7 +189,7 @@ fn store(health: Health, problem: Option<String>) -> Store {
         reloads: health.reloads,
         failures: health.failures,
         failures_in_a_row: health.failures_in_a_row,
-        errors: errors.into_iter().flatten().collect(),
+        errors: errors.into_iter().flatten().map(|own| Plain(&own).to_string()).collect(),
     }
 }
 

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::record::{Action, Outcome, Record};
 use crate::encoding::{BASE64URL, exactly};
 use crate::kid::Kid;
+use crate::text::is_hidden;
 
 pub(super) const BAR: &str = " | ";
 const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
@@ -205,9 +206,7 @@ impl fmt::Display for Escaped<'_> {
 
 /// What would end a field or a line, or show text otherwise than it stands there.
 fn is_loud(own: char) -> bool {
-    own == '|'
-        || own.is_control()
-        || matches!(own, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    own == '|' || is_hidden(own)
 }
 
 /// What [`Escaped`] wrote. Whether it is the one way to write it, who reads the line asks.

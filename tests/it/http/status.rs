@@ -200,7 +200,10 @@ async fn the_page_speaks_for_the_fleet() {
         Manifest::new("SESSION", Purpose::Cookie, "test", policy, entry(0, "old"), clock.now());
     store.compare_and_swap(0, &first.unwrap()).await.unwrap();
     let follow = |name: &str| {
-        let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
+        let builder = KeyRing::<CookieKey>::builder()
+            .name("SESSION")
+            .environment("test")
+            .clock(clock.clone());
         let following = builder.follow(store.clone()).instance(name);
         following.on_demand().unwrap()
     };
@@ -485,4 +488,23 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     let text = rings[0]["keys"][0]["text"].as_str().unwrap();
     assert!(text.starts_with("Superseded 19 d ago; "), "{text}");
     println!("{pages} pages browsed: no violation, nothing loaded beside them");
+}
+
+/// What others wrote turns no text of the page, and hides none.
+#[tokio::test]
+async fn the_page_shows_text_of_others_in_its_order() {
+    let loud = "a\u{202e}b\u{2066}c\u{61c}d\u{200b}e\u{9b}f\ng";
+    let ring = KeyRing::<CookieKey>::builder()
+        .name(format!("X {loud}"))
+        .primary(key(0, "a"))
+        .fallback(key(1, "b"))
+        .build()
+        .unwrap();
+    ring.revoke(&"b".parse().unwrap(), loud).unwrap();
+    let url = start(Status::new().watch(&ring)).await;
+    for text in [page(&url).await, page(&format!("{url}?format=json")).await] {
+        let is_loud = |own: char| "\u{202e}\u{2066}\u{61c}\u{200b}\u{9b}".contains(own);
+        assert!(!text.contains(is_loud), "{text}");
+        assert!(text.contains("u{202e}"), "{text}");
+    }
 }

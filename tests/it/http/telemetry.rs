@@ -202,6 +202,7 @@ fn life() {
     let first = Manifest::new("X", Purpose::Jwt, "test", Policy::default(), entry(0, "a"), now());
     pollster::block_on(file.compare_and_swap(0, &first.unwrap())).unwrap();
     let following = KeyRing::<JwtKey>::builder()
+        .name("X")
         .environment("test")
         .clock(clock.clone())
         .observer(Tracing)
@@ -289,6 +290,7 @@ async fn the_last_reload_shows_of_a_ring_that_follows() {
     });
     let metrics = RingMetrics::new();
     let following = KeyRing::<JwtKey>::builder()
+        .name("METRICS_STORE")
         .environment("test")
         .clock(clock.clone())
         .max_staleness(Duration::from_secs(600))
@@ -307,4 +309,40 @@ async fn the_last_reload_shows_of_a_ring_that_follows() {
     assert_eq!(seen["dualkey_last_reload_timestamp_seconds"], 1_800_000_300.0);
     assert_eq!((seen["dualkey_reload_failures_total"], seen["dualkey_stale"]), (1.0, 1.0));
     assert_eq!(seen["dualkey_revision"], 1.0);
+}
+
+/// A client of a store says what it likes; a log is read in a terminal.
+#[test]
+fn what_a_store_says_stays_on_its_line_of_a_log() {
+    let said = Arc::new(Mutex::new(None));
+    let answer = Arc::clone(&said);
+    let clock = ManualClock::at_unix(1_800_000_000);
+    let entry = NewEntry::new(Secret::from(secret(0)));
+    let now = clock.now();
+    let first = Manifest::new("X", Purpose::Jwt, "test", Policy::default(), entry, now).unwrap();
+    let text = first.to_json().unwrap();
+    let store = ClosureStore::new("a closure", move || {
+        let answer = match *answer.lock().unwrap() {
+            Some(said) => Err(io::Error::other(said).into()),
+            None => Ok(Some(text.clone())),
+        };
+        async move { answer }
+    });
+    let following = KeyRing::<JwtKey>::builder()
+        .name("X")
+        .environment("test")
+        .clock(clock)
+        .observer(Tracing)
+        .follow(store)
+        .on_demand()
+        .unwrap();
+    for loud in
+        ["\u{1b}[2J\u{1b}]0;x\u{7}", "a\nERROR fake", "\u{9b}31m", "\u{202e}\u{61c}\u{200b}"]
+    {
+        *said.lock().unwrap() = Some(loud);
+        let log = lines(tracing::Level::INFO, || drop(following.refresh()));
+        assert_eq!(log.len(), 1, "{log:?}");
+        let is_loud = |own: char| own.is_control() || "\u{202e}\u{61c}\u{200b}".contains(own);
+        assert!(!log[0].contains(is_loud) && log[0].contains("reload failed"), "{log:?}");
+    }
 }

@@ -31,5 +31,7 @@ mod reports;
 mod service;
 #[cfg(feature = "cli")]
 pub mod shell;
+#[cfg(all(feature = "cli", unix))]
+mod terminal;
 #[cfg(feature = "cli")]
 mod values;

@@ -64,7 +64,9 @@ impl Shell {
     /// An instance of the service, which follows a file as services do, and learns of a change
     /// when the test says so.
     pub fn instance<K: KeyMaterial>(&self, file: &str, name: &str) -> Following<K> {
+        let ring = Path::new(file).file_stem().and_then(|own| own.to_str()).unwrap();
         KeyRing::<K>::builder()
+            .name(ring)
             .environment("production")
             .clock(self.clock.clone())
             .follow(FileStore::new(self.path(file)))
