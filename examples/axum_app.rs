@@ -127,6 +127,7 @@ async fn follow<K: KeyMaterial>(
         init::<K>(name, &options.keys, &store).await?;
     }
     let following = KeyRing::<K>::builder()
+        .name(name)
         .environment(ENVIRONMENT)
         .max_staleness(Duration::from_secs(15 * 60))
         .observer(Tracing)

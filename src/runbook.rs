@@ -16,6 +16,7 @@
 //! use std::time::Duration;
 //!
 //! let following = KeyRing::<CookieKey>::builder()
+//!     .name("SESSION_SECRET")
 //!     .environment("production")
 //!     // An instance that is cut off serves what it holds for so long, and no longer.
 //!     .max_staleness(Duration::from_secs(30 * 60))
@@ -107,7 +108,7 @@
 //! # pollster::block_on(store.compare_and_swap(0, &manifest))?;
 //! # let old = manifest.primary(clock.now());
 //! # let following = KeyRing::<CookieKey>::builder()
-//! #     .environment("production").clock(clock.clone())
+//! #     .name("SESSION_SECRET").environment("production").clock(clock.clone())
 //! #     .follow(FileStore::new(&path)).instance("pod-1").on_demand()?;
 //! # let signer = CookieSigner::new(following.ring().clone());
 //! # let value = signer.sign("session", "user-42")?;

@@ -262,6 +262,7 @@ impl Followings {
             reasons: &Reasons,
         ) -> Follow<K> {
             KeyRing::builder()
+                .name(RINGS[place].0)
                 .environment(ENVIRONMENT)
                 .observer(reasons.clone())
                 .follow(operator.store(place))

@@ -379,6 +379,16 @@ pub enum Error {
         found: String,
     },
 
+    /// A ring was to follow a store, and has no name.
+    #[error(
+        "cannot follow a store: the ring of purpose `{purpose}` has no name, so it would take the \
+         manifest of another ring; call `.name(\"USER_JWT\")` with the name that its manifest has"
+    )]
+    NoName {
+        /// The purpose of its keys.
+        purpose: &'static str,
+    },
+
     /// A ring was given a manifest, and not told its environment.
     #[error("the ring `{ring}` does not know its environment: set it with `environment`")]
     NoEnvironment {

@@ -29,6 +29,10 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// Makes the ring of `manifest`, which brings its keys and its policy; to follow the
     /// store that it came from, see [`source`](crate::source).
     ///
+    /// The caller vouches for the manifest. So a [`name`](Self::name) is optional here: without one
+    /// the ring takes the name that the manifest has. With one, it refuses the manifest of another
+    /// ring.
+    ///
     /// ```
     /// use dualkey::{KeyRing, Policy, Purpose};
     /// use dualkey::jwt::JwtKey;
@@ -54,10 +58,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// ring.
     pub fn build_from(mut self, manifest: &Manifest) -> Result<KeyRing<K>, Error> {
         let name = self.name.clone().unwrap_or_else(|| manifest.ring().to_owned());
-        if !self.keys.is_empty() || self.failed.is_some() {
-            let problem = "its keys are those of the manifest: give the builder none";
-            return Err(unclear(&name, problem));
-        }
+        self.check_without_keys(&name)?;
         self.name = Some(name.clone());
         self.policy = *manifest.policy();
         check_identity::<K>(manifest, &name, self.environment.as_deref())?;
@@ -66,6 +67,26 @@ impl<K: KeyMaterial> RingBuilder<K> {
         let origin = Origin::of(manifest, self.max_staleness, now);
         let set = KeySet::of_manifest(keys, 1, manifest, now, &name)?.from(origin);
         Ok(self.ring(set, name))
+    }
+
+    /// Checks, before a store is asked, that the builder knows whose manifest it is to take.
+    pub(crate) fn check_follows(&self) -> Result<(), Error> {
+        let purpose = K::PURPOSE.as_str();
+        self.check_without_keys(self.name.as_deref().unwrap_or(purpose))?;
+        let ring = self.name.clone().ok_or(Error::NoName { purpose })?;
+        match &self.environment {
+            Some(_) => Ok(()),
+            None => Err(Error::NoEnvironment { ring }),
+        }
+    }
+
+    fn check_without_keys(&self, ring: &str) -> Result<(), Error> {
+        match self.keys.is_empty() && self.failed.is_none() {
+            true => Ok(()),
+            false => {
+                Err(unclear(ring, "its keys are those of the manifest: give the builder none"))
+            }
+        }
     }
 }
 

@@ -131,11 +131,13 @@ impl ClosureStore {
         self
     }
 
-    /// Seals the manifest under the primary of `ring`, and takes none that is not sealed.
+    /// Seals the manifest of `ring` in `environment` under the primary of `kek`, and takes none
+    /// that is not sealed, or is sealed for another ring or environment: as
+    /// [`FileStore::sealed`](super::FileStore::sealed).
     #[cfg(feature = "envelope")]
     #[must_use]
-    pub fn sealed(mut self, ring: KeyRing<AesKey>) -> Self {
-        self.codec = Codec::sealed(ring);
+    pub fn sealed(mut self, kek: KeyRing<AesKey>, ring: &str, environment: &str) -> Self {
+        self.codec = Codec::sealed(kek, ring, environment);
         self
     }
 

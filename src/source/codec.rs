@@ -1,4 +1,11 @@
 //! Between a manifest and what a store holds of it: its text, or the text sealed.
+//!
+//! A sealed manifest is an envelope in its text form. Its context binds the ring and the
+//! environment, so that it opens as the manifest of no other:
+//!
+//! ```text
+//! length u64 big-endian | "dualkey manifest v1" | length | ring | length | environment
+//! ```
 
 use zeroize::Zeroizing;
 
@@ -11,9 +18,12 @@ use crate::manifest::{Manifest, Revocations};
 use crate::ring::KeyRing;
 use crate::secret::Secret;
 
-/// What a sealed manifest is authenticated with, so that it passes for nothing else.
 #[cfg(feature = "envelope")]
-const CONTEXT: &str = "dualkey manifest v1";
+const LABEL: &str = "dualkey manifest v1";
+#[cfg(feature = "envelope")]
+const NOT_OPENED: &str = "it was sealed for another ring or environment, under another KEK, or was \
+                          changed; give the store the ring, the environment and the KEK ring that \
+                          sealed it";
 /// The beginning of an envelope as text.
 const SEALED: &[u8] = b"dk1.";
 
@@ -21,26 +31,55 @@ fn unusable(store: &str, source: Error) -> StoreError {
     StoreError::Manifest { store: store.to_owned(), source: Box::new(source) }
 }
 
+/// How the manifest of a store is written: as it is, or sealed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Codec {
     #[cfg(feature = "envelope")]
-    sealer: Option<Sealer>,
+    seal: Option<Seal>,
+}
+
+/// The keys that seal a manifest, and the manifest that they seal.
+#[cfg(feature = "envelope")]
+#[derive(Debug, Clone)]
+struct Seal {
+    sealer: Sealer,
+    ring: String,
+    environment: String,
+}
+
+#[cfg(feature = "envelope")]
+impl Seal {
+    fn context(&self) -> Vec<u8> {
+        let parts = [LABEL, &self.ring, &self.environment];
+        let with_length =
+            |part: &str| [&(part.len() as u64).to_be_bytes()[..], part.as_bytes()].concat();
+        parts.into_iter().flat_map(with_length).collect()
+    }
+
+    /// Whether `manifest` is the one that it seals.
+    fn check(&self, manifest: &Manifest) -> Result<(), Error> {
+        manifest.check_is(&self.ring, &self.environment, manifest.purpose())
+    }
 }
 
 impl Codec {
+    /// Seals the manifest of `ring` in `environment` under the primary of `kek`.
     #[cfg(feature = "envelope")]
-    pub(super) fn sealed(ring: KeyRing<AesKey>) -> Self {
-        Self { sealer: Some(Sealer::new(ring)) }
+    pub(super) fn sealed(kek: KeyRing<AesKey>, ring: &str, environment: &str) -> Self {
+        let (ring, environment) = (ring.to_owned(), environment.to_owned());
+        Self { seal: Some(Seal { sealer: Sealer::new(kek), ring, environment }) }
     }
 
     pub(super) fn encode(&self, manifest: &Manifest, store: &str) -> Result<Secret, StoreError> {
         let refused = |source| unusable(store, source);
-        let text = manifest.to_json().map_err(refused)?;
         #[cfg(feature = "envelope")]
-        if let Some(sealer) = &self.sealer {
-            return Ok(Secret::from(sealer.seal_text(text.expose(), CONTEXT).map_err(refused)?));
+        if let Some(seal) = &self.seal {
+            seal.check(manifest).map_err(refused)?;
+            let text = manifest.to_json().map_err(refused)?;
+            let sealed = seal.sealer.seal_text(text.expose(), seal.context());
+            return Ok(Secret::from(sealed.map_err(refused)?));
         }
-        Ok(text)
+        manifest.to_json().map_err(refused)
     }
 
     pub(super) fn decode(&self, text: &[u8], store: &str) -> Result<Manifest, StoreError> {
@@ -49,14 +88,21 @@ impl Codec {
             .opened(text, is_sealed)
             .map_err(|problem| StoreError::Sealed { store: store.to_owned(), problem })?;
         let text = opened.as_ref().map_or(text, |opened| opened);
-        Manifest::from_json(text).map_err(|source| match Revocations::read(text) {
-            Some(revocations) => StoreError::OnlyRevocations {
-                store: store.to_owned(),
-                source: Box::new(source),
-                revocations: Box::new(revocations),
-            },
-            None => unusable(store, source),
-        })
+        let manifest =
+            Manifest::from_json(text).map_err(|source| match Revocations::read(text) {
+                Some(revocations) => StoreError::OnlyRevocations {
+                    store: store.to_owned(),
+                    source: Box::new(source),
+                    revocations: Box::new(revocations),
+                },
+                None => unusable(store, source),
+            })?;
+        // The seal is of the store's own. What was sealed says so itself as well.
+        #[cfg(feature = "envelope")]
+        if let Some(seal) = &self.seal {
+            seal.check(&manifest).map_err(|source| unusable(store, source))?;
+        }
+        Ok(manifest)
     }
 
     /// What was sealed; none, if nothing should be.
@@ -66,21 +112,43 @@ impl Codec {
         is_sealed: bool,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, &'static str> {
         #[cfg(feature = "envelope")]
-        if let Some(sealer) = &self.sealer {
+        if let Some(seal) = &self.seal {
             // Else whoever can write there could put a manifest of his own in its place.
             if !is_sealed {
-                return Err("it is not sealed, and must be: store it through this store");
+                return Err("it is not sealed, and must be; store it through this store");
             }
-            let opened = sealer.open(text.trim_ascii_end(), CONTEXT);
-            let opened = opened.map_err(|_| "no key of its KEK ring opens it")?;
+            let opened = seal.sealer.open(text.trim_ascii_end(), seal.context());
+            let opened = opened.map_err(|_| NOT_OPENED)?;
             return Ok(Some(Zeroizing::new(opened.into_inner())));
         }
         match is_sealed {
-            true => Err("it is sealed: give the store its KEK ring with `sealed`"),
+            true => Err("it is sealed; give the store its KEK ring with `sealed`"),
             false => {
                 let _ = text;
                 Ok(None)
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "envelope"))]
+mod tests {
+    use super::*;
+
+    /// Frozen: with another context, no sealed manifest of the field opens.
+    #[test]
+    fn the_context_of_a_seal_is_that_of_the_format() {
+        let key = Secret::from([7; 32].as_slice());
+        let kek = KeyRing::builder().dangerous().allow_placeholders().primary(key).build().unwrap();
+        let seal = Codec::sealed(kek, "USER_JWT", "prod").seal.unwrap();
+        let expected = [
+            &[0, 0, 0, 0, 0, 0, 0, 19][..],
+            b"dualkey manifest v1",
+            &[0, 0, 0, 0, 0, 0, 0, 8],
+            b"USER_JWT",
+            &[0, 0, 0, 0, 0, 0, 0, 4],
+            b"prod",
+        ];
+        assert_eq!(seal.context(), expected.concat());
     }
 }

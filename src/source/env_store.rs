@@ -42,6 +42,7 @@ use crate::ring::Policy;
 ///     Ok(lookup.lock().unwrap().get(name).cloned())
 /// });
 /// let following = KeyRing::<JwtKey>::builder()
+///     .name("JWT_SECRET")
 ///     .environment("production")
 ///     .follow(store.clone())
 ///     .on_demand()?;

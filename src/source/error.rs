@@ -97,9 +97,9 @@ pub enum StoreError {
         revocations: Box<Revocations>,
     },
 
-    /// It was to be sealed and is not, or does not open under the keys that the store was
-    /// given.
-    #[error("{store} does not open: {problem}")]
+    /// It was to be sealed and is not, or does not open under the keys, as the manifest of the
+    /// ring and the environment, that the store was given.
+    #[error("cannot open {store}: {problem}")]
     Sealed {
         /// The store: a path, a name.
         store: String,

@@ -74,11 +74,37 @@ impl FileStore {
         Self { path: path.into(), codec: Codec::default(), group_reads: false }
     }
 
-    /// Seals the manifest under the primary of `ring`, and takes none that is not sealed.
+    /// Seals the manifest of `ring` in `environment` under the primary of `kek`, and takes none
+    /// that is not sealed, or is sealed for another ring or environment.
+    ///
+    /// ```
+    /// use dualkey::envelope::AesKey;
+    /// use dualkey::manifest::{Manifest, NewEntry};
+    /// use dualkey::source::{FileStore, KeyStore, StoreError};
+    /// use dualkey::{KeyRing, Policy, Purpose, Secret};
+    /// use std::time::SystemTime;
+    ///
+    /// # pollster::block_on(async {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("jwt.json");
+    /// # let bytes: Vec<u8> = (1..=32).collect();
+    /// let kek = KeyRing::<AesKey>::builder().primary(Secret::from(bytes)).build()?;
+    /// let store = FileStore::new(&path).sealed(kek.clone(), "USER_JWT", "production");
+    /// let (key, now) = (NewEntry::generate(Purpose::Jwt)?, SystemTime::now());
+    /// let first = Manifest::new("USER_JWT", Purpose::Jwt, "production", Policy::default(), key, now)?;
+    /// store.compare_and_swap(0, &first).await?;
+    /// assert_eq!(store.load().await?.fingerprint(), first.fingerprint());
+    ///
+    /// // Copied into the place of another, it does not open.
+    /// let other = FileStore::new(&path).sealed(kek, "ADMIN_JWT", "production");
+    /// assert!(matches!(other.load().await, Err(StoreError::Sealed { .. })));
+    /// # Ok::<(), StoreError>(())
+    /// # }).unwrap();
+    /// ```
     #[cfg(feature = "envelope")]
     #[must_use]
-    pub fn sealed(mut self, ring: KeyRing<AesKey>) -> Self {
-        self.codec = Codec::sealed(ring);
+    pub fn sealed(mut self, kek: KeyRing<AesKey>, ring: &str, environment: &str) -> Self {
+        self.codec = Codec::sealed(kek, ring, environment);
         self
     }
 

@@ -29,6 +29,7 @@
 //!
 //! // In every instance of the service:
 //! let following = KeyRing::<CookieKey>::builder()
+//!     .name("SESSION_SECRET")
 //!     .environment("production")
 //!     .follow(FileStore::new(&path))
 //!     .spawn_thread()?;

@@ -49,6 +49,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// let store = PostgresStore::new(pool, "JWT_SECRET", "production", kek);
 ///
 /// let following = KeyRing::<JwtKey>::builder()
+///     .name("JWT_SECRET")
 ///     .environment("production")
 ///     .follow(store)
 ///     .instance(std::env::var("HOSTNAME")?)
@@ -91,11 +92,13 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
 );
 ";
 
-    /// The manifest of `ring` in `environment`, sealed under the primary of `kek`.
+    /// The manifest of `ring` in `environment`, sealed under the primary of `kek` for both: moved
+    /// to the row of another ring or environment, it does not open.
     #[must_use]
     pub fn new(pool: PgPool, ring: &str, environment: &str, kek: KeyRing<AesKey>) -> Self {
+        let codec = Codec::sealed(kek, ring, environment);
         let (ring, environment) = (ring.to_owned(), environment.to_owned());
-        Self { pool, ring, environment, codec: Codec::sealed(kek) }
+        Self { pool, ring, environment, codec }
     }
 
     async fn read(&self) -> Result<Manifest, StoreError> {
@@ -116,15 +119,11 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
             problem: "the row has more than 2 MiB, and a manifest at most 1 MiB",
         })?;
         let manifest = self.codec.decode(text.as_bytes(), &self.name())?;
-        // What is sealed is authentic, and says itself of what it is: no row is taken for
-        // another.
-        let is_own = manifest.ring() == self.ring
-            && manifest.environment() == self.environment
-            && i64::try_from(manifest.revision()) == Ok(revision);
-        match is_own {
+        // What is sealed is authentic, and says itself of which revision it is.
+        match i64::try_from(manifest.revision()) == Ok(revision) {
             true => Ok(manifest),
             false => {
-                let problem = "the row holds the manifest of another ring or revision";
+                let problem = "the row holds the manifest of another revision";
                 Err(StoreError::Sealed { store: self.name(), problem })
             }
         }

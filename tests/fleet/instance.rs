@@ -80,7 +80,8 @@ impl<K: Artefacts> Instance<K> {
         self.process += 1;
         self.name = Some(name.to_owned());
         self.shelf.set_floor(if bounds.starts_go_back { 0 } else { self.last_revision });
-        let builder = KeyRing::<K>::builder().clock(self.clock.clone()).environment("sim");
+        let builder =
+            KeyRing::<K>::builder().name("RING").clock(self.clock.clone()).environment("sim");
         match start {
             Start::Store => {
                 let builder = match bounds.max_staleness {

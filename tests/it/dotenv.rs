@@ -253,6 +253,7 @@ fn a_ring_follows_the_file() {
     fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
     let clock = ManualClock::new(at(0));
     let following = KeyRing::<CookieKey>::builder()
+        .name("SESSION_SECRET")
         .environment("production")
         .clock(clock.clone())
         .follow(store(&path, &clock))

@@ -199,7 +199,11 @@ fn a_sealed_manifest_of_the_largest_size_is_read_again() {
     let mut manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let reason = "x".repeat(900 * 1024);
     manifest = manifest.revoke(&"b".parse().unwrap(), &reason, at(1)).unwrap().manifest;
-    let sealed = store.sealed(crate::common::aes_ring([crate::common::aes_key(7, "kek")]));
+    let sealed = store.sealed(
+        crate::common::aes_ring([crate::common::aes_key(7, "kek")]),
+        "SESSION_SECRET",
+        "test",
+    );
     block_on(sealed.compare_and_swap(0, &manifest)).unwrap();
     assert!(fs::metadata(&path).unwrap().len() > 1024 * 1024);
     assert_eq!(block_on(sealed.load()).unwrap().fingerprint(), manifest.fingerprint());

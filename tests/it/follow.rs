@@ -33,6 +33,7 @@ fn kid(name: &str) -> Kid {
 /// A ring that follows the file, asked only when the test says so.
 fn following(path: &Path, clock: &ManualClock, told: &Told) -> Following<CookieKey> {
     KeyRing::<CookieKey>::builder()
+        .name("SESSION_SECRET")
         .environment("test")
         .clock(clock.clone())
         .observer(told.clone())
@@ -251,6 +252,7 @@ fn what_is_too_old_serves_nothing_until_the_store_is_read_again() {
                     .unwrap();
             stored(&path, &manifest);
             KeyRing::<$key>::builder()
+                .name($name)
                 .environment("test")
                 .clock(clock.clone())
                 .max_staleness(minutes(10))
@@ -336,6 +338,7 @@ fn a_thread_learns_of_a_change_without_being_asked() {
     let store = stored(&path, &first());
     let (ear, heard) = ear();
     let following = KeyRing::<CookieKey>::builder()
+        .name("SESSION_SECRET")
         .environment("test")
         .observer(ear)
         .clock(ManualClock::new(at(0)))
@@ -363,6 +366,7 @@ fn a_task_learns_of_a_change_and_of_what_is_wrong() {
     let following = runtime
         .block_on(
             KeyRing::<CookieKey>::builder()
+                .name("SESSION_SECRET")
                 .environment("test")
                 .observer(ear)
                 .clock(ManualClock::new(at(0)))
@@ -400,6 +404,7 @@ fn a_link_that_is_switched_is_noticed() {
     symlink("..data/ring.json", path("ring.json")).unwrap();
     let (ear, heard) = ear();
     let _following = KeyRing::<CookieKey>::builder()
+        .name("SESSION_SECRET")
         .environment("test")
         .observer(ear)
         .clock(ManualClock::new(at(0)))
@@ -417,6 +422,7 @@ fn a_service_does_not_start_without_a_manifest() {
     let folder = tempfile::tempdir().unwrap();
     let follow = |name: &str| {
         KeyRing::<CookieKey>::builder()
+            .name("SESSION_SECRET")
             .environment("test")
             .follow(FileStore::new(folder.path().join(name)))
             .spawn_thread()

@@ -83,7 +83,7 @@ fn hear(heard: &Receiver<String>, needle: &str) -> String {
 }
 
 fn builder() -> dualkey::RingBuilder<CookieKey> {
-    KeyRing::builder().environment("test").clock(ManualClock::new(at(0)))
+    KeyRing::builder().name("SESSION_SECRET").environment("test").clock(ManualClock::new(at(0)))
 }
 
 type Start = fn(Follow<CookieKey>) -> Result<(Following<CookieKey>, Option<Runtime>), StoreError>;

@@ -39,6 +39,7 @@ fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
     let mut names = 0;
     for day in 0..6_u64 {
         let following = KeyRing::<CookieKey>::builder()
+            .name("SESSION_SECRET")
             .environment("test")
             .clock(clock.clone())
             .follow(FileStore::new(&path))
@@ -77,6 +78,7 @@ fn what_a_gone_instance_knew_is_kept() {
     let clock = ManualClock::new(at(0));
     let start = |name: &str| {
         KeyRing::<CookieKey>::builder()
+            .name("SESSION_SECRET")
             .environment("test")
             .clock(clock.clone())
             .follow(FileStore::new(&path))
@@ -116,6 +118,7 @@ fn an_instance_goes_on_with_what_it_saw_before() {
     let clock = ManualClock::new(at(0));
     let start = |name: &str| {
         KeyRing::<CookieKey>::builder()
+            .name("SESSION_SECRET")
             .environment("test")
             .clock(clock.clone())
             .follow(FileStore::new(&path))

@@ -272,6 +272,7 @@ fn soak(
     let seed = 19;
     let (wild, count, clock) = (Wild::new(seed), Count::default(), ManualClock::new(at(0)));
     let follow = KeyRing::<CookieKey>::builder()
+        .name("SESSION_SECRET")
         .environment("test")
         .clock(clock.clone())
         .observer(Nervous(wild.clone()))

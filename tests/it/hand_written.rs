@@ -47,7 +47,8 @@ fn record(path: &Path, ending: &str) -> PathBuf {
 }
 
 fn follow(store: impl KeyStore, clock: &ManualClock) -> Following<CookieKey> {
-    let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
+    let builder =
+        KeyRing::<CookieKey>::builder().name("X").environment("test").clock(clock.clone());
     builder.follow(store).on_demand().unwrap()
 }
 

@@ -124,6 +124,7 @@ fn killed_at_any_moment_a_file_is_one_of_two_whole_generations() {
         stored(&path, &first());
         let told = Told::default();
         let following = KeyRing::<CookieKey>::builder()
+            .name("SESSION_SECRET")
             .environment("test")
             .observer(told.clone())
             .clock(ManualClock::new(at(3600)))

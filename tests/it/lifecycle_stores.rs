@@ -195,6 +195,7 @@ impl Scene {
         drop(stored(&path, manifest));
         let told = Told::default();
         let following = KeyRing::<CookieKey>::builder()
+            .name("SESSION_SECRET")
             .environment("test")
             .clock(ManualClock::new(at(60)))
             .observer(told.clone())
@@ -302,7 +303,8 @@ fn v8_a_record_that_revokes_the_only_key_leaves_a_ring_that_serves_nothing() {
     let clock = ManualClock::at_unix(4_000_000_000);
     let store = || DotenvStore::new(&path, "X", Purpose::Cookie, "test").clock(clock.clone());
     fs::write(&path, format!("X={}\n", letters(0))).unwrap();
-    let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
+    let builder =
+        KeyRing::<CookieKey>::builder().name("X").environment("test").clock(clock.clone());
     let following = builder.follow(store()).on_demand().unwrap();
     let signer = CookieSigner::new(following.ring().clone());
     let value = signer.sign("session", "user-42").unwrap();
@@ -339,7 +341,8 @@ fn v8_a_record_that_cannot_be_read_still_revokes() {
         let clock = ManualClock::at_unix(4_000_000_000);
         let store = || DotenvStore::new(&path, "X", Purpose::Cookie, "test").clock(clock.clone());
         fs::write(&path, format!("X={}\n", letters(0))).unwrap();
-        let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
+        let builder =
+            KeyRing::<CookieKey>::builder().name("X").environment("test").clock(clock.clone());
         let following = builder.follow(store()).on_demand().unwrap();
         let signer = CookieSigner::new(following.ring().clone());
         let value = signer.sign("session", "user-42").unwrap();

@@ -24,6 +24,7 @@ mod follow_script;
 mod follow_soak;
 mod hand_written;
 mod http;
+mod identity;
 mod jwt_attacks;
 mod jwt_differential;
 mod jwt_interop;

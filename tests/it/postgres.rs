@@ -71,9 +71,14 @@ impl Observer for Ear {
     }
 }
 
-async fn follow(store: PostgresStore, poll: Duration) -> (Following<CookieKey>, Receiver<u64>) {
+async fn follow(
+    store: PostgresStore,
+    ring: &str,
+    poll: Duration,
+) -> (Following<CookieKey>, Receiver<u64>) {
     let (sender, heard) = channel();
     let following = KeyRing::<CookieKey>::builder()
+        .name(ring)
         .environment("test")
         .observer(Ear(Mutex::new(sender)))
         .clock(ManualClock::new(at(100)))
@@ -149,7 +154,7 @@ fn postgres_pushes_a_change_and_is_asked_when_the_push_is_lost() {
         let pool = pool(&url).await;
         let writer = store(&pool, &ring);
         writer.compare_and_swap(0, &manifest(&ring)).await.unwrap();
-        let (following, heard) = follow(store(&pool, &ring), Duration::from_secs(120)).await;
+        let (following, heard) = follow(store(&pool, &ring), &ring, Duration::from_secs(120)).await;
         while listening(&pool).await.is_empty() {
             tokio::task::yield_now().await;
         }
@@ -166,7 +171,7 @@ fn postgres_pushes_a_change_and_is_asked_when_the_push_is_lost() {
         drop(following);
 
         // The connection that listens is cut just before a change.
-        let (_following, heard) = follow(store(&pool, &ring), Duration::from_secs(1)).await;
+        let (_following, heard) = follow(store(&pool, &ring), &ring, Duration::from_secs(1)).await;
         while listening(&pool).await.is_empty() {
             tokio::task::yield_now().await;
         }
@@ -303,7 +308,7 @@ fn postgres_may_go_away_and_come_back() {
         let pool = pool(&cluster.url()).await;
         let writer = store(&pool, &ring);
         writer.compare_and_swap(0, &manifest(&ring)).await.unwrap();
-        let (following, heard) = follow(store(&pool, &ring), Duration::from_secs(1)).await;
+        let (following, heard) = follow(store(&pool, &ring), &ring, Duration::from_secs(1)).await;
         let signer = CookieSigner::new(following.ring().clone());
         let cookie = signer.sign("session", "user-42").unwrap();
         for round in 1..=2 {

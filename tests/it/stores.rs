@@ -210,7 +210,7 @@ fn a_sealed_store_holds_no_secret_and_takes_nothing_unsealed() {
     let folder = folder();
     let path = folder.path().join("ring.json");
     let kek = aes_ring([aes_key(7, "kek")]);
-    let store = FileStore::new(&path).sealed(kek.clone());
+    let store = FileStore::new(&path).sealed(kek.clone(), "SESSION_SECRET", "test");
     block_on(store.compare_and_swap(0, &first())).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("dk1.") && !text.contains("SESSION_SECRET"), "{text}");
@@ -221,7 +221,11 @@ fn a_sealed_store_holds_no_secret_and_takes_nothing_unsealed() {
     let error = |store: &FileStore| block_on(store.load()).unwrap_err();
     let plain = error(&FileStore::new(&path));
     assert!(plain.to_string().contains("give the store its KEK ring"), "{plain}");
-    let other = error(&FileStore::new(&path).sealed(aes_ring([aes_key(8, "kek")])));
+    let other = error(&FileStore::new(&path).sealed(
+        aes_ring([aes_key(8, "kek")]),
+        "SESSION_SECRET",
+        "test",
+    ));
     assert!(matches!(other, StoreError::Sealed { .. }), "{other}");
     for place in (0..text.len()).step_by(7) {
         let mut damaged = fs::read(&path).unwrap();
@@ -229,12 +233,19 @@ fn a_sealed_store_holds_no_secret_and_takes_nothing_unsealed() {
         let own = folder.path().join("damaged.json");
         fs::write(&own, damaged).unwrap();
         chmod(&own, 0o600);
-        assert!(block_on(FileStore::new(&own).sealed(kek.clone()).load()).is_err(), "{place}");
+        assert!(
+            block_on(FileStore::new(&own).sealed(kek.clone(), "SESSION_SECRET", "test").load())
+                .is_err(),
+            "{place}"
+        );
     }
     // A manifest of somebody else's, put in its place.
     let own = folder.path().join("plain.json");
     stored(&own, &first());
-    assert!(matches!(error(&FileStore::new(&own).sealed(kek)), StoreError::Sealed { .. }));
+    assert!(matches!(
+        error(&FileStore::new(&own).sealed(kek, "SESSION_SECRET", "test")),
+        StoreError::Sealed { .. }
+    ));
 }
 
 #[test]

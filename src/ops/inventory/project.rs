@@ -159,7 +159,7 @@ impl Project {
             Place::File { path, sealed } => {
                 let store = FileStore::new(self.inventory.path(path, environment));
                 let store: Arc<dyn KeyStore> = match sealed {
-                    true => Arc::new(store.sealed(self.kek()?)),
+                    true => Arc::new(store.sealed(self.kek()?, &item.name, environment)),
                     false => Arc::new(store),
                 };
                 let (name, environment) = (item.name.clone(), environment.to_owned());

@@ -48,8 +48,9 @@ const TIMEOUTS: (Duration, Duration) = (Duration::from_millis(10), Duration::fro
 
 impl<K: KeyMaterial> RingBuilder<K> {
     /// Makes a ring of what `store` holds, and has it follow the store. The ring needs its
-    /// [`environment`](Self::environment), and no keys: they come from the store, as does its
-    /// policy.
+    /// [`name`](Self::name) and its [`environment`](Self::environment): it refuses the manifest of
+    /// another ring or environment, which a writer of the store may put into its place. It needs
+    /// no keys: they come from the store, as does its policy.
     ///
     /// ```no_run
     /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,6 +60,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// use std::time::Duration;
     ///
     /// let builder = KeyRing::<JwtKey>::builder()
+    ///     .name("JWT_SECRET")
     ///     .environment("production")
     ///     .max_staleness(Duration::from_secs(15 * 60));
     /// let following = builder
@@ -69,6 +71,10 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// A builder without a name or an environment is refused when the follower starts, before the
+    /// store is asked: [`Error::NoName`](crate::Error::NoName),
+    /// [`Error::NoEnvironment`](crate::Error::NoEnvironment).
     pub fn follow(self, store: impl KeyStore) -> Follow<K> {
         Follow {
             builder: self,

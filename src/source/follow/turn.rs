@@ -45,6 +45,7 @@ pub(super) struct State {
 impl<K: KeyMaterial> Follow<K> {
     /// Loads for the first time: without that there is no ring.
     pub(super) fn begin(self) -> Result<Turner<K>, StoreError> {
+        self.builder.check_follows()?;
         let calls = Calls::new(Arc::clone(&self.store), self.timeout);
         let manifest = calls.call(self.timeout, (), |store, ()| store.load())?;
         let ring = self.builder.build_from(&manifest)?;

@@ -117,6 +117,7 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     // An instance that holds other keys.
     let path = root.join("keys/production/SESSION_SECRET.json");
     let following = KeyRing::<CookieKey>::builder()
+        .name("SESSION_SECRET")
         .environment("production")
         .clock(clock.clone())
         .follow(FileStore::new(&path))
