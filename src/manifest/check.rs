@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::purpose::Purpose;
 use crate::ring::admit::{Rules, check};
 use crate::ring::{Policy, Timeline};
+use crate::text::is_hidden;
 
 impl Manifest {
     /// Whether it is of this ring, this environment and this purpose.
@@ -36,9 +37,10 @@ impl Manifest {
     /// Whether a ring can be made of it, now and at every moment ahead.
     pub(super) fn checked(self) -> Result<Self, Error> {
         for (what, name) in [("ring", &self.ring), ("environment", &self.environment)] {
-            if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+            if name.is_empty() || name.len() > 128 || name.chars().any(is_hidden) {
                 return Err(Error::manifest(format!(
-                    "the name of the {what} must have 1 to 128 bytes and no control character"
+                    "the name of the {what} must have 1 to 128 bytes, and no character that is not \
+                     shown"
                 )));
             }
         }

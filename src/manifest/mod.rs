@@ -108,7 +108,7 @@ impl Manifest {
     /// # Errors
     /// What a [builder](crate::RingBuilder::build) refuses of a primary, and
     /// [`Error::Manifest`] for a name that is empty, longer than 128 bytes, or holds a
-    /// control character.
+    /// character that is not shown, such as a control character.
     pub fn new(
         ring: &str,
         purpose: Purpose,

@@ -9,12 +9,14 @@ use super::json::Time;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::ring::policy::MAX_COUNT;
+use crate::ring::report::is_instance_name;
 use crate::ring::{Bucket, Report, Sweep, Uses};
+use crate::text::is_hidden;
 
 const FORMAT: &str = "dualkey report";
 const VERSION: u32 = 1;
 
-/// The longest name of an instance, in bytes: a host name has at most 253.
+/// The longest name of a ring, in bytes. A manifest allows 128, a ring in memory any.
 const MAX_NAME: usize = 256;
 /// The most buckets of a report: a window is watched in 24 pieces, and each restart may leave as many
 /// of the process before it.
@@ -121,7 +123,8 @@ impl Report {
     /// # Errors
     /// [`Error::Manifest`], which says where it is wrong, or which field is out of bounds: a report
     /// has at most 1 MiB, 1,000 buckets and 4,096 keys in each list, counts up to 2^53 - 1, moments
-    /// from 1970 to 9999, and an instance with a name of 1 to 256 bytes without a control character.
+    /// from 1970 to 9999, and an instance with a name of 1 to 128 characters of
+    /// `A-Z a-z 0-9 - _ . : / @ + =`.
     pub fn from_json(text: &[u8]) -> Result<Self, Error> {
         if text.len() > MAX_BYTES {
             return Err(wrong("the report has more than 1 MiB"));
@@ -213,17 +216,16 @@ fn check_length(field: &str, found: usize, most: usize) -> Result<(), Error> {
 }
 
 fn check_names(instance: &str, ring: &str) -> Result<(), Error> {
-    let is_loud = |name: &str| name.len() > MAX_NAME || name.chars().any(char::is_control);
-    if instance.is_empty() || is_loud(instance) {
-        let problem = "the name of the instance must have 1 to 256 bytes and no control character";
-        return Err(wrong(problem));
+    if !is_instance_name(instance) {
+        return Err(wrong(
+            "the name of the instance must have 1 to 128 characters of \
+             `A-Z a-z 0-9 - _ . : / @ + =`",
+        ));
     }
-    match is_loud(ring) {
-        true => {
-            let problem =
-                "the name of the ring must have at most 256 bytes and no control character";
-            Err(wrong(problem))
-        }
+    match ring.len() > MAX_NAME || ring.chars().any(is_hidden) {
+        true => Err(wrong(
+            "the name of the ring must have at most 256 bytes, and no character that is not shown",
+        )),
         false => Ok(()),
     }
 }

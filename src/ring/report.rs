@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "store")]
+use sha2::{Digest, Sha256};
+
 use super::history::{Bucket, under_primary};
 use super::policy::Policy;
 use super::retirement::{Seen, Sweep};
@@ -16,7 +19,9 @@ use crate::verdict::Obstacle;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The name of the instance: of a host or a pod.
+    /// The name of the instance: of a host or a pod. A report is stored only under a name of 1 to
+    /// 128 characters of `A-Z a-z 0-9 - _ . : / @ + =`; that of an [unreadable](Self::unreadable)
+    /// one may be anything.
     pub instance: String,
     /// The name of the ring.
     pub ring: String,
@@ -73,6 +78,39 @@ impl Report {
             problem: Some(problem.into()),
         }
     }
+}
+
+/// The longest name of an instance, in bytes. The longest label of a host name has 63 (RFC 1035
+/// section 2.3.4), an ARN of an ECS task about 100.
+#[cfg(feature = "store")]
+const MAX_NAME: usize = 128;
+
+/// Whether a report may be stored under `name`.
+#[cfg(feature = "store")]
+pub(crate) fn is_instance_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && name.chars().all(is_of_name)
+}
+
+#[cfg(feature = "store")]
+fn is_of_name(own: char) -> bool {
+    own.is_ascii_alphanumeric() || "-_.:/@+=".contains(own)
+}
+
+/// The name of an instance that is called `name`: that itself, if a report may be stored under it.
+/// Else each other character becomes `-`, the rest is cut off, and a digest of the whole is
+/// appended, so that two such names stay two. An empty name stays empty: it is that of no
+/// instance.
+#[cfg(feature = "store")]
+pub(crate) fn instance_name(name: String) -> String {
+    /// The length of the digest in hexadecimal digits, with a `-` before it.
+    const SUFFIX: usize = 1 + 12;
+    if name.is_empty() || is_instance_name(&name) {
+        return name;
+    }
+    let kept = name.chars().map(|own| if is_of_name(own) { own } else { '-' });
+    let digest = Sha256::digest(name.as_bytes());
+    let digits = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
+    kept.take(MAX_NAME - SUFFIX).chain(['-']).collect::<String>() + &digits.collect::<String>()
 }
 
 /// How long nobody may have reported, before the observation has a gap: twice the time in

@@ -11,7 +11,7 @@ use dualkey::envelope::AesKey;
 use dualkey::jwt::JwtKey;
 use dualkey::manifest::Manifest;
 use dualkey::source::{ClosureStore, FileStore, KeyStore, StoreError, update};
-use dualkey::{Error, KeyRing, ManualClock, Policy, Purpose, RingBuilder, Secret};
+use dualkey::{Error, KeyRing, ManualClock, Policy, Purpose, Report, RingBuilder, Secret};
 use pollster::block_on;
 
 use crate::common::{aes_key, aes_ring};
@@ -190,4 +190,66 @@ fn a_change_after_a_rotation_of_the_kek_is_sealed_under_the_new_one() {
     block_on(update(&both, |own| own.stage(entry(1, "b"), at(1)))).unwrap();
     assert_eq!(block_on(with(kek(8)).load()).unwrap().revision(), 2);
     assert!(matches!(block_on(old.load()), Err(StoreError::Sealed { .. })));
+}
+
+/// A `HOSTNAME` is whatever a platform makes it: a service starts all the same, and its reports
+/// are stored under a name that they are read under.
+#[test]
+fn an_instance_with_an_odd_name_reports_under_a_plain_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::new(folder.path().join("ring.json"));
+    block_on(store.compare_and_swap(0, &first())).unwrap();
+    let long = "h".repeat(400);
+    let odd = ["web 1", "web_1\u{202e}", "web\u{1b}[2J\n", "wéb", "web|1", &long];
+    let arn = "arn:aws:ecs:eu-central-1:123456789012:task/prod/1234567890123456789";
+    let plain = ["web-1", "web-1.internal", "10.0.0.7:8080", "a@b+c=d", arn];
+    let mut names = std::collections::BTreeSet::new();
+    for name in odd.into_iter().chain(plain) {
+        let ring = builder().name("SESSION_SECRET").environment("test");
+        let following = ring.follow(store.clone()).instance(name).on_demand().unwrap();
+        assert_eq!(following.health().report_error, None, "{name:?}");
+        for own in block_on(store.reports()).unwrap() {
+            assert_eq!(own.problem, None, "{name:?}");
+            assert!(own.instance.len() <= 128, "{}", own.instance);
+            let is_plain = |own: char| own.is_ascii_alphanumeric() || "-_.:/@+=".contains(own);
+            assert!(own.instance.chars().all(is_plain), "{}", own.instance);
+            names.insert(own.instance);
+        }
+    }
+    assert_eq!(names.len(), odd.len() + plain.len(), "{names:?}");
+    assert!(plain.iter().all(|name| names.contains(*name)), "{names:?}");
+    // The same after a restart, so that it continues what that saw.
+    let ring = builder().name("SESSION_SECRET").environment("test");
+    drop(ring.follow(store.clone()).instance("web 1").on_demand().unwrap());
+    assert_eq!(block_on(store.reports()).unwrap().len(), names.len());
+    // One without a name reports nothing, and says so.
+    let ring = builder().name("SESSION_SECRET").environment("test");
+    let nameless = ring.follow(store.clone()).instance("").on_demand().unwrap();
+    let error = nameless.health().report_error.unwrap();
+    assert!(error.contains("the name of the instance must have 1 to 128"), "{error}");
+}
+
+/// A report under a name that no instance writes may be anything. It counts as unreadable, and
+/// holds up what any such report does, and nothing else.
+#[test]
+fn a_report_with_a_bad_name_is_unreadable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring.json");
+    let store = FileStore::new(&path);
+    block_on(store.compare_and_swap(0, &first())).unwrap();
+    let ring = builder().environment("test").build_from(&first()).unwrap();
+    block_on(store.save_report(&ring.report("web-1"))).unwrap();
+    let file = folder.path().join("ring.json.reports/web-1.json");
+    let text = fs::read_to_string(&file).unwrap();
+    for bad in ["web 1", "web\\u001b[2J", "web\\nFAKE", "web\\u061c", ""] {
+        let text = text.replace("\"web-1\"", &format!("\"{bad}\""));
+        assert!(Report::from_json(text.as_bytes()).is_err(), "{bad}");
+        fs::write(&file, text).unwrap();
+        let reports = block_on(store.reports()).unwrap();
+        let [own] = &reports[..] else { panic!("{reports:?}") };
+        assert!(own.problem.is_some() && own.instance == "web-1", "{own:?}");
+        let emergency =
+            first().emergency_rotate(&"a".parse().unwrap(), "leaked", entry(1, "b"), at(1));
+        assert!(emergency.is_ok());
+    }
 }

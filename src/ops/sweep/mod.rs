@@ -18,7 +18,7 @@ use crate::source::{KeyStore, StoreError};
 use checkpoints::{Checkpoints, remove};
 
 /// What the report of a sweep is kept under, among those of the instances.
-pub const INSTANCE: &str = "dualkey rewrap";
+pub const INSTANCE: &str = "dualkey-rewrap";
 
 /// Goes through every table that the inventory names for a secret, and leaves the report beside
 /// its manifest, where the verdict on the old key looks for it.

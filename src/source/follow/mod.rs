@@ -33,6 +33,7 @@ use std::time::Duration;
 use super::error::StoreError;
 use super::store::KeyStore;
 use crate::key::KeyMaterial;
+use crate::ring::report::instance_name;
 use crate::ring::{KeyRing, RingBuilder};
 
 pub use health::{FollowState, Health};
@@ -127,8 +128,13 @@ impl<K: KeyMaterial> Follow<K> {
     ///
     /// No two instances that run at one time may share a name. One that starts under the name
     /// of one that ran before goes on with what that saw.
+    ///
+    /// A name has 1 to 128 characters of `A-Z a-z 0-9 - _ . : / @ + =`. In another one, which a
+    /// `HOSTNAME` may be, each other character becomes `-`, the rest is cut off, and a digest of
+    /// the whole is appended: the service starts, and two such names stay two. Under an empty name
+    /// no report is stored, and [`Health::report_error`] says why.
     pub fn instance(mut self, name: impl Into<String>) -> Self {
-        self.instance = Some(name.into());
+        self.instance = Some(instance_name(name.into()));
         self
     }
 
