@@ -93,6 +93,9 @@ pub struct Key<K> {
 struct Core<K> {
     kid: Kid,
     aliases: Box<[Kid]>,
+    /// The kid that is derived from the secret, of a numbered key. What the key signed before it
+    /// was numbered names it so. It is not shown: it would confirm a guess of the secret.
+    former: Option<Box<Kid>>,
     material: K,
     counters: Counters,
     prints: [[u8; 32]; 2],
@@ -161,6 +164,11 @@ impl<K> Key<K> {
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         is_same(self.core.kid.as_bytes(), name)
             || self.core.aliases.iter().any(|alias| is_same(alias.as_bytes(), name))
+    }
+
+    /// Whether `name` is the kid that it had before it was numbered.
+    pub(crate) fn was_named(&self, name: &[u8]) -> bool {
+        self.core.former.as_ref().is_some_and(|former| is_same(former.as_bytes(), name))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = Kid> {
@@ -248,6 +256,18 @@ impl<K: KeyMaterial> NewKey<K> {
     /// first 12 bytes of HMAC-SHA-256 with the secret as key over
     /// `dualkey kid v1`, a zero byte and the purpose, so that all instances
     /// that hold one secret call it the same.
+    ///
+    /// A key that people choose (a credential, a verify token), and a short fallback that never
+    /// signs, are numbered instead: `credential-1`, `jwt-3`. The number of a key from a variable
+    /// is that of the variable (`X_NEW` 1, `X` 2, `X_OLD` 3, `X_BACKUP` 4), or the next that is
+    /// free. What a short fallback signed under its derived kid still verifies.
+    ///
+    /// # Security
+    /// A derived kid is a digest of the secret. It says nothing of a random one. Of a secret that
+    /// is weak it allows guesses, as every token, cookie or sealed row under that secret does: so
+    /// it is with a key that signs although it is short
+    /// ([`Dangerous::min_secret_bytes`](crate::Dangerous::min_secret_bytes)), and with an AES key
+    /// from a passphrase.
     #[must_use]
     pub fn kid(mut self, kid: Kid) -> Self {
         self.kid = Some(kid);
@@ -279,6 +299,11 @@ impl<K: KeyMaterial> NewKey<K> {
         self
     }
 
+    /// Whether a kid or an alias was set to `name`.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.kid.iter().chain(&self.aliases).any(|own| *own == *name)
+    }
+
     /// What errors call it: its variable, its kid, or `place`.
     pub(crate) fn label(&self, place: impl FnOnce() -> String) -> String {
         let kid = || self.kid.map(|kid| format!("the key `{kid}`"));
@@ -294,17 +319,25 @@ impl<K: KeyMaterial> NewKey<K> {
         added_at: SystemTime,
     ) -> Result<Key<K>, String> {
         let secret = self.secret.expose();
+        let is_numbered = K::PURPOSE.derives_kid() && kid.is_numbered(K::PURPOSE.as_str());
+        let former = is_numbered.then(|| Box::new(derived_kid(secret, K::PURPOSE)));
         Ok(Key {
             core: Arc::new(Core {
                 kid,
                 aliases: self.aliases.clone().into(),
+                former,
                 material: K::prepare(secret, kid, options)?,
                 counters: Counters::new(),
                 prints: prints(secret),
                 algorithm: K::algorithm(options),
             }),
             // When it signs, and in which order, is for the ring to say.
-            life: Life { retire_at: self.retire_at, is_short, ..Life::new(kid, added_at) },
+            life: Life {
+                retire_at: self.retire_at,
+                is_short,
+                is_guessable: is_short,
+                ..Life::new(kid, added_at)
+            },
         })
     }
 }

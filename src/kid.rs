@@ -1,7 +1,9 @@
 //! `Kid`, the public name of a key.
 //!
-//! A kid is safe to log and to send: it never holds a byte of a secret. It is
-//! held inline and is `Copy`, so that a verified value can carry it for free.
+//! A kid is safe to log and to send: it never holds a byte of a secret. One that was derived from
+//! a weak secret allows guesses of it, as every token and every sealed row under that secret does:
+//! see [`NewKey::kid`](crate::NewKey::kid). A kid is held inline and is `Copy`, so that a verified
+//! value can carry it for free.
 
 use std::fmt;
 use std::str::FromStr;
@@ -57,6 +59,12 @@ impl Kid {
             true => Ok(Self { bytes, len: name.len() as u8 }),
             false => Err("only A-Z a-z 0-9 - _ : / + = @ ~ are allowed"),
         }
+    }
+
+    /// Whether it is a number of this purpose, as in `jwt-2`.
+    pub(crate) fn is_numbered(&self, purpose: &str) -> bool {
+        let number = self.as_str().strip_prefix(purpose).and_then(|rest| rest.strip_prefix('-'));
+        number.is_some_and(|own| !own.is_empty() && own.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     #[inline]

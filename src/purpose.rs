@@ -121,10 +121,22 @@ impl Purpose {
         }
     }
 
-    /// Whether a kid may be derived from the secret: not from one that can be guessed, of
-    /// which it would confirm the guess.
+    /// Whether the kid of a key that may sign is derived from its secret: not from one that people
+    /// choose, of which it would confirm a guess. A short secret that never signs has none either:
+    /// see [`admit::kid`](crate::ring::admit::kid).
     pub(crate) fn derives_kid(self) -> bool {
         !matches!(self, Self::VerifyToken | Self::Credential)
+    }
+
+    /// Whether a secret of `length` bytes may be guessed, so that a public digest of it would
+    /// confirm a guess.
+    #[cfg(feature = "store")]
+    pub(crate) fn is_guessable(self, length: usize) -> bool {
+        let is_short = match self.length(None) {
+            SecretLength::AtLeast { minimum, .. } => length < minimum,
+            SecretLength::Exactly(_) => false,
+        };
+        is_short || !self.derives_kid()
     }
 
     /// The secret that the text of a variable stands for; what it should have been is the

@@ -70,6 +70,10 @@ impl AesKey {
 
     /// SHA-256 of a passphrase, as in `createHash("sha256").update(passphrase).digest()`.
     ///
+    /// # Security
+    /// A weak passphrase can be searched for by whoever holds one row that is sealed with it, or
+    /// its kid, which is derived from the key and is in logs, metrics and reports.
+    ///
     /// # Errors
     /// [`Error::EmptySecret`] for an empty passphrase.
     pub fn sha256(passphrase: &str) -> Result<NewKey<Self>, Error> {

@@ -61,18 +61,16 @@ impl Manifest {
             let rules = lenient(&policy, is_fallback);
             key.life.is_short =
                 check(secret, &label, is_fallback, self.purpose, algorithm, &rules)?;
+            key.life.is_guessable = key.life.is_short;
         }
         Ok(self)
     }
 
     /// A key that may come into it.
     pub(super) fn admitted(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
-        new.admitted(
-            self.purpose,
-            &lenient(&self.policy, is_fallback),
-            is_fallback,
-            self.next_ordinal(),
-        )
+        new.admitted(self.purpose, &lenient(&self.policy, is_fallback), is_fallback, |first| {
+            self.free_number(first)
+        })
     }
 }
 

@@ -251,8 +251,9 @@ impl NewEntry {
         purpose: Purpose,
         rules: &Rules,
         is_fallback: bool,
-        ordinal: usize,
+        number: impl FnOnce(Option<usize>) -> usize,
     ) -> Result<Entry, Error> {
+        let first = admit::number_of(self.label.as_deref(), purpose);
         let label = match (self.label, self.kid) {
             (Some(label), _) => label,
             (None, Some(kid)) => format!("the key `{kid}`"),
@@ -265,9 +266,9 @@ impl NewEntry {
         }
         let algorithm = self.algorithm.as_deref();
         let is_short = admit::check(&self.secret, &label, is_fallback, purpose, algorithm, rules)?;
-        let kid = admit::kid(self.kid, &self.secret, purpose, ordinal)?;
+        let kid = admit::kid(self.kid, &self.secret, purpose, is_short, || number(first))?;
         Ok(Entry {
-            life: Life { is_short, ..Life::new(kid, UNIX_EPOCH) },
+            life: Life { is_short, is_guessable: is_short, ..Life::new(kid, UNIX_EPOCH) },
             aliases: self.aliases,
             algorithm: self.algorithm,
             secret: Some(self.secret),

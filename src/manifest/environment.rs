@@ -12,6 +12,7 @@ use super::{Entry, Manifest, NewEntry, json};
 use crate::error::Error;
 use crate::key::Signs;
 use crate::kid::Kid;
+use crate::ring::admit::numbered;
 use crate::ring::steps::record;
 use crate::ring::{Life, Timeline};
 use crate::secret::Secret;
@@ -188,15 +189,15 @@ impl Manifest {
             && self.keys.iter().zip(&other.keys).all(is_same)
     }
 
-    /// The place of the next key, by which one without a kid is numbered: the first number that
-    /// no key has.
-    pub(super) fn next_ordinal(&self) -> usize {
-        let is_free = |ordinal: &usize| {
-            let name = format!("{}-{}", self.purpose, ordinal + 1);
+    /// The number of the next key that is numbered: from `first`, or else from its place, the
+    /// first that no key has.
+    pub(super) fn free_number(&self, first: Option<usize>) -> usize {
+        let is_free = |number: &usize| {
+            let name = numbered(self.purpose, *number);
             !self.keys.iter().flat_map(Entry::names).any(|own| own.as_str() == name)
         };
-        let count = self.keys.len();
-        (count..).find(is_free).unwrap_or(count)
+        let first = first.unwrap_or(self.keys.len() + 1);
+        (first..).find(is_free).unwrap_or(first)
     }
 
     fn next_sequence(&self) -> Result<u64, Error> {

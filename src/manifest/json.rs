@@ -245,7 +245,7 @@ impl Text {
 /// What stands for the secret of the key `kid` in a document without secrets: enough to find it
 /// among those of a `.env` file, and of one that can be guessed not enough to confirm a guess.
 fn mark(kid: &Kid, secret: &Secret, purpose: Purpose) -> String {
-    let length = if purpose.derives_kid() { 8 } else { 2 };
+    let length = if purpose.is_guessable(secret.expose().len()) { 2 } else { 8 };
     let label = [b"dualkey mark v1\0", kid.as_bytes()].concat();
     let tag = HmacSha256::new(secret.expose()).mac(&label);
     let digits = tag[..length].iter().map(|byte| format!("{byte:02x}"));
@@ -543,6 +543,7 @@ fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
             ..Rules::default()
         };
         life.is_short = check(secret, &label, true, purpose, key.algorithm.as_deref(), &rules)?;
+        life.is_guessable = life.is_short;
     }
     if key.sequence > MAX_REVISION {
         let problem = format!("`sequence` of the key `{kid}` is more than 2^53 - 1");

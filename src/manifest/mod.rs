@@ -245,6 +245,11 @@ impl Manifest {
         Fingerprint::new(self.purpose, &self.policy, self.keys.iter().filter_map(marks))
     }
 
+    /// What tells this manifest apart from others, by its secrets too. It is not shown.
+    pub(crate) fn identity(&self) -> Fingerprint {
+        Fingerprint::of_secrets(self.fingerprint(), self.keys.iter().filter_map(marks))
+    }
+
     /// Whether the key `kid` may go, by what the instances `reports` say together: as
     /// [`KeyRing::retirement`](crate::KeyRing::retirement), and no instance that may be
     /// running holds other keys than this manifest. The observation goes back as far as the

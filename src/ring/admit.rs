@@ -19,7 +19,7 @@ pub(crate) struct Rules {
     pub(crate) allow_placeholders: bool,
 }
 
-/// Checks `new`, which errors call `label`, and prepares it; `ordinal` names a key whose
+/// Checks `new`, which errors call `label`, and prepares it; `number` names a key whose
 /// kid may not be derived.
 pub(super) fn prepare<K: KeyMaterial>(
     new: &NewKey<K>,
@@ -27,29 +27,49 @@ pub(super) fn prepare<K: KeyMaterial>(
     is_fallback: bool,
     options: &K::Options,
     rules: &Rules,
-    ordinal: usize,
+    number: impl FnOnce() -> usize,
     now: SystemTime,
 ) -> Result<Key<K>, Error> {
     let options = new.options.as_ref().unwrap_or(options);
     let algorithm = K::algorithm(options);
     let is_short = check(&new.secret, label, is_fallback, K::PURPOSE, algorithm.as_deref(), rules)?;
-    let kid = kid(new.kid, &new.secret, K::PURPOSE, ordinal)?;
+    let kid = kid(new.kid, &new.secret, K::PURPOSE, is_short, number)?;
     new.prepare(kid, options, is_short, now)
         .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.to_owned(), algorithm })
 }
 
-/// The kid that was set, or the one that a key gets which nobody named.
+/// The kid that was set, or the one that an unnamed key gets. A short secret that was admitted
+/// never signs, and may be guessed: its kid is a number, as that of a secret that people choose.
 pub(crate) fn kid(
     set: Option<Kid>,
     secret: &Secret,
     purpose: Purpose,
-    ordinal: usize,
+    is_short: bool,
+    number: impl FnOnce() -> usize,
 ) -> Result<Kid, Error> {
     match set {
         Some(kid) => Ok(kid),
-        None if purpose.derives_kid() => Ok(derived_kid(secret.expose(), purpose)),
-        None => Kid::new(&format!("{purpose}-{}", ordinal + 1)),
+        None if purpose.derives_kid() && !is_short => Ok(derived_kid(secret.expose(), purpose)),
+        None => Kid::new(&numbered(purpose, number())),
     }
+}
+
+/// The kid of a key by its number.
+pub(crate) fn numbered(purpose: Purpose, number: usize) -> String {
+    format!("{purpose}-{number}")
+}
+
+/// The number of a short key from a variable: by its name alone, so that all instances call the
+/// key the same, whichever other variables they have. The keys of other purposes are counted.
+pub(crate) fn number_of(variable: Option<&str>, purpose: Purpose) -> Option<usize> {
+    let variable = variable.filter(|_| purpose.derives_kid())?;
+    Some(match variable {
+        own if own.ends_with("_NEW") => 1,
+        own if own.ends_with("_OLD") => 3,
+        own if own.ends_with("_BACKUP") => 4,
+        own if own.ends_with("_NEXT") => 5,
+        _ => 2,
+    })
 }
 
 /// A key that is to sign has no end of its own: what it signed last would be cut off.

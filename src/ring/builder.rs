@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::admit::{Rules, only_fallbacks_end, prepare};
+use super::admit::{Rules, number_of, numbered, only_fallbacks_end, prepare};
 use super::history::History;
 use super::key_set::KeySet;
 use super::policy::Policy;
@@ -184,7 +184,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
     ///
     /// # Security
     /// A short secret can be searched for by anybody who holds one token. Until
-    /// the fallback is gone, its tokens can be forged.
+    /// the fallback is gone, its tokens can be forged. Nothing that the ring shows allows a guess:
+    /// the kid of such a key is a [number](NewKey::kid), and no fingerprint depends on its secret.
     pub fn allow_short_fallbacks(mut self) -> Self {
         self.rules.allow_short_fallbacks = true;
         self
@@ -226,12 +227,21 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
 
         let now = self.clock.now();
-        let mut keys = Vec::with_capacity(self.keys.len());
+        let mut keys: Vec<Key<K>> = Vec::with_capacity(self.keys.len());
         for (index, (place, new)) in self.keys.iter().enumerate() {
             let label = new.label(|| format!("{} {}", place.as_str(), index + 1));
             let is_fallback = *place == Place::Fallback;
+            let number = || {
+                let first = number_of(new.label.as_deref(), K::PURPOSE).unwrap_or(index + 1);
+                let is_free = |number: &usize| {
+                    let name = numbered(K::PURPOSE, *number);
+                    let is_set = self.keys.iter().any(|(_, own)| own.is_named(&name));
+                    !is_set && keys.iter().all(|own| own.kid() != *name)
+                };
+                (first..).find(is_free).unwrap_or(first)
+            };
             let mut key =
-                prepare(new, &label, is_fallback, &self.options, &self.rules, index, now)?;
+                prepare(new, &label, is_fallback, &self.options, &self.rules, number, now)?;
             if !is_fallback {
                 only_fallbacks_end(new, &label)?;
             } else if new.signs_from.is_some_and(|moment| moment > now) {
@@ -310,7 +320,8 @@ impl<K: KeyMaterial> Dangerous<K> {
     ///
     /// # Security
     /// **A short secret can be searched for** by anybody who holds one signed
-    /// value, and whoever finds it signs as you. RFC 7518 §3.2 forbids it.
+    /// value, and whoever finds it signs as you. RFC 7518 §3.2 forbids it. The kid of such a key
+    /// is derived from the secret, and allows the same search: it is in logs, metrics and reports.
     pub fn min_secret_bytes(mut self, bytes: usize) -> RingBuilder<K> {
         self.0.rules.min_secret_bytes = Some(bytes);
         self.0.rules.unlocked = true;

@@ -19,6 +19,14 @@ pub(crate) struct Marks<'a> {
     pub(crate) print: [u8; 32],
 }
 
+impl Marks<'_> {
+    /// Whether nothing public may depend on the secret: it is short, and never signs.
+    fn is_hidden(&self, purpose: Purpose) -> bool {
+        let Life { signs, kid, is_guessable, .. } = self.life;
+        *is_guessable && (*signs == Signs::Never || kid.is_numbered(purpose.as_str()))
+    }
+}
+
 impl Fingerprint {
     pub(crate) fn new<'a>(
         purpose: Purpose,
@@ -32,10 +40,24 @@ impl Fingerprint {
         text.bytes(purpose.as_str().as_bytes());
         text.policy(policy);
         for key in keys {
-            text.key(&key, purpose.derives_kid());
+            text.key(&key, purpose.derives_kid() && !key.is_hidden(purpose));
         }
-        let digest = text.0.finalize();
-        Self::of(&digest.into())
+        Self::of(&text.0.finalize().into())
+    }
+
+    /// A digest of the same and of every secret, which tells two manifests apart that differ in a
+    /// secret that may be guessed. It is not shown: it would confirm a guess.
+    #[cfg(feature = "store")]
+    pub(crate) fn of_secrets<'a>(public: Self, keys: impl IntoIterator<Item = Marks<'a>>) -> Self {
+        let mut keys: Vec<_> = keys.into_iter().collect();
+        keys.sort_unstable_by_key(|key| key.life.kid);
+        let mut text = Text(Sha256::new());
+        text.bytes(b"dualkey secrets v1");
+        text.bytes(public.to_string().as_bytes());
+        for key in keys {
+            text.bytes(&key.print);
+        }
+        Self::of(&text.0.finalize().into())
     }
 }
 

@@ -36,6 +36,7 @@ pub struct KeySet<K> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Origin {
     revision: u64,
+    /// Its identity, which is not shown.
     manifest: Option<Fingerprint>,
     pub(super) fresh_until: Option<SystemTime>,
 }
@@ -289,7 +290,8 @@ impl<K: KeyMaterial> KeySet<K> {
 
     /// The key that a value names, or why it verifies nothing (V2).
     pub(super) fn named(&self, phase: &Phase, name: &[u8]) -> Result<(&Key<K>, Role), Reason> {
-        let index = self.position(name).ok_or(Reason::UnknownKid)?;
+        let former = || self.keys.iter().position(|key| key.was_named(name));
+        let index = self.position(name).or_else(former).ok_or(Reason::UnknownKid)?;
         match phase.role(index) {
             Some(role) => Ok((&self.keys[index], role)),
             None if self.keys[index].revoked().is_some() => Err(Reason::RevokedKey),
@@ -312,7 +314,7 @@ impl Origin {
     ) -> Self {
         Self {
             revision: manifest.revision(),
-            manifest: Some(manifest.fingerprint()),
+            manifest: Some(manifest.identity()),
             fresh_until: max_staleness.and_then(|age| now.checked_add(age)),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::KeyRing;
-use super::admit::{only_fallbacks_end, prepare};
+use super::admit::{numbered, only_fallbacks_end, prepare};
 use super::evidence::verdict_in;
 use super::key_set::{KeySet, KeyState};
 use super::steps::Steps;
@@ -344,11 +344,18 @@ impl<K: KeyMaterial> KeyRing<K> {
     fn prepare_new(&self, new: &NewKey<K>) -> Result<(Key<K>, Option<SystemTime>), Error> {
         let label = new.label(|| "the new key".to_owned());
         only_fallbacks_end(new, &label)?;
-        let ordinal = self.inner.ordinal.fetch_add(1, Relaxed);
+        let set = self.load();
+        let number = || loop {
+            let number = self.inner.ordinal.fetch_add(1, Relaxed).saturating_add(1);
+            let name = numbered(K::PURPOSE, number);
+            if !set.keys().iter().any(|key| key.is_named(name.as_bytes())) && !new.is_named(&name) {
+                break number;
+            }
+        };
         let now = self.inner.clock.now();
         self.check_unfollowed()?;
         let (options, rules) = (&self.inner.options, &self.inner.rules);
-        let key = prepare(new, &label, false, options, rules, ordinal, now)?;
+        let key = prepare(new, &label, false, options, rules, number, now)?;
         Ok((key, new.signs_from))
     }
 

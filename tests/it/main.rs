@@ -43,5 +43,6 @@ mod ring_model;
 mod rules;
 mod stores;
 mod verdict;
+mod weak_kids;
 mod webhook_interop;
 mod wycheproof;
