@@ -169,8 +169,8 @@
 //!   signs with it. Find out, before you force it.
 //! - **An encryption key** asks for a sweep over every table that it sealed values of, begun once
 //!   all instances have the new primary: `dualkey rewrap NAME --execute`, or the module `rewrap`,
-//!   whose report you [`record`](crate::KeyRing::record_sweep). To destroy it, the sweep must have
-//!   opened every row (`--verify`).
+//!   whose report you [`record`](crate::KeyRing::record_sweep). Each rewrap opens every row, so its
+//!   report also supports the destruction of the key.
 //! - **The password of a database**: with two roles that take turns, set the password of the idle
 //!   one, stage its URL, probe it, promote it; with one role, stage the new password everywhere,
 //!   change it on the server, promote it. `credential::database` has both.
@@ -208,14 +208,61 @@
 //!    the leaked key within one poll, most of them at once; one that cannot, when it is older
 //!    than its `max_staleness`. On an instance that you can reach by other means,
 //!    [`KeyRing::revoke`](crate::KeyRing::revoke) holds at once, and no reload undoes it.
-//! 3. What a leaked encryption key sealed is opened by name, and sealed anew:
-//!    `dualkey rewrap NAME --execute --open-revoked --reason WHY`, or through `dangerous()` on
-//!    `rewrap::Rewrap` and `envelope::Sealer`.
+//! 3. If it was an encryption key, rescue the rows that are still under it: the
+//!    [next chapter](#a-leaked-encryption-key).
 //! 4. Rotate what the leaked key may have led to: a KEK that could be read is every secret that
 //!    it sealed.
 //!
 //! No end, no report and no clock refuses an emergency. If the instances then hold no key that
 //! can sign, they serve nothing until they have the new one: `Health::is_serving` is `false`.
+//!
+//! # A leaked encryption key
+//! An attacker who has the key can read and forge every row that names it, and every copy of such
+//! a row, such as a backup. A row that was rewrapped before has another data key, which the leaked
+//! key never wrapped. So that row is safe, even from an attacker who has a backup of it.
+//!
+//! ```
+//! # use dualkey::{KeyRing, Reason};
+//! # use dualkey::envelope::{AesKey, Sealer};
+//! # let (old, new) = ("9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d",
+//! #     "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe");
+//! # let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(old)?).build()?;
+//! # let leaked = ring.primary().unwrap();
+//! # let sealer = Sealer::new(ring.clone());
+//! # let mut first = sealer.seal("the first note", "notes/1/body")?;
+//! # let second = sealer.seal("the second note", "notes/2/body")?;
+//! # let kid = ring.stage(AesKey::hex(new)?)?;
+//! # ring.promote(&kid)?;
+//! // Before the leak: the key was rotated, and the first of two rows was rewrapped.
+//! assert!(sealer.rewrap(&mut first, "notes/1/body").expect("it opens"));
+//!
+//! // 1. Revoke the key. Of a primary: `emergency_rotate`, which also promotes another.
+//! ring.revoke(&leaked, "found in a public log")?;
+//! assert_eq!(*sealer.open(&first, "notes/1/body").expect("it is safe"), b"the first note");
+//! let refused = sealer.open(&second, "notes/2/body").unwrap_err();
+//! assert_eq!(refused.reason(), Reason::RevokedKey);
+//!
+//! // 2. Rescue the rows that are still under it.
+//! let rescued = sealer.dangerous().open_revoked(&second, "notes/2/body").expect("still held");
+//! let second = sealer.seal(&rescued, "notes/2/body")?;
+//! assert_eq!(*sealer.open(&second, "notes/2/body").expect("rescued"), b"the second note");
+//! # Ok::<(), dualkey::Error>(())
+//! ```
+//!
+//! 1. **Revoke** it: `dualkey emergency NAME --reason WHY` if it is the primary, `dualkey revoke
+//!    NAME --kid KID --reason WHY` otherwise. No instance opens a row under it from its next reload
+//!    on.
+//! 2. **Rescue** the rows that are still under it: `dualkey rewrap NAME --execute --open-revoked
+//!    --reason WHY`, or [`open_revoked`](crate::envelope::Dangerous::open_revoked) on a sealer or
+//!    a rewrap. The attacker may have written such a row: where that matters, compare it with a
+//!    backup from before the leak first.
+//! 3. **Destroy** the key once the verdict on it is `Safe`. Delete backups that hold rows under
+//!    it, or treat them as readable by the attacker.
+//!
+//! A version of dualkey whose `rewrap` command has no `--renew-all` replaced only the wrap of a
+//! row. If such a version rewrapped your rows, run `dualkey rewrap NAME --execute --renew-all`
+//! once. Until then a row that it rewrapped is not safe from an attacker who has a key from before
+//! and a backup of the row. Other rows do not need it.
 //!
 //! # A clock was wrong
 //! A step that is dated by a wrong clock would end keys early or keep them long. So a step is

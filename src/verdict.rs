@@ -87,8 +87,6 @@ pub enum Obstacle {
         /// How many.
         rows: u64,
     },
-    /// The sweep did not open every row: it read what rows say of their key.
-    NotOpened,
 }
 
 impl fmt::Display for Verdict {
@@ -139,7 +137,6 @@ impl fmt::Display for Obstacle {
             }
             Self::RowsLeft { rows } => write!(f, "{rows} rows need it"),
             Self::RowsUnreadable { rows } => write!(f, "{rows} rows could not be read"),
-            Self::NotOpened => f.write_str("the sweep did not open every row"),
         }
     }
 }

@@ -407,7 +407,7 @@ impl Fleet {
         &self.site.reasons
     }
 
-    /// Wraps the data key of every note under the primary of the first instance, while both
+    /// Seals every note again that is not under the primary of the first instance, while both
     /// go on serving; says how many notes needed it.
     pub async fn rewrap(&self) -> Result<u64> {
         let sweep = self.site.notes.sweep(&self.rings()[0].sealer()).await?;
@@ -418,7 +418,7 @@ impl Fleet {
     /// the old one asks for.
     pub async fn look_through(&self) -> Result<()> {
         let rings = &self.rings()[0];
-        let swept = self.site.notes.sweep(&rings.sealer()).await?.verify().run().await?;
+        let swept = self.site.notes.sweep(&rings.sealer()).await?.run().await?;
         rings.encryption.record_sweep(&swept.sweep());
         Ok(())
     }

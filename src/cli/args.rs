@@ -100,7 +100,7 @@ pub(super) enum Command {
     Destroy(Destroy),
     /// Bring everything that a secret has sealed under its primary, while the service runs
     #[command(
-        after_help = "Goes through the tables that the inventory names as the secret's `data`. Exit status: 0 all of it, 3 values could not be read, or somebody went on writing them: each is listed.\n\nExamples:\n  dualkey rewrap ENCRYPTION_KEY                what would be done\n  dualkey rewrap ENCRYPTION_KEY --execute\n  dualkey rewrap ENCRYPTION_KEY --execute --verify    before `dualkey destroy`\n  dualkey rewrap ENCRYPTION_KEY --execute --open-revoked --reason 'in a public log'"
+        after_help = "Goes through the tables that the inventory names as the secret's `data`. Exit status: 0 all of it, 3 values could not be read, or somebody went on writing them: each is listed.\n\nExamples:\n  dualkey rewrap ENCRYPTION_KEY                what would be done\n  dualkey rewrap ENCRYPTION_KEY --execute\n  dualkey rewrap ENCRYPTION_KEY --execute --renew-all --checkpoint renew.ckpt\n  dualkey rewrap ENCRYPTION_KEY --execute --open-revoked --reason 'in a public log'"
     )]
     Rewrap(Rewrap),
     /// Have a secret live by the policy of the inventory
@@ -367,10 +367,11 @@ pub(super) struct Rewrap {
     /// Write; else it is said what would be done
     #[arg(long)]
     pub(super) execute: bool,
-    /// Open every value, and not its wrap alone
+    /// Seal every row again, also those under the primary. Needed once for rows that a version
+    /// without this option rewrapped, if a key from before that has leaked or may leak
     #[arg(long)]
-    pub(super) verify: bool,
-    /// After a compromise: open under revoked keys, and seal anew. Needs --reason
+    pub(super) renew_all: bool,
+    /// After a compromise: open under revoked keys too, and seal again. Needs --reason
     #[arg(long, requires = "reason")]
     pub(super) open_revoked: bool,
     /// How many rows are committed together

@@ -22,8 +22,8 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
     if args.execute {
         sweeper = sweeper.execute();
     }
-    if args.verify {
-        sweeper = sweeper.verify();
+    if args.renew_all {
+        sweeper = sweeper.renew_all();
     }
     if args.open_revoked {
         sweeper = sweeper.open_revoked();
@@ -76,7 +76,8 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
             let rate = rows as f64 / took.as_secs_f64().max(0.001);
             terminal.line(&format!("  took      {}, {rate:.0} rows per second", length(took)))?;
             if !args.execute {
-                let next = format!("dualkey rewrap {} --execute", args.name);
+                let all = if args.renew_all { " --renew-all" } else { "" };
+                let next = format!("dualkey rewrap {} --execute{all}", args.name);
                 terminal.line("  nothing was changed")?;
                 terminal.line(&format!("  command   {next}"))?;
             }
@@ -136,7 +137,6 @@ fn row((table, own): &(String, Swept)) -> serde_json::Value {
     let by_kid = own.by_kid.iter().map(|(kid, values)| (kid.to_string(), *values));
     json!({
         "table": table,
-        "opened_all": own.opened_all,
         "has_written": own.has_written,
         "counts": own.counts,
         "by_kid": by_kid.collect::<std::collections::BTreeMap<_, _>>(),

@@ -121,6 +121,11 @@ impl AesKey {
     }
 
     #[cfg(test)]
+    pub(super) fn get_count(&self) -> u64 {
+        self.sealed.load(Relaxed)
+    }
+
+    #[cfg(test)]
     pub(super) fn set_count(&self, count: u64) {
         self.sealed.store(count, Relaxed);
     }

@@ -15,8 +15,7 @@
 //! It promises *confidentiality and integrity*: of the payload, and that it is opened in
 //! the *context* it was sealed in, such as the table, row and column that it belongs to. An
 //! envelope names its key, and is opened with that key alone: GCM does not commit to its
-//! key, and ciphertexts that open under two keys are easily made. Rotation is cheap:
-//! [`rewrap`](Sealer::rewrap) replaces the wrap, and leaves the payload as it is.
+//! key, and ciphertexts that open under two keys are easily made.
 //!
 //! It does not promise *freshness* (an older value of the same context opens as well), and
 //! does not hide the length of the payload nor which key it is under. A key seals at most
@@ -29,9 +28,13 @@
 //! Encryption keys do not end by time. [Promote](crate::KeyRing::promote) a new one, and
 //! what is written from then on is under it; rewrap what is stored, which a sweep of the module
 //! `rewrap` does while the service runs; then, and not before,
-//! [retire](crate::KeyRing::retire) the old one. After a compromise, rewrapping is not
-//! enough: who had the old key may have the DEKs. Then open with
-//! [`open_revoked`](Dangerous::open_revoked), and seal anew.
+//! [retire](crate::KeyRing::retire) the old one.
+//!
+//! A [`rewrap`](Sealer::rewrap) opens the value in its context and seals it again, with a new
+//! DEK. So no KEK but the one that an envelope names ever wrapped its DEK, and every rewrap proves
+//! that the value opens. If a KEK leaks, revoke it. Values that were rewrapped before are safe;
+//! values still under it are opened with [`open_revoked`](Dangerous::open_revoked) and sealed
+//! again.
 
 mod aead;
 mod column;
@@ -88,7 +91,7 @@ const TRIED: usize = 4;
 ///
 /// let kid = ring.stage(AesKey::hex(new)?)?;
 /// ring.promote(&kid)?;
-/// assert!(sealer.rewrap(&mut note).expect("its key is a fallback now")); // changed
+/// assert!(sealer.rewrap(&mut note, "notes/7/body").expect("its key is a fallback now")); // changed
 ///
 /// let opened = sealer.open(&note, "notes/7/body").expect("sealed in this context");
 /// assert_eq!(*opened, b"a note");
@@ -310,8 +313,7 @@ impl Dangerous<'_> {
     ///
     /// # Security
     /// **Who has the key can have written what it opens.** The result is no
-    /// [`Verified`]: compare it with what you know of the value, seal it anew, and do not
-    /// rewrap it.
+    /// [`Verified`]: compare it with what you know of the value, and seal it again.
     pub fn open_revoked(
         &self,
         stored: impl AsRef<[u8]>,

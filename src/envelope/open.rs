@@ -177,14 +177,29 @@ pub(super) fn decrypted(
     dek: &[u8; KEY_LEN],
     context: &[u8],
 ) -> Result<Vec<u8>, Reason> {
+    let mut payload = room(head.payload_len(blob));
+    decrypt(head, key, blob, dek, context, &mut payload)?;
+    Ok(payload)
+}
+
+/// Writes the payload of `blob`, whose data key is `dek`, into `payload`, of the same length; on
+/// failure what is in there means nothing.
+#[inline]
+pub(super) fn decrypt(
+    head: Head<'_>,
+    key: &Key<AesKey>,
+    blob: &[u8],
+    dek: &[u8; KEY_LEN],
+    context: &[u8],
+    payload: &mut [u8],
+) -> Result<(), Reason> {
     let (nonce, place, tag) = head.payload(blob).ok_or(Reason::Malformed)?;
-    let mut payload = room(place.len());
     let held = associated(context, |associated| {
         let backend = key.material().backend;
-        backend.open(dek, &nonce, associated, &blob[place], &mut payload, &tag)
+        backend.open(dek, &nonce, associated, &blob[place], payload, &tag)
     });
     match held {
-        true => Ok(payload),
+        true => Ok(()),
         false => Err(Reason::Signature),
     }
 }

@@ -2,12 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use super::aead::KEY_LEN;
-use super::format::{self, OVERHEAD, Stored, TEXT_MARK};
+use super::format::{self, Stored, TEXT_MARK};
 use super::key::AesKey;
-use super::open::{decrypted, keyed, unwrap};
-use super::rewrap::RewrapError;
-use super::seal::wrapped;
+use super::rewrap::{Reopened, RewrapError};
+use super::seal::Draft;
 use super::{Sealer, is_binary};
 use crate::key::Key;
 use crate::kid::Kid;
@@ -15,15 +13,15 @@ use crate::observer::Event;
 use crate::ring::View;
 use crate::verified::Role;
 
-/// How a sweep goes about it.
+/// The way in which a stored value is renewed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct How {
-    /// Opens every payload, and not the wrap alone.
-    pub(crate) opens_all: bool,
-    /// Opens under revoked keys too, and seals what it finds anew.
+    /// Seals every value again, and not only those under a key on its way out.
+    pub(crate) renews_all: bool,
+    /// Opens under revoked keys too.
     pub(crate) rescues: bool,
-    /// Makes nothing.
-    pub(crate) is_rehearsal: bool,
+    /// Opens, and makes nothing.
+    pub(crate) is_dry_run: bool,
     /// What was in a legacy layout becomes an envelope in text form.
     pub(crate) is_text: bool,
 }
@@ -36,7 +34,7 @@ pub(crate) struct Renewed {
     pub(crate) to: Kid,
     /// How long that is which is to be stored in its place; none, if it stays.
     pub(crate) length: Option<usize>,
-    /// What is to be stored in its place: not in a rehearsal.
+    /// What is to be stored in its place: not in a dry run.
     pub(crate) value: Option<Vec<u8>>,
 }
 
@@ -46,7 +44,8 @@ impl Sealer {
         format::max_stored(self.max_payload_bytes)
     }
 
-    /// Whatever is `stored` under the primary, where it is under a key on its way out.
+    /// Opens whatever is `stored`, and seals it again under the primary where its key is on its
+    /// way out, or where `how` asks for all.
     pub(crate) fn renewed(
         &self,
         stored: &[u8],
@@ -70,42 +69,18 @@ impl Sealer {
         context: &[u8],
         how: How,
     ) -> Result<Renewed, RewrapError> {
-        let mut dek = Zeroizing::new([0; KEY_LEN]);
-        let found = self.head(blob).and_then(|head| {
-            let (key, role) = keyed(view, head, how.rescues)?;
-            unwrap(head, key, blob, &mut dek)?;
-            let payload = match role {
-                Some(_) if !how.opens_all => None,
-                _ => Some(Zeroizing::new(decrypted(head, key, blob, &dek, context)?)),
-            };
-            Ok((head, key, role, payload))
-        });
-        let (head, key, role, payload) = found.map_err(|reason| view.reject(reason))?;
-        let from = key.kid();
-        match (role, payload) {
-            // Who has a revoked key may have the data keys that it wraps: a new one is made.
-            (None, Some(payload)) => {
-                tell_rescued(view, key);
-                self.anew(view, from, &payload, context, how)
-            }
-            // Deliberately not counted as a use: that a sweep went through says nothing of who
-            // needs the key.
-            (Some(Role::Fallback), _) => {
-                let primary = view.primary()?;
-                let tail = &blob[head.len()..];
-                let start = head.len() - head.kid.len() + primary.kid().as_bytes().len();
-                let length = Some(stored_len(start + tail.len(), how.is_text));
-                let value = match how.is_rehearsal {
-                    true => None,
-                    false => {
-                        let mut blob = wrapped(view, &dek, tail.len())?;
-                        blob.extend_from_slice(tail);
-                        Some(stored_as(blob, how.is_text))
-                    }
-                };
-                Ok(Renewed { from, to: primary.kid(), length, value })
-            }
-            _ => Ok(Renewed { from, to: from, length: None, value: None }),
+        // Of a staged key as well: an instance that is ahead may have rewrapped it.
+        let is_due = |role| how.renews_all || matches!(role, None | Some(Role::Fallback));
+        let Reopened { key, role, draft } =
+            self.reopened(view, blob, context, how.rescues, is_due)?;
+        if role.is_none() {
+            tell_rescued(view, key);
+        }
+        // Deliberately not counted as a use: that a sweep went through says nothing of who
+        // needs the key.
+        match draft {
+            Some(draft) => again(view, key.kid(), draft, context, how),
+            None => Ok(Renewed { from: key.kid(), to: key.kid(), length: None, value: None }),
         }
     }
 
@@ -122,27 +97,25 @@ impl Sealer {
         if opened.role.is_none() {
             tell_rescued(view, opened.key);
         }
-        self.anew(view, opened.key.kid(), &payload, context, how)
+        again(view, opened.key.kid(), Draft::of(view.primary()?, &payload), context, how)
     }
+}
 
-    /// `payload` in a new envelope.
-    fn anew(
-        &self,
-        view: &View<'_, AesKey>,
-        from: Kid,
-        payload: &[u8],
-        context: &[u8],
-        how: How,
-    ) -> Result<Renewed, RewrapError> {
-        let to = view.primary()?.kid();
-        let length = OVERHEAD + to.as_bytes().len() + payload.len();
-        let length = Some(stored_len(length, how.is_text));
-        let value = match how.is_rehearsal {
-            true => None,
-            false => Some(stored_as(self.sealed(view, payload, context)?, how.is_text)),
-        };
-        Ok(Renewed { from, to, length, value })
-    }
+/// Seals a `draft`, unless it is a dry run.
+fn again(
+    view: &View<'_, AesKey>,
+    from: Kid,
+    draft: Draft<'_>,
+    context: &[u8],
+    how: How,
+) -> Result<Renewed, RewrapError> {
+    let to = draft.kid();
+    let length = Some(stored_len(draft.sealed_len(), how.is_text));
+    let value = match how.is_dry_run {
+        true => None,
+        false => Some(stored_as(draft.seal(view, context)?, how.is_text)),
+    };
+    Ok(Renewed { from, to, length, value })
 }
 
 fn tell_rescued(view: &View<'_, AesKey>, key: &Key<AesKey>) {

@@ -1,4 +1,4 @@
-//! Wrapping anew: what a rotation does to what is stored.
+//! The effect of a rotation on a stored envelope: opened, and sealed again under the primary.
 
 use zeroize::Zeroizing;
 
@@ -6,13 +6,14 @@ use super::Sealer;
 use super::aead::KEY_LEN;
 use super::format::{self, Head, Stored};
 use super::key::AesKey;
-use super::open::{named, unwrap};
-use super::seal::wrapped;
+use super::open::{decrypt, decrypted, keyed, unwrap};
+use super::seal::Draft;
 use crate::error::{Error, Reason, VerifyError};
+use crate::key::Key;
 use crate::ring::View;
 use crate::verified::{Role, Verified};
 
-/// An envelope could not be wrapped or made anew.
+/// An envelope could not be opened, or not be sealed again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RewrapError {
@@ -41,7 +42,7 @@ impl Sealer {
     ///
     /// ring.promote(&kid)?;
     /// assert!(sealer.needs_rewrap(&column).expect("its key is a fallback"));
-    /// assert!(sealer.rewrap_text(&mut column).expect("it is as it was sealed"));
+    /// assert!(sealer.rewrap_text(&mut column, "notes/7/body").expect("it is as it was sealed"));
     /// assert!(!sealer.needs_rewrap(&column).expect("its key is the primary"));
     /// # Ok::<(), dualkey::Error>(())
     /// ```
@@ -60,35 +61,63 @@ impl Sealer {
         })
     }
 
-    /// Wraps the data key of an envelope under the primary, if the key that it is under is
-    /// on its way out; says whether it did. The payload is not touched, and where both kids
-    /// are equally long, as derived ones are, not even moved.
+    /// Opens an envelope in its `context` and, if its key is on its way out, seals it again under
+    /// the primary, with a new data key. Returns whether it did.
     ///
-    /// It authenticates the wrap alone: that the payload opens, only opening shows.
+    /// An envelope under the primary, or under a staged key, is opened and stays as it is.
+    ///
+    /// ```
+    /// # use dualkey::KeyRing;
+    /// # use dualkey::envelope::{AesKey, Sealer};
+    /// # let (old, new) = ("9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d",
+    /// #     "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe");
+    /// let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(old)?).build()?;
+    /// let sealer = Sealer::new(ring.clone());
+    /// let mut blob = sealer.seal("a note", "notes/7/body")?;
+    /// let kid = ring.stage(AesKey::hex(new)?)?;
+    /// ring.promote(&kid)?;
+    ///
+    /// let before = blob.clone();
+    /// assert!(sealer.rewrap(&mut blob, "notes/8/body").is_err()); // of another row
+    /// assert_eq!(blob, before);
+    ///
+    /// assert!(sealer.rewrap(&mut blob, "notes/7/body").expect("it opens"));
+    /// assert_eq!(*sealer.open(&blob, "notes/7/body").expect("sealed again"), b"a note");
+    /// assert!(!sealer.rewrap(&mut blob, "notes/7/body").expect("under the primary"));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A [`RewrapError`]; the envelope stays as it is.
-    pub fn rewrap(&self, blob: &mut Vec<u8>) -> Result<bool, RewrapError> {
-        self.ring.read(|view| self.rewrapped(view, blob))
+    ///
+    /// # Security
+    /// The old key never wrapped the new data key. So if it leaks later, it opens and forges
+    /// nothing that was rewrapped before. It still opens older copies, such as backups.
+    pub fn rewrap(
+        &self,
+        blob: &mut Vec<u8>,
+        context: impl AsRef<[u8]>,
+    ) -> Result<bool, RewrapError> {
+        let new = self.ring.read(|view| self.rewrapped(view, blob, context.as_ref()))?;
+        Ok(new.map(|new| *blob = new).is_some())
     }
 
     /// As [`rewrap`](Self::rewrap), for the text form.
     ///
     /// # Errors
     /// A [`RewrapError`]; the text stays as it is.
-    pub fn rewrap_text(&self, text: &mut String) -> Result<bool, RewrapError> {
-        self.ring.read(|view| {
-            let mut blob = match Stored::of(text.as_bytes(), self.max_payload_bytes) {
-                Ok(Stored::Native(blob)) => blob.into_owned(),
-                Ok(Stored::Legacy(_)) => return Err(view.reject(Reason::Malformed).into()),
-                Err(reason) => return Err(view.reject(reason).into()),
-            };
-            let changed = self.rewrapped(view, &mut blob)?;
-            if changed {
-                *text = format::to_text(&blob);
-            }
-            Ok(changed)
-        })
+    pub fn rewrap_text(
+        &self,
+        text: &mut String,
+        context: impl AsRef<[u8]>,
+    ) -> Result<bool, RewrapError> {
+        let new =
+            self.ring.read(|view| match Stored::of(text.as_bytes(), self.max_payload_bytes) {
+                Ok(Stored::Native(blob)) => self.rewrapped(view, &blob, context.as_ref()),
+                Ok(Stored::Legacy(_)) => Err(view.reject(Reason::Malformed).into()),
+                Err(reason) => Err(view.reject(reason).into()),
+            })?;
+        Ok(new.map(|new| *text = format::to_text(&new)).is_some())
     }
 
     /// The envelope, in text form, that is to be stored in the place of a legacy value:
@@ -134,23 +163,51 @@ impl Sealer {
         })
     }
 
-    fn rewrapped(&self, view: &View<'_, AesKey>, blob: &mut Vec<u8>) -> Result<bool, RewrapError> {
-        let mut dek = Zeroizing::new([0; KEY_LEN]);
-        let unwrapped = self.head(blob).and_then(|head| {
-            let key = named(view, head)?;
-            unwrap(head, key.0, blob, &mut dek)?;
-            Ok((head.len(), key))
-        });
-        let (length, key) = unwrapped.map_err(|reason| view.reject(reason))?;
-        if key.1 != Role::Fallback {
-            return Ok(false);
-        }
-        let start = wrapped(view, &dek, 0)?;
-        match blob.get_mut(..start.len()).filter(|_| length == start.len()) {
-            Some(old) => old.copy_from_slice(&start),
-            None => drop(blob.splice(..length, start)),
-        }
-        let _: Verified<()> = view.accept_named(key, ());
-        Ok(true)
+    fn rewrapped(
+        &self,
+        view: &View<'_, AesKey>,
+        blob: &[u8],
+        context: &[u8],
+    ) -> Result<Option<Vec<u8>>, RewrapError> {
+        let is_due = |role| role == Some(Role::Fallback);
+        let Reopened { key, role, draft } = self.reopened(view, blob, context, false, is_due)?;
+        let Some((draft, role)) = draft.zip(role) else { return Ok(None) };
+        let new = draft.seal(view, context)?;
+        let _: Verified<()> = view.accept_named((key, role), ());
+        Ok(Some(new))
     }
+
+    /// Opens `blob` in `context`, with `rescue` under a revoked key too. Where `is_due` says so of
+    /// the role of its key, what it opens is in a draft under the primary.
+    pub(super) fn reopened<'r>(
+        &self,
+        view: &View<'r, AesKey>,
+        blob: &[u8],
+        context: &[u8],
+        rescue: bool,
+        is_due: impl FnOnce(Option<Role>) -> bool,
+    ) -> Result<Reopened<'r>, RewrapError> {
+        let refuse = |reason: Reason| RewrapError::Open(view.reject(reason));
+        let mut dek = Zeroizing::new([0; KEY_LEN]);
+        let head = self.head(blob).map_err(refuse)?;
+        let (key, role) = keyed(view, head, rescue).map_err(refuse)?;
+        unwrap(head, key, blob, &mut dek).map_err(refuse)?;
+        if !is_due(role) {
+            // Opened all the same: a stored value that does not open is found here.
+            drop(Zeroizing::new(decrypted(head, key, blob, &dek, context).map_err(refuse)?));
+            return Ok(Reopened { key, role, draft: None });
+        }
+        let mut draft = Draft::zeroed(view.primary()?, head.payload_len(blob));
+        decrypt(head, key, blob, &dek, context, draft.payload()).map_err(refuse)?;
+        Ok(Reopened { key, role, draft: Some(draft) })
+    }
+}
+
+/// An envelope that was opened, and what takes its place.
+pub(super) struct Reopened<'r> {
+    pub(super) key: &'r Key<AesKey>,
+    /// None of a revoked key.
+    pub(super) role: Option<Role>,
+    /// None if it stays.
+    pub(super) draft: Option<Draft<'r>>,
 }

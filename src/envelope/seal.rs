@@ -7,6 +7,9 @@ use super::aead::{Cipher, KEY_LEN, NONCE_LEN, TAG_LEN};
 use super::format::{Head, associated};
 use super::key::AesKey;
 use crate::error::Error;
+use crate::key::Key;
+#[cfg(feature = "rewrap")]
+use crate::kid::Kid;
 use crate::observer::Event;
 use crate::ring::View;
 
@@ -20,49 +23,98 @@ impl Sealer {
         if payload.len() > self.max_payload_bytes {
             return Err(too_large());
         }
-        let dek: Zeroizing<[u8; KEY_LEN]> = random()?;
-        let nonce: Zeroizing<[u8; NONCE_LEN]> = random()?;
-        let mut blob = wrapped(view, &dek, NONCE_LEN + payload.len() + TAG_LEN)?;
-        blob.extend_from_slice(&*nonce);
-        let start = blob.len();
-        blob.extend_from_slice(payload);
-        let cipher = Cipher::new(view.primary()?.material().backend, &dek);
-        let tag =
-            associated(context, |associated| cipher.seal(&nonce, associated, &mut blob[start..]));
-        let tag = tag.ok_or_else(too_large)?;
-        blob.extend_from_slice(&tag);
-        Ok(blob)
+        Draft::of(view.primary()?, payload).seal(view, context)
     }
 }
 
-/// The head of a new envelope, with `dek` wrapped under the primary, and `room` for what
-/// comes after it.
-pub(super) fn wrapped(
-    view: &View<'_, AesKey>,
-    dek: &[u8; KEY_LEN],
-    room: usize,
-) -> Result<Vec<u8>, Error> {
-    let key = view.primary()?;
-    let kid = key.kid();
-    let sealed = key.material().count().ok_or(Error::Exhausted { kid })?;
-    if AesKey::is_worth_telling(sealed) {
-        view.tell(Event::WearsOut { ring: view.ring(), kid, sealed });
+/// An envelope that is not sealed yet: its head, room for the wrap and the nonce, and the payload
+/// in the clear. The payload is sealed in its place, and wiped if it is not.
+pub(super) struct Draft<'k> {
+    key: &'k Key<AesKey>,
+    blob: Zeroizing<Vec<u8>>,
+    /// Where the wrap begins.
+    wrap: usize,
+    /// Where the payload begins.
+    payload: usize,
+}
+
+impl<'k> Draft<'k> {
+    /// A draft under `key` that holds `payload`.
+    pub(super) fn of(key: &'k Key<AesKey>, payload: &[u8]) -> Self {
+        let mut draft = Self::new(key, payload.len());
+        draft.blob.extend_from_slice(payload);
+        draft
     }
-    let head = Head { kid: kid.as_bytes() };
-    let mut blob = Vec::with_capacity(head.len() + room);
-    head.write(&mut blob);
-    let nonce: Zeroizing<[u8; NONCE_LEN]> = random()?;
-    let mut wrap = Zeroizing::new(*dek);
-    let tag = key
-        .material()
-        .cipher
-        .seal(&nonce, &blob, &mut *wrap)
-        .expect("a key of 32 bytes is not too long a message");
-    for part in [&nonce[..], &*wrap, &tag] {
-        blob.extend_from_slice(part);
+
+    /// A draft under `key` whose payload is `length` zeros, to be written over.
+    pub(super) fn zeroed(key: &'k Key<AesKey>, length: usize) -> Self {
+        let mut draft = Self::new(key, length);
+        draft.blob.resize(draft.payload + length, 0);
+        draft
     }
-    key.counters().signed();
-    Ok(blob)
+
+    fn new(key: &'k Key<AesKey>, length: usize) -> Self {
+        let kid = key.kid();
+        let head = Head { kid: kid.as_bytes() };
+        let payload = head.len() + NONCE_LEN;
+        // All of it at once: a buffer that grew would leave a copy of the payload behind.
+        let mut blob = Zeroizing::new(Vec::with_capacity(payload + length + TAG_LEN));
+        head.write(&mut blob);
+        let wrap = blob.len();
+        blob.resize(payload, 0);
+        Self { key, blob, wrap, payload }
+    }
+
+    /// Returns the payload, to be written.
+    pub(super) fn payload(&mut self) -> &mut [u8] {
+        &mut self.blob[self.payload..]
+    }
+
+    /// Returns the kid of the key that it is under.
+    #[cfg(feature = "rewrap")]
+    pub(super) fn kid(&self) -> Kid {
+        self.key.kid()
+    }
+
+    /// Returns how long the envelope is once it is sealed.
+    #[cfg(feature = "rewrap")]
+    pub(super) fn sealed_len(&self) -> usize {
+        self.blob.len() + TAG_LEN
+    }
+
+    /// Seals the payload under a new data key, and counts it as a message of the key.
+    pub(super) fn seal(
+        mut self,
+        view: &View<'_, AesKey>,
+        context: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let dek: Zeroizing<[u8; KEY_LEN]> = random()?;
+        let wrap_nonce: Zeroizing<[u8; NONCE_LEN]> = random()?;
+        let nonce: Zeroizing<[u8; NONCE_LEN]> = random()?;
+        let (key, kid) = (self.key.material(), self.key.kid());
+        let count = key.count().ok_or(Error::Exhausted { kid })?;
+        if AesKey::is_worth_telling(count) {
+            view.tell(Event::WearsOut { ring: view.ring(), kid, sealed: count });
+        }
+        let (start, payload) = self.blob.split_at_mut(self.payload);
+        let (head, rest) = start.split_at_mut(self.wrap);
+        let mut wrapped = dek.clone();
+        let wrap_tag = key
+            .cipher
+            .seal(&wrap_nonce, head, &mut *wrapped)
+            .expect("a key of 32 bytes is not too long a message");
+        self.key.counters().signed();
+        let mut place = 0;
+        for part in [&wrap_nonce[..], &wrapped[..], &wrap_tag, &nonce[..]] {
+            rest[place..place + part.len()].copy_from_slice(part);
+            place += part.len();
+        }
+        let cipher = Cipher::new(key.backend, &dek);
+        let tag = associated(context, |associated| cipher.seal(&nonce, associated, payload));
+        let tag = tag.ok_or_else(too_large)?;
+        self.blob.extend_from_slice(&tag);
+        Ok(std::mem::take(&mut *self.blob))
+    }
 }
 
 /// From the operating system alone.

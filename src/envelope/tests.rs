@@ -6,6 +6,8 @@ use crate::key::NewKey;
 use crate::observer::Observer;
 use crate::secret::Secret;
 
+mod versions;
+
 const KEY: [u8; 32] = *b"\x9f\x2c\x4b\x7e\x1a\x6d\x80\x35\xc4\xe7\xf1\x92\x0b\x3a\x5d\x6c\x8e\x7f\x90\xa1\xb2\xc3\xd4\xe5\xf6\x07\x18\x29\x3a\x4b\x5c\x6d";
 
 #[derive(Debug, Clone, Default)]
@@ -53,10 +55,20 @@ fn a_key_seals_two_to_the_32_messages_and_no_more() {
     let kid = sealer.ring.stage(Secret::from(KEY.map(|byte| byte ^ 0x55))).unwrap();
     sealer.ring.promote(&kid).unwrap();
     assert!(sealer.seal("payload", "").is_ok());
-    // To wrap is to seal: it counts, and is refused at the limit.
-    set_count(1 << 32);
+    // To rewrap is to seal: it counts once, and is refused at the limit. What does not open, or
+    // stays, counts as nothing.
+    let count = || sealer.ring.read(|view| view.primary().unwrap().material().get_count());
+    set_count((1 << 32) - 1);
     let before = last.clone();
-    assert!(matches!(sealer.rewrap(&mut last), Err(RewrapError::Seal(Error::Exhausted { .. }))));
+    assert!(matches!(sealer.rewrap(&mut last, "another"), Err(RewrapError::Open(_))));
+    assert_eq!((count(), &last), ((1 << 32) - 1, &before));
+    assert!(sealer.rewrap(&mut last, "").unwrap());
+    assert_eq!(count(), 1 << 32);
+    assert!(!sealer.rewrap(&mut last, "").unwrap());
+    assert_eq!(count(), 1 << 32);
+    last = before.clone();
+    let exhausted = sealer.rewrap(&mut last, "");
+    assert!(matches!(exhausted, Err(RewrapError::Seal(Error::Exhausted { .. }))));
     assert_eq!(last, before);
 }
 
@@ -81,7 +93,7 @@ fn sizes_are_bounded_at_the_bound_exactly_before_any_work() {
     let mut blob = large.clone();
     assert_eq!(ten.open_in_place(&mut blob, "").unwrap_err().reason(), Reason::TooLarge);
     assert!(matches!(
-        ten.rewrap(&mut blob),
+        ten.rewrap(&mut blob, ""),
         Err(RewrapError::Open(error)) if error.reason() == Reason::TooLarge
     ));
     assert_eq!(blob, large);
@@ -122,7 +134,7 @@ fn no_two_envelopes_share_a_key_or_a_nonce() {
         let mut blob = sealer.seal("payload", "").unwrap();
         let fresh = [&blob[6..18], &blob[18..50], &blob[66..78], &blob[78..]].map(<[u8]>::to_vec);
         assert!(fresh.into_iter().all(|part| seen.insert(part)));
-        assert!(!sealer.rewrap(&mut blob).unwrap(), "under the primary, it stays as it is");
+        assert!(!sealer.rewrap(&mut blob, "").unwrap(), "under the primary, it stays as it is");
     }
 }
 

@@ -59,7 +59,9 @@ struct Used {
 struct Swept {
     started_at: Time,
     finished_at: Time,
-    opened_all: bool,
+    /// Of a rewrap that could leave rows unopened; since then each opens all of them.
+    #[serde(default, skip_serializing)]
+    opened_all: Option<bool>,
     unreadable: u64,
     rows: Vec<(String, u64)>,
 }
@@ -104,7 +106,7 @@ impl Report {
                 Some(own) => Some(Swept {
                     started_at: own.started_at.try_into()?,
                     finished_at: own.finished_at.try_into()?,
-                    opened_all: own.opened_all,
+                    opened_all: None,
                     unreadable: own.unreadable.min(MAX_COUNT),
                     rows: counts(&own.rows),
                 }),
@@ -158,11 +160,11 @@ impl Report {
                 .collect::<Result<_, Error>>()?,
             signed: counts("signed", own.signed)?,
             sweep: match own.sweep {
-                None => None,
+                // It opened no payload, and is evidence of nothing.
+                Some(Swept { opened_all: Some(false), .. }) | None => None,
                 Some(own) => Some(Sweep {
                     started_at: date("started_at", own.started_at)?,
                     finished_at: date("finished_at", own.finished_at)?,
-                    opened_all: own.opened_all,
                     unreadable: count("unreadable", own.unreadable)?,
                     rows: counts("rows", own.rows)?,
                 }),

@@ -7,9 +7,7 @@ use super::json::next_revision;
 use super::{Entry, Manifest, NewEntry};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::ring::report::{
-    ClockProblem, Report, clock_problem, disagreement, is_ahead, may_run, sweep,
-};
+use crate::ring::report::{ClockProblem, Report, clock_problem, disagreement, is_ahead, may_run};
 use crate::ring::steps::Steps;
 use crate::ring::{KeyState, Policy};
 use crate::verdict::{Obstacle, Verdict};
@@ -215,7 +213,7 @@ impl Manifest {
     /// its kid does not come back, and so neither does a secret from which that is derived.
     ///
     /// What an encryption key sealed is lost with it. So the [verdict](Self::retirement) on
-    /// one must be that it may go, after a sweep that opened every row.
+    /// one must be that it may go, after a rewrap: that opens every row.
     ///
     /// # Errors
     /// [`Error::Blocked`] with all reasons; [`Error::InUse`], [`Error::UnknownKey`] or
@@ -229,10 +227,6 @@ impl Manifest {
                 Verdict::Safe => {}
                 Verdict::Wait { until } => obstacles.push(Obstacle::TooEarly { until }),
                 Verdict::Blocked(all) => obstacles.extend(all),
-            }
-            let dated = now.max(self.changed_at);
-            if sweep(reports, &self.policy, dated).is_some_and(|sweep| !sweep.opened_all) {
-                obstacles.push(Obstacle::NotOpened);
             }
         }
         if !obstacles.is_empty() {

@@ -13,7 +13,9 @@ use crate::kid::Kid;
 use crate::manifest::Time;
 
 const FORMAT: &str = "dualkey sweep";
-const VERSION: u32 = 1;
+/// Version 1 was of a rewrap that replaced the wrap alone: rows before such a checkpoint were not
+/// opened.
+const VERSION: u32 = 2;
 
 /// How far a sweep has come: what it told with its [`Progress`](super::Progress) last.
 ///
@@ -25,7 +27,7 @@ pub struct Checkpoint {
     pub(super) table: String,
     pub(super) columns: Vec<String>,
     pub(super) primary: Kid,
-    pub(super) opens_all: bool,
+    pub(super) renews_all: bool,
     pub(super) executes: bool,
     pub(super) started_at: SystemTime,
     pub(super) after: Option<RowKey>,
@@ -42,7 +44,7 @@ struct Document {
     table: String,
     columns: Vec<String>,
     primary: String,
-    opens_all: bool,
+    renews_all: bool,
     executes: bool,
     started_at: Time,
     after: Option<RowKey>,
@@ -64,7 +66,7 @@ impl Checkpoint {
             table: own.table,
             columns: own.columns,
             primary: own.primary.to_string(),
-            opens_all: own.opens_all,
+            renews_all: own.renews_all,
             executes: own.executes,
             started_at: own.started_at.try_into()?,
             after: own.after,
@@ -84,14 +86,14 @@ impl Checkpoint {
         let wrong = |problem| SweepError::Checkpoint { problem };
         let own: Document = serde_json::from_slice(text).map_err(|_| wrong("it cannot be read"))?;
         if own.format != FORMAT || own.version != VERSION {
-            return Err(wrong("it is none of version 1"));
+            return Err(wrong("it was written in another format, by another version of dualkey"));
         }
         let kid = |text: &str| Kid::new(text).map_err(|_| wrong("it names no kid"));
         Ok(Self {
             table: own.table,
             columns: own.columns,
             primary: kid(&own.primary)?,
-            opens_all: own.opens_all,
+            renews_all: own.renews_all,
             executes: own.executes,
             started_at: own.started_at.into(),
             after: own.after,
@@ -111,7 +113,9 @@ impl Checkpoint {
             () if self.table != other.table => "another table",
             () if self.columns != other.columns => "other columns",
             () if self.primary != other.primary => "another primary",
-            () if self.opens_all != other.opens_all => "it opened less, or more",
+            () if self.renews_all != other.renews_all => {
+                "one of them renews all rows, the other does not"
+            }
             () if self.executes != other.executes => "one of them writes, the other does not",
             () => return Ok(()),
         };

@@ -38,9 +38,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! It goes through a table page by page, in the order of its primary key. Of each value it
-//! replaces the wrap, if its key is on its way out; a value of a legacy layout is opened and
-//! sealed; one under a revoked key too, where [`open_revoked`](Dangerous::open_revoked) says so.
+//! It goes through a table page by page, in the order of its primary key. It opens each value in
+//! its context and, if its key is on its way out, seals it again under the primary, with a new
+//! data key. It does the same with a value of a legacy layout, and with one under a revoked key
+//! where [`open_revoked`](Dangerous::open_revoked) says so.
 //!
 //! It promises: a value is written only if the one that it was made of is still there, so that a
 //! write of the application is never undone; a batch is committed whole, or not at all; what
@@ -49,12 +50,12 @@
 //! [`Checkpoint`] only saves time. How much memory it takes does not depend on the number of
 //! rows.
 //!
-//! It does not promise that a payload opens, unless it [verifies](Rewrap::verify): otherwise it
-//! authenticates the wrap alone, as [`Sealer::rewrap`](crate::envelope::Sealer::rewrap) does. The report of a
-//! pass that verified is the one that supports a [`destroy`](crate::manifest::Manifest::destroy).
-//! A value that is written while the sweep runs, by an instance that still seals under the old
-//! key, may be missed: begin once all instances have the new primary, or the verdict refuses the
-//! report. Triggers of a table see the sweep as they see every `UPDATE`.
+//! Every value is opened, also in a run that does not write, and also where it stays. So a value
+//! whose payload is damaged, or was sealed in another context, is found and listed.
+//!
+//! It does not promise that no value was written behind it: one that an instance seals under the
+//! old key while the rewrap runs may be missed. Begin once all instances have the new primary, or
+//! the verdict refuses the report. Triggers of a table see the rewrap as they see every `UPDATE`.
 
 mod checkpoint;
 mod error;
@@ -116,12 +117,12 @@ impl Rewrap {
     /// and how large a payload may be.
     ///
     /// `context` makes, of a row's key and the name of a column, the context that the application
-    /// opens that value in. A rewrap does not need it; what is opened, and what is sealed anew,
-    /// does, and a wrong one makes values that the application cannot open.
+    /// opens that value in. With a wrong one a value does not open, and is listed as unreadable.
     ///
     /// # Security
     /// A legacy value whose layout authenticates no context is authentic in any row: it becomes
-    /// one of the row in which the sweep finds it.
+    /// one of the row in which the sweep finds it. It opens with a wrong `context` too, and the
+    /// application cannot open what is made of it then.
     pub fn new<C: Into<Vec<u8>>>(
         sealer: &Sealer,
         rows: impl RowStore,
@@ -148,10 +149,46 @@ impl Rewrap {
         self
     }
 
-    /// Opens every value, and so finds those whose payload is torn or was sealed in another
-    /// context.
-    pub fn verify(mut self) -> Self {
-        self.how.opens_all = true;
+    /// Seals every value again, with a new data key: also those that are under the primary, which
+    /// stay as they are otherwise.
+    ///
+    /// Values need it once if a version of dualkey without this method rewrapped them, and an
+    /// encryption key from before that rewrap has leaked or may leak: that version replaced the
+    /// wrap alone, so they still have the data key that the old encryption key wrapped. Values
+    /// that were rewrapped since have a new one and do not need it.
+    ///
+    /// A run that is killed continues from its [`Checkpoint`]. Without one it seals again what it
+    /// had sealed before, because a value does not say how old its data key is. An ordinary rewrap
+    /// does not continue from its checkpoint, nor it from that of an ordinary one.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dualkey::KeyRing;
+    /// # use dualkey::envelope::{AesKey, Sealed, Sealer};
+    /// # use dualkey::rewrap::{Rewrap, SqliteTable};
+    /// # let key = "9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d";
+    /// # let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let pool = pool.connect("sqlite::memory:").await?;
+    /// # sqlx::raw_sql("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)").execute(&pool).await?;
+    /// # let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(key)?).build()?;
+    /// # let sealer = Sealer::new(ring);
+    /// # let body = Sealed::seal(&sealer, &"a note".to_owned(), "notes/7/body")?;
+    /// # sqlx::query("INSERT INTO notes VALUES (7, ?)").bind(body).execute(&pool).await?;
+    /// # let notes = SqliteTable::open(&pool, "notes", ["body"]).await?;
+    /// let rewrap = Rewrap::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
+    /// let swept = rewrap.clone().execute().run().await?;
+    /// assert_eq!((swept.counts.rewritten, swept.counts.current), (0, 1)); // under the primary
+    /// let swept = rewrap.renew_all().execute().run().await?;
+    /// assert_eq!((swept.counts.rewritten, swept.counts.current), (1, 0));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlx-sqlite"))]
+    /// # fn main() {}
+    /// ```
+    pub fn renew_all(mut self) -> Self {
+        self.how.renews_all = true;
         self
     }
 
@@ -212,13 +249,13 @@ impl Rewrap {
 pub struct Dangerous(Rewrap);
 
 impl Dangerous {
-    /// After a compromise: opens what is under revoked keys, and seals it anew, under the primary
-    /// and with a data key that nobody else has. Each time the observer is told
+    /// After a compromise: opens what is under revoked keys too, and seals it again under the
+    /// primary, with a new data key. Each time the observer is told
     /// [`Event::OpenedRevoked`](crate::Event::OpenedRevoked).
     ///
     /// # Security
     /// **Who has the key can have written what it opens**, and a sweep cannot tell. What is sealed
-    /// anew looks like everything else from then on: compare with a backup first, where that
+    /// again looks like everything else from then on: compare with a backup first, where that
     /// matters.
     pub fn open_revoked(self) -> Rewrap {
         let mut own = self.0;

@@ -64,7 +64,7 @@ pub(super) async fn run(plan: Rewrap) -> Result<Swept, SweepError> {
         plan.rows.check_writable().await?;
         plan.check_lengths(at.after.clone()).await?;
     }
-    let mut swept = Swept::new(at.started_at, plan.how.opens_all, plan.executes);
+    let mut swept = Swept::new(at.started_at, plan.executes);
     swept.counts = at.counts;
     swept.by_kid = std::mem::take(&mut at.by_kid);
     plan.look_again(&mut swept, std::mem::take(&mut at.unreadable)).await?;
@@ -112,7 +112,7 @@ impl Rewrap {
             table: self.rows.name().to_owned(),
             columns: self.rows.columns().iter().map(|own| own.name.clone()).collect(),
             primary: self.sealer.ring().primary().ok_or(crate::error::Error::NothingSigns)?,
-            opens_all: self.how.opens_all,
+            renews_all: self.how.renews_all,
             executes: self.executes,
             started_at: self.sealer.ring().now(),
             after: None,
@@ -245,7 +245,7 @@ impl Rewrap {
         row: &Row,
         place: usize,
         value: &Value,
-        is_rehearsal: bool,
+        is_dry_run: bool,
         tally: &mut Tally,
     ) -> Result<Option<Due>, SweepError> {
         let column = &self.rows.columns()[place];
@@ -261,7 +261,7 @@ impl Rewrap {
             return Ok(None);
         }
         let context = (self.context)(&row.key, &column.name);
-        let how = How { is_rehearsal, is_text: matches!(value, Value::Text(_)), ..self.how };
+        let how = How { is_dry_run, is_text: matches!(value, Value::Text(_)), ..self.how };
         let renewed = match self.sealer.renewed(stored, &context, how) {
             Ok(renewed) => renewed,
             Err(RewrapError::Open(error)) => {

@@ -22,8 +22,6 @@ pub struct Swept {
     pub started_at: SystemTime,
     /// When it had seen the last row.
     pub finished_at: SystemTime,
-    /// Whether it opened every value, and not the wrap alone.
-    pub opened_all: bool,
     /// Whether it wrote, or only looked.
     pub has_written: bool,
     /// What it counted.
@@ -43,9 +41,10 @@ pub struct Counts {
     pub rows: u64,
     /// Columns that are NULL or empty: nothing is sealed there.
     pub empty: u64,
-    /// Values that are under the primary, or under a key that is to be it, already.
+    /// Values that are under the primary, or under a key that is to be it, already: they opened, and
+    /// stay.
     pub current: u64,
-    /// Values that were brought under the primary; of one that only looked, that would be.
+    /// Values that were sealed again under the primary; of one that only looked, that would be.
     pub rewritten: u64,
     /// How often somebody else wrote a value first. Each was looked at again.
     pub changed_meanwhile: u64,
@@ -72,11 +71,10 @@ pub struct Unreadable {
 }
 
 impl Swept {
-    pub(super) fn new(started_at: SystemTime, opened_all: bool, has_written: bool) -> Self {
+    pub(super) fn new(started_at: SystemTime, has_written: bool) -> Self {
         Self {
             started_at,
             finished_at: started_at,
-            opened_all,
             has_written,
             counts: Counts::default(),
             by_kid: BTreeMap::new(),
@@ -94,18 +92,16 @@ impl Swept {
         Sweep {
             started_at: self.started_at,
             finished_at: self.finished_at,
-            opened_all: self.opened_all,
             unreadable: self.counts.unreadable,
             rows: self.by_kid.iter().map(|(kid, rows)| (*kid, *rows)).collect(),
         }
     }
 
-    /// Both as one: of the longer time, and no more thorough than the lesser.
+    /// Both as one: of the longer time, and one that wrote if both did.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.started_at = self.started_at.min(other.started_at);
         self.finished_at = self.finished_at.max(other.finished_at);
-        self.opened_all &= other.opened_all;
         self.has_written &= other.has_written;
         self.add(other.counts, other.by_kid, other.unreadable);
         self

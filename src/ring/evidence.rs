@@ -76,7 +76,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 
     /// Takes note of a pass over all data that envelopes of this ring may be in: what the
-    /// verdict on an encryption key asks for. The latest counts.
+    /// verdict on an encryption key asks for. It must have opened every row. The latest counts.
     pub fn record_sweep(&self, sweep: &Sweep) {
         self.history().swept(Some(sweep));
     }

@@ -13,16 +13,14 @@ use crate::purpose::Purpose;
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
 
-/// What a pass over all data found: the report that an encryption key may go by.
+/// Result of a rewrap that opened every row: the report that an encryption key may go by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
     /// When it began.
     pub started_at: SystemTime,
     /// When it had seen the last row.
     pub finished_at: SystemTime,
-    /// Whether it opened every row, and not only read which key it names.
-    pub opened_all: bool,
-    /// The rows that could not be read.
+    /// The rows that did not open.
     pub unreadable: u64,
     /// How many rows each key is needed for, after it.
     pub rows: Vec<(Kid, u64)>,

@@ -62,7 +62,7 @@ impl Artefacts for AesKey {
 
     fn made_anew(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Vec<u8>, ()> {
         let mut row = artefact.to_vec();
-        Sealer::new(ring.clone()).rewrap(&mut row).map_err(drop)?;
+        Sealer::new(ring.clone()).rewrap(&mut row, "").map_err(drop)?;
         Ok(row)
     }
 }

@@ -420,7 +420,6 @@ impl<K: Artefacts> World<K> {
         let sweep = Sweep {
             started_at: moment,
             finished_at: moment,
-            opened_all: true,
             unreadable,
             rows: rows.into_iter().collect(),
         };

@@ -208,13 +208,8 @@ fn report() -> Report {
 fn a_report_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
     let kid: Kid = "a".parse().unwrap();
     let mut full = report();
-    full.sweep = Some(Sweep {
-        started_at: at(0),
-        finished_at: at(1),
-        opened_all: true,
-        unreadable: 0,
-        rows: vec![(kid, 1)],
-    });
+    full.sweep =
+        Some(Sweep { started_at: at(0), finished_at: at(1), unreadable: 0, rows: vec![(kid, 1)] });
     full.buckets = vec![Bucket { from: at(0), to: at(1), uses: vec![(kid, Uses::default())] }];
     (full.signed, full.last_as_fallback) = (vec![(kid, 1)], vec![(kid, at(1))]);
     let text = full.to_json().unwrap();

@@ -21,7 +21,7 @@ fn each_opens_and_rewraps_what_the_other_sealed_of_every_length() {
             let mut blob = sealer(ours, 0).seal(&payload, "context").unwrap();
             let other = sealer(theirs, 1);
             assert_eq!(*other.open(&blob, "context").unwrap(), payload);
-            assert!(other.rewrap(&mut blob).unwrap());
+            assert!(other.rewrap(&mut blob, "context").unwrap());
             assert_eq!(*sealer(ours, 0).open(&blob, "context").unwrap(), payload);
             let opened = sealer(theirs, 0).open_in_place(&mut blob, "context").unwrap();
             assert_eq!(**opened, *payload);
@@ -44,7 +44,8 @@ fn both_refuse_every_flipped_bit_and_every_cut_for_the_same_reason_and_change_no
             let mut bytes = changed.clone();
             let in_place = sealer.open_in_place(&mut bytes, "context").unwrap_err().reason();
             assert_eq!(bytes, changed);
-            let rewrap = sealer.rewrap(&mut bytes).map_err(|error| error.to_string());
+            let rewrap = sealer.rewrap(&mut bytes, "context").map_err(|error| error.to_string());
+            assert_eq!(bytes, changed);
             (sealer.open(&changed, "context").unwrap_err().reason(), in_place, rewrap)
         });
         assert_eq!(verdicts[0], verdicts[1]);

@@ -90,7 +90,6 @@ fn what_a_gone_instance_knew_is_kept() {
     let sweep = dualkey::Sweep {
         started_at: at(0),
         finished_at: at(1),
-        opened_all: true,
         unreadable: 0,
         rows: vec![(kid("a"), 3)],
     };

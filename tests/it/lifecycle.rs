@@ -257,7 +257,6 @@ fn a_withdrawn_encryption_key_is_rewrapped_after_its_withdrawal() {
     ring.record_sweep(&dualkey::Sweep {
         started_at,
         finished_at: started_at,
-        opened_all: true,
         unreadable: 0,
         rows: vec![(kid("a"), 5)],
     });

@@ -13,6 +13,7 @@ mod dotenv;
 mod envelope;
 mod envelope_backends;
 mod envelope_interop;
+mod envelope_leak;
 mod environment;
 #[cfg(unix)]
 mod files;

@@ -280,12 +280,12 @@ fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_told_of() {
     assert_eq!(reason(sealer.open(&text, "another")), revoked, "nothing is tried with it");
     assert_eq!(reason(sealer.open_in_place(&mut blob.clone(), "context")), revoked);
     assert_eq!(reason(sealer.needs_rewrap(&blob)), revoked);
-    // To rewrap is to trust the data key, which who has the leaked key may have.
+    // To rewrap is to trust the payload, which whoever has the leaked key may have written.
     assert!(
-        matches!(sealer.rewrap(&mut blob), Err(RewrapError::Open(e)) if e.reason() == Reason::RevokedKey)
+        matches!(sealer.rewrap(&mut blob, "context"), Err(RewrapError::Open(e)) if e.reason() == Reason::RevokedKey)
     );
     assert!(
-        matches!(sealer.rewrap_text(&mut text), Err(RewrapError::Open(e)) if e.reason() == Reason::RevokedKey)
+        matches!(sealer.rewrap_text(&mut text, "context"), Err(RewrapError::Open(e)) if e.reason() == Reason::RevokedKey)
     );
     assert_eq!((&blob, &text), (&before.0, &before.1));
     assert!(!told.all().iter().any(|event| event.starts_with("OpenedRevoked")));

@@ -43,7 +43,7 @@ pub struct Sweeper<'p> {
     actor: String,
     reason: Option<String>,
     executes: bool,
-    verifies: bool,
+    renews_all: bool,
     rescues: bool,
     batch: usize,
     concurrency: usize,
@@ -65,7 +65,7 @@ impl<'p> Sweeper<'p> {
             actor: actor.to_owned(),
             reason: None,
             executes: false,
-            verifies: false,
+            renews_all: false,
             rescues: false,
             batch: BATCH,
             concurrency: CONCURRENCY,
@@ -88,9 +88,9 @@ impl<'p> Sweeper<'p> {
         self
     }
 
-    /// As [`Rewrap::verify`].
-    pub fn verify(mut self) -> Self {
-        self.verifies = true;
+    /// As [`Rewrap::renew_all`].
+    pub fn renew_all(mut self) -> Self {
+        self.renews_all = true;
         self
     }
 
@@ -170,7 +170,7 @@ impl<'p> Sweeper<'p> {
         trail.append(&[record.outcome(Outcome::Begun)]).await?;
         let swept = self.tables(&ring, tables).await;
         let (outcome, found) = match &swept {
-            Ok(all) => (Outcome::Success, all.iter().map(summary).collect::<Vec<_>>().join("; ")),
+            Ok(all) => (Outcome::Success, self.summary(all)),
             Err(error) => (Outcome::Failed, error.to_string()),
         };
         let found: String = found.chars().take(200).collect();
@@ -230,8 +230,8 @@ impl<'p> Sweeper<'p> {
         if self.executes {
             rewrap = rewrap.execute();
         }
-        if self.verifies {
-            rewrap = rewrap.verify();
+        if self.renews_all {
+            rewrap = rewrap.renew_all();
         }
         if self.rescues {
             rewrap = rewrap.dangerous().open_revoked();
@@ -253,6 +253,12 @@ impl<'p> Sweeper<'p> {
                 told(&table, progress);
             })
             .on_unreadable(move |own| unreadable(own))
+    }
+
+    /// The rewrap in the words of the trail.
+    fn summary(&self, all: &[(String, Swept)]) -> String {
+        let scope = if self.renews_all { "all rows renewed; " } else { "" };
+        scope.to_owned() + &all.iter().map(summary).collect::<Vec<_>>().join("; ")
     }
 
     fn record(&self, action: Action, ring: &KeyRing<AesKey>, reason: Option<String>) -> Record {

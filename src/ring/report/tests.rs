@@ -109,7 +109,6 @@ fn a_use_and_a_sweep_from_the_future_block_nothing_for_ever() {
     let swept = |finished_at| Sweep {
         started_at: finished_at,
         finished_at,
-        opened_all: true,
         unreadable: 0,
         rows: Vec::new(),
     };

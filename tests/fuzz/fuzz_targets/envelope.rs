@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use arbitrary::Arbitrary;
-use dualkey::envelope::{AesKey, Layout, Sealer};
+use dualkey::envelope::{AesKey, Layout, RewrapError, Sealer};
 use dualkey::{KeyRing, ManualClock, NewKey, Secret};
 use libfuzzer_sys::fuzz_target;
 
@@ -16,20 +16,27 @@ enum Input {
     /// Behind the head of an envelope under a known key.
     Body(Vec<u8>),
     Text(String),
-    /// An envelope with bytes changed and its end cut off.
+    /// An envelope, under either key, with bytes changed and its end cut off.
     Changed {
         payload: Vec<u8>,
         edits: Vec<(u16, u8)>,
         cut: u8,
         as_text: bool,
+        is_old: bool,
     },
 }
 
+fn key(seed: u8, kid: &str) -> NewKey<AesKey> {
+    let bytes = std::array::from_fn::<u8, 32, _>(|place| (place as u8 * 7) ^ seed);
+    NewKey::new(Secret::from(bytes)).kid(kid.parse().unwrap())
+}
+
+/// Before the rotation.
+static OLD: LazyLock<Sealer> = LazyLock::new(|| {
+    Sealer::new(KeyRing::<AesKey>::builder().primary(key(0xa5, "old")).build().unwrap())
+});
+
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| {
-    let key = |seed: u8, kid: &str| {
-        let bytes = std::array::from_fn::<u8, 32, _>(|place| (place as u8 * 7) ^ seed);
-        NewKey::new(Secret::from(bytes)).kid(kid.parse().unwrap())
-    };
     let ring = KeyRing::<AesKey>::builder()
         .primary(key(0x5a, "new"))
         .fallback(key(0xa5, "old"))
@@ -62,7 +69,8 @@ fuzz_target!(|input: Input| {
         Input::Bytes(bytes) => bytes.clone(),
         Input::Body(body) => [&b"DK\x01\x01\x03old"[..], body].concat(),
         Input::Text(text) => text.clone().into_bytes(),
-        Input::Changed { payload, edits, cut, as_text } => {
+        Input::Changed { payload, edits, cut, as_text, is_old } => {
+            let sealer = if *is_old { &*OLD } else { sealer };
             let original = match as_text {
                 true => sealer.seal_text(payload, "context").unwrap().into_bytes(),
                 false => sealer.seal(payload, "context").unwrap(),
@@ -87,20 +95,49 @@ fuzz_target!(|input: Input| {
         Err(_) => assert_eq!(in_place, stored),
     }
     let kid = Sealer::kid_of(&stored);
+    let payload = sealed.as_deref();
     if stored.starts_with(b"DK") {
         let expected = drawn(&stored).map(|kid| String::from_utf8(kid.to_vec()).unwrap());
         assert_eq!(kid.map(|kid| kid.to_string()), expected);
     }
+    let is_old = kid == Some("old".parse().unwrap());
     if opened.is_ok() {
-        assert_eq!(kid, Some("new".parse().unwrap()));
-        assert!(!sealer.needs_rewrap(&stored).unwrap());
+        assert!(is_old || kid == Some("new".parse().unwrap()));
+        assert_eq!(sealer.needs_rewrap(&stored).unwrap(), is_old);
     }
+    let is_binary = stored.starts_with(b"DK");
     let mut rewrapped = stored.clone();
-    let changed = sealer.rewrap(&mut rewrapped);
-    assert!(!matches!(changed, Ok(true)) && rewrapped == stored, "nothing is under the fallback");
+    let changed = sealer.rewrap(&mut rewrapped, "context");
+    check(changed, opened.is_ok() && is_binary, is_old, &stored, &rewrapped, payload);
+    assert!(sealer.rewrap(&mut stored.clone(), "another").is_err());
     if let Ok(text) = String::from_utf8(stored) {
         let mut rewrapped = text.clone();
-        assert!(!matches!(sealer.rewrap_text(&mut rewrapped), Ok(true)) && rewrapped == text);
+        let changed = sealer.rewrap_text(&mut rewrapped, "context");
+        check(changed, opened.is_ok(), is_old, text.as_bytes(), rewrapped.as_bytes(), payload);
+        assert!(sealer.rewrap_text(&mut text.clone(), "another").is_err());
         assert!(!matches!(sealer.migrate(&text, "context"), Ok(Some(_))));
     }
 });
+
+/// What opens is rewrapped if it is due, with no byte of the old payload; nothing else changes.
+fn check(
+    changed: Result<bool, RewrapError>,
+    opens: bool,
+    is_due: bool,
+    before: &[u8],
+    after: &[u8],
+    payload: Option<&[u8]>,
+) {
+    assert_eq!(changed.is_ok(), opens);
+    match changed {
+        Ok(true) => {
+            assert!(is_due);
+            assert_eq!(before.len(), after.len(), "both kids have three letters");
+            assert_ne!(before[before.len() - 30..], after[after.len() - 30..]);
+            let opened = SEALER.open(after, "context").unwrap();
+            assert_eq!(Some(&**opened), payload);
+            assert_eq!(opened.kid(), "new".parse().unwrap());
+        }
+        Ok(false) | Err(_) => assert!(!(opens && is_due) && before == after),
+    }
+}

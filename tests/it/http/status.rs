@@ -450,7 +450,6 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     sealer_ring.record_sweep(&Sweep {
         started_at: scene.clock.now(),
         finished_at: scene.clock.now(),
-        opened_all: false,
         unreadable: 2,
         rows: vec![("kek-1".parse().unwrap(), 17)],
     });

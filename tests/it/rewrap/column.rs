@@ -70,7 +70,7 @@ fn a_sealed_column_is_ciphertext_to_the_database() {
             .unwrap();
             let notes = base.table("notes", &["body", "file"]).await.unwrap();
             let context = |key: &_, column: &str| format!("notes/{key}/{column}");
-            let swept = Rewrap::new(&sealer, notes, context).execute().verify().run().await;
+            let swept = Rewrap::new(&sealer, notes, context).execute().run().await;
             let counts = swept.unwrap().counts;
             assert_eq!((counts.rewritten, counts.current, counts.empty), (1, 1, 2));
         }

@@ -46,7 +46,7 @@ fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
                 "{text}"
             );
             let reports = store.reports().await.unwrap();
-            assert!(reports[0].has_stopped && !reports[0].sweep.as_ref().unwrap().opened_all);
+            assert!(reports[0].has_stopped && reports[0].sweep.is_some());
             let (_, text) = run(&mut shell, &base, "audit --secret ENCRYPTION_KEY");
             assert!(text.contains("REWRAPPED | ada@example.com | production | SUCCESS"), "{text}");
             assert!(text.contains("reason=notes: 20 rows, 20 rewritten"), "{text}");
@@ -54,17 +54,17 @@ fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
             // Unreadable rows: each by its key, and an exit status.
             base.write(3, "dk1.torn").await;
             base.write(4, &sealer.seal_text("moved", context(5)).unwrap()).await;
-            let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
-            assert_eq!(status, 3, "{text}");
-            assert!(text.contains("unreadable: notes 3 body: malformed\n"), "{text}");
-            let line = "rewrap ENCRYPTION_KEY --execute --verify --json";
-            let (status, text) = run(&mut shell, &base, line);
-            assert_eq!(status, 3, "{text}");
-            assert!(text.contains("unreadable: notes 4 body: signature, under "), "{text}");
-            assert!(text.contains("\"reason\": \"signature\""), "{text}");
+            let lines = ["rewrap ENCRYPTION_KEY", "rewrap ENCRYPTION_KEY --execute --json"];
+            for line in lines {
+                let (status, text) = run(&mut shell, &base, line);
+                assert_eq!(status, 3, "{text}");
+                assert!(text.contains("unreadable: notes 3 body: malformed\n"), "{text}");
+                assert!(text.contains("unreadable: notes 4 body: signature, under "), "{text}");
+                assert_eq!(text.contains("\"reason\": \"signature\""), line == lines[1], "{text}");
+            }
             let reports = store.reports().await.unwrap();
             let sweep = reports[0].sweep.as_ref().unwrap();
-            assert_eq!((sweep.opened_all, sweep.unreadable), (true, 2));
+            assert_eq!(sweep.unreadable, 2);
             // How much the keys have sealed adds up over the runs.
             let signed = &reports[0].signed;
             assert_eq!(
@@ -105,6 +105,43 @@ fn after_a_compromise_it_opens_by_name_with_a_reason_and_tells_before() {
         assert_eq!(run(&mut shell, &base, line).0, 0);
         let (_, text) = run(&mut shell, &base, "audit --action opened-revoked");
         assert!(text.contains("reason=leaked") && text.contains("reason=curious"), "{text}");
+    });
+}
+
+#[test]
+fn all_rows_are_renewed_by_name_and_the_trail_says_so() {
+    runtime().block_on(async {
+        let base = Base::sqlite().await;
+        let mut shell = Shell::new("2026-11-26T00:00:00Z");
+        let (_, manifest) = rotated(&mut shell).await;
+        let (ring, _) = rings(&manifest);
+        let sealer = Sealer::new(ring);
+        let note = |id| (id, sealer.seal_text("a note", context(id)).unwrap());
+        base.notes((0..3).map(note)).await;
+        let before = base.dump("notes", &["body"]).await;
+        let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
+        assert!(status == 0 && text.contains("0 rewritten, 3 current"), "{text}");
+        let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --renew-all");
+        assert!(status == 0 && text.contains("3 rewritten, 0 current"), "{text}");
+        assert!(text.contains("dualkey rewrap ENCRYPTION_KEY --execute --renew-all\n"), "{text}");
+        assert_eq!(base.dump("notes", &["body"]).await, before);
+
+        let line = "rewrap ENCRYPTION_KEY --execute --renew-all --checkpoint renewal";
+        let (status, text) = run(&mut shell, &base, line);
+        assert!(status == 0 && text.contains("3 rewritten, 0 current"), "{text}");
+        let after = base.dump("notes", &["body"]).await;
+        assert!(before.iter().zip(&after).all(|(before, after)| before != after));
+        for (id, body) in base.texts("notes", "body").await {
+            assert_eq!(*sealer.open(body.unwrap(), context(id)).unwrap(), b"a note");
+        }
+        let (_, text) = run(&mut shell, &base, "audit --action rewrapped");
+        assert!(text.contains("reason=notes: 3 rows, 0 rewritten"), "{text}");
+        assert!(text.contains("reason=all rows renewed; notes: 3 rows, 3 rewritten"), "{text}");
+
+        // Every rewrap opens all rows.
+        let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --verify");
+        assert_eq!(status, 2, "{text}");
+        assert!(text.contains("unexpected argument '--verify'"), "{text}");
     });
 }
 

@@ -8,3 +8,4 @@ mod command;
 #[cfg(feature = "cli")]
 mod live;
 mod pass;
+mod renew;
