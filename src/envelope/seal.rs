@@ -88,9 +88,7 @@ impl<'k> Draft<'k> {
         view: &View<'_, AesKey>,
         context: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let dek: Zeroizing<[u8; KEY_LEN]> = random()?;
-        let wrap_nonce: Zeroizing<[u8; NONCE_LEN]> = random()?;
-        let nonce: Zeroizing<[u8; NONCE_LEN]> = random()?;
+        let Fresh { dek, wrap_nonce, nonce } = Fresh::draw()?;
         let (key, kid) = (self.key.material(), self.key.kid());
         let count = key.count().ok_or(Error::Exhausted { kid })?;
         if AesKey::is_worth_telling(count) {
@@ -117,14 +115,31 @@ impl<'k> Draft<'k> {
     }
 }
 
-/// From the operating system alone.
-fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
-    let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(&mut *bytes).map_err(|error| Error::Seal {
-        problem: "the operating system gives no random numbers",
-        source: Some(Box::new(error)),
-    })?;
-    Ok(bytes)
+/// The random parts of an envelope.
+struct Fresh {
+    dek: Zeroizing<[u8; KEY_LEN]>,
+    wrap_nonce: [u8; NONCE_LEN],
+    nonce: [u8; NONCE_LEN],
+}
+
+impl Fresh {
+    /// From the operating system alone, in one call: three would take longer than the ciphers do
+    /// for a short payload.
+    fn draw() -> Result<Self, Error> {
+        let mut bytes = Zeroizing::new([0; KEY_LEN + 2 * NONCE_LEN]);
+        getrandom::fill(&mut *bytes).map_err(|error| Error::Seal {
+            problem: "the operating system gives no random numbers",
+            source: Some(Box::new(error)),
+        })?;
+        let (key, nonces) = bytes.split_at(KEY_LEN);
+        let (first, second) = nonces.split_at(NONCE_LEN);
+        let mut dek = Zeroizing::new([0; KEY_LEN]);
+        let (mut wrap_nonce, mut nonce) = ([0; NONCE_LEN], [0; NONCE_LEN]);
+        dek.copy_from_slice(key);
+        wrap_nonce.copy_from_slice(first);
+        nonce.copy_from_slice(second);
+        Ok(Self { dek, wrap_nonce, nonce })
+    }
 }
 
 fn too_large() -> Error {
