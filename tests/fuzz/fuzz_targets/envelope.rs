@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use arbitrary::Arbitrary;
 use dualkey::envelope::{AesKey, Layout, RewrapError, Sealer};
-use dualkey::{KeyRing, ManualClock, NewKey, Secret};
+use dualkey::{KeyRing, Kid, ManualClock, NewKey, Secret};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
@@ -100,9 +100,9 @@ fuzz_target!(|input: Input| {
         let expected = drawn(&stored).map(|kid| String::from_utf8(kid.to_vec()).unwrap());
         assert_eq!(kid.map(|kid| kid.to_string()), expected);
     }
-    let is_old = kid == Some("old".parse().unwrap());
+    let is_old = kid == Some("old".parse::<Kid>().unwrap());
     if opened.is_ok() {
-        assert!(is_old || kid == Some("new".parse().unwrap()));
+        assert!(is_old || kid == Some("new".parse::<Kid>().unwrap()));
         assert_eq!(sealer.needs_rewrap(&stored).unwrap(), is_old);
     }
     let is_binary = stored.starts_with(b"DK");
@@ -136,7 +136,7 @@ fn check(
             assert_ne!(before[before.len() - 30..], after[after.len() - 30..]);
             let opened = SEALER.open(after, "context").unwrap();
             assert_eq!(Some(&**opened), payload);
-            assert_eq!(opened.kid(), "new".parse().unwrap());
+            assert_eq!(opened.kid(), "new".parse::<Kid>().unwrap());
         }
         Ok(false) | Err(_) => assert!(!(opens && is_due) && before == after),
     }
