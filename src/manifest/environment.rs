@@ -153,6 +153,13 @@ impl Manifest {
         self.checked()
     }
 
+    /// Whether a key is revoked or destroyed here that is neither in `other`.
+    pub(crate) fn ends_more_than(&self, other: Option<&Self>) -> bool {
+        let is_final_there =
+            |key: &Entry| other.and_then(|own| own.key(&key.life.kid)).is_some_and(is_final);
+        self.keys.iter().any(|key| is_final(key) && !is_final_there(key))
+    }
+
     /// The live keys of this manifest that `record` says are revoked, with the reasons. A
     /// record that has a recogniser of the secret goes by the secret, because a kid that was
     /// counted differs between processes.

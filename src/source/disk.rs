@@ -1,10 +1,12 @@
 //! Files that are written whole, and locks that no killed process holds.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 /// How long a writer waits for another, who holds the lock for milliseconds: ten seconds. Who
@@ -13,8 +15,11 @@ use zeroize::Zeroizing;
 const LOCK_ATTEMPTS: u32 = 10_000;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
-/// Of the files that are written beside their place.
-pub(crate) const SUFFIX: &str = ".tmp";
+/// A temporary file of `NAME` is `.NAME.~R.tmp`, where `R` are [`RANDOM`] letters and digits. Both
+/// ends have a fixed length, so no other name has a temporary file of this name.
+const MARK: &str = ".~";
+const RANDOM: usize = 12;
+const SUFFIX: &str = ".tmp";
 
 /// What keeps somebody from holding a lock.
 #[derive(Debug)]
@@ -38,13 +43,35 @@ pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
     Err(LockError::Held)
 }
 
-/// The file of a lock, which is never removed: another might hold the one before.
-pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
+/// The file of a lock, which is never removed: another might hold the one before. Deliberately not
+/// through a symbolic link, which could make a file anywhere.
+fn lock_file(path: &Path) -> io::Result<File> {
+    let bad = |what| io::Error::other(BadLock { path: path.to_owned(), what });
+    let check =
+        |own: &Metadata| if own.is_file() { Ok(()) } else { Err(bad(kind(own.file_type()))) };
+    // Before it is opened, because to open a device may have an effect.
+    if let Ok(own) = fs::symlink_metadata(path) {
+        check(&own)?;
+    }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
+    set_patience(&mut options);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path).map_err(|error| match fs::symlink_metadata(path) {
+        Ok(own) if !own.is_file() => bad(kind(own.file_type())),
+        _ => error,
+    })?;
+    check(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Something else than a file in the place of a lock.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot lock {}: it is {what}, not a file; remove it", path.display())]
+struct BadLock {
+    path: PathBuf,
+    what: &'static str,
 }
 
 /// Why a path cannot be read: it leads to something else than a file.
@@ -59,7 +86,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     check_file(&fs::metadata(path)?)?;
     let mut options = OpenOptions::new();
     options.read(true);
-    set_patience(&mut options);
+    set_flags(&mut options, false);
     let file = options.open(path)?;
     // Of what was opened, which may be something else than a moment ago.
     check_file(&file.metadata()?)?;
@@ -71,9 +98,25 @@ pub(crate) fn read_bounded(path: &Path, most: usize) -> io::Result<Zeroizing<Vec
     read_open(&mut open(path)?, most)
 }
 
-/// The same, of a file that holds text.
+/// The same, of a file that no other user can write: see [`check_writers`].
+pub(crate) fn read_trusted(path: &Path, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut file = open(path)?;
+    check_writers(&file.metadata()?)?;
+    read_open(&mut file, most)
+}
+
+/// The same as [`read_bounded`], of a file that holds text.
+#[cfg(feature = "ops")]
 pub(crate) fn read_text(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
-    let mut bytes = read_bounded(path, most)?;
+    text(read_bounded(path, most)?)
+}
+
+/// The same as [`read_trusted`], of a file that holds text.
+pub(crate) fn read_trusted_text(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
+    text(read_trusted(path, most)?)
+}
+
+fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
     match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Ok(Zeroizing::new(text)),
         Err(error) => {
@@ -130,6 +173,7 @@ fn check_file(own: &Metadata) -> io::Result<()> {
 fn kind(own: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
     match own {
+        _ if own.is_symlink() => "a symbolic link",
         _ if own.is_dir() => "a folder",
         _ if own.is_fifo() => "a pipe",
         _ if own.is_socket() => "a socket",
@@ -142,36 +186,124 @@ fn kind(own: FileType) -> &'static str {
     if own.is_dir() { "a folder" } else { "something else" }
 }
 
-/// Has to open return at once, also where a pipe was put in the place of a file.
+/// A file or a folder that another user can change, so that what it holds cannot be trusted.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+pub(crate) enum Untrusted {
+    #[error(
+        "others may write it (mode {mode:04o}); run `chmod go-w` on it, and check what it holds"
+    )]
+    Writable { mode: u32 },
+    #[error(
+        "it belongs to the user {owner}, and not to this process's user or to root; run `chown` on it"
+    )]
+    Owner { owner: u32 },
+}
+
+impl Untrusted {
+    /// The reason that `error` holds, if it is one.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref().and_then(|own| own.downcast_ref()).copied()
+    }
+}
+
+/// Checks that only this process's user and root can write what `own` describes. Others may read it.
 #[cfg(unix)]
+pub(crate) fn check_writers(own: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    check_owner(own)?;
+    let mode = own.mode() & 0o7777;
+    match mode & 0o022 {
+        0 => Ok(()),
+        _ => Err(io::Error::other(Untrusted::Writable { mode })),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn check_writers(_: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn check_owner(own: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::geteuid().as_raw();
+    match own.uid() {
+        owner if owner == user || owner == 0 => Ok(()),
+        owner => Err(io::Error::other(Untrusted::Owner { owner })),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+/// Checks that only this process's user and root can write into the folder at `path`, also where a
+/// symbolic link leads to it. The error is [`io::ErrorKind::NotFound`] if nothing is there.
+pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
+    let link = fs::symlink_metadata(path)?;
+    check_owner(&link)?;
+    let own = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(io::Error::other("it is a symbolic link that leads nowhere; remove it"));
+        }
+        own => own?,
+    };
+    match own.is_dir() {
+        true => check_writers(&own),
+        false => Err(io::Error::other(format!("it is {}, not a folder; remove it", named(&own)))),
+    }
+}
+
+fn named(own: &Metadata) -> &'static str {
+    if own.is_file() { "a file" } else { kind(own.file_type()) }
+}
+
+/// Has to open return at once, also where a pipe was put in the place of a file, and never leads to
+/// another place through a symbolic link: for a file that is written.
 pub(crate) fn set_patience(options: &mut OpenOptions) {
+    set_flags(options, true);
+}
+
+#[cfg(unix)]
+fn set_flags(options: &mut OpenOptions, is_written: bool) {
     use std::os::unix::fs::OpenOptionsExt;
 
     use rustix::fs::OFlags;
     // `O_CLOEXEC` is set by the standard library.
-    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    flags.set(OFlags::NOFOLLOW, is_written);
+    options.custom_flags(flags.bits().cast_signed());
 }
 
 #[cfg(not(unix))]
-pub(crate) fn set_patience(_: &mut OpenOptions) {}
+fn set_flags(_: &mut OpenOptions, _: bool) {}
 
 /// Writes `text` beside `path` and puts it in its place in one step.
 pub(crate) fn write(path: &Path, text: &[u8], is_durable: bool) -> io::Result<()> {
-    put(path, text, None, is_durable)
+    put(path, text, None, is_durable, path)
 }
 
 /// The same, with the owner and the permissions that `before` shows, and so that it survives a
 /// crash.
 pub(crate) fn write_like(path: &Path, text: &[u8], before: Option<&Metadata>) -> io::Result<()> {
-    put(path, text, before, true)
+    put(path, text, before, true, path)
 }
 
-fn put(path: &Path, text: &[u8], before: Option<&Metadata>, is_durable: bool) -> io::Result<()> {
-    let folder = folder(path);
-    let mut builder = tempfile::Builder::new();
-    let prefix = prefix(path).unwrap_or_default();
-    // Made with mode 0600, whatever the umask.
-    let mut file = builder.prefix(&prefix).suffix(SUFFIX).tempfile_in(&folder)?;
+/// Writes a copy of the file at `path` to `copy`. What a killed writer leaves of it is a temporary
+/// file of `path`, which [`sweep_up`] removes.
+pub(crate) fn write_copy(copy: &Path, text: &[u8], path: &Path) -> io::Result<()> {
+    put(copy, text, None, true, path)
+}
+
+fn put(
+    path: &Path,
+    text: &[u8],
+    before: Option<&Metadata>,
+    is_durable: bool,
+    under: &Path,
+) -> io::Result<()> {
+    let mut file = temporary(under)?;
     file.write_all(text)?;
     if let Some(before) = before {
         own_as(file.as_file(), before)?;
@@ -185,6 +317,13 @@ fn put(path: &Path, text: &[u8], before: Option<&Metadata>, is_durable: bool) ->
         sync_folder(path)?;
     }
     Ok(())
+}
+
+/// A temporary file of `path`, beside it: made with mode 0600, whatever the umask.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    let prefix = prefix(path).unwrap_or_default();
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM).tempfile_in(folder(path))
 }
 
 /// Root edits the files of others, who go on reading them.
@@ -206,9 +345,7 @@ fn own_as(_: &File, _: &Metadata) -> io::Result<()> {
 /// Writes `text` to a file that was not there, mode 0600, whole or not at all.
 #[cfg(feature = "ops")]
 pub(crate) fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    let prefix = prefix(path).unwrap_or_default();
-    let mut file = builder.prefix(&prefix).suffix(SUFFIX).tempfile_in(folder(path))?;
+    let mut file = temporary(path)?;
     file.write_all(text)?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
@@ -232,18 +369,24 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes what writers left that were killed: it may hold secrets. Under the lock, no other
-/// writes.
+/// Removes what writers of `path` left that were killed: it may hold secrets. Under the lock, no
+/// other writes. The temporary files of other names stay: their writers have other locks.
 pub(crate) fn sweep_up(path: &Path) {
     let Some(prefix) = prefix(path) else { return };
     for entry in fs::read_dir(folder(path)).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(&prefix) && name.ends_with(SUFFIX) {
+        let is_file = entry.file_type().is_ok_and(|own| own.is_file());
+        if is_file && is_temporary(&entry.file_name(), &prefix) {
             // It is in nobody's way: the next writer tries again.
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Whether `name` is `prefix`, as many letters and digits as are random, and the suffix.
+fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
+    let rest = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
+    let random = rest.and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
+    random.is_some_and(|own| own.len() == RANDOM && own.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// Where the file at `path` lies.
@@ -254,9 +397,13 @@ pub(crate) fn folder(path: &Path) -> PathBuf {
     }
 }
 
-/// Of the files that are written beside `path`.
-fn prefix(path: &Path) -> Option<String> {
-    Some(format!(".{}.", path.file_name()?.to_string_lossy()))
+/// The beginning of the names of the temporary files of `path`. Deliberately not through UTF-8,
+/// which would give two names of other bytes one beginning.
+fn prefix(path: &Path) -> Option<OsString> {
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name()?);
+    prefix.push(MARK);
+    Some(prefix)
 }
 
 /// The path with `ending` after it.
@@ -298,4 +445,36 @@ fn decoded(name: &str) -> Option<Vec<u8>> {
         rest = after;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_file_is_of_one_name_alone() {
+        let is_of = |name: &str, path: &str| {
+            is_temporary(OsStr::new(name), &prefix(Path::new(path)).unwrap())
+        };
+        let random = "0123456789aZ";
+        // Each name is the beginning of another, and one looks like a temporary file itself.
+        let own = format!(".a.~{random}.tmp");
+        let names = [".env", ".env.production", ".env.~0", "a", "a.~0123456789aZ.tmp", &own, ".~"];
+        for one in names {
+            for other in names {
+                let name = format!(".{one}.~{random}.tmp");
+                assert_eq!(is_of(&name, other), one == other, "{name} of {other}");
+            }
+        }
+        for name in
+            ["..env.~0123456789a.tmp", "..env.~0123456789aZb.tmp", "..env.~0123456789a_.tmp"]
+        {
+            assert!(!is_of(name, ".env"), "{name}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        let file = temporary(&path).unwrap();
+        let name = file.path().file_name().unwrap();
+        assert!(is_temporary(name, &prefix(&path).unwrap()), "{name:?}");
+    }
 }

@@ -1,9 +1,10 @@
 //! What keeps a store from giving or taking a manifest.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::disk::Untrusted;
 use crate::error::Error;
 use crate::manifest::Revocations;
 
@@ -43,10 +44,25 @@ pub enum StoreError {
         mode: u32,
     },
 
-    /// The file is of another user.
-    #[error("{} belongs to the user {owner}, and not to this process's user or to root: `chown` it", path.display())]
+    /// Other users may write the file or the folder, so that what it holds cannot be trusted.
+    #[error(
+        "cannot use {}: others may write it (mode {mode:04o}); run `chmod go-w` on it, and check \
+         what it holds", path.display()
+    )]
+    Writable {
+        /// The file or the folder.
+        path: PathBuf,
+        /// The mode that it has.
+        mode: u32,
+    },
+
+    /// The file or the folder is of another user.
+    #[error(
+        "{} belongs to the user {owner}, and not to this process's user or to root: `chown` it, or \
+         run as that user", path.display()
+    )]
     Owner {
-        /// The file.
+        /// The file or the folder.
         path: PathBuf,
         /// The id of its owner.
         owner: u32,
@@ -201,6 +217,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What `source` says of the file or the folder at `path`.
+    pub(super) fn of_path(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match Untrusted::of(&source) {
+            Some(Untrusted::Writable { mode }) => Self::Writable { path, mode },
+            Some(Untrusted::Owner { owner }) => Self::Owner { path, owner },
+            None => Self::Io { store: path.display().to_string(), source },
+        }
+    }
+
     /// A stable name for metric labels.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -208,6 +234,7 @@ impl StoreError {
             Self::Missing { .. } => "missing",
             Self::Io { .. } => "io",
             Self::Permissions { .. } => "permissions",
+            Self::Writable { .. } => "writable",
             Self::Owner { .. } => "owner",
             Self::NotAFile { .. } => "not_a_file",
             Self::Link { .. } => "link",

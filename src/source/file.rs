@@ -8,6 +8,10 @@
 //! synced. Writers, and they alone, hold an advisory lock on `NAME.lock`. A reader opens the
 //! path once, so that a link that is switched meanwhile (as Kubernetes does with a mounted
 //! secret) shows it one generation or the other.
+//!
+//! Reports are kept in the folder `NAME.reports`, which only this process's user and root may
+//! write; else it is refused with [`StoreError::Writable`] or [`StoreError::Owner`], for writing and
+//! as evidence. A single report that others may write is unreadable.
 
 use std::fs::{self, File};
 use std::io;
@@ -188,7 +192,20 @@ impl FileStore {
         beside(&self.path, ".reports")
     }
 
+    /// Returns whether there is a folder of reports, which no other user can write.
+    fn has_reports(&self) -> Result<bool, StoreError> {
+        let folder = self.reports_folder();
+        match disk::check_folder(&folder) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::of_path(&folder, error)),
+        }
+    }
+
     fn read_reports(&self) -> Result<Vec<Report>, StoreError> {
+        if !self.has_reports()? {
+            return Ok(Vec::new());
+        }
         let entries = match fs::read_dir(self.reports_folder()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|source| self.io(source))?,
@@ -208,7 +225,7 @@ impl FileStore {
     /// The report at `path`; none, if it was forgotten before it was read. What cannot be read is an
     /// unreadable report, so that it does not hide the others.
     fn read_report(&self, path: &Path) -> Result<Option<Report>, StoreError> {
-        let problem = match disk::read_bounded(path, MAX_REPORT_BYTES) {
+        let problem = match disk::read_trusted(path, MAX_REPORT_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => error.to_string(),
             Ok(text) => match Report::from_json(&text) {
@@ -229,7 +246,8 @@ impl FileStore {
 
     fn write_report(&self, report: &Report) -> Result<(), StoreError> {
         let folder = self.reports_folder();
-        disk::make_folder(&folder).map_err(|source| self.io(source))?;
+        disk::make_folder(&folder).map_err(|source| StoreError::of_path(&folder, source))?;
+        self.has_reports()?;
         let text = report.to_json()?;
         // Not synced: one that is lost is written again in two minutes.
         write(&folder.join(report_name(&report.instance)), text.as_bytes(), false)
@@ -277,6 +295,9 @@ impl KeyStore for FileStore {
 
     fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(async {
+            if !self.has_reports()? {
+                return Ok(());
+            }
             let path = self.reports_folder().join(report_name(instance));
             let removed = match fs::remove_file(&path) {
                 // It is no report, and keeps the others from being forgotten.

@@ -203,6 +203,79 @@ fn a_change_that_was_interrupted_was_made_or_was_not() {
     }
 }
 
+/// V8: a writer was killed before the file was renamed, or after it, and the file was edited before
+/// the next reading. Nothing says then whether the change was made: what it revoked is revoked.
+#[test]
+fn a_revocation_that_was_interrupted_survives_an_edit_by_hand() {
+    for purpose in [Purpose::Cookie, Purpose::Credential] {
+        for (is_renamed, has_record) in [(false, true), (true, true), (false, false), (true, false)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(".env");
+            let clock = ManualClock::new(at(0));
+            let store = || {
+                DotenvStore::new(&path, "SESSION_SECRET", purpose, "production")
+                    .clock(clock.clone())
+            };
+            fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
+            if has_record {
+                step(&store(), |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+            }
+            let running = store();
+            let held = load(&running);
+            let leaked = held.primary(at(1));
+            let before = (fs::read(&path).unwrap(), fs::read(sidecar(&path, ".json")).ok());
+            let new = || NewEntry::new(Secret::from(plain(2)));
+            let revoke = |own: &Manifest| own.emergency_rotate(&leaked, "in a log", new(), at(2));
+            step(&store(), revoke).unwrap();
+            fs::rename(sidecar(&path, ".json"), sidecar(&path, ".json.next")).unwrap();
+            if let Some(record) = &before.1 {
+                fs::write(sidecar(&path, ".json"), record).unwrap();
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+                fs::set_permissions(sidecar(&path, ".json"), mode).unwrap();
+            }
+            if !is_renamed {
+                fs::write(&path, &before.0).unwrap();
+            }
+            // The leaked secret is still there, and refused under each name.
+            for suffix in ["", "_OLD", "_NEXT"] {
+                let (own, other) = (plain(0), plain(5));
+                let mut text = format!("SESSION_SECRET{suffix}={own}\n");
+                if !suffix.is_empty() {
+                    text = format!("SESSION_SECRET={other}\n{text}");
+                }
+                fs::write(&path, text + &format!("SESSION_SECRET_BACKUP={}\n", plain(6))).unwrap();
+                let error = pollster::block_on(store().load()).unwrap_err();
+                let is_refused = matches!(&error, StoreError::Manifest { source, .. }
+                    if matches!(**source, Error::Revoked { .. }));
+                assert!(is_refused, "{purpose} {is_renamed} {has_record} {suffix}: {error}");
+            }
+            // A process that ran through all of it revokes at once, before it takes the edit.
+            let edit = format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain(5), plain(6));
+            fs::write(&path, edit).unwrap();
+            match pollster::block_on(running.load()) {
+                Ok(own) => assert_eq!(own.state(&leaked, at(9)), Some(KeyState::Revoked)),
+                Err(StoreError::OnlyRevocations { revocations, .. }) => {
+                    assert_eq!(revocations.kids().collect::<Vec<_>>(), [leaked]);
+                }
+                Err(error) => panic!("{purpose} {is_renamed} {has_record}: {error}"),
+            }
+            // Its record stays through the next change, and keeps the secret out for good.
+            clock.set(at(100));
+            let own = load(&store());
+            assert_eq!(own.keys().iter().filter(|key| key.secret().is_some()).count(), 2);
+            assert!(own.revision() > held.revision());
+            step(&store(), |own| own.stage(Secret::from(plain(7)), at(101))).unwrap();
+            assert!(!sidecar(&path, ".json.next").exists());
+            let again = step(&store(), |own| own.stage(Secret::from(plain(0)), at(102)));
+            assert!(
+                matches!(again, Err(StoreError::Refused(Error::Revoked { .. }))),
+                "{purpose} {is_renamed} {has_record}: {again:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn what_readers_take_for_different_things_is_refused_and_left() {
     let folder = tempfile::tempdir().unwrap();

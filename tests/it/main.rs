@@ -43,6 +43,8 @@ mod ring_concurrency;
 mod ring_model;
 mod rules;
 mod stores;
+#[cfg(unix)]
+mod trust;
 mod verdict;
 mod weak_kids;
 mod webhook_interop;

@@ -48,10 +48,13 @@ fn a_file_is_written_for_its_owner_alone_and_leaves_nothing_behind() {
     let store = stored(&path, &first());
     assert_eq!(mode(&path), 0o600);
     // What a writer left that was killed holds secrets.
-    fs::write(folder.path().join(".ring.json.AbCdEf.tmp"), "a secret").unwrap();
-    fs::write(folder.path().join(".other.json.AbCdEf.tmp"), "of another").unwrap();
+    fs::write(folder.path().join(".ring.json.~AbCdEf012345.tmp"), "a secret").unwrap();
+    fs::write(folder.path().join(".other.json.~AbCdEf012345.tmp"), "of another").unwrap();
     block_on(update(&store, |own| own.stage(entry(1, "b"), at(1)))).unwrap();
-    assert_eq!(names(folder.path()), [".other.json.AbCdEf.tmp", "ring.json", "ring.json.lock"]);
+    assert_eq!(
+        names(folder.path()),
+        [".other.json.~AbCdEf012345.tmp", "ring.json", "ring.json.lock"]
+    );
     assert_eq!((mode(&path), mode(&folder.path().join("ring.json.lock"))), (0o600, 0o600));
     assert_eq!(block_on(store.load()).unwrap().revision(), 2);
 }

@@ -30,7 +30,7 @@ impl Checkpoints {
     pub(super) fn read(path: Option<&Path>) -> Result<Arc<Self>, OpsError> {
         let mut tables = Vec::new();
         if let Some(path) = path {
-            match disk::read_text(path, MAX_BYTES) {
+            match disk::read_trusted_text(path, MAX_BYTES) {
                 Ok(text) => {
                     for line in text.lines() {
                         let wrong = || SweepError::Checkpoint { problem: "it cannot be read" };

@@ -21,12 +21,20 @@ const ATTEMPTS: usize = 100;
 pub(super) struct Look {
     text: Result<Zeroizing<String>, StoreError>,
     records: Records,
+    /// Whether the record of a change that was interrupted is in force for what it revoked.
+    is_carried: bool,
 }
 
 #[derive(PartialEq, Eq)]
 struct Records {
     json: Option<Vec<u8>>,
     next: Option<Vec<u8>>,
+}
+
+impl Records {
+    fn all(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.json.iter().chain(&self.next)
+    }
 }
 
 /// The secrets of one look, with the record that is in force.
@@ -55,7 +63,7 @@ impl DotenvStore {
             let text = self.text();
             let after = self.records()?;
             if after == records {
-                return Ok(Look { text, records });
+                return Ok(Look { text, records, is_carried: false });
             }
             records = after;
         }
@@ -73,10 +81,13 @@ impl DotenvStore {
         };
         let found = self.found(&lines)?;
         let Records { json, next } = &look.records;
+        let next = next.as_ref().filter(|next| {
+            let is_later = |own| self.revision(next).is_some_and(|next| self.is_later(own, next));
+            !json.as_deref().is_some_and(is_later)
+        });
         // Of a writer that was killed: in force if the file is as it is after that change.
         if let Some(next) = next
-            && let Ok((revision, Some(whole))) = self.whole(next, &found)
-            && !json.as_ref().is_some_and(|own| self.is_later(own, revision))
+            && let Ok((_, Some(whole))) = self.whole(next, &found)
         {
             return Ok(Reading { lines, found, record: Some(next.clone()), whole: Some(whole) });
         }
@@ -84,7 +95,27 @@ impl DotenvStore {
             Some(json) => self.whole(json, &found)?.1,
             None => None,
         };
+        // The file was edited since, so that nothing says whether the change was made: what it
+        // revoked or destroyed is final.
+        if let Some(next) = next
+            && whole.is_none()
+            && self.ends_more(next, json.as_deref())
+        {
+            look.is_carried = true;
+            return Ok(Reading { lines, found, record: Some(next.clone()), whole: None });
+        }
         Ok(Reading { lines, found, record: json.clone(), whole })
+    }
+
+    fn revision(&self, text: &[u8]) -> Option<u64> {
+        Marked::read(text, &[], None).ok().map(|own| own.partial().revision())
+    }
+
+    /// Whether the record `next` revokes or destroys a key that the record `json` does not.
+    fn ends_more(&self, next: &[u8], json: Option<&[u8]>) -> bool {
+        let Ok(next) = Marked::read(next, &[], None) else { return false };
+        let json = json.and_then(|json| Marked::read(json, &[], None).ok());
+        next.partial().ends_more_than(json.as_ref().map(Marked::partial))
     }
 
     /// The revision of the record `text`, and its manifest if the file is exactly what was
@@ -179,7 +210,9 @@ impl DotenvStore {
     /// Revokes what a record says is revoked although the file cannot be taken as it is, and
     /// returns the accepted manifest if that was news.
     pub(super) fn revoke(&self, memory: &mut Memory, look: &Look) -> Revoked {
-        let Some(json) = &look.records.json else { return Revoked::Nothing };
+        let Records { json, next } = &look.records;
+        let record = if look.is_carried { next } else { json };
+        let Some(json) = record else { return Revoked::Nothing };
         let now = self.clock.now();
         match (Marked::read(json, &[], None), Revocations::read(json)) {
             (Ok(record), _) => memory.revoke(record.partial(), now),
@@ -193,9 +226,13 @@ impl DotenvStore {
 
     /// Whether the record holds a key that was revoked or destroyed.
     pub(super) fn has_final(&self, look: &Look) -> Result<bool, StoreError> {
-        let Some(json) = &look.records.json else { return Ok(false) };
-        let record = Marked::read(json, &[], None).map_err(|own| self.unusable(own))?;
-        Ok(record.partial().keys().iter().any(|key| !key.life.is_alive()))
+        for record in look.records.all() {
+            let record = Marked::read(record, &[], None).map_err(|own| self.unusable(own))?;
+            if record.partial().ends_more_than(None) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn found(&self, lines: &Lines) -> Result<Found, StoreError> {
@@ -216,22 +253,27 @@ impl DotenvStore {
 
     /// The text of the file, whole.
     fn text(&self) -> Result<Zeroizing<String>, StoreError> {
-        disk::read_text(&self.path, MAX_BYTES).map_err(|source| match source.kind() {
+        disk::read_trusted_text(&self.path, MAX_BYTES).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
             _ if disk::is_no_file(&source) => StoreError::NotAFile { path: self.path.clone() },
-            _ => self.io(source),
+            _ => StoreError::of_path(&self.path, source),
         })
     }
 
     fn records(&self) -> Result<Records, StoreError> {
+        let folder = self.folder();
+        match disk::check_folder(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            checked => checked.map_err(|source| StoreError::of_path(&folder, source))?,
+        }
         Ok(Records { json: self.record(".json")?, next: self.record(".json.next")? })
     }
 
     fn record(&self, ending: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.record_path(ending);
-        match disk::read_bounded(&path, MAX_BYTES) {
+        match disk::read_trusted(&path, MAX_BYTES) {
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::Io { store: path.display().to_string(), source }),
+            Err(source) => Err(StoreError::of_path(&path, source)),
             Ok(mut text) => Ok(Some(std::mem::take(&mut *text))),
         }
     }

@@ -12,8 +12,11 @@
 //! It guarantees:
 //!
 //! - Only the lines of this secret are touched; the rest stays byte for byte as it is.
+//! - A file, a record or a folder of records that other users can write is refused. Others may
+//!   read a `.env`, as services under other users do.
 //! - A reader finds the file before a change or after it, whole.
-//! - A change that was interrupted was made or was not.
+//! - A change that was interrupted was made or was not. If the file was edited before the next
+//!   reading, the keys that it revoked or destroyed are revoked and destroyed.
 //! - An edit by hand counts when two readings in a row show it. The first reading of a process
 //!   counts, and so does a reading that is exactly what was written with the record. Until then
 //!   [`load`](KeyStore::load) returns [`StoreError::Unconfirmed`], and no change is written over
@@ -237,6 +240,8 @@ impl DotenvStore {
     fn write(&self, lines: &Lines, record: &Secret) -> io::Result<()> {
         let folder = self.folder();
         disk::make_folder(&folder)?;
+        disk::check_folder(&folder)?;
+        disk::sweep_up(&self.path);
         let metadata = match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             own => Some(own?),
@@ -244,9 +249,8 @@ impl DotenvStore {
         if self.with_backup && metadata.is_some() {
             let stamp = jiff::Timestamp::try_from(self.clock.now()).unwrap_or_default();
             let copy = beside(&self.path, &format!(".{}.bak", stamp.strftime("%Y%m%dT%H%M%SZ")));
-            disk::write(&copy, &disk::read_bounded(&self.path, MAX_BYTES)?, true)?;
+            disk::write_copy(&copy, &disk::read_bounded(&self.path, MAX_BYTES)?, &self.path)?;
         }
-        disk::sweep_up(&self.path);
         let next = self.record_path(".json.next");
         disk::write(&next, record.expose(), true)?;
         disk::write_like(&self.path, lines.text().as_bytes(), metadata.as_ref())?;

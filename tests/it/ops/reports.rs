@@ -60,6 +60,54 @@ fn a_broken_report_holds_up_a_promotion_for_one_window_and_no_emergency() {
     assert!(shell.run("status JWT_SECRET").1.contains(says));
 }
 
+/// Others may have written there, so that nothing in it is evidence.
+#[test]
+fn a_folder_of_reports_that_others_can_write_holds_up_what_needs_reports_and_no_emergency() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let mut shell = shell();
+    let instance = shell.instance::<JwtKey>("JWT_SECRET.json", "web-1");
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    instance.refresh().unwrap();
+    let folder = shell.path("JWT_SECRET.json.reports");
+    let chmod = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    chmod(&folder, 0o777);
+    let elsewhere = shell.path("elsewhere");
+    for is_link in [false, true] {
+        if is_link {
+            fs::rename(&folder, &elsewhere).unwrap();
+            symlink(&elsewhere, &folder).unwrap();
+        }
+        // Also where the silence of the instances would be accepted.
+        let promotions = ["promote JWT_SECRET", "promote JWT_SECRET --deployed"];
+        let promotions = promotions.iter().filter(|_| !is_link);
+        for line in ["stage JWT_SECRET", "rollback JWT_SECRET"].iter().chain(promotions) {
+            let (status, text) = shell.run(line);
+            assert!(status == 1 && text.contains("JWT_SECRET.json.reports"), "{line}: {text}");
+            assert!(text.contains("(mode 0777); run `chmod go-w`"), "{line}: {text}");
+        }
+        let (status, text) = shell.run("status JWT_SECRET");
+        assert!(status == 1 && text.contains("others may write it"), "{text}");
+        let (status, text) = shell.run("doctor");
+        assert!(status == 3 && text.contains("run `chmod go-w`"), "{text}");
+        let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+        assert_eq!(status, 0, "{text}");
+        assert!(text.contains("emergency rotated"), "{text}");
+        let store = FileStore::new(shell.path("JWT_SECRET.json"));
+        let primary = pollster::block_on(store.load()).unwrap().primary(at("2026-01-02T09:00:00Z"));
+        let kid = pollster::block_on(store.load()).unwrap().keys()[0].kid();
+        assert_ne!(primary, kid);
+        let (status, text) = shell.run(&format!("revoke JWT_SECRET --kid {kid} --reason x --yes"));
+        assert_eq!(status, 0, "{text}");
+    }
+    chmod(&elsewhere, 0o700);
+    assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+    instance.refresh().unwrap();
+    let (status, text) = shell.run("promote JWT_SECRET");
+    assert_eq!(status, 0, "{text}");
+}
+
 #[test]
 fn a_report_that_is_no_file_holds_no_command() {
     let mut shell = shell();
