@@ -282,7 +282,10 @@ impl KeyStore for FileStore {
 
     #[cfg(feature = "notify")]
     fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
-        Box::pin(async move { self.watched(wake).map(Some) })
+        Box::pin(async move {
+            let watch = super::watch::watch(&self.path, wake);
+            watch.map(Some).map_err(|source| self.io(source))
+        })
     }
 
     fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
@@ -309,42 +312,6 @@ impl KeyStore for FileStore {
                 _ => Ok(()),
             }
         })
-    }
-}
-
-#[cfg(feature = "notify")]
-impl FileStore {
-    fn watched(&self, wake: Wake) -> Result<Watch, StoreError> {
-        use notify::event::{AccessKind, AccessMode};
-        use notify::{Event, EventKind, RecursiveMode, Watcher};
-
-        let failed = |error: notify::Error| self.io(io::Error::other(error));
-        let lock = beside(&self.path, ".lock");
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let concerns = match &event {
-                // To read is no change, and who is woken reads.
-                Ok(Event { kind: EventKind::Access(kind), .. }) => {
-                    *kind == AccessKind::Close(AccessMode::Write)
-                }
-                Ok(event) => !event.paths.iter().all(|path| *path == lock),
-                // Something was missed.
-                Err(_) => true,
-            };
-            if concerns {
-                wake.wake();
-            }
-        })
-        .map_err(failed)?;
-        // The folder, not the file, which is another one after each change; and where a link
-        // leads, the folder there.
-        let mut folders = vec![disk::folder(&self.path)];
-        let target = fs::canonicalize(&self.path).ok();
-        folders.extend(target.and_then(|target| target.parent().map(Path::to_owned)));
-        folders.dedup();
-        for folder in folders {
-            watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(failed)?;
-        }
-        Ok(Watch::new(watcher))
     }
 }
 

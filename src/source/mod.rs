@@ -72,6 +72,8 @@ mod postgres;
 mod reading;
 #[cfg(feature = "store")]
 mod store;
+#[cfg(feature = "notify")]
+mod watch;
 
 #[cfg(feature = "store")]
 pub use closure::ClosureStore;

@@ -8,10 +8,12 @@
 //! it, because its revision is older; one that starts takes it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::codec::Codec;
@@ -32,6 +34,9 @@ const MAX_BYTES: i32 = 2 * 1024 * 1024;
 const MAX_REPORT_BYTES: i32 = 1024 * 1024;
 /// Between two attempts to listen.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The least time between two wakes: every user of the database may notify a channel, as often as
+/// they like.
+const DAMPING: Duration = Duration::from_millis(100);
 
 /// The manifest of one ring, in a row of the table `dualkey_manifests`, sealed.
 ///
@@ -272,8 +277,11 @@ impl KeyStore for PostgresStore {
     fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
         Box::pin(async move {
             let Ok(runtime) = Handle::try_current() else { return Ok(None) };
-            let task = runtime.spawn(listen(self.pool.clone(), self.name(), wake));
-            Ok(Some(Watch::new(Ends(task.abort_handle()))))
+            let changed = Arc::new(Notify::new());
+            let heard = runtime.spawn(listen(self.pool.clone(), self.name(), Arc::clone(&changed)));
+            let heard = Ends(heard.abort_handle());
+            let woken = Ends(runtime.spawn(damp(changed, wake)).abort_handle());
+            Ok(Some(Watch::new([heard, woken])))
         })
     }
 
@@ -306,22 +314,33 @@ fn report((instance, text, received): (String, Option<String>, Option<i64>)) -> 
     Report::unreadable(instance, received_at, problem)
 }
 
-/// Listens for as long as it is let, and begins anew when the connection is lost.
-async fn listen(pool: PgPool, name: String, wake: Wake) {
+/// Listens for as long as it is let, and begins anew when the connection is lost. Notifications of
+/// other stores are left out.
+async fn listen(pool: PgPool, name: String, changed: Arc<Notify>) {
     loop {
         if let Ok(mut listener) = PgListener::connect_with(&pool).await
             && listener.listen(CHANNEL).await.is_ok()
         {
             // What happened while nobody listened.
-            wake.wake();
+            changed.notify_one();
             while let Ok(Some(told)) = listener.try_recv().await {
                 if told.payload() == name {
-                    wake.wake();
+                    changed.notify_one();
                 }
             }
-            wake.wake();
+            changed.notify_one();
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Wakes at the first of several changes and after the last, at most once in [`DAMPING`]. Deliberately
+/// not the task that listens, which would leave a storm to the memory of the client.
+async fn damp(changed: Arc<Notify>, wake: Wake) {
+    loop {
+        changed.notified().await;
+        wake.wake();
+        tokio::time::sleep(DAMPING).await;
     }
 }
 

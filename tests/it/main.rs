@@ -23,6 +23,8 @@ mod follow_faults;
 mod follow_reports;
 mod follow_script;
 mod follow_soak;
+#[cfg(unix)]
+mod follow_watch;
 mod hand_written;
 mod http;
 mod identity;

@@ -189,6 +189,62 @@ fn postgres_pushes_a_change_and_is_asked_when_the_push_is_lost() {
     });
 }
 
+/// Every user of the database may notify the channel, as often as they like.
+#[test]
+fn postgres_is_not_asked_at_each_notification() {
+    use dualkey::source::Wake;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };
+    runtime().block_on(async {
+        let ring = name();
+        let pool = pool(&url).await;
+        let store = store(&pool, &ring);
+        let wakes = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&wakes);
+        let wake = Wake::new(move || {
+            counted.fetch_add(1, SeqCst);
+        });
+        let _watch = store.watch(wake).await.unwrap().unwrap();
+        let wait = async |count: u32| {
+            let begun = Instant::now();
+            while wakes.load(SeqCst) < count {
+                assert!(begun.elapsed() < A_WHILE);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // It listens.
+        wait(1).await;
+        let notify = async |payload: &str| {
+            let notify = sqlx::query("SELECT pg_notify('dualkey', $1)").bind(payload.to_owned());
+            notify.execute(&pool).await.unwrap();
+        };
+        let storm = async |payload: &str| {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(700) {
+                notify(payload).await;
+            }
+            begun.elapsed()
+        };
+        let own = format!("test/{ring}");
+        for other in ["", "test/", &format!("{own}2"), &format!("prod/{ring}"), &own.to_lowercase()]
+        {
+            storm(other).await;
+        }
+        assert_eq!(wakes.load(SeqCst), 1, "for other rings");
+        let time = storm(&own).await;
+        // The last is not left out.
+        let before = wakes.load(SeqCst);
+        notify(&own).await;
+        wait(before + 1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let most = time.as_millis() / 100 + 4;
+        let count = wakes.load(SeqCst) - 1;
+        println!("PostgreSQL: {count} wakes in a storm of {time:?}");
+        assert!(u128::from(count) <= most, "{count} wakes, at most {most}");
+    });
+}
+
 #[test]
 fn postgres_holds_no_secret_and_takes_no_row_for_another() {
     let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };

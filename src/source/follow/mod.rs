@@ -5,7 +5,8 @@
 //! store is asked again; what was revoked stays so.
 //!
 //! A store that can tell says that it has changed; each is asked from time to time as well, at
-//! moments that differ between instances; and [`Following::refresh`] asks at once.
+//! moments that differ between instances; and [`Following::refresh`] asks at once. A store that
+//! says so all the time is asked at most once in 100 milliseconds, and once after the last time.
 //!
 //! A follower ends only when it is stopped or dropped. Panics of the store and of observers are
 //! caught and counted. Every call to the store is made on a worker thread and ends within the

@@ -1,16 +1,22 @@
 //! The one place where a follower's driver, its turns and its end meet.
 //!
 //! It guarantees: one turn runs at a time; once it is closed, no turn starts, and a turn that
-//! was waiting for the store then changes nothing more; and every wait here has a limit.
+//! was waiting for the store then changes nothing more; and every wait here has a limit. However
+//! often it is woken, the driver starts at most one turn in [`DAMPING`], and one after the last
+//! wake.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::health::FollowState;
 
 /// The limit for work that waits for no store: checks, self-tests and observers.
 const LOCAL_WORK: Duration = Duration::from_secs(1);
+
+/// The least time between two turns that were woken: a store that changes all the time, or is said
+/// to, keeps no processor busy. The first wake after a pause waits for nothing.
+const DAMPING: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 pub(super) struct Signal {
@@ -22,6 +28,8 @@ pub(super) struct Signal {
 struct State {
     is_woken: bool,
     is_closed: bool,
+    /// The end of the last wait, which a turn of the driver follows.
+    last_turn: Option<Instant>,
     /// The thread that runs a turn.
     turning: Option<ThreadId>,
     /// Whether that turn waits for the store.
@@ -46,7 +54,13 @@ impl Signal {
     /// Waits for `time`, or until it is woken. Returns whether the driver continues.
     pub(super) fn wait(&self, time: Duration) -> bool {
         let mut state = self.wait_while(time, |state| !state.is_closed && !state.is_woken);
-        state.is_woken = false;
+        let since = state.last_turn.map(|last| last.elapsed());
+        if let Some(left) = since.and_then(|since| DAMPING.checked_sub(since)) {
+            drop(state);
+            state = self.wait_while(left, |state| !state.is_closed);
+        }
+        // What changes from here on wakes it again, so that the last change is read.
+        (state.is_woken, state.last_turn) = (false, Some(Instant::now()));
         !state.is_closed
     }
 
@@ -174,6 +188,37 @@ mod tests {
         assert_eq!(signal.follow_state(), FollowState::Ended);
         signal.close();
         assert_eq!(signal.follow_state(), FollowState::Stopped);
+        assert!(!signal.wait(LONG));
+    }
+
+    #[test]
+    fn wakes_are_damped_and_the_last_one_counts() {
+        let signal = Arc::new(Signal::default());
+        let start = Instant::now();
+        signal.wake();
+        assert!(signal.wait(LONG));
+        let waking = Arc::clone(&signal);
+        let storm = thread::spawn(move || {
+            let start = Instant::now();
+            while start.elapsed() < DAMPING * 5 {
+                waking.wake();
+            }
+        });
+        let mut turns: u32 = 1;
+        while !storm.is_finished() {
+            assert!(signal.wait(LONG));
+            turns += 1;
+        }
+        storm.join().unwrap();
+        // One that came during the last turn.
+        signal.wake();
+        assert!(signal.wait(LONG));
+        turns += 1;
+        assert!(start.elapsed() >= DAMPING * (turns - 1), "{turns} in {:?}", start.elapsed());
+        assert!(!signal.lock().is_woken, "nothing is left over");
+        // The end waits for no damping.
+        signal.wake();
+        signal.change(|state| state.is_closed = true);
         assert!(!signal.wait(LONG));
     }
 
