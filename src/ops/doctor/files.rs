@@ -5,9 +5,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use super::git::Git;
 use super::{Finding, finding};
 use crate::ops::inventory::{Place, Project};
 use crate::source::disk;
@@ -21,25 +21,27 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// Whether the files with secrets are read by nobody else, and by git.
 pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
     let root = disk::folder(&project.inventory().path);
-    let is_repository = git(&root, &["rev-parse".as_ref(), "--is-inside-work-tree".as_ref()]);
+    let git = Git::open(&root);
+    let is_repository = git.as_ref().and_then(Git::is_readable);
     for path in with_secrets(project, &root) {
         let subject = path.display().to_string();
         if path.exists() {
             readable(all, &path, &subject);
         }
-        let ask = |question: &[&str]| {
-            // Git looks from the folder of the project, and not from that of this process.
-            let path = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-            let question = question.iter().map(OsStr::new);
-            git(&root, &question.chain([OsStr::new("--"), path.as_os_str()]).collect::<Vec<_>>())
+        // Git looks from the folder of the project, and not from that of this process.
+        let place = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        let ask = |question: fn(&Git, &Path) -> Option<bool>| {
+            let git = git.as_ref().filter(|_| is_repository == Some(true));
+            git.and_then(|git| question(git, &place))
         };
-        match is_repository {
-            Some(true) if ask(&["ls-files", "--error-unmatch"]) == Some(true) => {
+        let is_tracked = ask(Git::tracks);
+        match (is_tracked, is_tracked.and_then(|_| ask(Git::ignores))) {
+            (Some(true), _) => {
                 let found = "git tracks it: everybody who has the repository has the secrets, and its history keeps them".to_owned();
                 let mend = format!("git rm --cached {subject}, then rotate every secret in it");
                 all.push(finding("tracked", &subject, found, &mend));
             }
-            Some(true) if ask(&["check-ignore", "--quiet"]) != Some(true) => {
+            (_, Some(false)) => {
                 let mend = match is_env(&path) {
                     true => "add `.env*` to .gitignore".to_owned(),
                     false => {
@@ -48,8 +50,8 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
                 };
                 all.push(finding("ignored", &subject, "git would take it".to_owned(), &mend));
             }
-            Some(true) => {}
-            // No git to ask, or one that does not answer to this user: what it would read.
+            (_, Some(true)) => {}
+            // No git to ask, or one that does not answer, or not to this user: what it would read.
             _ if root.join(".git").exists() || root.join(".gitignore").exists() => {
                 let ignored = root.join(".gitignore");
                 let text = match disk::read_text(&ignored, MAX_BYTES) {
@@ -127,11 +129,3 @@ fn readable(all: &mut Vec<Finding>, path: &Path, subject: &str) {
 
 #[cfg(not(unix))]
 fn readable(_: &mut Vec<Finding>, _: &Path, _: &str) {}
-
-/// Whether git says yes; none, if it cannot be asked.
-fn git(root: &Path, arguments: &[&OsStr]) -> Option<bool> {
-    let mut git = Command::new("git");
-    git.arg("-C").arg(root).args(arguments);
-    git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Some(git.status().ok()?.success())
-}

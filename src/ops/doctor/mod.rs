@@ -1,6 +1,7 @@
 //! The doctor: looks at a project, and says what is wrong with it and how to mend it.
 
 mod files;
+mod git;
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -49,6 +50,8 @@ pub struct Finding {
 /// | `policy` | a manifest lives by another policy than the inventory says |
 /// | `handover` | a file of new secrets was left |
 /// | `audit` | the trail is not whole, has no key, or lacks the last step of a secret |
+///
+/// It asks git, and runs no program that the configuration of the repository names.
 ///
 /// # Errors
 /// None of what it looks at: that is a finding.
@@ -157,12 +160,14 @@ fn unloaded(subject: String, error: StoreError) -> Finding {
         Some(Error::ShortSecret { .. } | Error::WrongLength { .. }) => {
             finding("short", &subject, error.to_string(), "rotate it")
         }
-        _ if matches!(error, StoreError::Permissions { .. }) => finding(
-            "readable",
-            &subject,
-            error.to_string(),
-            "`chmod 0600` it, and rotate the secret",
-        ),
+        _ if matches!(error, StoreError::Permissions { .. } | StoreError::Writable { .. }) => {
+            finding(
+                "readable",
+                &subject,
+                error.to_string(),
+                "`chmod 0600` it, and rotate the secret",
+            )
+        }
         _ => finding("unread", &subject, error.to_string(), "mend the store"),
     }
 }

@@ -214,6 +214,192 @@ fn git_is_asked_of_the_files_of_the_project_and_each_is_told_once() {
     assert_eq!(within.len(), 4, "{within:?}");
 }
 
+/// A repository may be anybody's: an archive that was unpacked, a pull request.
+#[test]
+fn no_program_runs_that_a_repository_or_a_variable_of_git_names() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    let root = shell.path("service");
+    fs::create_dir(&root).unwrap();
+    inventory(&root.join("dualkey.toml"), TABLES);
+    fs::write(root.join(".env"), "OTHER=1\n").unwrap();
+    fs::write(root.join(".env.[x]"), "OTHER=1\n").unwrap();
+    fs::write(root.join(".gitignore"), "keys/\nAUDIT_SECRET.json\n.env.\\[x\\]\n.env.rotation\n")
+        .unwrap();
+    git(&root, &["init", "-q", "."]);
+    git(&root, &["add", ".env", ".gitignore"]);
+    for name in [".env", ".env.[x]"] {
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    // Its name is a pattern of others, and is none here.
+    fs::write(root.join(".env.x"), "").unwrap();
+    git(&root, &["add", "--force", ".env.x"]);
+    fs::remove_file(root.join(".env.x")).unwrap();
+    let marker = shell.path("ran");
+    let program = shell.path("program");
+    let script = format!("#!/bin/sh\necho \"$0 $@\" >> {}\ncat\n", marker.display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = program.to_str().unwrap();
+    let hooks = shell.path("hooks");
+    fs::create_dir(&hooks).unwrap();
+    for hook in ["post-index-change", "fsmonitor-watchman", "pre-auto-gc", "reference-transaction"]
+    {
+        for folder in [&hooks, &root.join(".git/hooks")] {
+            fs::copy(program, folder.join(hook)).unwrap();
+        }
+    }
+    let included = shell.path("included");
+    fs::write(&included, format!("[core]\nfsmonitor = {program}\n")).unwrap();
+    fs::write(root.join(".gitattributes"), "* filter=x diff=x merge=x\n").unwrap();
+    let other = shell.path("other");
+    fs::create_dir(&other).unwrap();
+    git(&other, &["init", "-q", "."]);
+    let is_as_before = |shell: &mut Shell, what: &str, variables: &[(&str, &str)]| {
+        // So that what refreshes the index has something to do.
+        fs::write(shell.path("service/.env"), "OTHER=1\n").unwrap();
+        let index = fs::read(shell.path("service/.git/index")).unwrap();
+        let line = ["doctor", "--inventory", "service/dualkey.toml"];
+        let mut command = shell.command(&line);
+        command.env("HOME", shell.path(""));
+        command.envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        let (status, text) = shell.note("doctor", &output);
+        assert_eq!(status, 3, "{what}: {text}");
+        let own: Vec<_> = text
+            .lines()
+            .filter(|own| own.contains("track") || own.starts_with("ignored"))
+            .collect();
+        assert_eq!(own.len(), 1, "{what}: {text}");
+        assert!(own[0].starts_with("tracked  service/.env:"), "{what}: {text}");
+        let ran = fs::read_to_string(shell.path("ran")).unwrap_or_default();
+        assert_eq!(ran, "", "{what} runs a program");
+        assert_eq!(fs::read(shell.path("service/.git/index")).unwrap(), index, "{what}");
+    };
+    is_as_before(&mut shell, "nothing", &[]);
+    let config = fs::read_to_string(root.join(".git/config")).unwrap();
+    let shell_program = format!("!{program}");
+    let settings = [
+        ("core", "fsmonitor", program),
+        ("core", "hooksPath", hooks.to_str().unwrap()),
+        ("core", "pager", program),
+        ("core", "editor", program),
+        ("core", "sshCommand", program),
+        ("core", "askPass", program),
+        ("core", "gitProxy", program),
+        ("core", "alternateRefsCommand", program),
+        ("core", "worktree", other.to_str().unwrap()),
+        ("core", "bare", "true"),
+        ("core", "untrackedCache", "true"),
+        ("pager", "ls-files", program),
+        ("pager", "check-ignore", program),
+        ("alias", "ls-files", &shell_program),
+        ("alias", "check-ignore", &shell_program),
+        ("alias", "rev-parse", &shell_program),
+        ("filter \"x\"", "clean", program),
+        ("filter \"x\"", "smudge", program),
+        ("filter \"x\"", "process", program),
+        ("diff", "external", program),
+        ("diff \"x\"", "command", program),
+        ("diff \"x\"", "textconv", program),
+        ("merge \"x\"", "driver", program),
+        ("credential", "helper", &shell_program),
+        ("gpg", "program", program),
+        ("include", "path", included.to_str().unwrap()),
+        ("includeIf \"gitdir:**\"", "path", included.to_str().unwrap()),
+        ("submodule", "recurse", "true"),
+        ("gc", "auto", "1"),
+        ("uploadpack", "packObjectsHook", program),
+        ("trace2", "eventTarget", marker.to_str().unwrap()),
+    ];
+    for (section, name, value) in settings {
+        let text = format!("{config}[{section}]\n{name} = \"{value}\"\n");
+        fs::write(root.join(".git/config"), text).unwrap();
+        is_as_before(&mut shell, &format!("{section}.{name}"), &[]);
+    }
+    // A promised object is not fetched, through whatever the remote names.
+    let text = format!(
+        "{config}[remote \"origin\"]\nurl = .\npromisor = true\nuploadpack = {program}\nvcs = x\n\
+         [extensions]\npartialClone = origin\n"
+    );
+    fs::write(
+        root.join(".git/config"),
+        text.replace("repositoryformatversion = 0", "repositoryformatversion = 1"),
+    )
+    .unwrap();
+    is_as_before(&mut shell, "a remote", &[]);
+    fs::write(root.join(".git/config"), config).unwrap();
+
+    let git_dir = other.join(".git");
+    let git_dir = git_dir.to_str().unwrap();
+    for (name, value) in [
+        ("GIT_DIR", git_dir),
+        ("GIT_WORK_TREE", other.to_str().unwrap()),
+        ("GIT_INDEX_FILE", "/nonexistent"),
+        ("GIT_COMMON_DIR", git_dir),
+        ("GIT_CEILING_DIRECTORIES", "/"),
+        ("GIT_EXTERNAL_DIFF", program),
+        ("GIT_PAGER", program),
+        ("GIT_ASKPASS", program),
+        ("GIT_SSH", program),
+        ("GIT_SSH_COMMAND", program),
+        ("GIT_EXEC_PATH", hooks.to_str().unwrap()),
+        ("GIT_TRACE", marker.to_str().unwrap()),
+        ("GIT_TRACE2", marker.to_str().unwrap()),
+        ("GIT_TRACE_SETUP", marker.to_str().unwrap()),
+        ("GIT_CONFIG", included.to_str().unwrap()),
+        ("GIT_CONFIG_GLOBAL", included.to_str().unwrap()),
+        ("GIT_CONFIG_SYSTEM", included.to_str().unwrap()),
+        ("GIT_ATTR_SOURCE", "HEAD"),
+        ("GIT_ICASE_PATHSPECS", "1"),
+        ("GIT_LITERAL_PATHSPECS", "1"),
+        ("GIT_NOGLOB_PATHSPECS", "1"),
+    ] {
+        is_as_before(&mut shell, name, &[(name, value)]);
+    }
+    let parameters = format!("'core.fsmonitor={program}'");
+    is_as_before(&mut shell, "parameters", &[("GIT_CONFIG_PARAMETERS", &parameters)]);
+    let count = [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "core.fsmonitor"),
+        ("GIT_CONFIG_VALUE_0", program),
+    ];
+    is_as_before(&mut shell, "a count", &count);
+}
+
+/// A folder that holds what a bare repository does is no repository, and its configuration is not read.
+#[test]
+fn a_repository_without_a_git_folder_is_not_asked() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    git(&shell.path(""), &["init", "-q", "--bare", "."]);
+    inventory(&shell.path("dualkey.toml"), TABLES);
+    fs::write(shell.path(".env"), "OTHER=1\n").unwrap();
+    fs::set_permissions(shell.path(".env"), fs::Permissions::from_mode(0o600)).unwrap();
+    let program = shell.path("program");
+    fs::write(&program, format!("#!/bin/sh\ntouch {}\n", shell.path("ran").display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!(
+        "[core]\nbare = false\nworktree = {}\nfsmonitor = {}\n",
+        shell.path("").display(),
+        program.display()
+    );
+    fs::write(shell.path("config"), text).unwrap();
+    let (_, text) = shell.run("doctor");
+    assert!(!text.contains("track"), "{text}");
+    assert!(!shell.path("ran").exists());
+}
+
+/// Git waits for a writer of a pipe, and is not waited for.
+#[test]
+fn git_that_does_not_answer_holds_no_doctor() {
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    inventory(&shell.path("dualkey.toml"), TABLES);
+    fs::write(shell.path(".env"), "OTHER=1\n").unwrap();
+    git(&shell.path(""), &["init", "-q", "."]);
+    crate::files::Found::Pipe.put(&shell.path(".gitignore"));
+    let (status, text) = super::files::run(&mut shell, "doctor");
+    assert!(status == 3 && text.contains("it is a pipe, not a file"), "{text}");
+}
+
 fn clock_now(clock: &ManualClock) -> std::time::SystemTime {
     dualkey::Clock::now(clock)
 }
