@@ -133,16 +133,23 @@ impl Sheet {
     /// As the text of a `.env` file, each name with `_NEW` after it.
     #[must_use]
     pub fn to_env(&self) -> Secret {
-        let mut text = Zeroizing::new(String::with_capacity(120 + self.rows.len() * 320));
-        text.push_str(&format!("# Generated: {}\n", self.time()));
-        text.push_str("# Hand them over, and delete this file.\n");
-        for (name, own) in &self.rows {
-            text.push_str(&format!(
-                "\n# {name}: {}, {} bits\n{name}_NEW=",
-                own.purpose,
-                own.bits()
-            ));
-            text.push_str(std::str::from_utf8(own.text().expose()).unwrap_or_default());
+        let head =
+            format!("# Generated: {}\n# Hand them over, and delete this file.\n", self.time());
+        let rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|(name, own)| {
+                let lead = format!("\n# {name}: {}, {} bits\n{name}_NEW=", own.purpose, own.bits());
+                (lead, own.text())
+            })
+            .collect();
+        // With its room from the start: a text that grows leaves parts of a secret behind unwiped.
+        let length = rows.iter().map(|(lead, own)| lead.len() + own.expose().len() + 1);
+        let mut text = Zeroizing::new(String::with_capacity(head.len() + length.sum::<usize>()));
+        text.push_str(&head);
+        for (lead, own) in &rows {
+            text.push_str(lead);
+            text.push_str(std::str::from_utf8(own.expose()).unwrap_or_default());
             text.push('\n');
         }
         Secret::from(text.as_bytes())

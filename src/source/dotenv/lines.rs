@@ -63,9 +63,10 @@ impl Lines {
     }
 
     pub(super) fn text(&self) -> Zeroizing<String> {
-        let mut text = String::with_capacity(self.lines.iter().map(|line| line.text.len()).sum());
+        let length = self.lines.iter().map(|line| line.text.len()).sum();
+        let mut text = Zeroizing::new(String::with_capacity(length));
         self.lines.iter().for_each(|line| text.push_str(&line.text));
-        Zeroizing::new(text)
+        text
     }
 
     /// The value of `name`, where every reader takes it for the same.
@@ -101,9 +102,9 @@ impl Lines {
             let rest = &line.text[own.end..];
             // Of an empty value the blank before the comment stood before the value.
             let blank = if rest.starts_with('#') { " " } else { "" };
-            let text = [&line.text[..own.before], &quoted, blank, rest].concat();
+            let text = joined(&[&line.text[..own.before], &quoted, blank, rest]);
             (own.end, own.quote) = (own.before + quoted.len(), quote_of(&quoted));
-            line.text = Zeroizing::new(text);
+            line.text = text;
             return Ok(());
         }
         let mut anchor = None;
@@ -121,12 +122,15 @@ impl Lines {
         let quoted = quoted(value, quote).ok_or(Unclear::Value)?;
         let place = anchor.map_or(self.lines.len(), |place| place + 1);
         let end = self.line_end(place);
-        let mut text = Zeroizing::new(format!("{lead}{name}={}", &*quoted));
-        match place.checked_sub(1).map(|last| &mut self.lines[last].text) {
-            // The last line has no end, and goes on having none.
-            Some(last) if !last.ends_with('\n') => last.push_str(end),
-            _ => text.push_str(end),
-        }
+        let own_end = match place.checked_sub(1).map(|last| &mut self.lines[last].text) {
+            // The last line has no end, and the new last line has none either.
+            Some(last) if !last.ends_with('\n') => {
+                *last = joined(&[last, end]);
+                ""
+            }
+            _ => end,
+        };
+        let text = joined(&[&lead, name, "=", &quoted, own_end]);
         let assigns = assigns(&text, text.len());
         self.lines.insert(place, Line { text, assigns });
         Ok(())
@@ -220,10 +224,15 @@ fn quoted(value: &str, quote: Option<char>) -> Option<Zeroizing<String>> {
         Some(quote) => !value.contains([quote, '\\', '$', '`', '\n', '\r']),
     };
     let quote = [quote, None, Some('\''), Some('"')].into_iter().find(|quote| fits(*quote))?;
-    Some(Zeroizing::new(match quote {
-        Some(quote) => format!("{quote}{value}{quote}"),
-        None => value.to_owned(),
-    }))
+    let mut room = [0; 4];
+    let quote = quote.map_or("", |quote| quote.encode_utf8(&mut room));
+    Some(joined(&[quote, value, quote]))
+}
+
+/// The parts in one text, which has its room from the start: a text that grows leaves parts of a
+/// secret behind unwiped.
+fn joined(parts: &[&str]) -> Zeroizing<String> {
+    Zeroizing::new(parts.concat())
 }
 
 fn quote_of(quoted: &str) -> Option<char> {
