@@ -6,7 +6,8 @@ use std::fmt;
 ///
 /// To the peer every failure before the signature held is one and the same:
 /// `Display` says `verification failed` for all of them. [`reason`](Self::reason)
-/// is for the operator's eyes, as is `Debug`.
+/// is for the operator's eyes, as is `Debug`. None of them, nor the source, holds a byte of the
+/// value: a payload that the caller's type does not take is described by its place alone.
 #[derive(Debug)]
 pub struct VerifyError {
     reason: Reason,

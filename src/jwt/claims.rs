@@ -44,9 +44,9 @@ impl<'de> Visitor<'de> for Pass<'_> {
             let again = match claim {
                 Claim::Exp => set(&mut found.exp, date(map.next_value::<&RawValue>()?.get())),
                 Claim::Nbf => set(&mut found.nbf, date(map.next_value::<&RawValue>()?.get())),
-                Claim::Iss => set(&mut found.iss, map.next_value_seed(Text(&is_iss))?),
-                Claim::Sub => set(&mut found.sub, map.next_value_seed(Text(&is_sub))?),
-                Claim::Aud => set(&mut found.aud, map.next_value_seed(TextOrTexts(&is_aud))?),
+                Claim::Iss => set(&mut found.iss, text(map.next_value()?, Text(&is_iss))?),
+                Claim::Sub => set(&mut found.sub, text(map.next_value()?, Text(&is_sub))?),
+                Claim::Aud => set(&mut found.aud, text(map.next_value()?, TextOrTexts(&is_aud))?),
                 Claim::Iat => {
                     map.next_value::<IgnoredAny>()?;
                     std::mem::replace(&mut found.iat, true)
@@ -116,6 +116,21 @@ fn date(text: &str) -> Found<i128> {
         }
         _ => Found::WrongType,
     }
+}
+
+/// What `seed` makes of a value, unless that is a number.
+///
+/// A number is known by its text: under `serde_json/arbitrary_precision`, which others may turn on,
+/// a visitor is shown some numbers as objects.
+fn text<'de, S, E>(value: &'de RawValue, seed: S) -> Result<Found<bool>, E>
+where
+    S: DeserializeSeed<'de, Value = Found<bool>>,
+    E: serde::de::Error,
+{
+    if value.get().starts_with(|own: char| own == '-' || own.is_ascii_digit()) {
+        return Ok(Found::WrongType);
+    }
+    seed.deserialize(&mut serde_json::Deserializer::from_str(value.get())).map_err(E::custom)
 }
 
 /// Declares a seed that takes any JSON value: of a string it makes whether that is asked

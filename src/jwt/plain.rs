@@ -4,7 +4,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::verdict::SIGNATURE_LENGTHS;
+use super::verdict::{SIGNATURE_LENGTHS, unfit};
 use super::{Jwt, JwtKey, claims, header};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
@@ -56,8 +56,8 @@ impl Jwt {
             let payload = BASE64URL.decode_to_vec(payload).map_err(|_| Reason::Malformed)?;
             let payload = std::str::from_utf8(&payload).map_err(|_| Reason::Payload)?;
             claims::read(payload, &self.rules)?.check(&self.rules, view.since_epoch())?;
-            let claims = serde_json::from_str(payload)
-                .map_err(|error| VerifyError::with_source(Reason::Payload, error))?;
+            let claims =
+                serde_json::from_str(payload).map_err(|error| unfit(Reason::Payload, &error))?;
             Ok((key.0.kid(), claims))
         })
     }

@@ -57,20 +57,56 @@ fn claims_that_are_no_object_are_not_signed() {
     assert!(std::error::Error::source(&error).is_some(), "{error}");
 }
 
-/// An authentic token whose claims are of another shape says which, to the operator.
+/// V10, for what a peer has signed: an authentic token whose claims are of another shape says
+/// where, to the operator, and repeats nothing of them.
 #[test]
-fn a_payload_of_another_shape_keeps_the_error_of_serde() {
-    #[derive(serde::Deserialize)]
+fn a_payload_of_another_shape_is_described_by_its_place_alone() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Role {
+        Admin,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Claims {
+        #[serde(rename = "exp")]
+        _exp: u64,
         #[serde(rename = "role")]
-        _role: String,
+        _role: Option<Role>,
+        #[serde(rename = "port")]
+        _port: Option<u16>,
+        #[serde(rename = "strict")]
+        _strict: Option<Strict>,
+    }
+    #[derive(Debug)]
+    struct Strict;
+    impl<'de> serde::Deserialize<'de> for Strict {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(from)?;
+            Err(serde::de::Error::custom(format!("missing field `{text}`")))
+        }
     }
     let jwt = Jwt::new(ring());
-    let token = jwt.sign(&serde_json::json!({ "exp": 4_102_444_800_u64 })).unwrap();
-    let error = jwt.verify::<Claims>(&token).map(|_| ()).unwrap_err();
-    assert_eq!(error.reason(), Reason::Payload);
-    let source = std::error::Error::source(&error).unwrap();
-    assert!(source.to_string().contains("missing field `role`"), "{source}");
+    for other in [
+        r#""role":"hunter2""#,
+        r#""role":{"hunter2":1}"#,
+        r#""port":"hunter2""#,
+        r#""hunter2":1"#,
+        r#""strict":"hunter2""#,
+        r#""port":98765432"#,
+        r#""role":["hunter2"]"#,
+    ] {
+        let payload = format!(r#"{{"exp":4102444800,{other}}}"#);
+        let claims: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        let error = jwt.verify::<Claims>(&jwt.sign(&claims).unwrap()).unwrap_err();
+        assert_eq!(error.reason(), Reason::Payload);
+        let source = std::error::Error::source(&error).unwrap();
+        assert!(source.to_string().contains(" at line 1 column "), "{source}");
+        assert!(source.source().is_none());
+        for text in [format!("{error} {error:?}"), format!("{source} {source:?}")] {
+            assert!(!text.contains("hunter2") && !text.contains("98765432"), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -119,9 +119,31 @@ impl Jwt {
             // It may have been refused for being looked at: a number that no type holds, of a
             // claim that this type ignores.
             Err(_) => serde_json::from_str(payload)
-                .map_err(|error| VerifyError::with_source(reason(payload, &error), error)),
+                .map_err(|error| unfit(reason(payload, &error), &error)),
         }
     }
+}
+
+/// The place at which a payload does not fit the caller's type. Deliberately not the parser's own
+/// words: they may hold what stands there, and sources are logged.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot read the claims as the type of the caller: {problem} at line {line} column {column}"
+)]
+struct Unfit {
+    problem: &'static str,
+    line: usize,
+    column: usize,
+}
+
+pub(super) fn unfit(reason: Reason, error: &serde_json::Error) -> VerifyError {
+    use serde_json::error::Category;
+    let problem = match error.classify() {
+        Category::Data => "a claim of another form, or one that is missing,",
+        Category::Syntax | Category::Eof | Category::Io => "no JSON",
+    };
+    let (line, column) = (error.line(), error.column());
+    VerifyError::with_source(reason, Unfit { problem, line, column })
 }
 
 /// The payload and the signature, which are what follows the header.

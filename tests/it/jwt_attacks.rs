@@ -179,3 +179,11 @@ fn every_attack_has_the_expected_verdict() {
     assert_eq!(counts.values().sum::<i32>(), lines.len() as i32);
     assert!(counts["accepted"] >= 34 && counts["refused"] >= 157, "{counts:?}");
 }
+
+/// The same table is checked where features of `serde_json` are on: see `tests/features`.
+#[test]
+fn verdicts_on_claims_are_those_of_the_table() {
+    let count = crate::claim_verdicts::check();
+    println!("{count} verdicts");
+    assert!(count >= 1_000, "only {count}");
+}

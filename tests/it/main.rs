@@ -5,6 +5,8 @@ mod allocations;
 mod architecture;
 mod bad_input;
 mod bounds;
+#[path = "../features/src/verdicts.rs"]
+mod claim_verdicts;
 mod cluster;
 mod common;
 mod cookie_interop;
