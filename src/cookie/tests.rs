@@ -122,6 +122,36 @@ fn never_true_under_a_key_that_a_legacy_signature_gives_away() {
     }
 }
 
+/// A cookie of a legacy form names no key.
+#[test]
+fn v5_all_keys_are_tried_wherever_the_match_is() {
+    use crate::encoding::BASE64;
+    use crate::mac::count::assert_tries_all;
+    let forms = [LegacyCookie::Express, LegacyCookie::SignedJar, LegacyCookie::SignedJarDerived];
+    for (form, keys) in forms.into_iter().flat_map(|form| (1..=4).map(move |keys| (form, keys))) {
+        let secret = |place: usize| format!("{place}{SECRET}");
+        let key = |place| key(&secret(place), &format!("k{place}"));
+        let builder = KeyRing::builder().primary(key(0));
+        let ring = (1..keys).fold(builder, |builder, place| builder.fallback(key(place)));
+        let clock = ManualClock::at_unix(1_700_000_000);
+        let signer = CookieSigner::new(ring.clock(clock).build().unwrap());
+        let until = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let signer = signer.accept_legacy(form, until);
+        let cookies = (0..=keys).map(|place| {
+            let keys = legacy::LegacyKeys::new(secret(place).as_bytes());
+            let tag = BASE64.encode_to_string(keys.of(form).unwrap().mac(b"user-42"));
+            match form {
+                LegacyCookie::Express => format!("s:user-42.{tag}"),
+                _ => format!("{tag}=user-42"),
+            }
+        });
+        let cookies: Vec<_> = cookies.collect();
+        assert_tries_all(keys, 1, |place| {
+            signer.verify("session", &cookies[place.unwrap_or(keys)]).is_ok()
+        });
+    }
+}
+
 proptest! {
     #[test]
     fn every_value_comes_back_and_only_under_its_name(name in "[!-~]{1,20}", other in "[!-~]{1,20}", value in any::<String>()) {

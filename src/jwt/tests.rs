@@ -1,6 +1,7 @@
 use super::header::{KNOWN, parse};
 use super::*;
 use crate::error::Reason;
+use crate::key::KeyMaterial;
 use crate::secret::Secret;
 
 const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
@@ -121,4 +122,33 @@ fn uses_are_counted_for_what_was_verified_in_full() {
     assert!(jwt.verify::<serde_json::Value>(&old).is_err());
     assert!(jwt.verify::<serde_json::Value>("x").is_err());
     assert_eq!((usage().signed, usage().verified_as_primary), (2, 1));
+}
+
+/// Of HS256 in lanes, of the others key by key.
+#[test]
+fn v5_all_keys_are_tried_wherever_the_match_is() {
+    use crate::key::NewKey;
+    use crate::mac::count::assert_tries_all;
+    for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        for keys in 1..=4 {
+            let secret = |place: usize| Secret::from(format!("{place}{SECRET}").as_str());
+            let key = |place| NewKey::new(secret(place)).algorithm(algorithm);
+            let builder = KeyRing::<JwtKey>::builder().primary(key(0));
+            let ring = (1..keys).fold(builder, |builder, place| builder.fallback(key(place)));
+            let jwt = Jwt::new(ring.build().unwrap());
+            let alg = BASE64URL.encode_to_string(format!(r#"{{"alg":"{algorithm:?}"}}"#));
+            let message = format!("{alg}.{}", BASE64URL.encode_to_string(r#"{"exp":4102444800}"#));
+            let tokens = (0..=keys).map(|place| {
+                let options = &algorithm;
+                let own = JwtKey::prepare(secret(place).expose(), "x".parse().unwrap(), options);
+                let mut token = message.clone();
+                own.unwrap().append_signature(&mut token);
+                token
+            });
+            let tokens: Vec<_> = tokens.collect();
+            assert_tries_all(keys, 1, |place| {
+                jwt.verify::<serde_json::Value>(&tokens[place.unwrap_or(keys)]).is_ok()
+            });
+        }
+    }
 }

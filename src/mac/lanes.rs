@@ -284,6 +284,8 @@ pub(crate) fn matching<const N: usize>(tags: &[[u32; N]], tag: &[u32; N]) -> Opt
 /// `ct_eq`: that puts a barrier behind every byte, and takes as long as a compression.
 #[inline]
 fn equal<const N: usize>(one: &[u32; N], other: &[u32; N]) -> Choice {
+    #[cfg(test)]
+    super::count::compared();
     one.iter().zip(other).fold(0, |difference, (one, other)| difference | (one ^ other)).ct_eq(&0)
 }
 
@@ -339,6 +341,8 @@ fn compress<const N: usize>(
     blocks: &[Block],
     end: Option<End<'_, N>>,
 ) -> [State; N] {
+    #[cfg(test)]
+    super::count::computed(if end.is_some() { N } else { 0 });
     kernel::compress(states, blocks, end).unwrap_or_else(|| compress_portable(states, blocks, end))
 }
 

@@ -11,6 +11,8 @@
 //! What it does not promise: to hide the length of the message or the number of
 //! keys, or that two keys cost one where the processor lacks the instructions.
 
+#[cfg(test)]
+pub(crate) mod count;
 mod kernel;
 mod lanes;
 mod wide;
