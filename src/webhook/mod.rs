@@ -101,7 +101,7 @@ impl MetaWebhook {
     /// Also takes a body of which the signature covers the escaped form, every
     /// character beyond ASCII as `\uXXXX`: for a proxy on the way that unescapes what
     /// Meta sent. The second attempt is made only for bodies that hold such
-    /// characters.
+    /// characters, and no escape of one: of JSON, only what means the same is accepted.
     #[must_use]
     pub fn accept_unescaped(mut self) -> Self {
         self.accepts_unescaped = true;

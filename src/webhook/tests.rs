@@ -24,6 +24,33 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
+/// Whether every escape of a character beyond ASCII is replaced, the plain way: such a character
+/// stands behind an even number of backslashes, and no escape of one is left.
+fn is_unescaped(text: &str) -> bool {
+    let units: Vec<char> = text.chars().collect();
+    let mut place = 0;
+    while let Some(own) = units.get(place) {
+        place += 1;
+        if *own != '\\' {
+            continue;
+        }
+        let Some(next) = units.get(place) else { return true };
+        let digits: String = units.iter().skip(place + 1).take(4).collect();
+        let is_cut = *next == 'u'
+            && digits
+                .chars()
+                .find(|own| !own.is_ascii_hexdigit())
+                .is_some_and(|own| !own.is_ascii());
+        let unit = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 4);
+        let is_left = *next == 'u' && unit.is_some_and(|unit| unit > 0x7f);
+        if !next.is_ascii() || is_cut || is_left {
+            return false;
+        }
+        place += 1;
+    }
+    true
+}
+
 /// From Meta's documentation: `äöå` is signed as `\u00e4\u00f6\u00e5`.
 #[test]
 fn the_escaped_form_is_the_documented_one() {
@@ -35,6 +62,44 @@ fn the_escaped_form_is_the_documented_one() {
     // The raw form goes on being accepted.
     assert!(hook.verify([header(arrived.as_bytes())], arrived.as_bytes()).is_ok());
     assert!(hook.verify([header(sent.as_bytes())], sent.as_bytes()).is_ok());
+}
+
+/// What was signed means one text, and what arrives the same, for every parser.
+#[test]
+fn a_body_that_means_another_text_is_not_the_signed_one() {
+    let plain = hook();
+    let hook = hook().accept_unescaped();
+    for (arrived, is_accepted) in [
+        (r#"{"x":"é"}"#, true),
+        (r#"{"x":"\\é"}"#, true),
+        (r#"{"x":"\n\"é\u000a"}"#, true),
+        // Signed was the text of a backslash and `u00e9`.
+        (r#"{"x":"\é"}"#, false),
+        (r#"{"x":"\\\é"}"#, false),
+        // Within the digits of an escape.
+        (r#"{"x":"\u00é9"}"#, false),
+        (r#"{"x":"\ué"}"#, false),
+        // Unescaped in part, before and behind.
+        (r#"{"x":"\u00e9é"}"#, false),
+        (r#"{"x":"é\u00e9"}"#, false),
+        (r#"{"x":"é\u0080"}"#, false),
+        (r#"{"x":"é\u007f"}"#, true),
+        (r#"{"x":"é\\u00e9"}"#, true),
+    ] {
+        assert_eq!(is_unescaped(arrived), is_accepted, "{arrived}");
+        let signed = header(escaped(arrived).as_bytes());
+        assert_eq!(hook.verify([&signed], arrived.as_bytes()).is_ok(), is_accepted, "{arrived}");
+        // Byte by byte.
+        let mut delivery = hook.start([&signed]).unwrap();
+        arrived.as_bytes().chunks(1).for_each(|chunk| delivery.update(chunk));
+        assert_eq!(delivery.finish().is_ok(), is_accepted, "{arrived}");
+        // As it was signed it is verified in any case.
+        for hook in [&plain, &hook] {
+            assert!(hook.verify([&signed], escaped(arrived).as_bytes()).is_ok());
+            let raw = header(arrived.as_bytes());
+            assert!(hook.verify([&raw], arrived.as_bytes()).is_ok());
+        }
+    }
 }
 
 #[test]
@@ -60,10 +125,59 @@ fn a_body_with_half_a_character_at_its_end_is_not_the_body_without() {
     }
 }
 
+/// The secrets of a ring, and one beyond.
+fn secrets(keys: usize) -> Vec<String> {
+    (0..=keys).map(|place| format!("{place}{SECRET}")).collect()
+}
+
+fn ring_of<K: KeyMaterial>(secrets: &[String]) -> KeyRing<K> {
+    let builder = KeyRing::<K>::builder().primary(Secret::from(secrets[0].as_str()));
+    let fallbacks = secrets[1..secrets.len() - 1].iter();
+    let add = |builder: crate::ring::RingBuilder<K>, own: &String| {
+        builder.fallback(Secret::from(own.as_str()))
+    };
+    fallbacks.fold(builder, add).build().unwrap()
+}
+
+/// Deliveries whole and in chunks, in both forms, and tokens of the handshake.
+#[test]
+fn v5_all_keys_are_tried_wherever_the_match_is() {
+    use crate::mac::count::assert_tries_all;
+    let signed = |secret: &str, body: &[u8]| {
+        let tag = HmacSha256::new(secret.as_bytes()).mac(body);
+        tag.iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    };
+    for keys in 1..=4 {
+        let secrets = secrets(keys);
+        let hook = MetaWebhook::new(ring_of(&secrets)).verify_tokens(ring_of(&secrets));
+        let headers: Vec<_> = secrets.iter().map(|own| signed(own, b"a body")).collect();
+        assert_tries_all(keys, 1, |place| {
+            hook.verify([&headers[place.unwrap_or(keys)]], b"a body").is_ok()
+        });
+        assert_tries_all(keys, 1, |place| {
+            let mut delivery = hook.start([&headers[place.unwrap_or(keys)]]).unwrap();
+            b"a body".chunks(4).for_each(|chunk| delivery.update(chunk));
+            delivery.finish().is_ok()
+        });
+        assert_tries_all(keys, 1, |place| {
+            let token = &secrets[place.unwrap_or(keys)];
+            let query = format!("hub.mode=subscribe&hub.challenge=1&hub.verify_token={token}");
+            hook.handshake(&query).is_ok()
+        });
+        let hook = hook.accept_unescaped();
+        let body = "é".as_bytes();
+        let headers: Vec<_> =
+            secrets.iter().map(|own| signed(own, escaped("é").as_bytes())).collect();
+        assert_tries_all(keys, 2, |place| {
+            hook.verify([&headers[place.unwrap_or(keys)]], body).is_ok()
+        });
+    }
+}
+
 proptest! {
     #[test]
     fn bodies_verify_whole_and_in_chunks_in_both_forms(
-        text in any::<String>(),
+        text in prop_oneof![any::<String>(), r"([a-f0-9u\\é🦀]|\\u00e9|\\u0041){0,12}"],
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
         let body = text.as_bytes();
@@ -71,14 +185,17 @@ proptest! {
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
         cuts.extend([0, body.len()]);
         cuts.sort_unstable();
-        for header in [header(body), header(escaped(&text).as_bytes())] {
-            prop_assert!(hook.verify([&header], body).is_ok());
+        let raw = (header(body), true);
+        let other = (header(escaped(&text).as_bytes()), is_unescaped(&text));
+        for (header, is_accepted) in [raw, other] {
+            let is_accepted = is_accepted || text.is_ascii();
+            prop_assert_eq!(hook.verify([&header], body).is_ok(), is_accepted);
             // Chunks end in the middle of characters.
             let mut delivery = hook.start([&header]).unwrap();
             for chunk in cuts.windows(2) {
                 delivery.update(&body[chunk[0]..chunk[1]]);
             }
-            prop_assert!(delivery.finish().is_ok());
+            prop_assert_eq!(delivery.finish().is_ok(), is_accepted);
         }
     }
 

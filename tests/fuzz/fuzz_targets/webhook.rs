@@ -40,9 +40,30 @@ fn header(secret: &str, body: &[u8]) -> String {
     format!("sha256={digits}")
 }
 
-/// What Meta signs in the place of a body with characters beyond ASCII.
+/// What Meta signs in the place of a body with characters beyond ASCII, unless the body is
+/// unescaped only in part.
 fn escaped(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok().filter(|text| !text.is_ascii())?;
+    let mut rest = text.chars();
+    while let Some(own) = rest.next() {
+        if own != '\\' {
+            continue;
+        }
+        let next = rest.next();
+        if next.is_some_and(|own| !own.is_ascii()) {
+            return None;
+        }
+        if next == Some('u') {
+            let digits: String = rest.as_str().chars().take(4).collect();
+            let is_digit = |own: &char| own.is_ascii_hexdigit();
+            let count = digits.chars().take_while(is_digit).count();
+            let unit = u32::from_str_radix(&digits[..count], 16).unwrap_or(0);
+            let is_cut = digits.chars().nth(count).is_some_and(|own| !own.is_ascii());
+            if is_cut || (count == 4 && unit > 0x7f) {
+                return None;
+            }
+        }
+    }
     let units = |c: char| -> String {
         c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
     };
