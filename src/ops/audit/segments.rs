@@ -116,7 +116,12 @@ impl FileTrail {
     /// a trail in the moment at which a file is put aside.
     pub(super) fn lock_to_read(&self) -> Result<Option<File>, AuditError> {
         use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
-        match self.lock_at(&beside(&self.path, ".lock")) {
+        let path = beside(&self.path, ".lock");
+        // Made by the first writer. To read changes nothing.
+        if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == NotFound) {
+            return Ok(None);
+        }
+        match self.lock_at(&path) {
             Err(AuditError::Io { source, .. })
                 if matches!(source.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem) =>
             {
