@@ -50,9 +50,16 @@ pub(super) async fn run(context: &Context, args: args::Audit, terminal: &mut Ter
             let reason = who.reason.clone().ok_or(OpsError::NoReason { what: "a new trail" })?;
             let secret = &project.inventory().audit.secret;
             terminal.confirm(&who, secret, "the trail is put aside, and a new one begins")?;
-            let record = project.record(secret, Action::RESTARTED, &who.actor()?);
-            let aside = project.restart_trail(&record.reason(reason)).await?;
-            terminal.line(&match aside {
+            let record = project.record(secret, Action::RESTARTED, &who.actor()?).reason(reason);
+            if who.dry_run {
+                terminal.line(&match project.trail_to_put_aside().await? {
+                    Some(path) => format!("would put {} aside, and start with:", path.display()),
+                    None => "would start with:".to_owned(),
+                })?;
+                terminal.line(&record.to_string())?;
+                return Ok(0);
+            }
+            terminal.line(&match project.restart_trail(&record).await? {
                 Some(aside) => {
                     format!("started a new trail; the old one is in {}", aside.display())
                 }

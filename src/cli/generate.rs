@@ -43,10 +43,18 @@ pub(super) async fn run(
         terminal.json(std::str::from_utf8(document.expose()).unwrap_or_default())?;
         return Ok(0);
     }
-    sheet.write_new(&args.output)?;
-    terminal.line(&format!("{} (mode 0600, not written over):", args.output.display()))?;
+    if args.who.dry_run {
+        sheet.check_new(&args.output)?;
+        terminal.line(&format!("{} would be written (mode 0600):", args.output.display()))?;
+    } else {
+        sheet.write_new(&args.output)?;
+        terminal.line(&format!("{} (mode 0600, not written over):", args.output.display()))?;
+    }
     for (name, own) in sheet.rows() {
         terminal.line(&format!("  {name}_NEW  {}, {} bits", own.purpose(), own.bits()))?;
+    }
+    if args.who.dry_run {
+        return terminal.line("  nothing was changed").map(|()| 0);
     }
     terminal.line("  next      hand them over, and delete the file")?;
     Ok(0)

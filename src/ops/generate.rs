@@ -193,6 +193,39 @@ impl Sheet {
         disk::write_new(path, self.to_env().expose()).map_err(|source| exists_or_io(path, source))
     }
 
+    /// Checks that [`write_new`](Self::write_new) would find nothing at `path`, and writes nothing.
+    ///
+    /// ```
+    /// use dualkey::Purpose;
+    /// use dualkey::ops::OpsError;
+    /// use dualkey::ops::generate::Sheet;
+    /// use std::time::SystemTime;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join(".env.rotation");
+    /// let sheet = Sheet::new(SystemTime::now(), [("JWT_SECRET", Purpose::Jwt)])?;
+    /// sheet.check_new(&path)?;
+    /// assert!(!path.exists());
+    /// sheet.write_new(&path)?;
+    /// assert!(matches!(sheet.check_new(&path), Err(OpsError::Exists { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`OpsError::Exists`], also of a link that leads nowhere; [`OpsError::Io`] if there is no
+    /// folder for it.
+    pub fn check_new(&self, path: &Path) -> Result<(), OpsError> {
+        let exists = || std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        let found = match path.symlink_metadata() {
+            Ok(_) => Err(exists()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                disk::folder(path).metadata().map(|_| ())
+            }
+            Err(error) => Err(error),
+        };
+        found.map_err(|source| exists_or_io(path, source))
+    }
+
     fn time(&self) -> String {
         json::time(self.at)
     }

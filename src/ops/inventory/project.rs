@@ -264,16 +264,38 @@ impl Project {
     /// As there; and for a trail in a database, of which an operator renames the tables first.
     pub async fn restart_trail(&self, record: &Record) -> Result<Option<PathBuf>, OpsError> {
         let trail = self.open_trail().await?;
-        if let AuditPlace::File(path) = &self.inventory.audit.place {
-            let path = self.inventory.path(&path.to_string_lossy(), &self.environment);
+        if let Some(path) = self.trail_file() {
             return Ok(FileTrail::new(path, trail.ring().clone()).restart(record)?);
         }
-        if trail.is_empty().await? {
-            trail.append(std::slice::from_ref(record)).await?;
-            return Ok(None);
+        self.trail_to_put_aside().await?;
+        trail.append(std::slice::from_ref(record)).await?;
+        Ok(None)
+    }
+
+    /// The file that [`restart_trail`](Self::restart_trail) would put aside, if there is a trail.
+    ///
+    /// # Errors
+    /// As there, but for those of the file.
+    pub(crate) async fn trail_to_put_aside(&self) -> Result<Option<PathBuf>, OpsError> {
+        let is_empty = self.open_trail().await?.is_empty().await?;
+        match self.trail_file() {
+            _ if is_empty => Ok(None),
+            Some(path) => Ok(Some(path)),
+            None => {
+                let problem =
+                    "rename the tables dualkey_audit and dualkey_audit_head, and make new ones";
+                Err(AuditError::Unwritable { problem: problem.to_owned() }.into())
+            }
         }
-        let problem = "rename the tables dualkey_audit and dualkey_audit_head, and make new ones";
-        Err(AuditError::Unwritable { problem: problem.to_owned() }.into())
+    }
+
+    fn trail_file(&self) -> Option<PathBuf> {
+        match &self.inventory.audit.place {
+            AuditPlace::File(path) => {
+                Some(self.inventory.path(&path.to_string_lossy(), &self.environment))
+            }
+            AuditPlace::Postgres(_) => None,
+        }
     }
 
     fn trail_with(&self, ring: KeyRing<AuditKey>) -> Result<Arc<dyn Trail>, OpsError> {

@@ -247,9 +247,13 @@ impl<'p> Sweeper<'p> {
         let (told, table, file) =
             (Arc::clone(&self.on_progress), data.table.clone(), Arc::clone(file));
         let unreadable = Arc::clone(&self.on_unreadable);
+        let executes = self.executes;
         rewrap
             .on_progress(move |progress| {
-                file.keep(&place, &progress.checkpoint);
+                // Without it, nothing is changed.
+                if executes {
+                    file.keep(&place, &progress.checkpoint);
+                }
                 told(&table, progress);
             })
             .on_unreadable(move |own| unreadable(own))

@@ -12,6 +12,8 @@ mod command;
 #[cfg(all(feature = "cli", unix))]
 mod doctor;
 #[cfg(all(feature = "cli", unix))]
+mod dry_run;
+#[cfg(all(feature = "cli", unix))]
 mod files;
 mod forger;
 #[cfg(feature = "cli")]
