@@ -21,6 +21,9 @@ use crate::stores::stored;
 
 const OTHER: u32 = 12_345;
 
+/// Writes something, or returns the text of the error.
+type Write<'w> = &'w dyn Fn() -> Result<(), String>;
+
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -70,7 +73,7 @@ fn a_lock_is_a_file_and_is_never_made_through_a_link() {
     with_record(&folder);
     trail.write(&[record()]).unwrap();
     let before = ["ring.json", ".env", "audit.log"].map(|name| fs::read(path(name)).unwrap());
-    let writers: [(&str, &dyn Fn() -> Result<(), String>); 3] = [
+    let writers: [(&str, Write<'_>); 3] = [
         ("ring.json", &|| {
             let next = first().stage(entry(1, "b"), crate::manifest::at(1)).unwrap().manifest;
             let store = FileStore::new(path("ring.json"));

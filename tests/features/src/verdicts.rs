@@ -103,11 +103,10 @@ pub fn check() -> usize {
 fn verdict(claim: &str, value: &str, strict: &str, lax: &str) -> usize {
     let ring = KeyRing::<JwtKey>::builder().primary(Secret::from(SECRET)).build();
     let jwt = Jwt::new(ring.expect("a good key"));
-    let mut validation = Validation::default();
-    validation.validate_nbf = true;
+    let sub = Some("one".to_owned());
+    let mut validation = Validation { validate_nbf: true, sub, ..Validation::default() };
     validation.set_issuer(&["one"]);
     validation.set_audience(&["one"]);
-    validation.sub = Some("one".to_owned());
     let asks = jwt.clone().validation(validation);
     let others =
         [("exp", "4102444800"), ("sub", "\"one\""), ("iss", "\"one\""), ("aud", "\"one\"")];
