@@ -112,8 +112,20 @@ pub(crate) fn read_text(path: &Path, most: usize) -> io::Result<Zeroizing<String
 }
 
 /// The same as [`read_trusted`], of a file that holds text.
+#[cfg(feature = "ops")]
 pub(crate) fn read_trusted_text(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
     text(read_trusted(path, most)?)
+}
+
+/// The text of a file that people edit: this process's own group may write it too. With the usual
+/// umask of a user who has a group of their own, 002, every file is so.
+pub(crate) fn read_edited(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
+    let mut file = open(path)?;
+    let own = file.metadata()?;
+    match check_writers(&own) {
+        Err(error) if !is_writable_by_own_group_alone(&own) => return Err(error),
+        _ => text(read_open(&mut file, most)?),
+    }
 }
 
 fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
@@ -216,6 +228,18 @@ pub(crate) fn check_writers(own: &Metadata) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::other(Untrusted::Writable { mode })),
     }
+}
+
+#[cfg(unix)]
+fn is_writable_by_own_group_alone(own: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let is_own_group = own.gid() == rustix::process::getegid().as_raw();
+    check_owner(own).is_ok() && is_own_group && own.mode() & 0o002 == 0
+}
+
+#[cfg(not(unix))]
+fn is_writable_by_own_group_alone(_: &Metadata) -> bool {
+    true
 }
 
 #[cfg(not(unix))]

@@ -54,8 +54,10 @@ impl KeyStore for Counted {
 }
 
 fn follow(store: impl KeyStore) -> Following<CookieKey> {
-    let builder =
-        KeyRing::<CookieKey>::builder().environment("test").clock(ManualClock::new(at(0)));
+    let builder = KeyRing::<CookieKey>::builder()
+        .name("SESSION_SECRET")
+        .environment("test")
+        .clock(ManualClock::new(at(0)));
     let following = builder.follow(store).poll(NEVER).spawn_thread().unwrap();
     assert_eq!(following.health().watch_error, None);
     following

@@ -223,6 +223,7 @@ fn a_follower_keeps_following_beside_a_folder_of_others() {
     fs::create_dir(folder.path().join("ring.json.reports")).unwrap();
     chmod(&folder.path().join("ring.json.reports"), 0o777);
     let following = KeyRing::<CookieKey>::builder()
+        .name("SESSION_SECRET")
         .environment("test")
         .clock(dualkey::ManualClock::new(crate::manifest::at(0)))
         .follow(FileStore::new(&path))
@@ -264,8 +265,9 @@ fn a_dotenv_that_others_can_write_is_refused() {
     for (place, bad, good) in [
         (
             &path,
-            &[0o666, 0o664, 0o660, 0o606, 0o622, 0o642][..],
-            &[0o600, 0o644, 0o640, 0o444, 0o440][..],
+            &[0o666, 0o606, 0o622, 0o642][..],
+            // Of the own group, as with the umask 002.
+            &[0o600, 0o644, 0o640, 0o444, 0o440, 0o664, 0o660][..],
         ),
         (&record, &[0o666, 0o660, 0o602], &[0o600, 0o644]),
         (&sidecar, &[0o777, 0o770, 0o703, 0o1777], &[0o700, 0o755]),
@@ -278,7 +280,10 @@ fn a_dotenv_that_others_can_write_is_refused() {
             chmod(place, good[0]);
             chown(place, Some(OTHER), None).unwrap();
             refused(&format!("{} of another", place.display()), place);
-            chown(place, Some(0), None).unwrap();
+            chown(place, Some(0), Some(OTHER)).unwrap();
+            chmod(place, bad[0] & 0o770);
+            refused(&format!("{} of another group", place.display()), place);
+            chown(place, Some(0), Some(0)).unwrap();
         }
         for mode in good {
             chmod(place, *mode);

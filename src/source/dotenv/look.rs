@@ -253,7 +253,7 @@ impl DotenvStore {
 
     /// The text of the file, whole.
     fn text(&self) -> Result<Zeroizing<String>, StoreError> {
-        disk::read_trusted_text(&self.path, MAX_BYTES).map_err(|source| match source.kind() {
+        disk::read_edited(&self.path, MAX_BYTES).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
             _ if disk::is_no_file(&source) => StoreError::NotAFile { path: self.path.clone() },
             _ => StoreError::of_path(&self.path, source),
