@@ -122,10 +122,10 @@ pub(crate) fn read_trusted_text(path: &Path, most: usize) -> io::Result<Zeroizin
 pub(crate) fn read_edited(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
     let mut file = open(path)?;
     let own = file.metadata()?;
-    match check_writers(&own) {
-        Err(error) if !is_writable_by_own_group_alone(&own) => return Err(error),
-        _ => text(read_open(&mut file, most)?),
+    if !is_writable_by_own_group_alone(&own) {
+        check_writers(&own)?;
     }
+    text(read_open(&mut file, most)?)
 }
 
 fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
