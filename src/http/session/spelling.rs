@@ -1,8 +1,9 @@
 //! Names of cookies, and the names that some parser takes for another.
 //!
 //! Parsers differ: `cookie::Cookie::parse_encoded` percent-decodes names and trims Unicode white
-//! space, PHP reads `s.id` and `s+id` as `s_id`, others ignore the case or strip quotes. A name
-//! that comes out as the session's under any of these rules resembles it.
+//! space, PHP reads `s.id` and `s+id` as `s_id`, and before 7.4.11 `+sid` as `sid`, others ignore
+//! the case or strip quotes. A name that comes out as the session's under any of these rules
+//! resembles it.
 
 use percent_encoding::percent_decode;
 
@@ -48,8 +49,12 @@ fn decoded(name: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Equal for names that differ in the case, or in what PHP writes as `_`.
-fn folded(name: &[u8]) -> Vec<u8> {
+/// Equal for names that differ in the case, in what PHP writes as `_`, or in `+` around them,
+/// which a parser of forms reads as blanks.
+fn folded(mut name: &[u8]) -> Vec<u8> {
+    while let [b'+', rest @ ..] | [rest @ .., b'+'] = name {
+        name = rest;
+    }
     name.iter()
         .map(|byte| if b".+".contains(byte) { b'_' } else { byte.to_ascii_lowercase() })
         .collect()
@@ -92,6 +97,10 @@ mod tests {
             "sid[]",
             "(sid)",
             "'sid'",
+            "+sid",
+            "++SID",
+            "sid+",
+            "%2bsid",
         ] {
             assert!(resembles(name.as_bytes(), "sid"), "{name:?}");
         }
