@@ -42,6 +42,8 @@ pub(super) struct Chain<'r> {
     head: Option<Head>,
     is_unreadable: bool,
     place: Place,
+    /// How many lines are kept that are no records, while the head was not reached.
+    kept: usize,
     is_vouched: bool,
     /// Where the trail ends.
     end: Option<Head>,
@@ -59,6 +61,7 @@ impl<'r> Chain<'r> {
             head: end.head(),
             is_unreadable: end == End::Unreadable,
             place: Place::BeyondHead(Vec::new()),
+            kept: 0,
             is_vouched: false,
             end: None,
             strays: Vec::new(),
@@ -71,13 +74,19 @@ impl<'r> Chain<'r> {
     pub(super) fn line(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
         let own = hash(text);
         match &mut self.place {
-            Place::BeyondHead(lines) => {
-                let is_head = self.head.is_some_and(|head| head.hash == Some(own));
-                match is_head {
-                    true => self.begin(Some(text), pass),
-                    false => lines.push(text.to_owned()),
+            Place::BeyondHead(lines) => match self.head {
+                Some(head) if head.hash == Some(own) => self.begin(Some(text), pass),
+                // Only whether there are any counts.
+                None if !lines.is_empty() => {}
+                head => {
+                    let may_follow = line::link(text)
+                        .is_some_and(|link| head.is_some_and(|head| link.n >= head.n));
+                    if may_follow || self.kept < MAX_FORGED {
+                        self.kept += usize::from(!may_follow);
+                        lines.push(text.to_owned());
+                    }
                 }
-            }
+            },
             Place::Before { hash, .. } if *hash == own => self.record(text, pass),
             Place::Before { n, .. } => {
                 self.is_changed |= line::link(text).is_some_and(|link| link.n == *n);

@@ -34,7 +34,8 @@ pub enum AuditError {
     /// The trail is not as it was written: nothing is decided by it or written after it.
     #[error(
         "cannot use the audit trail: {problem}; look at it with `dualkey audit verify`, and begin \
-         a new one, which records that, with `dualkey audit restart`"
+         a new one, which records that, with `dualkey audit restart \
+         --reason WHY`"
     )]
     Broken {
         /// What is wrong with it.

@@ -161,12 +161,14 @@ impl FileTrail {
             if text.is_empty() {
                 continue;
             }
-            let mut lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
-            let last = lines.pop().unwrap_or_default();
+            let at = text.iter().rposition(|byte| *byte == b'\n');
+            // One by one, because a file may have as many lines as bytes.
+            let lines = at.map(|at| text[..at].split(|byte| *byte == b'\n'));
+            let last = &text[at.map_or(0, |at| at + 1)..];
             // Only the newest file may end within a line.
             let before = std::mem::replace(&mut rest, last.to_vec());
             let before = Some(&before[..]).filter(|own| !own.is_empty());
-            for own in before.into_iter().chain(lines) {
+            for own in before.into_iter().chain(lines.into_iter().flatten()) {
                 if !walk.line(&as_text(own)) {
                     return Ok(walk.finish(&[]));
                 }
@@ -180,11 +182,16 @@ impl FileTrail {
     /// # Errors
     /// [`AuditError::Io`].
     pub fn is_empty(&self) -> Result<bool, AuditError> {
-        let has_records = match self.head() {
-            Err(AuditError::Broken { .. }) => true,
-            head => head?.is_some_and(|head| head.n > 0),
-        };
-        Ok(!has_records && !self.has_text()?)
+        match End::of(self.head())? {
+            End::Unreadable => Ok(false),
+            End::Missing => Ok(!self.has_text()?),
+            End::At(head) if head.n > 0 => Ok(false),
+            // The text after an empty trail may be forged, or half a record.
+            End::At(_) => {
+                let listing = self.read(&Query::new().with_begun().take(1))?;
+                Ok(listing.records.is_empty() && listing.problem.is_none())
+            }
+        }
     }
 
     /// Where the trail ends. What a writer that was killed left after it is cut off.
@@ -306,6 +313,7 @@ impl FileTrail {
     }
 
     pub(super) fn head(&self) -> Result<Option<Head>, AuditError> {
+        use io::ErrorKind::{InvalidData, Other};
         let path = self.head_path();
         match disk::read_text(&path, MAX_HEAD_BYTES) {
             Ok(text) => match Head::read(&self.ring, &text) {
@@ -313,7 +321,8 @@ impl FileTrail {
                 None => Err(AuditError::Broken { problem: Problem::NoHead }),
             },
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) if source.kind() == io::ErrorKind::InvalidData => {
+            // It is no text, too long, or no file: another put it there.
+            Err(source) if matches!(source.kind(), InvalidData | Other) => {
                 Err(AuditError::Broken { problem: Problem::NoHead })
             }
             Err(source) => Err(AuditError::Io { path, source }),
@@ -330,7 +339,7 @@ impl FileTrail {
     pub(super) fn lock_at(&self, path: &Path) -> Result<File, AuditError> {
         disk::lock(path).map_err(|error| match error {
             LockError::Held => AuditError::Locked { path: path.to_owned() },
-            LockError::Io(source) => self.io(source),
+            LockError::Io(source) => AuditError::Io { path: path.to_owned(), source },
         })
     }
 

@@ -71,7 +71,11 @@ impl Wanted<'_> {
         if self.found.len() >= self.take || !self.compiled.matches(link.text) {
             return;
         }
-        let Some(Line { record, signer, .. }) = line::parse(link.text) else { return };
+        let Some(Line { record, signer, .. }) = line::parse(link.text) else {
+            // It is a record of the chain, and this version does not read it.
+            self.problem = Some(Problem::Changed { n: link.n });
+            return;
+        };
         let lacks_revision = self.query.is_of_steps && record.revision.is_none();
         if lacks_revision || (self.query.needs_voucher && !link.is_vouched) {
             return;

@@ -13,7 +13,7 @@ use crate::source::disk::{self, beside};
 
 /// The longest line, with room to spare: each of its texts has at most 1 KiB, and an escape
 /// at most eight times that.
-const MAX_LINE: u64 = 64 * 1024;
+pub(super) const MAX_LINE: u64 = 64 * 1024;
 
 /// The largest file of a trail, unless more is set with `max_bytes`: 512 MiB. A file is put aside at
 /// 16 MiB unless set, and one append may add what an import of 64 MiB becomes.
@@ -31,7 +31,7 @@ impl FileTrail {
             let stamp = jiff::Timestamp::try_from(record.at).unwrap_or_default();
             let aside =
                 beside(&self.path, &format!(".broken-{}", stamp.strftime("%Y%m%dT%H%M%SZ")));
-            fs::create_dir(&aside).map_err(|source| self.io(source))?;
+            let aside = make_new_folder(aside).map_err(|source| self.io(source))?;
             let paths = self.segment_paths()?.into_iter();
             let mut has_moved = false;
             for path in paths.chain([self.path.clone(), self.head_path()]) {
@@ -143,6 +143,20 @@ impl FileTrail {
         }
         Ok(segments)
     }
+}
+
+/// Makes the folder at `path`, or beside it under the first number that is free.
+fn make_new_folder(path: PathBuf) -> io::Result<PathBuf> {
+    let mut own = path.clone();
+    for number in 2_u64.. {
+        match fs::create_dir(&own) {
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                own = beside(&path, &format!("-{number}"));
+            }
+            made => return made.map(|()| own),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// A file as it was when it was opened.

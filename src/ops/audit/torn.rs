@@ -5,6 +5,7 @@
 
 use super::line::{self, BAR, Escaped, Link};
 use super::record::{Action, Outcome};
+use super::segments::MAX_LINE;
 use crate::encoding::BASE64URL;
 use crate::kid::Kid;
 
@@ -18,6 +19,9 @@ const FIELDS: [&str; 12] = [
 
 /// Returns whether a record with the link `next` could begin with `bytes`.
 pub(super) fn is_torn(bytes: &[u8], next: Link) -> bool {
+    if bytes.len() as u64 > MAX_LINE {
+        return false;
+    }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         // The last character may be cut as well.

@@ -74,9 +74,10 @@ impl Operator {
         let is_urgent =
             [audit::Action::REVOKED, audit::Action::EMERGENCY_ROTATED].contains(&action);
         let _guard = match self.guard(&ring, &environment).await {
-            Err(OpsError::Audit(AuditError::Broken { .. })) if is_urgent => {
-                Some(self.trail.lock(&lock_name(&environment, &ring)).await?)
-            }
+            // The record that comes next is refused by itself, if the trail cannot be written.
+            Err(OpsError::Audit(
+                AuditError::Broken { .. } | AuditError::Io { .. } | AuditError::Client { .. },
+            )) if is_urgent => Some(self.trail.lock(&lock_name(&environment, &ring)).await?),
             guard => guard?,
         };
         let checks_clock = !is_urgent && action != audit::Action::CLOCK_REPAIRED;

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
-use super::audit::{AuditError, Outcome, Query, Trail};
+use super::audit::{Outcome, Query, Trail};
 use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
 use super::json;
@@ -215,10 +215,8 @@ async fn standing(
     let name = (item, project.environment_name());
     let trail = match trail {
         Ok(trail) => Some(&**trail),
-        // Nothing is decided by a trail that is missing, nor without it.
-        Err(error @ OpsError::Audit(AuditError::Broken { .. })) => {
-            return Standing::unread(name, error);
-        }
+        // Nothing is decided by a trail that is missing or cannot be read, nor without it.
+        Err(error @ OpsError::Audit(_)) => return Standing::unread(name, error),
         Err(_) => None,
     };
     read(project, item, trail).await.unwrap_or_else(|error| Standing::unread(name, &error))

@@ -219,6 +219,34 @@ fn half_a_record_is_none_and_the_next_one_takes_its_place() {
     assert!(trail.find(&Query::new()).is_err());
 }
 
+/// A writer that was killed leaves many records beyond the head, and a forger many lines.
+#[test]
+fn lines_among_many_records_beyond_the_head_are_forged() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 3);
+    let head = fs::read(folder.path().join("audit.log.head")).unwrap();
+    trail.write(&(3..303).map(record).collect::<Vec<_>>()).unwrap();
+    fs::write(folder.path().join("audit.log.head"), head).unwrap();
+    let text = fs::read_to_string(trail.path()).unwrap();
+    let good: Vec<_> = text.lines().collect();
+    for place in [303, 200, 4, 3, 1] {
+        for count in [1, 150] {
+            let mut bad = good.clone();
+            bad.splice(place..place, vec!["junk"; count]);
+            fs::write(trail.path(), bad.join("\n") + "\n").unwrap();
+            let listing = trail.read(&Query::new()).unwrap();
+            assert_eq!((listing.records.len(), listing.forged.len()), (303, count.min(100)));
+            assert!(!trail.check().unwrap().is_whole());
+            let is_beyond = place >= 3;
+            assert_eq!(trail.write(&[record(303)]).is_err(), is_beyond, "{place}");
+            if !is_beyond {
+                fs::write(trail.path(), &text).unwrap();
+                return;
+            }
+        }
+    }
+}
+
 /// A line that no record begins with, or that is not at the end.
 #[test]
 fn a_line_that_is_no_record_is_forged() {

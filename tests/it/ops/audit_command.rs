@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use dualkey::ops::audit::{AuditKey, FileTrail};
+
 use super::command::shell;
 use super::shell::Shell;
 
@@ -179,4 +181,76 @@ fn half_a_record_is_shown_and_is_no_success() {
     assert!(status == 3 && text.contains("UNFINISHED"), "{text}");
     assert_eq!(shell.run("stage JWT_SECRET").0, 0);
     assert_eq!(shell.run("audit verify").0, 0);
+}
+
+/// The rule: an emergency is refused only if its record cannot be written.
+#[test]
+fn an_emergency_needs_no_older_file_of_the_trail() {
+    let forgeries: [fn(&std::path::Path); 2] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| fs::File::create(path).unwrap().set_len(600 << 20).unwrap(),
+    ];
+    for forge in forgeries {
+        let mut shell = shell();
+        forge(&shell.path("audit.log.000000000001"));
+        let (status, text) = shell.run("stage JWT_SECRET");
+        assert_eq!(status, 1, "{text}");
+        let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+        assert_eq!(status, 0, "{text}");
+    }
+}
+
+/// The rule: nothing is decided without a trail that cannot be read.
+#[test]
+fn a_head_that_is_none_is_broken_and_leaves_no_secret_readable() {
+    let forgeries: [fn(&std::path::Path); 2] = [
+        |path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        },
+        |path| fs::write(path, "x".repeat(5_000)).unwrap(),
+    ];
+    for forge in forgeries {
+        let mut shell = shell();
+        forge(&shell.path("audit.log.head"));
+        let (status, text) = shell.run("audit verify");
+        assert!(status == 3 && text.contains("signed end was removed or changed"), "{text}");
+        let (status, text) = shell.run("status JWT_SECRET");
+        assert!(status == 1 && text.contains("unread"), "{text}");
+        let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+        assert!(status == 1 && text.contains("`dualkey audit restart --reason WHY`"), "{text}");
+        // Twice within a second.
+        for _ in 0..2 {
+            let (status, text) = shell.run("audit restart --reason 'it was changed' --yes");
+            assert!(status == 0 && text.contains(".broken-"), "{text}");
+        }
+        assert_eq!(shell.run("emergency JWT_SECRET --reason leaked --yes").0, 0);
+        assert_eq!(shell.run("audit verify").0, 0);
+    }
+}
+
+/// The rule: a trail without a record is an error, whatever else is in it.
+#[test]
+fn an_empty_trail_with_half_a_record_is_an_error() {
+    let mut shell = shell();
+    let ring = shell.instance::<AuditKey>("AUDIT_SECRET.json", "forger").ring().clone();
+    // The signed end of a trail that has no record is on the disk before the first one.
+    let other = FileTrail::new(shell.path("other.log"), ring);
+    other.write(&[]).unwrap();
+    fs::copy(shell.path("other.log.head"), shell.path("audit.log.head")).unwrap();
+    for text in ["2", "junk\n"] {
+        fs::write(shell.path("audit.log"), text).unwrap();
+        for (line, status) in [
+            ("audit verify", 3),
+            ("audit", 1),
+            ("status JWT_SECRET", 1),
+            ("rotate JWT_SECRET", 1),
+            ("emergency JWT_SECRET --reason leaked --yes", 1),
+        ] {
+            let (found, text) = shell.run(line);
+            assert_eq!(found, status, "{line}: {text}");
+        }
+    }
+    assert_eq!(shell.run("audit restart --reason 'it was emptied' --yes").0, 0);
+    assert_eq!(shell.run("emergency JWT_SECRET --reason leaked --yes").0, 0);
 }

@@ -184,6 +184,24 @@ fn a_forger_in_the_database_is_found_and_decides_nothing() {
     });
 }
 
+/// The rule: a trail without a record is empty, whatever rows are in its table.
+#[test]
+fn rows_after_an_empty_trail_make_it_no_trail() {
+    runtime().block_on(async {
+        let Some((pool, _)) = schema().await else { return };
+        sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&pool).await.unwrap();
+        let trail = PostgresTrail::new(pool.clone(), ring());
+        trail.append(&[]).await.unwrap();
+        sql(&pool, "INSERT INTO dualkey_audit VALUES (1, '', '', '', '', '', '', 'junk')").await;
+        assert!(trail.is_empty().await.unwrap());
+        sql(&pool, "DELETE FROM dualkey_audit").await;
+        trail.append(&[record(0)]).await.unwrap();
+        assert!(!trail.is_empty().await.unwrap());
+        sql(&pool, "DELETE FROM dualkey_audit_head").await;
+        assert!(!trail.is_empty().await.unwrap(), "a record without a head is a trace");
+    });
+}
+
 #[test]
 fn what_was_taken_over_into_a_database_stands_where_it_belongs_in_time() {
     runtime().block_on(async {
