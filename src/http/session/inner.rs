@@ -150,6 +150,8 @@ impl<'h> SetCookie<'h> {
             Some((name, value)) if name == session.as_bytes() => {
                 Self::Session { value, attributes }
             }
+            // A removal carries no session, under whichever name.
+            Some((name, b"" | b"\"\"")) if !name.is_empty() => Self::Other,
             Some((name, _)) if !name.is_empty() && !resembles(name, session) => Self::Other,
             Some((b"", value)) if !resembles(value, session) => Self::Other,
             None if !resembles(pair, session) => Self::Other,

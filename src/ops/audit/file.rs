@@ -19,7 +19,7 @@ use super::key::{AuditKey, hash, hash_of, is_genuine, sign};
 use super::line::{self, Link};
 use super::query::{Entry, Listing, Query};
 use super::record::Record;
-use super::search::Search;
+use super::search::{Late, Search};
 use super::segments::{as_text, lines_back};
 use super::sink::{AuditFuture, Guard, Sink, Trail};
 use super::torn::is_torn;
@@ -122,8 +122,16 @@ impl FileTrail {
     /// # Errors
     /// [`AuditError::Io`], [`AuditError::Locked`].
     pub fn read(&self, query: &Query) -> Result<Listing, AuditError> {
+        let late = match Late::is_needed(&self.ring) {
+            true => Late::of(&self.ring, &self.search(&Late::query(&self.ring), &Late::default())?),
+            false => Late::default(),
+        };
+        self.search(query, &late)
+    }
+
+    fn search(&self, query: &Query, late: &Late) -> Result<Listing, AuditError> {
         let (segments, end) = self.open_all()?;
-        let mut search = Search::new(&self.ring, end, query);
+        let mut search = Search::new(&self.ring, end, query, late);
         let mut rest = None;
         for mut segment in segments.into_iter().rev() {
             let text = segment.text()?;

@@ -12,7 +12,7 @@ use super::key::{AuditKey, hash, sign};
 use super::line::{self, Link};
 use super::query::{Listing, Query};
 use super::record::Record;
-use super::search::Search;
+use super::search::{Late, Search};
 use super::sink::{AuditFuture, Guard, Sink, Trail};
 use super::verify::{End, Head, Walk};
 use crate::ring::KeyRing;
@@ -139,9 +139,20 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     }
 
     async fn look(&self, query: &Query) -> Result<Listing, AuditError> {
+        let late = match Late::is_needed(&self.ring) {
+            true => {
+                let found = self.search(&Late::query(&self.ring), &Late::default()).await?;
+                Late::of(&self.ring, &found)
+            }
+            false => Late::default(),
+        };
+        self.search(query, &late).await
+    }
+
+    async fn search(&self, query: &Query, late: &Late) -> Result<Listing, AuditError> {
         let mut own = self.snapshot().await?;
         let end = End::of(self.head(&mut own).await)?;
-        let mut search = Search::new(&self.ring, end, query);
+        let mut search = Search::new(&self.ring, end, query, late);
         let mut pages = Pages::new();
         while let Some(lines) = pages.next(&mut own).await? {
             for text in lines {

@@ -161,6 +161,14 @@ impl Record {
         self
     }
 
+    /// The key of the ring `audit` that it says was revoked.
+    pub(super) fn revokes(&self, audit: &str) -> Option<Kid> {
+        if self.outcome != Outcome::Success || self.secret != audit {
+            return None;
+        }
+        if self.action == Action::REVOKED { self.kid } else { self.revoked }
+    }
+
     /// Whether it can be written: its names are there, and nothing is longer than a line
     /// should be.
     pub(super) fn check(&self) -> Result<(), AuditError> {

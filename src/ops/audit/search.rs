@@ -1,12 +1,16 @@
 //! A query, asked of the lines of a trail from the last one back.
 
+use std::collections::HashMap;
+
 use super::chain::{Chain, Link};
 use super::error::Problem;
 use super::key::{AuditKey, Found, check};
 use super::line::{self, Line};
 use super::query::{Compiled, Entry, Listing, Query, merged};
+use super::record::{Action, Outcome};
 use super::verify::End;
-use crate::ring::KeyRing;
+use crate::kid::Kid;
+use crate::ring::{KeyRing, KeyState};
 
 /// Looks for the records of a query among the lines of a trail, which it is given from the last
 /// one back. It believes only those that are records of the chain.
@@ -24,10 +28,49 @@ struct Wanted<'a> {
     /// Those that happened before what was written after them.
     imported: Vec<Entry>,
     problem: Option<Problem>,
+    late: &'a Late,
+}
+
+/// The keys of the audit that were revoked, each with the record that says so: what comes after
+/// that under such a key was never signed by an honest writer.
+#[derive(Default)]
+pub(super) struct Late(HashMap<Kid, u64>);
+
+impl Late {
+    /// Whether the ring has a revoked key, so that these are to be looked for.
+    pub(super) fn is_needed(ring: &KeyRing<AuditKey>) -> bool {
+        ring.keys().iter().any(|key| matches!(key.state, KeyState::Revoked))
+    }
+
+    /// The query by which they are found.
+    pub(super) fn query(ring: &KeyRing<AuditKey>) -> Query {
+        let query = Query::new().secret(ring.name()).outcome(Outcome::Success);
+        query.action(Action::REVOKED).action(Action::EMERGENCY_ROTATED)
+    }
+
+    pub(super) fn of(ring: &KeyRing<AuditKey>, found: &Listing) -> Self {
+        let set = ring.load();
+        let is_live = |kid: &Kid| set.key(kid).is_some_and(|key| key.revoked().is_none());
+        let mut own = HashMap::new();
+        // The newest first, so that the oldest counts.
+        for entry in found.records.iter().filter(|entry| is_live(&entry.signer)) {
+            own.extend(entry.record.revokes(ring.name()).map(|kid| (kid, entry.n)));
+        }
+        Self(own)
+    }
+
+    fn has(&self, n: u64, signer: &Kid) -> bool {
+        self.0.get(signer).is_some_and(|revoked| n > *revoked)
+    }
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(ring: &'a KeyRing<AuditKey>, end: End, query: &'a Query) -> Self {
+    pub(super) fn new(
+        ring: &'a KeyRing<AuditKey>,
+        end: End,
+        query: &'a Query,
+        late: &'a Late,
+    ) -> Self {
         let wanted = Wanted {
             ring,
             query,
@@ -36,6 +79,7 @@ impl<'a> Search<'a> {
             found: Vec::new(),
             imported: Vec::new(),
             problem: None,
+            late,
         };
         Self { chain: Chain::new(ring, end), wanted }
     }
@@ -77,7 +121,8 @@ impl Wanted<'_> {
             return;
         };
         let lacks_revision = self.query.is_of_steps && record.revision.is_none();
-        if lacks_revision || (self.query.needs_voucher && !link.is_vouched) {
+        let is_vouched = link.is_vouched && !self.late.has(link.n, &signer);
+        if lacks_revision || (self.query.needs_voucher && !is_vouched) {
             return;
         }
         let problem = match check(self.ring, link.text) {
@@ -93,6 +138,6 @@ impl Wanted<'_> {
             None => &mut self.found,
             Some(_) => &mut self.imported,
         };
-        into.push(Entry { n: link.n, record, signer, is_vouched: link.is_vouched });
+        into.push(Entry { n: link.n, record, signer, is_vouched });
     }
 }

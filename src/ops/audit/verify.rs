@@ -100,6 +100,10 @@ pub(super) struct Walk<'r> {
     unlinked: Option<(u64, [u8; 32])>,
     /// Since which record nothing but a revoked key vouches.
     revoked: Option<(u64, Kid)>,
+    /// The keys whose revocation a record before says.
+    ended: Vec<Kid>,
+    /// The first record that such a key signed all the same: nothing vouches for it.
+    late: Option<(u64, Kid)>,
     problem: Option<Problem>,
 }
 
@@ -118,6 +122,8 @@ impl<'r> Walk<'r> {
             missing: None,
             unlinked: None,
             revoked: None,
+            ended: Vec::new(),
+            late: None,
             problem: None,
         }
     }
@@ -139,10 +145,14 @@ impl<'r> Walk<'r> {
         let own = match (own, found) {
             (Some(own), Found::Holds) => {
                 self.revoked = None;
+                self.ended.extend(own.record.revokes(self.ring.name()));
                 own
             }
             (Some(own), Found::UnderRevoked(kid)) => {
                 self.revoked.get_or_insert((own.link.n, kid));
+                if self.ended.contains(&kid) {
+                    self.late.get_or_insert((own.link.n, kid));
+                }
                 own
             }
             (Some(own), Found::Unknown(kid)) => {
@@ -260,6 +270,6 @@ impl<'r> Walk<'r> {
             Some(kid) if head.n == self.records => self.revoked.or(Some((head.n, kid))),
             _ => self.revoked,
         };
-        revoked.map(|(n, kid)| Problem::RevokedKey { n, kid })
+        self.late.or(revoked).map(|(n, kid)| Problem::RevokedKey { n, kid })
     }
 }

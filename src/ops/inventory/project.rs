@@ -219,10 +219,14 @@ impl Project {
         Ok(verified)
     }
 
-    /// Whether a store of the inventory, in whichever environment, holds what a step made.
+    /// Whether a store whose steps this trail records holds what a step made.
     async fn has_steps(&self) -> bool {
+        // A trail is of all environments, unless its path names one.
+        let is_of_one = matches!(&self.inventory.audit.place, AuditPlace::File(path)
+            if path.to_string_lossy().contains("{env}"));
+        let is_of_trail = |own: &&String| !is_of_one || **own == self.environment;
         for item in &self.inventory.secrets {
-            for environment in &item.environments {
+            for environment in item.environments.iter().filter(is_of_trail) {
                 let Ok(store) = self.store_in(item, environment) else { continue };
                 if store.load().await.is_ok_and(|manifest| store.has_steps(&manifest)) {
                     return true;

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use dualkey::ops::audit::{AuditKey, FileTrail};
+use dualkey::manifest::Manifest;
+use dualkey::ops::audit::{Action, AuditKey, FileTrail, Record};
+use dualkey::{Clock, KeyRing, Secret};
 
 use super::command::shell;
 use super::shell::Shell;
@@ -253,4 +255,39 @@ fn an_empty_trail_with_half_a_record_is_an_error() {
     }
     assert_eq!(shell.run("audit restart --reason 'it was emptied' --yes").0, 0);
     assert_eq!(shell.run("emergency JWT_SECRET --reason leaked --yes").0, 0);
+}
+
+/// The rule: a key of the audit that was revoked vouches for nothing that comes after.
+#[test]
+fn what_a_revoked_key_of_the_audit_signs_later_decides_nothing() {
+    let mut shell = shell();
+    shell.set("2026-01-04T09:00:00Z");
+    let line = "emergency AUDIT_SECRET --reason 'it leaked' --yes";
+    assert_eq!(shell.run(line).0, 0);
+    assert_eq!(shell.run("audit verify").0, 0);
+    let (_, before) = shell.run("status DEPLOY_KEY --json");
+
+    // Whoever has the old key signs a rotation and a new head with it.
+    let text = fs::read(shell.path("AUDIT_SECRET.json")).unwrap();
+    let manifest = Manifest::from_json(&text).unwrap();
+    let secret = |place: usize| {
+        let secret = manifest.keys()[place].secret().unwrap();
+        Secret::from(secret.expose().to_vec())
+    };
+    let ring = KeyRing::<AuditKey>::builder().primary(secret(0)).fallback(secret(1));
+    let forger = FileTrail::new(shell.path("audit.log"), ring.build().unwrap());
+    let record =
+        Record::new(shell.clock.now(), "DEPLOY_KEY", Action::ROTATED, FORGER, "production");
+    forger.write(&[record]).unwrap();
+
+    for is_followed in [false, true] {
+        if is_followed {
+            assert_eq!(shell.run("stage JWT_SECRET").0, 0);
+        }
+        let (status, text) = shell.run("audit verify");
+        assert!(status == 3 && text.contains("only the revoked key"), "{text}");
+        assert_eq!(shell.run("status DEPLOY_KEY --json").1, before);
+        let (_, text) = shell.run("audit --secret DEPLOY_KEY");
+        assert!(text.contains("UNVOUCHED"), "{text}");
+    }
 }
