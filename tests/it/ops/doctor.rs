@@ -152,6 +152,22 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
 }
 
 #[tokio::test]
+async fn a_broken_trail_is_one_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
+    let own = project(root, &clock);
+    create(&own, "AUDIT_SECRET", By::new("ada"), Generated::new(Purpose::Audit).unwrap().entry())
+        .await
+        .unwrap();
+    // The other secrets of the inventory are not used yet.
+    fs::remove_file(root.join("audit.log")).unwrap();
+    let all = found(&own).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(all[0].0, "audit");
+}
+
+#[tokio::test]
 async fn git_neither_has_the_secrets_nor_would_take_them() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
