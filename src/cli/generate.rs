@@ -138,7 +138,7 @@ async fn store(context: &Context, args: args::Generate, terminal: &mut Terminal)
         let kid = manifest.primary(project.now());
         terminal.line(&format!("  key       {kid}{strength}"))?;
         let own = standing_of(&project, name).await?;
-        terminal.next(&own.next, project.now())?;
+        terminal.next(&own, project.now())?;
     }
     Ok(0)
 }

@@ -14,7 +14,7 @@ use crate::ops::audit::{Action, Listing};
 use crate::ops::doctor::Finding;
 use crate::ops::inventory::Project;
 use crate::ops::rotate::{Check, CheckOutcome};
-use crate::ops::schedule::{Next, Standing, State, standing_of};
+use crate::ops::schedule::{Standing, State, standing_of};
 use crate::ring::KeyState;
 use crate::source::StoreError;
 use crate::verdict::{Obstacle, Verdict};
@@ -89,11 +89,15 @@ impl Terminal {
             return self.line("  nothing was changed");
         }
         let own = standing_of(project, name).await?;
-        self.next(&own.next, project.now())
+        self.next(&own, project.now())
     }
 
     /// What comes next, and when.
-    pub(super) fn next(&mut self, next: &Next, now: SystemTime) -> Result<(), Failure> {
+    pub(super) fn next(&mut self, standing: &Standing, now: SystemTime) -> Result<(), Failure> {
+        if let State::Unread { why } = &standing.state {
+            return self.line(&format!("  next      {why}"));
+        }
+        let next = &standing.next;
         self.line(&format!("  next      {}", next.what))?;
         if let Some(at) = next.at {
             self.line(&format!("  when      {}", when(at, now)))?;

@@ -65,7 +65,7 @@ pub(super) async fn rotate(
         Walked::Staged { .. } => {
             terminal.line("  the new key verifies, and does not sign yet")?;
             let own = standing_of(&project, name).await?;
-            terminal.next(&own.next, project.now())?;
+            terminal.next(&own, project.now())?;
         }
     }
     Ok(0)

@@ -94,6 +94,7 @@ fn a_folder_of_reports_that_others_can_write_holds_up_what_needs_reports_and_no_
         let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
         assert_eq!(status, 0, "{text}");
         assert!(text.contains("emergency rotated"), "{text}");
+        assert!(text.contains("next      cannot use ") && text.contains("(mode 0777)"), "{text}");
         let store = FileStore::new(shell.path("JWT_SECRET.json"));
         let primary = pollster::block_on(store.load()).unwrap().primary(at("2026-01-02T09:00:00Z"));
         let kid = pollster::block_on(store.load()).unwrap().keys()[0].kid();
