@@ -220,6 +220,7 @@ pub(super) struct Generate {
 
 #[derive(Args)]
 pub(super) struct Rotate {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     #[command(flatten)]
     pub(super) value: Value,
@@ -235,6 +236,7 @@ pub(super) struct Rotate {
 
 #[derive(Args)]
 pub(super) struct Stage {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     #[command(flatten)]
     pub(super) value: Value,
@@ -249,6 +251,7 @@ pub(super) struct Stage {
 
 #[derive(Args)]
 pub(super) struct Promote {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// The key; the staged one unless named
     #[arg(long, allow_hyphen_values = true)]
@@ -267,6 +270,7 @@ pub(super) struct Promote {
 
 #[derive(Args)]
 pub(super) struct Rollback {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// Force the step, although some instances may not hold the key, or it expires soon. Needs --reason
     #[arg(long, requires = "reason")]
@@ -279,6 +283,7 @@ pub(super) struct Rollback {
 
 #[derive(Args)]
 pub(super) struct Restage {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// The expired key
     #[arg(long, allow_hyphen_values = true)]
@@ -294,6 +299,7 @@ pub(super) struct Restage {
 
 #[derive(Args)]
 pub(super) struct RepairClock {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     #[command(flatten)]
     pub(super) dated: Dated,
@@ -311,6 +317,7 @@ pub(super) struct Dated {
 
 #[derive(Args)]
 pub(super) struct Retire {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// The key; the only fallback unless named
     #[arg(long, allow_hyphen_values = true)]
@@ -326,6 +333,7 @@ pub(super) struct Retire {
 
 #[derive(Args)]
 pub(super) struct Revoke {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// The key
     #[arg(long, allow_hyphen_values = true)]
@@ -336,6 +344,7 @@ pub(super) struct Revoke {
 
 #[derive(Args)]
 pub(super) struct Emergency {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// The compromised key; the one that signs unless named
     #[arg(long, allow_hyphen_values = true)]
@@ -348,6 +357,7 @@ pub(super) struct Emergency {
 
 #[derive(Args)]
 pub(super) struct Destroy {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// The key
     #[arg(long, allow_hyphen_values = true)]
@@ -363,6 +373,7 @@ pub(super) struct Destroy {
 
 #[derive(Args)]
 pub(super) struct Rewrap {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// Write; else it is said what would be done
     #[arg(long)]
@@ -399,6 +410,7 @@ pub(super) struct Rewrap {
 
 #[derive(Args)]
 pub(super) struct Policy {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     #[command(flatten)]
     pub(super) dated: Dated,
@@ -408,6 +420,7 @@ pub(super) struct Policy {
 
 #[derive(Args)]
 pub(super) struct Record {
+    /// The secret, by its name in the inventory
     pub(super) name: String,
     /// What was done: rotated, revoked, or a word of yours
     #[arg(value_parser = action)]
