@@ -121,7 +121,7 @@ async fn run(cli: Cli, terminal: &mut Terminal) -> Status {
         Command::Completions { shell } => {
             terminal.script(|out| {
                 clap_complete::generate(shell, &mut Cli::command(), "dualkey", out);
-            });
+            })?;
             Ok(0)
         }
     }

@@ -98,8 +98,12 @@ impl Terminal {
     }
 
     /// Prints what `write` writes, as it is: a script for a shell.
-    pub(super) fn script(&mut self, write: impl FnOnce(&mut dyn Write)) {
-        write(&mut self.out);
+    pub(super) fn script(&mut self, write: impl FnOnce(&mut dyn Write)) -> Result<(), Failure> {
+        // Into memory first: who writes a script panics where it cannot be written.
+        let mut script = Vec::new();
+        write(&mut script);
+        self.out.write_all(&script)?;
+        self.flush()
     }
 
     /// Has a person type the name of the secret, before what cannot be undone.

@@ -214,6 +214,19 @@ fn json_is_plain_and_says_what_was_there() {
     }
 }
 
+/// A full disk is told in a line, and by the status: it is no defect of the command.
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    let shell = shell();
+    for arguments in [&["completions", "bash"] as &[_], &["completions", "zsh"], &["schema"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = shell.command(arguments).stdout(full).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("error: cannot write to the terminal"), "{arguments:?}: {text}");
+        assert_eq!((text.lines().count(), output.status.code()), (1, Some(1)), "{text}");
+    }
+}
+
 /// One place prints, so that nothing is printed without it.
 #[test]
 fn one_file_of_the_command_line_writes_to_the_terminal() {
