@@ -382,7 +382,8 @@ pub(super) struct Rewrap {
     /// without this option rewrapped, if a key from before that has leaked or may leak
     #[arg(long)]
     pub(super) renew_all: bool,
-    /// After a compromise: open under revoked keys too, and seal again. Needs --reason
+    /// After a compromise: open under revoked keys too, and seal again. Needs --reason; the trail
+    /// says so, also without --execute
     #[arg(long, requires = "reason")]
     pub(super) open_revoked: bool,
     /// How many rows are committed together

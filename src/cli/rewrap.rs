@@ -77,8 +77,12 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
             terminal.line(&format!("  took      {}, {rate:.0} rows per second", length(took)))?;
             if !args.execute {
                 let all = if args.renew_all { " --renew-all" } else { "" };
-                let next = format!("dualkey rewrap {} --execute{all}", args.name);
-                terminal.line("  nothing was changed")?;
+                let rescue = if args.open_revoked { " --open-revoked --reason WHY" } else { "" };
+                let next = format!("dualkey rewrap {} --execute{all}{rescue}", args.name);
+                terminal.line(match args.open_revoked {
+                    true => "  nothing was changed; the trail says that revoked keys were used",
+                    false => "  nothing was changed",
+                })?;
                 terminal.line(&format!("  command   {next}"))?;
             }
         }

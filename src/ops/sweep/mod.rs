@@ -82,7 +82,8 @@ impl<'p> Sweeper<'p> {
         self
     }
 
-    /// Writes, and leaves a report. Without it nothing is changed.
+    /// Writes, and leaves a report. Without it nothing is changed, but for the record of
+    /// [`open_revoked`](Self::open_revoked).
     pub fn execute(mut self) -> Self {
         self.executes = true;
         self

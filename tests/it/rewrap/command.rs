@@ -102,7 +102,11 @@ fn after_a_compromise_it_opens_by_name_with_a_reason_and_tells_before() {
         }
         // To look is told as well.
         let line = "rewrap ENCRYPTION_KEY --open-revoked --reason curious";
-        assert_eq!(run(&mut shell, &base, line).0, 0);
+        let (status, text) = run(&mut shell, &base, line);
+        assert_eq!(status, 0, "{text}");
+        assert!(text.contains("nothing was changed; the trail says"), "{text}");
+        let next = "dualkey rewrap ENCRYPTION_KEY --execute --open-revoked --reason WHY";
+        assert!(text.contains(next), "{text}");
         let (_, text) = run(&mut shell, &base, "audit --action opened-revoked");
         assert!(text.contains("reason=leaked") && text.contains("reason=curious"), "{text}");
     });
