@@ -118,7 +118,7 @@ fn date(text: &str) -> Found<i128> {
     }
 }
 
-/// What `seed` makes of a value, unless that is a number.
+/// Reads a value with `seed`, unless it is a number.
 ///
 /// A number is known by its text: under `serde_json/arbitrary_precision`, which others may turn on,
 /// a visitor is shown some numbers as objects.

@@ -124,7 +124,7 @@ fn uses_are_counted_for_what_was_verified_in_full() {
     assert_eq!((usage().signed, usage().verified_as_primary), (2, 1));
 }
 
-/// Of HS256 in lanes, of the others key by key.
+/// HS256 works in lanes, the other algorithms key by key.
 #[test]
 fn v5_all_keys_are_tried_wherever_the_match_is() {
     use crate::key::NewKey;

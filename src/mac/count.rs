@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-/// How much was done.
+/// An amount of work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Work {
     /// MACs that were computed: one for each key and message, and for a key that is padded with.
@@ -30,7 +30,7 @@ pub(super) fn compared() {
     });
 }
 
-/// What `run` returns, and the work of it.
+/// Returns what `run` returns, and the work of it.
 pub(crate) fn count<T>(run: impl FnOnce() -> T) -> (T, Work) {
     WORK.with(|own| own.set(Work::default()));
     let result = run();

@@ -153,7 +153,7 @@ impl Manifest {
         self.checked()
     }
 
-    /// Whether a key is revoked or destroyed here that is neither in `other`.
+    /// Returns `true` if a key is revoked or destroyed here that is neither in `other`.
     pub(crate) fn ends_more_than(&self, other: Option<&Self>) -> bool {
         let is_final_there =
             |key: &Entry| other.and_then(|own| own.key(&key.life.kid)).is_some_and(is_final);

@@ -406,7 +406,7 @@ pub(crate) fn sweep_up(path: &Path) {
     }
 }
 
-/// Whether `name` is `prefix`, as many letters and digits as are random, and the suffix.
+/// Returns `true` if `name` is `prefix`, as many letters and digits as are random, and the suffix.
 fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
     let rest = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
     let random = rest.and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));

@@ -217,7 +217,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What `source` says of the file or the folder at `path`.
+    /// Makes the error of the file or the folder at `path` of what `source` says.
     pub(super) fn of_path(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match Untrusted::of(&source) {

@@ -314,8 +314,8 @@ fn report((instance, text, received): (String, Option<String>, Option<i64>)) -> 
     Report::unreadable(instance, received_at, problem)
 }
 
-/// Listens for as long as it is let, and begins anew when the connection is lost. Notifications of
-/// other stores are left out.
+/// Listens until it is aborted, again when the connection is lost. Notifications of other stores are
+/// left out.
 async fn listen(pool: PgPool, name: String, changed: Arc<Notify>) {
     loop {
         if let Ok(mut listener) = PgListener::connect_with(&pool).await

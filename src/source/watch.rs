@@ -22,7 +22,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::store::{Wake, Watch};
 
 const DAMPING: Duration = Duration::from_millis(100);
-/// As many links as Linux follows in one path.
+/// The number of links that Linux follows in one path.
 const MAX_LINKS: usize = 40;
 
 /// A folder, and a name in it that leads to the file.
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_concern_nobody_and_what_was_missed_does() {
+    fn other_files_do_not_count_and_missed_events_do() {
         let route = [place(Path::new("/keys"), "ring.json"), place(Path::new("/"), "keys")].into();
         let event = |path: &str| {
             Ok(Event::new(EventKind::Modify(ModifyKind::Data(DataChange::Any)))

@@ -24,7 +24,7 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-/// Whether every escape of a character beyond ASCII is replaced, the plain way: such a character
+/// Checks the plain way that every escape of a character beyond ASCII is replaced: such a character
 /// stands behind an even number of backslashes, and no escape of one is left.
 fn is_unescaped(text: &str) -> bool {
     let units: Vec<char> = text.chars().collect();
@@ -64,7 +64,7 @@ fn the_escaped_form_is_the_documented_one() {
     assert!(hook.verify([header(sent.as_bytes())], sent.as_bytes()).is_ok());
 }
 
-/// What was signed means one text, and what arrives the same, for every parser.
+/// The signed body and the one that arrives mean the same text, for every parser.
 #[test]
 fn a_body_that_means_another_text_is_not_the_signed_one() {
     let plain = hook();

@@ -31,7 +31,7 @@ enum State {
 #[derive(Default)]
 struct Escapes {
     place: Place,
-    /// Whether one of them was of a unit beyond ASCII.
+    /// Set if one of them was of a unit beyond ASCII.
     is_beyond_ascii: bool,
 }
 

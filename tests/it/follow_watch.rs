@@ -1,4 +1,4 @@
-//! What wakes a follower, and how often: changes of its own file, however they are made, and a
+//! The events that wake a follower, and their rate: changes of its own file, however they are made, and a
 //! storm of them only now and then.
 
 use std::fs;
@@ -212,7 +212,7 @@ fn a_folder_that_is_replaced_is_noticed() {
     assert!(loads.load(SeqCst) > 4);
 }
 
-/// As Kubernetes updates a mounted secret, and as a release is switched: the file is reached
+/// Kubernetes updates a mounted secret so, and a deployment switches a release: the file is reached
 /// through links, of which one leads to another folder now.
 #[test]
 fn a_link_on_the_way_that_is_switched_is_noticed_each_time() {

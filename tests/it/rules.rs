@@ -121,8 +121,8 @@ fn v4_nothing_in_a_payload_is_looked_at_before_the_signature_held() {
     }
 }
 
-/// Whether all keys are computed and compared shows in no answer: unit tests of the adapters
-/// count that. This is the way through them: wherever in the ring the key is, the answer is the
+/// No answer shows that all keys are computed and compared: unit tests of the adapters count
+/// that. This is the way through them: wherever in the ring the key is, the answer is the
 /// same.
 #[test]
 fn v5_the_answer_is_the_same_wherever_the_match_is() {

@@ -27,7 +27,7 @@ const SECRETS: [&[u8; 64]; 4] = [
 const ENCODED: [&[u8; 32]; 2] =
     [b"a0g3dlEybVh3OUxyVDRuWjh5QjFjRjZn", b"TmYwVmc2SmMzRHM4UHcxUmE0VGI3WXgy"];
 
-/// How many blocks were freed with a part of a secret in them, while it is looked for.
+/// The number of blocks that were freed with a part of a secret in them, while it is looked for.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 static IS_LOOKING: AtomicBool = AtomicBool::new(false);
 

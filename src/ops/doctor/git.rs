@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What the configuration of a repository could name a program in, for the commands that are run
-/// here; and what could have them read more than the index.
+/// The settings in which the configuration of a repository could name a program for the commands
+/// that are run here, or have them read more than the index.
 const SETTINGS: [&str; 12] = [
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
@@ -35,7 +35,7 @@ const SETTINGS: [&str; 12] = [
     "gc.auto=0",
 ];
 
-/// What is set for git, after all of `GIT_…` is removed.
+/// The variables that are set for git, after all of `GIT_…` are removed.
 const VARIABLES: [(&str, &str); 7] = [
     // Nothing is written, also not to refresh the index.
     ("GIT_OPTIONAL_LOCKS", "0"),
@@ -66,12 +66,12 @@ impl Git {
         Some(Self { root, top, deadline: Instant::now() + PATIENCE })
     }
 
-    /// Whether git reads the repository. `None`, if it cannot be asked.
+    /// Asks if git reads the repository. `None`, if it cannot be asked.
     pub(super) fn is_readable(&self) -> Option<bool> {
         self.ask("rev-parse", &["--is-inside-work-tree"], None)
     }
 
-    /// Whether the file at `path` is tracked.
+    /// Asks if the file at `path` is tracked.
     pub(super) fn tracks(&self, path: &Path) -> Option<bool> {
         // A name may look like a pattern.
         let mut literal = OsString::from(":(literal)");
@@ -79,13 +79,13 @@ impl Git {
         self.ask("ls-files", &["--cached", "--error-unmatch"], Some(&literal))
     }
 
-    /// Whether the file at `path` is ignored.
+    /// Asks if the file at `path` is ignored.
     pub(super) fn ignores(&self, path: &Path) -> Option<bool> {
         // Without the index, in which it would take a name for a pattern.
         self.ask("check-ignore", &["--quiet", "--no-index"], Some(path.as_os_str()))
     }
 
-    /// Whether git says yes. `None`, if it does not run, or not in time.
+    /// Returns `true` if git says yes. `None`, if it does not run, or not in time.
     fn ask(&self, command: &str, options: &[&str], path: Option<&OsStr>) -> Option<bool> {
         if Instant::now() >= self.deadline {
             return None;

@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 100;
 pub(super) struct Look {
     text: Result<Zeroizing<String>, StoreError>,
     records: Records,
-    /// Whether the record of a change that was interrupted is in force for what it revoked.
+    /// Set if the record of a change that was interrupted is in force for what it revoked.
     is_carried: bool,
 }
 
@@ -111,7 +111,7 @@ impl DotenvStore {
         Marked::read(text, &[], None).ok().map(|own| own.partial().revision())
     }
 
-    /// Whether the record `next` revokes or destroys a key that the record `json` does not.
+    /// Returns `true` if the record `next` revokes or destroys a key that the record `json` does not.
     fn ends_more(&self, next: &[u8], json: Option<&[u8]>) -> bool {
         let Ok(next) = Marked::read(next, &[], None) else { return false };
         let json = json.and_then(|json| Marked::read(json, &[], None).ok());

@@ -40,7 +40,7 @@ fn header(secret: &str, body: &[u8]) -> String {
     format!("sha256={digits}")
 }
 
-/// What Meta signs in the place of a body with characters beyond ASCII, unless the body is
+/// The text that Meta signs in the place of a body with characters beyond ASCII, unless the body is
 /// unescaped only in part.
 fn escaped(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok().filter(|text| !text.is_ascii())?;

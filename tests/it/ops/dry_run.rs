@@ -22,7 +22,7 @@ use super::shell::{Shell, inventory};
 use crate::common::secret;
 use crate::postgres::runtime;
 
-/// What a command does that has no `--dry-run`.
+/// The kind of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// It has the flag.
@@ -239,7 +239,7 @@ struct Scene {
     url: String,
     posts: Arc<AtomicUsize>,
     kids: Vec<(&'static str, String)>,
-    /// What is wrong, all of it.
+    /// Everything that is wrong.
     wrong: Vec<String>,
 }
 
