@@ -101,7 +101,7 @@ pub(crate) fn read_bounded(path: &Path, most: usize) -> io::Result<Zeroizing<Vec
 /// The same, of a file that no other user can write: see [`check_writers`].
 pub(crate) fn read_trusted(path: &Path, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut file = open(path)?;
-    check_writers(&file.metadata()?)?;
+    check_writers(path, &file.metadata()?)?;
     read_open(&mut file, most)
 }
 
@@ -117,13 +117,13 @@ pub(crate) fn read_trusted_text(path: &Path, most: usize) -> io::Result<Zeroizin
     text(read_trusted(path, most)?)
 }
 
-/// The text of a file that people edit: this process's own group may write it too. With the usual
-/// umask of a user who has a group of their own, 002, every file is so.
+/// The text of a file that people edit: this process's own group, or that of the folder, may write
+/// it too. With the usual umask of a user who has a group of their own, 002, every file is so.
 pub(crate) fn read_edited(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
     let mut file = open(path)?;
     let own = file.metadata()?;
-    if !is_writable_by_own_group_alone(&own) {
-        check_writers(&own)?;
+    if !is_writable_by_own_group_alone(path, &own) {
+        check_writers(path, &own)?;
     }
     text(read_open(&mut file, most)?)
 }
@@ -206,7 +206,7 @@ pub(crate) enum Untrusted {
     )]
     Writable { mode: u32 },
     #[error(
-        "it belongs to the user {owner}, and not to this process's user or to root; run `chown` on it"
+        "it belongs to the user {owner}, and not to this process's user, to root or to the owner of its folder; run `chown` on it"
     )]
     Owner { owner: u32 },
 }
@@ -218,11 +218,12 @@ impl Untrusted {
     }
 }
 
-/// Checks that only this process's user and root can write what `own` describes. Others may read it.
+/// Checks that only this process's user, root, and the owner of the folder, who can replace it
+/// anyway, can write the file at `path`, which `own` describes. Others may read it.
 #[cfg(unix)]
-pub(crate) fn check_writers(own: &Metadata) -> io::Result<()> {
+fn check_writers(path: &Path, own: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
-    check_owner(own)?;
+    check_owner(path, own)?;
     let mode = own.mode() & 0o7777;
     match mode & 0o022 {
         0 => Ok(()),
@@ -231,42 +232,44 @@ pub(crate) fn check_writers(own: &Metadata) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn is_writable_by_own_group_alone(own: &Metadata) -> bool {
+fn is_writable_by_own_group_alone(path: &Path, own: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let is_own_group = own.gid() == rustix::process::getegid().as_raw();
-    check_owner(own).is_ok() && is_own_group && own.mode() & 0o002 == 0
+    let group = own.gid();
+    let is_of_folder = || fs::metadata(folder(path)).is_ok_and(|folder| folder.gid() == group);
+    let is_own_group = group == rustix::process::getegid().as_raw() || is_of_folder();
+    check_owner(path, own).is_ok() && is_own_group && own.mode() & 0o002 == 0
 }
 
 #[cfg(not(unix))]
-fn is_writable_by_own_group_alone(_: &Metadata) -> bool {
+fn is_writable_by_own_group_alone(_: &Path, _: &Metadata) -> bool {
     true
 }
 
 #[cfg(not(unix))]
-pub(crate) fn check_writers(_: &Metadata) -> io::Result<()> {
+fn check_writers(_: &Path, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
 #[cfg(unix)]
-fn check_owner(own: &Metadata) -> io::Result<()> {
+fn check_owner(path: &Path, own: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let user = rustix::process::geteuid().as_raw();
+    let is_of_folder = |owner| fs::metadata(folder(path)).is_ok_and(|own| own.uid() == owner);
     match own.uid() {
-        owner if owner == user || owner == 0 => Ok(()),
+        owner if owner == user || owner == 0 || is_of_folder(owner) => Ok(()),
         owner => Err(io::Error::other(Untrusted::Owner { owner })),
     }
 }
 
 #[cfg(not(unix))]
-fn check_owner(_: &Metadata) -> io::Result<()> {
+fn check_owner(_: &Path, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Checks that only this process's user and root can write into the folder at `path`, also where a
-/// symbolic link leads to it. The error is [`io::ErrorKind::NotFound`] if nothing is there.
+/// Checks the same of the folder at `path`, also where a symbolic link leads to it. The error is [`io::ErrorKind::NotFound`] if nothing is there.
 pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     let link = fs::symlink_metadata(path)?;
-    check_owner(&link)?;
+    check_owner(path, &link)?;
     let own = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(io::Error::other("it is a symbolic link that leads nowhere; remove it"));
@@ -274,7 +277,7 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
         own => own?,
     };
     match own.is_dir() {
-        true => check_writers(&own),
+        true => check_writers(path, &own),
         false => Err(io::Error::other(format!("it is {}, not a folder; remove it", named(&own)))),
     }
 }

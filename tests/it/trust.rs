@@ -284,6 +284,15 @@ fn a_dotenv_that_others_can_write_is_refused() {
             chmod(place, bad[0] & 0o770);
             refused(&format!("{} of another group", place.display()), place);
             chown(place, Some(0), Some(0)).unwrap();
+            // The owner of the folder can replace it anyway: a project of another user, for root.
+            chmod(place, good[0]);
+            if *place != record {
+                chown(folder.path(), Some(OTHER), None).unwrap();
+                chown(place, Some(OTHER), None).unwrap();
+                taken(&format!("{} of the owner of its folder", place.display()));
+                chown(folder.path(), Some(0), None).unwrap();
+            }
+            chown(place, Some(0), None).unwrap();
         }
         for mode in good {
             chmod(place, *mode);

@@ -12,8 +12,9 @@
 //! It guarantees:
 //!
 //! - Only the lines of this secret are touched; the rest stays byte for byte as it is.
-//! - A file, a record or a folder of records that other users can write is refused. Others may
-//!   read a `.env`, as services under other users do, and this process's own group may write it.
+//! - A file, a record or a folder of records that other users can write is refused. The owner of
+//!   its folder counts as one of ours. Others may read a `.env`, as services under other users do,
+//!   and this process's own group, or that of the folder, may write it.
 //! - A reader finds the file before a change or after it, whole.
 //! - A change that was interrupted was made or was not. If the file was edited before the next
 //!   reading, the keys that it revoked or destroyed are revoked and destroyed.
