@@ -166,7 +166,7 @@ impl<K> Key<K> {
             || self.core.aliases.iter().any(|alias| is_same(alias.as_bytes(), name))
     }
 
-    /// Whether `name` is the kid that it had before it was numbered.
+    /// Returns whether `name` is the kid that it had before it was numbered.
     pub(crate) fn was_named(&self, name: &[u8]) -> bool {
         self.core.former.as_ref().is_some_and(|former| is_same(former.as_bytes(), name))
     }
@@ -299,7 +299,7 @@ impl<K: KeyMaterial> NewKey<K> {
         self
     }
 
-    /// Whether a kid or an alias was set to `name`.
+    /// Returns whether a kid or an alias was set to `name`.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         self.kid.iter().chain(&self.aliases).any(|own| *own == *name)
     }

@@ -121,15 +121,15 @@ impl Purpose {
         }
     }
 
-    /// Whether the kid of a key that may sign is derived from its secret: not from one that people
-    /// choose, of which it would confirm a guess. A short secret that never signs has none either:
-    /// see [`admit::kid`](crate::ring::admit::kid).
+    /// Returns whether the kid of a key that may sign is derived from its secret: not from one that
+    /// people choose, of which it would confirm a guess. A short secret that never signs has none
+    /// either: see [`admit::kid`](crate::ring::admit::kid).
     pub(crate) fn derives_kid(self) -> bool {
         !matches!(self, Self::VerifyToken | Self::Credential)
     }
 
-    /// Whether a secret of `length` bytes may be guessed, so that a public digest of it would
-    /// confirm a guess.
+    /// Returns whether a secret of `length` bytes may be guessed, so that a public digest of it
+    /// would confirm a guess.
     #[cfg(feature = "store")]
     pub(crate) fn is_guessable(self, length: usize) -> bool {
         let is_short = match self.length(None) {

@@ -64,8 +64,8 @@ const HIDDEN: [(char, char); 28] = [
     ('\u{f0000}', '\u{10ffff}'),
 ];
 
-/// Whether `own` would end a line, move a cursor, change the direction of what follows, or not be
-/// shown at all.
+/// Returns whether `own` would end a line, move a cursor, change the direction of what follows, or
+/// not be shown at all.
 pub(crate) fn is_hidden(own: char) -> bool {
     // The last two of each plane.
     let is_noncharacter = u32::from(own) & 0xfffe == 0xfffe;

@@ -19,7 +19,7 @@ use super::args::{Cli, Who};
 use crate::secret::Secret;
 use crate::text::{Plain, is_hidden};
 
-/// Where a command prints, and whether a person is there to be asked.
+/// The output of a command, and the person at it, if there is one to be asked.
 pub(super) struct Terminal {
     out: io::Stdout,
     is_colored: bool,
@@ -115,7 +115,7 @@ impl Terminal {
             let problem = format!("{what}: that cannot be undone; say so with `--yes`");
             return Err(Failure::Usage(problem));
         }
-        let question = format!("{what}: that cannot be undone. Type {name} to go on: ");
+        let question = format!("{what}: that cannot be undone. Type {name} to continue: ");
         write!(self.out, "{}", Plain(&question))?;
         self.out.flush()?;
         let mut answer = String::new();

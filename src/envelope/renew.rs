@@ -34,7 +34,7 @@ pub(crate) struct Renewed {
     pub(crate) to: Kid,
     /// How long that is which is to be stored in its place; none, if it stays.
     pub(crate) length: Option<usize>,
-    /// What is to be stored in its place: not in a dry run.
+    /// The value to store in its place; `None` in a dry run.
     pub(crate) value: Option<Vec<u8>>,
 }
 
@@ -76,8 +76,8 @@ impl Sealer {
         if role.is_none() {
             tell_rescued(view, key);
         }
-        // Deliberately not counted as a use: that a sweep went through says nothing of who
-        // needs the key.
+        // Deliberately not counted as a use: a rewrap of every row does not show who needs the
+        // key.
         match draft {
             Some(draft) => again(view, key.kid(), draft, context, how),
             None => Ok(Renewed { from: key.kid(), to: key.kid(), length: None, value: None }),

@@ -32,9 +32,9 @@ impl Sealer {
 pub(super) struct Draft<'k> {
     key: &'k Key<AesKey>,
     blob: Zeroizing<Vec<u8>>,
-    /// Where the wrap begins.
+    /// The place of the first byte of the wrap.
     wrap: usize,
-    /// Where the payload begins.
+    /// The place of the first byte of the payload.
     payload: usize,
 }
 
@@ -123,7 +123,7 @@ struct Fresh {
 }
 
 impl Fresh {
-    /// From the operating system alone, in one call: three would take longer than the ciphers do
+    /// Draws them from the operating system alone, in one call: three would take longer than the ciphers do
     /// for a short payload.
     fn draw() -> Result<Self, Error> {
         let mut bytes = Zeroizing::new([0; KEY_LEN + 2 * NONCE_LEN]);

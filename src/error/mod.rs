@@ -485,7 +485,7 @@ impl Error {
     }
 }
 
-/// What keeps a text from being a kid.
+/// Returns why a text is no kid.
 fn kid_problem(found: Option<char>) -> String {
     match found {
         Some(own) => format!("the character U+{:04X} is not allowed", u32::from(own)),

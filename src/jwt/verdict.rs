@@ -125,7 +125,7 @@ impl Jwt {
 }
 
 /// The place at which a payload does not fit the caller's type. Deliberately not the parser's own
-/// words: they may hold what stands there, and sources are logged.
+/// words: they may hold what is there, and sources are logged.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot read the claims as the type of the caller: {problem} at line {line} column {column}"

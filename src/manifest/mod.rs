@@ -245,7 +245,8 @@ impl Manifest {
         Fingerprint::new(self.purpose, &self.policy, self.keys.iter().filter_map(marks))
     }
 
-    /// What tells this manifest apart from others, by its secrets too. It is not shown.
+    /// Returns a digest that differs between two manifests that differ, also in their secrets. It
+    /// is not shown.
     pub(crate) fn identity(&self) -> Fingerprint {
         Fingerprint::of_secrets(self.fingerprint(), self.keys.iter().filter_map(marks))
     }

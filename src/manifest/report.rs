@@ -59,7 +59,7 @@ struct Used {
 struct Swept {
     started_at: Time,
     finished_at: Time,
-    /// Of a rewrap that could leave rows unopened; since then each opens all of them.
+    /// False for a rewrap that left rows unopened; since then each opens all of them.
     #[serde(default, skip_serializing)]
     opened_all: Option<bool>,
     unreadable: u64,

@@ -121,7 +121,7 @@ impl Rewrap {
     ///
     /// # Security
     /// A legacy value whose layout authenticates no context is authentic in any row: it becomes
-    /// one of the row in which the sweep finds it. It opens with a wrong `context` too, and the
+    /// one of the row in which the rewrap finds it. It opens with a wrong `context` too, and the
     /// application cannot open what is made of it then.
     pub fn new<C: Into<Vec<u8>>>(
         sealer: &Sealer,

@@ -74,8 +74,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
     }
 
-    /// What events and errors call the ring. Without it, the purpose of its keys. It refuses the
-    /// manifest of another ring, so a ring that follows a store needs it.
+    /// Sets the name of the ring in events and errors. Without it, the purpose of its keys. It
+    /// refuses the manifest of another ring, so a ring that follows a store needs it.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self

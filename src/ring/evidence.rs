@@ -81,8 +81,9 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.history().swept(Some(sweep));
     }
 
-    /// What this process says of the ring, under the name of its `instance`, which is to have 1 to
-    /// 128 characters of `A-Z a-z 0-9 - _ . : / @ + =`: a report of another is not stored.
+    /// Returns what this process reports of the ring, under the name of its `instance`, which is to
+    /// have 1 to 128 characters of `A-Z a-z 0-9 - _ . : / @ + =`: a report of another is not
+    /// stored.
     #[must_use]
     pub fn report(&self, instance: &str) -> Report {
         let now = self.inner.clock.now();

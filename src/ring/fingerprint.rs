@@ -20,7 +20,7 @@ pub(crate) struct Marks<'a> {
 }
 
 impl Marks<'_> {
-    /// Whether nothing public may depend on the secret: it is short, and never signs.
+    /// Returns whether nothing public may depend on the secret: it is short, and never signs.
     fn is_hidden(&self, purpose: Purpose) -> bool {
         let Life { signs, kid, is_guessable, .. } = self.life;
         *is_guessable && (*signs == Signs::Never || kid.is_numbered(purpose.as_str()))

@@ -85,7 +85,7 @@ impl Report {
 #[cfg(feature = "store")]
 const MAX_NAME: usize = 128;
 
-/// Whether a report may be stored under `name`.
+/// Returns whether a report may be stored under `name`.
 #[cfg(feature = "store")]
 pub(crate) fn is_instance_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.chars().all(is_of_name)

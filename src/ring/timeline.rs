@@ -33,7 +33,7 @@ pub(crate) struct Life {
     pub(crate) destroyed_at: Option<SystemTime>,
     /// Whether its secret is shorter than a key's that signs.
     pub(crate) is_short: bool,
-    /// Whether its secret is too short by the policy of the manifest, or by the rules of a ring
+    /// True if its secret is too short by the policy of the manifest, or by the rules of a ring
     /// without one, and may be guessed: the same on every instance, whatever its ring allows.
     pub(crate) is_guessable: bool,
 }

@@ -31,7 +31,7 @@ fn unusable(store: &str, source: Error) -> StoreError {
     StoreError::Manifest { store: store.to_owned(), source: Box::new(source) }
 }
 
-/// How the manifest of a store is written: as it is, or sealed.
+/// The form in which a store writes its manifest: as it is, or sealed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Codec {
     #[cfg(feature = "envelope")]
@@ -56,7 +56,7 @@ impl Seal {
         parts.into_iter().flat_map(with_length).collect()
     }
 
-    /// Whether `manifest` is the one that it seals.
+    /// Checks that `manifest` is the one that it seals.
     fn check(&self, manifest: &Manifest) -> Result<(), Error> {
         manifest.check_is(&self.ring, &self.environment, manifest.purpose())
     }

@@ -58,8 +58,8 @@ pub enum StoreError {
 
     /// The file or the folder is of another user.
     #[error(
-        "{} belongs to the user {owner}, and not to this process's user or to root: `chown` it, or \
-         run as that user", path.display()
+        "cannot use {}: it belongs to the user {owner}, and not to this process's user or to root; \
+         run `chown` on it, or run as that user", path.display()
     )]
     Owner {
         /// The file or the folder.

@@ -1,9 +1,9 @@
 //! A watch over one file: its own changes, and those of every link and folder on the way to it.
 //!
-//! It guarantees: a change of the file wakes, however it is made: written in place, renamed into its
-//! place, by a link that is switched to another folder (as Kubernetes does with `..data`), or with a
-//! folder that is replaced. Other files in these folders wake nothing. However many changes there
-//! are, it wakes at most once in [`DAMPING`], and once after the last.
+//! It guarantees: a change of the file wakes, however it is made: written in place, renamed into
+//! its place, by a link that is switched to another folder (as Kubernetes does with `..data`), or
+//! with a folder that is replaced. Other files in these folders wake nothing. However many changes
+//! there are, it wakes at most once in [`DAMPING`], and once after the last.
 //!
 //! It does not guarantee to notice a change beyond the folder of a link or of the file and the
 //! folder above it, nor what the system drops: so a follower asks from time to time as well.
@@ -71,7 +71,7 @@ impl Drop for Armed {
     }
 }
 
-/// Passes a change on, if it is one of the file. One that waits already stands for all.
+/// Passes a change on, if it is one of the file. One that waits already is enough.
 fn tell(event: &notify::Result<Event>, route: &BTreeSet<Place>, changed: &SyncSender<()>) {
     if concerns(event, route) {
         let _ = changed.try_send(());

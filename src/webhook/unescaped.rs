@@ -1,10 +1,10 @@
 //! The escaped form of a body, on the fly: every character beyond ASCII as `\uXXXX`
 //! with lower-case digits, those beyond the first plane as two surrogates.
 //!
-//! It guarantees: where the escaped form was signed as JSON, the body is the same JSON with every such
-//! escape replaced by its character. A body that still holds an escape of a character beyond ASCII,
-//! or such a character within an escape (`\é`, of which the escaped form would be the text `\\u00e9`),
-//! has no escaped form.
+//! It guarantees: where the escaped form was signed as JSON, the body is the same JSON with every
+//! such escape replaced by its character. A body that still holds an escape of a character beyond
+//! ASCII, or such a character within an escape (`\é`, of which the escaped form would be the text
+//! `\\u00e9`), has no escaped form.
 
 use crate::mac::{Lanes, Tags};
 

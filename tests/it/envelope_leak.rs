@@ -1,4 +1,4 @@
-//! An encryption key leaks, to somebody who has a backup of what it sealed.
+//! An encryption key leaks to an attacker who has a backup of what it sealed.
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};
@@ -12,7 +12,7 @@ pub fn kek(seed: u64) -> [u8; 32] {
     secret(seed).as_bytes()[..32].try_into().unwrap()
 }
 
-/// Where the wrap of an envelope begins, and where its payload does, by the drawing.
+/// Returns where the wrap and the payload of an envelope begin, by the drawing.
 fn places(blob: &[u8]) -> (usize, usize) {
     let wrap = 5 + usize::from(blob[4]);
     (wrap, wrap + 60)
@@ -53,14 +53,14 @@ pub fn data_key(kek: &[u8; 32], blob: &[u8]) -> [u8; 32] {
     open(kek, &blob[..wrap], &blob[wrap..payload]).unwrap().try_into().unwrap()
 }
 
-/// What the attacker puts in the place of `today`, whose head and wrap are kept: a payload of
-/// theirs under a data key that they have.
+/// Returns what the attacker puts in the place of `today`, whose head and wrap are kept: a payload
+/// of theirs under a data key that they have.
 pub fn forged(today: &[u8], dek: &[u8; 32], context: &str) -> Vec<u8> {
     let (_, payload) = places(today);
     [&today[..payload], &seal(dek, &covered(context), b"the attacker's")].concat()
 }
 
-/// Whether today's payload is under a data key that the attacker has.
+/// Returns whether today's payload is under a data key that the attacker has.
 pub fn reads(today: &[u8], dek: &[u8; 32], context: &str) -> bool {
     let (_, payload) = places(today);
     open(dek, &covered(context), &today[payload..]).is_some()

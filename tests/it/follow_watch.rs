@@ -124,7 +124,7 @@ fn other_files_of_the_folder_are_not_loaded_for() {
     change(&store, 1);
     reaches(&following, 2);
     let loads = loads.load(SeqCst) - before;
-    // One change, of which the system may tell in several events.
+    // One change, which the system may report in several events.
     assert!((1..=2).contains(&loads), "{loads} loads");
 }
 

@@ -35,8 +35,8 @@ fn builder() -> RingBuilder<CookieKey> {
     KeyRing::builder().clock(ManualClock::new(at(0)))
 }
 
-/// Who can write to a store may put the manifest of another ring there: only the name tells them
-/// apart.
+/// An attacker who can write to a store may put the manifest of another ring there: only the name
+/// tells them apart.
 #[test]
 fn following_needs_the_name_and_the_environment_of_the_ring() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

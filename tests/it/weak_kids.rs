@@ -1,4 +1,5 @@
-//! The kid of a key with a weak secret: no oracle where the key never signs, and no session is lost.
+//! The kid of a key with a weak secret: no oracle where the key never signs, and no session is
+//! lost.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -139,7 +140,8 @@ fn hex(seed: u64) -> String {
     secret(seed).bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a weak secret signed under its derived kid, while it was the signer, names that kid.
+/// A token that a weak secret signed under its derived kid, while it was the signer, names that
+/// kid.
 #[test]
 fn what_a_weak_key_signed_before_it_was_numbered_still_verifies() {
     let weak = WEAK[0];

@@ -15,7 +15,8 @@ use dualkey::source::{DotenvStore, FileStore, KeyStore, update};
 use dualkey::{KeyRing, Purpose};
 use pollster::block_on;
 
-/// The secrets of the tests. Each part of 16 bytes is looked for, so that a copy of a part is found.
+/// The secrets of the tests. Each part of 16 bytes is looked for, so that a copy of a part is
+/// found.
 const SECRETS: [&[u8; 64]; 4] = [
     b"kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkX7vR2mYw9MrT5nZ9yC1cG6gK0sE3p",
     b"Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNg0Vh6Jd3Dt8Pv1Rb4Tc7Yz2Zr9Mm5Kj",

@@ -52,7 +52,7 @@ impl Destination {
         })
     }
 
-    /// Whether the host is this machine, by its name.
+    /// Returns whether the host is this machine, by its name.
     fn is_loopback(&self) -> bool {
         let address = self.host.parse::<Ipv4Addr>();
         self.host == "localhost"
@@ -68,7 +68,7 @@ fn known<E>(host: &str) -> Result<String, ApiError<E>> {
     Ok(host.to_ascii_lowercase())
 }
 
-/// Where keys are shown.
+/// The destinations that keys are shown to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rules {
     /// In lower case; every host without it.
@@ -80,7 +80,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Whether a key may be shown to `destination`, in a request with these `headers`.
+    /// Checks that a key may be shown to `destination`, in a request with these `headers`.
     pub(super) fn check<E>(
         &self,
         destination: &Destination,

@@ -11,7 +11,7 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware,
 use super::destination::Destination;
 use super::{ApiError, ApiKeys};
 
-/// As for `reqwest` itself.
+/// The limit of `reqwest` itself.
 const MAX_REDIRECTS: usize = 10;
 
 impl ApiKeys {
@@ -28,7 +28,7 @@ impl ApiKeys {
         self.client_from(reqwest::Client::builder())
     }
 
-    /// As [`client`](Self::client), with the timeouts and other settings of `builder`. Its
+    /// Makes a [`client`](Self::client) with the timeouts and other settings of `builder`. Its
     /// redirect policy does not count.
     ///
     /// ```
@@ -85,7 +85,7 @@ fn too_many(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     attempt.error("cannot follow the redirect: it is the eleventh; correct the URL")
 }
 
-/// Whether a redirect stays where the key was shown.
+/// Returns whether a redirect stays where the key was shown.
 fn is_same(from: &Url, to: &Url) -> bool {
     let has_user_info = !to.username().is_empty() || to.password().is_some();
     (from.scheme(), from.host_str(), from.port_or_known_default())

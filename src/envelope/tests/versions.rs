@@ -11,13 +11,13 @@ use super::KEY;
 use crate::key::NewKey;
 use crate::secret::Secret;
 
-/// What happens to a stored row, in any order.
+/// Changes of a stored row, in any order.
 #[derive(Debug, Clone)]
 enum Turn {
     Promote(String),
     Rewrap,
     RewrapText,
-    /// As another row's.
+    /// Opens it as another row's.
     Misplace,
     #[cfg(feature = "rewrap")]
     Renew {

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_
 /// else.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What the service inside does with the values of its cookies.
+/// The treatment of cookie values in the service inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// Reads them in any way: a value whose readings differ is refused.
@@ -38,8 +38,8 @@ impl Form {
     }
 }
 
-/// Whether the pair `name=value` with this value is one pair for every parser: the octets of
-/// RFC 6265 §4.1.1, which may be in quotes. So no white space, which Python reads as a
+/// Returns whether the pair `name=value` with this value is one pair for every parser: the octets
+/// of RFC 6265 §4.1.1, which may be in quotes. So no white space, which Python reads as a
 /// separator, and no comma, which RFC 2109 does.
 pub(super) fn is_one_value(value: &[u8]) -> bool {
     let value = match value {
@@ -59,8 +59,8 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-/// Whether each percent sign begins an escape, of a byte that needs one: otherwise a service that
-/// does not percent-decode would have `%61` signed as `a`.
+/// Returns whether each percent sign begins an escape, of a byte that needs one: otherwise a
+/// service that does not percent-decode would have `%61` signed as `a`.
 fn is_canonical(text: &[u8]) -> bool {
     text.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(place, _)| {
         let digits = text.get(place + 1..place + 3).and_then(|own| std::str::from_utf8(own).ok());

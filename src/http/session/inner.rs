@@ -89,7 +89,7 @@ pub(super) fn sign(
     Ok(is_set)
 }
 
-/// Whether a browser stores one of the cookies that a response sets under this name.
+/// Returns whether a browser stores one of the cookies that a response sets under this name.
 pub(super) fn sets(headers: &HeaderMap, name: &str) -> bool {
     headers
         .get_all(SET_COOKIE)

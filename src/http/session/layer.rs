@@ -135,10 +135,10 @@ impl SessionLayer {
         self
     }
 
-    /// As [`sign_for_inner`](Self::sign_for_inner), for a service inside that percent-encodes the
-    /// values that it sets and percent-decodes those that it reads, with `Cookie::encoded` and
-    /// `Cookie::parse_encoded`, `tower-cookies` or `axum-extra`. The session has any value, which
-    /// the layer sees decoded.
+    /// Signs as [`sign_for_inner`](Self::sign_for_inner) does, for a service inside that
+    /// percent-encodes the values that it sets and percent-decodes those that it reads, with
+    /// `Cookie::encoded` and `Cookie::parse_encoded`, `tower-cookies` or `axum-extra`. The session
+    /// has any value, which the layer sees decoded.
     ///
     /// ```
     /// # #[cfg(feature = "axum")]

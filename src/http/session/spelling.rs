@@ -10,15 +10,15 @@ use percent_encoding::percent_decode;
 /// Deeper nesting of `%25` than this counts as a resemblance: no service writes such names.
 const MAX_ROUNDS: usize = 8;
 
-/// Whether every parser reads `name` as it is: a token (RFC 9110 §5.6.2) without `%` and `'`, and
-/// not an attribute of RFC 2109 (`$Version`).
+/// Returns whether every parser reads `name` as it is: a token (RFC 9110 §5.6.2) without `%` and
+/// `'`, and not an attribute of RFC 2109 (`$Version`).
 pub(super) fn is_plain(name: &[u8]) -> bool {
     !name.is_empty()
         && !name.starts_with(b"$")
         && name.iter().all(|byte| is_token(*byte) && *byte != b'%')
 }
 
-/// Whether some parser may read `name` as the name `session`.
+/// Returns whether some parser may read `name` as the name `session`.
 pub(super) fn resembles(name: &[u8], session: &str) -> bool {
     let session = folded(&decoded(session.as_bytes()).unwrap_or_default());
     let mut name = name.to_vec();
@@ -60,7 +60,8 @@ fn folded(mut name: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// Whether it is a character of a token, but for the single quote, which some parser strips.
+/// Returns whether it is a character of a token, but for the single quote, which some parser
+/// strips.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}'".contains(&byte)
 }

@@ -22,11 +22,11 @@ pub(super) const MAX_FORGED: usize = 100;
 pub(super) struct Link<'l> {
     pub(super) n: u64,
     pub(super) text: &'l str,
-    /// Whether a key that is not revoked signed it, or a later record, or the head.
+    /// True if a key that is not revoked signed it, or a later record, or the head.
     pub(super) is_vouched: bool,
 }
 
-/// Where the way back has come to.
+/// The place that the way back has come to.
 enum Place {
     /// Before the record that the head names: the lines so far, the last one first.
     BeyondHead(Vec<String>),
@@ -45,11 +45,11 @@ pub(super) struct Chain<'r> {
     /// How many lines are kept that are no records, while the head was not reached.
     kept: usize,
     is_vouched: bool,
-    /// Where the trail ends.
+    /// The end of the trail.
     end: Option<Head>,
     /// Lines since the last record that are none so far.
     strays: Vec<String>,
-    /// Whether one of them has the number of the record that comes next.
+    /// True if one of them has the number of the record that comes next.
     is_changed: bool,
     pub(super) forged: Vec<Forged>,
 }
@@ -96,7 +96,7 @@ impl<'r> Chain<'r> {
         }
     }
 
-    /// Where the trail ends, once that is known.
+    /// Returns where the trail ends, once that is known.
     pub(super) fn end(&self) -> Option<Head> {
         self.end
     }
@@ -131,7 +131,7 @@ impl<'r> Chain<'r> {
         }
     }
 
-    /// Goes on from the record that the head names, or from the beginning; beyond it are the
+    /// Continues from the record that the head names, or from the beginning; beyond it are the
     /// records that follow on it.
     fn begin(&mut self, text: Option<&str>, pass: &mut dyn FnMut(Link<'_>)) {
         let Some(head) = self.head else { return };
@@ -211,7 +211,7 @@ impl<'r> Chain<'r> {
     }
 }
 
-/// What became of the record that `head` names, which is none of `lines`.
+/// Returns what became of the record that `head` names, which is none of `lines`.
 fn missed(head: Head, lines: &[String]) -> Problem {
     let last = lines.iter().find_map(|own| line::link(own)).map_or(0, |link| link.n);
     match lines.iter().any(|own| line::link(own).is_some_and(|link| link.n == head.n)) {

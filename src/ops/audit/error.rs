@@ -156,11 +156,11 @@ impl fmt::Display for Forged {
 #[non_exhaustive]
 #[must_use = "a trail that is not looked at proves nothing"]
 pub struct Verification {
-    /// How many records hold.
+    /// The number of records that hold.
     pub records: u64,
     /// What is wrong, if anything is.
     pub problem: Option<Problem>,
-    /// Whether half a record is at the end: its writer was killed, or another put it there. It
+    /// True if half a record is at the end: its writer was killed, or another put it there. It
     /// is no record, and the next record takes its place.
     pub is_torn: bool,
     /// The lines that are no records, at most 100.

@@ -116,8 +116,8 @@ impl FileTrail {
         self.read(&query.vouched())?.into_records()
     }
 
-    /// As [`find`](Self::find), with the lines between them that are no records, and with what
-    /// can be known of a trail that is broken.
+    /// Reads as [`find`](Self::find) does, with the lines between them that are no records, and
+    /// with what can be known of a trail that is broken.
     ///
     /// # Errors
     /// [`AuditError::Io`], [`AuditError::Locked`].
@@ -156,7 +156,7 @@ impl FileTrail {
         Ok(search.finish(true, &rest.unwrap_or_default()))
     }
 
-    /// Whether everything is as it was written.
+    /// Checks whether everything is as it was written.
     ///
     /// # Errors
     /// [`AuditError::Io`], [`AuditError::Locked`].
@@ -202,7 +202,7 @@ impl FileTrail {
         }
     }
 
-    /// Where the trail ends. What a writer that was killed left after it is cut off.
+    /// Returns where the trail ends. What a writer that was killed left after it is cut off.
     fn end(&self) -> Result<Head, AuditError> {
         let head = self.head()?;
         if head.is_none() && !self.has_text()? {

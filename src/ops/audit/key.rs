@@ -88,7 +88,7 @@ pub(super) fn check(ring: &KeyRing<AuditKey>, line: &str) -> Found {
     }
 }
 
-/// Whether the MAC of `line` holds, under whichever key.
+/// Returns whether the MAC of `line` holds, under whichever key.
 pub(super) fn is_genuine(ring: &KeyRing<AuditKey>, line: &str) -> bool {
     matches!(check(ring, line), Found::Holds | Found::UnderRevoked(_))
 }

@@ -114,7 +114,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
         }
     }
 
-    /// Where the trail ends.
+    /// Returns where the trail ends.
     async fn end(&self, own: &mut PgConnection) -> Result<Head, AuditError> {
         let head = self.head(own).await?;
         let mut chain = Chain::new(&self.ring, End::from(head));

@@ -44,12 +44,12 @@ pub struct Entry {
     pub record: Record,
     /// The key that signed it.
     pub signer: Kid,
-    /// Whether a key that is not revoked signed it or a later record. If not, whoever has the
+    /// True if a key that is not revoked signed it or a later record. If not, whoever has the
     /// revoked key may have written it.
     pub is_vouched: bool,
 }
 
-/// What is found on the way back from the end of a trail: records, and lines that are none.
+/// The result of a way back from the end of a trail: records, and lines that are none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Listing {
@@ -57,7 +57,7 @@ pub struct Listing {
     pub records: Vec<Entry>,
     /// The lines between the records read that are no records, at most 100.
     pub forged: Vec<Forged>,
-    /// What keeps older records from being known.
+    /// The problem that keeps older records from being known.
     pub problem: Option<Problem>,
 }
 

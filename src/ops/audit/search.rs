@@ -84,7 +84,7 @@ impl<'a> Search<'a> {
         Self { chain: Chain::new(ring, end), wanted }
     }
 
-    /// Whether nothing more is asked for.
+    /// Returns whether nothing more is asked for.
     pub(super) fn is_done(&self) -> bool {
         self.wanted.found.len() >= self.wanted.take || self.wanted.problem.is_some()
     }
@@ -95,8 +95,8 @@ impl<'a> Search<'a> {
         chain.line(text, &mut |link| wanted.record(&link));
     }
 
-    /// What was found; `is_whole`, if there is no line before the last one. `rest` is what is
-    /// after the last line end.
+    /// Returns what was found; `is_whole`, if there is no line before the last one. `rest` is what
+    /// is after the last line end.
     pub(super) fn finish(mut self, is_whole: bool, rest: &[u8]) -> Listing {
         let Self { chain, wanted } = &mut self;
         let problem = chain.finish(is_whole, &mut |link| wanted.record(&link));

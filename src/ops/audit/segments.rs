@@ -77,7 +77,7 @@ impl FileTrail {
         Ok(None)
     }
 
-    /// Whether a file of the trail holds anything.
+    /// Returns whether a file of the trail holds anything.
     pub(super) fn has_text(&self) -> Result<bool, AuditError> {
         Ok(self.newest()?.is_some())
     }

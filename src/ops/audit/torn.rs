@@ -48,7 +48,7 @@ impl Next {
         Self { n: link.n.to_string(), prev }
     }
 
-    /// Whether a record begins with the fields of `text`, the last of which may be cut.
+    /// Returns whether a record begins with the fields of `text`, the last of which may be cut.
     fn begins(&self, text: &str, is_last_whole: bool) -> bool {
         let fields: Vec<_> = text.split(BAR).collect();
         let last = fields.len() - 1;
@@ -69,7 +69,7 @@ impl Next {
         })
     }
 
-    /// Whether `field` may come after the fields before `rank`, which moves on.
+    /// Returns whether `field` may come after the fields before `rank`, which moves on.
     fn has_field(&self, field: &str, rank: &mut usize, is_whole: bool) -> bool {
         let Some((name, value)) = field.split_once('=') else {
             return !is_whole && FIELDS[*rank..].iter().any(|own| own.starts_with(field));
@@ -101,7 +101,7 @@ fn is_time(text: &str) -> bool {
     text.len() <= TIME.len() && text.bytes().zip(TIME.bytes()).all(is_one)
 }
 
-/// Whether `text` is written as [`Escaped`] writes it.
+/// Returns whether `text` is written as [`Escaped`] writes it.
 fn is_text(text: &str) -> bool {
     line::unescape(text).is_some_and(|plain| Escaped(&plain).to_string() == text)
 }

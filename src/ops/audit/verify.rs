@@ -20,7 +20,7 @@ pub(super) struct Head {
     pub(super) revoked: Option<Kid>,
 }
 
-/// What is known of where a trail ends.
+/// The end of a trail, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// No head was ever written, or it was removed.
@@ -31,7 +31,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// What a look at the head came to.
+    /// Returns what a look at the head came to.
     pub(super) fn of(head: Result<Option<Head>, AuditError>) -> Result<Self, AuditError> {
         match head {
             Err(AuditError::Broken { .. }) => Ok(Self::Unreadable),

@@ -205,8 +205,8 @@ impl Project {
         }
     }
 
-    /// Whether the audit trail is as it was written: [`Trail::verify`]. One without a record is
-    /// not, if a store of the inventory holds what a step made.
+    /// Checks whether the audit trail is as it was written: [`Trail::verify`]. One without a
+    /// record is not, if a store of the inventory holds what a step made.
     ///
     /// # Errors
     /// As for [`trail`](Self::trail), but for a trail that is missing.

@@ -234,7 +234,7 @@ pub(crate) async fn last_step(
     Ok(trail.query(&query).await?.pop())
 }
 
-/// The step of a secret that was begun, and of which nobody has said how it went.
+/// The step of a secret that was started, and that no record says the outcome of.
 pub(crate) async fn begun(
     trail: &dyn Trail,
     ring: &str,

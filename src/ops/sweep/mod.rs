@@ -89,7 +89,7 @@ impl<'p> Sweeper<'p> {
         self
     }
 
-    /// As [`Rewrap::renew_all`].
+    /// Seals every row again: see [`Rewrap::renew_all`].
     pub fn renew_all(mut self) -> Self {
         self.renews_all = true;
         self

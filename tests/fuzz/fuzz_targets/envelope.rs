@@ -119,7 +119,8 @@ fuzz_target!(|input: Input| {
     }
 });
 
-/// What opens is rewrapped if it is due, with no byte of the old payload; nothing else changes.
+/// Each value that opens is rewrapped if it is due, with no byte of the old payload; nothing else
+/// changes.
 fn check(
     changed: Result<bool, RewrapError>,
     opens: bool,

@@ -24,7 +24,7 @@ use tower_service::Service;
 
 const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUq8WzRkH7vQ2mXw9LrT4nZ8yB1cF6gJ";
 
-/// What is before and after a name.
+/// Texts before and after a name.
 const AROUND: [&str; 16] = [
     "", " ", "\t", "\u{a0}", "\u{3000}", "\u{85}", "\"", "$", "=", ",", ", ", "; ", "%20", "%00",
     "a=", "\u{200b}",
@@ -43,7 +43,7 @@ enum Part {
     Value(String),
     /// A pair that verifies.
     Signed(String),
-    /// What comes between.
+    /// Text in between.
     Around(u8),
     Equals,
     Semicolon,

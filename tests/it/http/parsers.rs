@@ -79,7 +79,7 @@ fn by_hand(headers: &HeaderMap) -> Read {
     pairs.map(|(name, value)| (bare(name).to_lowercase(), bare(value))).collect()
 }
 
-/// As RFC 2109, and Python: commas and white space separate pairs too.
+/// A parser as in RFC 2109 and Python: commas and white space separate pairs too.
 fn by_any_separator(headers: &HeaderMap) -> Read {
     let text: Vec<String> = headers
         .get_all(COOKIE)
@@ -110,7 +110,7 @@ fn seen(headers: &HeaderMap) -> Seen {
     ]
 }
 
-/// What reached the service inside: the session of the layer, and that of each parser.
+/// The cookies that reached the service inside: the session of the layer, and that of each parser.
 #[derive(Default)]
 struct Inside {
     verified: Option<String>,
@@ -139,7 +139,7 @@ async fn inside(layer: &SessionLayer, cookies: &[Vec<u8>]) -> Inside {
 }
 
 impl Inside {
-    /// That each parser reads what was verified and nothing else, or no session.
+    /// Checks that each parser reads what was verified and nothing else, or no session.
     #[track_caller]
     fn agrees(&self, name: &str, shown: &dyn std::fmt::Debug) {
         for (parser, _, read) in &self.seen {
@@ -185,7 +185,7 @@ fn spellings(name: &str) -> Vec<String> {
     all
 }
 
-/// What is before and after a name.
+/// Texts before and after a name.
 const AROUND: [(&str, &str); 26] = [
     (" ", ""),
     ("", " "),

@@ -489,7 +489,7 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     println!("{pages} pages browsed: no violation, nothing loaded beside them");
 }
 
-/// What others wrote turns no text of the page, and hides none.
+/// Text of others changes the direction of no text of the page, and hides none.
 #[tokio::test]
 async fn the_page_shows_text_of_others_in_its_order() {
     let loud = "a\u{202e}b\u{2066}c\u{61c}d\u{200b}e\u{9b}f\ng";

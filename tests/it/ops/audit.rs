@@ -290,7 +290,7 @@ fn a_line_that_is_no_record_is_forged() {
     }
 }
 
-/// Who has an old copy of a key's records changes what a query is answered by removing one.
+/// An attacker who removes a record does not change what a query returns: it is an error.
 #[test]
 fn a_query_is_not_answered_from_what_is_left() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the commands make of a trail that was changed.
+//! The commands on a trail that was changed.
 
 use std::fs;
 
@@ -89,7 +89,7 @@ fn a_forged_rotation_and_a_forged_reminder_decide_nothing() {
     fs::write(shell.path("dualkey.toml"), tables).unwrap();
     insert(&shell, &made);
     let (status, text) = shell.run("generate --store NEW_SECRET");
-    assert_eq!(status, 0, "a forged line keeps nobody from a first key: {text}");
+    assert_eq!(status, 0, "a forged line prevents no first key: {text}");
 }
 
 /// The rule: a store that holds what a step made proves that there was a trail.
@@ -172,7 +172,7 @@ fn an_older_copy_of_the_trail_is_a_finding_of_the_doctor() {
     assert!(text.contains("holds revision 2, and the trail knows of no step after revision 1"));
 }
 
-/// What is at the end and is no record is shown, and is no reason to trust the trail less than
+/// Text at the end that is no record is shown, and is no reason to trust the trail less than
 /// its records.
 #[test]
 fn half_a_record_is_shown_and_is_no_success() {

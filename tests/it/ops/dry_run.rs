@@ -183,7 +183,7 @@ fn tree(shell: &Shell) -> BTreeSet<String> {
 }
 
 /// Everything in a folder, as it can be told apart: names, kinds, modes, times, owners, and what
-/// the files and links hold. Of a folder the time tells of a file that was made and removed.
+/// the files and links hold. The time of a folder shows that a file was made and removed.
 fn snapshot(folder: &Path) -> BTreeMap<String, String> {
     fn walk(folder: &Path, root: &Path, into: &mut BTreeMap<String, String>) {
         let own = fs::symlink_metadata(folder).unwrap();

@@ -156,7 +156,7 @@ struct Scene {
     heads: Vec<Vec<u8>>,
 }
 
-/// What a program came to.
+/// The results of the programs.
 #[derive(Debug, Default)]
 struct Tally {
     edits: usize,
@@ -191,7 +191,7 @@ impl Scene {
         }
     }
 
-    /// Of a step on a secret of this trail, which another environment took.
+    /// Returns a record of a step on a secret of this trail, which another environment took.
     fn other_record(n: usize) -> Record {
         let (secret, action) =
             (SECRETS[n % 2], [Action::STAGED, Action::ROTATED][n / 2 % 2].clone());
@@ -408,8 +408,8 @@ impl Scene {
         }
     }
 
-    /// Whether it is an older copy of all of it, head included, with or without forged lines:
-    /// that it is older cannot be found.
+    /// Returns whether it is an older copy of all of it, head included, with or without forged
+    /// lines: that it is older cannot be found.
     fn is_copy(&self) -> bool {
         let written = self.witness.written.lock().unwrap().lines.len() as u64;
         let listing = self.witness.trail.read(&Query::new().with_begun()).unwrap();

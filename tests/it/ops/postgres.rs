@@ -179,7 +179,7 @@ fn a_forger_in_the_database_is_found_and_decides_nothing() {
                 Err(error) => panic!("{error}"),
             }
         }
-        println!("{programs} programs: {found} found, {refused} refused to go on");
+        println!("{programs} programs: {found} found, {refused} refused to continue");
         assert!(found > programs / 2 && refused > 0);
     });
 }

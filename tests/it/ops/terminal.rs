@@ -1,5 +1,5 @@
-//! What is printed, whatever it is made of: no text of elsewhere moves a cursor, turns the direction
-//! of text, hides a part, or makes a line of its own.
+//! The printed output, whatever it is made of: no text of elsewhere moves a cursor, turns the
+//! direction of text, hides a part, or makes a line of its own.
 
 use std::fs;
 use std::path::Path;
