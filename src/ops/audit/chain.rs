@@ -115,7 +115,7 @@ impl<'r> Chain<'r> {
                 None if lines.is_empty() && !self.is_unreadable => return None,
                 None => return Some(Problem::NoHead),
                 Some(head) if head.n == 0 => self.begin(None, pass),
-                Some(head) => return Some(missed(head, lines)),
+                Some(head) => return Some(missed(self.ring, head, lines)),
             }
         }
         match self.place {
@@ -212,10 +212,12 @@ impl<'r> Chain<'r> {
 }
 
 /// Returns what became of the record that `head` names, which is none of `lines`.
-fn missed(head: Head, lines: &[String]) -> Problem {
-    let last = lines.iter().find_map(|own| line::link(own)).map_or(0, |link| link.n);
+fn missed(ring: &KeyRing<AuditKey>, head: Head, lines: &[String]) -> Problem {
+    let before = |own: &String| line::link(own).map(|link| link.n).filter(|n| *n < head.n);
+    let is_record = |own: &&String| before(own).is_some() && is_genuine(ring, own);
+    let found = lines.iter().find(is_record).and_then(before).unwrap_or(0);
     match lines.iter().any(|own| line::link(own).is_some_and(|link| link.n == head.n)) {
         true => Problem::Changed { n: head.n },
-        false => Problem::Truncated { expected: head.n, found: last.min(head.n) },
+        false => Problem::Truncated { expected: head.n, found },
     }
 }

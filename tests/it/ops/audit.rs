@@ -12,7 +12,9 @@ use dualkey::ops::audit::{
 use dualkey::{Clock, Event, KeyRing, ManualClock, Observer, Policy, Purpose, Secret};
 use proptest::prelude::*;
 
-use crate::common::{is_full, secret};
+use sha2::{Digest, Sha256};
+
+use crate::common::{base64url, is_full, secret};
 
 fn ring() -> KeyRing<AuditKey> {
     KeyRing::builder().primary(Secret::from(secret(0))).build().unwrap()
@@ -272,6 +274,8 @@ fn a_line_that_is_no_record_is_forged() {
             let listing = trail.read(&Query::new()).unwrap();
             assert_eq!(listing.records.len(), 6);
             assert_eq!(listing.forged.len(), 1, "{line} at {place}");
+            // Of a copy, it is not known which of the two is the record.
+            assert!(line == lines[0] || listing.forged[0].after == after, "{line} at {place}");
             assert!(!listing.forged[0].to_string().contains('\u{1b}'));
             // Nothing is built on one that is at the end.
             assert_eq!(trail.write(&[record(7)]).is_err(), place == 6, "{line} at {place}");
@@ -288,6 +292,91 @@ fn a_line_that_is_no_record_is_forged() {
         assert_eq!(trail.read(&Query::new()).unwrap().forged.len(), 1, "{line}");
         assert!(trail.write(&[record(7)]).is_err(), "{line}");
     }
+}
+
+/// An attacker knows the number and the hash that the next record has, and no key.
+#[test]
+fn a_line_that_follows_on_the_last_record_without_its_mac_is_forged() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 6);
+    let good = fs::read_to_string(trail.path()).unwrap();
+    let prev = base64url::encode(&Sha256::digest(good.lines().last().unwrap()));
+    let (kid, tag) = (trail.ring().keys()[0].kid, "A".repeat(43));
+    let plain = "2026-01-15 10:00:00 UTC | JWT_SECRET | ROTATED | eve | production | SUCCESS";
+    let forged = format!("{plain} | n=7 | prev={prev} | mac={kid}.{tag}");
+    for end in ["", "\n"] {
+        fs::write(trail.path(), format!("{good}{forged}{end}")).unwrap();
+        assert_eq!(problem(&trail), Problem::Forged { after: 6 });
+        let listing = trail.read(&Query::new()).unwrap();
+        assert_eq!(listing.records.len(), 6);
+        assert_eq!((listing.forged[0].after, &listing.forged[0].line), (6, &forged));
+        assert!(trail.write(&[record(7)]).is_err(), "nothing is built on it");
+    }
+}
+
+/// A writer was killed between its records and the head.
+#[test]
+fn a_forged_line_after_records_beyond_the_head_is_placed_after_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 6);
+    let path = folder.path().join("audit.log.head");
+    let head = fs::read(&path).unwrap();
+    trail.write(&[record(6), record(7)]).unwrap();
+    fs::write(&path, head).unwrap();
+    let good = fs::read_to_string(trail.path()).unwrap();
+    fs::write(trail.path(), format!("{good}garbage\n")).unwrap();
+    assert_eq!(problem(&trail), Problem::Forged { after: 8 });
+    let listing = trail.read(&Query::new()).unwrap();
+    assert_eq!((listing.records.len(), listing.records[0].n), (8, 8));
+    assert_eq!(listing.forged[0].after, 8);
+    assert!(trail.write(&[record(8)]).is_err());
+}
+
+#[test]
+fn a_query_names_the_problem_that_a_check_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 6);
+    let path = folder.path().join("audit.log.head");
+    let (good, head) = (fs::read_to_string(trail.path()).unwrap(), fs::read(&path).unwrap());
+    let lines: Vec<_> = good.lines().collect();
+    let check = |text: &str, head: Option<&[u8]>, expected: Problem| {
+        fs::write(trail.path(), text).unwrap();
+        match head {
+            Some(head) => fs::write(&path, head).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        assert_eq!(problem(&trail), expected);
+        let listing = trail.read(&Query::new()).unwrap();
+        assert_eq!(listing.problem, Some(expected.clone()), "{text}");
+        let found = trail.find(&Query::new());
+        assert!(matches!(found, Err(AuditError::Broken { problem }) if problem == expected));
+    };
+    for n in 1..=6 {
+        let place = n as usize - 1;
+        let reason = format!("the quarter, {place}");
+        check(&good.replace(&reason, "eve"), Some(&head), Problem::Changed { n });
+        let without = [&lines[..place], &lines[n as usize..]].concat().join("\n") + "\n";
+        let expected = match n {
+            6 => Problem::Truncated { expected: 6, found: 5 },
+            n => Problem::Removed { n },
+        };
+        check(&without, Some(&head), expected);
+        let start: String = lines[..place].iter().map(|own| format!("{own}\n")).collect();
+        let expected = Problem::Truncated { expected: 6, found: n - 1 };
+        check(&start, Some(&head), expected.clone());
+        // Nor does a line that claims to be a later record hide how many there are.
+        if n < 6 {
+            let later = lines[0].replace("n=1 ", "n=9 ");
+            check(&format!("{start}{later}\n"), Some(&head), expected);
+        }
+    }
+    for bad in [&b"garbage"[..], b"", b"\xff"] {
+        check(&good, Some(bad), Problem::NoHead);
+        check("", Some(bad), Problem::NoHead);
+    }
+    check(&good, None, Problem::NoHead);
+    fs::write(&path, "").unwrap();
+    check("half", None, Problem::NoHead);
 }
 
 /// An attacker who removes a record does not change what a query returns: it is an error.
