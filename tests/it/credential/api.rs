@@ -553,8 +553,14 @@ fn the_middleware_shows_a_key_where_the_layer_does() {
             error.downcast::<ApiError<std::convert::Infallible>>().unwrap()
         };
         for keys in [bearer(&ring), ApiKeys::header(ring.clone(), header).allow_loopback()] {
-            let user = url.replace("http://", "http://evil:x@");
-            assert!(matches!(error(&keys, &user).await, ApiError::UserInfo));
+            for user in ["evil:x", "evil", ":x"] {
+                let user = url.replace("http://", &format!("http://{user}@"));
+                assert!(matches!(error(&keys, &user).await, ApiError::UserInfo), "{user}");
+                // A request that was made by hand keeps them in its URL.
+                let request = reqwest::Request::new(reqwest::Method::GET, user.parse().unwrap());
+                let error = client(keys.clone()).execute(request).await.unwrap_err();
+                assert!(error.to_string().contains("user name or a password"), "{error}");
+            }
             assert!(provider.keys().is_empty());
             assert_eq!(client(keys).get(&url).send().await.unwrap().status(), 200);
             assert_eq!(provider.keys(), [A]);

@@ -305,6 +305,54 @@ async fn a_service_inside_that_knows_of_no_signature_is_given_none() {
 }
 
 #[tokio::test]
+async fn a_cookie_is_read_as_browsers_read_it() {
+    let (probe, session) = (Probe::default(), session(&ring::<CookieKey>(0)));
+    let layer = SessionLayer::new(session.clone()).sign_for_inner();
+    let set = async |set: &'static str| {
+        let answer = move |_: Request<Body>| {
+            let mut response = text("");
+            response.headers_mut().insert(SET_COOKIE, HeaderValue::from_static(set));
+            response
+        };
+        through(&probe, &layer, answer, "").await
+    };
+    // A removal may be in quotes.
+    let removal = "sid=\"\"; Max-Age=0";
+    assert_eq!(set(removal).await.header(&SET_COOKIE), removal);
+    // Blanks and tabs around the name and the value do not count.
+    let answer = set("\tsid \t= \tnew\t; Path=/").await;
+    let own = pair(&answer.headers[SET_COOKIE]);
+    assert_eq!(*session.signer().verify("sid", &own[4..]).unwrap(), "new");
+    assert_eq!(
+        through(&probe, &layer, plain, format!("\ta\t=\t1\t; {own}")).await.text(),
+        "sid=new; a=1"
+    );
+}
+
+#[tokio::test]
+async fn a_sensitive_header_stays_sensitive() {
+    let (probe, session) = (Probe::default(), session(&ring::<CookieKey>(0)));
+    let layer = SessionLayer::new(session.clone()).sign_for_inner();
+    for is_sensitive in [false, true] {
+        let mark = move |text: &str| {
+            let mut value = HeaderValue::try_from(text).unwrap();
+            value.set_sensitive(is_sensitive);
+            value
+        };
+        let answer = move |request: Request<Body>| {
+            assert_eq!(request.headers()[COOKIE].is_sensitive(), is_sensitive);
+            let mut response = text("");
+            response.headers_mut().insert(SET_COOKIE, mark("sid=new"));
+            response
+        };
+        let mut request = request([(COOKIE, "")]);
+        request.headers_mut().insert(COOKIE, mark(&pair(&session.issue("old").unwrap())));
+        let answer = ask(layer.layer(probe.service(answer)), request).await;
+        assert_eq!(answer.headers[SET_COOKIE].is_sensitive(), is_sensitive);
+    }
+}
+
+#[tokio::test]
 async fn no_signed_value_becomes_two_cookies() {
     let ring = ring::<CookieKey>(0);
     let (probe, session) = (Probe::default(), session(&ring));

@@ -92,6 +92,20 @@ fn a_forged_rotation_and_a_forged_reminder_decide_nothing() {
     assert_eq!(status, 0, "a forged line prevents no first key: {text}");
 }
 
+/// The rule: only a step shows that a store held a key.
+#[test]
+fn a_rotation_by_hand_prevents_no_first_key() {
+    let mut shell = shell();
+    assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
+    let path = shell.path("dualkey.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let store = "{ manual = \"the dashboard\" }";
+    fs::write(&path, text.replace(store, "{ file = \"DEPLOY.json\" }")).unwrap();
+    fs::write(shell.path("new.txt"), "sk-new-9LrT4nZ8yB1cF6gJ0sD3\n").unwrap();
+    let (status, text) = shell.run("generate --store DEPLOY_KEY --value-from new.txt");
+    assert_eq!(status, 0, "{text}");
+}
+
 /// The rule: a store that holds what a step made proves that there was a trail.
 #[test]
 fn a_trail_that_was_deleted_is_an_error_everywhere() {

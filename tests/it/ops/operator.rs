@@ -347,6 +347,12 @@ async fn a_step_that_only_a_revoked_key_signed_is_not_settled() {
     let found = world.trail.find(&Query::new().with_begun()).unwrap();
     assert!(found.is_empty(), "no other key has signed yet");
     assert_eq!(world.operator().settle().await.unwrap(), None);
+    // Nor once another key has signed what comes after it, so that it is no later forgery.
+    let other = Record::new(world.clock.now(), "OTHER", Action::REMINDED, "ada", "production");
+    world.trail.write(&[other]).unwrap();
+    let found = world.trail.find(&Query::new().secret("JWT_SECRET").with_begun()).unwrap();
+    assert_eq!(found[0].record.actor, "eve@rival.example");
+    assert_eq!(world.operator().settle().await.unwrap(), None);
     let begun = world.operator().reason("sure").force().promote(None).await.unwrap();
     assert_eq!(begun.kid, staged.kid);
     // Nor later, when what comes after it is signed by another key.

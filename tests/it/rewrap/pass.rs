@@ -475,6 +475,34 @@ fn v8_only_by_name_and_told_is_what_a_revoked_key_sealed_rescued() {
 }
 
 #[test]
+fn v8_a_legacy_value_under_a_revoked_key_is_rescued_by_name_and_told() {
+    runtime().block_on(async {
+        for base in Base::all().await {
+            let told = Told::default();
+            let node = "f8b4d5fe1f65e1aceed24c60bf2cb755f4f284e001e1a8ab97e328274bb90606";
+            let ring = KeyRing::<AesKey>::builder()
+                .primary(AesKey::hex(node).unwrap().kid(kid("node")))
+                .observer(told.clone())
+                .build()
+                .unwrap();
+            let sealer = Sealer::new(ring.clone()).accept_legacy(Layout::HEX_IV_TAG_CT, far());
+            let text = "9ad9a09c9944db8c22e8cf43:068477e78cb13b7b9996c50b5ab535e0:\
+                        75e3e2bb9ee4fb0958193b";
+            assert!(sealer.needs_rewrap(text).unwrap());
+            base.notes([(0, text.to_owned())]).await;
+            ring.revoke_and_replace(&kid("node"), "in a log", aes_key(2, "new")).unwrap();
+            let notes = base.table("notes", &["body"]).await.unwrap();
+            let rewrap = Rewrap::new(&sealer, notes, context).execute();
+            assert_eq!(rewrap.clone().run().await.unwrap().counts.unreadable, 1);
+            let opened = || told.all().iter().filter(|own| own.contains("OpenedRevoked")).count();
+            assert_eq!(opened(), 0);
+            let swept = rewrap.dangerous().open_revoked().run().await.unwrap();
+            assert_eq!((swept.counts.rewritten, opened()), (1, 1));
+        }
+    });
+}
+
+#[test]
 fn a_checkpoint_is_gone_on_with_and_is_of_one_sweep() {
     runtime().block_on(async {
         for base in Base::all().await {
