@@ -219,7 +219,7 @@ impl Project {
         Ok(verified)
     }
 
-    /// Whether a store whose steps this trail records holds what a step made.
+    /// Returns whether a store whose steps this trail records holds what a step made.
     async fn has_steps(&self) -> bool {
         // A trail is of all environments, unless its path names one.
         let is_of_one = matches!(&self.inventory.audit.place, AuditPlace::File(path)

@@ -176,7 +176,7 @@ impl Scene {
         let max = [600, 2_000, 1 << 20][numbers.below(3)];
         let trail = FileTrail::new(folder.path().join("audit.log"), ring()).max_bytes(max);
         let other = FileTrail::new(folder.path().join("other"), ring());
-        let records: Vec<_> = (0..8).map(|n| Self::other_record(n)).collect();
+        let records: Vec<_> = (0..8).map(Self::other_record).collect();
         other.write(&records).unwrap();
         let text = fs::read_to_string(other.path()).unwrap();
         Self {
