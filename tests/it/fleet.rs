@@ -93,16 +93,17 @@ fn fleet_a_seed_reproduces() {
 /// A simulator that cannot fail shows nothing: beyond what is declared, it does.
 #[test]
 fn fleet_beyond_what_is_declared_it_breaks() {
-    let lost = |change: fn(&mut Bounds)| -> u64 {
+    // The first seed with which a value is lost.
+    let lost = |change: fn(&mut Bounds)| -> Option<u64> {
         let of = |random: &mut fastrand::Rng| {
             let mut bounds = Bounds::of(random);
             (bounds.max_staleness, bounds.leaks, bounds.outage) = (None, false, bounds.lag);
             change(&mut bounds);
             bounds
         };
-        (0..seeds().min(40)).map(|seed| run(seed, Way::Staged, of).lost).sum()
+        (0..seeds().min(40)).find(|seed| run(*seed, Way::Staged, of).lost > 0)
     };
-    assert_eq!(lost(|_| {}), 0);
+    assert_eq!(lost(|_| {}), None);
     // A process that starts from an older copy than the one before it, which had agreed to a
     // promotion.
     let goes_back = |random: &mut fastrand::Rng| {
@@ -122,8 +123,8 @@ fn fleet_beyond_what_is_declared_it_breaks() {
         ("what is signed lives longer", |own| own.real_life *= 3),
     ];
     for (name, change) in breaks {
-        let lost = lost(change);
-        println!("beyond what is declared, {name}: {lost} lost");
-        assert!(lost > 0, "{name}");
+        let seed = lost(change);
+        println!("beyond what is declared, {name}: lost with seed {seed:?}");
+        assert!(seed.is_some(), "{name}");
     }
 }

@@ -321,7 +321,6 @@ impl FileTrail {
     }
 
     pub(super) fn head(&self) -> Result<Option<Head>, AuditError> {
-        use io::ErrorKind::{InvalidData, Other};
         let path = self.head_path();
         match disk::read_text(&path, MAX_HEAD_BYTES) {
             Ok(text) => match Head::read(&self.ring, &text) {
@@ -329,8 +328,8 @@ impl FileTrail {
                 None => Err(AuditError::Broken { problem: Problem::NoHead }),
             },
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            // It is no text, too long, or no file: another put it there.
-            Err(source) if matches!(source.kind(), InvalidData | Other) => {
+            // It is no text: another wrote it. What is no file, or too long, is named as that.
+            Err(source) if source.kind() == io::ErrorKind::InvalidData => {
                 Err(AuditError::Broken { problem: Problem::NoHead })
             }
             Err(source) => Err(AuditError::Io { path, source }),

@@ -220,11 +220,8 @@ fn an_emergency_needs_no_older_file_of_the_trail() {
 #[test]
 fn a_head_that_is_none_is_broken_and_leaves_no_secret_readable() {
     let forgeries: [fn(&std::path::Path); 2] = [
-        |path| {
-            fs::remove_file(path).unwrap();
-            fs::create_dir(path).unwrap();
-        },
-        |path| fs::write(path, "x".repeat(5_000)).unwrap(),
+        |path| fs::write(path, [0xff, 0xfe]).unwrap(),
+        |path| fs::write(path, "x".repeat(1_000)).unwrap(),
     ];
     for forge in forgeries {
         let mut shell = shell();
