@@ -224,11 +224,13 @@ fn a_write_of_the_application_wins_whatever_the_lengths_are() {
             let (base, handle) = (Arc::new(base), tokio::runtime::Handle::current());
             let (own, application) = (Arc::clone(&base), sealer.clone());
             let context = move |key: &RowKey, column: &str| {
-                let mut writes = left.lock().unwrap();
-                if let Some(place) =
-                    writes.iter().position(|(id, _)| key.to_string() == id.to_string())
-                {
-                    let (id, text) = writes.swap_remove(place);
+                // Not held over the write, which needs a thread that others would wait for it on.
+                let write = {
+                    let mut writes = left.lock().unwrap();
+                    let place = writes.iter().position(|(id, _)| key.to_string() == id.to_string());
+                    place.map(|place| writes.swap_remove(place))
+                };
+                if let Some((id, text)) = write {
                     let body = application.seal_text(text, of(id)).unwrap();
                     tokio::task::block_in_place(|| handle.block_on(own.write(id, &body)));
                 }
