@@ -42,7 +42,7 @@ pub(super) struct Chain<'r> {
     head: Option<Head>,
     is_unreadable: bool,
     place: Place,
-    /// How many lines are kept that are no records, while the head was not reached.
+    /// The number of lines kept that are no records, until the head is reached.
     kept: usize,
     is_vouched: bool,
     /// The end of the trail.

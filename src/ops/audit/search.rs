@@ -37,7 +37,7 @@ struct Wanted<'a> {
 pub(super) struct Late(HashMap<Kid, u64>);
 
 impl Late {
-    /// Whether the ring has a revoked key, so that these are to be looked for.
+    /// Returns whether the ring has a revoked key, so that a search needs this.
     pub(super) fn is_needed(ring: &KeyRing<AuditKey>) -> bool {
         ring.keys().iter().any(|key| matches!(key.state, KeyState::Revoked))
     }

@@ -210,9 +210,9 @@ async fn last_step_missing(
             "its store holds revision {}, and the trail knows of no step after revision {known}",
             manifest.revision()
         );
-        let mend = "find out whether the step was taken without the trail, or an older copy of \
+        let remedy = "find out whether the step was taken without the trail, or an older copy of \
                     the trail was put in its place";
-        all.push(finding("audit", subject, found, mend));
+        all.push(finding("audit", subject, found, remedy));
     }
 }
 
@@ -232,8 +232,8 @@ async fn audit(all: &mut Vec<Finding>, project: &Project) {
         }
         Ok(verified) => {
             if let Some(problem) = verified.problem {
-                let mend = "find out who changed it; then `dualkey audit restart --reason WHY`";
-                all.push(finding("audit", &subject, problem.to_string(), mend));
+                let remedy = "find out who changed it; then `dualkey audit restart --reason WHY`";
+                all.push(finding("audit", &subject, problem.to_string(), remedy));
             }
         }
     }
