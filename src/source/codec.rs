@@ -134,6 +134,9 @@ impl Codec {
 #[cfg(all(test, feature = "envelope"))]
 mod tests {
     use super::*;
+    use crate::manifest::NewEntry;
+    use crate::purpose::Purpose;
+    use crate::ring::Policy;
 
     /// Frozen: with another context, no sealed manifest of the field opens.
     #[test]
@@ -150,5 +153,29 @@ mod tests {
             b"prod",
         ];
         assert_eq!(seal.context(), expected.concat());
+    }
+
+    /// The seal is of the ring, and the manifest within says that it is of another one.
+    #[test]
+    fn a_manifest_of_another_ring_within_the_seal_is_refused() {
+        let kek = Secret::from([7; 32].as_slice());
+        let kek = KeyRing::builder().dangerous().allow_placeholders().primary(kek).build().unwrap();
+        let codec = Codec::sealed(kek, "USER_JWT", "prod");
+        let seal = codec.seal.clone().unwrap();
+        let sealed = |ring: &str, environment: &str| {
+            let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+            let (key, now) = (NewEntry::new(Secret::from(secret)), std::time::UNIX_EPOCH);
+            let policy = Policy::default();
+            let own = Manifest::new(ring, Purpose::Jwt, environment, policy, key, now).unwrap();
+            let text = own.to_json().unwrap();
+            seal.sealer.seal_text(text.expose(), seal.context()).unwrap()
+        };
+        let own = sealed("USER_JWT", "prod");
+        assert!(codec.decode(own.as_bytes(), "a file").is_ok());
+        assert!(codec.decode(format!("{own}\r\n").as_bytes(), "a file").is_ok());
+        for other in [sealed("OTHER_JWT", "prod"), sealed("USER_JWT", "staging")] {
+            let error = codec.decode(other.as_bytes(), "a file").unwrap_err();
+            assert!(matches!(error, StoreError::Manifest { .. }), "{error}");
+        }
     }
 }

@@ -314,6 +314,39 @@ fn a_line_that_follows_on_the_last_record_without_its_mac_is_forged() {
     }
 }
 
+#[test]
+fn a_first_record_whose_writer_was_killed_before_the_head_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 0);
+    let path = folder.path().join("audit.log.head");
+    let head = fs::read(&path).unwrap();
+    trail.write(&[record(0)]).unwrap();
+    fs::write(&path, head).unwrap();
+    assert_eq!(trail.find(&Query::new()).unwrap().len(), 1);
+    trail.write(&[record(1)]).unwrap();
+    let verified = trail.check().unwrap();
+    assert_eq!((verified.problem, verified.records), (None, 2));
+}
+
+/// Its MAC holds, and its number is the next one, as in a copy of a trail under the same key.
+#[test]
+fn the_next_record_of_another_trail_is_none_of_this_one() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = trail(folder.path(), 6);
+    let copy = trail(other.path(), 3);
+    copy.write(&(10..14).map(record).collect::<Vec<_>>()).unwrap();
+    let good = fs::read_to_string(own.path()).unwrap();
+    let others = fs::read_to_string(copy.path()).unwrap();
+    let line = others.lines().last().unwrap();
+    for end in ["", "\n"] {
+        fs::write(own.path(), format!("{good}{line}{end}")).unwrap();
+        assert!(own.check().unwrap().problem.is_some());
+        let listing = own.read(&Query::new()).unwrap();
+        assert_eq!((listing.records.len(), &*listing.forged[0].line), (6, line));
+        assert!(own.write(&[record(7)]).is_err(), "nothing is built on it");
+    }
+}
+
 /// A writer was killed between its records and the head.
 #[test]
 fn a_forged_line_after_records_beyond_the_head_is_placed_after_them() {
@@ -346,6 +379,7 @@ fn a_query_names_the_problem_that_a_check_names() {
             None => fs::remove_file(&path).unwrap(),
         }
         assert_eq!(problem(&trail), expected);
+        assert!(!trail.is_empty().unwrap(), "{text}");
         let listing = trail.read(&Query::new()).unwrap();
         assert_eq!(listing.problem, Some(expected.clone()), "{text}");
         let found = trail.find(&Query::new());
@@ -480,6 +514,47 @@ fn the_ring_of_the_audit_rotates_and_a_revoked_key_vouches_for_nothing_at_the_en
     let other = KeyRing::builder().primary(Secret::from(secret(9))).build().unwrap();
     let other = FileTrail::new(thief.path(), other);
     assert!(matches!(problem(&other), Problem::UnknownKey { n: 1, .. } | Problem::NoHead));
+}
+
+#[test]
+fn a_query_ends_at_a_record_under_a_key_that_the_ring_does_not_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = trail(folder.path(), 3);
+    let old = both.ring().keys()[0].kid;
+    let new = both.ring().stage(Secret::from(secret(1))).unwrap();
+    both.ring().promote(&new).unwrap();
+    both.write(&[record(3)]).unwrap();
+    let ring = KeyRing::builder().primary(Secret::from(secret(1))).build().unwrap();
+    let trail = FileTrail::new(both.path(), ring);
+    let listing = trail.read(&Query::new()).unwrap();
+    assert_eq!((listing.records.len(), listing.records[0].n), (1, 4));
+    assert_eq!(listing.problem, Some(Problem::UnknownKey { n: 3, kid: old }));
+    assert!(trail.find(&Query::new()).is_err());
+    assert_eq!(trail.find(&Query::new().take(1)).unwrap().len(), 1);
+}
+
+/// Only the newest file may end within a record.
+#[test]
+fn half_a_record_at_the_end_of_an_older_file_is_forged() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 3).max_bytes(500);
+    let head = fs::read(folder.path().join("audit.log.head")).unwrap();
+    trail.write(&[record(3)]).unwrap();
+    let older = folder.path().join(format!("audit.log.{:012}", 3));
+    let good = fs::read_to_string(&older).unwrap();
+    fs::write(&older, good + "2026-01-15 10:00:00 UTC | JWT").unwrap();
+    let newest = fs::read_to_string(trail.path()).unwrap();
+    // Also where the line end of the last record is missing.
+    for newest in [&newest[..], newest.trim_end()] {
+        fs::write(trail.path(), newest).unwrap();
+        assert_eq!(problem(&trail), Problem::Forged { after: 3 });
+        let listing = trail.read(&Query::new()).unwrap();
+        assert_eq!((listing.records.len(), listing.forged.len()), (4, 1));
+        assert_eq!(listing.forged[0].after, 3);
+    }
+    // Between the record of the head and those beyond it, nothing is built on it.
+    fs::write(folder.path().join("audit.log.head"), head).unwrap();
+    assert!(trail.write(&[record(4)]).is_err());
 }
 
 #[test]

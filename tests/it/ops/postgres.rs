@@ -45,6 +45,7 @@ fn what_is_changed_in_the_database_is_found() {
         sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&pool).await.unwrap();
         let trail = PostgresTrail::new(pool.clone(), ring());
         assert!(trail.verify().await.unwrap().is_whole(), "nothing is whole");
+        assert!(trail.is_empty().await.unwrap());
         let records: Vec<_> = (0..100).map(record).collect();
         trail.append(&records[..60]).await.unwrap();
         trail.append(&records[60..]).await.unwrap();
@@ -64,6 +65,10 @@ fn what_is_changed_in_the_database_is_found() {
             ("UPDATE dualkey_audit SET line = replace(line, 'ada', 'eve') WHERE n = 7", changed(7)),
             ("UPDATE dualkey_audit SET actor = 'eve' WHERE n = 8", changed(8)),
             ("UPDATE dualkey_audit SET secret = 'X' WHERE n = 9", changed(9)),
+            ("UPDATE dualkey_audit SET at = 'X' WHERE n = 10", changed(10)),
+            ("UPDATE dualkey_audit SET action = 'X' WHERE n = 11", changed(11)),
+            ("UPDATE dualkey_audit SET environment = 'X' WHERE n = 12", changed(12)),
+            ("UPDATE dualkey_audit SET outcome = 'X' WHERE n = 13", changed(13)),
             ("UPDATE dualkey_audit SET n = 1000 WHERE n = 50", Problem::Removed { n: 50 }),
             ("DELETE FROM dualkey_audit WHERE n = 1", Problem::Removed { n: 1 }),
             ("DELETE FROM dualkey_audit WHERE n = 42", Problem::Removed { n: 42 }),
@@ -85,6 +90,11 @@ fn what_is_changed_in_the_database_is_found() {
         assert!(matches!(error, AuditError::Broken { .. }), "{error}");
         sql(&pool, "DELETE FROM dualkey_audit_head").await;
         assert_eq!(trail.verify().await.unwrap().problem, Some(Problem::NoHead));
+        assert!(!trail.is_empty().await.unwrap(), "it has records");
+        sql(&pool, "DELETE FROM dualkey_audit").await;
+        assert!(trail.is_empty().await.unwrap());
+        sql(&pool, "INSERT INTO dualkey_audit_head (line) VALUES ('X')").await;
+        assert!(!trail.is_empty().await.unwrap(), "it has a head, which does not read");
     });
 }
 
