@@ -504,4 +504,13 @@ mod tests {
         let name = file.path().file_name().unwrap();
         assert!(is_temporary(name, &prefix(&path).unwrap()), "{name:?}");
     }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_that_is_longer_than_it_says_is_read_to_the_bound_alone() {
+        let path = Path::new("/proc/self/maps");
+        assert_eq!(fs::metadata(path).unwrap().len(), 0);
+        assert!(read_bounded(path, 16).is_err());
+        assert!(!read_bounded(path, 1 << 24).unwrap().is_empty());
+    }
 }
