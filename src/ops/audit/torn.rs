@@ -188,6 +188,14 @@ mod tests {
             "2027-01-15 10:00:00 UTC | X | ROTATED | eve | prod | SUCCESS | to=a | from=b"
                 .to_owned(),
             "2027-01-15 10:00:00 UTC | X | ROTATED | eve | prod | SUCCESS | other=1".to_owned(),
+            "2027-01-15 10:00:00 UTC | X | ROTATED | eve | prod | SUCCESS | to=a | to=b".to_owned(),
+            "2027-01-15 10:00:00 UTC | X | ROTATED | eve | prod | SUCCESS | clock=x".to_owned(),
+            "2027-01-15 10:00:00 UTC | X | ROTATED | eve | prod | SUCCESS | imported=x".to_owned(),
+            "2027-01-15 10:00:00 UTC | X | ROTATED | eve | prod | SUCCESS | mac=k.AA |".to_owned(),
+            format!(
+                "2027-01-15 10:00:00 UTC | X | ROTATED | e | p | SUCCESS | ring={}",
+                "A".repeat(17)
+            ),
             format!("{}prev=-", &line[..prev]),
             format!("{line} | "),
             format!("{line}x"),

@@ -178,3 +178,10 @@ fn extreme_policies_and_moments_overflow_nothing() {
     }
     assert_eq!(cases, 4 * 4 * 4 * 4 * 4);
 }
+
+#[test]
+fn the_name_of_an_instance_has_at_most_128_characters() {
+    use super::{instance_name, is_instance_name};
+    assert!(is_instance_name(&"a".repeat(128)) && !is_instance_name(&"a".repeat(129)));
+    assert_eq!(instance_name("a".repeat(129)).len(), 128);
+}

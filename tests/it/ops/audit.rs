@@ -315,6 +315,58 @@ fn a_line_that_follows_on_the_last_record_without_its_mac_is_forged() {
 }
 
 #[test]
+fn a_query_after_a_forged_line_says_what_is_missing_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 6);
+    let good = fs::read_to_string(trail.path()).unwrap();
+    let lines: Vec<_> = good.lines().collect();
+    // It claims to be record 4, which is there.
+    let claim = lines[3].replace("SUCCESS", "FAILED");
+    let bad = [lines[0], lines[2], lines[3], &claim, lines[4], lines[5]].join("\n") + "\n";
+    fs::write(trail.path(), bad).unwrap();
+    let listing = trail.read(&Query::new()).unwrap();
+    assert_eq!((listing.records.len(), listing.forged.len()), (4, 1));
+    assert_eq!(listing.problem, Some(Problem::Removed { n: 2 }));
+    // Of many forged lines, a hundred are kept.
+    let forged = "garbage\n".repeat(80);
+    let bad = format!("{}\n{forged}{}\n{forged}{}\n", lines[0], lines[1], lines[2..].join("\n"));
+    fs::write(trail.path(), bad).unwrap();
+    let listing = trail.read(&Query::new()).unwrap();
+    assert_eq!((listing.records.len(), listing.forged.len()), (6, 100));
+    assert_eq!(trail.check().unwrap().forged.len(), 100);
+}
+
+#[test]
+fn to_read_a_trail_that_is_not_there_makes_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = FileTrail::new(folder.path().join("audit.log"), ring());
+    assert!(trail.read(&Query::new()).unwrap().records.is_empty());
+    assert!(trail.check().unwrap().is_whole() && trail.is_empty().unwrap());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    // Nor does a restart leave a folder for files that are not there.
+    assert_eq!(trail.restart(&record(0)).unwrap(), None);
+    let mut all = fs::read_dir(folder.path()).unwrap().map(|own| own.unwrap().path());
+    assert!(all.all(|own| own.is_file()));
+    // A file of another name is none of the trail.
+    fs::write(folder.path().join("audit.log.1"), "garbage\n").unwrap();
+    assert!(trail.check().unwrap().is_whole());
+}
+
+/// The replacement character is what a byte that is not UTF-8 is shown as.
+#[test]
+fn a_byte_in_the_place_of_a_replacement_character_is_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = trail(folder.path(), 1);
+    trail.write(&[record(1).reason("a\u{fffd}b"), record(2)]).unwrap();
+    let good = fs::read(trail.path()).unwrap();
+    let place = good.windows(3).position(|own| own == "\u{fffd}".as_bytes()).unwrap();
+    let bad = [&good[..place], b"\xff", &good[place + 3..]].concat();
+    fs::write(trail.path(), bad).unwrap();
+    assert!(trail.check().unwrap().problem.is_some());
+    assert!(trail.find(&Query::new()).is_err());
+}
+
+#[test]
 fn a_first_record_whose_writer_was_killed_before_the_head_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let trail = trail(folder.path(), 0);
