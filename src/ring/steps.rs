@@ -281,9 +281,9 @@ impl<'a> Steps<'a> {
             .filter(|index| self.lives[*index].retire_at.is_none_or(|end| now < end))
             .filter_map(|index| Some((self.lives[index].begun(now)?, index)))
             .max();
-        if let Some(((from, _), index)) = next {
-            if self.timeline.primary(now) != Some(index) && from != now {
-                // A later key may have expired: this one signs after it.
+        if let Some((_, index)) = next {
+            if self.timeline.primary(now) != Some(index) {
+                // A later key may have expired, even at this moment: this one signs after it.
                 let sequence = self.next_sequence();
                 (self.lives[index].signs, self.lives[index].sequence) =
                     (Signs::From(now), sequence);
