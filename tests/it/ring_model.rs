@@ -155,11 +155,14 @@ impl Keys {
         }
     }
 
-    /// Remembers each end ahead that the step from `before` moved to a later moment.
+    /// Remembers each end ahead that the step from `before` moved to a later moment, if a step
+    /// may depend on it before every instance holds this one.
     fn keep_earlier_ends(&mut self, before: &Self, now: SystemTime) {
         for index in 0..before.0.len() {
             let (old, new) = (before.verifies_until(index), self.verifies_until(index));
-            let Some(old) = old.filter(|old| now < *old && new.is_none_or(|new| *old < new)) else {
+            let is_near = |old: &SystemTime| now < *old && *old < now + 2 * WINDOW;
+            let Some(old) = old.filter(is_near).filter(|old| new.is_none_or(|new| *old < new))
+            else {
                 continue;
             };
             let earliest = self.0[index].earlier_end.map_or(old, |(end, _)| end.min(old));
@@ -200,7 +203,8 @@ impl Keys {
         // Its past is not known: the verdict counts from its arrival, and nothing verifies
         // here under the primary that would make silence mean something.
         let unknown_past = key.added_at + OVERLAP;
-        if key.signing == Signing::Never && unknown_past <= now {
+        let is_unknown = key.signing == Signing::Never && key.superseded_at.is_none();
+        if is_unknown && unknown_past <= now {
             return false;
         }
         let due = self.superseded_at(index).map_or(unknown_past, |at| at + OVERLAP);
