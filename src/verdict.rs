@@ -87,6 +87,11 @@ pub enum Obstacle {
         /// How many.
         rows: u64,
     },
+    /// The rewrap found tables in which nothing is sealed: they may be the wrong tables.
+    NothingSealed {
+        /// Number of tables.
+        tables: u64,
+    },
 }
 
 impl fmt::Display for Verdict {
@@ -137,6 +142,13 @@ impl fmt::Display for Obstacle {
             }
             Self::RowsLeft { rows } => write!(f, "{rows} rows need it"),
             Self::RowsUnreadable { rows } => write!(f, "{rows} rows could not be read"),
+            Self::NothingSealed { tables: 1 } => f.write_str(
+                "the rewrap found nothing sealed in one table: check its name and schema",
+            ),
+            Self::NothingSealed { tables } => write!(
+                f,
+                "the rewrap found nothing sealed in {tables} tables: check their names and schemas"
+            ),
         }
     }
 }

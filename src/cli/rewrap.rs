@@ -109,6 +109,16 @@ impl Terminal {
         for (kid, values) in &own.by_kid {
             self.line(&format!("  under     {kid}: {values}"))?;
         }
+        if counts.nothing_sealed > 0 {
+            self.line(&format!(
+                "  problem   nothing is sealed in {table}, so no old key can be retired by this \
+                 rewrap"
+            ))?;
+            self.line(
+                "  remedy    correct the database, the schema or the table in the inventory; for a \
+                 table without data add `may_hold_nothing = true`",
+            )?;
+        }
         Ok(())
     }
 }

@@ -63,6 +63,8 @@ struct Swept {
     #[serde(default, skip_serializing)]
     opened_all: Option<bool>,
     unreadable: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    nothing_sealed: u64,
     rows: Vec<(String, u64)>,
 }
 
@@ -108,6 +110,7 @@ impl Report {
                     finished_at: own.finished_at.try_into()?,
                     opened_all: None,
                     unreadable: own.unreadable.min(MAX_COUNT),
+                    nothing_sealed: own.nothing_sealed.min(MAX_COUNT),
                     rows: counts(&own.rows),
                 }),
             },
@@ -166,12 +169,17 @@ impl Report {
                     started_at: date("started_at", own.started_at)?,
                     finished_at: date("finished_at", own.finished_at)?,
                     unreadable: count("unreadable", own.unreadable)?,
+                    nothing_sealed: count("nothing_sealed", own.nothing_sealed)?,
                     rows: counts("rows", own.rows)?,
                 }),
             },
             problem: None,
         })
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn bucket(own: Span) -> Result<Bucket, Error> {

@@ -104,6 +104,7 @@ pub struct Rewrap {
     context: Arc<Context>,
     how: How,
     executes: bool,
+    may_hold_nothing: bool,
     batch: usize,
     concurrency: usize,
     rows_per_second: Option<NonZeroU32>,
@@ -134,6 +135,7 @@ impl Rewrap {
             context: Arc::new(move |key, column| context(key, column).into()),
             how: How::default(),
             executes: false,
+            may_hold_nothing: false,
             batch: BATCH,
             concurrency: CONCURRENCY,
             rows_per_second: None,
@@ -189,6 +191,36 @@ impl Rewrap {
     /// ```
     pub fn renew_all(mut self) -> Self {
         self.how.renews_all = true;
+        self
+    }
+
+    /// Accepts a table in which nothing is sealed yet. Without it such a table counts in
+    /// [`Counts::nothing_sealed`], and the verdict does not take the report: an empty table is
+    /// most often the wrong table, as one of another schema.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dualkey::KeyRing;
+    /// # use dualkey::envelope::{AesKey, Sealer};
+    /// # use dualkey::rewrap::{Rewrap, SqliteTable};
+    /// # let key = "9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d";
+    /// # let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let pool = pool.connect("sqlite::memory:").await?;
+    /// # sqlx::raw_sql("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)").execute(&pool).await?;
+    /// # let sealer = Sealer::new(KeyRing::<AesKey>::builder().primary(AesKey::hex(key)?).build()?);
+    /// let notes = SqliteTable::open(&pool, "notes", ["body"]).await?; // it has no row yet
+    /// let rewrap = Rewrap::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
+    /// assert!(!rewrap.clone().execute().run().await?.is_complete());
+    /// assert!(rewrap.may_hold_nothing().execute().run().await?.is_complete());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlx-sqlite"))]
+    /// # fn main() {}
+    /// ```
+    pub fn may_hold_nothing(mut self) -> Self {
+        self.may_hold_nothing = true;
         self
     }
 

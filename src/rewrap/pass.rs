@@ -102,6 +102,9 @@ pub(super) async fn run(plan: Rewrap) -> Result<Swept, SweepError> {
         }
     }
     swept.finished_at = plan.sealer.ring().now();
+    if !plan.may_hold_nothing {
+        swept.check_sealed();
+    }
     Ok(swept)
 }
 

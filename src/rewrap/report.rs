@@ -52,6 +52,11 @@ pub struct Counts {
     pub left: u64,
     /// Values that could not be read.
     pub unreadable: u64,
+    /// Tables in which nothing is sealed, unless they
+    /// [may hold nothing](super::Rewrap::may_hold_nothing): 0 or 1, more after a
+    /// [merge](Swept::merge).
+    #[serde(default)]
+    pub nothing_sealed: u64,
 }
 
 /// A value that could not be read: it was not touched.
@@ -93,6 +98,7 @@ impl Swept {
             started_at: self.started_at,
             finished_at: self.finished_at,
             unreadable: self.counts.unreadable,
+            nothing_sealed: self.counts.nothing_sealed,
             rows: self.by_kid.iter().map(|(kid, rows)| (*kid, *rows)).collect(),
         }
     }
@@ -107,10 +113,19 @@ impl Swept {
         self
     }
 
-    /// Whether every value could be read, and none is left that somebody else was writing.
+    /// Returns whether the verdict may take this as evidence: every value could be read, none is
+    /// left that another writer kept changing, and something is sealed in the table.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.counts.unreadable == 0 && self.counts.left == 0
+        let Counts { unreadable, left, nothing_sealed, .. } = self.counts;
+        (unreadable, left, nothing_sealed) == (0, 0, 0)
+    }
+
+    /// Counts the table as one in which nothing is sealed, if that is so.
+    pub(super) fn check_sealed(&mut self) {
+        let Counts { unreadable, left, .. } = self.counts;
+        let is_blank = self.by_kid.is_empty() && (unreadable, left) == (0, 0);
+        self.counts.nothing_sealed = is_blank.into();
     }
 
     pub(super) fn add(
@@ -127,6 +142,7 @@ impl Swept {
         own.changed_meanwhile += counts.changed_meanwhile;
         own.left += counts.left;
         own.unreadable += counts.unreadable;
+        own.nothing_sealed += counts.nothing_sealed;
         for (kid, values) in by_kid {
             *self.by_kid.entry(kid).or_default() += values;
         }

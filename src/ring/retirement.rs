@@ -22,6 +22,9 @@ pub struct Sweep {
     pub finished_at: SystemTime,
     /// The rows that did not open.
     pub unreadable: u64,
+    /// The tables in which nothing is sealed, although something should be: such a rewrap may have
+    /// gone over the wrong table, and is no evidence.
+    pub nothing_sealed: u64,
     /// How many rows each key is needed for, after it.
     pub rows: Vec<(Kid, u64)>,
 }
@@ -141,6 +144,9 @@ fn rows(kid: Kid, began: SystemTime, terms: &Terms, sweep: Option<&Sweep>) -> Ve
     }
     if sweep.unreadable > 0 {
         obstacles.push(Obstacle::RowsUnreadable { rows: sweep.unreadable });
+    }
+    if sweep.nothing_sealed > 0 {
+        obstacles.push(Obstacle::NothingSealed { tables: sweep.nothing_sealed });
     }
     obstacles
 }

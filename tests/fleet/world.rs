@@ -421,6 +421,7 @@ impl<K: Artefacts> World<K> {
             started_at: moment,
             finished_at: moment,
             unreadable,
+            nothing_sealed: 0,
             rows: rows.into_iter().collect(),
         };
         self.instances.iter().for_each(|own| own.sweep(&sweep));

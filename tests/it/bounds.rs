@@ -208,8 +208,13 @@ fn report() -> Report {
 fn a_report_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
     let kid: Kid = "a".parse().unwrap();
     let mut full = report();
-    full.sweep =
-        Some(Sweep { started_at: at(0), finished_at: at(1), unreadable: 0, rows: vec![(kid, 1)] });
+    full.sweep = Some(Sweep {
+        started_at: at(0),
+        finished_at: at(1),
+        unreadable: 0,
+        nothing_sealed: 1,
+        rows: vec![(kid, 1)],
+    });
     full.buckets = vec![Bucket { from: at(0), to: at(1), uses: vec![(kid, Uses::default())] }];
     (full.signed, full.last_as_fallback) = (vec![(kid, 1)], vec![(kid, at(1))]);
     let text = full.to_json().unwrap();
@@ -244,6 +249,7 @@ fn a_report_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
         ("/last_as_fallback/0/1", early.clone(), "`last_as_fallback` of the report"),
         ("/sweep/finished_at", early.clone(), "`finished_at` of the report"),
         ("/sweep/unreadable", json!(u64::MAX), "`unreadable` of the report"),
+        ("/sweep/nothing_sealed", json!(u64::MAX), "`nothing_sealed` of the report"),
         ("/sweep/rows/0/1", json!(u64::MAX), "`rows` of the report is more than 2^53 - 1"),
         ("/version", json!(2), "no report of version 1"),
     ] {

@@ -266,7 +266,13 @@ fn a_retired_encryption_key_opens_to_the_end_of_its_overlap() {
     assert!(matches!(ring.retire(&old), Err(Error::Blocked { .. })));
     let now = clock.now();
     let (rows, unreadable) = (vec![(kid, 1)], 0);
-    ring.record_sweep(&Sweep { started_at: now, finished_at: now, unreadable, rows });
+    ring.record_sweep(&Sweep {
+        started_at: now,
+        finished_at: now,
+        unreadable,
+        nothing_sealed: 0,
+        rows,
+    });
     // It has been watched for eleven minutes of a day.
     let ends = ring.retire(&old).unwrap();
     assert_eq!(ends, Some(UNIX_EPOCH + Duration::from_secs(1_700_086_400)));

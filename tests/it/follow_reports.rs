@@ -91,6 +91,7 @@ fn what_a_gone_instance_knew_is_kept() {
         started_at: at(0),
         finished_at: at(1),
         unreadable: 0,
+        nothing_sealed: 0,
         rows: vec![(kid("a"), 3)],
     };
     gone.ring().record_sweep(&sweep);

@@ -258,6 +258,7 @@ fn a_withdrawn_encryption_key_is_rewrapped_after_its_withdrawal() {
         started_at,
         finished_at: started_at,
         unreadable: 0,
+        nothing_sealed: 0,
         rows: vec![(kid("a"), 5)],
     });
     clock.advance(2 * WINDOW);

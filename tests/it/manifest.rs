@@ -260,6 +260,7 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
         started_at: at(60),
         finished_at: at(70),
         unreadable: 2,
+        nothing_sealed: 0,
         rows: vec![(kid("a"), 3), (kid("b"), 5)],
     };
     let obstacles = |report: &Report, now| match manifest.retirement(
@@ -288,6 +289,12 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
     );
     (sweep.started_at, sweep.finished_at) = (settled, settled + HOUR);
     (sweep.unreadable, sweep.rows) = (0, vec![(kid("b"), 5)]);
+    sweep.nothing_sealed = 1;
+    report.sweep = Some(sweep.clone());
+    let stored = Report::from_json(report.to_json().unwrap().as_bytes()).unwrap();
+    assert_eq!(stored.sweep, report.sweep);
+    assert_eq!(obstacles(&stored, now), [Obstacle::NothingSealed { tables: 1 }]);
+    sweep.nothing_sealed = 0;
     report.sweep = Some(sweep.clone());
     assert_eq!(manifest.retirement(&kid("a"), &[report.clone()], now).unwrap(), Verdict::Safe);
 

@@ -146,6 +146,9 @@ pub struct Data {
     pub context: String,
     /// The legacy layouts in which there may be values yet.
     pub layouts: Vec<Layout>,
+    /// Whether there may be nothing sealed in the table yet: see
+    /// [`Rewrap::may_hold_nothing`](crate::rewrap::Rewrap::may_hold_nothing).
+    pub may_hold_nothing: bool,
 }
 
 /// How much hangs on a secret.

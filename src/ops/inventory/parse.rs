@@ -80,6 +80,8 @@ struct Table {
     iv16: bool,
     #[serde(default)]
     context_as_aad: bool,
+    #[serde(default)]
+    may_hold_nothing: bool,
 }
 
 #[derive(Deserialize)]
@@ -292,6 +294,7 @@ fn data(own: &Spanned<Table>, purpose: Purpose) -> Result<Data, Wrong> {
         columns: table.columns.clone(),
         context: table.context.get_ref().clone(),
         layouts,
+        may_hold_nothing: table.may_hold_nothing,
     })
 }
 

@@ -178,7 +178,10 @@ fn own_since(manifest: &Manifest, kid: &Kid) -> SystemTime {
 fn sweep(name: &str, obstacle: &Obstacle) -> Option<Next> {
     let at = match obstacle {
         Obstacle::SweptTooEarly { not_before, .. } => Some(*not_before),
-        Obstacle::NotSwept | Obstacle::RowsLeft { .. } | Obstacle::RowsUnreadable { .. } => None,
+        Obstacle::NotSwept
+        | Obstacle::RowsLeft { .. }
+        | Obstacle::RowsUnreadable { .. }
+        | Obstacle::NothingSealed { .. } => None,
         _ => return None,
     };
     let what = format!("bring what it has sealed under the new key: {obstacle}");

@@ -231,6 +231,9 @@ impl<'p> Sweeper<'p> {
         if self.executes {
             rewrap = rewrap.execute();
         }
+        if data.may_hold_nothing {
+            rewrap = rewrap.may_hold_nothing();
+        }
         if self.renews_all {
             rewrap = rewrap.renew_all();
         }
@@ -328,8 +331,9 @@ fn filled(template: &str, table: &str, key: &RowKey, column: &str) -> String {
 
 fn summary((table, swept): &(String, Swept)) -> String {
     let own = &swept.counts;
+    let nothing = if own.nothing_sealed > 0 { ", nothing sealed" } else { "" };
     format!(
-        "{table}: {} rows, {} rewritten, {} unreadable, {} left",
+        "{table}: {} rows, {} rewritten, {} unreadable, {} left{nothing}",
         own.rows, own.rewritten, own.unreadable, own.left
     )
 }

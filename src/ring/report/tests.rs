@@ -110,6 +110,7 @@ fn a_use_and_a_sweep_from_the_future_block_nothing_for_ever() {
         started_at: finished_at,
         finished_at,
         unreadable: 0,
+        nothing_sealed: 0,
         rows: Vec::new(),
     };
     ahead.sweep = Some(swept(changed_at + YEARS));

@@ -451,6 +451,7 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
         started_at: scene.clock.now(),
         finished_at: scene.clock.now(),
         unreadable: 2,
+        nothing_sealed: 0,
         rows: vec![("kek-1".parse().unwrap(), 17)],
     });
     scene.clock.advance(DAY * 9);

@@ -76,6 +76,43 @@ fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
 }
 
 #[test]
+fn a_table_that_holds_nothing_sealed_is_named_and_lets_no_key_go() {
+    runtime().block_on(async {
+        for base in Base::all().await {
+            let mut shell = Shell::new("2026-11-26T00:00:00Z");
+            let (store, manifest) = rotated(&mut shell).await;
+            base.notes([]).await;
+            let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
+            assert_eq!(status, 3, "{text}");
+            assert!(text.contains("problem   nothing is sealed in notes"), "{text}");
+            assert!(text.contains("add `may_hold_nothing = true`"), "{text}");
+            let reports = store.reports().await.unwrap();
+            assert_eq!(reports[0].sweep.as_ref().unwrap().nothing_sealed, 1);
+            let (_, text) = run(&mut shell, &base, "audit --secret ENCRYPTION_KEY");
+            assert!(text.contains("0 left, nothing sealed"), "{text}");
+            let (_, text) = run(&mut shell, &base, "status ENCRYPTION_KEY");
+            assert!(text.contains("dualkey rewrap ENCRYPTION_KEY --execute"), "{text}");
+            let old = manifest.keys()[0].kid();
+            let (status, text) =
+                run(&mut shell, &base, &format!("retire ENCRYPTION_KEY --kid {old}"));
+            assert_eq!(status, 1, "{text}");
+            assert!(text.contains("nothing sealed in one table"), "{text}");
+
+            let path = shell.path("dualkey.toml");
+            let inventory = std::fs::read_to_string(&path).unwrap();
+            let allowed = inventory.replace("table = ", "may_hold_nothing = true\ntable = ");
+            assert_ne!(allowed, inventory);
+            std::fs::write(&path, allowed).unwrap();
+            let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");
+            assert_eq!(status, 0, "{text}");
+            assert!(!text.contains("nothing is sealed"), "{text}");
+            let reports = store.reports().await.unwrap();
+            assert_eq!(reports[0].sweep.as_ref().unwrap().nothing_sealed, 0);
+        }
+    });
+}
+
+#[test]
 fn after_a_compromise_it_opens_by_name_with_a_reason_and_tells_before() {
     runtime().block_on(async {
         let base = Base::sqlite().await;

@@ -81,6 +81,53 @@ fn a_pass_only_looks_unless_it_is_told_to_execute() {
 }
 
 #[test]
+fn a_table_in_which_nothing_is_sealed_is_no_evidence() {
+    runtime().block_on(async {
+        for base in Base::all().await {
+            let (ring, sealer) = ring();
+            rotate(&ring);
+            base.notes([]).await;
+            let notes = base.table("notes", &["body"]).await.unwrap();
+            let rewrap = Rewrap::new(&sealer, notes, context);
+            // Without a row, and with rows that hold no value.
+            for rows in [0, 2] {
+                for id in 0..rows {
+                    base.sql(format!("INSERT INTO notes (id, body) VALUES ({id}, NULL)")).await;
+                }
+                for rewrap in [rewrap.clone(), rewrap.clone().execute()] {
+                    let swept = rewrap.run().await.unwrap();
+                    let counts = swept.counts;
+                    assert_eq!((counts.rows, counts.nothing_sealed), (rows, 1), "{}", base.name());
+                    assert!(!swept.is_complete());
+                    ring.record_sweep(&swept.sweep());
+                    let Verdict::Blocked(all) = ring.retirement(&kid("old")).unwrap() else {
+                        panic!("a rewrap of nothing is taken as evidence");
+                    };
+                    assert!(all.contains(&Obstacle::NothingSealed { tables: 1 }), "{all:?}");
+                }
+            }
+            let allowed = rewrap.clone().may_hold_nothing().execute().run().await.unwrap();
+            assert!(allowed.is_complete());
+            ring.record_sweep(&allowed.sweep());
+            let against = ring.retirement(&kid("old")).unwrap().to_string();
+            assert!(!against.contains("nothing sealed"), "{against}");
+            // A value that cannot be read is sealed, for all that is known.
+            base.write(1, "dk1.torn").await;
+            let torn = rewrap.clone().run().await.unwrap();
+            assert_eq!((torn.counts.unreadable, torn.counts.nothing_sealed), (1, 0));
+            // One sealed value is enough; a table beside it that holds none is counted.
+            let (_, body) = sealed(&sealer, 1);
+            base.write(1, &body).await;
+            let full = rewrap.run().await.unwrap();
+            assert!(full.is_complete());
+            let mut blank = allowed;
+            blank.counts.nothing_sealed = 1;
+            assert_eq!(full.merge(blank).sweep().nothing_sealed, 1);
+        }
+    });
+}
+
+#[test]
 fn the_report_is_what_a_verdict_takes() {
     runtime().block_on(async {
         let base = Base::sqlite().await;
