@@ -2,13 +2,14 @@
 //! quarterly rotations:
 //!
 //! ```sh
-//! cargo run --release --features full --example fleet
+//! cargo run --release --example fleet
 //! ```
 //!
 //! Four instances with clocks of their own, which restart; a store that fails, lies stale or
 //! comes back half-written; users who hold what was signed for a week; in half of the rotations
 //! the key leaks. The rings, the manifests and the rotations are the crate's own, only time and
-//! the store are made up. `--beyond` shows what breaks first when more happens than was
+//! the store are made up. `--declared` draws the bounds of each rotation, within which nothing may
+//! be lost. `--beyond` shows what breaks first when more happens than was
 //! declared. `--any-step` runs operators who roll back, withdraw, revoke, restage, force and
 //! change the policy at any moment. The exit status says whether anything was violated.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
@@ -32,17 +33,21 @@ struct Options {
     /// The first seed; a run is determined by its seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What breaks first when more happens than was declared.
+    /// Bounds differ from rotation to rotation; within them nothing may be lost.
     #[arg(long)]
+    declared: bool,
+    /// What breaks first when more happens than was declared.
+    #[arg(long, conflicts_with = "declared")]
     beyond: bool,
     /// Operators take any step at any moment.
-    #[arg(long, conflicts_with = "beyond")]
+    #[arg(long, conflicts_with_all = ["declared", "beyond"])]
     any_step: bool,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     match () {
+        () if options.declared => declared(&options),
         () if options.beyond => beyond(&options),
         () if options.any_step => any_step(&options),
         () => quarterly(&options),
@@ -68,6 +73,39 @@ fn any_step(options: &Options) -> ExitCode {
         status = ExitCode::FAILURE;
         println!("seed {seed}: {:?}\n{}", outcome.kinds, outcome.violations.join("\n"));
     }
+    status
+}
+
+fn declared(options: &Options) -> ExitCode {
+    println!("{} rotations in each way, each within bounds of its own\n", options.rotations);
+    let mut table = table([
+        "way",
+        "requests",
+        "rejected, because too old",
+        "leaks",
+        "longest exposure after a revocation",
+        "violations",
+    ]);
+    let mut status = ExitCode::SUCCESS;
+    for way in [Way::Staged, Way::Scheduled] {
+        let outcomes = many(options, |seed| run(seed, way, Bounds::of));
+        let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>().to_string();
+        let exposure = outcomes.iter().filter_map(|own| own.exposure).max();
+        table.add_row([
+            way.name().to_owned(),
+            sum(|own| own.requests),
+            sum(|own| own.unavailable),
+            sum(|own| u64::from(own.exposure.is_some())),
+            exposure.map_or("-".to_owned(), span),
+            sum(|own| own.violations.len() as u64),
+        ]);
+        let violated = outcomes.iter().zip(options.seed..);
+        for (outcome, seed) in violated.filter(|(own, _)| !own.violations.is_empty()) {
+            status = ExitCode::FAILURE;
+            println!("{}, seed {seed}: {:#?}", way.name(), outcome.violations);
+        }
+    }
+    println!("{table}");
     status
 }
 

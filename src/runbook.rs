@@ -279,5 +279,5 @@
 //!
 //! # What it rests on
 //! That the skew of the clocks, the rollout window and the longest life are what the policy
-//! says. `cargo run --release --features full --example fleet -- --beyond` shows what breaks
+//! says. `cargo run --release --example fleet -- --beyond` shows what breaks
 //! first where they are not.

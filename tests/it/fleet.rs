@@ -5,13 +5,11 @@ pub mod simulated;
 
 use simulated::{Bounds, Way, run};
 
-/// How many seeds: all of them in a release build, or on demand.
+use crate::common::is_full;
+
+/// Number of seeds. The example `fleet` runs 1,000 of them in a release build.
 fn seeds() -> u64 {
-    match (std::env::var_os("DUALKEY_TEST_FULL").is_some(), cfg!(debug_assertions)) {
-        (true, _) => 10_000,
-        (false, false) => 1_000,
-        (false, true) => 9,
-    }
+    if is_full() { 10_000 } else { 9 }
 }
 
 #[test]

@@ -47,17 +47,13 @@ fn problem(trail: &FileTrail) -> Problem {
 #[test]
 fn every_flipped_byte_is_found_and_names_its_record() {
     let folder = tempfile::tempdir().unwrap();
-    let trail = trail(folder.path(), 100);
-    assert_eq!(trail.check().unwrap().records, 100);
+    let trail = trail(folder.path(), 25);
+    assert_eq!(trail.check().unwrap().records, 25);
     let good = fs::read(trail.path()).unwrap();
     let (mut flipped, mut n) = (0, 1);
     for place in 0..good.len() {
         let last = n;
         n += u64::from(good[place] == b'\n');
-        // Each in a release build, where it takes a second and not a minute.
-        if cfg!(debug_assertions) && place % 7 != 0 {
-            continue;
-        }
         for bit in if is_full() { 0..8 } else { place as u32 % 8..place as u32 % 8 + 1 } {
             let mut bad = good.clone();
             bad[place] ^= 1 << bit;
