@@ -123,6 +123,7 @@
 //! | `reqwest` | 91 | 47 |
 //! | `ops` | 60 | 42 |
 //! | `agent` | 128 | 90 |
+//! | `tls` | 22 | 9 |
 //! | `full` | 215 | 187 |
 //! | `cli` | 211 | 141 |
 #![deny(unsafe_code)]
@@ -166,6 +167,8 @@ pub mod manifest;
 pub mod moving_in;
 #[cfg(feature = "ops")]
 pub mod ops;
+#[cfg(any(feature = "postgres", feature = "sqlx-postgres", feature = "ops"))]
+pub mod postgres;
 #[cfg(feature = "rewrap")]
 pub mod rewrap;
 #[cfg(all(feature = "store", feature = "cookie"))]

@@ -140,7 +140,8 @@ impl Context {
     }
 
     fn project_of(&self, environment: Option<&str>) -> Result<Project, Failure> {
-        let mut project = Project::new(Inventory::read(&self.inventory)?);
+        let mut project = Project::new(Inventory::read(&self.inventory)?)
+            .on_note(|note| complain(&format!("note: {note}")));
         if let Some(environment) = environment {
             project = project.environment(environment)?;
         }

@@ -200,10 +200,12 @@ pub enum OpsError {
     },
 
     /// A variable is to hold the URL of a database, and holds something else.
-    #[error("the variable {variable} holds no URL of PostgreSQL or SQLite")]
+    #[error("cannot use the variable {variable} as the URL of a database: {problem}")]
     DatabaseUrl {
         /// The variable.
         variable: String,
+        /// What is wrong with it; it holds no part of a value.
+        problem: String,
     },
 
     /// A sweep ended before its time: what it has committed stands, and it can be run again.

@@ -298,7 +298,7 @@ impl Dangerous {
 
 /// An identifier, as SQL has it.
 #[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

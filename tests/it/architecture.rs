@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 30] = [
+const FLOORS: [(&str, u8, &[&str]); 31] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
     ("error", 0, &["kid", "verdict"]),
     ("fingerprint", 0, &["encoding"]),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8, &[&str]); 30] = [
     ("cookie", 2, &[]),
     ("webhook", 2, &[]),
     ("envelope", 2, &[]),
+    ("postgres", 1, &[]),
     ("credential", 2, &[]),
     ("source", 2, &["envelope"]),
     ("telemetry", 2, &["source"]),

@@ -52,6 +52,35 @@ impl Cluster {
         format!("postgres://{role}:{password}@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// The port, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder of its socket, its log and its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file of its own beside its data, which others may not read.
+    pub fn write(&self, name: &str, text: &[u8]) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = self.owner {
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+        path
+    }
+
+    /// Adds settings to its configuration: they hold from the next start.
+    pub fn configure(&self, lines: &str) {
+        let path = self.folder.path().join("data/postgresql.auto.conf");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        self.write("data/postgresql.auto.conf", format!("{before}{lines}\n").as_bytes());
+    }
+
     /// Starts it, after it was stopped.
     pub fn restart(&self) {
         let folder = self.folder.path().display();

@@ -9,6 +9,7 @@ mod bounds;
 mod claim_verdicts;
 mod cluster;
 mod common;
+mod connection_strings;
 mod cookie_interop;
 mod credential;
 mod dotenv;
@@ -48,6 +49,7 @@ mod ring_model;
 mod rules;
 mod stores;
 #[cfg(unix)]
+mod tls;
 mod trust;
 mod verdict;
 mod weak_kids;

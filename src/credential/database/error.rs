@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::kid::Kid;
+use crate::postgres::ConnectionStringError;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -17,13 +18,15 @@ pub enum DatabaseError {
         /// What the server said of the last.
         source: Box<sqlx::Error>,
     },
-    /// A secret is no URL of PostgreSQL, or no text.
-    #[error("the key `{kid}` of `{ring}` is no URL as in postgres://role:password@host/database")]
+    /// A secret is no connection string of PostgreSQL that can be used.
+    #[error("cannot use the key `{kid}` of `{ring}` as a connection string: {problem}")]
     NotAUrl {
         /// The name of the ring.
         ring: String,
         /// The key in question.
         kid: Kid,
+        /// What is wrong with it; it holds no value.
+        problem: ConnectionStringError,
     },
     /// The ring serves nothing, has no such key, or there are no random numbers.
     #[error(transparent)]

@@ -6,11 +6,13 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::DatabaseError;
 use crate::credential::{Credentials, Shown};
+use crate::postgres::{ConnectionString, ConnectionStringError};
 
 /// What a secret of the ring is.
 #[derive(Clone)]
 pub enum Login {
-    /// A whole URL, `postgres://role:password@host/database`: what two roles need.
+    /// A whole [connection string](ConnectionString), such as
+    /// `postgres://role:password@host/database`: what two roles need.
     Url,
     /// The password for a login that is otherwise like this.
     Password(Box<PgConnectOptions>),
@@ -22,17 +24,16 @@ impl Login {
         credentials: &Credentials,
         shown: &Shown,
     ) -> Result<PgConnectOptions, DatabaseError> {
-        let wrong = || DatabaseError::NotAUrl {
+        let wrong = |problem| DatabaseError::NotAUrl {
             ring: credentials.ring().name().to_owned(),
             kid: shown.kid(),
+            problem,
         };
-        let text = std::str::from_utf8(shown.secret().expose()).map_err(|_| wrong())?;
+        let text = std::str::from_utf8(shown.secret().expose())
+            .map_err(|_| wrong(ConnectionStringError::Form))?;
         match self {
             Self::Url => {
-                let is_own =
-                    ["postgres://", "postgresql://"].iter().any(|own| text.starts_with(own));
-                // The words of the parser may hold what stands in the URL.
-                text.parse().ok().filter(|_| is_own).ok_or_else(wrong)
+                ConnectionString::parse(text).and_then(|own| own.connect_options()).map_err(wrong)
             }
             Self::Password(options) => Ok(options.as_ref().clone().password(text)),
         }

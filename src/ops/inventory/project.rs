@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::own::Own;
@@ -15,6 +15,8 @@ use crate::ops::audit::{
     Action, AuditError, AuditKey, FileTrail, Problem, Record, Trail, Verification,
 };
 use crate::ops::error::OpsError;
+#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+use crate::postgres::{ConnectionString, ConnectionStringError};
 use crate::ring::KeyRing;
 use crate::source::{DotenvStore, FileStore, KeyStore, StoreError};
 
@@ -40,8 +42,9 @@ pub struct Project {
     is_clock_given: bool,
     lookup: Arc<Lookup>,
     with_backup: bool,
+    notes: Notes,
     #[cfg(feature = "postgres")]
-    pools: Arc<std::sync::Mutex<std::collections::HashMap<String, sqlx::PgPool>>>,
+    pools: Arc<Mutex<std::collections::HashMap<String, sqlx::PgPool>>>,
 }
 
 impl Project {
@@ -55,6 +58,7 @@ impl Project {
             is_clock_given: false,
             lookup: Arc::new(|name| std::env::var(name).ok().filter(|own| !own.is_empty())),
             with_backup: false,
+            notes: Notes::default(),
             #[cfg(feature = "postgres")]
             pools: Arc::default(),
         }
@@ -90,6 +94,14 @@ impl Project {
         lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.lookup = Arc::new(lookup);
+        self
+    }
+
+    /// Has `note` called with each sentence on a connection string that has a parameter which is
+    /// dropped, or has a limit: once for each, with the variable and without a value.
+    #[must_use]
+    pub fn on_note(mut self, note: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.notes.told = Some(Arc::new(note));
         self
     }
 
@@ -338,9 +350,31 @@ impl Project {
         Ok(KeyRing::builder().vars(name, lookup).build()?)
     }
 
+    /// The connection string `text` of a variable, with its notes passed on.
+    #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+    pub(crate) fn connection_string(
+        &self,
+        variable: &str,
+        text: &str,
+    ) -> Result<ConnectionString, OpsError> {
+        let own = ConnectionString::parse(text).map_err(|error| OpsError::DatabaseUrl {
+            variable: variable.to_owned(),
+            problem: error.to_string(),
+        })?;
+        for note in own.notes() {
+            self.notes.pass(format!("{variable}: {note}"));
+        }
+        Ok(own)
+    }
+
     #[cfg(feature = "postgres")]
     fn pool(&self, variable: &str) -> Result<sqlx::PgPool, OpsError> {
+        let wrong = |error: ConnectionStringError| OpsError::DatabaseUrl {
+            variable: variable.to_owned(),
+            problem: error.to_string(),
+        };
         let url = self.variable("the URL of a database", variable)?;
+        let url = self.connection_string(variable, &url)?;
         let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(pool) = pools.get(variable) {
             return Ok(pool.clone());
@@ -348,16 +382,28 @@ impl Project {
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(std::time::Duration::from_secs(5))
-            .connect_lazy(&url)
-            // Its own words may hold what stands in the URL.
-            .map_err(|_| {
-                OpsError::Store(StoreError::Client {
-                    store: variable.to_owned(),
-                    source: "it is not the URL of a PostgreSQL database".into(),
-                })
-            })?;
+            .connect_lazy_with(url.connect_options().map_err(wrong)?);
         pools.insert(variable.to_owned(), pool.clone());
         Ok(pool)
+    }
+}
+
+/// Sentences for the operator, each passed on once.
+#[derive(Clone, Default)]
+struct Notes {
+    told: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    seen: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Notes {
+    #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+    fn pass(&self, note: String) {
+        let Some(told) = &self.told else { return };
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !seen.contains(&note) {
+            told(&note);
+            seen.insert(note);
+        }
     }
 }
 

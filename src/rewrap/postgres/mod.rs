@@ -42,6 +42,13 @@ struct Key {
 }
 
 impl PgTable {
+    /// It under the name that the inventory has for it.
+    #[cfg(feature = "ops")]
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// The beginning of a statement that reads rows of `t`; the bound is `max`.
     fn select(&self, max: usize) -> String {
         let keys = self.keys.iter().map(|key| format!("t.{}::text", key.name));

@@ -112,6 +112,69 @@ fn a_table_that_holds_nothing_sealed_is_named_and_lets_no_key_go() {
     });
 }
 
+/// As every URL of Prisma has it.
+#[test]
+fn a_table_is_taken_from_the_schema_that_the_url_names() {
+    runtime().block_on(async {
+        let Some(base) = Base::postgres().await else { return };
+        let mut shell = Shell::new("2026-11-26T00:00:00Z");
+        let (store, manifest) = rotated(&mut shell).await;
+        let (ring, before) = rings(&manifest);
+        let (sealer, before) = (Sealer::new(ring), Sealer::new(before));
+        // The same table, empty where the login looks first, and in a schema with an odd name.
+        base.notes([]).await;
+        let schema = format!("Ten ant\\\"{:x}", getrandom::u64().unwrap());
+        let quoted = format!("\"{}\"", schema.replace('"', "\"\""));
+        let body = before.seal_text("a note", context(1)).unwrap();
+        base.sql(format!(
+            "CREATE SCHEMA {quoted}; CREATE TABLE {quoted}.notes (LIKE notes INCLUDING ALL); \
+             INSERT INTO {quoted}.notes (id, body) VALUES (1, '{body}')"
+        ))
+        .await;
+        let encoded =
+            percent_encoding::utf8_percent_encode(&schema, percent_encoding::NON_ALPHANUMERIC);
+        let server = base.url().split('?').next().unwrap();
+        let run = |shell: &mut Shell, url: String, line: &str| {
+            let words: Vec<_> = line.split(' ').collect();
+            let mut command = shell.command(&words);
+            let output =
+                command.env_remove("DUALKEY_CLOCK").env("DATABASE_URL", url).output().unwrap();
+            shell.note(line, &output)
+        };
+        let line = "rewrap ENCRYPTION_KEY --execute";
+        for (name, options) in [("schema", ""), ("options[search_path]", "\""), ("search_path", "")]
+        {
+            let value = match options {
+                "" => encoded.to_string(),
+                _ => percent_encoding::utf8_percent_encode(
+                    &quoted,
+                    percent_encoding::NON_ALPHANUMERIC,
+                )
+                .to_string(),
+            };
+            let (status, text) = run(&mut shell, format!("{server}?{name}={value}"), line);
+            assert_eq!(status, 0, "{text}");
+            assert!(text.contains("notes     1 rows: "), "{text}");
+        }
+        let sweep = store.reports().await.unwrap()[0].sweep.clone().unwrap();
+        assert_eq!((sweep.nothing_sealed, sweep.rows.len()), (0, 1));
+        let opened: String =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT body FROM {quoted}.notes")))
+                .fetch_one(&sqlx::PgPool::connect(base.url()).await.unwrap())
+                .await
+                .unwrap();
+        assert_eq!(*sealer.open(opened, context(1)).unwrap(), b"a note");
+        // One that is not there, and a parameter that would be ignored.
+        let (status, text) = run(&mut shell, format!("{server}?schema=nowhere"), line);
+        assert_eq!(status, 1, "{text}");
+        assert!(text.contains("there is no table `\"nowhere\".notes`"), "{text}");
+        let (status, text) = run(&mut shell, format!("{server}?currentschema=nowhere"), line);
+        assert_eq!(status, 1, "{text}");
+        assert!(text.contains("DATABASE_URL") && text.contains("`currentschema`"), "{text}");
+        base.sql(format!("DROP SCHEMA {quoted} CASCADE")).await;
+    });
+}
+
 #[test]
 fn after_a_compromise_it_opens_by_name_with_a_reason_and_tells_before() {
     runtime().block_on(async {
@@ -193,9 +256,11 @@ fn what_is_missing_or_wrong_is_named() {
         let mut shell = Shell::new("2026-11-26T00:00:00Z");
         let (store, _) = rotated(&mut shell).await;
         for (url, expected) in [
-            ("mysql://app:s3cret@db/app", "the variable DATABASE_URL holds no URL"),
+            ("mysql://app:s3cret@db/app", "cannot use the variable DATABASE_URL"),
             ("sqlite:/nowhere/notes.db", "the table `notes`"),
-            ("postgres://app:s3cret@db:port/app", "the variable DATABASE_URL holds no URL"),
+            ("postgres://app:s3cret@db:port/app", "cannot use the variable DATABASE_URL"),
+            ("postgres://app:x@db/app?tenant=s3cret", "its parameter `tenant` is not known"),
+            ("sqlite:notes.db?tenant=s3cret", "its parameter `tenant` is none of cache"),
             ("", "from the variable DATABASE_URL, which is not set"),
         ] {
             let mut command = shell.command(&["rewrap", "ENCRYPTION_KEY", "--execute"]);
