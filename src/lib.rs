@@ -121,11 +121,11 @@
 //! | `credential` | 24 | 16 |
 //! | `api` | 35 | 18 |
 //! | `reqwest` | 91 | 47 |
-//! | `ops` | 60 | 42 |
+//! | `ops` | 61 | 42 |
 //! | `agent` | 128 | 90 |
-//! | `tls` | 22 | 9 |
-//! | `full` | 215 | 187 |
-//! | `cli` | 211 | 141 |
+//! | `tls` | 33 | 45 |
+//! | `full` | 216 | 187 |
+//! | `cli` | 212 | 141 |
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.

@@ -26,7 +26,7 @@ pub enum DatabaseError {
         /// The key in question.
         kid: Kid,
         /// What is wrong with it; it holds no value.
-        problem: ConnectionStringError,
+        problem: Box<ConnectionStringError>,
     },
     /// The ring serves nothing, has no such key, or there are no random numbers.
     #[error(transparent)]

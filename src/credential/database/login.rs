@@ -27,7 +27,7 @@ impl Login {
         let wrong = |problem| DatabaseError::NotAUrl {
             ring: credentials.ring().name().to_owned(),
             kid: shown.kid(),
-            problem,
+            problem: Box::new(problem),
         };
         let text = std::str::from_utf8(shown.secret().expose())
             .map_err(|_| wrong(ConnectionStringError::Form))?;

@@ -388,10 +388,13 @@ impl Project {
     }
 }
 
+/// Takes a sentence for the operator.
+type Note = dyn Fn(&str) + Send + Sync;
+
 /// Sentences for the operator, each passed on once.
 #[derive(Clone, Default)]
 struct Notes {
-    told: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    told: Option<Arc<Note>>,
     seen: Arc<Mutex<BTreeSet<String>>>,
 }
 
