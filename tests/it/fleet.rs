@@ -7,7 +7,7 @@ use simulated::{Bounds, Way, run};
 
 use crate::common::is_full;
 
-/// Number of seeds. The example `fleet` runs 1,000 of them in a release build.
+/// Number of seeds. The example `fleet` runs more of them in a release build.
 fn seeds() -> u64 {
     if is_full() { 10_000 } else { 9 }
 }
