@@ -273,7 +273,7 @@ impl<'de> Deserialize<'de> for Text {
 /// The text that `raw` is as a string of JSON, which is valid but for its surrogates; `None`, if it is
 /// no string. It is put together in memory that is wiped, and has its room from the start: no escape
 /// is shorter than its character.
-fn unescaped(raw: &str) -> Option<Zeroizing<String>> {
+pub(crate) fn unescaped(raw: &str) -> Option<Zeroizing<String>> {
     let mut rest = raw.strip_prefix('"')?.strip_suffix('"')?;
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));
     while let Some((plain, escape)) = rest.split_once('\\') {

@@ -59,6 +59,8 @@ use crate::verdict::Verdict;
 pub(crate) use json::Time;
 #[cfg(feature = "ops")]
 pub(crate) use json::to_wiped;
+#[cfg(any(feature = "postgres", feature = "sqlx-postgres", feature = "ops"))]
+pub(crate) use json::unescaped;
 
 pub(crate) use environment::Marked;
 

@@ -3,20 +3,25 @@
 use zeroize::Zeroizing;
 
 use super::parameters::{Dialect, Draft};
+use super::settings::is_blank;
+use super::uri;
 use super::{ConnectionString, ConnectionStringError};
 
 pub(super) fn parse(text: &str) -> Result<ConnectionString, ConnectionStringError> {
     let mut draft = Draft::new(Dialect::Keywords);
-    let mut rest = text.trim_start();
+    let mut rest = text.trim_start_matches(is_blank);
+    let mut after_secret = false;
     while !rest.is_empty() {
         let (name, after) = rest.split_once('=').ok_or(ConnectionStringError::Form)?;
-        let name = name.trim_end();
-        if name.is_empty() || name.contains(char::is_whitespace) {
+        let name = name.trim_end_matches(is_blank);
+        // A URL of another form, or a value whose blanks are not in quotes.
+        if name.is_empty() || name.contains(|own| is_blank(own) || own == ':' || own == '/') {
             return Err(ConnectionStringError::Form);
         }
-        let (value, after) = value(after.trim_start())?;
-        draft.set(name, &value)?;
-        rest = after.trim_start();
+        let (value, after) = value(after.trim_start_matches(is_blank))?;
+        uri::set(&mut draft, name, &value, after_secret)?;
+        after_secret = uri::is_secret(name);
+        rest = after.trim_start_matches(is_blank);
     }
     draft.finish()
 }
@@ -31,11 +36,11 @@ fn value(text: &str) -> Result<(Zeroizing<String>, &str), ConnectionStringError>
     while let Some((place, own)) = chars.next() {
         match own {
             '\\' => {
-                let (_, escaped) = chars.next().ok_or(ConnectionStringError::Form)?;
-                value.push(escaped);
+                // One at the end is dropped, as libpq does.
+                value.extend(chars.next().map(|(_, own)| own));
             }
             '\'' if is_quoted => return Ok((value, &inner[place + 1..])),
-            own if own.is_whitespace() && !is_quoted => return Ok((value, &inner[place..])),
+            own if is_blank(own) && !is_quoted => return Ok((value, &inner[place..])),
             own => value.push(own),
         }
     }

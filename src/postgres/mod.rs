@@ -33,6 +33,8 @@
 //! No parameter is ignored. Each is used, translated, dropped with a [note](ConnectionString::notes),
 //! or refused by name. The value of a parameter is in no error, note or log.
 //!
+//! - A value never replaces another one: a host beside another host, or a parameter that is there
+//!   twice with different values, is refused. An empty value counts as none.
 //! - Used: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `application_name`, `options`, `host`,
 //!   `hostaddr`, `port`, `user`, `password`, `dbname`, `statement-cache-capacity`.
 //! - Translated: `schema` of Prisma, `currentSchema` of JDBC, `search_path` and
@@ -42,7 +44,16 @@
 //! - Dropped with a note: what sizes or times the pool of another library, as `connection_limit` and
 //!   `pool_timeout`.
 //! - Refused: everything else, as `sslpassword`, and `channel_binding=require`, which `sqlx` cannot
-//!   do.
+//!   do. A URL of Neon has it: write `sslmode=verify-full` in its place.
+//!
+//! `schema` is the name of one schema. The other three are a list as the server reads it: a name
+//! without quotes is in lower case. With a list of several schemas, [`ConnectionString::schema`] is
+//! `None`, and the list is the search path.
+//!
+//! A `+` in a parameter is a space in strings of JDBC and SQLAlchemy. In another URL it is refused,
+//! but for `options` and `application_name`: libpq reads a plus, and other readers a space.
+//!
+//! What the string leaves open is taken from the variables of libpq.
 //!
 //! # TLS
 //! `sslmode` has the values of libpq. TLS needs the feature `tls`; without it `require` and above
@@ -59,6 +70,7 @@
 //! Certificates are checked against the roots of `sslrootcert`, or else the system's. `sqlx` always
 //! adds the public authorities that Mozilla trusts. So `verify-ca` accepts a certificate that one of
 //! these issued for any host: use `verify-full` where the certificate has the name of the host.
+//! A file without a certificate, and a key that others can read, are refused.
 //! `sslrootcert=system` means the system's roots, with `verify-full`. A connection through a socket
 //! is not encrypted, as with libpq.
 //!
@@ -66,7 +78,11 @@
 //! installed none with `rustls`, [`ConnectionString::connect_options`] installs `aws-lc-rs`.
 
 mod error;
+#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+mod files;
 mod forms;
+mod host;
+mod json;
 mod keywords;
 #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
 mod options;
@@ -74,6 +90,7 @@ mod parameters;
 mod settings;
 #[cfg(all(feature = "tls", any(feature = "postgres", feature = "sqlx-postgres")))]
 mod system;
+mod table;
 mod tls;
 mod uri;
 
@@ -105,6 +122,8 @@ pub struct ConnectionString {
     application_name: Option<String>,
     /// Settings of the session, sent when it starts.
     settings: Vec<(String, String)>,
+    /// Words of `options` that a provider reads.
+    words: Vec<String>,
     statement_cache: Option<usize>,
     tls: Tls,
     notes: Vec<String>,
@@ -126,10 +145,11 @@ impl ConnectionString {
         self.host.as_deref()
     }
 
-    /// The port: 5432 if it names none.
+    /// The port: that of the variable `PGPORT`, or 5432, if it names none.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port.unwrap_or(PORT)
+        let of_variable = || variable("PGPORT").and_then(|own| own.parse().ok());
+        self.port.or_else(of_variable).unwrap_or(PORT)
     }
 
     /// The role that connects.
@@ -163,7 +183,8 @@ impl ConnectionString {
     }
 
     /// Returns whether both lead to the same database: the same host, port and database, whoever
-    /// connects.
+    /// connects. What one leaves open is that of the variables `PGHOST`, `PGPORT` and `PGDATABASE`,
+    /// or the default. No name is looked up: `localhost` and `127.0.0.1` differ.
     ///
     /// ```
     /// use dualkey::postgres::ConnectionString;
@@ -180,12 +201,15 @@ impl ConnectionString {
 
     /// The first of host, port and database in which both differ.
     pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let of_variable = || variable("PGHOSTADDR").or_else(|| variable("PGHOST"));
         let host = |own: &Self| {
-            let host = own.host.as_deref().unwrap_or("localhost");
-            // A path has upper and lower case.
-            if is_socket(host) { host.to_owned() } else { host.to_ascii_lowercase() }
+            let host = own.host.clone().or_else(of_variable);
+            host::compared(host.as_deref().unwrap_or("localhost"))
         };
-        let database = |own: &Self| own.database.clone().or_else(|| own.role.clone());
+        let database = |own: &Self| {
+            let database = own.database.clone().or_else(|| variable("PGDATABASE"));
+            database.or_else(|| own.role.clone()).or_else(|| variable("PGUSER"))
+        };
         match () {
             () if host(self) != host(other) => Some("host"),
             () if self.port() != other.port() => Some("port"),
@@ -197,7 +221,12 @@ impl ConnectionString {
 
 /// Returns whether a host is the folder of a socket.
 fn is_socket(host: &str) -> bool {
-    host.starts_with(['/', '@'])
+    host.starts_with('/')
+}
+
+/// A variable that is set, and not empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|own| !own.is_empty())
 }
 
 /// Without the password, and without settings, which may hold anything.

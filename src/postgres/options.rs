@@ -1,14 +1,15 @@
 //! A connection string as options of `sqlx`.
 
-use std::path::PathBuf;
-
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use zeroize::Zeroizing;
+
+use super::files::{CERTIFICATE, check, check_key};
 #[cfg(feature = "tls")]
 use super::system;
 use super::tls::SslMode;
-use super::{ConnectionString, ConnectionStringError, is_socket, settings};
+use super::{ConnectionString, ConnectionStringError, is_socket, settings, variable};
 
 impl ConnectionString {
     /// Options for a connection or a pool of `sqlx`. What the string leaves open is taken from the
@@ -34,133 +35,163 @@ impl ConnectionString {
     /// [`ConnectionStringError::NoTls`] without the feature `tls`, if the string asks for it;
     /// [`ConnectionStringError::File`].
     pub fn connect_options(&self) -> Result<PgConnectOptions, ConnectionStringError> {
-        let options = self.connect_options_without_schema()?;
-        Ok(match &self.schema {
-            Some(schema) => options.options([("search_path", settings::path(schema))]),
-            None => options,
-        })
+        self.options_with(self.schema.as_deref())
     }
 
     /// The same, for statements that qualify each name. A pooler may refuse a search path.
+    #[cfg(all(feature = "ops", feature = "sqlx-postgres"))]
     pub(crate) fn connect_options_without_schema(
         &self,
     ) -> Result<PgConnectOptions, ConnectionStringError> {
-        let mut options = self.login().extra_float_digits(None);
+        self.options_with(None)
+    }
+
+    fn options_with(
+        &self,
+        schema: Option<&str>,
+    ) -> Result<PgConnectOptions, ConnectionStringError> {
+        let mut options = self.login(schema)?.extra_float_digits(None);
+        if let Some(password) = &self.password {
+            let password = std::str::from_utf8(password.expose());
+            options = options.password(password.map_err(|_| ConnectionStringError::Form)?);
+        }
         if let Some(capacity) = self.statement_cache {
             options = options.statement_cache_capacity(capacity);
         }
         if let Some(name) = &self.application_name {
             options = options.application_name(name);
         }
-        if !self.settings.is_empty() {
-            let all = self.settings.iter().map(|(name, value)| (name, value));
-            options = options.options(all);
-        }
         self.with_tls(options)
     }
 
-    /// Where it leads, and who connects.
-    fn login(&self) -> PgConnectOptions {
-        let options = match self.password {
-            // `sqlx` looks into the file of passwords when it reads a URL.
-            None => self.bare_url().parse().unwrap_or_else(|_| PgConnectOptions::new()),
-            Some(_) => PgConnectOptions::new_without_pgpass(),
-        };
-        let mut options = match &self.host {
-            Some(host) if is_socket(host) => options.socket(host),
-            Some(host) => options.host(host),
-            None => options,
-        };
-        if self.host.is_some() || self.port.is_some() {
-            options = options.port(self.port.unwrap_or(super::PORT));
-        }
-        if let Some(role) = &self.role {
-            options = options.username(role);
-        }
-        if let Some(database) = &self.database {
-            options = options.database(database);
-        }
-        match self.password.as_ref().map(|own| std::str::from_utf8(own.expose())) {
-            Some(Ok(password)) => options.password(password),
-            _ => options,
-        }
+    /// Where it leads, who connects, and the settings of the session. Only the parser of `sqlx` looks
+    /// into the file of passwords, and takes `options` as a text. It gets no parameter that it does
+    /// not know: it logs those, with their values.
+    fn login(&self, schema: Option<&str>) -> Result<PgConnectOptions, ConnectionStringError> {
+        let port = self.port.map(|own| own.to_string());
+        let options = Zeroizing::new(self.session(schema));
+        let parameters = [
+            ("host", self.host.as_deref()),
+            ("port", port.as_deref()),
+            ("user", self.role.as_deref()),
+            ("dbname", self.database.as_deref()),
+            // With one, none is looked up. The real one is set later, and is in no URL.
+            ("password", self.password.as_ref().map(|_| "-")),
+            ("options", Some(options.as_str()).filter(|own| !own.is_empty())),
+        ];
+        let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let pairs = given.map(|(name, value)| {
+            format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))
+        });
+        let url = Zeroizing::new(format!("postgres:///?{}", pairs.collect::<Vec<_>>().join("&")));
+        url.parse().map_err(|_| ConnectionStringError::Form)
     }
 
-    /// The place and the role as a URL, without anything else.
-    fn bare_url(&self) -> String {
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let role = self.role.as_deref().map_or_else(String::new, |own| encoded(own) + "@");
-        let host = match self.host.as_deref() {
-            Some(host) if host.contains(':') => format!("[{host}]"),
-            // A name may have dots and dashes, which are no letters.
-            Some(host) if !is_socket(host) => host.to_owned(),
-            host => encoded(host.unwrap_or_default()),
+    /// The text of `options`.
+    fn session(&self, schema: Option<&str>) -> String {
+        let settings = self.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let path = schema.map(|own| ("search_path", settings::path(&[own])));
+        let settings = settings.chain(path);
+        let settings =
+            settings.map(|(name, value)| format!("-c {name}={}", settings::escaped(&value)));
+        let words = self.words.iter().map(|own| settings::escaped(own));
+        settings.chain(words).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The mode of TLS: that of the string, that of the variable `PGSSLMODE`, or `prefer`. A root
+    /// turns `require` into `verify-ca`, as in libpq.
+    fn mode(&self, has_root: bool) -> Result<SslMode, ConnectionStringError> {
+        let mode = match (self.tls.mode, variable("PGSSLMODE")) {
+            (Some(mode), _) => mode,
+            (None, None) => SslMode::Prefer,
+            // `sqlx` takes an unknown word for `prefer`.
+            (None, Some(word)) => SslMode::named(&word)
+                .ok_or_else(|| ConnectionStringError::parameter("PGSSLMODE", NO_MODE))?,
         };
-        let port = self.port.filter(|_| !host.is_empty());
-        let port = port.map_or_else(String::new, |own| format!(":{own}"));
-        let database = self.database.as_deref().map_or_else(String::new, encoded);
-        format!("postgres://{role}{host}{port}/{database}")
+        match mode {
+            SslMode::Require if has_root => Ok(SslMode::VerifyCa),
+            // `sqlx` never encrypts with its own `Allow`.
+            SslMode::Allow => Ok(SslMode::Prefer),
+            mode => Ok(mode),
+        }
     }
 
     fn with_tls(
         &self,
-        mut options: PgConnectOptions,
+        options: PgConnectOptions,
     ) -> Result<PgConnectOptions, ConnectionStringError> {
-        let is_socket = options.get_socket().is_some() || is_socket(options.get_host());
-        if is_socket {
+        if options.get_socket().is_some() || is_socket(options.get_host()) {
             return Ok(options.ssl_mode(PgSslMode::Disable));
         }
-        if let Some(mode) = self.tls.mode {
-            options = options.ssl_mode(match mode {
-                SslMode::Disable => PgSslMode::Disable,
-                // `sqlx` never encrypts with its own `Allow`.
-                SslMode::Allow | SslMode::Prefer => PgSslMode::Prefer,
-                SslMode::Require => PgSslMode::Require,
-                SslMode::VerifyCa => PgSslMode::VerifyCa,
-                SslMode::VerifyFull => PgSslMode::VerifyFull,
-            });
+        let named = variable("PGSSLROOTCERT");
+        let is_system = match &self.tls.root {
+            Some(_) => self.tls.is_system(),
+            None => named.as_deref() == Some("system"),
+        };
+        let mode = self.mode(!is_system && (self.tls.root.is_some() || named.is_some()))?;
+        check_mode(mode, cfg!(feature = "tls"))?;
+        if mode == SslMode::Disable {
+            return Ok(options.ssl_mode(PgSslMode::Disable));
         }
-        let needs_tls = matches!(
-            options.get_ssl_mode(),
-            PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull
-        );
-        if needs_tls && !cfg!(feature = "tls") {
-            return Err(ConnectionStringError::NoTls);
-        }
-        let has_root = self.tls.root.is_some() || std::env::var_os("PGSSLROOTCERT").is_some();
-        if matches!(options.get_ssl_mode(), PgSslMode::Require) && has_root {
-            // As libpq does where a root is there, by the string or by the environment.
-            options = options.ssl_mode(PgSslMode::VerifyCa);
-        }
+        let mut options = options.ssl_mode(match mode {
+            SslMode::Disable | SslMode::Allow | SslMode::Prefer => PgSslMode::Prefer,
+            SslMode::Require => PgSslMode::Require,
+            SslMode::VerifyCa => PgSslMode::VerifyCa,
+            SslMode::VerifyFull => PgSslMode::VerifyFull,
+        });
         #[cfg(feature = "tls")]
-        if matches!(options.get_ssl_mode(), PgSslMode::VerifyCa) {
+        if mode == SslMode::VerifyCa {
             system::provide();
         }
-        match self.tls.root.as_ref().filter(|_| !self.tls.is_system()) {
-            Some(root) => options = options.ssl_root_cert(readable("sslrootcert", root)?),
+        match self.tls.root.as_ref().filter(|_| !is_system) {
+            Some(root) => {
+                check("sslrootcert", root, CERTIFICATE)?;
+                options = options.ssl_root_cert(root);
+            }
             #[cfg(feature = "tls")]
-            None => options = system::with_roots(options, self.tls.is_system()),
+            None => options = system::with_roots(options, is_system),
             #[cfg(not(feature = "tls"))]
             None => {}
         }
         if let (Some(certificate), Some(key)) = (&self.tls.certificate, &self.tls.key) {
-            options = options
-                .ssl_client_cert(readable("sslcert", certificate)?)
-                .ssl_client_key(readable("sslkey", key)?);
+            check("sslcert", certificate, CERTIFICATE)?;
+            check_key("sslkey", key)?;
+            options = options.ssl_client_cert(certificate).ssl_client_key(key);
         }
         Ok(options)
     }
 }
 
-/// `path`, if it can be read: found here and named, and not at the first connection.
-fn readable<'p>(
-    name: &'static str,
-    path: &'p PathBuf,
-) -> Result<&'p PathBuf, ConnectionStringError> {
-    let wrong = |problem: String| ConnectionStringError::File { name, path: path.clone(), problem };
-    match std::fs::File::open(path).and_then(|own| own.metadata()) {
-        Ok(own) if own.is_file() => Ok(path),
-        Ok(_) => Err(wrong("it is no file".to_owned())),
-        Err(error) => Err(wrong(error.to_string())),
+const NO_MODE: &str = "is none of disable, allow, prefer, require, verify-ca and verify-full";
+
+/// Refuses a mode that needs TLS, before a connection is made without it.
+fn check_mode(mode: SslMode, has_tls: bool) -> Result<(), ConnectionStringError> {
+    match mode >= SslMode::Require && !has_tls {
+        true => Err(ConnectionStringError::NoTls),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_tls_no_mode_that_needs_it_connects() {
+        for (mode, connects) in [
+            (SslMode::Disable, true),
+            (SslMode::Prefer, true),
+            (SslMode::Require, false),
+            (SslMode::VerifyCa, false),
+            (SslMode::VerifyFull, false),
+        ] {
+            assert_eq!(check_mode(mode, false).is_ok(), connects, "{mode:?}");
+            assert_eq!(check_mode(mode, true), Ok(()), "{mode:?}");
+        }
+        let error = check_mode(SslMode::Require, false).unwrap_err().to_string();
+        assert!(error.contains("the feature `tls`"), "{error}");
+        // With the features of this build.
+        let url = ConnectionString::parse("postgres://app@db/app?sslmode=require").unwrap();
+        assert_eq!(url.connect_options().is_ok(), cfg!(feature = "tls"));
     }
 }

@@ -1,7 +1,9 @@
-//! The decision on each parameter of a connection string.
+//! A connection string that is put together, parameter by parameter.
 
 use std::collections::HashMap;
 
+use super::host::is_host;
+use super::table::{self, Use};
 use super::tls::SslMode;
 use super::{ConnectionString, ConnectionStringError, is_socket, settings};
 use crate::secret::Secret;
@@ -10,210 +12,16 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     Url,
+    SqlAlchemy,
     Jdbc,
     Keywords,
 }
 
-/// What becomes of a parameter.
-#[derive(Debug, Clone, Copy)]
-enum Use {
-    Host,
-    /// The address to connect to, beside or instead of a host.
-    HostAddress,
-    Port,
-    Role,
-    Password,
-    Database,
-    Schema,
-    SslMode,
-    /// `ssl=true`, or the mode itself, as asyncpg has it.
-    Ssl,
-    SslAccept,
-    SslRootCert,
-    SslCert,
-    SslKey,
-    ApplicationName,
-    Options,
-    StatementCache,
-    /// True turns the cache of prepared statements off.
-    Pooler,
-    /// False does.
-    Prepares,
-    /// A setting of the session.
-    Setting,
-    /// It tells another library how to connect, and changes nothing of what is reached.
-    Dropped,
-    /// Dropped, if it has one of these values; refused with any other.
-    Only(&'static [&'static str], &'static str),
-    Refused(&'static str),
-}
-
-const BINDING: &str = "asks for channel binding, which is not supported: remove it, and check the server by \
-                       `sslmode=verify-full` instead";
-const GSS: &str = "asks for GSSAPI, which is not supported: use a password or a client certificate";
-const PROTECTED: &str =
-    "names a password of a key file, which is not supported: name a key without a password";
-const PKCS12: &str = "names a PKCS 12 file, which is not supported: name a certificate with \
-                      `sslcert` and its key with `sslkey`, both as PEM";
-const FILES: &str = "names a file that is not read: write its settings into the string";
-const REVOKED: &str = "names a list of revoked certificates, which is not supported: remove it";
-const VERSION: &str = "limits the version of TLS, which is not supported: 1.2 and 1.3 are used";
-const ENCODING: &str = "asks for another encoding: only UTF-8 is supported";
-const WRITES: &str = "asks for a server that takes no writes: name the primary";
 const UNKNOWN: &str =
     "is not known, and would be ignored: remove it, or use the parameter of libpq";
-const VALUE: &str = "has a value that is not allowed";
-
-/// Every parameter that is known. Names are matched as they are written by the library that the
-/// comment names.
-const TABLE: &[(&str, Use)] = &[
-    // libpq.
-    ("host", Use::Host),
-    ("hostaddr", Use::HostAddress),
-    ("port", Use::Port),
-    ("user", Use::Role),
-    ("password", Use::Password),
-    ("dbname", Use::Database),
-    ("sslmode", Use::SslMode),
-    ("sslrootcert", Use::SslRootCert),
-    ("sslcert", Use::SslCert),
-    ("sslkey", Use::SslKey),
-    ("application_name", Use::ApplicationName),
-    ("fallback_application_name", Use::Dropped),
-    ("options", Use::Options),
-    ("connect_timeout", Use::Dropped),
-    ("keepalives", Use::Dropped),
-    ("keepalives_idle", Use::Dropped),
-    ("keepalives_interval", Use::Dropped),
-    ("keepalives_count", Use::Dropped),
-    ("tcp_user_timeout", Use::Dropped),
-    ("load_balance_hosts", Use::Dropped),
-    ("sslsni", Use::Only(&["1"], "turns server name indication off, which is not supported")),
-    ("sslcompression", Use::Only(&["0"], "asks for compression, which is not supported")),
-    ("sslnegotiation", Use::Only(&["postgres"], "asks for direct TLS, which is not supported")),
-    (
-        "sslcertmode",
-        Use::Only(&["allow", "disable"], "requires a certificate, which is not supported"),
-    ),
-    ("channel_binding", Use::Only(&["disable", "prefer"], BINDING)),
-    ("gssencmode", Use::Only(&["disable", "prefer"], GSS)),
-    ("gssdelegation", Use::Only(&["0"], GSS)),
-    ("krbsrvname", Use::Refused(GSS)),
-    ("gsslib", Use::Refused(GSS)),
-    ("require_auth", Use::Refused("limits how a password is shown, which is not supported")),
-    ("requirepeer", Use::Refused("checks the owner of the socket, which is not supported")),
-    ("requiressl", Use::Refused("is an old form: write `sslmode=require`")),
-    ("sslpassword", Use::Refused(PROTECTED)),
-    ("sslcrl", Use::Refused(REVOKED)),
-    ("sslcrldir", Use::Refused(REVOKED)),
-    ("ssl_min_protocol_version", Use::Only(&["TLSv1", "TLSv1.1", "TLSv1.2"], VERSION)),
-    ("ssl_max_protocol_version", Use::Refused(VERSION)),
-    ("service", Use::Refused(FILES)),
-    ("servicefile", Use::Refused(FILES)),
-    ("passfile", Use::Refused(FILES)),
-    ("replication", Use::Only(&["false", "off", "no", "0"], "asks for replication")),
-    (
-        "client_encoding",
-        Use::Only(&["UTF8", "UTF-8", "utf8", "utf-8", "unicode", "auto"], ENCODING),
-    ),
-    ("target_session_attrs", Use::Only(&["any", "read-write", "primary"], WRITES)),
-    // sqlx.
-    ("ssl-mode", Use::SslMode),
-    ("ssl-root-cert", Use::SslRootCert),
-    ("ssl-ca", Use::SslRootCert),
-    ("ssl-cert", Use::SslCert),
-    ("ssl-key", Use::SslKey),
-    ("statement-cache-capacity", Use::StatementCache),
-    // Prisma.
-    ("schema", Use::Schema),
-    ("sslaccept", Use::SslAccept),
-    ("sslidentity", Use::Refused(PKCS12)),
-    ("connection_limit", Use::Dropped),
-    ("pool_timeout", Use::Dropped),
-    ("socket_timeout", Use::Dropped),
-    ("max_idle_connection_lifetime", Use::Dropped),
-    ("max_connection_lifetime", Use::Dropped),
-    ("single_use_connections", Use::Dropped),
-    ("statement_cache_size", Use::StatementCache),
-    ("pgbouncer", Use::Pooler),
-    // node-postgres, postgres.js, Drizzle.
-    ("db", Use::Database),
-    ("ssl", Use::Ssl),
-    ("uselibpqcompat", Use::Dropped),
-    ("encoding", Use::Only(&["UTF8", "UTF-8", "utf8", "utf-8", "unicode"], ENCODING)),
-    ("max", Use::Dropped),
-    ("min", Use::Dropped),
-    ("idle_timeout", Use::Dropped),
-    ("max_lifetime", Use::Dropped),
-    ("query_timeout", Use::Dropped),
-    ("connectionTimeoutMillis", Use::Dropped),
-    ("idleTimeoutMillis", Use::Dropped),
-    ("keepAlive", Use::Dropped),
-    ("prepare", Use::Prepares),
-    // SQLAlchemy, psycopg, asyncpg, pg8000, Django.
-    ("pool_size", Use::Dropped),
-    ("max_overflow", Use::Dropped),
-    ("pool_recycle", Use::Dropped),
-    ("pool_pre_ping", Use::Dropped),
-    ("command_timeout", Use::Dropped),
-    ("async_fallback", Use::Dropped),
-    ("conn_max_age", Use::Dropped),
-    ("conn_health_checks", Use::Dropped),
-    ("prepared_statement_cache_size", Use::StatementCache),
-    // Rails and Ecto.
-    ("pool", Use::Dropped),
-    ("timeout", Use::Dropped),
-    ("checkout_timeout", Use::Dropped),
-    ("reaping_frequency", Use::Dropped),
-    ("queue_target", Use::Dropped),
-    ("queue_interval", Use::Dropped),
-    ("schema_search_path", Use::Schema),
-    ("prepared_statements", Use::Prepares),
-    // pgx, and pools of Rust.
-    ("search_path", Use::Schema),
-    ("pool_max_conns", Use::Dropped),
-    ("pool_min_conns", Use::Dropped),
-    ("pool_min_idle_conns", Use::Dropped),
-    ("pool_max_conn_lifetime", Use::Dropped),
-    ("pool_max_conn_lifetime_jitter", Use::Dropped),
-    ("pool_max_conn_idle_time", Use::Dropped),
-    ("pool_health_check_period", Use::Dropped),
-    ("statement_cache_capacity", Use::StatementCache),
-    ("description_cache_capacity", Use::Dropped),
-    ("max_connections", Use::Dropped),
-    ("min_connections", Use::Dropped),
-    // JDBC, HikariCP.
-    ("currentSchema", Use::Schema),
-    ("ApplicationName", Use::ApplicationName),
-    ("loginTimeout", Use::Dropped),
-    ("connectTimeout", Use::Dropped),
-    ("socketTimeout", Use::Dropped),
-    ("cancelSignalTimeout", Use::Dropped),
-    ("tcpKeepAlive", Use::Dropped),
-    ("tcpNoDelay", Use::Dropped),
-    ("prepareThreshold", Use::Dropped),
-    ("preparedStatementCacheQueries", Use::Dropped),
-    ("preparedStatementCacheSizeMiB", Use::Dropped),
-    ("preferQueryMode", Use::Dropped),
-    ("binaryTransfer", Use::Dropped),
-    ("reWriteBatchedInserts", Use::Dropped),
-    ("defaultRowFetchSize", Use::Dropped),
-    ("stringtype", Use::Dropped),
-    ("loadBalanceHosts", Use::Dropped),
-    ("logServerErrorDetail", Use::Dropped),
-    ("assumeMinServerVersion", Use::Dropped),
-    ("maximumPoolSize", Use::Dropped),
-    ("targetServerType", Use::Only(&["any", "primary", "master"], WRITES)),
-    ("readOnly", Use::Only(&["false"], WRITES)),
-    ("sslfactory", Use::Refused("names a class of Java: write `sslmode` and `sslrootcert`")),
-    ("socketFactory", Use::Refused("names a class of Java: connect by the address of the server")),
-    // Settings of a session.
-    ("statement_timeout", Use::Setting),
-    ("lock_timeout", Use::Setting),
-    ("idle_in_transaction_session_timeout", Use::Setting),
-    ("timezone", Use::Setting),
-    ("TimeZone", Use::Setting),
-];
+const LIST: &str =
+    "is no list of schemas: write `a, b`, and a name with odd characters in double quotes";
+const PATH: &str = "is no path of a file: write the certificate or the key into a file";
 
 /// A connection string that is being read.
 pub(super) struct Draft {
@@ -221,22 +29,40 @@ pub(super) struct Draft {
     own: ConnectionString,
     /// What each parameter was set to, so that a second value is noticed.
     seen: HashMap<&'static str, Secret>,
+    /// The host is that of the URL, and not of a parameter.
+    has_default_host: bool,
 }
 
 impl Draft {
-    pub(super) fn new(dialect: Dialect) -> Self {
-        Self { dialect, own: ConnectionString::default(), seen: HashMap::new() }
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
-    /// Sets a parameter by its name.
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            own: ConnectionString::default(),
+            seen: HashMap::new(),
+            has_default_host: false,
+        }
+    }
+
+    /// Sets a parameter by its name. An empty value counts as none, as in libpq.
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), ConnectionStringError> {
         if let Some(option) = name.strip_prefix("options[").and_then(|own| own.strip_suffix(']')) {
             return self.setting(option, value);
         }
-        let found = TABLE.iter().find(|(own, _)| *own == name);
+        let found = table::find(name);
         let (name, own) = found.ok_or_else(|| ConnectionStringError::parameter(name, UNKNOWN))?;
-        self.check_once(name, value)?;
-        self.apply(name, *own, value)
+        let means_something = matches!(own, Use::Schema | Use::Path | Use::Ssl | Use::Refused(_));
+        if value.is_empty() && !means_something {
+            return match self.is_given(slot(name, own)) {
+                true => Err(ConnectionStringError::twice(name)),
+                false => Ok(()),
+            };
+        }
+        self.check_once(name, own, value)?;
+        self.apply(name, own, value)
     }
 
     fn apply(
@@ -252,6 +78,10 @@ impl Draft {
                 if self.own.host.as_ref().is_some_and(|own| own != value) {
                     return wrong("is there beside another `host`: name one of them");
                 }
+                let is_address = value.parse::<std::net::IpAddr>().is_ok();
+                if !is_address && !value.contains(',') {
+                    return wrong("is no IP address");
+                }
                 return self.host(value);
             }
             Use::Port => return self.port(value),
@@ -259,11 +89,14 @@ impl Draft {
             Use::Password => return self.password(value),
             Use::Database => return self.database(value),
             Use::Schema => return self.schema(name, value),
+            Use::Path => return self.path(name, value),
             Use::Setting => return self.setting(name, value),
             Use::Options => {
-                for (name, value) in settings::parse(value)? {
+                let (all, words) = settings::parse(value)?;
+                for (name, value) in all {
                     self.setting(&name, &value)?;
                 }
+                self.own.words = words;
             }
             Use::SslMode => match SslMode::named(value) {
                 Some(mode) => self.own.tls.mode = Some(mode),
@@ -273,7 +106,7 @@ impl Draft {
                     );
                 }
             },
-            Use::Ssl => match (value, SslMode::named(value)) {
+            Use::Ssl => match (value.to_ascii_lowercase().as_str(), SslMode::named(value)) {
                 (_, Some(mode)) => self.at_least(mode),
                 ("" | "true" | "1" | "on", _) => self.at_least(SslMode::VerifyFull),
                 ("false" | "0" | "off", _) => {}
@@ -284,6 +117,7 @@ impl Draft {
                 "accept_invalid_certs" => {}
                 _ => return wrong("is neither strict nor accept_invalid_certs"),
             },
+            Use::SslRootCert | Use::SslCert | Use::SslKey if !is_path(value) => return wrong(PATH),
             Use::SslRootCert => self.own.tls.root = Some(value.into()),
             Use::SslCert => self.own.tls.certificate = Some(value.into()),
             Use::SslKey => self.own.tls.key = Some(value.into()),
@@ -302,6 +136,11 @@ impl Draft {
                 "true" | "1" | "named" => {}
                 _ => return wrong("is neither true nor false"),
             },
+            Use::Threshold => match value.parse::<i32>() {
+                Ok(0) => self.cache(0),
+                Ok(_) => self.note(format!("`{name}` changes nothing here")),
+                Err(_) => return wrong("is no number"),
+            },
             Use::Dropped => self.note(format!(
                 "`{name}` is for the client that the URL was written for, and is not used here"
             )),
@@ -313,15 +152,37 @@ impl Draft {
         Ok(())
     }
 
+    /// Sets the host of a URL, before its parameters.
+    pub(super) fn default_host(&mut self, value: &str) -> Result<(), ConnectionStringError> {
+        self.host(value)?;
+        self.has_default_host = true;
+        Ok(())
+    }
+
     pub(super) fn host(&mut self, value: &str) -> Result<(), ConnectionStringError> {
         if value.contains(',') && !is_socket(value) {
             return Err(ConnectionStringError::SeveralHosts);
         }
-        if value.is_empty() || value.contains(|own: char| own.is_whitespace() || own.is_control()) {
-            return Err(ConnectionStringError::parameter("host", VALUE));
+        if !is_host(value) {
+            let problem = match value.starts_with('@') {
+                true => {
+                    "is an abstract socket, which is not supported: name the folder of a socket"
+                }
+                false => {
+                    "is no name, address or path: write the port as `port`, an IPv6 address in a URL \
+                     as [::1], and `@` in a password as %40"
+                }
+            };
+            return Err(ConnectionStringError::parameter("host", problem));
         }
-        // A parameter goes before the host of the URL: Prisma has a socket beside `localhost`.
+        match self.own.host.as_deref() {
+            // Prisma writes it where a parameter names the host.
+            Some("localhost") if self.has_default_host => {}
+            Some(other) if other != value => return Err(ConnectionStringError::twice("host")),
+            _ => {}
+        }
         self.own.host = Some(value.to_owned());
+        self.has_default_host = false;
         Ok(())
     }
 
@@ -343,7 +204,11 @@ impl Draft {
         Ok(())
     }
 
+    /// Sets the password. An empty one is none: libpq then looks into the file of passwords.
     pub(super) fn password(&mut self, value: &str) -> Result<(), ConnectionStringError> {
+        if value.is_empty() {
+            return Ok(());
+        }
         self.once("password", value)?;
         self.own.password = Some(Secret::from(value));
         Ok(())
@@ -373,7 +238,7 @@ impl Draft {
             return Err(ConnectionStringError::parameter("options", settings::FORM));
         }
         if name.eq_ignore_ascii_case("search_path") {
-            return self.path(value);
+            return self.path("search_path", value);
         }
         let key = name.to_ascii_lowercase();
         match self.own.settings.iter().find(|(own, _)| *own == key) {
@@ -386,13 +251,20 @@ impl Draft {
         }
     }
 
-    /// A search path of `options`, which is a list of identifiers.
-    fn path(&mut self, value: &str) -> Result<(), ConnectionStringError> {
-        match settings::single(value) {
-            Some(schema) => self.schema("search_path", &schema),
-            None => {
-                self.once("schema", value)?;
-                self.own.settings.push(("search_path".to_owned(), value.to_owned()));
+    /// Sets the search path, a list of identifiers.
+    fn path(&mut self, name: &str, value: &str) -> Result<(), ConnectionStringError> {
+        let schemas = settings::schemas(value);
+        let schemas = schemas.ok_or_else(|| ConnectionStringError::parameter(name, LIST))?;
+        match schemas.as_slice() {
+            // The server puts the role in its place.
+            [schema] if schema != "$user" && !schema.contains(',') => self.schema(name, schema),
+            schemas => {
+                let path = settings::path(schemas);
+                self.once("schema", &path)?;
+                let setting = ("search_path".to_owned(), path);
+                if !self.own.settings.contains(&setting) {
+                    self.own.settings.push(setting);
+                }
                 Ok(())
             }
         }
@@ -414,12 +286,30 @@ impl Draft {
         }
     }
 
-    /// Fails, if the parameter `name` was set to another value.
-    fn check_once(&mut self, name: &'static str, value: &str) -> Result<(), ConnectionStringError> {
-        match name {
-            // A parameter goes before the host of the URL, and others have several names.
-            "host" | "hostaddr" | "port" | "user" | "password" | "dbname" | "db" => Ok(()),
-            _ => self.once(name, value),
+    /// Fails, if the parameter `name`, or another name of it, was set to another value.
+    fn check_once(
+        &mut self,
+        name: &'static str,
+        own: Use,
+        value: &str,
+    ) -> Result<(), ConnectionStringError> {
+        match own {
+            // They are compared where they are set, with those of the URL.
+            Use::Host
+            | Use::HostAddress
+            | Use::Port
+            | Use::Role
+            | Use::Password
+            | Use::Database => Ok(()),
+            Use::Schema | Use::Path => Ok(()),
+            own => self.once(slot(name, own), value),
+        }
+    }
+
+    fn is_given(&self, slot: &str) -> bool {
+        match slot {
+            "host" => self.own.host.is_some(),
+            slot => self.seen.contains_key(slot),
         }
     }
 
@@ -443,4 +333,24 @@ impl Draft {
         }
         Ok(self.own)
     }
+}
+
+/// The name under which the value of a parameter is remembered: one for all its names.
+fn slot(name: &'static str, own: Use) -> &'static str {
+    match own {
+        Use::Host | Use::HostAddress => "host",
+        Use::Role => "user",
+        Use::Database => "dbname",
+        Use::SslMode => "sslmode",
+        Use::SslRootCert => "sslrootcert",
+        Use::SslCert => "sslcert",
+        Use::SslKey => "sslkey",
+        Use::ApplicationName => "application_name",
+        _ => name,
+    }
+}
+
+/// Returns whether a value can be the path of a file, and not its text: errors show paths.
+fn is_path(value: &str) -> bool {
+    !value.contains("-----BEGIN") && !value.contains(char::is_control)
 }

@@ -5,12 +5,22 @@ use super::ConnectionStringError;
 pub(super) const FORM: &str =
     "is no list of settings: write each as `-c name=value`, and a space in a value as `\\ `";
 
+/// Words that a provider reads, and not the server: Neon the first two, Supabase the last.
+const PROVIDERS: [&str; 3] = ["endpoint", "project", "reference"];
+
+/// Settings by their names, and words of a provider.
+type Settings = (Vec<(String, String)>, Vec<String>);
+
 /// The settings of `text`, in the form of the command line of the server.
-pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, ConnectionStringError> {
+pub(super) fn parse(text: &str) -> Result<Settings, ConnectionStringError> {
     let wrong = || ConnectionStringError::parameter("options", FORM);
-    let mut all = Vec::new();
+    let (mut all, mut of_provider) = (Vec::new(), Vec::new());
     let mut words = words(text).into_iter();
     while let Some(word) = words.next() {
+        if word.split_once('=').is_some_and(|(name, _)| PROVIDERS.contains(&name)) {
+            of_provider.push(word);
+            continue;
+        }
         let setting = match (word.strip_prefix("--"), word.strip_prefix("-c")) {
             // A long name has dashes for underscores.
             (Some(long), _) => {
@@ -27,7 +37,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, ConnectionStrin
         }
         all.push((name.to_owned(), value.to_owned()));
     }
-    Ok(all)
+    Ok((all, of_provider))
 }
 
 /// Words are parted by spaces; a backslash takes the next character as it is.
@@ -36,7 +46,7 @@ fn words(text: &str) -> Vec<String> {
     let mut chars = text.chars();
     while let Some(own) = chars.next() {
         match own {
-            own if own.is_ascii_whitespace() => all.extend(word.take()),
+            own if is_blank(own) => all.extend(word.take()),
             '\\' => word.get_or_insert_default().extend(chars.next()),
             own => word.get_or_insert_default().push(own),
         }
@@ -53,24 +63,71 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(is_own)
 }
 
-/// The schema, if a search path names exactly one.
-pub(super) fn single(path: &str) -> Option<String> {
-    let path = path.trim();
-    match path.strip_prefix('"').and_then(|own| own.strip_suffix('"')) {
-        Some(inner) => {
-            let schema = inner.replace("\"\"", "\0");
-            let is_one = !schema.contains(['"', ',', '\0']) || !schema.contains(['"', ',']);
-            (is_one && !schema.is_empty()).then(|| schema.replace('\0', "\""))
+/// Reads a list of schemas as the server reads `search_path`: `public, "Odd name"`. A name without
+/// quotes is in lower case. `None` if it is no list, or a name is empty.
+pub(super) fn schemas(path: &str) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    let mut rest = path.trim_start_matches(is_blank);
+    loop {
+        let (name, after) = match rest.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted)?,
+            None => {
+                let end = rest.find(|own| own == ',' || is_blank(own)).unwrap_or(rest.len());
+                let (name, after) = rest.split_at(end);
+                (name.to_ascii_lowercase(), after)
+            }
+        };
+        if name.is_empty() || name.contains('\0') {
+            return None;
         }
-        // An unquoted name is in lower case.
-        None => is_name(path).then(|| path.to_ascii_lowercase()),
+        all.push(name);
+        rest = after.trim_start_matches(is_blank);
+        match rest.strip_prefix(',') {
+            Some(after) => rest = after.trim_start_matches(is_blank),
+            None => return rest.is_empty().then_some(all),
+        }
     }
 }
 
-/// The search path of one schema.
+/// The name up to its closing quote, where two quotes are one, and what follows it.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let (mut name, mut rest) = (String::new(), text);
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        name.push_str(part);
+        match after.strip_prefix('"') {
+            Some(after) => {
+                name.push('"');
+                rest = after;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}
+
+/// The search path of these schemas.
+pub(super) fn path<S: AsRef<str>>(schemas: &[S]) -> String {
+    let quoted = schemas.iter().map(|own| format!("\"{}\"", own.as_ref().replace('"', "\"\"")));
+    quoted.collect::<Vec<_>>().join(",")
+}
+
+/// A word of `options`. Deliberately not as `sqlx` writes it: the server parts words at every blank
+/// of C, and not at spaces alone.
 #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
-pub(super) fn path(schema: &str) -> String {
-    format!("\"{}\"", schema.replace('"', "\"\""))
+pub(super) fn escaped(word: &str) -> String {
+    let mut text = String::with_capacity(word.len());
+    for own in word.chars() {
+        if own == '\\' || is_blank(own) {
+            text.push('\\');
+        }
+        text.push(own);
+    }
+    text
+}
+
+/// The blanks of C's `isspace`.
+pub(super) fn is_blank(own: char) -> bool {
+    matches!(own, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
 #[cfg(test)]
@@ -89,7 +146,7 @@ mod tests {
             ),
             ("-c a.b=c\\\\d", vec![pair("a.b", "c\\d")]),
         ] {
-            assert_eq!(parse(text).unwrap(), expected, "{text}");
+            assert_eq!(parse(text).unwrap().0, expected, "{text}");
         }
         for text in ["-c", "-c a", "--a", "-d 3", "a=b", "-c 1a=b", "-c =b"] {
             assert!(parse(text).is_err(), "{text}");
@@ -97,17 +154,27 @@ mod tests {
     }
 
     #[test]
-    fn a_search_path_of_one_schema_is_told_from_a_list() {
-        for (path, expected) in [
-            ("tenant1", Some("tenant1")),
-            ("Tenant1", Some("tenant1")),
-            ("\"Tenant 1\"", Some("Tenant 1")),
-            ("\"a\"\"b\"", Some("a\"b")),
-            ("a, b", None),
-            ("\"a\", \"b\"", None),
+    fn a_search_path_is_read_as_the_server_reads_it() {
+        let cases: [(&str, Option<&[&str]>); 12] = [
+            ("tenant1", Some(&["tenant1"])),
+            ("Tenant1, public", Some(&["tenant1", "public"])),
+            ("\"Tenant 1\",\"a\"\"b\"", Some(&["Tenant 1", "a\"b"])),
+            ("\"$user\", public", Some(&["$user", "public"])),
+            ("\"a,b\"", Some(&["a,b"])),
+            (" a\t,\nb ", Some(&["a", "b"])),
             ("", None),
-        ] {
-            assert_eq!(single(path).as_deref(), expected, "{path}");
+            ("a,", None),
+            ("a b", None),
+            ("\"a", None),
+            ("\"a\"b", None),
+            ("\"\"", None),
+        ];
+        for (list, expected) in cases {
+            let found = schemas(list);
+            let found = found.as_ref().map(|all| all.iter().map(String::as_str).collect());
+            assert_eq!(found, expected.map(<[&str]>::to_vec), "{list}");
         }
+        let odd = ["a\"b", "c, d", "e"];
+        assert_eq!(schemas(&path(&odd)).unwrap(), odd);
     }
 }

@@ -26,7 +26,7 @@ pub enum SslMode {
 
 impl SslMode {
     pub(super) fn named(text: &str) -> Option<Self> {
-        Some(match text {
+        Some(match text.to_ascii_lowercase().as_str() {
             "disable" => Self::Disable,
             "allow" => Self::Allow,
             "prefer" => Self::Prefer,

@@ -4,7 +4,10 @@ use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
 use super::parameters::{Dialect, Draft};
-use super::{ConnectionString, ConnectionStringError};
+use super::{ConnectionString, ConnectionStringError, table};
+
+const ALONE: &str = "has no `=`: write `&` in a value as %26";
+const PLUS: &str = "has a `+`, which is a space to some readers: write %2B or %20";
 
 /// Reads what comes after `postgres://`.
 pub(super) fn parse(
@@ -18,6 +21,10 @@ pub(super) fn parse(
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+    // A password with a slash ends what comes before the host too early.
+    if path.contains('@') {
+        return Err(ConnectionStringError::Escape { part: "password" });
+    }
     let hosts = match authority.rsplit_once('@') {
         Some((login, _)) if login.contains('@') => {
             return Err(ConnectionStringError::Escape { part: "password" });
@@ -34,10 +41,6 @@ pub(super) fn parse(
                 draft.password(&decoded(password, "password")?)?;
             }
             hosts
-        }
-        // A password with a slash ends what comes before the host too early.
-        None if path.contains('@') => {
-            return Err(ConnectionStringError::Escape { part: "password" });
         }
         None => authority,
     };
@@ -77,7 +80,7 @@ pub(super) fn socket(rest: &str) -> Result<ConnectionString, ConnectionStringErr
         return Err(ConnectionStringError::Form);
     }
     let folder = decoded(folder, "host")?;
-    draft.host(folder.trim_end_matches('/'))?;
+    draft.default_host(folder.trim_end_matches('/'))?;
     parameters(query, &mut draft)?;
     draft.finish()
 }
@@ -89,16 +92,25 @@ fn host(hosts: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
     let (host, port) = match hosts.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']').ok_or(ConnectionStringError::Form)?;
+            // Only an address is in brackets: a name there is not accepted as a host.
+            let address = match address.contains(':') {
+                true => address,
+                false => hosts,
+            };
             (address, after.strip_prefix(':').or_else(|| after.is_empty().then_some("")))
         }
-        None => match hosts.rsplit_once(':') {
+        // An address of IPv6 without brackets is left whole, and refused.
+        None => match hosts.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                return draft.default_host(&format!("[{hosts}]"));
+            }
             Some((host, port)) => (host, Some(port)),
             None => (hosts, Some("")),
         },
     };
     let port = port.ok_or(ConnectionStringError::Form)?;
     if !host.is_empty() {
-        draft.host(&decoded(host, "host")?)?;
+        draft.default_host(&decoded(host, "host")?)?;
     }
     match port {
         "" => Ok(()),
@@ -107,17 +119,48 @@ fn host(hosts: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
 }
 
 fn parameters(query: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
+    let mut after_secret = false;
     for pair in query.split('&').filter(|own| !own.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name, "parameter")?;
-        // A plus is a space to some readers, and itself to others.
-        let value = match &**name {
-            "options" | "application_name" | "ApplicationName" => value.replace('+', " "),
-            _ => value.to_owned(),
+        let (name, value) = match pair.split_once('=') {
+            Some(pair) => pair,
+            // pgjdbc reads `?ssl` as `?ssl=true`.
+            None if draft.dialect() == Dialect::Jdbc => (pair, ""),
+            None => return Err(ConnectionStringError::parameter("?", ALONE)),
         };
-        draft.set(&name, &decoded(&Zeroizing::new(value), "parameter")?)?;
+        let name = decoded(name, "parameter")?;
+        let is_blank = match (draft.dialect(), &**name) {
+            (Dialect::Jdbc | Dialect::SqlAlchemy, _) => true,
+            (_, "options" | "application_name" | "ApplicationName") => true,
+            _ => false,
+        };
+        if value.contains('+') && !is_blank {
+            let name = table::find(&name).map_or("?", |(name, _)| name);
+            return Err(ConnectionStringError::parameter(name, PLUS));
+        }
+        let value = Zeroizing::new(value.replace('+', " "));
+        set(draft, &name, &decoded(&value, "parameter")?, after_secret)?;
+        after_secret = is_secret(&name);
     }
     Ok(())
+}
+
+/// Sets a parameter. Its name is not shown if it follows a secret: it may be the rest of it.
+pub(super) fn set(
+    draft: &mut Draft,
+    name: &str,
+    value: &str,
+    after_secret: bool,
+) -> Result<(), ConnectionStringError> {
+    match after_secret && table::find(name).is_none() && !name.starts_with("options[") {
+        true => draft.set("?", value),
+        false => draft.set(name, value),
+    }
+}
+
+/// Returns whether the value of a parameter is a secret, by its name.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "key", "secret", "token"].iter().any(|own| name.contains(own))
 }
 
 /// `text` with its escapes read; each `%` begins one.

@@ -6,6 +6,7 @@ use std::process::Command;
 use dualkey::KeyRing;
 use dualkey::credential::Credential;
 use dualkey::credential::database::{Login, RotatingPool};
+use dualkey::envelope::Sealer;
 use dualkey::postgres::ConnectionString;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
@@ -13,6 +14,7 @@ use sqlx::postgres::{PgConnection, PgPoolOptions};
 use crate::cluster::Cluster;
 use crate::ops::shell::Shell;
 use crate::postgres::{runtime, variable};
+use crate::rewrap::live::{context, rings, rotated};
 
 /// Certificates of a test's own: an authority, a server with its names, a client.
 struct Certificates(tempfile::TempDir);
@@ -245,5 +247,39 @@ fn the_pool_and_the_command_line_reach_a_server_that_takes_tls_alone() {
         let (status, text) = run(&url(&cluster, "127.0.0.1", "sslmode=disable"));
         assert_eq!(status, Some(1), "{text}");
         assert!(text.contains("no encryption"), "{text}");
+    });
+}
+
+/// As managed servers are, which take nothing else.
+#[test]
+fn a_rewrap_on_the_command_line_reaches_a_server_that_takes_tls_alone() {
+    runtime().block_on(async {
+        let certificates = Certificates::make();
+        let Some(cluster) = cluster(&certificates).await else { return };
+        let mut shell = Shell::new("2026-11-26T00:00:00Z");
+        let (_, manifest) = rotated(&mut shell).await;
+        let (_, before) = rings(&manifest);
+        let body = Sealer::new(before).seal_text("a note", context(1)).unwrap();
+        let encrypted = url(&cluster, "127.0.0.1", "sslmode=require&schema=tenant1");
+        let options = ConnectionString::parse(&encrypted).unwrap().connect_options().unwrap();
+        let mut admin = PgConnection::connect_with(&options).await.unwrap();
+        let table = format!(
+            "CREATE SCHEMA tenant1; CREATE TABLE notes (id bigint PRIMARY KEY, body text); \
+             INSERT INTO notes VALUES (1, '{body}')"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(table)).execute(&mut admin).await.unwrap();
+        let run = |url: &str| {
+            let mut command = shell.command(&["rewrap", "ENCRYPTION_KEY", "--execute"]);
+            let output =
+                command.env_remove("DUALKEY_CLOCK").env("DATABASE_URL", url).output().unwrap();
+            let text = [output.stdout, output.stderr].concat();
+            (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+        };
+        let (status, text) = run(&url(&cluster, "127.0.0.1", "sslmode=disable&schema=tenant1"));
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.contains("no encryption"), "{text}");
+        let (status, text) = run(&encrypted);
+        assert_eq!(status, Some(0), "{text}");
+        assert!(text.contains("notes     1 rows: 1 rewritten"), "{text}");
     });
 }

@@ -142,7 +142,8 @@ fn a_table_is_taken_from_the_schema_that_the_url_names() {
             shell.note(line, &output)
         };
         let line = "rewrap ENCRYPTION_KEY --execute";
-        for (name, options) in [("schema", ""), ("options[search_path]", "\""), ("search_path", "")]
+        for (name, options) in
+            [("schema", ""), ("options[search_path]", "\""), ("search_path", "\"")]
         {
             let value = match options {
                 "" => encoded.to_string(),

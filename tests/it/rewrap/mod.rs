@@ -6,6 +6,6 @@ mod column;
 #[cfg(feature = "cli")]
 mod command;
 #[cfg(feature = "cli")]
-mod live;
+pub mod live;
 mod pass;
 mod renew;
