@@ -227,6 +227,30 @@ impl Purpose {
         }
     }
 
+    /// The text of a secret for a reader that reads `like`: an AES key in the form of that text,
+    /// because a reader of base64 takes hexadecimal digits for another key.
+    #[cfg(feature = "store")]
+    pub(crate) fn encode_like(self, secret: &[u8], like: Option<&str>) -> Zeroizing<String> {
+        let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (prefix, is_base64) = match like {
+            Some(text) if text.starts_with("hex:") => ("hex:", false),
+            Some(text) if text.starts_with("base64:") => ("base64:", true),
+            Some(text) => ("", !is_hex(text)),
+            None => ("", false),
+        };
+        if self != Self::Envelope || (prefix.is_empty() && !is_base64) {
+            return self.encode(secret);
+        }
+        // With its room from the start, so that no part is left behind unwiped.
+        let mut text = String::with_capacity(prefix.len() + secret.len() * 2 + 4);
+        text.push_str(prefix);
+        match is_base64 {
+            true => _ = base64_simd::STANDARD.encode_append(secret, &mut text),
+            false => text.push_str(&self.encode(secret)),
+        }
+        Zeroizing::new(text)
+    }
+
     /// A command that makes a good secret.
     pub(crate) fn generate(self) -> &'static str {
         match self {

@@ -407,3 +407,32 @@ proptest! {
         prop_assert_eq!(rest, others.concat());
     }
 }
+
+/// A reader of base64 takes hexadecimal digits for another key: what is written stays, and a new
+/// key has the form of the one before.
+#[test]
+fn an_aes_key_keeps_the_form_in_which_its_readers_read_it() {
+    let (old, new) = ([7_u8; 31], [9_u8; 31]);
+    let [old, new] = [old, new].map(|own| [&own[..], &[1]].concat());
+    let base64 = |own: &[u8]| crate::common::base64::encode(own);
+    for (prefix, encode) in [
+        ("", &base64 as &dyn Fn(&[u8]) -> String),
+        ("base64:", &base64),
+        ("hex:", &|own| hex::encode(own)),
+        ("", &|own| hex::encode(own)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        let [was, next] = [&old, &new].map(|own| format!("{prefix}{}", encode(own)));
+        fs::write(&path, format!("DATA_KEY={was}\n")).unwrap();
+        let clock = ManualClock::new(at(0));
+        let store = DotenvStore::new(&path, "DATA_KEY", Purpose::Envelope, "production");
+        let store = store.clock(clock);
+        let entry = || NewEntry::new(Secret::from(&new[..]));
+        let staged = step(&store, |own| own.stage(entry(), at(10))).unwrap().kid;
+        let text = || fs::read_to_string(&path).unwrap();
+        assert_eq!(text(), format!("DATA_KEY={was}\nDATA_KEY_NEXT={next}\n"));
+        step(&store, |own| own.force("deployed").promote(&staged, at(20))).unwrap();
+        assert_eq!(text(), format!("DATA_KEY={next}\nDATA_KEY_OLD={was}\n"));
+    }
+}

@@ -14,8 +14,9 @@ use crate::verified::Role;
 impl DotenvStore {
     /// Writes the variables of `next` into `lines`.
     pub(super) fn render(&self, next: &Manifest, lines: &mut Lines) -> Result<(), StoreError> {
-        let wanted: Vec<_> =
-            self.variables(next)?.into_iter().map(|own| self.text_of(own)).collect();
+        let written = self.written(lines)?;
+        let text_of = |(variable, key)| self.text_of(variable, key, &written);
+        let wanted: Vec<_> = self.variables(next)?.into_iter().map(text_of).collect();
         let names: Vec<_> =
             SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring)).collect();
         let after: Vec<_> = names.iter().map(String::as_str).collect();
@@ -60,8 +61,35 @@ impl DotenvStore {
         Ok(all.map(|(suffix, key)| (format!("{}{suffix}", self.ring), key)).collect())
     }
 
-    fn text_of(&self, (variable, key): (String, &Entry)) -> (String, Zeroizing<String>) {
+    /// The values of the variables as they are written, the first that is set first.
+    fn written(&self, lines: &Lines) -> Result<Vec<Zeroizing<String>>, StoreError> {
+        let mut written = Vec::new();
+        for suffix in SUFFIXES {
+            let variable = format!("{}{suffix}", self.ring);
+            let value =
+                lines.value(&variable).map_err(|unclear| self.unclear(&variable, unclear))?;
+            written.extend(value.filter(|value| !value.is_empty()));
+        }
+        Ok(written)
+    }
+
+    /// The text of a key: as it is written already, or in the form of the others, which is the
+    /// form that the readers of the file know.
+    fn text_of(
+        &self,
+        variable: String,
+        key: &Entry,
+        written: &[Zeroizing<String>],
+    ) -> (String, Zeroizing<String>) {
         let secret = key.secret().map(Secret::expose).unwrap_or_default();
-        (variable, self.purpose.encode(secret))
+        let is_own = |text: &&Zeroizing<String>| {
+            let decoded = self.purpose.decode(text.as_str().to_owned());
+            decoded.is_ok_and(|own| own.expose() == secret)
+        };
+        let text = match written.iter().find(is_own) {
+            Some(text) => text.clone(),
+            None => self.purpose.encode_like(secret, written.first().map(|own| own.as_str())),
+        };
+        (variable, text)
     }
 }
