@@ -3,7 +3,7 @@
 use super::{Entry, Manifest, NewEntry, bounds, entry};
 use crate::error::Error;
 use crate::purpose::Purpose;
-use crate::ring::admit::{Rules, check};
+use crate::ring::admit::{Rules, check, is_below_floor};
 use crate::ring::{Policy, Timeline};
 use crate::text::is_hidden;
 
@@ -61,7 +61,8 @@ impl Manifest {
             let rules = lenient(&policy, is_fallback);
             key.life.is_short =
                 check(secret, &label, is_fallback, self.purpose, algorithm, &rules)?;
-            key.life.is_guessable = key.life.is_short;
+            key.life.is_guessable =
+                key.life.is_short || is_below_floor(secret, self.purpose, algorithm);
         }
         Ok(self)
     }
@@ -76,9 +77,5 @@ impl Manifest {
 
 /// What a manifest lets in: no placeholder, and of old keys any length.
 fn lenient(policy: &Policy, is_fallback: bool) -> Rules {
-    Rules {
-        min_secret_bytes: policy.min_secret_bytes,
-        allow_short_fallbacks: is_fallback,
-        ..Rules::default()
-    }
+    Rules { allow_short_fallbacks: is_fallback, ..Rules::of_policy(policy) }
 }

@@ -266,9 +266,10 @@ impl NewEntry {
         }
         let algorithm = self.algorithm.as_deref();
         let is_short = admit::check(&self.secret, &label, is_fallback, purpose, algorithm, rules)?;
-        let kid = admit::kid(self.kid, &self.secret, purpose, is_short, || number(first))?;
+        let is_guessable = is_short || admit::is_below_floor(&self.secret, purpose, algorithm);
+        let kid = admit::kid(self.kid, &self.secret, purpose, is_guessable, || number(first))?;
         Ok(Entry {
-            life: Life { is_short, is_guessable: is_short, ..Life::new(kid, UNIX_EPOCH) },
+            life: Life { is_short, is_guessable, ..Life::new(kid, UNIX_EPOCH) },
             aliases: self.aliases,
             algorithm: self.algorithm,
             secret: Some(self.secret),

@@ -21,7 +21,7 @@ use crate::key::{Revocation, Signs};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
-use crate::ring::admit::{Rules, check};
+use crate::ring::admit::{Rules, check, is_below_floor};
 use crate::ring::policy::MAX_DAYS;
 use crate::ring::{EarlierEnd, EarlierWindow, Life, Policy, Schedule};
 use crate::secret::Secret;
@@ -80,6 +80,8 @@ struct Terms {
     enough_traffic: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_secret_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dangerous_min_secret_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     schedule: Option<When>,
 }
@@ -348,6 +350,7 @@ fn document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error> {
             observation_seconds: policy.observation.as_secs(),
             enough_traffic: policy.enough_traffic,
             min_secret_bytes: policy.min_secret_bytes,
+            dangerous_min_secret_bytes: policy.dangerous_min_secret_bytes,
             schedule: policy.schedule.map(|schedule| match schedule {
                 Schedule::Days(days) => When::Days(days),
                 Schedule::Quarterly => When::Quarterly,
@@ -512,6 +515,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         observation: Duration::from_secs(terms.observation_seconds),
         enough_traffic: terms.enough_traffic,
         min_secret_bytes: terms.min_secret_bytes,
+        dangerous_min_secret_bytes: terms.dangerous_min_secret_bytes,
         schedule: terms.schedule.map(|schedule| match schedule {
             When::Days(days) => Schedule::Days(days),
             When::Quarterly => Schedule::Quarterly,
@@ -569,13 +573,13 @@ fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
     if let Some(secret) = &secret {
         // A ring asks for more, by its own rules.
         let rules = Rules {
-            min_secret_bytes: policy.min_secret_bytes,
             allow_short_fallbacks: true,
             allow_placeholders: true,
-            ..Rules::default()
+            ..Rules::of_policy(policy)
         };
-        life.is_short = check(secret, &label, true, purpose, key.algorithm.as_deref(), &rules)?;
-        life.is_guessable = life.is_short;
+        let algorithm = key.algorithm.as_deref();
+        life.is_short = check(secret, &label, true, purpose, algorithm, &rules)?;
+        life.is_guessable = life.is_short || is_below_floor(secret, purpose, algorithm);
     }
     if key.sequence > MAX_REVISION {
         let problem = format!("`sequence` of the key `{kid}` is more than 2^53 - 1");

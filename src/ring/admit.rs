@@ -7,6 +7,8 @@ use crate::error::Error;
 use crate::key::{Key, KeyMaterial, NewKey, derived_kid};
 use crate::kid::Kid;
 use crate::purpose::{Purpose, SecretLength};
+#[cfg(feature = "store")]
+use crate::ring::Policy;
 use crate::secret::Secret;
 
 /// What the builder relaxed.
@@ -17,6 +19,29 @@ pub(crate) struct Rules {
     pub(crate) unlocked: bool,
     pub(crate) allow_short_fallbacks: bool,
     pub(crate) allow_placeholders: bool,
+}
+
+#[cfg(feature = "store")]
+impl Rules {
+    /// The rules of a manifest with `policy`.
+    pub(crate) fn of_policy(policy: &Policy) -> Self {
+        let dangerous = policy.dangerous_min_secret_bytes;
+        Self {
+            min_secret_bytes: dangerous.or(policy.min_secret_bytes),
+            unlocked: dangerous.is_some(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Returns `true` if `secret` is shorter than the floor of its purpose, so that a public digest of
+/// it would confirm a guess.
+#[cfg(feature = "store")]
+pub(crate) fn is_below_floor(secret: &Secret, purpose: Purpose, algorithm: Option<&str>) -> bool {
+    match purpose.length(algorithm) {
+        SecretLength::AtLeast { floor, .. } => secret.expose().len() < floor,
+        SecretLength::Exactly(_) => false,
+    }
 }
 
 /// Checks `new`, which errors call `label`, and prepares it; `number` names a key whose

@@ -97,7 +97,13 @@ impl Text {
             self.duration(part);
         }
         self.number(policy.enough_traffic);
-        self.number(policy.min_secret_bytes.map_or(u64::MAX, |bytes| bytes as u64));
+        // Both are at most 64 KiB, so that the mark tells them apart.
+        const DANGEROUS: u64 = 1 << 62;
+        self.number(match (policy.min_secret_bytes, policy.dangerous_min_secret_bytes) {
+            (_, Some(bytes)) => DANGEROUS | bytes as u64,
+            (Some(bytes), None) => bytes as u64,
+            (None, None) => u64::MAX,
+        });
         self.number(match policy.schedule {
             None => 0,
             Some(Schedule::Quarterly) => 1,

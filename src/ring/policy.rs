@@ -55,6 +55,16 @@ pub struct Policy {
     /// The least length of a secret, in bytes, where the default of the purpose must not do.
     /// It is never less than the standards ask for.
     pub min_secret_bytes: Option<usize>,
+    /// The least length of a secret, in bytes, below the floor of the purpose: for a manifest with
+    /// a weak secret that is in use and has to sign until the first rotation. It replaces
+    /// `min_secret_bytes`. A service that follows such a manifest admits the secret only if its
+    /// ring permits it with
+    /// [`dangerous().min_secret_bytes`](crate::Dangerous::min_secret_bytes).
+    ///
+    /// # Security
+    /// A short secret can be searched for by an attacker who holds one signed value. RFC 7518
+    /// §3.2 forbids it.
+    pub dangerous_min_secret_bytes: Option<usize>,
     /// When a new key is due.
     pub schedule: Option<Schedule>,
 }
@@ -104,6 +114,14 @@ impl Policy {
                 self.min_secret_bytes.is_some_and(|bytes| bytes > MAX_SECRET_BYTES),
                 "`min_secret_bytes` is more than 65536",
             ),
+            (
+                self.dangerous_min_secret_bytes.is_some_and(|bytes| bytes > MAX_SECRET_BYTES),
+                "`dangerous_min_secret_bytes` is more than 65536",
+            ),
+            (
+                self.min_secret_bytes.is_some() && self.dangerous_min_secret_bytes.is_some(),
+                "`min_secret_bytes` and `dangerous_min_secret_bytes` exclude each other",
+            ),
         ];
         match bounds.into_iter().find(|(is_out, _)| *is_out) {
             Some((_, what)) => Err(Error::PolicyBounds { what }),
@@ -122,6 +140,7 @@ impl Default for Policy {
             observation: Duration::from_secs(24 * 60 * 60),
             enough_traffic: 1_000,
             min_secret_bytes: None,
+            dangerous_min_secret_bytes: None,
             schedule: None,
         }
     }

@@ -34,7 +34,8 @@ pub(crate) struct Life {
     /// Whether its secret is shorter than a key's that signs.
     pub(crate) is_short: bool,
     /// True if its secret is too short by the policy of the manifest, or by the rules of a ring
-    /// without one, and may be guessed: the same on every instance, whatever its ring allows.
+    /// without one, or below the floor of its purpose, and may be guessed: the same on every
+    /// instance, whatever its ring allows.
     pub(crate) is_guessable: bool,
 }
 

@@ -665,3 +665,40 @@ proptest! {
         }
     }
 }
+
+/// A weak secret that is in use can sign until its rotation, if its manifest says so in a name that
+/// says what it is; a ring takes it only if it permits that itself.
+#[test]
+fn a_secret_below_the_floor_needs_the_dangerous_setting_of_both() {
+    let manifest = |policy: Policy| {
+        let weak = NewEntry::new(Secret::from("tooshort-Zq9"));
+        Manifest::new("JWT_SECRET", Purpose::Jwt, "test", policy, weak, at(0))
+    };
+    let mut policy = Policy::default();
+    policy.min_secret_bytes = Some(12);
+    assert!(matches!(manifest(policy), Err(Error::ShortSecret { minimum: 32, .. })));
+    policy.dangerous_min_secret_bytes = Some(12);
+    assert!(matches!(manifest(policy), Err(Error::PolicyBounds { .. })), "one of them");
+    policy.min_secret_bytes = None;
+    let own = manifest(policy).unwrap();
+    // What may be guessed has no kid and no fingerprint that would confirm a guess.
+    assert_eq!(own.primary(at(0)), kid("jwt-1"));
+    let other = NewEntry::new(Secret::from("tooshort-Zq8"));
+    let other = Manifest::new("JWT_SECRET", Purpose::Jwt, "test", policy, other, at(0)).unwrap();
+    assert_eq!(own.fingerprint(), other.fingerprint());
+
+    let text = own.to_json().unwrap();
+    let again = Manifest::from_json(text.expose()).unwrap();
+    assert_eq!(again.policy(), own.policy());
+    let long = NewEntry::new(Secret::from(secret(1)));
+    let staged = again.stage(long, at(1)).unwrap();
+    let rotated = staged.manifest.force("a test").promote(&staged.kid, at(2)).unwrap().manifest;
+    assert_eq!(rotated.state(&kid("jwt-1"), at(2)), Some(KeyState::Active(Role::Fallback)));
+
+    let builder = || KeyRing::<JwtKey>::builder().environment("test");
+    assert!(matches!(builder().build_from(&own), Err(Error::ShortSecret { .. })));
+    assert!(builder().min_secret_bytes(12).build_from(&own).is_err());
+    assert!(builder().dangerous().min_secret_bytes(12).build_from(&own).is_ok());
+    assert!(builder().build_from(&rotated).is_err());
+    assert!(builder().allow_short_fallbacks().build_from(&rotated).is_ok());
+}

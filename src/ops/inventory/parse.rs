@@ -60,6 +60,7 @@ struct Secret {
     observation: Option<Spanned<String>>,
     enough_traffic: Option<u64>,
     min_secret_bytes: Option<usize>,
+    dangerous_min_secret_bytes: Option<usize>,
     backup: Option<Dump>,
     #[serde(default)]
     peers: Vec<Spanned<String>>,
@@ -215,6 +216,7 @@ fn item(own: Secret, environment: &str, has_kek: bool) -> Result<Item, Wrong> {
     }
     policy.enough_traffic = own.enough_traffic.unwrap_or(policy.enough_traffic);
     policy.min_secret_bytes = own.min_secret_bytes;
+    policy.dangerous_min_secret_bytes = own.dangerous_min_secret_bytes;
     policy.schedule = own.rotate.as_ref().map(schedule).transpose()?.flatten();
     if let Err(error) = policy.check() {
         return wrong(&own.name, error.to_string());
