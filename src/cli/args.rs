@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use super::Failure;
 use crate::kid::Kid;
 use crate::ops::audit::{Action, Outcome};
+use crate::ops::recognise::{Keep, NoStore};
 use crate::ops::rotate::CHECKS;
 use crate::purpose::Purpose;
 use crate::rewrap::{BATCH, CONCURRENCY};
@@ -18,7 +19,7 @@ use crate::rewrap::{BATCH, CONCURRENCY};
     name = "dualkey",
     version,
     about = "Rotate a backend's secrets with zero downtime",
-    after_help = "Begin with:\n  dualkey init\n  dualkey generate --store AUDIT_SECRET JWT_SECRET\n  dualkey status\n\nExit status: 0 done, 1 failed, 2 wrong arguments; of `status` also 3 due, 4 overdue, 5 stuck."
+    after_help = "Begin with:\n  dualkey init                                 an inventory of the secrets in .env\n  dualkey adopt                                their values, as they are\n  dualkey status\n\nExit status: 0 done, 1 failed, 2 wrong arguments; of `status` also 3 due, 4 overdue, 5 stuck."
 )]
 pub(super) struct Cli {
     /// The inventory of the secrets
@@ -50,12 +51,19 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Write an inventory to begin with, dualkey.toml
-    #[command(after_help = "Example:\n  dualkey init && $EDITOR dualkey.toml")]
-    Init,
+    /// Write an inventory, dualkey.toml: of the secrets in the .env file that is there
+    #[command(
+        after_help = "Shows what it recognises and what it leaves out, and no value. Without a .env file it writes an inventory to be edited.\n\nExamples:\n  dualkey init && dualkey adopt\n  dualkey init --from .env.production --store file"
+    )]
+    Init(Init),
+    /// Take over the values in use, so that what they signed and sealed stays valid
+    #[command(
+        after_help = "Of a secret X, the variables X_NEW, X, X_OLD and X_BACKUP are a primary and its fallbacks, and X_NEXT is staged. Nothing is written unless all values can be taken, and no variable is changed.\n\nExamples:\n  dualkey adopt\n  dualkey adopt --dry-run\n  dualkey adopt JWT_SECRET --from .env.production\n  dualkey adopt --from-env"
+    )]
+    Adopt(Adopt),
     /// Make new secrets: as .env.rotation, as one value, as JSON, or into their stores
     #[command(
-        after_help = "Examples:\n  dualkey generate                             .env.rotation, for the secrets of the inventory\n  dualkey generate JWT_SECRET --print          one value\n  dualkey generate API_TOKEN --purpose jwt --json\n  dualkey generate JWT_SECRET --store --by ada  the first key of a ring\n  printenv JWT_SECRET | dualkey generate JWT_SECRET --store --value-from -    what is in use"
+        after_help = "Examples:\n  dualkey generate                             .env.rotation, for the secrets of the inventory\n  dualkey generate JWT_SECRET --print          one value\n  dualkey generate API_TOKEN --purpose jwt --json\n  dualkey generate JWT_SECRET --store --by ada  the first key of a ring\n\nFor a value that is in use: dualkey adopt"
     )]
     Generate(Generate),
     /// Rotate: check, stage a new key, wait until every instance holds it, promote it
@@ -145,7 +153,7 @@ pub(super) enum Command {
 /// Who takes a step, and how.
 #[derive(Args)]
 pub(super) struct Who {
-    /// Who does it, for the audit trail; the user of the system unless set
+    /// Who does it, for the audit trail; the user of the operating system unless set
     #[arg(long, env = "DUALKEY_BY", hide_env_values = true, value_name = "NAME")]
     by: Option<String>,
     /// Why, for the audit trail
@@ -168,13 +176,27 @@ impl Who {
     }
 }
 
-/// Who was named, or the user of the system.
+/// The name that was given, or that of the user of the operating system.
 pub(super) fn actor(by: Option<&str>) -> Result<String, Failure> {
     let variable = |name| std::env::var(name).ok().filter(|own| !own.is_empty());
-    let user = || ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable);
-    by.map(str::to_owned).or_else(user).ok_or_else(|| {
-        Failure::Usage("nobody is named: say who does it with `--by NAME`".to_owned())
+    let named = || ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable);
+    let given = by.filter(|own| !own.is_empty()).map(str::to_owned);
+    given.or_else(named).or_else(system_user).ok_or_else(|| {
+        Failure::Usage("the operator is not named: pass `--by NAME`, or set DUALKEY_BY".to_owned())
     })
+}
+
+/// The user of this process by the system's own records, which a job of cron has too.
+#[cfg(unix)]
+fn system_user() -> Option<String> {
+    use nix::unistd::{User, getuid};
+    let named = User::from_uid(getuid()).ok().flatten().map(|own| own.name);
+    Some(named.filter(|own| !own.is_empty()).unwrap_or_else(|| format!("uid {}", getuid())))
+}
+
+#[cfg(not(unix))]
+fn system_user() -> Option<String> {
+    None
 }
 
 /// Where a new value comes from.
@@ -186,6 +208,34 @@ pub(super) struct Value {
     /// The algorithm of a key of tokens: HS256, HS384 or HS512
     #[arg(long)]
     pub(super) algorithm: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Init {
+    /// A file with the secrets; again for another. The .env file beside the inventory unless set
+    #[arg(long, value_name = "FILE")]
+    pub(super) from: Vec<PathBuf>,
+    /// Where the secrets are kept: `dotenv`, in the .env file, for services that read it when they
+    /// start; `file`, each in a file that services follow with dualkey
+    #[arg(long, default_value = "dotenv", value_parser = store)]
+    pub(super) store: Keep,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Adopt {
+    /// The secrets, by their names in the inventory; all unless named
+    pub(super) names: Vec<String>,
+    /// A .env file with the values; again for another. That beside the inventory unless set
+    #[arg(long, value_name = "FILE", conflicts_with = "from_env")]
+    pub(super) from: Vec<PathBuf>,
+    /// Take the values from the environment of this process
+    #[arg(long)]
+    pub(super) from_env: bool,
+    #[command(flatten)]
+    pub(super) who: Who,
 }
 
 #[derive(Args)]
@@ -208,7 +258,8 @@ pub(super) struct Generate {
     /// another makes
     #[arg(long, value_name = "FILE", requires = "store")]
     pub(super) value_from: Option<PathBuf>,
-    /// Although there was one before, by the audit trail. Needs --reason
+    /// Create it even though the audit trail says that one existed, or a value of it is in use.
+    /// Needs --reason
     #[arg(long, requires = "store", requires = "reason")]
     pub(super) force: bool,
     /// The file that is written, and never written over
@@ -401,7 +452,7 @@ pub(super) struct Rewrap {
     /// As JSON, for scripts
     #[arg(long)]
     pub(super) json: bool,
-    /// Who does it, for the audit trail; the user of the system unless set
+    /// Who does it, for the audit trail; the user of the operating system unless set
     #[arg(long, env = "DUALKEY_BY", hide_env_values = true, value_name = "NAME")]
     pub(super) by: Option<String>,
     /// Why, for the audit trail
@@ -519,6 +570,10 @@ pub(super) enum AuditCommand {
         #[command(flatten)]
         who: Who,
     },
+}
+
+fn store(text: &str) -> Result<Keep, String> {
+    text.parse().map_err(|error: NoStore| error.to_string())
 }
 
 fn purpose(text: &str) -> Result<Purpose, String> {

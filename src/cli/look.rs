@@ -8,23 +8,9 @@ use crate::ops::OpsError;
 use crate::ops::agent::{Agent, Turn};
 use crate::ops::audit::{Action, PostgresTrail};
 use crate::ops::doctor::{Finding, examine};
-use crate::ops::inventory::Inventory;
 use crate::ops::remind::{self, Delivery, message};
 use crate::ops::schedule::{self, standing_of, standings};
 use crate::source::PostgresStore;
-
-pub(super) fn init(context: &Context, terminal: &mut Terminal) -> Status {
-    Inventory::write_new(&context.inventory)?;
-    let inventory = Inventory::read(&context.inventory)?;
-    let (path, count) = (context.inventory.display(), inventory.secrets.len());
-    terminal.line(&format!("{path}: {count} secrets, without a value"))?;
-    terminal.line(
-        "  next      edit it; then make the key of the audit trail, and those of your rings",
-    )?;
-    let secret = &inventory.audit.secret;
-    terminal.line(&format!("  command   dualkey generate --store {secret} JWT_SECRET"))?;
-    Ok(0)
-}
 
 pub(super) async fn status(
     context: &Context,

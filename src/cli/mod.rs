@@ -9,9 +9,11 @@
 //! It holds no logic of its own: what it does, a program can do. It prints no secret but where
 //! it is asked for one (`generate --print`, `generate --json`).
 
+mod adopt;
 mod args;
 mod audit;
 mod generate;
+mod init;
 mod look;
 mod rewrap;
 mod show;
@@ -30,6 +32,7 @@ use self::args::{Cli, Command, Who};
 use self::terminal::{Terminal, complain, refuse};
 use crate::clock::Clock;
 use crate::ops::OpsError;
+use crate::ops::adopt::check_adopted;
 use crate::ops::inventory::{Inventory, Project};
 use crate::ops::rotate::Operator;
 use crate::source::disk;
@@ -97,7 +100,8 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli, terminal: &mut Terminal) -> Status {
     let context = Context { inventory: cli.inventory, environment: cli.env, clock: cli.clock };
     match cli.command {
-        Command::Init => look::init(&context, terminal),
+        Command::Init(args) => init::run(&context, &args, terminal),
+        Command::Adopt(args) => adopt::run(&context, args, terminal).await,
         Command::Generate(args) => generate::run(&context, args, terminal).await,
         Command::Rotate(args) => steps::rotate(&context, args, terminal).await,
         Command::Stage(args) => steps::stage(&context, args, terminal).await,
@@ -166,6 +170,7 @@ impl Context {
         who: &Who,
     ) -> Result<Operator, Failure> {
         let mut operator = Operator::of(project, name, &who.actor()?).await?;
+        check_adopted(project, name).await?;
         if let Some(reason) = &who.reason {
             operator = operator.reason(reason);
         }

@@ -224,6 +224,12 @@ impl Terminal {
 
 /// The lines about what went wrong, and when to come back, where that would be the remedy.
 pub(super) fn failed(failure: &Failure) -> Vec<String> {
+    if let Failure::Ops(OpsError::Adopt { refusals }) = failure {
+        let count = refusals.len();
+        let head = format!("error: cannot adopt {count} of the secrets; nothing was changed:");
+        let rows = refusals.iter().map(|own| format!("  {}: {}", own.secret, own.problem));
+        return std::iter::once(head).chain(rows).collect();
+    }
     let mut lines = vec![format!("error: {failure}")];
     if let Failure::Ops(OpsError::Refused(error) | OpsError::Store(StoreError::Refused(error))) =
         failure

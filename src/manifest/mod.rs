@@ -201,6 +201,17 @@ impl Manifest {
         self.keys.iter().find(|key| key.names().any(|own| own == *kid))
     }
 
+    /// The key with `secret`, also one whose secret was wiped.
+    #[cfg(feature = "ops")]
+    pub(crate) fn find(&self, secret: &Secret) -> Option<&Entry> {
+        let candidate = recogniser::Candidate::new(secret);
+        let is_own = |key: &&Entry| {
+            let same = key.secret().is_some_and(|own| own.expose() == secret.expose());
+            same || key.was_of(&candidate)
+        };
+        self.keys.iter().find(is_own)
+    }
+
     /// The kid of the key that signs at `now`.
     #[must_use]
     pub fn primary(&self, now: SystemTime) -> Kid {

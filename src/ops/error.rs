@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::adopt::{InUse, Refusal};
 use super::audit::{Action, AuditError};
 use super::rotate::Check;
 use crate::error::Error;
@@ -91,10 +92,48 @@ pub enum OpsError {
     },
 
     /// The trail has no key to be signed with.
-    #[error("the audit trail has no key yet: make it with `dualkey generate {secret} --store`")]
+    #[error(
+        "the audit trail has no key yet: make it with `dualkey generate {secret} --store`, or with \
+         `dualkey adopt`, which takes over the values in use too"
+    )]
     NoAuditKey {
         /// The secret of the inventory that is to sign it.
         secret: String,
+    },
+
+    /// Values in use cannot be taken over: nothing was changed.
+    #[error(
+        "cannot adopt {} of the secrets, and nothing was changed: {}", refusals.len(),
+        refusals.iter().map(|own| format!("{}: {}", own.secret, own.problem)).collect::<Vec<_>>().join("; ")
+    )]
+    Adopt {
+        /// Each that cannot be adopted.
+        refusals: Vec<Refusal>,
+    },
+
+    /// A value of the secret is in use, and its store holds nothing.
+    #[error(
+        "cannot make a first key of `{name}`: {} is set in {}, and a new key refuses what that one \
+         signed; take it over with `{}`, or pass `--force --reason WHY`",
+        found.variable, found.place(), found.command(name)
+    )]
+    InUse {
+        /// The secret.
+        name: String,
+        /// The variable.
+        found: InUse,
+    },
+
+    /// A step was asked for of a secret whose store holds nothing, while a value of it is in use.
+    #[error(
+        "the store of `{name}` holds nothing yet, and {} is set in {}: take it over with `{}`",
+        found.variable, found.place(), found.command(name)
+    )]
+    NotAdopted {
+        /// The secret.
+        name: String,
+        /// The variable.
+        found: InUse,
     },
 
     /// It is rotated elsewhere.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`generate`] | new secrets, of the right length and alphabet |
 //! | [`inventory`] | every secret that a backend has, without a value |
+//! | [`recognise`], [`adopt`] | the secrets of a `.env` file that is there, and their values taken over |
 //! | [`rotate`] | the steps of a rotation, each told to the trail before it is taken |
 //! | [`schedule`] | what is due, overdue, under way or stuck |
 //! | [`sweep`] | everything that an encryption key has sealed, brought under the primary |
@@ -55,6 +56,7 @@
 //! # }).unwrap();
 //! ```
 
+pub mod adopt;
 #[cfg(feature = "agent")]
 pub mod agent;
 pub mod audit;
@@ -63,6 +65,7 @@ mod error;
 pub mod generate;
 pub mod inventory;
 mod json;
+pub mod recognise;
 #[cfg(feature = "agent")]
 pub mod remind;
 pub mod rotate;

@@ -134,6 +134,7 @@ impl<K: KeyMaterial> EnvStore<K> {
             purpose: K::PURPOSE,
             environment: &self.environment,
             policy: self.policy,
+            algorithm: None,
         }
     }
 }

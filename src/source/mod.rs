@@ -79,6 +79,8 @@ mod watch;
 pub use closure::ClosureStore;
 #[cfg(feature = "store")]
 pub use dotenv::DotenvStore;
+#[cfg(feature = "ops")]
+pub(crate) use dotenv::listing::{Listing, Variable};
 #[cfg(feature = "store")]
 pub use env_store::EnvStore;
 #[cfg(feature = "store")]
@@ -91,5 +93,7 @@ pub(crate) use follow::Turner;
 pub use follow::{Follow, FollowState, Following, Health};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+#[cfg(feature = "ops")]
+pub(crate) use reading::InUse;
 #[cfg(feature = "store")]
 pub use store::{KeyStore, StoreFuture, Wake, Watch, update};

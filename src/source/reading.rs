@@ -155,12 +155,19 @@ pub(super) struct First<'a> {
     pub(super) purpose: Purpose,
     pub(super) environment: &'a str,
     pub(super) policy: Policy,
+    /// The algorithm that its keys are bound to, where the purpose leaves a choice.
+    pub(super) algorithm: Option<&'a str>,
 }
 
 impl First<'_> {
     pub(super) fn manifest(&self, found: &Found, since: SystemTime) -> Result<Manifest, Error> {
-        let entry =
-            |(variable, secret): &(String, Secret)| NewEntry::new(secret.clone()).label(variable);
+        let entry = |(variable, secret): &(String, Secret)| {
+            let new = NewEntry::new(secret.clone()).label(variable);
+            match self.algorithm {
+                Some(algorithm) => new.algorithm(algorithm),
+                None => new,
+            }
+        };
         let mut signing = found.signing.iter();
         let Some(primary) = signing.next() else {
             let mend = format!("set {} to a random secret", self.ring);
@@ -176,5 +183,47 @@ impl First<'_> {
             Some(next) => Ok(own.stage(entry(next), since)?.manifest),
             None => Ok(own),
         }
+    }
+}
+
+/// The values of one secret that are in use, by the convention of [`mod@super::env`].
+#[cfg(feature = "ops")]
+pub(crate) struct InUse(Found);
+
+#[cfg(feature = "ops")]
+impl InUse {
+    /// Reads the variables around `name`; `None` if no variable of a key that signs or verifies is
+    /// set.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`] for a value that is no key of the purpose, [`Error::NotUnicode`].
+    pub(crate) fn read(
+        purpose: Purpose,
+        name: &str,
+        lookup: impl Fn(&str) -> Result<Option<String>, super::env::NotUnicode>,
+    ) -> Result<Option<Self>, Error> {
+        let found = super::env::read(purpose, name, &lookup)?;
+        Ok((!found.signing.is_empty()).then_some(Self(found)))
+    }
+
+    /// The secrets, with the names of their variables.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &(String, Secret)> {
+        self.0.all()
+    }
+
+    /// The first manifest of the secret: the roles are those of the variables. When a fallback was
+    /// superseded is not known, so its overlap counts from `now`.
+    ///
+    /// # Errors
+    /// As for [`Manifest::new`].
+    pub(crate) fn manifest(
+        &self,
+        (ring, environment): (&str, &str),
+        purpose: Purpose,
+        policy: Policy,
+        algorithm: Option<&str>,
+        now: SystemTime,
+    ) -> Result<Manifest, Error> {
+        First { ring, purpose, environment, policy, algorithm }.manifest(&self.0, now)
     }
 }

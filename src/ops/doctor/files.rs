@@ -88,6 +88,14 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
     }
 }
 
+/// The file of an inventory that git would take, with the remedy; for a command that just wrote it.
+#[cfg(feature = "cli")]
+pub(super) fn ignored(project: &Project) -> Option<Finding> {
+    let mut all = Vec::new();
+    examine(&mut all, project);
+    all.into_iter().find(|own| own.check == "ignored" || own.check == "tracked")
+}
+
 /// The files that the inventory names, and what else there is beside it of the kind of `.env`:
 /// one of another environment, new secrets, copies.
 fn with_secrets(project: &Project, root: &Path) -> BTreeSet<PathBuf> {

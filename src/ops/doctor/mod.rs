@@ -6,6 +6,7 @@ mod git;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use super::adopt::{begin_command, in_use};
 use super::audit::Trail;
 use super::error::OpsError;
 use super::inventory::{AuditPlace, Item, Place, Project};
@@ -39,6 +40,7 @@ pub struct Finding {
 /// | check | what is wrong |
 /// |---|---|
 /// | `unread` | a store cannot be read |
+/// | `unadopted` | a value is in use, and the store of its secret holds nothing |
 /// | `short` | a secret is shorter than its purpose asks for |
 /// | `shared` | two environments, or two names, have one secret |
 /// | `tracked` | git tracks a file with secrets |
@@ -76,6 +78,9 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
                 Ok(manifest) => manifest,
                 // Where a secret is not used yet there is nothing to mend.
                 Err(StoreError::Missing { .. }) => {
+                    if environment == project.environment_name() {
+                        unadopted(&mut all, project, item, &subject);
+                    }
                     let Some(trail) = &trail else { continue };
                     match check_new(&**trail, &item.name, environment).await {
                         // A trail that cannot be read is a finding of its own.
@@ -138,9 +143,20 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
     files::examine(&mut all, project);
     audit(&mut all, project).await;
     // As the table above has them, and in each by name: hashes have no order.
-    const ORDER: [&str; 12] = [
-        "unread", "short", "shared", "tracked", "readable", "ignored", "past", "differ", "report",
-        "policy", "handover", "audit",
+    const ORDER: [&str; 13] = [
+        "unread",
+        "unadopted",
+        "short",
+        "shared",
+        "tracked",
+        "readable",
+        "ignored",
+        "past",
+        "differ",
+        "report",
+        "policy",
+        "handover",
+        "audit",
     ];
     let place = |own: &Finding| ORDER.iter().position(|name| *name == own.check);
     all.sort_by(|one, other| (place(one), &one.subject).cmp(&(place(other), &other.subject)));
@@ -149,6 +165,20 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
 
 fn unread(subject: String, error: &OpsError) -> Finding {
     finding("unread", &subject, error.to_string(), "set what is missing, or mend the store")
+}
+
+/// A value is in use that no store holds: no step is taken on it, and a new key would refuse what
+/// it signed.
+fn unadopted(all: &mut Vec<Finding>, project: &Project, item: &Item, subject: &str) {
+    match in_use(project, &item.name) {
+        Ok(Some(found)) => {
+            let (variable, place) = (&found.variable, found.place());
+            let text = format!("{variable} is set in {place}, and its store holds nothing");
+            all.push(finding("unadopted", subject, text, &found.command(&item.name)));
+        }
+        Ok(None) => {}
+        Err(error) => all.push(finding("unread", subject, error.to_string(), "fix the file")),
+    }
 }
 
 fn unloaded(subject: String, error: StoreError) -> Finding {
@@ -177,7 +207,9 @@ fn keys(all: &mut Vec<Finding>, item: &Item, manifest: &Manifest, subject: &str,
     for key in manifest.keys().iter().filter(|key| key.secret().is_some()) {
         let kid = key.kid();
         let state = manifest.state(&kid, now);
-        if key.life.is_short && matches!(state, Some(KeyState::Active(_))) {
+        let is_dangerous =
+            item.policy.dangerous_min_secret_bytes.is_some() && key.life.is_guessable;
+        if (key.life.is_short || is_dangerous) && matches!(state, Some(KeyState::Active(_))) {
             let found =
                 format!("`{kid}` is shorter than its purpose asks for, and can be searched for");
             let mend = match state {
@@ -224,7 +256,7 @@ async fn audit(all: &mut Vec<Finding>, project: &Project) {
     };
     match project.verify_trail().await {
         Err(OpsError::NoAuditKey { .. }) => {
-            let mend = format!("dualkey generate {} --store", audit.secret);
+            let mend = begin_command(project);
             all.push(finding("audit", &subject, "it has no key yet".to_owned(), &mend));
         }
         Err(error) => {
@@ -237,6 +269,12 @@ async fn audit(all: &mut Vec<Finding>, project: &Project) {
             }
         }
     }
+}
+
+/// Returns the finding on a file with secrets that git has or would take, if there is one.
+#[cfg(feature = "cli")]
+pub(crate) fn ignored(project: &Project) -> Option<Finding> {
+    files::ignored(project)
 }
 
 fn finding(check: &'static str, subject: &str, found: String, mend: &str) -> Finding {

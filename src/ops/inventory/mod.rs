@@ -19,6 +19,10 @@
 //! automatic = true
 //! ```
 //!
+//! `min_secret_bytes` lowers the minimum of a secret, at most to the floor of its purpose;
+//! `dangerous_min_secret_bytes` lowers it further. Both are for a short value that is in use and has
+//! to sign until its first rotation: see [`adopt`](super::adopt).
+//!
 //! Paths are relative to the inventory; `{env}` in them is the environment. What cannot be is
 //! found when the file is read, with its line and column.
 
@@ -222,8 +226,17 @@ impl Inventory {
     /// # Errors
     /// [`OpsError::Exists`], [`OpsError::Io`].
     pub fn write_new(path: &Path) -> Result<(), OpsError> {
-        disk::write_new(path, Self::TEMPLATE.as_bytes())
-            .map_err(|source| exists_or_io(path, source))
+        Self::write_text(path, Self::TEMPLATE).map(drop)
+    }
+
+    /// Writes `text`, which is that of an inventory, to a new file.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse) and [`write_new`](Self::write_new).
+    pub(crate) fn write_text(path: &Path, text: &str) -> Result<Self, OpsError> {
+        let own = Self::parse(text, path)?;
+        disk::write_new(path, text.as_bytes()).map_err(|source| exists_or_io(path, source))?;
+        Ok(own)
     }
 
     /// The secret of this name.

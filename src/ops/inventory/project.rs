@@ -337,6 +337,11 @@ impl Project {
         }
     }
 
+    /// The value of a variable, if it is set and not empty.
+    pub(crate) fn value(&self, variable: &str) -> Option<String> {
+        (self.lookup)(variable).filter(|value| !value.is_empty())
+    }
+
     /// The value of a variable that the inventory names.
     pub(crate) fn variable(&self, what: &'static str, variable: &str) -> Result<String, OpsError> {
         let found = (self.lookup)(variable);

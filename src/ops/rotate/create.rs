@@ -3,10 +3,11 @@
 use super::operator::Operator;
 use super::taking::check_missing;
 use crate::manifest::{Manifest, NewEntry};
+use crate::ops::adopt::check_not_in_use;
 use crate::ops::audit::{Action, Sink, Trail};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
-use crate::source::{KeyStore, disk};
+use crate::source::disk;
 
 /// In whose name a first key is made, and why.
 ///
@@ -37,8 +38,8 @@ impl<'a> By<'a> {
         self
     }
 
-    /// Although there was one before, by the trail: what that signed is refused, what it sealed
-    /// stays closed. Needs a [`reason`](Self::reason).
+    /// Creates it even though there was one before, by the trail, or a value of it is in use: what
+    /// that signed is refused, what it sealed stays closed. Needs a [`reason`](Self::reason).
     pub fn force(mut self) -> Self {
         self.is_forced = true;
         self
@@ -55,7 +56,8 @@ impl<'a> By<'a> {
 /// itself is told to the trail that it begins.
 ///
 /// # Errors
-/// As for [`Operator::create`]. Of the key of the audit [`OpsError::WasThere`] is not gone over:
+/// As for [`Operator::create`]; [`OpsError::InUse`] if a value of it is in use, which is not that of
+/// `first`, unless [forced](By::force). Of the key of the audit [`OpsError::WasThere`] is not gone over:
 /// without the key that signed it, a trail is put aside by hand.
 pub async fn create(
     project: &Project,
@@ -66,6 +68,11 @@ pub async fn create(
     let inventory = project.inventory();
     let item = inventory.secret(name)?;
     let (store, environment) = (project.store(name)?, project.environment_name());
+    let now = project.now();
+    let manifest = Manifest::new(name, item.purpose, environment, item.policy, first.clone(), now)?;
+    if !by.is_forced {
+        check_not_in_use(project, item, &manifest)?;
+    }
     check_missing(&*store, name, environment).await?;
     if let Place::File { path, .. } = &item.store
         && !by.is_rehearsal
@@ -73,8 +80,6 @@ pub async fn create(
         let path = inventory.path(path, environment);
         disk::make_folder(&disk::folder(&path)).map_err(OpsError::io(path))?;
     }
-    let now = project.now();
-    let manifest = Manifest::new(name, item.purpose, environment, item.policy, first.clone(), now)?;
     if name != inventory.audit.secret {
         let mut operator = match Operator::of(project, name, by.actor).await {
             // Whoever rehearses the first keys of all has made none of them, and no trail.
@@ -92,23 +97,41 @@ pub async fn create(
         }
         return operator.create(name, item.purpose, environment, item.policy, first).await;
     }
-    let trail = project.trail_under(&manifest)?;
+    begin_trail(project, name, by, &manifest).await?;
+    Ok(manifest)
+}
+
+/// Stores `manifest`, the first of the key of the audit trail, and begins the trail with the record
+/// of it.
+///
+/// # Errors
+/// As for [`create`].
+pub(crate) async fn begin_trail(
+    project: &Project,
+    name: &str,
+    by: By<'_>,
+    manifest: &Manifest,
+) -> Result<(), OpsError> {
+    let trail = project.trail_under(manifest)?;
     if !trail.is_empty().await? {
         return Err(OpsError::WasThere {
             secret: name.to_owned(),
-            environment: environment.to_owned(),
+            environment: manifest.environment().to_owned(),
             mend: "bring it back; without it nobody can say whether the records are whole. Else \
                    put the trail aside by hand, and begin a new one",
         });
     }
     if by.is_rehearsal {
-        return Ok(manifest);
+        return Ok(());
     }
-    store.compare_and_swap(0, &manifest).await?;
-    let mut record = project.record(name, Action::CREATED, by.actor).kid(manifest.primary(now));
+    let item = project.inventory().secret(name)?;
+    let store = project.store_in(item, manifest.environment())?;
+    store.compare_and_swap(0, manifest).await?;
+    let kid = manifest.primary(project.now());
+    let mut record = project.record(name, Action::CREATED, by.actor).kid(kid);
+    record.environment = manifest.environment().to_owned();
     record.reason = by.reason.map(str::to_owned);
     record.fingerprint = Some(manifest.fingerprint());
     record.revision = Some(manifest.revision());
-    trail.append(&[record]).await.map_err(|source| OpsError::Unsettled { source })?;
-    Ok(manifest)
+    trail.append(&[record]).await.map_err(|source| OpsError::Unsettled { source })
 }

@@ -10,6 +10,7 @@ mod taking;
 mod walk;
 
 pub use check::{CHECKS, Check, CheckOutcome, checks};
+pub(crate) use create::begin_trail;
 pub use create::{By, create};
 pub use operator::Operator;
 pub(crate) use taking::{begun, check_new, last_step, reports, to_retire, with_role};

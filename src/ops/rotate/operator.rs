@@ -191,23 +191,55 @@ impl Operator {
         }
         let now = self.clock.now();
         let manifest = Manifest::new(ring, purpose, environment, policy, first, now)?;
-        let mut record =
-            self.record(&manifest, audit::Action::CREATED, now).kid(manifest.primary(now));
-        record.fingerprint = Some(manifest.fingerprint());
-        record.revision = Some(1);
-        record.to = Some(KeyState::Active(Role::Primary).as_str().to_owned());
+        self.store_first(&manifest).await?;
+        Ok(manifest)
+    }
+
+    /// Stores `manifest`, the first of a ring, where there is none.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create).
+    pub(crate) async fn store_first(&self, manifest: &Manifest) -> Result<(), OpsError> {
+        let (ring, environment) = (manifest.ring(), manifest.environment());
+        let record = self.first_record(manifest);
         let _guard = self.guard(ring, environment).await?;
         check_missing(&*self.store, ring, environment).await?;
         if !self.forces {
             check_new(&*self.trail, ring, environment).await?;
         }
         if self.is_rehearsal {
-            return Ok(manifest);
+            return Ok(());
         }
         self.tell(&record, Outcome::Begun).await?;
-        let stored = self.store.compare_and_swap(0, &manifest).await;
-        self.conclude(&record, &manifest, stored).await?;
-        Ok(manifest)
+        let stored = self.store.compare_and_swap(0, manifest).await;
+        self.conclude(&record, manifest, stored).await
+    }
+
+    /// Records `manifest`, which its store holds already, as the first of a ring that the trail
+    /// does not know.
+    ///
+    /// # Errors
+    /// [`OpsError::Audit`]; [`OpsError::Store`].
+    pub(crate) async fn record_first(&self, manifest: &Manifest) -> Result<(), OpsError> {
+        let (ring, environment) = (manifest.ring(), manifest.environment());
+        let _guard = self.guard(ring, environment).await?;
+        match check_new(&*self.trail, ring, environment).await {
+            Ok(()) if self.is_rehearsal => Ok(()),
+            Ok(()) => self.tell(&self.first_record(manifest), Outcome::Success).await,
+            // Another operator was faster.
+            Err(OpsError::WasThere { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn first_record(&self, manifest: &Manifest) -> audit::Record {
+        let now = self.clock.now();
+        let kid = manifest.primary(now);
+        let mut record = self.record(manifest, audit::Action::CREATED, now).kid(kid);
+        record.fingerprint = Some(manifest.fingerprint());
+        record.revision = Some(manifest.revision());
+        record.to = Some(KeyState::Active(Role::Primary).as_str().to_owned());
+        record
     }
 
     /// Adds a key: [`Manifest::stage`].

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use super::{Next, Other, Standing, State};
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
-use crate::ops::inventory::{Item, Place};
+use crate::ops::adopt::{begin_command, in_use};
+use crate::ops::inventory::{Item, Place, Project};
 use crate::purpose::Purpose;
 use crate::ring::report::{disagreement, is_ahead, may_run};
 use crate::ring::{KeyState, Report};
@@ -158,6 +159,27 @@ impl Standing {
             },
             (None, _) => Next { what: "nothing".to_owned(), command: None, at: None },
         };
+    }
+
+    /// Advises to take over a value that is in use, where the store holds none: a new key would
+    /// refuse what that one signed.
+    pub(super) fn advise_adoption(&mut self, project: &Project) {
+        if self.name == project.inventory().audit.secret {
+            self.next.command = Some(begin_command(project));
+        }
+        match in_use(project, &self.name) {
+            Ok(Some(found)) => {
+                let (variable, place) = (&found.variable, found.place());
+                self.next.what =
+                    format!("take over the value in use: {variable} is set in {place}");
+                self.next.command = Some(found.command(&self.name));
+            }
+            Ok(None) => {}
+            // It may hold a value that is in use.
+            Err(error) => {
+                (self.next.what, self.next.command) = (format!("fix the file: {error}"), None);
+            }
+        }
     }
 
     pub(super) fn raise(&mut self, state: State) {

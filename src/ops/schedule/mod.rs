@@ -219,7 +219,12 @@ async fn standing(
         Err(error @ OpsError::Audit(_)) => return Standing::unread(name, error),
         Err(_) => None,
     };
-    read(project, item, trail).await.unwrap_or_else(|error| Standing::unread(name, &error))
+    let own = read(project, item, trail).await;
+    let mut own = own.unwrap_or_else(|error| Standing::unread(name, &error));
+    if own.state == State::Absent {
+        own.advise_adoption(project);
+    }
+    own
 }
 
 async fn read(

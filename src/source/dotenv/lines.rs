@@ -41,6 +41,20 @@ pub(super) enum Unclear {
     Quote,
 }
 
+impl Unclear {
+    /// The problem, and its remedy.
+    pub(super) fn problem(self) -> &'static str {
+        match self {
+            Self::Twice => "it is set twice, and readers differ in which one counts: remove one",
+            Self::Value => {
+                "readers of such files differ in what its value is: put it in single quotes, \
+                 without a backslash"
+            }
+            Self::Quote => "a quote in the file is opened and never closed: close it",
+        }
+    }
+}
+
 impl Lines {
     pub(super) fn parse(text: &str) -> Self {
         let (mut lines, mut is_open) = (Vec::new(), false);
@@ -90,6 +104,16 @@ impl Lines {
             true => Ok(Some(Zeroizing::new(inner.to_owned()))),
             false => Err(Unclear::Value),
         }
+    }
+
+    /// The variables in their order, with their values as they are written, without the quotes.
+    #[cfg(feature = "ops")]
+    pub(super) fn written(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.lines.iter().filter_map(|line| {
+            let own = line.assigns.as_ref()?;
+            let quote = own.quote.map_or(0, char::len_utf8);
+            Some((own.name.as_str(), &line.text[own.before + quote..own.end - quote]))
+        })
     }
 
     /// Sets `name`, in its place; a new one comes after the assignment of `after`, and looks

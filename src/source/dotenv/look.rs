@@ -203,7 +203,7 @@ impl DotenvStore {
         let now = self.clock.now();
         let since = changed.map_or(now, |changed| changed.min(now));
         let (ring, environment) = (&self.ring, &self.environment);
-        First { ring, purpose: self.purpose, environment, policy: self.policy }
+        First { ring, purpose: self.purpose, environment, policy: self.policy, algorithm: None }
             .manifest(found, since)
     }
 

@@ -49,6 +49,8 @@
 //! reader of the `.env` beside it can read the secrets that are in use.
 
 mod lines;
+#[cfg(feature = "ops")]
+pub(crate) mod listing;
 mod look;
 mod variables;
 
@@ -268,20 +270,8 @@ impl DotenvStore {
     }
 
     fn unclear(&self, variable: &str, unclear: Unclear) -> StoreError {
-        StoreError::Dotenv {
-            path: self.path.clone(),
-            variable: variable.to_owned(),
-            problem: match unclear {
-                Unclear::Twice => {
-                    "it is set twice, and readers differ in which one counts: remove one"
-                }
-                Unclear::Value => {
-                    "readers of such files differ in what its value is: put it in single quotes, \
-                     without a backslash"
-                }
-                Unclear::Quote => "a quote in the file is opened and never closed: close it",
-            },
-        }
+        let (path, variable) = (self.path.clone(), variable.to_owned());
+        StoreError::Dotenv { path, variable, problem: unclear.problem() }
     }
 
     fn name(&self) -> String {

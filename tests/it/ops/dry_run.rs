@@ -35,8 +35,17 @@ enum Kind {
 use Kind::{Acts, Dry, Reads};
 
 /// Every command, with what it needs. `<a>`, `<b>` … are kids.
-const COMMANDS: [(&str, Kind, &[&str]); 26] = [
-    ("init", Acts, &[""]),
+const COMMANDS: [(&str, Kind, &[&str]); 27] = [
+    (
+        "init",
+        Dry,
+        &[
+            "--inventory other.toml",
+            "--inventory other.toml --from .env --store file",
+            "--inventory folder/other.toml",
+        ],
+    ),
+    ("adopt", Dry, &["", "PLAIN_SECRET WEB_SECRET", "PLAIN_SECRET --from .env"]),
     (
         "generate",
         Dry,
@@ -133,6 +142,12 @@ name = "API_TOKEN"
 purpose = "credential"
 priority = "standard"
 store = { file = "keys/API_TOKEN.json" }
+
+[[secret]]
+name = "PLAIN_SECRET"
+purpose = "cookie"
+priority = "standard"
+store = { file = "keys/{env}/PLAIN_SECRET.json" }
 
 [[secret]]
 name = "DEPLOY_KEY"
@@ -254,7 +269,10 @@ impl Scene {
         inventory(&shell.path("dualkey.toml"), &tables);
         let plain: String =
             secret(0).chars().filter(char::is_ascii_alphanumeric).cycle().take(64).collect();
-        let env = format!("PORT=1\nWEB_SECRET={plain}\nSMTP_PASSWORD=Zq9Ml5KiNf0Vg6Jc3Ds8\n");
+        let env = format!(
+            "PORT=1\nWEB_SECRET={plain}\nPLAIN_SECRET={}\nSMTP_PASSWORD=Zq9Ml5KiNf0Vg6Jc3Ds8\n",
+            &plain[1..].repeat(2)
+        );
         fs::write(shell.path(".env"), env).unwrap();
         fs::write(shell.path("value.txt"), "sk-new-9LrT4nZ8yB1cF6gJ0sD3\n").unwrap();
         fs::write(
@@ -262,6 +280,7 @@ impl Scene {
             "2025-01-15 10:00:00 UTC | JWT_SECRET | ROTATED | bob | prod | SUCCESS\n",
         )
         .unwrap();
+        fs::create_dir(shell.path("folder")).unwrap();
         std::os::unix::fs::symlink("old.log", shell.path("link.log")).unwrap();
         let (url, posts) = hook();
         let mut scene = Self { shell, url, posts, kids: Vec::new(), wrong: Vec::new() };

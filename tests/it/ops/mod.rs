@@ -1,5 +1,7 @@
 //! The operator's half.
 
+#[cfg(all(feature = "cli", unix))]
+mod adopt;
 #[cfg(feature = "cli")]
 mod agent;
 mod audit;
@@ -33,6 +35,8 @@ mod reports;
 mod service;
 #[cfg(feature = "cli")]
 pub mod shell;
+#[cfg(feature = "cli")]
+mod start;
 #[cfg(all(feature = "cli", unix))]
 mod terminal;
 #[cfg(feature = "cli")]

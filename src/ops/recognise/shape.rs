@@ -1,0 +1,432 @@
+//! The shape of a value: what it is, beyond the name of its variable. Nothing of it is shown.
+
+use crate::encoding::from_base64;
+
+/// Returns why `value` is no secret itself: it refers to one that is elsewhere, or is ciphertext. The
+/// markers are exact, so that no random secret has one.
+pub(crate) fn reference(value: &str) -> Option<String> {
+    const STARTS: [(&str, &str); 15] = [
+        ("op://", "it is a reference of 1Password"),
+        ("vault:", "it is a reference to Vault"),
+        ("vault://", "it is a reference to Vault"),
+        ("ref+", "it is a reference of vals"),
+        ("arn:aws:secretsmanager:", "it is a reference to AWS Secrets Manager"),
+        ("arn:aws:ssm:", "it is a reference to the AWS parameter store"),
+        ("secretsmanager://", "it is a reference to AWS Secrets Manager"),
+        ("awssm://", "it is a reference to AWS Secrets Manager"),
+        ("gcpsm://", "it is a reference to Google Secret Manager"),
+        ("sm://", "it is a reference to Google Secret Manager"),
+        ("doppler://", "it is a reference to Doppler"),
+        ("infisical://", "it is a reference to Infisical"),
+        ("keyring://", "it is a reference to a keyring"),
+        ("encrypted:", "it is ciphertext of dotenvx"),
+        ("ENC[", "it is ciphertext of sops"),
+    ];
+    let is_marked = |start: &str| match start {
+        // A path follows, and not only letters as in a secret.
+        "vault:" => value.starts_with(start) && value.contains('/'),
+        "ref+" => value.starts_with(start) && value.contains("://"),
+        "ENC[" => value.starts_with(start) && value.ends_with(']'),
+        start => value.starts_with(start),
+    };
+    let found = STARTS.iter().find(|(start, _)| is_marked(start));
+    let found = found.map(|(_, what)| format!("{what}: rotate the secret there"));
+    found.or_else(|| interpolation(value))
+}
+
+/// Returns the remark on a value that is made of other variables.
+fn interpolation(value: &str) -> Option<String> {
+    let mut names = Vec::new();
+    for part in value.split("${").skip(1) {
+        let name = part.split(['}', ':', '-']).next().unwrap_or_default();
+        let is_name =
+            !name.is_empty() && name.bytes().all(|own| own == b'_' || own.is_ascii_alphanumeric());
+        if is_name && part.contains('}') {
+            names.push(format!("`{name}`"));
+        }
+    }
+    match (names.is_empty(), value.contains("$(")) {
+        (false, _) => Some(format!("it is made of other variables: rotate {}", names.join(", "))),
+        (true, true) => Some("it is made by a command: rotate the secret there".to_owned()),
+        (true, false) => None,
+    }
+}
+
+/// Returns what a key of an asymmetric algorithm is, also in base64.
+pub(super) fn asymmetric(value: &str) -> Option<&'static str> {
+    let decoded;
+    let text = match value.trim().strip_prefix("LS0tLS1") {
+        // `-----` in base64.
+        Some(_) => {
+            decoded = from_base64(value.trim()).unwrap_or_default();
+            std::str::from_utf8(&decoded).unwrap_or("-----BEGIN PRIVATE KEY")
+        }
+        None => value.trim(),
+    };
+    if text.starts_with("-----BEGIN") {
+        let head =
+            text.split('\n').next().unwrap_or_default().split("\\n").next().unwrap_or_default();
+        return Some(match head.contains("PRIVATE KEY") {
+            true => {
+                "it is the private key of an asymmetric algorithm: rotate it with the public key \
+                     that others verify with"
+            }
+            false => "it is a public key or a certificate, and no secret",
+        });
+    }
+    if ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|own| text.starts_with(own)) {
+        return Some("it is a public key, and no secret");
+    }
+    let is_jwk = text.starts_with('{') && text.contains("\"kty\"");
+    is_jwk.then_some("it is a JSON Web Key: rotate it with the key that others verify with")
+}
+
+/// Returns `true` if `value` is made to be published.
+pub(super) fn is_publishable(value: &str) -> bool {
+    let starts = ["pk_live_", "pk_test_", "pk.eyJ", "sb_publishable_", "rk_pub_"];
+    starts.iter().any(|own| value.starts_with(own))
+}
+
+/// Returns `true` for a value as an example has it: `sk-...`.
+pub(super) fn is_abbreviated(value: &str) -> bool {
+    value.len() < 20 && (value.ends_with("...") || value.ends_with('…'))
+}
+
+/// Returns `true` if the prefix of `value` is that of a provider's secrets.
+pub(super) fn has_known_prefix(value: &str) -> bool {
+    const PREFIXES: [&str; 47] = [
+        "sk-ant-",
+        "sk-proj-",
+        "sk-",
+        "sk_live_",
+        "sk_test_",
+        "rk_live_",
+        "rk_test_",
+        "whsec_",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "gldt-",
+        "xoxb-",
+        "xoxp-",
+        "xoxa-",
+        "xoxs-",
+        "xapp-",
+        "re_",
+        "SG.",
+        "key-",
+        "npm_",
+        "pypi-",
+        "dckr_pat_",
+        "hf_",
+        "r8_",
+        "gsk_",
+        "xai-",
+        "sntrys_",
+        "sntryu_",
+        "shpat_",
+        "shpss_",
+        "sbp_",
+        "sb_secret_",
+        "dop_v1_",
+        "lin_api_",
+        "secret_",
+        "ntn_",
+        "PMAK-",
+        "NRAK-",
+        "figd_",
+        "pscale_pw_",
+        "AIza",
+        "EAA",
+    ];
+    value.len() >= 20
+        && value.bytes().all(|own| own.is_ascii_graphic())
+        && PREFIXES.iter().any(|own| value.starts_with(own))
+}
+
+/// The part of a URL between `//` and the path, if `value` is one.
+fn authority(value: &str) -> Option<&str> {
+    let (scheme, rest) = value.split_once("://")?;
+    let is_scheme = |own: u8| own.is_ascii_alphanumeric() || b"+-.:".contains(&own);
+    (!scheme.is_empty() && scheme.bytes().all(is_scheme))
+        .then(|| rest.split(['/', '?', '#']).next().unwrap_or_default())
+}
+
+/// The names of parameters that hold a password.
+const PASSWORDS: [&str; 12] = [
+    "password=",
+    "passwd=",
+    "pwd=",
+    "sslpassword=",
+    "accountkey=",
+    "sharedaccesskey=",
+    "authtoken=",
+    "auth_token=",
+    "access_token=",
+    "token=",
+    "apikey=",
+    "api_key=",
+];
+
+/// Returns `true` if `value` tells how something is connected to, with a password in it.
+pub(super) fn holds_password(value: &str) -> bool {
+    let lower = value.to_lowercase();
+    // The last one: a password may hold an unescaped `@`, and `/` after it.
+    let userinfo = value.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    let has_password = authority(value).is_some()
+        && userinfo.is_some_and(|(own, _)| {
+            own.split_once(':').is_some_and(|(user, password)| {
+                // `host:8080/path@x` has no user.
+                let port = password.trim_start_matches(|own: char| own.is_ascii_digit());
+                let is_port = port.len() < password.len() && port.starts_with('/');
+                !password.is_empty() && !user.contains(['/', '?']) && !is_port
+            })
+        });
+    let is_start = |place: usize| {
+        lower[..place].chars().next_back().is_none_or(|own| "?&; ,{".contains(own) || own == '"')
+    };
+    let has_parameter = (authority(value).is_some() || value.matches('=').count() > 1)
+        && PASSWORDS.iter().any(|own| {
+            lower.match_indices(own).any(|(place, _)| {
+                let rest = &lower[place + own.len()..];
+                is_start(place) && !rest.is_empty() && !rest.starts_with(['&', ';', ' '])
+            })
+        });
+    let is_json = value.trim_start().starts_with('{') && lower.contains("\"password\"");
+    has_password || has_parameter || is_json
+}
+
+/// Returns `true` if both are URLs, and of different hosts or databases.
+pub(crate) fn is_elsewhere(one: &str, other: &str) -> bool {
+    let place = |value: &str| {
+        let (scheme, rest) = value.split_once("://").filter(|_| authority(value).is_some())?;
+        let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+        let address = rest.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+        let (host, path) = address.split_once('/').unwrap_or((address, ""));
+        let port = match scheme.split(['+', ':']).next().unwrap_or_default() {
+            "postgres" | "postgresql" => ":5432",
+            "mysql" | "mariadb" => ":3306",
+            "mongodb" => ":27017",
+            "redis" | "rediss" => ":6379",
+            _ => "",
+        };
+        let host = host.to_lowercase();
+        Some((host.strip_suffix(port).map_or(host.clone(), str::to_owned), path.to_owned()))
+    };
+    matches!((place(one), place(other)), (Some(one), Some(other)) if one != other)
+}
+
+/// Returns `true` for a URL of a database that keeps the data of a backend.
+pub(super) fn is_of_database(value: &str) -> bool {
+    const SCHEMES: [&str; 14] = [
+        "postgres",
+        "postgresql",
+        "cockroachdb",
+        "mysql",
+        "mysql2",
+        "mariadb",
+        "mongodb",
+        "mssql",
+        "sqlserver",
+        "oracle",
+        "libsql",
+        "jdbc",
+        "prisma",
+        "clickhouse",
+    ];
+    let scheme = value.split([':', '+']).next().unwrap_or_default().to_lowercase();
+    SCHEMES.contains(&scheme.as_str())
+}
+
+/// Returns `true` for a URL that is a capability: everyone who knows it may post to it.
+pub(super) fn is_hook(value: &str, is_named_so: bool) -> bool {
+    const HOSTS: [&str; 10] = [
+        "hooks.slack.com",
+        "discord.com",
+        "discordapp.com",
+        "outlook.office.com",
+        "webhook.office.com",
+        "hooks.zapier.com",
+        "chat.googleapis.com",
+        "logic.azure.com",
+        "maker.ifttt.com",
+        "make.com",
+    ];
+    let Some(host) = authority(value) else { return false };
+    let host = host.rsplit('@').next().unwrap_or(host).split(':').next().unwrap_or_default();
+    let is_known = HOSTS.iter().any(|own| host == *own || host.ends_with(&format!(".{own}")));
+    let path =
+        value.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |own| own.1);
+    let is_capability = path.split(['/', '?', '&', '=']).any(is_random);
+    (is_known && path.len() > 8) || (is_named_so && is_capability)
+}
+
+/// Returns `true` if `value` is a URL, of whatever kind.
+pub(super) fn is_url(value: &str) -> bool {
+    authority(value).is_some() || value.starts_with("file:") || value.starts_with("mailto:")
+}
+
+/// Returns `true` if `value` looks as if a generator had made it.
+pub(super) fn is_random(value: &str) -> bool {
+    let is_part = |own: u8| own.is_ascii_alphanumeric() || b"-_+/=.".contains(&own);
+    let has = |is: fn(&u8) -> bool| value.bytes().any(|own| is(&own));
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    value.len() >= 16
+        && value.bytes().all(is_part)
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_alphabetic)
+        && digits >= 2
+        && !value.contains("://")
+        && value.matches(['-', '_', '.', '/']).count() * 8 <= value.len()
+}
+
+/// Returns why a value is not that of a secret, whatever the name says.
+pub(super) fn plain(value: &str) -> Option<&'static str> {
+    let lower = value.to_lowercase();
+    const SWITCHES: [&str; 8] = ["true", "false", "yes", "no", "on", "off", "enabled", "disabled"];
+    if SWITCHES.contains(&lower.as_str()) {
+        return Some("its value is a switch");
+    }
+    if value.bytes().all(|own| own.is_ascii_digit() || own == b'.') && value.len() < 12 {
+        return Some("its value is a number");
+    }
+    let unit = lower.trim_start_matches(|own: char| own.is_ascii_digit());
+    let units = ["ms", "s", "m", "h", "d", "w", "y", " days", " hours", " minutes"];
+    if unit.len() < lower.len() && units.contains(&unit) {
+        return Some("its value is a length of time");
+    }
+    if is_path(value) {
+        return Some("it names a file: rotate the secret there");
+    }
+    None
+}
+
+fn is_path(value: &str) -> bool {
+    let is_led = value.starts_with("./") || value.starts_with("../") || value.starts_with("~/");
+    // Base64 may begin with `/`, and has no ending.
+    let is_absolute = value.starts_with('/') && value[1..].contains('/') && value.len() < 200;
+    let ends = [".pem", ".key", ".json", ".txt", ".p12", ".crt"];
+    is_led
+        || ends.iter().any(|own| value.ends_with(own))
+        || (is_absolute && !is_random(value.trim_start_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_and_ciphertext_are_known_and_random_secrets_are_not() {
+        for value in [
+            "op://Production/PostgreSQL/url",
+            "vault:secret/data/app#JWT_SECRET",
+            "encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3dAt+Z9HPMfLEIRVz50hmLXPXRuDBXaJi",
+            "ref+vault://secret/app#/jwt",
+            "ref+awsssm://app/jwt",
+            "ENC[AES256_GCM,data:abc,iv:def,tag:ghi,type:str]",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app",
+            "postgresql://${DB_USER}:${DB_PASS}@db/app",
+            "${JWT_SECRET:-none}",
+            "$(cat /run/secrets/jwt)",
+        ] {
+            assert!(reference(value).is_some(), "{value}");
+        }
+        let text = reference("postgresql://${DB_USER}:${DB_PASS}@db/app").unwrap();
+        assert!(text.ends_with("rotate `DB_USER`, `DB_PASS`"), "{text}");
+        for value in [
+            "ref9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
+            "ref+9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
+            "vault9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
+            "encrypted9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
+            "pa$$w0rd{4}9Lr2vTb7Yx2Zq9Ml5Ki",
+            "op//9Lr2vTb7Yx2Zq9Ml5Ki",
+        ] {
+            assert_eq!(reference(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_a_secret_only_with_a_password() {
+        for value in [
+            "postgres://app:x@db/app",
+            "postgresql+psycopg2://app:p%40ss@db:5432/app",
+            "postgres://app:p@ss/w#rd@db/app",
+            "mongodb+srv://u:p@cluster0.example.net/?retryWrites=true",
+            "redis://:hunter2@cache:6379/0",
+            "rediss://default:hunter2@cache:6379",
+            "amqp://guest:guest@mq",
+            "jdbc:postgresql://db/app?user=app&password=x",
+            "postgres://db/app?user=app&password=x",
+            "libsql://app.turso.io?authToken=abc",
+            "host=db user=app password=x",
+            "Server=db;User Id=app;Password=x;",
+            "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=abc==;",
+            r#"{"username":"app","password":"x","host":"db"}"#,
+        ] {
+            assert!(holds_password(value), "{value}");
+        }
+        for value in [
+            "postgres://localhost/app",
+            "postgres://app@db/app",
+            "postgres://app:@db/app",
+            "https://example.com/a:b@c",
+            "https://api.example.com",
+            "https://example.com:8080/users@example.org",
+            "file:./dev.db",
+            "redis://cache:6379",
+            "https://example.com/reset?forgot_password=1",
+            "host=db user=app",
+            "password=",
+            "me@example.com",
+        ] {
+            assert!(!holds_password(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn urls_of_other_hosts_and_databases_are_told_apart() {
+        let own = "postgres://app:x@db/app";
+        for same in
+            ["postgres://other:y@DB:5432/app?sslmode=require", "postgresql://a:p%40@db/app/"]
+        {
+            assert!(!is_elsewhere(own, same), "{same}");
+        }
+        for other in [
+            "postgres://app:x@backup/app",
+            "postgres://app:x@db/backup",
+            "postgres://app:x@db:6432/app",
+        ] {
+            assert!(is_elsewhere(own, other), "{other}");
+        }
+        assert!(!is_elsewhere("no-url", own));
+    }
+
+    #[test]
+    fn shapes_are_told_apart() {
+        assert!(is_hook("https://hooks.slack.com/services/T00/B00/abcDEF123", false));
+        assert!(is_hook("https://x.example.com/in/kH7vQ2mXw9LrT4nZ8yB1", true));
+        assert!(!is_hook("https://api.example.com/stripe/webhook", true));
+        assert!(asymmetric("-----BEGIN RSA PRIVATE KEY-----\\nMIIE").unwrap().contains("private"));
+        assert!(asymmetric("LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t").unwrap().contains("private"));
+        assert!(asymmetric("-----BEGIN PUBLIC KEY-----").unwrap().contains("no secret"));
+        for value in ["3000", "true", "7d", "15m", "/run/secrets/jwt", "./key.pem", "900"] {
+            assert!(plain(value).is_some(), "{value}");
+        }
+        for value in [
+            "/9Lr2vTb7Yx2Zq9Ml5Ki/Wm3HjPs8Dn4Fg6+a==",
+            "hunter2",
+            "kH7vQ2mXw9LrT4nZ",
+            "1d1d1d1d1d1d",
+        ] {
+            assert_eq!(plain(value), None, "{value}");
+        }
+        assert!(is_random("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5"));
+        assert!(!is_random("my-great-application-1-2"));
+        assert!(has_known_prefix("ghp_0123456789abcdefghijABCDEFGHIJ"));
+        assert!(!has_known_prefix("re_short"));
+    }
+}

@@ -1,0 +1,64 @@
+//! The variables of a `.env` file, as its readers see them: for commands that look for secrets in it.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::MAX_BYTES;
+use super::lines::{Lines, Unclear};
+use crate::source::disk;
+use crate::source::error::StoreError;
+
+/// The variables of one file, each once.
+pub(crate) struct Listing {
+    pub(crate) path: PathBuf,
+    pub(crate) variables: Vec<Variable>,
+}
+
+/// A variable, with its value as it is written.
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    /// Without the quotes.
+    pub(crate) value: Zeroizing<String>,
+    /// Set if readers of the file differ in the value.
+    pub(crate) problem: Option<&'static str>,
+}
+
+impl Listing {
+    /// Reads the file at `path`; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read, others may write it, or a quote in it is not closed.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, StoreError> {
+        let text = match disk::read_edited(path, MAX_BYTES) {
+            Ok(text) => text,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) if disk::is_no_file(&source) => {
+                return Err(StoreError::NotAFile { path: path.to_owned() });
+            }
+            Err(source) => return Err(StoreError::of_path(path, source)),
+        };
+        let lines = Lines::parse(&text);
+        let (mut names, mut variables) = (HashSet::new(), Vec::new());
+        for (name, written) in lines.written().filter(|(name, _)| names.insert(name.to_string())) {
+            let (value, problem) = match lines.value(name) {
+                Ok(Some(value)) => (value, None),
+                Ok(None) => continue,
+                Err(unclear @ Unclear::Quote) => {
+                    let (path, variable) = (path.to_owned(), name.to_owned());
+                    return Err(StoreError::Dotenv { path, variable, problem: unclear.problem() });
+                }
+                Err(unclear) => (Zeroizing::new(written.to_owned()), Some(unclear.problem())),
+            };
+            variables.push(Variable { name: name.to_owned(), value, problem });
+        }
+        Ok(Some(Self { path: path.to_owned(), variables }))
+    }
+
+    /// The variable `name`, if it has a value.
+    pub(crate) fn get(&self, name: &str) -> Option<&Variable> {
+        self.variables.iter().find(|own| own.name == name && !own.value.is_empty())
+    }
+}
