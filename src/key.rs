@@ -100,6 +100,7 @@ struct Core<K> {
     counters: Counters,
     prints: [[u8; 32]; 2],
     algorithm: Option<String>,
+    variable: Option<Box<str>>,
 }
 
 impl<K> Key<K> {
@@ -113,6 +114,23 @@ impl<K> Key<K> {
     #[must_use]
     pub fn aliases(&self) -> &[Kid] {
         &self.core.aliases
+    }
+
+    /// Returns the name of the environment variable that the key was read from, if it was.
+    ///
+    /// ```
+    /// use dualkey::KeyRing;
+    /// use dualkey::jwt::JwtKey;
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// let lookup = |name: &str| Ok((name == "JWT_SECRET").then(|| secret.to_owned()));
+    /// let ring = KeyRing::<JwtKey>::builder().vars("JWT_SECRET", lookup).build()?;
+    /// assert_eq!(ring.load().keys()[0].variable(), Some("JWT_SECRET"));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    #[must_use]
+    pub fn variable(&self) -> Option<&str> {
+        self.core.variable.as_deref()
     }
 
     /// When it signs.
@@ -330,6 +348,7 @@ impl<K: KeyMaterial> NewKey<K> {
                 counters: Counters::new(),
                 prints: prints(secret),
                 algorithm: K::algorithm(options),
+                variable: self.label.as_deref().map(Box::from),
             }),
             // When it signs, and in which order, is for the ring to say.
             life: Life {

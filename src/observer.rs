@@ -125,6 +125,16 @@ pub enum Event<'a> {
         /// The credential in question.
         kid: Kid,
     },
+    /// A credential cannot be used as it is: it is no URL, names another database, or its role lacks
+    /// a right. It is never shown; the pool keeps the one before.
+    CredentialUnusable {
+        /// The name of the ring.
+        ring: &'a str,
+        /// The credential in question.
+        kid: Kid,
+        /// What is wrong, without a byte of a secret.
+        error: &'a (dyn std::error::Error + 'static),
+    },
     /// Another credential is shown than before, because of a refusal, or because that is over.
     CredentialSwitched {
         /// The name of the ring.

@@ -143,6 +143,20 @@ impl Credentials {
     /// A refusal of the credential, and nothing else: no timeout, and no failure of the other
     /// side.
     pub fn refused(&self, shown: &Shown) -> Option<Shown> {
+        self.cool_down(shown, None)
+    }
+
+    /// The same, for one that `error` keeps from being shown at all.
+    #[cfg(feature = "sqlx-postgres")]
+    fn unusable(&self, shown: &Shown, error: &(dyn std::error::Error + 'static)) -> Option<Shown> {
+        self.cool_down(shown, Some(error))
+    }
+
+    fn cool_down(
+        &self,
+        shown: &Shown,
+        error: Option<&(dyn std::error::Error + 'static)>,
+    ) -> Option<Shown> {
         self.ring.read(|view| {
             let (kid, now, offer) = (shown.kid(), view.now(), offer(view));
             let mut turns = self.turns();
@@ -151,7 +165,10 @@ impl Credentials {
             drop(turns);
             let ring = view.ring();
             if refusal.is_news {
-                view.tell(Event::CredentialRefused { ring, kid });
+                view.tell(match error {
+                    None => Event::CredentialRefused { ring, kid },
+                    Some(error) => Event::CredentialUnusable { ring, kid, error },
+                });
             }
             if let Some(next) = next.filter(|next| next.kid != kid && refusal.was_current) {
                 view.tell(Event::CredentialSwitched { ring, from: kid, to: next.kid });
@@ -179,6 +196,15 @@ impl Credentials {
     #[cfg(any(feature = "api", feature = "sqlx-postgres"))]
     fn offered(&self) -> Vec<Kid> {
         self.ring.read(|view| offer(view).into_iter().map(|(kid, _)| kid).collect())
+    }
+
+    /// The variable that the key `kid` was read from, or its kid, for errors.
+    #[cfg(feature = "sqlx-postgres")]
+    fn label(&self, kid: Kid) -> String {
+        self.ring.read(|view| {
+            let variable = view.named(kid.as_bytes()).ok().and_then(|(key, _)| key.variable());
+            variable.map_or_else(|| format!("the key `{kid}`"), |name| format!("`{name}`"))
+        })
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {

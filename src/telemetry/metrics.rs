@@ -94,7 +94,8 @@ impl Observer for RingMetrics {
                 let labels = [("ring", (*ring).to_owned()), ("reason", reason.as_str().to_owned())];
                 counter!("dualkey_rejections_total", &labels).increment(1);
             }
-            Event::CredentialRefused { ring, kid } => {
+            Event::CredentialRefused { ring, kid }
+            | Event::CredentialUnusable { ring, kid, .. } => {
                 let labels = [("ring", (*ring).to_owned()), ("kid", kid.to_string())];
                 counter!("dualkey_credentials_refused_total", &labels).increment(1);
             }

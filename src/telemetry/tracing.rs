@@ -40,6 +40,9 @@ impl Observer for Tracing {
             Event::CredentialRefused { ring, kid } => {
                 warn!(target: "dualkey", ring, %kid, "a credential was refused");
             }
+            Event::CredentialUnusable { ring, kid, error } => {
+                warn!(target: "dualkey", ring, %kid, %error, "a credential cannot be used");
+            }
             Event::CredentialSwitched { ring, from, to } => {
                 warn!(target: "dualkey", ring, %from, %to, "another credential is shown");
             }

@@ -5,25 +5,32 @@ use std::fmt;
 use sqlx::postgres::PgConnectOptions;
 
 use super::DatabaseError;
+use super::place::Place;
 use crate::credential::{Credentials, Shown};
 use crate::postgres::{ConnectionString, ConnectionStringError};
 
 /// What a secret of the ring is.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Login {
     /// A whole [connection string](ConnectionString), such as
-    /// `postgres://role:password@host/database`: what two roles need.
+    /// `postgres://role:password@host/database`: what two roles need. All of the ring name the same
+    /// host, port and database.
     Url,
+    /// The same, where the connection strings may name different databases: when the server refuses
+    /// the credential, **the pool moves to another database**, and reads and writes there.
+    UrlOfAnyDatabase,
     /// The password for a login that is otherwise like this.
     Password(Box<PgConnectOptions>),
 }
 
 impl Login {
+    /// The options of a connection, and the database that they name, where all must name the same.
     pub(super) fn options(
         &self,
         credentials: &Credentials,
         shown: &Shown,
-    ) -> Result<PgConnectOptions, DatabaseError> {
+    ) -> Result<(PgConnectOptions, Option<Place>), DatabaseError> {
         let wrong = |problem| DatabaseError::NotAUrl {
             ring: credentials.ring().name().to_owned(),
             kid: shown.kid(),
@@ -31,12 +38,17 @@ impl Login {
         };
         let text = std::str::from_utf8(shown.secret().expose())
             .map_err(|_| wrong(ConnectionStringError::Form))?;
-        match self {
-            Self::Url => {
-                ConnectionString::parse(text).and_then(|own| own.connect_options()).map_err(wrong)
+        let (options, place) = match self {
+            Self::Url | Self::UrlOfAnyDatabase => {
+                let options = ConnectionString::parse(text).and_then(|own| own.connect_options());
+                let options = options.map_err(wrong)?;
+                let place = matches!(self, Self::Url).then(|| Place::of(&options));
+                (options, place)
             }
-            Self::Password(options) => Ok(options.as_ref().clone().password(text)),
-        }
+            Self::Password(options) => (options.as_ref().clone().password(text), None),
+        };
+        // PgBouncer does not admit it, and no server since PostgreSQL 12 needs it.
+        Ok((options.extra_float_digits(None), place))
     }
 }
 
@@ -45,6 +57,7 @@ impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => f.write_str("Url"),
+            Self::UrlOfAnyDatabase => f.write_str("UrlOfAnyDatabase"),
             Self::Password(options) => f
                 .debug_struct("Password")
                 .field("username", &options.get_username())

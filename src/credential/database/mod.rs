@@ -46,6 +46,10 @@
 mod drain;
 mod error;
 mod login;
+mod place;
+mod plaintext;
+mod probe;
+mod refusal;
 mod scram;
 
 use std::fmt;
@@ -53,28 +57,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgQueryResult, PgRow};
-use sqlx::{Connection, Execute, Executor, Postgres, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow};
+use sqlx::{Execute, Executor, Postgres, SqlStr, Transaction};
 use tokio::time::Instant;
 
 use super::{Credential, Credentials, Shown};
-use crate::error::Error;
-use crate::kid::Kid;
 use crate::ring::KeyRing;
 use drain::Drain;
-pub use error::DatabaseError;
-use error::is_refusal;
+pub use error::{DatabaseError, PoolerProblem};
 pub use login::Login;
+use place::Home;
+pub use plaintext::change_password_plaintext;
+use probe::find_out;
+use refusal::is_refusal;
 pub use scram::{change_password, scram_verifier};
 
 /// How long a password that was refused rests, the first time.
 const REST: Duration = Duration::from_secs(1);
 /// And at most.
 const LONGEST_REST: Duration = Duration::from_secs(60);
-/// A server that does not answer within this has not refused.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two attempts at what could not be tried.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Of one call, at the most: twice as many as a ring has keys.
 const MOST_ATTEMPTS: usize = 32;
 
@@ -88,6 +89,8 @@ pub struct RotatingPool {
 struct Inner {
     credentials: Credentials,
     login: Login,
+    /// The database that every URL must name.
+    home: Option<Home>,
     drain: Drain,
     set: Mutex<Set>,
 }
@@ -99,6 +102,8 @@ struct Set {
     is_probing: bool,
     /// When that may be asked again, after it could not be told.
     not_before: Instant,
+    /// Run before a promoted credential is taken.
+    statement: Option<SqlStr>,
 }
 
 impl RotatingPool {
@@ -109,7 +114,9 @@ impl RotatingPool {
     /// come back are this pool's own, and replaced.
     ///
     /// # Errors
-    /// [`DatabaseError::NotAUrl`] for any key of the ring; [`DatabaseError::Ring`].
+    /// [`DatabaseError::NotAUrl`] for any key of the ring; [`DatabaseError::OtherDatabase`] if two
+    /// URLs of it name different databases, unless [allowed](Login::UrlOfAnyDatabase);
+    /// [`DatabaseError::Ring`].
     pub fn new(
         ring: KeyRing<Credential>,
         login: Login,
@@ -128,16 +135,27 @@ impl RotatingPool {
         options: PgPoolOptions,
     ) -> Result<Self, DatabaseError> {
         let shown = credentials.choose()?;
-        for kid in credentials.offered() {
-            if let Some(other) = credentials.pick(kid) {
-                login.options(&credentials, &other)?;
-            }
-        }
-        let connect = login.options(&credentials, &shown)?;
         let drain = Drain::default();
         let (coming, going) = (drain.clone(), drain.clone());
-        let set = Mutex::new(Set { shown, is_probing: false, not_before: Instant::now() });
-        let inner = Arc::new(Inner { credentials, login, drain, set });
+        let set = Set {
+            shown: shown.clone(),
+            is_probing: false,
+            not_before: Instant::now(),
+            statement: None,
+        };
+        let mut inner = Inner { credentials, login, home: None, drain, set: Mutex::new(set) };
+        for kid in inner.credentials.offered() {
+            let Some(other) = inner.credentials.pick(kid) else { continue };
+            inner.options(&other)?;
+            if inner.home.is_none() {
+                // The primary comes first.
+                let (_, place) = inner.login.options(&inner.credentials, &other)?;
+                let label = inner.credentials.label(kid);
+                inner.home = place.map(|place| Home { place, label });
+            }
+        }
+        let connect = inner.options(&shown)?;
+        let inner = Arc::new(inner);
         let pool = options
             .before_acquire(move |_, meta| {
                 Box::pin(std::future::ready(Ok(!coming.is_over(meta.age))))
@@ -200,27 +218,6 @@ impl RotatingPool {
         Ok(self.acquire().await?.fetch_optional(query).await?)
     }
 
-    /// Tries the credential `kid`, staged or not, with a connection of its own: before it is
-    /// promoted.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Refused`] with that kid alone; what else keeps it from being tried.
-    pub async fn probe(&self, kid: &Kid) -> Result<(), DatabaseError> {
-        let inner = &self.inner;
-        let ring = || inner.credentials.ring().name().to_owned();
-        let shown = inner.credentials.pick(*kid).ok_or(Error::UnknownKey { kid: *kid })?;
-        let options = inner.login.options(&inner.credentials, &shown)?;
-        match tried(&options).await {
-            Ok(()) => Ok(()),
-            Err(error) if is_refusal(&error) => Err(DatabaseError::Refused {
-                ring: ring(),
-                kids: vec![*kid],
-                source: Box::new(error),
-            }),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// The pool inside, for what takes nothing else. It makes its connections with the credential
     /// that was right last; that another is to be taken, it is told by a call of
     /// [`acquire`](Self::acquire) alone.
@@ -262,11 +259,11 @@ impl RotatingPool {
                 !tried.contains(&next.kid()) || has_recovered
             });
             match next {
-                // What is no URL is none of the server's, and refused here.
+                // What is no URL, or names another database, is not tried at all.
                 Some(next) => {
-                    if self.set(next.clone(), false).is_err() {
+                    if let Err(error) = self.set(next.clone(), false) {
                         tried.push(next.kid());
-                        let _ = self.inner.credentials.refused(&next);
+                        let _ = self.inner.credentials.unusable(&next, &error);
                     }
                 }
                 None => {
@@ -312,7 +309,7 @@ impl RotatingPool {
                 Err(wrong) => wrong,
             };
             seen.push(chosen.kid());
-            match self.inner.credentials.refused(&chosen) {
+            match self.inner.credentials.unusable(&chosen, &wrong) {
                 Some(next) if !seen.contains(&next.kid()) => chosen = next,
                 _ => return Err(wrong),
             }
@@ -323,7 +320,7 @@ impl RotatingPool {
     /// they come back.
     fn set(&self, shown: Shown, drains: bool) -> Result<(), DatabaseError> {
         let inner = &self.inner;
-        let options = inner.login.options(&inner.credentials, &shown)?;
+        let options = inner.options(&shown)?;
         let mut set = inner.set();
         let has_changed = set.shown.kid() != shown.kid();
         set.shown = shown;
@@ -336,56 +333,24 @@ impl RotatingPool {
 }
 
 impl Inner {
+    /// The options of a connection with `shown`, unless it names another database.
+    fn options(&self, shown: &Shown) -> Result<PgConnectOptions, DatabaseError> {
+        let (options, place) = self.login.options(&self.credentials, shown)?;
+        let Some((home, place)) = self.home.as_ref().zip(place) else { return Ok(options) };
+        let differs = home.place.differs(&place);
+        if differs.is_empty() {
+            return Ok(options);
+        }
+        Err(DatabaseError::OtherDatabase {
+            ring: self.credentials.ring().name().to_owned(),
+            first: home.label.clone(),
+            other: self.credentials.label(shown.kid()),
+            differs,
+        })
+    }
+
     fn set(&self) -> MutexGuard<'_, Set> {
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Finds out whether the server takes `chosen`; if it does, new connections are made with it, and
-/// the others drain.
-async fn find_out(pool: RotatingPool, chosen: Shown) {
-    let inner = &pool.inner;
-    let _probing = Probing(inner);
-    let Ok(options) = inner.login.options(&inner.credentials, &chosen) else {
-        // The one before stays: a bad edit takes nothing down.
-        let _ = inner.credentials.refused(&chosen);
-        return;
-    };
-    match tried(&options).await {
-        Ok(()) => {
-            inner.credentials.accepted(&chosen);
-            // Its options were made a moment ago.
-            let _ = pool.set(chosen, true);
-        }
-        Err(error) if is_refusal(&error) => {
-            let _ = inner.credentials.refused(&chosen);
-        }
-        // It could not be tried: of a network that is down, or a server that is full.
-        Err(_) => {
-            inner.set().not_before = Instant::now() + PAUSE;
-        }
-    }
-}
-
-/// Whoever probes says at the end, however it ends, that it does not any more.
-struct Probing<'i>(&'i Inner);
-
-impl Drop for Probing<'_> {
-    fn drop(&mut self) {
-        self.0.set().is_probing = false;
-    }
-}
-
-/// Connects, and goes away again.
-async fn tried(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
-    let connect = PgConnection::connect_with(options);
-    match tokio::time::timeout(PATIENCE, connect).await {
-        Ok(connection) => {
-            // That it was let in is all that was asked.
-            let _ = connection?.close().await;
-            Ok(())
-        }
-        Err(_) => Err(sqlx::Error::PoolTimedOut),
     }
 }
 

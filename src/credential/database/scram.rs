@@ -20,7 +20,8 @@ const SALT_BYTES: usize = 16;
 ///
 /// What is sent is a [verifier](scram_verifier): the server, its logs and whoever listens see
 /// nothing that could be shown to it as a password. Who has the verifier can search for a weak
-/// one.
+/// one. A provider that takes no verifier needs
+/// [`change_password_plaintext`](super::change_password_plaintext).
 ///
 /// # Errors
 /// [`DatabaseError::Sqlx`], as if the user may not; [`DatabaseError::Ring`] if there are no random
@@ -30,11 +31,16 @@ pub async fn change_password(
     role: &str,
     password: &Secret,
 ) -> Result<(), DatabaseError> {
-    let (role, verifier) = (role.replace('"', "\"\""), scram_verifier(password)?);
+    let (role, verifier) = (identifier(role), scram_verifier(password)?);
     // Of base64 and punctuation: there is nothing in it to be quoted.
-    let statement = format!("ALTER ROLE \"{role}\" PASSWORD '{verifier}'");
+    let statement = format!("ALTER ROLE {role} PASSWORD '{verifier}'");
     connection.execute(AssertSqlSafe(statement)).await?;
     Ok(())
+}
+
+/// `name` as an identifier of SQL, in quotes.
+pub(super) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// What PostgreSQL keeps of a password (RFC 5803), with a fresh salt:
