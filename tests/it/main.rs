@@ -44,6 +44,8 @@ mod manifest;
 mod manifest_document;
 mod ops;
 mod peers;
+mod pooler;
+mod poolers;
 mod postgres;
 mod rewrap;
 mod ring_concurrency;
