@@ -182,6 +182,12 @@ impl ConnectionString {
         &self.notes
     }
 
+    /// Returns whether a connection may keep prepared statements.
+    #[cfg(feature = "sqlx-postgres")]
+    pub(crate) fn keeps_statements(&self) -> bool {
+        self.statement_cache != Some(0)
+    }
+
     /// Returns whether both lead to the same database: the same host, port and database, whoever
     /// connects. What one leaves open is that of the variables `PGHOST`, `PGPORT` and `PGDATABASE`,
     /// or the default. No name is looked up: `localhost` and `127.0.0.1` differ.

@@ -83,15 +83,40 @@ impl Cluster {
 
     /// Starts it, after it was stopped.
     pub fn restart(&self) {
+        self.start_with("", &[]);
+    }
+
+    /// Stops it, and starts it with messages in this language, as in `de`.
+    pub fn restart_in(&self, language: &str) {
+        self.stop();
+        // With any locale but C, gettext asks this variable for the language.
+        self.start_with("-c lc_messages=C.UTF-8", &[("LANGUAGE", language)]);
+    }
+
+    fn start_with(&self, more: &str, variables: &[(&str, &str)]) {
         let folder = self.folder.path().display();
         let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={folder}",
+            "-p {} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={folder} \
+             {more}",
             self.port
         );
-        self.run(
+        self.run_with(
             "pg_ctl",
             &["-D", &self.data(), "-w", "-l", &format!("{folder}/log"), "-o", &options, "start"],
+            variables,
         );
+    }
+
+    /// Replaces `pg_hba.conf`, and has the server read it.
+    pub fn set_hba(&self, lines: &str) {
+        // Written in place: it keeps its owner.
+        std::fs::write(Path::new(&self.data()).join("pg_hba.conf"), lines).unwrap();
+        self.run("pg_ctl", &["-D", &self.data(), "reload"]);
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     pub fn stop(&self) {
@@ -99,6 +124,10 @@ impl Cluster {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
+        self.run_with(program, arguments, &[]);
+    }
+
+    fn run_with(&self, program: &str, arguments: &[&str], variables: &[(&str, &str)]) {
         let mut command = Command::new(Path::new(&self.programs).join(program));
         if let Some((uid, gid)) = self.owner {
             std::os::unix::process::CommandExt::uid(&mut command, uid);
@@ -106,6 +135,7 @@ impl Cluster {
         }
         let status = command
             .args(arguments)
+            .envs(variables.iter().copied())
             .current_dir(self.folder.path())
             .stdout(std::process::Stdio::null())
             .status()

@@ -130,7 +130,8 @@ impl fmt::Display for PoolerProblem {
         match self {
             Self::PreparedStatement => f.write_str(
                 "a pooler in transaction mode keeps no prepared statement: add `pgbouncer=true` to \
-                 the URL, or set `statement_cache_capacity(0)`",
+                 the URL (or set `statement_cache_capacity(0)` and `RotatingPool::behind_pooler`), \
+                 and query in a transaction of `RotatingPool::begin`",
             ),
             Self::StartupParameter { name } => write!(
                 f,

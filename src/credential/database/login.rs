@@ -25,12 +25,12 @@ pub enum Login {
 }
 
 impl Login {
-    /// The options of a connection, and the database that they name, where all must name the same.
-    pub(super) fn options(
+    /// Where a connection with `shown` goes to.
+    pub(super) fn target(
         &self,
         credentials: &Credentials,
         shown: &Shown,
-    ) -> Result<(PgConnectOptions, Option<Place>), DatabaseError> {
+    ) -> Result<Target, DatabaseError> {
         let wrong = |problem| DatabaseError::NotAUrl {
             ring: credentials.ring().name().to_owned(),
             kid: shown.kid(),
@@ -38,18 +38,28 @@ impl Login {
         };
         let text = std::str::from_utf8(shown.secret().expose())
             .map_err(|_| wrong(ConnectionStringError::Form))?;
-        let (options, place) = match self {
+        let (options, place, is_pooled) = match self {
             Self::Url | Self::UrlOfAnyDatabase => {
-                let options = ConnectionString::parse(text).and_then(|own| own.connect_options());
-                let options = options.map_err(wrong)?;
+                let url = ConnectionString::parse(text).map_err(wrong)?;
+                let options = url.connect_options().map_err(wrong)?;
                 let place = matches!(self, Self::Url).then(|| Place::of(&options));
-                (options, place)
+                (options, place, !url.keeps_statements())
             }
-            Self::Password(options) => (options.as_ref().clone().password(text), None),
+            Self::Password(options) => (options.as_ref().clone().password(text), None, false),
         };
         // PgBouncer does not admit it, and no server since PostgreSQL 12 needs it.
-        Ok((options.extra_float_digits(None), place))
+        let options = options.extra_float_digits(None);
+        Ok(Target { options, place, is_pooled })
     }
+}
+
+/// The target of a connection.
+pub(super) struct Target {
+    pub(super) options: PgConnectOptions,
+    /// The database, where all connections must go to the same.
+    pub(super) place: Option<Place>,
+    /// No prepared statement may outlive a transaction.
+    pub(super) is_pooled: bool,
 }
 
 /// Not as `sqlx` shows its options, the password with them.

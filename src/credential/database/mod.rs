@@ -20,27 +20,75 @@
 //! # }
 //! ```
 //!
-//! New connections are made with the primary. Where the server refuses it (SQLSTATE class 28, and
-//! nothing else: no timeout, no network that is down), with the next, a staged one before a
-//! fallback, within the same call; the one that was refused rests, and is then tried beside, while
-//! all callers go on. After a promotion the new credential is tried first, beside; once the server
-//! has taken it, connections under the old one are closed as they come back, and none while it is
-//! in use. One that is wrong, or no URL at all, changes nothing but to be told of.
+//! New connections are made with the primary. Where the server refuses it, with the next, a staged
+//! one before a fallback, within the same call; the one that was refused cools down, and is then
+//! tried beside, while all callers continue. After a promotion the new credential is tried first,
+//! beside; once the server has taken it, connections under the old one are closed as they come back,
+//! and none while it is in use. One that is wrong, is no URL, or names another database changes
+//! nothing; the observer receives it.
+//!
+//! A refusal is SQLSTATE 28P01 (a wrong password), and 28000 where the role does not exist or may
+//! not log in. Nothing else is: no timeout, no network that is down, no entry that `pg_hba.conf`
+//! lacks. PgBouncer sends 08P01 for everything; its texts about the login are refusals, and no
+//! others (`query_wait_timeout`, `no such database`, `unsupported startup parameter`). The texts with
+//! which Odyssey, Neon and RDS Proxy refuse a credential are recognised as well.
+//!
+//! All URLs of a ring name **the same host, port and database**: `DATABASE_URL_BACKUP` is often the
+//! URL of another one. [`RotatingPool::new`] refuses it, and one that is stored later gets no
+//! connection. [`Login::UrlOfAnyDatabase`] allows it.
 //!
 //! # How to rotate
-//! **With two roles that take turns** (recommended): `app_a` and `app_b` have the same rights, by a
-//! role that both are members of. Set a new password for the one that is idle
-//! ([`change_password`]), stage its URL, [`probe`](RotatingPool::probe) it, promote it. At no time
-//! is there a credential that does not work, and what was promoted has been tried before.
+//! **With two roles that take turns** (recommended): set a new password for the one that is idle
+//! ([`change_password`]), stage its URL, [`probe`](RotatingPool::probe_with) it, promote it. At no
+//! time is there a credential that does not work, and what was promoted has been tried before.
+//!
+//! The two must own the same objects, or one cannot alter what the other created. Run this once, as
+//! a role that may create roles:
+//!
+//! ```sql
+#![doc = include_str!("two_roles.sql")]
+//! ```
+//!
+//! Then set both passwords, and give the owner what is there: `REASSIGN OWNED BY old_role TO
+//! app_owner`. Migrations run as either role, and see one owner. `pg_dump` writes `OWNER TO
+//! app_owner`, so create that role before a restore. `current_user` is the owner, also in row
+//! security policies; `session_user` and `pg_stat_activity.usename` are the role that logged in.
+//! `ALTER ROLE … SET role` is a setting of the server, so it also counts behind PgBouncer in
+//! transaction mode and after `DISCARD ALL`. PgBouncer needs both roles in its `userlist.txt`, or an
+//! `auth_query`.
 //!
 //! **With one role**: stage the new password on every instance first; then change it on the
 //! server. From that moment the old one is dead for new connections, on every instance at once,
-//! and the staged one is taken; connections that are there go on. Then promote. It cannot be
-//! probed before.
+//! and the staged one is taken; existing connections continue. Then promote. It cannot be probed
+//! before.
+//!
+//! # Behind PgBouncer
+//! | | session mode | transaction mode | statement mode |
+//! |---|---|---|---|
+//! | [`begin`](RotatingPool::begin), [`execute`](RotatingPool::execute), [`fetch_all`](RotatingPool::fetch_all), [`fetch_optional`](RotatingPool::fetch_optional) | yes | with `pgbouncer=true` | no |
+//! | [`acquire`](RotatingPool::acquire), [`inner`](RotatingPool::inner) | yes | for `sqlx::raw_sql` | for `sqlx::raw_sql` |
+//! | [`probe`](RotatingPool::probe) | yes | yes | yes |
+//! | [`probe_with`](RotatingPool::probe_with), [`change_password`], [`change_password_plaintext`] | yes | yes | no |
+//! | `SET`, advisory locks of a session, `LISTEN`, temporary tables | yes | no | no |
+//!
+//! `sqlx` prepares every query with arguments on its connection, under a name that it uses in every
+//! process, also where `statement_cache_capacity(0)` turns its cache off. In transaction mode the
+//! next transaction may get another connection of the server, which lacks the statement, or has
+//! **another one under that name**. With `pgbouncer=true` in the URL, or
+//! [`behind_pooler`](RotatingPool::behind_pooler), the methods above run each query in a
+//! transaction, and clear the names first. Without it the error is [`DatabaseError::Pooler`], which
+//! names the setting. (PgBouncer 1.21 and later keep prepared statements themselves, with
+//! `max_prepared_statements`.)
+//!
+//! This pool sends no `extra_float_digits`, which PgBouncer does not admit. Of other startup
+//! parameters, as `options` in a URL, the error names `ignore_startup_parameters`.
+//!
+//! PgBouncer 1.20 and older pass errors of the server on without their code, in the language of the
+//! server: set `lc_messages = 'C'` there, or a refusal by the server goes unrecognised.
 //!
 //! # Limits
-//! What sees only that a connection cannot be made, as a proxy may that answers with another code,
-//! is no refusal to this pool. A connection that a query finds broken is an error of that query, as
+//! A proxy that answers a wrong password with a code and a text that are not listed here does not
+//! refuse it, to this pool. A connection that a query finds broken is an error of that query, as
 //! with every pool.
 
 mod drain;
@@ -49,16 +97,18 @@ mod login;
 mod place;
 mod plaintext;
 mod probe;
+mod query;
 mod refusal;
 mod scram;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow};
-use sqlx::{Execute, Executor, Postgres, SqlStr, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Postgres, SqlStr};
 use tokio::time::Instant;
 
 use super::{Credential, Credentials, Shown};
@@ -66,6 +116,7 @@ use crate::ring::KeyRing;
 use drain::Drain;
 pub use error::{DatabaseError, PoolerProblem};
 pub use login::Login;
+use login::Target;
 use place::Home;
 pub use plaintext::change_password_plaintext;
 use probe::find_out;
@@ -91,6 +142,8 @@ struct Inner {
     login: Login,
     /// The database that every URL must name.
     home: Option<Home>,
+    /// Whether no prepared statement may outlive a transaction.
+    is_pooled: AtomicBool,
     drain: Drain,
     set: Mutex<Set>,
 }
@@ -143,13 +196,20 @@ impl RotatingPool {
             not_before: Instant::now(),
             statement: None,
         };
-        let mut inner = Inner { credentials, login, home: None, drain, set: Mutex::new(set) };
+        let mut inner = Inner {
+            credentials,
+            login,
+            home: None,
+            is_pooled: AtomicBool::new(false),
+            drain,
+            set: Mutex::new(set),
+        };
         for kid in inner.credentials.offered() {
             let Some(other) = inner.credentials.pick(kid) else { continue };
             inner.options(&other)?;
             if inner.home.is_none() {
                 // The primary comes first.
-                let (_, place) = inner.login.options(&inner.credentials, &other)?;
+                let place = inner.login.target(&inner.credentials, &other)?.place;
                 let label = inner.credentials.label(kid);
                 inner.home = place.map(|place| Home { place, label });
             }
@@ -174,48 +234,6 @@ impl RotatingPool {
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
         let pool = &self.pool;
         self.with_failover(|| pool.acquire()).await
-    }
-
-    /// A connection, with a transaction that has begun.
-    ///
-    /// # Errors
-    /// A [`DatabaseError`].
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, DatabaseError> {
-        let pool = &self.pool;
-        self.with_failover(|| pool.begin()).await
-    }
-
-    /// Runs a query that returns no rows.
-    ///
-    /// # Errors
-    /// A [`DatabaseError`].
-    pub async fn execute<'q>(
-        &self,
-        query: impl Execute<'q, Postgres> + 'q,
-    ) -> Result<PgQueryResult, DatabaseError> {
-        Ok(self.acquire().await?.execute(query).await?)
-    }
-
-    /// All rows of a query.
-    ///
-    /// # Errors
-    /// A [`DatabaseError`].
-    pub async fn fetch_all<'q>(
-        &self,
-        query: impl Execute<'q, Postgres> + 'q,
-    ) -> Result<Vec<PgRow>, DatabaseError> {
-        Ok(self.acquire().await?.fetch_all(query).await?)
-    }
-
-    /// The first row of a query, if there is one.
-    ///
-    /// # Errors
-    /// A [`DatabaseError`].
-    pub async fn fetch_optional<'q>(
-        &self,
-        query: impl Execute<'q, Postgres> + 'q,
-    ) -> Result<Option<PgRow>, DatabaseError> {
-        Ok(self.acquire().await?.fetch_optional(query).await?)
     }
 
     /// The pool inside, for what takes nothing else. It makes its connections with the credential
@@ -335,12 +353,13 @@ impl RotatingPool {
 impl Inner {
     /// The options of a connection with `shown`, unless it names another database.
     fn options(&self, shown: &Shown) -> Result<PgConnectOptions, DatabaseError> {
-        let (options, place) = self.login.options(&self.credentials, shown)?;
-        let Some((home, place)) = self.home.as_ref().zip(place) else { return Ok(options) };
-        let differs = home.place.differs(&place);
-        if differs.is_empty() {
+        let Target { options, place, is_pooled } = self.login.target(&self.credentials, shown)?;
+        let both = self.home.as_ref().zip(place);
+        let differs = both.map(|(home, place)| home.place.differs(&place)).unwrap_or_default();
+        let Some(home) = self.home.as_ref().filter(|_| !differs.is_empty()) else {
+            self.is_pooled.fetch_or(is_pooled, Relaxed);
             return Ok(options);
-        }
+        };
         Err(DatabaseError::OtherDatabase {
             ring: self.credentials.ring().name().to_owned(),
             first: home.label.clone(),

@@ -15,7 +15,7 @@ DECLARE own text[];
 BEGIN
   FOREACH own SLICE 1 IN ARRAY ARRAY[
     ['log_statement', 'none'], ['log_min_duration_statement', '-1'],
-    ['log_min_duration_sample', '-1'], ['log_transaction_sample_rate', '0'],
+    ['log_min_duration_sample', '-1'], ['log_duration', 'off'],
     ['log_min_error_statement', 'panic'], ['track_activities', 'off'],
     ['pg_stat_statements.track_utility', 'off'], ['pgaudit.log', 'none']]
   LOOP
@@ -38,7 +38,8 @@ END $$";
 /// For this one statement the function turns off the logging of PostgreSQL, `pg_stat_activity`,
 /// `pg_stat_statements` and `pgaudit`, as far as the role may: a superuser may, and a role with
 /// `GRANT SET ON PARAMETER`. No other role may, and of it the text of the statement is logged if the
-/// server logs such statements. `sqlx`, which logs statements at `DEBUG` and slow ones at `WARN`,
+/// server logs such statements. A transaction that `log_transaction_sample_rate` has chosen is logged
+/// whatever the role may. `sqlx`, which logs statements at `DEBUG` and slow ones at `WARN`,
 /// does not log this one.
 ///
 /// It runs in a transaction. If the future is dropped before it ends, close the connection.

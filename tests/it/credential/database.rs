@@ -17,52 +17,52 @@ use super::{key, ring};
 use crate::cluster::Cluster;
 use crate::postgres::{runtime, variable};
 
-const FIRST: &str = "first-T4nZ8yB1cF6gJ0sD3pA5";
-const SECOND: &str = "second-Nf0Vg6Jc3Ds8Pw1Ra4Tb";
+pub(super) const FIRST: &str = "first-T4nZ8yB1cF6gJ0sD3pA5";
+pub(super) const SECOND: &str = "second-Nf0Vg6Jc3Ds8Pw1Ra4Tb";
 
-fn cluster() -> Option<Cluster> {
+pub(super) fn cluster() -> Option<Cluster> {
     variable("DUALKEY_TEST_POSTGRES_BIN").map(|programs| Cluster::start(&programs))
 }
 
-async fn admin(cluster: &Cluster) -> PgConnection {
+pub(super) async fn admin(cluster: &Cluster) -> PgConnection {
     PgConnection::connect(&cluster.url()).await.unwrap()
 }
 
-async fn sql(connection: &mut PgConnection, text: impl Into<String>) {
+pub(super) async fn sql(connection: &mut PgConnection, text: impl Into<String>) {
     sqlx::raw_sql(AssertSqlSafe(text.into())).execute(connection).await.unwrap();
 }
 
-async fn role(connection: &mut PgConnection, name: &str, password: &str) {
+pub(super) async fn role(connection: &mut PgConnection, name: &str, password: &str) {
     sql(connection, format!("CREATE ROLE {name} LOGIN")).await;
     change_password(connection, name, &Secret::from(password)).await.unwrap();
 }
 
-async fn connections(admin: &mut PgConnection, role: &str) -> i64 {
+pub(super) async fn connections(admin: &mut PgConnection, role: &str) -> i64 {
     let count = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1";
     sqlx::query_scalar(count).bind(role).fetch_one(admin).await.unwrap()
 }
 
 /// Connections are made anew all the time, as in a service that has been up for hours.
-fn options() -> PgPoolOptions {
+pub(super) fn options() -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(6)
         .max_lifetime(Duration::from_millis(40))
         .acquire_timeout(Duration::from_secs(20))
 }
 
-fn kid(name: &str) -> Kid {
+pub(super) fn kid(name: &str) -> Kid {
     name.parse().unwrap()
 }
 
 /// Queries all the time, from a few tasks.
-struct Load {
+pub(super) struct Load {
     goes_on: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
     tasks: JoinSet<(u64, Vec<String>)>,
 }
 
 impl Load {
-    fn start<F, Fut>(query: F) -> Self
+    pub(super) fn start<F, Fut>(query: F) -> Self
     where
         F: Fn() -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<(), sqlx::Error>> + Send + 'static,
@@ -87,14 +87,14 @@ impl Load {
     }
 
     /// Until so many more were asked.
-    async fn more(&self, count: u64) {
+    pub(super) async fn more(&self, count: u64) {
         let until = self.done.load(Relaxed) + count;
         while self.done.load(Relaxed) < until {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    async fn stop(self) -> (u64, Vec<String>) {
+    pub(super) async fn stop(self) -> (u64, Vec<String>) {
         self.goes_on.store(false, Relaxed);
         let all = self.tasks.join_all().await;
         all.into_iter().fold((0, Vec::new()), |(sum, mut list), (queries, failures)| {
@@ -105,7 +105,7 @@ impl Load {
 }
 
 /// A query on a connection, and a transaction.
-async fn ask(pool: RotatingPool) -> Result<(), sqlx::Error> {
+pub(super) async fn ask(pool: RotatingPool) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *connection).await?;
     drop(connection);
@@ -116,7 +116,7 @@ async fn ask(pool: RotatingPool) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-fn login(cluster: &Cluster, role: &str) -> Login {
+pub(super) fn login(cluster: &Cluster, role: &str) -> Login {
     let options: PgConnectOptions = cluster.url_of(role, "none").parse().unwrap();
     Login::Password(Box::new(options))
 }
@@ -266,7 +266,7 @@ fn what_is_promoted_and_no_url_takes_nothing_down() {
         load.more(200).await;
         let (_, failures) = load.stop().await;
         assert!(failures.is_empty(), "{failures:?}");
-        assert_eq!(switches.take(), ["typo refused", "typo -> first"]);
+        assert_eq!(switches.take(), ["typo unusable", "typo -> first"]);
     });
 }
 

@@ -2,6 +2,11 @@
 
 mod api;
 mod database;
+mod failover;
+mod other_database;
+mod plaintext;
+mod probe;
+mod roles;
 
 use std::sync::{Arc, Mutex};
 
@@ -16,6 +21,7 @@ impl Observer for Switches {
     fn observe(&self, event: &Event<'_>) {
         let told = match event {
             Event::CredentialRefused { kid, .. } => format!("{kid} refused"),
+            Event::CredentialUnusable { kid, .. } => format!("{kid} unusable"),
             Event::CredentialSwitched { from, to, .. } => format!("{from} -> {to}"),
             _ => return,
         };
