@@ -21,8 +21,11 @@ pub(super) fn parse(
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
-    // A password with a slash ends what comes before the host too early.
-    if path.contains('@') {
+    // A password with a slash or a question mark ends what comes before the host too early. libpq
+    // reads a login up to the first `@` before a `/`.
+    let until_slash = tail.split('/').next().unwrap_or_default();
+    let is_cut = tail.starts_with('?') && !authority.contains('@') && until_slash.contains('@');
+    if path.contains('@') || is_cut {
         return Err(ConnectionStringError::Escape { part: "password" });
     }
     let hosts = match authority.rsplit_once('@') {

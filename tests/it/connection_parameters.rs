@@ -56,6 +56,7 @@ fn a_password_that_is_not_encoded_is_refused_and_reaches_no_host() {
         "postgres://app:p@ss/x@db/app",
         "postgres://app:p/ss?x@db/app",
         "postgres://a@b:p@db/app",
+        "postgres://db?user=a@b",
     ] {
         let error = refused(text);
         assert!(matches!(error, Wrong::Escape { .. } | Wrong::Port), "{text}: {error:?}");

@@ -73,7 +73,7 @@ fn compare(text: &str, theirs: &Parsed) -> bool {
         // It names nothing.
         (Err(_), Some(theirs)) if theirs.is_empty() => return false,
         // A further `=` in a value, and parameters of other clients.
-        (Ok(_), None) if text.contains("://") || text.contains("schema") => return false,
+        (Ok(_), None) if text.contains("://") || text.contains("db=") => return false,
         (own, theirs) => panic!("{text:?}: {own:?}, and libpq {theirs:?}"),
     };
     let get = |name: &str| theirs.get(name).map(String::as_str).filter(|own| !own.is_empty());
