@@ -87,6 +87,8 @@ mod keywords;
 #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
 mod options;
 mod parameters;
+#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+mod pooler;
 mod settings;
 #[cfg(all(feature = "tls", any(feature = "postgres", feature = "sqlx-postgres")))]
 mod system;
@@ -99,6 +101,8 @@ use std::fmt;
 use crate::secret::Secret;
 
 pub use error::ConnectionStringError;
+#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+pub(crate) use pooler::explained;
 pub use tls::SslMode;
 
 use tls::Tls;

@@ -96,4 +96,4 @@ pub use postgres::PostgresStore;
 #[cfg(feature = "ops")]
 pub(crate) use reading::InUse;
 #[cfg(feature = "store")]
-pub use store::{KeyStore, StoreFuture, Wake, Watch, update};
+pub use store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus, update};

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::StoreError;
 use crate::error::Error;
@@ -36,6 +36,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
 
     /// Has `wake` called whenever the manifest may have changed, for as long as the result
     /// lives. `None`, if the store cannot tell: then it is asked from time to time.
+    ///
+    /// A watch that may stop working and recover has a [`WatchStatus`], which followers show in
+    /// [`Health::watch_error`](crate::source::Health::watch_error).
     fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
         drop(wake);
         Box::pin(async { Ok(None) })
@@ -124,18 +127,80 @@ impl fmt::Debug for Wake {
 
 /// Keeps a store watched: until it is dropped.
 #[must_use = "dropped, it watches nothing"]
-pub struct Watch(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>);
+pub struct Watch {
+    #[expect(dead_code, reason = "held for its drop")]
+    guard: Box<dyn Any + Send + Sync>,
+    status: Option<WatchStatus>,
+}
 
 impl Watch {
     /// Drops `guard` to end the watch.
     pub fn new(guard: impl Any + Send + Sync) -> Self {
-        Self(Box::new(guard))
+        Self { guard: Box::new(guard), status: None }
+    }
+
+    /// Has followers show the problem of `status`, for as long as it has one.
+    pub fn with_status(self, status: WatchStatus) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
+    /// The status of this watch, if it has one.
+    pub(super) fn status(&self) -> Option<&WatchStatus> {
+        self.status.as_ref()
     }
 }
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Watch")
+    }
+}
+
+/// The present problem of a watch, shared between the store and the rings that follow it. Cheap to
+/// clone: each clone is the same status.
+///
+/// ```
+/// use dualkey::source::{Watch, WatchStatus};
+///
+/// let status = WatchStatus::default();
+/// let watch = Watch::new(()).with_status(status.clone());
+/// // When the connection that hears of changes is lost, in a task of the store:
+/// status.set_problem("cannot listen for changes: the connection was lost");
+/// assert!(status.problem().is_some());
+/// // And when it is there again:
+/// status.clear();
+/// assert_eq!(status.problem(), None);
+/// # drop(watch);
+/// ```
+#[derive(Clone, Default)]
+pub struct WatchStatus(Arc<Mutex<Option<String>>>);
+
+impl WatchStatus {
+    /// Sets the reason why the watch does not report changes now: a sentence for the operator,
+    /// without a secret.
+    pub fn set_problem(&self, problem: impl Into<String>) {
+        *self.lock() = Some(problem.into());
+    }
+
+    /// Removes the problem: the watch reports changes again.
+    pub fn clear(&self) {
+        *self.lock() = None;
+    }
+
+    /// Returns the present problem.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for WatchStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WatchStatus").field(&self.problem()).finish()
     }
 }
 

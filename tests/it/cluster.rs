@@ -17,6 +17,24 @@ pub struct Cluster {
 impl Cluster {
     /// Makes one with the programs in this folder, and starts it.
     pub fn start(programs: &str) -> Self {
+        let cluster = Self::prepare(programs.into());
+        let (data, password) = (cluster.data(), cluster.write("password", PASSWORD.as_bytes()));
+        let pwfile = format!("--pwfile={}", password.display());
+        cluster.run("initdb", &["-A", "scram-sha-256", &pwfile, "-U", "test", "-D", &data]);
+        cluster.restart();
+        cluster
+    }
+
+    /// A second server that copies what this one writes, and takes no writes itself.
+    pub fn standby(&self) -> Self {
+        let standby = Self::prepare(self.programs.clone());
+        let (url, data) = (self.url(), standby.data());
+        standby.run("pg_basebackup", &["-d", &url, "-D", &data, "-R", "-c", "fast"]);
+        standby.restart();
+        standby
+    }
+
+    fn prepare(programs: PathBuf) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The server refuses to run as root.
         let owner = rustix::process::geteuid().is_root().then(|| {
@@ -28,16 +46,7 @@ impl Cluster {
         }
         // Free a moment ago: the server itself cannot take port 0.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Self { folder, programs: programs.into(), port, owner };
-        let (data, password) = (cluster.data(), cluster.folder.path().join("password"));
-        std::fs::write(&password, PASSWORD).unwrap();
-        if let Some((uid, gid)) = owner {
-            std::os::unix::fs::chown(&password, Some(uid), Some(gid)).unwrap();
-        }
-        let pwfile = format!("--pwfile={}", password.display());
-        cluster.run("initdb", &["-A", "scram-sha-256", &pwfile, "-U", "test", "-D", &data]);
-        cluster.restart();
-        cluster
+        Self { folder, programs, port, owner }
     }
 
     fn data(&self) -> String {

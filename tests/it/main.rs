@@ -39,6 +39,7 @@ mod kill;
 mod libpq;
 mod lifecycle;
 mod lifecycle_stores;
+mod listen;
 mod live;
 mod manifest;
 mod manifest_document;

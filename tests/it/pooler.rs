@@ -165,6 +165,15 @@ impl Pooler {
         }
     }
 
+    /// Adds a line to its settings, and starts it again.
+    pub fn restart_with(&mut self, line: &str) {
+        self.stop();
+        let path = self.file("pgbouncer.ini");
+        let text = std::fs::read_to_string(&path).unwrap();
+        self.write("pgbouncer.ini", &format!("{text}{line}\n"));
+        self.restart();
+    }
+
     /// Stops it at once: every connection through it is cut.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {

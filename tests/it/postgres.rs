@@ -18,7 +18,7 @@ use crate::cluster::Cluster;
 use crate::common::{aes_key, aes_ring};
 use crate::manifest::{at, entry};
 
-const A_WHILE: Duration = Duration::from_secs(60);
+pub const A_WHILE: Duration = Duration::from_secs(60);
 
 /// The value of a variable, or a word that these tests were left out.
 pub fn variable(name: &str) -> Option<String> {
@@ -35,32 +35,36 @@ pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-async fn pool(url: &str) -> PgPool {
+pub async fn pool(url: &str) -> PgPool {
     let pool = PgPoolOptions::new().max_connections(4).connect(url).await.unwrap();
+    make_tables(&pool).await;
+    pool
+}
+
+pub async fn make_tables(pool: &PgPool) {
     // Tests of several processes begin at once.
     let mut one = pool.begin().await.unwrap();
     sqlx::raw_sql("SELECT pg_advisory_xact_lock(4711)").execute(&mut *one).await.unwrap();
     sqlx::raw_sql(PostgresStore::SCHEMA).execute(&mut *one).await.unwrap();
     one.commit().await.unwrap();
-    pool
 }
 
 /// A name that no other run has.
-fn name() -> String {
+pub fn name() -> String {
     format!("RING_{:x}", getrandom::u64().unwrap())
 }
 
-fn manifest(ring: &str) -> Manifest {
+pub fn manifest(ring: &str) -> Manifest {
     Manifest::new(ring, Purpose::Cookie, "test", Policy::default(), entry(0, "a"), at(0)).unwrap()
 }
 
-fn store(pool: &PgPool, ring: &str) -> PostgresStore {
+pub fn store(pool: &PgPool, ring: &str) -> PostgresStore {
     PostgresStore::new(pool.clone(), ring, "test", aes_ring([aes_key(7, "kek")]))
 }
 
 /// Hands on which revisions a ring was changed to.
 #[derive(Debug)]
-struct Ear(Mutex<Sender<u64>>);
+pub struct Ear(pub Mutex<Sender<u64>>);
 
 impl Observer for Ear {
     fn observe(&self, event: &Event<'_>) {
@@ -71,7 +75,7 @@ impl Observer for Ear {
     }
 }
 
-async fn follow(
+pub async fn follow(
     store: PostgresStore,
     ring: &str,
     poll: Duration,
@@ -90,7 +94,7 @@ async fn follow(
     (following, heard)
 }
 
-async fn stage(store: &PostgresStore, seed: u64) {
+pub async fn stage(store: &PostgresStore, seed: u64) {
     let new = entry(seed, &format!("k{seed}"));
     update(store, |own| own.stage(new.clone(), at(0))).await.unwrap();
 }

@@ -6,11 +6,15 @@ use std::fmt;
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 
 use super::error::SweepError;
 use super::row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
 use super::{PAGE_BYTES, quoted};
+use crate::postgres::explained;
+
+/// In a stricter one a row that somebody has written ends the whole batch.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Beyond so many rows an estimate will do.
 const COUNTED: f32 = 2_000_000.0;
@@ -102,6 +106,11 @@ impl PgTable {
         arrays
     }
 
+    /// A transaction. Behind a pooler, its statements reach one server connection.
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, SweepError> {
+        begin(&self.pool, &self.name).await
+    }
+
     fn row(&self, row: &PgRow) -> Result<Row, SweepError> {
         let failed = |error| database(&self.name, error);
         let parts: Vec<_> = (0..self.keys.len())
@@ -168,7 +177,8 @@ impl PgTable {
             };
         }
         let places = swaps.iter().map(|(place, _)| i64::try_from(*place).unwrap_or(i64::MAX));
-        let written = query.bind(places.collect::<Vec<_>>()).fetch_all(transaction).await;
+        let written = query.bind(places.collect::<Vec<_>>());
+        let written = written.persistent(false).fetch_all(transaction).await;
         let written = written.map_err(|error| database(&self.name, error))?;
         Ok(written.into_iter().filter_map(|place| usize::try_from(place).ok()).collect())
     }
@@ -197,7 +207,8 @@ impl RowStore for PgTable {
             for part in after.into_iter().flat_map(RowKey::parts) {
                 query = query.bind(part.to_string());
             }
-            let mut found = query.fetch(&self.pool);
+            let mut own = self.begin().await?;
+            let mut found = query.persistent(false).fetch(&mut *own);
             let (mut rows, mut bytes) = (Vec::new(), 0);
             while let Some(row) =
                 found.try_next().await.map_err(|error| database(&self.name, error))?
@@ -210,6 +221,8 @@ impl RowStore for PgTable {
                     break;
                 }
             }
+            drop(found);
+            own.commit().await.map_err(|error| database(&self.name, error))?;
             Ok(rows)
         })
     }
@@ -223,8 +236,10 @@ impl RowStore for PgTable {
             for array in self.arrays(keys.iter()) {
                 query = query.bind(array);
             }
-            let rows = query.fetch_all(&self.pool).await;
-            let rows = rows.map_err(|error| database(&self.name, error))?;
+            let failed = |error| database(&self.name, error);
+            let mut own = self.begin().await?;
+            let rows = query.persistent(false).fetch_all(&mut *own).await.map_err(failed)?;
+            own.commit().await.map_err(failed)?;
             rows.iter().map(|row| self.row(row)).collect()
         })
     }
@@ -232,9 +247,7 @@ impl RowStore for PgTable {
     fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
         Box::pin(async move {
             let failed = |error| database(&self.name, error);
-            // In a stricter one a row that somebody has written ends the whole batch.
-            let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-            let mut transaction = self.pool.begin_with(begin).await.map_err(failed)?;
+            let mut transaction = self.begin().await?;
             let mut written = vec![false; swaps.len()];
             for column in 0..self.columns.len() {
                 let own: Vec<_> =
@@ -256,10 +269,12 @@ impl RowStore for PgTable {
     fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {
         Box::pin(async move {
             let failed = |error| database(&self.name, error);
+            let mut own = self.begin().await?;
             let about: f32 =
                 sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = to_regclass($1)")
                     .bind(&self.relation)
-                    .fetch_one(&self.pool)
+                    .persistent(false)
+                    .fetch_one(&mut *own)
                     .await
                     .map_err(failed)?;
             if about > COUNTED {
@@ -271,19 +286,23 @@ impl RowStore for PgTable {
             for part in after.into_iter().flat_map(RowKey::parts) {
                 query = query.bind(part.to_string());
             }
-            let count = query.fetch_one(&self.pool).await.map_err(failed)?;
+            let count = query.persistent(false).fetch_one(&mut *own).await.map_err(failed)?;
+            own.commit().await.map_err(failed)?;
             Ok(u64::try_from(count).ok())
         })
     }
 
     fn check_writable(&self) -> RowFuture<'_, ()> {
         Box::pin(async move {
+            let failed = |error| database(&self.name, error);
             let table = || self.name.clone();
+            let mut own = self.begin().await?;
             let is_read_only: bool =
                 sqlx::query_scalar("SELECT current_setting('transaction_read_only')::boolean")
-                    .fetch_one(&self.pool)
+                    .persistent(false)
+                    .fetch_one(&mut *own)
                     .await
-                    .map_err(|error| database(&self.name, error))?;
+                    .map_err(failed)?;
             if is_read_only {
                 let problem = "the server, or the session, is read-only".to_owned();
                 return Err(SweepError::ReadOnly { table: table(), problem });
@@ -292,9 +311,10 @@ impl RowStore for PgTable {
                 let may: bool = sqlx::query_scalar("SELECT has_column_privilege($1, $2, 'UPDATE')")
                     .bind(&self.relation)
                     .bind(&column.name)
-                    .fetch_one(&self.pool)
+                    .persistent(false)
+                    .fetch_one(&mut *own)
                     .await
-                    .map_err(|error| database(&self.name, error))?;
+                    .map_err(failed)?;
                 if !may {
                     let problem = format!("this user may not UPDATE its column `{}`", column.name);
                     return Err(SweepError::ReadOnly { table: table(), problem });
@@ -303,6 +323,10 @@ impl RowStore for PgTable {
             Ok(())
         })
     }
+}
+
+async fn begin(pool: &PgPool, table: &str) -> Result<Transaction<'static, Postgres>, SweepError> {
+    pool.begin_with(BEGIN).await.map_err(|error| database(table, error))
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -318,7 +342,7 @@ fn database(table: &str, error: sqlx::Error) -> SweepError {
     match code.as_deref() {
         // read_only_sql_transaction, insufficient_privilege.
         Some("25006" | "42501") => SweepError::ReadOnly { table, problem: error.to_string() },
-        _ => SweepError::Database { table, source: Box::new(error) },
+        _ => SweepError::Database { table, source: explained(error) },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgPool;
 
-use super::{Key, PgTable, database};
+use super::{Key, PgTable, begin, database};
 use crate::rewrap::error::SweepError;
 use crate::rewrap::quoted;
 use crate::rewrap::row::Column;
@@ -21,13 +21,15 @@ impl PgTable {
     ) -> Result<Self, SweepError> {
         let table = name.to_owned();
         let failed = |error| database(name, error);
+        let mut transaction = begin(pool, name).await?;
         let found: Option<(String, bool)> = sqlx::query_as(
             "SELECT format('%I.%I', n.nspname, c.relname), row_security_active(c.oid) \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.oid = to_regclass($1)",
         )
         .bind(name)
-        .fetch_optional(pool)
+        .persistent(false)
+        .fetch_optional(&mut *transaction)
         .await
         .map_err(failed)?;
         let Some((relation, hides_rows)) = found else {
@@ -44,7 +46,8 @@ impl PgTable {
              ORDER BY k.place",
         )
         .bind(&relation)
-        .fetch_all(pool)
+        .persistent(false)
+        .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
         if keys.is_empty() {
@@ -59,9 +62,11 @@ impl PgTable {
              ORDER BY a.attnum",
         )
         .bind(&relation)
-        .fetch_all(pool)
+        .persistent(false)
+        .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         let (mut own, mut are_bytes) = (Vec::new(), Vec::new());
         for column in columns {
             let (column, table) = (column.into(), table.clone());

@@ -37,7 +37,8 @@ pub struct Health {
     /// confirmed yet shows here too, and is not counted as a failure.
     pub last_error: Option<String>,
     /// What keeps the store from saying itself that it has changed; none, if it does or if it
-    /// never can. It is asked from time to time all the same.
+    /// never can. It is asked from time to time all the same. A problem that arises later shows
+    /// here as well, until it has ended.
     pub watch_error: Option<String>,
     /// What went wrong with the last report of this instance; none, if it is stored or none
     /// is kept.

@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::observer::{Event, catch};
 use crate::ring::KeyRing;
 use crate::source::error::StoreError;
-use crate::source::store::{KeyStore, StoreFuture, Wake, Watch};
+use crate::source::store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus};
 
 pub(crate) struct Turner<K: KeyMaterial> {
     pub(crate) ring: KeyRing<K>,
@@ -34,6 +34,7 @@ pub(super) struct State {
     failures_in_a_row: u64,
     last_error: Option<String>,
     watch_error: Option<String>,
+    watch_status: Option<WatchStatus>,
     pub(super) reported_at: Option<SystemTime>,
     pub(super) report_error: Option<String>,
     turns: u64,
@@ -65,6 +66,7 @@ impl<K: KeyMaterial> Follow<K> {
                 failures_in_a_row: 0,
                 last_error: None,
                 watch_error: None,
+                watch_status: None,
                 reported_at: None,
                 report_error: None,
                 turns: 0,
@@ -84,8 +86,11 @@ impl<K: KeyMaterial> Turner<K> {
     pub(super) fn watch(&self, wake: Wake) -> Option<Watch> {
         let watch =
             self.calls.call(self.calls.timeout(), wake, |store, wake| store.watch(wake.clone()));
-        self.state().watch_error = watch.as_ref().err().map(text);
-        watch.ok().flatten()
+        let mut state = self.state();
+        state.watch_error = watch.as_ref().err().map(text);
+        let watch = watch.ok().flatten();
+        state.watch_status = watch.as_ref().and_then(Watch::status).cloned();
+        watch
     }
 
     /// One turn. Returns for how long to wait until the next, if nothing wakes before.
@@ -206,7 +211,10 @@ impl<K: KeyMaterial> Turner<K> {
             failures: state.failures,
             failures_in_a_row: state.failures_in_a_row,
             last_error: state.last_error.clone(),
-            watch_error: state.watch_error.clone(),
+            watch_error: state
+                .watch_error
+                .clone()
+                .or_else(|| state.watch_status.as_ref().and_then(WatchStatus::problem)),
             report_error: state.report_error.clone(),
             state: self.signal.follow_state(),
             turns: state.turns,

@@ -9,7 +9,9 @@ use dualkey::{KeyRing, Secret};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use super::shell::Shell;
+use crate::cluster::Cluster;
 use crate::common::{is_full, secret};
+use crate::pooler::Pooler;
 use crate::postgres::{runtime, variable};
 
 /// A schema of its own in the database of the tests, with the URL that leads there.
@@ -339,4 +341,37 @@ fn the_command_line_works_on_a_database() {
     let output = command.output().unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(text.contains("DATABASE_URL") && !text.contains("hunter2"), "{text}");
+}
+
+/// The rule: one command after the other takes the lock of the trail, whichever server connection
+/// it gets.
+#[test]
+fn the_command_line_works_through_a_pooler_in_transaction_mode() {
+    let Some(programs) = variable("DUALKEY_TEST_POSTGRES_BIN") else { return };
+    let cluster = Cluster::start(&programs);
+    let Some(pooler) = Pooler::of(&cluster.url()).size(2).start() else { return };
+    let mut shell = Shell::new("2026-01-02T09:00:00Z");
+    std::fs::write(shell.path("dualkey.toml"), INVENTORY).unwrap();
+    let (_, schema) = shell.run("schema");
+    runtime().block_on(async {
+        let pool = PgPool::connect(&cluster.url()).await.unwrap();
+        sql(&pool, &schema).await;
+    });
+    for (line, says) in [
+        ("generate --store AUDIT_SECRET SESSION_SECRET", "SESSION_SECRET (production): created"),
+        ("stage SESSION_SECRET", "- -> staged"),
+        ("promote SESSION_SECRET --force --reason alone --yes", "staged -> primary"),
+        ("stage SESSION_SECRET", "- -> staged"),
+        ("emergency SESSION_SECRET --reason leaked --yes", "emergency rotated"),
+        ("audit verify", "whole: "),
+        ("doctor", "nothing is wrong"),
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        let mut command = shell.command(&words);
+        command.env("DATABASE_URL", pooler.url()).env("DUALKEY_KEK", kek());
+        let output = command.output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let is_done = output.status.success() && text.contains(says);
+        assert!(is_done, "{line}: {text}{}", pooler.log());
+    }
 }

@@ -2,19 +2,27 @@
 //!
 //! It promises: what the database holds is sealed under a KEK ring of yours, so that who reads
 //! its rows, or a backup of them, reads no secret; of two writers at once one is told of the
-//! other, by the statement that writes; a change is pushed to all who follow.
+//! other, by the statement that writes; a change is pushed to all who follow. All of them in one
+//! process listen on one connection to a server, which is in no pool of the application.
+//!
+//! Each statement runs in a transaction of its own and is not kept: so it works through PgBouncer in
+//! session and in transaction mode.
 //!
 //! It does not promise to notice who puts an old row back whole: an instance that runs refuses
 //! it, because its revision is older; one that starts takes it.
 
+mod hub;
+mod listen;
+
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use sqlx::postgres::{PgListener, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::{Postgres, Transaction};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::codec::Codec;
 use super::error::StoreError;
@@ -22,21 +30,22 @@ use super::store::{KeyStore, StoreFuture, Wake, Watch};
 use crate::envelope::AesKey;
 use crate::error::Error;
 use crate::manifest::Manifest;
+use crate::postgres::explained;
 use crate::ring::{KeyRing, Report};
+use hub::Route;
 
 /// The channel on which a change is told.
 const CHANNEL: &str = "dualkey";
 /// A connection that was cut without a word never answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For a connection of the pool: less than [`PATIENCE`], so that the error names the pool.
+const POOL_PATIENCE: Duration = Duration::from_secs(9);
+/// In a stricter one, a row that another operator has just written is an error of its own.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// A manifest has at most 1 MiB, and a sealed one four thirds of that.
 const MAX_BYTES: i32 = 2 * 1024 * 1024;
 /// A report has at most 1 MiB.
 const MAX_REPORT_BYTES: i32 = 1024 * 1024;
-/// Between two attempts to listen.
-const PAUSE: Duration = Duration::from_secs(1);
-/// The least time between two wakes: every user of the database may notify a channel, as often as
-/// they like.
-const DAMPING: Duration = Duration::from_millis(100);
 
 /// The manifest of one ring, in a row of the table `dualkey_manifests`, sealed.
 ///
@@ -65,12 +74,27 @@ const DAMPING: Duration = Duration::from_millis(100);
 /// # }
 /// ```
 ///
-/// It works on the tokio runtime that its pool is of. Who follows it holds one connection of
-/// its own to listen on, and is told of a change within milliseconds; when that connection is
-/// lost, it is made anew, and the store is asked, because something may have been missed.
+/// # Connections
+/// It reads and writes on the tokio runtime that its pool belongs to, with a connection of the pool
+/// for one short transaction each time.
+///
+/// A process has one listening connection for each server and role, whatever the number of rings
+/// that follow. It is not in the pool: add one connection for each process to what the server
+/// admits. It has a thread and a runtime of its own, follows the options of the pool
+/// ([`PgPool::set_connect_options`]) when it is made again, and is closed with the last ring that
+/// follows. While it is lost, [`Health::watch_error`](super::Health::watch_error) says so, and each
+/// ring asks the store from time to time. When it is there again, each ring asks at once.
+///
+/// # Poolers
+/// Reads and writes work through PgBouncer with `pool_mode = session` or `transaction`. A pooler
+/// that shares server connections, as in the latter mode, delivers no notification. That is found
+/// out when the listening connection is made, and shows in
+/// [`Health::watch_error`](super::Health::watch_error): pass a URL that leads past the pooler to
+/// [`direct`](Self::direct). Nothing listens on a shared server connection.
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,
+    direct: Option<Arc<PgConnectOptions>>,
     ring: String,
     environment: String,
     codec: Codec,
@@ -103,10 +127,72 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
     pub fn new(pool: PgPool, ring: &str, environment: &str, kek: KeyRing<AesKey>) -> Self {
         let codec = Codec::sealed(kek, ring, environment);
         let (ring, environment) = (ring.to_owned(), environment.to_owned());
-        Self { pool, ring, environment, codec }
+        Self { pool, direct: None, ring, environment, codec }
+    }
+
+    /// Listens for changes with these options instead of the pool's: a URL that leads past the
+    /// pooler, to the same database. Only the listening connection of the process takes it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dualkey::envelope::AesKey;
+    /// # let kek = dualkey::KeyRing::<AesKey>::builder()
+    /// #     .primary(AesKey::hex("2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe")?)
+    /// #     .build()?;
+    /// use dualkey::postgres::ConnectionString;
+    /// use dualkey::source::PostgresStore;
+    /// use sqlx::postgres::PgPoolOptions;
+    ///
+    /// // As in `DATABASE_URL` and `DIRECT_URL`.
+    /// let pooled = ConnectionString::parse("postgres://app:secret@pooler:6432/app?pgbouncer=true")?;
+    /// let direct = ConnectionString::parse("postgres://app:secret@db:5432/app")?;
+    ///
+    /// let pool = PgPoolOptions::new().connect_lazy_with(pooled.connect_options()?);
+    /// let store = PostgresStore::new(pool, "JWT_SECRET", "production", kek)
+    ///     .direct(direct.connect_options()?);
+    /// assert_eq!(format!("{store:?}").matches("secret").count(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// If the server refuses the password of `options`, the listening connection is tried with that
+    /// of the pool as well, which may have rotated since.
+    #[must_use]
+    pub fn direct(self, options: PgConnectOptions) -> Self {
+        Self { direct: Some(Arc::new(options)), ..self }
+    }
+
+    /// A transaction on a connection of the pool. Behind a pooler, its statements reach one server
+    /// connection.
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        match timeout(POOL_PATIENCE, self.pool.begin_with(BEGIN)).await {
+            Ok(Ok(transaction)) => Ok(transaction),
+            Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => Err(self.failed(self.starved())),
+            Ok(Err(error)) => Err(self.client(error)),
+        }
+    }
+
+    /// The reason why the pool gave no connection in time.
+    fn starved(&self) -> String {
+        let most = self.pool.options().get_max_connections();
+        match self.pool.num_idle() == 0 && self.pool.size() >= most {
+            true => format!(
+                "all {most} connections of the pool are in use; raise `max_connections`, or \
+                 release connections sooner"
+            ),
+            false => {
+                "the pool has no connection in time; check the server and the way to it".to_owned()
+            }
+        }
+    }
+
+    async fn commit(&self, own: Transaction<'_, Postgres>) -> Result<(), StoreError> {
+        own.commit().await.map_err(|error| self.client(error))
     }
 
     async fn read(&self) -> Result<Manifest, StoreError> {
+        let mut own = self.begin().await?;
         // What is too large is not fetched.
         let row: Option<(i64, Option<String>)> = sqlx::query_as(
             "SELECT revision, CASE WHEN octet_length(document) <= $3 THEN document END \
@@ -115,9 +201,11 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .bind(&self.ring)
         .bind(&self.environment)
         .bind(MAX_BYTES)
-        .fetch_optional(&self.pool)
+        .persistent(false)
+        .fetch_optional(&mut *own)
         .await
         .map_err(|error| self.client(error))?;
+        self.commit(own).await?;
         let (revision, text) = row.ok_or_else(|| StoreError::Missing { store: self.name() })?;
         let text = text.ok_or_else(|| StoreError::Sealed {
             store: self.name(),
@@ -164,6 +252,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         let number = |revision: u64| {
             i64::try_from(revision).map_err(|error| self.client(sqlx::Error::Encode(error.into())))
         };
+        let mut own = self.begin().await?;
         let changed = sqlx::query(statement)
             .bind(&self.ring)
             .bind(&self.environment)
@@ -172,25 +261,29 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
             .bind(text)
             .bind(CHANNEL)
             .bind(&store)
-            .fetch_optional(&self.pool)
+            .persistent(false)
+            .fetch_optional(&mut *own)
             .await
             .map_err(|error| self.client(error))?;
         if changed.is_some() {
-            return Ok(());
+            return self.commit(own).await;
         }
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT revision FROM dualkey_manifests WHERE ring = $1 AND environment = $2",
         )
         .bind(&self.ring)
         .bind(&self.environment)
-        .fetch_optional(&self.pool)
+        .persistent(false)
+        .fetch_optional(&mut *own)
         .await
         .map_err(|error| self.client(error))?;
+        self.commit(own).await?;
         let found = found.unwrap_or(0).unsigned_abs();
         Err(StoreError::Conflict { store, expected, found })
     }
 
     async fn read_reports(&self) -> Result<Vec<Report>, StoreError> {
+        let mut own = self.begin().await?;
         // What is too large is not fetched.
         let rows: Vec<(String, Option<String>, Option<i64>)> = sqlx::query_as(
             "SELECT instance, CASE WHEN octet_length(document) <= $3 THEN document END, \
@@ -201,13 +294,17 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .bind(&self.ring)
         .bind(&self.environment)
         .bind(MAX_REPORT_BYTES)
-        .fetch_all(&self.pool)
+        .persistent(false)
+        .fetch_all(&mut *own)
         .await
         .map_err(|error| self.client(error))?;
+        self.commit(own).await?;
         Ok(rows.into_iter().map(report).collect())
     }
 
     async fn write_report(&self, report: &Report) -> Result<(), StoreError> {
+        let document = report.to_json()?;
+        let mut own = self.begin().await?;
         sqlx::query(
             "INSERT INTO dualkey_reports (ring, environment, instance, document) \
              VALUES ($1, $2, $3, $4) ON CONFLICT (ring, environment, instance) \
@@ -216,24 +313,27 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .bind(&self.ring)
         .bind(&self.environment)
         .bind(&report.instance)
-        .bind(report.to_json()?)
-        .execute(&self.pool)
+        .bind(document)
+        .persistent(false)
+        .execute(&mut *own)
         .await
         .map_err(|error| self.client(error))?;
-        Ok(())
+        self.commit(own).await
     }
 
     async fn forget(&self, instance: &str) -> Result<(), StoreError> {
+        let mut own = self.begin().await?;
         sqlx::query(
             "DELETE FROM dualkey_reports WHERE ring = $1 AND environment = $2 AND instance = $3",
         )
         .bind(&self.ring)
         .bind(&self.environment)
         .bind(instance)
-        .execute(&self.pool)
+        .persistent(false)
+        .execute(&mut *own)
         .await
         .map_err(|error| self.client(error))?;
-        Ok(())
+        self.commit(own).await
     }
 
     /// `work`, for as long as an answer may take.
@@ -245,18 +345,18 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         if Handle::try_current().is_err() {
             return Err(self.failed("it needs a tokio runtime: follow it with `spawn`"));
         }
-        match tokio::time::timeout(PATIENCE, work).await {
+        match timeout(PATIENCE, work).await {
             Ok(done) => done,
             Err(_) => Err(self.failed("no answer within ten seconds")),
         }
     }
 
-    fn failed(&self, problem: &'static str) -> StoreError {
+    fn failed(&self, problem: impl Into<Box<dyn StdError + Send + Sync>>) -> StoreError {
         StoreError::Client { store: self.name(), source: problem.into() }
     }
 
     fn client(&self, error: sqlx::Error) -> StoreError {
-        StoreError::Client { store: self.name(), source: Box::new(error) }
+        StoreError::Client { store: self.name(), source: explained(error) }
     }
 
     /// What errors call it, and what is told on the channel.
@@ -276,12 +376,11 @@ impl KeyStore for PostgresStore {
 
     fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
         Box::pin(async move {
-            let Ok(runtime) = Handle::try_current() else { return Ok(None) };
-            let changed = Arc::new(Notify::new());
-            let heard = runtime.spawn(listen(self.pool.clone(), self.name(), Arc::clone(&changed)));
-            let heard = Ends(heard.abort_handle());
-            let woken = Ends(runtime.spawn(damp(changed, wake)).abort_handle());
-            Ok(Some(Watch::new([heard, woken])))
+            let route = Route { pool: self.pool.clone(), direct: self.direct.clone() };
+            match listen::subscribe(route, self.name(), wake) {
+                Ok(watch) => Ok(Some(watch)),
+                Err(source) => Err(StoreError::Io { store: self.name(), source }),
+            }
         })
     }
 
@@ -312,45 +411,6 @@ fn report((instance, text, received): (String, Option<String>, Option<i64>)) -> 
     let received = Duration::from_millis(received.unwrap_or(0).try_into().unwrap_or(0));
     let received_at = UNIX_EPOCH.checked_add(received).unwrap_or(UNIX_EPOCH);
     Report::unreadable(instance, received_at, problem)
-}
-
-/// Listens until it is aborted, again when the connection is lost. Notifications of other stores are
-/// left out.
-async fn listen(pool: PgPool, name: String, changed: Arc<Notify>) {
-    loop {
-        if let Ok(mut listener) = PgListener::connect_with(&pool).await
-            && listener.listen(CHANNEL).await.is_ok()
-        {
-            // What happened while nobody listened.
-            changed.notify_one();
-            while let Ok(Some(told)) = listener.try_recv().await {
-                if told.payload() == name {
-                    changed.notify_one();
-                }
-            }
-            changed.notify_one();
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Wakes at the first of several changes and after the last, at most once in [`DAMPING`]. Deliberately
-/// not the task that listens, which would leave a storm to the memory of the client.
-async fn damp(changed: Arc<Notify>, wake: Wake) {
-    loop {
-        changed.notified().await;
-        wake.wake();
-        tokio::time::sleep(DAMPING).await;
-    }
-}
-
-/// Ends a task when it is dropped.
-struct Ends(AbortHandle);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl fmt::Debug for PostgresStore {

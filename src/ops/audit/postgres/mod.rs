@@ -1,7 +1,12 @@
 //! A trail in PostgreSQL, for operators and agents on several machines.
+//!
+//! Each statement runs in a transaction and is not kept, and the lock is one that a transaction ends:
+//! so it works through PgBouncer in session and in transaction mode, with at least two server
+//! connections.
+
+mod lock;
 
 use std::fmt;
-use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 use sqlx::{PgConnection, Postgres, Row, Transaction};
@@ -15,15 +20,17 @@ use super::record::Record;
 use super::search::{Late, Search};
 use super::sink::{AuditFuture, Guard, Sink, Trail};
 use super::verify::{End, Head, Walk};
+use crate::postgres::explained;
 use crate::ring::KeyRing;
+use lock::LOCK;
 
-/// Of the lock that appending takes: `dualkey` in ASCII.
-const LOCK: i64 = 0x0064_7561_6c6b_6579;
-/// How long one operator waits for another.
-const ATTEMPTS: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(100);
+/// In a stricter one, records that another operator has just appended would not be seen.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 const PAGE: i64 = 5000;
 const FIRST_PAGE: i64 = 200;
+/// The number of records that one statement inserts.
+const AT_ONCE: usize = 1000;
 
 /// A trail in the table `dualkey_audit`.
 ///
@@ -77,25 +84,32 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     }
 
     async fn write(&self, records: &[Record]) -> Result<(), AuditError> {
-        let mut own = self.pool.begin().await.map_err(client)?;
+        let mut own = self.pool.begin_with(BEGIN).await.map_err(client)?;
         // Until the end of the transaction.
         sqlx::query("SELECT pg_advisory_xact_lock($1)")
             .bind(LOCK)
+            .persistent(false)
             .execute(&mut *own)
             .await
             .map_err(client)?;
         let mut end = self.end(&mut own).await?;
+        let mut rows = Rows::default();
         for record in records {
             let link = Link { n: end.n.saturating_add(1), prev: end.hash };
             let text = sign(&self.ring, record, link)?;
             end = Head { n: link.n, hash: Some(hash(&text)), revoked: None };
-            insert(&mut own, link.n, &text).await?;
+            rows.add(link.n, text)?;
+            if rows.lines.len() >= AT_ONCE {
+                std::mem::take(&mut rows).insert(&mut own).await?;
+            }
         }
+        rows.insert(&mut own).await?;
         sqlx::query(
             "INSERT INTO dualkey_audit_head (line) VALUES ($1) \
              ON CONFLICT (is_only) DO UPDATE SET line = excluded.line",
         )
         .bind(end.write(&self.ring)?)
+        .persistent(false)
         .execute(&mut *own)
         .await
         .map_err(client)?;
@@ -104,6 +118,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
 
     async fn head(&self, own: &mut PgConnection) -> Result<Option<Head>, AuditError> {
         let text: Option<String> = sqlx::query_scalar("SELECT line FROM dualkey_audit_head")
+            .persistent(false)
             .fetch_optional(own)
             .await
             .map_err(client)?;
@@ -181,12 +196,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
 
     /// A transaction that reads everything as it is at one moment.
     async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, AuditError> {
-        let mut own = self.pool.begin().await.map_err(client)?;
-        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            .execute(&mut *own)
-            .await
-            .map_err(client)?;
-        Ok(own)
+        self.pool.begin_with(READ).await.map_err(client)
     }
 
     async fn check(&self) -> Result<Verification, AuditError> {
@@ -201,6 +211,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
             )
             .bind(after)
             .bind(PAGE)
+            .persistent(false)
             .fetch_all(&mut *own)
             .await
             .map_err(client)?;
@@ -226,25 +237,6 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
             }
         }
     }
-
-    async fn hold(&self, secret: &str) -> Result<Guard, AuditError> {
-        // A connection of its own: closed, by a drop or a kill, it holds nothing.
-        let mut own = self.pool.acquire().await.map_err(client)?.detach();
-        for _ in 0..ATTEMPTS {
-            let is_held: bool =
-                sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, $2))")
-                    .bind(secret)
-                    .bind(LOCK)
-                    .fetch_one(&mut own)
-                    .await
-                    .map_err(client)?;
-            if is_held {
-                return Ok(Guard::new(std::sync::Mutex::new(own)));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Err(AuditError::Locked { path: format!("of {secret}, in the database").into() })
-    }
 }
 
 /// The lines of the table, a page at a time, the last one first.
@@ -265,6 +257,7 @@ impl Pages {
         )
         .bind(self.before)
         .bind(size)
+        .persistent(false)
         .fetch_all(own)
         .await
         .map_err(client)?;
@@ -273,25 +266,48 @@ impl Pages {
     }
 }
 
-async fn insert(own: &mut PgConnection, n: u64, text: &str) -> Result<(), AuditError> {
-    let Some((start, _)) = line::start(text) else {
-        return Err(AuditError::Unwritable { problem: "it has no fields".to_owned() });
-    };
-    let n = i64::try_from(n).map_err(|error| client(sqlx::Error::Encode(error.into())))?;
-    let mut statement = sqlx::query(
-        "INSERT INTO dualkey_audit (n, at, secret, action, actor, environment, outcome, line) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(n);
-    for field in start.fields() {
-        statement = statement.bind(field);
+/// Rows of the table that are not inserted yet.
+#[derive(Default)]
+struct Rows {
+    numbers: Vec<i64>,
+    fields: [Vec<String>; 6],
+    lines: Vec<String>,
+}
+
+impl Rows {
+    fn add(&mut self, n: u64, text: String) -> Result<(), AuditError> {
+        let Some((start, _)) = line::start(&text) else {
+            return Err(AuditError::Unwritable { problem: "it has no fields".to_owned() });
+        };
+        let n = i64::try_from(n).map_err(|error| client(sqlx::Error::Encode(error.into())))?;
+        for (column, field) in self.fields.iter_mut().zip(start.fields()) {
+            column.push(field.to_owned());
+        }
+        self.numbers.push(n);
+        self.lines.push(text);
+        Ok(())
     }
-    statement.bind(text).execute(own).await.map_err(client)?;
-    Ok(())
+
+    async fn insert(self, own: &mut PgConnection) -> Result<(), AuditError> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let mut statement = sqlx::query(
+            "INSERT INTO dualkey_audit (n, at, secret, action, actor, environment, outcome, line) \
+             SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], \
+                 $6::text[], $7::text[], $8::text[])",
+        )
+        .bind(self.numbers);
+        for column in self.fields {
+            statement = statement.bind(column);
+        }
+        statement.bind(self.lines).persistent(false).execute(own).await.map_err(client)?;
+        Ok(())
+    }
 }
 
 fn client(error: sqlx::Error) -> AuditError {
-    AuditError::Client { source: Box::new(error) }
+    AuditError::Client { source: explained(error) }
 }
 
 impl Sink for PostgresTrail {
@@ -318,7 +334,7 @@ impl Trail for PostgresTrail {
     }
 
     fn lock<'a>(&'a self, secret: &'a str) -> AuditFuture<'a, Guard> {
-        Box::pin(self.hold(secret))
+        Box::pin(lock::hold(&self.pool, secret))
     }
 }
 
