@@ -158,6 +158,15 @@ pub enum OpsError {
         by: &'static str,
     },
 
+    /// A new value is none of this secret: it is no URL, or names another database.
+    #[error("cannot take the value for `{name}`: {problem}")]
+    Value {
+        /// The secret.
+        name: String,
+        /// What is wrong with the value, and the remedy; it holds nothing of it.
+        problem: String,
+    },
+
     /// Who takes a step tells of it, and nobody else.
     #[error(
         "`{name}` is not rotated by hand: what is {action} there is told by the command that does it"

@@ -56,12 +56,14 @@
 //! # }).unwrap();
 //! ```
 
+mod address;
 pub mod adopt;
 #[cfg(feature = "agent")]
 pub mod agent;
 pub mod audit;
 pub mod doctor;
 mod error;
+mod form;
 pub mod generate;
 pub mod inventory;
 mod json;

@@ -194,6 +194,21 @@ pub enum StoreError {
         store: String,
     },
 
+    /// Two values of one credential name different databases or services.
+    #[error(
+        "cannot use `{ring}`: {other} {differs}, so it is no other value of the same secret; correct \
+         it, or rename it if it belongs to something else, or set `other_databases = true` for \
+         `{ring}` in the inventory"
+    )]
+    OtherDatabase {
+        /// The secret.
+        ring: String,
+        /// The variable or the key in question.
+        other: String,
+        /// In what it differs, with the variable or the key of the primary.
+        differs: String,
+    },
+
     /// It keeps no reports of instances.
     #[error("{store} keeps no reports")]
     NoReports {
@@ -248,6 +263,7 @@ impl StoreError {
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::TimedOut { .. } => "timed_out",
             Self::Panicked { .. } => "panicked",
+            Self::OtherDatabase { .. } => "other_database",
             Self::NoReports { .. } => "no_reports",
             Self::Client { .. } => "client",
             Self::Refused(_) => "refused",

@@ -199,6 +199,10 @@ fn unloaded(subject: String, error: StoreError) -> Finding {
                 "`chmod 0600` it, and rotate the secret",
             )
         }
+        _ if matches!(error, StoreError::OtherDatabase { .. }) => {
+            let remedy = "rename the variable, or set `other_databases = true`";
+            finding("unread", &subject, error.to_string(), remedy)
+        }
         _ => finding("unread", &subject, error.to_string(), "mend the store"),
     }
 }

@@ -23,18 +23,24 @@
 //! `dangerous_min_secret_bytes` lowers it further. Both are for a short value that is in use and has
 //! to sign until its first rotation: see [`adopt`](super::adopt).
 //!
+//! The values of a credential that are URLs name one host, port and database, unless it says
+//! `other_databases = true`. Whether they are URLs follows from its name (`…_URL`, `…_URI`, `…_DSN`)
+//! and from the one in use; `form = "url"` or `form = "text"` says otherwise.
+//!
 //! Paths are relative to the inventory; `{env}` in them is the environment. What cannot be is
 //! found when the file is read, with its line and column.
 
 mod own;
 mod parse;
 mod project;
+mod same;
 mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::OpsError;
+use super::form;
 use super::generate::{Generated, exists_or_io};
 use crate::envelope::Layout;
 use crate::manifest::NewEntry;
@@ -127,6 +133,10 @@ pub struct Item {
     pub environments: Vec<String>,
     /// Whether an agent rotates it without being asked.
     pub automatic: bool,
+    /// Whether its values may name different databases.
+    pub other_databases: bool,
+    /// The form of its values, where the inventory says it.
+    pub form: Option<Form>,
     /// The backup that must be recent before it is rotated.
     pub backup: Option<Backup>,
     /// What must be reachable before it is rotated: `host:port`.
@@ -153,6 +163,16 @@ pub struct Data {
     /// Whether there may be nothing sealed in the table yet: see
     /// [`Rewrap::may_hold_nothing`](crate::rewrap::Rewrap::may_hold_nothing).
     pub may_hold_nothing: bool,
+}
+
+/// The form of the values of a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Form {
+    /// A URL.
+    Url,
+    /// Any text.
+    Text,
 }
 
 /// How much hangs on a secret.
@@ -274,10 +294,14 @@ impl Item {
     ///
     /// # Errors
     /// [`OpsError::NoValue`] if its values are [made elsewhere](Purpose::is_made_elsewhere);
+    /// [`OpsError::Value`] if they are URLs, and `value` is none;
     /// [`Error::Random`](crate::Error::Random).
     pub fn new_key(&self, value: Option<Secret>) -> Result<NewEntry, OpsError> {
         let new = match (value, self.purpose) {
-            (Some(value), _) => NewEntry::new(value).label(&self.name),
+            (Some(value), _) => {
+                self.check_value(value.expose(), None)?;
+                NewEntry::new(value).label(&self.name)
+            }
             (None, Purpose::Webhook) => return Err(self.no_value("signs with them")),
             (None, own) if own.is_made_elsewhere() => return Err(self.no_value("verifies them")),
             (None, purpose) => Generated::new(purpose)?.entry(),
@@ -286,6 +310,21 @@ impl Item {
             Some(algorithm) => new.algorithm(algorithm),
             None => new,
         })
+    }
+
+    /// Fails, unless `value` has the form of its values, of which `in_use` is one.
+    pub(crate) fn check_value(&self, value: &[u8], in_use: Option<&[u8]>) -> Result<(), OpsError> {
+        match form::problem(self, value, in_use) {
+            None => Ok(()),
+            Some(problem) => Err(OpsError::Value {
+                problem: format!(
+                    "{problem}; set `form = \"text\"` for `{}` in the inventory if its values are no \
+                     URLs",
+                    self.name
+                ),
+                name: self.name.clone(),
+            }),
+        }
     }
 
     fn no_value(&self, by: &'static str) -> OpsError {

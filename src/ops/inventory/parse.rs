@@ -7,7 +7,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::words::{Wrong, duration, environment_name, one_of, schedule, wrong};
-use super::{Audit, AuditPlace, Backup, Data, Inventory, Item, Place, Priority, Remind, nearest};
+use super::{
+    Audit, AuditPlace, Backup, Data, Form, Inventory, Item, Place, Priority, Remind, nearest,
+};
 use crate::envelope::Layout;
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
@@ -54,6 +56,8 @@ struct Secret {
     #[serde(default)]
     environments: Vec<Spanned<String>>,
     automatic: Option<Spanned<bool>>,
+    other_databases: Option<Spanned<bool>>,
+    form: Option<Spanned<String>>,
     longest_life: Option<Spanned<String>>,
     rollout_window: Option<Spanned<String>>,
     skew: Option<Spanned<String>>,
@@ -203,6 +207,15 @@ fn item(own: Secret, environment: &str, has_kek: bool) -> Result<Item, Wrong> {
             return wrong(automatic, format!("an agent cannot rotate it: {problem}"));
         }
     }
+    if purpose != Purpose::Credential {
+        let places =
+            [own.other_databases.as_ref().map(Spanned::span), own.form.as_ref().map(Spanned::span)];
+        if let Some(place) = places.into_iter().flatten().next() {
+            let problem = "only the values of a secret of the purpose \"credential\" may be URLs";
+            return Err(Wrong(place, problem.to_owned()));
+        }
+    }
+    let form = own.form.as_ref().map(form).transpose()?;
     let mut policy = Policy::default();
     for (text, into) in [
         (&own.longest_life, &mut policy.longest_life),
@@ -257,10 +270,21 @@ fn item(own: Secret, environment: &str, has_kek: bool) -> Result<Item, Wrong> {
         algorithm: own.algorithm,
         environments,
         automatic: own.automatic.is_some_and(Spanned::into_inner),
+        other_databases: own.other_databases.is_some_and(Spanned::into_inner),
+        form,
         backup: backup.transpose()?,
         peers: own.peers.into_iter().map(Spanned::into_inner).collect(),
         data,
     })
+}
+
+fn form(text: &Spanned<String>) -> Result<Form, Wrong> {
+    let found = match text.get_ref().as_str() {
+        "url" => Some(Form::Url),
+        "text" => Some(Form::Text),
+        _ => None,
+    };
+    one_of(text, found, || vec!["url", "text"])
 }
 
 fn data(own: &Spanned<Table>, purpose: Purpose) -> Result<Data, Wrong> {

@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::own::Own;
+use super::same::Same;
 use super::{AuditPlace, Inventory, Item, Place};
 use crate::clock::{Clock, SystemClock};
 use crate::envelope::AesKey;
 use crate::manifest::Manifest;
+use crate::ops::address::is_apart;
 use crate::ops::audit::{
     Action, AuditError, AuditKey, FileTrail, Problem, Record, Trail, Verification,
 };
 use crate::ops::error::OpsError;
 #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
 use crate::postgres::{ConnectionString, ConnectionStringError};
+use crate::purpose::Purpose;
 use crate::ring::KeyRing;
 use crate::source::{DotenvStore, FileStore, KeyStore, StoreError};
 
@@ -167,6 +170,25 @@ impl Project {
         environment: &str,
     ) -> Result<Arc<dyn KeyStore>, OpsError> {
         item.check_environment(environment)?;
+        let (store, variables) = self.any_store_in(item, environment)?;
+        // A credential names one database, unless the inventory says otherwise.
+        Ok(match item.purpose == Purpose::Credential && !item.other_databases {
+            true => Arc::new(Same {
+                store,
+                item: item.clone(),
+                clock: Arc::clone(&self.clock),
+                variables,
+            }),
+            false => store,
+        })
+    }
+
+    /// The store, and the `.env` file if it is one.
+    fn any_store_in(
+        &self,
+        item: &Item,
+        environment: &str,
+    ) -> Result<(Arc<dyn KeyStore>, Option<DotenvStore>), OpsError> {
         match &item.store {
             Place::File { path, sealed } => {
                 let store = FileStore::new(self.inventory.path(path, environment));
@@ -175,23 +197,24 @@ impl Project {
                     false => Arc::new(store),
                 };
                 let (name, environment) = (item.name.clone(), environment.to_owned());
-                Ok(Arc::new(Own { store, name, environment, purpose: item.purpose }))
+                let own = Own { store, name, environment, purpose: item.purpose };
+                Ok((Arc::new(own), None))
             }
             Place::Dotenv(path) => {
                 let path = self.inventory.path(path, environment);
                 let store = DotenvStore::new(path, &item.name, item.purpose, environment)
                     .policy(item.policy)
                     .clock(self.shared_clock());
-                Ok(match self.with_backup {
-                    true => Arc::new(store.backup()),
-                    false => Arc::new(store),
-                })
+                let store = if self.with_backup { store.backup() } else { store };
+                let store = if item.other_databases { store.keeping(is_apart) } else { store };
+                Ok((Arc::new(store.clone()), Some(store)))
             }
             #[cfg(feature = "postgres")]
             Place::Postgres(variable) => {
                 let pool = self.pool(variable)?;
                 let kek = self.kek()?;
-                Ok(Arc::new(crate::source::PostgresStore::new(pool, &item.name, environment, kek)))
+                let store = crate::source::PostgresStore::new(pool, &item.name, environment, kek);
+                Ok((Arc::new(store), None))
             }
             #[cfg(not(feature = "postgres"))]
             Place::Postgres(_) => {

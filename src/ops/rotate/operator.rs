@@ -9,9 +9,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::{Change, Manifest, NewEntry};
+use crate::ops::address::kids_apart;
 use crate::ops::audit::{self, Outcome, Trail};
 use crate::ops::error::OpsError;
-use crate::ops::inventory::Project;
+use crate::ops::inventory::{Item, Project};
 use crate::purpose::Purpose;
 use crate::ring::{KeyState, Policy, Report};
 use crate::source::KeyStore;
@@ -65,6 +66,8 @@ pub struct Operator {
     pub(super) forces: bool,
     pub(super) is_deployed: bool,
     pub(super) trusts_clock: bool,
+    /// The secret of the inventory whose rules new keys keep.
+    pub(super) item: Option<Item>,
 }
 
 impl Operator {
@@ -82,6 +85,7 @@ impl Operator {
             forces: false,
             is_deployed: false,
             trusts_clock: false,
+            item: None,
         }
     }
 
@@ -90,7 +94,8 @@ impl Operator {
     /// # Errors
     /// As for [`Project::store`] and [`Project::trail`].
     pub async fn of(project: &Project, name: &str, actor: &str) -> Result<Self, OpsError> {
-        let own = Self::new(project.store(name)?, project.trail().await?, actor);
+        let mut own = Self::new(project.store(name)?, project.trail().await?, actor);
+        own.item = Some(project.inventory().secret(name)?.clone());
         Ok(match project.given_clock() {
             Some(clock) => own.clock(clock),
             None => own,
@@ -467,7 +472,11 @@ impl Operator {
     /// was not settled.
     async fn old(&self) -> Result<Kid, OpsError> {
         let (manifest, now) = (self.load().await?, self.clock.now());
-        let old = to_retire(&manifest, now);
+        // What belongs to something else is retired by its kid alone.
+        let apart = self.item.as_ref().map(|item| kids_apart(item, &manifest, now));
+        let apart = apart.unwrap_or_default();
+        let old: Vec<_> =
+            to_retire(&manifest, now).into_iter().filter(|kid| !apart.contains(kid)).collect();
         match old[..] {
             [kid] => Ok(kid),
             _ => Err(OpsError::NoKey {

@@ -7,6 +7,7 @@ use super::operator::Operator;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::{Action, Change, Entry, Manifest, RolloutEffect};
+use crate::ops::address::difference;
 use crate::ops::audit::{self, AuditError, Guard, Outcome, Problem, Query, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
@@ -38,6 +39,36 @@ impl Operator {
         (record.at, record.clock_given) = (self.clock.now(), self.is_clock_given);
         self.tell(&record, outcome).await?;
         Ok(Some(outcome))
+    }
+
+    /// Fails, if a key that `next` has and `current` has not is no value of this secret: it has
+    /// another form, or names another database.
+    fn check_new_keys(
+        &self,
+        current: &Manifest,
+        next: &Manifest,
+        now: SystemTime,
+    ) -> Result<(), OpsError> {
+        let Some(item) = &self.item else { return Ok(()) };
+        let in_use = current.key(&current.primary(now)).and_then(Entry::secret);
+        let in_use = in_use.map(|secret| secret.expose());
+        for key in next.keys().iter().filter(|key| current.key(&key.kid()).is_none()) {
+            let Some(secret) = key.secret() else { continue };
+            item.check_value(secret.expose(), in_use)?;
+            let difference = in_use.and_then(|own| difference(own, secret.expose()));
+            if let Some(difference) = difference.filter(|_| !item.other_databases)
+                && item.purpose == Purpose::Credential
+            {
+                let problem = format!(
+                    "it {} the one in use; correct it, or set `other_databases = true` for `{}` in the \
+                     inventory",
+                    difference.than(),
+                    item.name
+                );
+                return Err(OpsError::Value { name: item.name.clone(), problem });
+            }
+        }
+        Ok(())
     }
 
     /// What came of the step that `begun` tells of, by what is stored.
@@ -99,6 +130,7 @@ impl Operator {
                 Ok(change) => change,
                 Err(refusal) => return self.refused(&current, action, refusal, now).await,
             };
+            self.check_new_keys(&current, &change.manifest, now)?;
             if self.is_rehearsal || !change.has_changed(&current) {
                 return Ok(change);
             }

@@ -7,6 +7,7 @@ use super::operator::Operator;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::{Change, Entry, NewEntry};
+use crate::ops::address::kids_apart;
 use crate::ops::audit::{Action, Record, Sink};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
@@ -75,7 +76,8 @@ pub async fn retire(
     operator: &Operator,
     kid: Option<Kid>,
 ) -> Result<Change, OpsError> {
-    let Place::Dotenv(_) = project.inventory().secret(name)?.store else {
+    let item = project.inventory().secret(name)?;
+    let Place::Dotenv(_) = item.store else {
         return operator.retire(kid).await;
     };
     let (manifest, now) = (operator.load().await?, project.now());
@@ -84,12 +86,15 @@ pub async fn retire(
         matches!(state, Some(KeyState::Active(Role::Fallback) | KeyState::Retired))
     };
     let kept = manifest.keys().iter().filter(|key| key.secret().is_some());
+    let apart = kids_apart(item, &manifest, now);
     let old: Vec<_> = kept.map(Entry::kid).filter(is_old).collect();
-    let kid = match (kid, &old[..]) {
+    // What belongs to something else is retired by its kid alone.
+    let own: Vec<_> = old.into_iter().filter(|own| !apart.contains(own)).collect();
+    let kid = match (kid, &own[..]) {
         (Some(kid), _) => kid,
         (None, [kid]) => *kid,
         (None, _) => {
-            let kids = old.iter().map(Kid::to_string).collect();
+            let kids = own.iter().map(Kid::to_string).collect();
             return Err(OpsError::NoKey { secret: name.to_owned(), what: "fallback", kids });
         }
     };

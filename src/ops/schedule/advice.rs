@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::{Next, Other, Standing, State};
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
+use crate::ops::address::kids_apart;
 use crate::ops::adopt::{begin_command, in_use};
 use crate::ops::inventory::{Item, Place, Project};
 use crate::purpose::Purpose;
@@ -96,7 +97,11 @@ impl Standing {
             };
             return;
         }
-        let ended = self.others.iter().find(|own| own.state == KeyState::Retired);
+        // What names another database belongs to something else, and is not to go.
+        let apart = kids_apart(item, manifest, now);
+        let own_keys: Vec<_> =
+            self.others.iter().filter(|own| !apart.contains(&own.kid)).cloned().collect();
+        let ended = own_keys.iter().find(|own| own.state == KeyState::Retired);
         let ended = ended.map(|own| (own.kid, own.ends_at));
         if let Some((kid, ends_at)) = ended.filter(|_| is_dotenv) {
             // A service that reads the file takes it for as long as it stands there.
@@ -105,7 +110,7 @@ impl Standing {
             self.next = retire(&name, kid, "take the old key out of the file", ends_at);
             return;
         }
-        let fallback = self.others.iter().find(|own| own.state == KeyState::Active(Role::Fallback));
+        let fallback = own_keys.iter().find(|own| own.state == KeyState::Active(Role::Fallback));
         if let Some(own) = fallback.filter(|_| item.purpose != Purpose::Audit) {
             let (kid, ends_at) = (own.kid, own.ends_at);
             let verdict = own.verdict.clone();

@@ -123,7 +123,8 @@ impl DotenvStore {
     fn whole(&self, text: &[u8], found: &Found) -> Result<(u64, Option<Manifest>), StoreError> {
         let marked = self.marked(text, found)?;
         let is_written = |own: &Manifest| {
-            let Ok(wanted) = self.variables(own) else { return false };
+            let standing: Vec<_> = found.all().cloned().collect();
+            let Ok(wanted) = self.variables(own, &standing) else { return false };
             let mut wanted = wanted.into_iter();
             let is_next = |(variable, secret): &(String, Secret)| {
                 wanted.next().is_some_and(|(name, key)| {

@@ -52,6 +52,7 @@ mod lines;
 #[cfg(feature = "ops")]
 pub(crate) mod listing;
 mod look;
+mod naming;
 mod variables;
 
 use std::fmt;
@@ -113,6 +114,8 @@ pub struct DotenvStore {
     clock: Arc<dyn Clock>,
     with_backup: bool,
     readings: Readings,
+    /// Whether a value belongs to something else than that of the primary.
+    is_apart: Option<fn(&[u8], &[u8]) -> bool>,
 }
 
 impl DotenvStore {
@@ -128,6 +131,7 @@ impl DotenvStore {
             clock: Arc::new(SystemClock),
             with_backup: false,
             readings: Readings::default(),
+            is_apart: None,
         }
     }
 

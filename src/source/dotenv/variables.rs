@@ -16,7 +16,8 @@ impl DotenvStore {
     pub(super) fn render(&self, next: &Manifest, lines: &mut Lines) -> Result<(), StoreError> {
         let written = self.written(lines)?;
         let text_of = |(variable, key)| self.text_of(variable, key, &written);
-        let wanted: Vec<_> = self.variables(next)?.into_iter().map(text_of).collect();
+        let wanted = self.variables(next, &self.standing(lines))?;
+        let wanted: Vec<_> = wanted.into_iter().map(text_of).collect();
         let names: Vec<_> =
             SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring)).collect();
         let after: Vec<_> = names.iter().map(String::as_str).collect();
@@ -30,10 +31,11 @@ impl DotenvStore {
         Ok(())
     }
 
-    /// The variables of `next`, with their keys.
+    /// The variables of `next`, with their keys, after `standing`.
     pub(super) fn variables<'m>(
         &self,
         next: &'m Manifest,
+        standing: &[(String, Secret)],
     ) -> Result<Vec<(String, &'m Entry)>, StoreError> {
         let unfit = |problem| Err(StoreError::Unfit { store: self.name(), problem });
         let now = next.changed_at();
@@ -56,7 +58,7 @@ impl DotenvStore {
             return unfit("a key in it cannot promote itself: stage it without a moment");
         }
         verifying.sort_by_key(|key| std::cmp::Reverse(key.life.begun(now)));
-        let named = ["", "_OLD", "_BACKUP"].into_iter().zip(verifying);
+        let named = self.slots(verifying, standing).into_iter();
         let all = named.chain(staged.into_iter().map(|key| ("_NEXT", key)));
         Ok(all.map(|(suffix, key)| (format!("{}{suffix}", self.ring), key)).collect())
     }

@@ -95,12 +95,12 @@ fn a_url_of_another_database_that_is_stored_later_is_never_used() {
         load.more(200).await;
         clock.advance(std::time::Duration::from_secs(1));
         load.more(200).await;
+        let (_, failures) = load.stop().await;
+        assert!(failures.is_empty(), "{failures:?}");
         // Not even in need: the one before is refused from now on, and there is nowhere to go.
         dualkey::credential::database::change_password(&mut admin, "app_a", &SECOND.into())
             .await
             .unwrap();
-        let (_, failures) = load.stop().await;
-        assert!(failures.is_empty(), "{failures:?}");
         let error = loop {
             if let Err(error) = pool.acquire().await {
                 break error;
@@ -130,4 +130,29 @@ fn with_the_setting_a_pool_fails_over_to_another_database() {
             .unwrap();
         assert_eq!(database, "template1");
     });
+}
+
+/// V10: a parameter that nothing knows is refused by its name, and its value reaches no output.
+#[test]
+fn v10_a_secret_in_a_url_parameter_is_refused_and_shown_nowhere() {
+    let lines = super::plaintext::Lines::default();
+    let own = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || own.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for login in [Login::Url, Login::UrlOfAnyDatabase] {
+            let good = "postgres://app:oldpassword1@db/app";
+            let (ring, ..) =
+                ring(&[("good", good), ("bad", &format!("{good}?sslpassword=hunter2"))]);
+            let error = RotatingPool::new(ring, login, PgPoolOptions::new()).unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("sslpassword") && !text.contains("hunter2"), "{text}");
+        }
+    });
+    let told = String::from_utf8(lines.take()).unwrap();
+    assert!(!told.contains("hunter2"), "{told}");
 }

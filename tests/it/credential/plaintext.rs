@@ -59,8 +59,15 @@ fn odd_passwords_are_set_as_they_are() {
     });
 }
 
+/// What `tracing` writes.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    pub(super) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -124,6 +131,6 @@ fn v10_a_password_in_plaintext_is_in_no_log() {
     });
     let log = cluster.log();
     assert!(log.contains("marker-of-this-test") && !log.contains("hunter2"), "{log}");
-    let told = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let told = String::from_utf8(lines.take()).unwrap();
     assert!(told.contains("sqlx") && !told.contains("hunter2"), "{told}");
 }

@@ -40,4 +40,6 @@ mod start;
 #[cfg(all(feature = "cli", unix))]
 mod terminal;
 #[cfg(feature = "cli")]
+mod urls;
+#[cfg(feature = "cli")]
 mod values;

@@ -1,0 +1,74 @@
+//! The variable in which a value stands.
+
+use super::lines::Lines;
+use super::{DotenvStore, SUFFIXES};
+use crate::kid::Kid;
+use crate::manifest::Entry;
+use crate::secret::Secret;
+
+/// The variables of the keys that verify, in the order of their keys.
+const SLOTS: [&str; 3] = ["", "_OLD", "_BACKUP"];
+
+impl DotenvStore {
+    /// Has a key that `is_apart` from the primary keep its variable: it belongs to something else
+    /// that reads the file.
+    #[cfg(feature = "ops")]
+    pub(crate) fn keeping(mut self, is_apart: fn(&[u8], &[u8]) -> bool) -> Self {
+        self.is_apart = Some(is_apart);
+        self
+    }
+
+    /// The variable whose value is `secret`, as the file is now.
+    #[cfg(feature = "ops")]
+    pub(crate) fn variable_of(&self, secret: &[u8]) -> Option<String> {
+        let text = crate::source::disk::read_edited(self.path(), super::MAX_BYTES).ok()?;
+        let lines = Lines::parse(&text);
+        let mut names = SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring));
+        names.find(|name| {
+            let value = lines.value(name).ok().flatten();
+            let value = value.and_then(|own| self.purpose.decode(own.as_str().to_owned()).ok());
+            value.is_some_and(|own| own.expose() == secret)
+        })
+    }
+
+    /// The secrets of the variables, as `lines` have them.
+    pub(super) fn standing(&self, lines: &Lines) -> Vec<(String, Secret)> {
+        let all = SUFFIXES.iter().filter_map(|suffix| {
+            let variable = format!("{}{suffix}", self.ring);
+            let value = lines.value(&variable).ok().flatten()?;
+            let secret = self.purpose.decode(value.as_str().to_owned()).ok()?;
+            Some((variable, secret))
+        });
+        all.collect()
+    }
+
+    /// Which of the keys in `verifying`, of which the first is the primary, gets which variable,
+    /// where `standing` are those of now.
+    pub(super) fn slots<'m>(
+        &self,
+        verifying: Vec<&'m Entry>,
+        standing: &[(String, Secret)],
+    ) -> Vec<(&'static str, &'m Entry)> {
+        let secret = |key: &&'m Entry| key.secret().map(Secret::expose);
+        let primary = verifying.first().and_then(secret);
+        let slot_of = |key: &&'m Entry| {
+            let own = secret(key)?;
+            let is_apart =
+                self.is_apart.zip(primary).is_some_and(|(apart, first)| apart(first, own));
+            let place = standing.iter().find(|(_, other)| is_apart && other.expose() == own)?;
+            let kept = place.0.strip_prefix(self.ring.as_str())?;
+            SLOTS.into_iter().skip(1).find(|slot| *slot == kept)
+        };
+        let kept: Vec<(Kid, &'static str)> =
+            verifying.iter().skip(1).filter_map(|key| Some((key.kid(), slot_of(key)?))).collect();
+        let is_free = |slot: &&'static str| kept.iter().all(|(_, own)| own != slot);
+        let mut free = SLOTS.into_iter().filter(is_free);
+        let slot = |key: &'m Entry| {
+            let own = kept.iter().find(|(kid, _)| *kid == key.kid()).map(|(_, slot)| *slot);
+            Some((own.or_else(|| free.next())?, key))
+        };
+        let mut all: Vec<_> = verifying.into_iter().filter_map(slot).collect();
+        all.sort_by_key(|(slot, _)| SLOTS.iter().position(|own| own == slot));
+        all
+    }
+}
