@@ -245,7 +245,7 @@ impl Purpose {
         let mut text = String::with_capacity(prefix.len() + secret.len() * 2 + 4);
         text.push_str(prefix);
         match is_base64 {
-            true => _ = base64_simd::STANDARD.encode_append(secret, &mut text),
+            true => base64_simd::STANDARD.encode_append(secret, &mut text),
             false => text.push_str(&self.encode(secret)),
         }
         Zeroizing::new(text)

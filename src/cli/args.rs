@@ -153,7 +153,7 @@ pub(super) enum Command {
 /// Who takes a step, and how.
 #[derive(Args)]
 pub(super) struct Who {
-    /// Who does it, for the audit trail; the user of the operating system unless set
+    /// The operator, for the audit trail; the user of the operating system unless set
     #[arg(long, env = "DUALKEY_BY", hide_env_values = true, value_name = "NAME")]
     by: Option<String>,
     /// Why, for the audit trail
@@ -452,7 +452,7 @@ pub(super) struct Rewrap {
     /// As JSON, for scripts
     #[arg(long)]
     pub(super) json: bool,
-    /// Who does it, for the audit trail; the user of the operating system unless set
+    /// The operator, for the audit trail; the user of the operating system unless set
     #[arg(long, env = "DUALKEY_BY", hide_env_values = true, value_name = "NAME")]
     pub(super) by: Option<String>,
     /// Why, for the audit trail

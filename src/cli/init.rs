@@ -98,7 +98,7 @@ fn written(
 }
 
 impl Terminal {
-    /// What was recognised, and as what; what was left out, and why.
+    /// Prints the secrets that were recognised, and the variables that were left out with the reasons.
     fn survey(&mut self, survey: &Survey) -> Result<(), Failure> {
         let mut table = self.new_table(&["secret", "purpose", "priority", "rotate", "remark"]);
         for own in &survey.secrets {

@@ -22,7 +22,7 @@ pub struct InUse {
 }
 
 impl InUse {
-    /// Where it is set, in words.
+    /// Returns the place where it is set, in words.
     #[must_use]
     pub fn place(&self) -> String {
         match &self.file {

@@ -25,7 +25,7 @@ use crate::ring::KeyState;
 use crate::source::disk;
 use crate::verified::Role;
 
-/// Where the values in use are.
+/// The place of the values in use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Source {
@@ -79,11 +79,11 @@ pub struct Adopter<'a> {
 pub struct Adopted {
     /// The secret.
     pub secret: String,
-    /// What became of it.
+    /// The result.
     pub taken: Taken,
 }
 
-/// What became of a secret. Under a dry run: what would.
+/// The result of an adoption for one secret. Under a dry run: the result that it would have.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Taken {
@@ -93,9 +93,9 @@ pub enum Taken {
     Adopted {
         /// The keys, in the roles of their variables.
         manifest: Manifest,
-        /// Where the values were.
+        /// The place of the values.
         from: String,
-        /// True if the store is that place: then the trail was told, and nothing else was changed.
+        /// True if the store is that place: then only the trail has a new record.
         is_in_place: bool,
     },
     /// They were adopted before. The kids are those of revoked keys that a variable still holds.
@@ -160,7 +160,7 @@ impl<'a> Adopter<'a> {
         Ok(match plan {
             Plan::Trail(manifest, from) => {
                 let mut by = By::new(self.actor);
-                let reason = from.map(|from| self.told(&from, &manifest));
+                let reason = from.map(|from| self.reason_with_kids(&from, &manifest));
                 if let Some(reason) = reason.as_deref().or(self.reason) {
                     by = by.reason(reason);
                 }
@@ -205,22 +205,22 @@ impl<'a> Adopter<'a> {
         manifest: &Manifest,
     ) -> Result<Operator, OpsError> {
         let operator = Operator::of(self.project, name, self.actor).await?;
-        Ok(operator.reason(self.told(from, manifest)))
+        Ok(operator.reason(self.reason_with_kids(from, manifest)))
     }
 
     /// The reason in the record: where the values were, and which keys there are but the primary.
-    fn told(&self, from: &str, manifest: &Manifest) -> String {
+    fn reason_with_kids(&self, from: &str, manifest: &Manifest) -> String {
         let now = self.project.now();
-        let mut told = format!("adopted from {from}");
+        let mut text = format!("adopted from {from}");
         for (role, word) in [(Role::Fallback, "fallback"), (Role::Staged, "staged")] {
             let is_it = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Active(role));
             for kid in manifest.keys().iter().map(|key| key.kid()).filter(is_it) {
-                told += &format!(", {word} {kid}");
+                text += &format!(", {word} {kid}");
             }
         }
         match self.reason {
-            Some(reason) => format!("{told}: {reason}"),
-            None => told,
+            Some(reason) => format!("{text}: {reason}"),
+            None => text,
         }
     }
 

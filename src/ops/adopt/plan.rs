@@ -1,6 +1,6 @@
-//! What an adoption would do, found out before anything is written.
+//! The plan of an adoption, made before anything is written.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -19,14 +19,14 @@ use crate::purpose::Purpose;
 use crate::secret::Secret;
 use crate::source::{InUse, Listing, StoreError};
 
-/// What is to be done with one secret.
+/// The plan for one secret.
 pub(super) enum Plan {
     /// Its manifest is the first of the key of the trail; with the place of the value, if it is not
     /// a new one.
     Trail(Manifest, Option<String>),
     /// The manifest is stored, where there is none.
     Store(Manifest, String),
-    /// The store holds the values already, and the trail is told.
+    /// The store holds the values already, and the trail gets the record.
     Record(Manifest, String),
     Already(Vec<Kid>),
     NotSet,
@@ -150,7 +150,7 @@ impl<'a> Values<'a> {
         if stored.is_none() && found.is_none() {
             return Ok(Plan::NotSet);
         }
-        let is_told = match trail {
+        let is_recorded = match trail {
             Some(trail) => match check_new(trail, &item.name, environment).await {
                 Ok(()) => false,
                 Err(OpsError::WasThere { .. }) if stored.is_some() => true,
@@ -168,7 +168,7 @@ impl<'a> Values<'a> {
                     Some((found, from)) => revoked(item, &stored, found, from)?,
                     None => Vec::new(),
                 };
-                match own_path.filter(|_| !is_told) {
+                match own_path.filter(|_| !is_recorded) {
                     Some(path) => Ok(Plan::Record(stored, self.shown(&path))),
                     None => Ok(Plan::Already(revoked)),
                 }
@@ -221,7 +221,7 @@ impl<'a> Values<'a> {
     }
 
     /// The path as the inventory would name it.
-    fn shown(&self, path: &PathBuf) -> String {
+    fn shown(&self, path: &Path) -> String {
         let inventory = &self.adopter.project.inventory().path;
         let root = inventory.parent().filter(|own| !own.as_os_str().is_empty());
         let shown = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);

@@ -61,7 +61,7 @@ impl std::str::FromStr for Keep {
     }
 }
 
-/// The variables of `.env` files, told apart into secrets and others.
+/// The variables of `.env` files, divided into secrets and others.
 ///
 /// ```
 /// use dualkey::Purpose;
@@ -101,21 +101,21 @@ pub struct Recognised {
     pub with: Vec<String>,
     /// The file with the variables.
     pub file: PathBuf,
-    /// What the secret is for.
+    /// The purpose of the secret.
     pub purpose: Purpose,
-    /// How much a leak would harm.
+    /// The harm of a leak.
     pub priority: Priority,
-    /// How often it is rotated, as the inventory says it.
+    /// The schedule, as the inventory writes it.
     pub rotate: &'static str,
-    /// Where it is rotated by hand, if this crate cannot rotate it.
+    /// The place where it is rotated by hand, if this crate cannot rotate it.
     pub manual: Option<String>,
-    /// How far the value in use falls short of the minimum of its purpose.
+    /// The distance of the value in use from the minimum of its purpose.
     pub short: Short,
     /// True if the value is a placeholder, which has to be replaced before it is adopted.
     pub is_placeholder: bool,
 }
 
-/// How far a value in use falls short of the minimum of its purpose.
+/// The distance of a value in use from the minimum of its purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Short {
@@ -208,7 +208,7 @@ impl Survey {
     }
 }
 
-/// What a variable is, with the others of its secret; why it is left out is the error.
+/// Judges a variable, with the others of its secret. The error is the reason to leave it out.
 fn judge(variable: &Variable, with: &[&Variable], file: &Path) -> Result<Recognised, String> {
     let (name, value) = (&variable.name, variable.value.as_str());
     if value.is_empty() {
@@ -382,7 +382,7 @@ fn by_hand(own: &mut Recognised) -> Result<(), String> {
 }
 
 impl Short {
-    /// How far a value of `length` bytes falls short, which is less than the minimum.
+    /// The distance of a value of `length` bytes, which is less than the minimum.
     pub(crate) fn of(purpose: Purpose, algorithm: Option<&str>, length: usize) -> Self {
         match purpose.length(algorithm) {
             SecretLength::AtLeast { floor, .. } if length < floor => Self::Below(length),

@@ -1,9 +1,9 @@
-//! The table of names: what a variable is, by its name. The first row that matches counts.
+//! The table of names, which gives each variable its meaning. The first row that matches counts.
 
 use super::Priority::{self, Critical, Service, Standard};
 use crate::purpose::Purpose::{self, Cookie, Credential, Envelope, Jwt, VerifyToken, Webhook};
 
-/// What a name says of a variable.
+/// The meaning of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
     /// No secret, whatever the value is; with the reason.
@@ -12,15 +12,15 @@ pub(super) enum Named {
     Secret {
         purpose: Purpose,
         priority: Priority,
-        /// How often it is rotated.
+        /// The schedule, as the inventory writes it.
         rotate: &'static str,
         wants: Wants,
-        /// Where it is rotated, if that is beyond the reach of this crate.
+        /// The place where it is rotated, if that is beyond the reach of this crate.
         manual: Option<&'static str>,
     },
 }
 
-/// What a value must be beside the name.
+/// The condition on a value beside the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wants {
     /// The name is enough.
@@ -446,7 +446,7 @@ const TABLE: &[Row] = &[
     ),
 ];
 
-/// What `name` says; `None`, if it says nothing.
+/// Returns the meaning of `name`; `None` if no row matches.
 pub(super) fn of(name: &str) -> Option<Named> {
     let name = upper(name);
     let matching = |(patterns, _): &&Row| patterns.iter().any(|own| matches(own, &name));

@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_of_other_hosts_and_databases_are_told_apart() {
+    fn urls_of_other_hosts_and_databases_differ() {
         let own = "postgres://app:x@db/app";
         for same in
             ["postgres://other:y@DB:5432/app?sslmode=require", "postgresql://a:p%40@db/app/"]
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_are_told_apart() {
+    fn each_shape_is_recognised() {
         assert!(is_hook("https://hooks.slack.com/services/T00/B00/abcDEF123", false));
         assert!(is_hook("https://x.example.com/in/kH7vQ2mXw9LrT4nZ8yB1", true));
         assert!(!is_hook("https://api.example.com/stripe/webhook", true));

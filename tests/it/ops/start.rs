@@ -42,7 +42,7 @@ pub fn backend() -> String {
     )
 }
 
-/// What the backend made before: tokens under both secrets, a cookie of express-session, a row.
+/// The values that the backend made before: tokens under both secrets, a cookie of express-session, a row.
 pub struct Before {
     tokens: Vec<String>,
     cookie: String,
@@ -67,7 +67,7 @@ impl Before {
         Self { tokens: vec![token(JWT), token(JWT_OLD)], cookie, row }
     }
 
-    /// As Node reads it: each value is tried with the secrets that the file has now.
+    /// Checks as Node does: each value is tried with the secrets that the file has now.
     fn check_in_node(&self, env: &str) {
         let values: HashMap<String, String> =
             dotenvy::from_read_iter(env.as_bytes()).map(Result::unwrap).collect();
@@ -105,7 +105,7 @@ impl Before {
         assert!(all("ENCRYPTION_KEY").iter().any(opens));
     }
 
-    /// As services read it that follow the stores with this crate.
+    /// Checks as services do that follow the stores with this crate.
     fn check_in_rings(&self, shell: &Shell, store: impl Fn(&str) -> Arc<dyn KeyStore>) {
         fn ring<K: KeyMaterial>(shell: &Shell, store: &dyn KeyStore) -> KeyRing<K> {
             let manifest = pollster::block_on(store.load()).unwrap();
