@@ -131,11 +131,11 @@ fn parameters(query: &str, draft: &mut Draft) -> Result<(), ConnectionStringErro
             None => return Err(ConnectionStringError::parameter("?", ALONE)),
         };
         let name = decoded(name, "parameter")?;
-        let is_blank = match (draft.dialect(), &**name) {
-            (Dialect::Jdbc | Dialect::SqlAlchemy, _) => true,
-            (_, "options" | "application_name" | "ApplicationName") => true,
-            _ => false,
-        };
+        let is_blank = matches!(
+            (draft.dialect(), &**name),
+            (Dialect::Jdbc | Dialect::SqlAlchemy, _)
+                | (_, "options" | "application_name" | "ApplicationName")
+        );
         if value.contains('+') && !is_blank {
             let name = table::find(&name).map_or("?", |(name, _)| name);
             return Err(ConnectionStringError::parameter(name, PLUS));

@@ -79,6 +79,9 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// The variables after the name of a secret, in the order in which they are written.
 const SUFFIXES: [&str; 5] = ["_NEW", "", "_OLD", "_BACKUP", "_NEXT"];
 
+/// Returns whether two values, the first of them in use, are not of one secret.
+type IsApart = fn(&[u8], &[u8]) -> bool;
+
 /// The manifest of one secret in a `.env` file.
 ///
 /// ```
@@ -115,7 +118,7 @@ pub struct DotenvStore {
     with_backup: bool,
     readings: Readings,
     /// Whether a value belongs to something else than that of the primary.
-    is_apart: Option<fn(&[u8], &[u8]) -> bool>,
+    is_apart: Option<IsApart>,
 }
 
 impl DotenvStore {
