@@ -125,7 +125,7 @@
 //! | `agent` | 128 | 90 |
 //! | `tls` | 33 | 45 |
 //! | `full` | 216 | 187 |
-//! | `cli` | 212 | 141 |
+//! | `cli` | 213 | 141 |
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What the lower floors hold ready serves adapters that may be off.
