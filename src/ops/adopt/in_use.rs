@@ -101,6 +101,7 @@ pub(crate) fn check_not_in_use(
 }
 
 /// Fails if the store of the secret `name` holds nothing, and a value of it is in use.
+#[cfg(feature = "cli")]
 pub(crate) async fn check_adopted(project: &Project, name: &str) -> Result<(), OpsError> {
     let item = project.inventory().secret(name)?;
     let Ok(store) = project.store(name) else { return Ok(()) };
