@@ -13,9 +13,9 @@ mod plan;
 
 use std::path::PathBuf;
 
-pub use self::in_use::{InUse, in_use};
 #[cfg(feature = "cli")]
 pub(crate) use self::in_use::check_adopted;
+pub use self::in_use::{InUse, in_use};
 pub(crate) use self::in_use::{begin_command, check_not_in_use};
 use self::plan::Plan;
 use super::error::OpsError;
