@@ -252,7 +252,7 @@ pub enum OpsError {
     DatabaseUrl {
         /// The variable.
         variable: String,
-        /// What is wrong with it; it holds no part of a value.
+        /// The problem with it, which holds no part of a value.
         problem: String,
     },
 

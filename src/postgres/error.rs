@@ -47,7 +47,7 @@ pub enum ConnectionStringError {
     Parameter {
         /// The name of the parameter; `?` if the name is not a plain word.
         name: String,
-        /// What is wrong, with the remedy.
+        /// The problem, with the remedy.
         problem: &'static str,
     },
     /// A parameter is there twice, with different values.
@@ -68,7 +68,7 @@ pub enum ConnectionStringError {
         name: &'static str,
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }

@@ -29,7 +29,7 @@ pub enum DatabaseError {
         ring: String,
         /// The key in question.
         kid: Kid,
-        /// What is wrong with it; it holds no value.
+        /// The problem with it, which holds no value.
         problem: Box<ConnectionStringError>,
     },
     /// Two URLs of the ring name different databases.
@@ -58,15 +58,15 @@ pub enum DatabaseError {
         ring: String,
         /// The key in question.
         kid: Kid,
-        /// What the server said of the statement.
+        /// The answer of the server to the statement.
         source: Box<sqlx::Error>,
     },
     /// A pooler between this pool and the server does not allow what the connection does.
     #[error("{source}; {problem}")]
     Pooler {
-        /// What it does not allow.
+        /// The thing that it does not allow.
         problem: PoolerProblem,
-        /// What the pooler or the server said.
+        /// The words of the pooler or the server.
         source: Box<sqlx::Error>,
     },
     /// A password cannot be sent as it is.
@@ -74,7 +74,7 @@ pub enum DatabaseError {
     Password {
         /// The role.
         role: String,
-        /// What is wrong with the password, and the remedy.
+        /// The problem with the password, and the remedy.
         problem: &'static str,
     },
     /// The ring serves nothing, has no such key, or there are no random numbers.
@@ -85,7 +85,7 @@ pub enum DatabaseError {
     Sqlx(sqlx::Error),
 }
 
-/// What a pooler does not allow. Its `Display` is the remedy.
+/// A thing that a pooler does not allow. Its `Display` is the remedy.
 ///
 /// ```
 /// use dualkey::credential::database::PoolerProblem;
