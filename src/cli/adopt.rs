@@ -49,7 +49,7 @@ impl Terminal {
         let manifest = match &own.taken {
             Taken::Created(manifest) => {
                 self.line(&format!("{name} ({}): {lead}created", manifest.environment()))?;
-                // What would be made would be another one each time.
+                // Each run would make another key.
                 return match is_dry_run {
                     true => Ok(()),
                     false => self.line(&format!("  key       {}", manifest.primary(project.now()))),

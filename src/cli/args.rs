@@ -215,7 +215,7 @@ pub(super) struct Init {
     /// A file with the secrets; again for another. The .env file beside the inventory unless set
     #[arg(long, value_name = "FILE")]
     pub(super) from: Vec<PathBuf>,
-    /// Where the secrets are kept: `dotenv`, in the .env file, for services that read it when they
+    /// The place of the secrets: `dotenv`, in the .env file, for services that read it when they
     /// start; `file`, each in a file that services follow with dualkey
     #[arg(long, default_value = "dotenv", value_parser = store)]
     pub(super) store: Keep,

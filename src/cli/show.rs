@@ -65,7 +65,7 @@ impl Terminal {
         let done = action.as_str().to_lowercase().replace('_', " ");
         let state = |own: Option<KeyState>| own.map_or("-", KeyState::as_str);
         let lead = if is_rehearsal { "would be " } else { "" };
-        // What would be made would be another one each time.
+        // Each run would make another key.
         let kid = match is_rehearsal && change.from.is_none() {
             true => "a new one".to_owned(),
             false => change.kid.to_string(),

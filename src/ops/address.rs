@@ -90,7 +90,7 @@ impl Address {
                 kind: "postgres".to_owned(),
                 hosts: vec![if host.starts_with('/') { host.to_owned() } else { plain(host) }],
                 ports: vec![own.port().to_string()],
-                // As the server does.
+                // The server takes the name of the role too.
                 database: own.database().or(own.role()).unwrap_or_default().to_owned(),
             });
         }

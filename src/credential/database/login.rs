@@ -25,7 +25,7 @@ pub enum Login {
 }
 
 impl Login {
-    /// Where a connection with `shown` goes to.
+    /// The place that a connection with `shown` leads to.
     pub(super) fn target(
         &self,
         credentials: &Credentials,

@@ -142,7 +142,7 @@ struct Inner {
     login: Login,
     /// The database that every URL must name.
     home: Option<Home>,
-    /// Whether no prepared statement may outlive a transaction.
+    /// True if no prepared statement may outlive a transaction.
     is_pooled: AtomicBool,
     drain: Drain,
     set: Mutex<Set>,
@@ -277,7 +277,7 @@ impl RotatingPool {
                 !tried.contains(&next.kid()) || has_recovered
             });
             match next {
-                // What is no URL, or names another database, is not tried at all.
+                // A value that is no URL, or names another database, is not tried at all.
                 Some(next) => {
                     if let Err(error) = self.set(next.clone(), false) {
                         tried.push(next.kid());

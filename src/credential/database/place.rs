@@ -18,7 +18,7 @@ impl Place {
         Self {
             host: socket.unwrap_or_else(host),
             port: options.get_port(),
-            // As the server does.
+            // The server takes the name of the role too.
             database: options.get_database().unwrap_or(options.get_username()).to_owned(),
         }
     }

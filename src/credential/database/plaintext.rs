@@ -9,7 +9,7 @@ use super::scram::identifier;
 use crate::secret::Secret;
 
 /// Turns off, until the end of the transaction, what would keep or show the text of a statement.
-/// What this role may not set, or the server does not know, stays as it is.
+/// A setting that this role may not set, or that the server does not know, stays as it is.
 const QUIET: &str = "DO $$
 DECLARE own text[];
 BEGIN
@@ -117,7 +117,7 @@ fn literal(password: &[u8]) -> Result<Zeroizing<String>, &'static str> {
     Ok(quoted)
 }
 
-/// Whether the server takes `text` for an MD5 or SCRAM verifier.
+/// Returns `true` if the server takes `text` for an MD5 or SCRAM verifier.
 fn is_verifier(text: &str) -> bool {
     let is_md5 = text.strip_prefix("md5").is_some_and(|digits| {
         digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -13,7 +13,7 @@ use super::row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value}
 use super::{PAGE_BYTES, quoted};
 use crate::postgres::explained;
 
-/// In a stricter one a row that somebody has written ends the whole batch.
+/// In a stricter one a row that another client has written ends the whole batch.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Beyond so many rows an estimate will do.
