@@ -19,7 +19,7 @@ use crate::rewrap::{BATCH, CONCURRENCY};
     name = "dualkey",
     version,
     about = "Rotate a backend's secrets with zero downtime",
-    after_help = "Begin with:\n  dualkey init                                 an inventory of the secrets in .env\n  dualkey adopt                                their values, as they are\n  dualkey status\n\nExit status: 0 done, 1 failed, 2 wrong arguments; of `status` also 3 due, 4 overdue, 5 stuck."
+    after_help = "Begin with:\n  dualkey init                                 an inventory of the secrets in .env\n  dualkey adopt                                their values, as they are\n  dualkey status\n\nExit status: 0 done, 1 failed, 2 wrong arguments; of `rotate` also 3 staged, not promoted; of `status` also 3 due, 4 overdue, 5 stuck."
 )]
 pub(super) struct Cli {
     /// The inventory of the secrets
@@ -63,17 +63,17 @@ pub(super) enum Command {
     Adopt(Adopt),
     /// Make new secrets: as .env.rotation, as one value, as JSON, or into their stores
     #[command(
-        after_help = "Examples:\n  dualkey generate                             .env.rotation, for the secrets of the inventory\n  dualkey generate JWT_SECRET --print          one value\n  dualkey generate API_TOKEN --purpose jwt --json\n  dualkey generate JWT_SECRET --store --by ada  the first key of a ring\n\nFor a value that is in use: dualkey adopt"
+        after_help = "Examples:\n  dualkey generate                             .env.rotation, for the secrets of the inventory\n  dualkey generate JWT_SECRET --print          one value\n  dualkey generate API_TOKEN --purpose jwt --json\n  dualkey generate JWT_SECRET --store --by ada  the first key of a ring\n\nFor a value that is in use: dualkey adopt. One that is shorter than its purpose asks for, such as one of 44 bytes from `openssl rand -base64 32`, needs `min_secret_bytes` in the inventory."
     )]
     Generate(Generate),
     /// Rotate: check, stage a new key, wait until every instance holds it, promote it
     #[command(
-        after_help = "Examples:\n  dualkey rotate JWT_SECRET --by ada --reason 'the quarter'\n  dualkey rotate JWT_SECRET --dry-run\n  pbpaste | dualkey rotate ANTHROPIC_API_KEY --value-from -"
+        after_help = "Exit status: 0 rotated, 3 the new key is staged and does not sign yet: the output names the command that promotes it, 1 failed.\n\nA value that is shorter than its purpose asks for, such as one of 44 bytes from `openssl rand -base64 32`, needs `min_secret_bytes` in the inventory.\n\nExamples:\n  dualkey rotate JWT_SECRET --by ada --reason 'the quarter'\n  dualkey rotate JWT_SECRET --dry-run\n  pbpaste | dualkey rotate ANTHROPIC_API_KEY --value-from -"
     )]
     Rotate(Rotate),
     /// Add a new key: it verifies, and does not sign yet
     #[command(
-        after_help = "Examples:\n  dualkey stage JWT_SECRET\n  dualkey stage JWT_SECRET --at 2026-04-15T00:00:00Z\n  dualkey stage DATABASE_URL --value-from new-url.txt"
+        after_help = "A value that is shorter than its purpose asks for, such as one of 44 bytes from `openssl rand -base64 32`, needs `min_secret_bytes` in the inventory.\n\nExamples:\n  dualkey stage JWT_SECRET\n  dualkey stage JWT_SECRET --at 2026-04-15T00:00:00Z\n  dualkey stage DATABASE_URL --value-from new-url.txt"
     )]
     Stage(Stage),
     /// Have the staged key sign
@@ -122,7 +122,7 @@ pub(super) enum Command {
         after_help = "Exit status: 0 nothing to do, 3 due, 4 overdue, 5 stuck, 1 unread; the worst counts.\n\nExamples:\n  dualkey status\n  dualkey status --json | jq '.[] | select(.state == \"overdue\")'"
     )]
     Status(Status),
-    /// Look for what is wrong with the project, and say how to mend it
+    /// Look for problems of the project, and name a remedy for each
     #[command(
         after_help = "Exit status: 0 nothing found, 3 something was.\n\nExample:\n  dualkey doctor"
     )]
@@ -278,7 +278,7 @@ pub(super) struct Rotate {
     /// Go on although this check fails; again for another. Needs --reason
     #[arg(long, value_name = "CHECK", requires = "reason", value_parser = PossibleValuesParser::new(CHECKS))]
     pub(super) skip: Vec<String>,
-    /// How long to wait until every instance holds the new key
+    /// How long to wait until every instance that reports holds the new key
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "TIME")]
     pub(super) wait: Duration,
     #[command(flatten)]

@@ -12,7 +12,7 @@ use crate::manifest::{Change, RolloutEffect};
 use crate::ops::OpsError;
 use crate::ops::audit::{Action, Listing};
 use crate::ops::doctor::Finding;
-use crate::ops::inventory::Project;
+use crate::ops::inventory::{Place, Project};
 use crate::ops::rotate::{Check, CheckOutcome};
 use crate::ops::schedule::{Standing, State, standing_of};
 use crate::ring::KeyState;
@@ -82,11 +82,18 @@ impl Terminal {
             let verb = if change.kid_ends() { "" } else { "verifies until " };
             self.line(&format!("  {what} {verb}{until}"))?;
         }
+        // Instances read a `.env` file when they start.
+        let is_dotenv = matches!(project.inventory().secret(name)?.store, Place::Dotenv(_));
         if change.effect != RolloutEffect::NONE {
-            self.line(&format!("  effect    {}", change.effect))?;
+            let load = if is_dotenv { "restart with this file" } else { "reload" };
+            self.line(&format!("  effect    {}", change.effect.until(load)))?;
         }
         if is_rehearsal {
             return self.line("  nothing was changed");
+        }
+        let is_urgent = [Action::EMERGENCY_ROTATED, Action::REVOKED].contains(&action);
+        if is_dotenv && is_urgent {
+            return self.line("  next      deploy this file and restart every instance now");
         }
         let own = standing_of(project, name).await?;
         self.next(&own, project.now())
@@ -121,9 +128,16 @@ impl Terminal {
         Ok(())
     }
 
-    pub(super) fn waiting(&mut self, obstacles: &[Obstacle]) -> Result<(), Failure> {
+    /// The reason of a wait of at most `wait`, and the effect of an interruption.
+    pub(super) fn waiting(
+        &mut self,
+        obstacles: &[Obstacle],
+        wait: Duration,
+    ) -> Result<(), Failure> {
         let text = Verdict::Blocked(obstacles.to_vec()).to_string();
-        self.line(&format!("  waiting   {}", text.trim_start_matches("blocked: ")))
+        let text = text.trim_start_matches("blocked: ");
+        let wait = length(wait);
+        self.line(&format!("  waiting   up to {wait} (Ctrl-C leaves the key staged): {text}"))
     }
 
     pub(super) fn table(&mut self, all: &[Standing], now: SystemTime) -> Result<(), Failure> {
@@ -211,7 +225,7 @@ impl Terminal {
     pub(super) fn findings(&mut self, all: &[Finding]) -> Result<(), Failure> {
         for own in all {
             self.line(&format!("{:<8} {}: {}", own.check, own.subject, own.found))?;
-            self.line(&format!("         mend: {}", own.mend))?;
+            self.line(&format!("         fix: {}", own.mend))?;
         }
         let count = all.len();
         self.line(&match count {

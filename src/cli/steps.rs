@@ -20,6 +20,9 @@ use crate::verified::Role;
 /// A secret is a line, and no file.
 const MAX_BYTES: usize = 64 * 1024;
 
+/// The exit status of a rotation whose new key is staged, and does not sign yet.
+const STAGED: u8 = 3;
+
 pub(super) async fn rotate(
     context: &Context,
     args: args::Rotate,
@@ -49,7 +52,7 @@ pub(super) async fn rotate(
             Progress::Checked(all) => terminal.checks(all),
             Progress::Staged(_) if is_rehearsal => Ok(()),
             Progress::Staged(change) => terminal.line(&format!("  staged    {}", change.kid)),
-            Progress::Waiting(obstacles) => terminal.waiting(obstacles),
+            Progress::Waiting(obstacles) => terminal.waiting(obstacles, args.wait),
         };
         failed = failed.take().or(told.err());
     })
@@ -66,6 +69,7 @@ pub(super) async fn rotate(
             terminal.line("  the new key verifies, and does not sign yet")?;
             let own = standing_of(&project, name).await?;
             terminal.next(&own, project.now())?;
+            return Ok(STAGED);
         }
     }
     Ok(0)

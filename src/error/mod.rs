@@ -407,7 +407,8 @@ pub enum Error {
 
     /// Two manifests of one revision.
     #[error(
-        "revision {revision} of the manifest is not the one that the ring holds, which is of the          same number: whoever edits it must raise the revision"
+        "revision {revision} of the manifest is not the one that the ring holds, which has the \
+         same number: raise the revision with each edit"
     )]
     TwoOfOneRevision {
         /// The number of both.

@@ -7,6 +7,7 @@ use super::adopt::{InUse, Refusal};
 use super::audit::{Action, AuditError};
 use super::rotate::Check;
 use crate::error::Error;
+use crate::kid::Kid;
 use crate::rewrap::SweepError;
 use crate::source::StoreError;
 
@@ -205,7 +206,7 @@ pub enum OpsError {
     },
 
     /// A check before a rotation failed.
-    #[error("{} of the checks failed: {}; mend them, or skip one with `--skip NAME --reason WHY`", failed.len(), failed.iter().map(|own| own.name).collect::<Vec<_>>().join(", "))]
+    #[error("{} of the checks failed: {}; fix them, or skip one with `--skip NAME --reason WHY`", failed.len(), failed.iter().map(|own| own.name).collect::<Vec<_>>().join(", "))]
     Checks {
         /// Those that did.
         failed: Vec<Check>,
@@ -218,15 +219,54 @@ pub enum OpsError {
         what: &'static str,
     },
 
-    /// There is no such key to do it to.
-    #[error("`{secret}` has no {what}{}", if kids.is_empty() { String::new() } else { format!(": name one of {}", kids.join(", ")) })]
+    /// A step names no key, and the secret has none or several that it could be for.
+    #[error("{}", no_key(secret, what, kids))]
     NoKey {
         /// The secret.
         secret: String,
-        /// What is missing: a staged key, one fallback.
+        /// The kind of key that the step is for: `staged key`, `fallback`.
         what: &'static str,
-        /// Which there are to choose from.
+        /// The kids of those that it could be for.
         kids: Vec<String>,
+    },
+
+    /// A first key was to be made of a secret that has keys.
+    #[error("`{secret}` has keys already: `{command}`")]
+    HasKeys {
+        /// The secret.
+        secret: String,
+        /// The command that rotates it.
+        command: String,
+    },
+
+    /// A step was to be taken on a secret that has no keys.
+    #[error("`{secret}` has no keys yet: {}", first_key(secret, file.as_deref(), command))]
+    HasNoKeys {
+        /// The secret.
+        secret: String,
+        /// The `.env` file that its values belong in, if they belong in one.
+        file: Option<String>,
+        /// The command that makes its first key.
+        command: String,
+    },
+
+    /// A key is to be promoted, and no instance reports which keys it holds.
+    #[error(
+        "cannot promote `{kid}`: no instance reports which keys it holds; if every instance runs \
+         with this key: `{command}`"
+    )]
+    NoReports {
+        /// The kid of the key.
+        kid: Kid,
+        /// The command that promotes it nevertheless.
+        command: String,
+    },
+
+    /// The inventory does not exist.
+    #[error("{} does not exist: write it with `dualkey init`, or name another file with `--inventory FILE`", path.display())]
+    NoInventory {
+        /// The path of the inventory.
+        path: PathBuf,
     },
 
     /// What a feature of this build would be needed for.
@@ -272,5 +312,25 @@ impl OpsError {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         |source| Self::Io { path, source }
+    }
+}
+
+fn no_key(secret: &str, what: &str, kids: &[String]) -> String {
+    let count = match kids.len() {
+        0 if what == "staged key" => {
+            return format!("`{secret}` has no staged key: add one with `dualkey stage {secret}`");
+        }
+        0 => return format!("`{secret}` has no {what}"),
+        2 => "two".to_owned(),
+        3 => "three".to_owned(),
+        count => count.to_string(),
+    };
+    format!("`{secret}` has {count} {what}s: name one with `--kid`: {}", kids.join(", "))
+}
+
+fn first_key(secret: &str, file: Option<&str>, command: &str) -> String {
+    match file {
+        Some(file) => format!("set {secret} in {file}, or run `{command}`"),
+        None => format!("make the first one with `{command}`"),
     }
 }

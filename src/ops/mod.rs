@@ -48,7 +48,7 @@
 //! operator.stage(Generated::new(Purpose::Jwt)?.entry()).await?;
 //!
 //! // How it stands, what is wrong, and what was done.
-//! assert_eq!(standings(&project).await?[1].next.command.as_deref(), Some("dualkey promote JWT_SECRET"));
+//! assert_eq!(standings(&project).await?[1].next.command.as_deref(), Some("dualkey promote JWT_SECRET --deployed"));
 //! assert_eq!(examine(&project).await?, []);
 //! let trail = project.trail().await?;
 //! assert_eq!(trail.query(&Query::new().secret("JWT_SECRET")).await?.len(), 2);
@@ -63,6 +63,7 @@ pub mod agent;
 pub mod audit;
 pub mod doctor;
 mod error;
+mod explain;
 mod form;
 pub mod generate;
 pub mod inventory;

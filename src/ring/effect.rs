@@ -17,16 +17,27 @@ impl RolloutEffect {
     pub const NONE: Self = Self { new_rejected: false, compromised_accepted: false };
 }
 
+impl RolloutEffect {
+    /// The effect in words, on instances that have to `load` the step: `reload`, for example.
+    pub(crate) fn until(self, load: &str) -> String {
+        match (self.new_rejected, self.compromised_accepted) {
+            (false, false) => "nothing valid is rejected".to_owned(),
+            (true, false) => {
+                format!("instances reject what the new primary signs until they {load}")
+            }
+            (false, true) => {
+                format!("instances accept what the compromised key signs until they {load}")
+            }
+            (true, true) => format!(
+                "until they {load}, instances reject what the new primary signs, and accept what \
+                 the compromised key signs"
+            ),
+        }
+    }
+}
+
 impl fmt::Display for RolloutEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.new_rejected, self.compromised_accepted) {
-            (false, false) => "nothing valid is rejected",
-            (true, false) => "instances reject what the new primary signs until they reload",
-            (false, true) => "instances accept what the compromised key signs until they reload",
-            (true, true) => {
-                "until they reload, instances reject what the new primary signs, and accept what \
-                 the compromised key signs"
-            }
-        })
+        f.write_str(&self.until("reload"))
     }
 }

@@ -15,7 +15,8 @@ use crate::manifest::Revocations;
 pub enum StoreError {
     /// Nothing is there. That is not an empty ring: what a ring holds stays.
     #[error(
-        "{store} holds no manifest: make the first one with `dualkey generate --store`, or `compare_and_swap(0, …)`"
+        "{store} holds no manifest: make the first one with `dualkey generate NAME --store`, or with \
+         `dualkey adopt` from a value in use"
     )]
     Missing {
         /// The store: a path, a name.

@@ -76,7 +76,7 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
             };
             let manifest = match store.load().await {
                 Ok(manifest) => manifest,
-                // Where a secret is not used yet there is nothing to mend.
+                // Where a secret is not used yet there is nothing to do.
                 Err(StoreError::Missing { .. }) => {
                     if environment == project.environment_name() {
                         unadopted(&mut all, project, item, &subject);
@@ -90,7 +90,7 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
                     continue;
                 }
                 Err(error) => {
-                    all.push(unloaded(subject, error));
+                    all.push(unloaded(item, subject, error));
                     continue;
                 }
             };
@@ -164,7 +164,7 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
 }
 
 fn unread(subject: String, error: &OpsError) -> Finding {
-    finding("unread", &subject, error.to_string(), "set what is missing, or mend the store")
+    finding("unread", &subject, error.to_string(), "set what is missing, or repair the store")
 }
 
 /// A value is in use that no store holds: no step is taken on it, and a new key would refuse what
@@ -181,15 +181,19 @@ fn unadopted(all: &mut Vec<Finding>, project: &Project, item: &Item, subject: &s
     }
 }
 
-fn unloaded(subject: String, error: StoreError) -> Finding {
+fn unloaded(item: &Item, subject: String, error: StoreError) -> Finding {
     let source = match &error {
         StoreError::Refused(source) => Some(source),
         StoreError::Manifest { source, .. } => Some(&**source),
         _ => None,
     };
     match source {
-        Some(Error::ShortSecret { .. } | Error::WrongLength { .. }) => {
-            finding("short", &subject, error.to_string(), "rotate it")
+        Some(Error::ShortSecret { .. }) => {
+            let remedy = "set the minimum in the inventory, then rotate it";
+            finding("short", &subject, item.explain(error).to_string(), remedy)
+        }
+        Some(Error::WrongLength { .. }) => {
+            finding("short", &subject, error.to_string(), "replace it in the store")
         }
         _ if matches!(error, StoreError::Permissions { .. } | StoreError::Writable { .. }) => {
             finding(
@@ -203,7 +207,7 @@ fn unloaded(subject: String, error: StoreError) -> Finding {
             let remedy = "rename the variable, or set `other_databases = true`";
             finding("unread", &subject, error.to_string(), remedy)
         }
-        _ => finding("unread", &subject, error.to_string(), "mend the store"),
+        _ => finding("unread", &subject, error.to_string(), "repair the store"),
     }
 }
 
@@ -264,7 +268,7 @@ async fn audit(all: &mut Vec<Finding>, project: &Project) {
             all.push(finding("audit", &subject, "it has no key yet".to_owned(), &mend));
         }
         Err(error) => {
-            all.push(finding("audit", &subject, error.to_string(), "mend the store of its key"))
+            all.push(finding("audit", &subject, error.to_string(), "repair the store of its key"))
         }
         Ok(verified) => {
             if let Some(problem) = verified.problem {

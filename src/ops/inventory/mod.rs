@@ -226,11 +226,17 @@ impl Inventory {
     /// Reads the inventory at `path`.
     ///
     /// # Errors
-    /// [`OpsError::Io`]; [`OpsError::Inventory`] with the line and column of what is wrong.
+    /// [`OpsError::NoInventory`]; [`OpsError::Io`]; [`OpsError::Inventory`] with the line and column
+    /// of the problem.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, OpsError> {
         let path = path.into();
-        let text = disk::read_text(&path, MAX_BYTES).map_err(OpsError::io(&path))?;
-        Self::parse(&text, path)
+        match disk::read_text(&path, MAX_BYTES) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(OpsError::NoInventory { path })
+            }
+            Err(error) => Err(OpsError::io(path)(error)),
+        }
     }
 
     /// Reads the text of one, which errors call `path`.

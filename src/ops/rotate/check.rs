@@ -4,13 +4,14 @@ use std::fs;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, SystemTime};
 
-use super::taking::{begun, reports, with_role};
+use super::taking::{begun, check_new, reports, with_role};
 use crate::manifest::Manifest;
 use crate::ops::audit::{Outcome, Query, Trail, Verification};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
 use crate::ring::Report;
 use crate::ring::report::{disagreement, may_run};
+use crate::source::StoreError;
 use crate::verdict::Obstacle;
 use crate::verified::Role;
 
@@ -86,9 +87,15 @@ impl CheckOutcome {
 pub async fn checks(project: &Project, name: &str) -> Result<Vec<Check>, OpsError> {
     let item = project.inventory().secret(name)?;
     let store = project.store(name)?;
-    let (manifest, now) = (store.load().await?, project.now());
-    let reports = reports(&*store).await?;
     let trail = project.trail().await?;
+    let manifest = match store.load().await {
+        Err(error @ StoreError::Missing { .. }) => {
+            check_new(&*trail, name, project.environment_name()).await?;
+            return Err(item.explain(error));
+        }
+        loaded => loaded.map_err(|error| item.explain(error))?,
+    };
+    let (reports, now) = (reports(&*store).await?, project.now());
     Ok(vec![
         audit(project.verify_trail().await?),
         clock(&*trail, &manifest, &reports, now).await?,
@@ -174,7 +181,8 @@ fn instances(item: &Item, manifest: &Manifest, reports: &[Report], now: SystemTi
     if running == 0 && against.is_empty() {
         return warned(
             NAME,
-            "none reports: it is for you to say when all have the new key".to_owned(),
+            "none reports: promote with `--deployed` once every instance runs with the new key"
+                .to_owned(),
         );
     }
     match against.first() {

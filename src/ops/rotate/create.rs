@@ -56,7 +56,7 @@ impl<'a> By<'a> {
 /// itself is told to the trail that it begins.
 ///
 /// # Errors
-/// As for [`Operator::create`]; [`OpsError::InUse`] if a value of it is in use, which is not that of
+/// As for [`Operator::create`]; [`OpsError::HasKeys`]; [`OpsError::InUse`] if a value of it is in use, which is not that of
 /// `first`, unless [forced](By::force). Of the key of the audit [`OpsError::WasThere`] is not gone over:
 /// without the key that signed it, a trail is put aside by hand.
 pub async fn create(
@@ -69,11 +69,12 @@ pub async fn create(
     let item = inventory.secret(name)?;
     let (store, environment) = (project.store(name)?, project.environment_name());
     let now = project.now();
-    let manifest = Manifest::new(name, item.purpose, environment, item.policy, first.clone(), now)?;
+    let manifest = Manifest::new(name, item.purpose, environment, item.policy, first.clone(), now)
+        .map_err(|error| item.explain(error))?;
     if !by.is_forced {
         check_not_in_use(project, item, &manifest)?;
     }
-    check_missing(&*store, name, environment).await?;
+    check_missing(&*store, name, environment).await.map_err(|error| item.explain(error))?;
     if let Place::File { path, .. } = &item.store
         && !by.is_rehearsal
     {
@@ -126,7 +127,7 @@ pub(crate) async fn begin_trail(
     }
     let item = project.inventory().secret(name)?;
     let store = project.store_in(item, manifest.environment())?;
-    store.compare_and_swap(0, manifest).await?;
+    store.compare_and_swap(0, manifest).await.map_err(|error| item.explain(error))?;
     let kid = manifest.primary(project.now());
     let mut record = project.record(name, Action::CREATED, by.actor).kid(kid);
     record.environment = manifest.environment().to_owned();

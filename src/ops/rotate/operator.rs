@@ -12,10 +12,11 @@ use crate::manifest::{Change, Manifest, NewEntry};
 use crate::ops::address::kids_apart;
 use crate::ops::audit::{self, Outcome, Trail};
 use crate::ops::error::OpsError;
+use crate::ops::explain::is_silence;
 use crate::ops::inventory::{Item, Project};
 use crate::purpose::Purpose;
 use crate::ring::{KeyState, Policy, Report};
-use crate::source::KeyStore;
+use crate::source::{KeyStore, StoreError};
 use crate::verified::Role;
 
 /// Takes the steps of one secret, and tells each to an audit trail.
@@ -66,8 +67,8 @@ pub struct Operator {
     pub(super) forces: bool,
     pub(super) is_deployed: bool,
     pub(super) trusts_clock: bool,
-    /// The secret of the inventory whose rules new keys keep.
-    pub(super) item: Option<Item>,
+    /// The secret of the inventory whose rules new keys keep, with its environment.
+    pub(super) item: Option<(Item, String)>,
 }
 
 impl Operator {
@@ -95,7 +96,8 @@ impl Operator {
     /// As for [`Project::store`] and [`Project::trail`].
     pub async fn of(project: &Project, name: &str, actor: &str) -> Result<Self, OpsError> {
         let mut own = Self::new(project.store(name)?, project.trail().await?, actor);
-        own.item = Some(project.inventory().secret(name)?.clone());
+        let item = project.inventory().secret(name)?.clone();
+        own.item = Some((item, project.environment_name().to_owned()));
         Ok(match project.given_clock() {
             Some(clock) => own.clock(clock),
             None => own,
@@ -166,7 +168,15 @@ impl Operator {
     /// # Errors
     /// [`OpsError::Store`].
     pub async fn load(&self) -> Result<Manifest, OpsError> {
-        Ok(self.store.load().await?)
+        match (self.store.load().await, &self.item) {
+            (Err(error @ StoreError::Missing { .. }), Some((item, environment))) => {
+                // An empty place of a secret that had keys needs another remedy.
+                check_new(&*self.trail, &item.name, environment).await?;
+                Err(item.explain(error))
+            }
+            (Err(error), Some((item, _))) => Err(item.explain(error)),
+            (loaded, _) => Ok(loaded?),
+        }
     }
 
     /// What the instances say; nothing, where the store keeps no reports.
@@ -180,8 +190,8 @@ impl Operator {
     /// Makes the first manifest of a ring, where there is none.
     ///
     /// # Errors
-    /// As for [`Manifest::new`]; [`StoreError::Conflict`](crate::source::StoreError::Conflict) if there is one;
-    /// [`OpsError::WasThere`] if there was one, by the trail, unless [forced](Self::force);
+    /// As for [`Manifest::new`]; [`StoreError::Conflict`] if there is one, or
+    /// [`OpsError::HasKeys`] of a secret of an inventory; [`OpsError::WasThere`] if there was one, by the trail, unless [forced](Self::force);
     /// [`OpsError::Audit`].
     pub async fn create(
         &self,
@@ -195,8 +205,9 @@ impl Operator {
             return Err(OpsError::NoReason { what: "to make a first key again" });
         }
         let now = self.clock.now();
-        let manifest = Manifest::new(ring, purpose, environment, policy, first, now)?;
-        self.store_first(&manifest).await?;
+        let manifest = Manifest::new(ring, purpose, environment, policy, first, now)
+            .map_err(|error| self.explain(error))?;
+        self.store_first(&manifest).await.map_err(|error| self.explain(error))?;
         Ok(manifest)
     }
 
@@ -286,9 +297,25 @@ impl Operator {
     /// reports of the instances.
     ///
     /// # Errors
-    /// As there; [`OpsError::NoKey`] if none is named, and not exactly one is staged.
+    /// As there; [`OpsError::NoKey`] if none is named, and not exactly one is staged;
+    /// [`OpsError::NoReports`] if no instance of a secret of an inventory reports.
     pub async fn promote(&self, kid: Option<Kid>) -> Result<Change, OpsError> {
+        let given = kid;
         let kid = self.named(kid, Role::Staged, "staged key").await?;
+        let promoted = self.promote_key(kid).await;
+        match (promoted, &self.item) {
+            (Err(OpsError::Refused(Error::NotAgreed { obstacles, .. })), Some((item, _)))
+                if is_silence(&obstacles) =>
+            {
+                let option = given.map_or_else(String::new, |kid| format!(" --kid {kid}"));
+                let command = format!("dualkey promote {} --deployed{option}", item.name);
+                Err(OpsError::NoReports { kid, command })
+            }
+            (promoted, _) => promoted,
+        }
+    }
+
+    async fn promote_key(&self, kid: Kid) -> Result<Change, OpsError> {
         self.forced("to go over a refusal", audit::Action::ROTATED, |own, reports, now, reason| {
             match (reason, &self.reason) {
                 (Some(reason), _) => own.force(reason).promote(&kid, now),
@@ -473,7 +500,7 @@ impl Operator {
     async fn old(&self) -> Result<Kid, OpsError> {
         let (manifest, now) = (self.load().await?, self.clock.now());
         // What belongs to something else is retired by its kid alone.
-        let apart = self.item.as_ref().map(|item| kids_apart(item, &manifest, now));
+        let apart = self.item.as_ref().map(|(item, _)| kids_apart(item, &manifest, now));
         let apart = apart.unwrap_or_default();
         let old: Vec<_> =
             to_retire(&manifest, now).into_iter().filter(|kid| !apart.contains(kid)).collect();
@@ -484,6 +511,14 @@ impl Operator {
                 what: "fallback",
                 kids: old.iter().map(Kid::to_string).collect(),
             }),
+        }
+    }
+
+    /// The error with the remedy for the secret of the inventory.
+    pub(super) fn explain(&self, error: impl Into<OpsError>) -> OpsError {
+        match &self.item {
+            Some((item, _)) => item.explain(error),
+            None => error.into(),
         }
     }
 

@@ -49,7 +49,7 @@ impl Operator {
         next: &Manifest,
         now: SystemTime,
     ) -> Result<(), OpsError> {
-        let Some(item) = &self.item else { return Ok(()) };
+        let Some((item, _)) = &self.item else { return Ok(()) };
         let in_use = current.key(&current.primary(now)).and_then(Entry::secret);
         let in_use = in_use.map(|secret| secret.expose());
         for key in next.keys().iter().filter(|key| current.key(&key.kid()).is_none()) {
@@ -96,6 +96,10 @@ impl Operator {
         action: audit::Action,
         step: &mut Step<'_>,
     ) -> Result<Change, OpsError> {
+        self.take(action, step).await.map_err(|error| self.explain(error))
+    }
+
+    async fn take(&self, action: audit::Action, step: &mut Step<'_>) -> Result<Change, OpsError> {
         let current = self.load().await?;
         if self.store.has_steps(&current) && self.trail.is_empty().await? {
             return Err(AuditError::Broken { problem: Problem::Missing }.into());

@@ -10,6 +10,7 @@ use crate::manifest::{Change, Entry, NewEntry};
 use crate::ops::address::kids_apart;
 use crate::ops::audit::{Action, Record, Sink};
 use crate::ops::error::OpsError;
+use crate::ops::explain::is_silence;
 use crate::ops::inventory::{Place, Project};
 use crate::ring::KeyState;
 use crate::verdict::Obstacle;
@@ -116,7 +117,8 @@ pub async fn retire(
 }
 
 /// Rotates the secret `name`: all [`checks`], a new key staged, and promoted as soon as every
-/// instance holds it, but no later than after `wait`. `skip` names checks that may fail.
+/// instance holds it, but no later than after `wait`. It waits for nothing where no instance reports
+/// which keys it holds. `skip` names checks that may fail.
 ///
 /// # Errors
 /// [`OpsError::Checks`] if one fails that is not to be skipped; and what the steps refuse. Then
@@ -161,6 +163,10 @@ pub async fn walk(
             Err(Error::NotAgreed { obstacles, .. }) => obstacles,
             Err(error) => return Err(error.into()),
         };
+        // Without an instance that reports, no report will come.
+        if is_silence(&obstacles) {
+            return Ok(Walked::Staged { staged, obstacles });
+        }
         if last.as_ref() != Some(&obstacles) {
             tell(Progress::Waiting(&obstacles));
         }

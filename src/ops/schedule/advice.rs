@@ -85,8 +85,10 @@ impl Standing {
                     at: None,
                 },
                 None if !is_held && item.purpose.needs_agreement() => Next {
-                    what: "wait until an instance reports that it holds the staged key".to_owned(),
-                    command: Some(format!("dualkey promote {name}")),
+                    what: "promote the staged key once every instance runs with it: no instance \
+                           reports"
+                        .to_owned(),
+                    command: Some(format!("dualkey promote {name} --deployed")),
                     at: None,
                 },
                 None => Next {

@@ -250,7 +250,10 @@ async fn read(
             check_new(trail, &item.name, environment).await?;
             return Err(error.into());
         }
-        (manifest, _) => manifest?,
+        (manifest, _) => manifest.map_err(|error| match error {
+            StoreError::Missing { .. } => error.into(),
+            error => item.explain(error),
+        })?,
     };
     let reports = reports(&*store).await?;
     let left = match trail {
@@ -367,7 +370,11 @@ impl Standing {
             others: Vec::new(),
             due: None,
             state: State::Rested,
-            next: Next { what: "mend it".to_owned(), command: None, at: None },
+            next: Next {
+                what: "correct what is wrong with it".to_owned(),
+                command: None,
+                at: None,
+            },
             warnings: Vec::new(),
         }
     }

@@ -152,9 +152,9 @@ fn a_secret_below_the_floor_signs_until_its_rotation() {
     let (status, text) = shell.run("doctor");
     assert!(status == 3 && text.matches("short    ").count() == 3, "{text}");
     assert!(text.contains("dualkey rotate JWT_SECRET"), "{text}");
-    for line in ["rotate JWT_SECRET", "promote JWT_SECRET --deployed"] {
-        let (status, text) = shell.run(line);
-        assert_eq!(status, 0, "{text}");
+    for (line, status) in [("rotate JWT_SECRET", 3), ("promote JWT_SECRET --deployed", 0)] {
+        let (found, text) = shell.run(line);
+        assert_eq!(found, status, "{text}");
     }
     let env = fs::read_to_string(shell.path(".env")).unwrap();
     assert!(env.contains("\nJWT_SECRET_OLD=tooshort-Zq9\n"), "{env}");

@@ -72,7 +72,8 @@ fn instances_that_disagree_with_the_clock_stop_a_step_and_no_emergency() {
     let text = ok(&mut shell, "emergency JWT_SECRET --reason leaked --yes");
     assert!(text.contains("warning"), "{text}");
     // Where the operator knows better.
-    let text = ok(&mut shell, "rotate JWT_SECRET --skip clock --reason x --wait 0s");
+    let (status, text) = shell.run("rotate JWT_SECRET --skip clock --reason x --wait 0s");
+    assert!(status == 3, "{status}: {text}");
     assert!(text.contains("FAIL clock") && text.contains("staged"), "{text}");
     ok(&mut shell, "stage JWT_SECRET --trust-clock");
     drop(instance);

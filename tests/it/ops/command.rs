@@ -69,7 +69,7 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("status --env prod", 1, "no environment `prod`"),
         ("agent --once --env prod", 1, "no environment `prod`"),
         ("audit verify --env prod", 1, "no environment `prod`"),
-        ("stage API_KEY --value-from new.txt", 1, "API_KEY in .env holds no manifest"),
+        ("stage API_KEY --value-from new.txt", 1, "`API_KEY` has no keys yet: set API_KEY in .env"),
         ("stage API_KEY", 1, "are made by who verifies them: hand the new one over"),
         ("emergency API_KEY --reason leaked --yes", 1, "`--value-from FILE`"),
         ("rotate HOOK_SECRET --env staging", 1, "are made by who signs with them"),
@@ -94,13 +94,17 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("generate X", 1, "no secret `X`"),
         ("generate X --purpose hat", 2, "envelope"),
         ("generate JWT_SECRET HOOK_SECRET --print", 1, "name one secret"),
-        ("generate --store JWT_SECRET", 1, "expected revision 0, found 1"),
-        ("generate --store JWT_SECRET --dry-run", 1, "expected revision 0, found 1"),
-        ("generate --store AUDIT_SECRET --dry-run", 1, "expected revision 0, found 1"),
+        ("generate --store JWT_SECRET", 1, "has keys already: `dualkey rotate"),
+        ("generate --store JWT_SECRET --dry-run", 1, "has keys already: `dualkey rotate"),
+        ("generate --store AUDIT_SECRET --dry-run", 1, "has keys already: `dualkey rotate"),
         ("record JWT_SECRET reminded", 1, "is not rotated by hand"),
         ("record JWT_SECRET rotated", 1, "is not rotated by hand"),
         ("record NOBODY rotated", 1, "no secret `NOBODY`"),
-        ("--inventory none.toml status", 1, "none.toml: No such file"),
+        (
+            "--inventory none.toml status",
+            1,
+            "none.toml does not exist: write it with `dualkey init`",
+        ),
         ("audit import none.log", 1, "none.log: No such file"),
         ("audit restart --yes", 1, "needs a reason"),
     ] {
@@ -164,7 +168,7 @@ fn deployed_goes_over_silence_and_over_nothing_that_an_instance_says() {
     let mut other = shell.copy();
     other.set("2026-01-02T09:00:00Z");
     let (status, text) = other.run("promote JWT_SECRET");
-    assert!(status == 1 && text.contains("no instance has reported"), "{text}");
+    assert!(status == 1 && text.contains("no instance reports"), "{text}");
     let (status, text) = other.run("promote JWT_SECRET --deployed");
     assert!(status == 0 && !text.contains("meanwhile"), "{text}");
     let (_, text) = other.run("audit --take 1");

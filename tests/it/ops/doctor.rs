@@ -215,7 +215,7 @@ fn git_is_asked_of_the_files_of_the_project_and_each_is_told_once() {
     let mut lines = |line: &str| {
         let (status, text) = shell.run(line);
         assert_eq!(status, 3, "{text}");
-        let own = text.lines().filter(|own| own.contains(".env") && !own.contains("mend:"));
+        let own = text.lines().filter(|own| own.contains(".env") && !own.contains("fix:"));
         own.map(|own| own.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let beside = lines("doctor --inventory service/dualkey.toml");

@@ -22,6 +22,8 @@ mod forger;
 mod generate;
 mod inventory;
 #[cfg(feature = "cli")]
+mod messages;
+#[cfg(feature = "cli")]
 mod operator;
 #[cfg(feature = "cli")]
 mod postgres;
