@@ -22,6 +22,7 @@
 //! | [`createHmac` webhooks](#webhooks-checked-with-createhmac) | the same | nothing to keep: nothing is stored |
 //! | [`encryption.ts`](#fields-of-an-encryptionts) | opened until a date, taken over | keep `openEnvelope` in Node, or a copy of the old column |
 //! | [`cookie::SignedJar`](#cookiesignedjar) | accepted until a date | keep this crate for reading, for the life of a session |
+//! | [`cookie::PrivateJar`](#cookieprivatejar) | opened until a date | the same |
 //! | [PyJWT](#pyjwt) | verify as they are | nothing to keep: it verifies ours |
 //!
 //! # npm `jsonwebtoken` with two secrets
@@ -97,7 +98,10 @@
 //! let last_node_server_stops = SystemTime::now() + Duration::from_secs(86400);
 //! # */
 //! let until = last_node_server_stops + session_life;
-//! let sessions = CookieSigner::new(ring).accept_legacy(LegacyCookie::Express, until);
+//! let sessions = CookieSigner::new(ring)
+//!     .accept_legacy(LegacyCookie::Express, until)
+//!     .persistent() // if `cookie.maxAge` was set
+//!     .domain("example.com"); // if `cookie.domain` was "example.com" or ".example.com"
 //!
 //! // The `Cookie` header of a browser that logged in at the Node server:
 //! let header = "connect.sid=s%3Ahello.jbqmU5IuVEsCRNx6k0jF3uhNAMmpoEHTTE4uZHJATd8; theme=dark";
@@ -106,13 +110,42 @@
 //!
 //! // Into `Set-Cookie` with it: under the new secret from now on.
 //! let native = native.expect("an express cookie is signed again");
+//! let set_cookie = sessions.set_cookie("connect.sid", &native)?.to_string();
+//! assert!(set_cookie.ends_with("; Path=/; Domain=example.com; Max-Age=604800"));
+//!
 //! let (sid, unchanged) = sessions.verify_and_resign("connect.sid", &native).expect("native");
 //! assert_eq!(*sid, "hello");
 //! assert_eq!(unchanged, None);
 //! # Ok::<(), dualkey::Error>(())
 //! ```
 //!
-//! What is signed is the id of the session; its data stays where it is, and both backends
+//! *A request carries no attributes.* What express-session had in `cookie` must be set here again:
+//!
+//! | express-session | here | unless set |
+//! |---|---|---|
+//! | `maxAge` | `max_age` and [`persistent`](crate::cookie::CookieSigner::persistent) | ends with the browser |
+//! | `domain` | [`domain`](crate::cookie::CookieSigner::domain) | no `Domain` |
+//! | `path`, `sameSite` | [`path`](crate::cookie::CookieSigner::path), [`same_site`](crate::cookie::CookieSigner::same_site) | `/`, `Lax` |
+//! | `secure`, `httpOnly`, `partitioned` | the same | `true`, `true`, `false` |
+//!
+//! *`Domain` and `Path` must be the same as before.* A browser replaces a cookie only by one of the
+//! same name, `Domain` and `Path`; otherwise it keeps both, and sends the older one first. Then the
+//! first that verifies counts, a native one before one of express, so that a fresh login is not
+//! hidden by the old cookie. The old cookie is never removed: a request does not show its `Domain`.
+//! To remove one whose `Domain` you know, add this `Set-Cookie` to a response:
+//!
+//! ```
+//! # use dualkey::{KeyRing, Secret};
+//! # use dualkey::cookie::{CookieKey, CookieSigner};
+//! # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+//! # let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(secret)).build()?;
+//! # let sessions = CookieSigner::new(ring);
+//! let removal = sessions.clone().domain("example.com").removal("connect.sid")?.to_string();
+//! assert!(removal.contains("; Domain=example.com; Max-Age=0"));
+//! # Ok::<(), dualkey::Error>(())
+//! ```
+//!
+//! The id of the session is signed; its data stays where it is, and both backends
 //! read the same store. An express server with `rolling: true` signs again what it gets, in
 //! its own form: the cookie then goes to and fro, and the session stays. To leave the cookies
 //! to Node for a while, call [`verify`](crate::cookie::CookieSigner::verify) and set none.
@@ -229,12 +262,47 @@
 //! # Ok::<(), dualkey::Error>(())
 //! ```
 //!
-//! axum-extra's `SignedCookieJar` is of this form. `PrivateJar` encrypts, and is another one,
-//! which is not read.
+//! axum-extra's `SignedCookieJar` is of this form. The attributes are those of the signer, as
+//! [above](#express-session-with-a-secret-array).
 //!
 //! *Moving back:* `SignedJar` does not read native cookies. Make the move in two releases:
 //! the first reads both and goes on writing with `SignedJar`, the second writes. From the
 //! second there is a way back to the first.
+//!
+//! # `cookie::PrivateJar`
+//! `jar.private(&key)`, axum-extra's `PrivateCookieJar`, and the default of actix-session and
+//! Rocket encrypt a cookie: base64 of a nonce, the ciphertext and a tag, with the name of the cookie
+//! as associated data. A [`Sealer`](crate::envelope::Sealer) opens it. The key is bytes 32 to 64 of
+//! the `Key`:
+//!
+//! ```
+//! use dualkey::{KeyRing, Secret};
+//! use dualkey::envelope::{AesKey, Layout, Sealer};
+//! use std::time::{Duration, SystemTime};
+//!
+//! # let secret: Vec<u8> = (0..64).collect();
+//! // The bytes that were given to `Key::from`.
+//! let key = Secret::from(secret[32..64].to_vec());
+//! let ring = KeyRing::<AesKey>::builder().primary(key).build()?;
+//! let until = SystemTime::now() + Duration::from_secs(8 * 86400);
+//! let layout = Layout::BASE64_IV_CT_TAG.context_as_aad();
+//! let sealer = Sealer::new(ring).accept_legacy(layout, until);
+//!
+//! // The value of the cookie `sid`, percent-decoded as a framework does it.
+//! let value = "O6X5LeF4M7zJZS+IBFMOAunPdiopjx2XlFuYJhMUOFLyw1ZF89LJFvCA+o0=";
+//! let session = sealer.open(value, "sid").expect("sealed by a private jar");
+//! assert_eq!(*session, b"0123456789abcdef");
+//! assert!(sealer.open(value, "another").is_err()); // the name is authenticated
+//! # Ok::<(), dualkey::Error>(())
+//! ```
+//!
+//! The key of `Key::derive_from` is bytes 32 to 64 of its expansion: HKDF-SHA-256 without extraction
+//! (RFC 5869 §2.3), with the `info` `COOKIE;SIGNED:HMAC-SHA256;PRIVATE:AEAD-AES-256-GCM`. An id of a
+//! session may then be [signed](crate::cookie::CookieSigner::sign). A value that the client must not
+//! read stays sealed: [`migrate`](crate::envelope::Sealer::migrate) returns it as an envelope.
+//!
+//! *Moving back:* `PrivateJar` does not open envelopes. Make the move in two releases, as for
+//! `SignedJar`.
 //!
 //! # PyJWT
 //! What was `jwt.decode(token, secret, algorithms=["HS256"])` in a loop:

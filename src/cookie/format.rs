@@ -33,7 +33,12 @@ impl<'v> Parts<'v> {
 
     /// Whether there is a number and a MAC.
     pub(super) fn is_whole(&self) -> bool {
-        self.issued().is_some() && self.mac().is_some()
+        self.issued_if_whole().is_some()
+    }
+
+    /// The time of issue, if there is a MAC too; whether that holds is another question.
+    pub(super) fn issued_if_whole(&self) -> Option<Duration> {
+        self.issued().filter(|_| self.mac().is_some())
     }
 
     #[inline]
@@ -83,6 +88,35 @@ impl<'v> Parts<'v> {
     }
 }
 
+/// The texts that `text` may have been when it was signed, if it was not this one: frameworks
+/// percent-decode the cookies that they read, and percent-encode those that they write. Each
+/// differs from `text`; without an escape in it there is none.
+pub(super) fn other_spellings(text: &str) -> impl Iterator<Item = String> {
+    let was_decoded = || {
+        let Parts { value, kid, issued, mac } = Parts::split(text)?;
+        let has_escape = !value.bytes().all(is_unescaped);
+        has_escape.then(|| format!("{}.{kid}.{issued}.{mac}", encoded(value)))
+    };
+    let was_encoded = || {
+        let decoded = holds(text, b'%').then(|| percent_decode_str(text).decode_utf8().ok())??;
+        (decoded != text).then(|| decoded.into_owned())
+    };
+    was_decoded().into_iter().chain(was_encoded())
+}
+
+/// Percent-encoded as the `cookie` crate does it: one value has one text.
+fn encoded(value: &str) -> String {
+    // `cookie` encodes only whole cookies; an empty name leaves `=` before the value.
+    let mut text = Cookie::new("", value).encoded().stripped().to_string();
+    text.remove(0);
+    text
+}
+
+/// Returns whether [`encoded`] leaves a byte as it is.
+fn is_unescaped(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$&'*+-._~".contains(&byte)
+}
+
 /// What stands before and behind the last dot, which leaves `usual` bytes behind it in most
 /// cookies: so it is looked for there first.
 #[inline]
@@ -104,9 +138,7 @@ fn holds(text: &str, byte: u8) -> bool {
 }
 
 pub(super) fn sign(key: &HmacSha256, name: &str, value: &str, kid: Kid, issued: u64) -> String {
-    // `cookie` encodes only whole cookies; an empty name leaves `=` before the value.
-    let mut text = Cookie::new("", value).encoded().stripped().to_string();
-    text.remove(0);
+    let mut text = encoded(value);
     let issued = issued.to_string();
     let mut room = [0; _];
     let mac = Message::new(&mut room, [name, &text, kid.as_str(), &issued]).mac(key);
@@ -163,4 +195,21 @@ fn gather<'m>(room: &'m mut Room, parts: [&str; 4]) -> Option<&'m [u8]> {
 
 fn prefix(part: &str) -> [u8; 8] {
     (part.len() as u64).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_encoded_has_another_spelling() {
+        for byte in 0..=0x7f_u8 {
+            let value = char::from(byte).to_string();
+            assert_eq!(encoded(&value) == value, is_unescaped(byte), "{value:?}");
+            let text = format!("{}.k.1.{}", encoded(&value), "A".repeat(TAG_TEXT_LEN));
+            let spellings: Vec<_> = other_spellings(&text).collect();
+            assert_eq!(spellings.is_empty(), is_unescaped(byte), "{text}");
+            assert!(!spellings.contains(&text));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use cookie::{Cookie, CookieJar};
 
 use super::CookieSigner;
+use super::header::Found;
 use crate::error::{Error, Reason, VerifyError};
 use crate::verified::Verified;
 
@@ -12,8 +13,12 @@ use crate::verified::Verified;
 /// by the primary, with the attributes of the signer: whoever writes the jar's
 /// [`delta`](CookieJar::delta) into the response rotates it.
 ///
-/// A jar holds one cookie of a name: of several in a header, the one that was added last.
-/// [`CookieSigner::verify_header`] takes the first, as browsers and Node mean it.
+/// A jar holds one cookie of a name: of several in a header, the one that was added last, whether
+/// or not it verifies. [`CookieSigner::verify_header`] takes the first that verifies.
+///
+/// The values in the jar are those of the `Set-Cookie` header. A framework that percent-encodes
+/// them once more, and percent-decodes those that it reads, changes nothing: each spelling
+/// verifies, here and in the layers of `http`.
 ///
 /// ```
 /// use dualkey::cookie::{Cookie, CookieJar, CookieSigner, CookieKey};
@@ -54,12 +59,10 @@ impl<'j> Jar<'j> {
     /// [`Reason::Missing`] if there is none, else as for [`CookieSigner::verify`].
     pub fn get(&mut self, name: &str) -> Result<Verified<Cookie<'static>>, VerifyError> {
         let cookie = self.jar.get(name).ok_or(Reason::Missing)?.clone();
-        let (value, again) = self.signer.verify_and_resign(name, cookie.value())?;
+        let found = Found::One(cookie.value().as_bytes());
+        let (value, again) = self.signer.verify_and_set(name, &found)?;
         if let Some(again) = again {
-            let mut signed = self.signer.template();
-            signed.set_name(name.to_owned());
-            signed.set_value(again);
-            self.jar.add(signed);
+            self.jar.add(again);
         }
         Ok(value.map(|value| {
             let mut cookie = cookie.into_owned();
@@ -68,13 +71,15 @@ impl<'j> Jar<'j> {
         }))
     }
 
-    /// Signs `cookie` and puts it into the jar, with its own attributes.
+    /// Signs `cookie` and puts it into the jar, with its own attributes. Without a `Max-Age` and
+    /// an `Expires` it has the `Max-Age` of a [persistent](CookieSigner::persistent) signer.
     ///
     /// # Errors
     /// As for [`CookieSigner::sign`]; the jar stays as it is.
     pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<(), Error> {
         let mut cookie = cookie.into();
         cookie.set_value(self.signer.sign(cookie.name(), cookie.value())?);
+        self.signer.ring().read(|view| self.signer.persist(view, &mut cookie));
         self.jar.add(cookie);
         Ok(())
     }

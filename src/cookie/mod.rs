@@ -12,8 +12,10 @@
 //!         label as the salt
 //! ```
 //!
-//! Each part stands in the MAC after its length in bytes, as a big-endian `u64`; the
-//! value as it stands in the cookie, so that one value has one text.
+//! Each part is in the MAC after its length in bytes, as a big-endian `u64`; the value
+//! percent-encoded, so that one value has one MAC. Frameworks percent-decode the cookies that
+//! they read and percent-encode those that they write: a value verifies in each of these
+//! spellings.
 //!
 //! It promises *integrity, authenticity and age*: a value cannot be changed, moved to
 //! a cookie of another name, or kept past its age; a value that is signed again
@@ -24,6 +26,7 @@
 //! Cookies that other libraries signed under the same secret are [read for a
 //! while](CookieSigner::accept_legacy), and come back in this form.
 
+pub(crate) mod attributes;
 mod format;
 pub(crate) mod header;
 mod jar;
@@ -46,9 +49,12 @@ use crate::purpose::Purpose;
 use crate::ring::{KeyRing, View};
 use crate::verified::Verified;
 
+use attributes::Again;
+use header::Found;
 pub use jar::Jar;
 pub use legacy::LegacyCookie;
 use legacy::LegacyKeys;
+use verdict::Verdict;
 
 /// The default bound of a value, and what browsers keep of a cookie (RFC 6265 §6.1).
 const MAX_COOKIE_BYTES: usize = 4096;
@@ -80,6 +86,7 @@ pub struct CookieSigner {
     max_age: Option<Duration>,
     max_cookie_bytes: usize,
     attributes: Cookie<'static>,
+    is_persistent: bool,
     legacy: Vec<(LegacyCookie, SystemTime)>,
 }
 
@@ -98,6 +105,7 @@ impl CookieSigner {
             ring,
             max_cookie_bytes: MAX_COOKIE_BYTES,
             attributes,
+            is_persistent: false,
             legacy: Vec::new(),
         }
     }
@@ -117,15 +125,6 @@ impl CookieSigner {
     #[must_use]
     pub fn max_cookie_bytes(mut self, bytes: usize) -> Self {
         self.max_cookie_bytes = bytes;
-        self
-    }
-
-    /// The attributes of cookies that are signed again, since a request carries none:
-    /// those of `template`, whose name and value do not count. `Path=/`, `HttpOnly`,
-    /// `Secure`, `SameSite=Lax` unless set.
-    #[must_use]
-    pub fn attributes(mut self, template: impl Into<Cookie<'static>>) -> Self {
-        self.attributes = template.into();
         self
     }
 
@@ -190,8 +189,8 @@ impl CookieSigner {
         self.ring.read(|view| self.signed(view, name, value, view.since_epoch()))
     }
 
-    /// Verifies the value of the cookie `name`, as it stands in the request, and
-    /// returns what was signed.
+    /// Verifies the value of the cookie `name`, as it is in the request or as a framework
+    /// percent-decoded it, and returns the value that was signed.
     ///
     /// # Errors
     /// A [`VerifyError`]; only if [`is_authentic`](VerifyError::is_authentic) may the
@@ -209,7 +208,7 @@ impl CookieSigner {
 
     /// Signs what was verified once more if it
     /// [`needs_resign`](Verified::needs_resign), with the time of its first issue:
-    /// one load of the ring for both.
+    /// one load of the ring for both. [`set_cookie`](Self::set_cookie) makes the whole cookie.
     ///
     /// # Errors
     /// As for [`verify`](Self::verify).
@@ -218,42 +217,69 @@ impl CookieSigner {
         name: &str,
         value: &str,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
-        self.ring.read(|view| self.verified_and_resigned(view, name, value))
+        self.ring.read(|view| {
+            let verdict = self.verdict(view, name, value);
+            let (verified, again) = self.resigned(view, name, verdict)?;
+            Ok((verified, again.map(|again| again.signed)))
+        })
     }
 
-    /// As [`verify_and_resign`](Self::verify_and_resign), for the cookie `name` of a
-    /// request's `Cookie` headers: the first of this name counts, as for npm `cookie`, and
-    /// the others are not looked at.
+    /// As [`verify_and_resign`](Self::verify_and_resign), for the cookie `name` of a request's
+    /// `Cookie` headers.
+    ///
+    /// A browser sends several of one name if they were set for several paths or domains. The
+    /// first that verifies counts, and a native one before a legacy one. Only that one is signed
+    /// again, and not while another native one verifies as another value: the answer would
+    /// overwrite it.
     ///
     /// With `http`, that is `signer.verify_header("sid", headers.get_all(COOKIE))`.
     ///
     /// # Errors
-    /// [`Reason::Missing`] if there is none, else as for [`verify`](Self::verify).
+    /// [`Reason::Missing`] if there is none, [`Reason::Repeated`] if there are more than eight,
+    /// else as for [`verify`](Self::verify). Of several that do not verify, the reason is the
+    /// same in each order.
+    ///
+    /// # Security
+    /// A cookie of an attacker hides no session by being invalid. A *valid* one does: an attacker
+    /// on another host of the same site can log in as itself and set its own session for the
+    /// whole domain, in front of the user's. A name with `__Host-` prevents that, since browsers
+    /// refuse it with a `Domain`. Nine such cookies of one name lock the user out until they are
+    /// removed.
     pub fn verify_header<H: AsRef<[u8]>>(
         &self,
         name: &str,
         headers: impl IntoIterator<Item = H>,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
-        for header in headers {
-            if let Some(value) = header::first(header.as_ref(), name) {
-                return self.ring.read(|view| {
-                    let value = std::str::from_utf8(value);
-                    let value = value.map_err(|_| view.reject(Reason::Malformed))?;
-                    self.verified_and_resigned(view, name, value)
-                });
-            }
-        }
-        self.ring.read(|view| Err(view.reject(Reason::Missing)))
+        let mut headers = headers.into_iter();
+        let first = headers.next();
+        // Of one header, as most requests have, nothing is allocated.
+        let rest: Vec<H> = headers.collect();
+        let found = Found::of(name, first.iter().chain(&rest).map(AsRef::as_ref));
+        self.ring.read(|view| {
+            let found = found.and_then(|found| found.ok_or(Reason::Missing));
+            let verdict = found.and_then(|found| self.verdict_of(view, name, &found));
+            let (verified, again) = self.resigned(view, name, verdict)?;
+            Ok((verified, again.map(|again| again.signed)))
+        })
+    }
+
+    /// Verifies the cookies of one name, with the whole cookie if the one that counts is signed
+    /// again.
+    pub(crate) fn verify_and_set(
+        &self,
+        name: &str,
+        found: &Found<'_>,
+    ) -> Result<(Verified<String>, Option<Cookie<'static>>), VerifyError> {
+        self.ring.read(|view| {
+            let verdict = self.verdict_of(view, name, found);
+            let (verified, again) = self.resigned(view, name, verdict)?;
+            Ok((verified, again.map(|again| self.complete(view, name, again))))
+        })
     }
 
     /// A jar over `jar` that signs what goes in and verifies what comes out.
     pub fn jar<'j>(&'j self, jar: &'j mut CookieJar) -> Jar<'j> {
         Jar::new(self, jar)
-    }
-
-    /// What a cookie is made of that the signer sets itself.
-    pub(crate) fn template(&self) -> Cookie<'static> {
-        self.attributes.clone()
     }
 
     /// That of the ring, unless one was set.
@@ -278,22 +304,23 @@ impl CookieSigner {
         Ok(signed)
     }
 
-    fn verified_and_resigned(
+    fn resigned(
         &self,
         view: &View<'_, CookieKey>,
         name: &str,
-        value: &str,
-    ) -> Result<(Verified<String>, Option<String>), VerifyError> {
-        let (key, signed) =
-            self.verdict(view, name, value).map_err(|reason| view.reject(reason))?;
-        let issued = signed.issued;
+        verdict: Verdict<'_>,
+    ) -> Result<(Verified<String>, Option<Again>), VerifyError> {
+        let (key, signed) = verdict.map_err(|reason| view.reject(reason))?;
+        // The time that its text holds.
+        let issued = Duration::from_secs(signed.issued.as_secs());
+        let is_contested = signed.is_contested;
         let verified = signed.accepted(view, key);
-        let again = match verified.needs_resign() {
-            // What cannot be signed again (its kid is longer now) goes on as it is.
-            true => self.signed(view, name, &verified, issued).ok(),
-            false => None,
-        };
-        Ok((verified, again))
+        if !verified.needs_resign() || is_contested {
+            return Ok((verified, None));
+        }
+        // A value that cannot be signed again (its kid is longer now) stays as it is.
+        let again = self.signed(view, name, &verified, issued).ok();
+        Ok((verified, again.map(|signed| Again { signed, issued })))
     }
 }
 

@@ -1,27 +1,34 @@
-//! Whether a cookie is what it says, in the native form or in a legacy one.
+//! The verdict on a cookie, in the native form or in a legacy one, and on several of one name.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::format::Parts;
+use super::format::{Parts, other_spellings};
+use super::header::Found;
 use super::legacy::readings;
 use super::{CookieKey, CookieSigner, LegacyCookie};
 use crate::error::Reason;
 use crate::mac::verify_any;
 use crate::ring::{Matched, Tried, View};
-use crate::verified::Verified;
+use crate::verified::{Role, Verified};
 
 /// What was signed, since when, and in which form if not the native one.
-pub(super) struct Signed {
+pub(crate) struct Signed {
     value: String,
     /// Since the Unix epoch.
     pub(super) issued: Duration,
     form: Option<LegacyCookie>,
+    /// Another cookie of the name verifies too, as another value: signed again, this one would
+    /// take its place.
+    pub(super) is_contested: bool,
 }
+
+/// A key and what it signed, or the reason why there is none.
+pub(crate) type Verdict<'r> = Result<(Matched<'r, CookieKey>, Signed), Reason>;
 
 impl Signed {
     /// The value, marked as verified under `key`.
     #[inline]
-    pub(super) fn accepted(
+    pub(crate) fn accepted(
         self,
         view: &View<'_, CookieKey>,
         key: Matched<'_, CookieKey>,
@@ -34,22 +41,72 @@ impl Signed {
 }
 
 impl CookieSigner {
+    /// The verdict on the cookies of one name: of several the first that verifies counts, a
+    /// native one before a legacy one.
+    pub(crate) fn verdict_of<'r>(
+        &self,
+        view: &View<'r, CookieKey>,
+        name: &str,
+        found: &Found<'_>,
+    ) -> Verdict<'r> {
+        match found {
+            Found::One(value) => self.verdict(view, name, text(value)?),
+            Found::Several(..) => self.first_of(view, name, found.values()),
+        }
+    }
+
     pub(super) fn verdict<'r>(
         &self,
         view: &View<'r, CookieKey>,
         name: &str,
         value: &str,
-    ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
-        if name.len() + value.len() > self.max_cookie_bytes {
-            return Err(Reason::TooLarge);
+    ) -> Verdict<'r> {
+        match self.native(view, name, value) {
+            Err(reason) => self.legacy(view, value, reason),
+            verdict => verdict,
         }
-        let native = match self.native(view, name, value) {
-            Err(reason) if !reason.is_authentic() => reason,
-            verdict => return verdict,
-        };
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn first_of<'r>(
+        &self,
+        view: &View<'r, CookieKey>,
+        name: &str,
+        values: &[&[u8]],
+    ) -> Verdict<'r> {
+        let native = |value: &&[u8]| self.native(view, name, text(value)?);
+        let mut reasons = Vec::with_capacity(values.len());
+        for (place, value) in values.iter().enumerate() {
+            match native(value) {
+                Ok((key, mut signed)) => {
+                    let differs = |(_, other): (_, Signed)| other.value != signed.value;
+                    signed.is_contested = key.1 == Role::Fallback
+                        && values[place + 1..].iter().any(|own| native(own).is_ok_and(differs));
+                    return Ok((key, signed));
+                }
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        for (value, reason) in values.iter().zip(&mut reasons) {
+            match text(value).and_then(|value| self.legacy(view, value, *reason)) {
+                Err(refused) => *reason = refused,
+                verdict => return verdict,
+            }
+        }
+        let is_idle = view.verifying().next().is_none();
+        Err(foremost(&reasons, is_idle))
+    }
+
+    /// The verdict on a value that does not verify natively, because of `native`: in the legacy
+    /// forms that are on.
+    fn legacy<'r>(&self, view: &View<'r, CookieKey>, value: &str, native: Reason) -> Verdict<'r> {
+        if native.is_authentic() || native == Reason::TooLarge {
+            return Err(native);
+        }
         // A native value can have the shape of a legacy one, and the other way round: the
         // signatures are under different keys, so that each is what its own says.
-        self.legacy(view, value).map_err(|legacy| match (native, legacy) {
+        self.in_legacy_forms(view, value).map_err(|legacy| match (native, legacy) {
             (Reason::Malformed, Some(reason)) => reason,
             (Reason::Malformed, None) if LegacyCookie::is_one(value) => Reason::LegacyNotAccepted,
             _ => native,
@@ -57,7 +114,7 @@ impl CookieSigner {
     }
 
     /// What a value is in the legacy forms that are on; no reason if it has the shape of none.
-    fn legacy<'r>(
+    fn in_legacy_forms<'r>(
         &self,
         view: &View<'r, CookieKey>,
         value: &str,
@@ -75,18 +132,46 @@ impl CookieSigner {
                 let Some(key) = legacy_match(view, *form, value.as_bytes(), &tag) else { continue };
                 let last_issue = until.checked_sub(self.max_age_in(view)).unwrap_or(UNIX_EPOCH);
                 let issued = now.min(last_issue).duration_since(UNIX_EPOCH).unwrap_or_default();
-                return Ok((key, Signed { value: value.to_owned(), issued, form: Some(*form) }));
+                let (value, form) = (value.to_owned(), Some(*form));
+                return Ok((key, Signed { value, issued, form, is_contested: false }));
             }
         }
         Err(reason)
     }
 
-    fn native<'r>(
+    #[inline]
+    fn native<'r>(&self, view: &View<'r, CookieKey>, name: &str, value: &str) -> Verdict<'r> {
+        if name.len() + value.len() > self.max_cookie_bytes {
+            return Err(Reason::TooLarge);
+        }
+        match self.as_written(view, name, value) {
+            Err(reason) if !reason.is_authentic() => self.respelled(view, name, value, reason),
+            verdict => verdict,
+        }
+    }
+
+    /// The verdict on a value that a framework percent-decoded or percent-encoded. Whatever
+    /// spelling verifies, its value is the one that was signed.
+    #[cold]
+    #[inline(never)]
+    fn respelled<'r>(
         &self,
         view: &View<'r, CookieKey>,
         name: &str,
         value: &str,
-    ) -> Result<(Matched<'r, CookieKey>, Signed), Reason> {
+        mut reason: Reason,
+    ) -> Verdict<'r> {
+        for spelling in other_spellings(value) {
+            match self.as_written(view, name, &spelling) {
+                Err(refused) => reason = foremost(&[reason, refused], false),
+                verdict => return verdict,
+            }
+        }
+        Err(reason)
+    }
+
+    #[inline]
+    fn as_written<'r>(&self, view: &View<'r, CookieKey>, name: &str, value: &str) -> Verdict<'r> {
         let parts = Parts::split(value).ok_or(Reason::Malformed)?;
         // Put together first: for what was just written in pieces, a hash has to wait, and so
         // the key is looked up and the clock read meanwhile.
@@ -107,8 +192,33 @@ impl CookieSigner {
             _ => {}
         }
         let value = parts.decoded().ok_or(Reason::Payload)?;
-        Ok((key, Signed { value, issued, form: None }))
+        Ok((key, Signed { value, issued, form: None, is_contested: false }))
     }
+}
+
+fn text(value: &[u8]) -> Result<&str, Reason> {
+    std::str::from_utf8(value).map_err(|_| Reason::Malformed)
+}
+
+/// The reason that says most of several, in whichever order they came. An authentic one first,
+/// which alone may be shown to the peer. Where the ring `is_idle`, a revoked key last: it must
+/// not hide that another cookie may be good.
+fn foremost(reasons: &[Reason], is_idle: bool) -> Reason {
+    let rank = |reason: &Reason| match reason {
+        Reason::RevokedKey if is_idle => 0,
+        Reason::Malformed => 1,
+        Reason::TooLarge => 2,
+        Reason::LegacyNotAccepted => 3,
+        Reason::LegacyEnded => 4,
+        Reason::UnknownKid => 5,
+        Reason::Signature => 6,
+        Reason::RetiredKey => 7,
+        Reason::RevokedKey => 8,
+        Reason::NotYetValid => 9,
+        Reason::Expired => 10,
+        _ => 11,
+    };
+    reasons.iter().copied().max_by_key(rank).unwrap_or(Reason::Malformed)
 }
 
 /// The key that made `tag`: all that have one of this form are computed and compared, in
@@ -122,4 +232,17 @@ fn legacy_match<'r>(
     let able = |key: Matched<'r, CookieKey>| Some((key.0.material().legacy.of(form)?, key));
     let tried = Tried::of(view.verifying().filter_map(able))?;
     verify_any(tried.macs(), value, tag).and_then(|place| tried.key(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revoked_key_hides_no_other_reason_in_a_ring_that_serves_nothing() {
+        let reasons = [Reason::RevokedKey, Reason::UnknownKid];
+        assert_eq!(foremost(&reasons, false), Reason::RevokedKey);
+        assert_eq!(foremost(&reasons, true), Reason::UnknownKid);
+        assert_eq!(foremost(&reasons[..1], true), Reason::RevokedKey);
+    }
 }

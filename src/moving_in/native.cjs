@@ -30,15 +30,20 @@ function readCookie(name, text, secrets, maxAgeSeconds) {
 function nativeCookies(name, secrets, maxAgeSeconds) {
   return (req, res, next) => {
     if (!req.headers.cookie) return next();
-    const pairs = req.headers.cookie.split(";").map((pair) => {
-      const at = pair.indexOf("=");
-      if (at < 0 || pair.slice(0, at).trim() !== name) return pair;
-      const value = readCookie(name, pair.slice(at + 1).trim(), secrets, maxAgeSeconds);
-      if (value === null) return pair;
+    const isNamed = (pair) => pair.includes("=") && pair.slice(0, pair.indexOf("=")).trim() === name;
+    const pairs = req.headers.cookie.split(";");
+    const read = (pair) => {
+      const text = pair.slice(pair.indexOf("=") + 1).trim().replace(/^"(.*)"$/, "$1");
+      return readCookie(name, text, secrets, maxAgeSeconds);
+    };
+    // Of several cookies of the name the first native one that verifies counts, and the others go.
+    const value = pairs.filter(isNamed).map(read).find((value) => value !== null);
+    if (value !== undefined) {
       const mac = hmac(secrets[0], value).toString("base64").replace(/=+$/, "");
-      return `${name}=${encodeURIComponent(`s:${value}.${mac}`)}`;
-    });
-    req.headers.cookie = pairs.join(";");
+      const others = pairs.filter((pair) => !isNamed(pair));
+      others.push(` ${name}=${encodeURIComponent(`s:${value}.${mac}`)}`);
+      req.headers.cookie = others.join(";").trim();
+    }
     next();
   };
 }

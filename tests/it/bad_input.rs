@@ -421,17 +421,18 @@ fn legacy_cookies_have_a_typed_outcome() {
     let native = plain.sign("sid", "s:hello.x").unwrap();
     assert_eq!(reason(&express, &native), Ok(()));
 
-    // One name many times: the first counts, good or bad.
+    // One name many times: the first that verifies counts, and of nine none.
     let header = |values: &[&str]| {
         let pairs: Vec<_> = values.iter().map(|value| format!("sid={value}")).collect();
         let header = pairs.join("; ");
         express.verify_header("sid", [header]).map(drop).map_err(|error| error.reason())
     };
     assert_eq!(header(&[good, bad, bad]), Ok(()));
-    assert_eq!(header(&[bad, good, good]), Err(Reason::Signature));
-    assert_eq!(header(&["", good]), Err(Reason::Malformed));
+    assert_eq!(header(&[bad, good, good]), Ok(()));
+    assert_eq!(header(&["", good]), Ok(()));
+    assert_eq!(header(&[bad, "", bad]), Err(Reason::Signature));
     let many = vec![bad; 10_000];
-    assert_eq!(header(&many), Err(Reason::Signature));
+    assert_eq!(header(&many), Err(Reason::Repeated));
     let split = [format!("sid={good}"), format!("sid={bad}")];
     assert!(express.verify_header("sid", &split).is_ok());
     let missing: [&str; 0] = [];

@@ -16,8 +16,9 @@ use crate::verified::Verified;
 
 /// The session cookie of a request, verified by the [`SessionCookie`] in the state.
 ///
-/// As part of the response it sets the cookie again, if that
-/// [needs to be](Verified::needs_resign) signed anew, and nothing otherwise. As an `Option` it
+/// As part of the response it sets the whole cookie again, with the attributes of the
+/// [signer](crate::cookie::CookieSigner::attributes), if that
+/// [needs to be](Verified::needs_resign) signed again, and nothing otherwise. As an `Option` it
 /// is `None` for a request without a cookie, and for one whose cookie does not verify. The
 /// rejection is 401 with an empty body.
 ///
@@ -103,9 +104,8 @@ where
 }
 
 fn verified(parts: &Parts, cookie: &SessionCookie) -> Result<Option<VerifiedCookie>, VerifyError> {
-    let Some(value) = cookie.found(&parts.headers)? else { return Ok(None) };
-    let (session, again) = cookie.verify_and_resign(value)?;
-    Ok(Some(VerifiedCookie { session, again }))
+    let found = cookie.verify_and_resign(&parts.headers)?;
+    Ok(found.map(|(session, again)| VerifiedCookie { session, again }))
 }
 
 fn rejection(error: VerifyError) -> Rejection {

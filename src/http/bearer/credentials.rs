@@ -31,7 +31,7 @@ pub(super) fn of<'h>(
 ) -> Result<Option<&'h str>, Reason> {
     match (token(headers)?, cookie) {
         #[cfg(feature = "cookie")]
-        (None, Some(name)) => crate::http::cookies::find(headers, name),
+        (None, Some(name)) => crate::http::cookies::first(headers, name),
         (token, _) => Ok(token),
     }
 }

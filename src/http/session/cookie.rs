@@ -4,14 +4,16 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::spelling;
+use crate::cookie::attributes::checked;
+use crate::cookie::header::Found;
 use crate::cookie::{Cookie, CookieSigner};
 use crate::error::{Error, Reason, VerifyError};
 use crate::http::cookies;
 use crate::verified::Verified;
 
 /// A cookie that a service signs: what a login sets, a request is checked for, and a logout
-/// removes. Its attributes are those of the [signer](CookieSigner::attributes).
+/// removes. Its attributes are those of the [signer](CookieSigner::attributes), which makes it
+/// [persistent](CookieSigner::persistent) too.
 ///
 /// ```
 /// use dualkey::{KeyRing, Secret};
@@ -67,68 +69,65 @@ impl SessionCookie {
     /// Signs `value`, issued now: the `Set-Cookie` of a login.
     ///
     /// # Errors
-    /// [`Error::Sign`] if it would be too large, or if the name or an attribute cannot stand in
-    /// a header.
+    /// [`Error::Sign`] if it would be too large, and as for [`CookieSigner::set_cookie`].
     pub fn issue(&self, value: &str) -> Result<HeaderValue, Error> {
-        self.set(self.signer.sign(&self.name, value)?)
+        let signed = self.signer.sign(&self.name, value)?;
+        header(&self.signer.set_cookie(&self.name, &signed)?)
     }
 
-    /// Has the browser forget it: the `Set-Cookie` of a logout.
+    /// Has the browser forget it: the `Set-Cookie` of a logout. A browser removes the cookie of
+    /// this `Path` and this `Domain` alone; for one that was set with others, configure them on
+    /// another signer.
     ///
     /// # Errors
-    /// [`Error::Sign`] if the name or an attribute cannot stand in a header.
+    /// [`Error::Sign`] as for [`CookieSigner::set_cookie`].
     pub fn removal(&self) -> Result<HeaderValue, Error> {
-        let mut cookie = self.signer.template();
-        cookie.make_removal();
-        self.header(cookie, String::new())
+        header(&self.signer.removal(&self.name)?)
     }
 
-    /// Verifies the cookie of a request, of which `headers` are the headers: of a few of this
-    /// name the first counts.
+    /// Verifies the cookie of a request, of which `headers` are the headers. Of several of this
+    /// name the first that verifies counts, and a native one before a legacy one.
     ///
     /// # Errors
     /// [`Reason::Missing`] if there is none, [`Reason::Repeated`] if there are more than eight,
     /// else as for [`CookieSigner::verify`].
+    ///
+    /// # Security
+    /// As for [`CookieSigner::verify_header`]: only a name with `__Host-` keeps the cookies of
+    /// other hosts of the same site away.
     pub fn verify(&self, headers: &HeaderMap) -> Result<Verified<Cookie<'static>>, VerifyError> {
         let found = self.found(headers)?.ok_or(Reason::Missing);
-        let value = found.map_err(|reason| self.signer.ring().reject(reason))?;
-        Ok(self.signer.verify(&self.name, value)?.map(|value| self.cookie(value)))
+        let found = found.map_err(|reason| self.signer.ring().reject(reason))?;
+        self.signer.ring().read(|view| {
+            let verdict = self.signer.verdict_of(view, &self.name, &found);
+            let (key, signed) = verdict.map_err(|reason| view.reject(reason))?;
+            Ok(signed.accepted(view, key).map(|value| self.cookie(value)))
+        })
     }
 
-    /// What stands in the request.
-    pub(in crate::http) fn found<'h>(
-        &self,
-        headers: &'h HeaderMap,
-    ) -> Result<Option<&'h str>, VerifyError> {
-        cookies::find(headers, &self.name).map_err(|reason| self.signer.ring().reject(reason))
+    fn found<'h>(&self, headers: &'h HeaderMap) -> Result<Option<Found<'h>>, VerifyError> {
+        cookies::found(headers, &self.name).map_err(|reason| self.signer.ring().reject(reason))
     }
 
-    /// Verifies `value`, with the `Set-Cookie` by which it is signed again if it needs to be.
+    /// Verifies the cookie of a request, with the `Set-Cookie` by which it is signed again if it
+    /// needs to be; `None` if the request has no cookie of this name.
     pub(in crate::http) fn verify_and_resign(
         &self,
-        value: &str,
-    ) -> Result<(Verified<Cookie<'static>>, Option<HeaderValue>), VerifyError> {
-        let (session, again) = self.signer.verify_and_resign(&self.name, value)?;
-        // What cannot be set goes on as it is.
-        let again = again.and_then(|again| self.set(again).ok());
-        Ok((session.map(|value| self.cookie(value)), again))
+        headers: &HeaderMap,
+    ) -> Result<Option<(Verified<Cookie<'static>>, Option<HeaderValue>)>, VerifyError> {
+        let Some(found) = self.found(headers)? else { return Ok(None) };
+        let (session, again) = self.signer.verify_and_set(&self.name, &found)?;
+        // A cookie that cannot be set stays as it is.
+        let again = again.and_then(|again| checked(again).ok()).and_then(|own| header(&own).ok());
+        Ok(Some((session.map(|value| self.cookie(value)), again)))
     }
 
     fn cookie(&self, value: String) -> Cookie<'static> {
         Cookie::new(self.name.clone(), value)
     }
+}
 
-    fn set(&self, signed: String) -> Result<HeaderValue, Error> {
-        self.header(self.signer.template(), signed)
-    }
-
-    fn header(&self, mut cookie: Cookie<'static>, value: String) -> Result<HeaderValue, Error> {
-        cookie.set_name(self.name.clone());
-        cookie.set_value(value);
-        let is_plain = spelling::is_plain(self.name.as_bytes());
-        let header = HeaderValue::try_from(cookie.to_string()).ok().filter(|_| is_plain);
-        let problem = "the name of the cookie is no token without `%` and `'`, or one of its attributes \
-                       cannot be in a header; choose another";
-        header.ok_or(Error::Sign { problem, source: None })
-    }
+fn header(cookie: &Cookie<'_>) -> Result<HeaderValue, Error> {
+    let problem = "an attribute of the cookie cannot be in a header; choose another";
+    HeaderValue::try_from(cookie.to_string()).map_err(|_| Error::Sign { problem, source: None })
 }

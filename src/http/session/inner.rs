@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderValue};
 
 use super::SessionCookie;
 use super::form::{Form, is_one_value};
-use super::spelling::{is_plain, resembles};
+use super::spelling::resembles;
+use crate::cookie::header::{is_plain, split};
 use crate::error::Error;
 
 /// The pair of the session for the service inside; `None` if its parser might read another one.
@@ -158,18 +159,4 @@ impl<'h> SetCookie<'h> {
             _ => Self::Resembling,
         }
     }
-}
-
-/// The name and the value of a pair, as browsers take it apart: blanks and tabs around both do
-/// not count. `None` without an equals sign.
-fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let equals = pair.iter().position(|byte| *byte == b'=')?;
-    Some((trim(&pair[..equals]), trim(&pair[equals + 1..])))
-}
-
-fn trim(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
-        text = rest;
-    }
-    text
 }

@@ -11,9 +11,14 @@ use super::{Session, SessionCookie};
 /// [`Verified<Cookie>`](crate::cookie::Cookie), in the extensions. Everything else is 401 with
 /// an empty body, unless sessions are [optional](Self::optional).
 ///
+/// Of several cookies of the name the first that verifies counts, as for
+/// [`verify_header`](crate::cookie::CookieSigner::verify_header).
+///
 /// A cookie that came under a fallback, or in a legacy form, is signed again on the response,
 /// with the attributes of the [signer](crate::cookie::CookieSigner::attributes) and the time of
-/// its first issue. Not on a response that says 4xx or 5xx; not where the service inside sets
+/// its first issue. A request carries no attributes: if the cookies have a `Max-Age` or a
+/// `Domain`, set [`persistent`](crate::cookie::CookieSigner::persistent) and
+/// [`domain`](crate::cookie::CookieSigner::domain). Not on a response that says 4xx or 5xx; not where the service inside sets
 /// or removes the cookie itself; and not where a shared cache may keep the response
 /// (`Cache-Control: public` or `s-maxage`).
 ///
@@ -83,7 +88,8 @@ impl SessionLayer {
     /// Signs a cookie that the service inside reads and sets by itself, unsigned, as the
     /// middleware of `tower-sessions` does: a request's comes to it without the signature, a
     /// response's goes out with one. Sessions are [optional](Self::optional) then: who has none
-    /// is given one.
+    /// is given one. A cookie keeps the attributes that the service gave it; one that is signed
+    /// again without being set has those of the signer, so give both the same.
     ///
     /// The service reads the session that was verified, or none, with every parser of cookies:
     /// - The request has one pair of the session. Other pairs remain if their name is a token

@@ -39,12 +39,11 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let config = &self.layer.config;
-        let found = config.cookie.found(request.headers());
-        let verified = match found {
-            Ok(Some(value)) => config.cookie.verify_and_resign(value).map(Some),
-            Ok(None) if config.is_optional => Ok(None),
-            Ok(None) => Err(config.cookie.signer().ring().reject(Reason::Missing)),
-            Err(error) => Err(error),
+        let verified = match config.cookie.verify_and_resign(request.headers()) {
+            Ok(None) if !config.is_optional => {
+                Err(config.cookie.signer().ring().reject(Reason::Missing))
+            }
+            verified => verified,
         };
         let mut after = After::new(&self.layer.config);
         let verified = verified.and_then(|found| config.with_pair(found));

@@ -7,10 +7,13 @@ mod bearer;
 mod example;
 mod load;
 mod parsers;
+mod persistence;
 mod session;
+mod several;
 pub mod site;
 mod status;
 mod telemetry;
+mod values;
 mod webhook;
 mod wire;
 

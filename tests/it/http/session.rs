@@ -171,7 +171,7 @@ async fn what_does_not_verify_is_refused_or_nobody_and_stays_or_goes() {
         (moved.into_bytes(), Reason::Signature),
         (b"sid=\xff\xfe".to_vec(), Reason::Malformed),
         (vec![good.clone(); 100].join("; ").into_bytes(), Reason::Repeated),
-        (format!("sid=x; {good}").into_bytes(), Reason::Malformed),
+        (b"sid=x; sid=y".to_vec(), Reason::Malformed),
         (format!("sid={}", "x".repeat(5000)).into_bytes(), Reason::TooLarge),
     ];
     for (cookies, reason) in cases {
@@ -418,10 +418,9 @@ proptest! {
             pairs.insert(place.index(pairs.len() + 1), signed.clone());
         }
         let name = |text: &str| text.split('=').next().unwrap_or_default().trim().to_owned();
-        // The first of the name counts, and of more than eight none.
-        let mut named = pairs.iter().filter(|own| own.contains('=') && name(own) == "sid");
-        let is_first = named.next().is_some_and(|own| *own == signed);
-        let holds = is_first && named.count() < 8;
+        // The first that verifies counts, and of more than eight none.
+        let named = pairs.iter().filter(|own| own.contains('=') && name(own) == "sid");
+        let holds = is_signed && named.count() <= 8;
         let headers: Vec<_> = match is_split {
             true => pairs.clone(),
             false => vec![pairs.join(";")],

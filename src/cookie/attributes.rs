@@ -1,0 +1,269 @@
+//! The `Set-Cookie` of a signed value: its attributes, and the time that it has left.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite, time};
+
+use super::header::is_plain;
+use super::{CookieKey, CookieSigner, format};
+use crate::error::Error;
+use crate::ring::View;
+
+/// A value that was signed again, and the first issue that its `Max-Age` counts from.
+pub(super) struct Again {
+    pub(super) signed: String,
+    /// Since the Unix epoch.
+    pub(super) issued: Duration,
+}
+
+impl CookieSigner {
+    /// Sets the attributes of all cookies to those of `template`, whose name and value do not
+    /// count. A request carries no attributes, so that a cookie that is signed again has these.
+    /// `Path=/`, `HttpOnly`, `Secure`, `SameSite=Lax` unless set.
+    ///
+    /// A `Max-Age` of the template is kept, but never exceeds the time that a cookie has
+    /// [left](Self::max_age). An `Expires` becomes the `Max-Age` until then. A `Max-Age` of zero
+    /// or less, and an `Expires` in the past, would remove a cookie that is valid, and count as
+    /// not set.
+    #[must_use]
+    pub fn attributes(mut self, template: impl Into<Cookie<'static>>) -> Self {
+        self.attributes = template.into();
+        self
+    }
+
+    /// Makes cookies persistent: `Max-Age` is the time that a cookie has left of its
+    /// [age](Self::max_age) since its first issue, when it is issued and when it is signed again.
+    ///
+    /// Unless this is called, cookies have no `Max-Age` and end with the browser. Call it if the
+    /// cookies that you move from have one: a request does not show that.
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, Secret};
+    /// use dualkey::cookie::{CookieKey, CookieSigner};
+    /// use std::time::Duration;
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// # let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(secret)).build()?;
+    /// let signer = CookieSigner::new(ring).max_age(Duration::from_secs(3600)).persistent();
+    /// let set_cookie = signer.set_cookie("sid", &signer.sign("sid", "user-42")?)?.to_string();
+    /// assert!(set_cookie.ends_with("; Max-Age=3600"));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    #[must_use]
+    pub fn persistent(mut self) -> Self {
+        self.is_persistent = true;
+        self
+    }
+
+    /// Sets the `Domain` of cookies: browsers send them to this host and to all below it. Without
+    /// one, or with an empty one, they send them to the host that set them alone.
+    ///
+    /// It must equal the `Domain` of the cookies that you move from: a browser keeps cookies of
+    /// one name and of different domains side by side, and sends all of them.
+    #[must_use]
+    pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
+        let domain = domain.into();
+        match domain.is_empty() {
+            true => self.attributes.unset_domain(),
+            false => self.attributes.set_domain(domain),
+        }
+        self
+    }
+
+    /// Sets the `Path` of cookies. `/` unless set.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.attributes.set_path(path);
+        self
+    }
+
+    /// Sets the `SameSite` of cookies. [`SameSite::Lax`] unless set.
+    #[must_use]
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.attributes.set_same_site(same_site);
+        self
+    }
+
+    /// Sets whether cookies are `Secure`: sent over HTTPS alone. `true` unless set.
+    #[must_use]
+    pub fn secure(mut self, is_secure: bool) -> Self {
+        self.attributes.set_secure(is_secure);
+        self
+    }
+
+    /// Sets whether cookies are `HttpOnly`: hidden from scripts. `true` unless set.
+    #[must_use]
+    pub fn http_only(mut self, is_http_only: bool) -> Self {
+        self.attributes.set_http_only(is_http_only);
+        self
+    }
+
+    /// Sets whether cookies are `Partitioned`: one for each site that embeds yours. Such cookies
+    /// are always `Secure`. `false` unless set.
+    #[must_use]
+    pub fn partitioned(mut self, is_partitioned: bool) -> Self {
+        self.attributes.set_partitioned(is_partitioned);
+        self
+    }
+
+    /// Returns the whole cookie of a value that this signer has just signed, for the first time
+    /// or again: its `Display` is the content of the `Set-Cookie` header.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// use dualkey::cookie::{CookieKey, CookieSigner};
+    ///
+    /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+    /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+    /// # let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+    /// let signer = CookieSigner::new(ring).domain("example.com").persistent();
+    /// let login = signer.set_cookie("sid", &signer.sign("sid", "user-42")?)?;
+    /// # let kid = signer.ring().stage(Secret::from(new))?;
+    /// # signer.ring().promote(&kid)?;
+    ///
+    /// // After a rotation:
+    /// let header = login.stripped().to_string();
+    /// let (session, again) = signer.verify_header("sid", [header]).expect("a fallback signed it");
+    /// assert_eq!(*session, "user-42");
+    /// if let Some(again) = again {
+    ///     let set_cookie = signer.set_cookie("sid", &again)?.to_string();
+    ///     assert!(set_cookie.contains("; Domain=example.com; Max-Age="));
+    /// }
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Sign`] if `signed` is not the text of a signed cookie, if the name is not a token,
+    /// if an attribute cannot be in a header, or if browsers drop a cookie with this prefix
+    /// (`__Host-`, `__Secure-`) and these attributes.
+    ///
+    /// # Security
+    /// It does not verify `signed`: pass it the results of [`sign`](Self::sign),
+    /// [`verify_and_resign`](Self::verify_and_resign) and [`verify_header`](Self::verify_header).
+    pub fn set_cookie(&self, name: &str, signed: &str) -> Result<Cookie<'static>, Error> {
+        let issued = format::Parts::split(signed).and_then(|parts| parts.issued_if_whole());
+        let issued = issued.ok_or(refused(
+            "the value is not that of a signed cookie; pass the result of `sign` or `verify_header`",
+        ))?;
+        let again = Again { signed: signed.to_owned(), issued };
+        checked(self.ring().read(|view| self.complete(view, name, again)))
+    }
+
+    /// Returns the cookie that removes the cookie `name` from a browser: with the `Path` and the
+    /// `Domain` that it is set with, since a browser removes no other.
+    ///
+    /// # Errors
+    /// [`Error::Sign`] as for [`set_cookie`](Self::set_cookie).
+    pub fn removal(&self, name: &str) -> Result<Cookie<'static>, Error> {
+        let mut cookie = self.attributes.clone();
+        cookie.set_name(name.to_owned());
+        cookie.make_removal();
+        checked(cookie)
+    }
+
+    /// The one place where a cookie gets its attributes.
+    pub(super) fn complete(
+        &self,
+        view: &View<'_, CookieKey>,
+        name: &str,
+        again: Again,
+    ) -> Cookie<'static> {
+        let mut cookie = self.attributes.clone();
+        cookie.set_name(name.to_owned());
+        cookie.set_value(again.signed);
+        let lifetime = self.lifetime(view, &cookie, again.issued);
+        cookie.set_max_age(lifetime);
+        cookie.unset_expires();
+        cookie
+    }
+
+    /// The `Max-Age` of a cookie that was first issued then; `None` for one that ends with the
+    /// browser.
+    fn lifetime(
+        &self,
+        view: &View<'_, CookieKey>,
+        cookie: &Cookie<'_>,
+        issued: Duration,
+    ) -> Option<time::Duration> {
+        let now = view.since_epoch();
+        // A clock that moved back makes no cookie older.
+        let age = now.saturating_sub(issued);
+        let left = seconds(self.max_age_in(view).saturating_sub(age));
+        let chosen = chosen(cookie, now).map(|chosen| chosen.min(left));
+        chosen.or(self.is_persistent.then_some(left)).map(time::Duration::seconds)
+    }
+
+    /// Gives a cookie that was issued now, and that has no lifetime of its own, that of the
+    /// signer.
+    pub(super) fn persist(&self, view: &View<'_, CookieKey>, cookie: &mut Cookie<'_>) {
+        if self.is_persistent && cookie.max_age().is_none() && cookie.expires().is_none() {
+            let lifetime = self.lifetime(view, cookie, view.since_epoch());
+            cookie.set_max_age(lifetime);
+        }
+    }
+}
+
+/// The seconds that a cookie lives by its own attributes, at least one; `None` if it has none, or
+/// if they would remove it. `Max-Age` counts before `Expires` (RFC 6265 §5.3).
+fn chosen(cookie: &Cookie<'_>, now: Duration) -> Option<i64> {
+    let max_age = cookie.max_age().and_then(|age| Duration::try_from(age).ok());
+    let until = || {
+        let until = cookie.expires_datetime()?.unix_timestamp();
+        Some(Duration::from_secs(u64::try_from(until).ok()?).saturating_sub(now))
+    };
+    let chosen = max_age.filter(|age| !age.is_zero()).or_else(until);
+    chosen.filter(|own| !own.is_zero()).map(seconds)
+}
+
+/// Whole seconds, rounded up: never zero, which would remove the cookie, and never more than
+/// every parser takes, 2^31 - 1.
+fn seconds(left: Duration) -> i64 {
+    let seconds = left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0));
+    i32::try_from(seconds.max(1)).unwrap_or(i32::MAX).into()
+}
+
+/// The cookie, if a browser keeps it as it is.
+pub(crate) fn checked(cookie: Cookie<'static>) -> Result<Cookie<'static>, Error> {
+    if !is_plain(cookie.name().as_bytes()) {
+        return Err(refused(
+            "parsers read the name of the cookie differently; choose a token without `%` and `'`",
+        ));
+    }
+    let texts = [cookie.path(), cookie.domain()];
+    if texts.into_iter().flatten().any(|own| own.contains(|c: char| c == ';' || c.is_control())) {
+        return Err(refused(
+            "the path or the domain of the cookie cannot be in a header; remove semicolons and \
+             control characters",
+        ));
+    }
+    match is_kept(&cookie) {
+        true => Ok(cookie),
+        false => Err(refused(
+            "browsers drop the cookie: a name with `__Secure-` needs `Secure`, and one with \
+             `__Host-` also `Path=/` and no `Domain`; change the attributes or the name",
+        )),
+    }
+}
+
+/// Returns whether the attributes are those that the prefix of the name demands (RFC 6265bis
+/// §4.1.3), which browsers compare without its case.
+fn is_kept(cookie: &Cookie<'_>) -> bool {
+    let has = |prefix: &str| {
+        let start = cookie.name().get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    // The header has `Secure` in each of these cases.
+    let is_secure = cookie.secure() == Some(true)
+        || cookie.partitioned() == Some(true)
+        || (cookie.secure().is_none() && cookie.same_site() == Some(SameSite::None));
+    match (has("__Host-"), has("__Secure-")) {
+        (true, _) => is_secure && cookie.path() == Some("/") && cookie.domain().is_none(),
+        (_, true) => is_secure,
+        _ => true,
+    }
+}
+
+fn refused(problem: &'static str) -> Error {
+    Error::Sign { problem, source: None }
+}
