@@ -144,6 +144,7 @@ mod key;
 mod kid;
 mod observer;
 mod purpose;
+mod reference;
 mod ring;
 mod secret;
 mod text;
@@ -209,6 +210,7 @@ pub use key::{Key, KeyMaterial, NewKey, Revocation, Signs};
 pub use kid::Kid;
 pub use observer::{Event, Observer};
 pub use purpose::Purpose;
+pub use reference::Reference;
 pub use ring::usage::Usage;
 pub use ring::{
     Bucket, Dangerous, KeyRing, KeySet, KeyState, KeyStatus, Policy, Promotion, Report,

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 31] = [
+const FLOORS: [(&str, u8, &[&str]); 32] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
-    ("error", 0, &["kid", "verdict"]),
+    ("error", 0, &["kid", "reference", "verdict"]),
     ("fingerprint", 0, &["encoding"]),
     ("kid", 0, &["error"]),
     ("secret", 0, &[]),
     ("clock", 0, &[]),
+    ("reference", 0, &[]),
     ("text", 0, &[]),
     ("verdict", 0, &["fingerprint", "text"]),
     ("purpose", 1, &["mac"]),

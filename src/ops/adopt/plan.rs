@@ -13,9 +13,10 @@ use crate::ops::audit::Trail;
 use crate::ops::error::OpsError;
 use crate::ops::generate::Generated;
 use crate::ops::inventory::{Item, Place};
-use crate::ops::recognise::{Short, is_elsewhere, reference};
+use crate::ops::recognise::{Short, is_elsewhere};
 use crate::ops::rotate::{By, begin_trail, check_new};
 use crate::purpose::Purpose;
+use crate::reference::Reference;
 use crate::secret::Secret;
 use crate::source::{InUse, Listing, StoreError};
 
@@ -183,8 +184,10 @@ impl<'a> Values<'a> {
             let project = self.adopter.project;
             for ending in SIGNING.into_iter().chain(["_NEXT"]) {
                 let variable = format!("{name}{ending}");
-                if let Some(why) = project.value(&variable).and_then(|own| reference(&own)) {
-                    return Err(unfit(item, &variable, why));
+                if let Some(why) =
+                    project.value(&variable).and_then(|own| Reference::recognise(&own))
+                {
+                    return Err(unfit(item, &variable, why.to_string()));
                 }
             }
             let found = InUse::read(purpose, name, |variable| Ok(project.value(variable)))?;
@@ -273,8 +276,8 @@ impl<'a> Values<'a> {
 fn check(item: &Item, listing: &Listing) -> Result<(), OpsError> {
     for ending in SIGNING.into_iter().chain(["_NEXT"]) {
         let Some(own) = listing.get(&format!("{}{ending}", item.name)) else { continue };
-        if let Some(why) = reference(&own.value) {
-            return Err(unfit(item, &own.name, why));
+        if let Some(why) = Reference::recognise(&own.value) {
+            return Err(unfit(item, &own.name, why.to_string()));
         }
         if let Some(problem) = own.problem {
             let (path, variable) = (listing.path.clone(), own.name.clone());

@@ -15,11 +15,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use self::names::{Named, Wants};
-pub(crate) use self::shape::{is_elsewhere, reference};
+pub(crate) use self::shape::is_elsewhere;
 use super::error::OpsError;
 use super::inventory::Priority;
 use crate::error::Error;
 use crate::purpose::{Purpose, SecretLength};
+use crate::reference::Reference;
 use crate::ring::admit::{Rules, check};
 use crate::source::{Listing, Variable};
 
@@ -231,7 +232,7 @@ fn judge(variable: &Variable, with: &[&Variable], file: &Path) -> Result<Recogni
     }
     for own in all() {
         let lead = if own.name == *name { String::new() } else { format!("`{}`: ", own.name) };
-        if let Some(why) = shape::reference(&own.value) {
+        if let Some(why) = Reference::recognise(&own.value) {
             return Err(format!("{lead}{why}"));
         }
         let is_document = matches!(named, Some(Named::Secret { manual: Some(_), .. }));

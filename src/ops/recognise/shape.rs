@@ -3,56 +3,6 @@
 use crate::encoding::from_base64;
 use crate::ops::address::{Difference, difference};
 
-/// Returns why `value` is no secret itself: it refers to one that is elsewhere, or is ciphertext. The
-/// markers are exact, so that no random secret has one.
-pub(crate) fn reference(value: &str) -> Option<String> {
-    const STARTS: [(&str, &str); 15] = [
-        ("op://", "it is a reference of 1Password"),
-        ("vault:", "it is a reference to Vault"),
-        ("vault://", "it is a reference to Vault"),
-        ("ref+", "it is a reference of vals"),
-        ("arn:aws:secretsmanager:", "it is a reference to AWS Secrets Manager"),
-        ("arn:aws:ssm:", "it is a reference to the AWS parameter store"),
-        ("secretsmanager://", "it is a reference to AWS Secrets Manager"),
-        ("awssm://", "it is a reference to AWS Secrets Manager"),
-        ("gcpsm://", "it is a reference to Google Secret Manager"),
-        ("sm://", "it is a reference to Google Secret Manager"),
-        ("doppler://", "it is a reference to Doppler"),
-        ("infisical://", "it is a reference to Infisical"),
-        ("keyring://", "it is a reference to a keyring"),
-        ("encrypted:", "it is ciphertext of dotenvx"),
-        ("ENC[", "it is ciphertext of sops"),
-    ];
-    let is_marked = |start: &str| match start {
-        // A path follows, and not only letters as in a secret.
-        "vault:" => value.starts_with(start) && value.contains('/'),
-        "ref+" => value.starts_with(start) && value.contains("://"),
-        "ENC[" => value.starts_with(start) && value.ends_with(']'),
-        start => value.starts_with(start),
-    };
-    let found = STARTS.iter().find(|(start, _)| is_marked(start));
-    let found = found.map(|(_, what)| format!("{what}: rotate the secret there"));
-    found.or_else(|| interpolation(value))
-}
-
-/// Returns the remark on a value that is made of other variables.
-fn interpolation(value: &str) -> Option<String> {
-    let mut names = Vec::new();
-    for part in value.split("${").skip(1) {
-        let name = part.split(['}', ':', '-']).next().unwrap_or_default();
-        let is_name =
-            !name.is_empty() && name.bytes().all(|own| own == b'_' || own.is_ascii_alphanumeric());
-        if is_name && part.contains('}') {
-            names.push(format!("`{name}`"));
-        }
-    }
-    match (names.is_empty(), value.contains("$(")) {
-        (false, _) => Some(format!("it is made of other variables: rotate {}", names.join(", "))),
-        (true, true) => Some("it is made by a command: rotate the secret there".to_owned()),
-        (true, false) => None,
-    }
-}
-
 /// Returns what a key of an asymmetric algorithm is, also in base64.
 pub(super) fn asymmetric(value: &str) -> Option<&'static str> {
     let decoded;
@@ -304,36 +254,6 @@ fn is_path(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn references_and_ciphertext_are_known_and_random_secrets_are_not() {
-        for value in [
-            "op://Production/PostgreSQL/url",
-            "vault:secret/data/app#JWT_SECRET",
-            "encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3dAt+Z9HPMfLEIRVz50hmLXPXRuDBXaJi",
-            "ref+vault://secret/app#/jwt",
-            "ref+awsssm://app/jwt",
-            "ENC[AES256_GCM,data:abc,iv:def,tag:ghi,type:str]",
-            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app",
-            "postgresql://${DB_USER}:${DB_PASS}@db/app",
-            "${JWT_SECRET:-none}",
-            "$(cat /run/secrets/jwt)",
-        ] {
-            assert!(reference(value).is_some(), "{value}");
-        }
-        let text = reference("postgresql://${DB_USER}:${DB_PASS}@db/app").unwrap();
-        assert!(text.ends_with("rotate `DB_USER`, `DB_PASS`"), "{text}");
-        for value in [
-            "ref9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
-            "ref+9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
-            "vault9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
-            "encrypted9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
-            "pa$$w0rd{4}9Lr2vTb7Yx2Zq9Ml5Ki",
-            "op//9Lr2vTb7Yx2Zq9Ml5Ki",
-        ] {
-            assert_eq!(reference(value), None, "{value}");
-        }
-    }
 
     #[test]
     fn a_connection_is_a_secret_only_with_a_password() {

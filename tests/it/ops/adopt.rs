@@ -187,7 +187,7 @@ fn what_cannot_be_adopted_stops_all_of_it() {
     for says in [
         "cannot adopt 4 of the secrets; nothing was changed",
         "  SESSION_SECRET: `SESSION_SECRET` has 44 bytes, and the minimum is 64: add `min_secret_bytes = 32`",
-        "  API_KEY: it is a reference of 1Password",
+        "  API_KEY: this is a reference to 1Password",
         "  HOOK: ",
         "JWT_SECRET_OLD in",
     ] {
