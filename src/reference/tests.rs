@@ -134,6 +134,25 @@ fn secrets_that_begin_alike_are_secrets() {
     }
 }
 
+#[cfg(feature = "store")]
+#[test]
+fn metadata_of_tools_is_known_by_name() {
+    for (name, tool) in [
+        ("DOTENV_PUBLIC_KEY", Some("dotenvx")),
+        ("DOTENV_PUBLIC_KEY_PRODUCTION", Some("dotenvx")),
+        ("sops_version", Some("sops")),
+        ("sops_mac", Some("sops")),
+        ("sops_age__list_0__map_recipient", Some("sops")),
+        ("sops_unencrypted_suffix", Some("sops")),
+        ("DOTENV_PUBLIC_KEYS", None),
+        ("DOTENV_KEY", None),
+        ("SOPS_AGE_KEY", None),
+        ("sops_url", None),
+    ] {
+        assert_eq!(Reference::tool_of_metadata(name), tool, "{name}");
+    }
+}
+
 /// Secrets as generators make them, also behind the beginning of a marker.
 #[test]
 fn random_secrets_are_secrets() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::disk::Untrusted;
 use crate::error::Error;
 use crate::manifest::Revocations;
+use crate::reference::Reference;
 
 /// What keeps a store from giving or taking a manifest. It names the store and how to mend
 /// it, never a secret.
@@ -153,15 +154,30 @@ pub enum StoreError {
         problem: &'static str,
     },
 
-    /// A variable of a `.env` file that different readers take for different things.
-    #[error("{variable} in {}: {problem}", path.display())]
+    /// A line of a `.env` file that different readers take for different things.
+    #[error("cannot use {variable} in {}{}: {problem}", path.display(), in_line(*line))]
     Dotenv {
         /// The file.
         path: PathBuf,
+        /// The line, from 1. `None` for a variable that has none yet.
+        line: Option<usize>,
+        /// The variable of that line.
+        variable: String,
+        /// The reason, and the remedy.
+        problem: String,
+    },
+
+    /// A variable of a `.env` file that holds ciphertext of a tool, or a reference to a secret.
+    #[error("cannot use {variable} in {}{}: {reference}", path.display(), in_line(*line))]
+    Reference {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: Option<usize>,
         /// The variable.
         variable: String,
-        /// What is not clear, and how to mend it.
-        problem: &'static str,
+        /// The value, without anything secret.
+        reference: Reference,
     },
 
     /// A source that is edited by hand has changed. A reading counts once it was seen twice
@@ -261,6 +277,7 @@ impl StoreError {
             Self::ReadOnly { .. } => "read_only",
             Self::Unfit { .. } => "unfit",
             Self::Dotenv { .. } => "dotenv",
+            Self::Reference { .. } => "reference",
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::TimedOut { .. } => "timed_out",
             Self::Panicked { .. } => "panicked",
@@ -270,4 +287,8 @@ impl StoreError {
             Self::Refused(_) => "refused",
         }
     }
+}
+
+fn in_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(", line {line}"))
 }

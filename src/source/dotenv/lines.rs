@@ -2,78 +2,64 @@
 //! is, byte for byte.
 //!
 //! Readers of these files differ: Node's `dotenv` ends a bare value at any `#` and takes `$` as
-//! it stands, Rust's `dotenvy` does neither, shells do something else again. So a value is read
+//! it is, Rust's `dotenvy` does neither, shells do something else again. So a value is read
 //! only where all of them agree, and is written so that all of them read it.
+//!
+//! An odd line of another variable matters only if readers differ in the lines that follow it.
 
 use zeroize::Zeroizing;
+
+use super::assign::{Assigns, Reach, is_clear, joined, quote_of, quoted, reach};
+use super::problem::{Problem, Unclear};
+use crate::reference::Reference;
 
 /// A file, taken apart.
 pub(super) struct Lines {
     lines: Vec<Line>,
-    is_open: bool,
+    gaps: Vec<Gap>,
 }
 
-/// A line with its end; of a quoted value that goes on, several.
+/// A line with its end; of a quoted value of several lines, all of them.
 struct Line {
     text: Zeroizing<String>,
+    /// Of its first line, from 1.
+    number: usize,
     assigns: Option<Assigns>,
 }
 
-/// Where the parts of an assignment are in its line.
-#[derive(Clone)]
-struct Assigns {
-    name: String,
-    /// Before the value: blanks, `export`, the name, `=`, blanks.
-    before: usize,
-    /// The value, with its quotes.
-    end: usize,
-    quote: Option<char>,
+/// Lines in which readers differ, because of the line before them.
+struct Gap {
+    line: usize,
+    last: usize,
+    variable: String,
+    problem: Problem,
 }
 
-/// Why a value cannot be taken or written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unclear {
-    /// There are two assignments, and readers differ in which one counts.
-    Twice,
-    /// Readers differ in what the value is.
-    Value,
-    /// A quote is opened and never closed, so that readers differ in where the next line begins.
-    Quote,
-}
-
-impl Unclear {
-    /// The problem, and its remedy.
-    pub(super) fn problem(self) -> &'static str {
-        match self {
-            Self::Twice => "it is set twice, and readers differ in which one counts: remove one",
-            Self::Value => {
-                "readers of such files differ in what its value is: put it in single quotes, \
-                 without a backslash"
-            }
-            Self::Quote => "a quote in the file is opened and never closed: close it",
-        }
-    }
+/// A sign that a file belongs to a tool that encrypts its values.
+pub(super) struct Shared {
+    pub(super) tool: &'static str,
+    pub(super) line: usize,
+    pub(super) variable: String,
 }
 
 impl Lines {
     pub(super) fn parse(text: &str) -> Self {
-        let (mut lines, mut is_open) = (Vec::new(), false);
+        let (mut lines, mut gaps, mut number) = (Vec::new(), Vec::new(), 1);
         let mut rest = text;
         while !rest.is_empty() {
             let first = rest.find('\n').map_or(rest.len(), |end| end + 1);
-            let assigns = assigns(rest, first);
-            // A quoted value may go on over lines.
+            let assigns = Assigns::parse(rest, first);
+            gaps.extend(assigns.as_ref().and_then(|own| gap(&rest[..first], rest, own, number)));
+            // A quoted value may have several lines.
             let length = assigns.as_ref().map_or(first, |own| {
                 rest[own.end..].find('\n').map_or(rest.len(), |end| own.end + end + 1)
             });
             let (line, after) = rest.split_at(length);
-            let opens =
-                |own: &Assigns| own.quote.is_none() && quote_of(&line[own.before..]).is_some();
-            is_open |= assigns.as_ref().is_some_and(opens);
-            lines.push(Line { text: Zeroizing::new(line.to_owned()), assigns });
+            lines.push(Line { text: Zeroizing::new(line.to_owned()), number, assigns });
+            number += line.matches('\n').count();
             rest = after;
         }
-        Self { lines, is_open }
+        Self { lines, gaps }
     }
 
     pub(super) fn text(&self) -> Zeroizing<String> {
@@ -88,21 +74,40 @@ impl Lines {
         let Some(place) = self.place(name)? else { return Ok(None) };
         let line = &self.lines[place];
         let Some(own) = &line.assigns else { return Ok(None) };
-        let text = &line.text[own.before..own.end];
-        let inner = match own.quote {
-            Some(quote) => &text[quote.len_utf8()..text.len() - quote.len_utf8()],
-            None => text,
-        };
-        let is_clear = match own.quote {
-            Some('\'') => !inner.contains(['\\', '\n', '\r']),
-            // Only Node's takes them for quotes.
-            Some('`') => false,
-            Some(_) => !inner.contains(['\\', '$', '`', '\n', '\r']),
-            None => is_plain(inner) && !line.text[own.end..].starts_with('#'),
-        };
-        match is_clear {
-            true => Ok(Some(Zeroizing::new(inner.to_owned()))),
-            false => Err(Unclear::Value),
+        match self.problem(line, own) {
+            Some(problem) => Err(unclear(line, name, problem)),
+            None => Ok(Some(Zeroizing::new(inner(line, own).to_owned()))),
+        }
+    }
+
+    /// Returns why readers differ in the value of a line, or why it is no secret.
+    fn problem(&self, line: &Line, own: &Assigns) -> Option<Problem> {
+        let inner = inner(line, own);
+        let rest = line.text[own.end..].trim_end_matches(['\n', '\r']);
+        // Of a reference, `#` is a part: `vault:secret/data/app#KEY`.
+        let text = &line.text[own.before..];
+        let is_whole = rest.starts_with('#') || own.quote == Some('`');
+        let whole = if is_whole { text } else { inner };
+        if let Some(reference) = Reference::recognise(inner).or_else(|| Reference::recognise(whole))
+        {
+            return Some(Problem::Reference(reference));
+        }
+        if let Some(gap) = self.gaps.iter().find(|gap| gap.line == line.number) {
+            return Some(gap.problem.clone());
+        }
+        // A shell takes `#` without a blank before it for a part of the value.
+        let is_part = rest.starts_with('#') && !inner.is_empty();
+        let has_comment = rest.trim_start().starts_with('#');
+        let form = own.form;
+        // Docker is no reader of the others: it refuses the file, or takes more than the value.
+        let is_for_docker = !form.is_export && !form.is_spaced && !has_comment;
+        match own.quote {
+            _ if form.is_colon => Some(Problem::Colon),
+            quote if is_part || !is_clear(inner, quote) => Some(Problem::Value),
+            None if is_for_docker && !inner.is_empty() && (form.is_led || !rest.is_empty()) => {
+                Some(Problem::Blanks)
+            }
+            _ => None,
         }
     }
 
@@ -111,24 +116,47 @@ impl Lines {
     pub(super) fn written(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines.iter().filter_map(|line| {
             let own = line.assigns.as_ref()?;
-            let quote = own.quote.map_or(0, char::len_utf8);
-            Some((own.name.as_str(), &line.text[own.before + quote..own.end - quote]))
+            Some((own.name.as_str(), inner(line, own)))
+        })
+    }
+
+    /// The first sign that the file belongs to a tool that encrypts its values.
+    pub(super) fn shared(&self) -> Option<Shared> {
+        self.lines.iter().find_map(|line| {
+            let (text, variable) = match &line.assigns {
+                Some(own) => (inner(line, own), own.name.as_str()),
+                None => (line.text.trim(), ""),
+            };
+            let tool =
+                Reference::tool_of_metadata(variable).or_else(|| {
+                    match Reference::recognise(text) {
+                        Some(Reference::Ciphertext { tool }) => Some(tool),
+                        _ => None,
+                    }
+                })?;
+            Some(Shared { tool, line: line.number, variable: variable.to_owned() })
         })
     }
 
     /// Sets `name`, in its place; a new one comes after the assignment of `after`, and looks
-    /// like that one.
+    /// like that one. No comment behind the old value is kept: it was about that value.
     pub(super) fn set(&mut self, name: &str, value: &str, after: &[&str]) -> Result<(), Unclear> {
+        let unwritable = |line: Option<&Line>| Unclear {
+            line: line.map(|line| line.number),
+            variable: name.to_owned(),
+            problem: Problem::Unwritable,
+        };
         if let Some(place) = self.place(name)? {
-            let line = &mut self.lines[place];
-            let Some(own) = &mut line.assigns else { return Ok(()) };
-            let quoted = quoted(value, own.quote).ok_or(Unclear::Value)?;
-            let rest = &line.text[own.end..];
-            // Of an empty value the blank before the comment stood before the value.
-            let blank = if rest.starts_with('#') { " " } else { "" };
-            let text = joined(&[&line.text[..own.before], &quoted, blank, rest]);
-            (own.end, own.quote) = (own.before + quoted.len(), quote_of(&quoted));
-            line.text = text;
+            if self.value(name).is_ok_and(|own| own.is_some_and(|own| *own == value)) {
+                return Ok(());
+            }
+            let line = &self.lines[place];
+            let Some(own) = &line.assigns else { return Ok(()) };
+            let quoted = quoted(value, own.quote).ok_or_else(|| unwritable(Some(line)))?;
+            let end = &line.text[line.text.trim_end_matches(['\n', '\r']).len()..];
+            let text = joined(&[&line.text[..own.start], name, "=", &quoted, end]);
+            self.lines[place].text = text;
+            self.renew();
             return Ok(());
         }
         let mut anchor = None;
@@ -137,14 +165,14 @@ impl Lines {
         }
         let like = anchor.and_then(|place| {
             let own = self.lines[place].assigns.as_ref()?;
-            // What stands before the name: blanks, and `export`.
-            let lead = self.lines[place].text.find(&own.name).unwrap_or_default();
-            let lead = self.lines[place].text[..lead].trim_start_matches('\u{feff}');
+            let lead = self.lines[place].text[..own.start].trim_start_matches('\u{feff}');
             Some((lead.to_owned(), own.quote))
         });
         let (lead, quote) = like.unwrap_or_default();
-        let quoted = quoted(value, quote).ok_or(Unclear::Value)?;
+        let quoted = quoted(value, quote).ok_or_else(|| unwritable(None))?;
         let place = anchor.map_or(self.lines.len(), |place| place + 1);
+        let number = self.lines.get(place).map_or(usize::MAX, |line| line.number);
+        self.check_gaps(number)?;
         let end = self.line_end(place);
         let own_end = match place.checked_sub(1).map(|last| &mut self.lines[last].text) {
             // The last line has no end, and the new last line has none either.
@@ -155,8 +183,8 @@ impl Lines {
             _ => end,
         };
         let text = joined(&[&lead, name, "=", &quoted, own_end]);
-        let assigns = assigns(&text, text.len());
-        self.lines.insert(place, Line { text, assigns });
+        self.lines.insert(place, Line { text, number: 0, assigns: None });
+        self.renew();
         Ok(())
     }
 
@@ -164,17 +192,41 @@ impl Lines {
     pub(super) fn remove(&mut self, name: &str) -> Result<(), Unclear> {
         if let Some(place) = self.place(name)? {
             self.lines.remove(place);
+            self.renew();
         }
         Ok(())
+    }
+
+    /// Reads the text again, after an edit.
+    fn renew(&mut self) {
+        *self = Self::parse(&self.text());
     }
 
     fn place(&self, name: &str) -> Result<Option<usize>, Unclear> {
         let is_own = |line: &Line| line.assigns.as_ref().is_some_and(|own| own.name == name);
         let mut places = (0..self.lines.len()).filter(|place| is_own(&self.lines[*place]));
-        match (places.next(), places.next()) {
-            _ if self.is_open => Err(Unclear::Quote),
-            (place, None) => Ok(place),
-            (_, Some(_)) => Err(Unclear::Twice),
+        let (place, second) = (places.next(), places.next());
+        for line in [place, second].into_iter().flatten().map(|place| &self.lines[place]) {
+            self.check_gaps(line.number)?;
+        }
+        match (place, second) {
+            (Some(first), Some(second)) => {
+                let first = self.lines[first].number;
+                Err(unclear(&self.lines[second], name, Problem::Twice { first }))
+            }
+            (place, _) => Ok(place),
+        }
+    }
+
+    /// Fails if readers differ in the line `number`, because of one before it.
+    fn check_gaps(&self, number: usize) -> Result<(), Unclear> {
+        match self.gaps.iter().find(|gap| gap.line < number && number <= gap.last) {
+            None => Ok(()),
+            Some(gap) => Err(Unclear {
+                line: Some(gap.line),
+                variable: gap.variable.clone(),
+                problem: gap.problem.clone(),
+            }),
         }
     }
 
@@ -189,78 +241,35 @@ impl Lines {
     }
 }
 
-/// The assignment with which `text` begins; its first line ends at `first`.
-fn assigns(text: &str, first: usize) -> Option<Assigns> {
-    let line = text[..first].trim_end_matches(['\n', '\r']);
-    let own = line.trim_start_matches(|own: char| own.is_whitespace() || own == '\u{feff}');
-    let own = match own.strip_prefix("export") {
-        Some(after) if after.starts_with([' ', '\t']) => after.trim_start(),
-        _ => own,
-    };
-    let (name, value) = own.split_once('=')?;
-    let name = name.trim_end();
-    if name.is_empty() || name.contains(['#', '\'', '"', '`']) || name.contains(char::is_whitespace)
-    {
-        return None;
-    }
-    let value = value.trim_start_matches([' ', '\t']);
-    let before = line.len() - value.len();
-    let quote = value.chars().next().filter(|own| matches!(own, '\'' | '"' | '`'));
-    let quoted = quote.and_then(|quote| closing(&text[before..], quote).map(|end| (quote, end)));
-    let (quote, end) = match quoted {
-        Some((quote, end)) => (Some(quote), before + end),
-        None => (None, before + bare(value)),
-    };
-    Some(Assigns { name: name.to_owned(), before, end, quote })
-}
-
-/// The length of the quoted value with which `text` begins, if nothing but a comment follows.
-fn closing(text: &str, quote: char) -> Option<usize> {
-    let mut is_escaped = false;
-    for (place, own) in text.char_indices().skip(1) {
-        if own == quote && !is_escaped {
-            let end = place + own.len_utf8();
-            let rest = text[end..].split('\n').next().unwrap_or_default().trim();
-            return (rest.is_empty() || rest.starts_with('#')).then_some(end);
+/// The gap after the assignment `own` in line `number`, which begins `text`.
+fn gap(line: &str, text: &str, own: &Assigns, number: usize) -> Option<Gap> {
+    let value = &text[own.before..];
+    let (last, problem) = match quote_of(value) {
+        Some(quote) => match reach(value, quote) {
+            Reach::Open(lines) => {
+                (lines.map_or(usize::MAX, |lines| number + lines), Problem::Quote)
+            }
+            Reach::Clean(_) | Reach::SameLine => return None,
+        },
+        None => {
+            let line = line.trim_end_matches(['\n', '\r']);
+            let backslashes = line.len() - line.trim_end_matches('\\').len();
+            // At the end of the file, a line that is appended follows.
+            let last = if line.len() == text.len() { usize::MAX } else { number + 1 };
+            (backslashes % 2 == 1).then_some((last, Problem::Backslash))?
         }
-        is_escaped = own == '\\' && !is_escaped;
-    }
-    None
-}
-
-/// The length of a value without quotes: up to a comment, without the blanks before it.
-fn bare(value: &str) -> usize {
-    value.split('#').next().unwrap_or_default().trim_end().len()
-}
-
-/// Whether every reader takes the text as it stands, without quotes.
-fn is_plain(value: &str) -> bool {
-    value.bytes().all(|own| own.is_ascii_alphanumeric() || b"_-+/=.:@%^,~?!&*".contains(&own))
-}
-
-/// `value` so that every reader takes it for what it is; with the quotes that the line had, if
-/// they will do.
-fn quoted(value: &str, quote: Option<char>) -> Option<Zeroizing<String>> {
-    let fits = |quote: Option<char>| match quote {
-        None => is_plain(value) && !value.is_empty(),
-        Some('\'') => !value.contains(['\'', '\\', '\n', '\r']),
-        Some('`') => false,
-        Some(quote) => !value.contains([quote, '\\', '$', '`', '\n', '\r']),
     };
-    let quote = [quote, None, Some('\''), Some('"')].into_iter().find(|quote| fits(*quote))?;
-    let mut room = [0; 4];
-    let quote = quote.map_or("", |quote| quote.encode_utf8(&mut room));
-    Some(joined(&[quote, value, quote]))
+    Some(Gap { line: number, last, variable: own.name.clone(), problem })
 }
 
-/// The parts in one text, which has its room from the start: a text that grows leaves parts of a
-/// secret behind unwiped.
-fn joined(parts: &[&str]) -> Zeroizing<String> {
-    Zeroizing::new(parts.concat())
+/// The value of `own` as it is written, without the quotes.
+fn inner<'l>(line: &'l Line, own: &Assigns) -> &'l str {
+    let quote = own.quote.map_or(0, char::len_utf8);
+    &line.text[own.before + quote..own.end - quote]
 }
 
-fn quote_of(quoted: &str) -> Option<char> {
-    quoted.chars().next().filter(|own| matches!(own, '\'' | '"' | '`'))
+fn unclear(line: &Line, name: &str, problem: Problem) -> Unclear {
+    Unclear { line: Some(line.number), variable: name.to_owned(), problem }
 }
 
 #[cfg(test)]

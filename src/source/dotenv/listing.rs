@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::MAX_BYTES;
-use super::lines::{Lines, Unclear};
+use super::lines::Lines;
+use super::problem::Unclear;
 use crate::source::disk;
 use crate::source::error::StoreError;
 
@@ -22,15 +23,15 @@ pub(crate) struct Variable {
     pub(crate) name: String,
     /// Without the quotes.
     pub(crate) value: Zeroizing<String>,
-    /// Set if readers of the file differ in the value.
-    pub(crate) problem: Option<&'static str>,
+    /// Set if readers of the file differ in the value, or if it is no secret itself.
+    pub(crate) problem: Option<Unclear>,
 }
 
 impl Listing {
     /// Reads the file at `path`; `None` if there is none.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be read, others may write it, or a quote in it is not closed.
+    /// [`StoreError`] if it cannot be read, or others may write it.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, StoreError> {
         let text = match disk::read_edited(path, MAX_BYTES) {
             Ok(text) => text,
@@ -46,11 +47,7 @@ impl Listing {
             let (value, problem) = match lines.value(name) {
                 Ok(Some(value)) => (value, None),
                 Ok(None) => continue,
-                Err(unclear @ Unclear::Quote) => {
-                    let (path, variable) = (path.to_owned(), name.to_owned());
-                    return Err(StoreError::Dotenv { path, variable, problem: unclear.problem() });
-                }
-                Err(unclear) => (Zeroizing::new(written.to_owned()), Some(unclear.problem())),
+                Err(unclear) => (Zeroizing::new(written.to_owned()), Some(unclear)),
             };
             variables.push(Variable { name: name.to_owned(), value, problem });
         }

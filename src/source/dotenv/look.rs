@@ -240,7 +240,7 @@ impl DotenvStore {
         // All first, so that a variable that cannot be read is not passed over.
         for suffix in SUFFIXES {
             let variable = format!("{}{suffix}", self.ring);
-            lines.value(&variable).map_err(|unclear| self.unclear(&variable, unclear))?;
+            lines.value(&variable).map_err(|unclear| self.unclear(unclear))?;
         }
         let value = |variable: &str| {
             Ok(lines.value(variable).ok().flatten().map(|value| value.as_str().to_owned()))

@@ -32,6 +32,24 @@
 //! The values are those of [`mod@crate::source::env`]: `X` signs, `X_OLD` and `X_BACKUP`
 //! verify, `X_NEXT` is staged.
 //!
+//! # Readers of the file
+//!
+//! A value that it reads or writes is the same to npm's `dotenv`, `node --env-file`, python-dotenv,
+//! dotenvy, a shell that sources the file, and systemd's `EnvironmentFile=`; or it is refused, with
+//! the line and the remedy. A written value is bare if it can be: in letters, digits and
+//! `_-+/=.:@%^,?!*`. To `docker --env-file` a bare value is the same too. A value in quotes is not:
+//! docker takes the quotes for a part of it. Some lines have fewer readers:
+//!
+//! - With a comment behind the value: systemd and docker take it for a part of the value. A new
+//!   value is written without the comment.
+//! - With `export`: systemd ignores the line, and docker refuses the file.
+//! - With blanks before `=`: docker refuses the file, and a shell runs a command.
+//! - In a file with the line ends of Windows: a shell takes `\r` for a part of each value. Do not
+//!   source such a file.
+//!
+//! Ciphertext and references to secrets in other places are refused by name. No secret is written in
+//! the clear into a file that sops or dotenvx encrypts.
+//!
 //! It does not guarantee:
 //!
 //! - That the first reading of a process is whole, if an editor writes at that moment.
@@ -48,11 +66,13 @@
 //! of 16 bytes: a reader of the record can test guesses of a weak revoked secret offline, as a
 //! reader of the `.env` beside it can read the secrets that are in use.
 
+mod assign;
 mod lines;
 #[cfg(feature = "ops")]
 pub(crate) mod listing;
 mod look;
 mod naming;
+pub(crate) mod problem;
 mod variables;
 
 use std::fmt;
@@ -61,7 +81,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::lines::{Lines, Unclear};
+use self::lines::Lines;
+use self::problem::Unclear;
 use super::disk::{self, LockError, beside, file_name};
 use super::error::StoreError;
 use super::reading::{Readings, Revoked};
@@ -94,7 +115,7 @@ type IsApart = fn(&[u8], &[u8]) -> bool;
 /// # let path = folder.path().join(".env");
 /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
 /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
-/// std::fs::write(&path, format!("PORT=3000\nJWT_SECRET='{old}' # of the quarter\n"))?;
+/// std::fs::write(&path, format!("PORT=3000\nJWT_SECRET='{old}'\n"))?;
 /// let store = DotenvStore::new(&path, "JWT_SECRET", Purpose::Jwt, "production");
 /// # pollster::block_on(async {
 /// update(&store, |own| own.stage(Secret::from(new), SystemTime::now())).await?;
@@ -103,7 +124,7 @@ type IsApart = fn(&[u8], &[u8]) -> bool;
 /// let text = std::fs::read_to_string(&path)?;
 /// assert_eq!(
 ///     text,
-///     format!("PORT=3000\nJWT_SECRET='{old}' # of the quarter\nJWT_SECRET_NEXT='{new}'\n"),
+///     format!("PORT=3000\nJWT_SECRET='{old}'\nJWT_SECRET_NEXT='{new}'\n"),
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -276,9 +297,8 @@ impl DotenvStore {
         self.folder().join(file_name(&self.ring) + ending)
     }
 
-    fn unclear(&self, variable: &str, unclear: Unclear) -> StoreError {
-        let (path, variable) = (self.path.clone(), variable.to_owned());
-        StoreError::Dotenv { path, variable, problem: unclear.problem() }
+    fn unclear(&self, unclear: Unclear) -> StoreError {
+        unclear.error(&self.path)
     }
 
     fn name(&self) -> String {

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::lines::Lines;
+use super::problem::{Problem, Unclear};
 use super::{DotenvStore, SUFFIXES};
 use crate::key::Signs;
 use crate::manifest::{Entry, Manifest};
@@ -18,17 +19,39 @@ impl DotenvStore {
         let text_of = |(variable, key)| self.text_of(variable, key, &written);
         let wanted = self.variables(next, &self.standing(lines))?;
         let wanted: Vec<_> = wanted.into_iter().map(text_of).collect();
+        self.check_shared(lines, &wanted, &written)?;
         let names: Vec<_> =
             SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring)).collect();
         let after: Vec<_> = names.iter().map(String::as_str).collect();
         // New ones first, which look like the others, and come after them.
         for (variable, text) in &wanted {
-            lines.set(variable, text, &after).map_err(|unclear| self.unclear(variable, unclear))?;
+            lines.set(variable, text, &after).map_err(|unclear| self.unclear(unclear))?;
         }
         for variable in names.iter().filter(|own| wanted.iter().all(|(other, _)| other != *own)) {
-            lines.remove(variable).map_err(|unclear| self.unclear(variable, unclear))?;
+            lines.remove(variable).map_err(|unclear| self.unclear(unclear))?;
         }
         Ok(())
+    }
+
+    /// Fails if a value is new in a file that a tool encrypts. Each edit of another program breaks
+    /// the MAC of sops.
+    fn check_shared(
+        &self,
+        lines: &Lines,
+        wanted: &[(String, Zeroizing<String>)],
+        written: &[Zeroizing<String>],
+    ) -> Result<(), StoreError> {
+        let Some(shared) = lines.shared() else { return Ok(()) };
+        let is_new = |(_, text): &&(String, Zeroizing<String>)| {
+            shared.tool == "sops" || !written.contains(text)
+        };
+        let Some((variable, _)) = wanted.iter().find(is_new) else { return Ok(()) };
+        let (tool, marker, marker_line) = (shared.tool, shared.variable, shared.line);
+        Err(self.unclear(Unclear {
+            line: None,
+            variable: variable.clone(),
+            problem: Problem::Shared { tool, marker, marker_line },
+        }))
     }
 
     /// The variables of `next`, with their keys, after `standing`.
@@ -68,8 +91,7 @@ impl DotenvStore {
         let mut written = Vec::new();
         for suffix in SUFFIXES {
             let variable = format!("{}{suffix}", self.ring);
-            let value =
-                lines.value(&variable).map_err(|unclear| self.unclear(&variable, unclear))?;
+            let value = lines.value(&variable).map_err(|unclear| self.unclear(unclear))?;
             written.extend(value.filter(|value| !value.is_empty()));
         }
         Ok(written)

@@ -136,7 +136,8 @@ fn a_credential_goes_from_one_value_to_the_next() {
         shell.run("retire API_KEY --force --yes --reason 'deleted at the provider'");
     assert_eq!(status, 0, "{text}");
     let is = |text: &str| assert_eq!(fs::read_to_string(shell.path(".env")).unwrap(), text);
-    is(&format!("# keys\nexport API_KEY=\"{new}\" # at the provider\n"));
+    // The comment was about the old value.
+    is(&format!("# keys\nexport API_KEY=\"{new}\"\n"));
     let backups = fs::read_dir(shell.path(""))
         .unwrap()
         .filter(|own| own.as_ref().unwrap().file_name().to_string_lossy().ends_with(".bak"));

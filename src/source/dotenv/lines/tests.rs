@@ -4,8 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn value(text: &str, name: &str) -> Result<Option<String>, Unclear> {
+fn read(text: &str, name: &str) -> Result<Option<String>, Unclear> {
     Lines::parse(text).value(name).map(|own| own.map(|own| own.to_string()))
+}
+
+fn problem(text: &str, name: &str) -> Option<Problem> {
+    read(text, name).err().map(|own| own.problem)
 }
 
 #[test]
@@ -17,22 +21,129 @@ fn values_are_read_where_all_readers_agree() {
         ("export\tX=abc\r\n", "abc"),
         ("\u{feff}X=abc", "abc"),
         ("X='a b # $c'", "a b # $c"),
-        ("X=\"a b # c\" # why", "a b # c"),
+        ("X=\"a b # c\"  ", "a b # c"),
+        ("export X=\"a b # c\" # why", "a b # c"),
+        ("X=abc # why", "abc"),
+        ("X='abc' # why", "abc"),
+        ("X = abc # why", "abc"),
+        ("X= # why", ""),
         ("X=", ""),
         ("X=''", ""),
         ("X=postgres://u:p@h:5432/d?ssl=1&x=y", "postgres://u:p@h:5432/d?ssl=1&x=y"),
         ("Y='one\nX=no\n'\nX=yes", "yes"),
     ] {
-        assert_eq!(value(text, "X"), Ok(Some(expected.to_owned())), "{text:?}");
+        assert_eq!(read(text, "X"), Ok(Some(expected.to_owned())), "{text:?}");
     }
-    for text in ["# X=abc", "XX=abc", "X", "=abc", "X Y=abc", "export X"] {
-        assert_eq!(value(text, "X"), Ok(None), "{text:?}");
+    for text in ["# X=abc", "XX=abc", "X", "=abc", "X Y=abc", "export X", "X:abc"] {
+        assert_eq!(read(text, "X"), Ok(None), "{text:?}");
     }
-    for text in ["X=a#b", "X=a$b", "X=a b", "X=\"a$b\"", "X=\"a\\nb\"", "X='a\nb'", "X=a\\b"] {
-        assert_eq!(value(text, "X"), Err(Unclear::Value), "{text:?}");
+    for text in [
+        "X=a#b",
+        "X=a$b",
+        "X=a b",
+        "X=\"a$b\"",
+        "X=\"a\\nb\"",
+        "X='a\nb'",
+        "X=a\\b",
+        "X=~/a",
+        "X=a:~b",
+        "X='a${b'",
+        "X=it's",
+        "X=\"a\" b",
+        "X=`ab`",
+        "export X='a'#b",
+        "X=\"a\"# why",
+    ] {
+        assert_eq!(problem(text, "X"), Some(Problem::Value), "{text:?}");
     }
-    assert_eq!(value("X=a\nexport X=b", "X"), Err(Unclear::Twice));
-    assert_eq!(value("Y='never closed\nX=yes", "X"), Err(Unclear::Quote));
+    for (text, expected) in [
+        ("X=abc ", Problem::Blanks),
+        ("X= abc", Problem::Blanks),
+        ("X: abc", Problem::Colon),
+        ("X=a\nexport X=b", Problem::Twice { first: 1 }),
+        ("X=a\nX: b", Problem::Twice { first: 1 }),
+    ] {
+        assert_eq!(problem(text, "X"), Some(expected), "{text:?}");
+    }
+}
+
+#[test]
+fn a_reference_is_no_value_however_it_is_written() {
+    for text in [
+        "X=vault:secret/data/app#KEY",
+        "X=\"encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3dAt\"",
+        "export X='op://app/db/password'",
+        "X=ENC[AES256_GCM,data:a=,iv:b=,tag:c=,type:str]",
+        "X=/run/secrets/jwt",
+        "X=postgres://${DB_USER}:${DB_PASS}@db/app",
+        "X='postgres://$DB_USER:$DB_PASS@db/app'",
+        "X=$(cat /run/secrets/jwt)",
+        "X=`cat /run/secrets/jwt`",
+    ] {
+        let own = problem(text, "X");
+        assert!(matches!(own, Some(Problem::Reference(_))), "{text:?}: {own:?}");
+    }
+}
+
+#[test]
+fn an_odd_line_of_another_leaves_the_rest_readable() {
+    for odd in [
+        "Y=\"Support\" <no-reply@example.com>",
+        "Y=it's",
+        "Y=5\" tall",
+        "Y='it\\'s'",
+        "Y='a' 'b'",
+        "Y=`open",
+        "Y={\"a\": \"b\"}",
+        "Y=\"{\\\"a\\\": 1}\"",
+        "Y='one\ntwo'",
+        "Y=\"one\ntwo\" # why",
+        "Y='one\ntwo' more",
+        "Y: value",
+        "no assignment",
+        "it's no assignment",
+        "export Y",
+        "- Y=1",
+        "Y = 1",
+        "cat <<EOF\nA 'quote\nEOF",
+        "# it's a comment \\",
+        "Y=C:\\\\",
+        "\u{feff}Y=1",
+    ] {
+        for (lead, end) in [("", "\n"), ("export ", "\r\n")] {
+            let text = format!("{odd}{end}{lead}X=abc{end}Z=1");
+            assert_eq!(read(&text, "X"), Ok(Some("abc".to_owned())), "{text:?}");
+            let mut lines = Lines::parse(&text);
+            lines.set("X_NEXT", "new", &["X"]).unwrap();
+            let expected = format!("{odd}{end}{lead}X=abc{end}{lead}X_NEXT=new{end}Z=1");
+            assert_eq!(*lines.text(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_line_that_leaves_the_next_unclear_is_named_and_blocks_what_follows_alone() {
+    for (odd, expected, reach) in [
+        ("Y='never closed", Problem::Quote, 9),
+        ("Y=\"never closed", Problem::Quote, 9),
+        ("Y='a' 'b", Problem::Quote, 9),
+        ("Y=\"a\\\"", Problem::Quote, 9),
+        ("Y=C:\\", Problem::Backslash, 1),
+    ] {
+        let text = format!("Z=1\nX_OLD=old\n{odd}\nX=abc\nX_NEXT=new\n");
+        let error = Unclear { line: Some(3), variable: "Y".to_owned(), problem: expected };
+        assert_eq!(read(&text, "X"), Err(error.clone()), "{text:?}");
+        assert_eq!(read(&text, "X_NEXT").is_err(), reach > 1, "{text:?}");
+        assert_eq!(read(&text, "X_OLD"), Ok(Some("old".to_owned())), "{text:?}");
+        assert_eq!(read(&text, "X_NEW"), Ok(None), "it is not there");
+        // A new line is not put where it is unclear.
+        let mut lines = Lines::parse(odd);
+        assert_eq!(lines.set("X", "abc", &[]), Err(Unclear { line: Some(1), ..error }));
+    }
+    // Up to the quote that some readers take for the closing one.
+    let text = "Y='a\nX=abc\nb' 'c'\nX_OLD=old\n";
+    assert_eq!(problem(text, "X"), Some(Problem::Quote));
+    assert_eq!(read(text, "X_OLD"), Ok(Some("old".to_owned())));
 }
 
 #[test]
@@ -43,11 +154,11 @@ fn edits_look_like_what_is_there() {
         lines.text().to_string()
     };
     for (before, after) in [
-        ("A=1\nX=old # why\nB=2", "A=1\nX=new # why\nB=2"),
+        ("A=1\nX=old # why\nB=2", "A=1\nX=new\nB=2"),
         ("export X=\"old\"\r\n", "export X=\"new\"\r\n"),
-        ("  X = 'old'  # 'why'\n", "  X = 'new'  # 'why'\n"),
+        ("  X = 'old'  # 'why'\n", "  X='new'\n"),
         ("X='one\ntwo'\nB=2\n", "X='new'\nB=2\n"),
-        ("X= # why", "X= new # why"),
+        ("X= # why", "X=new"),
         ("X=`old`", "X=new"),
         ("A=1", "A=1\nX=new"),
         ("A=1\r\nB=2\r\n", "A=1\r\nB=2\r\nX=new\r\n"),
@@ -67,7 +178,17 @@ fn edits_look_like_what_is_there() {
     assert_eq!(own, "A=1\nB=2");
     let odd = edit("X=old\n", |own| own.set("X", "a b$c", &[]).unwrap());
     assert_eq!(odd, "X='a b$c'\n");
-    assert_eq!(Lines::parse("X=old").set("X", "a'b\"c", &[]), Err(Unclear::Value));
+    for value in ["a&b", "a;b", "a|b", "(a)", "a<b>", "~a", "a #b", "a$b", "é", "a\"b", "{a,b}"] {
+        let own = edit("X=old\n", |own| own.set("X", "new", &[]).unwrap());
+        assert_eq!(own, "X=new\n");
+        let mut lines = Lines::parse("X=old\n");
+        lines.set("X", value, &[]).unwrap();
+        assert_eq!(*lines.text(), format!("X='{value}'\n"));
+    }
+    for value in ["a'b\"c", "a\nb", "a\\b", "a${b}c", "a'$b", "a\0b"] {
+        let error = Lines::parse("X=old").set("X", value, &[]).unwrap_err();
+        assert_eq!(error.problem, Problem::Unwritable, "{value:?}");
+    }
 }
 
 fn line() -> impl Strategy<Value = String> {
@@ -134,6 +255,7 @@ proptest! {
         let after: Vec<String> = lines.lines.iter().map(|line| line.text.to_string()).collect();
         let (Ok(place), Ok(())) = (place, edited) else {
             prop_assert_eq!(before, after);
+            prop_assert_eq!(&*lines.text(), &text);
             return Ok(());
         };
         match (place, removes) {

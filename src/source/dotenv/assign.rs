@@ -1,0 +1,190 @@
+//! One assignment of a `.env` file: where its parts are, where it ends, and how a value is quoted.
+
+use zeroize::Zeroizing;
+
+/// Where the parts of an assignment are in its line.
+#[derive(Clone)]
+pub(super) struct Assigns {
+    pub(super) name: String,
+    /// Before the name: blanks, `export`.
+    pub(super) start: usize,
+    /// Before the value: blanks, `export`, the name, `=`, blanks.
+    pub(super) before: usize,
+    /// The value, with its quotes.
+    pub(super) end: usize,
+    pub(super) quote: Option<char>,
+    pub(super) form: Form,
+}
+
+/// The form of an assignment, which decides who reads it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Form {
+    /// `export` stands before the name: systemd ignores the line, and docker refuses the file.
+    pub(super) is_export: bool,
+    /// Blanks stand before `=`: docker refuses the file, and a shell runs a command.
+    pub(super) is_spaced: bool,
+    /// Blanks stand after `=`.
+    pub(super) is_led: bool,
+    /// A colon separates the value: npm's `dotenv` reads it, and no other.
+    pub(super) is_colon: bool,
+}
+
+/// The end of a value that begins with a quote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Every reader finds the end here, and nothing but a comment follows.
+    Clean(usize),
+    /// The quote is closed in its line, and more follows.
+    SameLine,
+    /// Readers differ in the next so many lines; `None`: in all of them.
+    Open(Option<usize>),
+}
+
+impl Assigns {
+    /// The assignment with which `text` begins; its first line ends at `first`.
+    pub(super) fn parse(text: &str, first: usize) -> Option<Self> {
+        let line = text[..first].trim_end_matches(['\n', '\r']);
+        let own = line.trim_start_matches(|own: char| own.is_whitespace() || own == '\u{feff}');
+        let (own, is_export) = match own.strip_prefix("export") {
+            Some(after) if after.starts_with([' ', '\t']) => (after.trim_start(), true),
+            _ => (own, false),
+        };
+        let start = line.len() - own.len();
+        let (name, value, is_colon) = split(own)?;
+        let is_spaced = name.ends_with([' ', '\t']);
+        let name = name.trim_end();
+        let is_odd = |own: char| own.is_whitespace() || "#'\"`".contains(own);
+        if name.is_empty() || name.contains(is_odd) {
+            return None;
+        }
+        let bare = value.trim_start_matches([' ', '\t']);
+        let is_led = bare.len() < value.len();
+        let before = line.len() - bare.len();
+        let quote = quote_of(bare);
+        let end = quote.and_then(|quote| end_of_quoted(&text[before..], quote));
+        let (quote, end) = match end {
+            Some(end) => (quote, before + end),
+            None => (None, before + length_of_bare(bare)),
+        };
+        let form = Form { is_export, is_spaced, is_led, is_colon };
+        Some(Self { name: name.to_owned(), start, before, end, quote, form })
+    }
+}
+
+/// The name and the value of a line, and whether a colon is between them.
+fn split(line: &str) -> Option<(&str, &str, bool)> {
+    let is_part = |own: char| own.is_ascii_alphanumeric() || "_.-".contains(own);
+    let (name, value) = line.split_once(':').unwrap_or_default();
+    if !name.is_empty() && name.chars().all(is_part) && value.starts_with(char::is_whitespace) {
+        return Some((name, value, true));
+    }
+    line.split_once('=').map(|(name, value)| (name, value, false))
+}
+
+/// The length of the quoted value with which `text` begins, if it has an end.
+fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
+    match reach(text, quote) {
+        Reach::Clean(end) => Some(end),
+        // In one line: the same for who knows escapes.
+        Reach::SameLine => closing(text, quote, true).filter(|end| is_end(&text[*end..])),
+        Reach::Open(_) => None,
+    }
+}
+
+/// The reach of the value with which `text` begins, which begins with `quote`.
+pub(super) fn reach(text: &str, quote: char) -> Reach {
+    let line = text.find('\n').unwrap_or(text.len());
+    // Some readers know of an escaped quote, and some do not.
+    let (early, late) = (closing(text, quote, false), closing(text, quote, true));
+    match (early, late) {
+        (Some(early), Some(late)) if early == late && quote != '`' && is_end(&text[late..]) => {
+            Reach::Clean(late)
+        }
+        (Some(early), Some(late)) if early.max(late) <= line => {
+            // Some readers take what follows for more of the value, with quotes of its own.
+            let rest = text[late..].trim_start_matches([' ', '\t']);
+            match quote_of(rest).filter(|own| *own != '`').map(|own| reach(rest, own)) {
+                Some(Reach::Open(lines)) => Reach::Open(lines),
+                Some(Reach::Clean(end)) => match rest[..end].matches('\n').count() {
+                    0 => Reach::SameLine,
+                    lines => Reach::Open(Some(lines)),
+                },
+                Some(Reach::SameLine) | None => Reach::SameLine,
+            }
+        }
+        (Some(_), Some(late)) => Reach::Open(Some(text[..late].matches('\n').count())),
+        // Who knows of this quote takes one that is not closed for a part of the value.
+        _ if quote == '`' => Reach::SameLine,
+        _ => Reach::Open(None),
+    }
+}
+
+/// The end of the quoted value with which `text` begins.
+fn closing(text: &str, quote: char, knows_escapes: bool) -> Option<usize> {
+    let mut is_escaped = false;
+    for (place, own) in text.char_indices().skip(1) {
+        if own == quote && !is_escaped {
+            return Some(place + own.len_utf8());
+        }
+        is_escaped = knows_escapes && own == '\\' && !is_escaped;
+    }
+    None
+}
+
+/// Returns `true` if nothing but a comment follows in the line.
+fn is_end(rest: &str) -> bool {
+    let rest = rest.split('\n').next().unwrap_or_default().trim();
+    rest.is_empty() || rest.starts_with('#')
+}
+
+/// The length of a value without quotes: up to a comment, without the blanks before it.
+fn length_of_bare(value: &str) -> usize {
+    value.split('#').next().unwrap_or_default().trim_end().len()
+}
+
+/// Returns `true` if readers agree on the value `inner` in quotes `quote`.
+pub(super) fn is_clear(inner: &str, quote: Option<char>) -> bool {
+    let is_line = !inner.contains(|own: char| own == '\\' || own.is_control() && own != '\t');
+    match quote {
+        // Python's reader expands `${NAME}` in every value.
+        Some('\'') => is_line && !inner.contains("${"),
+        // Only Node's takes them for quotes.
+        Some('`') => false,
+        Some(_) => is_line && !inner.contains(['$', '`']),
+        None => is_plain(inner, b"_-+/=.:@%^,~?!&*") && !is_home(inner),
+    }
+}
+
+/// Returns `true` if a shell takes a part of `value` for a home folder.
+fn is_home(value: &str) -> bool {
+    value.starts_with('~') || value.contains(":~")
+}
+
+/// Returns `true` if `value` has letters, digits and `others` alone.
+fn is_plain(value: &str, others: &[u8]) -> bool {
+    value.bytes().all(|own| own.is_ascii_alphanumeric() || others.contains(&own))
+}
+
+/// `value` so that every reader takes it for what it is; with the quotes that the line had, if
+/// they will do.
+pub(super) fn quoted(value: &str, quote: Option<char>) -> Option<Zeroizing<String>> {
+    let fits = |quote: Option<char>| match quote {
+        // A shell ends a command at `&`.
+        None => is_plain(value, b"_-+/=.:@%^,?!*") && !value.is_empty(),
+        Some(own) => is_clear(value, quote) && !value.contains(own),
+    };
+    let quote = [quote, None, Some('\''), Some('"')].into_iter().find(|quote| fits(*quote))?;
+    let mut room = [0; 4];
+    let quote = quote.map_or("", |quote| quote.encode_utf8(&mut room));
+    Some(joined(&[quote, value, quote]))
+}
+
+/// The parts in one text, which has its room from the start: a text that grows leaves parts of a
+/// secret behind unwiped.
+pub(super) fn joined(parts: &[&str]) -> Zeroizing<String> {
+    Zeroizing::new(parts.concat())
+}
+
+pub(super) fn quote_of(value: &str) -> Option<char> {
+    value.chars().next().filter(|own| matches!(own, '\'' | '"' | '`'))
+}

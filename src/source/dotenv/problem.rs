@@ -1,0 +1,125 @@
+//! The reasons for which a line of a `.env` file is not read or written.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::reference::Reference;
+use crate::source::error::StoreError;
+
+/// A variable that cannot be read or written, with the line that is the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unclear {
+    /// The line, from 1; `None` for a variable that has none yet.
+    pub(super) line: Option<usize>,
+    /// The variable of that line.
+    pub(super) variable: String,
+    pub(super) problem: Problem,
+}
+
+/// The problem with a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// There are two assignments, and readers differ in which one counts.
+    Twice {
+        /// The line of the first one.
+        first: usize,
+    },
+    /// The value is ciphertext or a reference.
+    Reference(Reference),
+    /// Readers differ in the value.
+    Value,
+    /// A quote is opened and not closed, so that readers differ in the lines that follow.
+    Quote,
+    /// The line ends with a backslash, so that readers differ in the line that follows.
+    Backslash,
+    /// Blanks surround a value without quotes.
+    Blanks,
+    /// A colon separates the name from the value.
+    Colon,
+    /// No way of writing the value is read the same by all readers.
+    Unwritable,
+    /// The file belongs to a tool that encrypts its values.
+    Shared {
+        /// The tool.
+        tool: &'static str,
+        /// The variable that shows it; empty for a line that is no assignment.
+        marker: String,
+        /// Its line.
+        marker_line: usize,
+    },
+}
+
+impl Unclear {
+    /// Returns `true` if the reason is a line of another variable than `name`.
+    #[cfg(feature = "ops")]
+    pub(crate) fn is_of_other(&self, name: &str) -> bool {
+        self.variable != name
+    }
+
+    /// The error on this variable of the file at `path`.
+    pub(crate) fn error(self, path: &Path) -> StoreError {
+        let Self { line, variable, problem } = self;
+        let path = path.to_owned();
+        match problem {
+            Problem::Reference(reference) => {
+                StoreError::Reference { path, line, variable, reference }
+            }
+            problem => StoreError::Dotenv { path, line, variable, problem: problem.to_string() },
+        }
+    }
+}
+
+/// For a message that names the variable that was asked for, which may be another one.
+impl fmt::Display for Unclear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.problem, self.line) {
+            (Problem::Quote | Problem::Backslash, Some(line)) => {
+                write!(f, "`{}` in line {line}: {}", self.variable, self.problem)
+            }
+            _ => self.problem.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Twice { first } => {
+                return write!(
+                    f,
+                    "it is set in line {first} too, and readers differ in which one counts: remove one"
+                );
+            }
+            Self::Reference(reference) => return reference.fmt(f),
+            Self::Value => {
+                "readers of such files differ in its value: put it in single quotes, without a \
+                 backslash"
+            }
+            Self::Quote => {
+                "it opens a quote and does not close it, so that readers differ in the lines that \
+                 follow: close the quote"
+            }
+            Self::Backslash => {
+                "its line ends with a backslash, with which some readers join the next line: put the \
+                 value in single quotes"
+            }
+            Self::Blanks => {
+                "blanks surround the value, and `docker --env-file` takes them for a part of it: \
+                 remove the blanks"
+            }
+            Self::Colon => "only npm's `dotenv` reads a colon after the name: write `=` instead",
+            Self::Unwritable => {
+                "readers of such files differ in the new value, however it is written: use a value \
+                 without a line break, a backslash, and quotes of two kinds"
+            }
+            Self::Shared { tool, marker, marker_line } => {
+                let shown = if marker.is_empty() { String::new() } else { format!(", `{marker}`") };
+                return write!(
+                    f,
+                    "the file is encrypted with {tool} (line {marker_line}{shown}) and made to be \
+                     shared, and dualkey writes in the clear: set the value with {tool}"
+                );
+            }
+        })
+    }
+}
