@@ -1,6 +1,6 @@
 //! The two text forms of bytes: hexadecimal digits and base64, both strict.
 
-use base64_simd::{AsOut, Base64, STANDARD};
+use base64_simd::{AsOut, Base64, STANDARD, URL_SAFE};
 
 /// Base64url without padding (RFC 4648 §5), with no stray trailing bits, no blanks.
 pub(crate) use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
@@ -29,6 +29,16 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
 /// Decodes base64 of the standard alphabet (RFC 4648 §4), padded or not.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let form = if text.ends_with('=') { &STANDARD } else { &BASE64 };
+    form.decode_to_vec(text).ok()
+}
+
+/// Decodes base64 of either alphabet (RFC 4648 §4, §5), padded or not. A text with characters of both
+/// is refused.
+pub(crate) fn from_any_base64(text: &str) -> Option<Vec<u8>> {
+    if !text.contains(['-', '_']) {
+        return from_base64(text);
+    }
+    let form = if text.ends_with('=') { &URL_SAFE } else { &BASE64URL };
     form.decode_to_vec(text).ok()
 }
 
@@ -66,6 +76,21 @@ mod tests {
         assert_eq!(from_base64("/+8"), Some(vec![255, 239]));
         for bad in ["_-8", "/+9=", "/+8==", "/ +8", "/+8=\n"] {
             assert_eq!(from_base64(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn either_alphabet_of_base64_is_taken_and_never_both() {
+        for text in ["/+8=", "/+8", "_-8=", "_-8"] {
+            assert_eq!(from_any_base64(text), Some(vec![255, 239]), "{text}");
+        }
+        assert_eq!(from_any_base64("QUJD"), Some(b"ABC".to_vec()));
+        assert_eq!(from_any_base64(""), Some(vec![]));
+        for bad in [
+            "_+8=", "/-8", "_-9=", "_-9", "/+9", "_-8==", "_-8 ", " _-8", "_-8\n", "_ -8",
+            "_-8=\n", "_=-8", "=", "_", "_-8=A", "QQ=", "QQ===", "é-8",
+        ] {
+            assert_eq!(from_any_base64(bad), None, "{bad}");
         }
     }
 

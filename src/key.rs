@@ -85,6 +85,7 @@ pub struct Revocation {
 pub struct Key<K> {
     core: Arc<Core<K>>,
     pub(crate) life: Life,
+    variable: Option<Arc<str>>,
 }
 
 /// Aligned to two lines of a cache, so that how long it takes to read does not depend on
@@ -100,7 +101,6 @@ struct Core<K> {
     counters: Counters,
     prints: [[u8; 32]; 2],
     algorithm: Option<String>,
-    variable: Option<Box<str>>,
 }
 
 impl<K> Key<K> {
@@ -130,7 +130,7 @@ impl<K> Key<K> {
     /// ```
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
-        self.core.variable.as_deref()
+        self.variable.as_deref()
     }
 
     /// When it signs.
@@ -167,7 +167,14 @@ impl<K> Key<K> {
 
     /// The same key, with another life.
     pub(crate) fn living(&self, life: Life) -> Self {
-        Self { core: Arc::clone(&self.core), life }
+        Self { core: Arc::clone(&self.core), life, variable: self.variable.clone() }
+    }
+
+    /// The same key, read from another variable.
+    #[cfg(feature = "store")]
+    pub(crate) fn read_from(mut self, variable: Option<&str>) -> Self {
+        self.variable = variable.map(Arc::from);
+        self
     }
 
     pub(crate) fn material(&self) -> &K {
@@ -216,7 +223,7 @@ impl<K> Key<K> {
 
 impl<K> Clone for Key<K> {
     fn clone(&self) -> Self {
-        Self { core: Arc::clone(&self.core), life: self.life.clone() }
+        self.living(self.life.clone())
     }
 }
 
@@ -348,8 +355,8 @@ impl<K: KeyMaterial> NewKey<K> {
                 counters: Counters::new(),
                 prints: prints(secret),
                 algorithm: K::algorithm(options),
-                variable: self.label.as_deref().map(Box::from),
             }),
+            variable: self.label.as_deref().map(Arc::from),
             // When it signs, and in which order, is for the ring to say.
             life: Life {
                 retire_at: self.retire_at,

@@ -204,7 +204,7 @@ mod compile_fail;
 struct Readme;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{Claim, Error, Reason, VerifyError};
+pub use error::{Claim, Error, Reason, ValueForm, VerifyError};
 pub use fingerprint::{Fingerprint, NoFingerprint};
 pub use key::{Key, KeyMaterial, NewKey, Revocation, Signs};
 pub use kid::Kid;

@@ -1,5 +1,8 @@
 //! What a ring tells who watches it: facts, through a trait, without any I/O of its own.
 
+#[cfg(feature = "tracing")]
+mod tracing;
+
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,10 +14,14 @@ use crate::error::Reason;
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 
+#[cfg(feature = "tracing")]
+pub use self::tracing::Tracing;
+
 /// Receives the facts of a ring.
 ///
 /// It is called on the thread that verifies: hand over, do not wait. A ring
-/// without an observer pays nothing for it.
+/// without an observer pays nothing for it; with the feature `tracing` it writes its facts to
+/// `tracing`, as `telemetry::Tracing` does, and pays for the check of a level.
 ///
 /// A panic of an observer ends with the event: it is caught and counted (see
 /// `source::Health::observer_panics`), other observers receive the event, and the verification
@@ -38,6 +45,53 @@ use crate::kid::Kid;
 pub trait Observer: fmt::Debug + Send + Sync + 'static {
     /// Takes note of `event`.
     fn observe(&self, event: &Event<'_>);
+
+    /// Takes note of `event`, with the name of the variable that its key was read from. A ring calls
+    /// this method; unless it is implemented, it calls [`observe`](Self::observe).
+    ///
+    /// The kid of a credential is a number, which another secret may have after a restart. The name
+    /// of the variable remains.
+    ///
+    /// ```
+    /// use dualkey::cookie::CookieKey;
+    /// use dualkey::{Event, KeyRing, Observer};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// #[derive(Debug, Clone, Default)]
+    /// struct Log(Arc<Mutex<Vec<String>>>);
+    ///
+    /// impl Observer for Log {
+    ///     fn observe(&self, event: &Event<'_>) {
+    ///         self.observe_key(event, None);
+    ///     }
+    ///
+    ///     fn observe_key(&self, event: &Event<'_>, variable: Option<&str>) {
+    ///         let kid = event.kid().map(|kid| kid.to_string());
+    ///         let name = variable.map(str::to_owned).or(kid);
+    ///         self.0.lock().unwrap().extend(name);
+    ///     }
+    /// }
+    ///
+    /// # let (new, old) = ("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU",
+    /// #     "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
+    /// let lookup = |name: &str| Ok(match name {
+    ///     "SESSION_SECRET" => Some(new.to_owned()),
+    ///     "SESSION_SECRET_OLD" => Some(old.to_owned()),
+    ///     _ => None,
+    /// });
+    /// let log = Log::default();
+    /// let ring = KeyRing::<CookieKey>::builder()
+    ///     .vars("SESSION_SECRET", lookup)
+    ///     .observer(log.clone())
+    ///     .build()?;
+    /// ring.revoke(&ring.keys()[1].kid, "it leaked")?;
+    /// assert_eq!(*log.0.lock().unwrap(), ["SESSION_SECRET_OLD"]);
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    fn observe_key(&self, event: &Event<'_>, variable: Option<&str>) {
+        let _ = variable;
+        self.observe(event);
+    }
 }
 
 /// Two that are told one after the other: what
@@ -47,8 +101,12 @@ pub(crate) struct Both(pub(crate) Arc<dyn Observer>, pub(crate) Arc<dyn Observer
 
 impl Observer for Both {
     fn observe(&self, event: &Event<'_>) {
-        let first = catch(|| self.0.observe(event));
-        self.1.observe(event);
+        self.observe_key(event, None);
+    }
+
+    fn observe_key(&self, event: &Event<'_>, variable: Option<&str>) {
+        let first = catch(|| self.0.observe_key(event, variable));
+        self.1.observe_key(event, variable);
         if first.is_none() {
             // `deliver` counts it. The payload is gone: dropping it could panic again.
             resume_unwind(Box::new("an observer panicked"));
@@ -56,12 +114,18 @@ impl Observer for Both {
     }
 }
 
-/// Delivers `event` to `observer`, and counts in `panics` if the observer panics.
+/// Delivers `event`, whose key was read from `variable`, to `observer`, and counts in `panics` if the
+/// observer panics.
 ///
 /// Not inlined: it keeps the unwinding code out of the callers, which are hot.
 #[inline(never)]
-pub(crate) fn deliver(observer: &dyn Observer, event: &Event<'_>, panics: &AtomicU64) {
-    if catch(|| observer.observe(event)).is_none() {
+pub(crate) fn deliver(
+    observer: &dyn Observer,
+    event: &Event<'_>,
+    variable: Option<&str>,
+    panics: &AtomicU64,
+) {
+    if catch(|| observer.observe_key(event, variable)).is_none() {
         panics.fetch_add(1, Relaxed);
     }
 }
@@ -240,4 +304,40 @@ pub enum Event<'a> {
         /// What the danger is, and how to be rid of it.
         warning: &'static str,
     },
+}
+
+impl Event<'_> {
+    /// Returns the kid of the key that the event is about; `None` for an event about a value or a
+    /// ring. For [`Event::CredentialSwitched`] it is the credential that is shown from now on.
+    ///
+    /// ```
+    /// use dualkey::Event;
+    ///
+    /// let kid = "2026-q1".parse()?;
+    /// assert_eq!(Event::Promoted { ring: "JWT_SECRET", kid }.kid(), Some(kid));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    #[must_use]
+    pub fn kid(&self) -> Option<Kid> {
+        match *self {
+            Self::VerifiedByFallback { kid, .. }
+            | Self::LegacyAccepted { kid, .. }
+            | Self::OpenedRevoked { kid, .. }
+            | Self::WearsOut { kid, .. }
+            | Self::CredentialRefused { kid, .. }
+            | Self::CredentialUnusable { kid, .. }
+            | Self::CredentialSwitched { to: kid, .. }
+            | Self::Staged { kid, .. }
+            | Self::Promoted { kid, .. }
+            | Self::RolledBack { kid, .. }
+            | Self::Retired { kid, .. }
+            | Self::LiveAgain { kid, .. }
+            | Self::Forced { kid, .. }
+            | Self::Revoked { kid, .. } => Some(kid),
+            Self::Rejected { .. }
+            | Self::Reloaded { .. }
+            | Self::ReloadFailed { .. }
+            | Self::EnvironmentWarning { .. } => None,
+        }
+    }
 }

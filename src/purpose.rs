@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::encoding::{from_base64, from_hex};
+use crate::encoding::{from_any_base64, from_hex};
 #[cfg(feature = "store")]
 use crate::error::Error;
 use crate::mac::MAX_LANES;
@@ -140,7 +140,7 @@ impl Purpose {
     }
 
     /// The secret that the text of a variable stands for; what it should have been is the
-    /// error. `hex:` and `base64:` say what follows. Else it is, as Node's and Python's
+    /// error. `hex:` and `base64:`, of either alphabet, say what follows. Else it is, as Node's and Python's
     /// libraries take it, its UTF-8 bytes; of an AES key, hexadecimal digits or base64.
     pub(crate) fn decode(self, text: String) -> Result<Secret, &'static str> {
         let text = Zeroizing::new(text);
@@ -148,7 +148,7 @@ impl Purpose {
             return from_hex(digits).map(Secret::from).ok_or("hexadecimal digits after `hex:`");
         }
         if let Some(base64) = text.strip_prefix("base64:") {
-            return from_base64(base64).map(Secret::from).ok_or("base64 after `base64:`");
+            return from_any_base64(base64).map(Secret::from).ok_or("base64 after `base64:`");
         }
         if self != Self::Envelope {
             return Ok(Secret::from(text.as_str()));
@@ -156,7 +156,7 @@ impl Purpose {
         // A key in hexadecimal digits would be base64 of another length as well.
         let is_hex =
             text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let bytes = if is_hex { from_hex(&text) } else { from_base64(&text) };
+        let bytes = if is_hex { from_hex(&text) } else { from_any_base64(&text) };
         bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
     }
 
@@ -207,6 +207,7 @@ impl Purpose {
     }
 
     /// The text that stands for a secret in a variable: what [`decode`](Self::decode) reads.
+    #[cfg(feature = "store")]
     pub(crate) fn encode(self, secret: &[u8]) -> Zeroizing<String> {
         let text = std::str::from_utf8(secret).ok().filter(|text| {
             let is_printed = text.chars().all(|own| !own.is_control());
@@ -245,6 +246,10 @@ impl Purpose {
         let mut text = String::with_capacity(prefix.len() + secret.len() * 2 + 4);
         text.push_str(prefix);
         match is_base64 {
+            // In the alphabet that the reader is known to take.
+            true if like.is_some_and(|like| like.contains(['-', '_'])) => {
+                base64_simd::URL_SAFE.encode_append(secret, &mut text);
+            }
             true => base64_simd::STANDARD.encode_append(secret, &mut text),
             false => text.push_str(&self.encode(secret)),
         }

@@ -22,27 +22,49 @@ use zeroize::{Zeroize, Zeroizing};
 /// made before (the string it was read from, the environment of the process)
 /// stay where they are; the `From` impls for owned values wipe what they are
 /// given.
+///
+/// A secret that is made of a text, and not of bytes, is checked as the value of a variable is: one
+/// that begins or ends with a quote, white space or a line end, or is JSON or a list, is refused
+/// ([`Error::NotASecret`](crate::Error::NotASecret)).
+///
+/// ```
+/// use dualkey::cookie::CookieKey;
+/// use dualkey::{KeyRing, Secret};
+///
+/// let text = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU\n";
+/// let builder = || KeyRing::<CookieKey>::builder();
+/// assert!(builder().primary(Secret::from(text)).build().is_err());
+/// assert!(builder().primary(Secret::from(text.as_bytes())).build().is_ok());
+/// ```
 #[derive(Clone)]
-pub struct Secret(Zeroizing<Box<[u8]>>);
+pub struct Secret {
+    bytes: Zeroizing<Box<[u8]>>,
+    is_text: bool,
+}
 
 impl Secret {
     /// The bytes themselves. Name the call in review: everything that goes on
     /// from here is no longer redacted.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// The text that it was made of; `None`, if it was made of bytes.
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.bytes).ok().filter(|_| self.is_text)
     }
 }
 
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
-        Self::from(text.as_bytes())
+        Self { is_text: true, ..Self::from(text.as_bytes()) }
     }
 }
 
 impl From<&[u8]> for Secret {
     fn from(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.into()))
+        Self { bytes: Zeroizing::new(bytes.into()), is_text: false }
     }
 }
 
@@ -66,7 +88,7 @@ impl From<Vec<u8>> for Secret {
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
-        Self::from(text.into_bytes())
+        Self { is_text: true, ..Self::from(text.into_bytes()) }
     }
 }
 

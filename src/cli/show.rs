@@ -8,6 +8,7 @@ use jiff::{SpanRound, Unit};
 use super::Failure;
 use super::terminal::{Terminal, cell};
 use crate::error::Error;
+use crate::kid::Kid;
 use crate::manifest::{Change, RolloutEffect};
 use crate::ops::OpsError;
 use crate::ops::audit::{Action, Listing};
@@ -151,7 +152,8 @@ impl Terminal {
                 .others
                 .iter()
                 .map(|other| {
-                    let (kid, state) = (other.kid, other.state.as_str());
+                    let kid = named(other.kid, other.variable.as_deref());
+                    let state = other.state.as_str();
                     match (&other.verdict, other.signs_from) {
                         (Some(verdict), _) => format!("{kid} ({state}, {})", word(verdict)),
                         (None, Some(at)) => format!("{kid} ({state}, signs from {})", time(at)),
@@ -184,7 +186,7 @@ impl Terminal {
                 cell([&own.name]),
                 cell([own.priority.as_str()]),
                 state,
-                cell([text(own.primary.map(|kid| kid.to_string()))]),
+                cell([text(own.primary.map(|kid| named(kid, own.variable.as_deref())))]),
                 cell([text(since)]),
                 if others.is_empty() { cell(["-"]) } else { cell(others) },
                 cell([text(own.due.map(date))]),
@@ -256,6 +258,15 @@ pub(super) fn failed(failure: &Failure) -> Vec<String> {
         lines.extend(until.max().map(|until| format!("  when      {}", time(until))));
     }
     lines
+}
+
+/// A kid with the variable that its key was read from: the kid of a credential is a number, which
+/// another secret may have after a restart.
+fn named(kid: Kid, variable: Option<&str>) -> String {
+    match variable {
+        Some(variable) => format!("{kid} in {variable}"),
+        None => kid.to_string(),
+    }
 }
 
 fn word(verdict: &Verdict) -> String {

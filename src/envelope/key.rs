@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use zeroize::Zeroizing;
 
 use super::aead::{Backend, Cipher, KEY_LEN, LongNonceCipher, NONCE_LEN};
-use crate::encoding::{from_base64, from_hex};
+use crate::encoding::{from_any_base64, from_hex};
 use crate::error::Error;
 use crate::key::{KeyMaterial, NewKey, sealed};
 use crate::kid::Kid;
@@ -60,12 +60,12 @@ impl AesKey {
         decoded(from_hex(digits), "hexadecimal digits")
     }
 
-    /// Base64, padded or not, as in `Buffer.from(key, "base64")`.
+    /// Base64 of either alphabet, padded or not, as in `Buffer.from(key, "base64")`.
     ///
     /// # Errors
     /// [`Error::Encoding`]; building the ring refuses what is not 32 bytes.
     pub fn base64(text: &str) -> Result<NewKey<Self>, Error> {
-        decoded(from_base64(text), "base64")
+        decoded(from_any_base64(text), "base64")
     }
 
     /// SHA-256 of a passphrase, as in `createHash("sha256").update(passphrase).digest()`.

@@ -5,6 +5,7 @@
 //! [`VerifyError`] is for a value that did not verify: to the peer all such
 //! errors look the same; the operator gets a [`Reason`].
 
+mod form;
 mod moment;
 mod verify;
 
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 use crate::kid::Kid;
 use crate::verdict::{Obstacle, Verdict};
 
+pub use form::ValueForm;
 use moment::Moment;
 pub use verify::{Claim, Reason, VerifyError};
 
@@ -47,7 +49,7 @@ pub enum Error {
         /// How long it must be, in bytes.
         minimum: usize,
         /// What to do about it.
-        mend: &'static str,
+        mend: String,
     },
 
     /// A secret that is not of the one length that its cipher takes.
@@ -66,12 +68,23 @@ pub enum Error {
     },
 
     /// A value that stands for a secret which nobody filled in.
-    #[error("{key} is a placeholder ({why}): set it to a random secret")]
+    #[error("{key} is a placeholder ({why}): {remedy}")]
     Placeholder {
         /// The variable, the kid or the place of the key.
         key: String,
         /// What gave it away.
         why: &'static str,
+        /// The remedy, which differs between a fallback and a key that signs.
+        remedy: &'static str,
+    },
+
+    /// A value that is not a secret alone.
+    #[error("cannot use {key}: {form}")]
+    NotASecret {
+        /// The variable, the kid or the place of the key.
+        key: String,
+        /// The form that it has.
+        form: ValueForm,
     },
 
     /// A public or private key of an asymmetric algorithm where a shared secret belongs.
@@ -105,6 +118,17 @@ pub enum Error {
         key: String,
         /// What it should be.
         expected: &'static str,
+    },
+
+    /// A text that cannot be the name of a variable. Deliberately without the text: it may be a secret
+    /// that was put into the wrong place.
+    #[error(
+        "cannot read a variable: a text of {length} bytes was given as its name, which is empty or \
+         holds `=` or a character that is not shown; pass the name of the variable"
+    )]
+    NotAVariable {
+        /// Its length, in bytes.
+        length: usize,
     },
 
     /// An environment variable that is not UTF-8.

@@ -24,6 +24,8 @@ pub struct Entry {
     /// Of a secret that was wiped.
     pub(crate) recogniser: Option<Recogniser>,
     pub(crate) overrides: Vec<Override>,
+    /// Not stored: the variable that it was read from.
+    pub(crate) variable: Option<String>,
 }
 
 /// That somebody went over a refusal: when, of what, and why.
@@ -49,6 +51,25 @@ impl Entry {
     #[must_use]
     pub fn aliases(&self) -> &[Kid] {
         &self.aliases
+    }
+
+    /// Returns the name of the environment variable that it was read from, if it was: in a manifest of
+    /// an [`EnvStore`](crate::source::EnvStore) or a [`DotenvStore`](crate::source::DotenvStore).
+    ///
+    /// ```
+    /// use dualkey::cookie::CookieKey;
+    /// use dualkey::source::{EnvStore, KeyStore};
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// let lookup = |name: &str| Ok((name == "SESSION_SECRET").then(|| secret.to_owned()));
+    /// let store = EnvStore::<CookieKey>::vars("SESSION_SECRET", "production", lookup);
+    /// let manifest = pollster::block_on(store.load())?;
+    /// assert_eq!(manifest.keys()[0].variable(), Some("SESSION_SECRET"));
+    /// # Ok::<(), dualkey::source::StoreError>(())
+    /// ```
+    #[must_use]
+    pub fn variable(&self) -> Option<&str> {
+        self.variable.as_deref()
     }
 
     /// The algorithm that it is bound to, where its purpose leaves a choice: `HS512`.
@@ -275,6 +296,7 @@ impl NewEntry {
             secret: Some(self.secret),
             recogniser: None,
             overrides: Vec::new(),
+            variable: None,
         })
     }
 }

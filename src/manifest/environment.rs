@@ -118,6 +118,21 @@ impl Manifest {
         manifest.changed(self.revision, now)
     }
 
+    /// This manifest with the variables of its keys, which are those of `found`, and with the dangers
+    /// that they show.
+    pub(crate) fn read_from<'f>(
+        mut self,
+        found: impl Iterator<Item = &'f Named> + Clone,
+        warnings: Vec<(String, &'static str)>,
+    ) -> Self {
+        for key in &mut self.keys {
+            let own = found.clone().find(|(_, secret)| is_of(key, secret));
+            key.variable = own.map(|(variable, _)| variable.clone());
+        }
+        self.warnings = warnings;
+        self
+    }
+
     /// The first variable that holds the secret of a revoked or destroyed key of this manifest,
     /// and the refusal, which names the kid.
     pub(crate) fn find_final<'f>(

@@ -241,7 +241,8 @@ impl Text {
         if let Some(digits) = text.strip_prefix("hex:") {
             return from_hex(digits).map(Secret::from);
         }
-        text.strip_prefix("text:").map(Secret::from)
+        // Deliberately as bytes: what is stored was admitted when it came in.
+        text.strip_prefix("text:").map(|text| Secret::from(text.as_bytes()))
     }
 }
 
@@ -543,6 +544,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         }),
         keys: keys.collect::<Result<_, _>>()?,
         trusts_clock: false,
+        warnings: Vec::new(),
     };
     Ok((manifest, is_less))
 }
@@ -615,6 +617,7 @@ fn entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
         secret,
         recogniser: recogniser.transpose()?,
         overrides: overrides.collect(),
+        variable: None,
     })
 }
 

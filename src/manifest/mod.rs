@@ -102,6 +102,8 @@ pub struct Manifest {
     keys: Vec<Entry>,
     /// Not stored: whether steps take the clock for right, whatever the reports say.
     trusts_clock: bool,
+    /// Not stored: the dangers that the variables show which it was read from.
+    pub(crate) warnings: Vec<(String, &'static str)>,
 }
 
 impl Manifest {
@@ -129,6 +131,7 @@ impl Manifest {
             earlier_window: None,
             keys: Vec::new(),
             trusts_clock: false,
+            warnings: Vec::new(),
         };
         let first = manifest.admitted(first.into(), false)?;
         manifest.keys.push(first.signing_from_the_beginning(now));

@@ -27,8 +27,10 @@ struct Secret<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
     primary: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variable: Option<&'a str>,
     since: Option<String>,
-    others: Vec<Key>,
+    others: Vec<Key<'a>>,
     due: Option<String>,
     next: Step<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -36,8 +38,10 @@ struct Secret<'a> {
 }
 
 #[derive(Serialize)]
-struct Key {
+struct Key<'a> {
     kid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variable: Option<&'a str>,
     state: &'static str,
     signs_from: Option<String>,
     ends_at: Option<String>,
@@ -75,6 +79,7 @@ fn secret(own: &Standing) -> Secret<'_> {
         days,
         why,
         primary: own.primary.map(|kid| kid.to_string()),
+        variable: own.variable.as_deref(),
         since: own.since.map(time),
         others: own.others.iter().map(key).collect(),
         due: own.due.map(time),
@@ -87,7 +92,7 @@ fn secret(own: &Standing) -> Secret<'_> {
     }
 }
 
-fn key(own: &Other) -> Key {
+fn key(own: &Other) -> Key<'_> {
     let (verdict, until, obstacles) = match &own.verdict {
         None => (None, None, Vec::new()),
         Some(Verdict::Safe) => (Some("safe"), None, Vec::new()),
@@ -98,7 +103,8 @@ fn key(own: &Other) -> Key {
     };
     let (kid, state) = (own.kid.to_string(), own.state.as_str());
     let (signs_from, ends_at) = (own.signs_from.map(time), own.ends_at.map(time));
-    Key { kid, state, signs_from, ends_at, verdict, until, obstacles }
+    let variable = own.variable.as_deref();
+    Key { kid, variable, state, signs_from, ends_at, verdict, until, obstacles }
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,7 @@
-//! Whether a secret may become a key: length, emptiness, placeholders, and public
-//! keys where a secret belongs.
+//! Whether a secret may become a key: length, emptiness, placeholders, public keys where a secret
+//! belongs, and texts that are not a secret alone.
+
+mod form;
 
 use std::time::SystemTime;
 
@@ -19,6 +21,8 @@ pub(crate) struct Rules {
     pub(crate) unlocked: bool,
     pub(crate) allow_short_fallbacks: bool,
     pub(crate) allow_placeholders: bool,
+    /// Whether it is of a manifest, where a builder's settings do not help.
+    pub(crate) is_stored: bool,
 }
 
 #[cfg(feature = "store")]
@@ -29,6 +33,7 @@ impl Rules {
         Self {
             min_secret_bytes: dangerous.or(policy.min_secret_bytes),
             unlocked: dangerous.is_some(),
+            is_stored: true,
             ..Self::default()
         }
     }
@@ -118,7 +123,7 @@ pub(crate) fn check(
     algorithm: Option<&str>,
     rules: &Rules,
 ) -> Result<bool, Error> {
-    let secret = secret.expose();
+    let (text, secret) = (secret.text(), secret.expose());
     if secret.is_empty() {
         return Err(Error::EmptySecret { key: label.to_owned() });
     }
@@ -126,10 +131,13 @@ pub(crate) fn check(
     if let Some(what) = asymmetric(secret).filter(|_| purpose != Purpose::Credential) {
         return Err(Error::AsymmetricKey { key: label.to_owned(), what });
     }
-    // Before the length: `changeme` is too short as well, and a longer
-    // placeholder is no mend.
-    if let Some(why) = placeholder(secret).filter(|_| !rules.allow_placeholders) {
-        return Err(Error::Placeholder { key: label.to_owned(), why });
+    if let Some(form) = text.and_then(|text| form::of(text, label, purpose)) {
+        return Err(Error::NotASecret { key: label.to_owned(), form });
+    }
+    // Before the length: `changeme` is too short as well, and a longer placeholder is no remedy.
+    if let Some(why) = placeholder(secret, purpose).filter(|_| !rules.allow_placeholders) {
+        let remedy = placeholder_remedy(is_fallback, purpose, rules);
+        return Err(Error::Placeholder { key: label.to_owned(), why, remedy });
     }
 
     let (standard, floor) = match purpose.length(algorithm) {
@@ -149,36 +157,111 @@ pub(crate) fn check(
     if !is_short || (is_fallback && rules.allow_short_fallbacks) {
         return Ok(is_short);
     }
-    let mend = match () {
-        () if is_fallback => {
-            "if it must still verify for a while, let it in with `allow_short_fallbacks()`"
+    let mend = short_remedy(is_fallback, minimum > floor, purpose, rules);
+    Err(Error::ShortSecret { key: label.to_owned(), length: secret.len(), minimum, mend })
+}
+
+fn short_remedy(is_fallback: bool, is_relaxed: bool, purpose: Purpose, rules: &Rules) -> String {
+    const ADMIT: &str = "admit it with `allow_short_fallbacks()`";
+    if is_fallback {
+        return format!("if it must still verify for a while, {ADMIT}");
+    }
+    let generate = format!("generate a longer one (`{}`)", purpose.generate());
+    let relax = match (is_relaxed, purpose) {
+        (true, _) => ", or relax it with `min_secret_bytes`",
+        (false, Purpose::Jwt) => {
+            "; less than the standards ask for (RFC 7518 section 3.2) only `dangerous()` admits"
         }
-        () if minimum > floor => {
-            "generate a longer one (`openssl rand -hex 64`), or relax it with `min_secret_bytes`"
+        (false, Purpose::Cookie | Purpose::Webhook | Purpose::Audit) => {
+            "; less than the standards ask for (RFC 2104 section 3) only `dangerous()` admits"
         }
-        () => {
-            "generate a longer one (`openssl rand -hex 64`); less than the standards ask for \
-             (RFC 7518 section 3.2) is only to be had through `dangerous()`"
+        (false, _) => "; less only `dangerous()` admits",
+    };
+    let keep = match (purpose, rules.is_stored) {
+        // It belongs to the other side, which takes the new one first.
+        (Purpose::Credential, _) => String::new(),
+        (_, true) => "; to keep it for a while, make it a fallback of a new one".to_owned(),
+        (_, false) => {
+            format!("; to keep it for a while, make it a fallback of a new one, and {ADMIT}")
         }
     };
-    Err(Error::ShortSecret { key: label.to_owned(), length: secret.len(), minimum, mend })
+    format!("{generate}{relax}{keep}")
+}
+
+fn placeholder_remedy(is_fallback: bool, purpose: Purpose, rules: &Rules) -> &'static str {
+    match (is_fallback, purpose.revives_what_it_signed(), rules.is_stored) {
+        (false, ..) => "set it to a random secret",
+        (true, true, false) => {
+            "as a fallback it verifies what attackers forge with it; leave it out, which logs every \
+             user out who has a session or token under it, or admit it with \
+             `dangerous().allow_placeholders()` for as long as these are needed"
+        }
+        (true, true, true) => {
+            "as a fallback it verifies what attackers forge with it; leave it out, which logs every \
+             user out who has a session or token under it"
+        }
+        (true, false, false) => {
+            "as a fallback it verifies what attackers forge with it; leave it out, which rejects \
+             everything under it, or admit it with `dangerous().allow_placeholders()` for as long as \
+             that is needed"
+        }
+        (true, false, true) => {
+            "as a fallback it verifies what attackers forge with it; leave it out, which rejects \
+             everything under it"
+        }
+    }
+}
+
+/// The error of the `text` of a variable that does not stand for bytes, as `expected` has it: its form
+/// says more, where it has one.
+pub(crate) fn undecoded(
+    variable: &str,
+    text: &str,
+    purpose: Purpose,
+    expected: &'static str,
+) -> Error {
+    let key = variable.to_owned();
+    match form::of(text, variable, purpose) {
+        Some(form) => Error::NotASecret { key, form },
+        None => Error::Encoding { key, expected },
+    }
 }
 
 /// What a value looks like that is a key of an asymmetric algorithm. Under an
 /// HMAC a public key would be a secret that everybody knows.
 fn asymmetric(secret: &[u8]) -> Option<&'static str> {
+    // The first bytes of public and private keys without their PEM lines: of RSA, of ECDSA with P-256
+    // and P-384, of Ed25519 (RFC 5280, RFC 5958), and of a PEM document.
+    const BASE64: [&str; 10] = [
+        "MIIBIjANBgkqhkiG9w0BAQ",
+        "MIICIjANBgkqhkiG9w0BAQ",
+        "MIIBojANBgkqhkiG9w0BAQ",
+        "MIGfMA0GCSqGSIb3DQEBAQ",
+        "MFkwEwYHKoZIzj0CAQ",
+        "MHYwEAYHKoZIzj0CAQ",
+        "MCowBQYDK2Vw",
+        "MC4CAQAwBQYDK2Vw",
+        "MIGHAgEAMBMGByqGSM49AgEG",
+        "LS0tLS1CRUdJTi",
+    ];
     let text = std::str::from_utf8(secret).unwrap_or_default().trim_start();
-    if text.starts_with("-----BEGIN") {
+    if text.contains("-----BEGIN") {
         return Some("a PEM document");
+    }
+    if BASE64.iter().any(|start| text.starts_with(start)) {
+        return Some("a public or private key in base64");
     }
     if ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|start| text.starts_with(start)) {
         return Some("an SSH public key");
     }
-    (text.starts_with('{') && text.contains("\"kty\"")).then_some("a JSON Web Key")
+    // One of a secret is JSON like any other, and the message on that says where the secret is.
+    let kinds = ["RSA", "EC", "OKP", "AKP"].map(|kind| format!("\"{kind}\""));
+    let is_key = text.starts_with('{') && text.contains("\"kty\"");
+    (is_key && kinds.iter().any(|kind| text.contains(kind.as_str()))).then_some("a JSON Web Key")
 }
 
 /// What gives a value away that nobody filled in.
-fn placeholder(secret: &[u8]) -> Option<&'static str> {
+fn placeholder(secret: &[u8], purpose: Purpose) -> Option<&'static str> {
     const WORDS: [&str; 29] = [
         "changeme",
         "changeit",
@@ -224,11 +307,22 @@ fn placeholder(secret: &[u8]) -> Option<&'static str> {
     ];
     // Bytes that are no text may by chance begin with `<` and end with `>`.
     let text = std::str::from_utf8(secret).unwrap_or_default().trim();
-    let wrapped = [("<", ">"), ("${", "}"), ("{{", "}}"), ("[", "]"), ("%", "%")]
-        .iter()
-        .any(|(open, close)| text.len() > 2 && text.starts_with(open) && text.ends_with(close));
-    if wrapped {
+    let is_between =
+        |open: &str, close: &str| text.len() > 2 && text.starts_with(open) && text.ends_with(close);
+    let name = text.strip_prefix('{').and_then(|own| own.strip_suffix('}')).unwrap_or_default();
+    let is_name = |own: u8| own == b'_' || own.is_ascii_uppercase();
+    let wrapped =
+        [("<", ">"), ("${", "}"), ("#{", "}"), ("{{", "}}"), ("[", "]"), ("%", "%"), ("((", "))")]
+            .iter()
+            .any(|(open, close)| is_between(open, close))
+            || !name.is_empty() && name.bytes().all(is_name);
+    // A credential may be a document.
+    let is_document = purpose == Purpose::Credential && form::is_json(text);
+    if wrapped && !is_document {
         return Some("a template that was not filled in");
+    }
+    if text.contains("[object Object]") || is_unset(text) {
+        return Some("a value of JavaScript or Python that is not set");
     }
     let plain: String =
         text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -243,9 +337,26 @@ fn placeholder(secret: &[u8]) -> Option<&'static str> {
     (1..=longest).any(|part| secret.len() >= 8 && repeats(part)).then_some("a repetition")
 }
 
+/// Returns whether `text` was joined from parts of which one is not set: `prod-undefined`.
+fn is_unset(text: &str) -> bool {
+    let is_apart = |rest: &str, own: Option<char>| {
+        rest.is_empty() || own.is_some_and(|own| "-_.:/ ".contains(own))
+    };
+    ["undefined", "null", "None", "NaN"].iter().any(|word| {
+        let after = text.strip_prefix(word).is_some_and(|own| is_apart(own, own.chars().next()));
+        let before =
+            text.strip_suffix(word).is_some_and(|own| is_apart(own, own.chars().next_back()));
+        after || before
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn placeholder(secret: &[u8]) -> Option<&'static str> {
+        super::placeholder(secret, Purpose::Jwt)
+    }
 
     #[test]
     fn placeholders_are_known() {

@@ -9,6 +9,7 @@
 //! An instance evaluates a manifest at its own time, but never before the last change. It does
 //! so again at each reload, so that a clock that was wrong and is corrected corrects the roles.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
@@ -66,7 +67,9 @@ impl<K: KeyMaterial> RingBuilder<K> {
         let keys = keys(manifest, &[], &self.options, &self.rules, now)?;
         let origin = Origin::of(manifest, self.max_staleness, now);
         let set = KeySet::of_manifest(keys, 1, manifest, now, &name)?.from(origin);
-        Ok(self.ring(set, name))
+        let ring = self.ring(set, name);
+        ring.warn(manifest);
+        Ok(ring)
     }
 
     /// Checks, before a store is asked, that the builder knows whose manifest it is to take.
@@ -182,9 +185,9 @@ impl<K: KeyMaterial> KeyRing<K> {
         };
         let is_news = self.inner.set.update(|set| {
             if set.is_of(&origin)? {
-                // Only how fresh it is has changed.
-                let next = set.fresh_until() != origin.fresh_until;
-                return Ok((next.then(|| set.refreshed(origin)), false));
+                // Only how fresh it is has changed, or the names of its variables.
+                let next = set.fresh_until() != origin.fresh_until || !set.is_read_from(manifest);
+                return Ok((next.then(|| set.refreshed(origin, manifest)), false));
             }
             let mut keys = keys.clone();
             for revoked in set.keys().iter().filter(|key| key.revoked().is_some()) {
@@ -216,7 +219,22 @@ impl<K: KeyMaterial> KeyRing<K> {
                 fingerprint: set.fingerprint(),
             });
         }
+        self.warn(manifest);
         Ok(is_news)
+    }
+
+    /// Reports the dangers that the variables of `manifest` show, unless they were reported.
+    fn warn(&self, manifest: &Manifest) {
+        {
+            let mut reported = self.inner.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            if *reported == manifest.warnings {
+                return;
+            }
+            reported.clone_from(&manifest.warnings);
+        }
+        for (variable, warning) in &manifest.warnings {
+            self.inner.tell(Event::EnvironmentWarning { ring: self.name(), variable, warning });
+        }
     }
 }
 
@@ -321,7 +339,7 @@ fn keys<K: KeyMaterial>(
         };
         let mut life = entry.life.clone();
         life.is_short = is_short;
-        keys.push(key.living(life));
+        keys.push(key.living(life).read_from(entry.variable()));
     }
     Ok(keys)
 }

@@ -157,7 +157,9 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self
     }
 
-    /// Who is told what happens. Called again, it adds one more: each is told, in this order.
+    /// Reports to `observer` what happens. Called again, it adds one more: each receives every event,
+    /// in this order. Without one, the feature `tracing` writes the events to `tracing`; with one, add
+    /// `telemetry::Tracing` for both.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         let new: Arc<dyn Observer> = Arc::new(observer);
         self.observer = Some(match self.observer {
@@ -281,14 +283,18 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 ordinal: AtomicUsize::new(set.keys().len()),
                 set: Swap::new(set),
                 name,
+                #[cfg(feature = "store")]
                 environment: self.environment,
                 options: self.options,
                 rules: self.rules,
+                #[cfg(feature = "store")]
                 max_staleness: self.max_staleness,
                 is_followed: AtomicBool::new(false),
                 history: Mutex::new(History::new(self.clock.now())),
                 clock: self.clock,
                 observer: self.observer,
+                #[cfg(feature = "store")]
+                warnings: Mutex::default(),
                 observer_panics: Default::default(),
             }),
         }

@@ -200,6 +200,7 @@ impl<K: KeyMaterial> KeySet<K> {
     pub(crate) fn statuses(&self, now: SystemTime) -> Vec<KeyStatus> {
         let status = |(index, key): (usize, &Key<K>)| KeyStatus {
             kid: key.kid(),
+            variable: key.variable().map(str::to_owned),
             state: self.timeline.state(index, &key.life, now),
             signs: key.signs(),
             added_at: key.added_at(),
@@ -221,19 +222,36 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// The same set, of `origin`.
+    #[cfg(feature = "store")]
     pub(super) fn from(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
     }
 
-    /// A copy of this set, of `origin`.
-    pub(super) fn refreshed(&self, origin: Origin) -> Self {
-        let (keys, timeline) = (self.keys.clone(), self.timeline.clone());
+    /// A copy of this set, of `origin`, with the names of the variables of `manifest`.
+    #[cfg(feature = "store")]
+    pub(super) fn refreshed(&self, origin: Origin, manifest: &crate::manifest::Manifest) -> Self {
+        let named = |key: &Key<K>| {
+            let entry = manifest.key(&key.kid());
+            let variable = entry.map_or(key.variable(), |entry| entry.variable());
+            key.clone().read_from(variable)
+        };
+        let (keys, timeline) = (self.keys.iter().map(named).collect(), self.timeline.clone());
         Self { keys, timeline, origin, ..*self }
+    }
+
+    /// Returns whether the variables of its keys are those of `manifest`.
+    #[cfg(feature = "store")]
+    pub(super) fn is_read_from(&self, manifest: &crate::manifest::Manifest) -> bool {
+        let is_same = |key: &Key<K>| {
+            manifest.key(&key.kid()).is_none_or(|entry| entry.variable() == key.variable())
+        };
+        self.keys.iter().all(is_same)
     }
 
     /// Whether it is of the manifest that `other` is of; an older one, or another of the
     /// same number, is the error.
+    #[cfg(feature = "store")]
     pub(super) fn is_of(&self, other: &Origin) -> Result<bool, Error> {
         let held = self.origin.revision;
         match other.revision.cmp(&held) {

@@ -38,6 +38,8 @@ use crate::clock::Clock;
 use crate::error::{Reason, VerifyError};
 use crate::key::{Key, KeyMaterial, Revocation, Signs};
 use crate::kid::Kid;
+#[cfg(feature = "tracing")]
+use crate::observer::Tracing;
 use crate::observer::{Event, Observer, deliver};
 
 pub use builder::{Dangerous, RingBuilder};
@@ -79,16 +81,21 @@ pub struct KeyRing<K: KeyMaterial> {
 struct Inner<K: KeyMaterial> {
     set: swap::Swap<KeySet<K>>,
     name: String,
+    #[cfg(feature = "store")]
     environment: Option<String>,
     options: K::Options,
     rules: admit::Rules,
     /// Up to which age of what it holds it serves.
+    #[cfg(feature = "store")]
     max_staleness: Option<Duration>,
     /// Whether a store says what it holds: then only a revocation is made here.
     is_followed: AtomicBool,
     history: Mutex<history::History>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
+    /// The dangers of variables that were reported last.
+    #[cfg(feature = "store")]
+    warnings: Mutex<Vec<(String, &'static str)>>,
     /// Number of events on which an observer panicked.
     observer_panics: AtomicU64,
     /// Numbers the keys whose kid may not be derived.
@@ -101,6 +108,8 @@ struct Inner<K: KeyMaterial> {
 pub struct KeyStatus {
     /// Its public name.
     pub kid: Kid,
+    /// The environment variable that it was read from, if it was.
+    pub variable: Option<String>,
     /// What it is.
     pub state: KeyState,
     /// When it signs.
@@ -196,6 +205,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 
     /// What its clock shows.
+    #[cfg(any(feature = "store", feature = "tower", feature = "metrics", feature = "credential"))]
     pub(crate) fn now(&self) -> SystemTime {
         self.inner.clock.now()
     }
@@ -225,8 +235,28 @@ impl<K: KeyMaterial> KeyRing<K> {
 impl<K: KeyMaterial> Inner<K> {
     fn tell(&self, event: Event<'_>) {
         if let Some(observer) = &self.observer {
-            deliver(&**observer, &event, &self.observer_panics);
+            self.deliver(&**observer, &event);
+            return;
         }
+        #[cfg(feature = "tracing")]
+        if Tracing::is_heard(&event) {
+            self.deliver(&Tracing, &event);
+        }
+    }
+
+    fn deliver(&self, observer: &dyn Observer, event: &Event<'_>) {
+        let set = event.kid().map(|kid| (self.set.load(), kid));
+        let variable = set.as_ref().and_then(|(set, kid)| set.key(kid)?.variable());
+        deliver(observer, event, variable, &self.observer_panics);
+    }
+
+    /// Returns whether each verification is reported: to an observer, or to a subscriber of `tracing`.
+    #[inline]
+    fn hears_verifications(&self) -> bool {
+        #[cfg(feature = "tracing")]
+        return self.observer.is_some() || Tracing::hears_verifications();
+        #[cfg(not(feature = "tracing"))]
+        self.observer.is_some()
     }
 }
 

@@ -9,8 +9,16 @@
 //!
 //! The same secret under two names is one key, under the first name. A secret is
 //! the UTF-8 text of the variable, as Node's and Python's libraries take it;
-//! `hex:` and `base64:` before it say otherwise. The key of an AES ring is 32 bytes, as
-//! 64 hexadecimal digits or as base64.
+//! `hex:` and `base64:` before it say otherwise, and base64 may be of either alphabet (RFC 4648 §4,
+//! §5), padded or not. The key of an AES ring is 32 bytes, as 64 hexadecimal digits or as base64.
+//!
+//! A value that is not a secret alone is refused, with the variable in the error
+//! ([`ValueForm`](crate::ValueForm)): one that begins or ends with a quote, white space or a line end;
+//! JSON, a list of secrets, `NAME=value`. Of a credential only its first and last character count.
+//! After `hex:` and `base64:` every byte counts.
+//!
+//! A ring that tries its keys (tokens, cookies, webhooks) verifies with four at most. If all five
+//! variables are set, and different, `X_BACKUP` is left out, and the observer is warned.
 //!
 //! `X_NEW` leads into the race of a rolling deploy: the instance that has it signs
 //! before the others can verify. It works, and the observer is warned. The way
@@ -23,14 +31,14 @@
 
 use std::env::VarError;
 
+use zeroize::Zeroizing;
+
 use crate::error::Error;
 use crate::key::{KeyMaterial, NewKey};
 use crate::purpose::Purpose;
-use crate::ring::{KeyRing, RingBuilder};
+use crate::ring::{KeyRing, RingBuilder, admit};
 use crate::secret::Secret;
-
-/// In the order in which the first that is set becomes the primary.
-const SUFFIXES: [&str; 4] = ["_NEW", "", "_OLD", "_BACKUP"];
+use crate::text::is_hidden;
 
 impl<K: KeyMaterial> KeyRing<K> {
     /// A ring from the environment variables around `name`, with everything else
@@ -101,21 +109,10 @@ impl<K: KeyMaterial> RingBuilder<K> {
             });
             return self;
         }
+        self.warnings.extend(found.warnings);
         for (place, (variable, secret)) in found.signing.into_iter().enumerate() {
-            if place == 0 && variable == format!("{name}_OLD") {
-                self.warnings.push((
-                    variable.clone(),
-                    "the old key signs, because no newer one is set: has a variable been lost?",
-                ));
-            }
             let key = labelled(variable, secret);
             self = if place == 0 { self.primary(key) } else { self.fallback(key) };
-        }
-        if found.races {
-            self.warnings.push((
-                format!("{name}_NEW"),
-                "it signs at once, before other instances can verify: deploy it as _NEXT first",
-            ));
         }
         if let Some((variable, secret)) = found.next {
             self = self.staged(labelled(variable, secret));
@@ -140,7 +137,7 @@ pub struct NotUnicode;
 pub(super) type Lookup = dyn Fn(&str) -> Result<Option<String>, NotUnicode> + Send + Sync;
 
 /// The variables of this process.
-pub(super) fn process(variable: &str) -> Result<Option<String>, NotUnicode> {
+pub(crate) fn process(variable: &str) -> Result<Option<String>, NotUnicode> {
     match std::env::var(variable) {
         Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),
@@ -152,14 +149,17 @@ pub(super) fn process(variable: &str) -> Result<Option<String>, NotUnicode> {
 pub(super) struct Found {
     pub(super) signing: Vec<(String, Secret)>,
     pub(super) next: Option<(String, Secret)>,
-    /// Whether `X_NEW` signs while others know `X` alone.
-    races: bool,
+    /// The dangers that the variables show, each with its variable.
+    pub(super) warnings: Vec<(String, &'static str)>,
+    /// Whether `X_BACKUP` is set, and no key of it was made.
+    #[cfg(feature = "store")]
+    pub(super) leaves_out_backup: bool,
 }
 
 #[cfg(feature = "store")]
 impl Found {
     /// All secrets, with the names of their variables.
-    pub(super) fn all(&self) -> impl Iterator<Item = &(String, Secret)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &(String, Secret)> + Clone {
         self.signing.iter().chain(&self.next)
     }
 }
@@ -169,31 +169,81 @@ pub(super) fn read(
     name: &str,
     lookup: &(impl Fn(&str) -> Result<Option<String>, NotUnicode> + ?Sized),
 ) -> Result<Found, Error> {
+    if name.is_empty() || name.contains('=') || name.chars().any(is_hidden) {
+        return Err(Error::NotAVariable { length: name.len() });
+    }
     let value = |suffix: &str| {
         let variable = format!("{name}{suffix}");
         match lookup(&variable) {
-            Ok(Some(text)) if !text.is_empty() => {
-                let decoded = purpose.decode(text);
-                let secret = decoded
-                    .map_err(|expected| Error::Encoding { key: variable.clone(), expected })?;
-                Ok(Some((variable, secret)))
-            }
+            Ok(Some(text)) if !text.is_empty() => Ok(Some((variable, Zeroizing::new(text)))),
             Ok(_) => Ok(None),
             Err(NotUnicode) => Err(Error::NotUnicode { variable }),
         }
     };
+    // All first: a lookup that fails is an error, also of a variable that is left out.
+    let [new, own, old, backup, next] =
+        [value("_NEW")?, value("")?, value("_OLD")?, value("_BACKUP")?, value("_NEXT")?];
     let mut signing: Vec<(String, Secret)> = Vec::new();
     let known = |signing: &[(String, Secret)], secret: &Secret| {
         signing.iter().any(|(_, other)| other.expose() == secret.expose())
     };
-    for suffix in SUFFIXES {
-        if let Some((variable, secret)) = value(suffix)?
-            && !known(&signing, &secret)
-        {
+    for (variable, text) in [new, own, old].into_iter().flatten() {
+        let secret = decode(purpose, &variable, &text)?;
+        if !known(&signing, &secret) {
             signing.push((variable, secret));
         }
     }
-    let next = value("_NEXT")?.filter(|(_, secret)| !known(&signing, secret));
-    let races = signing.len() > 1 && signing[0].0 == format!("{name}_NEW");
-    Ok(Found { signing, next, races })
+    let decode_next = |(variable, text): (String, Zeroizing<String>)| {
+        decode(purpose, &variable, &text).map(|secret| (variable, secret))
+    };
+    let next = next.map(decode_next).transpose()?;
+    let mut next = next.filter(|(_, secret)| !known(&signing, secret));
+    let is_full = signing.len() + usize::from(next.is_some()) >= purpose.cap();
+    let mut left_out = None;
+    if let Some((variable, text)) = backup {
+        match decode(purpose, &variable, &text) {
+            Ok(secret) if known(&signing, &secret) => {}
+            // One secret under two names is one key, under the first name.
+            Ok(secret) if next.as_ref().is_some_and(|(_, own)| own.expose() == secret.expose()) => {
+                next = None;
+                signing.push((variable, secret));
+            }
+            _ if is_full => left_out = Some(variable),
+            decoded => signing.push((variable, decoded?)),
+        }
+    }
+    let mut warnings = Vec::new();
+    if signing.first().is_some_and(|(first, _)| *first == format!("{name}_OLD")) {
+        warnings.push((
+            format!("{name}_OLD"),
+            "the old key signs, because no newer one is set: has a variable been lost?",
+        ));
+    }
+    if signing.len() > 1 && signing[0].0 == format!("{name}_NEW") {
+        warnings.push((
+            format!("{name}_NEW"),
+            "it signs at once, before other instances can verify: deploy it as _NEXT first",
+        ));
+    }
+    #[cfg(feature = "store")]
+    let leaves_out_backup = left_out.is_some();
+    warnings.extend(left_out.map(|variable| {
+        let why = "it is left out, and what it signed is rejected: four keys are set besides, which \
+                   is the most that may verify; remove the variable of the key that has expired";
+        (variable, why)
+    }));
+    Ok(Found {
+        signing,
+        next,
+        warnings,
+        #[cfg(feature = "store")]
+        leaves_out_backup,
+    })
+}
+
+/// The secret of `variable`, whose value is `text`.
+fn decode(purpose: Purpose, variable: &str, text: &str) -> Result<Secret, Error> {
+    purpose
+        .decode(text.to_owned())
+        .map_err(|expected| admit::undecoded(variable, text, purpose, expected))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::env::{Lookup, NotUnicode, process, read};
+use super::env::{Found, Lookup, NotUnicode, process, read};
 use super::error::StoreError;
 use super::reading::{First, Memory, Print, Readings};
 use super::store::{KeyStore, StoreFuture};
@@ -106,24 +106,27 @@ impl<K: KeyMaterial> EnvStore<K> {
 
     fn read(&self) -> Result<Manifest, StoreError> {
         let mut memory = self.readings.lock();
-        let taken = self.take(&mut memory);
+        let taken = read(K::PURPOSE, &self.name, &*self.lookup)
+            .map_err(StoreError::from)
+            .and_then(|found| Ok((self.take(&mut memory, &found)?, found)));
         if taken.is_err() {
             memory.drop_pending();
         }
-        taken?.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })
+        let (own, found) = taken?;
+        let own = own.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })?;
+        Ok(own.read_from(found.all(), found.warnings.clone()))
     }
 
     /// The manifest that is accepted now; none, if the reading does not count yet.
-    fn take(&self, memory: &mut Memory) -> Result<Option<Manifest>, StoreError> {
-        let found = read(K::PURPOSE, &self.name, &*self.lookup)?;
-        let print = Print::new(&found, None);
+    fn take(&self, memory: &mut Memory, found: &Found) -> Result<Option<Manifest>, StoreError> {
+        let print = Print::new(found, None);
         if let Some(own) = memory.recall(&print) {
             return Ok(Some(own));
         }
         let now = self.clock.now();
         let next = match memory.accepted() {
             Some(held) => held.with_found(&found.signing, found.next.as_ref(), now)?,
-            None => self.first().manifest(&found, now)?,
+            None => self.first().manifest(found, now)?,
         };
         Ok(memory.take(print, next, false))
     }

@@ -196,13 +196,19 @@ impl InUse {
     /// set.
     ///
     /// # Errors
-    /// [`Error::Encoding`] for a value that is no key of the purpose, [`Error::NotUnicode`].
+    /// [`Error::Encoding`] for a value that is no key of the purpose, [`Error::NotUnicode`];
+    /// [`Error::TooManyKeys`] if one would be left out.
     pub(crate) fn read(
         purpose: Purpose,
         name: &str,
         lookup: impl Fn(&str) -> Result<Option<String>, super::env::NotUnicode>,
     ) -> Result<Option<Self>, Error> {
         let found = super::env::read(purpose, name, &lookup)?;
+        if found.leaves_out_backup {
+            // A manifest without this key would reject what it signed, without a warning.
+            let (ring, cap) = (name.to_owned(), purpose.cap());
+            return Err(Error::TooManyKeys { ring, count: cap + 1, cap });
+        }
         Ok((!found.signing.is_empty()).then_some(Self(found)))
     }
 

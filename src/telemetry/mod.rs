@@ -2,7 +2,8 @@
 //!
 //! [`Tracing`] writes the facts of a ring as events of `tracing`; [`RingMetrics`] counts them
 //! through the `metrics` facade, for Prometheus and others. Both are [`Observer`]s: a ring is
-//! given both where a service wants both, and one that is given none pays nothing.
+//! given both where a service wants both. A ring that is given none has [`Tracing`] where the feature
+//! `tracing` is on, and otherwise none.
 //!
 //! ```
 //! # #[cfg(all(feature = "tracing", feature = "metrics", feature = "jwt"))]
@@ -38,13 +39,11 @@
 mod metrics;
 #[cfg(any(feature = "metrics", feature = "status"))]
 mod subject;
-#[cfg(feature = "tracing")]
-mod tracing;
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::RingMetrics;
 #[cfg(feature = "tracing")]
-pub use self::tracing::Tracing;
+pub use crate::observer::Tracing;
 #[cfg(any(feature = "metrics", feature = "status"))]
 pub use subject::Subject;
 #[cfg(feature = "status")]

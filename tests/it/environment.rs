@@ -4,10 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use dualkey::cookie::CookieKey;
-use dualkey::jwt::JwtKey;
+use dualkey::credential::Credential;
+use dualkey::envelope::AesKey;
+use dualkey::jwt::{Jwt, JwtKey};
+use dualkey::manifest::Manifest;
 use dualkey::source::env::NotUnicode;
-use dualkey::webhook::WebhookKey;
-use dualkey::{Error, Event, KeyMaterial, KeyRing, KeyState, KeyStatus, Observer, Role};
+use dualkey::source::{DotenvStore, EnvStore, KeyStore, StoreError, update};
+use dualkey::webhook::{VerifyToken, WebhookKey};
+use dualkey::{
+    Error, Event, KeyMaterial, KeyRing, KeyState, KeyStatus, Observer, Purpose, Role, Secret,
+    ValueForm,
+};
 
 /// A secret of 64 bytes that differs by `seed`.
 fn secret(seed: u8) -> String {
@@ -73,6 +80,12 @@ fn the_names_of_a_node_backend_work_as_they_stand() {
     for name in ["ENCRYPTION_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL"] {
         assert_eq!(roles(&from_dotenv::<JwtKey>(name, &dotenv).unwrap().0), both, "{name}");
     }
+}
+
+/// A ring of one purpose from one value, as it is.
+fn with<K: KeyMaterial>(value: &str) -> Result<KeyRing<K>, Error> {
+    let lookup = |name: &str| Ok((name == "X").then(|| value.to_owned()));
+    KeyRing::builder().vars("X", lookup).build()
 }
 
 fn build(dotenv: &str) -> Result<(KeyRing<JwtKey>, Vec<String>), Error> {
@@ -158,4 +171,311 @@ fn the_process_environment_is_read() {
     // Nothing sets these: the error is that of an empty environment.
     let error = KeyRing::<JwtKey>::from_env("DUALKEY_TEST_NO_SUCH_SECRET").unwrap_err();
     assert!(matches!(error, Error::NoPrimary { .. }), "{error}");
+}
+
+/// What surrounds a secret on its way into a variable is never a part of the key, whatever it is for:
+/// the error has the form, the variable and the way out, and no byte of the secret (V10).
+#[test]
+fn a_value_that_is_not_a_secret_alone_is_refused_by_name() {
+    fn refused<K: KeyMaterial>(value: &str, form: &ValueForm) {
+        let error = with::<K>(value).unwrap_err();
+        let Error::NotASecret { key, form: found } = &error else { panic!("{value:?}: {error:?}") };
+        assert_eq!((key.as_str(), found), ("X", form), "{value:?}");
+        let text = format!("{error} {error:?}");
+        assert!(text.starts_with("cannot use X: "), "{text}");
+        assert!(text.contains("`hex:` or `base64:`"), "{text}");
+        let own = value.trim();
+        assert!((0..own.len() - 8).all(|start| {
+            own.get(start..start + 8).is_none_or(|part| {
+                !part.is_ascii() || part.starts_with("base64:") || !text.contains(part)
+            })
+        }));
+    }
+    let own = secret(1);
+    for (value, form) in [
+        (format!("{own}\n"), ValueForm::LineEnd),
+        (format!("{own}\r"), ValueForm::LineEnd),
+        (format!(" {own}"), ValueForm::Whitespace),
+        (format!("{own}\u{a0}"), ValueForm::Whitespace),
+        (format!("\u{feff}{own}"), ValueForm::Hidden),
+        (format!("{own}\u{200b}"), ValueForm::Hidden),
+        (format!("\"{own}\""), ValueForm::Quote),
+        (format!("'{own}"), ValueForm::Quote),
+    ] {
+        refused::<JwtKey>(&value, &form);
+        refused::<CookieKey>(&value, &form);
+        refused::<WebhookKey>(&value, &form);
+        refused::<VerifyToken>(&value, &form);
+        refused::<Credential>(&value, &form);
+        refused::<AesKey>(&value, &form);
+    }
+    let json = format!(r#"{{"type":"HS256","key":"{own}"}}"#);
+    for (value, form) in [
+        (json.clone(), ValueForm::Json),
+        (format!(r#"{{"kty":"oct","k":"{own}"}}"#), ValueForm::JsonWebKey),
+        (format!("{own},{}", secret(2)), ValueForm::List),
+        (format!("X={own}"), ValueForm::Assignment),
+        (format!("{own}\n{own}"), ValueForm::LineEnd),
+    ] {
+        refused::<JwtKey>(&value, &form);
+        refused::<CookieKey>(&value, &form);
+    }
+    let error = with::<JwtKey>(&json).unwrap_err().to_string();
+    assert!(error.contains("JSON") && error.contains("`key`"), "{error}");
+    assert!(!error.contains("asymmetric") && !error.contains("template"), "{error}");
+    // A credential may be a document, and a certificate with escaped line ends.
+    with::<Credential>(&json).unwrap();
+    with::<Credential>(&format!("-----BEGIN PRIVATE KEY-----\\n{own}\\n")).unwrap();
+    with::<Credential>(&format!("postgres://app:{own}@a.example,b.example/app")).unwrap();
+}
+
+/// The way out: after a prefix, every byte counts.
+#[test]
+fn every_byte_after_a_prefix_counts() {
+    let own = format!("\"{}\"\n", secret(1));
+    let hex: String = own.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let base64 = crate::common::base64url::encode(own.as_bytes());
+    let by_hand = KeyRing::<JwtKey>::builder().primary(Secret::from(own.as_bytes())).build();
+    let by_hand = by_hand.unwrap().primary();
+    assert_eq!(with::<JwtKey>(&format!("hex:{hex}")).unwrap().primary(), by_hand);
+    assert_eq!(with::<JwtKey>(&format!("base64:{base64}")).unwrap().primary(), by_hand);
+    // A text in code is checked as well.
+    let text = KeyRing::<JwtKey>::builder().primary(Secret::from(own.clone())).build();
+    assert!(matches!(text, Err(Error::NotASecret { form: ValueForm::LineEnd, .. })));
+    let text = KeyRing::<JwtKey>::builder().primary(Secret::from(secret(1))).build().unwrap();
+    let kid = text.stage(Secret::from(format!("{}\n", secret(2))));
+    assert!(matches!(kid, Err(Error::NotASecret { form: ValueForm::LineEnd, .. })));
+}
+
+#[test]
+fn values_that_are_not_set_or_not_filled_in_are_refused() {
+    let own = secret(1);
+    for value in [
+        "${X}",
+        "{{ x }}",
+        "<your secret>",
+        "%X%",
+        "undefined",
+        "null",
+        "[object Object]",
+        "#{X}",
+        "{JWT_SECRET}",
+    ] {
+        let error = with::<JwtKey>(value).unwrap_err();
+        assert!(matches!(error, Error::Placeholder { .. }), "{value}: {error}");
+    }
+    for value in
+        [format!("{own}-undefined"), format!("null:{own}"), format!("{own}[object Object]")]
+    {
+        let error = with::<JwtKey>(&value).unwrap_err();
+        assert!(matches!(error, Error::Placeholder { .. }), "{value}: {error}");
+    }
+    for value in
+        [format!("-----BEGIN PUBLIC KEY-----\\n{own}"), format!("MIIBIjANBgkqhkiG9w0BAQEFAAO{own}")]
+    {
+        let error = with::<JwtKey>(&value).unwrap_err();
+        assert!(matches!(error, Error::AsymmetricKey { .. }), "{value}: {error}");
+    }
+    with::<JwtKey>(&format!("{own}nullable")).unwrap();
+    with::<JwtKey>(&format!("undefine{own}")).unwrap();
+}
+
+/// RFC 4648 §4, §5: no text is of both alphabets, unless it means the same in both.
+#[test]
+fn either_alphabet_of_base64_is_one_key() {
+    let bytes: Vec<u8> = (0..64).map(|place: u8| 0xfb_u8.wrapping_add(place * 5)).collect();
+    let url = crate::common::base64url::encode(&bytes);
+    assert!(url.contains('-') && url.contains('_'), "{url}");
+    let plain = url.replace('-', "+").replace('_', "/");
+    let key = |text: &str| with::<JwtKey>(&format!("base64:{text}")).map(|ring| ring.primary());
+    let padding = "=".repeat((4 - url.len() % 4) % 4);
+    let first = key(&url).unwrap();
+    for text in [&url, &plain] {
+        assert_eq!(key(text).unwrap(), first);
+        assert_eq!(key(&format!("{text}{padding}")).unwrap(), first);
+        for bad in [
+            format!("{text}{padding}="),
+            format!(" {text}"),
+            format!("{}\n{}", &text[..8], &text[8..]),
+        ] {
+            assert!(matches!(key(&bad), Err(Error::Encoding { .. })), "{bad}");
+        }
+    }
+    let mixed = url.replacen('-', "+", 1);
+    assert!(matches!(key(&mixed), Err(Error::Encoding { .. })), "{mixed}");
+    // The last of these 86 characters has four bits that must be zero.
+    assert_eq!(url.len() % 4, 2);
+    let stray = format!("{}B", &url[..url.len() - 1]);
+    assert!(url.ends_with(['A', 'Q', 'g', 'w']));
+    assert!(matches!(key(&stray), Err(Error::Encoding { .. })), "{stray}");
+}
+
+/// V9: a failed lookup is an error, never an absence; of each of the five variables.
+#[test]
+fn a_lookup_that_fails_is_an_error() {
+    for failing in ["X_NEW", "X", "X_OLD", "X_BACKUP", "X_NEXT"] {
+        let lookup = move |name: &str| match name == failing {
+            true => Err(NotUnicode),
+            false => Ok(Some(secret(name.len() as u8))),
+        };
+        let error = KeyRing::<JwtKey>::builder().vars("X", lookup).build().unwrap_err();
+        assert!(matches!(&error, Error::NotUnicode { variable } if variable == failing), "{error}");
+        let store = EnvStore::<JwtKey>::vars("X", "test", lookup);
+        let error = pollster::block_on(store.load()).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Refused(Error::NotUnicode { variable }) if variable == failing),
+            "{error}"
+        );
+    }
+    // No variable has such a name, so that none can be absent; it may be a secret.
+    for name in ["", "A=kH7vQ2mXw9Lr", "kH7vQ2mXw9Lr\0", "kH7vQ2mXw9Lr\n"] {
+        let error = KeyRing::<JwtKey>::from_env(name).unwrap_err();
+        assert!(matches!(error, Error::NotAVariable { length } if length == name.len()), "{error}");
+        assert!(!format!("{error} {error:?}").contains("kH7v"), "{error}");
+    }
+}
+
+/// The lines of five variables, all different but for those in `same`.
+fn five(same: &[(&str, &str)]) -> String {
+    let names = ["X_NEW", "X", "X_OLD", "X_BACKUP", "X_NEXT"];
+    let value = |name: &str| {
+        let name = same.iter().find(|(own, _)| *own == name).map_or(name, |(_, other)| other);
+        match names.iter().position(|own| *own == name) {
+            Some(place) => secret(place as u8),
+            None => name.to_owned(),
+        }
+    };
+    names.map(|name| format!("{name}={}", value(name))).join("\n")
+}
+
+#[test]
+fn of_five_keys_the_backup_is_left_out_with_a_warning() {
+    let (ring, warnings) = build(&five(&[])).unwrap();
+    assert_eq!(warnings, ["X_NEW", "X_BACKUP"]);
+    assert_eq!(roles(&ring), [Role::Primary, Role::Fallback, Role::Fallback, Role::Staged]);
+    let jwt = Jwt::new(ring);
+    for (place, name) in ["X_NEW", "X", "X_OLD", "X_BACKUP", "X_NEXT"].into_iter().enumerate() {
+        let alone = build(&format!("X={}", secret(place as u8))).unwrap().0;
+        let claims = serde_json::json!({ "sub": name, "exp": 4_102_444_800_u64 });
+        let token = Jwt::new(alone).sign(&claims).unwrap();
+        let verified = jwt.verify::<serde_json::Value>(&token);
+        assert_eq!(verified.is_ok(), name != "X_BACKUP", "{name}");
+    }
+    // Whatever it holds: it is no key.
+    for value in ["short", "changeme", "hex:xyz", "\"quoted\""] {
+        let (ring, warnings) = build(&five(&[("X_BACKUP", value)])).unwrap();
+        assert_eq!(
+            (roles(&ring).len(), warnings.last().unwrap().as_str()),
+            (4, "X_BACKUP"),
+            "{value}"
+        );
+    }
+    // Four keys fit, and each is checked.
+    let (ring, warnings) = build(&five(&[("X_NEXT", "")])).unwrap();
+    assert_eq!((roles(&ring).len(), warnings.len()), (4, 1));
+    assert!(build(&five(&[("X_NEXT", ""), ("X_BACKUP", "short")])).is_err());
+    for (name, other) in [
+        ("X_NEXT", "X"),
+        ("X_BACKUP", "X_OLD"),
+        ("X", "X_NEW"),
+        ("X_BACKUP", "X_NEXT"),
+        ("X_OLD", "X"),
+    ] {
+        let (ring, warnings) = build(&five(&[(name, other)])).unwrap();
+        assert_eq!((roles(&ring).len(), warnings.len()), (4, 1), "{name} is {other}");
+    }
+    // Where no key is tried, more may be kept.
+    let (ring, warnings) = from_dotenv::<Credential>("X", &five(&[])).unwrap();
+    assert_eq!((roles(&ring).len(), warnings.len()), (5, 1));
+}
+
+/// A ring that follows variables is told as well: when it is made, and when a change shows a danger.
+#[test]
+fn a_ring_that_follows_variables_hears_their_dangers() {
+    let dotenv = Arc::new(Mutex::new(five(&[("X_BACKUP", "")])));
+    let lookup = Arc::clone(&dotenv);
+    let store = EnvStore::<JwtKey>::vars("X", "test", move |name| {
+        let lines = lookup.lock().unwrap().clone();
+        let value = lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        Ok(value.map(str::to_owned))
+    });
+    let heard = Warnings::default();
+    let following = KeyRing::<JwtKey>::builder()
+        .name("X")
+        .environment("test")
+        .observer(heard.clone())
+        .follow(store)
+        .on_demand()
+        .unwrap();
+    let warnings = || std::mem::take(&mut *heard.0.lock().unwrap());
+    assert_eq!(warnings(), ["X_NEW"]);
+    *dotenv.lock().unwrap() = five(&[]);
+    following.refresh().unwrap();
+    assert_eq!(warnings(), ["X_NEW", "X_BACKUP"]);
+    following.refresh().unwrap();
+    assert!(warnings().is_empty(), "each once");
+    let variables = |ring: &KeyRing<JwtKey>| -> Vec<_> {
+        ring.keys().into_iter().map(|key| key.variable.unwrap()).collect()
+    };
+    assert_eq!(variables(following.ring()), ["X_NEW", "X", "X_OLD", "X_NEXT"]);
+    // A key keeps its counters in another variable, and is shown under that.
+    *dotenv.lock().unwrap() = format!(
+        "X={}\nX_OLD={}\nX_BACKUP={}\nX_NEXT={}",
+        secret(0),
+        secret(1),
+        secret(2),
+        secret(4)
+    );
+    following.refresh().unwrap_err();
+    following.refresh().unwrap();
+    assert_eq!(variables(following.ring()), ["X", "X_OLD", "X_BACKUP", "X_NEXT"]);
+    assert!(warnings().is_empty());
+}
+
+/// A change of a `.env` file would overwrite what was left out.
+#[test]
+fn a_file_with_five_keys_is_read_and_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    std::fs::write(&path, five(&[])).unwrap();
+    let store = DotenvStore::new(&path, "X", Purpose::Jwt, "test");
+    let manifest = pollster::block_on(store.load()).unwrap();
+    let heard = Warnings::default();
+    let builder = KeyRing::<JwtKey>::builder().environment("test").observer(heard.clone());
+    let ring = builder.build_from(&manifest).unwrap();
+    assert_eq!(*heard.0.lock().unwrap(), ["X_NEW", "X_BACKUP"]);
+    assert_eq!(ring.keys()[1].variable.as_deref(), Some("X"));
+    let staged = manifest.keys()[3].kid();
+    let step = |own: &Manifest| own.force("a test").promote(&staged, own.changed_at());
+    let error = pollster::block_on(update(&store, step)).unwrap_err();
+    assert!(matches!(error, StoreError::Unfit { .. }), "{error}");
+    assert!(error.to_string().contains("X_BACKUP"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), five(&[]));
+    // The same admission as of variables.
+    std::fs::write(&path, format!("X='{} '\n", secret(1))).unwrap();
+    let error = pollster::block_on(DotenvStore::new(&path, "X", Purpose::Jwt, "test").load());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("cannot use X: its value begins or ends with white space"), "{error}");
+}
+
+/// The remedy for a fallback is not a new secret.
+#[test]
+fn the_message_on_a_weak_key_says_how_to_keep_it() {
+    let builder = || KeyRing::<CookieKey>::builder().primary(Secret::from(secret(1)));
+    let fallback = builder().allow_short_fallbacks().fallback(Secret::from("keyboard cat"));
+    let error = fallback.build().unwrap_err().to_string();
+    for part in ["fallback", "forge", "logs every user out", "allow_placeholders"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(!error.contains("set it to a random secret"), "{error}");
+    let variables = format!("X={}\nX_OLD=changeme", secret(1));
+    let error = from_dotenv::<WebhookKey>("X", &variables).unwrap_err().to_string();
+    assert!(error.starts_with("X_OLD is a placeholder") && error.contains("fallback"), "{error}");
+    let primary =
+        KeyRing::<WebhookKey>::builder().primary(Secret::from("Twenty-six bytes are here!"));
+    let error = primary.build().unwrap_err().to_string();
+    for part in ["fallback", "allow_short_fallbacks", "RFC 2104"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(!error.contains("7518"), "{error}");
 }

@@ -78,6 +78,7 @@ fn key(
     let seen = reports.iter().flat_map(|report| &report.last_as_fallback);
     Key {
         kid: status.kid.to_string(),
+        variable: status.variable.as_ref().map(|own| Plain(own).to_string()),
         state: status.state.as_str(),
         added_at: Time(status.added_at),
         signs_from: start(status).map(|start| Time(start.max(status.added_at))),

@@ -35,6 +35,9 @@ pub(super) struct Ring {
 #[derive(Serialize)]
 pub(super) struct Key {
     pub(super) kid: String,
+    /// The environment variable that it was read from, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) variable: Option<String>,
     pub(super) state: &'static str,
     pub(super) added_at: Time,
     /// When it began to sign, or will.

@@ -88,7 +88,7 @@ fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
     let now = ring.now.0;
     html! {
         div.key data-kid=(key.kid) data-state=(key.state) {
-            h3 { code { (key.kid) } " " span.state { (key.state) } }
+            h3 { code { (key.kid) } (variable(key)) " " span.state { (key.state) } }
             p { (life(now, key)) }
             (bar(span, key))
             div.scale aria-hidden="true" {
@@ -133,6 +133,11 @@ fn life(now: SystemTime, key: &Key) -> String {
         .next()
         .map(|first| first.to_uppercase().chain(letters).collect::<String>() + ".")
         .unwrap_or_default()
+}
+
+/// The variable of a key, which remains where its kid is a number.
+fn variable(key: &Key) -> Markup {
+    html! { @if let Some(own) = &key.variable { " in " code { (own) } } }
 }
 
 fn bar(span: Span, key: &Key) -> Markup {
@@ -224,7 +229,7 @@ fn uses(ring: &Ring) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "instance" }
-                        @for key in &ring.keys { th scope="col" { code { (key.kid) } " " (key.state) } }
+                        @for key in &ring.keys { th scope="col" { code { (key.kid) } (variable(key)) " " (key.state) } }
                         th scope="col" { "keys held" }
                     }
                 }

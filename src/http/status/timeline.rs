@@ -87,6 +87,7 @@ mod tests {
     fn ring(now: SystemTime, overlap_seconds: u64, ends_at: SystemTime) -> Ring {
         let key = Key {
             kid: "a".to_owned(),
+            variable: None,
             state: "fallback",
             added_at: Time(UNIX_EPOCH),
             signs_from: Some(Time(now)),

@@ -129,6 +129,10 @@ fn found(project: &Project, item: &Item) -> Result<Option<(InUse, String)>, OpsE
             return Ok(Some((found, own.value.as_str().to_owned())));
         }
     }
-    let set = names.into_iter().find_map(|name| Some((project.value(&name)?, name)));
-    Ok(set.map(|(value, variable)| (InUse { variable, file: None }, value)))
+    for variable in names {
+        if let Some(value) = project.value(&variable)? {
+            return Ok(Some((InUse { variable, file: None }, value)));
+        }
+    }
+    Ok(None)
 }

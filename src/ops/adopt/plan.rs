@@ -185,12 +185,12 @@ impl<'a> Values<'a> {
             for ending in SIGNING.into_iter().chain(["_NEXT"]) {
                 let variable = format!("{name}{ending}");
                 if let Some(why) =
-                    project.value(&variable).and_then(|own| Reference::recognise(&own))
+                    project.value(&variable)?.and_then(|own| Reference::recognise(&own))
                 {
                     return Err(unfit(item, &variable, why.to_string()));
                 }
             }
-            let found = InUse::read(purpose, name, |variable| Ok(project.value(variable)))?;
+            let found = InUse::read(purpose, name, |variable| project.lookup(variable))?;
             found.as_ref().map_or(Ok(()), |found| check_place(item, found))?;
             return Ok(found.map(|found| (found, "the environment".to_owned())));
         }
@@ -240,8 +240,9 @@ impl<'a> Values<'a> {
             }
         };
         let project = self.adopter.project;
-        let is_in_environment =
-            SIGNING.iter().any(|ending| project.value(&format!("{}{ending}", item.name)).is_some());
+        let is_in_environment = SIGNING
+            .iter()
+            .any(|ending| matches!(project.value(&format!("{}{ending}", item.name)), Ok(Some(_))));
         let remedy = match self.adopter.source != Source::Environment && is_in_environment {
             true => "pass `--from-env`: it is set in the environment".to_owned(),
             false => format!(
@@ -346,7 +347,7 @@ fn remedy(item: &Item, error: &Error) -> Option<String> {
                  in the inventory, so that it signs until the first rotation"
             )
         }
-        Error::Placeholder { key, why } => format!(
+        Error::Placeholder { key, why, .. } => format!(
             "`{key}` is a placeholder ({why}), which attackers know: replace it (`dualkey generate \
              {name} --print`), restart the service, and adopt again; what it signed has to be refused"
         ),

@@ -11,6 +11,7 @@ use super::same::Same;
 use super::{AuditPlace, Inventory, Item, Place};
 use crate::clock::{Clock, SystemClock};
 use crate::envelope::AesKey;
+use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::ops::address::is_apart;
 use crate::ops::audit::{
@@ -21,10 +22,11 @@ use crate::ops::error::OpsError;
 use crate::postgres::{ConnectionString, ConnectionStringError};
 use crate::purpose::Purpose;
 use crate::ring::KeyRing;
+use crate::source::env::{NotUnicode, process};
 use crate::source::{DotenvStore, FileStore, KeyStore, StoreError};
 
 /// Answers with the value of a variable.
-type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+type Lookup = dyn Fn(&str) -> Result<Option<String>, NotUnicode> + Send + Sync;
 
 /// An inventory, opened: from the names in it to stores and to the trail.
 ///
@@ -59,7 +61,7 @@ impl Project {
             inventory: Arc::new(inventory),
             clock: Arc::new(SystemClock),
             is_clock_given: false,
-            lookup: Arc::new(|name| std::env::var(name).ok().filter(|own| !own.is_empty())),
+            lookup: Arc::new(process),
             with_backup: false,
             notes: Notes::default(),
             #[cfg(feature = "postgres")]
@@ -96,7 +98,7 @@ impl Project {
         mut self,
         lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        self.lookup = Arc::new(lookup);
+        self.lookup = Arc::new(move |name| Ok(lookup(name)));
         self
     }
 
@@ -361,20 +363,30 @@ impl Project {
     }
 
     /// The value of a variable, if it is set and not empty.
-    pub(crate) fn value(&self, variable: &str) -> Option<String> {
-        (self.lookup)(variable).filter(|value| !value.is_empty())
+    ///
+    /// # Errors
+    /// [`Error::NotUnicode`]: a lookup that fails is no absence.
+    pub(crate) fn value(&self, variable: &str) -> Result<Option<String>, Error> {
+        let found = (self.lookup)(variable);
+        let found = found.map_err(|NotUnicode| Error::NotUnicode { variable: variable.to_owned() });
+        Ok(found?.filter(|value| !value.is_empty()))
+    }
+
+    /// The same, with the error of a lookup.
+    pub(crate) fn lookup(&self, variable: &str) -> Result<Option<String>, NotUnicode> {
+        (self.lookup)(variable)
     }
 
     /// The value of a variable that the inventory names.
     pub(crate) fn variable(&self, what: &'static str, variable: &str) -> Result<String, OpsError> {
-        let found = (self.lookup)(variable);
-        found.ok_or_else(|| OpsError::Variable { what, variable: variable.to_owned() })
+        self.value(variable)?
+            .ok_or_else(|| OpsError::Variable { what, variable: variable.to_owned() })
     }
 
     /// The ring that manifests are sealed under.
     fn kek(&self) -> Result<KeyRing<AesKey>, OpsError> {
         let name = self.inventory.kek.as_deref().unwrap_or("DUALKEY_KEK");
-        let lookup = |variable: &str| Ok((self.lookup)(variable));
+        let lookup = |variable: &str| (self.lookup)(variable);
         Ok(KeyRing::builder().vars(name, lookup).build()?)
     }
 

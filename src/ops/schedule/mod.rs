@@ -40,6 +40,8 @@ pub struct Standing {
     pub priority: Priority,
     /// The key that signs, where there is a manifest.
     pub primary: Option<Kid>,
+    /// The variable that this key was read from, if it was.
+    pub variable: Option<String>,
     /// Since when it signs, or since when the secret is what it is.
     pub since: Option<SystemTime>,
     /// All other keys that still verify, or that should not.
@@ -51,7 +53,7 @@ pub struct Standing {
     /// What comes next.
     pub next: Next,
     /// What is wrong with the reports of its instances: one that cannot be read, one from the
-    /// future.
+    /// future. And the dangers that its variables show.
     pub warnings: Vec<String>,
 }
 
@@ -61,6 +63,8 @@ pub struct Standing {
 pub struct Other {
     /// Its kid.
     pub kid: Kid,
+    /// The variable that it was read from, if it was.
+    pub variable: Option<String>,
     /// What it is.
     pub state: KeyState,
     /// Since when it is in the manifest.
@@ -300,6 +304,7 @@ impl Standing {
             purpose: manifest.purpose(),
             priority: item.priority,
             primary: Some(kid),
+            variable: None,
             since,
             others,
             due,
@@ -307,6 +312,10 @@ impl Standing {
             next: Next { what: String::new(), command: None, at: None },
             warnings: of_reports(reports, manifest.policy(), now),
         };
+        own.warnings.extend(
+            manifest.warnings.iter().map(|(variable, warning)| format!("{variable}: {warning}")),
+        );
+        own.variable = manifest.key(&kid).and_then(|key| key.variable()).map(str::to_owned);
         own.advise(item, manifest, reports, now);
         own
     }
@@ -366,6 +375,7 @@ impl Standing {
             purpose: item.purpose,
             priority: item.priority,
             primary: None,
+            variable: None,
             since: None,
             others: Vec::new(),
             due: None,
@@ -402,6 +412,7 @@ impl Other {
             (KeyState::Active(Role::Staged), Signs::From(moment)) => Some(moment),
             _ => None,
         };
-        Some(Self { kid, state, added_at, signs_from, ends_at, verdict })
+        let variable = key.variable().map(str::to_owned);
+        Some(Self { kid, variable, state, added_at, signs_from, ends_at, verdict })
     }
 }

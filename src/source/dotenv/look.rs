@@ -47,6 +47,13 @@ pub(super) struct Reading {
     whole: Option<Manifest>,
 }
 
+impl Reading {
+    /// Whether `X_BACKUP` is set, and no key of it was made.
+    pub(super) fn leaves_out_backup(&self) -> bool {
+        self.found.leaves_out_backup
+    }
+}
+
 impl Look {
     /// The lines of the file; none, if there is no file.
     pub(super) fn lines(&self) -> Lines {
@@ -153,11 +160,15 @@ impl DotenvStore {
         reading: &Reading,
     ) -> Result<Option<Manifest>, StoreError> {
         let print = Print::new(&reading.found, reading.record.as_deref());
-        if let Some(own) = memory.recall(&print) {
-            return Ok(Some(own));
-        }
-        let next = self.next(memory, reading, &print)?;
-        Ok(memory.take(print, next, reading.whole.is_some()))
+        let own = match memory.recall(&print) {
+            Some(own) => Some(own),
+            None => {
+                let next = self.next(memory, reading, &print)?;
+                memory.take(print, next, reading.whole.is_some())
+            }
+        };
+        let found = &reading.found;
+        Ok(own.map(|own| own.read_from(found.all(), found.warnings.clone())))
     }
 
     /// The manifest that comes after the accepted one, if this reading counts.

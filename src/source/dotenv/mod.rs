@@ -237,6 +237,11 @@ impl DotenvStore {
                     current.ok_or_else(|| StoreError::Unconfirmed { store: self.name() })?;
                 next.check_same(&current)?;
                 self.is_known(&current, next)?;
+                if reading.leaves_out_backup() {
+                    let problem = "its fifth variable, X_BACKUP, is left out, and would be \
+                                   overwritten: remove it first";
+                    return Err(StoreError::Unfit { store: self.name(), problem });
+                }
                 (reading.lines, current.revision())
             }
             Err(StoreError::Missing { .. }) if !self.has_final(&look)? => (look.lines(), 0),

@@ -346,3 +346,54 @@ fn what_a_store_says_stays_on_its_line_of_a_log() {
         assert!(!log[0].contains(is_loud) && log[0].contains("reload failed"), "{log:?}");
     }
 }
+
+/// A ring that is given no observer writes to `tracing`, from its first danger on; one with an observer
+/// writes there only if it is given `Tracing`, and then once.
+#[test]
+fn a_ring_without_an_observer_is_not_silent() {
+    let vars = |name: &str| {
+        Ok(match name {
+            "X_NEW" => Some(secret(0)),
+            "X" => Some(secret(1)),
+            "X_OLD" => Some(secret(2)),
+            _ => None,
+        })
+    };
+    let life = |builder: dualkey::RingBuilder<JwtKey>| {
+        let ring = builder.vars("X", vars).build().unwrap();
+        let old = KeyRing::<JwtKey>::builder().primary(Secret::from(secret(1))).build().unwrap();
+        let token = Jwt::new(old).sign(&claims()).unwrap();
+        let jwt = Jwt::new(ring.clone());
+        assert!(jwt.verify::<super::Claims>(&token).is_ok());
+        assert!(jwt.verify::<super::Claims>("x").is_err());
+        ring.revoke(&ring.keys()[2].kid, "it leaked").unwrap();
+    };
+    let bare = || life(KeyRing::builder());
+    let info = lines(tracing::Level::INFO, bare);
+    assert_eq!(info.len(), 2, "{info:#?}");
+    assert!(info[0].starts_with("WARN dualkey: it signs at once"), "{info:#?}");
+    assert!(info[0].ends_with("ring=\"X\" variable=\"X_NEW\""), "{info:#?}");
+    assert!(info[1].starts_with("WARN dualkey: revoked ring=\"X\" kid="), "{info:#?}");
+    assert!(info[1].ends_with("variable=\"X_OLD\" reason=\"it leaked\""), "{info:#?}");
+    let all = lines(tracing::Level::TRACE, bare);
+    let count = |all: &[String], text: &str| all.iter().filter(|own| own.contains(text)).count();
+    assert_eq!(
+        (all.len(), count(&all, "verified by a fallback"), count(&all, "rejected")),
+        (4, 1, 1)
+    );
+    assert_eq!(count(&all, "variable=\"X\""), 1, "{all:#?}");
+
+    let told = crate::common::Told::default();
+    let own = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(told.clone())));
+    assert_eq!((own.len(), told.all().len()), (0, 4));
+    let given = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(Tracing)));
+    assert_eq!(given, all);
+    let both = || life(KeyRing::builder().observer(told.clone()).observer(Tracing));
+    assert_eq!(lines(tracing::Level::TRACE, both), all);
+    // V10: no output holds a byte of a secret.
+    let text = all.join("\n");
+    for seed in [0, 1, 2] {
+        let secret = secret(seed);
+        assert!((0..57).all(|start| !text.contains(&secret[start..start + 8])));
+    }
+}

@@ -1,0 +1,241 @@
+//! Values that are not a secret alone: what was put around a secret on its way into a variable.
+//!
+//! It guarantees: digits, letters, base64 and base64url have no such form, and neither has a random
+//! text whose first and last character are neither a quote nor white space, but for the near misses
+//! below. A credential may be of any form that has no quote, white space or line end at its edges:
+//! it is a URL, a document, a certificate, and belongs to somebody else's format.
+//!
+//! | refused | accepted |
+//! |---|---|
+//! | `a,b`, where each part would be a secret: letters and digits of the least length, or at least 16 of one length | a comma in a random text, so that a part is too short or has other characters |
+//! | `{"a":1}`, `{a: 1}`, `["a"]`, and the beginning of an object | `{`, `[` and `"` within a text, and braces around one without a member |
+//! | `JWT_SECRET=a`, `secret: a`, `aNODE_ENV=b` | `=` and `:` after other text, the padding of base32 and base64 |
+//! | `"a`, `a'`, `` `a` ``, `“a”`, `\"a\"`, `&quot;a` | a quote within a text |
+
+use crate::encoding::from_any_base64;
+use crate::error::ValueForm;
+use crate::purpose::{Purpose, SecretLength};
+use crate::text::is_hidden;
+
+/// Quotes of a shell, of JSON, and of documents that were printed.
+const QUOTES: [char; 15] =
+    ['"', '\'', '`', '´', '“', '”', '„', '‟', '‘', '’', '‚', '‛', '«', '»', '\u{ff02}'];
+
+/// The same in the text of another format.
+const ESCAPED_QUOTES: [&str; 7] =
+    ["&quot;", "&#34;", "&#39;", "&apos;", "%22", "\\u0022", "\\u0027"];
+
+const ESCAPED_LINE_ENDS: [&str; 5] = ["\\n", "\\r", "%0A", "%0a", "\\u000a"];
+
+/// The last word of a name that has a secret as its value.
+const SECRET_WORDS: [&str; 10] = [
+    "secret",
+    "secrets",
+    "key",
+    "keys",
+    "token",
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "apikey",
+];
+
+/// The form of `text`, if it is not a secret alone; `label` is the variable or the key that has it.
+pub(super) fn of(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
+    let own = edges(text).or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment));
+    match purpose {
+        Purpose::Credential => own,
+        _ => own.or_else(|| escaped_edges(text)).or_else(|| inside(text, label, purpose)),
+    }
+}
+
+/// What is at the first or the last place of `text`.
+fn edges(text: &str) -> Option<ValueForm> {
+    let ends = [text.chars().next()?, text.chars().next_back()?];
+    let has = |is: fn(char) -> bool| ends.into_iter().any(is);
+    if has(is_line_end) {
+        return Some(ValueForm::LineEnd);
+    }
+    // Deliberately after the line ends, which are white space too.
+    if has(char::is_whitespace) {
+        return Some(ValueForm::Whitespace);
+    }
+    if has(is_hidden) {
+        return Some(ValueForm::Hidden);
+    }
+    has(|own| QUOTES.contains(&own)).then_some(ValueForm::Quote)
+}
+
+/// The same as another format writes it. A certificate in a variable ends so, too.
+fn escaped_edges(text: &str) -> Option<ValueForm> {
+    if ESCAPED_LINE_ENDS.iter().any(|own| text.ends_with(own)) {
+        return Some(ValueForm::LineEnd);
+    }
+    let is_around = |own: &&str| text.starts_with(*own) || text.ends_with(*own);
+    ESCAPED_QUOTES.iter().any(|own| is_around(&own)).then_some(ValueForm::Quote)
+}
+
+/// The form of a text that is a key, by what is within it.
+fn inside(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
+    if text.chars().any(is_line_end) {
+        return Some(ValueForm::LineEnd);
+    }
+    if text.chars().any(char::is_control) {
+        return Some(ValueForm::Hidden);
+    }
+    json(text)
+        .or_else(|| is_other_prefix(text).then_some(ValueForm::Prefix))
+        .or_else(|| is_assignment(text, label).then_some(ValueForm::Assignment))
+        .or_else(|| is_list(text, purpose).then_some(ValueForm::List))
+}
+
+fn is_line_end(own: char) -> bool {
+    matches!(own, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// JSON, as it is or in base64.
+fn json(text: &str) -> Option<ValueForm> {
+    let decoded = || {
+        let bytes =
+            from_any_base64(text).filter(|_| text.starts_with("ey") || text.starts_with("Wy"));
+        bytes.and_then(|bytes| String::from_utf8(bytes).ok())
+    };
+    if !is_json(text) {
+        let inner = zeroize::Zeroizing::new(decoded()?);
+        return is_json(&inner).then(|| json_form(&inner));
+    }
+    Some(json_form(text))
+}
+
+fn json_form(text: &str) -> ValueForm {
+    let has =
+        |name: &str| text.contains(&format!("\"{name}\"")) || text.contains(&format!("{name}:"));
+    match (has("kty"), has("keys")) {
+        (true, true) => ValueForm::JsonWebKeySet,
+        (true, false) => ValueForm::JsonWebKey,
+        (false, _) => ValueForm::Json,
+    }
+}
+
+/// Returns whether `text` is a document of JSON, or was one before a shell took its quotes: an object
+/// with a member, or the beginning of one, or a list of texts or objects.
+pub(super) fn is_json(text: &str) -> bool {
+    let text = text.trim();
+    if let Some(rest) = text.strip_prefix('{') {
+        let rest = rest.trim_start();
+        let is_quote = |own: char| own == '"' || own == '\'';
+        let is_member = |after: &str| after.trim_start().starts_with(':');
+        let inner = rest.trim_start_matches('\\');
+        if let Some(inner) = inner.strip_prefix(is_quote) {
+            return inner.split_once(is_quote).is_some_and(|(_, after)| is_member(after));
+        }
+        // Without quotes a member may be chance, so that the object has to be whole.
+        let (name, after) = split_name(rest);
+        return rest == "}" || !name.is_empty() && is_member(after) && text.ends_with('}');
+    }
+    let Some(rest) = text.strip_prefix('[').and_then(|own| own.strip_suffix(']')) else {
+        return text.starts_with("%7B%22") || text.starts_with("%7b%22");
+    };
+    let rest = rest.trim_start();
+    rest.is_empty() || rest.starts_with(['"', '\'']) || rest.starts_with('{') && is_json(rest)
+}
+
+/// `hex:` and `base64:` as they are not written.
+fn is_other_prefix(text: &str) -> bool {
+    let head = text.split(':').next().filter(|head| head.len() < text.len()).unwrap_or_default();
+    let is_exact = head == "hex" || head == "base64";
+    let known = ["hex", "base64", "base64url", "b64"];
+    !is_exact && known.iter().any(|own| head.eq_ignore_ascii_case(own))
+}
+
+/// The variable itself, with its value.
+fn is_own_line(text: &str, label: &str) -> bool {
+    let (name, rest) = split_name(without_keyword(text));
+    let rest = rest.trim_start();
+    name == label && !name.is_empty() && rest.starts_with(['=', ':']) && rest.len() > 1
+}
+
+/// A line of a shell, of a `.env` file or of YAML, or a text into which the next line has run.
+fn is_assignment(text: &str, label: &str) -> bool {
+    const MARKS: [&str; 6] = ["- ", "| ", ">- ", "|- ", "> ", "!!"];
+    if MARKS.iter().any(|own| text.starts_with(own)) {
+        return true;
+    }
+    let (name, rest) = split_name(without_keyword(text));
+    let is_exported = name.len() > 1 && text.len() > without_keyword(text).len();
+    if let Some(value) = rest.trim_start().strip_prefix(['=', ':'])
+        && !value.is_empty()
+        && !value.starts_with('=')
+        && (is_secret_name(name) || is_variable(name) || is_exported)
+    {
+        return true;
+    }
+    let is_run_in = |(place, _): (usize, &str)| {
+        let (before, after) = (&text[..place], &text[place + 1..]);
+        let is_part = |own: char| own == '_' || own.is_ascii_uppercase() || own.is_ascii_digit();
+        let run = &before[before.trim_end_matches(is_part).len()..];
+        let is_named = !label.is_empty() && is_upper(label) && run.ends_with(label);
+        !after.is_empty() && !after.starts_with('=') && (is_named || is_variable(run))
+    };
+    text.match_indices('=').any(is_run_in)
+}
+
+/// `text` after a word that declares a variable.
+fn without_keyword(text: &str) -> &str {
+    let words = ["export ", "set ", "setx ", "ENV ", "env ", "declare -x "];
+    words.iter().find_map(|own| text.strip_prefix(own)).unwrap_or(text).trim_start()
+}
+
+/// The name at the beginning of `text`, and what follows it.
+fn split_name(text: &str) -> (&str, &str) {
+    let is_part = |own: char| own.is_ascii_alphanumeric() || "_-.".contains(own);
+    text.split_at(text.find(|own| !is_part(own)).unwrap_or(text.len()))
+}
+
+fn is_upper(name: &str) -> bool {
+    name.bytes().all(|own| own == b'_' || own.is_ascii_uppercase() || own.is_ascii_digit())
+}
+
+/// `NODE_ENV`: chance makes no such name before a `=`.
+fn is_variable(name: &str) -> bool {
+    let parts: Vec<_> = name.split('_').collect();
+    let is_word = |part: &&str| part.len() > 1 && part.bytes().all(|own| own.is_ascii_uppercase());
+    parts.len() > 1 && parts.iter().all(is_word)
+}
+
+/// `jwt_secret`, `secretKey`, `APP_KEY`: the last word says it.
+fn is_secret_name(name: &str) -> bool {
+    let last = name.rsplit(['_', '-', '.']).next().unwrap_or_default();
+    let is_upper = is_upper(last);
+    let word = match last.rfind(|own: char| own.is_ascii_uppercase()) {
+        Some(place) if !is_upper => &last[place..],
+        _ => last,
+    };
+    SECRET_WORDS.iter().any(|own| word.eq_ignore_ascii_case(own))
+}
+
+/// Several parts, of which each would be a secret.
+fn is_list(text: &str, purpose: Purpose) -> bool {
+    let least = match purpose.length(None) {
+        SecretLength::AtLeast { floor, .. } => floor,
+        SecretLength::Exactly(length) => length,
+    };
+    let is_token = |part: &&str| {
+        part.bytes().all(|own| own.is_ascii_alphanumeric() || b"+/=_-.:~@".contains(&own))
+    };
+    [',', ';', '|', ' '].into_iter().any(|separator| {
+        let parts: Vec<_> =
+            text.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect();
+        let is_long = |least: usize| parts.iter().all(|part| part.len() >= least);
+        let is_of_one_length = parts.windows(2).all(|pair| pair[0].len() == pair[1].len());
+        let are_tokens = parts.iter().all(is_token);
+        // Parts of one length come from one generator, whatever its characters are.
+        parts.len() > 1
+            && (are_tokens && (is_long(least) || is_of_one_length && is_long(16))
+                || separator == ',' && is_of_one_length && is_long(least))
+    })
+}
+
+#[cfg(test)]
+mod tests;
