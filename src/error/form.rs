@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::reference::Reference;
+
 /// The form of a value that is not a secret alone: taken as it is, what surrounds the secret would
 /// become a part of the key.
 ///
@@ -43,12 +45,14 @@ pub enum ValueForm {
     Assignment,
     /// It begins with `hex:` or `base64:` in another spelling.
     Prefix,
+    /// Ciphertext of a tool, or a reference to a secret in another place.
+    Reference(Reference),
 }
 
 impl ValueForm {
-    /// What it is, and the remedy.
-    fn parts(&self) -> (&'static str, &'static str) {
-        match self {
+    /// What it is, and the remedy; `None` for a reference, which says it itself.
+    fn parts(&self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
             Self::Quote => (
                 "its value begins or ends with a quote, which would be a part of the key",
                 "remove the quotes, which the reader of the file or the shell has left",
@@ -90,17 +94,23 @@ impl ValueForm {
                 "its value begins with a prefix that is not known",
                 "write `hex:` or `base64:`, in lower case",
             ),
-        }
+            Self::Reference(_) => return None,
+        })
     }
 }
 
 impl fmt::Display for ValueForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (reason, remedy) = self.parts();
-        write!(
-            f,
-            "{reason}; {remedy}, or write the bytes of the whole value as `hex:` or `base64:` if \
-             they are the secret (in code, pass bytes instead of a text)"
+        match (self, self.parts()) {
+            (Self::Reference(reference), _) => {
+                write!(f, "{reference}; have the service started with the secret itself")?;
+            }
+            (_, Some((reason, remedy))) => write!(f, "{reason}; {remedy}")?,
+            (_, None) => {}
+        }
+        f.write_str(
+            ", or write the bytes of the whole value as `hex:` or `base64:` if they are the secret \
+             (in code, pass bytes instead of a text)",
         )
     }
 }

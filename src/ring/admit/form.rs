@@ -15,6 +15,7 @@
 use crate::encoding::from_any_base64;
 use crate::error::ValueForm;
 use crate::purpose::{Purpose, SecretLength};
+use crate::reference::Reference;
 use crate::text::is_hidden;
 
 /// Quotes of a shell, of JSON, and of documents that were printed.
@@ -43,7 +44,10 @@ const SECRET_WORDS: [&str; 10] = [
 
 /// The form of `text`, if it is not a secret alone; `label` is the variable or the key that has it.
 pub(super) fn of(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
-    let own = edges(text).or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment));
+    let own = Reference::recognise(text)
+        .map(ValueForm::Reference)
+        .or_else(|| edges(text))
+        .or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment));
     match purpose {
         Purpose::Credential => own,
         _ => own.or_else(|| escaped_edges(text)).or_else(|| inside(text, label, purpose)),

@@ -116,6 +116,26 @@ fn secrets_are_taken_as_they_are() {
     }
 }
 
+/// Of each purpose: what the service is to be given is the secret itself.
+#[test]
+fn ciphertext_and_references_are_no_secrets() {
+    for text in [
+        "encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3dAt+Z9HPMfLE",
+        "op://Production/PostgreSQL/url",
+        "vault:secret/data/app#JWT_SECRET",
+        "/run/secrets/jwt",
+        "ref+awsssm://app/jwt",
+        "postgres://app:${DB_PASSWORD}@db/app",
+        "${JWT_SECRET}",
+        "$(openssl rand -hex 64)",
+    ] {
+        for purpose in Purpose::ALL {
+            let found = of(text, "X", purpose);
+            assert!(matches!(found, Some(ValueForm::Reference(_))), "{text}: {found:?}");
+        }
+    }
+}
+
 /// A credential belongs to the format of another.
 #[test]
 fn a_credential_is_refused_for_its_edges_alone() {
