@@ -100,6 +100,7 @@ struct Core<K> {
     material: K,
     counters: Counters,
     prints: [[u8; 32]; 2],
+    #[cfg(feature = "store")]
     algorithm: Option<String>,
 }
 
@@ -201,6 +202,7 @@ impl<K> Key<K> {
     }
 
     /// The algorithm that it is bound to, where its purpose leaves a choice.
+    #[cfg(feature = "store")]
     pub(crate) fn algorithm(&self) -> Option<&str> {
         self.core.algorithm.as_deref()
     }
@@ -211,6 +213,7 @@ impl<K> Key<K> {
     }
 
     /// Whether it was made from `secret`, as HMAC pads it.
+    #[cfg(feature = "store")]
     pub(crate) fn is_of(&self, secret: &Secret) -> bool {
         self.core.prints == prints(secret.expose())
     }
@@ -354,6 +357,7 @@ impl<K: KeyMaterial> NewKey<K> {
                 material: K::prepare(secret, kid, options)?,
                 counters: Counters::new(),
                 prints: prints(secret),
+                #[cfg(feature = "store")]
                 algorithm: K::algorithm(options),
             }),
             variable: self.label.as_deref().map(Arc::from),

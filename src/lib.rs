@@ -128,7 +128,8 @@
 //! | `cli` | 213 | 141 |
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// What the lower floors hold ready serves adapters that may be off.
+// What the lower layers hold serves adapters that may be off. With all four it has no excuse: `.ci/run`
+// checks the default features, and these with others.
 #![cfg_attr(
     not(all(feature = "jwt", feature = "cookie", feature = "webhook", feature = "envelope")),
     allow(dead_code, unused_imports)

@@ -101,6 +101,7 @@ impl Purpose {
 
     /// Whether instances hold its keys, and so have to agree before another one signs. The
     /// keys of the audit are read anew for each record.
+    #[cfg(feature = "store")]
     pub(crate) fn needs_agreement(self) -> bool {
         self != Self::Audit
     }
@@ -151,7 +152,7 @@ impl Purpose {
             return from_any_base64(base64).map(Secret::from).ok_or("base64 after `base64:`");
         }
         if self != Self::Envelope {
-            return Ok(Secret::from(text.as_str()));
+            return Ok(Secret::of_value(&text));
         }
         // A key in hexadecimal digits would be base64 of another length as well.
         let is_hex =

@@ -22,23 +22,10 @@ use zeroize::{Zeroize, Zeroizing};
 /// made before (the string it was read from, the environment of the process)
 /// stay where they are; the `From` impls for owned values wipe what they are
 /// given.
-///
-/// A secret that is made of a text, and not of bytes, is checked as the value of a variable is: one
-/// that begins or ends with a quote, white space or a line end, or is JSON or a list, is refused
-/// ([`Error::NotASecret`](crate::Error::NotASecret)).
-///
-/// ```
-/// use dualkey::cookie::CookieKey;
-/// use dualkey::{KeyRing, Secret};
-///
-/// let text = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU\n";
-/// let builder = || KeyRing::<CookieKey>::builder();
-/// assert!(builder().primary(Secret::from(text)).build().is_err());
-/// assert!(builder().primary(Secret::from(text.as_bytes())).build().is_ok());
-/// ```
 #[derive(Clone)]
 pub struct Secret {
     bytes: Zeroizing<Box<[u8]>>,
+    /// Whether it is the value of a variable, as it is.
     is_text: bool,
 }
 
@@ -50,7 +37,13 @@ impl Secret {
         &self.bytes
     }
 
-    /// The text that it was made of; `None`, if it was made of bytes.
+    /// The value of a variable, whose form is checked when it becomes a key. In code, a caller has the
+    /// bytes that it means.
+    pub(crate) fn of_value(text: &str) -> Self {
+        Self { is_text: true, ..Self::from(text) }
+    }
+
+    /// The value of a variable that it was made of; `None`, if it was made of bytes or in code.
     pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.bytes).ok().filter(|_| self.is_text)
     }
@@ -58,7 +51,7 @@ impl Secret {
 
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
-        Self { is_text: true, ..Self::from(text.as_bytes()) }
+        Self::from(text.as_bytes())
     }
 }
 
@@ -88,7 +81,7 @@ impl From<Vec<u8>> for Secret {
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
-        Self { is_text: true, ..Self::from(text.into_bytes()) }
+        Self::from(text.into_bytes())
     }
 }
 

@@ -8,7 +8,6 @@ use jiff::{SpanRound, Unit};
 use super::Failure;
 use super::terminal::{Terminal, cell};
 use crate::error::Error;
-use crate::kid::Kid;
 use crate::manifest::{Change, RolloutEffect};
 use crate::ops::OpsError;
 use crate::ops::audit::{Action, Listing};
@@ -152,12 +151,14 @@ impl Terminal {
                 .others
                 .iter()
                 .map(|other| {
-                    let kid = named(other.kid, other.variable.as_deref());
-                    let state = other.state.as_str();
+                    let (kid, state) = (other.kid, other.state.as_str());
+                    let place = place(other.variable.as_deref());
                     match (&other.verdict, other.signs_from) {
-                        (Some(verdict), _) => format!("{kid} ({state}, {})", word(verdict)),
-                        (None, Some(at)) => format!("{kid} ({state}, signs from {})", time(at)),
-                        (None, None) => format!("{kid} ({state})"),
+                        (Some(verdict), _) => format!("{kid} ({state}, {}){place}", word(verdict)),
+                        (None, Some(at)) => {
+                            format!("{kid} ({state}, signs from {}){place}", time(at))
+                        }
+                        (None, None) => format!("{kid} ({state}){place}"),
                     }
                 })
                 .collect();
@@ -186,7 +187,9 @@ impl Terminal {
                 cell([&own.name]),
                 cell([own.priority.as_str()]),
                 state,
-                cell([text(own.primary.map(|kid| named(kid, own.variable.as_deref())))]),
+                cell([text(
+                    own.primary.map(|kid| format!("{kid}{}", place(own.variable.as_deref()))),
+                )]),
                 cell([text(since)]),
                 if others.is_empty() { cell(["-"]) } else { cell(others) },
                 cell([text(own.due.map(date))]),
@@ -260,13 +263,10 @@ pub(super) fn failed(failure: &Failure) -> Vec<String> {
     lines
 }
 
-/// A kid with the variable that its key was read from: the kid of a credential is a number, which
-/// another secret may have after a restart.
-fn named(kid: Kid, variable: Option<&str>) -> String {
-    match variable {
-        Some(variable) => format!("{kid} in {variable}"),
-        None => kid.to_string(),
-    }
+/// The variable of a key: the kid of a credential is a number, which another secret may have after a
+/// restart.
+fn place(variable: Option<&str>) -> String {
+    variable.map(|own| format!(" in {own}")).unwrap_or_default()
 }
 
 fn word(verdict: &Verdict) -> String {

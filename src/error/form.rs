@@ -109,8 +109,7 @@ impl fmt::Display for ValueForm {
             (_, None) => {}
         }
         f.write_str(
-            ", or write the bytes of the whole value as `hex:` or `base64:` if they are the secret \
-             (in code, pass bytes instead of a text)",
+            ", or write the bytes of the whole value as `hex:` or `base64:` if they are the secret",
         )
     }
 }

@@ -241,8 +241,7 @@ impl Text {
         if let Some(digits) = text.strip_prefix("hex:") {
             return from_hex(digits).map(Secret::from);
         }
-        // Deliberately as bytes: what is stored was admitted when it came in.
-        text.strip_prefix("text:").map(|text| Secret::from(text.as_bytes()))
+        text.strip_prefix("text:").map(Secret::from)
     }
 }
 

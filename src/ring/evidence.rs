@@ -112,6 +112,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 
     /// Keeps of an instance that is gone what has no end: its report may be deleted then.
+    #[cfg(feature = "store")]
     pub(crate) fn absorb(&self, report: &Report) {
         self.history().absorb(report);
     }

@@ -4,6 +4,7 @@
 //! set is cut into phases, in each of which every role is fixed. A reader finds its
 //! phase by the clock, and reads the clock only if there is more than one.
 
+#[cfg(feature = "store")]
 use std::cmp::Ordering;
 use std::fmt;
 use std::time::SystemTime;

@@ -51,7 +51,9 @@ pub use policy::{Policy, Schedule};
 pub use report::Report;
 pub use retirement::Sweep;
 pub use rotate::Promotion;
-pub(crate) use timeline::{EarlierEnd, EarlierWindow, Life, Terms, Timeline};
+pub(crate) use timeline::Life;
+#[cfg(feature = "store")]
+pub(crate) use timeline::{EarlierEnd, EarlierWindow, Terms, Timeline};
 pub(crate) use view::{Matched, Tried, Unit, View};
 
 /// The keys of one purpose: one primary that signs, fallbacks that still verify.
@@ -205,7 +207,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 
     /// What its clock shows.
-    #[cfg(any(feature = "store", feature = "tower", feature = "metrics", feature = "credential"))]
+    #[cfg(any(feature = "store", feature = "metrics"))]
     pub(crate) fn now(&self) -> SystemTime {
         self.inner.clock.now()
     }

@@ -201,6 +201,7 @@ pub(crate) fn objection(
 }
 
 /// Whether an instance may still be there, by a report that can be read.
+#[cfg(any(test, feature = "store"))]
 pub(crate) fn may_run(
     report: &Report,
     policy: &Policy,

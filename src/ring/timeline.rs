@@ -136,6 +136,7 @@ impl Life {
 
     /// Since when it signs, once it does. A key from the beginning of time was added when its
     /// ring was first stored.
+    #[cfg(any(feature = "store", feature = "metrics", feature = "status"))]
     pub(crate) fn signing_since(&self) -> SystemTime {
         self.start().map_or(self.added_at, |(from, _)| from.max(self.added_at))
     }

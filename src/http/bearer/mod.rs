@@ -11,4 +11,5 @@ pub use service::Bearer;
 
 #[cfg(feature = "axum")]
 pub(super) use credentials::token;
+#[cfg(feature = "axum")]
 pub(super) use layer::Challenges;
