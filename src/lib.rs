@@ -143,6 +143,7 @@ mod error;
 mod fingerprint;
 mod key;
 mod kid;
+mod moment;
 mod observer;
 mod purpose;
 mod reference;

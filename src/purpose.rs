@@ -99,6 +99,12 @@ impl Purpose {
         self == Self::Envelope
     }
 
+    /// Whether the verdict on its keys needs verifications under the primary: a rewrap replaces them,
+    /// and keys of the audit verify what is stored.
+    pub(crate) fn needs_traffic(self) -> bool {
+        !matches!(self, Self::Envelope | Self::Audit)
+    }
+
     /// Whether instances hold its keys, and so have to agree before another one signs. The
     /// keys of the audit are read anew for each record.
     #[cfg(feature = "store")]

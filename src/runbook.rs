@@ -167,10 +167,15 @@
 //! - **If the verdict is `Blocked`**, it says with what: an old key that is still used after
 //!   its overlap means that something lives longer than the policy says, or that somebody else
 //!   signs with it. Find out, before you force it.
-//! - **An encryption key** asks for a sweep over every table that it sealed values of, begun once
+//! - **An encryption key** asks for a rewrap of every table that it sealed values of, started once
 //!   all instances have the new primary: `dualkey rewrap NAME --execute`, or the module `rewrap`,
-//!   whose report you [`record`](crate::KeyRing::record_sweep). Each rewrap opens every row, so its
-//!   report also supports the destruction of the key.
+//!   whose report you [`record`](crate::KeyRing::record_sweep). One that starts before counts for
+//!   nothing, and says from when one counts. Each rewrap opens every row, so a complete one replaces
+//!   the overlap and the traffic; after it the key must be unused for one observation window.
+//! - **If few values are verified**, [`expected_obstacle`](crate::KeyRing::expected_obstacle) and
+//!   `dualkey status` say so on the first day. The verdict then waits until the key was unused for
+//!   seven observation windows, or for less traffic if you set
+//!   [`enough_traffic`](crate::Policy::enough_traffic).
 //! - **The password of a database**: with two roles that take turns, set the password of the idle
 //!   one, stage its URL, probe it, promote it; with one role, stage the new password everywhere,
 //!   change it on the server, promote it. `credential::database` has both.

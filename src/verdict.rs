@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::fingerprint::Fingerprint;
+use crate::moment::{At, NotBefore};
 use crate::text::Plain;
 
 /// Whether an old key may go.
@@ -36,7 +37,8 @@ pub enum Obstacle {
         until: SystemTime,
     },
     /// Something needed it within the observation window, although what it signed should
-    /// be dead: it lives longer than the policy says, or somebody else signs with it.
+    /// be dead: it lives longer than the policy says, or another party signs with it. Of an
+    /// encryption key: something that the rewrap did not find was opened under it.
     UsedAsFallback {
         /// When that was last.
         last: SystemTime,
@@ -46,8 +48,11 @@ pub enum Obstacle {
     TooLittleTraffic {
         /// How many values were.
         seen: u64,
-        /// How many would do.
+        /// How many would do: [`enough_traffic`](crate::Policy::enough_traffic) of the policy.
         enough: u64,
+        /// From when the key counts as unused without them, if it stays unused and each observation
+        /// window until then has a verification under the primary. `None`, if there is none now.
+        from: Option<SystemTime>,
     },
     /// No instance has reported within the observation window.
     NoInstance,
@@ -68,13 +73,13 @@ pub enum Obstacle {
         /// Why it cannot be read.
         problem: String,
     },
-    /// Nothing has gone through the data that this key may have sealed.
+    /// No rewrap of the data that this key may have sealed is recorded.
     NotSwept,
-    /// The sweep began before every instance had stopped sealing with this key.
+    /// The rewrap started before every instance had stopped sealing with this key.
     SweptTooEarly {
-        /// When it began.
+        /// When it started.
         started_at: SystemTime,
-        /// When it may begin.
+        /// The start of the first rewrap that counts.
         not_before: SystemTime,
     },
     /// Rows are left that need the key.
@@ -94,11 +99,17 @@ pub enum Obstacle {
     },
 }
 
+/// Shows every moment and every number that it holds. A moment from which something is so is rounded
+/// up to the minute, so that it is so at the moment that is shown.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Safe => f.write_str("safe"),
-            Self::Wait { .. } => f.write_str("wait"),
+            Self::Wait { until } => write!(
+                f,
+                "wait until {}: the key is still needed, or was not observed for long enough",
+                NotBefore(*until)
+            ),
             Self::Blocked(obstacles) => {
                 f.write_str("blocked: ")?;
                 for (place, obstacle) in obstacles.iter().enumerate() {
@@ -116,19 +127,34 @@ impl fmt::Display for Obstacle {
         match self {
             Self::IsPrimary => f.write_str("it is the primary"),
             Self::IsStaged => f.write_str("it is staged, and has not signed yet"),
-            Self::TooEarly { .. } => f.write_str("what it signed may still be valid"),
-            Self::UsedAsFallback { .. } => {
-                f.write_str("it verified something within the observation window")
-            }
-            Self::TooLittleTraffic { seen, enough } => write!(
+            Self::TooEarly { until } => write!(
                 f,
-                "only {seen} values verified under the primary within the observation window, \
-                 {enough} would say something"
+                "what it signed may still be valid, or it was not observed for long enough, until {}",
+                NotBefore(*until)
             ),
-            Self::NoInstance => f.write_str("no instance has reported lately"),
-            Self::OtherKeys { instance, fingerprint, .. } => {
-                write!(f, "the instance `{}` holds other keys ({fingerprint})", Plain(instance))
+            Self::UsedAsFallback { last } => {
+                write!(f, "it was used at {}, within the observation window", At(*last))
             }
+            Self::TooLittleTraffic { seen, enough, from } => {
+                write!(
+                    f,
+                    "{seen} verifications under the primary within the observation window are too few, \
+                     `enough_traffic` of the policy is {enough}"
+                )?;
+                match from {
+                    Some(from) => {
+                        write!(f, "; without them it must stay unused until {}", NotBefore(*from))
+                    }
+                    None => Ok(()),
+                }
+            }
+            Self::NoInstance => f.write_str("no instance has reported lately"),
+            Self::OtherKeys { instance, fingerprint, reported_at } => write!(
+                f,
+                "the instance `{}` holds other keys ({fingerprint}), as it reported at {}",
+                Plain(instance),
+                At(*reported_at)
+            ),
             Self::UnreadableReport { instance, problem } => write!(
                 f,
                 "cannot read the report of the instance `{}`: {}; update the instance, or delete the \
@@ -136,10 +162,14 @@ impl fmt::Display for Obstacle {
                 Plain(instance),
                 Plain(problem)
             ),
-            Self::NotSwept => f.write_str("no sweep has looked for what it sealed"),
-            Self::SweptTooEarly { .. } => {
-                f.write_str("the sweep began before every instance had stopped sealing with it")
-            }
+            Self::NotSwept => f.write_str("no rewrap of what it sealed is recorded"),
+            Self::SweptTooEarly { started_at, not_before } => write!(
+                f,
+                "this rewrap started at {}, before every instance had stopped sealing with the key; \
+                 one that starts at or after {} counts",
+                At(*started_at),
+                NotBefore(*not_before)
+            ),
             Self::RowsLeft { rows } => write!(f, "{rows} rows need it"),
             Self::RowsUnreadable { rows } => write!(f, "{rows} rows could not be read"),
             Self::NothingSealed { tables: 1 } => f.write_str(
@@ -150,5 +180,59 @@ impl fmt::Display for Obstacle {
                 "the rewrap found nothing sealed in {tables} tables: check their names and schemas"
             ),
         }
+    }
+}
+
+#[cfg(all(test, feature = "store"))]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn after(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    /// Every variant that has a moment or a number shows it.
+    #[test]
+    fn what_is_shown_has_every_moment_and_every_number() {
+        // 2026-12-03 16:13:01 UTC, and the minute after it.
+        let (moment, past, ahead) =
+            (after(1_796_314_381), "2026-12-03 16:13 UTC", "2026-12-03 16:14 UTC");
+        let instance = "pod-1".to_owned();
+        let cases: [(Obstacle, &[&str]); 11] = [
+            (Obstacle::TooEarly { until: moment }, &[ahead]),
+            (Obstacle::UsedAsFallback { last: moment }, &[past]),
+            (
+                Obstacle::TooLittleTraffic { seen: 7, enough: 1000, from: Some(moment) },
+                &["7 ", "1000", ahead, "`enough_traffic`"],
+            ),
+            (
+                Obstacle::TooLittleTraffic { seen: 0, enough: 9, from: None },
+                &["0 ", "9", "`enough_traffic`"],
+            ),
+            (
+                Obstacle::OtherKeys {
+                    instance,
+                    fingerprint: Fingerprint::NONE,
+                    reported_at: moment,
+                },
+                &["pod-1", past],
+            ),
+            (Obstacle::SweptTooEarly { started_at: moment, not_before: moment }, &[past, ahead]),
+            (Obstacle::RowsLeft { rows: 17 }, &["17"]),
+            (Obstacle::RowsUnreadable { rows: 18 }, &["18"]),
+            (Obstacle::NothingSealed { tables: 1 }, &["one table"]),
+            (Obstacle::NothingSealed { tables: 19 }, &["19"]),
+            (Obstacle::NoInstance, &["no instance"]),
+        ];
+        for (obstacle, parts) in cases {
+            let text = Verdict::Blocked(vec![obstacle.clone()]).to_string();
+            assert_eq!(text, format!("blocked: {obstacle}"));
+            for part in parts {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
+        let wait = Verdict::Wait { until: moment }.to_string();
+        assert!(wait.starts_with(&format!("wait until {ahead}: ")), "{wait}");
     }
 }

@@ -47,8 +47,11 @@ impl Operator {
         for (place, secret) in first.all().into_iter().enumerate() {
             let (name, purpose) = RINGS[place];
             let now = SystemTime::now();
-            let manifest =
-                Manifest::new(name, purpose, ENVIRONMENT, policy(), secret.clone(), now)?;
+            let mut first = policy();
+            first.observation = Policy::default().observation;
+            let manifest = Manifest::new(name, purpose, ENVIRONMENT, first, secret.clone(), now)?;
+            // Shorter than a report interval, which a service would be refused.
+            let manifest = manifest.force("a demo in seconds").set_policy(policy(), now)?;
             own.stores[place].compare_and_swap(0, &manifest).await?;
         }
         Ok(own)

@@ -108,7 +108,7 @@ pub(super) enum Command {
     Destroy(Destroy),
     /// Bring everything that a secret has sealed under its primary, while the service runs
     #[command(
-        after_help = "Goes through the tables that the inventory names as the secret's `data`. Exit status: 0 all of it, 3 values could not be read, or the application kept writing them: each is listed.\n\nExamples:\n  dualkey rewrap ENCRYPTION_KEY                what would be done\n  dualkey rewrap ENCRYPTION_KEY --execute\n  dualkey rewrap ENCRYPTION_KEY --execute --renew-all --checkpoint renew.ckpt\n  dualkey rewrap ENCRYPTION_KEY --execute --open-revoked --reason 'in a public log'"
+        after_help = "Goes through the tables that the inventory names as the secret's `data`. Exit status: 0 all of it, 3 values could not be read, or the application kept writing them: each is listed; 3 also for a rewrap that started too early to count.\n\nExamples:\n  dualkey rewrap ENCRYPTION_KEY                what would be done\n  dualkey rewrap ENCRYPTION_KEY --execute\n  dualkey rewrap ENCRYPTION_KEY --execute --renew-all --checkpoint renew.ckpt\n  dualkey rewrap ENCRYPTION_KEY --execute --open-revoked --reason 'in a public log'"
     )]
     Rewrap(Rewrap),
     /// Have a secret live by the policy of the inventory

@@ -10,6 +10,9 @@ use super::args::{self, actor};
 use super::show::length;
 use super::terminal::complain;
 use super::{Context, Failure, Status, Terminal};
+use crate::moment::NotBefore;
+use crate::ops::json::time as rfc3339;
+use crate::ops::schedule::standing_of;
 use crate::ops::sweep::Sweeper;
 use crate::rewrap::{Swept, Unreadable};
 use crate::text::Plain;
@@ -85,9 +88,33 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
                 })?;
                 terminal.line(&format!("  command   {next}"))?;
             }
+            let counts_from = swept.iter().filter_map(|(_, own)| own.counts_from).max();
+            let is_whole = swept.iter().all(|(_, own)| own.is_complete());
+            match counts_from {
+                Some(from) if args.execute => {
+                    terminal.line(&format!(
+                        "  problem   this rewrap started too early to count: until {} an instance that \
+                         has not reloaded may seal under the old key",
+                        NotBefore(from)
+                    ))?;
+                    terminal.line("  remedy    rewrap again then: this one retires no old key")?;
+                }
+                Some(from) => {
+                    terminal.line(&format!(
+                        "  note      a rewrap that starts at or after {} retires the old key",
+                        NotBefore(from)
+                    ))?;
+                }
+                None => {}
+            }
+            if args.execute && is_whole {
+                terminal.next(&standing_of(&project, &args.name).await?, project.now())?;
+            }
         }
     }
-    Ok(if swept.iter().all(|(_, own)| own.is_complete()) { 0 } else { 3 })
+    // One that does not count is to be repeated, as one that is not complete.
+    let is_done = |own: &Swept| own.is_complete() && !(args.execute && own.is_too_early());
+    Ok(if swept.iter().all(|(_, own)| is_done(own)) { 0 } else { 3 })
 }
 
 impl Terminal {
@@ -152,6 +179,7 @@ fn row((table, own): &(String, Swept)) -> serde_json::Value {
     json!({
         "table": table,
         "has_written": own.has_written,
+        "counts_from": own.counts_from.map(rfc3339),
         "counts": own.counts,
         "by_kid": by_kid.collect::<std::collections::BTreeMap<_, _>>(),
         "unreadable": unreadable.collect::<Vec<_>>(),

@@ -9,20 +9,26 @@ use super::Failure;
 use super::terminal::{Terminal, cell};
 use crate::error::Error;
 use crate::manifest::{Change, RolloutEffect};
+use crate::moment::{At, NotBefore};
 use crate::ops::OpsError;
 use crate::ops::audit::{Action, Listing};
 use crate::ops::doctor::Finding;
 use crate::ops::inventory::{Place, Project};
 use crate::ops::rotate::{Check, CheckOutcome};
-use crate::ops::schedule::{Standing, State, standing_of};
+use crate::ops::schedule::{Other, Standing, State, standing_of};
 use crate::ring::KeyState;
 use crate::source::StoreError;
 use crate::verdict::{Obstacle, Verdict};
 
 /// A moment as operators read it.
 pub(super) fn time(moment: SystemTime) -> String {
-    let time = jiff::Timestamp::try_from(moment).unwrap_or_default();
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    At(moment).to_string()
+}
+
+/// A moment from which a step is accepted, or until which a key verifies: it has come at the minute
+/// that is shown.
+fn from_time(moment: SystemTime) -> String {
+    NotBefore(moment).to_string()
 }
 
 /// A length of time in its two largest units: `7d 1h`.
@@ -45,10 +51,14 @@ pub(super) fn length(time: Duration) -> String {
 
 /// When, and how far away that is.
 fn when(moment: SystemTime, now: SystemTime) -> String {
-    let time = time(moment);
     match moment.duration_since(now) {
-        Ok(ahead) if ahead.as_secs() > 0 => format!("{time}, in {}", length(ahead)),
-        _ => format!("{time}, {} ago", length(now.duration_since(moment).unwrap_or_default())),
+        Ok(ahead) if ahead.as_secs() > 0 => {
+            format!("{}, in {}", from_time(moment), length(ahead))
+        }
+        _ => {
+            let ago = length(now.duration_since(moment).unwrap_or_default());
+            format!("{}, {ago} ago", time(moment))
+        }
     }
 }
 
@@ -153,12 +163,9 @@ impl Terminal {
                 .map(|other| {
                     let (kid, state) = (other.kid, other.state.as_str());
                     let place = place(other.variable.as_deref());
-                    match (&other.verdict, other.signs_from) {
-                        (Some(verdict), _) => format!("{kid} ({state}, {}){place}", word(verdict)),
-                        (None, Some(at)) => {
-                            format!("{kid} ({state}, signs from {}){place}", time(at))
-                        }
-                        (None, None) => format!("{kid} ({state}){place}"),
+                    match words(other, now) {
+                        Some(words) => format!("{kid} ({state}, {words}){place}"),
+                        None => format!("{kid} ({state}){place}"),
                     }
                 })
                 .collect();
@@ -193,7 +200,7 @@ impl Terminal {
                 cell([text(since)]),
                 if others.is_empty() { cell(["-"]) } else { cell(others) },
                 cell([text(own.due.map(date))]),
-                cell([own.next.command.as_deref().unwrap_or(&own.next.what)]),
+                cell([next(own, now)]),
             ]);
         }
         self.print(&table)?;
@@ -258,7 +265,7 @@ pub(super) fn failed(failure: &Failure) -> Vec<String> {
             Obstacle::TooEarly { until } => Some(*until),
             _ => None,
         });
-        lines.extend(until.max().map(|until| format!("  when      {}", time(until))));
+        lines.extend(until.max().map(|until| format!("  when      {}", from_time(until))));
     }
     lines
 }
@@ -269,13 +276,33 @@ fn place(variable: Option<&str>) -> String {
     variable.map(|own| format!(" in {own}")).unwrap_or_default()
 }
 
-fn word(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Safe => "may go".to_owned(),
-        Verdict::Wait { until } => format!("until {}", time(*until)),
+/// The next step of a secret, with the moment from which it is accepted. A rotation is accepted at
+/// once: when it is due is in its own column.
+fn next(own: &Standing, now: SystemTime) -> String {
+    let step = own.next.command.as_deref().unwrap_or(&own.next.what);
+    match own.next.at.filter(|at| now < *at && Some(*at) != own.due) {
+        Some(at) => format!("from {}: {step}", from_time(at)),
+        None => step.to_owned(),
+    }
+}
+
+/// The future of a key, or why it cannot be retired.
+fn words(own: &Other, now: SystemTime) -> Option<String> {
+    if let Some(at) = own.signs_from {
+        return Some(format!("signs from {}", from_time(at)));
+    }
+    let ends = own.ends_at.filter(|ends| now < *ends);
+    let is_live = matches!(own.state, KeyState::Active(_));
+    if let Some(ends) = ends.filter(|_| is_live) {
+        return Some(format!("ends {}", from_time(ends)));
+    }
+    own.verdict.as_ref().map(|verdict| match verdict {
+        Verdict::Safe if is_live => "can be retired".to_owned(),
+        Verdict::Safe => "can be destroyed".to_owned(),
+        Verdict::Wait { until } => format!("needed until {}", from_time(*until)),
         Verdict::Blocked(obstacles) => match obstacles.first() {
             Some(obstacle) => obstacle.to_string(),
-            None => "blocked".to_owned(),
+            None => "needed".to_owned(),
         },
-    }
+    })
 }

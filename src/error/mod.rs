@@ -9,9 +9,10 @@ mod form;
 mod moment;
 mod verify;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::kid::Kid;
+use crate::moment::NotBefore;
 use crate::verdict::{Obstacle, Verdict};
 
 pub use form::ValueForm;
@@ -376,11 +377,28 @@ pub enum Error {
         what: &'static str,
     },
 
+    /// An observation window that is shorter than the interval in which instances report.
+    #[error(
+        "cannot set an `observation` of {} s: instances report every {} s, so that no report covers \
+         it; set it to at least {} s",
+        observation.as_secs_f64(), report_interval.as_secs(), report_interval.as_secs()
+    )]
+    ObservationTooShort {
+        /// The observation window.
+        observation: Duration,
+        /// The interval in which instances report.
+        report_interval: Duration,
+    },
+
     /// The key verifies: it cannot be destroyed.
-    #[error("the key `{kid}` is in use: retire or revoke it before it is destroyed")]
+    #[error("cannot destroy the key `{kid}`: {}", in_use(*is_retired, *ends))]
     InUse {
         /// The kid in question.
         kid: Kid,
+        /// Whether it is retired already.
+        is_retired: bool,
+        /// When it stops verifying, if that is known.
+        ends: Option<SystemTime>,
     },
 
     /// A stored document that no ring can be made of.
@@ -501,6 +519,17 @@ pub enum Error {
         /// The kid in question.
         kid: Kid,
     },
+}
+
+/// Why a key that verifies cannot be destroyed, and from when it can.
+fn in_use(is_retired: bool, ends: Option<SystemTime>) -> String {
+    match (is_retired, ends.map(NotBefore)) {
+        (true, Some(ends)) => {
+            format!("it is retired and still verifies until {ends}; destroy it then")
+        }
+        (false, Some(ends)) => format!("it still verifies until {ends}; destroy it then"),
+        (_, None) => "it is in use; retire or revoke it first".to_owned(),
+    }
 }
 
 impl Error {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::{Manifest, Override};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::ring::{KeyState, Report, RolloutEffect};
+use crate::ring::{KeyState, Policy, Report, RolloutEffect};
 use crate::verdict::Obstacle;
 
 /// What a step made of a manifest.
@@ -145,6 +145,25 @@ impl Forced<'_> {
     /// revoked nor retired.
     pub fn destroy(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
         self.recorded(self.manifest.destroyed(kid, now)?)
+    }
+
+    /// [`Manifest::set_policy`], also with an observation window that is shorter than the interval in
+    /// which instances report: for a demonstration, whose instances refresh all the time. The
+    /// primary keeps the reason.
+    ///
+    /// # Errors
+    /// The errors of [`Manifest::set_policy`], except [`Error::ObservationTooShort`].
+    pub fn set_policy(self, policy: Policy, now: SystemTime) -> Result<Manifest, Error> {
+        let mut next = self.manifest.with_policy(policy, now)?;
+        if next.revision != self.manifest.revision {
+            let (kid, at) = (next.primary(next.changed_at), next.changed_at);
+            let action = Action::SetPolicy.as_str().to_owned();
+            let key = next.keys.iter_mut().find(|key| key.life.kid == kid);
+            if let Some(key) = key {
+                key.overrides.push(Override { at, action, reason: self.reason.to_owned() });
+            }
+        }
+        Ok(next)
     }
 
     fn recorded(self, change: Change) -> Result<Change, Error> {

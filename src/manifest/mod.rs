@@ -50,10 +50,12 @@ use crate::kid::Kid;
 use crate::purpose::Purpose;
 use crate::ring::fingerprint::Marks;
 use crate::ring::report::{Report, seen, sweep};
-use crate::ring::retirement::verdict;
+use crate::ring::retirement::{expected_traffic, rewrap_counts_from, verdict};
+use crate::ring::timeline::overlap_end;
 use crate::ring::{EarlierWindow, KeyState, Life, Policy, Terms, Timeline};
 use crate::secret::Secret;
-use crate::verdict::Verdict;
+use crate::verdict::{Obstacle, Verdict};
+use crate::verified::Role;
 
 #[cfg(feature = "rewrap")]
 pub(crate) use json::Time;
@@ -113,6 +115,7 @@ impl Manifest {
     /// What a [builder](crate::RingBuilder::build) refuses of a primary, and
     /// [`Error::Manifest`] for a name that is empty, longer than 128 bytes, or holds a
     /// character that is not shown, such as a control character.
+    /// [`Error::ObservationTooShort`] for an observation window that no instance can report on.
     pub fn new(
         ring: &str,
         purpose: Purpose,
@@ -121,6 +124,7 @@ impl Manifest {
         first: impl Into<NewEntry>,
         now: SystemTime,
     ) -> Result<Self, Error> {
+        policy.check_observation()?;
         let mut manifest = Self {
             ring: ring.to_owned(),
             purpose,
@@ -285,6 +289,39 @@ impl Manifest {
         let (lives, timeline) = (self.lives(), self.timeline());
         let sweep = sweep(reports, &self.policy, now);
         Ok(verdict(&lives, index, &timeline, &self.terms(), seen, sweep, now))
+    }
+
+    /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
+    /// what the instances saw until now: as
+    /// [`KeyRing::expected_obstacle`](crate::KeyRing::expected_obstacle).
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub fn expected_obstacle(
+        &self,
+        kid: &Kid,
+        reports: &[Report],
+        now: SystemTime,
+    ) -> Result<Option<Obstacle>, Error> {
+        let state = self.state(kid, now).ok_or(Error::UnknownKey { kid: *kid })?;
+        if state != KeyState::Active(Role::Fallback) || !self.purpose.needs_traffic() {
+            return Ok(None);
+        }
+        let seen = seen(reports, kid, self.fingerprint(), &self.policy, self.changed_at, now);
+        Ok(expected_traffic(&seen, &self.policy, now))
+    }
+
+    /// Returns the start of the first rewrap that counts for the key `kid`.
+    #[cfg_attr(not(feature = "ops"), allow(dead_code))]
+    pub(crate) fn rewrap_counts_from(&self, kid: &Kid, now: SystemTime) -> Option<SystemTime> {
+        rewrap_counts_from(&self.lives(), self.index(kid)?, &self.terms(), now)
+    }
+
+    /// Returns when the overlap of the key `kid` is over, whether or not it ends then.
+    #[cfg_attr(not(feature = "ops"), allow(dead_code))]
+    pub(crate) fn overlap_ends_at(&self, kid: &Kid) -> Option<SystemTime> {
+        let index = self.index(kid)?;
+        overlap_end(&self.lives(), index, self.policy.overlap())
     }
 
     /// The document as text, to be stored: it holds the secrets, as does every copy of it.

@@ -253,8 +253,14 @@ impl Manifest {
     ///
     /// # Errors
     /// What the policy makes impossible: a key that is too short for it, more keys at one time
-    /// than may verify.
+    /// than may verify. [`Error::ObservationTooShort`] for an observation window that no instance can
+    /// report on.
     pub fn set_policy(&self, policy: Policy, now: SystemTime) -> Result<Self, Error> {
+        policy.check_observation()?;
+        self.with_policy(policy, now)
+    }
+
+    pub(super) fn with_policy(&self, policy: Policy, now: SystemTime) -> Result<Self, Error> {
         self.check_changed_at(now)?;
         let (timeline, terms) = (self.timeline(), self.terms());
         let mut steps = Steps::new(self.lives(), &timeline, &terms, now);
@@ -437,7 +443,8 @@ impl Manifest {
             return Err(Error::Destroyed { kid: *kid });
         }
         if let Some(KeyState::Active(_)) = self.state(kid, now) {
-            return Err(Error::InUse { kid: *kid });
+            let is_retired = self.keys[index].retire_at().is_some();
+            return Err(Error::InUse { kid: *kid, is_retired, ends: self.ends_at(kid) });
         }
         self.step(Action::Destroy, *kid, now, false, |keys, steps| {
             keys[index].wipe(self.purpose)?;

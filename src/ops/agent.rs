@@ -3,7 +3,7 @@
 //! All that it knows is in the stores and in the trail: it may be killed at any moment, started
 //! again, and run twice at once, and takes no step twice.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::audit::Outcome;
 use super::error::OpsError;
@@ -13,9 +13,9 @@ use super::rotate::{Check, CheckOutcome, Operator, checks, to_retire, with_role}
 use super::schedule::{State, dueness};
 use crate::key::Signs;
 use crate::kid::Kid;
-use crate::manifest::Change;
-use crate::ring::KeyState;
-use crate::verdict::Verdict;
+use crate::manifest::{Change, Manifest};
+use crate::ring::old_key::{OldKey, OldKeyStep};
+use crate::ring::{KeyState, Report};
 use crate::verified::Role;
 
 /// Follows an inventory.
@@ -24,7 +24,7 @@ use crate::verified::Role;
 /// # async fn start() -> Result<(), dualkey::ops::OpsError> {
 /// use dualkey::ops::agent::Agent;
 /// use dualkey::ops::inventory::{Inventory, Project};
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 ///
 /// let project = Project::new(Inventory::read("dualkey.toml")?);
 /// let agent = Agent::new(project, "agent@host-1");
@@ -119,7 +119,7 @@ impl Agent {
         for kid in to_retire(&manifest, now) {
             let is_over = match manifest.state(&kid, now) {
                 Some(KeyState::Retired) => true,
-                _ => manifest.retirement(&kid, &reports, now)? == Verdict::Safe,
+                _ => is_to_retire(&manifest, &kid, &reports, now)?,
             };
             if is_over && item.purpose.ends_by_time() {
                 return operator.retire(Some(kid)).await.map(Some);
@@ -170,4 +170,23 @@ impl Agent {
             }
         }
     }
+}
+
+/// Whether the fallback `kid` is to be retired now, by the rule that advice follows.
+fn is_to_retire(
+    manifest: &Manifest,
+    kid: &Kid,
+    reports: &[Report],
+    now: SystemTime,
+) -> Result<bool, OpsError> {
+    let verdict = manifest.retirement(kid, reports, now)?;
+    let old = OldKey {
+        state: KeyState::Active(Role::Fallback),
+        is_retired: manifest.key(kid).is_some_and(|own| own.retire_at().is_some()),
+        ends_at: manifest.ends_at(kid),
+        verdict: Some(&verdict),
+        rewrap_from: None,
+    };
+    let step = old.next(manifest.purpose(), manifest.policy(), now);
+    Ok(matches!(step, Some(OldKeyStep::Retire { from: None, .. })))
 }

@@ -10,7 +10,7 @@ use super::schedule::{Other, Standing, State};
 use crate::verdict::Verdict;
 
 /// RFC 3339, to the second.
-pub(super) fn time(moment: SystemTime) -> String {
+pub(crate) fn time(moment: SystemTime) -> String {
     let time = Timestamp::try_from(moment).unwrap_or_default();
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

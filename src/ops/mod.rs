@@ -67,7 +67,7 @@ mod explain;
 mod form;
 pub mod generate;
 pub mod inventory;
-mod json;
+pub(crate) mod json;
 pub mod recognise;
 #[cfg(feature = "agent")]
 pub mod remind;

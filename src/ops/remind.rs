@@ -15,6 +15,7 @@ use super::audit::{Action, Entry, Outcome, Query, Record, Trail};
 use super::error::OpsError;
 use super::inventory::Project;
 use super::schedule::{Standing, State, standings};
+use crate::moment::NotBefore;
 use crate::text::is_hidden;
 
 /// How long ago an emergency may be that nobody has been told of.
@@ -67,7 +68,8 @@ impl Default for Delivery {
 pub async fn reminders(project: &Project) -> Result<Vec<Reminder>, OpsError> {
     let trail = project.trail().await?;
     let (now, environment) = (project.now(), project.environment_name());
-    let mut all: Vec<_> = standings(project).await?.iter().filter_map(Reminder::of).collect();
+    let all = standings(project).await?;
+    let mut all: Vec<_> = all.iter().filter_map(|own| Reminder::of(own, now)).collect();
     // One of the night, too: it is told once, by whoever comes first.
     let since = now.checked_sub(EMERGENCY_WITHIN).unwrap_or(now);
     let query = Query::new().action(Action::EMERGENCY_ROTATED).outcome(Outcome::Success);
@@ -211,8 +213,12 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 
 impl Reminder {
     /// What somebody should be told of a secret that stands so.
-    fn of(own: &Standing) -> Option<Self> {
-        let next = own.next.command.as_deref().map(|own| format!(" (`{own}`)")).unwrap_or_default();
+    fn of(own: &Standing, now: SystemTime) -> Option<Self> {
+        // A rotation that is due says so itself.
+        let from = own.next.at.filter(|at| Some(*at) != own.due && *at > now);
+        let from = from.map_or_else(String::new, |at| format!("from {}: ", NotBefore(at)));
+        let next = own.next.command.as_deref();
+        let next = next.map(|own| format!(" ({from}`{own}`)")).unwrap_or_default();
         let text = match &own.state {
             // What was never made needs nobody, until somebody uses it.
             State::Rested | State::Underway | State::Absent => return None,

@@ -8,6 +8,14 @@ use crate::ring::report::{ClockProblem, Report, clock_problem, is_ahead};
 use crate::text::Plain;
 use crate::verdict::Obstacle;
 
+/// A warning for a stored policy whose observation window no instance can report on.
+pub(super) fn of_policy(policy: &Policy, name: &str) -> Option<String> {
+    let error = policy.check_observation().err()?;
+    Some(format!(
+        "the stored policy has a fault: {error} in the inventory, then run `dualkey policy {name}`"
+    ))
+}
+
 /// A warning for each report that cannot be read or is from the future, and one for a clock that is
 /// behind all of them.
 pub(super) fn of_reports(reports: &[Report], policy: &Policy, now: SystemTime) -> Vec<String> {

@@ -54,8 +54,9 @@
 //! whose payload is damaged, or was sealed in another context, is found and listed.
 //!
 //! It does not promise that no value was written behind it: one that an instance seals under the
-//! old key while the rewrap runs may be missed. Begin once all instances have the new primary, or
-//! the verdict refuses the report. Triggers of a table see the rewrap as they see every `UPDATE`.
+//! old key while the rewrap runs may be missed. Start once all instances have the new primary: a
+//! rewrap that started before does not count for the verdict, and its report says from when one
+//! does ([`Swept::counts_from`]). Triggers of a table see the rewrap as they see every `UPDATE`.
 
 mod checkpoint;
 mod error;

@@ -102,6 +102,8 @@ pub(super) async fn run(plan: Rewrap) -> Result<Swept, SweepError> {
         }
     }
     swept.finished_at = plan.sealer.ring().now();
+    let counts_from = plan.sealer.ring().load().rewrap_counts_from(swept.finished_at);
+    swept.counts_from = counts_from.filter(|from| swept.started_at < *from);
     if !plan.may_hold_nothing {
         swept.check_sealed();
     }

@@ -26,6 +26,10 @@ pub struct Swept {
     pub has_written: bool,
     /// What it counted.
     pub counts: Counts,
+    /// The start of the first rewrap that counts as evidence for the retirement of every old key, if
+    /// this one started before: until then an instance that has not reloaded may seal under an old
+    /// key. What was rewrapped stays so.
+    pub counts_from: Option<SystemTime>,
     /// How many values each key is needed for, after it.
     pub by_kid: BTreeMap<Kid, u64>,
     /// The values that could not be read, each with its row: the first
@@ -82,6 +86,7 @@ impl Swept {
             finished_at: started_at,
             has_written,
             counts: Counts::default(),
+            counts_from: None,
             by_kid: BTreeMap::new(),
             unreadable: Vec::new(),
         }
@@ -103,18 +108,27 @@ impl Swept {
         }
     }
 
+    /// Returns whether the rewrap started too early to count as evidence: see
+    /// [`counts_from`](Self::counts_from).
+    #[must_use]
+    pub fn is_too_early(&self) -> bool {
+        self.counts_from.is_some()
+    }
+
     /// Both as one: of the longer time, and one that wrote if both did.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.started_at = self.started_at.min(other.started_at);
         self.finished_at = self.finished_at.max(other.finished_at);
         self.has_written &= other.has_written;
+        self.counts_from = self.counts_from.max(other.counts_from);
         self.add(other.counts, other.by_kid, other.unreadable);
         self
     }
 
-    /// Returns whether the verdict may take this as evidence: every value could be read, none is
-    /// left that another writer kept changing, and something is sealed in the table.
+    /// Returns whether it did all that it should: every value could be read, none is left that
+    /// another writer kept changing, and something is sealed in the table. The verdict takes it as
+    /// evidence if it did not start [too early](Self::is_too_early) as well.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let Counts { unreadable, left, nothing_sealed, .. } = self.counts;

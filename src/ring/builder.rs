@@ -217,6 +217,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
             return Err(error);
         }
         self.policy.check()?;
+        self.policy.check_observation()?;
         let name = self.name.take().unwrap_or_else(|| K::PURPOSE.to_string());
         let mut primaries = self.keys.iter().filter(|(place, _)| *place == Place::Primary);
         let unclear = |problem| unclear(&name, problem);
@@ -291,6 +292,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 max_staleness: self.max_staleness,
                 is_followed: AtomicBool::new(false),
                 history: Mutex::new(History::new(self.clock.now())),
+                #[cfg(feature = "store")]
+                news: Default::default(),
                 clock: self.clock,
                 observer: self.observer,
                 #[cfg(feature = "store")]

@@ -5,14 +5,15 @@ use std::time::SystemTime;
 
 use super::KeyRing;
 use super::history::History;
-use super::key_set::KeySet;
+use super::key_set::{KeySet, KeyState};
 use super::report::{Report, seen, sweep};
-use super::retirement::{Seen, Sweep, verdict};
+use super::retirement::{Seen, Sweep, expected_traffic, rewrap_counts_from, verdict};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::key::{Key, KeyMaterial};
 use crate::kid::Kid;
-use crate::verdict::Verdict;
+use crate::verdict::{Obstacle, Verdict};
+use crate::verified::Role;
 
 impl<K: KeyMaterial> KeyRing<K> {
     /// What tells this state of the ring apart from others.
@@ -26,9 +27,12 @@ impl<K: KeyMaterial> KeyRing<K> {
     ///
     /// It asks for three things: the overlap of the key is over; the key was not used as a
     /// fallback within the [observation window](crate::Policy::observation); and
-    /// [enough](crate::Policy::enough_traffic) was verified under the primary meanwhile for
-    /// that to mean something. Of an encryption key it also asks for a
-    /// [sweep](Self::record_sweep) that found no row which needs it.
+    /// [enough](crate::Policy::enough_traffic) was verified under the primary in that time for
+    /// that to mean something, or the key was unused for seven windows.
+    ///
+    /// Of an encryption key it asks for a [rewrap](Self::record_sweep) that started after the rollout
+    /// of the new primary and left no row unreadable or under the key, and that the key was unused
+    /// for one observation window after it. Lifetime and traffic do not count for such a key.
     ///
     /// How much there was within a window comes from looks at the counters over time: one is
     /// taken with each call, and with each poll of a ring that follows a store. A ring that
@@ -55,7 +59,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// // Eight days later, without a single visitor: silence means nothing.
     /// clock.advance(Duration::from_secs(8 * 86_400));
     /// let Verdict::Blocked(obstacles) = ring.retirement(&before)? else { panic!() };
-    /// assert_eq!(obstacles, [Obstacle::TooLittleTraffic { seen: 0, enough: 1000 }]);
+    /// let none = Obstacle::TooLittleTraffic { seen: 0, enough: 1000, from: None };
+    /// assert_eq!(obstacles, [none]);
     ///
     /// let signer = CookieSigner::new(ring.clone());
     /// let value = signer.sign("session", "user-42")?;
@@ -75,10 +80,58 @@ impl<K: KeyMaterial> KeyRing<K> {
         verdict_in(&set, kid, &history, now)
     }
 
-    /// Takes note of a pass over all data that envelopes of this ring may be in: what the
-    /// verdict on an encryption key asks for. It must have opened every row. The latest counts.
+    /// Records a rewrap of all data that envelopes of this ring may be in, which the verdict on an
+    /// encryption key asks for. It must have opened every row. The latest counts.
+    ///
+    /// A ring that [follows](crate::source) a store reports it at once. One that follows
+    /// [on demand](crate::source::Follow::on_demand) reports it with the next refresh.
     pub fn record_sweep(&self, sweep: &Sweep) {
         self.history().swept(Some(sweep));
+        #[cfg(feature = "store")]
+        self.inner.news.announce();
+    }
+
+    /// Returns the obstacle that the [verdict](Self::retirement) on the fallback `kid` will have once
+    /// its time is over, if as little is verified as until now: [`Obstacle::TooLittleTraffic`] with
+    /// the verifications that are expected in an observation window. `None`, if they are enough, or
+    /// if it is too early to say. It is known on the first day, before the overlap is over.
+    ///
+    /// ```
+    /// use dualkey::{KeyRing, ManualClock, Obstacle, Secret};
+    /// use dualkey::cookie::{CookieKey, CookieSigner};
+    /// use std::time::Duration;
+    ///
+    /// # let (new, old) = ("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU",
+    /// #     "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki");
+    /// let clock = ManualClock::at_unix(1_800_000_000);
+    /// let ring = KeyRing::<CookieKey>::builder()
+    ///     .primary(Secret::from(new))
+    ///     .fallback(Secret::from(old))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// let old = ring.keys()[1].kid;
+    /// assert_eq!(ring.expected_obstacle(&old)?, None);
+    ///
+    /// let signer = CookieSigner::new(ring.clone());
+    /// let value = signer.sign("session", "user-42")?;
+    /// for _ in 0..10 {
+    ///     signer.verify("session", &value).expect("just signed");
+    /// }
+    /// clock.advance(Duration::from_secs(6 * 3600));
+    /// let expected = ring.expected_obstacle(&old)?;
+    /// let is_of_a_day = |own: &Obstacle| matches!(own, Obstacle::TooLittleTraffic { seen: 40, .. });
+    /// assert!(expected.as_ref().is_some_and(is_of_a_day));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub fn expected_obstacle(&self, kid: &Kid) -> Result<Option<Obstacle>, Error> {
+        let now = self.inner.clock.now();
+        let set = self.load();
+        let history = self.look(&set, now);
+        let seen = history.seen(kid, now, set.policy().observation);
+        set.expected(kid, &seen, now)
     }
 
     /// Returns what this process reports of the ring, under the name of its `instance`, which is to
@@ -115,6 +168,12 @@ impl<K: KeyMaterial> KeyRing<K> {
     #[cfg(feature = "store")]
     pub(crate) fn absorb(&self, report: &Report) {
         self.history().absorb(report);
+    }
+
+    /// Keeps the watch of an instance that is gone: instances have watched since `since`.
+    #[cfg(feature = "store")]
+    pub(crate) fn continue_watch(&self, report: &Report, since: SystemTime) {
+        self.history().continue_watch(report, since);
     }
 
     /// A look at the counters of all keys.
@@ -157,6 +216,41 @@ impl<K: KeyMaterial> KeySet<K> {
         let (policy, changed_at) = (self.policy(), self.changed_at());
         let seen = seen(reports, kid, self.fingerprint(), policy, changed_at, now);
         self.verdict(kid, seen, sweep(reports, policy, now), now)
+    }
+
+    /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
+    /// the `reports`: as [`KeyRing::expected_obstacle`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub fn expected_obstacle(
+        &self,
+        kid: &Kid,
+        reports: &[Report],
+        now: SystemTime,
+    ) -> Result<Option<Obstacle>, Error> {
+        let (policy, changed_at) = (self.policy(), self.changed_at());
+        let seen = seen(reports, kid, self.fingerprint(), policy, changed_at, now);
+        self.expected(kid, &seen, now)
+    }
+
+    fn expected(&self, kid: &Kid, seen: &Seen, now: SystemTime) -> Result<Option<Obstacle>, Error> {
+        let state = self.state(kid, now).ok_or(Error::UnknownKey { kid: *kid })?;
+        let depends = state == KeyState::Active(Role::Fallback) && K::PURPOSE.needs_traffic();
+        Ok(depends.then(|| expected_traffic(seen, self.policy(), now)).flatten())
+    }
+
+    /// Returns the start of the first rewrap that counts for every key that signs no more: a rewrap
+    /// before that may miss what an instance seals that has not reloaded.
+    #[cfg(any(feature = "rewrap", feature = "status"))]
+    pub(crate) fn rewrap_counts_from(&self, now: SystemTime) -> Option<SystemTime> {
+        let (lives, terms) = (self.lives(), self.terms());
+        let is_old = |index: &usize| {
+            let state = self.timeline().state(*index, &lives[*index], now);
+            !matches!(state, KeyState::Active(Role::Primary | Role::Staged))
+        };
+        let old = (0..lives.len()).filter(is_old);
+        old.filter_map(|index| rewrap_counts_from(&lives, index, &terms, now)).max()
     }
 
     fn verdict(

@@ -8,11 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use super::report::Report;
 use super::retirement::{Seen, Sweep};
+use super::silence::{KEPT_WINDOWS, Silence};
 use super::usage::Usage;
 use crate::kid::Kid;
 
 /// A window is watched in so many pieces: the least that is dropped at once.
 const PIECES: u32 = 24;
+/// Windows before the last one are kept in so many pieces.
+const OLDER_PIECES: u32 = 4;
 /// The most buckets of processes before this one.
 const MOST_INHERITED: usize = 500;
 
@@ -101,13 +104,37 @@ impl History {
             }
             None => self.buckets.push_back(Bucket { from, to: now, uses }),
         }
-        // One that reaches into the window is kept whole.
-        let begin = now.checked_sub(window);
+        // One that reaches into the windows is kept whole.
+        let begin = window.checked_mul(KEPT_WINDOWS).and_then(|kept| now.checked_sub(kept));
         while self.buckets.len() > 1
             && begin.is_some_and(|begin| self.buckets.front().is_some_and(|own| own.to < begin))
         {
             self.buckets.pop_front();
         }
+        self.thin_out(now, window);
+    }
+
+    /// Joins buckets of windows before the last one: a long silence needs fewer pieces.
+    fn thin_out(&mut self, now: SystemTime, window: Duration) {
+        let Some(begin) = now.checked_sub(window) else { return };
+        let longest = window / OLDER_PIECES;
+        let is_short = |first: &Bucket, second: &Bucket| {
+            second.to < begin
+                && second.to.duration_since(first.from).is_ok_and(|length| length <= longest)
+        };
+        let mut joined: VecDeque<Bucket> = VecDeque::with_capacity(self.buckets.len());
+        for bucket in self.buckets.drain(..) {
+            match joined.back_mut().filter(|last| is_short(last, &bucket)) {
+                Some(last) => {
+                    (last.from, last.to) = (last.from.min(bucket.from), bucket.to);
+                    for (kid, more) in bucket.uses {
+                        last.add(kid, more);
+                    }
+                }
+                None => joined.push_back(bucket),
+            }
+        }
+        self.buckets = joined;
     }
 
     pub(crate) fn buckets(&self) -> impl Iterator<Item = &Bucket> {
@@ -150,19 +177,21 @@ impl History {
         for bucket in before.into_iter().rev() {
             self.buckets.push_front(bucket);
         }
-        // Each restart adds one: a report must not outgrow its bound.
-        while self.buckets.len() > MOST_INHERITED {
-            let (Some(first), Some(second)) = (self.buckets.pop_front(), self.buckets.front_mut())
-            else {
-                break;
-            };
-            second.from = first.from;
-            for (kid, more) in first.uses {
-                second.add(kid, more);
-            }
-        }
+        self.bound_inherited();
         self.since = self.since.min(report.observed_since);
         self.absorb(report);
+    }
+
+    /// Keeps of another instance, which is gone, what was used when. Together with it, instances have
+    /// watched without a gap since `since`: a long silence outlives many instances.
+    #[cfg(feature = "store")]
+    pub(crate) fn continue_watch(&mut self, report: &Report, since: SystemTime) {
+        let mut all: Vec<_> =
+            report.buckets.iter().cloned().chain(self.buckets.drain(..)).collect();
+        all.sort_by_key(|own| own.to);
+        self.buckets = all.into();
+        self.bound_inherited();
+        self.since = self.since.min(since);
     }
 
     /// Keeps of another instance, which is gone, what has no end.
@@ -180,6 +209,21 @@ impl History {
         self.swept(report.sweep.as_ref());
     }
 
+    /// Joins the oldest buckets where there are too many. Each restart adds some, and a report must
+    /// not outgrow its bound.
+    fn bound_inherited(&mut self) {
+        while self.buckets.len() > MOST_INHERITED {
+            let (Some(first), Some(second)) = (self.buckets.pop_front(), self.buckets.front_mut())
+            else {
+                break;
+            };
+            second.from = first.from;
+            for (kid, more) in first.uses {
+                second.add(kid, more);
+            }
+        }
+    }
+
     /// Keeps the latest sweep.
     pub(crate) fn swept(&mut self, sweep: Option<&Sweep>) {
         let is_later =
@@ -191,10 +235,12 @@ impl History {
 
     /// What a verdict on `kid` asks for.
     pub(crate) fn seen(&self, kid: &Kid, now: SystemTime, window: Duration) -> Seen {
+        let (since, last) = (Some(self.since), self.last_of(kid));
         Seen {
-            since: Some(self.since),
-            last_as_fallback: self.last_of(kid),
+            since,
+            last_as_fallback: last,
             under_primary: under_primary(self.buckets(), now, window),
+            silence: Silence::new(self.buckets(), since, last, now, window),
             objections: Vec::new(),
         }
     }
@@ -272,7 +318,7 @@ mod tests {
         for minute in 1..=60 * 72 {
             history.look(usage(minute), at(0) + HOUR / 60 * minute as u32, DAY);
         }
-        assert!(history.buckets.len() <= 26, "{}", history.buckets.len());
+        assert!(history.buckets.len() <= 36, "{}", history.buckets.len());
         let counted = under_primary(history.buckets(), at(72), DAY);
         assert!((23 * 60..=24 * 60).contains(&counted), "{counted}");
     }

@@ -206,6 +206,7 @@ impl<K: KeyMaterial> KeySet<K> {
             signs: key.signs(),
             added_at: key.added_at(),
             ends_at: self.timeline.ends_at(index),
+            is_retired: key.life.retire_at.is_some(),
             revoked: key.revoked().cloned(),
             usage: key.usage(),
         };

@@ -19,13 +19,18 @@ mod exhaustive;
 pub(crate) mod fingerprint;
 mod history;
 mod key_set;
+#[cfg(feature = "store")]
+mod news;
+#[cfg(any(feature = "status", feature = "ops"))]
+pub(crate) mod old_key;
 pub(crate) mod policy;
 pub(crate) mod report;
 pub(crate) mod retirement;
 mod rotate;
+pub(crate) mod silence;
 pub(crate) mod steps;
 mod swap;
-mod timeline;
+pub(crate) mod timeline;
 pub(crate) mod usage;
 mod view;
 
@@ -93,6 +98,9 @@ struct Inner<K: KeyMaterial> {
     /// Whether a store says what it holds: then only a revocation is made here.
     is_followed: AtomicBool,
     history: Mutex<history::History>,
+    /// What a follower reports at once.
+    #[cfg(feature = "store")]
+    news: news::News,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     /// The dangers of variables that were reported last.
@@ -120,6 +128,8 @@ pub struct KeyStatus {
     pub added_at: SystemTime,
     /// When it stops verifying, if that is known.
     pub ends_at: Option<SystemTime>,
+    /// Whether its end was set by a retirement, and does not only follow from its overlap.
+    pub is_retired: bool,
     /// That it is compromised, since when, and why.
     pub revoked: Option<Revocation>,
     /// How often this process used it.

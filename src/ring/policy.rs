@@ -15,6 +15,9 @@ pub(crate) const MAX: Duration = Duration::from_secs(MAX_DAYS as u64 * 24 * 60 *
 /// (RFC 8259 section 6).
 pub(crate) const MAX_COUNT: u64 = (1 << 53) - 1;
 
+/// An instance reports at least so often: half the gap at which an observation starts again.
+pub(crate) const REPORT_EVERY: Duration = Duration::from_secs(120);
+
 /// The largest `min_secret_bytes`: the command line reads no secret that is longer.
 pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 
@@ -34,7 +37,8 @@ pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 ///
 /// Each duration, and the days of a [`Schedule`], are at most 100 years (36,525 days), each count at
 /// most 2^53 - 1, and `min_secret_bytes` at most 64 KiB: a ring or a manifest refuses a policy beyond
-/// that with [`Error::PolicyBounds`]. What must never end has a life of 100 years.
+/// that with [`Error::PolicyBounds`]. What must never end has a life of 100 years. A step that sets an
+/// `observation` below two minutes is refused with [`Error::ObservationTooShort`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Policy {
@@ -46,11 +50,22 @@ pub struct Policy {
     pub rollout_window: Duration,
     /// The largest difference between the clocks of two instances: five minutes unless set.
     pub skew: Duration,
-    /// How long an old key must not have been used before it may go: one day unless set.
+    /// The observation window: how long an old key must not have been used before it may be retired.
+    /// One day unless set, and at least the two minutes in which an instance reports.
     pub observation: Duration,
-    /// How many values must have verified under the primary in that time, for the silence of
-    /// the old key to mean something: 1,000 unless set. If none of them needed the old key,
-    /// then with 95 % confidence less than 3 in 1,000 do (the rule of three).
+    /// How many values must have verified under the primary within the observation window, for the
+    /// silence of the old key to mean something: 1,000 unless set. If none of them needed the old
+    /// key, then with 95 % confidence less than 3 in 1,000 do (the rule of three).
+    ///
+    /// This is a guard against a lifetime that was declared too short, after the overlap is over.
+    /// Time is such a guard as well, for a service with few users: a key that was not used for seven
+    /// observation windows, each with a verification under the primary, counts as unused however
+    /// few they were. With the default window of a day that is a week, in which every client
+    /// appears that comes weekly. Windows without a verification count for nothing, and every
+    /// use of the key starts again from zero. A client that comes less often than this, with a value
+    /// that lives longer than `longest_life` says, is not found by either guard.
+    ///
+    /// Neither guard applies to an encryption key: a rewrap finds what needs it.
     pub enough_traffic: u64,
     /// The least length of a secret, in bytes, where the default of the purpose must not do.
     /// It is never less than the standards ask for.
@@ -94,6 +109,18 @@ impl Policy {
     /// The longest time from a step until the last instance acts on it, by any clock.
     pub(crate) fn window(&self) -> Duration {
         self.rollout_window.saturating_add(self.skew)
+    }
+
+    /// Checks that instances can report on a whole observation window. A stored manifest with a
+    /// shorter one is read all the same: a ring is not lost for it.
+    pub(crate) fn check_observation(&self) -> Result<(), Error> {
+        match self.observation < REPORT_EVERY {
+            true => Err(Error::ObservationTooShort {
+                observation: self.observation,
+                report_interval: REPORT_EVERY,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Checks that each field is within its bounds.

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::history::{Bucket, under_primary};
 use super::policy::Policy;
 use super::retirement::{Seen, Sweep};
+use super::silence::Silence;
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 use crate::verdict::Obstacle;
@@ -35,7 +36,8 @@ pub struct Report {
     pub reported_at: SystemTime,
     /// Whether it has said good-bye: it holds nothing any more.
     pub has_stopped: bool,
-    /// What was used when, within the observation window.
+    /// What was used when, within the last 14 observation windows. Those before the last one are in
+    /// larger pieces.
     pub buckets: Vec<Bucket>,
     /// When each key was last used as a fallback.
     pub last_as_fallback: Vec<(Kid, SystemTime)>,
@@ -138,14 +140,16 @@ pub(crate) fn seen(
     if since.is_none() {
         objections.insert(0, Obstacle::NoInstance);
     }
+    let last_as_fallback = reports.iter().filter_map(last).max();
+    let sane = || reports.iter().filter(|report| !is_ahead(report.reported_at, policy, now));
+    let buckets = sane().flat_map(|report| &report.buckets);
     Seen {
         since,
-        last_as_fallback: reports.iter().filter_map(last).max(),
-        under_primary: reports
-            .iter()
-            .filter(|report| !is_ahead(report.reported_at, policy, now))
+        last_as_fallback,
+        under_primary: sane()
             .map(|report| under_primary(report.buckets.iter(), now, policy.observation))
             .fold(0, u64::saturating_add),
+        silence: Silence::new(buckets, since, last_as_fallback, now, policy.observation),
         objections,
     }
 }
@@ -244,9 +248,9 @@ pub(crate) fn made_at(
     }
 }
 
-/// Since when somebody has been watching all the time until now: instances come and go, and
-/// those that were there before count. `None` if nobody is.
-fn observed_since(
+/// Since when an instance has been watching at every moment until now: instances come and go, and
+/// those that were there before count. `None` if none is.
+pub(crate) fn observed_since(
     reports: &[Report],
     policy: &Policy,
     changed_at: SystemTime,

@@ -1,10 +1,11 @@
 //! "May the old key go now?", answered with its evidence.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::key_set::KeyState;
 use super::policy::Policy;
 use super::report::is_ahead;
+use super::silence::Silence;
 use super::timeline::{Life, Terms, Timeline, superseded_at};
 use crate::error::Error;
 use crate::key::Signs;
@@ -13,17 +14,17 @@ use crate::purpose::Purpose;
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
 
-/// Result of a rewrap that opened every row: the report that an encryption key may go by.
+/// Result of a rewrap that opened every row: the evidence that an encryption key is retired by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
-    /// When it began.
+    /// When it started.
     pub started_at: SystemTime,
     /// When it had seen the last row.
     pub finished_at: SystemTime,
     /// The rows that did not open.
     pub unreadable: u64,
     /// The tables in which nothing is sealed, although something should be: such a rewrap may have
-    /// gone over the wrong table, and is no evidence.
+    /// read the wrong table, and is no evidence.
     pub nothing_sealed: u64,
     /// How many rows each key is needed for, after it.
     pub rows: Vec<(Kid, u64)>,
@@ -38,6 +39,8 @@ pub(crate) struct Seen {
     pub(crate) last_as_fallback: Option<SystemTime>,
     /// What verified under a primary.
     pub(crate) under_primary: u64,
+    /// The observation windows since the key was last used.
+    pub(crate) silence: Silence,
     /// What instances say that speaks against it.
     pub(crate) objections: Vec<Obstacle>,
 }
@@ -61,44 +64,127 @@ pub(crate) fn verdict(
         _ => {}
     }
     let policy = &terms.policy;
-    let mut obstacles = seen.objections;
-    // What is not known to have been superseded counts from when the ring knew it.
-    let began = superseded_at(lives, index).unwrap_or(match life.signs {
-        Signs::Never | Signs::Unscheduled => life.added_at,
-        Signs::From(_) => now,
-    });
+    let began = superseded(lives, index, now);
     if terms.purpose.needs_sweep() {
-        let sweep = sweep.filter(|own| !is_ahead(own.finished_at, policy, now));
-        obstacles.extend(rows(life.kid, began, terms, sweep));
+        return of_encryption_key(life.kid, began, terms, seen, sweep, now);
     }
+    let mut obstacles = seen.objections;
     let until = due(began, seen.since.unwrap_or(now), policy);
     // What was signed under a longer policy.
     let until = until.map(|until| life.kept_until.map_or(until, |kept| until.max(kept)));
     if until.is_none_or(|until| now < until) {
-        let until = until.unwrap_or(now);
-        if obstacles.is_empty() {
-            return Verdict::Wait { until };
-        }
-        obstacles.push(Obstacle::TooEarly { until });
-        return Verdict::Blocked(obstacles);
+        return too_early(obstacles, until.unwrap_or(now));
     }
     // Evidence is asked for once the time has passed: until then a use is what the overlap
     // is for.
-    let window = now.checked_sub(policy.observation);
-    if let Some(last) = seen.last_as_fallback
-        && window.is_none_or(|from| last >= from)
-    {
-        obstacles.push(Obstacle::UsedAsFallback { last });
+    obstacles.extend(used(seen.last_as_fallback, policy, now));
+    obstacles.extend(too_little(seen.under_primary, &seen.silence, policy, now));
+    verdict_of(obstacles)
+}
+
+/// The verdict on an encryption key. A complete rewrap replaces the overlap and `enough_traffic`;
+/// from its end on, the key must be unused for one observation window.
+fn of_encryption_key(
+    kid: Kid,
+    began: SystemTime,
+    terms: &Terms,
+    seen: Seen,
+    sweep: Option<&Sweep>,
+    now: SystemTime,
+) -> Verdict {
+    let policy = &terms.policy;
+    let sweep = sweep.filter(|own| !is_ahead(own.finished_at, policy, now));
+    let mut obstacles = seen.objections;
+    let against = rows(kid, began, terms, sweep);
+    let Some(sweep) = sweep.filter(|_| against.is_empty()) else {
+        // No time replaces the rewrap.
+        obstacles.extend(against);
+        return Verdict::Blocked(obstacles);
+    };
+    let (finished, last) = (sweep.finished_at, seen.last_as_fallback);
+    // Uses are known to the second: the rewrap itself may have used the key in the second in which
+    // it finished, and a reader after it.
+    let of_rewrap = last.filter(|last| *last <= finished).and_then(|last| last.checked_add(SECOND));
+    let unused = of_rewrap.map_or(finished, |end| end.max(finished));
+    // A use after the rewrap is of a row that it did not find.
+    obstacles.extend(used(last.filter(|last| *last > finished), policy, now));
+    let until = unused.max(seen.since.unwrap_or(now)).checked_add(policy.observation);
+    match until.is_none_or(|until| now < until) {
+        true => too_early(obstacles, until.unwrap_or(now)),
+        false => verdict_of(obstacles),
     }
-    // Never safe on an empty denominator, whatever the policy says is enough.
-    let enough = policy.enough_traffic.max(1);
-    if seen.under_primary < enough {
-        obstacles.push(Obstacle::TooLittleTraffic { seen: seen.under_primary, enough });
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn too_early(mut obstacles: Vec<Obstacle>, until: SystemTime) -> Verdict {
+    if obstacles.is_empty() {
+        return Verdict::Wait { until };
     }
+    obstacles.push(Obstacle::TooEarly { until });
+    Verdict::Blocked(obstacles)
+}
+
+fn verdict_of(obstacles: Vec<Obstacle>) -> Verdict {
     match obstacles.is_empty() {
         true => Verdict::Safe,
         false => Verdict::Blocked(obstacles),
     }
+}
+
+/// The objection to a key that was last used at `last`, if that is within the observation window.
+fn used(last: Option<SystemTime>, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+    let window = now.checked_sub(policy.observation);
+    let last = last.filter(|last| window.is_none_or(|from| *last >= from))?;
+    Some(Obstacle::UsedAsFallback { last })
+}
+
+/// The objection that so little was `seen` under the primary within the observation window that the
+/// silence of the key means nothing, unless that silence is long.
+fn too_little(seen: u64, silence: &Silence, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+    // Never safe on an empty denominator, whatever the policy says is enough.
+    let enough = policy.enough_traffic.max(1);
+    let is_enough = seen >= enough || silence.is_long(now, policy.observation);
+    let from = silence.long_from(now, policy.observation);
+    (!is_enough).then_some(Obstacle::TooLittleTraffic { seen, enough, from })
+}
+
+/// The obstacle [`Obstacle::TooLittleTraffic`] that is expected once the time is over, by what was
+/// `seen` so far: with the verifications of a whole window, at the rate until now.
+pub(crate) fn expected_traffic(seen: &Seen, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+    let window = policy.observation;
+    let watched = now.duration_since(seen.since?).ok()?.min(window);
+    // The first piece of a window says something, the first second does not.
+    let is_early = watched < window / 24 || (seen.under_primary == 0 && watched < window);
+    if is_early || window.is_zero() {
+        return None;
+    }
+    let expected =
+        u128::from(seen.under_primary).checked_mul(window.as_nanos())? / watched.as_nanos();
+    let expected = u64::try_from(expected).ok()?;
+    too_little(expected, &seen.silence, policy, now)
+}
+
+/// When the key at `index` was superseded. What is not known to have been superseded counts from
+/// when the ring knew it.
+fn superseded(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
+    let life = &lives[index];
+    superseded_at(lives, index).unwrap_or(match life.signs {
+        Signs::Never | Signs::Unscheduled => life.added_at,
+        Signs::From(_) => now,
+    })
+}
+
+/// The start of the first rewrap that counts for the key at `index`: until then an instance may
+/// seal with it that has not reloaded.
+pub(crate) fn rewrap_counts_from(
+    lives: &[Life],
+    index: usize,
+    terms: &Terms,
+    now: SystemTime,
+) -> Option<SystemTime> {
+    let began = superseded(lives, index, now);
+    began.checked_add(terms.window(began))
 }
 
 /// Whether nothing that is valid can need a key that is revoked: data under it is still to be
@@ -125,13 +211,13 @@ fn due(began: SystemTime, watched: SystemTime, policy: &Policy) -> Option<System
     Some(dead.max(watched.checked_add(policy.observation)?))
 }
 
-/// What the sweep says against it.
+/// The obstacles that the rewrap leaves.
 fn rows(kid: Kid, began: SystemTime, terms: &Terms, sweep: Option<&Sweep>) -> Vec<Obstacle> {
     let Some(sweep) = sweep else {
         return vec![Obstacle::NotSwept];
     };
     let mut obstacles = Vec::new();
-    // Until then another instance may have sealed with it behind the sweep's back.
+    // Until then another instance may have sealed with it behind the rewrap.
     if let Some(not_before) = began.checked_add(terms.window(began))
         && sweep.started_at < not_before
     {

@@ -185,7 +185,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Settles when `kid` stops verifying: not before `until`, and never before its overlap is
-    /// over. `None`, if it was withdrawn so close to its start that an instance may still use
+    /// over, which a rewrap replaces for an encryption key. `None`, if it was withdrawn so close to its start that an instance may still use
     /// it, and keys of its purpose do not end by time.
     pub(crate) fn retire(
         &mut self,
@@ -209,6 +209,8 @@ impl<'a> Steps<'a> {
         let due = match overlap_end(&self.lives, index, overlap) {
             // It ends by then, whatever is asked for.
             Some(due) if by_time => due,
+            // A complete rewrap replaces the overlap: the verdict has the moment, or is `Safe`.
+            _ if self.terms.purpose.needs_sweep() => until.unwrap_or(self.now),
             Some(due) => due.max(until.unwrap_or(due)),
             // What it signed before it was added is not known.
             None => {

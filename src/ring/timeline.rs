@@ -293,7 +293,7 @@ pub(super) fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemT
 }
 
 /// When nothing new can come from a superseded key any more, and what it signed is dead.
-pub(super) fn overlap_end(lives: &[Life], index: usize, overlap: Duration) -> Option<SystemTime> {
+pub(crate) fn overlap_end(lives: &[Life], index: usize, overlap: Duration) -> Option<SystemTime> {
     // An end beyond what the clock can show is none.
     let end = superseded_at(lives, index)?.checked_add(overlap)?;
     Some(lives[index].kept_until.map_or(end, |kept| end.max(kept)))

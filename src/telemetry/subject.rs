@@ -9,6 +9,8 @@ use crate::key::KeyMaterial;
 #[cfg(feature = "status")]
 use crate::kid::Kid;
 #[cfg(feature = "status")]
+use crate::purpose::Purpose;
+#[cfg(feature = "status")]
 use crate::ring::Report;
 use crate::ring::{KeyRing, KeyStatus};
 #[cfg(feature = "store")]
@@ -16,7 +18,7 @@ use crate::source::{Following, Health};
 #[cfg(feature = "status")]
 use crate::source::{StoreError, StoreFuture};
 #[cfg(feature = "status")]
-use crate::verdict::Verdict;
+use crate::verdict::{Obstacle, Verdict};
 
 /// What can be watched: a [`KeyRing`], or the [`Following`](crate::source::Following) of one,
 /// which also says how it fares with its store. Sealed.
@@ -43,6 +45,14 @@ pub(crate) trait Watched: Send + Sync {
     #[cfg(feature = "status")]
     fn retirement(&self, kid: &Kid, reports: Option<&[Report]>) -> Result<Verdict, Error>;
 
+    /// The obstacle that the verdict on `kid` is expected to have once its time is over.
+    #[cfg(feature = "status")]
+    fn expected_obstacle(
+        &self,
+        kid: &Kid,
+        reports: Option<&[Report]>,
+    ) -> Result<Option<Obstacle>, Error>;
+
     /// What this process saw, under a name for it.
     #[cfg(feature = "status")]
     fn report(&self, instance: &str) -> Report;
@@ -61,6 +71,11 @@ pub(crate) struct Look {
     pub(crate) ring: String,
     #[cfg(feature = "status")]
     pub(crate) purpose: &'static str,
+    #[cfg(feature = "status")]
+    pub(crate) kind: Purpose,
+    /// The start of the first rewrap that counts for every old key.
+    #[cfg(feature = "status")]
+    pub(crate) rewrap_from: Option<SystemTime>,
     pub(crate) now: SystemTime,
     pub(crate) generation: u64,
     pub(crate) revision: u64,
@@ -86,6 +101,10 @@ fn look<K: KeyMaterial>(ring: &KeyRing<K>) -> Look {
         ring: ring.name().to_owned(),
         #[cfg(feature = "status")]
         purpose: K::PURPOSE.as_str(),
+        #[cfg(feature = "status")]
+        kind: K::PURPOSE,
+        #[cfg(feature = "status")]
+        rewrap_from: set.rewrap_counts_from(now),
         now,
         generation: set.generation(),
         revision: set.revision(),
@@ -116,6 +135,18 @@ fn retirement<K: KeyMaterial>(
     }
 }
 
+#[cfg(feature = "status")]
+fn expected_obstacle<K: KeyMaterial>(
+    ring: &KeyRing<K>,
+    kid: &Kid,
+    reports: Option<&[Report]>,
+) -> Result<Option<Obstacle>, Error> {
+    match reports {
+        Some(reports) => ring.load().expected_obstacle(kid, reports, ring.now()),
+        None => ring.expected_obstacle(kid),
+    }
+}
+
 impl<K: KeyMaterial> sealed::Sealed for KeyRing<K> {}
 
 impl<K: KeyMaterial> Subject for KeyRing<K> {
@@ -138,6 +169,15 @@ impl<K: KeyMaterial> Watched for KeyRing<K> {
     #[cfg(feature = "status")]
     fn retirement(&self, kid: &Kid, reports: Option<&[Report]>) -> Result<Verdict, Error> {
         retirement(self, kid, reports)
+    }
+
+    #[cfg(feature = "status")]
+    fn expected_obstacle(
+        &self,
+        kid: &Kid,
+        reports: Option<&[Report]>,
+    ) -> Result<Option<Obstacle>, Error> {
+        expected_obstacle(self, kid, reports)
     }
 
     #[cfg(feature = "status")]
@@ -187,6 +227,15 @@ impl<K: KeyMaterial> Watched for Followed<K> {
     #[cfg(feature = "status")]
     fn retirement(&self, kid: &Kid, reports: Option<&[Report]>) -> Result<Verdict, Error> {
         retirement(&self.turner.ring, kid, reports)
+    }
+
+    #[cfg(feature = "status")]
+    fn expected_obstacle(
+        &self,
+        kid: &Kid,
+        reports: Option<&[Report]>,
+    ) -> Result<Option<Obstacle>, Error> {
+        expected_obstacle(&self.turner.ring, kid, reports)
     }
 
     #[cfg(feature = "status")]

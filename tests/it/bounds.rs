@@ -56,6 +56,46 @@ const FIELDS: [(Change, Change, &str); 7] = [
     ),
 ];
 
+/// Instances report every two minutes: a shorter window is never covered by a report. One that is stored
+/// is read, because a ring must not be lost for it.
+#[test]
+fn a_window_below_the_report_interval_is_refused_when_set_and_read_when_stored() {
+    let with = |seconds: u64| {
+        let mut policy = Policy::default();
+        policy.observation = Duration::from_secs(seconds);
+        policy
+    };
+    let builder = || KeyRing::<CookieKey>::builder().primary(Secret::from(secret(0)));
+    for seconds in [0, 1, 60, 119] {
+        let refused = [
+            builder().policy(with(seconds)).build().map(drop),
+            manifest_with(with(seconds)).map(drop),
+            first().set_policy(with(seconds), at(1)).map(drop),
+        ];
+        for refused in refused {
+            let text = refused.as_ref().map_err(ToString::to_string).unwrap_err().clone();
+            assert!(matches!(refused, Err(Error::ObservationTooShort { .. })), "{text}");
+            assert!(text.contains(&format!("{seconds} s")) && text.contains("120 s"), "{text}");
+        }
+        let forced = first().force("a demo").set_policy(with(seconds), at(1)).unwrap();
+        let text = forced.to_json().unwrap();
+        let stored = Manifest::from_json(text.expose()).unwrap();
+        assert_eq!(stored.policy().observation, Duration::from_secs(seconds));
+        let reason = &stored.keys()[0].overrides()[0];
+        assert_eq!((&*reason.action, &*reason.reason), ("set_policy", "a demo"));
+        let ring = KeyRing::<CookieKey>::builder().environment("test").build_from(&stored);
+        assert!(ring.unwrap().primary().is_some());
+        // Every step but another short policy is taken.
+        assert!(stored.stage(entry(1, "b"), at(2)).is_ok());
+        assert!(stored.set_policy(Policy::default(), at(2)).is_ok());
+    }
+    for seconds in [120, 180, 86_400] {
+        assert!(builder().policy(with(seconds)).build().is_ok());
+        assert!(manifest_with(with(seconds)).is_ok());
+        assert!(first().set_policy(with(seconds), at(1)).is_ok());
+    }
+}
+
 fn manifest_with(policy: Policy) -> Result<Manifest, Error> {
     Manifest::new("SESSION_SECRET", Purpose::Cookie, "test", policy, entry(0, "a"), at(0))
 }
@@ -281,7 +321,7 @@ pub fn extreme() -> Vec<Policy> {
         own.longest_life = lengths[digit(0)];
         own.rollout_window = lengths[digit(1)];
         own.skew = lengths[digit(2)];
-        own.observation = lengths[digit(3)];
+        own.observation = [Duration::from_secs(120), DAY, MAX][digit(3)];
         own.schedule = schedules[digit(4)];
         own.enough_traffic = [0, 1, MAX_COUNT][digit(4)];
         all.push(own);

@@ -110,6 +110,64 @@ fn what_a_gone_instance_knew_is_kept() {
     assert!(reports.iter().any(|own| own.signed == [(kid("a"), 1)]));
 }
 
+/// Not with the report that is due two minutes later.
+#[test]
+fn a_rewrap_that_was_recorded_is_reported_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring.json");
+    let store = stored(&path, &first());
+    let clock = ManualClock::new(at(0));
+    let follow = |name: &str| {
+        KeyRing::<CookieKey>::builder()
+            .name("SESSION_SECRET")
+            .environment("test")
+            .clock(clock.clone())
+            .follow(FileStore::new(&path))
+            .instance(name)
+            .poll(Duration::from_secs(120))
+    };
+    let sweep = |finished_at| dualkey::Sweep {
+        started_at: at(0),
+        finished_at,
+        unreadable: 0,
+        nothing_sealed: 0,
+        rows: vec![(kid("a"), 3)],
+    };
+    let reported = |name: &str| {
+        let reports = block_on(store.reports()).unwrap();
+        reports.into_iter().find(|own| own.instance == name).unwrap().sweep
+    };
+    let following = follow("on-demand").on_demand().unwrap();
+    assert_eq!(reported("on-demand"), None);
+    // No time has passed since its first report.
+    following.ring().clone().record_sweep(&sweep(at(1)));
+    following.refresh().unwrap();
+    assert_eq!(reported("on-demand"), Some(sweep(at(1))));
+    // A store that fails does not lose it.
+    let reports = folder.path().join("ring.json.reports");
+    assert!(reports.is_dir());
+    let aside = folder.path().join("aside");
+    std::fs::rename(&reports, &aside).unwrap();
+    std::fs::write(&reports, "in the way").unwrap();
+    following.ring().record_sweep(&sweep(at(2)));
+    let _ = following.refresh();
+    assert!(following.health().report_error.is_some());
+    std::fs::remove_file(&reports).unwrap();
+    std::fs::rename(&aside, &reports).unwrap();
+    following.refresh().unwrap();
+    assert_eq!(reported("on-demand"), Some(sweep(at(2))));
+
+    // Its next poll is a minute and a half ahead at the least: it is woken.
+    let following = follow("thread").spawn_thread().unwrap();
+    following.ring().record_sweep(&sweep(at(3)));
+    let begun = std::time::Instant::now();
+    while reported("thread").is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it waits for its poll");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(reported("thread"), Some(sweep(at(3))));
+}
+
 #[test]
 fn an_instance_goes_on_with_what_it_saw_before() {
     let folder = tempfile::tempdir().unwrap();

@@ -14,6 +14,7 @@ mod connection_strings;
 mod cookie_interop;
 mod credential;
 mod dotenv;
+mod encryption_verdict;
 mod envelope;
 mod envelope_backends;
 mod envelope_interop;
@@ -52,6 +53,7 @@ mod rewrap;
 mod ring_concurrency;
 mod ring_model;
 mod rules;
+mod small_service;
 mod stores;
 #[cfg(unix)]
 mod tls;

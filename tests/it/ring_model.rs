@@ -9,19 +9,19 @@ use proptest::prelude::*;
 
 use crate::common::secret;
 
-const LIFE: Duration = Duration::from_secs(100);
+const LIFE: Duration = Duration::from_secs(200);
 const ROLLOUT: Duration = Duration::from_secs(10);
 const SKEW: Duration = Duration::from_secs(3);
 /// The longest time from a step until every instance acts on it.
 const WINDOW: Duration = Duration::from_secs(13);
-const OVERLAP: Duration = Duration::from_secs(113);
+const OVERLAP: Duration = Duration::from_secs(213);
 const MAX_LIVE_KEYS: usize = 4;
 
-/// Time alone decides: no silence has to be observed.
+/// Time alone decides: the shortest window that can be set is over before an overlap is.
 fn policy() -> Policy {
     let mut policy = Policy::default();
     (policy.longest_life, policy.rollout_window, policy.skew) = (LIFE, ROLLOUT, SKEW);
-    policy.observation = Duration::ZERO;
+    policy.observation = Duration::from_secs(120);
     policy
 }
 
@@ -339,7 +339,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let place = || 0..8_usize;
     let step = prop_oneof![
         4 => Just(Step::Stage),
-        2 => (0..150_u64).prop_map(Step::Schedule),
+        2 => (0..260_u64).prop_map(Step::Schedule),
         3 => place().prop_map(Step::Promote),
         1 => place().prop_map(Step::ForcePromote),
         2 => Just(Step::Rollback),
@@ -350,9 +350,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => place().prop_map(Step::ForceRestage),
         2 => place().prop_map(Step::Revoke),
         1 => place().prop_map(Step::Replace),
-        4 => (0..80_u64).prop_map(Step::Advance),
+        4 => (0..150_u64).prop_map(Step::Advance),
         // Short of the end of an overlap, or of a rollout.
-        3 => prop_oneof![90..114_u64, 0..15_u64].prop_map(Step::Advance),
+        3 => prop_oneof![190..214_u64, 0..15_u64].prop_map(Step::Advance),
     ];
     prop::collection::vec(step, 1..40)
 }

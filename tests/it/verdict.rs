@@ -61,7 +61,7 @@ const FLAWS: [Flaw; 3] = [
     ),
     (
         |reports, now| reports[0].buckets = vec![bucket(now - HOUR, now, 999, 0)],
-        |_| Obstacle::TooLittleTraffic { seen: 999, enough: 1000 },
+        |_| Obstacle::TooLittleTraffic { seen: 999, enough: 1000, from: None },
     ),
     (
         |reports, now| {
@@ -106,7 +106,16 @@ fn each_reason_alone_and_every_combination_is_given() {
                 }
                 (false, false) => Verdict::Blocked(expected),
             };
-            assert_eq!(verdict(&reports, now), expected, "{flaws:03b}");
+            let mut found = verdict(&reports, now);
+            // When a long silence replaces them is compared elsewhere.
+            if let Verdict::Blocked(all) = &mut found {
+                for own in all {
+                    if let Obstacle::TooLittleTraffic { from, .. } = own {
+                        *from = None;
+                    }
+                }
+            }
+            assert_eq!(found, expected, "{flaws:03b}");
             checked += 1;
         }
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses, Verdict};
-use super::page::{ago, moment};
+use super::page::moment;
 use crate::key::Signs;
 use crate::kid::Kid;
+use crate::ring::old_key::{OldKey, OldKeyStep};
 use crate::ring::report::{is_ahead, may_run, objection};
 use crate::ring::{KeyState, KeyStatus, Report};
 use crate::source::Health;
@@ -32,9 +33,21 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         reports.sort_by(|a, b| a.instance.cmp(&b.instance));
         reports
     });
-    let verdict = |kid: &Kid| {
-        let answer = watched.retirement(kid, reports.as_deref()).ok()?;
-        let mut verdict = verdict(&look, answer);
+    let answers: Vec<_> = look
+        .keys
+        .iter()
+        .map(|status| {
+            let is_old = !matches!(status.state, KeyState::Active(Role::Primary | Role::Staged));
+            is_old.then(|| watched.retirement(&status.kid, reports.as_deref()).ok()).flatten()
+        })
+        .collect();
+    let expected = |kid: &Kid| watched.expected_obstacle(kid, reports.as_deref()).ok().flatten();
+    let verdict = |place: usize| {
+        let mut verdict = verdict(answers[place].clone()?);
+        if verdict.answer == "wait" {
+            let traffic = expected(&look.keys[place].kid);
+            verdict.reasons.extend(traffic.map(|own| format!("expected after that: {own}")));
+        }
         if let Some(problem) = &problem {
             // What others saw cannot be asked for: that this process saw nothing proves nothing.
             verdict.reasons.push(format!("the other instances cannot be asked: {problem}"));
@@ -46,10 +59,13 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     };
     let is_fleet = reports.is_some();
     let shown = reports.as_deref().unwrap_or(std::slice::from_ref(&own));
-    let keys: Vec<_> = look.keys.iter().map(|status| key(&look, status, shown, &verdict)).collect();
+    let keys = look.keys.iter().enumerate();
+    let keys: Vec<_> =
+        keys.map(|(place, status)| key(&look, status, shown, verdict(place))).collect();
     let instances: Vec<_> = shown.iter().map(|report| instance(&look, report)).collect();
     Ring {
-        advice: advice(&look, &keys, &instances, is_fleet),
+        advice: advice(&look, &keys, &answers, &instances, is_fleet),
+        warnings: look.policy.check_observation().err().iter().map(ToString::to_string).collect(),
         is_fleet,
         name: Plain(&look.ring).to_string(),
         purpose: look.purpose,
@@ -68,13 +84,7 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     }
 }
 
-fn key(
-    look: &Look,
-    status: &KeyStatus,
-    reports: &[Report],
-    verdict: &impl Fn(&Kid) -> Option<Verdict>,
-) -> Key {
-    let is_old = !matches!(status.state, KeyState::Active(Role::Primary | Role::Staged));
+fn key(look: &Look, status: &KeyStatus, reports: &[Report], verdict: Option<Verdict>) -> Key {
     let seen = reports.iter().flat_map(|report| &report.last_as_fallback);
     Key {
         kid: status.kid.to_string(),
@@ -92,7 +102,7 @@ fn key(
             .filter(|(kid, _)| *kid == status.kid)
             .map(|(_, seen)| Time(*seen))
             .max(),
-        verdict: if is_old { verdict(&status.kid) } else { None },
+        verdict,
     }
 }
 
@@ -116,31 +126,14 @@ fn superseded(look: &Look, status: &KeyStatus) -> Option<SystemTime> {
     later.filter(|other| *other > own).min()
 }
 
-fn verdict(look: &Look, answer: Answer) -> Verdict {
+fn verdict(answer: Answer) -> Verdict {
     let (answer, until, obstacles) = match answer {
         Answer::Safe => ("safe", None, Vec::new()),
         Answer::Wait { until } => ("wait", Some(until), Vec::new()),
         Answer::Blocked(obstacles) => ("blocked", None, obstacles),
     };
-    let reasons = obstacles.iter().map(|obstacle| reason(look.now, obstacle)).collect();
+    let reasons = obstacles.iter().map(ToString::to_string).collect();
     Verdict { answer, until: until.map(Time), reasons }
-}
-
-/// What an obstacle says, with its moments.
-fn reason(now: SystemTime, obstacle: &Obstacle) -> String {
-    match obstacle {
-        Obstacle::TooEarly { until } => format!("{obstacle}, until {}", moment(now, *until)),
-        Obstacle::UsedAsFallback { last } => format!("{obstacle}, last {}", ago(now, *last)),
-        Obstacle::OtherKeys { reported_at, .. } => {
-            format!("{obstacle}, as it said {}", ago(now, *reported_at))
-        }
-        Obstacle::SweptTooEarly { started_at, not_before } => format!(
-            "{obstacle}: {}, instead of after {}",
-            ago(now, *started_at),
-            moment(now, *not_before),
-        ),
-        _ => obstacle.to_string(),
-    }
 }
 
 fn instance(look: &Look, report: &Report) -> Instance {
@@ -195,7 +188,13 @@ fn store(health: Health, problem: Option<String>) -> Store {
 }
 
 /// What is to be done next, in a sentence.
-fn advice(look: &Look, keys: &[Key], instances: &[Instance], is_fleet: bool) -> String {
+fn advice(
+    look: &Look,
+    keys: &[Key],
+    answers: &[Option<Answer>],
+    instances: &[Instance],
+    is_fleet: bool,
+) -> String {
     if look.is_stale {
         return "It serves nothing: the store could not be read for too long.".to_owned();
     }
@@ -217,27 +216,8 @@ fn advice(look: &Look, keys: &[Key], instances: &[Instance], is_fleet: bool) -> 
             }
         };
     }
-    let verdicts = || of("fallback").filter_map(|key| Some((key, key.verdict.as_ref()?)));
-    let blocked = verdicts().find(|(_, verdict)| verdict.answer == "blocked");
-    let wait =
-        verdicts().filter_map(|(key, verdict)| Some((verdict.until?, key))).max_by_key(|own| own.0);
-    if let Some((key, verdict)) = blocked {
-        let more = match verdict.reasons.len() {
-            0 | 1 => String::new(),
-            count => format!(", and {} more", count - 1),
-        };
-        let first = verdict.reasons.first().map_or("it is needed", String::as_str);
-        return format!("Keep {}: {first}{more}.", key.kid);
-    }
-    if let Some((until, key)) = wait {
-        return format!(
-            "Wait until {}: the key {} is still needed.",
-            moment(look.now, until.0),
-            key.kid
-        );
-    }
-    if let Some((key, _)) = verdicts().next() {
-        return format!("The key {} may be retired: nothing that is valid needs it.", key.kid);
+    if let Some((key, step)) = step_of_old(look, keys, answers) {
+        return sentence(look, key, &step);
     }
     match look.rotation_due {
         Some(due) if due <= look.now => {
@@ -247,5 +227,68 @@ fn advice(look: &Look, keys: &[Key], instances: &[Instance], is_fleet: bool) -> 
             format!("Nothing to do until {}, when a rotation is due.", moment(look.now, due))
         }
         None => "Nothing to do.".to_owned(),
+    }
+}
+
+/// The step of the old keys that is accepted first, by the rule that the command line follows.
+fn step_of_old<'k>(
+    look: &Look,
+    keys: &'k [Key],
+    answers: &[Option<Answer>],
+) -> Option<(&'k Key, OldKeyStep)> {
+    let steps = look.keys.iter().zip(keys).zip(answers).filter_map(|((status, key), answer)| {
+        // A store that cannot be asked blocks a retirement, whatever this process saw.
+        let is_unknown = key.verdict.as_ref().is_some_and(|own| own.answer == "blocked")
+            && *answer == Some(Answer::Safe);
+        let unknown = Answer::Blocked(vec![Obstacle::NoInstance]);
+        let answer = if is_unknown { Some(&unknown) } else { answer.as_ref() };
+        let old = OldKey {
+            state: status.state,
+            is_retired: status.is_retired,
+            ends_at: status.ends_at,
+            verdict: answer,
+            rewrap_from: look.rewrap_from,
+        };
+        // An expired key may be destroyed in its store, which a ring in memory has not.
+        let is_fallback = status.state == KeyState::Active(Role::Fallback);
+        let step = old.next(look.kind, &look.policy, look.now).filter(|_| is_fallback)?;
+        Some((key, step))
+    });
+    steps.min_by_key(|(_, step)| step.from())
+}
+
+fn sentence(look: &Look, key: &Key, step: &OldKeyStep) -> String {
+    let kid = &key.kid;
+    let at = |from: &SystemTime| moment(look.now, *from);
+    let until_then = |because: &Option<Obstacle>| match because {
+        Some(obstacle) => format!(" Until then: {obstacle}."),
+        None => String::new(),
+    };
+    match step {
+        OldKeyStep::Retire { from: None, .. } => {
+            format!("The key {kid} may be retired: nothing that is valid needs it.")
+        }
+        OldKeyStep::Retire { from: Some(from), because } => {
+            format!(
+                "Wait until {}: the key {kid} is still needed, and may be retired then.{}",
+                at(from),
+                until_then(because)
+            )
+        }
+        OldKeyStep::Destroy { from: None, .. } => {
+            format!("The secret of the key {kid} may be destroyed.")
+        }
+        OldKeyStep::Destroy { from: Some(from), because } => {
+            format!(
+                "The key {kid} is retired: its secret may be destroyed from {}.{}",
+                at(from),
+                until_then(because)
+            )
+        }
+        OldKeyStep::Rewrap { from, obstacle } => {
+            let from = from.as_ref().map_or_else(String::new, |from| format!(" from {}", at(from)));
+            format!("Keep {kid}, and rewrap what it has sealed{from}: {obstacle}.")
+        }
+        OldKeyStep::Wait { obstacle } => format!("Keep {kid}: {obstacle}."),
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Ring {
     pub(super) now: Time,
     /// What an operator is to do.
     pub(super) advice: String,
+    /// Faults of its policy.
+    pub(super) warnings: Vec<String>,
     pub(super) is_stale: bool,
     /// Whether the verdicts are of all instances, or of this process alone.
     pub(super) is_fleet: bool,

@@ -77,6 +77,7 @@ fn section(place: usize, ring: &Ring) -> Markup {
         section id=(id) aria-labelledby=(format!("{id}-name")) {
             h2 id=(format!("{id}-name")) { (ring.name) " " span.soft { "(" (ring.purpose) ")" } }
             p.advice { (ring.advice) }
+            @for warning in &ring.warnings { p.blocked { "The stored policy has a fault: " (warning) } }
             @for own in ring.keys.iter() { (key(ring, span, own)) }
             (uses(ring))
             (facts(ring))

@@ -102,6 +102,7 @@ mod tests {
             purpose: "jwt",
             now: Time(now),
             advice: String::new(),
+            warnings: Vec::new(),
             is_stale: false,
             is_fleet: false,
             generation: 1,

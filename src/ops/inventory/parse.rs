@@ -234,6 +234,9 @@ fn item(own: Secret, environment: &str, has_kek: bool) -> Result<Item, Wrong> {
     if let Err(error) = policy.check() {
         return wrong(&own.name, error.to_string());
     }
+    if let Some((text, error)) = own.observation.as_ref().zip(policy.check_observation().err()) {
+        return wrong(text, error.to_string());
+    }
     let backup =
         own.backup.map(|own| Ok(Backup { path: own.file, max_age: duration(&own.max_age)? }));
     for peer in &own.peers {

@@ -5,11 +5,14 @@ use std::time::{Duration, SystemTime};
 use super::{Next, Other, Standing, State};
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
+use crate::moment::NotBefore;
 use crate::ops::address::kids_apart;
 use crate::ops::adopt::{begin_command, in_use};
 use crate::ops::inventory::{Item, Place, Project};
 use crate::purpose::Purpose;
+use crate::ring::old_key::{OldKey, OldKeyStep};
 use crate::ring::report::{disagreement, is_ahead, may_run};
+use crate::ring::silence::SILENT_WINDOWS;
 use crate::ring::{KeyState, Report};
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
@@ -99,51 +102,31 @@ impl Standing {
             };
             return;
         }
-        // What names another database belongs to something else, and is not to go.
-        let apart = kids_apart(item, manifest, now);
-        let own_keys: Vec<_> =
-            self.others.iter().filter(|own| !apart.contains(&own.kid)).cloned().collect();
-        let ended = own_keys.iter().find(|own| own.state == KeyState::Retired);
-        let ended = ended.map(|own| (own.kid, own.ends_at));
-        if let Some((kid, ends_at)) = ended.filter(|_| is_dotenv) {
-            // A service that reads the file takes it for as long as it stands there.
-            let why = format!("`{kid}` has come to its end, and still stands in the file");
-            self.raise(State::Stuck { why });
-            self.next = retire(&name, kid, "take the old key out of the file", ends_at);
-            return;
-        }
-        let fallback = own_keys.iter().find(|own| own.state == KeyState::Active(Role::Fallback));
-        if let Some(own) = fallback.filter(|_| item.purpose != Purpose::Audit) {
-            let (kid, ends_at) = (own.kid, own.ends_at);
-            let verdict = own.verdict.clone();
+        let old = self.next_of_old_keys(item, manifest, now);
+        let fallback = self.fallback(item, manifest, now);
+        if let Some((kid, ends_at, verdict)) = fallback {
             self.raise(State::Underway);
-            self.next = match verdict {
-                Some(Verdict::Safe) => {
-                    retire(&name, kid, "retire the old key: nothing needs it", None)
-                }
-                Some(Verdict::Wait { until }) => {
-                    retire(&name, kid, "retire the old key", Some(until))
-                }
-                Some(Verdict::Blocked(obstacles)) => {
-                    let why = obstacles.first().map_or_else(String::new, |own| format!(": {own}"));
-                    let own = obstacles.iter().find_map(|own| sweep(&name, own));
-                    let own = own.unwrap_or_else(|| {
-                        retire(&name, kid, &format!("the old key may not go{why}"), ends_at)
-                    });
-                    // What ends by itself needs nobody.
-                    if ends_at.is_none()
-                        && is_late(own_since(manifest, &kid), policy.overlap().saturating_mul(2))
-                    {
-                        let why = format!("`{kid}` should have gone{why}");
-                        self.raise(State::Stuck { why });
-                    }
-                    own
-                }
-                None => retire(&name, kid, "retire the old key", ends_at),
-            };
-            if !matches!(self.state, State::Due | State::Overdue { .. }) {
-                return;
+            // What ends by itself waits for no step.
+            let blocked = verdict.filter(|own| matches!(own, Verdict::Blocked(_)));
+            if let Some(verdict) = blocked.filter(|_| ends_at.is_none())
+                && is_late(own_since(manifest, &kid), policy.overlap().saturating_mul(2))
+            {
+                let why =
+                    format!("`{kid}` cannot be retired, although it is long superseded: {verdict}");
+                self.raise(State::Stuck { why });
             }
+        }
+        let is_stale = |own: &Other| is_dotenv && own.state == KeyState::Retired;
+        if let Some((old, _)) = old.as_ref().filter(|(own, _)| is_stale(own)) {
+            // A service that reads the file takes it for as long as it stands there.
+            let why = format!("`{}` has expired, and is still in the file", old.kid);
+            self.raise(State::Stuck { why });
+        }
+        if let Some((_, next)) = old
+            && !matches!(self.state, State::Due | State::Overdue { .. })
+        {
+            self.next = next;
+            return;
         }
         let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
         if let Some(obstacle) = against.first() {
@@ -153,19 +136,91 @@ impl Standing {
             self.next = Next { what, command, at: None };
             return;
         }
-        self.next = match (self.due, ended) {
-            (_, Some((kid, _))) if self.state <= State::Underway => Next {
-                what: "wipe the old key, which has come to its end".to_owned(),
-                command: Some(format!("dualkey destroy {name} --kid {kid}")),
-                at: None,
-            },
-            (Some(at), _) => Next {
+        self.next = match self.due {
+            Some(at) => Next {
                 what: "the next rotation".to_owned(),
                 command: Some(item.command(&format!("rotate {name}"))),
                 at: Some(at),
             },
-            (None, _) => Next { what: "nothing".to_owned(), command: None, at: None },
+            None => Next { what: "nothing".to_owned(), command: None, at: None },
         };
+    }
+
+    /// The old keys of this secret. What names another database belongs to something else, and is not
+    /// retired without its kid.
+    fn old_keys(&self, item: &Item, manifest: &Manifest, now: SystemTime) -> Vec<Other> {
+        let apart = kids_apart(item, manifest, now);
+        let is_own = |own: &&Other| !apart.contains(&own.kid);
+        self.others.iter().filter(is_own).cloned().collect()
+    }
+
+    /// The first fallback, with its end and the verdict on it.
+    fn fallback(
+        &self,
+        item: &Item,
+        manifest: &Manifest,
+        now: SystemTime,
+    ) -> Option<(Kid, Option<SystemTime>, Option<Verdict>)> {
+        let old = self.old_keys(item, manifest, now);
+        let is_fallback = |own: &Other| own.state == KeyState::Active(Role::Fallback);
+        let own = old.into_iter().find(is_fallback).filter(|_| item.purpose != Purpose::Audit)?;
+        Some((own.kid, own.ends_at, own.verdict))
+    }
+
+    /// The step of the old keys that is accepted first.
+    fn next_of_old_keys(
+        &self,
+        item: &Item,
+        manifest: &Manifest,
+        now: SystemTime,
+    ) -> Option<(Other, Next)> {
+        let steps = self.old_keys(item, manifest, now).into_iter().filter_map(|own| {
+            let is_kept =
+                item.purpose == Purpose::Audit && own.state == KeyState::Active(Role::Fallback);
+            let next = if is_kept { None } else { next_of(&own, item, manifest, now) }?;
+            Some((own, next))
+        });
+        // Of two with one moment, the older key.
+        steps.min_by_key(|(_, next)| next.at)
+    }
+
+    /// A warning that the verdict on a fallback will find too little traffic, with the setting: known
+    /// before the overlap is over.
+    pub(super) fn expected_traffic(
+        &self,
+        item: &Item,
+        manifest: &Manifest,
+        reports: &[Report],
+        now: SystemTime,
+    ) -> Option<String> {
+        // Instances that read a `.env` file report nothing.
+        if let Place::Dotenv(_) = item.store {
+            return None;
+        }
+        let (kid, ends_at, _) = self.fallback(item, manifest, now)?;
+        let expected = manifest.expected_obstacle(&kid, reports, now).ok()??;
+        let Obstacle::TooLittleTraffic { seen, enough, from } = expected else { return None };
+        let window = length(manifest.policy().observation);
+        let ends = ends_at.map_or_else(String::new, |ends| {
+            format!("; the key expires at {} all the same", NotBefore(ends))
+        });
+        let name = &self.name;
+        let Some(from) = from else {
+            return Some(format!(
+                "the primary verified nothing within {window}, and the verdict on `{kid}` needs {enough} \
+                 verifications (`enough_traffic`): that the key is unused says nothing until there are \
+                 some{ends}"
+            ));
+        };
+        // Half of them, so that a quiet day does not matter.
+        let line = (seen / 2).max(1);
+        Some(format!(
+            "about {seen} verifications per {window}, and the verdict on `{kid}` needs {enough}: without \
+             them the key must stay unused for {SILENT_WINDOWS} times as long, until {} at the \
+             earliest{ends}; to need fewer, write `enough_traffic = {line}` for {name} in the inventory, \
+             then run `dualkey policy {name}`",
+            NotBefore(from)
+        ))
     }
 
     /// Advises to take over a value that is in use, where the store holds none: a new key would
@@ -203,22 +258,105 @@ fn own_since(manifest: &Manifest, kid: &Kid) -> SystemTime {
     since.or_else(|| manifest.key(kid).map(Entry::added_at)).unwrap_or(manifest.changed_at())
 }
 
-/// What mends an obstacle that only a sweep does.
-fn sweep(name: &str, obstacle: &Obstacle) -> Option<Next> {
-    let at = match obstacle {
-        Obstacle::SweptTooEarly { not_before, .. } => Some(*not_before),
-        Obstacle::NotSwept
-        | Obstacle::RowsLeft { .. }
-        | Obstacle::RowsUnreadable { .. }
-        | Obstacle::NothingSealed { .. } => None,
-        _ => return None,
+/// The step of an old key, in words and as a command.
+fn next_of(own: &Other, item: &Item, manifest: &Manifest, now: SystemTime) -> Option<Next> {
+    let (name, kid) = (&item.name, own.kid);
+    let command = |step: &str| Some(format!("dualkey {step} {name} --kid {kid}"));
+    let old = OldKey {
+        state: own.state,
+        is_retired: own.is_retired,
+        ends_at: own.ends_at,
+        verdict: own.verdict.as_ref(),
+        rewrap_from: manifest.rewrap_counts_from(&kid, now),
     };
-    let what = format!("bring what it has sealed under the new key: {obstacle}");
-    let command = Some(format!("dualkey rewrap {name} --execute"));
-    Some(Next { what, command, at })
+    if let Place::Dotenv(_) = item.store {
+        return next_in_file(own, item, manifest, now);
+    }
+    let step = old.next(manifest.purpose(), manifest.policy(), now)?;
+    let at = step.from();
+    let until_then = |because: Option<Obstacle>| match because.filter(|_| at.is_some()) {
+        Some(obstacle) => format!("; until then: {obstacle}"),
+        None => String::new(),
+    };
+    Some(match step {
+        OldKeyStep::Retire { from: None, .. } => Next {
+            what: "retire the old key: nothing needs it".to_owned(),
+            command: command("retire"),
+            at,
+        },
+        OldKeyStep::Retire { because, .. } => Next {
+            what: format!("retire the old key{}", until_then(because)),
+            command: command("retire"),
+            at,
+        },
+        OldKeyStep::Destroy { because, .. } => {
+            let what = match (own.state, own.ends_at) {
+                (KeyState::Active(_), Some(ends)) => format!(
+                    "the old key is retired and ends at {}; then destroy its secret{}",
+                    NotBefore(ends),
+                    until_then(because)
+                ),
+                _ => format!(
+                    "destroy the secret of the old key, which has expired{}",
+                    until_then(because)
+                ),
+            };
+            Next { what, command: command("destroy"), at }
+        }
+        OldKeyStep::Rewrap { obstacle, .. } => Next {
+            what: match obstacle {
+                Obstacle::NotSwept => "rewrap what the old key has sealed".to_owned(),
+                obstacle => format!("rewrap what the old key has sealed: {obstacle}"),
+            },
+            command: Some(format!("dualkey rewrap {name} --execute")),
+            at,
+        },
+        OldKeyStep::Wait { obstacle } => Next {
+            what: format!("keep the old key: {obstacle}"),
+            command: Some(format!("dualkey status {name}")),
+            at,
+        },
+    })
 }
 
-fn retire(name: &str, kid: Kid, what: &str, at: Option<SystemTime>) -> Next {
-    let command = format!("dualkey retire {name} --kid {kid}");
-    Next { what: what.to_owned(), command: Some(command), at }
+/// The step of an old key in a `.env` file: its readers report nothing and end no key, so that a
+/// retirement takes the key out of the file, when its time is over.
+fn next_in_file(own: &Other, item: &Item, manifest: &Manifest, now: SystemTime) -> Option<Next> {
+    let (name, kid) = (&item.name, own.kid);
+    let retire = format!("dualkey retire {name} --kid {kid}");
+    let ahead = |moment: Option<SystemTime>| moment.filter(|moment| now < *moment);
+    let is_by_force = own.ends_at.is_none();
+    // Of a key of unknown past, from when it was first seen.
+    let overlap_end = manifest.overlap_ends_at(&kid);
+    let (what, command, at) = match own.state {
+        KeyState::Retired => ("take the old key out of the file", retire, None),
+        KeyState::Active(Role::Fallback) if !is_by_force => {
+            ("take the old key out of the file", retire, ahead(own.ends_at))
+        }
+        KeyState::Active(Role::Fallback) if item.purpose.needs_sweep() => (
+            "rewrap what the old key has sealed, then take the key out of the file: no instance \
+             reports that it is unused",
+            format!(
+                "dualkey rewrap {name} --execute && {retire} --force --reason 'every row is rewrapped'"
+            ),
+            ahead(manifest.rewrap_counts_from(&kid, now)),
+        ),
+        KeyState::Active(Role::Fallback) => (
+            "take the old key out of the file: no instance reports that it is unused",
+            format!("{retire} --force --reason 'its overlap is over'"),
+            ahead(overlap_end.or_else(|| own.added_at.checked_add(manifest.policy().overlap()))),
+        ),
+        _ => return None,
+    };
+    Some(Next { what: what.to_owned(), command: Some(command), at })
+}
+
+/// A length of time, in the largest unit that it is a multiple of.
+fn length(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    match units.into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
 }

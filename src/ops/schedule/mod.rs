@@ -16,7 +16,7 @@ use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
 use super::json;
 use super::rotate::{begun, check_new, reports};
-use super::warnings::of_reports;
+use super::warnings::{of_policy, of_reports};
 use crate::key::Signs;
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
@@ -73,7 +73,10 @@ pub struct Other {
     pub signs_from: Option<SystemTime>,
     /// When it stops verifying, if that is known.
     pub ends_at: Option<SystemTime>,
-    /// Whether it may go, if it is a fallback.
+    /// Whether its end was set by a retirement, and does not only follow from its overlap.
+    pub is_retired: bool,
+    /// The verdict on it, where a step depends on that: on a fallback, and on an expired key of a
+    /// purpose that does not end by time.
     pub verdict: Option<Verdict>,
 }
 
@@ -316,6 +319,8 @@ impl Standing {
             manifest.warnings.iter().map(|(variable, warning)| format!("{variable}: {warning}")),
         );
         own.variable = manifest.key(&kid).and_then(|key| key.variable()).map(str::to_owned);
+        own.warnings.extend(of_policy(manifest.policy(), &own.name));
+        own.warnings.extend(own.expected_traffic(item, manifest, reports, now));
         own.advise(item, manifest, reports, now);
         own
     }
@@ -405,14 +410,18 @@ impl Other {
                 manifest.ends_at(&kid).map(|until| Verdict::Wait { until })
             }
             (KeyState::Active(Role::Fallback), _) => manifest.retirement(&kid, reports, now).ok(),
+            (KeyState::Retired, _) if !manifest.purpose().ends_by_time() => {
+                manifest.retirement(&kid, reports, now).ok()
+            }
             _ => None,
         };
+        let is_retired = key.retire_at().is_some();
         let (added_at, ends_at) = (key.added_at(), manifest.ends_at(&kid));
         let signs_from = match (state, key.signs()) {
             (KeyState::Active(Role::Staged), Signs::From(moment)) => Some(moment),
             _ => None,
         };
         let variable = key.variable().map(str::to_owned);
-        Some(Self { kid, variable, state, added_at, signs_from, ends_at, verdict })
+        Some(Self { kid, variable, state, added_at, signs_from, ends_at, is_retired, verdict })
     }
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// A report is due at least so often: half the gap at which an observation begins anew.
-pub(super) const REPORT_EVERY: Duration = Duration::from_secs(120);
+pub(super) use crate::ring::policy::REPORT_EVERY;
 
 const SHORTEST: Duration = Duration::from_secs(1);
 

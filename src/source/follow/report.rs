@@ -8,6 +8,7 @@ use super::turn::{Turner, text};
 use crate::key::KeyMaterial;
 use crate::observer::catch;
 use crate::ring::Report;
+use crate::ring::report::observed_since;
 use crate::source::error::StoreError;
 
 impl<K: KeyMaterial> Turner<K> {
@@ -52,7 +53,8 @@ impl<K: KeyMaterial> Turner<K> {
         reported.map(drop)
     }
 
-    /// Returns when it was saved; `None`, if none is due.
+    /// Returns when it was saved; `None`, if none is due. One with a rewrap that no report has yet is
+    /// due at once.
     fn report_if_due(
         &self,
         turn: &Turn<'_>,
@@ -66,7 +68,8 @@ impl<K: KeyMaterial> Turner<K> {
             let every = REPORT_EVERY.min(self.ring.load().policy().observation / 24);
             now.duration_since(last).map_or(true, |since| since >= every)
         });
-        if !is_due && !has_changed {
+        let has_news = self.ring.take_report_news();
+        if !is_due && !has_changed && !has_news {
             return Ok(None);
         }
         let start = Instant::now();
@@ -75,7 +78,12 @@ impl<K: KeyMaterial> Turner<K> {
             .and_then(|()| self.take_over(turn, start, instance, now));
         match saved {
             Ok(()) | Err(StoreError::NoReports { .. }) => Ok(Some(now)),
-            Err(error) => Err(error),
+            Err(error) => {
+                if has_news {
+                    self.ring.keep_report_news();
+                }
+                Err(error)
+            }
         }
     }
 
@@ -89,10 +97,11 @@ impl<K: KeyMaterial> Turner<K> {
         own: &str,
         now: SystemTime,
     ) -> Result<(), StoreError> {
-        let policy = *self.ring.load().policy();
+        let (policy, changed_at) = (*self.ring.load().policy(), self.ring.load().changed_at());
         let counts = policy.observation.max(policy.window());
         let kept = counts.saturating_add(REPORT_EVERY).saturating_mul(2);
         let mut gone = self.ask(turn, self.left(start), (), |store, ()| store.reports())?;
+        let since = observed_since(&gone, &policy, changed_at, now);
         gone.retain(|report| {
             let is_gone = now.duration_since(report.reported_at).is_ok_and(|age| age > kept);
             is_gone && report.instance != own
@@ -100,7 +109,12 @@ impl<K: KeyMaterial> Turner<K> {
         if gone.is_empty() {
             return Ok(());
         }
-        gone.iter().for_each(|report| self.ring.absorb(report));
+        for report in &gone {
+            self.ring.absorb(report);
+            if let Some(since) = since.filter(|since| *since <= report.reported_at) {
+                self.ring.continue_watch(report, since);
+            }
+        }
         // Kept in the own report first: whoever is killed in between loses nothing.
         self.save(turn, start, self.ring.report(own))?;
         for report in gone {

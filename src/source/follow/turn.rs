@@ -76,6 +76,12 @@ impl<K: KeyMaterial> Follow<K> {
             }),
         };
         turner.resume();
+        let signal = Arc::downgrade(&turner.signal);
+        turner.ring.on_report_news(move || {
+            if let Some(signal) = signal.upgrade() {
+                signal.wake();
+            }
+        });
         Ok(turner)
     }
 }

@@ -147,7 +147,9 @@ async fn each_step_of_a_rotation_is_told_with_what_is_to_be_done() {
     assert_eq!((&old["state"], &old["verdict"]["answer"]), (&json!("retired"), &json!("blocked")));
     let reasons = old["verdict"]["reasons"].as_array().unwrap();
     assert_eq!(reasons.len(), 1, "{reasons:?}");
-    assert!(reasons[0].as_str().unwrap().starts_with("only 0 values verified"), "{reasons:?}");
+    let reason = reasons[0].as_str().unwrap();
+    assert!(reason.starts_with("0 verifications under the primary"), "{reason}");
+    assert!(reason.contains("`enough_traffic`"), "{reason}");
     let token = scene.sign();
     scene.verify(&token, 1000);
     assert_eq!(key(&look().await, "2026-q3")["verdict"]["answer"], "safe");

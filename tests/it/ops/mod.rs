@@ -24,6 +24,8 @@ mod inventory;
 #[cfg(feature = "cli")]
 mod messages;
 #[cfg(feature = "cli")]
+mod next;
+#[cfg(feature = "cli")]
 mod operator;
 #[cfg(feature = "cli")]
 mod postgres;

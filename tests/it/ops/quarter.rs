@@ -32,8 +32,13 @@ fn a_quarter_goes_as_the_transcript_says() {
     shell.run("status JWT_SECRET");
     shell.run("record GITHUB_DEPLOY_KEY rotated");
 
+    shell.set("2026-01-14T12:00:00Z");
+    refresh(&instances);
     shell.set("2026-01-15T10:00:00Z");
     shell.say("15 January: the day");
+    // A day of traffic, so that silence means something.
+    let session = jwt.sign(&claims).unwrap();
+    (0..1200).for_each(|_| assert!(jwt.verify::<serde_json::Value>(&session).is_ok()));
     shell.run("status JWT_SECRET SESSION_SECRET");
     // By what they say the clock is right as well.
     refresh(&instances);

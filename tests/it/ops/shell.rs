@@ -16,6 +16,7 @@ pub struct Shell {
     /// What was typed and printed.
     pub transcript: String,
     names: HashMap<String, String>,
+    variables: HashMap<String, String>,
 }
 
 impl Shell {
@@ -25,6 +26,7 @@ impl Shell {
             clock: ManualClock::at_unix(0),
             transcript: String::new(),
             names: HashMap::new(),
+            variables: HashMap::new(),
         };
         own.set(time);
         own
@@ -32,6 +34,11 @@ impl Shell {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Sets a variable of the environment of the binary.
+    pub fn variable(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
     }
 
     /// Another one, with the same files.
@@ -85,6 +92,7 @@ impl Shell {
             .env("DUALKEY_CLOCK", self.path("clock"))
             .env("DUALKEY_BY", "ada@example.com")
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(&self.variables)
             .stdin(Stdio::null());
         command
     }

@@ -59,11 +59,13 @@ pub async fn rotated(shell: &mut Shell) -> (FileStore, Manifest) {
     let mut policy = Policy::default();
     let second = Duration::from_secs(1);
     (policy.rollout_window, policy.skew, policy.longest_life) = (second, second, second);
-    policy.observation = second;
     let then = SystemTime::now() - Duration::from_secs(1000);
     let key = || NewEntry::generate(Purpose::Envelope).unwrap();
     let first =
         Manifest::new("ENCRYPTION_KEY", Purpose::Envelope, "production", policy, key(), then);
+    // The rows are to be evidence within seconds.
+    policy.observation = second;
+    let first = first.unwrap().force("a test").set_policy(policy, then);
     let staged = first.unwrap().stage(key(), then).unwrap();
     let promoted = staged.manifest.force("a test").promote(&staged.kid, then + second).unwrap();
     let store = FileStore::new(shell.path("ENCRYPTION_KEY.json"));

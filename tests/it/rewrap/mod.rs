@@ -1,7 +1,7 @@
 //! Re-encryption in service.
 
 mod bad_input;
-mod base;
+pub mod base;
 mod column;
 #[cfg(feature = "cli")]
 mod command;

@@ -9,7 +9,7 @@ use dualkey::rewrap::{
     Checkpoint, Column, KeyPart, Progress, Rewrap, Row, RowFuture, RowKey, RowStore, Swap,
     SweepError, Swept, Unreadable, Value,
 };
-use dualkey::{KeyRing, Kid, Obstacle, Reason, Verdict};
+use dualkey::{Clock, KeyRing, Kid, ManualClock, Obstacle, Reason, Verdict};
 
 use super::base::Base;
 use crate::common::{Told, aes_key, aes_ring, far};
@@ -124,6 +124,46 @@ fn a_table_in_which_nothing_is_sealed_is_no_evidence() {
             blank.counts.nothing_sealed = 1;
             assert_eq!(full.merge(blank).sweep().nothing_sealed, 1);
         }
+    });
+}
+
+/// Until the rollout is over, an instance may seal under the old key behind the rewrap.
+#[test]
+fn a_rewrap_that_started_too_early_says_from_when_one_counts() {
+    runtime().block_on(async {
+        let base = Base::sqlite().await;
+        let clock = ManualClock::at_unix(1_800_000_000);
+        let builder = KeyRing::<AesKey>::builder().clock(clock.clone());
+        let ring = builder.primary(aes_key(1, "old")).build().unwrap();
+        let sealer = Sealer::new(ring.clone());
+        base.notes((0..3).map(|id| sealed(&sealer, id))).await;
+        let notes = base.table("notes", &["body"]).await.unwrap();
+        let rewrap = Rewrap::new(&sealer, notes, context);
+        // Before a rotation there is no old key.
+        assert_eq!(rewrap.clone().run().await.unwrap().counts_from, None);
+        rotate(&ring);
+        let window = ring.policy().rollout_window + ring.policy().skew;
+        let counts_from = clock.now() + window;
+        clock.advance(window - Duration::from_secs(1));
+        for rewrap in [rewrap.clone(), rewrap.clone().execute()] {
+            let swept = rewrap.run().await.unwrap();
+            assert_eq!(swept.counts_from, Some(counts_from));
+            assert!(swept.is_too_early() && swept.is_complete());
+            ring.record_sweep(&swept.sweep());
+            let verdict = ring.retirement(&kid("old")).unwrap();
+            let Verdict::Blocked(all) = &verdict else { panic!("{verdict:?}") };
+            let (started_at, not_before) = (swept.started_at, counts_from);
+            assert!(all.contains(&Obstacle::SweptTooEarly { started_at, not_before }), "{all:?}");
+        }
+        clock.advance(Duration::from_secs(1));
+        let swept = rewrap.execute().run().await.unwrap();
+        assert_eq!((swept.counts_from, swept.is_too_early()), (None, false));
+        // Of several tables, one that started too early is enough.
+        let mut early = swept.clone();
+        early.counts_from = Some(counts_from);
+        assert!(swept.clone().merge(early).is_too_early());
+        ring.record_sweep(&swept.sweep());
+        assert!(matches!(ring.retirement(&kid("old")).unwrap(), Verdict::Wait { .. }));
     });
 }
 

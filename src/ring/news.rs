@@ -1,0 +1,48 @@
+//! News for the report of a ring: a rewrap that was recorded is reported at once.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
+
+use super::KeyRing;
+use crate::key::KeyMaterial;
+
+/// Whether a report is due at once, and the follower that makes it.
+#[derive(Default)]
+pub(super) struct News {
+    is_due: AtomicBool,
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl News {
+    /// Makes a report due, and wakes the follower.
+    pub(super) fn announce(&self) {
+        self.is_due.store(true, Release);
+        if let Some(wake) = self.wake.get() {
+            wake();
+        }
+    }
+}
+
+impl fmt::Debug for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("News").field("is_due", &self.is_due).finish_non_exhaustive()
+    }
+}
+
+impl<K: KeyMaterial> KeyRing<K> {
+    /// Has `wake` called when a report is due at once. The first one counts: a ring has one follower.
+    pub(crate) fn on_report_news(&self, wake: impl Fn() + Send + Sync + 'static) {
+        let _ = self.inner.news.wake.set(Box::new(wake));
+    }
+
+    /// Returns whether a report is due at once, which the caller makes now.
+    pub(crate) fn take_report_news(&self) -> bool {
+        self.inner.news.is_due.swap(false, AcqRel)
+    }
+
+    /// Keeps a report due that could not be stored.
+    pub(crate) fn keep_report_news(&self) {
+        self.inner.news.is_due.store(true, Release);
+    }
+}

@@ -1,0 +1,249 @@
+//! The verdict on an encryption key: a complete rewrap replaces the overlap and the traffic, and the
+//! key must be unused for one observation window after it.
+
+use std::time::{Duration, SystemTime};
+
+use dualkey::envelope::{AesKey, Sealer};
+use dualkey::manifest::{Manifest, NewEntry};
+use dualkey::{
+    Clock, Error, KeyRing, KeyState, Kid, ManualClock, Obstacle, Policy, Purpose, Report, Role,
+    Secret, Sweep, Verdict,
+};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::common::{aes_key, cases, secret};
+use crate::manifest::at;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn kid(name: &str) -> Kid {
+    name.parse().unwrap()
+}
+
+/// The default policy: `a` was superseded by `b` at the beginning.
+fn manifest() -> Manifest {
+    let key = |seed, name: &str| {
+        NewEntry::new(Secret::from(&secret(seed).as_bytes()[..32])).kid(kid(name))
+    };
+    let policy = Policy::default();
+    let first =
+        Manifest::new("ENCRYPTION_KEY", Purpose::Envelope, "test", policy, key(0, "a"), at(0));
+    let staged = first.unwrap().stage(key(1, "b"), at(0)).unwrap().manifest;
+    staged.force("a test").promote(&kid("b"), at(0)).unwrap().manifest
+}
+
+/// Every instance has the new primary from then on.
+fn rolled_out() -> SystemTime {
+    at(0) + Policy::default().rollout_window + Policy::default().skew
+}
+
+fn complete(started_at: SystemTime, finished_at: SystemTime) -> Sweep {
+    let rows = vec![(kid("b"), 5)];
+    Sweep { started_at, finished_at, unreadable: 0, nothing_sealed: 0, rows }
+}
+
+/// An instance that has watched from the beginning, and verified nothing.
+fn report(manifest: &Manifest, now: SystemTime, sweep: Option<Sweep>) -> Report {
+    let builder = KeyRing::<AesKey>::builder().environment("test");
+    let ring = builder.clock(ManualClock::new(at(0))).build_from(manifest).unwrap();
+    let mut report = ring.report("one");
+    (report.reported_at, report.sweep) = (now, sweep);
+    report
+}
+
+fn verdict(report: &Report, now: SystemTime) -> Verdict {
+    manifest().retirement(&kid("a"), std::slice::from_ref(report), now).unwrap()
+}
+
+#[test]
+fn a_complete_rewrap_replaces_the_lifetime_and_the_traffic() {
+    let finished = rolled_out() + HOUR;
+    let until = finished + DAY;
+    let swept = |now| report(&manifest(), now, Some(complete(rolled_out(), finished)));
+    for (now, expected) in [
+        (finished, Verdict::Wait { until }),
+        (until - SECOND, Verdict::Wait { until }),
+        (until, Verdict::Safe),
+        (at(0) + 30 * DAY, Verdict::Safe),
+    ] {
+        assert_eq!(verdict(&swept(now), now), expected);
+    }
+    // Retired within that time, it ends then, and not with the lifetime of what tokens would live.
+    let early = manifest().retire(&kid("a"), &[swept(finished)], finished).unwrap();
+    assert_eq!((early.until, early.to), (Some(until), KeyState::Active(Role::Fallback)));
+    let late = manifest().retire(&kid("a"), &[swept(until)], until).unwrap();
+    assert_eq!((late.until, late.to), (Some(until), KeyState::Retired));
+    let mut held = swept(until);
+    held.fingerprint = late.manifest.fingerprint();
+    let destroyed = late.manifest.destroy(&kid("a"), &[held], until);
+    assert!(destroyed.is_ok(), "{destroyed:?}");
+}
+
+#[test]
+fn without_a_complete_rewrap_no_time_and_no_traffic_is_enough() {
+    let now = at(0) + 300 * DAY;
+    let finished = rolled_out() + HOUR;
+    let with = |change: fn(&mut Sweep)| {
+        let mut sweep = complete(rolled_out(), finished);
+        change(&mut sweep);
+        Some(sweep)
+    };
+    let early = |own: &mut Sweep| own.started_at -= SECOND;
+    let not_before = rolled_out();
+    for (sweep, expected) in [
+        (None, Obstacle::NotSwept),
+        (with(early), Obstacle::SweptTooEarly { started_at: not_before - SECOND, not_before }),
+        (with(|own| own.unreadable = 1), Obstacle::RowsUnreadable { rows: 1 }),
+        (with(|own| own.nothing_sealed = 1), Obstacle::NothingSealed { tables: 1 }),
+        (with(|own| own.rows.push(("a".parse().unwrap(), 2))), Obstacle::RowsLeft { rows: 2 }),
+        // Recorded with a clock that was ahead.
+        (with(|own| own.finished_at += 400 * DAY), Obstacle::NotSwept),
+    ] {
+        let report = report(&manifest(), now, sweep);
+        assert_eq!(verdict(&report, now), Verdict::Blocked(vec![expected.clone()]));
+        let refused = manifest().retire(&kid("a"), &[report], now);
+        assert!(matches!(refused, Err(Error::Blocked { .. })), "{expected:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_use_after_the_rewrap_blocks_for_one_window() {
+    let finished = rolled_out() + HOUR;
+    let used = |last, now| {
+        let mut report = report(&manifest(), now, Some(complete(rolled_out(), finished)));
+        report.last_as_fallback = vec![(kid("a"), last)];
+        verdict(&report, now)
+    };
+    // Before the rewrap it was needed, and is not any more.
+    assert_eq!(used(finished - HOUR, finished + DAY), Verdict::Safe);
+    // In the second in which it finished: by the rewrap, or by a reader after it.
+    let until = finished + SECOND + DAY;
+    assert_eq!(used(finished, finished + DAY), Verdict::Wait { until });
+    assert_eq!(used(finished, until), Verdict::Safe);
+    // Afterwards: of a row that the rewrap did not find.
+    for after in [SECOND, HOUR, DAY] {
+        let last = finished + after;
+        for now in [last, last + DAY] {
+            let Verdict::Blocked(obstacles) = used(last, now) else { panic!("{after:?}") };
+            assert_eq!(obstacles[0], Obstacle::UsedAsFallback { last });
+        }
+        assert_eq!(used(last, last + DAY + SECOND), Verdict::Safe);
+    }
+}
+
+#[test]
+fn that_it_is_unused_is_said_by_reports_that_reach_over_the_whole_window() {
+    let finished = rolled_out() + HOUR;
+    let sweep = || Some(complete(rolled_out(), finished));
+    let now = finished + 10 * DAY;
+    // The report of the rewrap alone watches nothing.
+    let mut own = report(&manifest(), finished, sweep());
+    (own.has_stopped, own.observed_since) = (true, finished);
+    let is_silent = |verdict: Verdict| match verdict {
+        Verdict::Blocked(all) => all.contains(&Obstacle::NoInstance),
+        _ => false,
+    };
+    assert!(is_silent(verdict(&own, now)));
+    // An instance that fell silent an hour ago.
+    assert!(is_silent(verdict(&report(&manifest(), now - HOUR, sweep()), now)));
+    // One that started an hour ago.
+    let mut late = report(&manifest(), now, sweep());
+    late.observed_since = now - HOUR;
+    assert_eq!(verdict(&late, now), Verdict::Wait { until: now - HOUR + DAY });
+    // One that has not reloaded.
+    let mut behind = report(&manifest(), now, sweep());
+    behind.fingerprint = "AAAAAAAAAAAAAAAA".parse().unwrap();
+    assert!(matches!(verdict(&behind, now), Verdict::Blocked(_)));
+}
+
+#[test]
+fn a_ring_in_memory_follows_the_same_rule() {
+    let clock = ManualClock::new(at(0));
+    let ring =
+        KeyRing::<AesKey>::builder().clock(clock.clone()).primary(aes_key(0, "a")).build().unwrap();
+    let sealer = Sealer::new(ring.clone());
+    let row = sealer.seal("a row", "").unwrap();
+    let new = ring.stage(aes_key(1, "b")).unwrap();
+    ring.promote(&new).unwrap();
+    clock.set(rolled_out());
+    ring.record_sweep(&complete(clock.now(), clock.now()));
+    let until = clock.now() + DAY;
+    assert_eq!(ring.retirement(&kid("a")).unwrap(), Verdict::Wait { until });
+    clock.advance(HOUR);
+    // A row that the rewrap missed.
+    assert!(sealer.open(&row, "").is_ok());
+    assert!(matches!(ring.retire(&kid("a")), Err(Error::Blocked { .. })));
+    clock.advance(DAY + SECOND);
+    assert_eq!(ring.retirement(&kid("a")).unwrap(), Verdict::Safe);
+    assert_eq!(ring.retire(&kid("a")).unwrap(), Some(clock.now()));
+}
+
+/// A revoked key is destroyed by the same rule: rows under it are rescued first.
+#[test]
+fn a_revoked_key_waits_for_the_rewrap_and_not_for_the_lifetime() {
+    let revoked = manifest().revoke(&kid("a"), "leaked", at(10)).unwrap().manifest;
+    let finished = rolled_out() + HOUR;
+    let until = finished + DAY;
+    let report = |now, sweep| report(&revoked, now, sweep);
+    let of = |now, sweep| revoked.retirement(&kid("a"), &[report(now, sweep)], now).unwrap();
+    assert_eq!(of(until, None), Verdict::Blocked(vec![Obstacle::NotSwept]));
+    let sweep = || Some(complete(rolled_out(), finished));
+    assert_eq!(of(until - SECOND, sweep()), Verdict::Wait { until });
+    assert_eq!(of(until, sweep()), Verdict::Safe);
+}
+
+/// `Safe` by the rule, in the words of the rule.
+#[test]
+fn safe_is_said_exactly_when_the_rule_holds() {
+    type Case = (u32, u32, [bool; 4], u32, u32, Option<u32>);
+    let cases_of = (
+        0..80_u32,
+        0..6_u32,
+        [
+            prop::bool::weighted(0.1),
+            prop::bool::weighted(0.1),
+            prop::bool::weighted(0.1),
+            prop::bool::weighted(0.1),
+        ],
+        0..60_u32,
+        0..200_u32,
+        prop::option::weighted(0.4, 0..150_u32),
+    );
+    let (manifest, safe) = (manifest(), std::cell::Cell::new(0));
+    let template = report(&manifest, at(0), None);
+    let check = |(start, length, flaws, since, now, used): Case| {
+        let hours = |count: u32| at(0) + HOUR * count;
+        let (started_at, finished_at) = (hours(start), hours(start + length));
+        let now = hours(now).max(finished_at);
+        let [unreadable, left, nothing, is_other] = flaws;
+        let mut sweep = complete(started_at, finished_at);
+        (sweep.unreadable, sweep.nothing_sealed) = (unreadable.into(), nothing.into());
+        if left {
+            sweep.rows.push((kid("a"), 1));
+        }
+        let since = hours(since).min(now);
+        let last = used.map(hours).filter(|last| *last <= now);
+        let mut report = template.clone();
+        (report.sweep, report.observed_since, report.reported_at) = (Some(sweep), since, now);
+        report.last_as_fallback = last.map(|last| (kid("a"), last)).into_iter().collect();
+        if is_other {
+            report.fingerprint = "AAAAAAAAAAAAAAAA".parse().unwrap();
+        }
+        let is_complete = started_at >= rolled_out() && !(unreadable || left || nothing);
+        let window = now.checked_sub(DAY).unwrap();
+        let is_watched = since <= window;
+        // A use is within the second that starts at the recorded moment.
+        let is_unused = last.is_none_or(|last| last + SECOND <= window);
+        let is_expected =
+            is_complete && window >= finished_at && is_watched && is_unused && !is_other;
+        let verdict = manifest.retirement(&kid("a"), &[report], now).unwrap();
+        safe.set(safe.get() + u32::from(is_expected));
+        prop_assert_eq!(verdict == Verdict::Safe, is_expected, "{:?}", verdict);
+        Ok(())
+    };
+    TestRunner::new(cases(2_000, 50_000)).run(&cases_of, check).unwrap();
+    assert!(safe.get() > 20, "{} were safe", safe.get());
+}
