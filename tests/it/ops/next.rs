@@ -254,7 +254,32 @@ fn without_chance(transcript: &str) -> String {
         true => "  took      some time\n".to_owned(),
         false => format!("{line}\n"),
     };
-    lines.map(line).collect()
+    renumbered(&lines.map(line).collect::<String>())
+}
+
+/// Names of the form `<7>....`, 16 characters wide, numbered in the order of this text: a line that is
+/// left out may have had the first of one.
+fn renumbered(text: &str) -> String {
+    let (mut names, mut plain, mut rest) = (Vec::new(), String::new(), text);
+    while let Some((before, after)) = rest.split_once('<') {
+        plain += before;
+        match after.split_once('>').filter(|(number, _)| number.parse::<usize>().is_ok()) {
+            Some((number, after)) => {
+                let place = names.iter().position(|own| *own == number).unwrap_or_else(|| {
+                    names.push(number);
+                    names.len() - 1
+                });
+                let name = format!("<{}>", place + 1);
+                plain += &format!("{name:.<16}");
+                rest = after.get(14 - number.len()..).unwrap_or_default();
+            }
+            None => {
+                plain.push('<');
+                rest = after;
+            }
+        }
+    }
+    plain + rest
 }
 
 /// A small service: on the first day, with the line to write.
