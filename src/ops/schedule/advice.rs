@@ -355,7 +355,7 @@ fn next_in_file(own: &Other, item: &Item, manifest: &Manifest, now: SystemTime) 
 fn length(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
-    match units.into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0) {
+    match units.into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", seconds / unit),
         None => format!("{seconds}s"),
     }
