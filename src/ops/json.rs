@@ -1,6 +1,6 @@
 //! What the library calls return, as JSON for scripts: field names are stable.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,6 +13,13 @@ use crate::verdict::Verdict;
 pub(crate) fn time(moment: SystemTime) -> String {
     let time = Timestamp::try_from(moment).unwrap_or_default();
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The same of a moment from which something is so: rounded up, so that it is so then.
+fn from_time(moment: SystemTime) -> String {
+    let part = moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |own| own.subsec_nanos());
+    let second = Duration::from_nanos(u64::from(1_000_000_000 - part));
+    time(if part == 0 { moment } else { moment.checked_add(second).unwrap_or(moment) })
 }
 
 #[derive(Serialize)]
@@ -86,7 +93,7 @@ fn secret(own: &Standing) -> Secret<'_> {
         next: Step {
             what: &own.next.what,
             command: own.next.command.as_deref(),
-            at: own.next.at.map(time),
+            at: own.next.at.map(from_time),
         },
         warnings: &own.warnings,
     }
@@ -96,13 +103,13 @@ fn key(own: &Other) -> Key<'_> {
     let (verdict, until, obstacles) = match &own.verdict {
         None => (None, None, Vec::new()),
         Some(Verdict::Safe) => (Some("safe"), None, Vec::new()),
-        Some(Verdict::Wait { until }) => (Some("wait"), Some(time(*until)), Vec::new()),
+        Some(Verdict::Wait { until }) => (Some("wait"), Some(from_time(*until)), Vec::new()),
         Some(Verdict::Blocked(all)) => {
             (Some("blocked"), None, all.iter().map(ToString::to_string).collect())
         }
     };
     let (kid, state) = (own.kid.to_string(), own.state.as_str());
-    let (signs_from, ends_at) = (own.signs_from.map(time), own.ends_at.map(time));
+    let (signs_from, ends_at) = (own.signs_from.map(from_time), own.ends_at.map(from_time));
     let variable = own.variable.as_deref();
     Key { kid, variable, state, signs_from, ends_at, verdict, until, obstacles }
 }

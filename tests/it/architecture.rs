@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The floor of every module, and what else than floors below it may import.
-const FLOORS: [(&str, u8, &[&str]); 32] = [
+const FLOORS: [(&str, u8, &[&str]); 33] = [
     ("encoding", 0, &["error", "kid", "secret", "clock"]),
-    ("error", 0, &["kid", "reference", "verdict"]),
+    ("error", 0, &["kid", "moment", "reference", "verdict"]),
     ("fingerprint", 0, &["encoding"]),
     ("kid", 0, &["error"]),
     ("secret", 0, &[]),
     ("clock", 0, &[]),
     ("reference", 0, &[]),
+    ("moment", 0, &[]),
     ("text", 0, &[]),
-    ("verdict", 0, &["fingerprint", "text"]),
+    ("verdict", 0, &["fingerprint", "moment", "text"]),
     ("purpose", 1, &["mac"]),
     ("key", 1, &["purpose", "ring", "mac"]),
     ("ring", 1, &["key", "purpose", "verified", "observer", "mac", "manifest"]),
