@@ -252,7 +252,7 @@ fn without_chance(transcript: &str) -> String {
     let lines = transcript.lines().filter(|line| !line.starts_with("  waiting "));
     let line = |line: &str| match line.starts_with("  took ") {
         true => "  took      some time\n".to_owned(),
-        false => format!("{line}\n"),
+        false => format!("{}\n", line.split("; until then: ").next().unwrap()),
     };
     renumbered(&lines.map(line).collect::<String>())
 }
