@@ -102,7 +102,7 @@ fn secrets_are_taken_as_they_are() {
         format!("{b}=\"{b}"),
         format!("{b}'{b}\"{b}`{b}"),
         format!("{b}[{b}]{b}"),
-        format!("{b} {b}"),
+        format!("{b} {}", random(5, 30)),
         format!("{b}\\n{b}"),
         format!("{b}={b}"),
         format!("monkey={a}"),
