@@ -77,7 +77,7 @@ fn escaped_edges(text: &str) -> Option<ValueForm> {
         return Some(ValueForm::LineEnd);
     }
     let is_around = |own: &&str| text.starts_with(*own) || text.ends_with(*own);
-    ESCAPED_QUOTES.iter().any(|own| is_around(own)).then_some(ValueForm::Quote)
+    ESCAPED_QUOTES.iter().any(is_around).then_some(ValueForm::Quote)
 }
 
 /// The form of a text that is a key, by what is within it.
