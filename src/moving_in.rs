@@ -132,7 +132,7 @@
 //! same name, `Domain` and `Path`; otherwise it keeps both, and sends the older one first. Then the
 //! first that verifies counts, a native one before one of express, so that a fresh login is not
 //! hidden by the old cookie. The old cookie is never removed: a request does not show its `Domain`.
-//! To remove one whose `Domain` you know, add this `Set-Cookie` to a response:
+//! To remove one whose `Domain` you know, add this `Set-Cookie` to the response of a login:
 //!
 //! ```
 //! # use dualkey::{KeyRing, Secret};

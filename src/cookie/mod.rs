@@ -113,7 +113,8 @@ impl CookieSigner {
     /// Refuses cookies that were issued more than `age` ago, however often they were
     /// signed again. The ring's longest life unless set.
     ///
-    /// With a longer age than the ring was told of, a rotation ends cookies early.
+    /// With a longer age than the ring's longest life, a rotation ends cookies early. The age is
+    /// checked here; [`persistent`](Self::persistent) sets it as the `Max-Age` too.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);

@@ -11,6 +11,9 @@ use crate::error::{Error, Reason, VerifyError};
 use crate::http::cookies;
 use crate::verified::Verified;
 
+/// A session, and the `Set-Cookie` by which it is signed again.
+pub(in crate::http) type Resigned = (Verified<Cookie<'static>>, Option<HeaderValue>);
+
 /// A cookie that a service signs: what a login sets, a request is checked for, and a logout
 /// removes. Its attributes are those of the [signer](CookieSigner::attributes), which makes it
 /// [persistent](CookieSigner::persistent) too.
@@ -114,7 +117,7 @@ impl SessionCookie {
     pub(in crate::http) fn verify_and_resign(
         &self,
         headers: &HeaderMap,
-    ) -> Result<Option<(Verified<Cookie<'static>>, Option<HeaderValue>)>, VerifyError> {
+    ) -> Result<Option<Resigned>, VerifyError> {
         let Some(found) = self.found(headers)? else { return Ok(None) };
         let (session, again) = self.signer.verify_and_set(&self.name, &found)?;
         // A cookie that cannot be set stays as it is.

@@ -2,20 +2,16 @@
 
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
+use super::cookie::Resigned;
 use super::future::After;
 use super::layer::Config;
 use super::{SessionFuture, SessionLayer, inner};
-use crate::cookie::Cookie;
 use crate::error::{Reason, VerifyError};
 use crate::http::Rejection;
 use crate::http::answer::{Answer, replace};
-use crate::verified::Verified;
-
-/// A session, and the `Set-Cookie` by which it is signed again.
-type Found = (Verified<Cookie<'static>>, Option<HeaderValue>);
 
 /// What [`SessionLayer`] makes of a service.
 #[derive(Debug, Clone)]
@@ -76,8 +72,8 @@ impl Config {
     /// The pair that the service inside reads of a session, beside it.
     fn with_pair(
         &self,
-        found: Option<Found>,
-    ) -> Result<(Option<Found>, Option<String>), VerifyError> {
+        found: Option<Resigned>,
+    ) -> Result<(Option<Resigned>, Option<String>), VerifyError> {
         let (Some(form), Some((session, _))) = (self.signs_for_inner, &found) else {
             return Ok((found, None));
         };

@@ -19,6 +19,8 @@ const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
 const LIFE: u64 = 7 * DAY;
 
+type Configure = fn(CookieSigner) -> CookieSigner;
+
 /// A ring whose primary was promoted now; what the other signed is signed again.
 struct Site {
     clock: ManualClock,
@@ -232,7 +234,7 @@ async fn the_max_age_of_a_live_session_is_never_zero() {
 #[tokio::test]
 async fn every_attribute_is_that_of_the_signer() {
     let plain = "; HttpOnly; SameSite=Lax; Secure; Path=/";
-    let cases: [(fn(CookieSigner) -> CookieSigner, &str); 8] = [
+    let cases: [(Configure, &str); 8] = [
         (|signer| signer, plain),
         (
             |signer| signer.domain("example.com"),
@@ -298,7 +300,7 @@ fn a_jar_adds_a_cookie_with_the_lifetime_of_the_signer_or_its_own() {
 /// RFC 6265bis §4.1.3: browsers drop such a cookie without a word.
 #[test]
 fn a_prefix_of_the_name_needs_its_attributes() {
-    let ways = |name: &'static str, configure: fn(CookieSigner) -> CookieSigner| {
+    let ways = |name: &'static str, configure: Configure| {
         let session = Site::new(configure).session(name);
         let signed = session.signer().sign(name, "v").unwrap();
         let ways = [
