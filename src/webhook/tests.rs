@@ -24,6 +24,17 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
+/// The form with the escapes of ASCII too, the plain way. `\/` may be there already.
+fn fully_escaped(text: &str) -> String {
+    let kept = text.replace("\\\\", "\u{1}").replace("\\/", "\u{2}");
+    let full = kept
+        .replace('/', "\\/")
+        .replace('<', "\\u003C")
+        .replace('%', "\\u0025")
+        .replace('@', "\\u0040");
+    escaped(&full.replace('\u{2}', "\\/").replace('\u{1}', "\\\\"))
+}
+
 /// Checks the plain way that every escape of a character beyond ASCII is replaced: such a character
 /// stands behind an even number of backslashes, and no escape of one is left.
 fn is_unescaped(text: &str) -> bool {
@@ -71,6 +82,7 @@ fn a_body_that_means_another_text_is_not_the_signed_one() {
     let hook = hook().accept_unescaped();
     for (arrived, is_accepted) in [
         (r#"{"x":"é"}"#, true),
+        (r#"{"x":"\u003cé"}"#, true),
         (r#"{"x":"\\é"}"#, true),
         (r#"{"x":"\n\"é\u000a"}"#, true),
         // Signed was the text of a backslash and `u00e9`.
@@ -98,6 +110,76 @@ fn a_body_that_means_another_text_is_not_the_signed_one() {
             assert!(hook.verify([&signed], escaped(arrived).as_bytes()).is_ok());
             let raw = header(arrived.as_bytes());
             assert!(hook.verify([&raw], arrived.as_bytes()).is_ok());
+        }
+    }
+}
+
+/// Meta escapes four characters of ASCII too, and a proxy unescapes them with the others.
+#[test]
+fn the_full_form_escapes_four_characters_of_ascii() {
+    let signed = r#"{"x":"50\u0025 \u003C3 a\/b me\u0040b caf\u00e9 >&'"}"#;
+    let arrived = r#"{"x":"50% <3 a/b me@b café >&'"}"#;
+    assert_eq!(fully_escaped(arrived), signed);
+    let header = header(signed.as_bytes());
+    assert!(hook().verify([&header], signed.as_bytes()).is_ok());
+    assert!(hook().verify([&header], arrived.as_bytes()).is_err());
+    let hook = hook().accept_unescaped();
+    assert!(hook.verify([&header], signed.as_bytes()).is_ok());
+    assert!(hook.verify([&header], arrived.as_bytes()).is_ok());
+}
+
+/// Of a body, its escaped forms: which of them are accepted, whole and byte by byte.
+#[test]
+fn a_body_has_the_full_form_if_it_means_the_same_text() {
+    let hook = hook().accept_unescaped();
+    for (arrived, has_full, has_plain) in [
+        // Without a character beyond ASCII, the plain form is the raw one.
+        (r#"{"x":"a/b"}"#, true, true),
+        (r#"{"x":"<"}"#, true, true),
+        (r#"{"x":"%"}"#, true, true),
+        (r#"{"x":"@"}"#, true, true),
+        (r#"{"x":"é/é"}"#, true, true),
+        (r#"{"x":"é>&'"}"#, true, true),
+        // A writer that escapes `/` and nothing else.
+        (r#"{"x":"é\/<"}"#, true, true),
+        (r#"{"x":"\\/é"}"#, true, true),
+        // Signed was the text of a backslash and what follows.
+        (r#"{"x":"\<é"}"#, false, true),
+        (r#"{"x":"\%é"}"#, false, true),
+        (r#"{"x":"\@é"}"#, false, true),
+        (r#"{"x":"\u00/é"}"#, false, true),
+        (r#"{"x":"\u003<é"}"#, false, true),
+        (r#"{"x":"/\é"}"#, false, false),
+        (r#"{"x":"/\u00é"}"#, false, false),
+        // Unescaped in part.
+        (r#"{"x":"</é\u003C"}"#, false, true),
+        (r#"{"x":"\u003cé/"}"#, false, true),
+        (r#"{"x":"é%\u0025"}"#, false, true),
+        (r#"{"x":"é@\u0040"}"#, false, true),
+        (r#"{"x":"é/\u002F"}"#, false, true),
+        (r#"{"x":"/é\u00e9"}"#, false, false),
+        (r#"{"x":"/é\u003e\u0026"}"#, true, true),
+    ] {
+        for (form, is_accepted) in
+            [(fully_escaped(arrived), has_full), (escaped(arrived), has_plain)]
+        {
+            let signed = header(form.as_bytes());
+            let verdict = hook.verify([&signed], arrived.as_bytes());
+            assert_eq!(verdict.is_ok(), is_accepted, "{arrived} as {form}");
+            let mut delivery = hook.start([&signed]).unwrap();
+            arrived.as_bytes().chunks(1).for_each(|chunk| delivery.update(chunk));
+            assert_eq!(delivery.finish().is_ok(), is_accepted, "{arrived} as {form}");
+        }
+        // V7 and no forgery: where it is accepted, both are the same JSON.
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        if has_full {
+            assert_eq!(value(&fully_escaped(arrived)), value(arrived), "{arrived}");
+        }
+        // A form that no writer makes: some of the characters escaped, and others not.
+        let other = fully_escaped(arrived).replace("\\/", "/");
+        if other != arrived && other != escaped(arrived) && other != fully_escaped(arrived) {
+            let signed = header(other.as_bytes());
+            assert!(hook.verify([&signed], arrived.as_bytes()).is_err(), "{arrived} as {other}");
         }
     }
 }
@@ -171,6 +253,14 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
         assert_tries_all(keys, 2, |place| {
             hook.verify([&headers[place.unwrap_or(keys)]], body).is_ok()
         });
+        // Three forms at most, whichever of them was signed.
+        let body = "é/<%@";
+        for form in [body.to_owned(), escaped(body), fully_escaped(body)] {
+            let headers: Vec<_> = secrets.iter().map(|own| signed(own, form.as_bytes())).collect();
+            assert_tries_all(keys, 3, |place| {
+                hook.verify([&headers[place.unwrap_or(keys)]], body.as_bytes()).is_ok()
+            });
+        }
     }
 }
 
@@ -199,12 +289,32 @@ proptest! {
         }
     }
 
+    /// JSON that a proxy has parsed and written again, from the form that Meta signs.
+    #[test]
+    fn a_body_that_a_proxy_has_written_again_verifies(
+        text in prop_oneof![any::<String>(), r"[a-f0-9u\\/<%@>é🦀\x22\n]{0,16}"],
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let arrived = serde_json::json!({ "text": text }).to_string();
+        let signed = fully_escaped(&arrived);
+        let value: serde_json::Value = serde_json::from_str(&signed).unwrap();
+        prop_assert_eq!(&value["text"], &text);
+        let header = header(signed.as_bytes());
+        let hook = hook().accept_unescaped();
+        prop_assert!(hook.verify([&header], arrived.as_bytes()).is_ok());
+        let (first, rest) = arrived.as_bytes().split_at(cut.index(arrived.len()));
+        let mut delivery = hook.start([&header]).unwrap();
+        delivery.update(first);
+        delivery.update(rest);
+        prop_assert!(delivery.finish().is_ok());
+    }
+
     #[test]
     fn never_true_for_another_body(body in any::<Vec<u8>>(), other in any::<Vec<u8>>()) {
         prop_assume!(body != other);
         prop_assert!(hook().verify([header(&body)], &other).is_err());
         if let (Ok(body), Ok(other)) = (std::str::from_utf8(&body), std::str::from_utf8(&other)) {
-            prop_assume!(escaped(other) != body);
+            prop_assume!(escaped(other) != body && fully_escaped(other) != body);
             let hook = hook().accept_unescaped();
             prop_assert!(hook.verify([header(body.as_bytes())], other.as_bytes()).is_err());
         }

@@ -1,30 +1,46 @@
-//! The escaped form of a body, on the fly: every character beyond ASCII as `\uXXXX`
-//! with lower-case digits, those beyond the first plane as two surrogates.
+//! The escaped forms of a body, on the fly.
 //!
-//! It guarantees: where the escaped form was signed as JSON, the body is the same JSON with every
-//! such escape replaced by its character. A body that still holds an escape of a character beyond
-//! ASCII, or such a character within an escape (`\é`, of which the escaped form would be the text
-//! `\\u00e9`), has no escaped form.
+//! Meta escapes every character beyond ASCII as `\uXXXX` with lower-case digits, those beyond
+//! the first plane as two surrogates; and of ASCII `/` as `\/`, `<` as `\u003C`, `%` as `\u0025`
+//! and `@` as `\u0040`. A proxy that parses a body and writes it again sends the characters. Two
+//! forms are tried: *full*, with all of these escapes, and *plain*, with those beyond ASCII alone,
+//! as Meta documents them.
+//!
+//! It guarantees: where an escaped form was signed as JSON, the body is the same JSON with every
+//! such escape replaced by its character. A body has no escaped form if it still holds an escape
+//! `\uXXXX` of a character that the form escapes, or such a character within an escape (`\é`, of
+//! which the escaped form would be the text `\\u00e9`). `\/` may remain: some writers of JSON
+//! escape `/` and nothing else.
 
 use crate::mac::{Lanes, Tags};
 
-/// The second attempt at a body: begins with the first byte beyond ASCII, and ends
-/// with the first that is not UTF-8.
+/// The attempts at the escaped forms of a body: they begin with the first byte that a form writes
+/// otherwise, and end with the first that is not UTF-8.
 #[derive(Default)]
 pub(super) struct Escaper {
     state: State,
     escapes: Escapes,
+    /// Set if a character beyond ASCII has come.
+    is_beyond_ascii: bool,
+    /// Set if a character of ASCII that the full form escapes stood within an escape.
+    is_cut: bool,
 }
 
 #[derive(Default)]
 enum State {
-    /// So far both forms are the same.
+    /// So far all forms are the same.
     #[default]
-    Ascii,
-    /// Both differ; the start of a character may have come without its end.
-    Escaping { lanes: Box<Lanes>, partial: [u8; 4], length: usize },
+    Same,
+    /// The start of a character may have come without its end.
+    Escaping { forms: Box<Forms>, partial: [u8; 4], length: usize },
     /// Not UTF-8, or not unescaped as a whole: there is no escaped form.
     Invalid,
+}
+
+struct Forms {
+    full: Lanes,
+    /// Absent while it is the same as `full`.
+    plain: Option<Lanes>,
 }
 
 /// The escapes that a body holds itself.
@@ -33,6 +49,8 @@ struct Escapes {
     place: Place,
     /// Set if one of them was of a unit beyond ASCII.
     is_beyond_ascii: bool,
+    /// Set if one of them was of a character of ASCII that the full form escapes.
+    is_of_full: bool,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -45,31 +63,67 @@ enum Place {
     Digits { count: u8, unit: u32 },
 }
 
+/// The escape of a character of ASCII in the full form.
+fn escape_of_ascii(byte: u8) -> Option<&'static [u8]> {
+    match byte {
+        b'/' => Some(br"\/"),
+        b'<' => Some(br"\u003C"),
+        b'%' => Some(br"\u0025"),
+        b'@' => Some(br"\u0040"),
+        _ => None,
+    }
+}
+
+fn is_escaped(byte: u8) -> bool {
+    !byte.is_ascii() || escape_of_ascii(byte).is_some()
+}
+
 impl Escapes {
-    fn ascii(&mut self, mut text: &[u8]) {
-        while let Some((byte, after)) = text.split_first() {
-            let digit = char::from(*byte).to_digit(16);
-            self.place = match (self.place, digit) {
-                (Place::Text, _) => {
-                    let Some(start) = text.iter().position(|byte| *byte == b'\\') else { return };
-                    text = &text[start + 1..];
+    /// Advances over the bytes that all forms write as they are, and returns their number.
+    fn same(&mut self, text: &[u8]) -> usize {
+        let mut place = 0;
+        while let Some(byte) = text.get(place) {
+            match self.place {
+                Place::Text => {
+                    let is_next = |byte: &u8| *byte == b'\\' || is_escaped(*byte);
+                    match text[place..].iter().position(is_next) {
+                        None => return text.len(),
+                        Some(length) => place += length,
+                    }
+                    if text[place] != b'\\' {
+                        return place;
+                    }
                     self.place = Place::Started;
-                    continue;
                 }
-                (Place::Started, _) if *byte == b'u' => Place::Digits { count: 0, unit: 0 },
-                (Place::Digits { count: 3, unit }, Some(digit)) => {
-                    self.is_beyond_ascii |= unit * 16 + digit > 0x7f;
-                    Place::Text
-                }
-                (Place::Digits { count, unit }, Some(digit)) => {
-                    Place::Digits { count: count + 1, unit: unit * 16 + digit }
-                }
-                // No escape of JSON: a backslash begins another.
-                (Place::Digits { .. }, None) if *byte == b'\\' => Place::Started,
-                (Place::Started | Place::Digits { .. }, _) => Place::Text,
-            };
-            text = after;
+                // An escape that is there already.
+                Place::Started if *byte == b'/' => self.place = Place::Text,
+                _ if is_escaped(*byte) => return place,
+                _ => self.ascii(*byte),
+            }
+            place += 1;
         }
+        text.len()
+    }
+
+    /// Advances over one byte within an escape.
+    fn ascii(&mut self, byte: u8) {
+        let digit = char::from(byte).to_digit(16);
+        self.place = match (self.place, digit) {
+            (Place::Started, _) if byte == b'u' => Place::Digits { count: 0, unit: 0 },
+            (Place::Digits { count: 3, unit }, Some(digit)) => {
+                let unit = unit * 16 + digit;
+                self.is_beyond_ascii |= unit > 0x7f;
+                self.is_of_full |=
+                    u8::try_from(unit).is_ok_and(|own| escape_of_ascii(own).is_some());
+                Place::Text
+            }
+            (Place::Digits { count, unit }, Some(digit)) => {
+                Place::Digits { count: count + 1, unit: unit * 16 + digit }
+            }
+            // No escape of JSON: a backslash begins another.
+            (Place::Digits { .. }, None) if byte == b'\\' => Place::Started,
+            _ => Place::Text,
+        };
     }
 
     fn is_within(&self) -> bool {
@@ -81,16 +135,27 @@ impl Escaper {
     /// Feeds `chunk`, which comes after what `lanes` have seen.
     pub(super) fn update(&mut self, lanes: &Lanes, chunk: &[u8]) {
         let mut rest = chunk;
-        if matches!(self.state, State::Ascii) {
-            let start = chunk.iter().position(|byte| !byte.is_ascii());
-            self.escapes.ascii(&chunk[..start.unwrap_or(chunk.len())]);
-            let Some(start) = start else { return };
-            let mut lanes = Box::new(lanes.clone());
-            lanes.update(&chunk[..start]);
+        if matches!(self.state, State::Same) {
+            let start = self.escapes.same(chunk);
+            if start == chunk.len() {
+                return;
+            }
+            let mut full = lanes.clone();
+            full.update(&chunk[..start]);
             rest = &chunk[start..];
-            self.state = State::Escaping { lanes, partial: [0; 4], length: 0 };
+            let forms = Box::new(Forms { full, plain: None });
+            self.state = State::Escaping { forms, partial: [0; 4], length: 0 };
         }
-        let State::Escaping { lanes, partial, length } = &mut self.state else { return };
+        if self.escape(rest).is_none() {
+            self.state = State::Invalid;
+        }
+    }
+
+    /// Feeds what may differ. None, if there is no escaped form.
+    fn escape(&mut self, mut rest: &[u8]) -> Option<()> {
+        let Self { state: State::Escaping { forms, partial, length }, .. } = self else {
+            return None;
+        };
         // The end of a character that began in the chunk before.
         while *length > 0 && !rest.is_empty() {
             partial[*length] = rest[0];
@@ -98,26 +163,17 @@ impl Escaper {
             rest = &rest[1..];
             match std::str::from_utf8(&partial[..*length]) {
                 Ok(character) => {
-                    let is_whole = feed(lanes, &mut self.escapes, character);
+                    self.is_beyond_ascii = true;
+                    forms.feed(&mut self.escapes, &mut self.is_cut, character)?;
                     *length = 0;
-                    if !is_whole {
-                        self.state = State::Invalid;
-                        return;
-                    }
                 }
                 Err(error) if error.error_len().is_none() && *length < 4 => {}
-                Err(_) => {
-                    self.state = State::Invalid;
-                    return;
-                }
+                Err(_) => return None,
             }
         }
         let (valid, tail) = match std::str::from_utf8(rest) {
             Ok(text) => (text, &[][..]),
-            Err(error) if error.error_len().is_some() => {
-                self.state = State::Invalid;
-                return;
-            }
+            Err(error) if error.error_len().is_some() => return None,
             Err(error) => {
                 let (valid, tail) = rest.split_at(error.valid_up_to());
                 (std::str::from_utf8(valid).unwrap_or_default(), tail)
@@ -127,42 +183,62 @@ impl Escaper {
             partial[..tail.len()].copy_from_slice(tail);
             *length = tail.len();
         }
-        if !feed(lanes, &mut self.escapes, valid) {
-            self.state = State::Invalid;
-        }
+        self.is_beyond_ascii |= !valid.is_ascii();
+        forms.feed(&mut self.escapes, &mut self.is_cut, valid)
     }
 
-    /// The tags of the escaped form, if it is another one than the raw.
-    pub(super) fn finish(self) -> Option<Tags> {
-        match self.state {
-            State::Escaping { lanes, length: 0, .. } if !self.escapes.is_beyond_ascii => {
-                Some(lanes.finish())
-            }
-            _ => None,
+    /// The tags of the escaped forms that differ from the raw one and from each other.
+    pub(super) fn finish(self) -> [Option<Tags>; 2] {
+        let State::Escaping { forms, length: 0, .. } = self.state else { return [None, None] };
+        let Forms { full, plain } = *forms;
+        let has_plain = self.is_beyond_ascii && !self.escapes.is_beyond_ascii;
+        let has_full = !self.is_cut && !self.escapes.is_of_full && !self.escapes.is_beyond_ascii;
+        match plain {
+            None => [has_plain.then(|| full.finish()), None],
+            Some(plain) => [has_full.then(|| full.finish()), has_plain.then(|| plain.finish())],
         }
     }
 }
 
-/// Feeds `text` in its escaped form. False, if it has none.
-fn feed(lanes: &mut Lanes, escapes: &mut Escapes, text: &str) -> bool {
-    let mut rest = text;
-    while let Some(start) = rest.find(|character: char| !character.is_ascii()) {
-        lanes.update(&rest.as_bytes()[..start]);
-        escapes.ascii(&rest.as_bytes()[..start]);
-        if escapes.is_within() {
-            return false;
-        }
-        let mut characters = rest[start..].chars();
-        if let Some(character) = characters.next() {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                lanes.update(&escape(*unit));
+impl Forms {
+    /// Feeds `text` in both forms. None, if there is neither.
+    fn feed(&mut self, escapes: &mut Escapes, is_cut: &mut bool, text: &str) -> Option<()> {
+        let mut rest = text;
+        loop {
+            let length = escapes.same(rest.as_bytes());
+            let (same, other) = rest.split_at(length);
+            self.update(same.as_bytes());
+            let mut characters = other.chars();
+            let Some(character) = characters.next() else { return Some(()) };
+            rest = characters.as_str();
+            let ascii = u8::try_from(character).ok().filter(u8::is_ascii);
+            match ascii {
+                Some(byte) => {
+                    let is_within = escapes.is_within();
+                    if is_within {
+                        escapes.ascii(byte);
+                    }
+                    *is_cut |= is_within;
+                    let plain = self.plain.get_or_insert_with(|| self.full.clone());
+                    plain.update(&[byte]);
+                    self.full.update(escape_of_ascii(byte).unwrap_or_default());
+                }
+                None if escapes.is_within() => return None,
+                None => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        self.update(&escape(*unit));
+                    }
+                }
             }
         }
-        rest = characters.as_str();
     }
-    lanes.update(rest.as_bytes());
-    escapes.ascii(rest.as_bytes());
-    true
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.full.update(bytes);
+        if let Some(plain) = &mut self.plain {
+            plain.update(bytes);
+        }
+    }
 }
 
 fn escape(unit: u16) -> [u8; 6] {
