@@ -106,6 +106,9 @@ fn date(text: &str) -> Found<i128> {
             false => Found::WrongType,
         };
     }
+    if text == "null" {
+        return Found::Null;
+    }
     if text.starts_with(['[', '{']) {
         return Found::Compound;
     }
@@ -118,7 +121,7 @@ fn date(text: &str) -> Found<i128> {
     }
 }
 
-/// Reads a value with `seed`, unless it is a number.
+/// Reads a value with `seed`, unless it is `null` or a number.
 ///
 /// A number is known by its text: under `serde_json/arbitrary_precision`, which others may turn on,
 /// a visitor is shown some numbers as objects.
@@ -127,6 +130,9 @@ where
     S: DeserializeSeed<'de, Value = Found<bool>>,
     E: serde::de::Error,
 {
+    if value.get() == "null" {
+        return Ok(Found::Null);
+    }
     if value.get().starts_with(|own: char| own == '-' || own.is_ascii_digit()) {
         return Ok(Found::WrongType);
     }

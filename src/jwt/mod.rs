@@ -10,8 +10,9 @@
 //! time (V5). `sign` always writes a `kid`.
 //!
 //! The rest follows `jsonwebtoken`, whose [`Header`], [`Validation`] and
-//! [`Algorithm`] are used as they are. A `Validation` is taken literally; the
-//! verdict is that of `jsonwebtoken::decode`, but for these:
+//! [`Algorithm`] are used as they are. Under a `Validation` that is taken
+//! [literally](Dangerous::validation), the verdict is that of `jsonwebtoken::decode`, but for
+//! these:
 //!
 //! | a token with | `jsonwebtoken` | here |
 //! |---|---|---|
@@ -20,12 +21,18 @@
 //! | a header name twice, or a `kid` of `null` | accepted | refused |
 //! | `exp` equal to now, with no leeway | accepted | refused (RFC 7519 §4.1.4) |
 //! | a fractional `exp` or `nbf` | rounded | taken exactly |
+//! | no `iss`, `sub` or `aud`, or one that is `null`, where a value is asked for | accepted | refused (RFC 8725 §3.8, §3.9) |
 //! | `iss`, `sub`, `aud` of the wrong JSON type, where it is asked for | accepted | refused |
+//! | an `exp` or `nbf` of `null` that is checked and not required | refused | accepted, it counts as absent |
 //! | an `iss` that is an array | accepted if one matches | refused |
 //! | a negative `nbf` | refused | accepted, it is in the past |
 //! | `iat` or `jti` twice | accepted | refused |
 //! | a payload that is not an object or not UTF-8 | accepted if the type takes it | refused |
 //! | more than 8 KiB | accepted | refused, unless set |
+//!
+//! `null` in a registered claim that is not required counts as absent; in one that is required,
+//! as missing. [`Jwt::sign`] refuses claims that [`Jwt::verify`] of the same settings would
+//! reject for their form.
 //!
 //! `Validation::algorithms` may name algorithms of several families, which
 //! `jsonwebtoken` refuses: it is each key that decides. Keys of asymmetric
@@ -34,14 +41,17 @@
 //! # Security
 //! What verifies is authentic, not fresh: a token can be replayed until its `exp`.
 //! Keep the overlap of the ring at least as long as the longest life of a token,
-//! plus the leeway of the `Validation`.
+//! plus the leeway.
 
 mod claims;
+mod form;
 mod header;
 mod key;
 #[cfg(any(test, fuzzing))]
 mod plain;
 mod registered;
+mod settings;
+mod sign;
 mod tap;
 mod verdict;
 
@@ -59,12 +69,12 @@ pub use jsonwebtoken::{Algorithm, Header, TokenData, Validation};
 
 use crate::encoding::BASE64URL;
 use crate::error::{Error, VerifyError};
-use crate::key::Key;
 use crate::ring::KeyRing;
 use crate::verified::Verified;
 
 pub use key::JwtKey;
 use registered::Rules;
+pub use settings::Dangerous;
 
 /// Larger tokens are refused unset: more than a header of HTTP is likely to hold.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -104,6 +114,8 @@ impl Jwt {
     /// Verifies `exp` (required) and `nbf` with 60 seconds of leeway, refuses
     /// tokens with an `aud`, and takes HS256, HS384 and HS512 from keys of that
     /// algorithm: `jsonwebtoken`'s defaults, with `validate_nbf` on.
+    /// [`issuer`](Self::issuer), [`audience`](Self::audience) and [`leeway`](Self::leeway)
+    /// refine them.
     #[must_use]
     pub fn new(ring: KeyRing<JwtKey>) -> Self {
         let validation = Validation {
@@ -114,21 +126,6 @@ impl Jwt {
         Self { ring, rules: Arc::new(Rules::new(validation)), max_token_bytes: MAX_TOKEN_BYTES }
     }
 
-    /// Takes `validation` instead, literally: what it does not ask for is not
-    /// checked.
-    #[must_use]
-    pub fn validation(mut self, validation: Validation) -> Self {
-        self.rules = Arc::new(Rules::new(validation));
-        self
-    }
-
-    /// Refuses tokens of more than `bytes`, before any work. 8 KiB unless set.
-    #[must_use]
-    pub fn max_token_bytes(mut self, bytes: usize) -> Self {
-        self.max_token_bytes = bytes;
-        self
-    }
-
     /// The ring that it signs and verifies with.
     #[must_use]
     pub fn ring(&self) -> &KeyRing<JwtKey> {
@@ -137,12 +134,33 @@ impl Jwt {
 
     /// Signs `claims` with the primary. They are taken as they are: no claim is added.
     ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::jwt::{Jwt, JwtKey};
+    /// use serde_json::json;
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// # let ring = KeyRing::<JwtKey>::builder().primary(Secret::from(secret)).build()?;
+    /// let jwt = Jwt::new(ring);
+    /// let token = jwt.sign(&json!({ "exp": 4_102_444_800_u64, "nbf": null }))?;
+    /// assert!(jwt.verify::<serde_json::Value>(&token).is_ok());
+    ///
+    /// // No service with these settings would accept these:
+    /// assert!(jwt.sign(&json!({ "exp": "4102444800" })).is_err());
+    /// assert!(jwt.sign(&json!({ "sub": "user-42" })).is_err());
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::Sign`] if the claims do not serialize, or not to a JSON object.
+    /// [`Error::Sign`] if the claims do not serialize, or if [`verify`](Self::verify) of this
+    /// `Jwt` would reject them whatever the time and the audience: they are not a JSON object, a
+    /// claim is there twice, a required one is missing, a registered one has the wrong type, the
+    /// algorithm of the primary is not allowed, or the token is too large. Claims nested more
+    /// than 127 deep are refused too: `serde_json` does not read them.
     pub fn sign<C: Serialize + ?Sized>(&self, claims: &C) -> Result<String, Error> {
         self.ring.read(|view| {
             let key = view.primary()?;
-            sign(key, key.material().header(), claims)
+            self.signed(key, key.material().header(), claims)
         })
     }
 
@@ -164,11 +182,11 @@ impl Jwt {
                 return refused("the header names another algorithm than the primary's");
             }
             let header = Header { kid: Some(key.kid().to_string()), ..header.clone() };
-            let json = to_json(&header)?;
+            let json = serde_json::to_vec(&header).map_err(sign::unserializable)?;
             if header::parse(&json).is_err() {
                 return refused("the header holds what a verifier must refuse");
             }
-            sign(key, &BASE64URL.encode_to_string(json), claims)
+            self.signed(key, &BASE64URL.encode_to_string(json), claims)
         })
     }
 
@@ -239,30 +257,4 @@ impl Jwt {
             Ok(TokenData { header: header::decode(header)?, claims })
         })
     }
-}
-
-fn sign<C: Serialize + ?Sized>(
-    key: &Key<JwtKey>,
-    header: &str,
-    claims: &C,
-) -> Result<String, Error> {
-    let json = to_json(claims)?;
-    if json.first() != Some(&b'{') {
-        let problem = "claims must serialize to a JSON object (RFC 7519 section 4)";
-        return Err(Error::Sign { problem, source: None });
-    }
-    let mut token = String::with_capacity(header.len() + json.len().div_ceil(3) * 4 + 88);
-    token.push_str(header);
-    token.push('.');
-    BASE64URL.encode_append(json, &mut token);
-    key.material().append_signature(&mut token);
-    key.counters().signed();
-    Ok(token)
-}
-
-fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|error| Error::Sign {
-        problem: "it does not serialize to JSON",
-        source: Some(Box::new(error)),
-    })
 }

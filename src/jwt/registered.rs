@@ -6,20 +6,74 @@ use super::Validation;
 use crate::error::{Claim, Reason};
 
 /// A `Validation`, with what it asks for looked up once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub(super) validation: Validation,
+    /// Nanoseconds.
+    leeway: i128,
     required: Vec<Claim>,
 }
 
 impl Rules {
     pub(super) fn new(validation: Validation) -> Self {
+        let leeway = seconds(validation.leeway);
+        let mut rules = Self { validation, leeway, required: Vec::new() };
+        rules.look_up_required();
+        rules
+    }
+
+    /// Takes the settings of `validation`, and keeps the checks that its defaults lack.
+    pub(super) fn updated(&self, mut validation: Validation) -> Self {
+        // `jsonwebtoken` has it off by default, so that off does not mean that it was turned off.
+        validation.validate_nbf = true;
+        let required = &mut validation.required_spec_claims;
+        // A list of other claims does not mean that `exp` was left out. An empty one does.
+        if validation.validate_exp && !required.is_empty() {
+            required.insert(Claim::Exp.as_str().to_owned());
+        }
+        let before = &self.validation;
+        validation.iss = validation.iss.or_else(|| before.iss.clone());
+        validation.aud = validation.aud.or_else(|| before.aud.clone());
+        validation.sub = validation.sub.or_else(|| before.sub.clone());
+        Self::new(validation)
+    }
+
+    pub(super) fn add_issuer(&mut self, issuer: String) {
+        self.validation.iss.get_or_insert_default().insert(issuer);
+        self.look_up_required();
+    }
+
+    pub(super) fn add_audience(&mut self, audience: String) {
+        self.validation.aud.get_or_insert_default().insert(audience);
+        self.validation.validate_aud = true;
+        self.look_up_required();
+    }
+
+    pub(super) fn set_leeway(&mut self, leeway: Duration) {
+        self.leeway = leeway.as_nanos() as i128;
+    }
+
+    fn look_up_required(&mut self) {
         // Of `required_spec_claims`, `jsonwebtoken` knows these and ignores others.
-        let required = [Claim::Exp, Claim::Nbf, Claim::Iss, Claim::Sub, Claim::Aud]
+        self.required = [Claim::Exp, Claim::Nbf, Claim::Iss, Claim::Sub, Claim::Aud]
             .into_iter()
-            .filter(|claim| validation.required_spec_claims.contains(claim.as_str()))
+            .filter(|claim| {
+                self.validation.required_spec_claims.contains(claim.as_str())
+                    || self.is_asked(*claim)
+            })
             .collect();
-        Self { validation, required }
+    }
+
+    /// Checks whether a value of `claim` was asked for. A claim that was asked for is required:
+    /// a token for another issuer or audience may lack it (RFC 8725 §3.8, §3.9).
+    fn is_asked(&self, claim: Claim) -> bool {
+        let validation = &self.validation;
+        match claim {
+            Claim::Iss => validation.iss.is_some(),
+            Claim::Sub => validation.sub.is_some(),
+            Claim::Aud => validation.validate_aud && validation.aud.is_some(),
+            Claim::Exp | Claim::Nbf | Claim::Iat | Claim::Jti => false,
+        }
     }
 
     pub(super) fn is_iss(&self, iss: &str) -> bool {
@@ -68,6 +122,8 @@ pub(super) struct Registered {
 pub(super) enum Found<T> {
     #[default]
     Absent,
+    /// There, and `null`: counts as absent, but not beside another of its name.
+    Null,
     WrongType,
     /// Of the wrong type, and an array or an object.
     Compound,
@@ -76,6 +132,19 @@ pub(super) enum Found<T> {
 
 impl Registered {
     pub(super) fn check(&self, rules: &Rules, now: Duration) -> Result<(), Reason> {
+        self.check_form(rules)?;
+        self.check_times(rules, now)?;
+        let validation = &rules.validation;
+        one_of(self.sub, validation.sub.is_some(), Claim::Sub)?;
+        one_of(self.iss, validation.iss.is_some(), Claim::Iss)?;
+        // An audience is checked wherever there is one: who names none of their
+        // own is not meant (RFC 7519 §4.1.3).
+        one_of(self.aud, validation.validate_aud, Claim::Aud)
+    }
+
+    /// Checks what depends neither on the time nor on who is meant: which claims are there, how
+    /// often, and of which type.
+    pub(super) fn check_form(&self, rules: &Rules) -> Result<(), Reason> {
         let validation = &rules.validation;
         if let Some(claim) = self.twice {
             return Err(Reason::DuplicateClaim(claim));
@@ -101,24 +170,16 @@ impl Registered {
                 Claim::Iat | Claim::Jti => {}
             }
         }
-        self.check_times(validation, now)?;
-        one_of(self.sub, validation.sub.is_some(), Claim::Sub)?;
-        one_of(self.iss, validation.iss.is_some(), Claim::Iss)?;
-        // An audience is checked wherever there is one: who names none of their
-        // own is not meant (RFC 7519 §4.1.3).
-        one_of(self.aud, validation.validate_aud, Claim::Aud)
+        typed(self.exp, validation.validate_exp, Claim::Exp)?;
+        typed(self.nbf, validation.validate_nbf, Claim::Nbf)?;
+        // An issuer or a subject that was asked for is required, so its type is checked.
+        typed(self.aud, validation.validate_aud, Claim::Aud)
     }
 
-    fn check_times(&self, validation: &Validation, now: Duration) -> Result<(), Reason> {
+    fn check_times(&self, rules: &Rules, now: Duration) -> Result<(), Reason> {
+        let (validation, leeway) = (&rules.validation, rules.leeway);
         let now = now.as_nanos() as i128;
-        let leeway = seconds(validation.leeway);
         let early = seconds(validation.reject_tokens_expiring_in_less_than);
-        if validation.validate_exp && self.exp == Found::WrongType {
-            return Err(Reason::ClaimType(Claim::Exp));
-        }
-        if validation.validate_nbf && self.nbf == Found::WrongType {
-            return Err(Reason::ClaimType(Claim::Nbf));
-        }
         if let Found::Is(exp) = self.exp {
             // `jsonwebtoken` asks this of a token even where `exp` is not validated.
             let too_early = (validation.validate_exp || validation.validate_nbf) && exp < early;
@@ -138,18 +199,29 @@ impl Registered {
 
 fn required<T>(claim: Found<T>, name: Claim) -> Result<(), Reason> {
     match claim {
-        Found::Absent => Err(Reason::MissingClaim(name)),
+        Found::Absent | Found::Null => Err(Reason::MissingClaim(name)),
         Found::WrongType | Found::Compound => Err(Reason::ClaimType(name)),
         Found::Is(_) => Ok(()),
     }
 }
 
-fn one_of(claim: Found<bool>, is_asked: bool, name: Claim) -> Result<(), Reason> {
+fn typed<T>(claim: Found<T>, is_checked: bool, name: Claim) -> Result<(), Reason> {
     match claim {
-        Found::WrongType | Found::Compound if is_asked => Err(Reason::ClaimType(name)),
-        Found::Is(false) if is_asked => Err(Reason::WrongClaim(name)),
+        Found::WrongType | Found::Compound if is_checked => Err(Reason::ClaimType(name)),
         _ => Ok(()),
     }
+}
+
+fn one_of(claim: Found<bool>, is_checked: bool, name: Claim) -> Result<(), Reason> {
+    match claim {
+        Found::Is(false) if is_checked => Err(Reason::WrongClaim(name)),
+        _ => Ok(()),
+    }
+}
+
+/// Sets a claim, and returns whether it was absent before.
+pub(super) fn once<T: PartialEq>(claim: &mut Found<T>, value: Found<T>) -> bool {
+    std::mem::replace(claim, value) == Found::Absent
 }
 
 /// Seconds in nanoseconds: the whole range of `u64` fits, and sums of it.

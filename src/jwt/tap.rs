@@ -2,7 +2,7 @@
 //! made of passes through here, and is looked at on its way.
 //!
 //! Where the type does not walk through all members, or takes a registered claim as
-//! something else than a whole number or a text, that is not seen; [`parse`] says so, and
+//! something else than a whole number, a text or `null`, that is not seen; [`parse`] says so, and
 //! the pass over any payload must be asked.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor,
 };
 
-use super::registered::{Found, Registered, Rules, named, nanoseconds};
+use super::registered::{Found, Registered, Rules, named, nanoseconds, once};
 use crate::error::Claim;
 
 /// Parses the claims of `payload`, and lets `watch` see them pass.
@@ -57,6 +57,7 @@ impl<'r> Watch<'r> {
 enum Value {
     Number(u64),
     Text { is_asked: bool },
+    Null,
     Other,
 }
 
@@ -68,9 +69,14 @@ impl Watch<'_> {
         let is_first = match (claim, &self.value) {
             (Claim::Exp, Value::Number(seconds)) => once(&mut found.exp, date(*seconds)),
             (Claim::Nbf, Value::Number(seconds)) => once(&mut found.nbf, date(*seconds)),
-            (Claim::Iss, Value::Text { is_asked }) => once(&mut found.iss, *is_asked),
-            (Claim::Sub, Value::Text { is_asked }) => once(&mut found.sub, *is_asked),
-            (Claim::Aud, Value::Text { is_asked }) => once(&mut found.aud, *is_asked),
+            (Claim::Iss, Value::Text { is_asked }) => once(&mut found.iss, Found::Is(*is_asked)),
+            (Claim::Sub, Value::Text { is_asked }) => once(&mut found.sub, Found::Is(*is_asked)),
+            (Claim::Aud, Value::Text { is_asked }) => once(&mut found.aud, Found::Is(*is_asked)),
+            (Claim::Exp, Value::Null) => once(&mut found.exp, Found::Null),
+            (Claim::Nbf, Value::Null) => once(&mut found.nbf, Found::Null),
+            (Claim::Iss, Value::Null) => once(&mut found.iss, Found::Null),
+            (Claim::Sub, Value::Null) => once(&mut found.sub, Found::Null),
+            (Claim::Aud, Value::Null) => once(&mut found.aud, Found::Null),
             (Claim::Iat, _) => !std::mem::replace(&mut found.iat, true),
             (Claim::Jti, _) => !std::mem::replace(&mut found.jti, true),
             _ => false,
@@ -79,13 +85,8 @@ impl Watch<'_> {
     }
 }
 
-fn date(seconds: u64) -> i128 {
-    nanoseconds(i128::from(seconds))
-}
-
-/// Sets a claim, and says whether it was absent before.
-fn once<T: Copy + PartialEq>(claim: &mut Found<T>, value: T) -> bool {
-    std::mem::replace(claim, Found::Is(value)) == Found::Absent
+fn date(seconds: u64) -> Found<i128> {
+    Found::Is(nanoseconds(i128::from(seconds)))
 }
 
 /// What passes through: the payload, the name of a member, or the value of a claim.
@@ -100,6 +101,10 @@ trait Level: Sized {
     }
 
     fn text(watch: &mut Watch<'_>, _text: &str) {
+        Self::other(watch);
+    }
+
+    fn null(watch: &mut Watch<'_>) {
         Self::other(watch);
     }
 
@@ -146,6 +151,11 @@ impl Level for ClaimValue {
             _ => false,
         };
         watch.value = Value::Text { is_asked };
+    }
+
+    #[inline]
+    fn null(watch: &mut Watch<'_>) {
+        watch.value = Value::Null;
     }
 
     fn other(watch: &mut Watch<'_>) {
@@ -255,13 +265,13 @@ impl<'de, V: Visitor<'de>, L: Level> Visitor<'de> for Tap<'_, '_, V, L> {
 
     #[inline]
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        L::other(self.watch);
+        L::null(self.watch);
         self.inner.visit_none()
     }
 
     #[inline]
     fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        L::other(self.watch);
+        L::null(self.watch);
         self.inner.visit_unit()
     }
 

@@ -36,6 +36,7 @@ mod identity;
 mod jwt_attacks;
 mod jwt_differential;
 mod jwt_interop;
+mod jwt_sign;
 mod kill;
 mod libpq;
 mod lifecycle;
