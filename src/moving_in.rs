@@ -17,13 +17,13 @@
 //!
 //! | you have | tokens, cookies and rows of today | moving back |
 //! |---|---|---|
-//! | [npm `jsonwebtoken`](#npm-jsonwebtoken-with-two-secrets) | verify as they are | nothing to keep: it verifies ours |
+//! | [npm `jsonwebtoken`](#npm-jsonwebtoken-with-two-secrets) | verify as they are, but name their [audience](#audience-issuer-and-kid) | nothing to keep: it verifies ours |
 //! | [express-session](#express-session-with-a-secret-array) | accepted until a date | keep `nativeCookies` in Node for the life of a session |
 //! | [`createHmac` webhooks](#webhooks-checked-with-createhmac) | the same | nothing to keep: nothing is stored |
 //! | [`encryption.ts`](#fields-of-an-encryptionts) | opened until a date, taken over | keep `openEnvelope` in Node, or a copy of the old column |
 //! | [`cookie::SignedJar`](#cookiesignedjar) | accepted until a date | keep this crate for reading, for the life of a session |
 //! | [`cookie::PrivateJar`](#cookieprivatejar) | opened until a date | the same |
-//! | [PyJWT](#pyjwt) | verify as they are | nothing to keep: it verifies ours |
+//! | [PyJWT](#pyjwt) | verify as they are, unless `exp` is text | nothing to keep: it verifies ours |
 //!
 //! # npm `jsonwebtoken` with two secrets
 //! What was
@@ -38,7 +38,8 @@
 //!
 //! ```
 //! use dualkey::KeyRing;
-//! use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
+//! use dualkey::jwt::{Jwt, JwtKey};
+//! use std::time::Duration;
 //!
 //! # let environment = |name: &str| Ok(match name {
 //! #     "JWT_SECRET_NEW" => Some("kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUq8WzRkH7vQ2mXw9LrT4nZ8yB1cF6gJ".into()),
@@ -52,9 +53,7 @@
 //! # */
 //! #   .vars("JWT_SECRET", environment)
 //!     .build()?;
-//! let mut validation = Validation::new(Algorithm::HS256);
-//! validation.leeway = 0; // as npm `jsonwebtoken` has it
-//! let jwt = Jwt::new(ring).validation(validation);
+//! let jwt = Jwt::new(ring).leeway(Duration::ZERO); // as npm `jsonwebtoken` has it
 //!
 //! // jwt.sign({ sub: "u1", role: "admin", exp: 4102444800 }, process.env.JWT_SECRET)
 //! let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
@@ -65,9 +64,57 @@
 //! # Ok::<(), dualkey::Error>(())
 //! ```
 //!
-//! Node accepts a token that never ends; here `exp` is asked for, unless
-//! `validation.required_spec_claims` is cleared. Node verifies HS256, HS384 and HS512 under
-//! one secret; here a key has [one algorithm](crate::NewKey::algorithm).
+//! Node verifies HS256, HS384 and HS512 under one secret; here a key has
+//! [one algorithm](crate::NewKey::algorithm). Node accepts a token that never ends; here `exp` is
+//! required. To accept such tokens, clear the list of required claims. Every other check stays:
+//!
+//! ```
+//! # use dualkey::{KeyRing, Secret};
+//! # use dualkey::jwt::{Jwt, JwtKey};
+//! use dualkey::jwt::Validation;
+//!
+//! # let secret = "new-secret-2026-kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5";
+//! # let ring = KeyRing::<JwtKey>::builder().min_secret_bytes(32).primary(Secret::from(secret)).build()?;
+//! let mut validation = Validation { leeway: 0, ..Validation::default() };
+//! validation.required_spec_claims.clear();
+//! let jwt = Jwt::new(ring).validation(validation);
+//! let token = jwt.sign(&serde_json::json!({ "sub": "u1" }))?;
+//! assert!(jwt.verify::<serde_json::Value>(&token).is_ok());
+//! # Ok::<(), dualkey::Error>(())
+//! ```
+//!
+//! ## Audience, issuer and `kid`
+//! Node accepts a token with any `aud`, unless `jwt.verify` is given an audience. Here a token
+//! with an `aud` is refused with [`WrongClaim`](crate::Reason::WrongClaim) until the audience is
+//! named (RFC 7519 §4.1.3). An audience or an issuer that is named must be in every token. An
+//! issuer that writes a `kid` of its own is the second difference: an unknown `kid` is refused
+//! with [`UnknownKid`](crate::Reason::UnknownKid). Give that name to the key as an
+//! [alias](crate::NewKey::alias), and take it out when the last such token has expired:
+//!
+//! ```
+//! use dualkey::{KeyRing, NewKey, Secret};
+//! use dualkey::jwt::{Jwt, JwtKey};
+//!
+//! # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+//! // What the old service writes as its `keyid`.
+//! let key = NewKey::new(Secret::from(secret)).alias("2019-main".parse()?);
+//! let ring = KeyRing::<JwtKey>::builder().primary(key).build()?;
+//! // jwt.verify(token, secret, { audience: "urn:billing", issuer: "https://id.example.com" })
+//! let jwt = Jwt::new(ring).audience("urn:billing").issuer("https://id.example.com");
+//!
+//! // jwt.sign({ sub: "u1", aud: "urn:billing", iss: "https://id.example.com", exp: 4102444800 },
+//! //   secret, { keyid: "2019-main", noTimestamp: true })
+//! let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjIwMTktbWFpbiJ9.\
+//!     eyJzdWIiOiJ1MSIsImF1ZCI6InVybjpiaWxsaW5nIiwiaXNzIjoiaHR0cHM6Ly9pZC5leGFtcGxlLmNvbSIs\
+//!     ImV4cCI6NDEwMjQ0NDgwMH0.\
+//!     VwmVcVekrc1sKFFKtc46NZXbXFEA5gr9k24VK0Q--gM";
+//! let claims = jwt.verify::<serde_json::Value>(token).expect("signed by Node");
+//! assert_eq!(claims["sub"], "u1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `Validation::set_audience` and `set_issuer` name several at once. A service that accepts the
+//! tokens of every audience sets `validate_aud = false` in the `Validation`.
 //!
 //! *Moving back:* `jwt.verify` takes the tokens signed here as they are, and does not mind
 //! their `kid`. Keep the secrets.
@@ -182,7 +229,32 @@
 //!
 //! The body has to be the bytes that came. `express.json()` with a `verify` callback kept
 //! them; in axum, take `Bytes` and parse them afterwards. `JSON.stringify(req.body)` is
-//! another text.
+//! another text. Where a proxy has parsed the body and written it again, call
+//! [`accept_unescaped`](crate::webhook::MetaWebhook::accept_unescaped).
+//!
+//! A secret of fewer than 32 bytes, or a verify token of fewer than 16, is refused as the
+//! primary. Keep it as a fallback until the sender has the new one:
+//!
+//! ```
+//! use dualkey::{KeyRing, Secret};
+//! use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+//!
+//! let ring = KeyRing::<WebhookKey>::builder()
+//!     .primary(Secret::from("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
+//!     .fallback(Secret::from("orange-bicycle-42"))
+//!     .allow_short_fallbacks()
+//!     .build()?;
+//! let tokens = KeyRing::<VerifyToken>::builder()
+//!     .primary(Secret::from("hV3-dashboard-token"))
+//!     .fallback(Secret::from("bluebird-7"))
+//!     .allow_short_fallbacks()
+//!     .build()?;
+//! let hook = MetaWebhook::new(ring).verify_tokens(tokens);
+//! let header = "sha256=04c12aa23dcd2fe81e6db3554bd4700cfd991ab751208c0c18b4631de7bcd795";
+//! assert!(hook.verify([header], br#"{"object":"page"}"#).is_ok());
+//! assert!(hook.handshake("hub.mode=subscribe&hub.challenge=1&hub.verify_token=bluebird-7").is_ok());
+//! # Ok::<(), dualkey::Error>(())
+//! ```
 //!
 //! *Moving back:* nothing is stored. Keep the secrets.
 //!
@@ -321,8 +393,11 @@
 //! # Ok::<(), dualkey::Error>(())
 //! ```
 //!
-//! PyJWT has no leeway unless told; here it is 60 seconds unless `validation.leeway` says
-//! otherwise. Both take a secret as UTF-8.
+//! PyJWT has no leeway by default; here it is 60 seconds unless
+//! [`leeway`](crate::jwt::Jwt::leeway) is set. Both take a secret as UTF-8. PyJWT accepts an `exp`
+//! that is text, such as `"4102444800"`; here it is refused, because a date is a number (RFC 7519
+//! §2). Have the issuer write a number, and wait until the last such token has expired. For
+//! `aud`, `iss` and `kid`, see [above](#audience-issuer-and-kid).
 //!
 //! *Moving back:* `jwt.decode` takes the tokens signed here as they are. Keep the secrets.
 //!

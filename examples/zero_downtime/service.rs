@@ -16,7 +16,7 @@ use axum::{Extension, Json, Router};
 use dualkey::cookie::{Cookie, CookieKey, CookieSigner, LegacyCookie};
 use dualkey::envelope::{AesKey, Sealed, Sealer};
 use dualkey::http::{BearerLayer, SessionCookie, SessionLayer, WebhookLayer};
-use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
+use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::rewrap::{Rewrap, SqliteTable};
 use dualkey::source::{Follow, Following};
 use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
@@ -67,8 +67,6 @@ struct App {
 
 impl App {
     fn new(rings: &Rings, site: &Site) -> Result<Self> {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
         let tokens =
             KeyRing::<VerifyToken>::builder().primary(Secret::from(VERIFY_TOKEN)).build()?;
         // Over plain HTTP, on this machine.
@@ -76,7 +74,7 @@ impl App {
             .attributes(Cookie::build("").path("/").http_only(true))
             .accept_legacy(LegacyCookie::Express, site.express_until);
         Ok(Self {
-            jwt: Jwt::new(rings.jwt.clone()).validation(validation),
+            jwt: Jwt::new(rings.jwt.clone()).leeway(Duration::ZERO),
             session: SessionCookie::new(signer, SESSION),
             hook: MetaWebhook::new(rings.webhook.clone()).verify_tokens(tokens),
             sealer: rings.sealer(),
