@@ -5,7 +5,7 @@ mod form;
 
 use std::time::SystemTime;
 
-use crate::error::Error;
+use crate::error::{Error, ValueForm};
 use crate::key::{Key, KeyMaterial, NewKey, derived_kid};
 use crate::kid::Kid;
 use crate::purpose::{Purpose, SecretLength};
@@ -131,7 +131,14 @@ pub(crate) fn check(
     if let Some(what) = asymmetric(secret).filter(|_| purpose != Purpose::Credential) {
         return Err(Error::AsymmetricKey { key: label.to_owned(), what });
     }
-    if let Some(form) = text.and_then(|text| form::of(text, label, purpose)) {
+    let form = match text {
+        Some(text) => form::of(text, label, purpose),
+        // A secret from code has no variable that something could be around.
+        None => is_json_web_key(secret)
+            .then_some(ValueForm::JsonWebKey)
+            .filter(|_| purpose != Purpose::Credential),
+    };
+    if let Some(form) = form {
         return Err(Error::NotASecret { key: label.to_owned(), form });
     }
     // Before the length: `changeme` is too short as well, and a longer placeholder is no remedy.
@@ -254,10 +261,16 @@ fn asymmetric(secret: &[u8]) -> Option<&'static str> {
     if ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|start| text.starts_with(start)) {
         return Some("an SSH public key");
     }
-    // One of a secret is JSON like any other, and the message on that says where the secret is.
+    // One of a secret is no asymmetric key, and has a message that says where the secret is.
     let kinds = ["RSA", "EC", "OKP", "AKP"].map(|kind| format!("\"{kind}\""));
-    let is_key = text.starts_with('{') && text.contains("\"kty\"");
-    (is_key && kinds.iter().any(|kind| text.contains(kind.as_str()))).then_some("a JSON Web Key")
+    let is_asymmetric = kinds.iter().any(|kind| text.contains(kind.as_str()));
+    (is_json_web_key(secret) && is_asymmetric).then_some("a JSON Web Key")
+}
+
+/// Whether the value is a JSON Web Key (RFC 7517).
+fn is_json_web_key(secret: &[u8]) -> bool {
+    let text = std::str::from_utf8(secret).unwrap_or_default().trim_start();
+    text.starts_with('{') && text.contains("\"kty\"")
 }
 
 /// What gives a value away that nobody filled in.
@@ -402,6 +415,19 @@ mod tests {
         assert_eq!(placeholder(&random), None);
         (random[0], random[31]) = (b'<', b'>');
         assert_eq!(placeholder(&random), None);
+    }
+
+    #[test]
+    fn a_json_web_key_of_a_secret_is_refused_from_code_too() {
+        let key = format!(r#"{{"kty":"oct","k":"{}"}}"#, "q83vEjRWeJCrze8S".repeat(6));
+        let (secret, rules) = (Secret::from(key.as_str()), Rules::default());
+        for purpose in [Purpose::Jwt, Purpose::Cookie, Purpose::Webhook, Purpose::Audit] {
+            let refused = check(&secret, "the primary key", false, purpose, None, &rules);
+            let is_named =
+                |own: &Error| matches!(own, Error::NotASecret { form: ValueForm::JsonWebKey, .. });
+            assert!(refused.as_ref().err().is_some_and(is_named), "{purpose}: {refused:?}");
+        }
+        assert!(check(&secret, "own", false, Purpose::Credential, None, &rules).is_ok());
     }
 
     #[test]
