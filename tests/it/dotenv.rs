@@ -436,3 +436,103 @@ fn an_aes_key_keeps_the_form_in_which_its_readers_read_it() {
         assert_eq!(text(), format!("DATA_KEY={next}\nDATA_KEY_OLD={was}\n"));
     }
 }
+
+/// Ciphertext is of the tool that made it: no secret in the clear comes beside it.
+#[test]
+fn ciphertext_and_references_are_refused_before_anything_is_written() {
+    for (value, says) in [
+        (
+            "\"encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3dAt+Z9HPMfLEIRVz50hmLXPXRuDBXaJi\"",
+            "this is ciphertext of dotenvx: rotate it there",
+        ),
+        ("op://Production/Session/secret", "this is a reference to 1Password"),
+        ("vault:secret/data/app#SESSION_SECRET", "this is a reference to Vault"),
+        ("ref+vault://secret/app#/session", "a store that vals reads"),
+        ("ENC[AES256_GCM,data:a1,iv:b2,tag:c3,type:str]", "this is ciphertext of sops"),
+        ("/run/secrets/session", "this is the path of a file"),
+        (
+            "postgres://${DB_USER}:${DB_PASS}@db/app",
+            "it is made of other variables: rotate `DB_PASS`",
+        ),
+    ] {
+        for purpose in [Purpose::Cookie, Purpose::Credential] {
+            for suffix in ["", "_OLD", "_NEXT"] {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join(".env");
+                let mut text = format!("A=1\nSESSION_SECRET{suffix}={value}\n");
+                if !suffix.is_empty() {
+                    text += &format!("SESSION_SECRET={}\n", plain(0));
+                }
+                fs::write(&path, &text).unwrap();
+                let store = DotenvStore::new(&path, "SESSION_SECRET", purpose, "production");
+                let error = pollster::block_on(store.load()).unwrap_err();
+                assert!(matches!(error, StoreError::Reference { line: Some(2), .. }), "{error}");
+                let error = error.to_string();
+                assert!(error.contains(says) && error.contains(".env, line 2: "), "{error}");
+                let staged = step(&store, |own| own.stage(Secret::from(plain(1)), at(1)));
+                assert!(matches!(staged, Err(StoreError::Reference { .. })));
+                assert_eq!(fs::read_to_string(&path).unwrap(), text);
+                assert!(!folder.path().join(".env.dualkey").exists());
+            }
+        }
+    }
+}
+
+/// A file that a tool encrypts is made to be shared: what is in the clear stays the only such value.
+#[test]
+fn no_new_secret_is_written_into_a_file_of_ciphertext() {
+    let value = "encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3dAt+Z9HPMfLEIRVz50hmLXPXRuDBXaJi";
+    for (lead, tool) in [
+        (
+            "DOTENV_PUBLIC_KEY=\"03f8b376234c4f2f0445f392a12e80f3a84b4b0d1e0c3df85c494e45812653c22a\"",
+            "dotenvx",
+        ),
+        (&*format!("OTHER={value}"), "dotenvx"),
+        ("OTHER=ENC[AES256_GCM,data:a1,iv:b2,tag:c3,type:str]", "sops"),
+        ("sops_version=3.9.0", "sops"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        let text = format!("{lead}\nSESSION_SECRET={}\n", plain(0));
+        fs::write(&path, &text).unwrap();
+        let clock = ManualClock::new(at(0));
+        let first = load(&store(&path, &clock)).primary(at(0));
+        let new = || NewEntry::new(Secret::from(plain(2)));
+        for is_emergency in [false, true] {
+            let done = step(&store(&path, &clock), |own| match is_emergency {
+                true => own.emergency_rotate(&first, "leaked", new(), at(1)),
+                false => own.stage(new(), at(1)),
+            });
+            let error = done.unwrap_err().to_string();
+            assert!(error.contains(&format!("set the value with {tool}")), "{error}");
+            assert!(error.contains("line 1"), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        // What is there in the clear may take another role; sops notices every edit.
+        fs::write(&path, format!("{text}SESSION_SECRET_NEXT={}\n", plain(1))).unwrap();
+        let store = store(&path, &clock);
+        let next = load(&store).keys()[1].kid();
+        let promoted = step(&store, |own| own.force("deployed").promote(&next, at(2)));
+        assert_eq!(promoted.is_ok(), tool != "sops", "{promoted:?}");
+    }
+}
+
+#[test]
+fn an_odd_line_of_another_variable_does_not_stop_a_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    let odd = "EMAIL_FROM=\"Support\" <no-reply@example.com>\nOWNER=it's\n";
+    fs::write(&path, format!("{odd}SESSION_SECRET={}\n", plain(0))).unwrap();
+    let clock = ManualClock::new(at(0));
+    let store = store(&path, &clock);
+    step(&store, |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+    let lines = format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain(0), plain(1));
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{odd}{lines}"));
+    // The line and the variable that are the reason, and no other.
+    fs::write(&path, format!("A=1\nGREETING='hello\n{lines}")).unwrap();
+    let error = pollster::block_on(store.load()).unwrap_err().to_string();
+    assert!(error.contains("cannot use GREETING in") && error.contains("line 2: "), "{error}");
+    fs::write(&path, format!("{lines}GREETING='hello\n")).unwrap();
+    let _ = pollster::block_on(store.load());
+    assert!(pollster::block_on(store.load()).is_ok(), "it is behind the lines of the secret");
+}

@@ -15,6 +15,7 @@ mod cookie_interop;
 mod credential;
 mod dotenv;
 mod encryption_verdict;
+mod env_readers;
 mod envelope;
 mod envelope_backends;
 mod envelope_interop;

@@ -104,9 +104,9 @@ impl Lines {
         match own.quote {
             _ if form.is_colon => Some(Problem::Colon),
             quote if is_part || !is_clear(inner, quote) => Some(Problem::Value),
-            None if is_for_docker && !inner.is_empty() && (form.is_led || !rest.is_empty()) => {
-                Some(Problem::Blanks)
-            }
+            // A shell takes the value for a command, and the variable for empty.
+            _ if form.is_led && !form.is_spaced && !inner.is_empty() => Some(Problem::Blanks),
+            None if is_for_docker && !inner.is_empty() && !rest.is_empty() => Some(Problem::Blanks),
             _ => None,
         }
     }

@@ -32,7 +32,7 @@ pub(super) enum Problem {
     Quote,
     /// The line ends with a backslash, so that readers differ in the line that follows.
     Backslash,
-    /// Blanks surround a value without quotes.
+    /// Blanks are before or behind the value.
     Blanks,
     /// A colon separates the name from the value.
     Colon,
@@ -104,8 +104,8 @@ impl fmt::Display for Problem {
                  value in single quotes"
             }
             Self::Blanks => {
-                "blanks surround the value, and `docker --env-file` takes them for a part of it: \
-                 remove the blanks"
+                "blanks surround the value, with which a shell or `docker --env-file` reads another \
+                 one: remove the blanks"
             }
             Self::Colon => "only npm's `dotenv` reads a colon after the name: write `=` instead",
             Self::Unwritable => {

@@ -59,6 +59,8 @@ fn values_are_read_where_all_readers_agree() {
     for (text, expected) in [
         ("X=abc ", Problem::Blanks),
         ("X= abc", Problem::Blanks),
+        ("X= 'abc'", Problem::Blanks),
+        ("export X= abc", Problem::Blanks),
         ("X: abc", Problem::Colon),
         ("X=a\nexport X=b", Problem::Twice { first: 1 }),
         ("X=a\nX: b", Problem::Twice { first: 1 }),

@@ -1,0 +1,373 @@
+//! The readers of `.env` files, and the values that this crate reads and writes in them.
+//!
+//! bash, `util.parseEnv` of Node (the parser of `node --env-file`), npm's dotenv, python-dotenv and
+//! dotenvy are run. systemd and docker are modelled after systemd.exec(5), `EnvironmentFile=`, and
+//! after the format that docker's `pkg/kvfile` documents.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use dualkey::manifest::NewEntry;
+use dualkey::source::{DotenvStore, KeyStore, StoreError, update};
+use dualkey::{ManualClock, Purpose, Secret};
+use serde_json::{Value, json};
+
+use crate::peers;
+
+const NAME: &str = "API_KEY";
+
+/// Values of a secret: plain ones, and one for each character that some reader treats apart.
+const VALUES: [&str; 36] = [
+    "plain9Lr2vTb7Yx2Zq9Ml5Ki",
+    "b64+/9Lr2vTb7Yx2Zq9Ml5Ki==",
+    "url-safe_9Lr2vTb7Yx2Zq9Ml5Ki",
+    "postgres://app:new-9Lr2@db:5432/app",
+    "postgres://app:n@db/app?sslmode=require&application_name=web",
+    "amp&ersand-9Lr2vTb7",
+    "semi;colon-9Lr2vTb7",
+    "pi|pe-9Lr2vTb7Yx2Z",
+    "less<than-9Lr2vTb7",
+    "more>than-9Lr2vTb7",
+    "(round)-9Lr2vTb7Yx",
+    "[square]-9Lr2vTb7Y",
+    "{curly,brace}-9Lr2",
+    "st*r-9Lr2vTb7Yx2Zq",
+    "que?tion-9Lr2vTb7Y",
+    "~home/9Lr2vTb7Yx2Z",
+    "a:~home/9Lr2vTb7Yx",
+    "bang!9Lr2vTb7Yx2Zq",
+    "ca^ret-9Lr2vTb7Yx2",
+    "per%cent-9Lr2vTb7Y",
+    "com,ma-9Lr2vTb7Yx2",
+    "equ=als=9Lr2vTb7Yx",
+    "hash#9Lr2vTb7Yx2Zq",
+    "blank #9Lr2vTb7Yx2",
+    "#9Lr2vTb7Yx2Zq9Ml5",
+    "in side-9Lr2vTb7Yx",
+    " ends-9Lr2vTb7Yx2 ",
+    "dol$lar-9Lr2vTb7Yx",
+    "dollar$-9Lr2vTb7Yx",
+    "${part-9Lr2vTb7Yx2",
+    "back`tick-9Lr2vTb7",
+    "back\\slash-9Lr2vTb",
+    "it's-9Lr2vTb7Yx2Zq",
+    "dou\"ble-9Lr2vTb7Yx",
+    "bo'th\"-9Lr2vTb7Yx2",
+    "schlüssel-名前-9Lr2vTb7",
+];
+
+/// A line before and behind its value.
+const FORMS: [(&str, &str); 17] = [
+    ("API_KEY=", ""),
+    ("API_KEY='", "'"),
+    ("API_KEY=\"", "\""),
+    ("API_KEY=`", "`"),
+    ("export API_KEY=", ""),
+    ("export API_KEY='", "'"),
+    ("export API_KEY=\"", "\""),
+    ("API_KEY=", " # of the quarter"),
+    ("API_KEY='", "' # of the quarter"),
+    ("API_KEY=\"", "\"# of the quarter"),
+    ("export API_KEY=", " # of the quarter"),
+    ("API_KEY = ", ""),
+    ("API_KEY = '", "'"),
+    ("API_KEY= ", ""),
+    ("API_KEY=", "  "),
+    ("  API_KEY=", ""),
+    ("API_KEY: ", ""),
+];
+
+/// A value for each file, of each reader that is here.
+type Read = BTreeMap<&'static str, Vec<Option<String>>>;
+
+fn store(path: &Path) -> DotenvStore {
+    DotenvStore::new(path, NAME, Purpose::Credential, "production")
+}
+
+fn write_all(folder: &Path, texts: &[String]) -> Vec<PathBuf> {
+    let write = |(place, text): (usize, &String)| {
+        let path = folder.join(format!("{place}.env"));
+        fs::write(&path, text).unwrap();
+        path
+    };
+    texts.iter().enumerate().map(write).collect()
+}
+
+/// Reads `name` in all files with all readers.
+fn read(files: &[PathBuf], name: &str) -> Read {
+    let mut all = Read::new();
+    let texts: Vec<_> = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let each = |reader: &dyn Fn(&str) -> Option<String>| -> Vec<_> {
+        texts.iter().map(|text| reader(text)).collect()
+    };
+    all.insert("systemd", each(&|text| systemd(text).remove(name)));
+    all.insert("docker", each(&|text| docker(text)?.remove(name)));
+    all.insert("dotenvy", each(&|text| dotenvy_value(text, name)));
+    match bash(files, name) {
+        Some(own) => _ = all.insert("bash", own),
+        None => println!("left out: bash is not here"),
+    }
+    let request = json!({ "name": name, "files": files });
+    let answers = |own: &Value| -> Option<Vec<Option<String>>> {
+        let all = own.as_array()?.iter();
+        Some(all.map(|own| own.as_str().map(str::to_owned)).collect())
+    };
+    let folder = peers::folder();
+    let packages = folder.unwrap_or(Path::new("."));
+    if Command::new("node").arg("--version").output().is_ok() {
+        let own = peers::ask(&mut peers::node(packages, "env_peer.cjs"), &request);
+        for (key, reader) in [("npm", "npm dotenv"), ("node", "node --env-file")] {
+            match answers(&own[key]) {
+                Some(own) => _ = all.insert(reader, own),
+                None => println!("left out: {reader} is not here"),
+            }
+        }
+    } else {
+        println!("left out: node is not here");
+    }
+    let mut python = Command::new(packages.join("venv/bin/python"));
+    python.arg(peers::scripts().join("env_peer.py"));
+    if packages.join("venv/bin/python").exists() {
+        all.insert("python-dotenv", answers(&peers::ask(&mut python, &request)).unwrap());
+    } else {
+        assert!(std::env::var_os("DUALKEY_TEST_PEERS").is_none(), "there is no python-dotenv");
+        println!("left out: python-dotenv is not here");
+    }
+    all
+}
+
+fn bash(files: &[PathBuf], name: &str) -> Option<Vec<Option<String>>> {
+    let script = r#"
+        name=$1; shift
+        for file in "$@"; do
+            (
+                PATH=/nonexistent; set -a; . "$file" >/dev/null 2>&1
+                if [ -n "${!name+set}" ]; then printf '=%s\0' "${!name}"; else printf '\0'; fi
+            ) </dev/null 2>/dev/null
+        done
+    "#;
+    let output = Command::new("bash")
+        .args(["--norc", "--noprofile", "-c", script, "bash", name])
+        .args(files)
+        .env_clear()
+        // A line with `>` writes a file.
+        .current_dir(files[0].parent().unwrap())
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).unwrap();
+    let all: Vec<_> =
+        text.split_terminator('\0').map(|own| own.strip_prefix('=').map(str::to_owned)).collect();
+    assert_eq!(all.len(), files.len());
+    Some(all)
+}
+
+fn dotenvy_value(text: &str, name: &str) -> Option<String> {
+    let pairs = dotenvy::from_read_iter(text.as_bytes());
+    pairs.map_while(Result::ok).find(|(own, _)| own == name).map(|(_, value)| value)
+}
+
+/// `EnvironmentFile=` of systemd.exec(5).
+fn systemd(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut rest = text.chars().peekable();
+    while let Some(first) = rest.peek().copied() {
+        if first.is_whitespace() {
+            rest.next();
+            continue;
+        }
+        let mut key = String::new();
+        let is_comment = "#;".contains(first);
+        while let Some(own) = rest.next_if(|own| *own != '\n' && (is_comment || *own != '=')) {
+            key.push(own);
+        }
+        if is_comment || rest.next() != Some('=') {
+            continue;
+        }
+        let mut value = String::new();
+        let (mut bare, mut kept) = (false, 0);
+        while let Some(own) = rest.next_if(|own| *own != '\n' && *own != '\r') {
+            match own {
+                '\'' if !bare => value.extend(rest.by_ref().take_while(|own| *own != '\'')),
+                '"' if !bare => {
+                    while let Some(own) = rest.next().filter(|own| *own != '"') {
+                        match (own, rest.peek().copied()) {
+                            ('\\', Some('\n')) => _ = rest.next(),
+                            ('\\', Some(next)) if "\"\\`$".contains(next) => {
+                                value.extend(rest.next());
+                            }
+                            _ => value.push(own),
+                        }
+                    }
+                }
+                '\\' => {
+                    bare = true;
+                    value.extend(rest.next().filter(|own| *own != '\n'));
+                }
+                own if own.is_whitespace() && !bare => continue,
+                own => {
+                    bare = true;
+                    value.push(own);
+                    if own.is_whitespace() {
+                        continue;
+                    }
+                }
+            }
+            kept = value.len();
+        }
+        value.truncate(kept);
+        let key = key.trim_end();
+        let is_name = |own: char| own.is_ascii_alphanumeric() || own == '_';
+        if !key.is_empty() && key.chars().all(is_name) {
+            found.insert(key.to_owned(), value);
+        }
+    }
+    found
+}
+
+/// `docker --env-file`: names and values as they are, quotes too. `None` for a file that it refuses.
+fn docker(text: &str) -> Option<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for line in text.trim_start_matches('\u{feff}').lines() {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line.split_once('=').map_or((line, None), |(key, own)| (key, Some(own)));
+        if key.is_empty() || key.contains([' ', '\t']) {
+            return None;
+        }
+        found.extend(value.map(|own| (key.to_owned(), own.to_owned())));
+    }
+    Some(found)
+}
+
+/// The readers of a line, as the documentation of the store names them.
+fn is_reader(reader: &str, line: &str) -> bool {
+    let (is_export, has_comment) =
+        (line.trim_start().starts_with("export "), line.contains(" # of"));
+    let (name, value) = line.split_once('=').unwrap_or_default();
+    let is_spaced = name.ends_with(' ');
+    match reader {
+        "bash" => !is_spaced && !(value.contains('&') && !value.starts_with(['\'', '"'])),
+        "systemd" => !is_export && !has_comment,
+        "docker" => !is_export && !has_comment && !is_spaced && !value.starts_with(['\'', '"']),
+        _ => true,
+    }
+}
+
+/// Fails unless each reader of `line` reads `value`. The others read no line at all, or are named.
+fn agree(all: &Read, place: usize, line: &str, value: &str) -> usize {
+    let readers = all.iter().filter(|(reader, _)| is_reader(reader, line));
+    let own = readers.map(|(reader, values)| {
+        assert_eq!(values[place].as_deref(), Some(value), "{reader} reads {line:?}");
+    });
+    own.count()
+}
+
+fn secret_of(path: &Path) -> Result<String, StoreError> {
+    let own = pollster::block_on(store(path).load())?;
+    let secret = own.keys()[0].secret().unwrap().expose().to_vec();
+    Ok(String::from_utf8(secret).unwrap())
+}
+
+#[test]
+fn a_value_that_is_read_is_that_of_every_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut texts = Vec::new();
+    for (start, end) in FORMS {
+        texts.extend(VALUES.map(|value| format!("A=1\n{start}{value}{end}\nB=2\n")));
+    }
+    let files = write_all(folder.path(), &texts);
+    let all = read(&files, NAME);
+    let (mut taken, mut refused, mut readings) = (0, 0, 0);
+    for (place, path) in files.iter().enumerate() {
+        match secret_of(path) {
+            Ok(value) => {
+                let line = texts[place].lines().nth(1).unwrap();
+                readings += agree(&all, place, line, &value);
+                taken += 1;
+            }
+            Err(error) => {
+                // The rest is too short, because a comment begins in it.
+                let is_named = match &error {
+                    StoreError::Dotenv { line, .. } | StoreError::Reference { line, .. } => {
+                        *line == Some(2)
+                    }
+                    StoreError::Manifest { .. } | StoreError::Missing { .. } => {
+                        texts[place].contains('#')
+                    }
+                    _ => false,
+                };
+                assert!(is_named && error.to_string().contains("API_KEY"), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    println!(
+        "{} lines: {taken} are read as {readings} readings of {} readers have them, {refused} are refused",
+        files.len(),
+        all.len()
+    );
+    assert!(taken >= 150 && refused >= 100, "{taken} {refused}");
+}
+
+#[test]
+fn a_value_that_is_written_is_read_by_every_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = "old-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6";
+    let (mut written, mut refused) = (Vec::new(), 0);
+    let mut place = 0;
+    for (start, end) in FORMS {
+        for value in VALUES {
+            for in_place in [false, true] {
+                let path = folder.path().join(format!("write-{place}.env"));
+                place += 1;
+                let before = format!("A=1\n{start}{old}{end}\nB=2\n");
+                fs::write(&path, &before).unwrap();
+                let clock = ManualClock::new(std::time::SystemTime::now());
+                let now = std::time::SystemTime::now();
+                let store = store(&path).clock(clock);
+                let new = || NewEntry::new(Secret::from(value));
+                let done = pollster::block_on(update(&store, |own| match in_place {
+                    false => own.stage(new(), now),
+                    true => own.emergency_rotate(&own.primary(now), "leaked", new(), now),
+                }));
+                let after = fs::read_to_string(&path).unwrap();
+                match done {
+                    Ok(_) => {
+                        let name = if in_place { NAME } else { "API_KEY_NEXT" };
+                        let line = if in_place { 1 } else { 2 };
+                        let line = after.lines().nth(line).unwrap().to_owned();
+                        assert!(!line.contains(" # of"), "no comment on a new value: {line}");
+                        written.push((path, name, line, value));
+                    }
+                    Err(_) => {
+                        assert_eq!(after, before, "a refusal writes nothing");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    let mut readings = 0;
+    for name in [NAME, "API_KEY_NEXT"] {
+        let own: Vec<_> = written.iter().filter(|own| own.1 == name).collect();
+        let files: Vec<_> = own.iter().map(|own| own.0.clone()).collect();
+        // A line above that a reader refuses is not what is asked about here.
+        for (path, own) in files.iter().zip(&own) {
+            fs::write(path, format!("A=1\n{}\nB=2\n", own.2)).unwrap();
+        }
+        let all = read(&files, name);
+        for (place, (_, _, line, value)) in own.into_iter().enumerate() {
+            readings += agree(&all, place, line, value);
+        }
+    }
+    println!(
+        "{} lines are written, with {readings} equal readings, {refused} are refused",
+        written.len()
+    );
+    assert!(written.len() >= 500 && refused >= 100, "{} {refused}", written.len());
+}
