@@ -22,7 +22,7 @@ pub(super) struct Parts<'v> {
 impl<'v> Parts<'v> {
     /// `None` if it is not of the form at all; whether its number and its MAC are any is
     /// another question: [`is_whole`](Self::is_whole).
-    #[inline]
+    #[inline(always)]
     pub(super) fn split(text: &'v str) -> Option<Self> {
         let (text, mac) = text.split_at_checked(text.len().checked_sub(TAG_TEXT_LEN)?)?;
         // Seconds have ten digits until the year 2286, and derived kids sixteen characters.
@@ -41,7 +41,7 @@ impl<'v> Parts<'v> {
         self.issued().filter(|_| self.mac().is_some())
     }
 
-    #[inline]
+    #[inline(always)]
     fn issued(&self) -> Option<Duration> {
         // One number, one text: no sign, no leading zeros.
         let is_canonical =
@@ -49,13 +49,13 @@ impl<'v> Parts<'v> {
         self.issued.parse().ok().filter(|_| is_canonical).map(Duration::from_secs)
     }
 
-    #[inline]
+    #[inline(always)]
     fn mac(&self) -> Option<[u8; 32]> {
         exactly(self.mac.as_bytes())
     }
 
     /// What a MAC covers under the name of the cookie.
-    #[inline]
+    #[inline(always)]
     pub(super) fn message<'m>(&self, room: &'m mut Room, name: &'m str) -> Message<'m>
     where
         'v: 'm,
@@ -64,7 +64,7 @@ impl<'v> Parts<'v> {
     }
 
     /// The time of issue, if `key` signed the `message`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn verify(
         &self,
         key: &HmacSha256,
@@ -79,7 +79,7 @@ impl<'v> Parts<'v> {
     }
 
     /// What was signed; `None` if it is not UTF-8, which nothing here ever signs.
-    #[inline]
+    #[inline(always)]
     pub(super) fn decoded(&self) -> Option<String> {
         match holds(self.value, b'%') {
             true => Some(percent_decode_str(self.value).decode_utf8().ok()?.into_owned()),
@@ -119,7 +119,7 @@ fn is_unescaped(byte: u8) -> bool {
 
 /// What stands before and behind the last dot, which leaves `usual` bytes behind it in most
 /// cookies: so it is looked for there first.
-#[inline]
+#[inline(always)]
 fn split_last(text: &str, usual: usize) -> Option<(&str, &str)> {
     let at_usual = text.len().checked_sub(usual).and_then(|start| text.split_at_checked(start));
     if let Some((before, behind)) = at_usual
@@ -132,7 +132,7 @@ fn split_last(text: &str, usual: usize) -> Option<(&str, &str)> {
 }
 
 /// Whether `byte` is there at all: without a way out, so that it is compiled to vectors.
-#[inline]
+#[inline(always)]
 fn holds(text: &str, byte: u8) -> bool {
     text.bytes().fold(false, |any, own| any | (own == byte))
 }
