@@ -251,7 +251,7 @@ fn is_reader(reader: &str, line: &str) -> bool {
     let (name, value) = line.split_once('=').unwrap_or_default();
     let is_spaced = name.ends_with(' ');
     match reader {
-        "bash" => !is_spaced && !(value.contains('&') && !value.starts_with(['\'', '"'])),
+        "bash" => !is_spaced && (!value.contains('&') || value.starts_with(['\'', '"'])),
         "systemd" => !is_export && !has_comment,
         "docker" => !is_export && !has_comment && !is_spaced && !value.starts_with(['\'', '"']),
         _ => true,
