@@ -180,7 +180,10 @@ pub enum OpsError {
     },
 
     /// A variable that the inventory names is not set.
-    #[error("the inventory takes {what} from the variable {variable}, which is not set")]
+    #[error(
+        "cannot read {what}: the variable {variable} is not set; set it in the environment of this \
+         command"
+    )]
     Variable {
         /// What it is for.
         what: &'static str,

@@ -150,7 +150,7 @@ pub fn message(reminders: &[Reminder]) -> serde_json::Value {
         format!("• *{}* ({}), {state}: {}", escaped(secret), escaped(environment), escaped(text))
     };
     let lines: Vec<_> = reminders.iter().map(line).collect();
-    json!({ "text": format!("Secrets that need somebody:\n{}", lines.join("\n")) })
+    json!({ "text": format!("Secrets that need an operator:\n{}", lines.join("\n")) })
 }
 
 /// As Slack asks for it; and a text stays on its line.

@@ -150,8 +150,8 @@ async fn underway(
     }
     if let Some(kid) = with_role(manifest, Role::Staged, now).first() {
         let found = format!(
-            "`{kid}` is staged: finish it (`dualkey promote {name}`), or take it back \
-             (`dualkey retire {name} --kid {kid}`)"
+            "`{kid}` is staged: promote it (`dualkey status {name}` shows the command), or take it \
+             back (`dualkey retire {name} --kid {kid}`)"
         );
         return Ok(failed(NAME, found));
     }

@@ -118,9 +118,13 @@ impl Standing {
         }
         let is_stale = |own: &Other| is_dotenv && own.state == KeyState::Retired;
         if let Some((old, _)) = old.as_ref().filter(|(own, _)| is_stale(own)) {
-            // A service that reads the file takes it for as long as it stands there.
+            // A service that reads the file takes it as long as it is there.
             let why = format!("`{}` has expired, and is still in the file", old.kid);
-            self.raise(State::Stuck { why });
+            let window = policy.rollout_window.saturating_mul(2);
+            self.raise(match old.ends_at.is_none_or(|ends| is_late(ends, window)) {
+                true => State::Stuck { why },
+                false => State::Underway,
+            });
         }
         if let Some((_, next)) = old
             && !matches!(self.state, State::Due | State::Overdue { .. })

@@ -117,7 +117,8 @@ impl fmt::Display for Problem {
                 return write!(
                     f,
                     "the file is encrypted with {tool} (line {marker_line}{shown}) and made to be \
-                     shared, and dualkey writes in the clear: set the value with {tool}"
+                     shared, and dualkey writes in the clear: move the secrets that dualkey \
+                     rotates to a file of their own, or rotate them with {tool}"
                 );
             }
         })

@@ -302,7 +302,7 @@ fn a_secret_of_44_bytes_has_a_documented_way_in() {
 /// A literal that lost the backslash at the end of a line shows its indentation.
 #[test]
 fn no_message_of_the_source_holds_a_row_of_blanks() {
-    let mut files = 0;
+    let (mut files, mut messages) = (0, 0);
     let mut found = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {
@@ -313,26 +313,56 @@ fn no_message_of_the_source_holds_a_row_of_blanks() {
             } else if path.extension().is_some_and(|own| own == "rs") {
                 files += 1;
                 let text = fs::read_to_string(&path).unwrap();
-                found.extend(
-                    rows_of_blanks(&text).map(|line| format!("{}: {line}", path.display())),
-                );
+                let all = messages_in(&text);
+                messages += all.len();
+                let rows = all.into_iter().filter(|own| has_row_of_blanks(own));
+                found.extend(rows.map(|own| format!("{}: {own:?}", path.display())));
             }
         }
     }
-    assert!(files > 100, "{files}");
+    assert!(files > 100 && messages > 300, "{files} files, {messages} messages");
     assert!(found.is_empty(), "{}", found.join("\n"));
-    let planted = "fail(\"the manifest is not          the one\")\nfail(\"two words\")";
-    assert_eq!(rows_of_blanks(planted).count(), 1);
+
+    for planted in [
+        "#[error(\"the manifest is not          the one\")]",
+        "#[error(\n    \"the manifest is not\n         the one\"\n)]",
+        "#[error(\"two  blanks\")]",
+    ] {
+        assert!(messages_in(planted).iter().any(|own| has_row_of_blanks(own)), "{planted}");
+    }
+    let joined = "#[error(\n    \"the manifest is \\\n         the one\"\n)]";
+    assert_eq!(messages_in(joined), ["the manifest is the one"]);
 }
 
-/// The lines with at least eight blanks inside of a literal that is no column of a table.
-fn rows_of_blanks(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| {
-        let is_table = line.contains("\\n") || line.starts_with("//");
-        let blanks = line.find("        ").filter(|_| !is_table);
-        blanks.is_some_and(|place| {
-            let is_inside = line[..place].matches('"').count() % 2 == 1;
-            is_inside && !line[..place].ends_with('"')
-        })
-    })
+fn has_row_of_blanks(message: &str) -> bool {
+    // A column of the output begins after two blanks.
+    message.trim().contains("  ") || message.trim().contains('\n')
+}
+
+/// The literals of `#[error(…)]`, each as the compiler joins its lines.
+fn messages_in(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for attribute in text.split("#[error(").skip(1) {
+        let Some(start) = attribute.find('"').filter(|start| attribute[..*start].trim().is_empty())
+        else {
+            continue;
+        };
+        let mut message = String::new();
+        let mut rest = attribute[start + 1..].chars();
+        while let Some(own) = rest.next() {
+            match own {
+                '"' => break,
+                '\\' => match rest.next() {
+                    Some('\n') => {
+                        let left = rest.as_str().trim_start();
+                        rest = left.chars();
+                    }
+                    other => message.extend(other),
+                },
+                own => message.push(own),
+            }
+        }
+        all.push(message);
+    }
+    all
 }
