@@ -88,10 +88,16 @@ impl CookieSigner {
                 Err(reason) => reasons.push(reason),
             }
         }
-        for (value, reason) in values.iter().zip(&mut reasons) {
-            match text(value).and_then(|value| self.legacy(view, value, *reason)) {
-                Err(refused) => *reason = refused,
-                verdict => return verdict,
+        let legacy = |place: usize, reason| self.legacy(view, text(values[place])?, reason);
+        for place in 0..values.len() {
+            match legacy(place, reasons[place]) {
+                Ok((key, mut signed)) => {
+                    let differs = |(_, other): (_, Signed)| other.value != signed.value;
+                    signed.is_contested = (place + 1..values.len())
+                        .any(|other| legacy(other, reasons[other]).is_ok_and(differs));
+                    return Ok((key, signed));
+                }
+                Err(refused) => reasons[place] = refused,
             }
         }
         let is_idle = view.verifying().next().is_none();

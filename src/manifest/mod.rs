@@ -50,7 +50,7 @@ use crate::kid::Kid;
 use crate::purpose::Purpose;
 use crate::ring::fingerprint::Marks;
 use crate::ring::report::{Report, seen, sweep};
-use crate::ring::retirement::{expected_traffic, rewrap_counts_from, verdict};
+use crate::ring::retirement::{expected_traffic, rewrap_counts_from, superseded, verdict};
 use crate::ring::timeline::overlap_end;
 use crate::ring::{EarlierWindow, KeyState, Life, Policy, Terms, Timeline};
 use crate::secret::Secret;
@@ -285,8 +285,9 @@ impl Manifest {
         now: SystemTime,
     ) -> Result<Verdict, Error> {
         let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
-        let seen = seen(reports, kid, self.fingerprint(), &self.policy, self.changed_at, now);
         let (lives, timeline) = (self.lives(), self.timeline());
+        let key = (kid, superseded(&lives, index, now));
+        let seen = seen(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
         let sweep = sweep(reports, &self.policy, now);
         Ok(verdict(&lives, index, &timeline, &self.terms(), seen, sweep, now))
     }
@@ -307,7 +308,9 @@ impl Manifest {
         if state != KeyState::Active(Role::Fallback) || !self.purpose.needs_traffic() {
             return Ok(None);
         }
-        let seen = seen(reports, kid, self.fingerprint(), &self.policy, self.changed_at, now);
+        let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
+        let key = (kid, superseded(&self.lives(), index, now));
+        let seen = seen(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
         Ok(expected_traffic(&seen, &self.policy, now))
     }
 

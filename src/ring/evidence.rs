@@ -7,7 +7,7 @@ use super::KeyRing;
 use super::history::History;
 use super::key_set::{KeySet, KeyState};
 use super::report::{Report, seen, sweep};
-use super::retirement::{Seen, Sweep, expected_traffic, rewrap_counts_from, verdict};
+use super::retirement::{Seen, Sweep, expected_traffic, rewrap_counts_from, superseded, verdict};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::key::{Key, KeyMaterial};
@@ -130,7 +130,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         let now = self.inner.clock.now();
         let set = self.load();
         let history = self.look(&set, now);
-        let seen = history.seen(kid, now, set.policy().observation);
+        let seen = history.seen(kid, set.superseded(kid, now), now, set.policy().observation);
         set.expected(kid, &seen, now)
     }
 
@@ -196,7 +196,7 @@ pub(super) fn verdict_in<K: KeyMaterial>(
     history: &History,
     now: SystemTime,
 ) -> Result<Verdict, Error> {
-    let seen = history.seen(kid, now, set.policy().observation);
+    let seen = history.seen(kid, set.superseded(kid, now), now, set.policy().observation);
     set.verdict(kid, seen, history.sweep.as_ref(), now)
 }
 
@@ -214,7 +214,8 @@ impl<K: KeyMaterial> KeySet<K> {
         now: SystemTime,
     ) -> Result<Verdict, Error> {
         let (policy, changed_at) = (self.policy(), self.changed_at());
-        let seen = seen(reports, kid, self.fingerprint(), policy, changed_at, now);
+        let key = (kid, self.superseded(kid, now));
+        let seen = seen(reports, key, self.fingerprint(), policy, changed_at, now);
         self.verdict(kid, seen, sweep(reports, policy, now), now)
     }
 
@@ -230,7 +231,8 @@ impl<K: KeyMaterial> KeySet<K> {
         now: SystemTime,
     ) -> Result<Option<Obstacle>, Error> {
         let (policy, changed_at) = (self.policy(), self.changed_at());
-        let seen = seen(reports, kid, self.fingerprint(), policy, changed_at, now);
+        let key = (kid, self.superseded(kid, now));
+        let seen = seen(reports, key, self.fingerprint(), policy, changed_at, now);
         self.expected(kid, &seen, now)
     }
 
@@ -251,6 +253,12 @@ impl<K: KeyMaterial> KeySet<K> {
         };
         let old = (0..lives.len()).filter(is_old);
         old.filter_map(|index| rewrap_counts_from(&lives, index, &terms, now)).max()
+    }
+
+    /// The moment at which the key `kid` was superseded; `now`, if there is no such key.
+    fn superseded(&self, kid: &Kid, now: SystemTime) -> SystemTime {
+        let index = self.keys().iter().position(|key| key.kid() == *kid);
+        index.map_or(now, |index| superseded(&self.lives(), index, now))
     }
 
     fn verdict(

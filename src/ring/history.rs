@@ -233,14 +233,22 @@ impl History {
         }
     }
 
-    /// What a verdict on `kid` asks for.
-    pub(crate) fn seen(&self, kid: &Kid, now: SystemTime, window: Duration) -> Seen {
+    /// The evidence for a verdict on `kid`, which was superseded at `began`.
+    pub(crate) fn seen(
+        &self,
+        kid: &Kid,
+        began: SystemTime,
+        now: SystemTime,
+        window: Duration,
+    ) -> Seen {
         let (since, last) = (Some(self.since), self.last_of(kid));
+        let counted_since = Some(self.since.max(began));
         Seen {
             since,
             last_as_fallback: last,
-            under_primary: under_primary(self.buckets(), now, window),
-            silence: Silence::new(self.buckets(), since, last, now, window),
+            counted_since,
+            under_primary: under_primary(self.buckets(), began, now, window),
+            silence: Silence::new(self.buckets(), counted_since, last, now, window),
             objections: Vec::new(),
         }
     }
@@ -270,14 +278,15 @@ impl Bucket {
     }
 }
 
-/// What verified under a primary within the window: of a bucket that reaches out of it, nothing
-/// counts, because it may all have been before.
+/// The verifications under a primary within the window, since the old key was superseded at `began`:
+/// of a bucket that reaches out of that time nothing counts, because it may all have been before.
 pub(crate) fn under_primary<'b>(
     buckets: impl Iterator<Item = &'b Bucket>,
+    began: SystemTime,
     now: SystemTime,
     window: Duration,
 ) -> u64 {
-    let begin = now.checked_sub(window);
+    let begin = Some(now.checked_sub(window).map_or(began, |begin| begin.max(began)));
     buckets
         .filter(|bucket| begin.is_none_or(|begin| bucket.from >= begin) && bucket.to <= now)
         .flat_map(|bucket| &bucket.uses)
@@ -305,11 +314,11 @@ mod tests {
         let mut history = History::new(at(0));
         history.look(usage(100), at(30), DAY);
         // All hundred may have been in the first hour.
-        assert_eq!(under_primary(history.buckets(), at(30), DAY), 0);
+        assert_eq!(under_primary(history.buckets(), at(0), at(30), DAY), 0);
         history.look(usage(150), at(31), DAY);
-        assert_eq!(under_primary(history.buckets(), at(31), DAY), 50);
-        assert_eq!(under_primary(history.buckets(), at(54), DAY), 50);
-        assert_eq!(under_primary(history.buckets(), at(55), DAY), 0);
+        assert_eq!(under_primary(history.buckets(), at(0), at(31), DAY), 50);
+        assert_eq!(under_primary(history.buckets(), at(0), at(54), DAY), 50);
+        assert_eq!(under_primary(history.buckets(), at(0), at(55), DAY), 0);
     }
 
     #[test]
@@ -319,7 +328,7 @@ mod tests {
             history.look(usage(minute), at(0) + HOUR / 60 * minute as u32, DAY);
         }
         assert!(history.buckets.len() <= 36, "{}", history.buckets.len());
-        let counted = under_primary(history.buckets(), at(72), DAY);
+        let counted = under_primary(history.buckets(), at(0), at(72), DAY);
         assert!((23 * 60..=24 * 60).contains(&counted), "{counted}");
     }
 
@@ -341,6 +350,6 @@ mod tests {
         let mut history = History::new(at(10));
         history.look(usage(5), at(11), DAY);
         history.look(usage(9), at(2), DAY);
-        assert_eq!(under_primary(history.buckets(), at(11), DAY), 9);
+        assert_eq!(under_primary(history.buckets(), at(0), at(11), DAY), 9);
     }
 }

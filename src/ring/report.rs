@@ -119,11 +119,11 @@ pub(crate) fn instance_name(name: String) -> String {
 /// which a follower reports.
 pub(crate) const LONGEST_GAP: Duration = Duration::from_secs(5 * 60);
 
-/// What `reports` say together of the key `kid`, to an operator who sees the fingerprint
+/// What `reports` say together of the key `kid`, which was superseded at `began`, to an operator who sees the fingerprint
 /// `expected` in the store, which was last changed at `changed_at`.
 pub(crate) fn seen(
     reports: &[Report],
-    kid: &Kid,
+    (kid, began): (&Kid, SystemTime),
     expected: Fingerprint,
     policy: &Policy,
     changed_at: SystemTime,
@@ -143,13 +143,16 @@ pub(crate) fn seen(
     let last_as_fallback = reports.iter().filter_map(last).max();
     let sane = || reports.iter().filter(|report| !is_ahead(report.reported_at, policy, now));
     let buckets = sane().flat_map(|report| &report.buckets);
+    let counted_since = since.map(|since| since.max(began));
+    let window = policy.observation;
     Seen {
         since,
         last_as_fallback,
+        counted_since,
         under_primary: sane()
-            .map(|report| under_primary(report.buckets.iter(), now, policy.observation))
+            .map(|report| under_primary(report.buckets.iter(), began, now, window))
             .fold(0, u64::saturating_add),
-        silence: Silence::new(buckets, since, last_as_fallback, now, policy.observation),
+        silence: Silence::new(buckets, counted_since, last_as_fallback, now, window),
         objections,
     }
 }

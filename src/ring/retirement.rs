@@ -37,7 +37,10 @@ pub(crate) struct Seen {
     pub(crate) since: Option<SystemTime>,
     /// When the key was last used as a fallback.
     pub(crate) last_as_fallback: Option<SystemTime>,
-    /// What verified under a primary.
+    /// The start of the time in which verifications under a primary count: the start of the watch, or
+    /// the moment at which the key was superseded. What its own tokens verified before says nothing.
+    pub(crate) counted_since: Option<SystemTime>,
+    /// What verified under a primary since then.
     pub(crate) under_primary: u64,
     /// The observation windows since the key was last used.
     pub(crate) silence: Silence,
@@ -153,7 +156,7 @@ fn too_little(seen: u64, silence: &Silence, policy: &Policy, now: SystemTime) ->
 /// `seen` so far: with the verifications of a whole window, at the rate until now.
 pub(crate) fn expected_traffic(seen: &Seen, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
     let window = policy.observation;
-    let watched = now.duration_since(seen.since?).ok()?.min(window);
+    let watched = now.duration_since(seen.counted_since?).ok()?.min(window);
     // The first piece of a window says something, the first second does not.
     let is_early = watched < window / 24 || (seen.under_primary == 0 && watched < window);
     if is_early || window.is_zero() {
@@ -165,9 +168,9 @@ pub(crate) fn expected_traffic(seen: &Seen, policy: &Policy, now: SystemTime) ->
     too_little(expected, &seen.silence, policy, now)
 }
 
-/// When the key at `index` was superseded. What is not known to have been superseded counts from
+/// The moment at which the key at `index` was superseded. What is not known to have been superseded counts from
 /// when the ring knew it.
-fn superseded(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
+pub(crate) fn superseded(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
     let life = &lives[index];
     superseded_at(lives, index).unwrap_or(match life.signs {
         Signs::Never | Signs::Unscheduled => life.added_at,

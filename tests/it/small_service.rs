@@ -228,3 +228,43 @@ fn safe_is_never_said_while_the_old_key_was_used() {
 fn of(manifest: &Manifest, report: &Report, now: SystemTime) -> Verdict {
     manifest.retirement(&kid("a"), std::slice::from_ref(report), now).unwrap()
 }
+
+/// What the old key verified as the primary says nothing of the time after.
+#[test]
+fn verifications_before_the_promotion_are_no_evidence() {
+    let key = |seed, name: &str| NewKey::new(Secret::from(secret(seed))).kid(kid(name));
+    // Once a day under the default policy, and 100 times an hour with a life of 15 minutes.
+    for (life, every, times, silence) in
+        [(7 * DAY, DAY, 1, 8 * DAY), (Duration::from_secs(900), HOUR, 100, 2 * HOUR)]
+    {
+        let clock = ManualClock::new(at(0));
+        let builder = KeyRing::<CookieKey>::builder().primary(key(0, "old")).longest_life(life);
+        let ring = builder.clock(clock.clone()).build().unwrap();
+        let signer = CookieSigner::new(ring.clone());
+        let verify = || {
+            for _ in 0..times {
+                let value = signer.sign("session", "user-42").unwrap();
+                assert!(signer.verify("session", &value).is_ok());
+            }
+        };
+        for _ in 0..30 {
+            verify();
+            clock.advance(every);
+            let _ = ring.retirement(&kid("old")).unwrap();
+        }
+        ring.stage(key(1, "new")).unwrap();
+        ring.promote(&kid("new")).unwrap();
+        let promoted = clock.now();
+        while clock.now() < promoted + silence {
+            clock.advance(HOUR);
+            assert_ne!(ring.retirement(&kid("old")).unwrap(), Verdict::Safe, "{life:?}");
+        }
+        // With traffic under the new key it comes to be safe.
+        for _ in 0..40 {
+            verify();
+            clock.advance(every);
+            let _ = ring.retirement(&kid("old")).unwrap();
+        }
+        assert_eq!(ring.retirement(&kid("old")).unwrap(), Verdict::Safe, "{life:?}");
+    }
+}

@@ -48,6 +48,7 @@ impl Standing {
         };
         let is_staged = |own: &&Other| own.state == KeyState::Active(Role::Staged);
         // One that waits for somebody comes before one that waits for its moment.
+        let count = self.others.iter().filter(is_staged).count();
         let staged = self.others.iter().filter(is_staged).min_by_key(|own| own.signs_from);
         if let Some(staged) = staged {
             let (kid, added_at, signs_from) = (staged.kid, staged.added_at, staged.signs_from);
@@ -75,28 +76,30 @@ impl Standing {
                     why: format!("`{kid}` is staged, and was not promoted"),
                 });
             }
+            // Of several the command names one.
+            let option = if count > 1 { format!(" --kid {kid}") } else { String::new() };
             let is_held = reports.iter().any(|own| may_run(own, policy, changed_at, now));
             self.next = match against.first() {
                 _ if is_dotenv => Next {
                     what: "deploy the file everywhere, then promote the staged key".to_owned(),
-                    command: Some(format!("dualkey promote {name} --deployed")),
+                    command: Some(format!("dualkey promote {name} --deployed{option}")),
                     at: None,
                 },
                 Some(obstacle) => Next {
                     what: format!("wait: {obstacle}"),
-                    command: Some(format!("dualkey promote {name}")),
+                    command: Some(format!("dualkey promote {name}{option}")),
                     at: None,
                 },
                 None if !is_held && item.purpose.needs_agreement() => Next {
                     what: "promote the staged key once every instance runs with it: no instance \
                            reports"
                         .to_owned(),
-                    command: Some(format!("dualkey promote {name} --deployed")),
+                    command: Some(format!("dualkey promote {name} --deployed{option}")),
                     at: None,
                 },
                 None => Next {
                     what: "promote the staged key: every instance holds it".to_owned(),
-                    command: Some(format!("dualkey promote {name}")),
+                    command: Some(format!("dualkey promote {name}{option}")),
                     at: None,
                 },
             };

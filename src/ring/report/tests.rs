@@ -118,7 +118,8 @@ fn a_use_and_a_sweep_from_the_future_block_nothing_for_ever() {
     sane.last_as_fallback = vec![(kid, changed_at + HOUR)];
     let now = changed_at + 2 * DAY;
     let reports = [ahead.clone(), sane.clone()];
-    let found = seen(&reports, &kid, Fingerprint::NONE, &policy, changed_at, now);
+    let found =
+        seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
     assert_eq!(found.last_as_fallback, Some(changed_at + HOUR));
     assert_eq!(found.under_primary, 0);
     assert_eq!(sweep(&reports, &policy, now), None);
@@ -141,7 +142,14 @@ fn an_unreadable_report_objects_for_one_window_and_proves_nothing() {
     assert!(!may_run(&reports[0], &policy, received_at, received_at));
     assert_eq!(observed_since(&reports, &policy, received_at, received_at), None);
     let kid = kid();
-    let found = seen(&reports, &kid, Fingerprint::NONE, &policy, received_at, received_at);
+    let found = seen(
+        &reports,
+        (&kid, SystemTime::UNIX_EPOCH),
+        Fingerprint::NONE,
+        &policy,
+        received_at,
+        received_at,
+    );
     assert_eq!(found.objections[0], Obstacle::NoInstance);
     assert_eq!((found.since, found.under_primary), (None, 0));
 }
@@ -166,13 +174,20 @@ fn extreme_policies_and_moments_overflow_nothing() {
                 own.last_as_fallback = vec![(kid, reported_at)];
                 own.observed_since = changed_at;
                 let reports = [own, broken("two", changed_at)];
-                let _ = seen(&reports, &kid, other(), &policy, changed_at, now);
+                let _ = seen(
+                    &reports,
+                    (&kid, SystemTime::UNIX_EPOCH),
+                    other(),
+                    &policy,
+                    changed_at,
+                    now,
+                );
                 let _ = clock_problem(&reports, &policy, now);
                 let mut history = crate::ring::history::History::new(changed_at);
                 history.inherit(&reports[0]);
                 history.look([(kid, Default::default())], now, observation);
                 history.look([(kid, Default::default())], changed_at, observation);
-                let _ = history.seen(&kid, now, observation);
+                let _ = history.seen(&kid, SystemTime::UNIX_EPOCH, now, observation);
                 cases += 1;
             }
         }

@@ -92,16 +92,23 @@ fn a_choice_of_several_keys_names_the_option() {
         &["`JWT_SECRET` has two staged keys: name one with `--kid`: "],
         &["has no"],
     );
+    // The command that `status` shows names one of them, and is accepted.
+    let (_, status) = shell.run("status JWT_SECRET --json");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let command = status[0]["next"]["command"].as_str().unwrap().to_owned();
+    assert!(command.contains(" --deployed --kid "), "{command}");
+    done(&mut shell, command.strip_prefix("dualkey ").unwrap());
+    done(&mut shell, "stage JWT_SECRET");
     for _ in 0..2 {
         let (_, status) = shell.run("status JWT_SECRET --json");
-        let staged = staged(&status).unwrap();
+        let Some(staged) = staged(&status) else { break };
         done(&mut shell, &format!("promote JWT_SECRET --kid {staged} --force --reason test --yes"));
     }
     says(
         &mut shell,
         "retire JWT_SECRET",
         1,
-        &["`JWT_SECRET` has two fallbacks: name one with `--kid`: "],
+        &["`JWT_SECRET` has three fallbacks: name one with `--kid`: "],
         &["has no"],
     );
 }
@@ -320,7 +327,7 @@ fn no_message_of_the_source_holds_a_row_of_blanks() {
             }
         }
     }
-    assert!(files > 100 && messages > 300, "{files} files, {messages} messages");
+    assert!(files > 100 && messages > 100, "{files} files, {messages} messages");
     assert!(found.is_empty(), "{}", found.join("\n"));
 
     for planted in [
