@@ -11,7 +11,7 @@ pub(super) struct Rules {
     pub(super) validation: Validation,
     /// Nanoseconds.
     leeway: i128,
-    required: Vec<Claim>,
+    pub(super) required: Vec<Claim>,
 }
 
 impl Rules {
@@ -90,6 +90,7 @@ impl Rules {
 }
 
 /// The registered claim of this name.
+#[inline(always)]
 pub(super) fn named(name: &[u8; 3]) -> Option<Claim> {
     match name {
         b"iss" => Some(Claim::Iss),
@@ -151,9 +152,9 @@ impl Registered {
         }
         // These refuse a token whether or not they are asked for, as `jsonwebtoken` does.
         for (is_compound, claim) in [
-            (self.exp == Found::Compound, Claim::Exp),
-            (self.nbf == Found::Compound, Claim::Nbf),
-            (self.sub == Found::Compound, Claim::Sub),
+            (matches!(self.exp, Found::Compound), Claim::Exp),
+            (matches!(self.nbf, Found::Compound), Claim::Nbf),
+            (matches!(self.sub, Found::Compound), Claim::Sub),
         ] {
             if is_compound {
                 return Err(Reason::ClaimType(claim));

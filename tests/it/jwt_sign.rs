@@ -204,6 +204,9 @@ fn a_claim_that_is_there_twice_is_not_signed() {
     for (first, second) in [
         (("role", json!("user")), ("role", json!("admin"))),
         (("", json!(1)), ("", json!(1))),
+        (("", json!("exp")), ("", json!("a"))),
+        (("a\nb", json!("exp")), ("a\nb", json!("exp"))),
+        (("id", json!("exp")), ("id", json!(1))),
         (("sub", json!("one")), ("sub", json!("one"))),
         (("aud", Value::Null), ("aud", Value::Null)),
         (("aud", json!(["one"])), ("aud", json!(["one"]))),
@@ -230,6 +233,20 @@ fn a_claim_that_is_there_twice_is_not_signed() {
     let more = |name: &str| BTreeMap::from([(name.to_owned(), json!(EXP))]);
     assert_eq!(refusal(&jwt(), &Flat { exp: EXP, more: more("iat") }), None);
     assert!(refusal(&jwt(), &Flat { exp: EXP, more: more("exp") }).is_some());
+    // Names that are written in pieces.
+    #[derive(PartialEq, Eq, Hash)]
+    struct Pieces(&'static str, &'static str);
+    impl Serialize for Pieces {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&format_args!("{}{}", self.0, self.1))
+        }
+    }
+    let pieces = HashMap::from([(Pieces("e", "xp"), EXP)]);
+    assert_eq!(refusal(&jwt(), &pieces), None);
+    let pieces = HashMap::from([(Pieces("e", "xp"), EXP), (Pieces("ex", "p"), EXP)]);
+    assert!(refusal(&jwt(), &pieces).is_some());
+    let numbers = HashMap::from([(Pieces("exp", "2"), EXP)]);
+    assert!(refusal(&jwt(), &numbers).unwrap().contains("`exp` is missing"));
     // Many names, whatever their order.
     let mut many: HashMap<String, u64> = (0..300).map(|n| (format!("m{n}"), n)).collect();
     many.insert("exp".to_owned(), EXP);
@@ -352,8 +369,7 @@ fn an_issuer_audience_or_subject_that_was_asked_for_must_be_there() {
     of_validation.sub = Some("one".to_owned());
     let literal = jwt().dangerous().validation(of_validation.clone());
     let of_validation = jwt().validation(of_validation);
-    let mut sub = Validation::default();
-    sub.sub = Some("one".to_owned());
+    let sub = Validation { sub: Some("one".to_owned()), ..Validation::default() };
     let refined = jwt().issuer("one").issuer("two").audience("one").audience("two").validation(sub);
     for jwt in [literal, of_validation, refined] {
         let verdict = |more: &str| verdict::<Value>(&jwt, &format!(r#"{{"exp":{EXP},{more}}}"#));
