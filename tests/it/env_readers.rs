@@ -294,15 +294,14 @@ fn a_value_that_is_read_is_that_of_every_reader() {
                 taken += 1;
             }
             Err(error) => {
-                // The rest is too short, because a comment begins in it.
+                // The rest is too short, because a comment begins in it. A value that begins
+                // with `#` is not absent.
                 let is_named = match &error {
                     StoreError::Dotenv { line, .. } | StoreError::Reference { line, .. } => {
                         *line == Some(2)
                     }
-                    StoreError::Manifest { .. } | StoreError::Missing { .. } => {
-                        texts[place].contains('#')
-                    }
-                    _ => false,
+                    StoreError::Manifest { .. } if texts[place].contains('#') => true,
+                    _ => texts[place].contains(" ends-"),
                 };
                 assert!(is_named && error.to_string().contains("API_KEY"), "{error}");
                 refused += 1;
@@ -373,4 +372,73 @@ fn a_value_that_is_written_is_read_by_every_reader() {
         written.len()
     );
     assert!(written.len() >= 500 && refused >= 100, "{} {refused}", written.len());
+}
+
+#[test]
+fn a_line_in_which_some_readers_find_another_value_is_refused() {
+    const OTHER: &str = "other-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4F";
+    let folder = tempfile::tempdir().unwrap();
+    let own = "API_KEY=own-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6";
+    let cases = [
+        (format!("{own}\nAPI_KEY_OLD=#{OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{own}\nAPI_KEY_OLD= #{OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{own}\nAPI_KEY_OLD=''#{OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{own}\nAPI_KEY_OLD=\u{a0}#{OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{own}\nAPI_KEY_NEXT=# {OTHER}\n"), "API_KEY_NEXT", 2),
+        (format!("{own}\n# x\rAPI_KEY={OTHER}\n"), NAME, 2),
+        (format!("# x\rAPI_KEY_OLD={OTHER}\n{own}\n"), "API_KEY_OLD", 1),
+        (format!("{own}\nB=1\rAPI_KEY={OTHER}\n"), NAME, 2),
+        (format!("{own}\n# x\u{2028}API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{own}\n# x\u{2029}API_KEY={OTHER}\n"), NAME, 2),
+        (format!("\u{feff}{own}\n"), NAME, 1),
+        (format!("\u{a0}{own}\n"), NAME, 1),
+        (format!("{own}\nAPI_KEY+=x\n"), NAME, 2),
+        (format!("{own}\nA=1;API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{own}\nA=1 API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{own}\nA=1&API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{own}\nA='1' API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{own}\nreadonly API_KEY_OLD={OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{own}\nunset API_KEY\n"), NAME, 2),
+        (format!("{own}\nexport API_KEY\n"), NAME, 2),
+    ];
+    for (place, (text, name, line)) in cases.iter().enumerate() {
+        let files = write_all(folder.path(), std::slice::from_ref(text));
+        let error = secret_of(&files[0]).unwrap_err();
+        let is_named = matches!(&error, StoreError::Dotenv { line: own, variable, .. }
+            if *own == Some(*line) && variable.starts_with(NAME));
+        assert!(is_named, "{text:?}: {error}");
+        let all = read(&files, name);
+        let readings: std::collections::BTreeSet<_> = all.values().map(|own| &own[0]).collect();
+        assert!(all.len() < 8 || readings.len() > 1, "case {place}, {text:?}: all read the same");
+    }
+}
+
+#[test]
+fn a_line_that_only_resembles_one_of_another_value_is_no_reason_to_refuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = "own-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6";
+    let texts = [
+        "# API_KEY=x",
+        "A=API_KEY",
+        "A=API_KEY=1",
+        "A='1;API_KEY=2'",
+        "A=\"1 API_KEY=2\" # API_KEY=3",
+        "A=1 # API_KEY=2",
+        "A=1#API_KEY=2",
+        "A=postgres://app:n@db/app?sslmode=require&MY_API_KEY=1",
+        "A= # API_KEY_OLD",
+        "A=#000000",
+        "A='a\u{2028}b'",
+        "MY_API_KEY=1",
+        "API_KEYS=1",
+    ]
+    .map(|line| format!("{line}\nAPI_KEY={own}\n{line}\n"));
+    let files = write_all(folder.path(), &texts);
+    let all = read(&files, NAME);
+    for (place, path) in files.iter().enumerate() {
+        assert_eq!(secret_of(path).unwrap(), own, "{:?}", texts[place]);
+        for (reader, values) in &all {
+            assert_eq!(values[place].as_deref(), Some(own), "{reader}: {:?}", texts[place]);
+        }
+    }
 }

@@ -222,7 +222,8 @@ impl Survey {
 fn judge(variable: &Variable, with: &[&Variable], file: &Path) -> Result<Recognised, String> {
     let (name, value) = (&variable.name, variable.value.as_str());
     if value.is_empty() {
-        return Err("it has no value".to_owned());
+        let why = variable.problem.as_ref().map(ToString::to_string);
+        return Err(why.unwrap_or_else(|| "it has no value".to_owned()));
     }
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let named = names::of(name);

@@ -27,6 +27,9 @@ pub(super) struct Form {
     pub(super) is_led: bool,
     /// A colon separates the value: npm's `dotenv` reads it, and no other.
     pub(super) is_colon: bool,
+    /// A byte order mark is before the name, or a blank that is none to a shell is beside it:
+    /// some readers do not find the variable.
+    pub(super) has_invisible: bool,
 }
 
 /// The end of a value that begins with a quote.
@@ -50,14 +53,18 @@ impl Assigns {
             _ => (own, false),
         };
         let start = line.len() - own.len();
+        let is_invisible = |own: char| own != ' ' && own != '\t';
+        let mut has_invisible = line[..start].replacen("export", "", 1).contains(is_invisible);
         let (name, value, is_colon) = split(own)?;
         let is_spaced = name.ends_with([' ', '\t']);
+        has_invisible |= name[name.trim_end().len()..].contains(is_invisible);
         let name = name.trim_end();
         let is_odd = |own: char| own.is_whitespace() || "#'\"`".contains(own);
         if name.is_empty() || name.contains(is_odd) {
             return None;
         }
-        let bare = value.trim_start_matches([' ', '\t']);
+        let bare = value.trim_start();
+        has_invisible |= value[..value.len() - bare.len()].contains(is_invisible);
         let is_led = bare.len() < value.len();
         let before = line.len() - bare.len();
         let quote = quote_of(bare);
@@ -66,7 +73,7 @@ impl Assigns {
             Some(end) => (quote, before + end),
             None => (None, before + length_of_bare(bare)),
         };
-        let form = Form { is_export, is_spaced, is_led, is_colon };
+        let form = Form { is_export, is_spaced, is_led, is_colon, has_invisible };
         Some(Self { name: name.to_owned(), start, before, end, quote, form })
     }
 }
@@ -133,18 +140,20 @@ fn closing(text: &str, quote: char, knows_escapes: bool) -> Option<usize> {
 
 /// Returns `true` if nothing but a comment follows in the line.
 fn is_end(rest: &str) -> bool {
-    let rest = rest.split('\n').next().unwrap_or_default().trim();
+    let rest = rest.split('\n').next().unwrap_or_default();
+    let rest = rest.trim_end_matches('\r').trim_start_matches([' ', '\t']);
     rest.is_empty() || rest.starts_with('#')
 }
 
 /// The length of a value without quotes: up to a comment, without the blanks before it.
 fn length_of_bare(value: &str) -> usize {
-    value.split('#').next().unwrap_or_default().trim_end().len()
+    value.split('#').next().unwrap_or_default().trim_end_matches([' ', '\t']).len()
 }
 
 /// Returns `true` if readers agree on the value `inner` in quotes `quote`.
 pub(super) fn is_clear(inner: &str, quote: Option<char>) -> bool {
-    let is_line = !inner.contains(|own: char| own == '\\' || own.is_control() && own != '\t');
+    let is_odd = |own: char| own == '\\' || is_break(own) || own.is_control() && own != '\t';
+    let is_line = !inner.contains(is_odd);
     match quote {
         // Python's reader expands `${NAME}` in every value.
         Some('\'') => is_line && !inner.contains("${"),
@@ -153,6 +162,11 @@ pub(super) fn is_clear(inner: &str, quote: Option<char>) -> bool {
         Some(_) => is_line && !inner.contains(['$', '`']),
         None => is_plain(inner, b"_-+/=.:@%^,~?!&*") && !is_home(inner),
     }
+}
+
+/// Returns `true` if some readers end a line at `own`, and others do not.
+pub(super) fn is_break(own: char) -> bool {
+    matches!(own, '\r' | '\u{2028}' | '\u{2029}')
 }
 
 /// Returns `true` if a shell takes a part of `value` for a home folder.

@@ -9,14 +9,17 @@
 
 use zeroize::Zeroizing;
 
-use super::assign::{Assigns, Reach, is_clear, joined, quote_of, quoted, reach};
+use super::assign::{Assigns, Reach, is_break, is_clear, joined, quote_of, quoted, reach};
 use super::problem::{Problem, Unclear};
+use super::words::sets;
 use crate::reference::Reference;
 
 /// A file, taken apart.
 pub(super) struct Lines {
     lines: Vec<Line>,
     gaps: Vec<Gap>,
+    /// The first line that some readers take for several.
+    broken: Option<usize>,
 }
 
 /// A line with its end; of a quoted value of several lines, all of them.
@@ -59,7 +62,8 @@ impl Lines {
             number += line.matches('\n').count();
             rest = after;
         }
-        Self { lines, gaps }
+        let broken = lines.iter().find(|line| line.is_broken()).map(|line| line.number);
+        Self { lines, gaps, broken }
     }
 
     pub(super) fn text(&self) -> Zeroizing<String> {
@@ -96,13 +100,16 @@ impl Lines {
             return Some(gap.problem.clone());
         }
         // A shell takes `#` without a blank before it for a part of the value.
-        let is_part = rest.starts_with('#') && !inner.is_empty();
-        let has_comment = rest.trim_start().starts_with('#');
+        let is_part = rest.starts_with('#');
+        let has_comment = rest.trim_start_matches([' ', '\t']).starts_with('#');
         let form = own.form;
         // Docker is no reader of the others: it refuses the file, or takes more than the value.
         let is_for_docker = !form.is_export && !form.is_spaced && !has_comment;
         match own.quote {
+            _ if form.has_invisible => Some(Problem::Invisible),
             _ if form.is_colon => Some(Problem::Colon),
+            // A secret may begin with it: the variable is not one without a value.
+            None if is_part && inner.is_empty() => Some(Problem::Hash),
             quote if is_part || !is_clear(inner, quote) => Some(Problem::Value),
             // A shell takes the value for a command, and the variable for empty.
             _ if form.is_led && !form.is_spaced && !inner.is_empty() => Some(Problem::Blanks),
@@ -203,6 +210,10 @@ impl Lines {
     }
 
     fn place(&self, name: &str) -> Result<Option<usize>, Unclear> {
+        if let Some(line) = self.broken {
+            let (line, variable) = (Some(line), name.to_owned());
+            return Err(Unclear { line, variable, problem: Problem::Break });
+        }
         let is_own = |line: &Line| line.assigns.as_ref().is_some_and(|own| own.name == name);
         let mut places = (0..self.lines.len()).filter(|place| is_own(&self.lines[*place]));
         let (place, second) = (places.next(), places.next());
@@ -214,7 +225,14 @@ impl Lines {
                 let first = self.lines[first].number;
                 Err(unclear(&self.lines[second], name, Problem::Twice { first }))
             }
-            (place, _) => Ok(place),
+            (place, _) => {
+                // What is before the assignment is set again by it.
+                let mut later = self.lines.iter().skip(place.map_or(0, |place| place + 1));
+                match later.find(|line| line.sets(name)) {
+                    Some(line) => Err(unclear(line, name, Problem::Shell)),
+                    None => Ok(place),
+                }
+            }
         }
     }
 
@@ -238,6 +256,36 @@ impl Lines {
             Some(line) if line.text.ends_with("\r\n") => "\r\n",
             _ => "\n",
         }
+    }
+}
+
+impl Line {
+    /// Returns `true` if some readers find a second line in it. In quotes they find none.
+    fn is_broken(&self) -> bool {
+        let text = self.text.trim_end_matches(['\n', '\r']);
+        let quoted = self.assigns.as_ref().filter(|own| own.quote.is_some_and(|own| own != '`'));
+        let outside = match quoted {
+            Some(own) => [&text[..own.before], &text[own.end..]],
+            None => [text, ""],
+        };
+        outside.into_iter().any(|own| own.contains(is_break))
+    }
+
+    /// Returns `true` if some readers set the variable `name` here, though the line is no
+    /// assignment of it.
+    fn sets(&self, name: &str) -> bool {
+        let Some(own) = &self.assigns else {
+            // Python's reader takes a name alone for a variable without a value.
+            return self.text.trim() == name || sets(&self.text, name, true);
+        };
+        let more = own.name.strip_prefix(name).unwrap_or_default();
+        // `NAME+=value`, `NAME[0]=value`.
+        let is_part = more == "+" || more.starts_with('[');
+        let (rest, is_start) = match own.quote {
+            Some(_) => (own.end, false),
+            None => (own.before, own.form.is_led),
+        };
+        is_part || own.name != name && sets(&self.text[rest..], name, is_start)
     }
 }
 

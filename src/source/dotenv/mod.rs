@@ -43,6 +43,8 @@
 //! - With a comment behind the value: systemd and docker take it for a part of the value. A new
 //!   value is written without the comment.
 //! - With `export`: systemd ignores the line, and docker refuses the file.
+//! - With `&` in a bare value, as in the URL of a database: a shell ends the command there, and
+//!   does not set the variable. A new value with `&` is written in single quotes.
 //! - With blanks before `=`: docker refuses the file, and a shell runs a command.
 //! - In a file with the line ends of Windows: a shell takes `\r` for a part of each value. Do not
 //!   source such a file.
@@ -74,6 +76,7 @@ mod look;
 mod naming;
 pub(crate) mod problem;
 mod variables;
+mod words;
 
 use std::fmt;
 use std::fs;

@@ -36,6 +36,14 @@ pub(super) enum Problem {
     Blanks,
     /// A colon separates the name from the value.
     Colon,
+    /// The value begins with `#`, which some readers take for a comment.
+    Hash,
+    /// An invisible character is beside the name, with which some readers do not find it.
+    Invisible,
+    /// Some readers take the line for several.
+    Break,
+    /// Some readers change the variable in a line that is no assignment of it.
+    Shell,
     /// No way of writing the value is read the same by all readers.
     Unwritable,
     /// The file belongs to a tool that encrypts its values.
@@ -73,6 +81,9 @@ impl Unclear {
 impl fmt::Display for Unclear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.problem, self.line) {
+            (Problem::Break | Problem::Shell, Some(line)) => {
+                write!(f, "line {line}: {}", self.problem)
+            }
             (Problem::Quote | Problem::Backslash, Some(line)) => {
                 write!(f, "`{}` in line {line}: {}", self.variable, self.problem)
             }
@@ -108,6 +119,22 @@ impl fmt::Display for Problem {
                  one: remove the blanks"
             }
             Self::Colon => "only npm's `dotenv` reads a colon after the name: write `=` instead",
+            Self::Hash => {
+                "`#` is where its value begins, and readers differ in whether a comment begins \
+                 there: remove all behind `=` if it has no value, or put the value in single quotes"
+            }
+            Self::Invisible => {
+                "an invisible character, such as a byte order mark, is beside its name, with which \
+                 some readers do not find it: remove that character"
+            }
+            Self::Break => {
+                "the line contains a lone carriage return, U+2028 or U+2029, where some readers \
+                 begin another line: remove that character"
+            }
+            Self::Shell => {
+                "readers differ in whether this line changes the variable: set it once, as \
+                 `NAME=value` in a line of its own"
+            }
             Self::Unwritable => {
                 "readers of such files differ in the new value, however it is written: use a value \
                  without a line break, a backslash, and quotes of two kinds"

@@ -360,7 +360,7 @@ fn a_user_without_a_name_is_a_number() {
 #[test]
 fn odd_files_are_read_as_their_readers_do() {
     let env = format!(
-        "\u{feff}export JWT_SECRET='{JWT}' # of the quarter\r\n  SESSION_SECRET = \"{SESSION}\"\r\n# REDIS_PASSWORD=x\r\n"
+        "\u{feff}# The service\r\nexport JWT_SECRET='{JWT}' # of the quarter\r\n  SESSION_SECRET = \"{SESSION}\"\r\n# REDIS_PASSWORD=x\r\n"
     );
     let mut shell = shell(&env);
     for line in ["init", "adopt --dry-run", "adopt"] {

@@ -19,22 +19,21 @@ fn values_are_read_where_all_readers_agree() {
         ("X = abc ", "abc"),
         ("  export X=abc # why", "abc"),
         ("export\tX=abc\r\n", "abc"),
-        ("\u{feff}X=abc", "abc"),
         ("X='a b # $c'", "a b # $c"),
         ("X=\"a b # c\"  ", "a b # c"),
         ("export X=\"a b # c\" # why", "a b # c"),
         ("X=abc # why", "abc"),
         ("X='abc' # why", "abc"),
         ("X = abc # why", "abc"),
-        ("X= # why", ""),
         ("X=", ""),
+        ("X='' # why", ""),
         ("X=''", ""),
         ("X=postgres://u:p@h:5432/d?ssl=1&x=y", "postgres://u:p@h:5432/d?ssl=1&x=y"),
         ("Y='one\nX=no\n'\nX=yes", "yes"),
     ] {
         assert_eq!(read(text, "X"), Ok(Some(expected.to_owned())), "{text:?}");
     }
-    for text in ["# X=abc", "XX=abc", "X", "=abc", "X Y=abc", "export X", "X:abc"] {
+    for text in ["# X=abc", "XX=abc", "=abc", "X Y=abc", "X:abc", "Y=X", "Y=X=1", "echo $X"] {
         assert_eq!(read(text, "X"), Ok(None), "{text:?}");
     }
     for text in [
@@ -64,6 +63,26 @@ fn values_are_read_where_all_readers_agree() {
         ("X: abc", Problem::Colon),
         ("X=a\nexport X=b", Problem::Twice { first: 1 }),
         ("X=a\nX: b", Problem::Twice { first: 1 }),
+        ("X=#abc", Problem::Hash),
+        ("X= # why", Problem::Hash),
+        ("export X = #abc", Problem::Hash),
+        ("X=''#abc", Problem::Value),
+        ("X=abc\u{a0}# why", Problem::Value),
+        ("X='a\u{2028}b'", Problem::Value),
+        ("X=\u{a0}#abc", Problem::Invisible),
+        ("X\u{a0}=abc", Problem::Invisible),
+        ("\u{b}X=abc", Problem::Invisible),
+        ("\u{feff}X=abc", Problem::Invisible),
+        ("Y=1\n\u{feff}export X=abc", Problem::Invisible),
+        ("X", Problem::Shell),
+        ("export X", Problem::Shell),
+        ("X=abc\nX[0]=b", Problem::Shell),
+        ("X=abc\nX+=b", Problem::Shell),
+        ("X=abc\nY= X=b", Problem::Shell),
+        ("X=abc\ndeclare -x Y X", Problem::Shell),
+        ("Y=1\rX=abc", Problem::Break),
+        ("X=abc\n# why\u{2029}", Problem::Break),
+        ("X=abc\nY='a' # \rX=b", Problem::Break),
     ] {
         assert_eq!(problem(text, "X"), Some(expected), "{text:?}");
     }
@@ -111,6 +130,12 @@ fn an_odd_line_of_another_leaves_the_rest_readable() {
         "# it's a comment \\",
         "Y=C:\\\\",
         "\u{feff}Y=1",
+        "Y=#1",
+        "Y='a\rb'",
+        "Y=\"X=1;X=2\"",
+        "Y=1\r",
+        "export X",
+        "Y=1;X=2",
     ] {
         for (lead, end) in [("", "\n"), ("export ", "\r\n")] {
             let text = format!("{odd}{end}{lead}X=abc{end}Z=1");
