@@ -504,7 +504,7 @@ fn no_new_secret_is_written_into_a_file_of_ciphertext() {
                 false => own.stage(new(), at(1)),
             });
             let error = done.unwrap_err().to_string();
-            assert!(error.contains(&format!("set the value with {tool}")), "{error}");
+            assert!(error.contains(&format!("rotate them with {tool}")), "{error}");
             assert!(error.contains("line 1"), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
