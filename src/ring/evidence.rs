@@ -7,7 +7,7 @@ use super::KeyRing;
 use super::history::History;
 use super::key_set::{KeySet, KeyState};
 use super::report::{Report, seen, sweep};
-use super::retirement::{Seen, Sweep, expected_traffic, rewrap_counts_from, superseded, verdict};
+use super::retirement::{Seen, Sweep, expected_traffic, superseded, verdict};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::key::{Key, KeyMaterial};
@@ -252,7 +252,8 @@ impl<K: KeyMaterial> KeySet<K> {
             !matches!(state, KeyState::Active(Role::Primary | Role::Staged))
         };
         let old = (0..lives.len()).filter(is_old);
-        old.filter_map(|index| rewrap_counts_from(&lives, index, &terms, now)).max()
+        let counts_from = super::retirement::rewrap_counts_from;
+        old.filter_map(|index| counts_from(&lives, index, &terms, now)).max()
     }
 
     /// The moment at which the key `kid` was superseded; `now`, if there is no such key.

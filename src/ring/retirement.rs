@@ -180,6 +180,7 @@ pub(crate) fn superseded(lives: &[Life], index: usize, now: SystemTime) -> Syste
 
 /// The start of the first rewrap that counts for the key at `index`: until then an instance may
 /// seal with it that has not reloaded.
+#[cfg(any(feature = "store", feature = "rewrap", feature = "status"))]
 pub(crate) fn rewrap_counts_from(
     lives: &[Life],
     index: usize,
