@@ -412,7 +412,7 @@ fn each_check_fails_where_it_should() {
     let (_, text) = checked(&format!("{ROTATE} --skip peers --reason moved"), &["peers"]);
     assert!(text.contains("ok   rehearsal") && text.contains("staged"), "{text}");
     let (_, text) = checked(ROTATE, &["underway", "peers"]);
-    assert!(text.contains("dualkey promote ENCRYPTION_KEY"), "{text}");
+    assert!(text.contains("dualkey status ENCRYPTION_KEY"), "{text}");
     let (_, text) = checked("audit --action staged --env production", &[]);
     assert!(text.contains("reason=moved (skipped: peers)"), "{text}");
 }

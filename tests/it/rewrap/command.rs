@@ -262,7 +262,7 @@ fn what_is_missing_or_wrong_is_named() {
             ("postgres://app:s3cret@db:port/app", "cannot use the variable DATABASE_URL"),
             ("postgres://app:x@db/app?tenant=s3cret", "its parameter `tenant` is not known"),
             ("sqlite:notes.db?tenant=s3cret", "its parameter `tenant` is none of cache"),
-            ("", "from the variable DATABASE_URL, which is not set"),
+            ("", "the variable DATABASE_URL is not set"),
         ] {
             let mut command = shell.command(&["rewrap", "ENCRYPTION_KEY", "--execute"]);
             let output = command.env("DATABASE_URL", url).output().unwrap();
