@@ -3,7 +3,7 @@
 //! It guarantees: digits, letters, base64 and base64url have no such form, and neither has a random
 //! text whose first and last character are neither a quote nor white space, but for the near misses
 //! below. A credential may be of any form that has no quote, white space or line end at its edges:
-//! it is a URL, a document, a certificate, and belongs to somebody else's format.
+//! it is a URL, a document, a certificate, and follows another format.
 //!
 //! | refused | accepted |
 //! |---|---|

@@ -183,7 +183,7 @@ fn random_secrets_have_no_form() {
                     (0..length).map(|_| letters[generator.usize(..letters.len())]).collect();
                 text.extend(std::iter::repeat_n('=', if alphabet.contains('+') { 2 } else { 0 }));
                 let found = form(&text);
-                // With a comma between two of 32 and more, nobody knows.
+                // With a comma between two of 32 and more, no reader can say.
                 assert!(found.is_none() || found == Some(ValueForm::List) && length > 32, "{text}");
             }
         }
