@@ -278,7 +278,7 @@ pub(super) struct Rotate {
     /// Go on although this check fails; again for another. Needs --reason
     #[arg(long, value_name = "CHECK", requires = "reason", value_parser = PossibleValuesParser::new(CHECKS))]
     pub(super) skip: Vec<String>,
-    /// How long to wait until every instance that reports holds the new key
+    /// The longest wait until every instance that reports holds the new key
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "TIME")]
     pub(super) wait: Duration,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use crate::verified::{Role, Verified};
 /// What was signed, since when, and in which form if not the native one.
 pub(crate) struct Signed {
     value: String,
-    /// Since the Unix epoch.
+    /// The time since the Unix epoch.
     pub(super) issued: Duration,
     form: Option<LegacyCookie>,
     /// Another cookie of the name verifies too, as another value: signed again, this one would

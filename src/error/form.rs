@@ -50,7 +50,7 @@ pub enum ValueForm {
 }
 
 impl ValueForm {
-    /// What it is, and the remedy; `None` for a reference, which says it itself.
+    /// The reason and the remedy; `None` for a reference, which has its own text.
     fn parts(&self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::Quote => (

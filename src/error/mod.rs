@@ -395,9 +395,9 @@ pub enum Error {
     InUse {
         /// The kid in question.
         kid: Kid,
-        /// Whether it is retired already.
+        /// Set if it is retired already.
         is_retired: bool,
-        /// When it stops verifying, if that is known.
+        /// The moment at which it stops verifying, if that is known.
         ends: Option<SystemTime>,
     },
 

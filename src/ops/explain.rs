@@ -58,7 +58,7 @@ impl Item {
     }
 }
 
-/// Whether nothing but the silence of the instances speaks against a promotion.
+/// Returns whether nothing but the silence of the instances speaks against a promotion.
 pub(crate) fn is_silence(obstacles: &[Obstacle]) -> bool {
     !obstacles.is_empty() && obstacles.iter().all(|own| *own == Obstacle::NoInstance)
 }
