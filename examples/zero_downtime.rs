@@ -98,13 +98,11 @@ async fn rotate(
     stage.next(&format!("stage: the new keys are in the files in {}", operator.folder()));
     let kids = operator.stage(&new).await?;
 
-    // The owner of a webhook's secret may choose when the peer switches, as on GitHub;
-    // Meta switches by itself, and its retries bridge the gap.
+    // Both instances verify the new webhook secret now, so the sender may switch. Meta switches as
+    // soon as its secret is reset; there, retries deliver what arrives before the reload.
     load.sender_switches_to(&new);
-    let refusals = operator.promote(&kids).await?;
-    stage.next(&format!(
-        "promote: refused {refusals} times, until both instances held the keys; now both sign"
-    ));
+    operator.promote(&kids).await?;
+    stage.next("promote: both instances held the new keys; now both sign with them");
     let rewrapped = fleet.rewrap().await?;
     stage.next(&format!("rewrap: {rewrapped} notes are under the new key now, without downtime"));
 

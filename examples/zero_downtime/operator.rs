@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use dualkey::manifest::{Manifest, NewEntry};
-use dualkey::source::{FileStore, KeyStore, StoreError, update};
-use dualkey::{Error, Policy, Purpose, Secret, Verdict};
+use dualkey::source::{FileStore, KeyStore, update};
+use dualkey::{Policy, Purpose, Secret, Verdict};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -65,7 +65,7 @@ impl Operator {
         self.folder.path().display().to_string()
     }
 
-    /// The new keys verify everywhere from the next reload on, and sign nowhere.
+    /// Stages the new keys, and waits until every instance verifies with them. They sign nothing yet.
     pub async fn stage(&self, new: &Secrets) -> Result<Kids> {
         let mut kids = Vec::new();
         for (store, secret) in self.stores.iter().zip(new.all()) {
@@ -73,27 +73,18 @@ impl Operator {
             let step = |own: &Manifest| own.stage(NewEntry::new(new.clone()), SystemTime::now());
             kids.push(update(store, step).await?.kid);
         }
+        self.agreed().await?;
         Ok(kids.try_into().map_err(|_| "four rings have four keys")?)
     }
 
-    /// Promotes each key once every instance holds it, and waits until all sign with it.
-    /// Says how often that was refused.
-    pub async fn promote(&self, kids: &Kids) -> Result<usize> {
-        let mut refusals = 0;
+    /// Promotes each key, which is refused unless every instance holds it, and waits until all sign
+    /// with it.
+    pub async fn promote(&self, kids: &Kids) -> Result<()> {
         for (store, kid) in self.stores.iter().zip(kids) {
-            loop {
-                let reports = store.reports().await?;
-                let step = |own: &Manifest| own.promote(kid, &reports, SystemTime::now());
-                match update(store, step).await {
-                    Ok(_) => break,
-                    Err(StoreError::Refused(Error::NotAgreed { .. })) => refusals += 1,
-                    Err(error) => return Err(error.into()),
-                }
-                sleep(PAUSE).await;
-            }
+            let reports = store.reports().await?;
+            update(store, |own| own.promote(kid, &reports, SystemTime::now())).await?;
         }
-        self.agreed().await?;
-        Ok(refusals)
+        self.agreed().await
     }
 
     /// Waits until every instance holds what is stored.
