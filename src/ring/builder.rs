@@ -217,7 +217,6 @@ impl<K: KeyMaterial> RingBuilder<K> {
             return Err(error);
         }
         self.policy.check()?;
-        self.policy.check_observation()?;
         let name = self.name.take().unwrap_or_else(|| K::PURPOSE.to_string());
         let mut primaries = self.keys.iter().filter(|(place, _)| *place == Place::Primary);
         let unclear = |problem| unclear(&name, problem);

@@ -37,8 +37,9 @@ pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 ///
 /// Each duration, and the days of a [`Schedule`], are at most 100 years (36,525 days), each count at
 /// most 2^53 - 1, and `min_secret_bytes` at most 64 KiB: a ring or a manifest refuses a policy beyond
-/// that with [`Error::PolicyBounds`]. What must never end has a life of 100 years. A step that sets an
-/// `observation` below two minutes is refused with [`Error::ObservationTooShort`].
+/// that with [`Error::PolicyBounds`]. What must never end has a life of 100 years. A manifest refuses an
+/// `observation` below two minutes with [`Error::ObservationTooShort`], because instances report every
+/// two minutes. A ring that is built in code counts its own uses, and takes any window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Policy {
@@ -51,7 +52,7 @@ pub struct Policy {
     /// The largest difference between the clocks of two instances: five minutes unless set.
     pub skew: Duration,
     /// The observation window: how long an old key must not have been used before it may be retired.
-    /// One day unless set, and at least the two minutes in which an instance reports.
+    /// One day unless set. In a manifest, at least the two minutes in which an instance reports.
     pub observation: Duration,
     /// How many values must have verified under the primary within the observation window, for the
     /// silence of the old key to mean something: 1,000 unless set. If none of them needed the old
