@@ -111,8 +111,11 @@ mod tests {
     /// which the work is cut into vectors.
     #[test]
     fn base64_is_as_strict_as_the_base64_crate() {
+        // Each length of a last block, alone and after many; all lengths up to 140 in the full size.
+        let is_full = std::env::var_os("DUALKEY_TEST_FULL").is_some();
+        let short = 0..=if is_full { 140 } else { 40 };
         let mut refused = 0;
-        for length in (0..=140).chain([255, 256, 257, 300]) {
+        for length in short.chain([127, 128, 129, 130, 255, 256, 257, 300]) {
             let good = b"Az09".repeat(75)[..length].to_vec();
             for place in 0..length.max(1) {
                 for byte in 0..=255 {
@@ -128,7 +131,7 @@ mod tests {
                 }
             }
         }
-        assert!(refused > 1_000_000, "{refused}");
+        assert!(refused > 400_000, "{refused}");
     }
 
     proptest! {
