@@ -20,7 +20,8 @@ pub(super) struct Again {
 impl CookieSigner {
     /// Sets the attributes of all cookies to those of `template`, whose name and value do not
     /// count. A request carries no attributes, so that a cookie that is signed again has these.
-    /// `Path=/`, `HttpOnly`, `Secure`, `SameSite=Lax` unless set.
+    /// `Path=/`, `HttpOnly`, `Secure`, `SameSite=Lax` unless set. Without a `Path` in the template
+    /// it is `/`: browsers would take another one from each request.
     ///
     /// A `Max-Age` of the template is kept, but never exceeds the time that a cookie has
     /// [left](Self::max_age). An `Expires` becomes the `Max-Age` until then. A `Max-Age` of zero
@@ -29,6 +30,9 @@ impl CookieSigner {
     #[must_use]
     pub fn attributes(mut self, template: impl Into<Cookie<'static>>) -> Self {
         self.attributes = template.into();
+        if self.attributes.path().is_none() {
+            self.attributes.set_path("/");
+        }
         self
     }
 
@@ -71,7 +75,7 @@ impl CookieSigner {
         self
     }
 
-    /// Sets the `Path` of cookies. `/` unless set.
+    /// Sets the `Path` of cookies, which begins with a slash. `/` unless set.
     #[must_use]
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.attributes.set_path(path);
@@ -135,8 +139,10 @@ impl CookieSigner {
     ///
     /// # Errors
     /// [`Error::Sign`] if `signed` is not the text of a signed cookie, if the name is not a token,
-    /// if an attribute cannot be in a header, or if browsers drop a cookie with this prefix
-    /// (`__Host-`, `__Secure-`) and these attributes.
+    /// if an attribute cannot be in a header, if the path does not begin with a slash, or if
+    /// browsers drop a cookie with these attributes: `SameSite=None` without `Secure`, or a name
+    /// with a prefix (`__Host-`, `__Secure-`, `__Http-`, `__Host-Http-`) without those that it
+    /// demands.
     ///
     /// # Security
     /// It does not verify `signed`: pass it the results of [`sign`](Self::sign),
@@ -194,12 +200,20 @@ impl CookieSigner {
         chosen.or(self.is_persistent.then_some(left)).map(time::Duration::seconds)
     }
 
-    /// Gives a cookie that was issued now, and that has no lifetime of its own, that of the
-    /// signer.
+    /// Bounds the lifetime of a cookie that is issued now by that of its value. One without a
+    /// lifetime of its own gets that of the signer.
     pub(super) fn persist(&self, view: &View<'_, CookieKey>, cookie: &mut Cookie<'_>) {
-        if self.is_persistent && cookie.max_age().is_none() && cookie.expires().is_none() {
-            let lifetime = self.lifetime(view, cookie, view.since_epoch());
+        let now = view.since_epoch();
+        let stays_as_it_is = match (cookie.max_age(), cookie.expires()) {
+            (Some(age), _) => !age.is_positive(),
+            // A removal, or one that ends with the browser.
+            (None, Some(_)) => chosen(cookie, now).is_none(),
+            (None, None) => false,
+        };
+        let lifetime = (!stays_as_it_is).then(|| self.lifetime(view, cookie, now)).flatten();
+        if lifetime.is_some() {
             cookie.set_max_age(lifetime);
+            cookie.unset_expires();
         }
     }
 }
@@ -237,31 +251,48 @@ pub(crate) fn checked(cookie: Cookie<'static>) -> Result<Cookie<'static>, Error>
              control characters",
         ));
     }
-    match is_kept(&cookie) {
+    // RFC 6265 §5.2.4.
+    if !cookie.path().is_some_and(|path| path.starts_with('/')) {
+        return Err(refused(
+            "browsers take another path from each request; let the path of the cookie begin with \
+             a slash",
+        ));
+    }
+    if cookie.same_site() == Some(SameSite::None) && !is_secure(&cookie) {
+        return Err(refused(
+            "browsers drop a cookie with `SameSite=None` that is not `Secure`; change one of them",
+        ));
+    }
+    match has_what_its_name_demands(&cookie) {
         true => Ok(cookie),
         false => Err(refused(
-            "browsers drop the cookie: a name with `__Secure-` needs `Secure`, and one with \
-             `__Host-` also `Path=/` and no `Domain`; change the attributes or the name",
+            "browsers drop the cookie: a name with `__Secure-` needs `Secure`, one with `__Host-` \
+             also `Path=/` and no `Domain`, one with `__Http-` `Secure` and `HttpOnly`, and one \
+             with `__Host-Http-` all of them; change the attributes or the name",
         )),
     }
 }
 
+/// Returns whether the header has `Secure`.
+fn is_secure(cookie: &Cookie<'_>) -> bool {
+    cookie.secure() == Some(true)
+        || cookie.partitioned() == Some(true)
+        || (cookie.secure().is_none() && cookie.same_site() == Some(SameSite::None))
+}
+
 /// Returns whether the attributes are those that the prefix of the name demands (RFC 6265bis
 /// §4.1.3), which browsers compare without its case.
-fn is_kept(cookie: &Cookie<'_>) -> bool {
+fn has_what_its_name_demands(cookie: &Cookie<'_>) -> bool {
     let has = |prefix: &str| {
         let start = cookie.name().get(..prefix.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
-    // The header has `Secure` in each of these cases.
-    let is_secure = cookie.secure() == Some(true)
-        || cookie.partitioned() == Some(true)
-        || (cookie.secure().is_none() && cookie.same_site() == Some(SameSite::None));
-    match (has("__Host-"), has("__Secure-")) {
-        (true, _) => is_secure && cookie.path() == Some("/") && cookie.domain().is_none(),
-        (_, true) => is_secure,
-        _ => true,
-    }
+    let is_of_host = has("__Host-");
+    let is_of_http = has("__Http-") || has("__Host-Http-");
+    let needs_secure = is_of_host || is_of_http || has("__Secure-");
+    (!needs_secure || is_secure(cookie))
+        && (!is_of_host || (cookie.path() == Some("/") && cookie.domain().is_none()))
+        && (!is_of_http || cookie.http_only() == Some(true))
 }
 
 fn refused(problem: &'static str) -> Error {

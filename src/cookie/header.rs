@@ -79,6 +79,12 @@ fn unquoted(value: &[u8]) -> &[u8] {
     }
 }
 
+/// The value of a pair that a framework took apart, without the quotes around it.
+#[inline]
+pub(super) fn unquoted_text(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|own| own.strip_suffix('"')).unwrap_or(value)
+}
+
 /// Returns whether every parser reads the name of a cookie as it is: a token (RFC 9110 §5.6.2)
 /// without `%` and `'`, and not an attribute of RFC 2109 (`$Version`).
 pub(crate) fn is_plain(name: &[u8]) -> bool {

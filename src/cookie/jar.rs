@@ -3,7 +3,7 @@
 use cookie::{Cookie, CookieJar};
 
 use super::CookieSigner;
-use super::header::Found;
+use super::header::{Found, unquoted_text};
 use crate::error::{Error, Reason, VerifyError};
 use crate::verified::Verified;
 
@@ -58,8 +58,9 @@ impl<'j> Jar<'j> {
     /// # Errors
     /// [`Reason::Missing`] if there is none, else as for [`CookieSigner::verify`].
     pub fn get(&mut self, name: &str) -> Result<Verified<Cookie<'static>>, VerifyError> {
-        let cookie = self.jar.get(name).ok_or(Reason::Missing)?.clone();
-        let found = Found::One(cookie.value().as_bytes());
+        let cookie = self.jar.get(name).cloned();
+        let cookie = cookie.ok_or_else(|| self.signer.ring().reject(Reason::Missing))?;
+        let found = Found::One(unquoted_text(cookie.value()).as_bytes());
         let (value, again) = self.signer.verify_and_set(name, &found)?;
         if let Some(again) = again {
             self.jar.add(again);
@@ -71,8 +72,29 @@ impl<'j> Jar<'j> {
         }))
     }
 
-    /// Signs `cookie` and puts it into the jar, with its own attributes. Without a `Max-Age` and
-    /// an `Expires` it has the `Max-Age` of a [persistent](CookieSigner::persistent) signer.
+    /// Signs `cookie` and puts it into the jar, with its own attributes. Give it the `Path` and the
+    /// `Domain` of the signer: when it is signed again, it has the attributes and the lifetime of
+    /// the signer.
+    ///
+    /// A `Max-Age` of the cookie is kept, but never exceeds the time for which the value
+    /// [verifies](CookieSigner::max_age). An `Expires` becomes the `Max-Age` until then. Without
+    /// both it has the `Max-Age` of a [persistent](CookieSigner::persistent) signer. An
+    /// `Expiration::Session` ends with the browser, and a removal stays one.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// use dualkey::cookie::{Cookie, CookieJar, CookieKey, CookieSigner};
+    /// use std::time::Duration;
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// # let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(secret)).build()?;
+    /// let signer = CookieSigner::new(ring).max_age(Duration::from_secs(3600));
+    /// let mut jar = CookieJar::new();
+    /// signer.jar(&mut jar).add(Cookie::build(("sid", "user-42")).path("/").permanent())?;
+    /// let cookie = jar.get("sid").expect("just added");
+    /// assert!(cookie.to_string().ends_with("; Path=/; Max-Age=3600")); // not twenty years
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`CookieSigner::sign`]; the jar stays as it is.

@@ -50,7 +50,7 @@ use crate::ring::{KeyRing, View};
 use crate::verified::Verified;
 
 use attributes::Again;
-use header::Found;
+use header::{Found, unquoted_text};
 pub use jar::Jar;
 pub use legacy::LegacyCookie;
 use legacy::LegacyKeys;
@@ -201,7 +201,7 @@ impl CookieSigner {
     /// A cookie names its key, and is checked with that key alone, in constant time:
     /// the duration does not tell where a tag differs. The length of the value shows.
     pub fn verify(&self, name: &str, value: &str) -> Result<Verified<String>, VerifyError> {
-        self.ring.read(|view| match self.verdict(view, name, value) {
+        self.ring.read(|view| match self.verdict(view, name, unquoted_text(value)) {
             Ok((key, signed)) => Ok(signed.accepted(view, key)),
             Err(reason) => Err(view.reject(reason)),
         })
@@ -219,7 +219,7 @@ impl CookieSigner {
         value: &str,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
         self.ring.read(|view| {
-            let verdict = self.verdict(view, name, value);
+            let verdict = self.verdict(view, name, unquoted_text(value));
             let (verified, again) = self.resigned(view, name, verdict)?;
             Ok((verified, again.map(|again| again.signed)))
         })

@@ -17,8 +17,8 @@ pub(crate) struct Signed {
     /// The time since the Unix epoch.
     pub(super) issued: Duration,
     form: Option<LegacyCookie>,
-    /// Another cookie of the name verifies too, as another value: signed again, this one would
-    /// take its place.
+    /// Another cookie of the name verifies too, as another value, or soon will: signed again, this
+    /// one would take its place.
     pub(super) is_contested: bool,
 }
 
@@ -76,13 +76,19 @@ impl CookieSigner {
         values: &[&[u8]],
     ) -> Verdict<'r> {
         let native = |value: &&[u8]| self.native(view, name, text(value)?);
+        // Authentic, from an instance whose clock is ahead: newer than each that is valid here.
+        let is_newer = |reason: &Reason| *reason == Reason::NotYetValid;
         let mut reasons = Vec::with_capacity(values.len());
         for (place, value) in values.iter().enumerate() {
             match native(value) {
                 Ok((key, mut signed)) => {
-                    let differs = |(_, other): (_, Signed)| other.value != signed.value;
+                    let differs = |other: &&[u8]| match native(other) {
+                        Ok((_, other)) => other.value != signed.value,
+                        Err(reason) => is_newer(&reason),
+                    };
                     signed.is_contested = key.1 == Role::Fallback
-                        && values[place + 1..].iter().any(|own| native(own).is_ok_and(differs));
+                        && (reasons.iter().any(is_newer)
+                            || values[place + 1..].iter().any(differs));
                     return Ok((key, signed));
                 }
                 Err(reason) => reasons.push(reason),
@@ -93,15 +99,16 @@ impl CookieSigner {
             match legacy(place, reasons[place]) {
                 Ok((key, mut signed)) => {
                     let differs = |(_, other): (_, Signed)| other.value != signed.value;
-                    signed.is_contested = (place + 1..values.len())
-                        .any(|other| legacy(other, reasons[other]).is_ok_and(differs));
+                    signed.is_contested = reasons.iter().any(is_newer)
+                        || (place + 1..values.len())
+                            .any(|other| legacy(other, reasons[other]).is_ok_and(differs));
                     return Ok((key, signed));
                 }
                 Err(refused) => reasons[place] = refused,
             }
         }
         let is_idle = view.verifying().next().is_none();
-        Err(foremost(&reasons, is_idle))
+        Err(Reason::foremost(&reasons, is_idle))
     }
 
     /// The verdict on a value that does not verify natively, because of `native`: in the legacy
@@ -169,7 +176,7 @@ impl CookieSigner {
     ) -> Verdict<'r> {
         for spelling in other_spellings(value) {
             match self.as_written(view, name, &spelling) {
-                Err(refused) => reason = foremost(&[reason, refused], false),
+                Err(refused) => reason = Reason::foremost(&[reason, refused], false),
                 verdict => return verdict,
             }
         }
@@ -206,27 +213,6 @@ fn text(value: &[u8]) -> Result<&str, Reason> {
     std::str::from_utf8(value).map_err(|_| Reason::Malformed)
 }
 
-/// The reason that says most of several, in whichever order they came. An authentic one first,
-/// which alone may be shown to the peer. Where the ring `is_idle`, a revoked key last: it must
-/// not hide that another cookie may be good.
-fn foremost(reasons: &[Reason], is_idle: bool) -> Reason {
-    let rank = |reason: &Reason| match reason {
-        Reason::RevokedKey if is_idle => 0,
-        Reason::Malformed => 1,
-        Reason::TooLarge => 2,
-        Reason::LegacyNotAccepted => 3,
-        Reason::LegacyEnded => 4,
-        Reason::UnknownKid => 5,
-        Reason::Signature => 6,
-        Reason::RetiredKey => 7,
-        Reason::RevokedKey => 8,
-        Reason::NotYetValid => 9,
-        Reason::Expired => 10,
-        _ => 11,
-    };
-    reasons.iter().copied().max_by_key(rank).unwrap_or(Reason::Malformed)
-}
-
 /// The key that made `tag`: all that have one of this form are computed and compared, in
 /// constant time (V5).
 fn legacy_match<'r>(
@@ -247,8 +233,8 @@ mod tests {
     #[test]
     fn a_revoked_key_hides_no_other_reason_in_a_ring_that_serves_nothing() {
         let reasons = [Reason::RevokedKey, Reason::UnknownKid];
-        assert_eq!(foremost(&reasons, false), Reason::RevokedKey);
-        assert_eq!(foremost(&reasons, true), Reason::UnknownKid);
-        assert_eq!(foremost(&reasons[..1], true), Reason::RevokedKey);
+        assert_eq!(Reason::foremost(&reasons, false), Reason::RevokedKey);
+        assert_eq!(Reason::foremost(&reasons, true), Reason::UnknownKid);
+        assert_eq!(Reason::foremost(&reasons[..1], true), Reason::RevokedKey);
     }
 }

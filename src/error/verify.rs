@@ -154,6 +154,31 @@ impl Reason {
         matches!(self, Self::Stale | Self::NoPrimary)
     }
 
+    /// Returns the reason that says most of several, in whichever order they came. An authentic
+    /// one first, which alone may be shown to the peer. Where the ring `is_idle`, a revoked key
+    /// last: it must not hide that another value may be good.
+    #[cfg(feature = "cookie")]
+    pub(crate) fn foremost(reasons: &[Self], is_idle: bool) -> Self {
+        let rank = |reason: Self| match reason {
+            Self::RevokedKey if is_idle => 0,
+            Self::Malformed => 1,
+            Self::TooLarge => 2,
+            Self::UnsupportedHeader => 3,
+            Self::Algorithm => 4,
+            Self::LegacyNotAccepted => 5,
+            Self::LegacyEnded => 6,
+            Self::UnknownKid => 7,
+            Self::Signature => 8,
+            Self::RetiredKey => 9,
+            Self::RevokedKey => 10,
+            Self::NotYetValid => 11,
+            Self::Expired => 12,
+            _ => 13,
+        };
+        let foremost = reasons.iter().copied().max_by_key(|reason| (rank(*reason), *reason));
+        foremost.unwrap_or(Self::Malformed)
+    }
+
     /// A stable name for logs and metric labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -70,6 +70,9 @@ fn again(json: &[u8], rules: &Rules) -> Result<Found<i128>, Refusal> {
     let registered = claims::read(text, rules).map_err(Refusal::Rejected)?;
     // First, because a registered claim that is there twice has words of its own.
     registered.check_form(rules).map_err(Refusal::Rejected)?;
+    if has_lone_surrogate(json) {
+        return Err(Refusal::LoneSurrogate);
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match deserializer.deserialize_map(Unique).map_err(unreadable)? {
         true => Ok(registered.exp),
@@ -97,6 +100,30 @@ fn depth(json: &[u8]) -> usize {
         }
     }
     deepest
+}
+
+/// Returns whether a text of valid JSON has an escape of half a character: a type that takes the
+/// text cannot be read from it, while one that ignores the text can.
+fn has_lone_surrogate(json: &[u8]) -> bool {
+    let mut rest = json;
+    let mut is_within_pair = false;
+    while let Some((byte, behind)) = rest.split_first() {
+        let (unit, behind) = match (byte, behind) {
+            (b'\\', [b'u', a, b, c, d, behind @ ..]) => {
+                let digit = |own: &u8| char::from(*own).to_digit(16).unwrap_or_default();
+                (digit(a) << 12 | digit(b) << 8 | digit(c) << 4 | digit(d), behind)
+            }
+            (b'\\', [_, behind @ ..]) => (0, behind),
+            _ => (0, behind),
+        };
+        let is_low = (0xdc00..0xe000).contains(&unit);
+        if is_low != is_within_pair {
+            return true;
+        }
+        is_within_pair = (0xd800..0xdc00).contains(&unit);
+        rest = behind;
+    }
+    is_within_pair
 }
 
 /// A visitor that checks that the members of an object have different names.

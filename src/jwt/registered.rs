@@ -35,7 +35,12 @@ impl Rules {
         validation.iss = validation.iss.or_else(|| before.iss.clone());
         validation.aud = validation.aud.or_else(|| before.aud.clone());
         validation.sub = validation.sub.or_else(|| before.sub.clone());
-        Self::new(validation)
+        let has_leeway = validation.leeway != Validation::default().leeway;
+        let mut rules = Self::new(validation);
+        if !has_leeway {
+            rules.leeway = self.leeway;
+        }
+        rules
     }
 
     pub(super) fn add_issuer(&mut self, issuer: String) {

@@ -94,6 +94,8 @@ impl Jwt {
     ///   a list of other claims adds to it.
     /// - An issuer, an audience or a subject that was asked for before is asked for, unless
     ///   `validation` names another.
+    /// - A [leeway](Self::leeway) that was set before stays, unless `validation` has another than
+    ///   the default of 60 seconds.
     ///
     /// [`Dangerous::validation`] takes a `Validation` literally.
     ///

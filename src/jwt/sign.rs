@@ -16,6 +16,7 @@ pub(super) enum Refusal {
     /// A claim that is not registered is there twice.
     Twice,
     TooDeep,
+    LoneSurrogate,
     BeforeTheEpoch,
 }
 
@@ -67,6 +68,10 @@ impl From<Refusal> for Error {
                  once (RFC 7519 section 4)"
             }
             Refusal::TooDeep => "the claims are nested more than 127 deep; flatten them",
+            Refusal::LoneSurrogate => {
+                "a text has half a character (a lone surrogate), which verifiers read differently; \
+                 remove it (RFC 8259 section 8.2)"
+            }
             Refusal::BeforeTheEpoch => {
                 "the claim `exp` is negative, so that the token is never valid; write seconds \
                  since 1970"

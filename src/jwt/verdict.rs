@@ -23,6 +23,36 @@ struct Room([MaybeUninit<u8>; MAX_TOKEN_BYTES]);
 pub(super) const SIGNATURE_LENGTHS: [usize; 3] = [43, 64, 86];
 
 impl Jwt {
+    /// Verifies tokens of which the first that verifies counts.
+    ///
+    /// The observer hears of one verdict. Of tokens that do not verify, the reason is the same in
+    /// each order.
+    #[cfg(all(feature = "tower", feature = "cookie"))]
+    pub(crate) fn verify_first<C: DeserializeOwned>(
+        &self,
+        tokens: &[&[u8]],
+    ) -> Result<Verified<C>, VerifyError> {
+        self.ring.read(|view| {
+            let mut errors: Vec<VerifyError> = Vec::new();
+            for token in tokens {
+                let token = std::str::from_utf8(token).map_err(|_| Reason::Malformed);
+                let verdict = token.and_then(|token| self.authentic(view, token));
+                let claims = verdict.map_err(VerifyError::from).and_then(|(key, payload)| {
+                    self.owned::<C>(view, payload).map(|claims| (key, claims))
+                });
+                match claims {
+                    Ok((key, claims)) => return Ok(view.accept(key, claims)),
+                    Err(error) => errors.push(error),
+                }
+            }
+            let reasons: Vec<_> = errors.iter().map(VerifyError::reason).collect();
+            let is_idle = view.verifying().next().is_none();
+            let foremost = Reason::foremost(&reasons, is_idle);
+            let error = errors.into_iter().find(|error| error.reason() == foremost);
+            Err(view.reject(error.unwrap_or(foremost.into())))
+        })
+    }
+
     /// What `claims` makes of the payload of `token`, once its signature held.
     #[inline]
     pub(super) fn verified<C>(

@@ -100,6 +100,11 @@ impl Told {
     pub fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
+
+    /// The events since the last call.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
 }
 
 /// The ring of tokens that interop files ask for: their secrets are short.

@@ -501,6 +501,64 @@ fn no_setting_switches_another_check_off() {
     assert_eq!(verdict::<Value>(&off, &nbf), Ok(()));
 }
 
+/// Whichever of the two comes first.
+#[test]
+fn a_leeway_stays_unless_a_validation_has_one() {
+    let with = |leeway: u64| Validation { leeway, ..Validation::default() };
+    let zero = || jwt().leeway(Duration::ZERO);
+    let (late, later) = ("1699999990", "1699999941");
+    for (jwt, is_late, is_later) in [
+        (jwt().validation(with(60)), true, true),
+        (zero().validation(Validation::default()), false, false),
+        (jwt().validation(Validation::default()).leeway(Duration::ZERO), false, false),
+        (zero().issuer("one").validation(Validation { iss: None, ..with(60) }), false, false),
+        (zero().validation(with(30)), true, false),
+        (jwt().validation(with(30)).validation(Validation::default()), true, false),
+        (zero().validation(with(0)), false, false),
+        (jwt().leeway(Duration::from_secs(30)).validation(with(0)), false, false),
+        // Taken literally.
+        (zero().dangerous().validation(Validation::default()), true, true),
+    ] {
+        for (exp, is_accepted) in [(late, is_late), (later, is_later)] {
+            let payload = format!(r#"{{"exp":{exp},"iss":"one"}}"#);
+            assert_eq!(verdict::<Value>(&jwt, &payload).is_ok(), is_accepted, "{exp}");
+        }
+    }
+}
+
+/// A type that takes the text cannot be read from it, and one that ignores it can.
+#[test]
+fn half_a_character_is_not_signed() {
+    for (text, is_whole) in [
+        (r"\ud83e\udd80", true),
+        (r"\uD83E\uDD80\ud83e\udd80", true),
+        (r"\\ud83e", true),
+        (r"\\\\udd80", true),
+        (r"\ue000\ud7ff\u0000", true),
+        (r"\ud83e", false),
+        (r"\uD83Ex", false),
+        (r"\udd80", false),
+        (r"\udd80\ud83e", false),
+        (r"\ud83e\ud83e\udd80", false),
+        (r"\ud83e\\udd80", false),
+        (r"\ud83e\n\udd80", false),
+        (r"\\\ud83e", false),
+    ] {
+        for json in [
+            format!(r#"{{"exp":{EXP},"x":"{text}"}}"#),
+            format!(r#"{{"x":[{{"y":"{text}"}},"a"],"exp":{EXP}}}"#),
+            format!(r#"{{"x":{{"{text}":1}},"exp":{EXP}}}"#),
+            format!(r#"{{"exp":{EXP},"jti":"{text}"}}"#),
+            format!(r#"{{"exp":{EXP},"x":["{text}","\u0041"]}}"#),
+        ] {
+            assert_eq!(verdict::<Value>(&jwt(), &json).is_ok(), is_whole, "{json}");
+            assert_eq!(refusal(&jwt(), &*raw(&json)).is_none(), is_whole, "{json}");
+        }
+        let json = format!(r#"{{"exp":{EXP},"{text}":1}}"#);
+        assert_eq!(refusal(&jwt(), &*raw(&json)).is_none(), is_whole, "{json}");
+    }
+}
+
 #[test]
 fn a_leeway_is_exact() {
     let exp = |jwt: Jwt, exp: &str| verdict::<Value>(&jwt, &format!(r#"{{"exp":{exp}}}"#));

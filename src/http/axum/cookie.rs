@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::cookie::Cookie;
 use crate::error::{Reason, VerifyError};
+use crate::http::session::sets;
 use crate::http::{Rejection, SessionCookie};
 use crate::verified::Verified;
 
@@ -18,8 +19,9 @@ use crate::verified::Verified;
 ///
 /// As part of the response it sets the whole cookie again, with the attributes of the
 /// [signer](crate::cookie::CookieSigner::attributes), if that
-/// [needs to be](Verified::needs_resign) signed again, and nothing otherwise. As an `Option` it
-/// is `None` for a request without a cookie, and for one whose cookie does not verify. The
+/// [needs to be](Verified::needs_resign) signed again, and nothing otherwise. Put it in front of a
+/// cookie of this name that the handler sets itself, or leave it out: of two the browser keeps the
+/// last, and none is added behind one that is there. As an `Option` it is `None` for a request without a cookie, and for one whose cookie does not verify. The
 /// rejection is 401 with an empty body.
 ///
 /// ```
@@ -65,7 +67,9 @@ impl IntoResponseParts for VerifiedCookie {
     type Error = Infallible;
 
     fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
-        if let Some(again) = self.again {
+        // A login or a logout of the handler counts.
+        let is_set = sets(response.headers(), self.session.name());
+        if let Some(again) = self.again.filter(|_| !is_set) {
             response.headers_mut().append(SET_COOKIE, again);
         }
         Ok(response)

@@ -24,14 +24,23 @@ pub(in crate::http) fn token(headers: &HeaderMap) -> Result<Option<&str>, Reason
     Ok(Some(rest.trim_start_matches(' ')))
 }
 
-/// The same, or if there is none, that in the cookie of this name.
+/// The place of a token in a request.
+pub(super) enum Shown<'h> {
+    /// In the `Authorization` header.
+    Header(&'h str),
+    /// In cookies of one name, of which the first that verifies counts.
+    #[cfg(feature = "cookie")]
+    Cookies(crate::cookie::header::Found<'h>),
+}
+
+/// The token in the `Authorization` header, or if there is none, in the cookies of this name.
 pub(super) fn of<'h>(
     headers: &'h HeaderMap,
     cookie: Option<&str>,
-) -> Result<Option<&'h str>, Reason> {
+) -> Result<Option<Shown<'h>>, Reason> {
     match (token(headers)?, cookie) {
         #[cfg(feature = "cookie")]
-        (None, Some(name)) => crate::http::cookies::first(headers, name),
-        (token, _) => Ok(token),
+        (None, Some(name)) => Ok(crate::http::cookies::found(headers, name)?.map(Shown::Cookies)),
+        (token, _) => Ok(token.map(Shown::Header)),
     }
 }

@@ -71,9 +71,14 @@ impl<C> BearerLayer<C> {
         self
     }
 
-    /// Also takes the token from the cookie `name`, where no `Authorization` header has one.
+    /// Also takes the token from the cookie `name`, where no `Authorization` header has one. Of
+    /// several cookies of this name the first that verifies counts; more than eight are refused
+    /// with [`Reason::Repeated`].
     ///
     /// # Security
+    /// An attacker on another host of the same site can set a valid token of its own for the whole
+    /// domain, in front of the user's. A name with `__Host-` prevents that.
+    ///
     /// A browser sends a cookie along with requests that other sites cause: set it with
     /// `SameSite`, and have a CSRF token where that is not enough.
     #[cfg(feature = "cookie")]

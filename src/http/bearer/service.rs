@@ -6,6 +6,7 @@ use http::{Request, Response};
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
+use super::credentials::Shown;
 use super::{BearerFuture, BearerLayer, credentials};
 use crate::error::Reason;
 use crate::http::answer::{Answer, replace};
@@ -41,7 +42,11 @@ where
         let config = &self.layer.config;
         let token = credentials::of(request.headers(), config.cookie.as_deref());
         let verified = match token {
-            Ok(Some(token)) => config.jwt.verify::<C>(token).map(Some),
+            Ok(Some(Shown::Header(token))) => config.jwt.verify::<C>(token).map(Some),
+            #[cfg(feature = "cookie")]
+            Ok(Some(Shown::Cookies(found))) => {
+                config.jwt.verify_first::<C>(found.values()).map(Some)
+            }
             Ok(None) if config.is_optional => Ok(None),
             Ok(None) => Err(config.jwt.ring().reject(Reason::Missing)),
             Err(reason) => Err(config.jwt.ring().reject(reason)),

@@ -91,7 +91,7 @@ pub(super) fn sign(
 }
 
 /// Returns whether a browser stores one of the cookies that a response sets under this name.
-pub(super) fn sets(headers: &HeaderMap, name: &str) -> bool {
+pub(in crate::http) fn sets(headers: &HeaderMap, name: &str) -> bool {
     headers
         .get_all(SET_COOKIE)
         .iter()

@@ -12,3 +12,6 @@ pub use cookie::SessionCookie;
 pub use future::SessionFuture;
 pub use layer::SessionLayer;
 pub use service::Session;
+
+#[cfg(feature = "axum")]
+pub(super) use inner::sets;

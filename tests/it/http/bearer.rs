@@ -1,6 +1,6 @@
 use dualkey::http::BearerLayer;
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::{KeyRing, ManualClock, Reason, Secret, Verified};
+use dualkey::{Claim, KeyRing, ManualClock, Reason, Secret, Verified};
 use http::header::{AUTHORIZATION, COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderName, Request};
 use http_body_util::Full;
@@ -161,8 +161,9 @@ async fn a_cookie_serves_where_no_header_has_a_token() {
         format!("token={good}"),
         format!("theme=dark; token={good}; lang=de"),
         format!("token=\"{good}\""),
-        // Of a few, the first counts.
+        // Of a few, the first that verifies counts.
         format!("token={good}; token=x; token=y"),
+        format!("token=x; token={good}"),
     ] {
         assert_eq!(through(&probe, &layer, cookie(pairs)).await.status, 200);
     }
@@ -176,9 +177,6 @@ async fn a_cookie_serves_where_no_header_has_a_token() {
     let mut both = cookie(format!("token={good}"));
     both.extend(bearer("x"));
     through(&probe, &layer, both).await.refused(401, Reason::Malformed);
-    through(&probe, &layer, cookie(format!("token=x; token={good}")))
-        .await
-        .refused(401, Reason::Malformed);
     let many = vec![format!("token={good}"); 100].join("; ");
     through(&probe, &layer, cookie(many)).await.refused(401, Reason::Repeated);
     through(&probe, &layer, vec![(COOKIE, b"token=\xff\xff".to_vec())])
@@ -234,4 +232,85 @@ async fn a_ring_that_is_too_old_is_no_fault_of_the_token() {
         assert!(answer.headers.is_empty());
     }
     assert_eq!(probe.calls(), 1);
+}
+
+/// Of several token cookies the first that verifies counts, whichever others there are.
+#[tokio::test]
+async fn of_several_cookies_with_a_token_the_first_that_verifies_counts() {
+    let (probe, told, ring) = watched();
+    let jwt = Jwt::new(ring.clone());
+    let layer = BearerLayer::<Claims>::new(jwt.clone()).or_cookie("token");
+    let of = |sub: &str| jwt.sign(&Claims { sub: sub.to_owned(), ..claims() }).unwrap();
+    let (good, second) = (of("user-42"), of("another"));
+    let header = r#"{"alg":"HS256","typ":"JWT"}"#;
+    let forge =
+        |seed: u64, payload: &str| forge(secret(seed).as_bytes(), header, payload.as_bytes());
+    let unknown = Jwt::new(KeyRing::builder().primary(Secret::from(secret(9))).build().unwrap());
+    let bad: [(Vec<u8>, Reason); 9] = [
+        (b"".to_vec(), Reason::Malformed),
+        (b"\xff\xfe".to_vec(), Reason::Malformed),
+        (b"x".repeat(9000), Reason::TooLarge),
+        (unknown.sign(&claims()).unwrap().into_bytes(), Reason::UnknownKid),
+        (forge(9, r#"{"sub":"x","exp":4102444800}"#).into_bytes(), Reason::Signature),
+        (forge(0, r#"{"sub":"x","exp":1}"#).into_bytes(), Reason::Expired),
+        (
+            forge(0, r#"{"sub":"x","exp":4102444800,"nbf":4102444800}"#).into_bytes(),
+            Reason::NotYetValid,
+        ),
+        (
+            forge(0, r#"{"sub":"x","exp":4102444800,"aud":"x"}"#).into_bytes(),
+            Reason::WrongClaim(Claim::Aud),
+        ),
+        // Of another service that has the secret: its claims are no claims of this one.
+        (forge(0, r#"{"uid":"x","exp":4102444800}"#).into_bytes(), Reason::Payload),
+    ];
+    let headers = |tokens: &[&[u8]], is_one: bool| {
+        let pairs: Vec<_> = tokens.iter().map(|own| [b"token=", *own].concat()).collect();
+        match is_one {
+            true => vec![(COOKIE, pairs.join(&b"; "[..]))],
+            false => pairs.into_iter().map(|pair| (COOKIE, pair)).collect(),
+        }
+    };
+    for (own, reason) in &bad {
+        for is_one in [true, false] {
+            for tokens in [[own, good.as_bytes()], [good.as_bytes(), own]] {
+                let answer = through(&probe, &layer, headers(&tokens, is_one)).await;
+                assert_eq!(answer.text(), "user-42 under Primary", "{reason}");
+            }
+            assert!(told.all().is_empty(), "{:?}", told.all());
+            through(&probe, &layer, headers(&[own], is_one)).await.refused(401, *reason);
+            assert_eq!(told.take().len(), 1);
+        }
+        // The reason does not depend on the order.
+        for (other, second) in &bad {
+            let reasons = [[own, other], [other, own]].map(|tokens| {
+                let tokens = tokens.map(|token| &token[..]);
+                through(&probe, &layer, headers(&tokens, true))
+            });
+            let [there, back] = reasons;
+            let (there, back) = (there.await.reason.unwrap(), back.await.reason.unwrap());
+            assert_eq!(there, back);
+            assert!([*reason, *second].contains(&there));
+            assert_eq!(there.is_authentic(), reason.is_authentic() || second.is_authentic());
+            assert_eq!(told.take().len(), 2, "each request is told of once");
+        }
+    }
+    let both = headers(&[good.as_bytes(), second.as_bytes()], true);
+    assert_eq!(through(&probe, &layer, both).await.text(), "user-42 under Primary");
+    // The use of one key is counted, and once.
+    let before = ring.keys()[0].usage.verified_as_primary;
+    let all = headers(&[&bad[4].0, &bad[5].0, good.as_bytes(), second.as_bytes()], true);
+    assert_eq!(through(&probe, &layer, all).await.status, 200);
+    assert_eq!(ring.keys()[0].usage.verified_as_primary, before + 1);
+    // At most eight.
+    for place in 0..8 {
+        let mut tokens = vec![&b"x"[..]; 7];
+        tokens.insert(place, good.as_bytes());
+        assert_eq!(through(&probe, &layer, headers(&tokens, true)).await.status, 200, "{place}");
+        tokens.push(b"");
+        through(&probe, &layer, headers(&tokens, true)).await.refused(401, Reason::Repeated);
+    }
+    // None of them is nobody, even where nobody is let through.
+    let optional = layer.optional();
+    through(&probe, &optional, headers(&[b"x", b"y"], true)).await.refused(401, Reason::Malformed);
 }

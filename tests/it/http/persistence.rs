@@ -278,6 +278,56 @@ async fn every_attribute_is_that_of_the_signer() {
     }
 }
 
+/// As [`a_lifetime_of_the_attributes_is_kept_and_never_exceeds_what_is_left`], for the attributes
+/// of one cookie.
+#[test]
+fn a_jar_adds_no_cookie_that_outlives_its_value() {
+    use ::cookie::time::{Duration as Time, OffsetDateTime};
+    let at = |seconds: u64| OffsetDateTime::from_unix_timestamp(seconds as i64).unwrap();
+    let cookie = || Cookie::build(("sid", "v"));
+    for (cookie, expected) in [
+        (cookie().max_age(Time::hours(1)), "; Max-Age=3600"),
+        (cookie().max_age(Time::milliseconds(1)), "; Max-Age=1"),
+        (cookie().max_age(Time::days(7)), "; Max-Age=604800"),
+        (cookie().max_age(Time::days(8)), "; Max-Age=604800"),
+        (cookie().max_age(Time::MAX), "; Max-Age=604800"),
+        (cookie().permanent(), "; Max-Age=604800"),
+        (cookie().expires(at(NOW + 60)), "; Max-Age=60"),
+        (cookie().expires(at(NOW + 60 * DAY)), "; Max-Age=604800"),
+        // `Max-Age` counts before `Expires` (RFC 6265 §5.3).
+        (cookie().expires(at(0)).max_age(Time::hours(1)), "; Max-Age=3600"),
+        (cookie().expires(None).max_age(Time::hours(1)), "; Max-Age=3600"),
+        // Asked for: one that ends with the browser, and removals.
+        (cookie().expires(None), ""),
+        (cookie().max_age(Time::ZERO), "; Max-Age=0"),
+        (cookie().max_age(Time::ZERO).expires(at(NOW + 60)), "; Max-Age=0; Expires="),
+        (cookie().max_age(Time::seconds(-1)), "; Max-Age=-1"),
+        (cookie().expires(at(NOW)), "; Expires="),
+        (cookie().expires(at(0)), "; Expires="),
+    ] {
+        for configure in [|signer| signer, CookieSigner::persistent] {
+            let site = Site::new(configure);
+            let mut jar = CookieJar::new();
+            site.signer.jar(&mut jar).add(cookie.clone()).unwrap();
+            let added = jar.get("sid").unwrap();
+            assert_eq!(*site.signer.verify("sid", added.value()).unwrap(), "v");
+            let attributes = added.to_string().split_off(added.stripped().to_string().len());
+            assert!(attributes.starts_with(expected), "{attributes} of {cookie:?}");
+            let is_whole = expected.ends_with('=') || attributes == expected;
+            assert!(is_whole, "{attributes} of {cookie:?}");
+        }
+    }
+    // The age of the signer is the bound, and the signer gives what is not set.
+    let site = Site::new(|signer| signer.max_age(Duration::from_secs(600)).persistent());
+    for (cookie, expected) in
+        [(cookie(), 600), (cookie().max_age(Time::hours(1)), 600), (cookie().permanent(), 600)]
+    {
+        let mut jar = CookieJar::new();
+        site.signer.jar(&mut jar).add(cookie).unwrap();
+        assert_eq!(max_age(&jar.get("sid").unwrap().to_string()), Some(expected));
+    }
+}
+
 #[test]
 fn a_jar_adds_a_cookie_with_the_lifetime_of_the_signer_or_its_own() {
     use ::cookie::time::Duration as Time;
@@ -325,8 +375,58 @@ fn a_prefix_of_the_name_needs_its_attributes() {
         assert!(ways(name, |signer| signer.path("/app").domain("example.com")));
         assert!(!ways(name, |signer| signer.secure(false)), "{name}");
     }
-    for name in ["sid", "_Host-sid", "__Hostsid", "x__Host-sid", "__Secure", "__Host"] {
+    for name in ["__Http-sid", "__Host-Http-sid", "__HTTP-sid", "__host-http-sid"] {
+        assert!(ways(name, |signer| signer));
+        assert!(!ways(name, |signer| signer.http_only(false)), "{name}");
+        assert!(!ways(name, |signer| signer.secure(false)), "{name}");
+        let is_of_http = name[..7].eq_ignore_ascii_case("__Http-");
+        assert_eq!(ways(name, |signer| signer.path("/app").domain("example.com")), is_of_http);
+    }
+    for name in ["sid", "_Host-sid", "__Hostsid", "x__Host-sid", "__Secure", "__Host", "__Http"] {
+        assert!(ways(name, |signer| signer.http_only(false)));
         assert!(ways(name, |signer| signer.secure(false).path("/app").domain("example.com")));
+    }
+}
+
+/// Browsers drop such a cookie without a word, or keep it under a path of each request.
+#[test]
+fn attributes_that_no_browser_keeps_as_they_are_are_refused() {
+    let ways = |configure: Configure| {
+        let session = Site::new(configure).session("sid");
+        let ways = [session.issue("v").is_ok(), session.removal().is_ok()];
+        assert_eq!(ways[0], ways[1]);
+        ways[0]
+    };
+    // RFC 6265bis §5.7: `SameSite=None` needs `Secure`.
+    assert!(!ways(|signer| signer.same_site(SameSite::None).secure(false)));
+    assert!(!ways(|signer| signer.secure(false).same_site(SameSite::None).domain("a.example")));
+    assert!(ways(|signer| signer.same_site(SameSite::None)));
+    assert!(ways(|signer| signer.same_site(SameSite::None).secure(false).partitioned(true)));
+    assert!(
+        ways(|signer| signer.attributes(Cookie::build("").same_site(SameSite::None).path("/")))
+    );
+    assert!(ways(|signer| signer.same_site(SameSite::Lax).secure(false)));
+    // RFC 6265 §5.2.4: from any other path, the one of the request is taken.
+    for configure in [
+        |signer: CookieSigner| signer.path(""),
+        |signer| signer.path("app"),
+        |signer| signer.path(" /"),
+    ] as [Configure; 3]
+    {
+        assert!(!ways(configure));
+    }
+    assert!(ways(|signer| signer.path("//")));
+}
+
+#[tokio::test]
+async fn a_template_without_a_path_has_that_of_the_host() {
+    for attributes in [Cookie::new("", ""), Cookie::build(("sid", "x")).secure(true).build()] {
+        let site = Site::new(|signer| signer.attributes(attributes.clone()).persistent());
+        for set_cookie in site.issued_and_signed_again(Duration::from_secs(60)).await {
+            assert!(set_cookie.contains("; Path=/; Max-Age="), "{set_cookie}");
+        }
+        let removal = site.session("sid").removal().unwrap();
+        assert!(removal.to_str().unwrap().contains("; Path=/; Max-Age=0; "), "{removal:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use dualkey::cookie::{Cookie, CookieKey, CookieSigner, LegacyCookie};
+use dualkey::cookie::{Cookie, CookieJar, CookieKey, CookieSigner, LegacyCookie};
 use dualkey::http::{SessionCookie, SessionLayer, VerifiedCookie};
 use dualkey::mac::HmacSha256;
 use dualkey::{KeyRing, ManualClock, NewKey, Reason, Secret, Verified};
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use tower::Layer;
 
 use super::{Answer, Probe, ask, request, text};
-use crate::common::secret;
+use crate::common::{Told, secret};
 
 const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
@@ -240,6 +240,100 @@ async fn a_legacy_session_is_not_signed_again_over_another_that_verifies() {
     let (value, set) = site.any_way(&[&old, "sid=s%3Anew.forged", &old]).await;
     assert_eq!(value.as_deref(), Ok("old"));
     assert!(set.unwrap().starts_with("sid=old.new."));
+}
+
+/// A login of an instance whose clock is ahead is authentic, and newer than what is valid here.
+#[tokio::test]
+async fn a_session_is_not_signed_again_over_a_login_that_is_not_yet_valid() {
+    let site = Site::new();
+    let ahead = site.native(0, "new", "ahead", 0);
+    let (old, express) = (site.native(1, "old", "old", 3600), site.express("express"));
+    site.clock.set(UNIX_EPOCH + Duration::from_secs(NOW - 600));
+    assert_eq!(site.any_way(&[&ahead]).await.0, Err(Reason::NotYetValid));
+    for (other, value) in [(&old, "old"), (&express, "express")] {
+        for pairs in [[&ahead, other], [other, &ahead]] {
+            let found = site.any_way(&pairs).await;
+            assert_eq!(found, (Ok(value.to_owned()), None), "{value}");
+        }
+        assert!(site.any_way(&[other]).await.1.is_some());
+    }
+    // One that no key has signed is none.
+    let forged = site.native(7, "new", "ahead", 0);
+    for other in [&old, &express] {
+        assert!(site.any_way(&[&forged, other]).await.1.is_some());
+    }
+}
+
+/// What the handler sets is newer than what came with the request.
+#[tokio::test]
+async fn an_extractor_signs_nothing_again_behind_a_cookie_that_the_handler_sets() {
+    use axum::response::AppendHeaders;
+    let site = Site::new();
+    let old = site.native(1, "old", "user-42", 60);
+    let session = site.session.clone();
+    let login = session.issue("fresh").unwrap();
+    let logout = session.removal().unwrap();
+    for set in [login, logout] {
+        let [first, second, third] = [set.clone(), set.clone(), set.clone()];
+        let response = async move |session: VerifiedCookie| {
+            (session, ([(SET_COOKIE, first)], "").into_response())
+        };
+        let part = async move |session: VerifiedCookie| {
+            (AppendHeaders([(SET_COOKIE, second)]), session, "")
+        };
+        let before = async move |session: VerifiedCookie| {
+            (session, AppendHeaders([(SET_COOKIE, third)]), "")
+        };
+        let other = async |session: VerifiedCookie| {
+            (AppendHeaders([(SET_COOKIE, "sid2=x"), (SET_COOKIE, "theme=sid")]), session, "")
+        };
+        let app = Router::new()
+            .route("/response", get(response))
+            .route("/part", get(part))
+            .route("/before", get(before))
+            .route("/other", get(other))
+            .with_state(session.clone());
+        for path in ["/response", "/part", "/before"] {
+            let mut asked = request([(COOKIE, &old)]);
+            *asked.uri_mut() = path.parse().unwrap();
+            let answer = ask(app.clone(), asked.map(axum::body::Body::new)).await;
+            // A browser keeps the last.
+            assert_eq!(answer.headers.get_all(SET_COOKIE).iter().last(), Some(&set), "{path}");
+        }
+        let mut asked = request([(COOKIE, &old)]);
+        *asked.uri_mut() = "/other".parse().unwrap();
+        let answer = ask(app, asked.map(axum::body::Body::new)).await;
+        let last = answer.headers.get_all(SET_COOKIE).iter().last().map(pair);
+        assert!(last.is_some_and(|own| own.starts_with("sid=user-42.new.")));
+    }
+}
+
+/// The operator hears of it, and a ring that serves nothing says so.
+#[test]
+fn a_cookie_that_is_not_there_is_the_same_for_a_jar_and_for_a_header() {
+    let told = Told::default();
+    let clock = ManualClock::at_unix(NOW);
+    let ring = KeyRing::<CookieKey>::builder()
+        .primary(key(0, "only"))
+        .clock(clock)
+        .observer(told.clone())
+        .build()
+        .unwrap();
+    let signer = CookieSigner::new(ring.clone());
+    let mut events = Vec::new();
+    for _ in 0..2 {
+        told.take();
+        let by_header = signer.verify_header("sid", ["a=1"]).map(drop).unwrap_err().reason();
+        let of_header = told.take();
+        let mut jar = CookieJar::new();
+        let by_jar = signer.jar(&mut jar).get("sid").map(drop).unwrap_err().reason();
+        assert_eq!(by_jar, by_header);
+        assert_eq!(told.take(), of_header);
+        assert_eq!(of_header.len(), 1);
+        events.push(by_jar);
+        let _ = ring.revoke(&"only".parse().unwrap(), "leaked");
+    }
+    assert_eq!(events[0], Reason::Missing);
 }
 
 #[tokio::test]
