@@ -156,7 +156,8 @@ impl Jwt {
     /// `Jwt` would reject them whatever the time and the audience: they are not a JSON object, a
     /// claim is there twice, a required one is missing, a registered one has the wrong type, the
     /// algorithm of the primary is not allowed, or the token is too large. Claims nested more
-    /// than 127 deep are refused too: `serde_json` does not read them.
+    /// than 127 deep, and raw JSON with a lone surrogate, are refused too: `serde_json` does not
+    /// read them.
     pub fn sign<C: Serialize + ?Sized>(&self, claims: &C) -> Result<String, Error> {
         self.ring.read(|view| {
             let key = view.primary()?;

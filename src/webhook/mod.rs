@@ -104,8 +104,9 @@ impl MetaWebhook {
     /// Meta writes every character beyond ASCII as `\uXXXX`, and `/`, `<`, `%` and `@` as `\/`,
     /// `\u003C`, `\u0025` and `\u0040`. Two forms are tried beside the raw body: with all of these
     /// escapes, and with those beyond ASCII alone. A form is tried only for a body that holds such
-    /// characters and no escape `\uXXXX` of one: of JSON, only what means the same is accepted.
-    /// Blanks between the members are not undone.
+    /// characters and no escape `\uXXXX` of one: of JSON, only what means the same is accepted. The
+    /// escape of half a pair of surrogates may remain, as it has no character. Blanks between the
+    /// members are not undone.
     ///
     /// ```
     /// # use dualkey::{KeyRing, Secret};

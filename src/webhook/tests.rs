@@ -53,7 +53,15 @@ fn is_unescaped(text: &str) -> bool {
                 .find(|own| !own.is_ascii_hexdigit())
                 .is_some_and(|own| !own.is_ascii());
         let unit = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 4);
-        let is_left = *next == 'u' && unit.is_some_and(|unit| unit > 0x7f);
+        let second: String = units.iter().skip(place + 5).take(6).collect();
+        let is_pair = |first: u32| {
+            let second =
+                second.strip_prefix("\\u").and_then(|own| u32::from_str_radix(own, 16).ok());
+            (0xd800..0xdc00).contains(&first)
+                && second.is_some_and(|own| (0xdc00..0xe000).contains(&own))
+        };
+        let is_half = |unit: u32| (0xd800..0xe000).contains(&unit) && !is_pair(unit);
+        let is_left = *next == 'u' && unit.is_some_and(|unit| unit > 0x7f && !is_half(unit));
         if !next.is_ascii() || is_cut || is_left {
             return false;
         }
@@ -95,6 +103,24 @@ fn a_body_that_means_another_text_is_not_the_signed_one() {
         (r#"{"x":"\u00e9é"}"#, false),
         (r#"{"x":"é\u00e9"}"#, false),
         (r#"{"x":"é\u0080"}"#, false),
+        (r#"{"x":"é\u00E9"}"#, false),
+        (r#"{"x":"é\ud83e\udd80"}"#, false),
+        (r#"{"x":"\uD83E\uDD80é"}"#, false),
+        (r#"{"x":"é\ud83e\ud83e\udd80"}"#, false),
+        // Half a pair is no character, so that each writer leaves its escape.
+        (r#"{"x":"é\ud83e"}"#, true),
+        (r#"{"x":"\udd80é"}"#, true),
+        (r#"{"x":"\udd80\ud83eé"}"#, true),
+        (r#"{"x":"\ud83eé\udd80"}"#, true),
+        (r#"{"x":"\ud83e🦀\udd80"}"#, true),
+        (r#"{"x":"\ud83e\n\udd80é"}"#, true),
+        (r#"{"x":"\ud83e\/\udd80é"}"#, true),
+        (r#"{"x":"\ud83ex\udd80é"}"#, true),
+        (r#"{"x":"\ud83e\u0041\udd80é"}"#, true),
+        (r#"{"x":"\ud83e\ud83eé"}"#, true),
+        // Control characters are escaped in each form.
+        (r#"{"x":"é\u0000\u001f\b\f\t"}"#, true),
+        (r#"{"x":"é\u001F"}"#, true),
         (r#"{"x":"é\u007f"}"#, true),
         (r#"{"x":"é\\u00e9"}"#, true),
     ] {
@@ -149,6 +175,10 @@ fn a_body_has_the_full_form_if_it_means_the_same_text() {
         (r#"{"x":"\@é"}"#, false, true),
         (r#"{"x":"\u00/é"}"#, false, true),
         (r#"{"x":"\u003<é"}"#, false, true),
+        (r#"{"x":"/é\u001f\ud83e"}"#, true, true),
+        (r#"{"x":"/é\ud83e\udd80"}"#, false, false),
+        (r#"{"x":"\ud83e/\udd80é"}"#, true, true),
+        (r#"{"x":"\ud83e\/\udd80é"}"#, true, true),
         (r#"{"x":"/\é"}"#, false, false),
         (r#"{"x":"/\u00é"}"#, false, false),
         // Unescaped in part.
@@ -267,7 +297,7 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
 proptest! {
     #[test]
     fn bodies_verify_whole_and_in_chunks_in_both_forms(
-        text in prop_oneof![any::<String>(), r"([a-f0-9u\\é🦀]|\\u00e9|\\u0041){0,12}"],
+        text in prop_oneof![any::<String>(), r"([a-f0-9u\\é🦀]|\\u00e9|\\u0041|\\ud83e|\\udd80){0,12}"],
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
         let body = text.as_bytes();

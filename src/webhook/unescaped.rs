@@ -10,7 +10,8 @@
 //! such escape replaced by its character. A body has no escaped form if it still holds an escape
 //! `\uXXXX` of a character that the form escapes, or such a character within an escape (`\é`, of
 //! which the escaped form would be the text `\\u00e9`). `\/` may remain: some writers of JSON
-//! escape `/` and nothing else.
+//! escape `/` and nothing else. So may half a pair of surrogates, which a sender leaves that cuts a
+//! text off: no writer has a character for it.
 
 use crate::mac::{Lanes, Tags};
 
@@ -47,10 +48,12 @@ struct Forms {
 #[derive(Default)]
 struct Escapes {
     place: Place,
-    /// Set if one of them was of a unit beyond ASCII.
+    /// Set if they had a character beyond ASCII.
     is_beyond_ascii: bool,
     /// Set if one of them was of a character of ASCII that the full form escapes.
     is_of_full: bool,
+    /// Set right behind the escape of the first half of a pair of surrogates.
+    is_within_pair: bool,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -86,6 +89,7 @@ impl Escapes {
             match self.place {
                 Place::Text => {
                     let is_next = |byte: &u8| *byte == b'\\' || is_escaped(*byte);
+                    self.is_within_pair &= *byte == b'\\';
                     match text[place..].iter().position(is_next) {
                         None => return text.len(),
                         Some(length) => place += length,
@@ -96,7 +100,9 @@ impl Escapes {
                     self.place = Place::Started;
                 }
                 // An escape that is there already.
-                Place::Started if *byte == b'/' => self.place = Place::Text,
+                Place::Started if *byte == b'/' => {
+                    (self.place, self.is_within_pair) = (Place::Text, false);
+                }
                 _ if is_escaped(*byte) => return place,
                 _ => self.ascii(*byte),
             }
@@ -111,19 +117,33 @@ impl Escapes {
         self.place = match (self.place, digit) {
             (Place::Started, _) if byte == b'u' => Place::Digits { count: 0, unit: 0 },
             (Place::Digits { count: 3, unit }, Some(digit)) => {
-                let unit = unit * 16 + digit;
-                self.is_beyond_ascii |= unit > 0x7f;
-                self.is_of_full |=
-                    u8::try_from(unit).is_ok_and(|own| escape_of_ascii(own).is_some());
+                self.unit(unit * 16 + digit);
                 Place::Text
             }
             (Place::Digits { count, unit }, Some(digit)) => {
                 Place::Digits { count: count + 1, unit: unit * 16 + digit }
             }
             // No escape of JSON: a backslash begins another.
-            (Place::Digits { .. }, None) if byte == b'\\' => Place::Started,
-            _ => Place::Text,
+            (Place::Digits { .. }, None) if byte == b'\\' => {
+                self.is_within_pair = false;
+                Place::Started
+            }
+            _ => {
+                self.is_within_pair = false;
+                Place::Text
+            }
         };
+    }
+
+    /// Takes note of the unit of an escape.
+    fn unit(&mut self, unit: u32) {
+        self.is_beyond_ascii |= match unit {
+            0xd800..0xdc00 => false,
+            0xdc00..0xe000 => self.is_within_pair,
+            unit => unit > 0x7f,
+        };
+        self.is_of_full |= u8::try_from(unit).is_ok_and(|own| escape_of_ascii(own).is_some());
+        self.is_within_pair = (0xd800..0xdc00).contains(&unit);
     }
 
     fn is_within(&self) -> bool {

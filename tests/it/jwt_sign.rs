@@ -611,6 +611,157 @@ fn payload() -> impl Strategy<Value = String> {
     })
 }
 
+/// A value by the way in which it is serialized.
+#[derive(Debug, Clone)]
+enum Way {
+    Bool(bool),
+    I8(i8),
+    U16(u16),
+    I64(i64),
+    U64(u64),
+    I128(i128),
+    U128(u128),
+    F32(f32),
+    F64(f64),
+    Char(char),
+    Text(String),
+    Bytes(Vec<u8>),
+    Display(u64),
+    Unit,
+    Some(Box<Way>),
+    Newtype(Box<Way>),
+    Variant(Box<Way>),
+    UnitVariant,
+    List(Vec<Way>),
+    Tuple(Box<Way>, Box<Way>),
+    Map(BTreeMap<i32, Way>),
+    Raw(&'static str),
+}
+
+impl Serialize for Way {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::I8(value) => serializer.serialize_i8(*value),
+            Self::U16(value) => serializer.serialize_u16(*value),
+            Self::I64(value) => serializer.serialize_i64(*value),
+            Self::U64(value) => serializer.serialize_u64(*value),
+            Self::I128(value) => serializer.serialize_i128(*value),
+            Self::U128(value) => serializer.serialize_u128(*value),
+            Self::F32(value) => serializer.serialize_f32(*value),
+            Self::F64(value) => serializer.serialize_f64(*value),
+            Self::Char(value) => serializer.serialize_char(*value),
+            Self::Text(value) => serializer.serialize_str(value),
+            Self::Bytes(value) => serializer.serialize_bytes(value),
+            Self::Display(value) => serializer.collect_str(value),
+            Self::Unit => serializer.serialize_unit(),
+            Self::Some(value) => serializer.serialize_some(value),
+            Self::Newtype(value) => serializer.serialize_newtype_struct("Way", value),
+            Self::Variant(value) => serializer.serialize_newtype_variant("Way", 0, "exp", value),
+            Self::UnitVariant => serializer.serialize_unit_variant("Way", 0, "one"),
+            Self::List(values) => values.serialize(serializer),
+            Self::Tuple(one, other) => (one, other).serialize(serializer),
+            Self::Map(values) => values.serialize(serializer),
+            Self::Raw(json) => raw(json).serialize(serializer),
+        }
+    }
+}
+
+fn way() -> impl Strategy<Value = Way> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Way::Bool),
+        any::<i8>().prop_map(Way::I8),
+        any::<u16>().prop_map(Way::U16),
+        any::<i64>().prop_map(Way::I64),
+        any::<u64>().prop_map(Way::U64),
+        Just(Way::U64(EXP)),
+        any::<i128>().prop_map(Way::I128),
+        any::<u128>().prop_map(Way::U128),
+        (0..=EXP).prop_map(|value| Way::U128(value.into())),
+        any::<f32>().prop_map(Way::F32),
+        any::<f64>().prop_map(Way::F64),
+        any::<char>().prop_map(Way::Char),
+        prop_oneof![Just("one".to_owned()), any::<String>()].prop_map(Way::Text),
+        any::<Vec<u8>>().prop_map(Way::Bytes),
+        any::<u64>().prop_map(Way::Display),
+        Just(Way::Unit),
+        Just(Way::UnitVariant),
+        prop::sample::select(vec!["1", "null", " \"one\"", "[ \"one\" ]", "1e2", "{\"a\":1}"])
+            .prop_map(Way::Raw),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let boxed = || inner.clone().prop_map(Box::new);
+        prop_oneof![
+            boxed().prop_map(Way::Some),
+            boxed().prop_map(Way::Newtype),
+            boxed().prop_map(Way::Variant),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Way::List),
+            (boxed(), boxed()).prop_map(|(one, other)| Way::Tuple(one, other)),
+            prop::collection::btree_map(any::<i32>(), inner, 0..3).prop_map(Way::Map),
+        ]
+    })
+}
+
+/// Members that are written as a struct or as a map.
+struct Ways<'m>(&'m [(&'static str, Way)], bool);
+
+impl Serialize for Ways<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.1 {
+            let mut members = serializer.serialize_struct("Claims", self.0.len())?;
+            for (name, value) in self.0 {
+                members.serialize_field(name, value)?;
+            }
+            return members.end();
+        }
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::common::cases(2_000, 200_000))]
+
+    /// Whatever the types of the claims are, the verdict is that on their text, which `verify`
+    /// of the same `Jwt` shares.
+    #[test]
+    fn the_types_of_claims_do_not_matter_but_their_text(
+        members in prop::collection::vec(
+            (prop::sample::select(vec!["exp", "nbf", "iss", "sub", "aud", "iat", "jti", "x"]), way()),
+            0..6,
+        ),
+        has_exp in prop::bool::weighted(0.8),
+        is_struct in any::<bool>(),
+        which in 0..3_u8,
+    ) {
+        let jwt = match which {
+            0 => jwt(),
+            1 => strict(),
+            _ => lax(),
+        };
+        let mut members = members;
+        if has_exp {
+            members.push(("exp", Way::U64(EXP)));
+        }
+        if which == 1 {
+            members.extend(["iss", "sub", "aud"].map(|name| (name, Way::UnitVariant)));
+            members.push(("nbf", Way::I8(1)));
+        }
+        members.dedup_by_key(|(name, _)| *name);
+        let claims = Ways(&members, is_struct);
+        let text = serde_json::to_string(&claims).unwrap();
+        let signed = jwt.sign(&claims);
+        prop_assert_eq!(signed.is_ok(), jwt.sign(&*raw(&text)).is_ok(), "{}", text);
+        if let Ok(token) = signed {
+            let own = jwt.verify::<IgnoredAny>(&token).map(drop).map_err(|error| error.reason());
+            let is_known = matches!(
+                own,
+                Ok(()) | Err(Reason::WrongClaim(_) | Reason::Expired | Reason::NotYetValid)
+            );
+            prop_assert!(is_known, "{own:?}: {text}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(crate::common::cases(4_000, 200_000))]
 

@@ -76,7 +76,8 @@ impl SessionLayer {
 
     /// Has the browser forget a cookie that does not verify. Unless this is called it is
     /// ignored, and stays where it is: an instance that does not know a key yet would log out
-    /// for good whom another would have let in.
+    /// for good whom another would have let in. One that is not valid yet, by a clock that is
+    /// behind, stays in each case.
     ///
     /// A browser does it if the path and the domain are those that the cookie was set with.
     #[must_use]

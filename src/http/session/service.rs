@@ -51,8 +51,9 @@ where
             Ok((None, _)) => (None, None),
             Err(error) => {
                 let reason = error.reason();
-                after.removes = config.removes_invalid
-                    && !(reason == Reason::Missing || reason.is_unavailable());
+                // What is not valid yet is authentic, and will be.
+                let stays = matches!(reason, Reason::Missing | Reason::NotYetValid);
+                after.removes = config.removes_invalid && !stays && !reason.is_unavailable();
                 if !config.is_optional || reason.is_unavailable() {
                     let rejection = Rejection::new(StatusCode::UNAUTHORIZED, reason);
                     return SessionFuture { answer: Answer::refused(rejection.response()), after };

@@ -55,6 +55,8 @@ fn escaped(body: &[u8]) -> Vec<String> {
     };
     // The characters of an escape that the body holds: at most six, as many as there are.
     let mut within = String::new();
+    // Right behind the escape of the first half of a pair of surrogates.
+    let mut is_within_pair = false;
     for c in text.chars() {
         let is_digit = within.len() > 1 && c.is_ascii_hexdigit();
         let is_within = !within.is_empty();
@@ -75,6 +77,11 @@ fn escaped(body: &[u8]) -> Vec<String> {
             }
             plain.push(c);
         }
+        is_within_pair &= match within.as_str() {
+            "" => c == '\\',
+            "\\" => c == 'u',
+            _ => is_digit,
+        };
         within = match (within.as_str(), c) {
             ("", '\\') => "\\".to_owned(),
             ("", _) => String::new(),
@@ -86,8 +93,12 @@ fn escaped(body: &[u8]) -> Vec<String> {
         };
         if within.len() == 6 {
             let unit = u32::from_str_radix(&within[2..], 16).unwrap();
-            has_plain &= unit <= 0x7f;
-            has_full &= unit <= 0x7f;
+            // Half a pair has no character, and stays.
+            let is_first = (0xd800..0xdc00).contains(&unit);
+            let is_half = is_first || ((0xdc00..0xe000).contains(&unit) && !is_within_pair);
+            is_within_pair = is_first;
+            has_plain &= unit <= 0x7f || is_half;
+            has_full &= unit <= 0x7f || is_half;
             has_full &= char::from_u32(unit).is_none_or(|c| of_ascii(c).is_empty());
             within.clear();
         }

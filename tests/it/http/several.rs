@@ -242,6 +242,44 @@ async fn a_legacy_session_is_not_signed_again_over_another_that_verifies() {
     assert!(set.unwrap().starts_with("sid=old.new."));
 }
 
+/// All forms are on: the first that verifies counts, whatever its form.
+#[tokio::test]
+async fn of_several_legacy_forms_the_first_cookie_counts_and_a_native_one_before_all() {
+    let site = Site::new();
+    let until = UNIX_EPOCH + Duration::from_secs(NOW + 8 * DAY);
+    let signer = site.session.signer().clone();
+    let signer = signer.accept_legacy(LegacyCookie::SignedJarDerived, until);
+    let signer = signer.accept_legacy(LegacyCookie::SignedJar, until);
+    let site = Site { session: SessionCookie::new(signer, "sid"), ..site };
+    let jar = |key: cookie::Key, value: &str| {
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&key).add(Cookie::new("sid", value.to_owned()));
+        jar.get("sid").unwrap().encoded().stripped().to_string()
+    };
+    let secret = secret(1);
+    let (first, derived) = (
+        |value: &str| jar(cookie::Key::from(secret.as_bytes()), value),
+        |value: &str| jar(cookie::Key::derive_from(secret.as_bytes()), value),
+    );
+    let all = [site.express("express"), first("jar"), derived("derived")];
+    for (one, value) in all.iter().zip(["express", "jar", "derived"]) {
+        let (found, set) = site.any_way(&[one]).await;
+        assert_eq!(found.as_deref(), Ok(value));
+        assert!(set.unwrap().starts_with(&format!("sid={value}.new.{NOW}.")));
+        for other in &all {
+            let (found, set) = site.any_way(&[one, other]).await;
+            assert_eq!((found.as_deref(), set.is_some()), (Ok(value), one == other));
+        }
+        let fresh = site.fresh("fresh");
+        for pairs in [[one, &fresh], [&fresh, one]] {
+            assert_eq!(site.any_way(&pairs).await, (Ok("fresh".to_owned()), None));
+        }
+    }
+    // The same session in two forms is one.
+    let (found, set) = site.any_way(&[site.express("one"), first("one"), derived("one")]).await;
+    assert_eq!((found.as_deref(), set.is_some()), (Ok("one"), true));
+}
+
 /// A login of an instance whose clock is ahead is authentic, and newer than what is valid here.
 #[tokio::test]
 async fn a_session_is_not_signed_again_over_a_login_that_is_not_yet_valid() {
@@ -256,6 +294,14 @@ async fn a_session_is_not_signed_again_over_a_login_that_is_not_yet_valid() {
             assert_eq!(found, (Ok(value.to_owned()), None), "{value}");
         }
         assert!(site.any_way(&[other]).await.1.is_some());
+    }
+    // Nor is it removed.
+    let probe = Probe::default();
+    let layer = SessionLayer::new(site.session.clone()).remove_invalid();
+    for (pair, is_removed) in [(&ahead, false), (&site.native(7, "new", "ahead", 0), true)] {
+        let answer = ask(layer.layer(probe.service(who)), request([(COOKIE, pair)])).await;
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.headers.contains_key(SET_COOKIE), is_removed, "{pair}");
     }
     // One that no key has signed is none.
     let forged = site.native(7, "new", "ahead", 0);
