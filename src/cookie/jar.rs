@@ -14,7 +14,9 @@ use crate::verified::Verified;
 /// [`delta`](CookieJar::delta) into the response rotates it.
 ///
 /// A jar holds one cookie of a name: of several in a header, the one that was added last, whether
-/// or not it verifies. [`CookieSigner::verify_header`] takes the first that verifies.
+/// or not it verifies or is the one that counts: it is signed again over the other ones. Where a
+/// name may come several times, use [`CookieSigner::verify_header`], which takes the first that
+/// verifies, or the layer and the extractor of `http`.
 ///
 /// The values in the jar are those of the `Set-Cookie` header. A framework that percent-encodes
 /// them once more, and percent-decodes those that it reads, changes nothing: each spelling

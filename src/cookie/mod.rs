@@ -230,8 +230,8 @@ impl CookieSigner {
     ///
     /// A browser sends several of one name if they were set for several paths or domains. The
     /// first that verifies counts, and a native one before a legacy one. Only that one is signed
-    /// again, and not while another native one verifies as another value: the answer would
-    /// overwrite it.
+    /// again, with the time of the last issue of this value among them. It is not while another of
+    /// its form verifies as another value, or is not valid yet: the answer would overwrite it.
     ///
     /// With `http`, that is `signer.verify_header("sid", headers.get_all(COOKIE))`.
     ///

@@ -81,16 +81,21 @@ impl CookieSigner {
         let mut reasons = Vec::with_capacity(values.len());
         for (place, value) in values.iter().enumerate() {
             match native(value) {
-                Ok((key, mut signed)) => {
-                    let differs = |other: &&[u8]| match native(other) {
-                        Ok((_, other)) => other.value != signed.value,
-                        Err(reason) => is_newer(&reason),
-                    };
-                    signed.is_contested = key.1 == Role::Fallback
-                        && (reasons.iter().any(is_newer)
-                            || values[place + 1..].iter().any(differs));
+                Ok((key, mut signed)) if key.1 == Role::Fallback => {
+                    signed.is_contested = reasons.iter().any(is_newer);
+                    for other in &values[place + 1..] {
+                        match native(other) {
+                            // The same session, from a later login.
+                            Ok((_, other)) if other.value == signed.value => {
+                                signed.issued = signed.issued.max(other.issued);
+                            }
+                            Ok(_) => signed.is_contested = true,
+                            Err(reason) => signed.is_contested |= is_newer(&reason),
+                        }
+                    }
                     return Ok((key, signed));
                 }
+                Ok(found) => return Ok(found),
                 Err(reason) => reasons.push(reason),
             }
         }

@@ -93,7 +93,8 @@ impl Jwt {
     /// - `exp` is required while `validate_exp` is on, unless `required_spec_claims` is empty:
     ///   a list of other claims adds to it.
     /// - An issuer, an audience or a subject that was asked for before is asked for, unless
-    ///   `validation` names another.
+    ///   `validation` names another. For the audience, `validate_aud` must be on, as it is by
+    ///   default.
     /// - A [leeway](Self::leeway) that was set before stays, unless `validation` has another than
     ///   the default of 60 seconds.
     ///

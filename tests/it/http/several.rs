@@ -224,10 +224,24 @@ async fn a_session_is_not_signed_again_over_another_that_verifies() {
     assert_eq!((value.as_deref(), set), (Ok("old"), None));
     let (value, set) = site.any_way(&[&new, &old]).await;
     assert_eq!((value.as_deref(), set), (Ok("new"), None));
-    // Of the same session it is one.
-    let (value, set) = site.any_way(&[&old, &site.fresh("old")]).await;
-    assert_eq!(value.as_deref(), Ok("old"));
-    assert!(set.unwrap().starts_with("sid=old.new."));
+    // Of the same session it is one, and as old as its last login.
+    let again = site.native(1, "old", "old", 7200);
+    for pairs in [vec![&old, &site.fresh("old")], vec![&again, &old, &site.fresh("old"), &old]] {
+        let (value, set) = site.any_way(&pairs).await;
+        assert_eq!(value.as_deref(), Ok("old"));
+        assert!(set.unwrap().starts_with(&format!("sid=old.new.{}.", NOW - 60)), "{pairs:?}");
+    }
+    for pairs in [[&again, &old], [&old, &again]] {
+        let set = site.any_way(&pairs).await.1.unwrap();
+        assert!(set.starts_with(&format!("sid=old.new.{}.", NOW - 3600)), "{set}");
+    }
+    // A cookie of another session or another cookie does not change it.
+    let late = site.native(0, "new", "old", 7 * DAY);
+    let forged = site.native(7, "new", "old", 1);
+    for other in [&late, &forged] {
+        let set = site.any_way(&[&old, other]).await.1.unwrap();
+        assert!(set.starts_with(&format!("sid=old.new.{}.", NOW - 3600)), "{set}");
+    }
 }
 
 /// Signed again, the first of two legacy sessions would count before the other from then on.
