@@ -358,12 +358,12 @@ async fn an_extractor_signs_nothing_again_behind_a_cookie_that_the_handler_sets(
             *asked.uri_mut() = path.parse().unwrap();
             let answer = ask(app.clone(), asked.map(axum::body::Body::new)).await;
             // A browser keeps the last.
-            assert_eq!(answer.headers.get_all(SET_COOKIE).iter().last(), Some(&set), "{path}");
+            assert_eq!(answer.headers.get_all(SET_COOKIE).iter().next_back(), Some(&set), "{path}");
         }
         let mut asked = request([(COOKIE, &old)]);
         *asked.uri_mut() = "/other".parse().unwrap();
         let answer = ask(app, asked.map(axum::body::Body::new)).await;
-        let last = answer.headers.get_all(SET_COOKIE).iter().last().map(pair);
+        let last = answer.headers.get_all(SET_COOKIE).iter().next_back().map(pair);
         assert!(last.is_some_and(|own| own.starts_with("sid=user-42.new.")));
     }
 }
