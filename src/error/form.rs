@@ -43,8 +43,12 @@ pub enum ValueForm {
     List,
     /// A line of a configuration: a name and its value.
     Assignment,
-    /// It begins with `hex:` or `base64:` in another spelling.
+    /// It begins with `hex:` or `base64:` in another spelling, or is a URL of data.
     Prefix,
+    /// A comment is in it, or a remark beside the secret.
+    Comment,
+    /// It is in brackets, as a template is.
+    Brackets,
     /// Ciphertext of a tool, or a reference to a secret in another place.
     Reference(Reference),
 }
@@ -94,6 +98,15 @@ impl ValueForm {
                 "its value begins with a prefix that is not known",
                 "write `hex:` or `base64:`, in lower case",
             ),
+            Self::Comment => (
+                "its value holds a comment, as white space and `#` or words beside a secret are, which \
+                 would be a part of the key",
+                "remove the comment, which the reader of the file has left",
+            ),
+            Self::Brackets => (
+                "its value is in brackets, as a template is, which would be a part of the key",
+                "remove the brackets",
+            ),
             Self::Reference(_) => return None,
         })
     }
@@ -108,8 +121,6 @@ impl fmt::Display for ValueForm {
             (_, Some((reason, remedy))) => write!(f, "{reason}; {remedy}")?,
             (_, None) => {}
         }
-        f.write_str(
-            ", or write the bytes of the whole value as `hex:` or `base64:` if they are the secret",
-        )
+        write!(f, ", or {}", Reference::WAY_OUT)
     }
 }

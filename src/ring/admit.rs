@@ -142,7 +142,10 @@ pub(crate) fn check(
         return Err(Error::NotASecret { key: label.to_owned(), form });
     }
     // Before the length: `changeme` is too short as well, and a longer placeholder is no remedy.
-    if let Some(why) = placeholder(secret, purpose).filter(|_| !rules.allow_placeholders) {
+    let is_name = secret == label.as_bytes();
+    let why = placeholder(secret, text.is_some(), purpose)
+        .or_else(|| is_name.then_some("the name of its variable"));
+    if let Some(why) = why.filter(|_| !rules.allow_placeholders) {
         let remedy = placeholder_remedy(is_fallback, purpose, rules);
         return Err(Error::Placeholder { key: label.to_owned(), why, remedy });
     }
@@ -255,6 +258,9 @@ fn asymmetric(secret: &[u8]) -> Option<&'static str> {
     if text.contains("-----BEGIN") {
         return Some("a PEM document");
     }
+    if text.starts_with("AGE-SECRET-KEY-1") || text.starts_with("age1") && text.len() == 62 {
+        return Some("a key of age");
+    }
     if BASE64.iter().any(|start| text.starts_with(start)) {
         return Some("a public or private key in base64");
     }
@@ -273,9 +279,10 @@ fn is_json_web_key(secret: &[u8]) -> bool {
     text.starts_with('{') && text.contains("\"kty\"")
 }
 
-/// What gives a value away that nobody filled in.
-fn placeholder(secret: &[u8], purpose: Purpose) -> Option<&'static str> {
-    const WORDS: [&str; 29] = [
+/// What gives a value away that nobody filled in; `is_text` if it is the whole value of a variable, and
+/// not bytes that the caller means.
+fn placeholder(secret: &[u8], is_text: bool, purpose: Purpose) -> Option<&'static str> {
+    const WORDS: [&str; 35] = [
         "changeme",
         "changeit",
         "default",
@@ -287,7 +294,10 @@ fn placeholder(secret: &[u8], purpose: Purpose) -> Option<&'static str> {
         "false",
         "fixme",
         "foobar",
+        "hidden",
         "keyboardcat",
+        "knownafterapply",
+        "masked",
         "mysecret",
         "nan",
         "nil",
@@ -296,8 +306,11 @@ fn placeholder(secret: &[u8], purpose: Purpose) -> Option<&'static str> {
         "objectobject",
         "password",
         "placeholder",
+        "redacted",
         "secret",
         "secretkey",
+        "sensitive",
+        "sensitivevalue",
         "shhhhh",
         "supersecret",
         "test",
@@ -320,21 +333,12 @@ fn placeholder(secret: &[u8], purpose: Purpose) -> Option<&'static str> {
     ];
     // Bytes that are no text may by chance begin with `<` and end with `>`.
     let text = std::str::from_utf8(secret).unwrap_or_default().trim();
-    let is_between =
-        |open: &str, close: &str| text.len() > 2 && text.starts_with(open) && text.ends_with(close);
-    let name = text.strip_prefix('{').and_then(|own| own.strip_suffix('}')).unwrap_or_default();
-    let is_name = |own: u8| own == b'_' || own.is_ascii_uppercase();
-    let wrapped =
-        [("<", ">"), ("${", "}"), ("#{", "}"), ("{{", "}}"), ("[", "]"), ("%", "%"), ("((", "))")]
-            .iter()
-            .any(|(open, close)| is_between(open, close))
-            || !name.is_empty() && name.bytes().all(is_name);
     // A credential may be a document.
     let is_document = purpose == Purpose::Credential && form::is_json(text);
-    if wrapped && !is_document {
+    if form::is_template(text) && !is_document {
         return Some("a template that was not filled in");
     }
-    if text.contains("[object Object]") || is_unset(text) {
+    if text.contains("[object Object]") || is_text && is_unset(text) {
         return Some("a value of JavaScript or Python that is not set");
     }
     let plain: String =
@@ -368,7 +372,7 @@ mod tests {
     use super::*;
 
     fn placeholder(secret: &[u8]) -> Option<&'static str> {
-        super::placeholder(secret, Purpose::Jwt)
+        super::placeholder(secret, true, Purpose::Jwt)
     }
 
     #[test]

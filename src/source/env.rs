@@ -14,8 +14,10 @@
 //!
 //! A value that is not a secret alone is refused, with the variable in the error
 //! ([`ValueForm`](crate::ValueForm)): one that begins or ends with a quote, white space or a line end;
-//! JSON, a list of secrets, `NAME=value`. Of a credential only its first and last character count.
-//! After `hex:` and `base64:` every byte counts.
+//! JSON, a list of secrets, a comment, `NAME=value`. A credential follows its own format: only its
+//! first and last character count, and a comment behind it. Ciphertext and the
+//! address of a secret in a store are refused too ([`Reference`](crate::Reference)). After `hex:` and
+//! `base64:` every byte counts.
 //!
 //! A ring that tries its keys (tokens, cookies, webhooks) verifies with four at most. If all five
 //! variables are set, and different, `X_BACKUP` is left out, and the observer is warned.

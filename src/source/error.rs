@@ -168,7 +168,10 @@ pub enum StoreError {
     },
 
     /// A variable of a `.env` file that holds ciphertext of a tool, or a reference to a secret.
-    #[error("cannot use {variable} in {}{}: {reference}", path.display(), in_line(*line))]
+    #[error(
+        "cannot use {variable} in {}{}: {reference}, or {}",
+        path.display(), in_line(*line), Reference::WAY_OUT
+    )]
     Reference {
         /// The file.
         path: PathBuf,

@@ -187,7 +187,7 @@ impl<'a> Values<'a> {
                 if let Some(why) =
                     project.value(&variable)?.and_then(|own| Reference::recognise(&own))
                 {
-                    return Err(unfit(item, &variable, why.to_string()));
+                    return Err(unfit(item, &variable, refusal_of(&why)));
                 }
             }
             let found = InUse::read(purpose, name, |variable| project.lookup(variable))?;
@@ -278,13 +278,17 @@ fn check(item: &Item, listing: &Listing) -> Result<(), OpsError> {
     for ending in SIGNING.into_iter().chain(["_NEXT"]) {
         let Some(own) = listing.get(&format!("{}{ending}", item.name)) else { continue };
         if let Some(why) = Reference::recognise(&own.value) {
-            return Err(unfit(item, &own.name, why.to_string()));
+            return Err(unfit(item, &own.name, refusal_of(&why)));
         }
         if let Some(unclear) = &own.problem {
             return Err(unclear.clone().error(&listing.path).into());
         }
     }
     Ok(())
+}
+
+fn refusal_of(reference: &Reference) -> String {
+    format!("{reference}, or {}", Reference::WAY_OUT)
 }
 
 /// Fails for a variable of `item` that is of another server or database than the first: a failover

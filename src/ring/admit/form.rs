@@ -10,13 +10,16 @@
 //! | `a,b`, where each part would be a secret: letters and digits of the least length, or at least 16 of one length | a comma in a random text, so that a part is too short or has other characters |
 //! | `{"a":1}`, `{a: 1}`, `["a"]`, and the beginning of an object | `{`, `[` and `"` within a text, and braces around one without a member |
 //! | `JWT_SECRET=a`, `secret: a`, `aNODE_ENV=b` | `=` and `:` after other text, the padding of base32 and base64 |
+//! | `a # b`, and words beside a random secret | `#` without white space before it, and words alone |
 //! | `"a`, `a'`, `` `a` ``, `“a”`, `\"a\"`, `&quot;a` | a quote within a text |
 
-use crate::encoding::from_any_base64;
+use crate::encoding::{from_any_base64, from_hex};
 use crate::error::ValueForm;
 use crate::purpose::{Purpose, SecretLength};
-use crate::reference::Reference;
+use crate::reference::{Reference, is_named};
 use crate::text::is_hidden;
+
+use zeroize::Zeroizing;
 
 /// Quotes of a shell, of JSON, and of documents that were printed.
 const QUOTES: [char; 15] =
@@ -47,11 +50,27 @@ pub(super) fn of(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm>
     let own = Reference::recognise(text)
         .map(ValueForm::Reference)
         .or_else(|| edges(text))
-        .or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment));
+        .or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment))
+        .or_else(|| has_comment(text, purpose).then_some(ValueForm::Comment));
     match purpose {
         Purpose::Credential => own,
         _ => own.or_else(|| escaped_edges(text)).or_else(|| inside(text, label, purpose)),
     }
+}
+
+/// Returns `true` if `text` has white space and `#` after it, where most readers of files begin a
+/// comment. A credential with more words, such as a connection string, follows its own format.
+fn has_comment(text: &str, purpose: Purpose) -> bool {
+    let is_comment = |(place, _): (usize, &str)| {
+        let before = &text[..place];
+        let is_blank = before.is_empty() || before.ends_with([' ', '\t']);
+        let is_whole = purpose != Purpose::Credential
+            || !before.trim().contains(|own: char| own.is_whitespace() || QUOTES.contains(&own));
+        // At its beginning `#` may be a part of the secret, without a blank behind it.
+        let is_led = !before.is_empty() || text[place + 1..].starts_with([' ', '\t']);
+        is_blank && is_whole && is_led
+    };
+    text.match_indices('#').any(is_comment)
 }
 
 /// What is at the first or the last place of `text`.
@@ -88,28 +107,96 @@ fn inside(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
     if text.chars().any(char::is_control) {
         return Some(ValueForm::Hidden);
     }
-    json(text)
+    document(text)
         .or_else(|| is_other_prefix(text).then_some(ValueForm::Prefix))
         .or_else(|| is_assignment(text, label).then_some(ValueForm::Assignment))
         .or_else(|| is_list(text, purpose).then_some(ValueForm::List))
+        .or_else(|| has_remark(text).then_some(ValueForm::Comment))
+        .or_else(|| in_brackets(text).map(|_| ValueForm::Brackets).filter(|_| !is_template(text)))
+}
+
+/// What is in `text` between the brackets of a template.
+pub(super) fn in_brackets(text: &str) -> Option<&str> {
+    const BRACKETS: [(&str, &str); 8] = [
+        ("{{", "}}"),
+        ("((", "))"),
+        ("${", "}"),
+        ("#{", "}"),
+        ("%{", "}"),
+        ("<", ">"),
+        ("[", "]"),
+        ("%", "%"),
+    ];
+    let inside = |(open, close): &(&str, &str)| text.strip_prefix(open)?.strip_suffix(close);
+    BRACKETS.iter().find_map(inside).filter(|own| !own.is_empty())
+}
+
+/// Returns `true` for a name or words in brackets, as a template has them: `<your secret>`,
+/// `__JWT_SECRET__`. A random text is none.
+pub(super) fn is_template(text: &str) -> bool {
+    let is_mark = |own: char| "#{}%$@_~*<>[]()|!^&+=".contains(own);
+    let name = text.trim_matches(is_mark);
+    let has_marks = text.starts_with(is_mark) && text.ends_with(is_mark);
+    let is_braced = text.starts_with('{') && text.ends_with('}') && is_upper(name);
+    let inner = in_brackets(text).map(|own| own.trim_matches(['%', '=', '-', '.', '$', ' ']));
+    has_marks && is_variable(name)
+        || is_braced && !name.is_empty()
+        || inner.is_some_and(|own| own.len() <= 3 || is_named(own))
+}
+
+/// Returns `true` for a random secret with words beside it: `SECRET of production`. A passphrase has
+/// words alone.
+fn has_remark(text: &str) -> bool {
+    let parts: Vec<_> = text.split_whitespace().collect();
+    let is_random = |part: &&str| {
+        let has = |is: fn(&u8) -> bool| part.bytes().any(|own| is(&own));
+        let is_token =
+            part.bytes().all(|own| own.is_ascii_alphanumeric() || b"+/=_-".contains(&own));
+        part.len() >= 24 && is_token && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)
+    };
+    let is_remark = |part: &&str| {
+        part.len() < 24
+            && part.chars().all(|own| own.is_alphanumeric() || "/;:,.-_()=!".contains(own))
+    };
+    let [first, between @ .., last] = &parts[..] else { return false };
+    let are_remarks = between.iter().all(|part| is_remark(part));
+    are_remarks && (is_random(first) && is_remark(last) || is_remark(first) && is_random(last))
 }
 
 fn is_line_end(own: char) -> bool {
     matches!(own, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// JSON, as it is or in base64.
-fn json(text: &str) -> Option<ValueForm> {
-    let decoded = || {
-        let bytes =
-            from_any_base64(text).filter(|_| text.starts_with("ey") || text.starts_with("Wy"));
-        bytes.and_then(|bytes| String::from_utf8(bytes).ok())
-    };
-    if !is_json(text) {
-        let inner = zeroize::Zeroizing::new(decoded()?);
-        return is_json(&inner).then(|| json_form(&inner));
+/// JSON or ciphertext, as it is or in base64 or hexadecimal digits, also twice: Kubernetes encodes what
+/// is encoded already.
+fn document(text: &str) -> Option<ValueForm> {
+    if is_json(text) {
+        return Some(json_form(text));
     }
-    Some(json_form(text))
+    let mut inner = decoded(text)?;
+    for _ in 0..2 {
+        let own = inner.trim_start_matches('\u{feff}').trim();
+        if is_json(own) {
+            return Some(json_form(own));
+        }
+        if let Some(reference) = Reference::recognise(own) {
+            return Some(ValueForm::Reference(reference));
+        }
+        inner = decoded(own)?;
+    }
+    None
+}
+
+/// The text that `text` is in base64 or in hexadecimal digits.
+fn decoded(text: &str) -> Option<Zeroizing<String>> {
+    let is_long = text.len() >= 16;
+    let bytes = is_long.then(|| from_hex(text).or_else(|| from_any_base64(text))).flatten()?;
+    let bytes = Zeroizing::new(bytes);
+    // Random bytes of this length are no text.
+    let text = std::str::from_utf8(&bytes).ok()?;
+    let is_text =
+        text.chars().all(|own| own.is_whitespace() || own == '\u{feff}' || !is_hidden(own));
+    is_text.then(|| Zeroizing::new(text.to_owned()))
 }
 
 fn json_form(text: &str) -> ValueForm {
@@ -139,17 +226,23 @@ pub(super) fn is_json(text: &str) -> bool {
         return rest == "}" || !name.is_empty() && is_member(after) && text.ends_with('}');
     }
     let Some(rest) = text.strip_prefix('[').and_then(|own| own.strip_suffix(']')) else {
-        return text.starts_with("%7B%22") || text.starts_with("%7b%22");
+        let lower = text.to_ascii_lowercase();
+        let ends = [("%7b", "%7d"), ("%5b", "%5d")];
+        return lower.starts_with("%7b%22")
+            || ends.iter().any(|(open, close)| lower.starts_with(open) && lower.ends_with(close));
     };
     let rest = rest.trim_start();
     rest.is_empty() || rest.starts_with(['"', '\'']) || rest.starts_with('{') && is_json(rest)
 }
 
-/// `hex:` and `base64:` as they are not written.
+/// `hex:` and `base64:` as they are not written, and `data:…;base64,`.
 fn is_other_prefix(text: &str) -> bool {
+    if text.starts_with("data:") && text.contains(";base64,") {
+        return true;
+    }
     let head = text.split(':').next().filter(|head| head.len() < text.len()).unwrap_or_default();
     let is_exact = head == "hex" || head == "base64";
-    let known = ["hex", "base64", "base64url", "b64"];
+    let known = ["hex", "base64", "base64url", "b64", "b64url", "utf8", "text"];
     !is_exact && known.iter().any(|own| head.eq_ignore_ascii_case(own))
 }
 

@@ -81,6 +81,19 @@ fn documents_lists_and_lines_are_known() {
         (format!("Base64:{a}"), ValueForm::Prefix),
         (format!("HEX:{a}"), ValueForm::Prefix),
         (format!("base64url:{a}"), ValueForm::Prefix),
+        (format!("data:text/plain;base64,{a}"), ValueForm::Prefix),
+        (format!("{a} # of production"), ValueForm::Comment),
+        (format!("{a} #"), ValueForm::Comment),
+        (format!("{a}\t# of production"), ValueForm::Comment),
+        (format!("'{a}' # of production"), ValueForm::Quote),
+        (format!("# {a}"), ValueForm::Comment),
+        (format!("{a},{b} # both"), ValueForm::Comment),
+        (format!("{a} // of production"), ValueForm::Comment),
+        (format!("{a} of production"), ValueForm::Comment),
+        (format!("Bearer {a}"), ValueForm::Comment),
+        (format!("<{a}>"), ValueForm::Brackets),
+        (format!("[{a}]"), ValueForm::Brackets),
+        (format!("${{{a}}}"), ValueForm::Brackets),
     ] {
         // One part alone is no list, whatever follows it.
         let expected = Some(expected).filter(|_| text != format!("{a},"));
@@ -109,6 +122,9 @@ fn secrets_are_taken_as_they_are() {
         format!("sk_live_{a}"),
         format!("whsec_{a}"),
         format!("v1:{a}"),
+        format!("{a}#{b}"),
+        format!("#{a}"),
+        format!("{b} {b}#{b}"),
         "correct horse battery staple, and then some more of the same".to_owned(),
         "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXPJBSWY3DPEHPK3A======".to_owned(),
     ] {
@@ -136,6 +152,41 @@ fn ciphertext_and_references_are_no_secrets() {
     }
 }
 
+/// Kubernetes has base64 of it in a manifest, and a person encodes it twice.
+#[test]
+fn a_document_in_base64_or_hexadecimal_digits_is_none() {
+    let secret = random(1, 86);
+    let key = format!(r#"{{"kty": "oct", "k": "{secret}", "use": "~~~???"}}"#);
+    let pretty = key.replace('{', "{\n  ").replace(", ", ",\n  ").replace('}', "\n}\n");
+    let set = format!("{{\n \"keys\": [\n {key}\n ]\n}}");
+    for (text, expected) in [
+        (key.clone(), ValueForm::JsonWebKey),
+        (pretty.clone(), ValueForm::JsonWebKey),
+        (format!("\n{pretty}"), ValueForm::JsonWebKey),
+        (format!("\u{feff}{key}"), ValueForm::JsonWebKey),
+        (set, ValueForm::JsonWebKeySet),
+        (format!("[\n  {key}\n]"), ValueForm::JsonWebKey),
+        (format!("{{\n  \"type\": \"HS256\",\n  \"key\": \"{secret}\"\n}}"), ValueForm::Json),
+    ] {
+        let base64 = base64_simd::STANDARD.encode_to_string(&text);
+        for encoded in [
+            base64_simd::URL_SAFE.encode_to_string(&text),
+            base64_simd::URL_SAFE_NO_PAD.encode_to_string(&text),
+            base64_simd::STANDARD_NO_PAD.encode_to_string(&text),
+            base64_simd::STANDARD.encode_to_string(&base64),
+            text.bytes().map(|byte| format!("{byte:02x}")).collect(),
+            base64,
+        ] {
+            assert_eq!(form(&encoded), Some(expected.clone()), "{text}: {encoded}");
+        }
+    }
+    let ciphertext = base64_simd::STANDARD.encode_to_string("$ANSIBLE_VAULT;1.1;AES256\n6638");
+    assert!(matches!(form(&ciphertext), Some(ValueForm::Reference(_))));
+    // Digits and letters of a secret, which are a text in base64 as well.
+    let text = base64_simd::STANDARD.encode_to_string(&secret);
+    assert_eq!(form(&text), None);
+}
+
 /// A credential belongs to the format of another.
 #[test]
 fn a_credential_is_refused_for_its_edges_alone() {
@@ -151,14 +202,29 @@ fn a_credential_is_refused_for_its_edges_alone() {
         format!("-----BEGIN PRIVATE KEY-----\n{a}\n-----END PRIVATE KEY-----"),
         format!("-----BEGIN PRIVATE KEY-----\\n{a}\\n-----END PRIVATE KEY-----\\n"),
         format!("{a},{a}"),
+        format!("{a}#{a}"),
+        format!("#{a}"),
+        format!("p#ss w$rd {{{a}}}"),
+        format!("host=db password='{a} # {a}' user=app"),
+        format!("Bearer {a}"),
+        format!("<{a}>"),
+        format!("[{a}]"),
+        format!("%{a}%"),
     ] {
         assert_eq!(credential(&text), None, "{text}");
+        let rules = crate::ring::admit::Rules::default();
+        let secret = crate::secret::Secret::of_value(&text);
+        let admitted =
+            crate::ring::admit::check(&secret, "X", false, Purpose::Credential, None, &rules);
+        assert!(admitted.is_ok(), "{text}: {admitted:?}");
     }
     for (text, expected) in [
         (format!("postgres://app:{a}@db/app\n"), ValueForm::LineEnd),
         (format!("\"postgres://app:{a}@db/app\""), ValueForm::Quote),
         (format!("\u{feff}{a}"), ValueForm::Hidden),
         (format!("DATABASE_URL=postgres://app:{a}@db/app"), ValueForm::Assignment),
+        (format!("{a} # of the quarter"), ValueForm::Comment),
+        (format!("postgres://app:{a}@db/app\t# of the quarter"), ValueForm::Comment),
     ] {
         assert_eq!(credential(&text), Some(expected), "{text}");
     }

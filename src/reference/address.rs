@@ -1,0 +1,289 @@
+//! Addresses of secrets in stores, and paths of files.
+
+use super::expansion::is_command;
+use super::words::{is_base64, is_locator, is_mixed, is_named};
+
+const AWS: &str = "AWS Secrets Manager";
+const AWS_SSM: &str = "the AWS parameter store";
+const GOOGLE: &str = "Google Secret Manager";
+const AZURE: &str = "Azure Key Vault";
+
+/// The store in which `value` names a secret.
+pub(super) fn address(value: &str) -> Option<&'static str> {
+    let value = value.strip_prefix(">>").unwrap_or(value);
+    let by_scheme = || {
+        let (head, rest) = value.split_once(':')?;
+        match rest.strip_prefix("//") {
+            Some(own) => scheme(head).filter(|_| is_locator(own) && !has_password(own)),
+            None => colon(head, rest).or_else(|| plain(head, rest)),
+        }
+    };
+    by_scheme().or_else(|| resource(value)).or_else(|| inside(value))
+}
+
+/// Returns `true` if `rest` of a URL has a user and a password: it holds a secret itself.
+fn has_password(rest: &str) -> bool {
+    let authority = rest.split('/').next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// The store whose references begin with `scheme://`, or with the same word and a colon.
+fn scheme(scheme: &str) -> Option<&'static str> {
+    let scheme = scheme.to_ascii_lowercase().replace(['-', '_', '+', '.', ' '], "");
+    let scheme = scheme.trim_start_matches('@');
+    Some(match scheme {
+        "op" | "onepassword" | "1password" | "onepasswordconnect" | "opconnect" => "1Password",
+        "vault" | "hashivault" | "hcvault" | "hashicorpvault" | "vaultkv" | "vaultkv2" | "kv"
+        | "vaultsecret" => "Vault",
+        "bao" | "openbao" => "OpenBao",
+        "awssm" | "awssec" | "awssecret" | "awssecrets" | "awssecretmanager"
+        | "awssecretsmanager" | "secretsmanager" | "asm" | "awssecretname" => AWS,
+        "ssm" | "ssmsecure" | "awsssm" | "awsps" | "awsparamstore" | "awsparameter"
+        | "awsparameterstore" | "awsssmparameter" | "paramstore" | "parameterstore"
+        | "ssmparameter" | "chamber" => AWS_SSM,
+        "awskms" => "AWS KMS",
+        "aws" => "AWS",
+        "sm"
+        | "gsm"
+        | "gcpsm"
+        | "gcpsecret"
+        | "gcpsecrets"
+        | "gcpsecretmanager"
+        | "gcpsecretsmanager"
+        | "gsecret"
+        | "googlesecret"
+        | "googlesecretmanager"
+        | "googlesecretsmanager"
+        | "secretmanager"
+        | "berglas" => GOOGLE,
+        "gcpkms" | "gkms" => "Google Cloud KMS",
+        "gcp" => "Google Cloud",
+        "akv"
+        | "akvs"
+        | "azkv"
+        | "keyvault"
+        | "keyvaultref"
+        | "azurekv"
+        | "azurekeyvault"
+        | "azurekeyvaultsecret" => AZURE,
+        "azure" => "Azure",
+        "secretref" => "a store of the platform",
+        "doppler" => "Doppler",
+        "infisical" => "Infisical",
+        "bws" | "bw" | "bitwarden" | "bitwardensm" => "Bitwarden",
+        "akeyless" => "Akeyless",
+        "conjur" | "cyberark" => "Conjur",
+        "keeper" | "ksm" => "Keeper",
+        "dl" | "dashlane" => "Dashlane",
+        "lastpass" | "lpass" => "LastPass",
+        "pass" | "protonpass" => "Proton Pass",
+        "gopass" => "gopass",
+        "dsv" | "delinea" | "secretserver" | "tss" => "Delinea",
+        "credstash" => "credstash",
+        "sops" => "sops",
+        "secrets" | "secret" | "secretstore" | "teller" | "ref" => "a store of secrets",
+        "keyring" | "keychain" | "envchain" | "systemkeychain" => "a keyring",
+        "pulumi" => "Pulumi",
+        "consul" => "Consul",
+        "k8s" | "kubernetes" | "kube" | "k8ssecret" | "secretkeyref" => "Kubernetes",
+        "ibmsm" => "IBM Cloud",
+        "oci" | "ocivault" => "Oracle Cloud",
+        _ => return None,
+    })
+}
+
+/// The store of a reference with a colon and a name of words: `awssm:prod/jwt`.
+fn plain(head: &str, rest: &str) -> Option<&'static str> {
+    // These are schemes of URLs alone, or a secret may be behind them: `pass:hunter2`.
+    const OTHERS: [&str; 5] = ["op", "sm", "bw", "dl", "kube"];
+    const WORDS: [&str; 5] = ["kv", "ref", "pass", "secret", "secrets"];
+    let is_of = |words: &[&str]| words.iter().any(|own| head.eq_ignore_ascii_case(own));
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let is_part = |own: char| own.is_alphanumeric() || "/_-.:#@,~ ".contains(own);
+    // A secret may begin alike: a path has names that people gave.
+    let is_path = place.chars().all(is_part) && is_named(&place.replace([',', '~'], " "));
+    let is_reference = is_path && !is_of(&OTHERS) && (!is_of(&WORDS) || place.contains('/'));
+    let is_query = query.is_empty() || is_named(&query.replace(['=', '&'], " "));
+    scheme(head).filter(|_| is_reference && is_query)
+}
+
+/// The store of a reference with a colon and a path: `vault:secret/data/app#JWT_SECRET`.
+fn colon(head: &str, rest: &str) -> Option<&'static str> {
+    let (path, key) = rest.split_once('#').unwrap_or((rest, ""));
+    let is_part = |own: char| own.is_alphanumeric() || "/_-.${}| \"'#@+:".contains(own);
+    let is_deep = path.trim_matches('/').contains('/');
+    // A secret may begin alike: a path has names that people gave.
+    let is_path = is_deep && rest.chars().all(is_part) && !path.split('/').any(is_mixed);
+    let is_path = is_path && (key.is_empty() || !is_mixed(key) || key.len() < 32);
+    match head {
+        "vault" if is_path => Some("Vault"),
+        "bao" if is_path => Some("OpenBao"),
+        "akeyless" if is_path => Some("Akeyless"),
+        "infisical" if is_path => Some("Infisical"),
+        "gcp" if rest.starts_with("secretmanager:") => Some(GOOGLE),
+        "azure" if rest.starts_with("keyvault:") => Some(AZURE),
+        "aws" if rest.starts_with("secretsmanager:") => Some(AWS),
+        "aws" if rest.starts_with("ssm:") => Some(AWS_SSM),
+        _ => None,
+    }
+}
+
+/// The store of the name of a resource, as its cloud writes it.
+fn resource(value: &str) -> Option<&'static str> {
+    let lower = value.to_ascii_lowercase();
+    if let Some(own) = lower.strip_prefix("arn:aws") {
+        let mut parts = own.split(':').skip(1);
+        let (service, is_whole) = (parts.next()?, parts.count() > 2);
+        return is_whole.then_some(match service {
+            "secretsmanager" => AWS,
+            "ssm" => AWS_SSM,
+            "kms" => "AWS KMS",
+            _ => "AWS",
+        });
+    }
+    if lower.starts_with("@microsoft.keyvault(") && lower.ends_with(')') {
+        return Some(AZURE);
+    }
+    if lower.starts_with("@microsoft.appconfiguration(") && lower.ends_with(')') {
+        return Some("Azure App Configuration");
+    }
+    if lower.starts_with("ocid1.") && lower.matches('.').count() > 3 {
+        return Some("Oracle Cloud");
+    }
+    if lower.starts_with("crn:v1:") && lower.matches(':').count() > 6 {
+        return Some("IBM Cloud");
+    }
+    if is_google_name(value) {
+        return Some(GOOGLE);
+    }
+    // The path of an engine of the second version.
+    if ["secret/data/", "kv/data/"].iter().any(|own| value.starts_with(own)) && is_named(value) {
+        return Some("Vault");
+    }
+    let (host, path) = lower.strip_prefix("https://")?.split_once('/')?;
+    let is_of = |ends: &[&str]| ends.iter().any(|own| host.ends_with(own));
+    let is_kept = ["secrets/", "keys/", "certificates/"].iter().any(|own| path.starts_with(own));
+    let clouds = [
+        ".vault.azure.net",
+        ".vault.azure.cn",
+        ".vault.usgovcloudapi.net",
+        ".managedhsm.azure.net",
+    ];
+    if is_kept && is_of(&clouds) {
+        return Some(AZURE);
+    }
+    (host == "secretmanager.googleapis.com").then_some(GOOGLE)
+}
+
+/// The store of a reference that may be a part of the value: of vals, and of 1Password.
+fn inside(value: &str) -> Option<&'static str> {
+    let is_of_vals = |rest: &str| {
+        rest.split_once("://").is_some_and(|(kind, rest)| {
+            let is_kind = |own: u8| own.is_ascii_lowercase() || own.is_ascii_digit();
+            kind.len() > 1 && kind.bytes().all(is_kind) && !rest.is_empty()
+        })
+    };
+    if value.replace("REF+", "ref+").split("ref+").skip(1).any(is_of_vals) {
+        return Some("a store that vals reads");
+    }
+    let is_of_op = |(place, _): (usize, &str)| {
+        let before = value[..place].chars().next_back();
+        let path = &value[place + 5..];
+        before.is_none_or(|own| !own.is_alphanumeric()) && path.split('/').count() > 2
+    };
+    (value.contains("://") && value.match_indices("op://").any(is_of_op)).then_some("1Password")
+}
+
+/// Returns `true` for `projects/app/secrets/jwt/versions/1`.
+fn is_google_name(value: &str) -> bool {
+    const KINDS: [&str; 4] = ["secrets", "parameters", "keyRings", "cryptoKeys"];
+    let value = value
+        .strip_prefix("//")
+        .map_or(value, |own| own.split_once(".googleapis.com/").map_or(value, |(_, path)| path));
+    let parts: Vec<_> = value.split('/').collect();
+    let is_whole = parts.iter().all(|own| !own.is_empty()) && parts.len() <= 10;
+    let place = parts.iter().position(|own| KINDS.contains(own));
+    is_whole && parts[0] == "projects" && place.is_some_and(|own| own > 1 && own + 1 < parts.len())
+}
+
+/// Returns `true` for a path of a file, alone or as a URL.
+pub(super) fn is_file(value: &str) -> bool {
+    const FOLDERS: [&str; 9] = [
+        "/run/secrets/",
+        "/var/run/secrets/",
+        "/run/credentials/",
+        "/vault/secrets/",
+        "/mnt/secrets-store/",
+        "/mnt/secrets/",
+        "/etc/secrets/",
+        "$CREDENTIALS_DIRECTORY/",
+        "${CREDENTIALS_DIRECTORY}/",
+    ];
+    let value = value.strip_prefix('@').unwrap_or(value);
+    let rest = FOLDERS.iter().find_map(|own| value.strip_prefix(own));
+    let rest = rest.or_else(|| value.strip_prefix("file:/"));
+    let is_path = |own: &str| !own.trim_matches('/').is_empty() && is_locator(own);
+    let braces = ["$__file{", "$__vault{", "$__env{"];
+    rest.is_some_and(is_path)
+        || is_path_of_words(value)
+        || braces.iter().any(|own| value.starts_with(own) && value.ends_with('}'))
+}
+
+/// Returns `true` for a path of a secret, in which people gave every name: `/etc/app/jwt.key`. Base64
+/// may begin with `/`, and has no such parts. Another path, such as that of a backup, is no reference.
+fn is_path_of_words(value: &str) -> bool {
+    if let Some(rest) = value.strip_prefix("file:") {
+        return is_named(rest) && rest.contains(['/', '.']);
+    }
+    let windows = || {
+        let (drive, rest) = value.split_once(":\\")?;
+        let is_drive = drive.len() == 1 && drive.bytes().all(|own| own.is_ascii_alphabetic());
+        is_drive.then(|| rest.replace('\\', "/"))
+    };
+    let starts = ["./", "../", "~/", "$HOME/", "${HOME}/", "%APPDATA%/"];
+    let relative = || starts.iter().find_map(|own| value.strip_prefix(own)).map(str::to_owned);
+    let absolute = || value.strip_prefix('/').filter(|own| own.contains('/')).map(str::to_owned);
+    let is_part = |own: &str| own.len() > 1 && !own.contains([':', '@', '#', ' ']);
+    windows().or_else(relative).or_else(absolute).is_some_and(|rest| {
+        is_named(&rest) && rest.split('/').all(is_part) && rest.split(SEPARATORS).any(is_of_secret)
+    })
+}
+
+const SEPARATORS: [char; 4] = ['/', '-', '_', '.'];
+
+/// Returns `true` for a word in the path of a secret, or the ending of such a file.
+fn is_of_secret(word: &str) -> bool {
+    const WORDS: [&str; 22] = [
+        "secret",
+        "secrets",
+        "key",
+        "keys",
+        "token",
+        "tokens",
+        "password",
+        "passwd",
+        "passphrase",
+        "credential",
+        "credentials",
+        "jwt",
+        "private",
+        "cert",
+        "certs",
+        "pem",
+        "crt",
+        "txt",
+        "p12",
+        "pfx",
+        "json",
+        "env",
+    ];
+    WORDS.iter().any(|own| word.eq_ignore_ascii_case(own))
+}
+
+/// Returns `true` for a command that a tool runs: `cmd:pass show jwt`.
+pub(super) fn is_command_of_tool(value: &str) -> bool {
+    let Some((head, rest)) = value.split_once(':') else { return false };
+    let words = ["cmd", "command", "exec", "shell", "sh", "bash", "run"];
+    let rest = rest.strip_prefix("//").unwrap_or(rest).trim_start();
+    words.contains(&head.to_ascii_lowercase().as_str()) && !is_base64(rest, 0) && is_command(rest)
+}
