@@ -517,6 +517,90 @@ fn no_new_secret_is_written_into_a_file_of_ciphertext() {
     }
 }
 
+/// V8: a file that is full takes every revocation. Another step names the line that is in its way.
+#[test]
+fn a_full_file_takes_a_revocation_and_an_emergency() {
+    const NAMES: [&str; 5] = ["_NEW", "", "_OLD", "_BACKUP", "_NEXT"];
+    for (purpose, count) in [
+        (Purpose::Cookie, 5),
+        (Purpose::Cookie, 4),
+        (Purpose::Credential, 5),
+        (Purpose::Credential, 4),
+    ] {
+        for compromised in NAMES.into_iter().take(count) {
+            for is_rotation in [true, false] {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join(".env");
+                let line = |(place, name): (usize, &&str)| {
+                    format!("SESSION_SECRET{name}={}\n", plain(place as u64))
+                };
+                let text: String = NAMES.iter().take(count).enumerate().map(line).collect();
+                fs::write(&path, &text).unwrap();
+                let clock = ManualClock::new(at(0));
+                let open = || {
+                    DotenvStore::new(&path, "SESSION_SECRET", purpose, "production")
+                        .clock(clock.clone())
+                };
+                let first = load(&open());
+                let place = NAMES.iter().position(|own| *own == compromised).unwrap();
+                let leaked = plain(place as u64);
+                let key = first
+                    .keys()
+                    .iter()
+                    .find(|own| own.secret().is_some_and(|own| own.expose() == leaked.as_bytes()));
+                // The fifth of a ring that tries its keys is left out, and has no key to revoke.
+                let Some(kid) = key.map(|own| own.kid()) else { continue };
+                let new = || NewEntry::new(Secret::from(plain(9)));
+                if first.primary(at(0)) == kid && !is_rotation {
+                    continue;
+                }
+                let case = format!("{purpose} {count} {compromised} {is_rotation}");
+                let is_left_out = purpose == Purpose::Cookie && count == 5;
+                if is_left_out {
+                    let next = first.keys().iter().map(|own| own.kid()).last().unwrap();
+                    let error = step(&open(), |own| own.force("x").promote(&next, at(1)));
+                    let error = error.unwrap_err().to_string();
+                    let is_named = error.contains("cannot use SESSION_SECRET_BACKUP in")
+                        && error.contains("line 4: ")
+                        && error.contains("delete this line");
+                    assert!(is_named, "{case}: {error}");
+                    assert_eq!(fs::read_to_string(&path).unwrap(), text, "{case}");
+                }
+                let store = open();
+                let done = step(&store, |own| match is_rotation {
+                    true => own.emergency_rotate(&kid, "leaked", new(), at(1)),
+                    false => own.revoke(&kid, "leaked", at(1)),
+                });
+                // Five that verify have no place: the way is named.
+                if (purpose, compromised, is_rotation) == (Purpose::Credential, "_NEXT", true) {
+                    let error = done.unwrap_err().to_string();
+                    assert!(error.contains("`dualkey revoke`"), "{case}: {error}");
+                    continue;
+                }
+                let change = done.unwrap_or_else(|error| panic!("{case}: {error}"));
+                let after = fs::read_to_string(&path).unwrap();
+                assert!(!after.contains(&leaked), "{case}: {after}");
+                for store in [store, open()] {
+                    let own = load(&store);
+                    assert_eq!(own.primary(at(1)), change.manifest.primary(at(1)), "{case}");
+                    let live = |own: &Manifest| {
+                        own.keys()
+                            .iter()
+                            .filter(|key| key.secret().is_some() && key.revoked().is_none())
+                            .count()
+                    };
+                    assert_eq!(live(&own), live(&change.manifest), "{case}: {after}");
+                }
+                // Each key that verified and is not revoked verifies on.
+                for place in (0..count).filter(|own| plain(*own as u64) != leaked) {
+                    let is_kept = !(is_left_out && place == 3);
+                    assert_eq!(after.contains(&plain(place as u64)), is_kept, "{case}: {after}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn an_odd_line_of_another_variable_does_not_stop_a_rotation() {
     let folder = tempfile::tempdir().unwrap();

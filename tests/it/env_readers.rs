@@ -248,12 +248,10 @@ fn docker(text: &str) -> Option<BTreeMap<String, String>> {
 fn is_reader(reader: &str, line: &str) -> bool {
     let (is_export, has_comment) =
         (line.trim_start().starts_with("export "), line.contains(" # of"));
-    let (name, value) = line.split_once('=').unwrap_or_default();
-    let is_spaced = name.ends_with(' ');
+    let value = line.split_once('=').unwrap_or_default().1;
     match reader {
-        "bash" => !is_spaced,
         "systemd" => !is_export && !has_comment,
-        "docker" => !is_export && !has_comment && !is_spaced && !value.starts_with(['\'', '"']),
+        "docker" => !is_export && !has_comment && !value.starts_with(['\'', '"']),
         _ => true,
     }
 }
@@ -400,10 +398,31 @@ fn a_line_in_which_some_readers_find_another_value_is_refused() {
         (format!("{own}\nreadonly API_KEY_OLD={OTHER}\n"), "API_KEY_OLD", 2),
         (format!("{own}\nunset API_KEY\n"), NAME, 2),
         (format!("{own}\nexport API_KEY\n"), NAME, 2),
+        (format!("export\t{own}\n"), NAME, 1),
+        (format!("export  {own}\n"), NAME, 1),
+        (format!("\t{own}\n"), NAME, 1),
+        (format!("{}\n", own.replace('=', " =")), NAME, 1),
+        (format!("{}\n", own.replace('=', "\t=")), NAME, 1),
+        (format!("{}\n", own.replace('=', ": ")), NAME, 1),
+        (format!("{own}\t# of the quarter\n"), NAME, 1),
+        (format!("export {own}\t\n"), NAME, 1),
+        (format!("A=1 API_KEY={OTHER}\n"), NAME, 1),
+        (format!("API_KEY+={OTHER}\n"), NAME, 1),
+        (format!("{own}\nAPI_KEY # of the quarter\n"), NAME, 2),
+        (format!("{own}\n'API_KEY'={OTHER}\n"), NAME, 2),
+        (format!("{own}\nexport \"API_KEY={OTHER}\"\n"), NAME, 2),
+        (format!("{own}\nexport A=1 'API_KEY'={OTHER}\n"), NAME, 2),
+        (format!("{own}\neval 'API_KEY={OTHER}'\n"), NAME, 2),
+        (format!("{own}\nfor API_KEY in {OTHER}; do :; done\n"), NAME, 2),
+        (format!("{own}\nprintf -v API_KEY {OTHER}\n"), NAME, 2),
+        (format!("{own}\nif :; then API_KEY={OTHER}; fi\n"), NAME, 2),
+        (format!("{own}\nA=1 2>&1 API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{own}\nA=$((API_KEY=5))\n"), NAME, 2),
     ];
     for (place, (text, name, line)) in cases.iter().enumerate() {
         let files = write_all(folder.path(), std::slice::from_ref(text));
-        let error = secret_of(&files[0]).unwrap_err();
+        let error = secret_of(&files[0]);
+        let error = error.expect_err(text);
         let is_named = matches!(&error, StoreError::Dotenv { line: own, variable, .. }
             if *own == Some(*line) && variable.starts_with(NAME));
         assert!(is_named, "{text:?}: {error}");

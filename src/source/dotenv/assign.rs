@@ -21,8 +21,11 @@ pub(super) struct Assigns {
 pub(super) struct Form {
     /// `export` stands before the name: systemd ignores the line, and docker refuses the file.
     pub(super) is_export: bool,
-    /// Blanks stand before `=`: docker refuses the file, and a shell runs a command.
+    /// Blanks are before `=`: docker refuses the file, and a shell runs a command.
     pub(super) is_spaced: bool,
+    /// A tab, or several blanks after `export`, are before the name: Node's reader does not find the
+    /// variable.
+    pub(super) is_indented: bool,
     /// Blanks stand after `=`.
     pub(super) is_led: bool,
     /// A colon separates the value: npm's `dotenv` reads it, and no other.
@@ -53,6 +56,8 @@ impl Assigns {
             _ => (own, false),
         };
         let start = line.len() - own.len();
+        let lead = line[..start].trim_start_matches(' ');
+        let is_indented = !lead.is_empty() && lead != "export ";
         let is_invisible = |own: char| own != ' ' && own != '\t';
         let mut has_invisible = line[..start].replacen("export", "", 1).contains(is_invisible);
         let (name, value, is_colon) = split(own)?;
@@ -73,7 +78,7 @@ impl Assigns {
             Some(end) => (quote, before + end),
             None => (None, before + length_of_bare(bare)),
         };
-        let form = Form { is_export, is_spaced, is_led, is_colon, has_invisible };
+        let form = Form { is_export, is_spaced, is_indented, is_led, is_colon, has_invisible };
         Some(Self { name: name.to_owned(), start, before, end, quote, form })
     }
 }

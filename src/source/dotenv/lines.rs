@@ -84,6 +84,12 @@ impl Lines {
         }
     }
 
+    /// The line of the first assignment of `name`.
+    pub(super) fn number_of(&self, name: &str) -> Option<usize> {
+        let is_own = |line: &&Line| line.assigns.as_ref().is_some_and(|own| own.name == name);
+        self.lines.iter().find(is_own).map(|line| line.number)
+    }
+
     /// Returns why readers differ in the value of a line, or why it is no secret.
     fn problem(&self, line: &Line, own: &Assigns) -> Option<Problem> {
         let inner = inner(line, own);
@@ -102,17 +108,22 @@ impl Lines {
         // A shell takes `#` without a blank before it for a part of the value.
         let is_part = rest.starts_with('#');
         let has_comment = rest.trim_start_matches([' ', '\t']).starts_with('#');
+        // Node's reader takes a tab for a part of a bare value.
+        let has_tab = rest.split('#').next().is_some_and(|blanks| blanks.contains('\t'));
         let form = own.form;
         // Docker is no reader of the others: it refuses the file, or takes more than the value.
-        let is_for_docker = !form.is_export && !form.is_spaced && !has_comment;
+        let is_for_docker = !form.is_export && !has_comment;
         match own.quote {
             _ if form.has_invisible => Some(Problem::Invisible),
             _ if form.is_colon => Some(Problem::Colon),
+            _ if form.is_indented => Some(Problem::Indented),
+            _ if form.is_spaced => Some(Problem::Spaced),
             // A secret may begin with it: the variable is not one without a value.
             None if is_part && inner.is_empty() => Some(Problem::Hash),
             quote if is_part || !is_clear(inner, quote) => Some(Problem::Value),
             // A shell takes the value for a command, and the variable for empty.
-            _ if form.is_led && !form.is_spaced && !inner.is_empty() => Some(Problem::Blanks),
+            _ if form.is_led && !inner.is_empty() => Some(Problem::Blanks),
+            None if has_tab => Some(Problem::Blanks),
             None if is_for_docker && !inner.is_empty() && !rest.is_empty() => Some(Problem::Blanks),
             _ => None,
         }
@@ -275,8 +286,12 @@ impl Line {
     /// assignment of it.
     fn sets(&self, name: &str) -> bool {
         let Some(own) = &self.assigns else {
-            // Python's reader takes a name alone for a variable without a value.
-            return self.text.trim() == name || sets(&self.text, name, true);
+            // Python's reader takes a name in quotes for the name.
+            let text = self.text.trim_start();
+            let text = text.strip_prefix("export").map_or(text, str::trim_start);
+            let quoted = text.strip_prefix('\'').and_then(|own| own.split_once('\''));
+            return quoted.is_some_and(|(own, _)| own == name)
+                || sets(&self.text, name, true, false);
         };
         let more = own.name.strip_prefix(name).unwrap_or_default();
         // `NAME+=value`, `NAME[0]=value`.
@@ -285,7 +300,7 @@ impl Line {
             Some(_) => (own.end, false),
             None => (own.before, own.form.is_led),
         };
-        is_part || own.name != name && sets(&self.text[rest..], name, is_start)
+        is_part || own.name != name && sets(&self.text[rest..], name, is_start, own.form.is_export)
     }
 }
 

@@ -24,6 +24,9 @@
 //!   the edit.
 //! - The file decides: an edit can make an expired key live again. The revision never goes back
 //!   in a process.
+//! - A revocation is written into every file that can be read. In a file with four keys that sign or
+//!   verify, in `X_NEW`, `X`, `X_OLD` and `X_BACKUP`, the new key gets `X_NEW`. A fifth variable that is
+//!   left out, `X_BACKUP`, gives way to the keys that verify, and is removed.
 //! - A revocation is final. The record keeps a recogniser of each secret that was revoked or
 //!   destroyed, and a file that holds such a secret is refused, under every variable and with
 //!   the kid in the error. Remove it: put another secret in the variable. A ring that runs keeps
@@ -45,7 +48,6 @@
 //! - With `export`: systemd ignores the line, and docker refuses the file.
 //! - With `&` in a bare value, as in the URL of a database: a shell ends the command there, and
 //!   does not set the variable. A new value with `&` is written in single quotes.
-//! - With blanks before `=`: docker refuses the file, and a shell runs a command.
 //! - In a file with the line ends of Windows: a shell takes `\r` for a part of each value. Do not
 //!   source such a file.
 //!
@@ -85,14 +87,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::lines::Lines;
-use self::problem::Unclear;
+use self::problem::{Problem, Unclear};
 use super::disk::{self, LockError, beside, file_name};
 use super::error::StoreError;
 use super::reading::{Readings, Revoked};
 use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::manifest::Manifest;
+use crate::kid::Kid;
+use crate::manifest::{Entry, Manifest};
 use crate::purpose::Purpose;
 use crate::ring::Policy;
 use crate::secret::Secret;
@@ -240,10 +243,12 @@ impl DotenvStore {
                     current.ok_or_else(|| StoreError::Unconfirmed { store: self.name() })?;
                 next.check_same(&current)?;
                 self.is_known(&current, next)?;
-                if reading.leaves_out_backup() {
-                    let problem = "its fifth variable, X_BACKUP, is left out, and would be \
-                                   overwritten: remove it first";
-                    return Err(StoreError::Unfit { store: self.name(), problem });
+                // A revocation does not wait for it: its key verifies nothing.
+                if reading.leaves_out_backup() && !revokes(&current, next) {
+                    let variable = format!("{}_BACKUP", self.ring);
+                    let line = reading.lines.number_of(&variable);
+                    let problem = Problem::LeftOut;
+                    return Err(self.unclear(Unclear { line, variable, problem }));
                 }
                 (reading.lines, current.revision())
             }
@@ -320,6 +325,16 @@ impl DotenvStore {
     fn unusable(&self, source: Error) -> StoreError {
         StoreError::Manifest { store: self.name(), source: Box::new(source) }
     }
+}
+
+/// Returns whether `next` revokes a key that is not revoked in `current`.
+fn revokes(current: &Manifest, next: &Manifest) -> bool {
+    let is_revoked =
+        |own: &Manifest, kid: &Kid| own.key(kid).is_some_and(|key| key.revoked().is_some());
+    next.keys()
+        .iter()
+        .map(Entry::kid)
+        .any(|kid| is_revoked(next, &kid) && !is_revoked(current, &kid))
 }
 
 impl KeyStore for DotenvStore {

@@ -7,7 +7,7 @@ use crate::manifest::Entry;
 use crate::secret::Secret;
 
 /// The variables of the keys that verify, in the order of their keys.
-const SLOTS: [&str; 3] = ["", "_OLD", "_BACKUP"];
+const SLOTS: [&str; 4] = ["_NEW", "", "_OLD", "_BACKUP"];
 
 impl DotenvStore {
     /// Has a key that `is_apart` from the primary keep its variable: it belongs to something else
@@ -49,6 +49,8 @@ impl DotenvStore {
         verifying: Vec<&'m Entry>,
         standing: &[(String, Secret)],
     ) -> Vec<(&'static str, &'m Entry)> {
+        // `X_NEW` is for a fourth alone.
+        let slots = &SLOTS[usize::from(verifying.len() < SLOTS.len())..];
         let secret = |key: &&'m Entry| key.secret().map(Secret::expose);
         let primary = verifying.first().and_then(secret);
         let slot_of = |key: &&'m Entry| {
@@ -57,12 +59,12 @@ impl DotenvStore {
                 self.is_apart.zip(primary).is_some_and(|(apart, first)| apart(first, own));
             let place = standing.iter().find(|(_, other)| is_apart && other.expose() == own)?;
             let kept = place.0.strip_prefix(self.ring.as_str())?;
-            SLOTS.into_iter().skip(1).find(|slot| *slot == kept)
+            slots.iter().copied().skip(1).find(|slot| *slot == kept)
         };
         let kept: Vec<(Kid, &'static str)> =
             verifying.iter().skip(1).filter_map(|key| Some((key.kid(), slot_of(key)?))).collect();
         let is_free = |slot: &&'static str| kept.iter().all(|(_, own)| own != slot);
-        let mut free = SLOTS.into_iter().filter(is_free);
+        let mut free = slots.iter().copied().filter(is_free);
         let slot = |key: &'m Entry| {
             let own = kept.iter().find(|(kid, _)| *kid == key.kid()).map(|(_, slot)| *slot);
             Some((own.or_else(|| free.next())?, key))

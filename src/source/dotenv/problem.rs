@@ -36,6 +36,10 @@ pub(super) enum Problem {
     Blanks,
     /// A colon separates the name from the value.
     Colon,
+    /// Blanks are before `=`.
+    Spaced,
+    /// A tab or several blanks are before the name.
+    Indented,
     /// The value begins with `#`, which some readers take for a comment.
     Hash,
     /// An invisible character is beside the name, with which some readers do not find it.
@@ -46,6 +50,8 @@ pub(super) enum Problem {
     Shell,
     /// No way of writing the value is read the same by all readers.
     Unwritable,
+    /// The key of the variable is left out, because four others are set.
+    LeftOut,
     /// The file belongs to a tool that encrypts its values.
     Shared {
         /// The tool.
@@ -101,7 +107,9 @@ impl fmt::Display for Problem {
                     "it is set in line {first} too, and readers differ in which one counts: remove one"
                 );
             }
-            Self::Reference(reference) => return reference.fmt(f),
+            Self::Reference(reference) => {
+                return write!(f, "{reference}, or {}", Reference::WAY_OUT);
+            }
             Self::Value => {
                 "readers of such files differ in its value: put it in single quotes, without a \
                  backslash"
@@ -115,10 +123,18 @@ impl fmt::Display for Problem {
                  value in single quotes"
             }
             Self::Blanks => {
-                "blanks surround the value, with which a shell or `docker --env-file` reads another \
-                 one: remove the blanks"
+                "blanks or a tab surround the value, with which a shell, `node --env-file` or `docker \
+                 --env-file` reads another one: remove them"
             }
             Self::Colon => "only npm's `dotenv` reads a colon after the name: write `=` instead",
+            Self::Spaced => {
+                "blanks are before `=`, with which a shell does not set the variable and `docker \
+                 --env-file` refuses the file: remove the blanks"
+            }
+            Self::Indented => {
+                "a tab, or more than one blank after `export`, is before the name, with which `node \
+                 --env-file` does not find the variable: write `NAME=value` or `export NAME=value`"
+            }
             Self::Hash => {
                 "`#` is where its value begins, and readers differ in whether a comment begins \
                  there: remove all behind `=` if it has no value, or put the value in single quotes"
@@ -138,6 +154,11 @@ impl fmt::Display for Problem {
             Self::Unwritable => {
                 "readers of such files differ in the new value, however it is written: use a value \
                  without a line break, a backslash, and quotes of two kinds"
+            }
+            Self::LeftOut => {
+                "four keys are set besides, which is the most that may verify, so that this one verifies \
+                 nothing and a step would overwrite it: delete this line, and repeat the step (a \
+                 revocation deletes it)"
             }
             Self::Shared { tool, marker, marker_line } => {
                 let shown = if marker.is_empty() { String::new() } else { format!(", `{marker}`") };

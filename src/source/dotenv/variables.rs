@@ -71,8 +71,14 @@ impl DotenvStore {
                 Some(KeyState::Revoked) | None => {}
             }
         }
-        if verifying.len() > 3 {
-            return unfit("there is room for two fallbacks, X_OLD and X_BACKUP: retire one first");
+        // Services that read `X_NEW` are there, if it is set.
+        let new = format!("{}_NEW", self.ring);
+        let has_new = standing.iter().any(|(variable, _)| *variable == new);
+        if verifying.len() > 4 || verifying.len() > 3 && !has_new {
+            return unfit(
+                "there is room for two fallbacks, X_OLD and X_BACKUP: retire one first, or revoke a \
+                 compromised key without a new one (`dualkey revoke`)",
+            );
         }
         if staged.len() > 1 {
             return unfit("there is room for one staged key, X_NEXT: promote or retire it first");

@@ -1,47 +1,168 @@
 //! The words of a line as a shell sees them, which may set a variable in the midst of a line.
 
+use zeroize::Zeroizing;
+
 /// Commands that set the variables which they name, or take their values away.
-const COMMANDS: [&str; 6] = ["export", "declare", "typeset", "readonly", "local", "unset"];
+const COMMANDS: [&str; 13] = [
+    "export",
+    "declare",
+    "typeset",
+    "readonly",
+    "local",
+    "unset",
+    "read",
+    "for",
+    "select",
+    "printf",
+    "mapfile",
+    "readarray",
+    "getopts",
+];
+
+/// Commands that run the text of their words.
+const EVALUATING: [&str; 4] = ["eval", "trap", "let", "(("];
+
+/// Words before a command that are none.
+const LEADING: [&str; 19] = [
+    "if", "then", "elif", "else", "fi", "while", "until", "do", "done", "{", "}", "(", ")", "!",
+    "time", "command", "builtin", "coproc", "))",
+];
+
+/// A word without its quotes, or the end of a command.
+enum Word {
+    Text {
+        text: Zeroizing<String>,
+        /// No quote is before `=`: a shell takes the word for an assignment.
+        is_plain: bool,
+    },
+    End,
+}
 
 /// Returns `true` if a shell or another reader changes `name` in `text`, which is a line, or a part
-/// of one that begins a word if `is_start`.
+/// of one that begins a word if `is_start`; after `export`, if it `is_export`.
 ///
 /// ```text
-/// 1;NAME=value    1 NAME=value    1&NAME+=value    export NAME
+/// 1;NAME=value    1 NAME=value    1&NAME+=value    export NAME    export 'NAME=value'
 /// ```
-pub(super) fn sets(text: &str, name: &str, mut is_start: bool) -> bool {
-    let (mut quote, mut is_command) = (None, false);
-    for (place, own) in text.char_indices() {
-        match quote {
-            Some(open) if own == open => quote = None,
+///
+/// A variable that is set for one command alone keeps its value: `1 NAME=value command`.
+pub(super) fn sets(text: &str, name: &str, is_start: bool, is_export: bool) -> bool {
+    if text.split("((").skip(1).any(|own| names(own, name, true)) {
+        return true;
+    }
+    let (mut is_set, mut is_target) = (false, false);
+    let mut command = is_export.then_some("export");
+    let all = words(text, is_start);
+    for (place, word) in all.iter().enumerate() {
+        let Word::Text { text, is_plain } = word else {
+            if is_set {
+                return true;
+            }
+            (command, is_target) = (None, false);
+            continue;
+        };
+        if std::mem::take(&mut is_target) {
+            continue;
+        }
+        match &command {
+            Some(own) if COMMANDS.contains(own) && names(text, name, false) => return true,
+            Some(own) if EVALUATING.contains(own) && names(text, name, true) => return true,
             Some(_) => {}
-            None if is_start && own == '#' => return false,
+            None if *is_plain && is_assignment(text) => is_set |= names(text, name, false),
+            None if LEADING.contains(&text.as_str()) => {}
+            // `>file`, `2> file`, `2>&1`.
+            None if text
+                .trim_start_matches(|own: char| own.is_ascii_digit())
+                .starts_with(['<', '>']) =>
+            {
+                is_target = text.ends_with(['<', '>', '&']);
+            }
             None => {
-                let word = word_of(&text[place..]);
-                if is_start && (is_command && word == name || is_assignment(word, name)) {
+                // Python's reader takes a name alone for a variable without a value.
+                if text.as_str() == name && matches!(all.get(place + 1), None | Some(Word::End)) {
                     return true;
                 }
-                is_command |= is_start && COMMANDS.contains(&word);
-                is_command &= !is_end(own);
-                quote = Some(own).filter(|own| matches!(own, '\'' | '"'));
+                (command, is_set) = (Some(text.as_str()), false);
             }
         }
-        is_start = quote.is_none() && (own.is_whitespace() || is_end(own));
     }
-    false
+    is_set
 }
 
-/// Returns `true` if `word` is an assignment of `name`.
-fn is_assignment(word: &str, name: &str) -> bool {
-    word.strip_prefix(name).is_some_and(|more| more.starts_with('=') || more.starts_with("+="))
+/// The words of `text`. The first is left out, if `text` begins within it.
+fn words(text: &str, is_start: bool) -> Vec<Word> {
+    // With its room from the start, so that no part of a secret is left behind unwiped.
+    let room = || Zeroizing::new(String::with_capacity(text.len()));
+    let (mut all, mut word, mut quote) = (Vec::new(), room(), None);
+    let (mut has_word, mut is_left_out, mut is_plain) = (!is_start, !is_start, true);
+    let mut is_escaped = false;
+    for own in text.chars().chain(['\n']) {
+        match quote {
+            _ if is_escaped => {
+                word.push(own);
+                is_escaped = false;
+            }
+            Some(open) if own == open => quote = None,
+            Some('\'') => word.push(own),
+            _ if own == '\\' => {
+                is_plain &= word.contains('=');
+                (is_escaped, has_word) = (true, true);
+            }
+            Some(_) => word.push(own),
+            None if own == '#' && !has_word => break,
+            None if own == '\'' || own == '"' => {
+                is_plain &= word.contains('=');
+                (quote, has_word) = (Some(own), true);
+            }
+            None if own.is_whitespace() || is_end(own) && !(own == '&' && word.ends_with('>')) => {
+                let text = std::mem::replace(&mut word, room());
+                if has_word && !is_left_out {
+                    all.push(Word::Text { text, is_plain });
+                }
+                is_left_out &= !has_word;
+                (has_word, is_plain) = (false, true);
+                all.extend(is_end(own).then_some(Word::End));
+            }
+            None => {
+                word.push(own);
+                has_word = true;
+            }
+        }
+    }
+    // Of a quote that is not closed.
+    if has_word && !is_left_out {
+        all.push(Word::Text { text: word, is_plain });
+    }
+    all
 }
 
-/// The word with which `text` begins.
-fn word_of(text: &str) -> &str {
-    text.split(|own: char| own.is_whitespace() || is_end(own)).next().unwrap_or_default()
+/// Returns `true` for `NAME=value`, whatever the name.
+fn is_assignment(word: &str) -> bool {
+    let is_part = |own: u8| own == b'_' || own.is_ascii_alphanumeric();
+    word.split_once('=').is_some_and(|(name, _)| {
+        let name = name.strip_suffix('+').unwrap_or(name);
+        let name = name.split('[').next().unwrap_or_default();
+        !name.is_empty() && name.bytes().all(is_part)
+    })
+}
+
+/// Returns `true` if `word` is `name`, an element of it or an assignment of it; or has one in it, if
+/// it `is_code`.
+fn names(word: &str, name: &str, is_code: bool) -> bool {
+    let is_part = |own: char| own == '_' || own.is_ascii_alphanumeric();
+    let is_set = |rest: &str| {
+        let rest = if is_code { rest.trim_start() } else { rest };
+        !is_code && rest.is_empty() || rest.starts_with(['=', '[']) || rest.starts_with("+=")
+    };
+    match is_code {
+        false => word.strip_prefix(name).is_some_and(is_set),
+        true => word.match_indices(name).any(|(place, _)| {
+            !word[..place].ends_with(is_part) && is_set(&word[place + name.len()..])
+        }),
+    }
 }
 
 /// Returns `true` if a command ends at `own`.
 fn is_end(own: char) -> bool {
-    matches!(own, ';' | '&' | '|')
+    matches!(own, ';' | '&' | '|' | '\n')
 }
