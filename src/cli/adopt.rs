@@ -6,6 +6,7 @@ use crate::kid::Kid;
 use crate::manifest::Manifest;
 use crate::ops::adopt::{Adopted, Adopter, Source, Taken};
 use crate::ops::inventory::{Item, Place, Project};
+use crate::ops::warnings::encrypted;
 use crate::ring::KeyState;
 use crate::verified::Role;
 
@@ -74,7 +75,12 @@ impl Terminal {
                 manifest
             }
         };
-        self.keys(project, manifest)
+        self.keys(project, manifest)?;
+        // Said before the first rotation, which would be refused.
+        match encrypted(project, project.inventory().secret(name)?, environment) {
+            Some(own) => self.line(&format!("  warning   {}; {}", own.found(), own.remedy())),
+            None => Ok(()),
+        }
     }
 
     fn keys(&mut self, project: &Project, manifest: &Manifest) -> Result<(), Failure> {

@@ -34,6 +34,10 @@ pub(super) fn run(context: &Context, args: &args::Init, terminal: &mut Terminal)
     if let Some(own) = ignored(&Project::new(inventory)) {
         terminal.line(&format!("  warning   {}: {}; {}", own.subject, own.found, own.mend))?;
     }
+    // A rotation writes there, unless manifests hold the secrets.
+    for own in survey.encrypted.iter().filter(|_| args.store != Keep::File) {
+        terminal.line(&format!("  warning   {}; {}", own.found(), own.remedy()))?;
+    }
     let placeholders = survey.secrets.iter().filter(|own| own.is_placeholder);
     for own in placeholders {
         let name = &own.name;

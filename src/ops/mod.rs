@@ -74,6 +74,6 @@ pub mod remind;
 pub mod rotate;
 pub mod schedule;
 pub mod sweep;
-mod warnings;
+pub(crate) mod warnings;
 
 pub use error::OpsError;

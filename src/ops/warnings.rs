@@ -2,9 +2,11 @@
 
 use std::time::SystemTime;
 
+use super::inventory::{Item, Place, Project};
 use super::json::time;
 use crate::ring::Policy;
 use crate::ring::report::{ClockProblem, Report, clock_problem, is_ahead};
+use crate::source::{Encrypted, Listing};
 use crate::text::Plain;
 use crate::verdict::Obstacle;
 
@@ -14,6 +16,14 @@ pub(super) fn of_policy(policy: &Policy, name: &str) -> Option<String> {
     Some(format!(
         "the stored policy has a fault: {error} in the inventory, then run `dualkey policy {name}`"
     ))
+}
+
+/// The tool that encrypts the `.env` file which is the store of `item`, if there is one.
+pub(crate) fn encrypted(project: &Project, item: &Item, environment: &str) -> Option<Encrypted> {
+    let Place::Dotenv(path) = &item.store else { return None };
+    let path = project.inventory().path(path, environment);
+    // A file that cannot be read has an error of its own.
+    Listing::read(&path).ok().flatten()?.encrypted
 }
 
 /// A warning for each report that cannot be read or is from the future, and one for a clock that is

@@ -80,7 +80,7 @@ pub use closure::ClosureStore;
 #[cfg(feature = "store")]
 pub use dotenv::DotenvStore;
 #[cfg(feature = "ops")]
-pub(crate) use dotenv::listing::{Listing, Variable};
+pub(crate) use dotenv::listing::{Encrypted, Listing, Variable};
 #[cfg(feature = "store")]
 pub use env_store::EnvStore;
 #[cfg(feature = "store")]

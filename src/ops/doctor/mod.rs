@@ -11,7 +11,7 @@ use super::audit::Trail;
 use super::error::OpsError;
 use super::inventory::{AuditPlace, Item, Place, Project};
 use super::rotate::{check_new, last_step, reports};
-use super::warnings::of_reports;
+use super::warnings::{encrypted, of_reports};
 use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::ring::KeyState;
@@ -46,6 +46,7 @@ pub struct Finding {
 /// | `tracked` | git tracks a file with secrets |
 /// | `readable` | others may read a file with secrets |
 /// | `ignored` | git would take a file with secrets |
+/// | `encrypted` | a tool encrypts the `.env` file of a secret, so that no step writes there |
 /// | `past` | a fallback has come to its end, and still stands in its file |
 /// | `differ` | instances hold other keys than the store |
 /// | `report` | a report of an instance cannot be read, or is from the future |
@@ -67,6 +68,9 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
                 continue;
             }
             let subject = format!("{} ({environment})", item.name);
+            if let Some(own) = encrypted(project, item, environment) {
+                all.push(finding("encrypted", &subject, own.found(), &own.remedy()));
+            }
             let store = match project.store_in(item, environment) {
                 Ok(store) => store,
                 Err(error) => {
@@ -143,7 +147,7 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
     files::examine(&mut all, project);
     audit(&mut all, project).await;
     // As the table above has them, and in each by name: hashes have no order.
-    const ORDER: [&str; 13] = [
+    const ORDER: [&str; 14] = [
         "unread",
         "unadopted",
         "short",
@@ -151,6 +155,7 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
         "tracked",
         "readable",
         "ignored",
+        "encrypted",
         "past",
         "differ",
         "report",

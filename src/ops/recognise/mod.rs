@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::purpose::{Purpose, SecretLength};
 use crate::reference::Reference;
 use crate::ring::admit::{Rules, check};
-use crate::source::{Listing, Variable};
+use crate::source::{Encrypted, Listing, Variable};
 
 /// The endings of the variables that belong to one secret.
 const SUFFIXES: [&str; 4] = ["_NEW", "_OLD", "_BACKUP", "_NEXT"];
@@ -90,6 +90,8 @@ pub struct Survey {
     pub secrets: Vec<Recognised>,
     /// The other variables.
     pub left_out: Vec<LeftOut>,
+    /// The files that a tool encrypts.
+    pub(crate) encrypted: Vec<Encrypted>,
 }
 
 /// A variable that was recognised as a secret.
@@ -146,7 +148,12 @@ impl Survey {
     /// [`OpsError::Store`] for a file that cannot be read, that others may write, or in which a
     /// line leaves the next ones unclear; [`OpsError::Io`] for one that is not there.
     pub fn read(files: &[PathBuf]) -> Result<Self, OpsError> {
-        let mut own = Self { files: files.to_vec(), secrets: Vec::new(), left_out: Vec::new() };
+        let mut own = Self {
+            files: files.to_vec(),
+            secrets: Vec::new(),
+            left_out: Vec::new(),
+            encrypted: Vec::new(),
+        };
         for path in files {
             let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
             let listing = Listing::read(path)?.ok_or_else(|| OpsError::io(path)(missing()))?;
@@ -160,6 +167,7 @@ impl Survey {
                 return Err(unclear.error(path).into());
             }
             own.add(&listing);
+            own.encrypted.extend(listing.encrypted);
         }
         Ok(own)
     }

@@ -16,7 +16,7 @@ use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
 use super::json;
 use super::rotate::{begun, check_new, reports};
-use super::warnings::{of_policy, of_reports};
+use super::warnings::{encrypted, of_policy, of_reports};
 use crate::key::Signs;
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
@@ -228,6 +228,8 @@ async fn standing(
     };
     let own = read(project, item, trail).await;
     let mut own = own.unwrap_or_else(|error| Standing::unread(name, &error));
+    let encrypted = encrypted(project, item, name.1);
+    own.warnings.extend(encrypted.map(|own| format!("{}; {}", own.found(), own.remedy())));
     if own.state == State::Absent {
         own.advise_adoption(project);
     }

@@ -16,6 +16,41 @@ use crate::source::error::StoreError;
 pub(crate) struct Listing {
     pub(crate) path: PathBuf,
     pub(crate) variables: Vec<Variable>,
+    /// Set if a tool encrypts the values of the file, so that no step writes into it.
+    pub(crate) encrypted: Option<Encrypted>,
+}
+
+/// A tool that encrypts the values of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Encrypted {
+    pub(crate) path: PathBuf,
+    pub(crate) tool: &'static str,
+    /// The first line that shows it.
+    line: usize,
+    /// The variable of that line; empty for a line that is no assignment.
+    marker: String,
+}
+
+impl Encrypted {
+    /// What is found, for an operator who did not take a step yet.
+    pub(crate) fn found(&self) -> String {
+        let shown = match self.marker.is_empty() {
+            true => String::new(),
+            false => format!(", `{}`", self.marker),
+        };
+        format!(
+            "{} is encrypted with {} (line {}{shown}): dualkey writes in the clear, and refuses to rotate \
+             there",
+            self.path.display(),
+            self.tool,
+            self.line
+        )
+    }
+
+    /// The remedy.
+    pub(crate) fn remedy(&self) -> String {
+        format!("move the secret to a file of its own, or rotate it with {}", self.tool)
+    }
 }
 
 /// A variable, with its value as it is written.
@@ -51,7 +86,13 @@ impl Listing {
             };
             variables.push(Variable { name: name.to_owned(), value, problem });
         }
-        Ok(Some(Self { path: path.to_owned(), variables }))
+        let encrypted = lines.shared().map(|own| Encrypted {
+            path: path.to_owned(),
+            tool: own.tool,
+            line: own.line,
+            marker: own.variable,
+        });
+        Ok(Some(Self { path: path.to_owned(), variables, encrypted }))
     }
 
     /// The variable `name`, if it has a value.

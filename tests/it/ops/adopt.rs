@@ -356,11 +356,44 @@ fn a_user_without_a_name_is_a_number() {
     assert!(trail.contains(&format!("| uid {UID} |")), "{trail}");
 }
 
+/// A rotation writes in the clear, and is refused in a file that a tool encrypts: the operator knows it
+/// before the first one.
+#[test]
+fn a_file_that_a_tool_encrypts_is_named_before_the_first_rotation() {
+    let value = "encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3dAt+Z9HPMfLEIRVz50hmLXPXRuDBXaJi";
+    for (lead, tool) in [
+        (format!("MAIL_TOKEN=\"{value}\""), "dotenvx"),
+        ("MAIL_TOKEN=ENC[AES256_GCM,data:a1,iv:b2,tag:c3,type:str]".to_owned(), "sops"),
+        ("DOTENV_PUBLIC_KEY_PRODUCTION=03f8b376234c4f2f0445f392".to_owned(), "dotenvx"),
+    ] {
+        let mut shell = shell(&format!("{lead}\nJWT_SECRET={JWT}\n"));
+        let says = format!("is encrypted with {tool} (line 1");
+        let is_said = |text: &str| {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            text.contains(&says) && text.contains(&format!("or rotate it with {tool}"))
+        };
+        for line in ["init --store dotenv", "status JWT_SECRET", "doctor"] {
+            let (_, text) = shell.run(line);
+            assert!(is_said(&text), "{line}: {text}");
+        }
+        for line in ["adopt --dry-run", "adopt"] {
+            let (status, text) = shell.run(line);
+            assert!(status == 0 && is_said(&text), "{line}: {text}");
+        }
+        let (status, text) = shell.run("stage JWT_SECRET");
+        assert!(status != 0 && text.contains(&format!("rotate them with {tool}")), "{text}");
+    }
+    // A file of manifests is written elsewhere.
+    let mut shell = shell(&format!("MAIL_TOKEN=\"{value}\"\nJWT_SECRET={JWT}\n"));
+    let (_, text) = shell.run("init --store file");
+    assert!(!text.contains("is encrypted with"), "{text}");
+}
+
 /// Files as people write them: `export`, quotes, comments, CRLF, a BOM.
 #[test]
 fn odd_files_are_read_as_their_readers_do() {
     let env = format!(
-        "\u{feff}# The service\r\nexport JWT_SECRET='{JWT}' # of the quarter\r\n  SESSION_SECRET = \"{SESSION}\"\r\n# REDIS_PASSWORD=x\r\n"
+        "\u{feff}# The service\r\nexport JWT_SECRET='{JWT}' # of the quarter\r\n  SESSION_SECRET=\"{SESSION}\"\r\n# REDIS_PASSWORD=x\r\n"
     );
     let mut shell = shell(&env);
     for line in ["init", "adopt --dry-run", "adopt"] {
@@ -369,6 +402,10 @@ fn odd_files_are_read_as_their_readers_do() {
         assert!(!text.contains("REDIS"), "{text}");
     }
     assert_eq!(fs::read_to_string(shell.path(".env")).unwrap(), env);
+    // What only some readers find is left out, with the reason.
+    let mut shell = self::shell(&format!("JWT_SECRET={JWT}\nSESSION_SECRET = {SESSION}\n"));
+    let (status, text) = shell.run("init");
+    assert!(status == 0 && text.contains("blanks are before `=`"), "{text}");
     // Nothing is known of a file whose lines have no clear ends.
     let mut shell = self::shell("A=\"open\nJWT_SECRET=x\n");
     let (status, text) = shell.run("init");
