@@ -96,7 +96,7 @@ fn scheme(scheme: &str) -> Option<&'static str> {
 fn plain(head: &str, rest: &str) -> Option<&'static str> {
     // These are schemes of URLs alone, or a secret may be behind them: `pass:hunter2`.
     const OTHERS: [&str; 5] = ["op", "sm", "bw", "dl", "kube"];
-    const WORDS: [&str; 5] = ["kv", "ref", "pass", "secret", "secrets"];
+    const WORDS: [&str; 8] = ["kv", "ref", "pass", "secret", "secrets", "aws", "azure", "gcp"];
     let is_of = |words: &[&str]| words.iter().any(|own| head.eq_ignore_ascii_case(own));
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_part = |own: char| own.is_alphanumeric() || "/_-.:#@,~ ".contains(own);

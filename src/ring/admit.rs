@@ -222,6 +222,12 @@ fn placeholder_remedy(is_fallback: bool, purpose: Purpose, rules: &Rules) -> &'s
     }
 }
 
+/// The form of the value `text` of a variable, if it is not a secret alone.
+#[cfg(feature = "store")]
+pub(crate) fn form_of(text: &str, variable: &str, purpose: Purpose) -> Option<ValueForm> {
+    form::of(text, variable, purpose)
+}
+
 /// The error of the `text` of a variable that does not stand for bytes, as `expected` has it: its form
 /// says more, where it has one.
 pub(crate) fn undecoded(
@@ -338,8 +344,14 @@ fn placeholder(secret: &[u8], is_text: bool, purpose: Purpose) -> Option<&'stati
     if form::is_template(text) && !is_document {
         return Some("a template that was not filled in");
     }
-    if text.contains("[object Object]") || is_text && is_unset(text) {
+    if is_unset_alone(text) || text.contains("[object Object]") {
         return Some("a value of JavaScript or Python that is not set");
+    }
+    if is_text && is_unset(text) {
+        return Some(
+            "a value of JavaScript or Python that is not set is a part of it; if it is the secret, write \
+             its bytes as `hex:` or `base64:`",
+        );
     }
     let plain: String =
         text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -354,12 +366,18 @@ fn placeholder(secret: &[u8], is_text: bool, purpose: Purpose) -> Option<&'stati
     (1..=longest).any(|part| secret.len() >= 8 && repeats(part)).then_some("a repetition")
 }
 
+fn is_unset_alone(text: &str) -> bool {
+    UNSET.contains(&text)
+}
+
+const UNSET: [&str; 4] = ["undefined", "null", "None", "NaN"];
+
 /// Returns whether `text` was joined from parts of which one is not set: `prod-undefined`.
 fn is_unset(text: &str) -> bool {
     let is_apart = |rest: &str, own: Option<char>| {
         rest.is_empty() || own.is_some_and(|own| "-_.:/ ".contains(own))
     };
-    ["undefined", "null", "None", "NaN"].iter().any(|word| {
+    UNSET.iter().any(|word| {
         let after = text.strip_prefix(word).is_some_and(|own| is_apart(own, own.chars().next()));
         let before =
             text.strip_suffix(word).is_some_and(|own| is_apart(own, own.chars().next_back()));

@@ -517,6 +517,58 @@ fn no_new_secret_is_written_into_a_file_of_ciphertext() {
     }
 }
 
+/// The next reading would refuse the value, and no key of the file could be used.
+#[test]
+fn no_value_is_written_that_would_not_be_read() {
+    let (mut written, mut refused) = (0, 0);
+    for purpose in [Purpose::Cookie, Purpose::Credential] {
+        for value in [
+            plain(1),
+            format!("{} # of production", plain(1)),
+            format!("{}\"", plain(1)),
+            format!("{}' ", plain(1)),
+            format!(" {}", plain(1)),
+            format!("<{}>", plain(1)),
+            format!("{},{}", plain(1), plain(2)),
+            format!("{{\"key\":\"{}\"}}", plain(1)),
+            format!("{}#{}", plain(1), plain(2)),
+            format!("SESSION_SECRET={}", plain(1)),
+            "op://Production/Session/secret/of/a/long/path/which/is/no/secret/itself".to_owned(),
+            "awssm:production/session-secret-of-the-service-which-is-long-enough".to_owned(),
+            format!("hex:{}", plain(1)),
+            format!("Base64:{}", plain(1)),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(".env");
+            let text = format!("SESSION_SECRET={}\n", plain(0));
+            fs::write(&path, &text).unwrap();
+            let clock = ManualClock::new(at(0));
+            let open = || {
+                DotenvStore::new(&path, "SESSION_SECRET", purpose, "production")
+                    .clock(clock.clone())
+            };
+            let entry = || NewEntry::new(Secret::from(value.as_str()));
+            match step(&open(), |own| own.stage(entry(), at(1))) {
+                Ok(_) => {
+                    let own = load(&open());
+                    let staged = own.keys().iter().filter_map(|own| own.secret());
+                    assert!(staged.into_iter().any(|own| own.expose() == value.as_bytes()));
+                    written += 1;
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(error.contains("SESSION_SECRET_NEXT"), "{value}: {error}");
+                    assert_eq!(fs::read_to_string(&path).unwrap(), text, "{value}");
+                    load(&open());
+                    refused += 1;
+                }
+            }
+        }
+    }
+    println!("{written} values are written, {refused} are refused");
+    assert!(written >= 8 && refused >= 14, "{written} {refused}");
+}
+
 /// V8: a file that is full takes every revocation. Another step names the line that is in its way.
 #[test]
 fn a_full_file_takes_a_revocation_and_an_emergency() {

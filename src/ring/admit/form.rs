@@ -49,7 +49,7 @@ const SECRET_WORDS: [&str; 10] = [
 pub(super) fn of(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
     let own = Reference::recognise(text)
         .map(ValueForm::Reference)
-        .or_else(|| edges(text))
+        .or_else(|| edges(text).filter(|_| !ends_with_value(text, purpose)))
         .or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment))
         .or_else(|| has_comment(text, purpose).then_some(ValueForm::Comment));
     match purpose {
@@ -71,6 +71,17 @@ fn has_comment(text: &str, purpose: Purpose) -> bool {
         is_blank && is_whole && is_led
     };
     text.match_indices('#').any(is_comment)
+}
+
+/// Returns `true` for a connection string whose last value is in quotes: `host=db options='-c x=1'`.
+fn ends_with_value(text: &str, purpose: Purpose) -> bool {
+    let is_closed = |quote: &str| {
+        text.ends_with(quote)
+            && text.contains(&format!("={quote}"))
+            && text.matches(quote).count() % 2 == 0
+    };
+    let is_named = !split_name(text).0.is_empty();
+    purpose == Purpose::Credential && is_named && (is_closed("'") || is_closed("\""))
 }
 
 /// What is at the first or the last place of `text`.

@@ -5,9 +5,10 @@ use zeroize::Zeroizing;
 use super::lines::Lines;
 use super::problem::{Problem, Unclear};
 use super::{DotenvStore, SUFFIXES};
+use crate::error::Error;
 use crate::key::Signs;
 use crate::manifest::{Entry, Manifest};
-use crate::ring::KeyState;
+use crate::ring::{KeyState, admit};
 use crate::secret::Secret;
 use crate::source::error::StoreError;
 use crate::verified::Role;
@@ -18,7 +19,7 @@ impl DotenvStore {
         let written = self.written(lines)?;
         let text_of = |(variable, key)| self.text_of(variable, key, &written);
         let wanted = self.variables(next, &self.standing(lines))?;
-        let wanted: Vec<_> = wanted.into_iter().map(text_of).collect();
+        let wanted: Vec<_> = wanted.into_iter().map(text_of).collect::<Result<_, _>>()?;
         self.check_shared(lines, &wanted, &written)?;
         let names: Vec<_> =
             SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring)).collect();
@@ -110,7 +111,7 @@ impl DotenvStore {
         variable: String,
         key: &Entry,
         written: &[Zeroizing<String>],
-    ) -> (String, Zeroizing<String>) {
+    ) -> Result<(String, Zeroizing<String>), StoreError> {
         let secret = key.secret().map(Secret::expose).unwrap_or_default();
         let is_own = |text: &&Zeroizing<String>| {
             let decoded = self.purpose.decode(text.as_str().to_owned());
@@ -120,6 +121,10 @@ impl DotenvStore {
             Some(text) => text.clone(),
             None => self.purpose.encode_like(secret, written.first().map(|own| own.as_str())),
         };
-        (variable, text)
+        // The next reading would refuse it, and with it the whole file.
+        match admit::form_of(&text, &variable, self.purpose) {
+            Some(form) => Err(StoreError::Refused(Error::NotASecret { key: variable, form })),
+            None => Ok((variable, text)),
+        }
     }
 }
