@@ -171,7 +171,9 @@
 //!   all instances have the new primary: `dualkey rewrap NAME --execute`, or the module `rewrap`,
 //!   whose report you [`record`](crate::KeyRing::record_sweep). One that starts before counts for
 //!   nothing, and says from when one counts. Each rewrap opens every row, so a complete one replaces
-//!   the overlap and the traffic; after it the key must be unused for one observation window.
+//!   the overlap and the traffic; after it the key must be unused for one observation window. A use
+//!   after it proves that it did not find everything, such as a table that it does not know: add that,
+//!   and rewrap again.
 //! - **If few values are verified**, [`expected_obstacle`](crate::KeyRing::expected_obstacle) and
 //!   `dualkey status` say so on the first day. The verdict then waits until the key was unused for
 //!   seven observation windows, or for less traffic if you set

@@ -37,11 +37,19 @@ pub enum Obstacle {
         until: SystemTime,
     },
     /// Something needed it within the observation window, although what it signed should
-    /// be dead: it lives longer than the policy says, or another party signs with it. Of an
-    /// encryption key: something that the rewrap did not find was opened under it.
+    /// be dead: it lives longer than the policy says, or another party signs with it.
     UsedAsFallback {
+        /// When that was last. A use that a clock dates in the future counts until its own date plus
+        /// the observation window.
+        last: SystemTime,
+    },
+    /// Something was opened under this encryption key after the end of the rewrap, which therefore did
+    /// not find it. No time removes this obstacle: another complete rewrap must start after that use.
+    UsedAfterRewrap {
         /// When that was last.
         last: SystemTime,
+        /// The start of the first rewrap that counts.
+        not_before: SystemTime,
     },
     /// Too little was verified under the primary within the observation window for the
     /// silence of this key to mean something.
@@ -135,6 +143,13 @@ impl fmt::Display for Obstacle {
             Self::UsedAsFallback { last } => {
                 write!(f, "it was used at {}, within the observation window", At(*last))
             }
+            Self::UsedAfterRewrap { last, not_before } => write!(
+                f,
+                "it was used at {}, after the rewrap, which did not find everything; one that starts at \
+                 or after {} counts",
+                At(*last),
+                NotBefore(*not_before)
+            ),
             Self::TooLittleTraffic { seen, enough, from } => {
                 write!(
                     f,
@@ -199,9 +214,10 @@ mod tests {
         let (moment, past, ahead) =
             (after(1_796_314_381), "2026-12-03 16:13 UTC", "2026-12-03 16:14 UTC");
         let instance = "pod-1".to_owned();
-        let cases: [(Obstacle, &[&str]); 11] = [
+        let cases: [(Obstacle, &[&str]); 12] = [
             (Obstacle::TooEarly { until: moment }, &[ahead]),
             (Obstacle::UsedAsFallback { last: moment }, &[past]),
+            (Obstacle::UsedAfterRewrap { last: moment, not_before: moment }, &[past, ahead]),
             (
                 Obstacle::TooLittleTraffic { seen: 7, enough: 1000, from: Some(moment) },
                 &["7 ", "1000", ahead, "`enough_traffic`"],

@@ -89,7 +89,6 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
                 terminal.line(&format!("  command   {next}"))?;
             }
             let counts_from = swept.iter().filter_map(|(_, own)| own.counts_from).max();
-            let is_whole = swept.iter().all(|(_, own)| own.is_complete());
             match counts_from {
                 Some(from) if args.execute => {
                     terminal.line(&format!(
@@ -107,7 +106,7 @@ pub(super) async fn run(context: &Context, args: args::Rewrap, terminal: &mut Te
                 }
                 None => {}
             }
-            if args.execute && is_whole {
+            if args.execute {
                 terminal.next(&standing_of(&project, &args.name).await?, project.now())?;
             }
         }

@@ -155,8 +155,10 @@ impl Terminal {
             "secret", "priority", "state", "primary", "since", "others", "due", "next",
         ]);
         for own in all {
-            let since =
-                own.since.map(|since| length(now.duration_since(since).unwrap_or_default()));
+            let since = own.since.map(|since| {
+                let age = length(now.duration_since(since).unwrap_or_default());
+                if own.is_since_at_least { format!("at least {age}") } else { age }
+            });
             let others: Vec<_> = own
                 .others
                 .iter()
@@ -207,6 +209,9 @@ impl Terminal {
         for own in all {
             if let State::Stuck { why } | State::Unread { why } = &own.state {
                 self.line(&format!("{}: {why}", own.name))?;
+            }
+            if let Some(what) = wait(own) {
+                self.line(&format!("{}: {what}", own.name))?;
             }
             for warning in &own.warnings {
                 self.line(&format!("{}: {warning}", own.name))?;
@@ -276,11 +281,18 @@ fn place(variable: Option<&str>) -> String {
     variable.map(|own| format!(" in {own}")).unwrap_or_default()
 }
 
+/// The words of a wait, which the command to look again does not say.
+fn wait(own: &Standing) -> Option<&str> {
+    let is_status = |command: &&String| command.starts_with("dualkey status ");
+    own.next.command.as_ref().filter(is_status).map(|_| own.next.what.as_str())
+}
+
 /// The next step of a secret, with the moment from which it is accepted. A rotation is accepted at
 /// once: when it is due is in its own column.
 fn next(own: &Standing, now: SystemTime) -> String {
     let step = own.next.command.as_deref().unwrap_or(&own.next.what);
-    match own.next.at.filter(|at| now < *at && Some(*at) != own.due) {
+    let at = own.next.at.filter(|at| now < *at && Some(*at) != own.due);
+    match at.filter(|_| own.next.command.is_some()) {
         Some(at) => format!("from {}: {step}", from_time(at)),
         None => step.to_owned(),
     }

@@ -233,6 +233,18 @@ pub enum OpsError {
         kids: Vec<String>,
     },
 
+    /// A retirement names no key, and the secret has no fallback, but a staged key.
+    #[error(
+        "`{secret}` has no fallback to retire; to withdraw its staged key: `dualkey retire {secret} \
+         --kid {staged}`"
+    )]
+    NoFallback {
+        /// The secret.
+        secret: String,
+        /// The kid of the staged key.
+        staged: Kid,
+    },
+
     /// A first key was to be made of a secret that has keys.
     #[error("`{secret}` has keys already: `{command}`")]
     HasKeys {

@@ -37,6 +37,8 @@ struct Secret<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     variable: Option<&'a str>,
     since: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_since_at_least: bool,
     others: Vec<Key<'a>>,
     due: Option<String>,
     next: Step<'a>,
@@ -88,6 +90,7 @@ fn secret(own: &Standing) -> Secret<'_> {
         primary: own.primary.map(|kid| kid.to_string()),
         variable: own.variable.as_deref(),
         since: own.since.map(time),
+        is_since_at_least: own.is_since_at_least,
         others: own.others.iter().map(key).collect(),
         due: own.due.map(time),
         next: Step {

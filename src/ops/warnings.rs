@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::inventory::{Item, Place, Project};
 use super::json::time;
+use crate::kid::Kid;
 use crate::ring::Policy;
 use crate::ring::report::{ClockProblem, Report, clock_problem, is_ahead};
 use crate::source::{Encrypted, Listing};
@@ -45,7 +46,20 @@ pub(super) fn of_reports(reports: &[Report], policy: &Policy, now: SystemTime) -
                 Plain(&own.instance),
                 time(own.reported_at)
             ));
+        } else if let Some((kid, seen)) = last_ahead(own, policy, now) {
+            all.push(format!(
+                "the instance `{}` dates a use of `{kid}` in the future ({}): its clock was ahead; set it, \
+                 then restart the instance",
+                Plain(&own.instance),
+                time(seen)
+            ));
         }
     }
     all
+}
+
+/// The use of a key that a report dates in the future.
+fn last_ahead(report: &Report, policy: &Policy, now: SystemTime) -> Option<(Kid, SystemTime)> {
+    let ahead = report.last_as_fallback.iter().filter(|(_, seen)| is_ahead(*seen, policy, now));
+    ahead.max_by_key(|(_, seen)| *seen).copied()
 }

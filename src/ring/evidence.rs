@@ -32,7 +32,11 @@ impl<K: KeyMaterial> KeyRing<K> {
     ///
     /// Of an encryption key it asks for a [rewrap](Self::record_sweep) that started after the rollout
     /// of the new primary and left no row unreadable or under the key, and that the key was unused
-    /// for one observation window after it. Lifetime and traffic do not count for such a key.
+    /// for one observation window after it. Lifetime and traffic do not count for such a key. A use
+    /// after the rewrap proves that it did not find a row, so it asks for another one that starts
+    /// after that use ([`Obstacle::UsedAfterRewrap`]).
+    ///
+    /// A use that a wrong clock dates in the future counts until that date plus one observation window.
     ///
     /// How much there was within a window comes from looks at the counters over time: one is
     /// taken with each call, and with each poll of a ring that follows a store. A ring that

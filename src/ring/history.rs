@@ -197,8 +197,10 @@ impl History {
     /// Keeps of another instance, which is gone, what has no end.
     pub(crate) fn absorb(&mut self, report: &Report) {
         for (kid, seen) in &report.last_as_fallback {
-            // What is in the future was seen with a wrong clock, and no later than now.
-            let seen = (*seen).min(self.looked_at);
+            // A date that is later than both the report and now is of a clock that was ahead: the use
+            // was no later than the report. Deliberately not bounded by now alone: the clock of a
+            // process that has just started may be behind.
+            let seen = (*seen).min(self.looked_at.max(report.reported_at));
             let own = &mut self.inherited.entry(*kid).or_default().0;
             *own = (*own).max(Some(seen));
         }

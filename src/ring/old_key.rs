@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::key_set::KeyState;
 use super::policy::Policy;
+use super::report::end_of;
 use crate::purpose::Purpose;
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
@@ -34,6 +35,8 @@ pub(crate) enum OldKeyStep {
     Destroy { from: Option<SystemTime>, because: Option<Obstacle> },
     /// Rewrap what it sealed, from that moment on.
     Rewrap { from: Option<SystemTime>, obstacle: Obstacle },
+    /// Restage it: it has expired, and rows under it cannot be opened.
+    Restage { obstacle: Obstacle },
     /// Wait for something of which no moment is known.
     Wait { obstacle: Obstacle },
 }
@@ -45,7 +48,7 @@ impl OldKeyStep {
             Self::Retire { from, .. } | Self::Destroy { from, .. } | Self::Rewrap { from, .. } => {
                 *from
             }
-            Self::Wait { .. } => None,
+            Self::Restage { .. } | Self::Wait { .. } => None,
         }
     }
 }
@@ -82,7 +85,17 @@ impl OldKey<'_> {
                 self.gated(verdict, policy, now, &retire)
             }
             (KeyState::Retired, _) if ends_by_time => destroy(None, None),
-            (KeyState::Retired, verdict) => self.gated(verdict, policy, now, &destroy),
+            (KeyState::Retired, verdict) => match self.gated(verdict, policy, now, &destroy) {
+                // A rewrap opens no row under it.
+                OldKeyStep::Rewrap { obstacle, .. } if needs_key(&obstacle) => {
+                    OldKeyStep::Restage { obstacle }
+                }
+                step => step,
+            },
+            // What the compromised key sealed is rescued first.
+            (KeyState::Revoked, verdict) if purpose.needs_sweep() => {
+                self.gated(verdict, policy, now, &destroy)
+            }
             _ => return None,
         })
     }
@@ -101,10 +114,16 @@ impl OldKey<'_> {
             Some(Verdict::Blocked(obstacles)) => obstacles,
         };
         let rewrap = obstacles.iter().find(|own| is_of_rewrap(own));
-        let endless = obstacles.iter().find(|own| over_at(own, policy).is_none());
+        // An instance reloads within seconds: no date is known, unless something else has one.
+        let is_of_reload = |own: &&Obstacle| matches!(own, Obstacle::OtherKeys { .. });
+        let is_endless = |own: &&Obstacle| over_at(own, policy).is_none();
+        let endless = match obstacles.iter().all(|own| is_of_reload(&own)) {
+            true => obstacles.first(),
+            false => obstacles.iter().find(is_endless),
+        };
         match (rewrap, endless) {
             (Some(obstacle), _) => OldKeyStep::Rewrap {
-                from: self.rewrap_from.filter(|from| now < *from),
+                from: self.rewrap_from.max(rewrap_from(obstacles)).filter(|from| now < *from),
                 obstacle: obstacle.clone(),
             },
             (None, Some(obstacle)) => OldKeyStep::Wait { obstacle: obstacle.clone() },
@@ -125,15 +144,36 @@ fn first_obstacle(verdict: &Verdict) -> Option<&Obstacle> {
 }
 
 /// Whether only a rewrap removes the obstacle.
-fn is_of_rewrap(obstacle: &Obstacle) -> bool {
+pub(crate) fn is_of_rewrap(obstacle: &Obstacle) -> bool {
     matches!(
         obstacle,
         Obstacle::NotSwept
             | Obstacle::SweptTooEarly { .. }
+            | Obstacle::UsedAfterRewrap { .. }
             | Obstacle::RowsLeft { .. }
             | Obstacle::RowsUnreadable { .. }
             | Obstacle::NothingSealed { .. }
     )
+}
+
+/// Whether the obstacle is rows that may be under the key.
+pub(crate) fn needs_key(obstacle: &Obstacle) -> bool {
+    matches!(
+        obstacle,
+        Obstacle::RowsLeft { .. }
+            | Obstacle::RowsUnreadable { .. }
+            | Obstacle::UsedAfterRewrap { .. }
+    )
+}
+
+/// The start of the first rewrap that counts, by the obstacles that name one.
+fn rewrap_from(obstacles: &[Obstacle]) -> Option<SystemTime> {
+    let moments = obstacles.iter().filter_map(|own| match own {
+        Obstacle::SweptTooEarly { not_before, .. }
+        | Obstacle::UsedAfterRewrap { not_before, .. } => Some(*not_before),
+        _ => None,
+    });
+    moments.max()
 }
 
 /// When the obstacle is over, if time alone removes it and nothing new happens.
@@ -145,6 +185,8 @@ fn over_at(obstacle: &Obstacle, policy: &Policy) -> Option<SystemTime> {
             last.checked_add(policy.observation)?.checked_add(Duration::from_secs(1))
         }
         Obstacle::TooLittleTraffic { from, .. } => *from,
+        // An instance that reports no more counts as gone then.
+        Obstacle::OtherKeys { reported_at, .. } => end_of(*reported_at, policy),
         _ => None,
     }
 }

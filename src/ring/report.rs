@@ -129,18 +129,19 @@ pub(crate) fn seen(
     changed_at: SystemTime,
     now: SystemTime,
 ) -> Seen {
-    // No use is later than the report that knows of it, whatever the clock of its instance showed.
-    let last = |report: &Report| {
-        let uses = report.last_as_fallback.iter().filter(|(own, _)| own == kid);
-        let latest = uses.map(|(_, seen)| *seen).max()?;
-        Some(latest.min(made_at(report, policy, changed_at, now)))
-    };
+    // Deliberately not bounded by the moment of the report or by now: a clock that was ahead dated the
+    // use too late, so its own date is never before the use.
+    let uses = reports.iter().flat_map(|report| &report.last_as_fallback);
+    let last_as_fallback = uses.filter(|(own, _)| own == kid).map(|(_, seen)| *seen).max();
     let since = observed_since(reports, policy, changed_at, now);
-    let mut objections = disagreement(reports, expected, policy, changed_at, now);
+    let mut objections: Vec<_> = reports
+        .iter()
+        .filter(|report| may_object(report, policy, changed_at, now))
+        .filter_map(|report| mismatch(report, expected))
+        .collect();
     if since.is_none() {
         objections.insert(0, Obstacle::NoInstance);
     }
-    let last_as_fallback = reports.iter().filter_map(last).max();
     let sane = || reports.iter().filter(|report| !is_ahead(report.reported_at, policy, now));
     let buckets = sane().flat_map(|report| &report.buckets);
     let counted_since = since.map(|since| since.max(began));
@@ -192,9 +193,23 @@ pub(crate) fn objection(
     changed_at: SystemTime,
     now: SystemTime,
 ) -> Option<Obstacle> {
+    match is_recent(report, policy, changed_at, now) {
+        true => mismatch(report, expected),
+        false => None,
+    }
+}
+
+/// Returns whether a report may object to a retirement. One from the future may until its own moment
+/// is one observation window ago: its instance may be running, with a clock that is ahead.
+fn may_object(report: &Report, policy: &Policy, changed_at: SystemTime, now: SystemTime) -> bool {
+    let is_of_future = !report.has_stopped && is_ahead(report.reported_at, policy, now);
+    is_of_future || is_recent(report, policy, changed_at, now)
+}
+
+/// The difference between the keys of an instance and those that `expected` names.
+fn mismatch(report: &Report, expected: Fingerprint) -> Option<Obstacle> {
     let instance = || report.instance.clone();
     match &report.problem {
-        _ if !is_recent(report, policy, changed_at, now) => None,
         Some(problem) => {
             Some(Obstacle::UnreadableReport { instance: instance(), problem: problem.clone() })
         }
@@ -230,15 +245,32 @@ fn is_recent(report: &Report, policy: &Policy, changed_at: SystemTime, now: Syst
 }
 
 /// The end of the observation window of what was reported at `moment`.
-fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> {
+pub(crate) fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> {
     // An instance that cannot reach its store for a rollout window is still there.
     let reload = policy.window().saturating_add(LONGEST_GAP);
     moment.checked_add(policy.observation.max(reload))
 }
 
+/// When the objections of `reports` to the keys that `expected` names are over at the latest, if those
+/// instances are gone.
+#[cfg(feature = "store")]
+#[cfg_attr(not(feature = "ops"), allow(dead_code))]
+pub(crate) fn disagreement_ends(
+    reports: &[Report],
+    expected: Fingerprint,
+    policy: &Policy,
+    changed_at: SystemTime,
+    now: SystemTime,
+) -> Option<SystemTime> {
+    let objects = |own: &&Report| objection(own, expected, policy, changed_at, now).is_some();
+    let end = |own: &Report| end_of(made_at(own, policy, changed_at, now), policy);
+    reports.iter().filter(objects).filter_map(end).max()
+}
+
 /// When a report was made. One from the future was made with a wrong clock, at an unknown time: it
-/// counts as made when the manifest was last changed. So it objects for at most one observation
-/// window after a change, and proves neither agreement nor observation beyond that.
+/// counts as made when the manifest was last changed. So it objects to a promotion for at most one
+/// observation window after a change, and proves neither agreement nor observation beyond that. To a
+/// retirement it objects for longer: see [`may_object`].
 pub(crate) fn made_at(
     report: &Report,
     policy: &Policy,

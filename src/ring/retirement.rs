@@ -86,7 +86,11 @@ pub(crate) fn verdict(
 }
 
 /// The verdict on an encryption key. A complete rewrap replaces the overlap and `enough_traffic`;
-/// from its end on, the key must be unused for one observation window.
+/// from its end on, the key must be unused for one observation window. A use after its end proves that
+/// it was not complete: then another one must start after that use.
+///
+/// A use while the rewrap runs does not count: the rewrap itself uses the key, and services read rows
+/// that it has not reached yet.
 fn of_encryption_key(
     kid: Kid,
     began: SystemTime,
@@ -105,12 +109,13 @@ fn of_encryption_key(
         return Verdict::Blocked(obstacles);
     };
     let (finished, last) = (sweep.finished_at, seen.last_as_fallback);
+    if let Some(obstacle) = last.and_then(|last| used_after(last, finished)) {
+        obstacles.push(obstacle);
+        return Verdict::Blocked(obstacles);
+    }
     // Uses are known to the second: the rewrap itself may have used the key in the second in which
     // it finished, and a reader after it.
-    let of_rewrap = last.filter(|last| *last <= finished).and_then(|last| last.checked_add(SECOND));
-    let unused = of_rewrap.map_or(finished, |end| end.max(finished));
-    // A use after the rewrap is of a row that it did not find.
-    obstacles.extend(used(last.filter(|last| *last > finished), policy, now));
+    let unused = last.and_then(|last| last.checked_add(SECOND)).unwrap_or(finished).max(finished);
     let until = unused.max(seen.since.unwrap_or(now)).checked_add(policy.observation);
     match until.is_none_or(|until| now < until) {
         true => too_early(obstacles, until.unwrap_or(now)),
@@ -133,6 +138,13 @@ fn verdict_of(obstacles: Vec<Obstacle>) -> Verdict {
         true => Verdict::Safe,
         false => Verdict::Blocked(obstacles),
     }
+}
+
+/// The objection to an encryption key that was last used at `last`, if that is after the rewrap that
+/// ended at `finished`: it did not find a row.
+fn used_after(last: SystemTime, finished: SystemTime) -> Option<Obstacle> {
+    let not_before = last.checked_add(SECOND).unwrap_or(last);
+    (last > finished).then_some(Obstacle::UsedAfterRewrap { last, not_before })
 }
 
 /// The objection to a key that was last used at `last`, if that is within the observation window.

@@ -71,7 +71,8 @@ impl Silence {
     /// `None`, if there is none.
     pub(crate) fn long_from(&self, now: SystemTime, window: Duration) -> Option<SystemTime> {
         let since = self.since.filter(|_| self.active > 0 || self.is_in_use)?;
-        let elapsed = u32::try_from(window_of(now, since, window)?).ok()?;
+        // A clock that was ahead dates the last use in the future.
+        let elapsed = u32::try_from(window_of(now.max(since), since, window)?).ok()?;
         let missing = u64::from(SILENT_WINDOWS).saturating_sub(self.active);
         let missing = u32::try_from(missing).ok()?;
         let windows = elapsed.checked_add(missing)?.checked_add(self.is_active_now.into())?;
@@ -156,6 +157,11 @@ mod tests {
         // It was used this hour, and the service is in use: seven days from then.
         let own = silence(&daily, Some(at(29 * 24 + 6)), 29 * 24 + 7);
         let from = at(29 * 24 + 6) + Duration::from_secs(1) + 7 * DAY;
+        assert_eq!(own.long_from(at(29 * 24 + 7), DAY), Some(from));
+        // A clock that was ahead dated the last use: seven days from that date.
+        let own = silence(&daily, Some(at(40 * 24)), 29 * 24 + 7);
+        assert!(!own.is_long(at(29 * 24 + 7), DAY));
+        let from = at(40 * 24) + Duration::from_secs(1) + 7 * DAY;
         assert_eq!(own.long_from(at(29 * 24 + 7), DAY), Some(from));
         // Nobody watched.
         let own = Silence::new(daily.iter(), None, None, at(30 * 24), DAY);

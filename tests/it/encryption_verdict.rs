@@ -110,7 +110,7 @@ fn without_a_complete_rewrap_no_time_and_no_traffic_is_enough() {
 }
 
 #[test]
-fn a_use_after_the_rewrap_blocks_for_one_window() {
+fn a_use_after_the_rewrap_asks_for_another_one() {
     let finished = rolled_out() + HOUR;
     let used = |last, now| {
         let mut report = report(&manifest(), now, Some(complete(rolled_out(), finished)));
@@ -123,14 +123,64 @@ fn a_use_after_the_rewrap_blocks_for_one_window() {
     let until = finished + SECOND + DAY;
     assert_eq!(used(finished, finished + DAY), Verdict::Wait { until });
     assert_eq!(used(finished, until), Verdict::Safe);
-    // Afterwards: of a row that the rewrap did not find.
-    for after in [SECOND, HOUR, DAY] {
+    // Afterwards: of a row that the rewrap did not find. No time removes that.
+    for after in [SECOND, HOUR, DAY, 30 * DAY] {
         let last = finished + after;
-        for now in [last, last + DAY] {
-            let Verdict::Blocked(obstacles) = used(last, now) else { panic!("{after:?}") };
-            assert_eq!(obstacles[0], Obstacle::UsedAsFallback { last });
+        let not_before = last + SECOND;
+        let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
+        for now in [last, last + DAY, last + DAY + SECOND, last + 300 * DAY] {
+            assert_eq!(used(last, now), expected, "{after:?}");
         }
-        assert_eq!(used(last, last + DAY + SECOND), Verdict::Safe);
+    }
+}
+
+/// Another complete rewrap that started after the use removes the obstacle; one that is not complete, or
+/// that ended before the use, does not.
+#[test]
+fn only_a_complete_rewrap_after_the_use_removes_the_obstacle() {
+    let first = complete(rolled_out(), rolled_out() + HOUR);
+    let last = first.finished_at + 3 * HOUR;
+    let not_before = last + SECOND;
+    let again = |sweep: Sweep, now| {
+        let mut own = report(&manifest(), now, Some(first.clone()));
+        own.last_as_fallback = vec![(kid("a"), last)];
+        let mut other = own.clone();
+        (other.instance, other.sweep) = ("rewrap".to_owned(), Some(sweep));
+        manifest().retirement(&kid("a"), &[own, other], now).unwrap()
+    };
+    let second = complete(not_before, not_before + HOUR);
+    let until = second.finished_at + DAY;
+    assert_eq!(again(second.clone(), until - SECOND), Verdict::Wait { until });
+    assert_eq!(again(second.clone(), until), Verdict::Safe);
+    let before = complete(first.finished_at, last - SECOND);
+    let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
+    assert_eq!(again(before, last + 300 * DAY), expected);
+    let mut incomplete = second;
+    incomplete.rows.push((kid("a"), 1));
+    let expected = Verdict::Blocked(vec![Obstacle::RowsLeft { rows: 1 }]);
+    assert_eq!(again(incomplete, last + 300 * DAY), expected);
+}
+
+/// The date of the use is that of a clock which was ahead, so the use is not later: the rewrap that is
+/// asked for starts after that date.
+#[test]
+fn a_use_in_the_future_asks_for_a_rewrap_after_its_own_date() {
+    let finished = rolled_out() + HOUR;
+    let last = finished + 5 * DAY;
+    let not_before = last + SECOND;
+    let used = |ahead: Duration, now| {
+        let mut own = report(&manifest(), now, Some(complete(rolled_out(), finished)));
+        let mut other = own.clone();
+        own.instance = "two".to_owned();
+        other.last_as_fallback = vec![(kid("a"), last)];
+        other.reported_at += ahead;
+        manifest().retirement(&kid("a"), &[own, other], now).unwrap()
+    };
+    let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
+    for ahead in [Duration::ZERO, 5 * DAY] {
+        for now in [finished + DAY, last, last + 30 * DAY] {
+            assert_eq!(used(ahead, now), expected, "{ahead:?}");
+        }
     }
 }
 
@@ -176,7 +226,14 @@ fn a_ring_in_memory_follows_the_same_rule() {
     // A row that the rewrap missed.
     assert!(sealer.open(&row, "").is_ok());
     assert!(matches!(ring.retire(&kid("a")), Err(Error::Blocked { .. })));
-    clock.advance(DAY + SECOND);
+    let last = clock.now();
+    let not_before = last + SECOND;
+    let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
+    clock.advance(30 * DAY);
+    assert_eq!(ring.retirement(&kid("a")).unwrap(), expected);
+    // A rewrap that finds the row, and is recorded.
+    ring.record_sweep(&complete(clock.now(), clock.now()));
+    clock.advance(DAY);
     assert_eq!(ring.retirement(&kid("a")).unwrap(), Verdict::Safe);
     assert_eq!(ring.retire(&kid("a")).unwrap(), Some(clock.now()));
 }
@@ -235,8 +292,9 @@ fn safe_is_said_exactly_when_the_rule_holds() {
         let is_complete = started_at >= rolled_out() && !(unreadable || left || nothing);
         let window = now.checked_sub(DAY).unwrap();
         let is_watched = since <= window;
-        // A use is within the second that starts at the recorded moment.
-        let is_unused = last.is_none_or(|last| last + SECOND <= window);
+        // A use is within the second that starts at the recorded moment. One after the rewrap proves
+        // that it was not complete.
+        let is_unused = last.is_none_or(|last| last <= finished_at && last + SECOND <= window);
         let is_expected =
             is_complete && window >= finished_at && is_watched && is_unused && !is_other;
         let verdict = manifest.retirement(&kid("a"), &[report], now).unwrap();

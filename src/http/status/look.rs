@@ -289,6 +289,9 @@ fn sentence(look: &Look, key: &Key, step: &OldKeyStep) -> String {
             let from = from.as_ref().map_or_else(String::new, |from| format!(" from {}", at(from)));
             format!("Keep {kid}, and rewrap what it has sealed{from}: {obstacle}.")
         }
+        OldKeyStep::Restage { obstacle } => {
+            format!("Restage {kid}, and rewrap what it has sealed: {obstacle}.")
+        }
         OldKeyStep::Wait { obstacle } => format!("Keep {kid}: {obstacle}."),
     }
 }

@@ -506,11 +506,7 @@ impl Operator {
             to_retire(&manifest, now).into_iter().filter(|kid| !apart.contains(kid)).collect();
         match old[..] {
             [kid] => Ok(kid),
-            _ => Err(OpsError::NoKey {
-                secret: manifest.ring().to_owned(),
-                what: "fallback",
-                kids: old.iter().map(Kid::to_string).collect(),
-            }),
+            _ => Err(no_fallback(&manifest, &old, now)),
         }
     }
 
@@ -545,5 +541,17 @@ impl fmt::Debug for Operator {
             .field("store", &self.store)
             .field("actor", &self.actor)
             .finish_non_exhaustive()
+    }
+}
+
+/// The refusal of a retirement that names no key, where not exactly one of `old` may be meant.
+pub(super) fn no_fallback(manifest: &Manifest, old: &[Kid], now: SystemTime) -> OpsError {
+    let secret = manifest.ring().to_owned();
+    match (old, &with_role(manifest, Role::Staged, now)[..]) {
+        ([], [staged, ..]) => OpsError::NoFallback { secret, staged: *staged },
+        _ => {
+            let kids = old.iter().map(Kid::to_string).collect();
+            OpsError::NoKey { secret, what: "fallback", kids }
+        }
     }
 }

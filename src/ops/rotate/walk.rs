@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::check::{Check, CheckOutcome, checks};
-use super::operator::Operator;
+use super::operator::{Operator, no_fallback};
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::{Change, Entry, NewEntry};
@@ -94,10 +94,7 @@ pub async fn retire(
     let kid = match (kid, &own[..]) {
         (Some(kid), _) => kid,
         (None, [kid]) => *kid,
-        (None, _) => {
-            let kids = own.iter().map(Kid::to_string).collect();
-            return Err(OpsError::NoKey { secret: name.to_owned(), what: "fallback", kids });
-        }
+        (None, _) => return Err(no_fallback(&manifest, &own, now)),
     };
     if manifest.state(&kid, now) == Some(KeyState::Retired) {
         return operator.destroy(&kid).await;

@@ -10,8 +10,10 @@ use crate::ops::address::kids_apart;
 use crate::ops::adopt::{begin_command, in_use};
 use crate::ops::inventory::{Item, Place, Project};
 use crate::purpose::Purpose;
-use crate::ring::old_key::{OldKey, OldKeyStep};
-use crate::ring::report::{disagreement, is_ahead, may_run};
+use crate::ring::old_key::{OldKey, OldKeyStep, is_of_rewrap, needs_key};
+use crate::ring::report::{
+    ClockProblem, clock_problem, disagreement, disagreement_ends, end_of, is_ahead, may_run, sweep,
+};
 use crate::ring::silence::SILENT_WINDOWS;
 use crate::ring::{KeyState, Report};
 use crate::verdict::{Obstacle, Verdict};
@@ -46,7 +48,9 @@ impl Standing {
         let is_late = |since: SystemTime, by: Duration| {
             now.duration_since(since).is_ok_and(|age| age > by.max(PATIENCE))
         };
-        let is_staged = |own: &&Other| own.state == KeyState::Active(Role::Staged);
+        let is_staged =
+            |own: &&Other| own.state == KeyState::Active(Role::Staged) && !own.is_restaged;
+        let old = self.next_of_old_keys(item, manifest, reports, now);
         // One that waits for somebody comes before one that waits for its moment.
         let count = self.others.iter().filter(is_staged).count();
         let staged = self.others.iter().filter(is_staged).min_by_key(|own| own.signs_from);
@@ -56,16 +60,28 @@ impl Standing {
                 self.state = State::Underway;
             }
             let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
+            let ends = disagreement_ends(reports, manifest.fingerprint(), policy, changed_at, now);
             if let Some(at) = signs_from {
                 let is_near = at.duration_since(now).is_ok_and(|left| left < policy.window());
+                let moment = NotBefore(at);
                 let what = match against.first() {
-                    None => "nothing: the staged key signs by itself".to_owned(),
+                    None => {
+                        // A step of an old key may come before.
+                        if let Some((_, next)) = old.filter(|(_, next)| next.at < Some(at)) {
+                            self.next = next;
+                            return;
+                        }
+                        format!("nothing: the staged key signs by itself at {moment}")
+                    }
                     Some(obstacle) => {
                         if is_near {
                             let why = format!("`{kid}` is about to sign, and {obstacle}");
                             self.raise(State::Stuck { why });
                         }
-                        format!("before the staged key signs by itself: {obstacle}")
+                        format!(
+                            "wait until every instance has reloaded, before the staged key signs by \
+                             itself at {moment}: {obstacle}"
+                        )
                     }
                 };
                 self.next = Next { what, command: None, at: Some(at) };
@@ -85,16 +101,24 @@ impl Standing {
                     command: Some(format!("dualkey promote {name} --deployed{option}")),
                     at: None,
                 },
+                // Until then the promotion is refused.
                 Some(obstacle) => Next {
-                    what: format!("wait: {obstacle}"),
-                    command: Some(format!("dualkey promote {name}{option}")),
+                    what: format!(
+                        "wait until every instance holds the staged key, then run `dualkey promote \
+                         {name}{option}`: {obstacle}{}",
+                        if_gone(ends)
+                    ),
+                    command: Some(format!("dualkey status {name}")),
                     at: None,
                 },
                 None if !is_held && item.purpose.needs_agreement() => Next {
                     what: "promote the staged key once every instance runs with it: no instance \
                            reports"
                         .to_owned(),
-                    command: Some(format!("dualkey promote {name} --deployed{option}")),
+                    command: Some(format!(
+                        "dualkey promote {name} --deployed{option}{}",
+                        clock_option(manifest, reports, None, now)
+                    )),
                     at: None,
                 },
                 None => Next {
@@ -105,7 +129,6 @@ impl Standing {
             };
             return;
         }
-        let old = self.next_of_old_keys(item, manifest, now);
         let fallback = self.fallback(item, manifest, now);
         if let Some((kid, ends_at, verdict)) = fallback {
             self.raise(State::Underway);
@@ -129,6 +152,18 @@ impl Standing {
                 false => State::Underway,
             });
         }
+        if self.others.iter().any(is_rescue) {
+            self.raise(State::Underway);
+        }
+        // Rows under it cannot be opened until then.
+        if let Some((own, next)) = old.as_ref().filter(|(own, _)| own.state == KeyState::Retired)
+            && let Some(Verdict::Blocked(all)) = &own.verdict
+            && all.iter().any(needs_key)
+            && !is_dotenv
+        {
+            let why = format!("`{}` has expired, and rows may need it: {}", own.kid, next.what);
+            self.raise(State::Stuck { why });
+        }
         if let Some((_, next)) = old
             && !matches!(self.state, State::Due | State::Overdue { .. })
         {
@@ -138,7 +173,9 @@ impl Standing {
         let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
         if let Some(obstacle) = against.first() {
             self.raise(State::Underway);
-            let what = format!("wait until every instance has reloaded: {obstacle}");
+            let ends = disagreement_ends(reports, manifest.fingerprint(), policy, changed_at, now);
+            let what =
+                format!("wait until every instance has reloaded: {obstacle}{}", if_gone(ends));
             let command = Some(format!("dualkey status {name}"));
             self.next = Next { what, command, at: None };
             return;
@@ -179,16 +216,22 @@ impl Standing {
         &self,
         item: &Item,
         manifest: &Manifest,
+        reports: &[Report],
         now: SystemTime,
     ) -> Option<(Other, Next)> {
         let steps = self.old_keys(item, manifest, now).into_iter().filter_map(|own| {
             let is_kept =
                 item.purpose == Purpose::Audit && own.state == KeyState::Active(Role::Fallback);
-            let next = if is_kept { None } else { next_of(&own, item, manifest, now) }?;
+            let next = match is_kept {
+                true => None,
+                false => next_of(&own, item, manifest, reports, now),
+            }?;
             Some((own, next))
         });
-        // Of two with one moment, the older key.
-        steps.min_by_key(|(_, next)| next.at)
+        // A step that can be taken comes before a wait; of two with one moment, the older key.
+        let is_wait = |next: &Next| next.command.as_ref().is_some_and(|own| is_status(own));
+        // Rows that nothing opens come before a key that nothing needs.
+        steps.min_by_key(|(own, next)| (is_wait(next), next.at, !is_rescue(own)))
     }
 
     /// A warning that the verdict on a fallback will find too little traffic, with the setting: known
@@ -265,22 +308,76 @@ fn own_since(manifest: &Manifest, kid: &Kid) -> SystemTime {
     since.or_else(|| manifest.key(kid).map(Entry::added_at)).unwrap_or(manifest.changed_at())
 }
 
+/// Whether rows may be under a key that opens none, or that was restaged to open them.
+fn is_rescue(own: &Other) -> bool {
+    let is_blocked = matches!(own.verdict, Some(Verdict::Blocked(_)));
+    own.is_restaged || (own.state == KeyState::Revoked && is_blocked)
+}
+
+/// Whether a command only looks.
+fn is_status(command: &str) -> bool {
+    command.starts_with("dualkey status ")
+}
+
+/// When the instance of an obstacle counts as gone, if it reports no more.
+fn gone_at(obstacle: &Obstacle, manifest: &Manifest) -> Option<SystemTime> {
+    match obstacle {
+        Obstacle::OtherKeys { reported_at, .. } => end_of(*reported_at, manifest.policy()),
+        _ => None,
+    }
+}
+
+/// The option for a step at `at` that no report confirms the clock of: only instances that are gone
+/// have reported.
+fn clock_option(
+    manifest: &Manifest,
+    reports: &[Report],
+    at: Option<SystemTime>,
+    now: SystemTime,
+) -> &'static str {
+    let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
+    let is_running = reports.iter().any(|own| may_run(own, policy, changed_at, now));
+    let problem = clock_problem(reports, policy, at.map_or(now, |at| at.max(now)));
+    match problem {
+        Some(ClockProblem::Silent { .. }) if !is_running => " --trust-clock",
+        _ => "",
+    }
+}
+
+/// Until when an instance counts that is gone.
+fn if_gone(ends: Option<SystemTime>) -> String {
+    ends.map_or_else(String::new, |ends| {
+        format!("; if it is gone, its report counts until {}", NotBefore(ends))
+    })
+}
+
 /// The step of an old key, in words and as a command.
-fn next_of(own: &Other, item: &Item, manifest: &Manifest, now: SystemTime) -> Option<Next> {
+fn next_of(
+    own: &Other,
+    item: &Item,
+    manifest: &Manifest,
+    reports: &[Report],
+    now: SystemTime,
+) -> Option<Next> {
     let (name, kid) = (&item.name, own.kid);
-    let command = |step: &str| Some(format!("dualkey {step} {name} --kid {kid}"));
+    if let Place::Dotenv(_) = item.store {
+        return next_in_file(own, item, manifest, now);
+    }
+    if own.is_restaged {
+        return Some(next_of_restaged(own, item, manifest, reports, now));
+    }
+    let verdict = expected_verdict(own, manifest, reports, now);
     let old = OldKey {
         state: own.state,
         is_retired: own.is_retired,
         ends_at: own.ends_at,
-        verdict: own.verdict.as_ref(),
+        verdict: verdict.as_ref(),
         rewrap_from: manifest.rewrap_counts_from(&kid, now),
     };
-    if let Place::Dotenv(_) = item.store {
-        return next_in_file(own, item, manifest, now);
-    }
     let step = old.next(manifest.purpose(), manifest.policy(), now)?;
     let at = step.from();
+    let clock = clock_option(manifest, reports, at, now);
+    let command = |step: &str| Some(format!("dualkey {step} {name} --kid {kid}{clock}"));
     let until_then = |because: Option<Obstacle>| match because.filter(|_| at.is_some()) {
         Some(obstacle) => format!("; until then: {obstacle}"),
         None => String::new(),
@@ -310,20 +407,153 @@ fn next_of(own: &Other, item: &Item, manifest: &Manifest, now: SystemTime) -> Op
             };
             Next { what, command: command("destroy"), at }
         }
-        OldKeyStep::Rewrap { obstacle, .. } => Next {
-            what: match obstacle {
-                Obstacle::NotSwept => "rewrap what the old key has sealed".to_owned(),
-                obstacle => format!("rewrap what the old key has sealed: {obstacle}"),
-            },
-            command: Some(format!("dualkey rewrap {name} --execute")),
+        OldKeyStep::Rewrap { obstacle, .. } if own.state == KeyState::Revoked => Next {
+            what: format!(
+                "rescue what the revoked key has sealed, which nothing opens: {obstacle}"
+            ),
+            command: Some(format!(
+                "dualkey rewrap {name} --execute --open-revoked --reason 'rows under a revoked key'"
+            )),
+            // Deliberately at once, although the first one may not count for the destruction.
+            at: at.filter(|_| is_after_the_revocation(&obstacle, manifest)),
+        },
+        OldKeyStep::Rewrap { obstacle, .. } => rewrap(name, &obstacle, at),
+        OldKeyStep::Restage { obstacle } => Next {
+            what: format!(
+                "restage the old key, which has expired, then rewrap what it has sealed: {obstacle}"
+            ),
+            command: command("restage"),
             at,
         },
+        OldKeyStep::Wait { obstacle } if is_unobserved(&obstacle) => {
+            by_force(own, item, manifest, reports, &obstacle, now)
+        }
         OldKeyStep::Wait { obstacle } => Next {
-            what: format!("keep the old key: {obstacle}"),
+            what: format!("keep the old key: {obstacle}{}", if_gone(gone_at(&obstacle, manifest))),
             command: Some(format!("dualkey status {name}")),
             at,
         },
     })
+}
+
+/// Whether the rewrap that started too early started after the key was revoked.
+fn is_after_the_revocation(obstacle: &Obstacle, manifest: &Manifest) -> bool {
+    let Obstacle::SweptTooEarly { started_at, not_before } = obstacle else { return false };
+    let counts_from = started_at.checked_add(manifest.policy().window());
+    counts_from.is_none_or(|from| from >= *not_before)
+}
+
+fn rewrap(name: &str, obstacle: &Obstacle, at: Option<SystemTime>) -> Next {
+    let problem = match obstacle {
+        Obstacle::NotSwept => String::new(),
+        Obstacle::RowsUnreadable { .. } => {
+            format!(": {obstacle}; correct or delete those that it lists first")
+        }
+        obstacle => format!(": {obstacle}"),
+    };
+    Next {
+        what: format!("rewrap what the old key has sealed{problem}"),
+        command: Some(format!("dualkey rewrap {name} --execute")),
+        at,
+    }
+}
+
+/// The verdict on an old key, with the traffic that is expected once its time is over: so that the moment
+/// that is named is one at which the step is accepted.
+fn expected_verdict(
+    own: &Other,
+    manifest: &Manifest,
+    reports: &[Report],
+    now: SystemTime,
+) -> Option<Verdict> {
+    let verdict = own.verdict.clone()?;
+    let Verdict::Wait { until } = verdict else { return Some(verdict) };
+    match manifest.expected_obstacle(&own.kid, reports, now) {
+        Ok(Some(expected)) => Some(Verdict::Blocked(vec![expected, Obstacle::TooEarly { until }])),
+        _ => Some(verdict),
+    }
+}
+
+/// The step of a key that was restaged to read what is under it: a rewrap, then its withdrawal. It is not
+/// to sign.
+fn next_of_restaged(
+    own: &Other,
+    item: &Item,
+    manifest: &Manifest,
+    reports: &[Report],
+    now: SystemTime,
+) -> Next {
+    let (name, kid) = (&item.name, own.kid);
+    let withdrawal = Next {
+        what: "withdraw the restaged key once nothing needs it".to_owned(),
+        command: Some(format!(
+            "dualkey retire {name} --kid {kid}{}",
+            clock_option(manifest, reports, None, now)
+        )),
+        at: None,
+    };
+    if !item.purpose.needs_sweep() {
+        return withdrawal;
+    }
+    let without = manifest.force("a question").retire(&kid, now).map(|own| own.manifest);
+    let verdict = without.and_then(|own| own.retirement(&kid, reports, now));
+    let obstacles = match verdict {
+        Ok(Verdict::Blocked(obstacles)) => obstacles,
+        _ => return withdrawal,
+    };
+    let from = manifest.rewrap_counts_from(&kid, now).filter(|from| now < *from);
+    match obstacles.iter().find(|own| is_of_rewrap(own)) {
+        // Without the option, what is under a staged key stays as it is.
+        Some(obstacle) => Next {
+            command: Some(format!("dualkey rewrap {name} --execute --renew-all")),
+            ..rewrap(name, obstacle, from)
+        },
+        None => withdrawal,
+    }
+}
+
+/// Whether nothing that is seen of the key says that it is unused, and no time changes that.
+fn is_unobserved(obstacle: &Obstacle) -> bool {
+    matches!(obstacle, Obstacle::NoInstance | Obstacle::TooLittleTraffic { from: None, .. })
+}
+
+/// The step of an old key of which nothing is seen: by force, once its time is over.
+fn by_force(
+    own: &Other,
+    item: &Item,
+    manifest: &Manifest,
+    reports: &[Report],
+    obstacle: &Obstacle,
+    now: SystemTime,
+) -> Next {
+    let (name, kid, policy) = (&item.name, own.kid, manifest.policy());
+    let (reason, from) = match item.purpose.needs_sweep() {
+        true => {
+            let finished = sweep(reports, policy, now).map(|own| own.finished_at);
+            let from = finished.and_then(|own| own.checked_add(policy.observation));
+            ("every row is rewrapped", from)
+        }
+        false => {
+            let end = manifest.overlap_ends_at(&kid);
+            let end = end.or_else(|| own.added_at.checked_add(policy.overlap()));
+            ("its overlap is over", end)
+        }
+    };
+    let (step, words) = match own.state {
+        KeyState::Active(_) if !own.is_retired => ("retire", "retire the old key"),
+        _ => ("destroy", "destroy the secret of the old key"),
+    };
+    // A live key is not destroyed.
+    let end = own.ends_at.filter(|_| step == "destroy");
+    let at = from.max(end).filter(|from| now < *from);
+    let clock = clock_option(manifest, reports, at, now);
+    Next {
+        what: format!("{words} by force, if you know that nothing needs it: {obstacle}"),
+        command: Some(format!(
+            "dualkey {step} {name} --kid {kid} --force --reason '{reason}'{clock}"
+        )),
+        at,
+    }
 }
 
 /// The step of an old key in a `.env` file: its readers report nothing and end no key, so that a

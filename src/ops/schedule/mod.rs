@@ -6,12 +6,12 @@
 mod advice;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
-use super::audit::{Outcome, Query, Trail};
+use super::audit::{Action, Outcome, Query, Record, Trail};
 use super::error::OpsError;
 use super::inventory::{Item, Place, Priority, Project};
 use super::json;
@@ -44,6 +44,9 @@ pub struct Standing {
     pub variable: Option<String>,
     /// Since when it signs, or since when the secret is what it is.
     pub since: Option<SystemTime>,
+    /// True if it may have signed for longer: a key that was in a `.env` file before its first step has
+    /// the earliest moment that is known, which is that of its adoption or of the last edit of the file.
+    pub is_since_at_least: bool,
     /// All other keys that still verify, or that should not.
     pub others: Vec<Other>,
     /// When the next rotation is due.
@@ -75,8 +78,11 @@ pub struct Other {
     pub ends_at: Option<SystemTime>,
     /// Whether its end was set by a retirement, and does not only follow from its overlap.
     pub is_retired: bool,
-    /// The verdict on it, where a step depends on that: on a fallback, and on an expired key of a
-    /// purpose that does not end by time.
+    /// Whether it is staged because it was added again after it had expired: to read what is still
+    /// under it, and not to sign.
+    pub is_restaged: bool,
+    /// The verdict on it, where a step depends on that: on a fallback, on an expired key of a purpose
+    /// that does not end by time, and on a revoked encryption key.
     pub verdict: Option<Verdict>,
 }
 
@@ -269,12 +275,89 @@ async fn read(
         Some(trail) => begun(trail, &item.name, environment).await?,
         None => None,
     };
-    let mut own = Standing::of(item, &manifest, &reports, now, ahead);
+    let past = match trail {
+        Some(trail) => Past::read(trail, item, &manifest, now).await?,
+        None => Past::unknown(item, &manifest, now),
+    };
+    let mut own = Standing::with_past(item, &manifest, &reports, now, (ahead, &past));
     if let Some(record) = left {
         let why = format!("{} began {}, and has not said how it went", record.actor, record.action);
         own.state = own.state.max(State::Stuck { why });
     }
     Ok(own)
+}
+
+/// What the trail says of the keys of a secret, and the manifest does not.
+#[derive(Default)]
+struct Past {
+    /// The earliest record that says that the primary signs, where only the date of a `.env` file says
+    /// since when.
+    signs_since: Option<SystemTime>,
+    /// Whether the primary may have signed for longer than is known.
+    is_at_least: bool,
+    /// The staged keys that were added again after they had expired.
+    restaged: Vec<Kid>,
+}
+
+impl Past {
+    fn unknown(item: &Item, manifest: &Manifest, now: SystemTime) -> Self {
+        let is_at_least = is_dated_by_file(item, manifest, &manifest.primary(now));
+        Self { is_at_least, ..Self::default() }
+    }
+
+    async fn read(
+        trail: &dyn Trail,
+        item: &Item,
+        manifest: &Manifest,
+        now: SystemTime,
+    ) -> Result<Self, OpsError> {
+        let mut own = Self::unknown(item, manifest, now);
+        let records = async |action: Action| {
+            let query = Query::new().secret(&item.name).environment(manifest.environment());
+            let query = query.of_steps().action(action).outcome(Outcome::Success);
+            let all: Vec<_> =
+                trail.query(&query).await?.into_iter().map(|own| own.record).collect();
+            Ok::<_, OpsError>(all)
+        };
+        if let Some(primary) = manifest.key(&manifest.primary(now)).filter(|_| own.is_at_least) {
+            let kid = primary.kid();
+            let mut all = records(Action::CREATED).await?;
+            all.retain(|own| own.kid == Some(kid));
+            // It was made then, and not only found.
+            own.is_at_least = !all.iter().any(|own| is_same_second(own.at, primary.added_at()));
+            // A kid that is a number may have been that of another value.
+            if !kid.as_str().starts_with(&format!("{}-", item.purpose.as_str())) {
+                own.signs_since = all.iter().map(|own| own.at).min();
+            }
+        }
+        let is_staged =
+            |key: &&Entry| manifest.state(&key.kid(), now) == Some(KeyState::Active(Role::Staged));
+        let staged: Vec<_> = manifest.keys().iter().filter(is_staged).collect();
+        if !staged.is_empty() {
+            let all = records(Action::RESTAGED).await?;
+            let is_again = |key: &&&Entry| {
+                let is_own = |own: &Record| {
+                    own.kid == Some(key.kid()) && is_same_second(own.at, key.added_at())
+                };
+                all.iter().any(is_own)
+            };
+            own.restaged = staged.iter().filter(is_again).map(|key| key.kid()).collect();
+        }
+        Ok(own)
+    }
+}
+
+/// Whether both are in one second: a record has no part of it.
+fn is_same_second(one: SystemTime, other: SystemTime) -> bool {
+    let seconds = |own: SystemTime| own.duration_since(UNIX_EPOCH).ok().map(|own| own.as_secs());
+    seconds(one) == seconds(other)
+}
+
+/// Returns whether nothing but the date of its `.env` file says since when the key `kid` signs: it was
+/// there before the first step.
+fn is_dated_by_file(item: &Item, manifest: &Manifest, kid: &Kid) -> bool {
+    let is_first = |key: &Entry| key.signs() == Signs::From(UNIX_EPOCH);
+    matches!(item.store, Place::Dotenv(_)) && manifest.key(kid).is_some_and(is_first)
 }
 
 /// How secrets stand, as a JSON array: what `dualkey status --json` prints.
@@ -293,8 +376,21 @@ impl Standing {
         now: SystemTime,
         ahead: u16,
     ) -> Self {
+        let past = Past::unknown(item, manifest, now);
+        Self::with_past(item, manifest, reports, now, (ahead, &past))
+    }
+
+    /// The same, with what the trail says.
+    fn with_past(
+        item: &Item,
+        manifest: &Manifest,
+        reports: &[Report],
+        now: SystemTime,
+        (ahead, past): (u16, &Past),
+    ) -> Self {
         let kid = manifest.primary(now);
         let since = manifest.key(&kid).map(|key| key.life.signing_since());
+        let since = since.map(|since| past.signs_since.map_or(since, |first| since.min(first)));
         // By the inventory, which is what an operator edits.
         let due = item.policy.schedule.zip(since).and_then(|(own, since)| own.next(since));
         let others: Vec<_> = manifest
@@ -302,6 +398,7 @@ impl Standing {
             .iter()
             .filter(|key| key.kid() != kid && key.secret().is_some())
             .filter_map(|key| Other::of(key, item, manifest, reports, now))
+            .map(|own| Other { is_restaged: past.restaged.contains(&own.kid), ..own })
             .collect();
         let mut own = Self {
             name: item.name.clone(),
@@ -311,6 +408,7 @@ impl Standing {
             primary: Some(kid),
             variable: None,
             since,
+            is_since_at_least: past.is_at_least,
             others,
             due,
             state: due.map_or(State::Rested, |due| dueness(due, now, ahead)),
@@ -384,6 +482,7 @@ impl Standing {
             primary: None,
             variable: None,
             since: None,
+            is_since_at_least: false,
             others: Vec::new(),
             due: None,
             state: State::Rested,
@@ -415,6 +514,9 @@ impl Other {
             (KeyState::Retired, _) if !manifest.purpose().ends_by_time() => {
                 manifest.retirement(&kid, reports, now).ok()
             }
+            (KeyState::Revoked, _) if manifest.purpose().needs_sweep() => {
+                manifest.retirement(&kid, reports, now).ok()
+            }
             _ => None,
         };
         let is_retired = key.retire_at().is_some();
@@ -424,6 +526,16 @@ impl Other {
             _ => None,
         };
         let variable = key.variable().map(str::to_owned);
-        Some(Self { kid, variable, state, added_at, signs_from, ends_at, is_retired, verdict })
+        Some(Self {
+            kid,
+            variable,
+            state,
+            added_at,
+            signs_from,
+            ends_at,
+            is_retired,
+            is_restaged: false,
+            verdict,
+        })
     }
 }

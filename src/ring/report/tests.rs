@@ -95,8 +95,9 @@ fn a_report_from_the_future_counts_as_made_at_the_last_change() {
     assert!(may_run(&reports[0], &policy, changed_at, now));
 }
 
+/// A right clock would have dated the use earlier, and the report as well.
 #[test]
-fn a_use_and_a_sweep_from_the_future_block_nothing_for_ever() {
+fn a_use_from_the_future_counts_until_its_own_date_and_a_sweep_from_there_never() {
     let (policy, changed_at) = (Policy::default(), at(0));
     let kid = kid();
     let mut ahead = report("ahead", changed_at + YEARS);
@@ -120,11 +121,63 @@ fn a_use_and_a_sweep_from_the_future_block_nothing_for_ever() {
     let reports = [ahead.clone(), sane.clone()];
     let found =
         seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
-    assert_eq!(found.last_as_fallback, Some(changed_at + HOUR));
+    assert_eq!(found.last_as_fallback, Some(changed_at + YEARS));
     assert_eq!(found.under_primary, 0);
+    // The same, once the clock was set, and the process still knows of it.
+    ahead.reported_at = now;
+    let reports = [ahead.clone(), sane.clone()];
+    let found =
+        seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
+    assert_eq!(found.last_as_fallback, Some(changed_at + YEARS));
     assert_eq!(sweep(&reports, &policy, now), None);
     sane.sweep = Some(swept(changed_at + HOUR));
     assert_eq!(sweep(&[ahead, sane.clone()], &policy, now), sane.sweep.as_ref());
+}
+
+/// To a retirement an instance with other keys objects for as long as a right clock would have it, which
+/// is never longer than by its own.
+#[test]
+fn an_instance_whose_clock_is_ahead_objects_to_a_retirement_until_its_own_date() {
+    let (policy, changed_at, ahead) = (Policy::default(), at(0), 9 * DAY);
+    let objects = |own: &Report, now| {
+        let reports = std::slice::from_ref(own);
+        let key = (&kid(), SystemTime::UNIX_EPOCH);
+        let found = seen(reports, key, Fingerprint::NONE, &policy, changed_at, now);
+        found.objections.iter().any(|own| *own != Obstacle::NoInstance)
+    };
+    // Running, and gone: the report is of one window ago at most, or of that moment.
+    for now in [changed_at, changed_at + 2 * DAY, changed_at + 40 * DAY] {
+        let mut own = report("running", now + ahead);
+        own.fingerprint = other();
+        assert!(objects(&own, now));
+        assert!(objects(&own, now + ahead + DAY - HOUR));
+        assert!(!objects(&own, now + ahead + DAY));
+        assert!(objects(&broken("running", now + ahead), now));
+        own.has_stopped = true;
+        assert!(!objects(&own, now));
+        own = report("running", now + ahead);
+        assert!(!objects(&own, now), "it holds these keys");
+    }
+}
+
+/// The process that comes after one with a clock that was ahead keeps the use at least until the last
+/// report of that one, also if its own clock is behind at first.
+#[test]
+fn a_use_from_the_future_outlives_a_restart() {
+    use crate::ring::history::History;
+    let (kid, now) = (kid(), at(9));
+    let last = |started, reported_at, seen| {
+        let mut own = report("one", reported_at);
+        own.last_as_fallback = vec![(kid, seen)];
+        let mut history = History::new(started);
+        history.inherit(&own);
+        history.last_as_fallback()
+    };
+    assert_eq!(last(now, now + DAY, now + DAY), [(kid, now + DAY)]);
+    // It started before its clock was set.
+    assert_eq!(last(at(0), now - HOUR, now - HOUR), [(kid, now - HOUR)]);
+    // The clock was set before the last report, which knows of the use.
+    assert_eq!(last(now, now - HOUR, now + YEARS), [(kid, now)]);
 }
 
 #[test]
