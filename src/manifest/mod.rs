@@ -49,7 +49,7 @@ use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 use crate::purpose::Purpose;
 use crate::ring::fingerprint::Marks;
-use crate::ring::report::{Report, seen, sweep};
+use crate::ring::report::{Report, seen, sweeps};
 use crate::ring::retirement::{expected_traffic, rewrap_counts_from, superseded, verdict};
 use crate::ring::timeline::overlap_end;
 use crate::ring::{EarlierWindow, KeyState, Life, Policy, Terms, Timeline};
@@ -288,8 +288,8 @@ impl Manifest {
         let (lives, timeline) = (self.lives(), self.timeline());
         let key = (kid, superseded(&lives, index, now));
         let seen = seen(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
-        let sweep = sweep(reports, &self.policy, now);
-        Ok(verdict(&lives, index, &timeline, &self.terms(), seen, sweep, now))
+        let sweeps = sweeps(reports, &self.policy, now);
+        Ok(verdict(&lives, index, &timeline, &self.terms(), seen, &sweeps, now))
     }
 
     /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by

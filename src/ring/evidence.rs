@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::KeyRing;
 use super::history::History;
 use super::key_set::{KeySet, KeyState};
-use super::report::{Report, seen, sweep};
+use super::report::{Report, seen, sweeps};
 use super::retirement::{Seen, Sweep, expected_traffic, superseded, verdict};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
@@ -201,7 +201,8 @@ pub(super) fn verdict_in<K: KeyMaterial>(
     now: SystemTime,
 ) -> Result<Verdict, Error> {
     let seen = history.seen(kid, set.superseded(kid, now), now, set.policy().observation);
-    set.verdict(kid, seen, history.sweep.as_ref(), now)
+    let sweeps: Vec<_> = history.sweep.iter().collect();
+    set.verdict(kid, seen, &sweeps, now)
 }
 
 impl<K: KeyMaterial> KeySet<K> {
@@ -220,7 +221,7 @@ impl<K: KeyMaterial> KeySet<K> {
         let (policy, changed_at) = (self.policy(), self.changed_at());
         let key = (kid, self.superseded(kid, now));
         let seen = seen(reports, key, self.fingerprint(), policy, changed_at, now);
-        self.verdict(kid, seen, sweep(reports, policy, now), now)
+        self.verdict(kid, seen, &sweeps(reports, policy, now), now)
     }
 
     /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
@@ -270,12 +271,12 @@ impl<K: KeyMaterial> KeySet<K> {
         &self,
         kid: &Kid,
         seen: Seen,
-        sweep: Option<&Sweep>,
+        sweeps: &[&Sweep],
         now: SystemTime,
     ) -> Result<Verdict, Error> {
         let index = self.keys().iter().position(|key| key.kid() == *kid);
         let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
-        Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, sweep, now))
+        Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, sweeps, now))
     }
 
     /// What tells this set apart from others: equal on two instances, and they hold the same

@@ -158,15 +158,17 @@ pub(crate) fn seen(
     }
 }
 
-/// The latest sweep of all. One that finished after `now` was recorded with a wrong clock, and
-/// proves nothing.
-pub(crate) fn sweep<'r>(
+/// The rewraps that `reports` know of, the latest first. One that finished after `now` was recorded with
+/// a wrong clock, and proves nothing.
+pub(crate) fn sweeps<'r>(
     reports: &'r [Report],
     policy: &Policy,
     now: SystemTime,
-) -> Option<&'r Sweep> {
+) -> Vec<&'r Sweep> {
     let sweeps = reports.iter().filter_map(|report| report.sweep.as_ref());
-    sweeps.filter(|own| !is_ahead(own.finished_at, policy, now)).max_by_key(|own| own.finished_at)
+    let mut all: Vec<_> = sweeps.filter(|own| !is_ahead(own.finished_at, policy, now)).collect();
+    all.sort_by_key(|own| std::cmp::Reverse(own.finished_at));
+    all
 }
 
 /// The instances that may be running and hold other keys than `expected`, or whose report cannot be

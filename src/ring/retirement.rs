@@ -48,14 +48,14 @@ pub(crate) struct Seen {
     pub(crate) objections: Vec<Obstacle>,
 }
 
-/// The verdict on the key at `index` of `lives`.
+/// The verdict on the key at `index` of `lives`, by the rewraps `sweeps`, of which the first is the latest.
 pub(crate) fn verdict(
     lives: &[Life],
     index: usize,
     timeline: &Timeline,
     terms: &Terms,
     seen: Seen,
-    sweep: Option<&Sweep>,
+    sweeps: &[&Sweep],
     now: SystemTime,
 ) -> Verdict {
     let life = &lives[index];
@@ -69,7 +69,7 @@ pub(crate) fn verdict(
     let policy = &terms.policy;
     let began = superseded(lives, index, now);
     if terms.purpose.needs_sweep() {
-        return of_encryption_key(life.kid, began, terms, seen, sweep, now);
+        return of_encryption_key(life.kid, began, terms, seen, sweeps, now);
     }
     let mut obstacles = seen.objections;
     let until = due(began, seen.since.unwrap_or(now), policy);
@@ -89,18 +89,19 @@ pub(crate) fn verdict(
 /// from its end on, the key must be unused for one observation window. A use after its end proves that
 /// it was not complete: then another one must start after that use.
 ///
-/// A use while the rewrap runs does not count: the rewrap itself uses the key, and services read rows
-/// that it has not reached yet.
+/// A use while the first rewrap runs does not count: the rewrap itself uses the key, and services read
+/// rows that it has not reached yet.
 fn of_encryption_key(
     kid: Kid,
     began: SystemTime,
     terms: &Terms,
     seen: Seen,
-    sweep: Option<&Sweep>,
+    sweeps: &[&Sweep],
     now: SystemTime,
 ) -> Verdict {
     let policy = &terms.policy;
-    let sweep = sweep.filter(|own| !is_ahead(own.finished_at, policy, now));
+    let mut sane = sweeps.iter().copied().filter(|own| !is_ahead(own.finished_at, policy, now));
+    let sweep = sane.next();
     let mut obstacles = seen.objections;
     let against = rows(kid, began, terms, sweep);
     let Some(sweep) = sweep.filter(|_| against.is_empty()) else {
@@ -109,8 +110,14 @@ fn of_encryption_key(
         return Verdict::Blocked(obstacles);
     };
     let (finished, last) = (sweep.finished_at, seen.last_as_fallback);
-    if let Some(obstacle) = last.and_then(|last| used_after(last, finished)) {
-        obstacles.push(obstacle);
+    let is_complete = |own: &&Sweep| rows(kid, began, terms, Some(own)).is_empty();
+    // The first complete one: a use after it is of a row that it did not find, and a later one counts if
+    // it started after that use.
+    let first = sane.filter(is_complete).last().map_or(finished, |own| own.finished_at);
+    let is_missed = |last: &SystemTime| first < *last && sweep.started_at <= *last;
+    if let Some(last) = last.filter(|last| finished < *last || is_missed(last)) {
+        let not_before = last.checked_add(SECOND).unwrap_or(last);
+        obstacles.push(Obstacle::UsedAfterRewrap { last, not_before });
         return Verdict::Blocked(obstacles);
     }
     // Uses are known to the second: the rewrap itself may have used the key in the second in which
@@ -138,13 +145,6 @@ fn verdict_of(obstacles: Vec<Obstacle>) -> Verdict {
         true => Verdict::Safe,
         false => Verdict::Blocked(obstacles),
     }
-}
-
-/// The objection to an encryption key that was last used at `last`, if that is after the rewrap that
-/// ended at `finished`: it did not find a row.
-fn used_after(last: SystemTime, finished: SystemTime) -> Option<Obstacle> {
-    let not_before = last.checked_add(SECOND).unwrap_or(last);
-    (last > finished).then_some(Obstacle::UsedAfterRewrap { last, not_before })
 }
 
 /// The objection to a key that was last used at `last`, if that is within the observation window.

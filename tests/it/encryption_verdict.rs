@@ -155,6 +155,10 @@ fn only_a_complete_rewrap_after_the_use_removes_the_obstacle() {
     let before = complete(first.finished_at, last - SECOND);
     let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
     assert_eq!(again(before, last + 300 * DAY), expected);
+    // It ran while the key was used, so it may have missed the same row.
+    let during = complete(first.finished_at + HOUR, last + HOUR);
+    let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
+    assert_eq!(again(during, last + 300 * DAY), expected);
     let mut incomplete = second;
     incomplete.rows.push((kid("a"), 1));
     let expected = Verdict::Blocked(vec![Obstacle::RowsLeft { rows: 1 }]);

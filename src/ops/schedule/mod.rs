@@ -4,6 +4,7 @@
 //! midnight on, and overdue by one day on the 16th.
 
 mod advice;
+mod old_key;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -6,15 +6,17 @@ mod open;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::audit::{Action, Outcome, Record};
 use super::error::OpsError;
 use super::inventory::{Data, Project};
 use crate::envelope::{AesKey, Sealer};
+use crate::manifest::Entry;
 use crate::rewrap::{BATCH, CONCURRENCY, Progress, Rewrap, RowKey, RowStore, Swept, Unreadable};
-use crate::ring::KeyRing;
+use crate::ring::{KeyRing, Report};
 use crate::source::{KeyStore, StoreError};
+use crate::verdict::{Obstacle, Verdict};
 use checkpoints::{Checkpoints, remove};
 
 /// What the report of a sweep is kept under, among those of the instances.
@@ -177,8 +179,8 @@ impl<'p> Sweeper<'p> {
         let found: String = found.chars().take(200).collect();
         let record = self.record(Action::REWRAPPED, &ring, Some(found));
         trail.append(&[record.outcome(outcome)]).await?;
-        let swept = swept?;
-        self.leave(&*store, &ring, &swept).await?;
+        let mut swept = swept?;
+        self.leave(&*store, &ring, &mut swept).await?;
         if let Some(path) = &self.checkpoint {
             remove(path)?;
         }
@@ -278,12 +280,32 @@ impl<'p> Sweeper<'p> {
         record
     }
 
+    /// The start of the first rewrap that counts, if a key was used after the rewrap before, and this one
+    /// started before that use.
+    async fn missed(
+        &self,
+        store: &dyn KeyStore,
+        before: &[Report],
+        own: &Swept,
+    ) -> Result<Option<SystemTime>, OpsError> {
+        let (manifest, now) = (store.load().await?, self.project.now());
+        let obstacles = |key: &Entry| match manifest.retirement(&key.kid(), before, now) {
+            Ok(Verdict::Blocked(obstacles)) => obstacles,
+            _ => Vec::new(),
+        };
+        let moments = manifest.keys().iter().flat_map(obstacles).filter_map(|own| match own {
+            Obstacle::UsedAfterRewrap { not_before, .. } => Some(not_before),
+            _ => None,
+        });
+        Ok(moments.max().filter(|not_before| own.started_at < *not_before && own.is_complete()))
+    }
+
     /// Leaves the report where the verdict looks for it.
     async fn leave(
         &self,
         store: &dyn KeyStore,
         ring: &KeyRing<AesKey>,
-        swept: &[(String, Swept)],
+        swept: &mut [(String, Swept)],
     ) -> Result<(), OpsError> {
         let Some(all) = swept.iter().map(|(_, own)| own.clone()).reduce(Swept::merge) else {
             return Ok(());
@@ -294,6 +316,13 @@ impl<'p> Sweeper<'p> {
             Err(StoreError::NoReports { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        if let Some(not_before) = self.missed(store, &before, &all).await? {
+            // It may miss the same row: the verdict keeps the rewrap before, and asks for another one.
+            for (_, own) in swept {
+                own.counts_from = own.counts_from.max(Some(not_before));
+            }
+            return Ok(());
+        }
         if let Some(own) = before.iter().find(|own| own.instance == INSTANCE) {
             // How much its keys have sealed has no end.
             ring.absorb(own);

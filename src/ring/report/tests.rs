@@ -129,9 +129,10 @@ fn a_use_from_the_future_counts_until_its_own_date_and_a_sweep_from_there_never(
     let found =
         seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
     assert_eq!(found.last_as_fallback, Some(changed_at + YEARS));
-    assert_eq!(sweep(&reports, &policy, now), None);
+    assert!(sweeps(&reports, &policy, now).is_empty());
     sane.sweep = Some(swept(changed_at + HOUR));
-    assert_eq!(sweep(&[ahead, sane.clone()], &policy, now), sane.sweep.as_ref());
+    let found = sane.sweep.clone().unwrap();
+    assert_eq!(sweeps(&[ahead, sane], &policy, now), [&found]);
 }
 
 /// To a retirement an instance with other keys objects for as long as a right clock would have it, which

@@ -3,6 +3,8 @@
 #[cfg(all(feature = "cli", unix))]
 mod adopt;
 #[cfg(feature = "cli")]
+mod advice;
+#[cfg(feature = "cli")]
 mod agent;
 mod audit;
 #[cfg(feature = "cli")]

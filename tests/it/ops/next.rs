@@ -12,7 +12,7 @@ use crate::rewrap::base::Base;
 use crate::rewrap::live::context;
 
 /// The cell `next` of a secret: the moment that it names, and the command.
-fn next(shell: &mut Shell, name: &str) -> (Option<String>, String) {
+pub fn next(shell: &mut Shell, name: &str) -> (Option<String>, String) {
     let (_, text) = shell.run(&format!("status {name}"));
     let mut lines = text.lines();
     let column = lines.next().unwrap().find("next").unwrap();
@@ -23,7 +23,7 @@ fn next(shell: &mut Shell, name: &str) -> (Option<String>, String) {
 }
 
 /// Types the next step at the moment that it names, while the instances follow.
-fn take<K: KeyMaterial>(shell: &mut Shell, name: &str, instances: &[Following<K>]) -> String {
+pub fn take<K: KeyMaterial>(shell: &mut Shell, name: &str, instances: &[Following<K>]) -> String {
     let (moment, command) = next(shell, name);
     if let Some(moment) = moment {
         assert!(at(&moment) > dualkey::Clock::now(&shell.clock), "{moment} has come: {command}");
@@ -32,7 +32,7 @@ fn take<K: KeyMaterial>(shell: &mut Shell, name: &str, instances: &[Following<K>
         refresh(instances);
     }
     let mut line = command.strip_prefix("dualkey ").expect(&command).to_owned();
-    if line.starts_with("destroy ") {
+    if line.starts_with("destroy ") || line.contains(" --force ") {
         // On a terminal the name of the secret is typed.
         line.push_str(" --yes");
     }
@@ -64,7 +64,7 @@ fn while_they_follow<K: KeyMaterial, T>(instances: &[Following<K>], work: impl F
     })
 }
 
-fn refresh<K: KeyMaterial>(instances: &[Following<K>]) {
+pub fn refresh<K: KeyMaterial>(instances: &[Following<K>]) {
     instances.iter().for_each(|own| own.refresh().map(|_| ()).unwrap());
 }
 
