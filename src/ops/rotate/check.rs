@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::taking::{begun, check_new, reports, with_role};
 use crate::manifest::Manifest;
+use crate::moment::NotBefore;
 use crate::ops::audit::{Outcome, Query, Trail, Verification};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
@@ -162,10 +163,18 @@ async fn underway(
         _ => item.purpose.cap(),
     };
     Ok(match fallbacks.len() + 2 > cap {
-        true => failed(
-            NAME,
-            format!("{} fallbacks are there already: retire one first", fallbacks.len()),
-        ),
+        true => {
+            let ends = fallbacks.iter().filter_map(|kid| manifest.ends_at(kid)).min();
+            let ends = ends.map_or_else(String::new, |ends| {
+                format!("; the first of them expires at {}", NotBefore(ends))
+            });
+            let found = format!(
+                "{} fallbacks are there already: retire one first (`dualkey status {name}` shows the \
+                 command){ends}",
+                fallbacks.len()
+            );
+            failed(NAME, found)
+        }
         false => passed(NAME, "nothing is".to_owned()),
     })
 }

@@ -12,7 +12,9 @@ use crate::ops::adopt::{begin_command, in_use};
 use crate::ops::inventory::{Item, Place, Project};
 use crate::purpose::Purpose;
 use crate::ring::old_key::needs_key;
-use crate::ring::report::{disagreement, disagreement_ends, is_ahead, may_run};
+use crate::ring::report::{
+    ClockProblem, clock_problem, disagreement, disagreement_ends, is_ahead, may_run,
+};
 use crate::ring::silence::SILENT_WINDOWS;
 use crate::ring::{KeyState, Report};
 use crate::verdict::{Obstacle, Verdict};
@@ -35,12 +37,17 @@ impl Standing {
         if is_ahead(changed_at, policy, now) {
             let why = "its last change lies ahead of this clock".to_owned();
             self.raise(State::Stuck { why });
-            self.next = Next {
-                what: "set the clock, or correct the manifest if it was written with a wrong one"
-                    .to_owned(),
-                command: Some(item.command(&format!("repair-clock {name}"))),
-                at: None,
+            let what = "set the clock, or correct the manifest if it was written with a wrong one";
+            // Of a clock that the reports contradict, only the first helps.
+            let command = match clock_problem(reports, policy, now) {
+                Some(ClockProblem::Behind { .. }) => None,
+                _ => {
+                    let clock = clock_option(manifest, reports, None, now);
+                    Some(format!("dualkey repair-clock {name}{clock}"))
+                }
             };
+            let what = if command.is_some() { what } else { "set the clock" };
+            self.next = Next { what: what.to_owned(), command, at: None };
             return;
         }
         let is_dotenv = matches!(item.store, Place::Dotenv(_));

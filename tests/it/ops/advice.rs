@@ -375,3 +375,41 @@ fn a_use_that_is_dated_in_the_future_is_shown_with_its_remedy() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+/// Where the reports say that this clock is wrong, the manifest is not to be corrected by it.
+#[test]
+fn a_clock_that_the_reports_contradict_is_set_and_corrects_nothing() {
+    let mut shell = shell("JWT_SECRET", "jwt", "");
+    done(&mut shell, "generate --store JWT_SECRET");
+    let instances = [shell.instance::<JwtKey>("JWT_SECRET.json", "web-1")];
+    refresh(&instances);
+    shell.set("2026-01-10T10:00:00Z");
+    assert_eq!(next(&mut shell, "JWT_SECRET"), (None, "set the clock".to_owned()));
+    // The instance runs with this time: the manifest has the wrong one.
+    refresh(&instances);
+    assert_eq!(take(&mut shell, "JWT_SECRET", &instances), "repair-clock JWT_SECRET");
+    refresh(&instances);
+    assert_eq!(next(&mut shell, "JWT_SECRET").1, "nothing");
+}
+
+/// The refusal names the moment at which there is room again.
+#[test]
+fn a_rotation_without_room_says_when_the_first_fallback_expires() {
+    let mut shell = shell("JWT_SECRET", "jwt", "");
+    done(&mut shell, "generate --store JWT_SECRET");
+    for _ in 0..3 {
+        done(&mut shell, "stage JWT_SECRET");
+        done(&mut shell, "promote JWT_SECRET --deployed");
+    }
+    let (status, text) = shell.run("rotate JWT_SECRET");
+    assert_eq!(status, 1, "{text}");
+    for part in [
+        "3 fallbacks are there already",
+        "`dualkey status JWT_SECRET` shows the command",
+        "expires at 2026-01-22 11:05 UTC",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let lines = take_until(&mut shell, &NONE, "JWT_SECRET", "nothing");
+    assert_eq!(lines, ["retire", "destroy", "destroy", "destroy"]);
+}
