@@ -113,7 +113,7 @@ fn of_encryption_key(
     let is_complete = |own: &&Sweep| rows(kid, began, terms, Some(own)).is_empty();
     // The first complete one: a use after it is of a row that it did not find, and a later one counts if
     // it started after that use.
-    let first = sane.filter(is_complete).next_back().map_or(finished, |own| own.finished_at);
+    let first = sane.rfind(is_complete).map_or(finished, |own| own.finished_at);
     let is_missed = |last: &SystemTime| first < *last && sweep.started_at <= *last;
     if let Some(last) = last.filter(|last| finished < *last || is_missed(last)) {
         let not_before = last.checked_add(SECOND).unwrap_or(last);
