@@ -36,9 +36,15 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
 /// is refused.
 pub(crate) fn from_any_base64(text: &str) -> Option<Vec<u8>> {
     if !text.contains(['-', '_']) {
-        return from_base64(text);
+        return checked(if text.ends_with('=') { &STANDARD } else { &BASE64 }, text);
     }
     let form = if text.ends_with('=') { &URL_SAFE } else { &BASE64URL };
+    checked(form, text)
+}
+
+/// Decodes `text`, which is checked first: a failure halfway would leave the decoded part in memory.
+fn checked(form: &Base64, text: &str) -> Option<Vec<u8>> {
+    form.check(text.as_bytes()).ok()?;
     form.decode_to_vec(text).ok()
 }
 

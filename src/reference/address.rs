@@ -1,5 +1,7 @@
 //! Addresses of secrets in stores, and paths of files.
 
+use zeroize::Zeroizing;
+
 use super::expansion::is_command;
 use super::words::{is_base64, is_locator, is_mixed, is_named};
 
@@ -29,6 +31,7 @@ fn has_password(rest: &str) -> bool {
 
 /// The store whose references begin with `scheme://`, or with the same word and a colon.
 fn scheme(scheme: &str) -> Option<&'static str> {
+    let scheme = (scheme.len() < 32).then_some(scheme)?;
     let scheme = scheme.to_ascii_lowercase().replace(['-', '_', '+', '.', ' '], "");
     let scheme = scheme.trim_start_matches('@');
     Some(match scheme {
@@ -101,9 +104,11 @@ fn plain(head: &str, rest: &str) -> Option<&'static str> {
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_part = |own: char| own.is_alphanumeric() || "/_-.:#@,~ ".contains(own);
     // A secret may begin alike: a path has names that people gave.
-    let is_path = place.chars().all(is_part) && is_named(&place.replace([',', '~'], " "));
+    let is_words =
+        |text: &str, marks: [char; 2]| is_named(&Zeroizing::new(text.replace(marks, " ")));
+    let is_path = place.chars().all(is_part) && is_words(place, [',', '~']);
     let is_reference = is_path && !is_of(&OTHERS) && (!is_of(&WORDS) || place.contains('/'));
-    let is_query = query.is_empty() || is_named(&query.replace(['=', '&'], " "));
+    let is_query = query.is_empty() || is_words(query, ['=', '&']);
     scheme(head).filter(|_| is_reference && is_query)
 }
 
@@ -130,7 +135,7 @@ fn colon(head: &str, rest: &str) -> Option<&'static str> {
 
 /// The store of the name of a resource, as its cloud writes it.
 fn resource(value: &str) -> Option<&'static str> {
-    let lower = value.to_ascii_lowercase();
+    let lower = Zeroizing::new(value.to_ascii_lowercase());
     if let Some(own) = lower.strip_prefix("arn:aws") {
         let mut parts = own.split(':').skip(1);
         let (service, is_whole) = (parts.next()?, parts.count() > 2);
@@ -183,7 +188,7 @@ fn inside(value: &str) -> Option<&'static str> {
             kind.len() > 1 && kind.bytes().all(is_kind) && !rest.is_empty()
         })
     };
-    if value.replace("REF+", "ref+").split("ref+").skip(1).any(is_of_vals) {
+    if ["ref+", "REF+"].iter().any(|own| value.split(own).skip(1).any(is_of_vals)) {
         return Some("a store that vals reads");
     }
     let is_of_op = |(place, _): (usize, &str)| {
@@ -238,15 +243,17 @@ fn is_path_of_words(value: &str) -> bool {
     let windows = || {
         let (drive, rest) = value.split_once(":\\")?;
         let is_drive = drive.len() == 1 && drive.bytes().all(|own| own.is_ascii_alphabetic());
-        is_drive.then(|| rest.replace('\\', "/"))
+        is_drive.then(|| Zeroizing::new(rest.replace('\\', "/")))
     };
     let starts = ["./", "../", "~/", "$HOME/", "${HOME}/", "%APPDATA%/"];
-    let relative = || starts.iter().find_map(|own| value.strip_prefix(own)).map(str::to_owned);
-    let absolute = || value.strip_prefix('/').filter(|own| own.contains('/')).map(str::to_owned);
+    let relative = || starts.iter().find_map(|own| value.strip_prefix(own));
+    let absolute = || value.strip_prefix('/').filter(|own| own.contains('/'));
     let is_part = |own: &str| own.len() > 1 && !own.contains([':', '@', '#', ' ']);
-    windows().or_else(relative).or_else(absolute).is_some_and(|rest| {
-        is_named(&rest) && rest.split('/').all(is_part) && rest.split(SEPARATORS).any(is_of_secret)
-    })
+    let is_of_words = |rest: &str| {
+        is_named(rest) && rest.split('/').all(is_part) && rest.split(SEPARATORS).any(is_of_secret)
+    };
+    windows().is_some_and(|own| is_of_words(&own))
+        || relative().or_else(absolute).is_some_and(is_of_words)
 }
 
 const SEPARATORS: [char; 4] = ['/', '-', '_', '.'];
@@ -285,5 +292,7 @@ pub(super) fn is_command_of_tool(value: &str) -> bool {
     let Some((head, rest)) = value.split_once(':') else { return false };
     let words = ["cmd", "command", "exec", "shell", "sh", "bash", "run"];
     let rest = rest.strip_prefix("//").unwrap_or(rest).trim_start();
-    words.contains(&head.to_ascii_lowercase().as_str()) && !is_base64(rest, 0) && is_command(rest)
+    words.iter().any(|own| head.eq_ignore_ascii_case(own))
+        && !is_base64(rest, 0)
+        && is_command(rest)
 }

@@ -34,8 +34,13 @@ pub(super) fn environment(value: &str) -> Option<Reference> {
         return Some(variables(name));
     }
     let place = value.find(['(', '[', '{'])?;
-    let head = value[..place].to_ascii_lowercase();
-    let is_call = ["env", "environ", "getenv", "env::var"].iter().any(|own| head.ends_with(own));
+    let ends_with = |own: &str| {
+        let start = place.checked_sub(own.len());
+        start
+            .and_then(|start| value.get(start..place))
+            .is_some_and(|end| end.eq_ignore_ascii_case(own))
+    };
+    let is_call = ["env", "environ", "getenv", "env::var"].iter().any(|own| ends_with(own));
     let inner = value[place + 1..].trim_end_matches(['%', ';', ' ']);
     let inner = inner.strip_suffix([')', ']', '}'])?;
     let name = inner.rsplit(':').next().unwrap_or_default().trim_matches(['"', '\'', ' ']);

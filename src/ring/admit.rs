@@ -353,8 +353,10 @@ fn placeholder(secret: &[u8], is_text: bool, purpose: Purpose) -> Option<&'stati
              its bytes as `hex:` or `base64:`",
         );
     }
-    let plain: String =
-        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    // With its room from the start: growing would leave parts of the secret behind.
+    let mut plain = zeroize::Zeroizing::new(String::with_capacity(text.len()));
+    let letters = text.chars().filter(char::is_ascii_alphanumeric);
+    plain.extend(letters.map(|letter| letter.to_ascii_lowercase()));
     let yours = plain.starts_with("your")
         && ["secret", "key", "token", "here"].iter().any(|word| plain.contains(word));
     if WORDS.contains(&plain.as_str()) || STARTS.iter().any(|s| plain.starts_with(s)) || yours {

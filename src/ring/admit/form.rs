@@ -78,7 +78,7 @@ fn ends_with_value(text: &str, purpose: Purpose) -> bool {
     let is_closed = |quote: &str| {
         text.ends_with(quote)
             && text.contains(&format!("={quote}"))
-            && text.matches(quote).count() % 2 == 0
+            && text.matches(quote).count().is_multiple_of(2)
     };
     let is_named = !split_name(text).0.is_empty();
     purpose == Purpose::Credential && is_named && (is_closed("'") || is_closed("\""))
@@ -170,7 +170,7 @@ fn has_remark(text: &str) -> bool {
             && part.chars().all(|own| own.is_alphanumeric() || "/;:,.-_()=!".contains(own))
     };
     let [first, between @ .., last] = &parts[..] else { return false };
-    let are_remarks = between.iter().all(|part| is_remark(part));
+    let are_remarks = between.iter().all(is_remark);
     are_remarks && (is_random(first) && is_remark(last) || is_remark(first) && is_random(last))
 }
 
@@ -201,8 +201,9 @@ fn document(text: &str) -> Option<ValueForm> {
 /// The text that `text` is in base64 or in hexadecimal digits.
 fn decoded(text: &str) -> Option<Zeroizing<String>> {
     let is_long = text.len() >= 16;
-    let bytes = is_long.then(|| from_hex(text).or_else(|| from_any_base64(text))).flatten()?;
-    let bytes = Zeroizing::new(bytes);
+    let is_hex = text.bytes().all(|own| own.is_ascii_hexdigit());
+    let decode = || if is_hex { from_hex(text) } else { None }.or_else(|| from_any_base64(text));
+    let bytes = Zeroizing::new(is_long.then(decode).flatten()?);
     // Random bytes of this length are no text.
     let text = std::str::from_utf8(&bytes).ok()?;
     let is_text =
@@ -237,7 +238,7 @@ pub(super) fn is_json(text: &str) -> bool {
         return rest == "}" || !name.is_empty() && is_member(after) && text.ends_with('}');
     }
     let Some(rest) = text.strip_prefix('[').and_then(|own| own.strip_suffix(']')) else {
-        let lower = text.to_ascii_lowercase();
+        let lower = Zeroizing::new(text.to_ascii_lowercase());
         let ends = [("%7b", "%7d"), ("%5b", "%5d")];
         return lower.starts_with("%7b%22")
             || ends.iter().any(|(open, close)| lower.starts_with(open) && lower.ends_with(close));
