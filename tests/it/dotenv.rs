@@ -609,7 +609,7 @@ fn a_full_file_takes_a_revocation_and_an_emergency() {
                 let case = format!("{purpose} {count} {compromised} {is_rotation}");
                 let is_left_out = purpose == Purpose::Cookie && count == 5;
                 if is_left_out {
-                    let next = first.keys().iter().map(|own| own.kid()).last().unwrap();
+                    let next = first.keys().last().unwrap().kid();
                     let error = step(&open(), |own| own.force("x").promote(&next, at(1)));
                     let error = error.unwrap_err().to_string();
                     let is_named = error.contains("cannot use SESSION_SECRET_BACKUP in")

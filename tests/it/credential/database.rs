@@ -43,10 +43,13 @@ pub(super) async fn connections(admin: &mut PgConnection, role: &str) -> i64 {
 }
 
 /// Connections are made anew all the time, as in a service that has been up for hours.
+/// The longest life of a connection.
+const LIFETIME: Duration = Duration::from_millis(40);
+
 pub(super) fn options() -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(6)
-        .max_lifetime(Duration::from_millis(40))
+        .max_lifetime(LIFETIME)
         .acquire_timeout(Duration::from_secs(20))
 }
 
@@ -139,12 +142,17 @@ fn a_password_is_changed_under_load_and_no_query_fails() {
         change_password(&mut admin, "app", &Secret::from(SECOND)).await.unwrap();
         let old = cluster.url_of("app", FIRST);
         assert!(PgConnection::connect(&old).await.is_err());
-        load.more(500).await;
+        // Until a connection is made again.
+        let mut told = switches.take();
+        while told.len() < 2 {
+            load.more(50).await;
+            told.extend(switches.take());
+        }
         ring.promote(&kid("second")).unwrap();
         load.more(500).await;
         let (queries, failures) = load.stop().await;
         assert!(failures.is_empty(), "{failures:?}");
-        let told = switches.take();
+        told.extend(switches.take());
         assert_eq!(told[..2], ["first refused", "first -> second"], "{told:?}");
         assert!(told[2..].iter().all(|own| own == "first refused"), "{told:?}");
 
@@ -158,7 +166,9 @@ fn a_password_is_changed_under_load_and_no_query_fails() {
         });
         load.more(200).await;
         change_password(&mut admin, "app", &Secret::from(SECOND)).await.unwrap();
-        load.more(500).await;
+        // Until no connection from before is left.
+        tokio::time::sleep(LIFETIME * 3).await;
+        load.more(100).await;
         naive.set_connect_options(cluster.url_of("app", SECOND).parse().unwrap());
         load.more(100).await;
         let (naive_queries, lost) = load.stop().await;
