@@ -16,6 +16,7 @@ pub(crate) const MAX: Duration = Duration::from_secs(MAX_DAYS as u64 * 24 * 60 *
 pub(crate) const MAX_COUNT: u64 = (1 << 53) - 1;
 
 /// An instance reports at least so often: half the gap at which an observation starts again.
+#[cfg(feature = "store")]
 pub(crate) const REPORT_EVERY: Duration = Duration::from_secs(120);
 
 /// The largest `min_secret_bytes`: the command line reads no secret that is longer.
@@ -114,6 +115,7 @@ impl Policy {
 
     /// Checks that instances can report on a whole observation window. A stored manifest with a
     /// shorter one is read all the same: a ring is not lost for it.
+    #[cfg(feature = "store")]
     pub(crate) fn check_observation(&self) -> Result<(), Error> {
         match self.observation < REPORT_EVERY {
             true => Err(Error::ObservationTooShort {

@@ -176,6 +176,7 @@ pub(crate) fn sweeps<'r>(
 ///
 /// One that has not reported for the observation window counts as gone. One that fell silent
 /// with these keys holds them.
+#[cfg(any(test, feature = "store"))]
 pub(crate) fn disagreement(
     reports: &[Report],
     expected: Fingerprint,
@@ -188,6 +189,7 @@ pub(crate) fn disagreement(
 }
 
 /// The objection of one report to the keys that `expected` names.
+#[cfg(any(test, feature = "store", feature = "status"))]
 pub(crate) fn objection(
     report: &Report,
     expected: Fingerprint,
