@@ -54,7 +54,8 @@ pub enum Reference {
     Template,
     /// A text with the values of other variables in it.
     Variables {
-        /// The variables with the secret part, as far as their names say so; otherwise all.
+        /// The variables with the secret part, as far as their names say so; otherwise all. A name that
+        /// may be a password is left out.
         names: Vec<String>,
     },
 }
@@ -107,6 +108,9 @@ impl fmt::Display for Reference {
             }
             Self::Template => {
                 f.write_str("this is a template of another program: rotate the secret there")
+            }
+            Self::Variables { names } if names.is_empty() => {
+                f.write_str("it is made of other variables: rotate them")
             }
             Self::Variables { names } => {
                 let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();

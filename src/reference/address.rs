@@ -32,7 +32,8 @@ fn has_password(rest: &str) -> bool {
 /// The store whose references begin with `scheme://`, or with the same word and a colon.
 fn scheme(scheme: &str) -> Option<&'static str> {
     let scheme = (scheme.len() < 32).then_some(scheme)?;
-    let scheme = scheme.to_ascii_lowercase().replace(['-', '_', '+', '.', ' '], "");
+    let is_part = |own: &char| !"-_+. ".contains(*own);
+    let scheme = mapped(scheme, |own| Some(own.to_ascii_lowercase()).filter(is_part));
     let scheme = scheme.trim_start_matches('@');
     Some(match scheme {
         "op" | "onepassword" | "1password" | "onepasswordconnect" | "opconnect" => "1Password",
@@ -99,17 +100,38 @@ fn scheme(scheme: &str) -> Option<&'static str> {
 fn plain(head: &str, rest: &str) -> Option<&'static str> {
     // These are schemes of URLs alone, or a secret may be behind them: `pass:hunter2`.
     const OTHERS: [&str; 5] = ["op", "sm", "bw", "dl", "kube"];
-    const WORDS: [&str; 8] = ["kv", "ref", "pass", "secret", "secrets", "aws", "azure", "gcp"];
+    const WORDS: [&str; 12] = [
+        "kv",
+        "ref",
+        "pass",
+        "secret",
+        "secrets",
+        "aws",
+        "azure",
+        "gcp",
+        "consul",
+        "keeper",
+        "doppler",
+        "bitwarden",
+    ];
     let is_of = |words: &[&str]| words.iter().any(|own| head.eq_ignore_ascii_case(own));
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_part = |own: char| own.is_alphanumeric() || "/_-.:#@,~ ".contains(own);
     // A secret may begin alike: a path has names that people gave.
-    let is_words =
-        |text: &str, marks: [char; 2]| is_named(&Zeroizing::new(text.replace(marks, " ")));
+    let is_words = |text: &str, marks: [char; 2]| {
+        is_named(&mapped(text, |own| Some(if marks.contains(&own) { ' ' } else { own })))
+    };
     let is_path = place.chars().all(is_part) && is_words(place, [',', '~']);
     let is_reference = is_path && !is_of(&OTHERS) && (!is_of(&WORDS) || place.contains('/'));
     let is_query = query.is_empty() || is_words(query, ['=', '&']);
     scheme(head).filter(|_| is_reference && is_query)
+}
+
+/// A copy of `text`, which is wiped. With its room from the start: growing would leave parts behind.
+fn mapped(text: &str, each: impl FnMut(char) -> Option<char>) -> Zeroizing<String> {
+    let mut copy = Zeroizing::new(String::with_capacity(text.len()));
+    copy.extend(text.chars().filter_map(each));
+    copy
 }
 
 /// The store of a reference with a colon and a path: `vault:secret/data/app#JWT_SECRET`.
@@ -290,7 +312,7 @@ fn is_of_secret(word: &str) -> bool {
 /// Returns `true` for a command that a tool runs: `cmd:pass show jwt`.
 pub(super) fn is_command_of_tool(value: &str) -> bool {
     let Some((head, rest)) = value.split_once(':') else { return false };
-    let words = ["cmd", "command", "exec", "shell", "sh", "bash", "run"];
+    let words = ["cmd", "command", "exec", "shell", "sh", "bash"];
     let rest = rest.strip_prefix("//").unwrap_or(rest).trim_start();
     words.iter().any(|own| head.eq_ignore_ascii_case(own))
         && !is_base64(rest, 0)

@@ -22,7 +22,7 @@ pub(super) fn environment(value: &str) -> Option<Reference> {
         "!env ",
         "env ",
     ];
-    let variables = |name: &str| Reference::Variables { names: vec![name.to_owned()] };
+    let variables = |name: &str| Reference::Variables { names: clear(vec![name.to_owned()]) };
     let head_of =
         |own: &&&str| value.get(..own.len()).is_some_and(|start| start.eq_ignore_ascii_case(own));
     if let Some(head) = HEADS.iter().find(head_of) {
@@ -89,7 +89,7 @@ pub(super) fn expansion(value: &str) -> Option<Reference> {
         names.extend(names_in_percent(value));
     }
     let commands = value.match_indices("$(").map(|(place, _)| &value[place + 2..]);
-    for inner in commands.filter_map(|own| own.split_once(')')).map(|(inner, _)| inner) {
+    for inner in commands.filter_map(|own| start(own).split_once(')')).map(|(inner, _)| inner) {
         let is_whole = is_url || value.len() == inner.len() + 3;
         // Kubernetes and Azure Pipelines have `$(NAME)` for a variable.
         match is_upper(inner) || is_whole && is_dotted(inner) {
@@ -107,9 +107,20 @@ pub(super) fn expansion(value: &str) -> Option<Reference> {
         return Some(Reference::Command);
     }
     if !names.is_empty() {
-        return Some(Reference::Variables { names: secret_names(names) });
+        return Some(Reference::Variables { names: clear(secret_names(names)) });
     }
     is_tag(value).then_some(Reference::Template).or_else(|| template(value))
+}
+
+/// The start of `text`, within which a command or a name ends.
+fn start(text: &str) -> &str {
+    text.get(..text.len().min(4096)).unwrap_or(text)
+}
+
+/// Those of `names` that can be shown: one with digits and no `_` may be a password, `$UMMER2024`.
+fn clear(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|own| own.contains('_') || !own.bytes().any(|own| own.is_ascii_digit()));
+    names
 }
 
 /// The names of `$NAME` without braces, where they are whole parts of the value.

@@ -189,6 +189,9 @@ fn interpolation_names_the_variables_with_the_secret() {
         ("mysql://app:%env(DB_PASS)%@db/app", "`DB_PASS`"),
         ("mysql://app:%DB_PASS%@db/app", "`DB_PASS`"),
         ("postgres://app:$db_pass@db/app", "`db_pass`"),
+        // These may be passwords, which no message shows (V10).
+        ("$UMMER2024XKCDPASS", "them"),
+        ("postgres://app:$UMMER2024@db/app", "them"),
     ] {
         let own = Reference::recognise(value).unwrap().to_string();
         assert_eq!(own, format!("it is made of other variables: rotate {names}"), "{value}");
@@ -217,6 +220,8 @@ fn secrets_that_begin_alike_are_secrets() {
         "projects/9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6",
         "run/secrets9Lr2vTb7Yx2Zq9Ml5Ki",
         "/run9Lr2vTb7Yx2Zq9Ml5Ki/Wm3HjPs8Dn4Fg6",
+        "consul:purple-monkey-dishwasher",
+        "run: forest run away now",
         "file9Lr2vTb7Yx2Zq9Ml5Ki",
         "pa$$w0rd{4}9Lr2vTb7Yx2Zq9Ml5Ki",
         "pa$(9Lr2vTb7)Yx2Zq9Ml5Ki",

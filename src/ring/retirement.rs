@@ -114,7 +114,9 @@ fn of_encryption_key(
     // The first complete one: a use after it is of a row that it did not find, and a later one counts if
     // it started after that use.
     let first = sane.rfind(is_complete).map_or(finished, |own| own.finished_at);
-    let is_missed = |last: &SystemTime| first < *last && sweep.started_at <= *last;
+    let is_missed = |last: &SystemTime| {
+        first < *last && sweep.started_at < last.checked_add(SECOND).unwrap_or(*last)
+    };
     if let Some(last) = last.filter(|last| finished < *last || is_missed(last)) {
         let not_before = last.checked_add(SECOND).unwrap_or(last);
         obstacles.push(Obstacle::UsedAfterRewrap { last, not_before });
@@ -171,7 +173,7 @@ pub(crate) fn expected_traffic(seen: &Seen, policy: &Policy, now: SystemTime) ->
     let watched = now.duration_since(seen.counted_since?).ok()?.min(window);
     // The first piece of a window says something, the first second does not.
     let is_early = watched < window / 24 || (seen.under_primary == 0 && watched < window);
-    if is_early || window.is_zero() {
+    if is_early || watched.is_zero() {
         return None;
     }
     let expected =

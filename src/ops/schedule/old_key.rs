@@ -86,6 +86,7 @@ pub(super) fn next_of(
         Some(obstacle) => format!("; until then: {obstacle}"),
         None => String::new(),
     };
+    let against = contradiction(verdict.as_ref());
     Some(match step {
         OldKeyStep::Retire { from: None, .. } => Next {
             what: "retire the old key: nothing needs it".to_owned(),
@@ -129,14 +130,33 @@ pub(super) fn next_of(
             command: command("restage"),
             at,
         },
-        OldKeyStep::Wait { obstacle } if is_unobserved(&obstacle) => {
+        OldKeyStep::Wait { obstacle } if is_unobserved(&obstacle) && against.is_none() => {
             by_force(own, item, manifest, reports, &obstacle, now)
         }
-        OldKeyStep::Wait { obstacle } => Next {
-            what: format!("keep the old key: {obstacle}{}", if_gone(gone_at(&obstacle, manifest))),
-            command: Some(format!("dualkey status {name}")),
-            at,
-        },
+        OldKeyStep::Wait { obstacle } => {
+            let obstacle = against.unwrap_or(&obstacle);
+            Next {
+                what: format!(
+                    "keep the old key: {obstacle}{}",
+                    if_gone(gone_at(obstacle, manifest))
+                ),
+                command: Some(format!("dualkey status {name}")),
+                at,
+            }
+        }
+    })
+}
+
+/// The obstacle that shows a use of the key or an instance that holds others, so that force would do harm.
+fn contradiction(verdict: Option<&Verdict>) -> Option<&Obstacle> {
+    let Some(Verdict::Blocked(obstacles)) = verdict else { return None };
+    obstacles.iter().find(|own| {
+        matches!(
+            own,
+            Obstacle::UsedAsFallback { .. }
+                | Obstacle::OtherKeys { .. }
+                | Obstacle::UnreadableReport { .. }
+        )
     })
 }
 

@@ -64,11 +64,13 @@ fn has_comment(text: &str, purpose: Purpose) -> bool {
     let is_comment = |(place, _): (usize, &str)| {
         let before = &text[..place];
         let is_blank = before.is_empty() || before.ends_with([' ', '\t']);
-        let is_whole = purpose != Purpose::Credential
-            || !before.trim().contains(|own: char| own.is_whitespace() || QUOTES.contains(&own));
+        let is_whole = || {
+            purpose != Purpose::Credential
+                || !before.trim().contains(|own: char| own.is_whitespace() || QUOTES.contains(&own))
+        };
         // At its beginning `#` may be a part of the secret, without a blank behind it.
         let is_led = !before.is_empty() || text[place + 1..].starts_with([' ', '\t']);
-        is_blank && is_whole && is_led
+        is_blank && is_led && is_whole()
     };
     text.match_indices('#').any(is_comment)
 }
@@ -163,7 +165,12 @@ fn has_remark(text: &str) -> bool {
         let has = |is: fn(&u8) -> bool| part.bytes().any(|own| is(&own));
         let is_token =
             part.bytes().all(|own| own.is_ascii_alphanumeric() || b"+/=_-".contains(&own));
-        part.len() >= 24 && is_token && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)
+        // A passphrase of words with hyphens is not random.
+        part.len() >= 24
+            && is_token
+            && !is_named(part)
+            && has(u8::is_ascii_digit)
+            && has(u8::is_ascii_alphabetic)
     };
     let is_remark = |part: &&str| {
         part.len() < 24

@@ -47,6 +47,10 @@ enum Word {
 ///
 /// A variable that is set for one command alone keeps its value: `1 NAME=value command`.
 pub(super) fn sets(text: &str, name: &str, is_start: bool, is_export: bool) -> bool {
+    // A shell spells the name otherwise with quotes and backslashes alone.
+    if !text.contains(name) && !text.contains(['\'', '"', '\\']) {
+        return false;
+    }
     if text.split("((").skip(1).any(|own| names(own, name, true)) {
         return true;
     }
@@ -79,7 +83,8 @@ pub(super) fn sets(text: &str, name: &str, is_start: bool, is_export: bool) -> b
             }
             None => {
                 // Python's reader takes a name alone for a variable without a value.
-                if text.as_str() == name && matches!(all.get(place + 1), None | Some(Word::End)) {
+                let is_alone = || matches!(all.get(place + 1), None | Some(Word::End));
+                if is_start && place == 0 && text.as_str() == name && is_alone() {
                     return true;
                 }
                 (command, is_set) = (Some(text.as_str()), false);
@@ -92,8 +97,8 @@ pub(super) fn sets(text: &str, name: &str, is_start: bool, is_export: bool) -> b
 /// The words of `text`. The first is left out, if `text` begins within it.
 fn words(text: &str, is_start: bool) -> Vec<Word> {
     // With its room from the start, so that no part of a secret is left behind unwiped.
-    let room = || Zeroizing::new(String::with_capacity(text.len()));
-    let (mut all, mut word, mut quote) = (Vec::new(), room(), None);
+    let mut word = Zeroizing::new(String::with_capacity(text.len()));
+    let (mut all, mut quote) = (Vec::new(), None);
     let (mut has_word, mut is_left_out, mut is_plain) = (!is_start, !is_start, true);
     let mut is_escaped = false;
     for own in text.chars().chain(['\n']) {
@@ -105,20 +110,22 @@ fn words(text: &str, is_start: bool) -> Vec<Word> {
             Some(open) if own == open => quote = None,
             Some('\'') => word.push(own),
             _ if own == '\\' => {
-                is_plain &= word.contains('=');
+                is_plain = is_plain && word.contains('=');
                 (is_escaped, has_word) = (true, true);
             }
             Some(_) => word.push(own),
             None if own == '#' && !has_word => break,
             None if own == '\'' || own == '"' => {
-                is_plain &= word.contains('=');
+                is_plain = is_plain && word.contains('=');
                 (quote, has_word) = (Some(own), true);
             }
             None if own.is_whitespace() || is_end(own) && !(own == '&' && word.ends_with('>')) => {
-                let text = std::mem::replace(&mut word, room());
                 if has_word && !is_left_out {
+                    // Of its own length: the room of each word would be that of the line.
+                    let text = Zeroizing::new(word.as_str().to_owned());
                     all.push(Word::Text { text, is_plain });
                 }
+                word.clear();
                 is_left_out &= !has_word;
                 (has_word, is_plain) = (false, true);
                 all.extend(is_end(own).then_some(Word::End));

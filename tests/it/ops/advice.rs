@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dualkey::credential::Credential;
+use dualkey::credential::{Credential, Credentials};
 use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::JwtKey;
 use dualkey::source::{FileStore, Following, KeyStore};
@@ -248,6 +248,34 @@ fn a_credential_of_which_nothing_is_seen_is_destroyed_by_the_steps_that_are_show
         refresh(&instances);
         assert_eq!(next(&mut shell, "API_KEY").1, "nothing");
     }
+}
+
+/// The new value is wrong, and the old one serves: force would take the service down.
+#[test]
+fn no_force_is_advised_for_a_credential_that_is_in_use() {
+    let mut shell = shell("API_KEY", "credential", "");
+    std::fs::write(shell.path("new"), "sk-0123456789abcdef1\n").unwrap();
+    done(&mut shell, "generate --store API_KEY --value-from new");
+    let instances = [shell.instance::<Credential>("API_KEY.json", "web-1")];
+    std::fs::write(shell.path("new"), "sk-0123456789abcdef2\n").unwrap();
+    refresh(&instances);
+    done(&mut shell, "stage API_KEY --value-from new");
+    refresh(&instances);
+    done(&mut shell, "promote API_KEY");
+    refresh(&instances);
+    for _ in 0..240 {
+        shell.clock.advance(Duration::from_secs(3600));
+        let now: jiff::Timestamp = dualkey::Clock::now(&shell.clock).try_into().unwrap();
+        shell.set(&now.to_string());
+        let credentials = Credentials::new(instances[0].ring().clone());
+        let shown = credentials.choose().unwrap();
+        let old = credentials.refused(&shown).unwrap();
+        credentials.accepted(&old);
+        refresh(&instances);
+    }
+    let step = status(&mut shell, "API_KEY")["next"].clone();
+    assert_eq!(step["command"], "dualkey status API_KEY", "{step}");
+    assert!(step["what"].as_str().unwrap().contains("it was used at"), "{step}");
 }
 
 /// Services that reported once, and do so no more: the clock cannot be compared with anything.

@@ -182,6 +182,8 @@ fn a_document_in_base64_or_hexadecimal_digits_is_none() {
     }
     let ciphertext = base64_simd::STANDARD.encode_to_string("$ANSIBLE_VAULT;1.1;AES256\n6638");
     assert!(matches!(form(&ciphertext), Some(ValueForm::Reference(_))));
+    let passphrase = "my-dog-is-number-1-and-likes long walks by the green river and the sea";
+    assert_eq!(form(passphrase), None);
     // Digits and letters of a secret, which are a text in base64 as well.
     let text = base64_simd::STANDARD.encode_to_string(&secret);
     assert_eq!(form(&text), None);

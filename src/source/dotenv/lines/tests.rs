@@ -12,6 +12,16 @@ fn problem(text: &str, name: &str) -> Option<Problem> {
     read(text, name).err().map(|own| own.problem)
 }
 
+/// A word of a sentence is no variable, and a long line needs room for itself alone.
+#[test]
+fn the_text_of_another_variable_blocks_nothing() {
+    let long = format!("X=abc\nY={}", "a ".repeat(100_000));
+    for text in ["X=abc\nY=rotate X", "X=abc\nY=rotate X # monthly", "X=abc\nY='a' X", &long] {
+        assert_eq!(read(text, "X"), Ok(Some("abc".to_owned())), "{}", &text[..20.min(text.len())]);
+    }
+    assert_eq!(problem("X=abc\nX", "X"), Some(Problem::Shell));
+}
+
 #[test]
 fn values_are_read_where_all_readers_agree() {
     for (text, expected) in [
