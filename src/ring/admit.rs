@@ -285,7 +285,7 @@ fn is_json_web_key(secret: &[u8]) -> bool {
     text.starts_with('{') && text.contains("\"kty\"")
 }
 
-/// What gives a value away that nobody filled in; `is_text` if it is the whole value of a variable, and
+/// The reason why a value is a placeholder. `is_text` says that it is the whole value of a variable, and
 /// not bytes that the caller means.
 fn placeholder(secret: &[u8], is_text: bool, purpose: Purpose) -> Option<&'static str> {
     const WORDS: [&str; 35] = [

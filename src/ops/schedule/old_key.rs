@@ -12,18 +12,18 @@ use crate::ring::{KeyState, Report};
 use crate::verdict::{Obstacle, Verdict};
 use crate::verified::Role;
 
-/// Whether rows may be under a key that opens none, or that was restaged to open them.
+/// Returns whether rows may be under a key that opens none, or that was restaged to open them.
 pub(super) fn is_rescue(own: &Other) -> bool {
     let is_blocked = matches!(own.verdict, Some(Verdict::Blocked(_)));
     own.is_restaged || (own.state == KeyState::Revoked && is_blocked)
 }
 
-/// Whether a command only looks.
+/// Returns whether a command only looks.
 pub(super) fn is_status(command: &str) -> bool {
     command.starts_with("dualkey status ")
 }
 
-/// When the instance of an obstacle counts as gone, if it reports no more.
+/// The moment at which the instance of an obstacle counts as gone, if it reports no more.
 fn gone_at(obstacle: &Obstacle, manifest: &Manifest) -> Option<SystemTime> {
     match obstacle {
         Obstacle::OtherKeys { reported_at, .. } => end_of(*reported_at, manifest.policy()),
@@ -48,7 +48,7 @@ pub(super) fn clock_option(
     }
 }
 
-/// Until when an instance counts that is gone.
+/// The words for the moment until which an instance counts that is gone.
 pub(super) fn if_gone(ends: Option<SystemTime>) -> String {
     ends.map_or_else(String::new, |ends| {
         format!("; if it is gone, its report counts until {}", NotBefore(ends))
@@ -160,7 +160,7 @@ fn contradiction(verdict: Option<&Verdict>) -> Option<&Obstacle> {
     })
 }
 
-/// Whether the rewrap that started too early started after the key was revoked.
+/// Returns whether the rewrap that started too early started after the key was revoked.
 fn is_after_the_revocation(obstacle: &Obstacle, manifest: &Manifest) -> bool {
     let Obstacle::SweptTooEarly { started_at, not_before } = obstacle else { return false };
     let counts_from = started_at.checked_add(manifest.policy().window());
@@ -236,7 +236,7 @@ fn next_of_restaged(
     }
 }
 
-/// Whether nothing that is seen of the key says that it is unused, and no time changes that.
+/// Returns whether nothing that is seen of the key says that it is unused, and no time changes that.
 fn is_unobserved(obstacle: &Obstacle) -> bool {
     matches!(obstacle, Obstacle::NoInstance | Obstacle::TooLittleTraffic { from: None, .. })
 }

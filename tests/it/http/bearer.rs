@@ -310,7 +310,7 @@ async fn of_several_cookies_with_a_token_the_first_that_verifies_counts() {
         tokens.push(b"");
         through(&probe, &layer, headers(&tokens, true)).await.refused(401, Reason::Repeated);
     }
-    // None of them is nobody, even where nobody is let through.
+    // Tokens that do not verify are no request without a token, even where that one passes.
     let optional = layer.optional();
     through(&probe, &optional, headers(&[b"x", b"y"], true)).await.refused(401, Reason::Malformed);
 }
