@@ -156,7 +156,7 @@ pub(crate) fn is_of_rewrap(obstacle: &Obstacle) -> bool {
     )
 }
 
-/// Whether the obstacle is rows that may be under the key.
+/// Returns whether the obstacle is rows that may be under the key.
 pub(crate) fn needs_key(obstacle: &Obstacle) -> bool {
     matches!(
         obstacle,

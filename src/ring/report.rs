@@ -255,7 +255,7 @@ pub(crate) fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> 
     moment.checked_add(policy.observation.max(reload))
 }
 
-/// When the objections of `reports` to the keys that `expected` names are over at the latest, if those
+/// The moment at which the objections of `reports` to the keys that `expected` names are over at the latest, if those
 /// instances are gone.
 #[cfg(feature = "store")]
 #[cfg_attr(not(feature = "ops"), allow(dead_code))]

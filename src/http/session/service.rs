@@ -51,7 +51,7 @@ where
             Ok((None, _)) => (None, None),
             Err(error) => {
                 let reason = error.reason();
-                // What is not valid yet is authentic, and will be.
+                // A cookie that is not valid yet is authentic.
                 let stays = matches!(reason, Reason::Missing | Reason::NotYetValid);
                 after.removes = config.removes_invalid && !stays && !reason.is_unavailable();
                 if !config.is_optional || reason.is_unavailable() {

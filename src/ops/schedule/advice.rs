@@ -38,7 +38,7 @@ impl Standing {
             let why = "its last change lies ahead of this clock".to_owned();
             self.raise(State::Stuck { why });
             let what = "set the clock, or correct the manifest if it was written with a wrong one";
-            // Of a clock that the reports contradict, only the first helps.
+            // If the reports contradict the clock, only setting it helps.
             let command = match clock_problem(reports, policy, now) {
                 Some(ClockProblem::Behind { .. }) => None,
                 _ => {
@@ -107,7 +107,7 @@ impl Standing {
                     command: Some(format!("dualkey promote {name} --deployed{option}")),
                     at: None,
                 },
-                // Until then the promotion is refused.
+                // The promotion is refused until then.
                 Some(obstacle) => Next {
                     what: format!(
                         "wait until every instance holds the staged key, then run `dualkey promote \

@@ -79,7 +79,7 @@ pub struct Other {
     pub ends_at: Option<SystemTime>,
     /// Whether its end was set by a retirement, and does not only follow from its overlap.
     pub is_retired: bool,
-    /// Whether it is staged because it was added again after it had expired: to read what is still
+    /// True if it is staged because it was added again after it had expired: to read what is still
     /// under it, and not to sign.
     pub is_restaged: bool,
     /// The verdict on it, where a step depends on that: on a fallback, on an expired key of a purpose
@@ -288,13 +288,13 @@ async fn read(
     Ok(own)
 }
 
-/// What the trail says of the keys of a secret, and the manifest does not.
+/// The facts about the keys of a secret that the trail has, and the manifest lacks.
 #[derive(Default)]
 struct Past {
     /// The earliest record that says that the primary signs, where only the date of a `.env` file says
     /// since when.
     signs_since: Option<SystemTime>,
-    /// Whether the primary may have signed for longer than is known.
+    /// True if the primary may have signed for longer than is known.
     is_at_least: bool,
     /// The staged keys that were added again after they had expired.
     restaged: Vec<Kid>,
@@ -348,7 +348,7 @@ impl Past {
     }
 }
 
-/// Whether both are in one second: a record has no part of it.
+/// Returns whether both are in one second: a record has no part of it.
 fn is_same_second(one: SystemTime, other: SystemTime) -> bool {
     let seconds = |own: SystemTime| own.duration_since(UNIX_EPOCH).ok().map(|own| own.as_secs());
     seconds(one) == seconds(other)

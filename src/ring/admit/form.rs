@@ -128,7 +128,7 @@ fn inside(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
         .or_else(|| in_brackets(text).map(|_| ValueForm::Brackets).filter(|_| !is_template(text)))
 }
 
-/// What is in `text` between the brackets of a template.
+/// The part of `text` between the brackets of a template.
 pub(super) fn in_brackets(text: &str) -> Option<&str> {
     const BRACKETS: [(&str, &str); 8] = [
         ("{{", "}}"),

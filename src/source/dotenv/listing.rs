@@ -32,7 +32,7 @@ pub(crate) struct Encrypted {
 }
 
 impl Encrypted {
-    /// What is found, for an operator who did not take a step yet.
+    /// The finding, for an operator who did not take a step yet.
     pub(crate) fn found(&self) -> String {
         let shown = match self.marker.is_empty() {
             true => String::new(),
