@@ -128,7 +128,8 @@ fn split_last(text: &str, usual: usize) -> Option<(&str, &str)> {
     {
         return Some((before, behind));
     }
-    text.rsplit_once('.')
+    // Not `'.'`: that search is a call of its own as soon as other code needs it too.
+    text.rsplit_once(['.'])
 }
 
 /// Whether `byte` is there at all: without a way out, so that it is compiled to vectors.
