@@ -42,9 +42,9 @@ pub(super) async fn connections(admin: &mut PgConnection, role: &str) -> i64 {
     sqlx::query_scalar(count).bind(role).fetch_one(admin).await.unwrap()
 }
 
-/// Connections are made anew all the time, as in a service that has been up for hours.
-/// The longest life of a connection.
-const LIFETIME: Duration = Duration::from_millis(40);
+/// The longest life of a connection: connections are made anew all the time, as in a service that
+/// has been up for hours.
+const LIFETIME: Duration = Duration::from_millis(200);
 
 pub(super) fn options() -> PgPoolOptions {
     PgPoolOptions::new()
@@ -89,8 +89,9 @@ impl Load {
         Self { goes_on, done, tasks }
     }
 
-    /// Until so many more were asked.
+    /// Waits until so many more were asked and each connection was replaced.
     pub(super) async fn more(&self, count: u64) {
+        tokio::time::sleep(LIFETIME * 2).await;
         let until = self.done.load(Relaxed) + count;
         while self.done.load(Relaxed) < until {
             tokio::time::sleep(Duration::from_millis(1)).await;
