@@ -316,18 +316,19 @@ impl<'p> Sweeper<'p> {
             Err(StoreError::NoReports { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        if let Some(not_before) = self.missed(store, &before, &all).await? {
-            // It may miss the same row: the verdict keeps the rewrap before, and asks for another one.
-            for (_, own) in swept {
-                own.counts_from = own.counts_from.max(Some(not_before));
-            }
-            return Ok(());
-        }
         if let Some(own) = before.iter().find(|own| own.instance == INSTANCE) {
             // How much its keys have sealed has no end.
             ring.absorb(own);
         }
-        ring.record_sweep(&all.sweep());
+        match self.missed(store, &before, &all).await? {
+            // It may miss the same row: the verdict keeps the rewrap before, and asks for another one.
+            Some(not_before) => {
+                for (_, own) in swept {
+                    own.counts_from = own.counts_from.max(Some(not_before));
+                }
+            }
+            None => ring.record_sweep(&all.sweep()),
+        }
         let mut report = ring.report(INSTANCE);
         report.has_stopped = true;
         report.observed_since = report.reported_at;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dualkey::credential::{Credential, Credentials};
 use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::JwtKey;
+use dualkey::ops::sweep;
 use dualkey::source::{FileStore, Following, KeyStore};
 
 use super::next::{next, refresh, take};
@@ -103,6 +104,22 @@ fn an_encryption_key_that_is_used_after_the_rewrap_is_rewrapped_again() {
         take(&mut shell, "ENCRYPTION_KEY", &instances);
         refresh(&instances);
         // Rows of a backup, which the rewrap did not find.
+        base.sql(RESTORE).await;
+        shell.set("2026-01-15T20:00:00Z");
+        assert_eq!(opened(&base, &instances).await, 5);
+        refresh(&instances);
+        // A rewrap within the second of the use does not count, and what it seals does.
+        let store = FileStore::new(shell.path("ENCRYPTION_KEY.json"));
+        let left = async || {
+            let reports = store.reports().await.unwrap();
+            let own = reports.into_iter().find(|own| own.instance == sweep::INSTANCE).unwrap();
+            let sealed: u64 = own.signed.iter().map(|(_, count)| count).sum();
+            (own.sweep, sealed)
+        };
+        let (sweep, sealed) = left().await;
+        let (status_of_early, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
+        assert!(status_of_early == 3 && text.contains("too early to count"), "{text}");
+        assert_eq!(left().await, (sweep, sealed + 5));
         base.sql(RESTORE).await;
         shell.set("2026-01-15T20:00:00Z");
         assert_eq!(opened(&base, &instances).await, 5);
