@@ -42,7 +42,7 @@ pub(super) async fn connections(admin: &mut PgConnection, role: &str) -> i64 {
     sqlx::query_scalar(count).bind(role).fetch_one(admin).await.unwrap()
 }
 
-/// The longest life of a connection: connections are made anew all the time, as in a service that
+/// The longest lifetime of a connection, so short that each is replaced often, as in a service that
 /// has been up for hours.
 const LIFETIME: Duration = Duration::from_millis(200);
 
