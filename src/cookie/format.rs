@@ -128,7 +128,7 @@ fn split_last(text: &str, usual: usize) -> Option<(&str, &str)> {
     {
         return Some((before, behind));
     }
-    // Not `'.'`: that search is a call of its own as soon as other code needs it too.
+    // Not `'.'`: the compiler does not inline that search once other code uses it.
     text.rsplit_once(['.'])
 }
 

@@ -114,7 +114,9 @@ pub(super) fn expansion(value: &str) -> Option<Reference> {
 
 /// The start of `text`, within which a command or a name ends.
 fn start(text: &str) -> &str {
-    text.get(..text.len().min(4096)).unwrap_or(text)
+    let is_end = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=text.len().min(4096)).rev().find(is_end).unwrap_or_default();
+    text.get(..end).unwrap_or_default()
 }
 
 /// Those of `names` that can be shown: one with digits and no `_` may be a password, `$UMMER2024`.

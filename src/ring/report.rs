@@ -255,8 +255,8 @@ pub(crate) fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> 
     moment.checked_add(policy.observation.max(reload))
 }
 
-/// The moment at which the objections of `reports` to the keys that `expected` names are over at the latest, if those
-/// instances are gone.
+/// The latest moment at which the objections of `reports` to the keys that `expected` names are over, if
+/// those instances are gone.
 #[cfg(feature = "store")]
 #[cfg_attr(not(feature = "ops"), allow(dead_code))]
 pub(crate) fn disagreement_ends(

@@ -317,11 +317,11 @@ impl<'p> Sweeper<'p> {
             Err(error) => return Err(error.into()),
         };
         if let Some(own) = before.iter().find(|own| own.instance == INSTANCE) {
-            // How much its keys have sealed has no end.
+            // The counts of sealed messages go on from the last rewrap.
             ring.absorb(own);
         }
         match self.missed(store, &before, &all).await? {
-            // It may miss the same row: the verdict keeps the rewrap before, and asks for another one.
+            // It may miss the same row: the rewrap before stays the evidence, and another one must follow.
             Some(not_before) => {
                 for (_, own) in swept {
                     own.counts_from = own.counts_from.max(Some(not_before));

@@ -42,6 +42,13 @@ fn status(shell: &mut Shell, name: &str) -> serde_json::Value {
     serde_json::from_str::<serde_json::Value>(&json).unwrap()[0].clone()
 }
 
+/// Lets an hour pass, on the clock of the shell and in what it prints.
+fn pass_hour(shell: &mut Shell) {
+    shell.clock.advance(Duration::from_secs(3600));
+    let now: jiff::Timestamp = dualkey::Clock::now(&shell.clock).try_into().unwrap();
+    shell.set(&now.to_string());
+}
+
 /// An encryption key that was just rotated, with five notes under the old one, and a copy of them.
 async fn rotated(base: &Base) -> (Shell, [Following<AesKey>; 1]) {
     let mut shell = shell(
@@ -117,11 +124,11 @@ fn an_encryption_key_that_is_used_after_the_rewrap_is_rewrapped_again() {
             (own.sweep, sealed)
         };
         let (sweep, sealed) = left().await;
-        let (status_of_early, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
-        assert!(status_of_early == 3 && text.contains("too early to count"), "{text}");
+        let (code, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
+        assert!(code == 3 && text.contains("too early to count"), "{text}");
         assert_eq!(left().await, (sweep, sealed + 5));
         base.sql(RESTORE).await;
-        shell.set("2026-01-15T20:00:00Z");
+        shell.set("2026-01-15T21:00:00Z");
         assert_eq!(opened(&base, &instances).await, 5);
         shell.set("2026-01-20T20:00:00Z");
         refresh(&instances);
@@ -129,8 +136,8 @@ fn an_encryption_key_that_is_used_after_the_rewrap_is_rewrapped_again() {
         assert_eq!((moment, &*command), (None, "dualkey rewrap ENCRYPTION_KEY --execute"));
         let own = status(&mut shell, "ENCRYPTION_KEY");
         let what = own["next"]["what"].as_str().unwrap();
-        assert!(what.contains("used at 2026-01-15 20:00 UTC, after the rewrap"), "{what}");
-        assert!(what.contains("starts at or after 2026-01-15 20:01 UTC counts"), "{what}");
+        assert!(what.contains("used at 2026-01-15 21:00 UTC, after the rewrap"), "{what}");
+        assert!(what.contains("starts at or after 2026-01-15 21:01 UTC counts"), "{what}");
         let lines = take_until(&mut shell, &instances, "ENCRYPTION_KEY", "nothing");
         assert_eq!(lines, ["rewrap", "retire", "destroy"]);
         assert_eq!(opened(&base, &instances).await, 5);
@@ -244,12 +251,9 @@ fn a_credential_of_which_nothing_is_seen_is_destroyed_by_the_steps_that_are_show
         refresh(&instances);
         if has_instance {
             // After a whole window without traffic, the moment and the step are known.
-            for hour in 1..=36 {
-                shell.clock.advance(Duration::from_secs(3600));
-                let now: jiff::Timestamp = dualkey::Clock::now(&shell.clock).try_into().unwrap();
-                shell.set(&now.to_string());
+            for _ in 0..36 {
+                pass_hour(&mut shell);
                 refresh(&instances);
-                let _ = hour;
             }
         }
         let (moment, command) = next(&mut shell, "API_KEY");
@@ -281,9 +285,7 @@ fn no_force_is_advised_for_a_credential_that_is_in_use() {
     done(&mut shell, "promote API_KEY");
     refresh(&instances);
     for _ in 0..240 {
-        shell.clock.advance(Duration::from_secs(3600));
-        let now: jiff::Timestamp = dualkey::Clock::now(&shell.clock).try_into().unwrap();
-        shell.set(&now.to_string());
+        pass_hour(&mut shell);
         let credentials = Credentials::new(instances[0].ring().clone());
         let shown = credentials.choose().unwrap();
         let old = credentials.refused(&shown).unwrap();
