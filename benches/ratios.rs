@@ -1,5 +1,5 @@
 //! The table of ratios of the last run of `hot_path`: medians, of one run on one machine.
-//! Times differ by machine; ratios hardly do.
+//! Times differ by machine. Ratios differ by processor: README.md has those of two.
 //!
 //! ```sh
 //! cargo bench --bench ratios               # prints the table

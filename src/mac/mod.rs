@@ -5,7 +5,7 @@
 //!
 //! HMACs of one message under several keys share the message's schedule and
 //! differ in eight words of state, so their rounds are interleaved: with the SHA
-//! extensions of x86-64, two keys take hardly longer than one on AMD Zen 4, and 1.4
+//! extensions of x86-64, two keys take hardly longer than one on AMD Zen 4, and 1.5
 //! times as long on an Intel Xeon for 64 KiB. Elsewhere the keys are computed one
 //! after the other through `sha2`, with the same result.
 //!

@@ -113,7 +113,7 @@ pub(super) fn expansion(value: &str) -> Option<Reference> {
 }
 
 /// The start of `text`, within which a command or a name ends.
-fn start(text: &str) -> &str {
+pub(super) fn start(text: &str) -> &str {
     let is_end = |end: &usize| text.is_char_boundary(*end);
     let end = (0..=text.len().min(4096)).rev().find(is_end).unwrap_or_default();
     text.get(..end).unwrap_or_default()

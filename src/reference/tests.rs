@@ -198,6 +198,16 @@ fn interpolation_names_the_variables_with_the_secret() {
     }
 }
 
+/// A longer look takes time by the square of the length, whichever characters the value has.
+#[test]
+fn the_end_of_a_command_is_looked_for_within_a_bound() {
+    for (text, bytes) in [("a", 4096), ("\u{e9}", 4096), ("\u{20ac}", 4095), ("a\u{1f511}", 4096)] {
+        let long = text.repeat(5000);
+        assert_eq!(expansion::start(&long).len(), bytes, "{text}");
+        assert_eq!(expansion::start(text), text);
+    }
+}
+
 #[test]
 fn secrets_that_begin_alike_are_secrets() {
     for value in [

@@ -179,7 +179,14 @@ impl<'p> Sweeper<'p> {
         let found: String = found.chars().take(200).collect();
         let record = self.record(Action::REWRAPPED, &ring, Some(found));
         trail.append(&[record.outcome(outcome)]).await?;
-        let mut swept = swept?;
+        let mut swept = match swept {
+            Ok(swept) => swept,
+            Err(error) => {
+                // What it sealed counts. The first error is the one to tell.
+                let _ = self.leave(&*store, &ring, &mut []).await;
+                return Err(error);
+            }
+        };
         self.leave(&*store, &ring, &mut swept).await?;
         if let Some(path) = &self.checkpoint {
             remove(path)?;
@@ -300,16 +307,14 @@ impl<'p> Sweeper<'p> {
         Ok(moments.max().filter(|not_before| own.started_at < *not_before && own.is_complete()))
     }
 
-    /// Leaves the report where the verdict looks for it.
+    /// Leaves the report where the verdict looks for it: of a rewrap that failed, how much it sealed.
     async fn leave(
         &self,
         store: &dyn KeyStore,
         ring: &KeyRing<AesKey>,
         swept: &mut [(String, Swept)],
     ) -> Result<(), OpsError> {
-        let Some(all) = swept.iter().map(|(_, own)| own.clone()).reduce(Swept::merge) else {
-            return Ok(());
-        };
+        let all = swept.iter().map(|(_, own)| own.clone()).reduce(Swept::merge);
         let before = match store.reports().await {
             Ok(reports) => reports,
             // Such a store keeps none, and retires by force.
@@ -320,14 +325,17 @@ impl<'p> Sweeper<'p> {
             // The counts of sealed messages go on from the last rewrap.
             ring.absorb(own);
         }
-        match self.missed(store, &before, &all).await? {
-            // It may miss the same row: the rewrap before stays the evidence, and another one must follow.
-            Some(not_before) => {
-                for (_, own) in swept {
-                    own.counts_from = own.counts_from.max(Some(not_before));
+        if let Some(all) = all {
+            match self.missed(store, &before, &all).await? {
+                // It may miss the same row: the rewrap before stays the evidence, and another one must
+                // follow.
+                Some(not_before) => {
+                    for (_, own) in swept {
+                        own.counts_from = own.counts_from.max(Some(not_before));
+                    }
                 }
+                None => ring.record_sweep(&all.sweep()),
             }
-            None => ring.record_sweep(&all.sweep()),
         }
         let mut report = ring.report(INSTANCE);
         report.has_stopped = true;

@@ -89,7 +89,7 @@ impl Load {
         Self { goes_on, done, tasks }
     }
 
-    /// Waits until so many more were asked and each connection was replaced.
+    /// Waits for twice the longest lifetime, then until so many more were asked.
     pub(super) async fn more(&self, count: u64) {
         tokio::time::sleep(LIFETIME * 2).await;
         let until = self.done.load(Relaxed) + count;

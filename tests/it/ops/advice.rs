@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use dualkey::Sweep;
 use dualkey::credential::{Credential, Credentials};
 use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::JwtKey;
@@ -103,6 +104,38 @@ fn take_until(
     lines
 }
 
+/// The evidence in the report of the rewraps, and how much they sealed.
+async fn left(shell: &Shell) -> (Option<Sweep>, u64) {
+    let store = FileStore::new(shell.path("ENCRYPTION_KEY.json"));
+    let reports = store.reports().await.unwrap();
+    let own = reports.into_iter().find(|own| own.instance == sweep::INSTANCE).unwrap();
+    let sealed = own.signed.iter().map(|(_, count)| count).sum();
+    (own.sweep, sealed)
+}
+
+#[test]
+fn a_rewrap_that_fails_is_no_evidence_and_what_it_sealed_counts() {
+    runtime().block_on(async {
+        let base = Base::sqlite().await;
+        let (mut shell, instances) = rotated(&base).await;
+        base.sql(
+            "CREATE TRIGGER refused BEFORE UPDATE ON notes WHEN NEW.id = 3
+             BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        )
+        .await;
+        let command = next(&mut shell, "ENCRYPTION_KEY");
+        shell.set(command.0.as_deref().unwrap());
+        let (code, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
+        assert!(code != 0 && text.contains("refused"), "{text}");
+        let (sweep, sealed) = left(&shell).await;
+        assert!(sweep.is_none() && sealed > 0, "{sealed}");
+        base.sql("DROP TRIGGER refused").await;
+        let lines = take_until(&mut shell, &instances, "ENCRYPTION_KEY", "nothing");
+        assert_eq!(lines, ["rewrap", "retire", "destroy"]);
+        assert_eq!(opened(&base, &instances).await, 5);
+    });
+}
+
 #[test]
 fn an_encryption_key_that_is_used_after_the_rewrap_is_rewrapped_again() {
     runtime().block_on(async {
@@ -116,17 +149,10 @@ fn an_encryption_key_that_is_used_after_the_rewrap_is_rewrapped_again() {
         assert_eq!(opened(&base, &instances).await, 5);
         refresh(&instances);
         // A rewrap within the second of the use does not count, and what it seals does.
-        let store = FileStore::new(shell.path("ENCRYPTION_KEY.json"));
-        let left = async || {
-            let reports = store.reports().await.unwrap();
-            let own = reports.into_iter().find(|own| own.instance == sweep::INSTANCE).unwrap();
-            let sealed: u64 = own.signed.iter().map(|(_, count)| count).sum();
-            (own.sweep, sealed)
-        };
-        let (sweep, sealed) = left().await;
+        let (sweep, sealed) = left(&shell).await;
         let (code, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
         assert!(code == 3 && text.contains("too early to count"), "{text}");
-        assert_eq!(left().await, (sweep, sealed + 5));
+        assert_eq!(left(&shell).await, (sweep, sealed + 5));
         base.sql(RESTORE).await;
         shell.set("2026-01-15T21:00:00Z");
         assert_eq!(opened(&base, &instances).await, 5);
