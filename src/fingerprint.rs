@@ -31,14 +31,13 @@ pub struct Fingerprint([u8; 12]);
 
 impl Fingerprint {
     /// The fingerprint of a report that cannot be read: of no ring.
-    #[cfg(feature = "store")]
     pub(crate) const NONE: Self = Self([0; 12]);
 
     /// The first bytes of a digest.
-    pub(crate) fn of(digest: &[u8; 32]) -> Self {
-        let mut own = [0; 12];
-        own.copy_from_slice(&digest[..12]);
-        Self(own)
+    pub(crate) fn from_digest(digest: &[u8; 32]) -> Self {
+        let mut bytes = [0; 12];
+        bytes.copy_from_slice(&digest[..12]);
+        Self(bytes)
     }
 }
 

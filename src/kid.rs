@@ -8,8 +8,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Error;
-
 /// The longest kid, in bytes.
 const MAX_LEN: usize = 64;
 
@@ -38,12 +36,12 @@ impl Kid {
     /// Checks `name` and makes it a kid.
     ///
     /// # Errors
-    /// [`Error::InvalidKid`] if it is empty, longer than 64 bytes, or holds a
+    /// [`ParseKidError`] if it is empty, longer than 64 bytes, or holds a
     /// character outside of the alphabet.
-    pub fn new(name: &str) -> Result<Self, Error> {
+    pub fn new(name: &str) -> Result<Self, ParseKidError> {
         Self::of(name.as_bytes()).map_err(|_| {
-            let is_wrong = |own: &char| !u8::try_from(*own).is_ok_and(is_allowed);
-            Error::InvalidKid { length: name.len(), found: name.chars().find(is_wrong) }
+            let is_wrong = |character: &char| !u8::try_from(*character).is_ok_and(is_allowed);
+            ParseKidError { length: name.len(), found: name.chars().find(is_wrong) }
         })
     }
 
@@ -107,17 +105,17 @@ const ALLOWED: [bool; 256] = {
 };
 
 impl FromStr for Kid {
-    type Err = Error;
+    type Err = ParseKidError;
 
-    fn from_str(name: &str) -> Result<Self, Error> {
+    fn from_str(name: &str) -> Result<Self, ParseKidError> {
         Self::new(name)
     }
 }
 
 impl TryFrom<&str> for Kid {
-    type Error = Error;
+    type Error = ParseKidError;
 
-    fn try_from(name: &str) -> Result<Self, Error> {
+    fn try_from(name: &str) -> Result<Self, ParseKidError> {
         Self::new(name)
     }
 }
@@ -152,6 +150,25 @@ impl fmt::Debug for Kid {
     }
 }
 
+/// A text that cannot be a kid. Deliberately without the text: it may be a secret that was put into the
+/// wrong place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use a text of {length} bytes as a kid: {}; use 1 to 64 characters of `A-Z a-z 0-9 - _ : / + = @ ~`", problem(*found))]
+#[non_exhaustive]
+pub struct ParseKidError {
+    /// The length of the text in bytes.
+    pub length: usize,
+    /// The first character that is not allowed; `None` if the length alone is wrong.
+    pub found: Option<char>,
+}
+
+fn problem(found: Option<char>) -> String {
+    match found {
+        Some(character) => format!("the character U+{:04X} is not allowed", u32::from(character)),
+        None => "its length is not allowed".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,12 +193,8 @@ mod tests {
             (&"k".repeat(65), None),
             (&format!("{}.", "k".repeat(65)), Some('.')),
         ] {
-            match Kid::new(name).unwrap_err() {
-                Error::InvalidKid { length, found } => {
-                    assert_eq!((length, found), (name.len(), wrong), "{name:?}");
-                }
-                other => panic!("{other}"),
-            }
+            let ParseKidError { length, found } = Kid::new(name).unwrap_err();
+            assert_eq!((length, found), (name.len(), wrong), "{name:?}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! A moment as people read it in a message: `2026-12-03 16:13 UTC`.
+//! A moment as people read it in a message: `2026-12-03 16:13 UTC`, or `2026-12-03T16:13:01Z` where two
+//! moments are compared.
 //!
 //! A moment from which something is so is rounded up to the minute, so that it is so at the
 //! moment that is shown. Every other moment is rounded down.
@@ -18,6 +19,22 @@ pub(crate) struct At(pub(crate) SystemTime);
 /// A moment from which something is so, to the minute.
 #[derive(Clone, Copy)]
 pub(crate) struct NotBefore(pub(crate) SystemTime);
+
+/// A moment that is compared with another one, to the second, as RFC 3339 writes it.
+#[derive(Clone, Copy)]
+pub(crate) struct Exact(pub(crate) SystemTime);
+
+impl fmt::Display for Exact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
+        let Some(seconds) = seconds.filter(|seconds| *seconds < BEYOND) else {
+            return f.write_str("a time beyond the calendar");
+        };
+        let ((year, month, day), time) = (date(seconds / DAY), seconds % DAY);
+        let (hour, minute, second) = (time / 3600, time % 3600 / MINUTE, time % MINUTE);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
 
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,11 +104,13 @@ mod tests {
         assert_eq!(NotBefore(part).to_string(), "1970-01-01 00:02 UTC");
         assert_eq!(At(part).to_string(), "1970-01-01 00:01 UTC");
         let before = UNIX_EPOCH - Duration::from_secs(1);
-        assert_eq!(At(before).to_string(), "a time beyond the calendar");
+        for moment in [before, after(BEYOND)] {
+            assert_eq!(At(moment).to_string(), "a time beyond the calendar");
+            assert_eq!(Exact(moment).to_string(), "a time beyond the calendar");
+        }
     }
 
     /// Compared with `jiff` on every day of 400 years, and on one moment of each.
-    #[cfg(feature = "store")]
     #[test]
     fn every_date_of_four_centuries_is_that_of_another_calendar() {
         for day in 0..146_097 {
@@ -99,6 +118,9 @@ mod tests {
             let expected = jiff::Timestamp::try_from(after(seconds)).unwrap();
             let expected = expected.strftime("%Y-%m-%d %H:%M UTC").to_string();
             assert_eq!(At(after(seconds)).to_string(), expected);
+            let moment = after(seconds + day % 60);
+            let expected = jiff::Timestamp::try_from(moment).unwrap().to_string();
+            assert_eq!(Exact(moment).to_string(), expected);
         }
     }
 }

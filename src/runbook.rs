@@ -74,7 +74,7 @@
 //! # });
 //! let from_env = KeyRing::<CookieKey>::builder().vars("SESSION_SECRET", vars).build()?;
 //! let from_file =
-//!     KeyRing::<CookieKey>::builder().environment("production").build_from(&manifest)?;
+//!     manifest.build_ring(KeyRing::<CookieKey>::builder().environment("production"))?;
 //! assert_eq!(from_env.primary(), from_file.primary());
 //! # Ok::<(), dualkey::source::StoreError>(())
 //! ```

@@ -1,34 +1,9 @@
 //! `Verified<T>`, a value that only a verifier can make.
 
+use crate::lifecycle::Role;
 use std::ops::Deref;
 
 use crate::kid::Kid;
-
-/// The role of a key at a moment. It is derived from the times of all keys of a
-/// ring, never stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Role {
-    /// Signs and verifies.
-    Primary,
-    /// Verifies only, because another has taken over.
-    Fallback,
-    /// Verifies only, because its time to sign has not come: another instance
-    /// may sign with it already.
-    Staged,
-}
-
-impl Role {
-    /// A stable name for logs and metric labels.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Fallback => "fallback",
-            Self::Staged => "staged",
-        }
-    }
-}
 
 /// A value whose signature held, with the key that made it.
 ///
@@ -84,6 +59,7 @@ impl<T> Verified<T> {
         self.value
     }
 
+    #[allow(dead_code, reason = "the adapters use it, each behind a feature")]
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Verified<U> {
         Verified {
             value: change(self.value),

@@ -76,7 +76,7 @@ pub fn reload(c: &mut Criterion) {
     let policy = Policy::default();
     let first = Manifest::new("X", Purpose::Jwt, "bench", policy, entry(OLD, "old"), now).unwrap();
     let first = first.stage(entry(NEW, "new"), now).unwrap().manifest;
-    let ring = || KeyRing::<JwtKey>::builder().environment("bench").build_from(&first).unwrap();
+    let ring = || first.build_ring(KeyRing::<JwtKey>::builder().environment("bench")).unwrap();
     let promoted = |manifest: &Manifest, turn: usize| {
         let kid = ["new", "old"][turn % 2].parse().unwrap();
         manifest.force("a bench").promote(&kid, now).unwrap().manifest
@@ -93,7 +93,7 @@ pub fn reload(c: &mut Criterion) {
                         return;
                     }
                     manifest = promoted(&manifest, turn);
-                    assert!(busy.apply(&manifest).unwrap());
+                    assert!(manifest.apply_to(&busy).unwrap());
                     std::thread::sleep(Duration::from_millis(1));
                 }
             });
@@ -108,7 +108,7 @@ pub fn reload(c: &mut Criterion) {
         b.iter(|| Manifest::from_json(black_box(text.expose())).unwrap());
     });
     let same = ring();
-    group.bench_function("dualkey_apply_known", |b| b.iter(|| same.apply(&first).unwrap()));
+    group.bench_function("dualkey_apply_known", |b| b.iter(|| first.apply_to(&same).unwrap()));
     group.bench_function("dualkey_apply_next", |b| {
         let (ring, mut turn) = (ring(), 0);
         let mut manifest = first.clone();
@@ -118,7 +118,7 @@ pub fn reload(c: &mut Criterion) {
                 turn += 1;
                 manifest.clone()
             },
-            |next| assert!(ring.apply(&next).unwrap()),
+            |next| assert!(next.apply_to(&ring).unwrap()),
             BatchSize::SmallInput,
         );
     });

@@ -3,12 +3,12 @@
 use super::args;
 use super::{Context, Failure, Status, Terminal};
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::ops::adopt::{Adopted, Adopter, Source, Taken};
 use crate::ops::inventory::{Item, Place, Project};
 use crate::ops::warnings::encrypted;
-use crate::ring::KeyState;
-use crate::verified::Role;
 
 pub(super) async fn run(context: &Context, args: args::Adopt, terminal: &mut Terminal) -> Status {
     let project = context.project()?;

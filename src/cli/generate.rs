@@ -131,7 +131,7 @@ async fn store(context: &Context, args: args::Generate, terminal: &mut Terminal)
         }
         // How strong a secret is that was handed over, nobody can tell.
         let strength = match given {
-            None => format!(", {} bits", manifest.purpose().random_bits()),
+            None => format!(", {} bits", crate::manifest::random::random_bits(manifest.purpose())),
             Some(_) => String::new(),
         };
         terminal.line(&format!("{name} ({}): created", project.environment_name()))?;

@@ -8,6 +8,9 @@ use jiff::{SpanRound, Unit};
 use super::Failure;
 use super::terminal::{Terminal, cell};
 use crate::error::Error;
+use crate::error::Obstacle;
+use crate::evidence::Verdict;
+use crate::lifecycle::KeyState;
 use crate::manifest::{Change, RolloutEffect};
 use crate::moment::{At, NotBefore};
 use crate::ops::OpsError;
@@ -16,9 +19,7 @@ use crate::ops::doctor::Finding;
 use crate::ops::inventory::{Place, Project};
 use crate::ops::rotate::{Check, CheckOutcome};
 use crate::ops::schedule::{Other, Standing, State, standing_of};
-use crate::ring::KeyState;
 use crate::source::StoreError;
-use crate::verdict::{Obstacle, Verdict};
 
 /// A moment as operators read it.
 pub(super) fn time(moment: SystemTime) -> String {

@@ -7,15 +7,15 @@ use zeroize::Zeroizing;
 use super::args::{self, Dated, Value, Who};
 use super::{Context, Failure, Status, Terminal};
 use crate::error::Error;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::NewEntry;
 use crate::ops::OpsError;
 use crate::ops::inventory::{Item, Project};
 use crate::ops::rotate::{self, Operator, Progress, Walked, walk};
 use crate::ops::schedule::standing_of;
-use crate::ring::KeyState;
 use crate::secret::Secret;
 use crate::source::disk;
-use crate::verified::Role;
 
 /// A secret is a line, and no file.
 const MAX_BYTES: usize = 64 * 1024;

@@ -8,7 +8,7 @@ use cookie::{Cookie, SameSite, time};
 use super::header::is_plain;
 use super::{CookieKey, CookieSigner, format};
 use crate::error::Error;
-use crate::ring::View;
+use crate::ring::snapshot::View;
 
 /// A value that was signed again, and the first issue that its `Max-Age` counts from.
 pub(super) struct Again {

@@ -9,7 +9,8 @@ use percent_encoding::percent_decode_str;
 use crate::encoding::{BASE64URL, TAG_TEXT_LEN, exactly};
 use crate::error::Reason;
 use crate::kid::Kid;
-use crate::mac::{HmacSha256, Lanes, bytes, matching, words};
+use crate::mac::lanes::{bytes, matching, words};
+use crate::mac::{HmacSha256, Lanes};
 
 /// A value, taken apart from the right: a kid holds no dot, a value may.
 pub(super) struct Parts<'v> {

@@ -42,11 +42,13 @@ pub use cookie::{Cookie, CookieJar, SameSite};
 use zeroize::Zeroize;
 
 use crate::error::{Error, Reason, VerifyError};
-use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
-use crate::ring::{KeyRing, View};
+use crate::ring::KeyMaterial;
+use crate::ring::KeyRing;
+use crate::ring::key::sealed;
+use crate::ring::snapshot::View;
 use crate::verified::Verified;
 
 use attributes::Again;

@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::key::NewKey;
+use crate::lifecycle::Role;
+use crate::ring::NewKey;
 use crate::secret::Secret;
-use crate::verified::Role;
 
 const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
 const OTHER: &str = "Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki";
@@ -191,7 +191,7 @@ proptest! {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }
-        let tag = crate::mac::bytes(&mac.finish().first());
+        let tag = crate::mac::lanes::bytes(&mac.finish().first());
         let text = crate::encoding::BASE64URL.encode_to_string(tag);
         let forged = format!("{parts}.{text}");
         prop_assert!(signer.verify("session", &forged).is_err());

@@ -7,9 +7,10 @@ use super::header::Found;
 use super::legacy::readings;
 use super::{CookieKey, CookieSigner, LegacyCookie};
 use crate::error::Reason;
+use crate::lifecycle::Role;
 use crate::mac::verify_any;
-use crate::ring::{Matched, Tried, View};
-use crate::verified::{Role, Verified};
+use crate::ring::snapshot::{Matched, Tried, View};
+use crate::verified::Verified;
 
 /// What was signed, since when, and in which form if not the native one.
 pub(crate) struct Signed {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
 use crate::purpose::Purpose;
+use crate::ring::KeyMaterial;
+use crate::ring::key::sealed;
 use crate::secret::Secret;
 
 /// The material of a credential: a password, an API key, a URL with one. At least 16 bytes,

@@ -29,10 +29,12 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::kid::Kid;
+use crate::lifecycle::Role;
 use crate::observer::Event;
-use crate::ring::{KeyRing, View};
+use crate::ring::KeyRing;
+use crate::ring::snapshot::View;
 use crate::secret::Secret;
-use crate::verified::{Role, Verified};
+use crate::verified::Verified;
 
 pub use key::Credential;
 use turns::{Choice, Offer, Pace, Turns};

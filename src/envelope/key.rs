@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 use super::aead::{Backend, Cipher, KEY_LEN, LongNonceCipher, NONCE_LEN};
 use crate::encoding::{from_any_base64, from_hex};
 use crate::error::Error;
-use crate::key::{KeyMaterial, NewKey, sealed};
 use crate::kid::Kid;
 use crate::purpose::Purpose;
 use crate::ring::RingBuilder;
+use crate::ring::key::sealed;
+use crate::ring::{KeyMaterial, NewKey};
 
 /// SP 800-38D §8.3: random nonces of 96 bits are enough for 2^32 messages of one key.
 const MAX_MESSAGES: u64 = 1 << 32;

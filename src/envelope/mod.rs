@@ -57,7 +57,8 @@ use std::time::SystemTime;
 use crate::error::{Error, Reason, VerifyError};
 use crate::kid::Kid;
 use crate::observer::Event;
-use crate::ring::{KeyRing, View};
+use crate::ring::KeyRing;
+use crate::ring::snapshot::View;
 use crate::verified::Verified;
 
 pub use aead::Backend;

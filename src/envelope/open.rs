@@ -9,9 +9,9 @@ use super::key::AesKey;
 use super::legacy::{Layout, Parts};
 use super::{Sealer, TRIED};
 use crate::error::Reason;
-use crate::key::Key;
-use crate::ring::{Matched, View};
-use crate::verified::Role;
+use crate::lifecycle::Role;
+use crate::ring::Key;
+use crate::ring::snapshot::{Matched, View};
 
 /// A payload, with the key that it opened under.
 pub(super) struct Opened<'r> {

@@ -7,11 +7,11 @@ use super::key::AesKey;
 use super::rewrap::{Reopened, RewrapError};
 use super::seal::Draft;
 use super::{Sealer, is_binary};
-use crate::key::Key;
 use crate::kid::Kid;
+use crate::lifecycle::Role;
 use crate::observer::Event;
-use crate::ring::View;
-use crate::verified::Role;
+use crate::ring::Key;
+use crate::ring::snapshot::View;
 
 /// The way in which a stored value is renewed.
 #[derive(Debug, Clone, Copy, Default)]

@@ -9,9 +9,10 @@ use super::key::AesKey;
 use super::open::{decrypt, decrypted, keyed, unwrap};
 use super::seal::Draft;
 use crate::error::{Error, Reason, VerifyError};
-use crate::key::Key;
-use crate::ring::View;
-use crate::verified::{Role, Verified};
+use crate::lifecycle::Role;
+use crate::ring::Key;
+use crate::ring::snapshot::View;
+use crate::verified::Verified;
 
 /// An envelope could not be opened, or not be sealed again.
 #[derive(Debug, thiserror::Error)]

@@ -7,11 +7,11 @@ use super::aead::{Cipher, KEY_LEN, NONCE_LEN, TAG_LEN};
 use super::format::{Head, associated};
 use super::key::AesKey;
 use crate::error::Error;
-use crate::key::Key;
 #[cfg(feature = "rewrap")]
 use crate::kid::Kid;
 use crate::observer::Event;
-use crate::ring::View;
+use crate::ring::Key;
+use crate::ring::snapshot::View;
 
 impl Sealer {
     pub(super) fn sealed(

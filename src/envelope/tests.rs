@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex};
 
 use super::format::{MARK, OVERHEAD, Stored};
 use super::*;
-use crate::key::NewKey;
 use crate::observer::Observer;
+use crate::ring::NewKey;
 use crate::secret::Secret;
 
 mod versions;

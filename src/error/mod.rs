@@ -6,32 +6,25 @@
 //! errors look the same; the operator gets a [`Reason`].
 
 mod form;
-mod moment;
+mod obstacle;
 mod verify;
 
 use std::time::{Duration, SystemTime};
 
-use crate::kid::Kid;
-use crate::moment::NotBefore;
-use crate::verdict::{Obstacle, Verdict};
+use crate::kid::{Kid, ParseKidError};
+use crate::moment::{Exact, NotBefore};
 
 pub use form::ValueForm;
-use moment::Moment;
+pub(crate) use obstacle::Blocked;
+pub use obstacle::Obstacle;
 pub use verify::{Claim, Reason, VerifyError};
-
-/// What is wrong with a configuration, or why a transition of a ring was refused.
+/// A configuration that cannot be used, or the refusal of a transition of a ring.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A text that cannot be a kid. Deliberately without the text: it may be a secret that was
-    /// put into the wrong place.
-    #[error("cannot use a text of {length} bytes as a kid: {}; use 1 to 64 characters of `A-Z a-z 0-9 - _ : / + = @ ~`", kid_problem(*found))]
-    InvalidKid {
-        /// Its length, in bytes.
-        length: usize,
-        /// The first character that is not allowed; `None` if the length alone is wrong.
-        found: Option<char>,
-    },
+    /// A text that cannot be a kid.
+    #[error(transparent)]
+    InvalidKid(#[from] ParseKidError),
 
     /// A secret without a byte.
     #[error("{key} is empty: set it to a random secret, or leave it out")]
@@ -216,7 +209,7 @@ pub enum Error {
     #[error(
         "cannot make the key `{kid}` the primary: on some instances it expires at {}, before all \
          of them hold the change; stage a new key, or force the step",
-        Moment(*expires)
+        Exact(*expires)
     )]
     ExpiresSoon {
         /// The kid in question.
@@ -231,7 +224,7 @@ pub enum Error {
     #[error(
         "cannot make the key `{kid}` the primary: some instances may not hold it yet; wait until \
          all report it, or until {}, or force the step",
-        Moment(*held)
+        Exact(*held)
     )]
     AddedRecently {
         /// The kid in question.
@@ -260,7 +253,7 @@ pub enum Error {
     /// The clock of this machine disagrees with another time by more than the skew.
     #[error(
         "cannot take the step: this clock shows {}, and disagrees with {what} ({}); {remedy}",
-        Moment(*now), Moment(*other)
+        Exact(*now), Exact(*other)
     )]
     ClockDisagrees {
         /// The source of the other time.
@@ -277,7 +270,7 @@ pub enum Error {
     #[error(
         "cannot take the manifest: it was changed at {}, which lies ahead of this clock ({}) by \
          more than the skew; set the clock, or run `dualkey repair-clock`",
-        Moment(*changed_at), Moment(*now)
+        Exact(*changed_at), Exact(*now)
     )]
     FromTheFuture {
         /// The time of the change, by the clock that made it.
@@ -338,7 +331,10 @@ pub enum Error {
     },
 
     /// The key may not go: the verdict on it is that.
-    #[error("the key `{kid}` may not go, {}; force it only if that is wrong", Verdict::Blocked(obstacles.clone()))]
+    #[error(
+        "the key `{kid}` may not go, {}; force it only if that is wrong",
+        obstacle::Blocked(obstacles)
+    )]
     Blocked {
         /// The kid in question.
         kid: Kid,
@@ -347,7 +343,10 @@ pub enum Error {
     },
 
     /// Instances do not hold the key that is to sign, or may not.
-    #[error("the key `{kid}` may not sign yet, {}: wait until they have reloaded", Verdict::Blocked(obstacles.clone()))]
+    #[error(
+        "the key `{kid}` may not sign yet, {}: wait until they have reloaded",
+        obstacle::Blocked(obstacles)
+    )]
     NotAgreed {
         /// The kid in question.
         kid: Kid,
@@ -359,7 +358,7 @@ pub enum Error {
     #[error(
         "cannot schedule the key `{kid}`: its start is nearer than the rollout window and the \
          skew, so an instance could sign with it before all of them hold it; name {} or later",
-        Moment(*earliest)
+        Exact(*earliest)
     )]
     TooSoon {
         /// The kid in question.
@@ -533,16 +532,8 @@ fn in_use(is_retired: bool, ends: Option<SystemTime>) -> String {
 }
 
 impl Error {
-    #[cfg(feature = "store")]
+    #[allow(dead_code, reason = "stores use it, behind a feature")]
     pub(crate) fn manifest(problem: impl Into<String>) -> Self {
         Self::Manifest { problem: problem.into() }
-    }
-}
-
-/// Returns why a text is no kid.
-fn kid_problem(found: Option<char>) -> String {
-    match found {
-        Some(own) => format!("the character U+{:04X} is not allowed", u32::from(own)),
-        None => "its length is not allowed".to_owned(),
     }
 }

@@ -19,6 +19,7 @@ impl VerifyError {
         Self { reason, source: None }
     }
 
+    #[allow(dead_code, reason = "the adapters use it, each behind a feature")]
     pub(crate) fn with_source(
         reason: Reason,
         source: impl std::error::Error + Send + Sync + 'static,
@@ -157,7 +158,7 @@ impl Reason {
     /// Returns the reason that says most of several, in whichever order they came. An authentic
     /// one first, which alone may be shown to the peer. Where the ring `is_idle`, a revoked key
     /// last: it must not hide that another value may be good.
-    #[cfg(feature = "cookie")]
+    #[allow(dead_code, reason = "the adapters use it, each behind a feature")]
     pub(crate) fn foremost(reasons: &[Self], is_idle: bool) -> Self {
         let rank = |reason: Self| match reason {
             Self::RevokedKey if is_idle => 0,

@@ -10,7 +10,7 @@ use super::{Algorithm, Header, JwtKey};
 use crate::encoding::BASE64URL;
 use crate::error::Reason;
 use crate::kid::is_same;
-use crate::ring::{Matched, View};
+use crate::ring::snapshot::{Matched, View};
 
 /// What a header claims.
 pub(super) struct Named<'r> {

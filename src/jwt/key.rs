@@ -4,11 +4,12 @@ use super::header::Named;
 use super::{Algorithm, Header};
 use crate::encoding::{BASE64URL, TAG_TEXT_LEN, exactly};
 use crate::error::Reason;
-use crate::key::{KeyMaterial, NewKey, sealed};
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, HmacSha384, HmacSha512, Tags};
 use crate::purpose::Purpose;
-use crate::ring::{Matched, Tried, View};
+use crate::ring::key::sealed;
+use crate::ring::snapshot::{Matched, Tried, View};
+use crate::ring::{KeyMaterial, NewKey};
 
 /// The material of a key that signs tokens: HS256, unless
 /// [`algorithm`](NewKey::algorithm) says HS384 or HS512.

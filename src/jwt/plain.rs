@@ -9,7 +9,7 @@ use super::{Jwt, JwtKey, claims, header};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
 use crate::kid::Kid;
-use crate::ring::Matched;
+use crate::ring::snapshot::Matched;
 
 impl Jwt {
     /// As [`verify`](Self::verify), the plain way: nothing is counted, nobody is told.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Jwt, JwtKey, form};
 use crate::encoding::BASE64URL;
 use crate::error::{Claim, Error, Reason};
-use crate::key::Key;
+use crate::ring::Key;
 
 /// A reason why claims are not signed.
 pub(super) enum Refusal {

@@ -1,13 +1,13 @@
 use super::header::{KNOWN, parse};
 use super::*;
 use crate::error::Reason;
-use crate::key::KeyMaterial;
+use crate::ring::KeyMaterial;
 use crate::secret::Secret;
 
 const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
 
 fn ring() -> KeyRing<JwtKey> {
-    let key = crate::key::NewKey::new(Secret::from(SECRET)).kid("2026-q1".parse().unwrap());
+    let key = crate::ring::NewKey::new(Secret::from(SECRET)).kid("2026-q1".parse().unwrap());
     KeyRing::builder().primary(key).build().unwrap()
 }
 
@@ -127,8 +127,8 @@ fn uses_are_counted_for_what_was_verified_in_full() {
 /// HS256 works in lanes, the other algorithms key by key.
 #[test]
 fn v5_all_keys_are_tried_wherever_the_match_is() {
-    use crate::key::NewKey;
     use crate::mac::count::assert_tries_all;
+    use crate::ring::NewKey;
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
         for keys in 1..=4 {
             let secret = |place: usize| Secret::from(format!("{place}{SECRET}").as_str());

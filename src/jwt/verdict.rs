@@ -11,7 +11,7 @@ use super::tap::Watch;
 use super::{Jwt, JwtKey, MAX_TOKEN_BYTES, claims, header, key, tap};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
-use crate::ring::{Matched, View};
+use crate::ring::snapshot::{Matched, View};
 use crate::verified::Verified;
 
 /// On the stack, room for the payload of any token of the default size: what is decoded is

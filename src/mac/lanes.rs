@@ -1,5 +1,6 @@
 //! HMAC-SHA-256 of one message under up to four keys at once.
 
+use crate::purpose::MAX_TRIED_KEYS;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroize;
 
@@ -7,6 +8,9 @@ use super::kernel::{self, Block, End, State};
 
 /// The most keys that are tried together.
 pub const MAX_LANES: usize = 4;
+
+// All keys that are tried for one value fit into the lanes.
+const _: () = assert!(MAX_LANES == MAX_TRIED_KEYS);
 
 /// FIPS 180-4 §5.3.3.
 const INITIAL: State = [
@@ -75,6 +79,7 @@ impl HmacSha256 {
 
     /// Whether it verifies its own tag, in every number of lanes and without the SHA
     /// extensions, and no other.
+    #[allow(dead_code, reason = "the adapters use it, each behind a feature")]
     pub(crate) fn self_test(&self) -> bool {
         let message: [u8; 150] = std::array::from_fn(|place| place as u8);
         let tag = self.mac(&message);
@@ -249,6 +254,7 @@ impl Tags {
     }
 
     /// The tag under the first key.
+    #[allow(dead_code, reason = "the adapters use it, each behind a feature")]
     pub(crate) fn first(&self) -> State {
         self.tags[0]
     }

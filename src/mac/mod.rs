@@ -15,16 +15,13 @@
 #[cfg(test)]
 pub(crate) mod count;
 mod kernel;
-mod lanes;
+pub(crate) mod lanes;
 mod wide;
 
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "cookie")]
-pub(crate) use lanes::bytes;
 #[doc(hidden)]
 pub use lanes::verify_any_portable;
 pub use lanes::{HmacSha256, Lanes, MAX_LANES, Tags, verify_any};
-pub(crate) use lanes::{matching, words};
 pub use wide::{HmacSha384, HmacSha512};

@@ -8,20 +8,29 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
-use super::Manifest;
+use super::document::Manifest;
 use crate::error::Error;
-use crate::key::Signs;
+use crate::lifecycle::Signs;
+
+/// The name of the format, in each document.
+pub(super) const FORMAT: &str = "dualkey manifest";
 
 /// The size of a manifest or a report as text, in bytes: both are a few pages.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 
 /// The largest revision, 2^53 - 1: a number that every reader of JSON keeps (RFC 8259 section 6), and
 /// that a `bigint` of PostgreSQL holds.
-pub(crate) const MAX_REVISION: u64 = crate::ring::policy::MAX_COUNT;
+pub(crate) const MAX_REVISION: u64 = crate::lifecycle::policy::MAX_COUNT;
 
 /// The most keys of a manifest, those that were destroyed too. One has at least 256 bytes as text, so
 /// that more do not fit into [`MAX_BYTES`]; a daily rotation fills it in eleven years.
 pub(crate) const MAX_KEYS: usize = 4_096;
+
+/// The revision of the next change.
+pub(super) fn next_revision(revision: u64) -> Result<u64, Error> {
+    let next = revision.checked_add(1).filter(|next| *next <= MAX_REVISION);
+    next.ok_or(Error::RevisionLimit)
+}
 
 /// Returns `true` if `moment` is from 1970 to 9999: what every clock shows, and what RFC 3339 can write.
 pub(crate) fn is_date(moment: SystemTime) -> bool {

@@ -4,9 +4,10 @@ use std::time::SystemTime;
 
 use super::{Manifest, Override};
 use crate::error::Error;
+use crate::error::Obstacle;
+use crate::evidence::Report;
 use crate::kid::Kid;
-use crate::ring::{KeyState, Policy, Report, RolloutEffect};
-use crate::verdict::Obstacle;
+use crate::lifecycle::{KeyState, Policy, RolloutEffect};
 
 /// What a step made of a manifest.
 #[derive(Debug, Clone)]
@@ -186,7 +187,6 @@ fn recorded(mut change: Change, before: &Manifest, reason: &str) -> Change {
 
 impl Change {
     /// Whether [`until`](Self::until) is the end of the key itself, and not of the one before.
-    #[cfg(feature = "cli")]
     pub(crate) fn kid_ends(&self) -> bool {
         self.action == Action::Retire
     }

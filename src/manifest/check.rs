@@ -2,9 +2,10 @@
 
 use super::{Entry, Manifest, NewEntry, bounds, entry};
 use crate::error::Error;
+use crate::lifecycle::Policy;
+use crate::lifecycle::admission::{Rules, check, is_below_floor};
+use crate::lifecycle::timeline::Timeline;
 use crate::purpose::Purpose;
-use crate::ring::admit::{Rules, check, is_below_floor};
-use crate::ring::{Policy, Timeline};
 use crate::text::is_hidden;
 
 impl Manifest {
@@ -29,7 +30,6 @@ impl Manifest {
     }
 
     /// Whether it is of what `current` is of, so that it may take its place.
-    #[cfg(feature = "store")]
     pub(crate) fn check_same(&self, current: &Self) -> Result<(), Error> {
         self.check_is(current.ring(), current.environment(), current.purpose())
     }

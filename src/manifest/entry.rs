@@ -1,15 +1,18 @@
 //! A key as a manifest holds it, and one on its way in.
 
+use crate::lifecycle::identity::{Identity, check_unique};
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::random::random_secret;
 use super::recogniser::{Candidate, Recogniser};
 use crate::error::Error;
-use crate::key::{Revocation, Signs, prints};
 use crate::kid::Kid;
+use crate::lifecycle::admission::{self, Rules};
+use crate::lifecycle::identity::prints;
+use crate::lifecycle::life::Life;
+use crate::lifecycle::{Revocation, Signs};
 use crate::purpose::Purpose;
-use crate::ring::Life;
-use crate::ring::admit::{self, Rules};
 use crate::secret::Secret;
 
 /// A key as a manifest holds it.
@@ -155,6 +158,16 @@ impl Entry {
         }
     }
 
+    /// Returns the identity of the key among those of its manifest.
+    fn identity(&self) -> Identity<'_> {
+        Identity {
+            kid: self.life.kid,
+            aliases: &self.aliases,
+            prints: self.secret.as_ref().map(|secret| prints(secret.expose())),
+            is_revoked: self.life.revoked.is_some(),
+        }
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = Kid> {
         std::iter::once(self.life.kid).chain(self.aliases.iter().copied())
     }
@@ -230,7 +243,7 @@ impl NewEntry {
     /// # Errors
     /// [`Error::Random`] if the system has none to give.
     pub fn generate(purpose: Purpose) -> Result<Self, Error> {
-        purpose.random().map(Self::new)
+        random_secret(purpose).map(Self::new)
     }
 
     /// Names the key. Without it the kid is derived, as for
@@ -274,7 +287,7 @@ impl NewEntry {
         is_fallback: bool,
         number: impl FnOnce(Option<usize>) -> usize,
     ) -> Result<Entry, Error> {
-        let first = admit::number_of(self.label.as_deref(), purpose);
+        let first = admission::number_of(self.label.as_deref(), purpose);
         let label = match (self.label, self.kid) {
             (Some(label), _) => label,
             (None, Some(kid)) => format!("the key `{kid}`"),
@@ -286,9 +299,10 @@ impl NewEntry {
             return Err(Error::UnsupportedAlgorithm { key: label, algorithm: algorithm.clone() });
         }
         let algorithm = self.algorithm.as_deref();
-        let is_short = admit::check(&self.secret, &label, is_fallback, purpose, algorithm, rules)?;
-        let is_guessable = is_short || admit::is_below_floor(&self.secret, purpose, algorithm);
-        let kid = admit::kid(self.kid, &self.secret, purpose, is_guessable, || number(first))?;
+        let is_short =
+            admission::check(&self.secret, &label, is_fallback, purpose, algorithm, rules)?;
+        let is_guessable = is_short || admission::is_below_floor(&self.secret, purpose, algorithm);
+        let kid = admission::kid(self.kid, &self.secret, purpose, is_guessable, || number(first))?;
         Ok(Entry {
             life: Life { is_short, is_guessable, ..Life::new(kid, UNIX_EPOCH) },
             aliases: self.aliases,
@@ -316,31 +330,14 @@ impl fmt::Debug for NewEntry {
 /// What must hold of the keys of a manifest beside their roles: names and secrets are there
 /// once, and no time lies where it cannot.
 pub(super) fn check_all(keys: &[Entry], changed_at: SystemTime) -> Result<(), Error> {
-    // Each once: a document may hold many.
-    let own_prints: Vec<_> =
-        keys.iter().map(|key| key.secret.as_ref().map(|own| prints(own.expose()))).collect();
+    // First: a secret that was wiped derives the kid that its record still has.
     check_wiped(keys)?;
+    let identities: Vec<_> = keys.iter().map(Entry::identity).collect();
+    check_unique(&identities)?;
     for (place, key) in keys.iter().enumerate() {
         let kid = key.life.kid;
         let wrong = |problem: &str| Err(Error::manifest(format!("the key `{kid}`: {problem}")));
-        let mut names: Vec<_> = key.names().collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::DuplicateKid { kid: twice[0] });
-        }
-        for (other, other_prints) in keys[..place].iter().zip(&own_prints) {
-            if let Some(taken) = key.names().find(|own| other.names().any(|name| name == *own)) {
-                return Err(Error::DuplicateKid { kid: taken });
-            }
-            if is_same(&own_prints[place], other_prints) {
-                return Err(match other.life.revoked {
-                    Some(_) => Error::Revoked { kid: other.life.kid },
-                    None => Error::DuplicateSecret {
-                        key: format!("the key `{kid}`"),
-                        other: format!("the key `{}`", other.life.kid),
-                    },
-                });
-            }
+        for other in &keys[..place] {
             if key.life.start().is_some() && key.life.start() == other.life.start() {
                 return wrong("it begins to sign with another one, and none is the later");
             }
@@ -386,12 +383,4 @@ fn check_wiped(keys: &[Entry]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Whether two secrets are one, as HMAC pads them.
-fn is_same(one: &Option<[[u8; 32]; 2]>, other: &Option<[[u8; 32]; 2]>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one.iter().zip(other).any(|(one, other)| one == other),
-        _ => false,
-    }
 }

@@ -6,15 +6,16 @@
 
 use std::time::SystemTime;
 
-use super::json::next_revision;
+use super::bounds::next_revision;
 use super::recogniser::Candidate;
 use super::{Entry, Manifest, NewEntry, json};
 use crate::error::Error;
-use crate::key::Signs;
 use crate::kid::Kid;
-use crate::ring::admit::numbered;
-use crate::ring::steps::record;
-use crate::ring::{Life, Timeline};
+use crate::lifecycle::Signs;
+use crate::lifecycle::admission::numbered;
+use crate::lifecycle::life::Life;
+use crate::lifecycle::timeline::Timeline;
+use crate::lifecycle::transitions::record;
 use crate::secret::Secret;
 
 /// A secret with the name of its variable.

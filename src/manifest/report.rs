@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_BYTES, MAX_KEYS, MAX_REVISION, is_date};
-use super::json::Time;
+use super::time::Time;
 use crate::error::Error;
+use crate::evidence::report::is_instance_name;
+use crate::evidence::{Bucket, Report, Sweep, Uses};
 use crate::kid::Kid;
-use crate::ring::policy::MAX_COUNT;
-use crate::ring::report::is_instance_name;
-use crate::ring::{Bucket, Report, Sweep, Uses};
+use crate::lifecycle::policy::MAX_COUNT;
 use crate::text::is_hidden;
 
 const FORMAT: &str = "dualkey report";

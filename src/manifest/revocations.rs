@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
-use super::json::FORMAT;
+use super::bounds::FORMAT;
 use crate::kid::Kid;
 
 /// The keys that a stored document revokes, whatever else is wrong with it: it is of another

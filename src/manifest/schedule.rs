@@ -6,8 +6,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use crate::key::KeyMaterial;
-use crate::ring::{KeySet, Life, Policy, Schedule};
+use crate::lifecycle::life::Life;
+use crate::lifecycle::{Policy, Schedule};
+use crate::ring::KeyMaterial;
+use crate::ring::KeySet;
 
 /// So many days before its date a rotation counts for it.
 const EARLY: i64 = 7;

@@ -2,16 +2,19 @@
 
 use std::time::SystemTime;
 
+use super::bounds::next_revision;
 use super::change::{Action, AssumedDeployed, Change, Forced};
-use super::json::next_revision;
 use super::{Entry, Manifest, NewEntry};
 use crate::error::Error;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
+use crate::evidence::reports::{ClockProblem, clock_problem, disagreement, may_run};
 use crate::kid::Kid;
-use crate::ring::report::{ClockProblem, Report, clock_problem, disagreement, is_ahead, may_run};
-use crate::ring::steps::Steps;
-use crate::ring::{KeyState, Policy};
-use crate::verdict::{Obstacle, Verdict};
-use crate::verified::Role;
+use crate::lifecycle::Role;
+use crate::lifecycle::policy::is_ahead;
+use crate::lifecycle::transitions::Steps;
+use crate::lifecycle::{KeyState, Policy};
 
 /// The treatment of a clock that is behind the last change by more than the skew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -456,7 +459,7 @@ impl Manifest {
     fn clock_repaired(&self, now: SystemTime) -> Result<Change, Error> {
         let kid = self.primary(self.changed_at);
         let from = self.state(&kid, now);
-        let (mut next, mut effect) = (self.clone(), crate::ring::RolloutEffect::NONE);
+        let (mut next, mut effect) = (self.clone(), crate::lifecycle::RolloutEffect::NONE);
         if self.changed_at > now {
             let forced: Vec<_> = self.keys.iter().filter(|key| key.was_cut()).collect();
             let forced: Vec<_> = forced.into_iter().map(Entry::kid).collect();
@@ -525,7 +528,7 @@ impl Manifest {
     }
 
     /// The same with other lives, one for each key.
-    pub(super) fn with_lives(mut self, lives: Vec<crate::ring::Life>) -> Self {
+    pub(super) fn with_lives(mut self, lives: Vec<crate::lifecycle::life::Life>) -> Self {
         for (key, life) in self.keys.iter_mut().zip(lives) {
             key.life = life;
         }

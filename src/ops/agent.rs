@@ -11,12 +11,13 @@ use super::inventory::{Item, Project};
 use super::remind::{Delivery, Reminder, remind};
 use super::rotate::{Check, CheckOutcome, Operator, checks, to_retire, with_role};
 use super::schedule::{State, dueness};
-use crate::key::Signs;
+use crate::evidence::Report;
+use crate::evidence::old_key::{OldKey, OldKeyStep};
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
 use crate::manifest::{Change, Manifest};
-use crate::ring::old_key::{OldKey, OldKeyStep};
-use crate::ring::{KeyState, Report};
-use crate::verified::Role;
 
 /// Follows an inventory.
 ///

@@ -4,8 +4,8 @@ use super::error::OpsError;
 use super::inventory::{Item, Place};
 use super::recognise::Short;
 use crate::error::Error;
+use crate::error::Obstacle;
 use crate::source::StoreError;
-use crate::verdict::Obstacle;
 
 impl Item {
     /// The error with the remedy for this secret, where it has one that the library does not know.

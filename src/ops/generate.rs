@@ -22,6 +22,7 @@ use super::json;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::NewEntry;
+use crate::manifest::random::{random_bits, random_secret};
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 use crate::source::disk;
@@ -48,7 +49,7 @@ impl Generated {
     /// # Errors
     /// [`Error::Random`] if the operating system has none to give.
     pub fn new(purpose: Purpose) -> Result<Self, Error> {
-        Ok(Self { purpose, secret: purpose.random()? })
+        Ok(Self { purpose, secret: random_secret(purpose)? })
     }
 
     /// What it is for.
@@ -60,7 +61,7 @@ impl Generated {
     /// Its strength, in bits: the logarithm of how many there are, each as likely.
     #[must_use]
     pub fn bits(&self) -> u32 {
-        self.purpose.random_bits()
+        random_bits(self.purpose)
     }
 
     /// As it stands in a variable.
@@ -74,7 +75,7 @@ impl Generated {
     #[must_use]
     pub fn kid(&self) -> Option<Kid> {
         let derives = self.purpose.derives_kid();
-        derives.then(|| crate::key::derived_kid(self.secret.expose(), self.purpose))
+        derives.then(|| crate::lifecycle::identity::derived_kid(self.secret.expose(), self.purpose))
     }
 
     /// As a key for a manifest.
@@ -181,7 +182,7 @@ impl Sheet {
             value: std::str::from_utf8(text.expose()).unwrap_or_default(),
         });
         let all = All { generated: self.time(), secrets: rows.collect() };
-        crate::manifest::to_wiped(&all).expect("texts and numbers are JSON")
+        crate::manifest::json::wiped::to_wiped(&all).expect("texts and numbers are JSON")
     }
 
     /// Writes [`to_env`](Self::to_env) to a new file with mode 0600.

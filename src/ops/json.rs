@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::audit::{Entry, Listing};
 use super::schedule::{Other, Standing, State};
-use crate::verdict::Verdict;
+use crate::evidence::Verdict;
 
 /// RFC 3339, to the second.
 pub(crate) fn time(moment: SystemTime) -> String {

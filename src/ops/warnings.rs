@@ -4,12 +4,14 @@ use std::time::SystemTime;
 
 use super::inventory::{Item, Place, Project};
 use super::json::time;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::reports::{ClockProblem, clock_problem};
 use crate::kid::Kid;
-use crate::ring::Policy;
-use crate::ring::report::{ClockProblem, Report, clock_problem, is_ahead};
+use crate::lifecycle::Policy;
+use crate::lifecycle::policy::is_ahead;
 use crate::source::{Encrypted, Listing};
 use crate::text::Plain;
-use crate::verdict::Obstacle;
 
 /// A warning for a stored policy whose observation window no instance can report on.
 pub(super) fn of_policy(policy: &Policy, name: &str) -> Option<String> {

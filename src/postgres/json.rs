@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::forms::other_scheme;
 use super::parameters::{Dialect, Draft};
 use super::{ConnectionString, ConnectionStringError};
-use crate::manifest::unescaped;
+use crate::manifest::json::unescape::unescaped;
 
 const ENGINES: [&str; 4] = ["postgres", "postgresql", "aurora-postgresql", "aurora-postgres"];
 

@@ -2,8 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::expansion::is_command;
-use super::words::{is_base64, is_locator, is_mixed, is_named};
+use super::words::{is_locator, is_mixed, is_named};
 
 const AWS: &str = "AWS Secrets Manager";
 const AWS_SSM: &str = "the AWS parameter store";
@@ -307,14 +306,4 @@ fn is_of_secret(word: &str) -> bool {
         "env",
     ];
     WORDS.iter().any(|own| word.eq_ignore_ascii_case(own))
-}
-
-/// Returns `true` for a command that a tool runs: `cmd:pass show jwt`.
-pub(super) fn is_command_of_tool(value: &str) -> bool {
-    let Some((head, rest)) = value.split_once(':') else { return false };
-    let words = ["cmd", "command", "exec", "shell", "sh", "bash"];
-    let rest = rest.strip_prefix("//").unwrap_or(rest).trim_start();
-    words.iter().any(|own| head.eq_ignore_ascii_case(own))
-        && !is_base64(rest, 0)
-        && is_command(rest)
 }

@@ -1,7 +1,8 @@
 //! Values of which a shell or another program makes the secret.
 
-use super::Reference;
-use super::address::{address, is_command_of_tool};
+use super::address::address;
+use super::command::{is_command, is_command_of_tool};
+use super::kind::Reference;
 use super::words::{
     is_clear_name, is_dotted, is_locator, is_mixed, is_name, is_named, is_of_one_case, is_upper,
 };
@@ -222,11 +223,4 @@ fn template(value: &str) -> Option<Reference> {
         is_url && inner.is_some_and(is_named)
     };
     (inners.any(is_filled) || is_blank()).then_some(Reference::Template)
-}
-
-/// Returns `true` for a command with its arguments.
-pub(super) fn is_command(text: &str) -> bool {
-    let is_part = |own: u8| own.is_ascii_alphanumeric() || b"_-./".contains(&own);
-    let words = text.trim_start().split_once([' ', '\t']);
-    words.is_some_and(|(word, _)| word == "<" || word.len() > 1 && word.bytes().all(is_part))
 }

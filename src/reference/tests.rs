@@ -269,7 +269,6 @@ fn secrets_that_begin_alike_are_secrets() {
     }
 }
 
-#[cfg(feature = "store")]
 #[test]
 fn metadata_of_tools_is_known_by_name() {
     for (name, tool) in [

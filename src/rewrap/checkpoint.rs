@@ -10,7 +10,7 @@ use super::report::Counts;
 use super::row::RowKey;
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::manifest::Time;
+use crate::manifest::time::Time;
 
 const FORMAT: &str = "dualkey sweep";
 /// Version 1 was of a rewrap that replaced the wrap alone: rows before such a checkpoint were not

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::row::RowKey;
 use crate::error::Reason;
+use crate::evidence::Sweep;
 use crate::kid::Kid;
-use crate::ring::Sweep;
 
 /// So many unreadable values are listed in a report; all are counted, and told one by one to
 /// [`on_unreadable`](super::Rewrap::on_unreadable).

@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::admit::{Rules, number_of, numbered, only_fallbacks_end, prepare};
-use super::history::History;
 use super::key_set::KeySet;
-use super::policy::Policy;
 use super::swap::Swap;
-use super::{Inner, KeyRing};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::key::{Key, KeyMaterial, NewKey, Signs};
+use crate::evidence::window::History;
+use crate::lifecycle::Policy;
+use crate::lifecycle::Signs;
+use crate::lifecycle::admission::{Rules, number_of, numbered};
 use crate::observer::{Both, Event, Observer};
+use crate::ring::key_ring::{Inner, KeyRing};
+use crate::ring::prepare::{only_fallbacks_end, prepare};
+use crate::ring::{Key, KeyMaterial, NewKey};
 
 /// Builds a [`KeyRing`], and checks every key by itself and all of them together.
 ///
@@ -36,14 +38,14 @@ use crate::observer::{Both, Event, Observer};
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct RingBuilder<K: KeyMaterial> {
-    pub(super) name: Option<String>,
-    pub(super) environment: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) environment: Option<String>,
     pub(super) keys: Vec<(Place, NewKey<K>)>,
-    pub(super) policy: Policy,
-    pub(super) max_staleness: Option<Duration>,
-    pub(super) options: K::Options,
-    pub(super) rules: Rules,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(crate) policy: Policy,
+    pub(crate) max_staleness: Option<Duration>,
+    pub(crate) options: K::Options,
+    pub(crate) rules: Rules,
+    pub(crate) clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     pub(crate) warnings: Vec<(String, &'static str)>,
     /// The first error of a source of keys; building reports it.
@@ -55,6 +57,13 @@ pub(super) enum Place {
     Primary,
     Fallback,
     Staged,
+}
+
+impl<K: KeyMaterial> KeyRing<K> {
+    /// Starts a new ring.
+    pub fn builder() -> RingBuilder<K> {
+        RingBuilder::new()
+    }
 }
 
 impl<K: KeyMaterial> RingBuilder<K> {
@@ -194,7 +203,6 @@ impl<K: KeyMaterial> RingBuilder<K> {
     }
 
     /// Sets what keys are made with that have no options of their own.
-    #[cfg_attr(not(feature = "envelope"), allow(dead_code))]
     pub(crate) fn options(mut self, options: K::Options) -> Self {
         self.options = options;
         self
@@ -277,25 +285,21 @@ impl<K: KeyMaterial> RingBuilder<K> {
     }
 
     /// The ring around its first set.
-    pub(super) fn ring(self, set: KeySet<K>, name: String) -> KeyRing<K> {
+    pub(crate) fn ring(self, set: KeySet<K>, name: String) -> KeyRing<K> {
         KeyRing {
             inner: Arc::new(Inner {
                 ordinal: AtomicUsize::new(set.keys().len()),
                 set: Swap::new(set),
                 name,
-                #[cfg(feature = "store")]
                 environment: self.environment,
                 options: self.options,
                 rules: self.rules,
-                #[cfg(feature = "store")]
                 max_staleness: self.max_staleness,
                 is_followed: AtomicBool::new(false),
                 history: Mutex::new(History::new(self.clock.now())),
-                #[cfg(feature = "store")]
                 news: Default::default(),
                 clock: self.clock,
                 observer: self.observer,
-                #[cfg(feature = "store")]
                 warnings: Mutex::default(),
                 observer_panics: Default::default(),
             }),

@@ -3,17 +3,23 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::KeyRing;
-use super::history::History;
-use super::key_set::{KeySet, KeyState};
-use super::report::{Report, seen, sweeps};
-use super::retirement::{Seen, Sweep, expected_traffic, superseded, verdict};
 use crate::error::Error;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Sweep;
+use crate::evidence::Verdict;
+use crate::evidence::reports::{seen, sweeps};
+use crate::evidence::retirement::{expected_traffic, superseded, verdict};
+use crate::evidence::seen::Seen;
+use crate::evidence::window::History;
 use crate::fingerprint::Fingerprint;
-use crate::key::{Key, KeyMaterial};
 use crate::kid::Kid;
-use crate::verdict::{Obstacle, Verdict};
-use crate::verified::Role;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::fingerprint::fingerprint;
+use crate::ring::KeyRing;
+use crate::ring::key_set::KeySet;
+use crate::ring::{Key, KeyMaterial};
 
 impl<K: KeyMaterial> KeyRing<K> {
     /// What tells this state of the ring apart from others.
@@ -91,7 +97,6 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// [on demand](crate::source::Follow::on_demand) reports it with the next refresh.
     pub fn record_sweep(&self, sweep: &Sweep) {
         self.history().swept(Some(sweep));
-        #[cfg(feature = "store")]
         self.inner.news.announce();
     }
 
@@ -169,18 +174,31 @@ impl<K: KeyMaterial> KeyRing<K> {
     }
 
     /// Keeps of an instance that is gone what has no end: its report may be deleted then.
-    #[cfg(feature = "store")]
     pub(crate) fn absorb(&self, report: &Report) {
         self.history().absorb(report);
     }
 
     /// Keeps the watch of an instance that is gone: instances have watched since `since`.
-    #[cfg(feature = "store")]
     pub(crate) fn continue_watch(&self, report: &Report, since: SystemTime) {
         self.history().continue_watch(report, since);
     }
 
     /// A look at the counters of all keys.
+    /// Has `wake` called when a report is due at once.
+    pub(crate) fn on_report_news(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.inner.news.wake_with(wake);
+    }
+
+    /// Returns whether a report is due at once, which the caller makes now.
+    pub(crate) fn take_report_news(&self) -> bool {
+        self.inner.news.take()
+    }
+
+    /// Keeps a report due that could not be stored.
+    pub(crate) fn keep_report_news(&self) {
+        self.inner.news.keep();
+    }
+
     pub(super) fn look(&self, set: &KeySet<K>, now: SystemTime) -> MutexGuard<'_, History> {
         let mut history = self.history();
         let usages = set.keys().iter().map(|key| (key.kid(), key.usage()));
@@ -249,7 +267,6 @@ impl<K: KeyMaterial> KeySet<K> {
 
     /// Returns the start of the first rewrap that counts for every key that signs no more: a rewrap
     /// before that may miss what an instance seals that has not reloaded.
-    #[cfg(any(feature = "rewrap", feature = "status"))]
     pub(crate) fn rewrap_counts_from(&self, now: SystemTime) -> Option<SystemTime> {
         let (lives, terms) = (self.lives(), self.terms());
         let is_old = |index: &usize| {
@@ -257,7 +274,7 @@ impl<K: KeyMaterial> KeySet<K> {
             !matches!(state, KeyState::Active(Role::Primary | Role::Staged))
         };
         let old = (0..lives.len()).filter(is_old);
-        let counts_from = super::retirement::rewrap_counts_from;
+        let counts_from = crate::evidence::retirement::rewrap_counts_from;
         old.filter_map(|index| counts_from(&lives, index, &terms, now)).max()
     }
 
@@ -283,6 +300,6 @@ impl<K: KeyMaterial> KeySet<K> {
     /// keys with the same times.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::new(K::PURPOSE, self.policy(), self.keys().iter().map(Key::marks))
+        fingerprint(K::PURPOSE, self.policy(), self.keys().iter().map(Key::marks))
     }
 }

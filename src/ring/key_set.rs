@@ -4,21 +4,24 @@
 //! set is cut into phases, in each of which every role is fixed. A reader finds its
 //! phase by the clock, and reads the clock only if there is more than one.
 
-#[cfg(feature = "store")]
+use crate::lifecycle::KeyState;
 use std::cmp::Ordering;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::KeyStatus;
-use super::policy::Policy;
-#[cfg(feature = "store")]
-use super::report::is_ahead;
-use super::timeline::{Life, NOTHING, Phase, Terms, Timeline};
 use crate::error::{Error, Reason};
 use crate::fingerprint::Fingerprint;
-use crate::key::{Key, KeyMaterial};
 use crate::kid::Kid;
-use crate::verified::Role;
+use crate::lifecycle::Policy;
+use crate::lifecycle::Role;
+use crate::lifecycle::identity::check_unique;
+use crate::lifecycle::life::Life;
+use crate::lifecycle::policy::is_ahead;
+use crate::lifecycle::terms::Terms;
+use crate::lifecycle::timeline::Timeline;
+use crate::lifecycle::timeline::{NOTHING, Phase};
+use crate::ring::status::KeyStatus;
+use crate::ring::{Key, KeyMaterial};
 
 /// One generation of a ring: what a reader sees for one unit of work.
 ///
@@ -39,37 +42,7 @@ pub(crate) struct Origin {
     revision: u64,
     /// Its identity, which is not shown.
     manifest: Option<Fingerprint>,
-    pub(super) fresh_until: Option<SystemTime>,
-}
-
-/// What a key of a set is at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum KeyState {
-    /// It verifies, in this role.
-    Active(Role),
-    /// It has come to its end.
-    Retired,
-    /// It is compromised, and verifies nothing.
-    Revoked,
-}
-
-impl KeyState {
-    /// A stable name for logs and metric labels.
-    ///
-    /// ```
-    /// use dualkey::{KeyState, Role};
-    /// assert_eq!(KeyState::Active(Role::Staged).as_str(), "staged");
-    /// assert_eq!(KeyState::Retired.as_str(), "retired");
-    /// ```
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active(role) => role.as_str(),
-            Self::Retired => "retired",
-            Self::Revoked => "revoked",
-        }
-    }
+    pub(crate) fresh_until: Option<SystemTime>,
 }
 
 impl<K: KeyMaterial> KeySet<K> {
@@ -86,24 +59,21 @@ impl<K: KeyMaterial> KeySet<K> {
         Ok(Self { keys, timeline, policy, generation, changed_at, origin: Origin::default() })
     }
 
-    /// The set that `manifest` makes of `keys` on an instance whose clock shows `now`.
-    #[cfg(feature = "store")]
-    pub(super) fn of_manifest(
+    /// The set that a store's `keys` make on an instance whose clock shows `now`.
+    pub(crate) fn evaluated(
         keys: Vec<Key<K>>,
         generation: u64,
-        manifest: &crate::manifest::Manifest,
+        (policy, changed_at): (Policy, SystemTime),
         now: SystemTime,
         ring: &str,
     ) -> Result<Self, Error> {
         check_names(&keys)?;
-        let (policy, changed_at) = (*manifest.policy(), manifest.changed_at());
         let timeline = evaluate(&lives(&keys), changed_at, now, &terms::<K>(policy), ring)?;
         Ok(Self { keys, timeline, policy, generation, changed_at, origin: Origin::default() })
     }
 
     /// The set with the roles of `now`, where those that it has are of another moment: a clock
     /// was corrected, or a transition has passed. `None`, if it has them already.
-    #[cfg(feature = "store")]
     pub(super) fn reevaluated(&self, now: SystemTime, ring: &str) -> Option<Self> {
         let (lives, terms) = (self.lives(), self.terms());
         let timeline = evaluate(&lives, self.changed_at, now, &terms, ring)
@@ -114,7 +84,6 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// The set after a step at `now` that may leave it without a primary: a revocation.
-    #[cfg(feature = "store")]
     pub(super) fn after_revocation(&self, lives: Vec<Life>, now: SystemTime) -> Self {
         let timeline = Timeline::unchecked(&lives, now, &self.terms());
         let keys = self.keys.iter().zip(lives).map(|(key, life)| key.living(life)).collect();
@@ -128,7 +97,6 @@ impl<K: KeyMaterial> KeySet<K> {
 
     /// When the manifest that it is of was changed, if that lies ahead of a clock that shows
     /// `now` by more than the skew: one of both clocks is wrong.
-    #[cfg(feature = "store")]
     pub(crate) fn changed_ahead(&self, now: SystemTime) -> Option<SystemTime> {
         is_ahead(self.changed_at, &self.policy, now).then_some(self.changed_at)
     }
@@ -224,37 +192,20 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// The same set, of `origin`.
-    #[cfg(feature = "store")]
-    pub(super) fn from(mut self, origin: Origin) -> Self {
+    pub(crate) fn from(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
     }
 
-    /// A copy of this set, of `origin`, with the names of the variables of `manifest`.
-    #[cfg(feature = "store")]
-    pub(super) fn refreshed(&self, origin: Origin, manifest: &crate::manifest::Manifest) -> Self {
-        let named = |key: &Key<K>| {
-            let entry = manifest.key(&key.kid());
-            let variable = entry.map_or(key.variable(), |entry| entry.variable());
-            key.clone().read_from(variable)
-        };
-        let (keys, timeline) = (self.keys.iter().map(named).collect(), self.timeline.clone());
-        Self { keys, timeline, origin, ..*self }
-    }
-
-    /// Returns whether the variables of its keys are those of `manifest`.
-    #[cfg(feature = "store")]
-    pub(super) fn is_read_from(&self, manifest: &crate::manifest::Manifest) -> bool {
-        let is_same = |key: &Key<K>| {
-            manifest.key(&key.kid()).is_none_or(|entry| entry.variable() == key.variable())
-        };
-        self.keys.iter().all(is_same)
+    /// A copy of this set, of `origin`, whose keys are `keys`: the same ones, read from other
+    /// variables.
+    pub(crate) fn refreshed(&self, origin: Origin, keys: Vec<Key<K>>) -> Self {
+        Self { keys, timeline: self.timeline.clone(), origin, ..*self }
     }
 
     /// Whether it is of the manifest that `other` is of; an older one, or another of the
     /// same number, is the error.
-    #[cfg(feature = "store")]
-    pub(super) fn is_of(&self, other: &Origin) -> Result<bool, Error> {
+    pub(crate) fn is_of(&self, other: &Origin) -> Result<bool, Error> {
         let held = self.origin.revision;
         match other.revision.cmp(&held) {
             Ordering::Less => Err(Error::Older { held, found: other.revision }),
@@ -325,18 +276,15 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 }
 
-#[cfg(feature = "store")]
 impl Origin {
-    pub(super) fn of(
-        manifest: &crate::manifest::Manifest,
-        max_staleness: Option<std::time::Duration>,
-        now: SystemTime,
+    /// The origin of a set from the manifest of this revision and identity, which is served until
+    /// `fresh_until`.
+    pub(crate) fn new(
+        revision: u64,
+        identity: Fingerprint,
+        fresh_until: Option<SystemTime>,
     ) -> Self {
-        Self {
-            revision: manifest.revision(),
-            manifest: Some(manifest.identity()),
-            fresh_until: max_staleness.and_then(|age| now.checked_add(age)),
-        }
+        Self { revision, manifest: Some(identity), fresh_until }
     }
 }
 
@@ -352,7 +300,6 @@ impl<K: KeyMaterial> fmt::Debug for KeySet<K> {
 /// The roles that `lives` have on an instance whose clock shows `now`: by its own time, but not
 /// before the last change. A change that lies ahead by more than the skew was made with a wrong
 /// clock, and does not count as time, unless without it no key would sign.
-#[cfg(feature = "store")]
 fn evaluate(
     lives: &[Life],
     changed_at: SystemTime,
@@ -377,32 +324,8 @@ fn terms<K: KeyMaterial>(policy: Policy) -> Terms {
     Terms::new(K::PURPOSE, policy)
 }
 
-/// One kid for one key, one key for one secret; a revoked one counts (V8: what is
-/// revoked does not come back under another name).
+/// Refuses a kid, an alias or a secret that two keys have.
 fn check_names<K>(keys: &[Key<K>]) -> Result<(), Error> {
-    for (index, key) in keys.iter().enumerate() {
-        let mut names: Vec<_> = key.names().collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::DuplicateKid { kid: twice[0] });
-        }
-        for other in &keys[..index] {
-            let taken = key.names().find(|name| other.is_named(name.as_bytes()));
-            let same = key.same_secret(other);
-            match (taken, same, other.revoked().is_some()) {
-                (_, true, true) => {
-                    return Err(Error::Revoked { kid: other.kid() });
-                }
-                (_, true, false) => {
-                    return Err(Error::DuplicateSecret {
-                        key: format!("the key `{}`", key.kid()),
-                        other: format!("the key `{}`", other.kid()),
-                    });
-                }
-                (Some(kid), false, _) => return Err(Error::DuplicateKid { kid }),
-                (None, false, _) => {}
-            }
-        }
-    }
-    Ok(())
+    let identities: Vec<_> = keys.iter().map(Key::identity).collect();
+    check_unique(&identities)
 }

@@ -4,9 +4,6 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
 
-use super::KeyRing;
-use crate::key::KeyMaterial;
-
 /// Whether a report is due at once, and the follower that makes it.
 #[derive(Default)]
 pub(super) struct News {
@@ -15,6 +12,21 @@ pub(super) struct News {
 }
 
 impl News {
+    /// Has `wake` called when a report is due at once. The first one counts: a ring has one follower.
+    pub(super) fn wake_with(&self, wake: impl Fn() + Send + Sync + 'static) {
+        let _ = self.wake.set(Box::new(wake));
+    }
+
+    /// Returns whether a report is due at once, which the caller makes now.
+    pub(super) fn take(&self) -> bool {
+        self.is_due.swap(false, AcqRel)
+    }
+
+    /// Keeps a report due that could not be stored.
+    pub(super) fn keep(&self) {
+        self.is_due.store(true, Release);
+    }
+
     /// Makes a report due, and wakes the follower.
     pub(super) fn announce(&self) {
         self.is_due.store(true, Release);
@@ -27,22 +39,5 @@ impl News {
 impl fmt::Debug for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("News").field("is_due", &self.is_due).finish_non_exhaustive()
-    }
-}
-
-impl<K: KeyMaterial> KeyRing<K> {
-    /// Has `wake` called when a report is due at once. The first one counts: a ring has one follower.
-    pub(crate) fn on_report_news(&self, wake: impl Fn() + Send + Sync + 'static) {
-        let _ = self.inner.news.wake.set(Box::new(wake));
-    }
-
-    /// Returns whether a report is due at once, which the caller makes now.
-    pub(crate) fn take_report_news(&self) -> bool {
-        self.inner.news.is_due.swap(false, AcqRel)
-    }
-
-    /// Keeps a report due that could not be stored.
-    pub(crate) fn keep_report_news(&self) {
-        self.inner.news.is_due.store(true, Release);
     }
 }

@@ -6,15 +6,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::KeyRing;
-use super::admit::{numbered, only_fallbacks_end, prepare};
 use super::evidence::verdict_in;
-use super::key_set::{KeySet, KeyState};
-use super::steps::Steps;
+use super::key_set::KeySet;
 use crate::error::Error;
-use crate::key::{Key, KeyMaterial, NewKey};
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::admission::numbered;
+use crate::lifecycle::transitions::Steps;
 use crate::observer::Event;
-use crate::verified::Role;
+use crate::ring::prepare::{only_fallbacks_end, prepare};
+use crate::ring::{Key, KeyMaterial, NewKey};
 
 /// What a promotion did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

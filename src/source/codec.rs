@@ -134,9 +134,9 @@ impl Codec {
 #[cfg(all(test, feature = "envelope"))]
 mod tests {
     use super::*;
+    use crate::lifecycle::Policy;
     use crate::manifest::NewEntry;
     use crate::purpose::Purpose;
-    use crate::ring::Policy;
 
     /// Frozen: with another context, no sealed manifest of the field opens.
     #[test]

@@ -4,14 +4,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::env::{Found, Lookup, NotUnicode, process, read};
 use super::error::StoreError;
 use super::reading::{First, Memory, Print, Readings};
 use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
-use crate::key::KeyMaterial;
+use crate::lifecycle::Policy;
 use crate::manifest::Manifest;
-use crate::ring::Policy;
+use crate::ring::KeyMaterial;
+use crate::ring::env::{Found, Lookup, NotUnicode, process, read};
 
 /// The manifest that the environment variables around a name make, by the convention of
 /// [`mod@super::env`].

@@ -26,10 +26,10 @@ use super::store::{Wake, Watch};
 #[cfg(feature = "envelope")]
 use crate::envelope::AesKey;
 use crate::error::Error;
+use crate::evidence::Report;
 use crate::manifest::Manifest;
 #[cfg(feature = "envelope")]
 use crate::ring::KeyRing;
-use crate::ring::Report;
 
 /// A manifest has at most 1 MiB, and a sealed one four thirds of that.
 const MAX_BYTES: usize = 2 * 1024 * 1024;

@@ -48,52 +48,33 @@
 //! # Ok::<(), dualkey::source::StoreError>(())
 //! ```
 
-pub mod env;
-
-#[cfg(feature = "store")]
 mod closure;
-#[cfg(feature = "store")]
 mod codec;
-#[cfg(feature = "store")]
 pub(crate) mod disk;
-#[cfg(feature = "store")]
 mod dotenv;
-#[cfg(feature = "store")]
 mod env_store;
-#[cfg(feature = "store")]
 mod error;
-#[cfg(feature = "store")]
 mod file;
-#[cfg(feature = "store")]
 mod follow;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "store")]
 mod reading;
-#[cfg(feature = "store")]
 mod store;
 #[cfg(feature = "notify")]
 mod watch;
 
-#[cfg(feature = "store")]
 pub use closure::ClosureStore;
-#[cfg(feature = "store")]
 pub use dotenv::DotenvStore;
 #[cfg(feature = "ops")]
 pub(crate) use dotenv::listing::{Encrypted, Listing, Variable};
-#[cfg(feature = "store")]
 pub use env_store::EnvStore;
-#[cfg(feature = "store")]
 pub use error::StoreError;
-#[cfg(feature = "store")]
 pub use file::FileStore;
-#[cfg(all(feature = "store", any(feature = "metrics", feature = "status")))]
+#[cfg(any(feature = "metrics", feature = "status"))]
 pub(crate) use follow::Turner;
-#[cfg(feature = "store")]
 pub use follow::{Follow, FollowState, Following, Health};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 #[cfg(feature = "ops")]
 pub(crate) use reading::InUse;
-#[cfg(feature = "store")]
 pub use store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus, update};

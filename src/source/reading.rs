@@ -18,12 +18,12 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::env::Found;
 use crate::error::Error;
 use crate::kid::Kid;
+use crate::lifecycle::Policy;
 use crate::manifest::{Manifest, NewEntry, Revocations};
 use crate::purpose::Purpose;
-use crate::ring::Policy;
+use crate::ring::env::Found;
 use crate::secret::Secret;
 
 /// What a store remembers of its readings, shared by its clones.
@@ -201,9 +201,9 @@ impl InUse {
     pub(crate) fn read(
         purpose: Purpose,
         name: &str,
-        lookup: impl Fn(&str) -> Result<Option<String>, super::env::NotUnicode>,
+        lookup: impl Fn(&str) -> Result<Option<String>, crate::ring::env::NotUnicode>,
     ) -> Result<Option<Self>, Error> {
-        let found = super::env::read(purpose, name, &lookup)?;
+        let found = crate::ring::env::read(purpose, name, &lookup)?;
         if found.leaves_out_backup {
             // A manifest without this key would reject what it signed, without a warning.
             let (ring, cap) = (name.to_owned(), purpose.cap());

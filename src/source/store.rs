@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::StoreError;
 use crate::error::Error;
+use crate::evidence::Report;
 use crate::manifest::{Change, Manifest};
-use crate::ring::Report;
 
 /// What a store's methods return: a future that can be sent between threads.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

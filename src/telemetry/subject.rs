@@ -5,20 +5,22 @@ use std::time::SystemTime;
 
 #[cfg(feature = "status")]
 use crate::error::Error;
-use crate::key::KeyMaterial;
+#[cfg(feature = "status")]
+use crate::error::Obstacle;
+#[cfg(feature = "status")]
+use crate::evidence::Report;
+#[cfg(feature = "status")]
+use crate::evidence::Verdict;
 #[cfg(feature = "status")]
 use crate::kid::Kid;
 #[cfg(feature = "status")]
 use crate::purpose::Purpose;
-#[cfg(feature = "status")]
-use crate::ring::Report;
+use crate::ring::KeyMaterial;
 use crate::ring::{KeyRing, KeyStatus};
 #[cfg(feature = "store")]
 use crate::source::{Following, Health};
 #[cfg(feature = "status")]
 use crate::source::{StoreError, StoreFuture};
-#[cfg(feature = "status")]
-use crate::verdict::{Obstacle, Verdict};
 
 /// What can be watched: a [`KeyRing`], or the [`Following`](crate::source::Following) of one,
 /// which also says how it fares with its store. Sealed.
@@ -89,7 +91,7 @@ pub(crate) struct Look {
     #[cfg(feature = "status")]
     pub(crate) fingerprint: crate::fingerprint::Fingerprint,
     #[cfg(feature = "status")]
-    pub(crate) policy: crate::ring::Policy,
+    pub(crate) policy: crate::lifecycle::Policy,
     /// When the keys last changed.
     #[cfg(feature = "status")]
     pub(crate) changed_at: SystemTime,

@@ -2,11 +2,13 @@
 
 use super::MetaWebhook;
 use crate::error::{Reason, VerifyError};
-use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
-use crate::mac::{HmacSha256, matching};
+use crate::mac::HmacSha256;
+use crate::mac::lanes::matching;
 use crate::purpose::Purpose;
-use crate::ring::{Matched, View};
+use crate::ring::KeyMaterial;
+use crate::ring::key::sealed;
+use crate::ring::snapshot::{Matched, View};
 use crate::verified::Verified;
 
 /// A longer query is none of Meta's.

@@ -32,11 +32,13 @@ mod tests;
 use std::fmt;
 
 use crate::error::{Reason, VerifyError};
-use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, Lanes, MAX_LANES};
 use crate::purpose::Purpose;
-use crate::ring::{KeyRing, Unit};
+use crate::ring::KeyMaterial;
+use crate::ring::KeyRing;
+use crate::ring::key::sealed;
+use crate::ring::snapshot::Unit;
 use crate::verified::Verified;
 
 pub use handshake::VerifyToken;

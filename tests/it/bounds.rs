@@ -84,7 +84,7 @@ fn a_manifest_refuses_a_window_below_the_report_interval_when_set_and_reads_one_
         assert_eq!(stored.policy().observation, Duration::from_secs(seconds));
         let reason = &stored.keys()[0].overrides()[0];
         assert_eq!((&*reason.action, &*reason.reason), ("set_policy", "a demo"));
-        let ring = KeyRing::<CookieKey>::builder().environment("test").build_from(&stored);
+        let ring = stored.build_ring(KeyRing::<CookieKey>::builder().environment("test"));
         assert!(ring.unwrap().primary().is_some());
         // Every step but another short policy is taken.
         assert!(stored.stage(entry(1, "b"), at(2)).is_ok());
@@ -240,7 +240,7 @@ fn moments_of_a_step_beyond_the_calendar_are_refused() {
 
 fn report() -> Report {
     let builder = KeyRing::<CookieKey>::builder().environment("test");
-    let ring = builder.clock(ManualClock::new(at(0))).build_from(&first()).unwrap();
+    let ring = first().build_ring(builder.clock(ManualClock::new(at(0)))).unwrap();
     ring.report("web-1")
 }
 

@@ -48,7 +48,7 @@ fn complete(started_at: SystemTime, finished_at: SystemTime) -> Sweep {
 /// An instance that has watched from the beginning, and verified nothing.
 fn report(manifest: &Manifest, now: SystemTime, sweep: Option<Sweep>) -> Report {
     let builder = KeyRing::<AesKey>::builder().environment("test");
-    let ring = builder.clock(ManualClock::new(at(0))).build_from(manifest).unwrap();
+    let ring = manifest.build_ring(builder.clock(ManualClock::new(at(0)))).unwrap();
     let mut report = ring.report("one");
     (report.reported_at, report.sweep) = (now, sweep);
     report

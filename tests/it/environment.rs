@@ -8,7 +8,7 @@ use dualkey::credential::Credential;
 use dualkey::envelope::AesKey;
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::manifest::Manifest;
-use dualkey::source::env::NotUnicode;
+use dualkey::ring::env::NotUnicode;
 use dualkey::source::{DotenvStore, EnvStore, KeyStore, StoreError, update};
 use dualkey::webhook::{VerifyToken, WebhookKey};
 use dualkey::{
@@ -453,7 +453,7 @@ fn a_file_with_five_keys_is_read_and_no_step_but_a_revocation_writes_it() {
     let manifest = pollster::block_on(store.load()).unwrap();
     let heard = Warnings::default();
     let builder = KeyRing::<JwtKey>::builder().environment("test").observer(heard.clone());
-    let ring = builder.build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(builder).unwrap();
     assert_eq!(*heard.0.lock().unwrap(), ["X_NEW", "X_BACKUP"]);
     assert_eq!(ring.keys()[1].variable.as_deref(), Some("X"));
     let staged = manifest.keys()[3].kid();

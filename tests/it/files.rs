@@ -129,7 +129,7 @@ fn a_report_that_is_no_file_is_unreadable_and_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let store = stored(&folder.path().join("ring.json"));
     let builder = dualkey::KeyRing::<dualkey::cookie::CookieKey>::builder().environment("test");
-    let ring = builder.build_from(&first()).unwrap();
+    let ring = first().build_ring(builder).unwrap();
     block_on(store.save_report(&ring.report("web-1"))).unwrap();
     let path = folder.path().join("ring.json.reports/pod%2f7.json");
     for found in ALL {

@@ -438,7 +438,7 @@ fn a_service_does_not_start_without_a_manifest() {
 fn a_thousand_reloads_a_second_lose_nothing() {
     let ring = {
         let builder = KeyRing::<CookieKey>::builder().environment("test");
-        builder.clock(ManualClock::new(at(0))).build_from(&first()).unwrap()
+        first().build_ring(builder.clock(ManualClock::new(at(0)))).unwrap()
     };
     let manifests: Vec<_> = (0..1000)
         .scan(first().stage(entry(1, "b"), at(0)).unwrap().manifest, |manifest, step| {
@@ -468,7 +468,7 @@ fn a_thousand_reloads_a_second_lose_nothing() {
             .collect();
         let begun = std::time::Instant::now();
         for manifest in &manifests {
-            assert!(ring.apply(manifest).unwrap());
+            assert!(manifest.apply_to(&ring).unwrap());
         }
         println!("1,000 reloads in {:?}", begun.elapsed());
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -489,8 +489,8 @@ fn a_pair_of_variables_becomes_a_manifest() {
             .unwrap();
     let manifest = manifest.with_fallback(NewEntry::new(Secret::from(old)), now).unwrap();
     let builder = || KeyRing::<CookieKey>::builder().environment("test");
-    assert!(matches!(builder().build_from(&manifest), Err(Error::ShortSecret { .. })));
-    let ring = builder().allow_short_fallbacks().build_from(&manifest).unwrap();
+    assert!(matches!(manifest.build_ring(builder()), Err(Error::ShortSecret { .. })));
+    let ring = manifest.build_ring(builder().allow_short_fallbacks()).unwrap();
     assert_eq!(ring.keys().len(), 2);
     let shared: Arc<dyn KeyStore> = Arc::new(FileStore::new("nowhere"));
     assert!(block_on(shared.load()).is_err());

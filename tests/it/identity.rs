@@ -75,7 +75,7 @@ fn following_needs_the_name_and_the_environment_of_the_ring() {
 #[test]
 fn a_ring_is_made_of_no_manifest_of_another_ring_environment_or_purpose() {
     let manifest = first();
-    let build = |builder: RingBuilder<CookieKey>| builder.build_from(&manifest);
+    let build = |builder: RingBuilder<CookieKey>| manifest.build_ring(builder);
     let what = |error: Result<KeyRing<CookieKey>, Error>| match error {
         Err(Error::Foreign { what, .. }) => what,
         other => panic!("{other:?}"),
@@ -85,7 +85,7 @@ fn a_ring_is_made_of_no_manifest_of_another_ring_environment_or_purpose() {
     assert_eq!(what(build(builder().environment("test").name("ADMIN"))), "ring");
     assert_eq!(what(build(builder().environment("prod"))), "environment");
     assert!(matches!(build(builder()), Err(Error::NoEnvironment { .. })));
-    let jwt = KeyRing::<JwtKey>::builder().environment("test").build_from(&manifest);
+    let jwt = manifest.build_ring(KeyRing::<JwtKey>::builder().environment("test"));
     assert!(matches!(jwt, Err(Error::Foreign { what: "purpose", .. })));
 
     // The same of one that is applied later, also to a ring that took its name from the first.
@@ -98,7 +98,7 @@ fn a_ring_is_made_of_no_manifest_of_another_ring_environment_or_purpose() {
     for (next, what) in
         [(other("ADMIN", "test"), "ring"), (other("SESSION_SECRET", "prod"), "environment")]
     {
-        match ring.apply(&next) {
+        match next.apply_to(&ring) {
             Err(Error::Foreign { what: found, .. }) => assert_eq!(found, what),
             other => panic!("{other:?}"),
         }
@@ -237,7 +237,7 @@ fn a_report_with_a_bad_name_is_unreadable() {
     let path = folder.path().join("ring.json");
     let store = FileStore::new(&path);
     block_on(store.compare_and_swap(0, &first())).unwrap();
-    let ring = builder().environment("test").build_from(&first()).unwrap();
+    let ring = first().build_ring(builder().environment("test")).unwrap();
     block_on(store.save_report(&ring.report("web-1"))).unwrap();
     let file = folder.path().join("ring.json.reports/web-1.json");
     let text = fs::read_to_string(&file).unwrap();

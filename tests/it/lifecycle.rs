@@ -29,7 +29,7 @@ fn overlap() -> Duration {
 
 fn ring_of(manifest: &Manifest, clock: &ManualClock) -> KeyRing<CookieKey> {
     let builder = KeyRing::builder().name("SESSION_SECRET").environment("test");
-    builder.clock(clock.clone()).build_from(manifest).unwrap()
+    manifest.build_ring(builder.clock(clock.clone())).unwrap()
 }
 
 /// What instances say that hold `manifest`.
@@ -212,7 +212,7 @@ fn a_scheduled_key_that_is_withdrawn_close_to_its_start_verifies_for_an_overlap(
     let (slow, fast) = (ManualClock::new(start + HOUR / 6), ManualClock::new(start + HOUR / 6));
     let (slow_ring, fast_ring) = (ring_of(&scheduled, &slow), ring_of(&manifest, &fast));
     let signed = CookieSigner::new(slow_ring.clone()).sign("session", "user-42").unwrap();
-    slow_ring.apply(&manifest).unwrap();
+    manifest.apply_to(&slow_ring).unwrap();
     for ring in [slow_ring, fast_ring] {
         assert!(CookieSigner::new(ring).verify("session", &signed).is_ok());
     }
@@ -252,7 +252,7 @@ fn a_withdrawn_encryption_key_is_rewrapped_after_its_withdrawal() {
 
     let clock = ManualClock::new(now + Duration::from_secs(60));
     let builder = KeyRing::<AesKey>::builder().environment("test").clock(clock.clone());
-    let ring = builder.build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(builder).unwrap();
     let started_at = clock.now();
     ring.record_sweep(&dualkey::Sweep {
         started_at,
@@ -365,7 +365,7 @@ fn what_was_signed_under_a_longer_policy_stays_valid() {
     let manifest = manifest.stage(entry(1, "b"), at(120)).unwrap().manifest;
     let manifest = promote(&manifest, "b", at(180)).unwrap().manifest;
     clock.set(at(180));
-    ring.apply(&manifest).unwrap();
+    manifest.apply_to(&ring).unwrap();
     for hours in [3, 24, 7 * 24 - 1] {
         clock.set(at(0) + hours * HOUR);
         assert!(signer.verify("session", &cookie).is_ok(), "after {hours} h");
@@ -408,7 +408,7 @@ fn v8_a_refused_manifest_still_revokes_and_the_ring_then_serves_nothing() {
         at(0),
     )
     .unwrap();
-    let ring = ring.min_secret_bytes(100).observer(told.clone()).build_from(&first).unwrap();
+    let ring = first.build_ring(ring.min_secret_bytes(100).observer(told.clone())).unwrap();
     let signer = CookieSigner::new(ring.clone());
     let cookie = signer.sign("session", "user-42").unwrap();
     assert!(signer.verify("session", &cookie).is_ok());
@@ -416,7 +416,7 @@ fn v8_a_refused_manifest_still_revokes_and_the_ring_then_serves_nothing() {
     // The replacement is too short for this ring.
     let emergency = first.emergency_rotate(&kid("a"), "leaked", entry(2, "b"), at(10)).unwrap();
     clock.set(at(10));
-    let refused = ring.apply(&emergency.manifest);
+    let refused = emergency.manifest.apply_to(&ring);
     assert!(matches!(refused, Err(Error::ShortSecret { .. })), "{refused:?}");
     assert_eq!(ring.primary(), None);
     assert!(told.all().iter().any(|event| event.contains("Revoked")), "{:?}", told.all());
@@ -444,7 +444,7 @@ fn a_change_from_the_future_is_refused_and_its_revocations_are_not() {
     // An operator whose clock is ten years ahead.
     let far = at(60) + 3650 * DAY;
     let staged = manifest.stage(entry(2, "c"), far).unwrap().manifest;
-    let refused = ring.apply(&staged);
+    let refused = staged.apply_to(&ring);
     assert!(matches!(refused, Err(Error::FromTheFuture { .. })), "{refused:?}");
     assert!(signer.verify("session", &old).is_ok(), "every overlap would have ended");
     // An instance that starts goes by its own clock.
@@ -454,14 +454,14 @@ fn a_change_from_the_future_is_refused_and_its_revocations_are_not() {
 
     // A revocation is taken. The key before takes over, although it has ended by that clock.
     let rotated = staged.emergency_rotate(&kid("b"), "leaked", entry(9, "z"), far).unwrap();
-    assert!(ring.apply(&rotated.manifest).is_err());
+    assert!(rotated.manifest.apply_to(&ring).is_err());
     assert_eq!(ring.load().state(&kid("b"), clock.now()), Some(KeyState::Revoked));
     assert_eq!(ring.primary(), Some(kid("a")));
 
     // Without it nothing would sign: then it is taken whole.
     let ring = ring_of(&first(), &clock);
     let alone = first().emergency_rotate(&kid("a"), "leaked", entry(9, "z"), far).unwrap().manifest;
-    assert!(ring.apply(&alone).unwrap());
+    assert!(alone.apply_to(&ring).unwrap());
     assert_eq!(ring.primary(), Some(kid("z")));
     assert_eq!(ring_of(&alone, &clock).primary(), Some(kid("z")));
 }
@@ -499,17 +499,17 @@ fn an_instance_whose_clock_was_ahead_for_one_reload_has_its_roles_back_at_the_ne
     clock.set(at(60) + 20 * DAY);
     // A change is taken meanwhile, and the clock is corrected.
     let next = manifest.stage(entry(2, "c"), at(70)).unwrap().manifest;
-    ring.apply(&next).unwrap();
+    next.apply_to(&ring).unwrap();
     clock.set(at(120));
-    assert!(!ring.apply(&next).unwrap());
+    assert!(!next.apply_to(&ring).unwrap());
     assert!(signer.verify("session", &old).is_ok());
 
     // The same where nothing changed, and where the next change is refused.
     clock.set(at(60) + 20 * DAY);
-    assert!(!ring.apply(&next).unwrap());
+    assert!(!next.apply_to(&ring).unwrap());
     clock.set(at(120));
     let foreign = next.stage(entry(3, "d"), at(120) + 30 * DAY).unwrap().manifest;
-    assert!(ring.apply(&foreign).is_err());
+    assert!(foreign.apply_to(&ring).is_err());
     assert!(signer.verify("session", &old).is_ok());
 }
 
@@ -547,8 +547,8 @@ fn repair_clock_corrects_a_manifest_that_was_written_with_a_wrong_clock() {
     assert_eq!(read.fingerprint(), fixed.fingerprint());
     let clock = ManualClock::new(now);
     let ring = ring_of(&manifest, &clock);
-    assert!(ring.apply(&wrong).is_err());
-    assert!(ring.apply(&fixed).unwrap());
+    assert!(wrong.apply_to(&ring).is_err());
+    assert!(fixed.apply_to(&ring).unwrap());
 
     // A key that no instance may hold does not start to sign by a repair, unless nothing else
     // does.
@@ -578,7 +578,7 @@ fn an_emergency_by_a_clock_that_is_ahead_splits_no_fleet_and_can_be_repaired() {
     let far = at(3600) + 30 * DAY;
     let wrong =
         manifest.emergency_rotate(&kid("b"), "leaked", entry(9, "z"), far).unwrap().manifest;
-    assert!(running.apply(&wrong).is_err());
+    assert!(wrong.apply_to(&running).is_err());
     let started = ring_of(&wrong, &clock);
     assert_eq!((running.primary(), started.primary()), (Some(kid("a")), Some(kid("a"))));
     let signed = CookieSigner::new(running.clone()).sign("session", "user-42").unwrap();

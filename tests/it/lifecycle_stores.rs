@@ -33,7 +33,7 @@ fn overlap() -> Duration {
 /// Every instance that reports holds `manifest`.
 fn promote(manifest: &Manifest, name: &str, now: SystemTime) -> Result<Change, Error> {
     let builder = KeyRing::<CookieKey>::builder().name("SESSION_SECRET").environment("test");
-    let ring = builder.clock(ManualClock::new(now)).build_from(manifest).unwrap();
+    let ring = manifest.build_ring(builder.clock(ManualClock::new(now))).unwrap();
     manifest.promote(&kid(name), &[ring.report("one")], now)
 }
 
@@ -94,7 +94,7 @@ fn an_expired_key_takes_over_from_no_revoked_one() {
 
     let clock = ManualClock::new(now);
     let builder = KeyRing::<CookieKey>::builder().name("SESSION_SECRET").environment("test");
-    let ring = builder.clock(clock.clone()).build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(builder.clock(clock.clone())).unwrap();
     assert!(matches!(ring.revoke(&kid("b"), "leaked"), Err(Error::NoPrimary { .. })));
     assert_eq!(ring.load().state(&kid("a"), now), Some(KeyState::Retired));
 }
@@ -106,7 +106,7 @@ fn a_key_that_takes_over_from_a_revoked_one_has_no_end() {
     let now = at(0) + HOUR;
     let reports = {
         let builder = KeyRing::<CookieKey>::builder().name("SESSION_SECRET").environment("test");
-        let ring = builder.clock(ManualClock::new(now)).build_from(&manifest).unwrap();
+        let ring = manifest.build_ring(builder.clock(ManualClock::new(now))).unwrap();
         [ring.report("one")]
     };
     let settled = manifest.retire(&kid("a"), &reports, now).unwrap();
@@ -128,7 +128,7 @@ fn a_longer_policy_moves_an_end_that_was_settled_and_none_that_is_past() {
     };
     let (manifest, now) = (two(), at(0) + HOUR);
     let builder = KeyRing::<CookieKey>::builder().name("SESSION_SECRET").environment("test");
-    let ring = builder.clock(ManualClock::new(now)).build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(builder.clock(ManualClock::new(now))).unwrap();
     let settled = manifest.retire(&kid("a"), &[ring.report("one")], now).unwrap().manifest;
     assert_eq!(settled.key(&kid("a")).unwrap().retire_at(), Some(at(0) + overlap()));
     for before in [&manifest, &settled] {
@@ -148,7 +148,7 @@ fn a_step_by_a_clock_that_the_reports_contradict_is_refused_and_a_revocation_is_
     let now = at(3600);
     let reports_at = |moment| {
         let builder = KeyRing::<CookieKey>::builder().name("SESSION_SECRET").environment("test");
-        let ring = builder.clock(ManualClock::new(moment)).build_from(&manifest).unwrap();
+        let ring = manifest.build_ring(builder.clock(ManualClock::new(moment))).unwrap();
         [ring.report("one")]
     };
     for (newest, says) in [(now + HOUR, "which lie ahead"), (at(0) - DAY, "older than")] {

@@ -49,10 +49,8 @@ fn report(manifest: &Manifest, instance: &str, now: SystemTime) -> Report {
 }
 
 fn ring_of<K: KeyMaterial>(manifest: &Manifest, now: SystemTime) -> KeyRing<K> {
-    KeyRing::builder()
-        .environment("test")
-        .clock(ManualClock::new(now))
-        .build_from(manifest)
+    manifest
+        .build_ring(KeyRing::builder().environment("test").clock(ManualClock::new(now)))
         .unwrap()
 }
 
@@ -130,7 +128,7 @@ fn a_key_that_is_scheduled_begins_to_sign_everywhere_at_once_and_not_too_soon() 
     let clock = ManualClock::new(at(0));
     let rings: [KeyRing<CookieKey>; 3] = std::array::from_fn(|_| {
         let builder = KeyRing::builder().environment("test").clock(clock.clone());
-        builder.build_from(&scheduled).unwrap()
+        scheduled.build_ring(builder).unwrap()
     });
     for (now, primary) in [(7199, "a"), (7200, "b")] {
         clock.set(at(now));
@@ -248,7 +246,7 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
 
     let clock = ManualClock::new(at(0));
     let builder = KeyRing::<AesKey>::builder().environment("test").clock(clock.clone());
-    let ring = builder.build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(builder).unwrap();
     let sealer = dualkey::envelope::Sealer::new(ring.clone());
     let row = sealer.seal("a row", "").unwrap();
     let look = |now: SystemTime| {
@@ -415,20 +413,20 @@ fn a_ring_goes_from_one_manifest_to_the_next_and_never_back() {
     let two = one.stage(entry(1, "b"), at(0)).unwrap().manifest;
     let three = two.force("").promote(&kid("b"), at(0)).unwrap().manifest;
     let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
-    let ring = builder.build_from(&one).unwrap();
+    let ring = one.build_ring(builder).unwrap();
     let signer = CookieSigner::new(ring.clone());
     let cookie = signer.sign("session", "user-42").unwrap();
     assert!(signer.verify("session", &cookie).is_ok());
 
-    assert!(!ring.apply(&one).unwrap());
-    assert!(ring.apply(&three).unwrap());
+    assert!(!one.apply_to(&ring).unwrap());
+    assert!(three.apply_to(&ring).unwrap());
     assert_eq!((ring.primary().unwrap(), ring.fingerprint()), (kid("b"), three.fingerprint()));
     // Counters go on.
     assert_eq!(ring.keys()[0].usage.verified_as_primary, 1);
     let before = ring.fingerprint();
-    assert!(matches!(ring.apply(&two), Err(Error::Older { held: 3, found: 2 })));
+    assert!(matches!(two.apply_to(&ring), Err(Error::Older { held: 3, found: 2 })));
     let other = two.stage(entry(5, "e"), at(0)).unwrap().manifest;
-    assert!(matches!(ring.apply(&other), Err(Error::TwoOfOneRevision { revision: 3 })));
+    assert!(matches!(other.apply_to(&ring), Err(Error::TwoOfOneRevision { revision: 3 })));
     assert_eq!(ring.fingerprint(), before);
     assert_eq!(*signer.verify("session", &cookie).unwrap(), "user-42");
 }
@@ -448,7 +446,7 @@ fn v8_no_manifest_undoes_a_revocation_and_a_refused_one_still_hands_its_own_on()
     ring.revoke(&kid("a"), "leaked").unwrap();
     assert_eq!(reason(), Reason::RevokedKey);
     let three = two.stage(entry(2, "c"), at(0)).unwrap().manifest;
-    assert!(ring.apply(&three).unwrap());
+    assert!(three.apply_to(&ring).unwrap());
     assert_eq!(reason(), Reason::RevokedKey);
     assert_ne!(ring.fingerprint(), three.fingerprint());
 
@@ -465,7 +463,7 @@ fn v8_no_manifest_undoes_a_revocation_and_a_refused_one_still_hands_its_own_on()
         short["signs"] = json!("unscheduled");
         document["keys"].as_array_mut().unwrap().push(short);
         let refused = Manifest::from_json(document.to_string().as_bytes()).unwrap();
-        assert!(ring.apply(&refused).is_err());
+        assert!(refused.apply_to(&ring).is_err());
         let reason = signer.verify("session", &cookie).unwrap_err().reason();
         assert_eq!(reason, Reason::RevokedKey, "{revision}");
         assert_eq!(ring.primary().unwrap(), kid("b"));
@@ -477,7 +475,7 @@ fn an_emergency_reaches_an_instance_whose_clock_is_behind() {
     let manifest = first();
     let ring = ring_of::<CookieKey>(&manifest, at(0) - HOUR);
     let change = manifest.emergency_rotate(&kid("a"), "leaked", entry(1, "b"), at(10)).unwrap();
-    ring.apply(&change.manifest).unwrap();
+    change.manifest.apply_to(&ring).unwrap();
     assert_eq!(ring.primary().unwrap(), kid("b"));
 }
 
@@ -597,7 +595,7 @@ proptest! {
         let mut manifest = first();
         let clock = ManualClock::new(now);
         let builder = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
-        let ring = builder.build_from(&manifest).unwrap();
+        let ring = manifest.build_ring(builder).unwrap();
         let mut seed = 1;
         // Keys that a manifest showed as expired.
         let mut expired = HashSet::new();
@@ -618,7 +616,7 @@ proptest! {
             let Ok(next) = next else {
                 let unchanged = manifest.to_json().unwrap();
                 prop_assert_eq!(unchanged.expose(), text.expose());
-                prop_assert!(!ring.apply(&manifest).unwrap(), "{:?} was refused", step);
+                prop_assert!(!manifest.apply_to(&ring).unwrap(), "{:?} was refused", step);
                 continue;
             };
             let read = Manifest::from_json(next.to_json().unwrap().expose()).unwrap();
@@ -654,7 +652,7 @@ proptest! {
                     prop_assert_eq!(before, after);
                 }
             }
-            ring.apply(&next).unwrap();
+            next.apply_to(&ring).unwrap();
             prop_assert_eq!(ring.fingerprint(), next.fingerprint());
             prop_assert_eq!(ring.primary().unwrap(), next.primary(now));
             for status in ring.keys() {
@@ -696,9 +694,9 @@ fn a_secret_below_the_floor_needs_the_dangerous_setting_of_both() {
     assert_eq!(rotated.state(&kid("jwt-1"), at(2)), Some(KeyState::Active(Role::Fallback)));
 
     let builder = || KeyRing::<JwtKey>::builder().environment("test");
-    assert!(matches!(builder().build_from(&own), Err(Error::ShortSecret { .. })));
-    assert!(builder().min_secret_bytes(12).build_from(&own).is_err());
-    assert!(builder().dangerous().min_secret_bytes(12).build_from(&own).is_ok());
-    assert!(builder().build_from(&rotated).is_err());
-    assert!(builder().allow_short_fallbacks().build_from(&rotated).is_ok());
+    assert!(matches!(own.build_ring(builder()), Err(Error::ShortSecret { .. })));
+    assert!(own.build_ring(builder().min_secret_bytes(12)).is_err());
+    assert!(own.build_ring(builder().dangerous().min_secret_bytes(12)).is_ok());
+    assert!(rotated.build_ring(builder()).is_err());
+    assert!(rotated.build_ring(builder().allow_short_fallbacks()).is_ok());
 }

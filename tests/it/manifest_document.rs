@@ -160,7 +160,7 @@ fn a_ring_refuses_the_manifest_of_another() {
         if let Some(name) = name {
             builder = builder.name(name);
         }
-        builder.build_from(&first()).map(drop)
+        first().build_ring(builder).map(drop)
     };
     assert!(build(Some("test"), None).is_ok());
     assert!(build(Some("test"), Some("SESSION_SECRET")).is_ok());
@@ -171,10 +171,10 @@ fn a_ring_refuses_the_manifest_of_another() {
         let error = build(Some(environment), name).unwrap_err();
         assert!(matches!(error, Error::Foreign { what, .. } if what == wrong), "{error}");
     }
-    let other = KeyRing::<JwtKey>::builder().environment("test").build_from(&first()).unwrap_err();
+    let other = first().build_ring(KeyRing::<JwtKey>::builder().environment("test")).unwrap_err();
     assert!(matches!(other, Error::Foreign { what: "purpose", .. }), "{other}");
     let keys = KeyRing::<CookieKey>::builder().environment("test").primary(Secret::from(secret(0)));
-    assert!(matches!(keys.build_from(&first()), Err(Error::PrimaryUnclear { .. })));
+    assert!(matches!(first().build_ring(keys), Err(Error::PrimaryUnclear { .. })));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_ring_asks_for_longer_secrets_than_a_document_may_hold() {
         .unwrap()
     };
     let build = |manifest: &Manifest| {
-        KeyRing::<CookieKey>::builder().environment("test").build_from(manifest).map(drop)
+        manifest.build_ring(KeyRing::<CookieKey>::builder().environment("test")).map(drop)
     };
     let error = build(&short(1)).unwrap_err();
     assert!(matches!(&error, Error::ShortSecret { key, .. } if key == "the key `b`"), "{error}");
@@ -234,7 +234,7 @@ fn version_1_of_the_document_is_read_as_it_was() {
     }
     assert_eq!(own, other);
     let builder = KeyRing::<CookieKey>::builder().environment("production");
-    let ring = builder.clock(ManualClock::new(now)).build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(builder.clock(ManualClock::new(now))).unwrap();
     assert_eq!(ring.fingerprint(), manifest.fingerprint());
 }
 

@@ -232,7 +232,7 @@ fn all_parts_work_through_a_pooler_in_transaction_mode() {
         let stored = store(&own, &ring);
         let first = manifest(&ring);
         stored.compare_and_swap(0, &first).await.unwrap();
-        let held = KeyRing::<CookieKey>::builder().environment("test").build_from(&first).unwrap();
+        let held = first.build_ring(KeyRing::<CookieKey>::builder().environment("test")).unwrap();
         for seed in 1..=20 {
             let manifest = stored.load().await.unwrap();
             let change = match seed % 2 {

@@ -297,7 +297,7 @@ fn postgres_keeps_reports() {
         let first = manifest(&ring);
         store.compare_and_swap(0, &first).await.unwrap();
         let builder = KeyRing::<CookieKey>::builder().environment("test");
-        let held = builder.build_from(&first).unwrap();
+        let held = first.build_ring(builder).unwrap();
         for instance in ["b", "a", "b"] {
             store.save_report(&held.report(instance)).await.unwrap();
         }
@@ -322,7 +322,7 @@ fn postgres_returns_a_broken_report_as_unreadable() {
         let first = manifest(&ring);
         store.compare_and_swap(0, &first).await.unwrap();
         let builder = KeyRing::<CookieKey>::builder().environment("test");
-        let held = builder.build_from(&first).unwrap();
+        let held = first.build_ring(builder).unwrap();
         for instance in ["broken", "early", "huge", "late", "sane"] {
             store.save_report(&held.report(instance)).await.unwrap();
         }

@@ -354,7 +354,7 @@ fn v8_a_legacy_cookie_of_a_revoked_key_is_refused() {
 
 #[test]
 fn v9_a_source_that_is_empty_or_broken_makes_no_ring_and_no_key() {
-    use dualkey::source::env::NotUnicode;
+    use dualkey::ring::env::NotUnicode;
     let build = |lookup: &dyn Fn(&str) -> Result<Option<String>, NotUnicode>| {
         KeyRing::<JwtKey>::builder().vars("JWT_SECRET", lookup).build()
     };

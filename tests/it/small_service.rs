@@ -174,7 +174,7 @@ fn safe_is_never_said_while_the_old_key_was_used() {
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let manifest = manifest.force("a test").promote(&kid("b"), at(0)).unwrap().manifest;
     let builder = KeyRing::<CookieKey>::builder().environment("test");
-    let ring = builder.clock(ManualClock::new(at(0))).build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(builder.clock(ManualClock::new(at(0)))).unwrap();
     let template = ring.report("one");
     let safe = std::cell::Cell::new(0);
     type Case = (u32, Vec<(u32, u64)>, Option<u32>, u32);

@@ -257,7 +257,7 @@ fn reports_are_kept_beside_the_manifest() {
     let store = stored(&folder.path().join("ring.json"), &first());
     assert_eq!(block_on(store.reports()).unwrap(), []);
     let builder = KeyRing::<CookieKey>::builder().environment("test");
-    let ring = builder.build_from(&first()).unwrap();
+    let ring = first().build_ring(builder).unwrap();
     for name in ["pod/7", "pod:2f7", "../../etc", "pod/7", "a"] {
         block_on(store.save_report(&ring.report(name))).unwrap();
     }
@@ -329,7 +329,7 @@ fn an_environment_that_is_read_again_goes_on() {
     assert_eq!((one.revision(), one.keys().len(), one.ring()), (1, 2, "X"));
     assert_eq!(block_on(store.load()).unwrap().revision(), 1);
     let builder = KeyRing::<CookieKey>::builder().environment("test");
-    let ring = builder.clock(dualkey::ManualClock::new(at(0))).build_from(&one).unwrap();
+    let ring = one.build_ring(builder.clock(dualkey::ManualClock::new(at(0)))).unwrap();
 
     // A change counts when it was seen twice.
     let twice = || {
@@ -339,11 +339,11 @@ fn an_environment_that_is_read_again_goes_on() {
     set(&[("X", 0), ("X_OLD", 1), ("X_NEXT", 2)]);
     let two = twice();
     assert_eq!((two.revision(), two.keys().len()), (2, 3));
-    ring.apply(&two).unwrap();
+    two.apply_to(&ring).unwrap();
     set(&[("X_NEW", 2), ("X", 0)]);
     let three = twice();
     assert_eq!(three.primary(at(0)), two.keys()[2].kid());
-    ring.apply(&three).unwrap();
+    three.apply_to(&ring).unwrap();
     assert_eq!((ring.primary().unwrap(), ring.keys().len()), (three.primary(at(0)), 2));
     // The old one ends by its overlap now, because it is known since when.
     assert!(ring.keys()[0].ends_at.is_some());

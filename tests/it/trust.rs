@@ -134,7 +134,7 @@ fn reports_are_neither_written_to_nor_read_from_a_folder_of_others() {
     let path = folder.path().join("ring.json");
     let store = stored(&path, &first());
     let builder = KeyRing::<CookieKey>::builder().environment("test");
-    let ring = builder.build_from(&first()).unwrap();
+    let ring = first().build_ring(builder).unwrap();
     let (one, other) = (ring.report("web-1"), ring.report("web-2"));
     let reports = folder.path().join("ring.json.reports");
     let elsewhere = folder.path().join("elsewhere");
@@ -197,7 +197,7 @@ fn a_report_that_others_can_write_is_unreadable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ring.json");
     let store = stored(&path, &first());
-    let ring = KeyRing::<CookieKey>::builder().environment("test").build_from(&first()).unwrap();
+    let ring = first().build_ring(KeyRing::<CookieKey>::builder().environment("test")).unwrap();
     block_on(store.save_report(&ring.report("web-1"))).unwrap();
     let report = folder.path().join("ring.json.reports/web-1.json");
     let problem = || block_on(store.reports()).unwrap().remove(0).problem;

@@ -36,7 +36,7 @@ fn bucket(from: SystemTime, to: SystemTime, primary: u64, fallback: u64) -> Buck
 /// An instance that has watched from the beginning, and saw enough.
 fn report(instance: &str, now: SystemTime) -> Report {
     let builder = KeyRing::<CookieKey>::builder().environment("test");
-    let ring = builder.clock(ManualClock::new(at(0))).build_from(&manifest()).unwrap();
+    let ring = manifest().build_ring(builder.clock(ManualClock::new(at(0)))).unwrap();
     let mut report = ring.report(instance);
     report.reported_at = now;
     report.buckets = vec![bucket(now - HOUR, now, 1000, 0)];

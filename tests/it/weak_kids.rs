@@ -80,7 +80,7 @@ fn shown(weak: &str) -> Vec<(String, String)> {
     let manifest = Manifest::new("X", Purpose::Jwt, "test", policy, new, at(0)).unwrap();
     let manifest = manifest.with_fallback(Secret::from(weak), at(0)).unwrap();
     let of = builder::<JwtKey>().environment("test").allow_short_fallbacks();
-    let ring = of.build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(of).unwrap();
     show("manifest", format!("{manifest:?} {}", manifest.fingerprint()));
     show("of a manifest", format!("{ring:?} {} {:?}", ring.fingerprint(), ring.keys()));
     show("report of a manifest", ring.report("one").to_json().unwrap());
@@ -161,12 +161,12 @@ fn what_a_weak_key_signed_before_it_was_numbered_still_verifies() {
         own.unwrap().with_fallback(Secret::from(weak), at(0)).unwrap()
     };
     let lenient = || builder().environment("test").allow_short_fallbacks();
-    let stored_jwts = lenient().build_from(&of(Purpose::Jwt)).unwrap();
+    let stored_jwts = of(Purpose::Jwt).build_ring(lenient()).unwrap();
     let lenient = || builder().environment("test").allow_short_fallbacks();
-    let stored_cookies = lenient().build_from(&of(Purpose::Cookie)).unwrap();
+    let stored_cookies = of(Purpose::Cookie).build_ring(lenient()).unwrap();
     // A ring that admits it as it is holds it under the number of the manifest as well.
     let free = builder().environment("test").dangerous().min_secret_bytes(8);
-    let free_jwts = free.build_from(&of(Purpose::Jwt)).unwrap();
+    let free_jwts = of(Purpose::Jwt).build_ring(free).unwrap();
 
     for (ring, number) in [(&jwts, "jwt-3"), (&stored_jwts, "jwt-2"), (&free_jwts, "jwt-2")] {
         let verified = Jwt::new(ring.clone()).verify::<Value>(&token).unwrap();
@@ -295,7 +295,7 @@ fn rings_of_one_manifest_have_one_fingerprint_whatever_they_admit() {
             own().min_secret_bytes(128).allow_short_fallbacks(),
             own().dangerous().min_secret_bytes(1),
         ] {
-            let ring = ring.build_from(&manifest).unwrap();
+            let ring = manifest.build_ring(ring).unwrap();
             assert_eq!(ring.fingerprint(), manifest.fingerprint(), "{minimum:?}");
         }
         // Read again, it is the same.
@@ -316,7 +316,7 @@ fn a_manifest_that_differs_in_a_weak_secret_alone_is_another() {
     let (one, other) = (of(WEAK[0]), of(WEAK[1]));
     assert_eq!(one.fingerprint(), other.fingerprint());
     let ring = builder::<JwtKey>().environment("test").allow_short_fallbacks();
-    let ring = ring.build_from(&one).unwrap();
-    assert!(!ring.apply(&one).unwrap());
-    assert!(matches!(ring.apply(&other), Err(Error::TwoOfOneRevision { .. })));
+    let ring = one.build_ring(ring).unwrap();
+    assert!(!one.apply_to(&ring).unwrap());
+    assert!(matches!(other.apply_to(&ring), Err(Error::TwoOfOneRevision { .. })));
 }

@@ -150,7 +150,7 @@ fn file(path: &Path) {
     }
     leaves_nothing("a ring", || {
         let builder = KeyRing::<CookieKey>::builder().environment("test");
-        drop(builder.build_from(&block_on(store.load()).unwrap()).unwrap());
+        drop(block_on(store.load()).unwrap().build_ring(builder).unwrap());
     });
     leaves_nothing("a revocation", || {
         block_on(update(&store, |own| own.revoke(&kid, "leaked", now))).unwrap()

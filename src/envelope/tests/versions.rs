@@ -8,7 +8,7 @@ use proptest::test_runner::TestCaseError;
 use super::super::format::{self, Head, MARK, OVERHEAD, Stored};
 use super::super::*;
 use super::KEY;
-use crate::key::NewKey;
+use crate::ring::NewKey;
 use crate::secret::Secret;
 
 /// Changes of a stored row, in any order.

@@ -5,16 +5,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses, Verdict};
 use super::page::moment;
-use crate::key::Signs;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict as Answer;
+use crate::evidence::old_key::{OldKey, OldKeyStep};
+use crate::evidence::reports::{may_run, objection};
 use crate::kid::Kid;
-use crate::ring::old_key::{OldKey, OldKeyStep};
-use crate::ring::report::{is_ahead, may_run, objection};
-use crate::ring::{KeyState, KeyStatus, Report};
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
+use crate::lifecycle::policy::is_ahead;
+use crate::ring::KeyStatus;
 use crate::source::Health;
 use crate::telemetry::{Look, Watched};
 use crate::text::Plain;
-use crate::verdict::{Obstacle, Verdict as Answer};
-use crate::verified::Role;
 
 /// What a process calls itself that has no name.
 const NAMELESS: &str = "this process";
@@ -139,7 +143,7 @@ fn verdict(answer: Answer) -> Verdict {
 fn instance(look: &Look, report: &Report) -> Instance {
     // Of a bucket that reaches into the window, all is shown.
     let begin = look.now.checked_sub(look.policy.observation).unwrap_or(UNIX_EPOCH);
-    let mut sums: BTreeMap<Kid, crate::ring::Uses> = BTreeMap::new();
+    let mut sums: BTreeMap<Kid, crate::evidence::Uses> = BTreeMap::new();
     for (kid, uses) in
         report.buckets.iter().filter(|bucket| bucket.to >= begin).flat_map(|bucket| &bucket.uses)
     {

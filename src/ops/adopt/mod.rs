@@ -22,10 +22,10 @@ use super::error::OpsError;
 use super::inventory::{Place, Project};
 use super::rotate::{By, Operator, begin_trail, begun};
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
-use crate::ring::KeyState;
 use crate::source::disk;
-use crate::verified::Role;
 
 /// The place of the values in use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -9,11 +9,12 @@ use zeroize::Zeroize;
 use super::error::AuditError;
 use super::line::{self, Link, sealed, signed_part};
 use super::record::Record;
-use crate::key::{KeyMaterial, sealed as seal};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
+use crate::ring::KeyMaterial;
 use crate::ring::KeyRing;
+use crate::ring::key::sealed as seal;
 
 /// The material of a key that signs records. Secrets have at least 64 bytes.
 ///

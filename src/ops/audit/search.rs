@@ -10,7 +10,8 @@ use super::query::{Compiled, Entry, Listing, Query, merged};
 use super::record::{Action, Outcome};
 use super::verify::End;
 use crate::kid::Kid;
-use crate::ring::{KeyRing, KeyState};
+use crate::lifecycle::KeyState;
+use crate::ring::KeyRing;
 
 /// Looks for the records of a query among the lines of a trail, which it is given from the last
 /// one back. It believes only those that are records of the chain.

@@ -13,12 +13,12 @@ use super::inventory::{AuditPlace, Item, Place, Project};
 use super::rotate::{check_new, last_step, reports};
 use super::warnings::{encrypted, of_reports};
 use crate::error::Error;
+use crate::error::Obstacle;
+use crate::evidence::reports::disagreement;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
-use crate::ring::KeyState;
-use crate::ring::report::disagreement;
 use crate::source::StoreError;
-use crate::verdict::Obstacle;
-use crate::verified::Role;
 
 /// What is wrong, with what, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]

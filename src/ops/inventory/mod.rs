@@ -43,9 +43,9 @@ use super::error::OpsError;
 use super::form;
 use super::generate::{Generated, exists_or_io};
 use crate::envelope::Layout;
+use crate::lifecycle::Policy;
 use crate::manifest::NewEntry;
 use crate::purpose::Purpose;
-use crate::ring::Policy;
 use crate::secret::Secret;
 use crate::source::disk;
 

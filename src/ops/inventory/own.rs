@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::evidence::Report;
 use crate::manifest::Manifest;
 use crate::purpose::Purpose;
-use crate::ring::Report;
 use crate::source::{KeyStore, StoreError, StoreFuture, Wake, Watch};
 
 /// The store of one secret in one environment: the manifest of another, which somebody copied

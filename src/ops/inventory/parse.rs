@@ -11,9 +11,9 @@ use super::{
     Audit, AuditPlace, Backup, Data, Form, Inventory, Item, Place, Priority, Remind, nearest,
 };
 use crate::envelope::Layout;
+use crate::lifecycle::Policy;
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
-use crate::ring::Policy;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -22,7 +22,7 @@ use crate::ops::error::OpsError;
 use crate::postgres::{ConnectionString, ConnectionStringError};
 use crate::purpose::Purpose;
 use crate::ring::KeyRing;
-use crate::source::env::{NotUnicode, process};
+use crate::ring::env::{NotUnicode, process};
 use crate::source::{DotenvStore, FileStore, KeyStore, StoreError};
 
 /// Answers with the value of a variable.
@@ -290,11 +290,12 @@ impl Project {
 
     /// The audit trail, signed by the keys of `manifest`.
     pub(crate) fn trail_under(&self, manifest: &Manifest) -> Result<Arc<dyn Trail>, OpsError> {
-        let ring = KeyRing::<AuditKey>::builder()
-            .name(&self.inventory.audit.secret)
-            .environment(&self.inventory.environment)
-            .clock(self.shared_clock())
-            .build_from(manifest)?;
+        let ring = manifest.build_ring(
+            KeyRing::<AuditKey>::builder()
+                .name(&self.inventory.audit.secret)
+                .environment(&self.inventory.environment)
+                .clock(self.shared_clock()),
+        )?;
         self.trail_with(ring)
     }
 

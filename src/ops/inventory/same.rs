@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::evidence::Report;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::address::apart;
-use crate::ring::Report;
 use crate::source::{DotenvStore, KeyStore, StoreError, StoreFuture, Wake, Watch};
 
 use super::Item;

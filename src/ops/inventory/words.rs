@@ -7,8 +7,8 @@ use jiff::{Span, SpanRelativeTo};
 use toml::Spanned;
 
 use super::nearest;
-use crate::ring::Schedule;
-use crate::ring::policy::{MAX, MAX_DAYS};
+use crate::lifecycle::Schedule;
+use crate::lifecycle::policy::{MAX, MAX_DAYS};
 
 /// What is wrong, and where.
 pub(super) struct Wrong(pub(super) Range<usize>, pub(super) String);

@@ -19,9 +19,9 @@ pub(crate) use self::shape::is_elsewhere;
 use super::error::OpsError;
 use super::inventory::Priority;
 use crate::error::Error;
+use crate::lifecycle::admission::{Rules, check};
 use crate::purpose::{Purpose, SecretLength};
 use crate::reference::Reference;
-use crate::ring::admit::{Rules, check};
 use crate::source::{Encrypted, Listing, Variable};
 
 /// The endings of the variables that belong to one secret.

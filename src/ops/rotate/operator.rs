@@ -7,7 +7,10 @@ use std::time::SystemTime;
 use super::taking::{check_missing, check_new, lock_name, reports, to_retire, with_role};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+use crate::evidence::Report;
 use crate::kid::Kid;
+use crate::lifecycle::Role;
+use crate::lifecycle::{KeyState, Policy};
 use crate::manifest::{Change, Manifest, NewEntry};
 use crate::ops::address::kids_apart;
 use crate::ops::audit::{self, Outcome, Trail};
@@ -15,9 +18,7 @@ use crate::ops::error::OpsError;
 use crate::ops::explain::is_silence;
 use crate::ops::inventory::{Item, Project};
 use crate::purpose::Purpose;
-use crate::ring::{KeyState, Policy, Report};
 use crate::source::{KeyStore, StoreError};
-use crate::verified::Role;
 
 /// Takes the steps of one secret, and tells each to an audit trail.
 ///

@@ -5,15 +5,16 @@ use std::time::SystemTime;
 
 use super::operator::Operator;
 use crate::error::Error;
+use crate::evidence::Report;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::{Action, Change, Entry, Manifest, RolloutEffect};
 use crate::ops::address::difference;
 use crate::ops::audit::{self, AuditError, Guard, Outcome, Problem, Query, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
-use crate::ring::{KeyState, Report};
 use crate::source::{KeyStore, StoreError};
-use crate::verified::Role;
 
 /// So often is a step taken anew because another was faster.
 const ATTEMPTS: usize = 10;
@@ -209,7 +210,7 @@ impl Operator {
     pub(super) fn sign_with(&self, manifest: &Manifest) -> Result<(), OpsError> {
         let ring = self.trail.ring();
         match ring.name() == manifest.ring() {
-            true => Ok(ring.apply(manifest).map(|_| ())?),
+            true => Ok(manifest.apply_to(&ring).map(|_| ())?),
             false => Ok(()),
         }
     }

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 use super::check::{Check, CheckOutcome, checks};
 use super::operator::{Operator, no_fallback};
 use crate::error::Error;
+use crate::error::Obstacle;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::{Change, Entry, NewEntry};
 use crate::ops::address::kids_apart;
 use crate::ops::audit::{Action, Record, Sink};
 use crate::ops::error::OpsError;
 use crate::ops::explain::is_silence;
 use crate::ops::inventory::{Place, Project};
-use crate::ring::KeyState;
-use crate::verdict::Obstacle;
-use crate::verified::Role;
 
 /// So often the instances are asked whether they hold the new key.
 const PAUSE: Duration = Duration::from_millis(500);

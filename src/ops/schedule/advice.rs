@@ -4,21 +4,24 @@ use std::time::{Duration, SystemTime};
 
 use super::old_key::{clock_option, if_gone, is_rescue, is_status, next_of};
 use super::{Next, Other, Standing, State};
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
+use crate::evidence::old_key::needs_key;
+use crate::evidence::reports::{
+    ClockProblem, clock_problem, disagreement, disagreement_ends, may_run,
+};
+use crate::evidence::silence::SILENT_WINDOWS;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::policy::is_ahead;
 use crate::manifest::{Entry, Manifest};
 use crate::moment::NotBefore;
 use crate::ops::address::kids_apart;
 use crate::ops::adopt::{begin_command, in_use};
 use crate::ops::inventory::{Item, Place, Project};
 use crate::purpose::Purpose;
-use crate::ring::old_key::needs_key;
-use crate::ring::report::{
-    ClockProblem, clock_problem, disagreement, disagreement_ends, is_ahead, may_run,
-};
-use crate::ring::silence::SILENT_WINDOWS;
-use crate::ring::{KeyState, Report};
-use crate::verdict::{Obstacle, Verdict};
-use crate::verified::Role;
 
 /// How long a step may be left before it counts as stuck, at the least.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);

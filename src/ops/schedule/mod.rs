@@ -18,14 +18,15 @@ use super::inventory::{Item, Place, Priority, Project};
 use super::json;
 use super::rotate::{begun, check_new, reports};
 use super::warnings::{encrypted, of_policy, of_reports};
-use crate::key::Signs;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
 use crate::manifest::{Entry, Manifest};
 use crate::purpose::Purpose;
-use crate::ring::{KeyState, Report};
 use crate::source::StoreError;
-use crate::verdict::Verdict;
-use crate::verified::Role;
 
 /// How a secret stands.
 #[derive(Debug, Clone)]

@@ -3,14 +3,16 @@
 use std::time::SystemTime;
 
 use super::{Next, Other};
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
+use crate::evidence::old_key::{OldKey, OldKeyStep, is_of_rewrap};
+use crate::evidence::reports::{ClockProblem, clock_problem, end_of, may_run, sweeps};
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::moment::NotBefore;
 use crate::ops::inventory::{Item, Place};
-use crate::ring::old_key::{OldKey, OldKeyStep, is_of_rewrap};
-use crate::ring::report::{ClockProblem, clock_problem, end_of, may_run, sweeps};
-use crate::ring::{KeyState, Report};
-use crate::verdict::{Obstacle, Verdict};
-use crate::verified::Role;
 
 /// Returns whether rows may be under a key that opens none, or that was restaged to open them.
 pub(super) fn is_rescue(own: &Other) -> bool {

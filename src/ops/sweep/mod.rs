@@ -12,11 +12,13 @@ use super::audit::{Action, Outcome, Record};
 use super::error::OpsError;
 use super::inventory::{Data, Project};
 use crate::envelope::{AesKey, Sealer};
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
 use crate::manifest::Entry;
 use crate::rewrap::{BATCH, CONCURRENCY, Progress, Rewrap, RowKey, RowStore, Swept, Unreadable};
-use crate::ring::{KeyRing, Report};
+use crate::ring::KeyRing;
 use crate::source::{KeyStore, StoreError};
-use crate::verdict::{Obstacle, Verdict};
 use checkpoints::{Checkpoints, remove};
 
 /// What the report of a sweep is kept under, among those of the instances.
@@ -197,11 +199,12 @@ impl<'p> Sweeper<'p> {
     /// The keys, as they are stored now.
     async fn ring(&self, store: &dyn KeyStore) -> Result<KeyRing<AesKey>, OpsError> {
         let manifest = store.load().await?;
-        let ring = KeyRing::<AesKey>::builder()
-            .name(&self.name)
-            .environment(manifest.environment())
-            .clock(self.project.shared_clock())
-            .build_from(&manifest)?;
+        let ring = manifest.build_ring(
+            KeyRing::<AesKey>::builder()
+                .name(&self.name)
+                .environment(manifest.environment())
+                .clock(self.project.shared_clock()),
+        )?;
         Ok(ring)
     }
 

@@ -7,10 +7,11 @@ use zeroize::Zeroizing;
 
 use super::lines::Lines;
 use super::{DotenvStore, MAX_BYTES, SUFFIXES};
-use crate::manifest::{Manifest, Marked, Revocations};
+use crate::manifest::environment::Marked;
+use crate::manifest::{Manifest, Revocations};
+use crate::ring::env::{Found, read};
 use crate::secret::Secret;
 use crate::source::disk;
-use crate::source::env::{Found, read};
 use crate::source::error::StoreError;
 use crate::source::reading::{First, Memory, Print, Revoked};
 

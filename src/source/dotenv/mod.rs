@@ -32,7 +32,7 @@
 //!   the kid in the error. Remove it: put another secret in the variable. A ring that runs keeps
 //!   its keys, and a service that starts refuses to.
 //!
-//! The values are those of [`mod@crate::source::env`]: `X` signs, `X_OLD` and `X_BACKUP`
+//! The values are those of [`mod@crate::ring::env`]: `X` signs, `X_OLD` and `X_BACKUP`
 //! verify, `X_NEXT` is staged.
 //!
 //! # Readers of the file
@@ -95,9 +95,9 @@ use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::kid::Kid;
+use crate::lifecycle::Policy;
 use crate::manifest::{Entry, Manifest};
 use crate::purpose::Purpose;
-use crate::ring::Policy;
 use crate::secret::Secret;
 
 /// The most that a `.env` file or a record may have: either is a page of text.

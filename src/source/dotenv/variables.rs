@@ -6,12 +6,12 @@ use super::lines::Lines;
 use super::problem::{Problem, Unclear};
 use super::{DotenvStore, SUFFIXES};
 use crate::error::Error;
-use crate::key::Signs;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
+use crate::lifecycle::{KeyState, admission};
 use crate::manifest::{Entry, Manifest};
-use crate::ring::{KeyState, admit};
 use crate::secret::Secret;
 use crate::source::error::StoreError;
-use crate::verified::Role;
 
 impl DotenvStore {
     /// Writes the variables of `next` into `lines`.
@@ -122,7 +122,7 @@ impl DotenvStore {
             None => self.purpose.encode_like(secret, written.first().map(|own| own.as_str())),
         };
         // The next reading would refuse it, and with it the whole file.
-        match admit::form_of(&text, &variable, self.purpose) {
+        match admission::form_of(&text, &variable, self.purpose) {
             Some(form) => Err(StoreError::Refused(Error::NotASecret { key: variable, form })),
             None => Ok((variable, text)),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub(super) use crate::ring::policy::REPORT_EVERY;
+pub(super) use crate::lifecycle::policy::REPORT_EVERY;
 
 const SHORTEST: Duration = Duration::from_secs(1);
 

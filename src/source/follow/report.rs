@@ -5,10 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 use super::pace::REPORT_EVERY;
 use super::signal::Turn;
 use super::turn::{Turner, text};
-use crate::key::KeyMaterial;
+use crate::evidence::Report;
+use crate::evidence::reports::observed_since;
 use crate::observer::catch;
-use crate::ring::Report;
-use crate::ring::report::observed_since;
+use crate::ring::KeyMaterial;
 use crate::source::error::StoreError;
 
 impl<K: KeyMaterial> Turner<K> {

@@ -1,8 +1,9 @@
 //! A follower whose store needs a tokio runtime.
 
+use super::builder::Follow;
+use super::handle::Following;
 use super::wait::off_thread;
-use super::{Follow, Following};
-use crate::key::KeyMaterial;
+use crate::ring::KeyMaterial;
 use crate::source::error::StoreError;
 
 impl<K: KeyMaterial> Follow<K> {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Follow, Following};
-use crate::key::KeyMaterial;
+use super::builder::Follow;
+use super::handle::Following;
+use crate::ring::KeyMaterial;
 use crate::source::error::StoreError;
 use crate::source::store::Wake;
 

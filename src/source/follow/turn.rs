@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::Follow;
+use super::builder::Follow;
 use super::calls::Calls;
 use super::health::Health;
 use super::pace::Pace;
 use super::signal::{Signal, Turn};
-use crate::key::KeyMaterial;
 use crate::manifest::Manifest;
 use crate::observer::{Event, catch};
+use crate::ring::KeyMaterial;
 use crate::ring::KeyRing;
 use crate::source::error::StoreError;
 use crate::source::store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus};
@@ -49,7 +49,7 @@ impl<K: KeyMaterial> Follow<K> {
         self.builder.check_follows()?;
         let calls = Calls::new(Arc::clone(&self.store), self.timeout);
         let manifest = calls.call(self.timeout, (), |store, ()| store.load())?;
-        let ring = self.builder.build_from(&manifest)?;
+        let ring = manifest.build_ring(self.builder)?;
         ring.set_followed();
         let now = ring.now();
         let turner = Turner {
@@ -130,7 +130,7 @@ impl<K: KeyMaterial> Turner<K> {
         }
         // A revocation is final, whatever else the store holds (V8).
         if let Err(StoreError::OnlyRevocations { revocations, .. }) = &loaded {
-            catch(|| self.ring.apply_revocations(revocations));
+            catch(|| revocations.apply_to(&self.ring));
         }
         let applied = loaded.and_then(|manifest| self.apply(&manifest));
         self.record(&applied);
@@ -158,7 +158,7 @@ impl<K: KeyMaterial> Turner<K> {
 
     fn apply(&self, manifest: &Manifest) -> Result<bool, StoreError> {
         // Whatever panics in it, the ring holds the old set or the new one, whole.
-        let applied = catch(|| self.ring.apply(manifest));
+        let applied = catch(|| manifest.apply_to(&self.ring));
         Ok(applied.ok_or_else(|| self.calls.panicked())??)
     }
 

@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::hub::{self, Hub, Route};
-use super::{CHANNEL, PATIENCE};
+use super::limits::{CHANNEL, PATIENCE};
 use crate::observer::catch;
 use crate::postgres::explained;
 use crate::source::store::{Wake, Watch};

@@ -12,6 +12,7 @@
 //! it, because its revision is older; one that starts takes it.
 
 mod hub;
+mod limits;
 mod listen;
 
 use std::error::Error as StdError;
@@ -29,15 +30,13 @@ use super::error::StoreError;
 use super::store::{KeyStore, StoreFuture, Wake, Watch};
 use crate::envelope::AesKey;
 use crate::error::Error;
+use crate::evidence::Report;
 use crate::manifest::Manifest;
 use crate::postgres::explained;
-use crate::ring::{KeyRing, Report};
+use crate::ring::KeyRing;
 use hub::Route;
+use limits::{CHANNEL, PATIENCE};
 
-/// The channel on which a change is told.
-const CHANNEL: &str = "dualkey";
-/// A connection that was cut without a word never answers.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// For a connection of the pool: less than [`PATIENCE`], so that the error names the pool.
 const POOL_PATIENCE: Duration = Duration::from_secs(9);
 /// In a stricter one, a row that another operator has just written is an error of its own.

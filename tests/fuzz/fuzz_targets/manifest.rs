@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(read.primary(now), manifest.primary(now));
     let builder = KeyRing::<CookieKey>::builder().environment(manifest.environment());
     let builder = builder.clock(ManualClock::new(now)).allow_short_fallbacks();
-    if let Ok(ring) = builder.build_from(&manifest) {
+    if let Ok(ring) = manifest.build_ring(builder) {
         assert_eq!(ring.primary().unwrap(), manifest.primary(now));
         assert_eq!(ring.fingerprint(), manifest.fingerprint());
     }

@@ -215,11 +215,13 @@ async fn a_ring_that_is_too_old_is_no_fault_of_the_token() {
     let entry = NewEntry::new(Secret::from(secret(0)));
     let now = dualkey::Clock::now(&clock);
     let manifest = Manifest::new("X", Purpose::Jwt, "test", Policy::default(), entry, now).unwrap();
-    let ring = KeyRing::<JwtKey>::builder()
-        .environment("test")
-        .clock(clock.clone())
-        .max_staleness(Duration::from_secs(60))
-        .build_from(&manifest)
+    let ring = manifest
+        .build_ring(
+            KeyRing::<JwtKey>::builder()
+                .environment("test")
+                .clock(clock.clone())
+                .max_staleness(Duration::from_secs(60)),
+        )
         .unwrap();
     let (probe, jwt) = (Probe::default(), Jwt::new(ring));
     let layer = BearerLayer::<Claims>::new(jwt.clone());

@@ -230,11 +230,13 @@ async fn a_ring_that_is_too_old_makes_nobody_of_no_user() {
     let entry = NewEntry::new(Secret::from(secret(0)));
     let manifest =
         Manifest::new("X", Purpose::Cookie, "test", Policy::default(), entry, now).unwrap();
-    let ring = KeyRing::<CookieKey>::builder()
-        .environment("test")
-        .clock(clock.clone())
-        .max_staleness(Duration::from_secs(60))
-        .build_from(&manifest)
+    let ring = manifest
+        .build_ring(
+            KeyRing::<CookieKey>::builder()
+                .environment("test")
+                .clock(clock.clone())
+                .max_staleness(Duration::from_secs(60)),
+        )
         .unwrap();
     let (probe, session) = (Probe::default(), session(&ring));
     let good = pair(&session.issue("user-42").unwrap());

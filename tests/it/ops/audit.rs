@@ -531,13 +531,13 @@ fn the_ring_of_the_audit_rotates_and_a_revoked_key_vouches_for_nothing_at_the_en
         Manifest::new("AUDIT", Purpose::Audit, "production", policy, first, at(0)).unwrap();
     let old = manifest.primary(at(0));
     let builder = KeyRing::<AuditKey>::builder().environment("production").clock(clock.clone());
-    let ring = builder.build_from(&manifest).unwrap();
+    let ring = manifest.build_ring(builder).unwrap();
     let trail = FileTrail::new(folder.path().join("audit.log"), ring.clone());
     trail.write(&[record(0), record(1)]).unwrap();
 
     let staged = manifest.stage(second, at(1)).unwrap();
     let promoted = staged.manifest.promote(&staged.kid, &[], at(2)).unwrap().manifest;
-    ring.apply(&promoted).unwrap();
+    promoted.apply_to(&ring).unwrap();
     trail.write(&[record(2)]).unwrap();
     // Years later the old key still verifies what it signed.
     clock.advance(Duration::from_secs(10 * 365 * 24 * 3600));
@@ -546,7 +546,7 @@ fn the_ring_of_the_audit_rotates_and_a_revoked_key_vouches_for_nothing_at_the_en
 
     // Revoked, what it signed is vouched for by what came after it.
     let revoked = promoted.revoke(&old, "it leaked", clock.now()).unwrap().manifest;
-    ring.apply(&revoked).unwrap();
+    revoked.apply_to(&ring).unwrap();
     assert!(trail.check().unwrap().is_whole());
     let text = fs::read_to_string(trail.path()).unwrap();
     let two: String = text.split_inclusive('\n').take(2).collect();

@@ -330,7 +330,7 @@ impl Scene {
     fn data(&self) {
         let store = FileStore::new(self.shell.path("keys/ENCRYPTION_KEY.json"));
         let manifest = pollster::block_on(store.load()).unwrap();
-        let ring = KeyRing::<AesKey>::builder().environment("production").build_from(&manifest);
+        let ring = manifest.build_ring(KeyRing::<AesKey>::builder().environment("production"));
         let sealed = Sealer::new(ring.unwrap()).seal_text("a note", "note 1").unwrap();
         runtime().block_on(async {
             let options = SqliteConnectOptions::new().filename(self.shell.path("notes.db"));

@@ -111,7 +111,7 @@ impl Before {
             let manifest = pollster::block_on(store.load()).unwrap();
             let builder = KeyRing::<K>::builder().environment("production");
             let builder = builder.allow_short_fallbacks().clock(shell.clock.clone());
-            builder.build_from(&manifest).unwrap()
+            manifest.build_ring(builder).unwrap()
         }
         let until = dualkey::Clock::now(&shell.clock) + Duration::from_secs(90 * 86400);
         let jwt = Jwt::new(ring::<JwtKey>(shell, &*store("JWT_SECRET")));

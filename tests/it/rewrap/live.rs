@@ -76,7 +76,7 @@ pub async fn rotated(shell: &mut Shell) -> (FileStore, Manifest) {
 /// The ring as it is now, and as it was before the rotation.
 pub fn rings(manifest: &Manifest) -> (KeyRing<AesKey>, KeyRing<AesKey>) {
     let ring = |manifest: &Manifest| {
-        KeyRing::<AesKey>::builder().environment("production").build_from(manifest).unwrap()
+        manifest.build_ring(KeyRing::<AesKey>::builder().environment("production")).unwrap()
     };
     let old = manifest.keys()[0].kid();
     let before = manifest.force("a test").promote(&old, SystemTime::now()).unwrap().manifest;

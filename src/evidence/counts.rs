@@ -1,0 +1,66 @@
+//! Counts of uses, by key and span of time.
+
+use std::time::{Duration, SystemTime};
+
+use crate::kid::Kid;
+
+/// What was used between two looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// When the look before was taken.
+    pub from: SystemTime,
+    /// When this one was.
+    pub to: SystemTime,
+    /// How often each key was used in between.
+    pub uses: Vec<(Kid, Uses)>,
+}
+
+/// How often a key was used in a span of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Uses {
+    /// Values verified or opened under it as the primary.
+    pub verified_as_primary: u64,
+    /// Values verified, opened or rewrapped under it as a fallback, or staged.
+    pub verified_as_fallback: u64,
+    /// Values signed or sealed with it.
+    pub signed: u64,
+}
+
+impl Uses {
+    /// The sum of both.
+    pub(crate) fn plus(self, more: Self) -> Self {
+        Self {
+            verified_as_primary: self.verified_as_primary.saturating_add(more.verified_as_primary),
+            verified_as_fallback: self
+                .verified_as_fallback
+                .saturating_add(more.verified_as_fallback),
+            signed: self.signed.saturating_add(more.signed),
+        }
+    }
+}
+
+impl Bucket {
+    pub(super) fn add(&mut self, kid: Kid, more: Uses) {
+        match self.uses.iter_mut().find(|(own, _)| *own == kid) {
+            Some((_, own)) => {
+                *own = own.plus(more);
+            }
+            None => self.uses.push((kid, more)),
+        }
+    }
+}
+
+/// The verifications under a primary within the window, since the old key was superseded at `began`:
+/// of a bucket that reaches out of that time nothing counts, because it may all have been before.
+pub(crate) fn under_primary<'b>(
+    buckets: impl Iterator<Item = &'b Bucket>,
+    began: SystemTime,
+    now: SystemTime,
+    window: Duration,
+) -> u64 {
+    let begin = Some(now.checked_sub(window).map_or(began, |begin| begin.max(began)));
+    buckets
+        .filter(|bucket| begin.is_none_or(|begin| bucket.from >= begin) && bucket.to <= now)
+        .flat_map(|bucket| &bucket.uses)
+        .fold(0, |sum: u64, (_, uses)| sum.saturating_add(uses.verified_as_primary))
+}

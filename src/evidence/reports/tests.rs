@@ -1,0 +1,258 @@
+use super::*;
+use crate::evidence::Bucket;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+fn at(days: u32) -> SystemTime {
+    SystemTime::UNIX_EPOCH + 20_000 * DAY + days * DAY
+}
+
+/// A report that can be read, of no ring.
+fn report(instance: &str, reported_at: SystemTime) -> Report {
+    let mut own = Report::unreadable(instance, reported_at, "");
+    own.problem = None;
+    own
+}
+
+fn broken(instance: &str, received_at: SystemTime) -> Report {
+    Report::unreadable(instance, received_at, "it is empty")
+}
+
+fn kid() -> Kid {
+    Kid::new("a").expect("it is a kid")
+}
+
+fn other() -> Fingerprint {
+    Fingerprint::from_digest(&[1; 32])
+}
+
+#[test]
+fn a_clock_is_behind_if_every_recent_report_is_ahead_of_it() {
+    let (policy, now) = (Policy::default(), at(0));
+    let (sane, ahead) = (report("sane", now - HOUR), report("ahead", now + YEARS));
+    let newest = now + YEARS;
+    let behind = Some(ClockProblem::Behind { newest });
+    let problem = |reports: &[Report]| clock_problem(reports, &policy, now);
+    assert_eq!(problem(std::slice::from_ref(&ahead)), behind);
+    assert_eq!(problem(&[ahead.clone(), report("more", now + HOUR)]), behind);
+    // An outlier beside one of this time is its own problem.
+    assert_eq!(problem(&[ahead.clone(), sane.clone()]), None);
+    // Within the skew, before and after.
+    assert_eq!(problem(&[report("near", now + policy.skew)]), None);
+    let newest = now + policy.skew + Duration::from_nanos(1);
+    assert_eq!(problem(&[report("far", newest)]), Some(ClockProblem::Behind { newest }));
+    // One that is gone says nothing of this time, and neither does one that stopped.
+    let mut stopped = sane.clone();
+    stopped.has_stopped = true;
+    assert_eq!(problem(&[ahead.clone(), report("old", now - 2 * DAY), stopped]), behind);
+    // What cannot be read shows no clock.
+    assert_eq!(problem(&[broken("broken", now + YEARS)]), None);
+    assert_eq!(problem(&[broken("broken", now - HOUR), ahead]), behind);
+    assert_eq!(problem(&[]), None);
+}
+
+#[test]
+fn nothing_confirms_a_clock_if_the_newest_report_is_old() {
+    let (policy, now) = (Policy::default(), at(0));
+    let problem = |reports: &[Report]| clock_problem(reports, &policy, now);
+    let newest = now - DAY;
+    let silent = Some(ClockProblem::Silent { newest });
+    assert_eq!(problem(&[report("old", newest)]), silent);
+    assert_eq!(problem(&[report("old", newest), report("older", now - 9 * DAY)]), silent);
+    assert_eq!(problem(&[report("old", newest), broken("broken", now)]), silent);
+    assert_eq!(problem(&[report("late", now - DAY + HOUR)]), None);
+    // One that stopped said what the time was, as any other.
+    let mut stopped = report("stopped", now);
+    stopped.has_stopped = true;
+    assert_eq!(problem(&[report("old", newest), stopped]), None);
+}
+
+#[test]
+fn a_report_from_the_future_counts_as_made_at_the_last_change() {
+    let (policy, changed_at) = (Policy::default(), at(0));
+    let mut own = report("gone", changed_at + YEARS);
+    own.fingerprint = other();
+    let reports = [own];
+    let against = |now| disagreement(&reports, Fingerprint::NONE, &policy, changed_at, now);
+    let expected = vec![Obstacle::OtherKeys {
+        instance: "gone".to_owned(),
+        fingerprint: other(),
+        reported_at: changed_at + YEARS,
+    }];
+    assert_eq!(against(changed_at), expected);
+    assert_eq!(against(changed_at + DAY - HOUR), expected);
+    for later in [DAY, 30 * DAY, 365 * DAY] {
+        assert_eq!(against(changed_at + later), []);
+        assert!(!may_run(&reports[0], &policy, changed_at, changed_at + later));
+        assert_eq!(observed_since(&reports, &policy, changed_at, changed_at + later), None);
+    }
+    // Once that moment comes, it is a report as any other.
+    assert_eq!(against(changed_at + YEARS), expected);
+    // A manifest from the future is not waited for either.
+    let now = changed_at - DAY;
+    assert_eq!(disagreement(&reports, other(), &policy, changed_at, now), []);
+    assert!(may_run(&reports[0], &policy, changed_at, now));
+}
+
+/// A right clock would have dated the use earlier, and the report as well.
+#[test]
+fn a_use_from_the_future_counts_until_its_own_date_and_a_sweep_from_there_never() {
+    let (policy, changed_at) = (Policy::default(), at(0));
+    let kid = kid();
+    let mut ahead = report("ahead", changed_at + YEARS);
+    ahead.last_as_fallback = vec![(kid, changed_at + YEARS)];
+    ahead.buckets = vec![Bucket {
+        from: changed_at,
+        to: changed_at + HOUR,
+        uses: vec![(kid, crate::evidence::Uses { verified_as_primary: 7, ..Default::default() })],
+    }];
+    let swept = |finished_at| Sweep {
+        started_at: finished_at,
+        finished_at,
+        unreadable: 0,
+        nothing_sealed: 0,
+        rows: Vec::new(),
+    };
+    ahead.sweep = Some(swept(changed_at + YEARS));
+    let mut sane = report("sane", changed_at + 2 * DAY);
+    sane.last_as_fallback = vec![(kid, changed_at + HOUR)];
+    let now = changed_at + 2 * DAY;
+    let reports = [ahead.clone(), sane.clone()];
+    let found =
+        seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
+    assert_eq!(found.last_as_fallback, Some(changed_at + YEARS));
+    assert_eq!(found.under_primary, 0);
+    // The same, once the clock was set, and the process still knows of it.
+    ahead.reported_at = now;
+    let reports = [ahead.clone(), sane.clone()];
+    let found =
+        seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
+    assert_eq!(found.last_as_fallback, Some(changed_at + YEARS));
+    assert!(sweeps(&reports, &policy, now).is_empty());
+    sane.sweep = Some(swept(changed_at + HOUR));
+    let found = sane.sweep.clone().unwrap();
+    assert_eq!(sweeps(&[ahead, sane], &policy, now), [&found]);
+}
+
+/// To a retirement an instance with other keys objects for as long as a right clock would have it, which
+/// is never longer than by its own.
+#[test]
+fn an_instance_whose_clock_is_ahead_objects_to_a_retirement_until_its_own_date() {
+    let (policy, changed_at, ahead) = (Policy::default(), at(0), 9 * DAY);
+    let objects = |own: &Report, now| {
+        let reports = std::slice::from_ref(own);
+        let key = (&kid(), SystemTime::UNIX_EPOCH);
+        let found = seen(reports, key, Fingerprint::NONE, &policy, changed_at, now);
+        found.objections.iter().any(|own| *own != Obstacle::NoInstance)
+    };
+    // Running, and gone: the report is of one window ago at most, or of that moment.
+    for now in [changed_at, changed_at + 2 * DAY, changed_at + 40 * DAY] {
+        let mut own = report("running", now + ahead);
+        own.fingerprint = other();
+        assert!(objects(&own, now));
+        assert!(objects(&own, now + ahead + DAY - HOUR));
+        assert!(!objects(&own, now + ahead + DAY));
+        assert!(objects(&broken("running", now + ahead), now));
+        own.has_stopped = true;
+        assert!(!objects(&own, now));
+        own = report("running", now + ahead);
+        assert!(!objects(&own, now), "it holds these keys");
+    }
+}
+
+/// The process that comes after one with a clock that was ahead keeps the use at least until the last
+/// report of that one, also if its own clock is behind at first.
+#[test]
+fn a_use_from_the_future_outlives_a_restart() {
+    use crate::evidence::window::History;
+    let (kid, now) = (kid(), at(9));
+    let last = |started, reported_at, seen| {
+        let mut own = report("one", reported_at);
+        own.last_as_fallback = vec![(kid, seen)];
+        let mut history = History::new(started);
+        history.inherit(&own);
+        history.last_as_fallback()
+    };
+    assert_eq!(last(now, now + DAY, now + DAY), [(kid, now + DAY)]);
+    // It started before its clock was set.
+    assert_eq!(last(at(0), now - HOUR, now - HOUR), [(kid, now - HOUR)]);
+    // The clock was set before the last report, which knows of the use.
+    assert_eq!(last(now, now - HOUR, now + YEARS), [(kid, now)]);
+}
+
+#[test]
+fn an_unreadable_report_objects_for_one_window_and_proves_nothing() {
+    let (policy, received_at) = (Policy::default(), at(0));
+    let reports = [broken("web-1", received_at)];
+    let expected = vec![Obstacle::UnreadableReport {
+        instance: "web-1".to_owned(),
+        problem: "it is empty".to_owned(),
+    }];
+    let against = |now| disagreement(&reports, Fingerprint::NONE, &policy, received_at - DAY, now);
+    assert_eq!(against(received_at), expected);
+    assert_eq!(against(received_at + DAY - HOUR), expected);
+    assert_eq!(against(received_at + DAY), []);
+    assert!(!may_run(&reports[0], &policy, received_at, received_at));
+    assert_eq!(observed_since(&reports, &policy, received_at, received_at), None);
+    let kid = kid();
+    let found = seen(
+        &reports,
+        (&kid, SystemTime::UNIX_EPOCH),
+        Fingerprint::NONE,
+        &policy,
+        received_at,
+        received_at,
+    );
+    assert_eq!(found.objections[0], Obstacle::NoInstance);
+    assert_eq!((found.since, found.under_primary), (None, 0));
+}
+
+#[test]
+fn extreme_policies_and_moments_overflow_nothing() {
+    use crate::lifecycle::policy::MAX;
+    let moments = [
+        SystemTime::UNIX_EPOCH,
+        at(0),
+        SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_207_200),
+        SystemTime::UNIX_EPOCH + Duration::from_secs(i64::MAX as u64),
+    ];
+    let lengths = [Duration::ZERO, Duration::from_secs(1), MAX, Duration::MAX];
+    let kid = kid();
+    let mut cases = 0;
+    for (now, changed_at) in moments.iter().flat_map(|one| moments.map(|other| (*one, other))) {
+        for (observation, skew) in lengths.iter().flat_map(|one| lengths.map(|own| (*one, own))) {
+            let policy = Policy { observation, skew, longest_life: MAX, ..Policy::default() };
+            for reported_at in moments {
+                let mut own = report("one", reported_at);
+                own.last_as_fallback = vec![(kid, reported_at)];
+                own.observed_since = changed_at;
+                let reports = [own, broken("two", changed_at)];
+                let _ = seen(
+                    &reports,
+                    (&kid, SystemTime::UNIX_EPOCH),
+                    other(),
+                    &policy,
+                    changed_at,
+                    now,
+                );
+                let _ = clock_problem(&reports, &policy, now);
+                let mut history = crate::evidence::window::History::new(changed_at);
+                history.inherit(&reports[0]);
+                history.look([(kid, Default::default())], now, observation);
+                history.look([(kid, Default::default())], changed_at, observation);
+                let _ = history.seen(&kid, SystemTime::UNIX_EPOCH, now, observation);
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 4 * 4 * 4 * 4 * 4);
+}
+
+#[test]
+fn the_name_of_an_instance_has_at_most_128_characters() {
+    use crate::evidence::report::{instance_name, is_instance_name};
+    assert!(is_instance_name(&"a".repeat(128)) && !is_instance_name(&"a".repeat(129)));
+    assert_eq!(instance_name("a".repeat(129)).len(), 128);
+}

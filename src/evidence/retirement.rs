@@ -1,0 +1,214 @@
+//! "May the old key go now?", answered with its evidence.
+
+use crate::evidence::{Sweep, seen::Seen};
+use std::time::{Duration, SystemTime};
+
+use crate::error::Obstacle;
+use crate::evidence::Verdict;
+use crate::evidence::silence::Silence;
+use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Policy;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
+use crate::lifecycle::life::Life;
+use crate::lifecycle::policy::is_ahead;
+use crate::lifecycle::terms::Terms;
+use crate::lifecycle::timeline::Timeline;
+use crate::lifecycle::timeline::superseded_at;
+use crate::purpose::Purpose;
+
+/// The verdict on the key at `index` of `lives`, by the rewraps `sweeps`, of which the first is the latest.
+pub(crate) fn verdict(
+    lives: &[Life],
+    index: usize,
+    timeline: &Timeline,
+    terms: &Terms,
+    seen: Seen,
+    sweeps: &[&Sweep],
+    now: SystemTime,
+) -> Verdict {
+    let life = &lives[index];
+    match timeline.state(index, life, now) {
+        KeyState::Active(Role::Primary) => return Verdict::Blocked(vec![Obstacle::IsPrimary]),
+        KeyState::Active(Role::Staged) => return Verdict::Blocked(vec![Obstacle::IsStaged]),
+        KeyState::Revoked if is_dead_when_revoked(terms.purpose) => return Verdict::Safe,
+        _ if life.destroyed_at.is_some() => return Verdict::Safe,
+        _ => {}
+    }
+    let policy = &terms.policy;
+    let began = superseded(lives, index, now);
+    if terms.purpose.needs_sweep() {
+        return of_encryption_key(life.kid, began, terms, seen, sweeps, now);
+    }
+    let mut obstacles = seen.objections;
+    let until = due(began, seen.since.unwrap_or(now), policy);
+    // What was signed under a longer policy.
+    let until = until.map(|until| life.kept_until.map_or(until, |kept| until.max(kept)));
+    if until.is_none_or(|until| now < until) {
+        return too_early(obstacles, until.unwrap_or(now));
+    }
+    // Evidence is asked for once the time has passed: until then a use is what the overlap
+    // is for.
+    obstacles.extend(used(seen.last_as_fallback, policy, now));
+    obstacles.extend(too_little(seen.under_primary, &seen.silence, policy, now));
+    verdict_of(obstacles)
+}
+
+/// The verdict on an encryption key. A complete rewrap replaces the overlap and `enough_traffic`;
+/// from its end on, the key must be unused for one observation window. A use after its end proves that
+/// it was not complete: then another one must start after that use.
+///
+/// A use while the first rewrap runs does not count: the rewrap itself uses the key, and services read
+/// rows that it has not reached yet.
+fn of_encryption_key(
+    kid: Kid,
+    began: SystemTime,
+    terms: &Terms,
+    seen: Seen,
+    sweeps: &[&Sweep],
+    now: SystemTime,
+) -> Verdict {
+    let policy = &terms.policy;
+    let mut sane = sweeps.iter().copied().filter(|own| !is_ahead(own.finished_at, policy, now));
+    let sweep = sane.next();
+    let mut obstacles = seen.objections;
+    let against = rows(kid, began, terms, sweep);
+    let Some(sweep) = sweep.filter(|_| against.is_empty()) else {
+        // No time replaces the rewrap.
+        obstacles.extend(against);
+        return Verdict::Blocked(obstacles);
+    };
+    let (finished, last) = (sweep.finished_at, seen.last_as_fallback);
+    let is_complete = |own: &&Sweep| rows(kid, began, terms, Some(own)).is_empty();
+    // The first complete one: a use after it is of a row that it did not find, and a later one counts if
+    // it started after that use.
+    let first = sane.rfind(is_complete).map_or(finished, |own| own.finished_at);
+    let is_missed = |last: &SystemTime| {
+        first < *last && sweep.started_at < last.checked_add(SECOND).unwrap_or(*last)
+    };
+    if let Some(last) = last.filter(|last| finished < *last || is_missed(last)) {
+        let not_before = last.checked_add(SECOND).unwrap_or(last);
+        obstacles.push(Obstacle::UsedAfterRewrap { last, not_before });
+        return Verdict::Blocked(obstacles);
+    }
+    // Uses are known to the second: the rewrap itself may have used the key in the second in which
+    // it finished, and a reader after it.
+    let unused = last.and_then(|last| last.checked_add(SECOND)).unwrap_or(finished).max(finished);
+    let until = unused.max(seen.since.unwrap_or(now)).checked_add(policy.observation);
+    match until.is_none_or(|until| now < until) {
+        true => too_early(obstacles, until.unwrap_or(now)),
+        false => verdict_of(obstacles),
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn too_early(mut obstacles: Vec<Obstacle>, until: SystemTime) -> Verdict {
+    if obstacles.is_empty() {
+        return Verdict::Wait { until };
+    }
+    obstacles.push(Obstacle::TooEarly { until });
+    Verdict::Blocked(obstacles)
+}
+
+fn verdict_of(obstacles: Vec<Obstacle>) -> Verdict {
+    match obstacles.is_empty() {
+        true => Verdict::Safe,
+        false => Verdict::Blocked(obstacles),
+    }
+}
+
+/// The objection to a key that was last used at `last`, if that is within the observation window.
+fn used(last: Option<SystemTime>, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+    let window = now.checked_sub(policy.observation);
+    let last = last.filter(|last| window.is_none_or(|from| *last >= from))?;
+    Some(Obstacle::UsedAsFallback { last })
+}
+
+/// The objection that so little was `seen` under the primary within the observation window that the
+/// silence of the key means nothing, unless that silence is long.
+fn too_little(seen: u64, silence: &Silence, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+    // Never safe on an empty denominator, whatever the policy says is enough.
+    let enough = policy.enough_traffic.max(1);
+    let is_enough = seen >= enough || silence.is_long(now, policy.observation);
+    let from = silence.long_from(now, policy.observation);
+    (!is_enough).then_some(Obstacle::TooLittleTraffic { seen, enough, from })
+}
+
+/// The obstacle [`Obstacle::TooLittleTraffic`] that is expected once the time is over, by what was
+/// `seen` so far: with the verifications of a whole window, at the rate until now.
+pub(crate) fn expected_traffic(seen: &Seen, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+    let window = policy.observation;
+    let watched = now.duration_since(seen.counted_since?).ok()?.min(window);
+    // The first piece of a window says something, the first second does not.
+    let is_early = watched < window / 24 || (seen.under_primary == 0 && watched < window);
+    if is_early || watched.is_zero() {
+        return None;
+    }
+    let expected =
+        u128::from(seen.under_primary).checked_mul(window.as_nanos())? / watched.as_nanos();
+    let expected = u64::try_from(expected).ok()?;
+    too_little(expected, &seen.silence, policy, now)
+}
+
+/// The moment at which the key at `index` was superseded. What is not known to have been superseded counts from
+/// when the ring knew it.
+pub(crate) fn superseded(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
+    let life = &lives[index];
+    superseded_at(lives, index).unwrap_or(match life.signs {
+        Signs::Never | Signs::Unscheduled => life.added_at,
+        Signs::From(_) => now,
+    })
+}
+
+/// The start of the first rewrap that counts for the key at `index`: until then an instance may
+/// seal with it that has not reloaded.
+pub(crate) fn rewrap_counts_from(
+    lives: &[Life],
+    index: usize,
+    terms: &Terms,
+    now: SystemTime,
+) -> Option<SystemTime> {
+    let began = superseded(lives, index, now);
+    began.checked_add(terms.window(began))
+}
+
+/// Whether nothing that is valid can need a key that is revoked: data under it is still to be
+/// rescued, and what it vouched for in an audit is still to be looked at.
+fn is_dead_when_revoked(purpose: Purpose) -> bool {
+    !matches!(purpose, Purpose::Envelope | Purpose::Audit)
+}
+
+/// When what it signed is dead, and silence has been watched for long enough; `None` if the
+/// clock cannot show that.
+fn due(began: SystemTime, watched: SystemTime, policy: &Policy) -> Option<SystemTime> {
+    let dead = began.checked_add(policy.overlap())?;
+    Some(dead.max(watched.checked_add(policy.observation)?))
+}
+
+/// The obstacles that the rewrap leaves.
+fn rows(kid: Kid, began: SystemTime, terms: &Terms, sweep: Option<&Sweep>) -> Vec<Obstacle> {
+    let Some(sweep) = sweep else {
+        return vec![Obstacle::NotSwept];
+    };
+    let mut obstacles = Vec::new();
+    // Until then another instance may have sealed with it behind the rewrap.
+    if let Some(not_before) = began.checked_add(terms.window(began))
+        && sweep.started_at < not_before
+    {
+        obstacles.push(Obstacle::SweptTooEarly { started_at: sweep.started_at, not_before });
+    }
+    let rows = sweep.rows.iter().filter(|(own, _)| *own == kid).map(|(_, rows)| *rows);
+    let rows = rows.fold(0, u64::saturating_add);
+    if rows > 0 {
+        obstacles.push(Obstacle::RowsLeft { rows });
+    }
+    if sweep.unreadable > 0 {
+        obstacles.push(Obstacle::RowsUnreadable { rows: sweep.unreadable });
+    }
+    if sweep.nothing_sealed > 0 {
+        obstacles.push(Obstacle::NothingSealed { tables: sweep.nothing_sealed });
+    }
+    obstacles
+}

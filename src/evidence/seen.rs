@@ -1,0 +1,24 @@
+//! The evidence on one key, from one instance or from many.
+
+use std::time::SystemTime;
+
+use crate::error::Obstacle;
+use crate::evidence::silence::Silence;
+
+/// What was seen of a key and its ring within the observation window.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// Since when there has been somebody to see it.
+    pub(crate) since: Option<SystemTime>,
+    /// When the key was last used as a fallback.
+    pub(crate) last_as_fallback: Option<SystemTime>,
+    /// The start of the time in which verifications under a primary count: the start of the watch, or
+    /// the moment at which the key was superseded. What its own tokens verified before says nothing.
+    pub(crate) counted_since: Option<SystemTime>,
+    /// What verified under a primary since then.
+    pub(crate) under_primary: u64,
+    /// The observation windows since the key was last used.
+    pub(crate) silence: Silence,
+    /// What instances say that speaks against it.
+    pub(crate) objections: Vec<Obstacle>,
+}

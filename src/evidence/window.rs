@@ -1,0 +1,298 @@
+//! What this process, and those before it in its place, saw of each key over time.
+//!
+//! Counters only ever grow; how much there was within a window comes from the difference
+//! between two looks at them. A look is taken with every report and every verdict.
+
+use crate::evidence::counts::under_primary;
+use crate::evidence::{Bucket, Uses};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, SystemTime};
+
+use crate::evidence::Report;
+use crate::evidence::Sweep;
+use crate::evidence::Usage;
+use crate::evidence::seen::Seen;
+use crate::evidence::silence::{KEPT_WINDOWS, Silence};
+use crate::kid::Kid;
+
+/// A window is watched in so many pieces: the least that is dropped at once.
+const PIECES: u32 = 24;
+/// Windows before the last one are kept in so many pieces.
+const OLDER_PIECES: u32 = 4;
+/// The most buckets of processes before this one.
+const MOST_INHERITED: usize = 500;
+
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    pub(crate) since: SystemTime,
+    looked_at: SystemTime,
+    last: BTreeMap<Kid, Usage>,
+    buckets: VecDeque<Bucket>,
+    /// Of processes before this one: when each key was last used as a fallback, and how
+    /// much it has signed.
+    inherited: BTreeMap<Kid, (Option<SystemTime>, u64)>,
+    pub(crate) sweep: Option<Sweep>,
+}
+
+impl History {
+    pub(crate) fn new(now: SystemTime) -> Self {
+        Self {
+            since: now,
+            looked_at: now,
+            last: BTreeMap::new(),
+            buckets: VecDeque::new(),
+            inherited: BTreeMap::new(),
+            sweep: None,
+        }
+    }
+
+    /// Takes a look at the counters, which are of the keys of a ring.
+    pub(crate) fn look(
+        &mut self,
+        usages: impl IntoIterator<Item = (Kid, Usage)>,
+        now: SystemTime,
+        window: Duration,
+    ) {
+        let now = now.max(self.looked_at);
+        let uses: Vec<_> = usages
+            .into_iter()
+            .filter_map(|(kid, usage)| {
+                let before = self.last.insert(kid, usage).unwrap_or_default();
+                let uses = Uses {
+                    verified_as_primary: usage
+                        .verified_as_primary
+                        .saturating_sub(before.verified_as_primary),
+                    verified_as_fallback: usage
+                        .verified_as_fallback
+                        .saturating_sub(before.verified_as_fallback),
+                    signed: usage.signed.saturating_sub(before.signed),
+                };
+                (uses != Uses::default()).then_some((kid, uses))
+            })
+            .collect();
+        let span = window / PIECES;
+        let from = std::mem::replace(&mut self.looked_at, now);
+        // Looks in quick succession share a bucket, so that their number is bounded.
+        let current = self.buckets.back_mut().filter(|own| {
+            own.to == from && now.duration_since(own.from).is_ok_and(|length| length <= span)
+        });
+        match current {
+            Some(bucket) => {
+                bucket.to = now;
+                for (kid, more) in uses {
+                    bucket.add(kid, more);
+                }
+            }
+            None => self.buckets.push_back(Bucket { from, to: now, uses }),
+        }
+        // One that reaches into the windows is kept whole.
+        let begin = window.checked_mul(KEPT_WINDOWS).and_then(|kept| now.checked_sub(kept));
+        while self.buckets.len() > 1
+            && begin.is_some_and(|begin| self.buckets.front().is_some_and(|own| own.to < begin))
+        {
+            self.buckets.pop_front();
+        }
+        self.thin_out(now, window);
+    }
+
+    /// Joins buckets of windows before the last one: a long silence needs fewer pieces.
+    fn thin_out(&mut self, now: SystemTime, window: Duration) {
+        let Some(begin) = now.checked_sub(window) else { return };
+        let longest = window / OLDER_PIECES;
+        let is_short = |first: &Bucket, second: &Bucket| {
+            second.to < begin
+                && second.to.duration_since(first.from).is_ok_and(|length| length <= longest)
+        };
+        let mut joined: VecDeque<Bucket> = VecDeque::with_capacity(self.buckets.len());
+        for bucket in self.buckets.drain(..) {
+            match joined.back_mut().filter(|last| is_short(last, &bucket)) {
+                Some(last) => {
+                    (last.from, last.to) = (last.from.min(bucket.from), bucket.to);
+                    for (kid, more) in bucket.uses {
+                        last.add(kid, more);
+                    }
+                }
+                None => joined.push_back(bucket),
+            }
+        }
+        self.buckets = joined;
+    }
+
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &Bucket> {
+        self.buckets.iter()
+    }
+
+    /// When each key was last used as a fallback, by this process or one before it.
+    pub(crate) fn last_as_fallback(&self) -> Vec<(Kid, SystemTime)> {
+        self.known().filter_map(|kid| Some((kid, self.last_of(&kid)?))).collect()
+    }
+
+    /// How much each key has ever signed, here or before.
+    pub(crate) fn signed(&self) -> Vec<(Kid, u64)> {
+        let signed = |kid: Kid| {
+            let own = self.last.get(&kid).map_or(0, |usage| usage.signed);
+            let before = self.inherited.get(&kid).map_or(0, |(_, signed)| *signed);
+            (kid, own.saturating_add(before))
+        };
+        self.known().map(signed).filter(|(_, signed)| *signed > 0).collect()
+    }
+
+    fn known(&self) -> impl Iterator<Item = Kid> {
+        let kids: BTreeSet<_> = self.last.keys().chain(self.inherited.keys()).copied().collect();
+        kids.into_iter()
+    }
+
+    fn last_of(&self, kid: &Kid) -> Option<SystemTime> {
+        let own = self.last.get(kid).and_then(|usage| usage.last_seen_as_fallback);
+        own.max(self.inherited.get(kid).and_then(|(seen, _)| *seen))
+    }
+
+    /// Goes on from what another process of this place had seen.
+    pub(crate) fn inherit(&mut self, report: &Report) {
+        if report.problem.is_some() {
+            return;
+        }
+        // What it says of the time after this process began is not of this clock.
+        let before: Vec<_> =
+            report.buckets.iter().filter(|own| own.to <= self.since).cloned().collect();
+        for bucket in before.into_iter().rev() {
+            self.buckets.push_front(bucket);
+        }
+        self.bound_inherited();
+        self.since = self.since.min(report.observed_since);
+        self.absorb(report);
+    }
+
+    /// Keeps of another instance, which is gone, what was used when. Together with it, instances have
+    /// watched without a gap since `since`: a long silence outlives many instances.
+    pub(crate) fn continue_watch(&mut self, report: &Report, since: SystemTime) {
+        let mut all: Vec<_> =
+            report.buckets.iter().cloned().chain(self.buckets.drain(..)).collect();
+        all.sort_by_key(|own| own.to);
+        self.buckets = all.into();
+        self.bound_inherited();
+        self.since = self.since.min(since);
+    }
+
+    /// Keeps of another instance, which is gone, what has no end.
+    pub(crate) fn absorb(&mut self, report: &Report) {
+        for (kid, seen) in &report.last_as_fallback {
+            // A date that is later than both the report and now is of a clock that was ahead: the use
+            // was no later than the report. Deliberately not bounded by now alone: the clock of a
+            // process that has just started may be behind.
+            let seen = (*seen).min(self.looked_at.max(report.reported_at));
+            let own = &mut self.inherited.entry(*kid).or_default().0;
+            *own = (*own).max(Some(seen));
+        }
+        for (kid, signed) in &report.signed {
+            let own = &mut self.inherited.entry(*kid).or_default().1;
+            *own = own.saturating_add(*signed);
+        }
+        self.swept(report.sweep.as_ref());
+    }
+
+    /// Joins the oldest buckets where there are too many. Each restart adds some, and a report must
+    /// not outgrow its bound.
+    fn bound_inherited(&mut self) {
+        while self.buckets.len() > MOST_INHERITED {
+            let (Some(first), Some(second)) = (self.buckets.pop_front(), self.buckets.front_mut())
+            else {
+                break;
+            };
+            second.from = first.from;
+            for (kid, more) in first.uses {
+                second.add(kid, more);
+            }
+        }
+    }
+
+    /// Keeps the latest sweep.
+    pub(crate) fn swept(&mut self, sweep: Option<&Sweep>) {
+        let is_later =
+            |new: &&Sweep| self.sweep.as_ref().is_none_or(|own| own.finished_at <= new.finished_at);
+        if let Some(sweep) = sweep.filter(is_later) {
+            self.sweep = Some(sweep.clone());
+        }
+    }
+
+    /// The evidence for a verdict on `kid`, which was superseded at `began`.
+    pub(crate) fn seen(
+        &self,
+        kid: &Kid,
+        began: SystemTime,
+        now: SystemTime,
+        window: Duration,
+    ) -> Seen {
+        let (since, last) = (Some(self.since), self.last_of(kid));
+        let counted_since = Some(self.since.max(began));
+        Seen {
+            since,
+            last_as_fallback: last,
+            counted_since,
+            under_primary: under_primary(self.buckets(), began, now, window),
+            silence: Silence::new(self.buckets(), counted_since, last, now, window),
+            objections: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn at(hours: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + HOUR * 1000 + HOUR * hours
+    }
+
+    fn usage(primary: u64) -> [(Kid, Usage); 1] {
+        let kid = Kid::new("k").unwrap();
+        [(kid, Usage { verified_as_primary: primary, ..Usage::default() })]
+    }
+
+    #[test]
+    fn only_what_was_surely_within_the_window_counts() {
+        let mut history = History::new(at(0));
+        history.look(usage(100), at(30), DAY);
+        // All hundred may have been in the first hour.
+        assert_eq!(under_primary(history.buckets(), at(0), at(30), DAY), 0);
+        history.look(usage(150), at(31), DAY);
+        assert_eq!(under_primary(history.buckets(), at(0), at(31), DAY), 50);
+        assert_eq!(under_primary(history.buckets(), at(0), at(54), DAY), 50);
+        assert_eq!(under_primary(history.buckets(), at(0), at(55), DAY), 0);
+    }
+
+    #[test]
+    fn looks_in_quick_succession_do_not_pile_up() {
+        let mut history = History::new(at(0));
+        for minute in 1..=60 * 72 {
+            history.look(usage(minute), at(0) + HOUR / 60 * minute as u32, DAY);
+        }
+        assert!(history.buckets.len() <= 36, "{}", history.buckets.len());
+        let counted = under_primary(history.buckets(), at(0), at(72), DAY);
+        assert!((23 * 60..=24 * 60).contains(&counted), "{counted}");
+    }
+
+    #[test]
+    fn uses_add_up_to_the_most_that_can_be_counted() {
+        let most = Uses {
+            verified_as_primary: u64::MAX,
+            verified_as_fallback: u64::MAX,
+            signed: u64::MAX,
+        };
+        assert_eq!(most.plus(most), most);
+        let one = Uses { verified_as_primary: 1, verified_as_fallback: 2, signed: 3 };
+        let two = Uses { verified_as_primary: 2, verified_as_fallback: 4, signed: 6 };
+        assert_eq!(one.plus(one), two);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_loses_no_use() {
+        let mut history = History::new(at(10));
+        history.look(usage(5), at(11), DAY);
+        history.look(usage(9), at(2), DAY);
+        assert_eq!(under_primary(history.buckets(), at(0), at(11), DAY), 9);
+    }
+}

@@ -1,0 +1,57 @@
+//! The role and the state of a key at a moment.
+
+/// The role of a key at a moment. It is derived from the times of all keys of a
+/// ring, never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// Signs and verifies.
+    Primary,
+    /// Verifies only, because another has taken over.
+    Fallback,
+    /// Verifies only, because its time to sign has not come: another instance
+    /// may sign with it already.
+    Staged,
+}
+
+impl Role {
+    /// A stable name for logs and metric labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Fallback => "fallback",
+            Self::Staged => "staged",
+        }
+    }
+}
+
+/// What a key of a set is at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyState {
+    /// It verifies, in this role.
+    Active(Role),
+    /// It has come to its end.
+    Retired,
+    /// It is compromised, and verifies nothing.
+    Revoked,
+}
+
+impl KeyState {
+    /// A stable name for logs and metric labels.
+    ///
+    /// ```
+    /// use dualkey::{KeyState, Role};
+    /// assert_eq!(KeyState::Active(Role::Staged).as_str(), "staged");
+    /// assert_eq!(KeyState::Retired.as_str(), "retired");
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active(role) => role.as_str(),
+            Self::Retired => "retired",
+            Self::Revoked => "revoked",
+        }
+    }
+}

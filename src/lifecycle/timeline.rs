@@ -1,0 +1,218 @@
+//! From the times of keys to their roles, for every moment at once.
+//!
+//! A key's [`Life`] is stored; the rest is derived here, for a ring in memory and for a manifest in a
+//! store alike.
+
+use std::time::{Duration, SystemTime};
+
+use crate::error::Error;
+use crate::lifecycle::life::Life;
+use crate::lifecycle::terms::Terms;
+use crate::lifecycle::{KeyState, Role, Signs};
+
+/// Every role of every key, from a moment on.
+#[derive(Debug, Clone)]
+pub(crate) struct Timeline {
+    phases: Vec<Phase>,
+    ends: Vec<Option<SystemTime>>,
+    as_of: SystemTime,
+}
+
+/// A span of time in which no role changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase {
+    pub(crate) from: SystemTime,
+    /// The keys that verify, by their place in the set. The primary is the first: without a
+    /// primary, no key verifies.
+    pub(crate) verifying: Vec<(usize, Role)>,
+    /// The live keys of a phase without a primary.
+    idle: Vec<(usize, Role)>,
+}
+
+/// Nothing verifies.
+pub(crate) static NOTHING: Phase =
+    Phase { from: SystemTime::UNIX_EPOCH, verifying: Vec::new(), idle: Vec::new() };
+
+impl Timeline {
+    /// Validates `lives` for `as_of` and for every moment after it.
+    pub(crate) fn new(
+        lives: &[Life],
+        as_of: SystemTime,
+        terms: &Terms,
+        ring: &str,
+    ) -> Result<Self, Error> {
+        let own = Self::unchecked(lives, as_of, terms);
+        own.check(terms, ring)?;
+        Ok(own)
+    }
+
+    /// The same, for a ring that may be left without a primary, and serves nothing then: a
+    /// revocation is never refused.
+    pub(crate) fn unchecked(lives: &[Life], as_of: SystemTime, terms: &Terms) -> Self {
+        let ends: Vec<_> = (0..lives.len()).map(|index| end(lives, index, terms)).collect();
+
+        let mut moments: Vec<_> = lives
+            .iter()
+            .filter(|life| life.is_alive())
+            .filter_map(|life| life.start().map(|(from, _)| from))
+            .chain(ends.iter().copied().flatten())
+            // What lies behind is not kept: where no transition lies ahead, no reader asks the
+            // clock.
+            .filter(|moment| *moment > as_of)
+            .chain([as_of])
+            .collect();
+        moments.sort_unstable();
+        moments.dedup();
+        let phases = moments.into_iter().map(|from| Phase::new(from, lives, &ends)).collect();
+        Self { phases, ends, as_of }
+    }
+
+    /// Whether there is a primary at every moment, and never too many keys.
+    fn check(&self, terms: &Terms, ring: &str) -> Result<(), Error> {
+        let cap = terms.purpose.cap();
+        for phase in &self.phases {
+            if phase.verifying.is_empty() {
+                return Err(Error::NoPrimary {
+                    ring: ring.to_owned(),
+                    mend: match phase.from == self.as_of {
+                        true => {
+                            "promote another key first, or give the replacement in the same call"
+                        }
+                        false => {
+                            "at a moment ahead nothing would be left that signs; promote or \
+                             stage another key first"
+                        }
+                    }
+                    .to_owned(),
+                });
+            }
+            let count = phase.verifying.len();
+            if count > cap {
+                return Err(Error::TooManyKeys { ring: ring.to_owned(), count, cap });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether both have the same roles at every moment from now on.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let roles = |own: &Self| {
+            let later = own.phases.iter().skip(1).map(|phase| phase.from);
+            let roles =
+                own.phases.iter().map(|phase| (phase.verifying.clone(), phase.idle.clone()));
+            (later.collect::<Vec<_>>(), roles.collect::<Vec<_>>())
+        };
+        roles(self) == roles(other)
+    }
+
+    pub(crate) fn as_of(&self) -> SystemTime {
+        self.as_of
+    }
+
+    /// Whether the roles depend on the time.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.phases.len() > 1
+    }
+
+    pub(crate) fn phase(&self, now: SystemTime) -> &Phase {
+        let later = self.phases.iter().skip(1);
+        later.take_while(|phase| phase.from <= now).last().unwrap_or(&self.phases[0])
+    }
+
+    /// The place of the key that signs at `now`; `None`, if none does.
+    pub(crate) fn primary(&self, now: SystemTime) -> Option<usize> {
+        self.phase(now).verifying.first().map(|(index, _)| *index)
+    }
+
+    /// When the key at `index` stops verifying, as far as that is known.
+    pub(crate) fn ends_at(&self, index: usize) -> Option<SystemTime> {
+        self.ends[index]
+    }
+
+    /// The next moment after `now` at which a role changes by itself.
+    pub(crate) fn next_transition(&self, now: SystemTime) -> Option<SystemTime> {
+        self.phases.iter().map(|phase| phase.from).find(|from| *from > now)
+    }
+
+    /// What the key at `index`, whose life is `life`, is at `now`.
+    pub(crate) fn state(&self, index: usize, life: &Life, now: SystemTime) -> KeyState {
+        self.phase(now).state(index, life)
+    }
+}
+
+impl Phase {
+    fn new(from: SystemTime, lives: &[Life], ends: &[Option<SystemTime>]) -> Self {
+        let live = live(lives, ends, from);
+        match live.first() {
+            Some((_, Role::Primary)) => Self { from, verifying: live, idle: Vec::new() },
+            _ => Self { from, verifying: Vec::new(), idle: live },
+        }
+    }
+
+    pub(crate) fn state(&self, index: usize, life: &Life) -> KeyState {
+        let mut live = self.verifying.iter().chain(&self.idle);
+        match live.find(|(own, _)| *own == index) {
+            Some((_, role)) => KeyState::Active(*role),
+            None if life.revoked.is_some() => KeyState::Revoked,
+            None => KeyState::Retired,
+        }
+    }
+
+    /// The role in which the key at `index` verifies.
+    pub(crate) fn role(&self, index: usize) -> Option<Role> {
+        self.verifying.iter().find(|(own, _)| *own == index).map(|(_, role)| *role)
+    }
+}
+
+/// When a key stops verifying: when it was superseded plus the overlap, or its `retire_at`, if
+/// that is earlier.
+pub(crate) fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemTime> {
+    let by_time = terms.purpose.ends_by_time();
+    let superseded = if by_time { overlap_end(lives, index, terms.policy.overlap()) } else { None };
+    [superseded, lives[index].retire_at].into_iter().flatten().min()
+}
+
+/// When nothing new can come from a superseded key any more, and what it signed is dead.
+pub(crate) fn overlap_end(lives: &[Life], index: usize, overlap: Duration) -> Option<SystemTime> {
+    // An end beyond what the clock can show is none.
+    let end = superseded_at(lives, index)?.checked_add(overlap)?;
+    Some(lives[index].kept_until.map_or(end, |kept| end.max(kept)))
+}
+
+/// When another key took over, or will: as a step recorded it, or else the start of the next
+/// later signer that is neither revoked nor destroyed.
+pub(crate) fn superseded_at(lives: &[Life], index: usize) -> Option<SystemTime> {
+    lives[index].superseded_at.or_else(|| {
+        let own = lives[index].start()?;
+        lives
+            .iter()
+            .filter(|other| other.is_alive())
+            .filter_map(Life::start)
+            .filter(|other| *other > own)
+            .min()
+            .map(|(start, _)| start)
+    })
+}
+
+/// The live keys at `now`, the primary first.
+fn live(lives: &[Life], ends: &[Option<SystemTime>], now: SystemTime) -> Vec<(usize, Role)> {
+    let mut active: Vec<_> = (0..lives.len())
+        .filter(|index| lives[*index].is_alive())
+        .filter(|index| ends[*index].is_none_or(|end| now < end))
+        .collect();
+    // Those that signed last come first; those that never signed, last.
+    active.sort_by_key(|index| std::cmp::Reverse(lives[*index].begun(now)));
+    active
+        .into_iter()
+        .enumerate()
+        .map(|(place, index)| {
+            let role = match lives[index].signs {
+                _ if place == 0 && lives[index].begun(now).is_some() => Role::Primary,
+                Signs::Unscheduled => Role::Staged,
+                Signs::From(moment) if moment > now => Role::Staged,
+                Signs::Never | Signs::From(_) => Role::Fallback,
+            };
+            (index, role)
+        })
+        .collect()
+}

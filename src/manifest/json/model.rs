@@ -1,0 +1,148 @@
+//! The fields of a manifest as JSON, version 1.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
+
+use super::secret::Text;
+use crate::manifest::bounds::is_date;
+use crate::manifest::revocations::UNREAD;
+use crate::manifest::time::Time;
+
+pub(super) const VERSION: u32 = 1;
+
+/// What a document says of itself, read before the rest: a later version may hold anything.
+#[derive(Deserialize)]
+pub(super) struct Head<'a> {
+    #[serde(borrow)]
+    pub(super) format: Cow<'a, str>,
+    pub(super) version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    pub(super) format: String,
+    pub(super) version: u32,
+    pub(super) ring: String,
+    pub(super) purpose: String,
+    pub(super) environment: String,
+    pub(super) revision: u64,
+    pub(super) changed_at: Time,
+    pub(super) policy: Terms,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) earlier_window: Option<Window>,
+    pub(super) keys: Vec<Key>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Window {
+    pub(super) seconds: u64,
+    pub(super) until: Time,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Terms {
+    pub(super) longest_life_seconds: u64,
+    pub(super) rollout_window_seconds: u64,
+    pub(super) skew_seconds: u64,
+    pub(super) observation_seconds: u64,
+    pub(super) enough_traffic: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) min_secret_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dangerous_min_secret_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) schedule: Option<When>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum When {
+    Days(u16),
+    Quarterly,
+    SemiAnnual,
+    Annual,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    pub(super) kid: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) aliases: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) algorithm: Option<String>,
+    pub(super) added_at: Time,
+    pub(super) sequence: u64,
+    pub(super) signs: Begins,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) superseded_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) retire_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) kept_until: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) earlier_end: Option<Earlier>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "revoked")]
+    pub(super) revoked: Option<Revoked>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) destroyed_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) overrides: Vec<Overridden>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) secret: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recogniser: Option<Recognised>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recognised {
+    pub(super) salt: String,
+    pub(super) tag: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Begins {
+    Never,
+    Unscheduled,
+    From(Time),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Earlier {
+    pub(super) at: Time,
+    pub(super) until: Time,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revoked {
+    pub(super) at: Time,
+    pub(super) reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Overridden {
+    pub(super) at: Time,
+    pub(super) action: String,
+    pub(super) reason: String,
+}
+
+/// V8: whatever stands there revokes the key, if it cannot be read as well.
+fn revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Error> {
+    let value = serde_json::Value::deserialize(input)?;
+    let read = Revoked::deserialize(value).ok().filter(|own| is_date(own.at.0));
+    Ok(Some(read.unwrap_or_else(|| Revoked {
+        at: Time(SystemTime::UNIX_EPOCH),
+        reason: UNREAD.to_owned(),
+    })))
+}

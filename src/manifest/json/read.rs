@@ -1,0 +1,199 @@
+//! A manifest, read from JSON.
+
+use std::time::{Duration, SystemTime};
+
+use super::model::{Begins, Document, Head, Key, VERSION, When};
+use super::secret::{MARK, Text, mark};
+use crate::error::Error;
+use crate::kid::Kid;
+use crate::lifecycle::admission::{Rules, check, is_below_floor};
+use crate::lifecycle::life::{EarlierEnd, Life};
+use crate::lifecycle::policy::MAX_DAYS;
+use crate::lifecycle::terms::EarlierWindow;
+use crate::lifecycle::{Policy, Revocation, Schedule, Signs};
+use crate::manifest::bounds::{FORMAT, MAX_BYTES, MAX_REVISION};
+use crate::manifest::document::Manifest;
+use crate::manifest::entry::{Entry, Override};
+use crate::manifest::recogniser::Recogniser;
+use crate::purpose::Purpose;
+use crate::secret::Secret;
+
+pub(super) fn read(text: &[u8]) -> Result<Manifest, Error> {
+    read_any(text, None).map(|(manifest, _)| manifest)
+}
+
+/// Reads what [`write_marked`] wrote, with the secrets from among `found`. A key whose secret is
+/// not there is left out, and that is said; so it is yet to be checked as a whole.
+pub(in crate::manifest) fn read_marked(
+    text: &[u8],
+    found: &[&Secret],
+) -> Result<(Manifest, bool), Error> {
+    read_any(text, Some(found))
+}
+
+fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), Error> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Err(Error::manifest("it is empty"));
+    }
+    if text.len() > MAX_BYTES {
+        return Err(Error::manifest("it has more than 1 MiB"));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| Error::manifest("it is not UTF-8"))?;
+    let head: Head<'_> = serde_json::from_str(text).map_err(|error| unread(&error))?;
+    if head.format != FORMAT {
+        return Err(Error::manifest(format!("its `format` is not `{FORMAT}`")));
+    }
+    if head.version != VERSION {
+        let found = head.version;
+        return Err(Error::manifest(format!(
+            "its version is {found}, and this release reads version {VERSION}"
+        )));
+    }
+    let document: Document = serde_json::from_str(text).map_err(|error| unread(&error))?;
+    let purpose = Purpose::named(&document.purpose)
+        .ok_or_else(|| Error::manifest("its `purpose` is none that this release knows"))?;
+    if document.revision == 0 {
+        return Err(Error::manifest("its `revision` is 0, and the first is 1"));
+    }
+    if document.revision > MAX_REVISION {
+        return Err(Error::manifest("its `revision` is more than 2^53 - 1"));
+    }
+    let terms = document.policy;
+    let earlier_window = document.earlier_window;
+    for (field, seconds) in [
+        ("earlier_window", earlier_window.as_ref().map_or(0, |own| own.seconds / 2)),
+        ("longest_life_seconds", terms.longest_life_seconds),
+        ("rollout_window_seconds", terms.rollout_window_seconds),
+        ("skew_seconds", terms.skew_seconds),
+        ("observation_seconds", terms.observation_seconds),
+    ] {
+        if seconds > u64::from(MAX_DAYS) * 24 * 60 * 60 {
+            let problem = format!("`{field}` is more than {MAX_DAYS} days; set it to less");
+            return Err(Error::manifest(problem));
+        }
+    }
+    let policy = Policy {
+        longest_life: Duration::from_secs(terms.longest_life_seconds),
+        rollout_window: Duration::from_secs(terms.rollout_window_seconds),
+        skew: Duration::from_secs(terms.skew_seconds),
+        observation: Duration::from_secs(terms.observation_seconds),
+        enough_traffic: terms.enough_traffic,
+        min_secret_bytes: terms.min_secret_bytes,
+        dangerous_min_secret_bytes: terms.dangerous_min_secret_bytes,
+        schedule: terms.schedule.map(|schedule| match schedule {
+            When::Days(days) => Schedule::Days(days),
+            When::Quarterly => Schedule::Quarterly,
+            When::SemiAnnual => Schedule::SemiAnnual,
+            When::Annual => Schedule::Annual,
+        }),
+    };
+    let mut keys = document.keys;
+    let count = keys.len();
+    if let Some(found) = found {
+        keys.retain_mut(|key| insert_secret(key, purpose, found));
+    }
+    let is_less = keys.len() < count;
+    let keys = keys.into_iter().map(|key| read_entry(key, purpose, &policy));
+    let manifest = Manifest {
+        ring: document.ring,
+        purpose,
+        environment: document.environment,
+        revision: document.revision,
+        changed_at: document.changed_at.into(),
+        policy,
+        earlier_window: earlier_window.map(|own| EarlierWindow {
+            length: Duration::from_secs(own.seconds),
+            until: own.until.into(),
+        }),
+        keys: keys.collect::<Result<_, _>>()?,
+        trusts_clock: false,
+        warnings: Vec::new(),
+    };
+    Ok((manifest, is_less))
+}
+
+/// Puts the secret from among `found` in the place of its mark; whether it is there, or none is
+/// needed.
+fn insert_secret(key: &mut Key, purpose: Purpose, found: &[&Secret]) -> bool {
+    let Some(text) = &mut key.secret else { return true };
+    let Ok(kid) = Kid::new(&key.kid) else { return true };
+    match found.iter().find(|own| mark(&kid, own, purpose) == *text.0) {
+        Some(own) => {
+            *text = Text::new(own);
+            true
+        }
+        None => !text.0.starts_with(MARK),
+    }
+}
+
+fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
+    let kid = Kid::new(&key.kid)?;
+    let label = format!("the key `{kid}`");
+    let secret = key.secret.map(|text| {
+        let expected = "`base64:`, `hex:` or `text:` and what it says";
+        text.secret().ok_or_else(|| Error::Encoding { key: label.clone(), expected })
+    });
+    let secret = secret.transpose()?;
+    let mut life = Life::new(kid, key.added_at.into());
+    if let Some(secret) = &secret {
+        // A ring asks for more, by its own rules.
+        let rules = Rules {
+            allow_short_fallbacks: true,
+            allow_placeholders: true,
+            ..Rules::of_policy(policy)
+        };
+        let algorithm = key.algorithm.as_deref();
+        life.is_short = check(secret, &label, true, purpose, algorithm, &rules)?;
+        life.is_guessable = life.is_short || is_below_floor(secret, purpose, algorithm);
+    }
+    if key.sequence > MAX_REVISION {
+        let problem = format!("`sequence` of the key `{kid}` is more than 2^53 - 1");
+        return Err(Error::manifest(problem));
+    }
+    life.sequence = key.sequence;
+    life.signs = match key.signs {
+        Begins::Never => Signs::Never,
+        Begins::Unscheduled => Signs::Unscheduled,
+        Begins::From(moment) => Signs::From(moment.into()),
+    };
+    life.superseded_at = key.superseded_at.map(SystemTime::from);
+    life.retire_at = key.retire_at.map(SystemTime::from);
+    life.kept_until = key.kept_until.map(SystemTime::from);
+    life.earlier_end =
+        key.earlier_end.map(|own| EarlierEnd { at: own.at.into(), until: own.until.into() });
+    life.revoked = key.revoked.map(|own| Revocation { at: own.at.into(), reason: own.reason });
+    life.destroyed_at = key.destroyed_at.map(SystemTime::from);
+    let recogniser = key.recogniser.map(|own| {
+        let problem = || Error::manifest(format!("{label}: its recogniser cannot be read"));
+        Recogniser::read(purpose, &own.salt, &own.tag).ok_or_else(problem)
+    });
+    let aliases = key.aliases.iter().map(|alias| Kid::new(alias));
+    let overrides = key.overrides.into_iter().map(|own| Override {
+        at: own.at.into(),
+        action: own.action,
+        reason: own.reason,
+    });
+    Ok(Entry {
+        life,
+        aliases: aliases.collect::<Result<_, _>>()?,
+        algorithm: key.algorithm,
+        secret,
+        recogniser: recogniser.transpose()?,
+        overrides: overrides.collect(),
+        variable: None,
+    })
+}
+
+/// Where it cannot be read. Deliberately not the parser's own words: they may hold what
+/// stands there.
+fn unread(error: &serde_json::Error) -> Error {
+    use serde_json::error::Category;
+    let (line, column) = (error.line(), error.column());
+    Error::manifest(match error.classify() {
+        Category::Eof => format!("it ends in the middle, at line {line} column {column}"),
+        Category::Syntax => format!("it is no JSON at line {line} column {column}"),
+        Category::Data | Category::Io => {
+            format!("it is not of the form of a manifest at line {line} column {column}")
+        }
+    })
+}

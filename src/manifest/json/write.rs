@@ -1,0 +1,134 @@
+//! A manifest, written as JSON.
+
+use std::time::SystemTime;
+
+use zeroize::Zeroizing;
+
+use super::model::{
+    Begins, Document, Earlier, Key, Overridden, Recognised, Revoked, Terms, VERSION, When, Window,
+};
+use super::secret::{Text, mark};
+use super::wiped::to_wiped;
+use crate::error::Error;
+use crate::kid::Kid;
+use crate::lifecycle::life::EarlierEnd;
+use crate::lifecycle::terms::EarlierWindow;
+use crate::lifecycle::{Revocation, Schedule, Signs};
+use crate::manifest::bounds::{FORMAT, MAX_BYTES};
+use crate::manifest::document::Manifest;
+use crate::manifest::entry::{Entry, Override};
+use crate::manifest::recogniser::Recogniser;
+use crate::manifest::time::Time;
+use crate::secret::Secret;
+
+pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
+    write_document(manifest, false)
+}
+
+/// The document, in which marks stand for the secrets; those of revoked keys are gone, and
+/// recognisers are left.
+pub(in crate::manifest) fn write_marked(manifest: &Manifest) -> Result<Secret, Error> {
+    write_document(manifest, true)
+}
+
+fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error> {
+    let policy = &manifest.policy;
+    let document = Document {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        ring: manifest.ring.clone(),
+        purpose: manifest.purpose.to_string(),
+        environment: manifest.environment.clone(),
+        revision: manifest.revision,
+        changed_at: manifest.changed_at.try_into()?,
+        policy: Terms {
+            longest_life_seconds: policy.longest_life.as_secs(),
+            rollout_window_seconds: policy.rollout_window.as_secs(),
+            skew_seconds: policy.skew.as_secs(),
+            observation_seconds: policy.observation.as_secs(),
+            enough_traffic: policy.enough_traffic,
+            min_secret_bytes: policy.min_secret_bytes,
+            dangerous_min_secret_bytes: policy.dangerous_min_secret_bytes,
+            schedule: policy.schedule.map(|schedule| match schedule {
+                Schedule::Days(days) => When::Days(days),
+                Schedule::Quarterly => When::Quarterly,
+                Schedule::SemiAnnual => When::SemiAnnual,
+                Schedule::Annual => When::Annual,
+            }),
+        },
+        earlier_window: match manifest.earlier_window {
+            Some(EarlierWindow { length, until }) => {
+                Some(Window { seconds: length.as_secs(), until: until.try_into()? })
+            }
+            None => None,
+        },
+        keys: manifest
+            .keys
+            .iter()
+            .map(|key| write_key(key, manifest, is_marked))
+            .collect::<Result<_, _>>()?,
+    };
+    let text = to_wiped(&document)?;
+    // What is stored must be readable again.
+    match text.expose().len() > MAX_BYTES {
+        true => Err(Error::manifest("it has more than 1 MiB")),
+        false => Ok(text),
+    }
+}
+
+fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, Error> {
+    let secret = key.secret.as_ref().filter(|_| !is_marked || key.life.revoked.is_none());
+    let gone = (secret.is_none() && is_marked).then_some(manifest.changed_at);
+    let recogniser = match (&key.secret, &key.recogniser) {
+        (Some(own), _) if secret.is_none() => Some(Recogniser::new(own, manifest.purpose)?),
+        (Some(_), _) => None,
+        (None, kept) => kept.clone(),
+    };
+    let text = |secret: &Secret| match is_marked {
+        true => Text(Zeroizing::new(mark(&key.life.kid, secret, manifest.purpose))),
+        false => Text::new(secret),
+    };
+    let time = |moment: Option<SystemTime>| moment.map(Time::try_from).transpose();
+    let life = &key.life;
+    Ok(Key {
+        kid: life.kid.to_string(),
+        aliases: key.aliases.iter().map(Kid::to_string).collect(),
+        algorithm: key.algorithm.clone(),
+        added_at: life.added_at.try_into()?,
+        sequence: life.sequence,
+        signs: match life.signs {
+            Signs::Never => Begins::Never,
+            Signs::Unscheduled => Begins::Unscheduled,
+            Signs::From(moment) => Begins::From(moment.try_into()?),
+        },
+        superseded_at: time(life.superseded_at)?,
+        retire_at: time(life.retire_at)?,
+        kept_until: time(life.kept_until)?,
+        earlier_end: match life.earlier_end {
+            Some(EarlierEnd { at, until }) => {
+                Some(Earlier { at: at.try_into()?, until: until.try_into()? })
+            }
+            None => None,
+        },
+        revoked: match &life.revoked {
+            Some(Revocation { at, reason }) => {
+                Some(Revoked { at: (*at).try_into()?, reason: reason.clone() })
+            }
+            None => None,
+        },
+        destroyed_at: time(life.destroyed_at.or(gone))?,
+        overrides: key
+            .overrides
+            .iter()
+            .map(|Override { at, action, reason }| {
+                let (action, reason) = (action.clone(), reason.clone());
+                Ok(Overridden { at: (*at).try_into()?, action, reason })
+            })
+            .collect::<Result<_, Error>>()?,
+        secret: secret.map(text),
+        recogniser: recogniser.map(|own| {
+            let (salt, tag) = own.write();
+            Recognised { salt, tag }
+        }),
+    })
+}

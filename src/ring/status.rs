@@ -1,0 +1,31 @@
+//! The status of a key of a ring, for operators.
+
+use std::time::SystemTime;
+
+use crate::evidence::Usage;
+use crate::kid::Kid;
+use crate::lifecycle::{KeyState, Revocation, Signs};
+
+/// What a key of a ring is right now.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct KeyStatus {
+    /// Its public name.
+    pub kid: Kid,
+    /// The environment variable that it was read from, if it was.
+    pub variable: Option<String>,
+    /// What it is.
+    pub state: KeyState,
+    /// When it signs.
+    pub signs: Signs,
+    /// When it came into the ring, or into the manifest that the ring is made of.
+    pub added_at: SystemTime,
+    /// When it stops verifying, if that is known.
+    pub ends_at: Option<SystemTime>,
+    /// Whether its end was set by a retirement, and does not only follow from its overlap.
+    pub is_retired: bool,
+    /// That it is compromised, since when, and why.
+    pub revoked: Option<Revocation>,
+    /// How often this process used it.
+    pub usage: Usage,
+}

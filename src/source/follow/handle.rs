@@ -1,0 +1,117 @@
+//! The handle on a ring that follows its store.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::builder::Follow;
+use super::health::Health;
+use super::turn::Turner;
+use super::wait::off_thread;
+use crate::ring::{KeyMaterial, KeyRing};
+use crate::source::error::StoreError;
+
+impl<K: KeyMaterial> Follow<K> {
+    /// Loads the ring, and asks the store again only when [`Following::refresh`] is called: for
+    /// who has a loop of his own, and for tests.
+    ///
+    /// # Errors
+    /// If the first load fails.
+    pub fn on_demand(self) -> Result<Following<K>, StoreError> {
+        let turner = Arc::new(self.begin()?);
+        turner.report_at_start();
+        Ok(Following { turner })
+    }
+}
+
+/// A ring that follows its store, until this is dropped; then the ring stays as it is.
+///
+/// To drop it, or to stop it, takes a bounded time, also while a call to the store hangs: a
+/// drop waits for no store, and at most a second for other work of a turn.
+#[must_use = "dropped, the ring follows no more"]
+pub struct Following<K: KeyMaterial> {
+    pub(super) turner: Arc<Turner<K>>,
+}
+
+impl<K: KeyMaterial> Following<K> {
+    /// The ring, to be handed to adapters: a clone follows as well.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing<K> {
+        &self.turner.ring
+    }
+
+    /// Asks the store at once, on this thread, and says whether there was news. A report of
+    /// this instance that is due is kept as well. In async code, take
+    /// [`refresh_async`](Self::refresh_async), which blocks no thread of the runtime.
+    ///
+    /// It takes at most four times the [`timeout`](Follow::timeout): two for a turn that runs
+    /// already, two for its own.
+    ///
+    /// # Errors
+    /// What keeps the ring from it: the ring stays as it is.
+    pub fn refresh(&self) -> Result<bool, StoreError> {
+        self.turner.refresh()
+    }
+
+    /// The same, without blocking the thread: it runs on one of its own.
+    ///
+    /// # Errors
+    /// As for [`refresh`](Self::refresh).
+    pub async fn refresh_async(&self) -> Result<bool, StoreError> {
+        let turner = Arc::clone(&self.turner);
+        off_thread(move || turner.refresh()).await.unwrap_or_else(|error| self.no_thread(error))
+    }
+
+    /// What others may look at, while this one stays who stops it.
+    #[cfg(any(feature = "metrics", feature = "status"))]
+    pub(crate) fn turner(&self) -> Arc<Turner<K>> {
+        Arc::clone(&self.turner)
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.turner.health()
+    }
+
+    /// Ends it, and says good-bye: the last report of this instance says that it holds nothing
+    /// any more, so that no verdict waits for it. To be called when the service has stopped
+    /// serving; in async code, as [`stop_async`](Self::stop_async).
+    ///
+    /// It takes at most the [`timeout`](Follow::timeout), for a turn that runs and the report
+    /// together. Without an [`instance`](Follow::instance) it waits for no store.
+    ///
+    /// # Errors
+    /// If the report cannot be stored. The follower has ended all the same.
+    pub fn stop(self) -> Result<(), StoreError> {
+        self.turner.stop()
+    }
+
+    /// The same, without blocking the thread.
+    ///
+    /// # Errors
+    /// As for [`stop`](Self::stop).
+    pub async fn stop_async(self) -> Result<(), StoreError> {
+        let turner = Arc::clone(&self.turner);
+        off_thread(move || turner.stop()).await.unwrap_or_else(|error| self.no_thread(error))
+    }
+
+    fn no_thread<T>(&self, error: io::Error) -> Result<T, StoreError> {
+        Err(self.turner.calls.no_thread(error))
+    }
+}
+
+impl<K: KeyMaterial> Drop for Following<K> {
+    fn drop(&mut self) {
+        self.turner.close();
+    }
+}
+
+impl<K: KeyMaterial> fmt::Debug for Following<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Following")
+            .field("ring", self.ring())
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}
