@@ -31,7 +31,7 @@ mod format;
 pub(crate) mod header;
 mod jar;
 mod legacy;
-mod verdict;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -56,7 +56,7 @@ use header::{Found, unquoted_text};
 pub use jar::Jar;
 pub use legacy::LegacyCookie;
 use legacy::LegacyKeys;
-use verdict::Verdict;
+use verify::Verdict;
 
 /// The default bound of a value, and what browsers keep of a cookie (RFC 6265 §6.1).
 const MAX_COOKIE_BYTES: usize = 4096;

@@ -42,9 +42,9 @@ mod format;
 mod key;
 mod legacy;
 mod open;
-#[cfg(feature = "rewrap")]
-mod renew;
 mod rewrap;
+#[cfg(feature = "rewrap")]
+mod rewrap_stored;
 mod seal;
 #[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
 mod sql;
@@ -69,9 +69,9 @@ use format::Head;
 use format::is_binary;
 pub use key::AesKey;
 pub use legacy::Layout;
-#[cfg(feature = "rewrap")]
-pub(crate) use renew::How;
 pub use rewrap::RewrapError;
+#[cfg(feature = "rewrap")]
+pub(crate) use rewrap_stored::How;
 
 /// The default bound of a payload: 64 MiB.
 const MAX_PAYLOAD_BYTES: usize = 64 * 1024 * 1024;

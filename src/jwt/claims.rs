@@ -1,5 +1,5 @@
 //! The registered claims of any payload, in one pass that builds no tree: what
-//! [`tap`](super::tap) leaves to it, and what that must agree with.
+//! [`observe`](super::observe) leaves to it, and what that must agree with.
 
 use std::fmt;
 

@@ -47,18 +47,16 @@ mod claims;
 mod form;
 mod header;
 mod key;
+mod observe;
 #[cfg(any(test, fuzzing))]
-mod plain;
+mod reference;
 mod registered;
 mod settings;
 mod sign;
-mod tap;
-mod verdict;
+mod verify;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod twins;
 
 use std::sync::Arc;
 

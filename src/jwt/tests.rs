@@ -1,3 +1,5 @@
+mod fast_vs_reference;
+
 use super::header::{KNOWN, parse};
 use super::*;
 use crate::error::Reason;

@@ -4,7 +4,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::verdict::{SIGNATURE_LENGTHS, unfit};
+use super::verify::{SIGNATURE_LENGTHS, unfit};
 use super::{Jwt, JwtKey, claims, header};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};

@@ -7,8 +7,8 @@ use base64_simd::AsOut;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::tap::Watch;
-use super::{Jwt, JwtKey, MAX_TOKEN_BYTES, claims, header, key, tap};
+use super::observe::Watch;
+use super::{Jwt, JwtKey, MAX_TOKEN_BYTES, claims, header, key, observe};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
 use crate::ring::snapshot::{Matched, View};
@@ -134,7 +134,7 @@ impl Jwt {
         payload: &'p str,
     ) -> Result<C, VerifyError> {
         let mut watch = Watch::new(&self.rules);
-        let parsed = tap::parse(payload, &mut watch);
+        let parsed = observe::parse(payload, &mut watch);
         let read;
         let registered = match watch.registered() {
             Some(seen) if parsed.is_ok() => seen,

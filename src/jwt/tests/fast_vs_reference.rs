@@ -12,8 +12,8 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::header::KNOWN;
-use super::*;
+use super::super::header::KNOWN;
+use super::super::*;
 use crate::clock::ManualClock;
 use crate::error::{Claim, Reason};
 use crate::mac::HmacSha256;
