@@ -1,5 +1,5 @@
-//! The registered claims of any payload, in one pass that builds no tree: what
-//! [`observe`](super::observe) leaves to it, and what that must agree with.
+//! The registered claims of any payload, in one pass that builds no tree. It decides where
+//! [`observe`](super::observe) has not understood everything, and the two must agree elsewhere.
 
 use std::fmt;
 
@@ -64,7 +64,7 @@ impl<'de> Visitor<'de> for Pass<'_> {
     }
 }
 
-/// Whether it was set before.
+/// Sets a claim, and returns whether it was set before.
 fn set<T>(claim: &mut Found<T>, value: Found<T>) -> bool {
     !matches!(std::mem::replace(claim, value), Found::Absent)
 }
@@ -101,9 +101,10 @@ fn date(text: &str) -> Found<i128> {
     // lies as far in the past is past all the same.
     const LAST: i128 = u64::MAX as i128;
     if let Ok(whole) = text.parse::<i128>() {
-        return match whole <= LAST {
-            true => Found::Is(nanoseconds(whole.max(-LAST))),
-            false => Found::WrongType,
+        return if whole <= LAST {
+            Found::Is(nanoseconds(whole.max(-LAST)))
+        } else {
+            Found::WrongType
         };
     }
     if text == "null" {
@@ -133,7 +134,7 @@ where
     if value.get() == "null" {
         return Ok(Found::Null);
     }
-    if value.get().starts_with(|own: char| own == '-' || own.is_ascii_digit()) {
+    if value.get().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return Ok(Found::WrongType);
     }
     seed.deserialize(&mut serde_json::Deserializer::from_str(value.get())).map_err(E::custom)

@@ -6,13 +6,14 @@ use std::fmt;
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-use super::{Algorithm, Header, JwtKey};
+use super::key::JwtKey;
+use super::{Algorithm, Header};
 use crate::encoding::BASE64URL;
 use crate::error::Reason;
 use crate::kid::is_same;
 use crate::ring::snapshot::{Matched, View};
 
-/// What a header claims.
+/// The algorithm and the key that a header names.
 pub(super) struct Named<'r> {
     pub(super) algorithm: Algorithm,
     /// The key that it names, if it names one.
@@ -36,24 +37,24 @@ pub(super) const KNOWN: [(&str, Algorithm); 9] = [
     ("eyJhbGciOiJIUzUxMiJ9", Algorithm::HS512),
 ];
 
-/// What the header of `token` claims and how long it is, if the ring's keys or a common
+/// Returns the claims of the header of `token` and its length, if the ring's keys or a common
 /// library wrote it: by comparison alone.
-pub(super) fn known<'r>(token: &str, view: &View<'r, JwtKey>) -> Option<(Named<'r>, usize)> {
+pub(super) fn recognize<'r>(token: &str, view: &View<'r, JwtKey>) -> Option<(Named<'r>, usize)> {
     if let Some(key) = view.verifying().find(|(key, _)| has(token, key.material().header())) {
-        let own = key.0.material();
-        return Some((Named { algorithm: own.algorithm(), key: Some(key) }, own.header().len()));
+        let material = key.0.material();
+        let named = Named { algorithm: material.algorithm(), key: Some(key) };
+        return Some((named, material.header().len()));
     }
     let (header, algorithm) = KNOWN.iter().find(|(header, _)| has(token, header))?;
     Some((Named { algorithm: *algorithm, key: None }, header.len()))
 }
 
-/// Whether this is the header of `token`.
+/// Returns whether `token` has this header.
 #[inline]
 fn has(token: &str, header: &str) -> bool {
-    token
-        .as_bytes()
-        .split_at_checked(header.len())
-        .is_some_and(|(own, rest)| rest.first() == Some(&b'.') && is_same(own, header.as_bytes()))
+    token.as_bytes().split_at_checked(header.len()).is_some_and(|(start, rest)| {
+        rest.first() == Some(&b'.') && is_same(start, header.as_bytes())
+    })
 }
 
 /// Reads any other header, without its dot.
@@ -64,13 +65,13 @@ pub(super) fn read<'r>(encoded: &str, view: &View<'r, JwtKey>) -> Result<Named<'
     Ok(Named { algorithm, key })
 }
 
-/// The whole header of a token that verified.
+/// Decodes the whole header of a token that verified.
 pub(super) fn decode(encoded: &str) -> Result<Header, Reason> {
     let json = BASE64URL.decode_to_vec(encoded).map_err(|_| Reason::Malformed)?;
     serde_json::from_slice(&json).map_err(|_| Reason::Malformed)
 }
 
-/// The algorithm and the `kid` of a header in JSON, unless it is ambiguous or asks
+/// Reads the algorithm and the `kid` of a header in JSON, unless it is ambiguous or asks
 /// for what is not understood.
 pub(super) fn parse(json: &[u8]) -> Result<(Algorithm, Option<String>), Reason> {
     let text = std::str::from_utf8(json).map_err(|_| Reason::Malformed)?;

@@ -1,15 +1,11 @@
 //! `JwtKey`: the material of a token's key, bound to one algorithm (V1).
 
-use super::header::Named;
 use super::{Algorithm, Header};
-use crate::encoding::{BASE64URL, TAG_TEXT_LEN, exactly};
-use crate::error::Reason;
+use crate::encoding::BASE64URL;
+use crate::key::{KeyMaterial, NewKey, sealed};
 use crate::kid::Kid;
-use crate::mac::{HmacSha256, HmacSha384, HmacSha512, Tags};
+use crate::mac::{HmacSha256, HmacSha384, HmacSha512};
 use crate::purpose::Purpose;
-use crate::ring::key::sealed;
-use crate::ring::snapshot::{Matched, Tried, View};
-use crate::ring::{KeyMaterial, NewKey};
 
 /// The material of a key that signs tokens: HS256, unless
 /// [`algorithm`](NewKey::algorithm) says HS384 or HS512.
@@ -17,12 +13,13 @@ use crate::ring::{KeyMaterial, NewKey};
 /// Secrets have at least 64 bytes; RFC 7518 §3.2 asks for those of the hash, 32,
 /// 48 or 64.
 pub struct JwtKey {
-    mac: Mac,
+    pub(super) mac: Mac,
     /// The header of what it signs, encoded.
     header: Box<str>,
 }
 
-enum Mac {
+/// A prepared key of one algorithm.
+pub(super) enum Mac {
     Hs256(HmacSha256),
     Hs384(Box<HmacSha384>),
     Hs512(Box<HmacSha512>),
@@ -82,58 +79,6 @@ impl JwtKey {
             Mac::Hs512(mac) => mac.mac(message).to_vec(),
         }
     }
-}
-
-/// The key that made `signature`: the one that is named, or one of all of its
-/// algorithm (V2). V5: one call for all.
-pub(super) fn matching<'r>(
-    view: &View<'r, JwtKey>,
-    named: &Named<'r>,
-    message: &[u8],
-    signature: &[u8],
-) -> Result<Matched<'r, JwtKey>, Reason> {
-    // V1: a key of another algorithm is not among those that are tried.
-    macro_rules! tried {
-        ($own:pat => $mac:expr) => {{
-            let able = |key: Matched<'r, JwtKey>| match &key.0.material().mac {
-                $own => Some(($mac, key)),
-                _ => None,
-            };
-            match named.key {
-                Some(key) => Tried::of(able(key)),
-                None => Tried::of(view.verifying().filter_map(able)),
-            }
-            .ok_or(Reason::Algorithm)?
-        }};
-    }
-    macro_rules! matching {
-        ($own:pat => $mac:expr, $verify_any:path) => {{
-            let tried = tried!($own => $mac);
-            let place = $verify_any(tried.macs(), message, &tag(signature)?);
-            place.and_then(|place| tried.key(place))
-        }};
-    }
-    let found = match named.algorithm {
-        Algorithm::HS256 => {
-            let tried = tried!(Mac::Hs256(mac) => mac);
-            if signature.len() != TAG_TEXT_LEN {
-                return Err(Reason::Malformed);
-            }
-            // Before the signature is decoded: a hash waits for itself most of the time, and
-            // the processor has what comes behind it done meanwhile.
-            let tags = Tags::of(tried.macs(), message);
-            tags.matching(&tag(signature)?).and_then(|place| tried.key(place))
-        }
-        Algorithm::HS384 => matching!(Mac::Hs384(mac) => &**mac, HmacSha384::verify_any),
-        Algorithm::HS512 => matching!(Mac::Hs512(mac) => &**mac, HmacSha512::verify_any),
-        // No key has another.
-        _ => return Err(Reason::Algorithm),
-    };
-    found.ok_or(Reason::Signature)
-}
-
-fn tag<const N: usize>(signature: &[u8]) -> Result<[u8; N], Reason> {
-    exactly(signature).ok_or(Reason::Malformed)
 }
 
 impl sealed::Sealed for JwtKey {}

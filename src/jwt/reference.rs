@@ -1,18 +1,22 @@
-//! Verification the plain way, for tests and fuzzing: every header is parsed, keys are
-//! computed one after the other without the lanes, and the claims are read by the pass over
-//! any payload. The fast path must come to the same verdict.
+//! The reference verifier, for tests and fuzzing: it parses every header, computes the keys one
+//! after the other without the lanes, and reads the claims in a pass of its own. The fast path
+//! must come to the same verdict.
 
 use serde::de::DeserializeOwned;
 
-use super::verify::{SIGNATURE_LENGTHS, unfit};
-use super::{Jwt, JwtKey, claims, header};
+use super::adapter::Jwt;
+use super::authenticate::SIGNATURE_LENGTHS;
+use super::key::JwtKey;
+use super::verify::describe_unfit;
+use super::{claims, header};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
 use crate::kid::Kid;
 use crate::ring::snapshot::Matched;
 
 impl Jwt {
-    /// As [`verify`](Self::verify), the plain way: nothing is counted, nobody is told.
+    /// Verifies as [`verify`](Self::verify) does, without shortcuts. It counts nothing, and calls no
+    /// observer.
     #[doc(hidden)]
     pub fn verify_plainly<C: DeserializeOwned>(
         &self,
@@ -37,8 +41,8 @@ impl Jwt {
                 Some(key) => vec![key],
                 None => view.verifying().collect(),
             };
-            let own = |(key, _): &Matched<'_, JwtKey>| key.material().algorithm() == algorithm;
-            let tried: Vec<_> = tried.into_iter().filter(own).collect();
+            let is_able = |(key, _): &Matched<'_, JwtKey>| key.material().algorithm() == algorithm;
+            let tried: Vec<_> = tried.into_iter().filter(is_able).collect();
             if tried.is_empty() {
                 return Err(Reason::Algorithm.into());
             }
@@ -56,8 +60,8 @@ impl Jwt {
             let payload = BASE64URL.decode_to_vec(payload).map_err(|_| Reason::Malformed)?;
             let payload = std::str::from_utf8(&payload).map_err(|_| Reason::Payload)?;
             claims::read(payload, &self.rules)?.check(&self.rules, view.since_epoch())?;
-            let claims =
-                serde_json::from_str(payload).map_err(|error| unfit(Reason::Payload, &error))?;
+            let claims = serde_json::from_str(payload)
+                .map_err(|error| describe_unfit(Reason::Payload, &error))?;
             Ok((key.0.kid(), claims))
         })
     }

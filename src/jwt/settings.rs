@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Validation;
+use super::adapter::Jwt;
 use super::registered::Rules;
-use super::{Jwt, Validation};
 
 impl Jwt {
     /// Requires the claim `iss` to be `issuer`. After a second call, either is accepted. Every

@@ -2,109 +2,97 @@
 
 use serde::Serialize;
 
-use super::{Jwt, JwtKey, form};
+use super::adapter::Jwt;
+use super::key::JwtKey;
+use super::refusal::{refuse, unserializable};
+use super::serialize::to_json;
+use super::{Header, header};
 use crate::encoding::BASE64URL;
-use crate::error::{Claim, Error, Reason};
-use crate::ring::Key;
-
-/// A reason why claims are not signed.
-pub(super) enum Refusal {
-    Serialize(serde_json::Error),
-    NoObject,
-    /// `verify` would reject them for it.
-    Rejected(Reason),
-    /// A claim that is not registered is there twice.
-    Twice,
-    TooDeep,
-    LoneSurrogate,
-    BeforeTheEpoch,
-}
+use crate::error::Error;
+use crate::key::Key;
 
 impl Jwt {
-    /// Signs `claims` with `key`, under `header`, which is encoded.
-    pub(super) fn signed<C: Serialize + ?Sized>(
+    /// Signs `claims` with the primary. They are taken as they are: no claim is added.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::jwt::{Jwt, JwtKey};
+    /// use serde_json::json;
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// # let ring = KeyRing::<JwtKey>::builder().primary(Secret::from(secret)).build()?;
+    /// let jwt = Jwt::new(ring);
+    /// let token = jwt.sign(&json!({ "exp": 4_102_444_800_u64, "nbf": null }))?;
+    /// assert!(jwt.verify::<serde_json::Value>(&token).is_ok());
+    ///
+    /// // No service with these settings would accept these:
+    /// assert!(jwt.sign(&json!({ "exp": "4102444800" })).is_err());
+    /// assert!(jwt.sign(&json!({ "sub": "user-42" })).is_err());
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Sign`] if the claims do not serialize, or if [`verify`](Self::verify) of this
+    /// `Jwt` would reject them whatever the time and the audience: they are not a JSON object, a
+    /// claim is there twice, a required one is missing, a registered one has the wrong type, the
+    /// algorithm of the primary is not allowed, or the token is too large. Claims nested more
+    /// than 127 deep, and raw JSON with a lone surrogate, are refused too: `serde_json` does not
+    /// read them.
+    pub fn sign<C: Serialize + ?Sized>(&self, claims: &C) -> Result<String, Error> {
+        self.ring.read(|view| {
+            let key = view.primary()?;
+            sign_under(self, key, key.material().header(), claims)
+        })
+    }
+
+    /// Signs `claims` with the primary, under a header of the caller's, into which
+    /// the primary's `kid` is written.
+    ///
+    /// # Errors
+    /// [`Error::Sign`] as for [`sign`](Self::sign), or if the header names another
+    /// algorithm than the primary's, or holds what [`verify`](Self::verify) refuses.
+    pub fn sign_with_header<C: Serialize + ?Sized>(
         &self,
-        key: &Key<JwtKey>,
-        header: &str,
+        header: &Header,
         claims: &C,
     ) -> Result<String, Error> {
-        if !self.rules.validation.algorithms.contains(&key.material().algorithm()) {
-            return Err(refused("the settings do not allow the algorithm of the primary"));
-        }
-        let json = form::to_json(claims, &self.rules).map_err(Error::from)?;
-        let mut token = String::with_capacity(header.len() + json.len().div_ceil(3) * 4 + 88);
-        token.push_str(header);
-        token.push('.');
-        BASE64URL.encode_append(json, &mut token);
-        key.material().append_signature(&mut token);
-        if token.len() > self.max_token_bytes {
-            return Err(refused(
-                "the token is larger than a verifier accepts; shorten the claims, or raise \
-                 `max_token_bytes` of every verifier",
-            ));
-        }
-        key.counters().signed();
-        Ok(token)
-    }
-}
-
-fn refused(problem: &'static str) -> Error {
-    Error::Sign { problem, source: None }
-}
-
-pub(super) fn unserializable(error: serde_json::Error) -> Error {
-    Error::Sign { problem: "it does not serialize to JSON", source: Some(Box::new(error)) }
-}
-
-impl From<Refusal> for Error {
-    #[cold]
-    fn from(refusal: Refusal) -> Self {
-        refused(match refusal {
-            Refusal::Serialize(error) => return unserializable(error),
-            Refusal::NoObject => "claims must serialize to a JSON object (RFC 7519 section 4)",
-            Refusal::Rejected(reason) => problem(reason),
-            Refusal::Twice => {
-                "a claim is there twice, and verifiers differ in which one they take; write it \
-                 once (RFC 7519 section 4)"
+        self.ring.read(|view| {
+            let key = view.primary()?;
+            if header.alg != key.material().algorithm() {
+                return Err(refuse("the header names another algorithm than the primary's"));
             }
-            Refusal::TooDeep => "the claims are nested more than 127 deep; flatten them",
-            Refusal::LoneSurrogate => {
-                "a text has half a character (a lone surrogate), which verifiers read differently; \
-                 remove it (RFC 8259 section 8.2)"
+            let header = Header { kid: Some(key.kid().to_string()), ..header.clone() };
+            let json = serde_json::to_vec(&header).map_err(unserializable)?;
+            if header::parse(&json).is_err() {
+                return Err(refuse("the header holds what a verifier must refuse"));
             }
-            Refusal::BeforeTheEpoch => {
-                "the claim `exp` is negative, so that the token is never valid; write seconds \
-                 since 1970"
-            }
+            sign_under(self, key, &BASE64URL.encode_to_string(json), claims)
         })
     }
 }
 
-/// The words for what `verify` calls `reason`.
-fn problem(reason: Reason) -> &'static str {
-    macro_rules! claim {
-        ($claim:ident, $problem:literal) => {
-            match $claim {
-                Claim::Iss => concat!("the claim `iss` ", $problem),
-                Claim::Sub => concat!("the claim `sub` ", $problem),
-                Claim::Aud => concat!("the claim `aud` ", $problem),
-                Claim::Exp => concat!("the claim `exp` ", $problem),
-                Claim::Nbf => concat!("the claim `nbf` ", $problem),
-                Claim::Iat => concat!("the claim `iat` ", $problem),
-                Claim::Jti => concat!("the claim `jti` ", $problem),
-            }
-        };
+/// Signs `claims` with `key`, under `header`, which is encoded.
+fn sign_under<C: Serialize + ?Sized>(
+    jwt: &Jwt,
+    key: &Key<JwtKey>,
+    header: &str,
+    claims: &C,
+) -> Result<String, Error> {
+    if !jwt.rules.validation.algorithms.contains(&key.material().algorithm()) {
+        return Err(refuse("the settings do not allow the algorithm of the primary"));
     }
-    match reason {
-        Reason::MissingClaim(claim) => {
-            claim!(claim, "is missing, and the settings require it; add it")
-        }
-        Reason::ClaimType(claim) => claim!(
-            claim,
-            "has the wrong type; write dates as numbers of seconds, and the others as strings \
-             (RFC 7519 section 4.1)"
-        ),
-        Reason::DuplicateClaim(claim) => claim!(claim, "is there twice; write it once"),
-        _ => "a verifier cannot read the claims",
+    let json = to_json(claims, &jwt.rules).map_err(Error::from)?;
+    let mut token = String::with_capacity(header.len() + json.len().div_ceil(3) * 4 + 88);
+    token.push_str(header);
+    token.push('.');
+    BASE64URL.encode_append(json, &mut token);
+    key.material().append_signature(&mut token);
+    if token.len() > jwt.max_token_bytes {
+        return Err(refuse(
+            "the token is larger than a verifier accepts; shorten the claims, or raise \
+             `max_token_bytes` of every verifier",
+        ));
     }
+    key.counters().signed();
+    Ok(token)
 }

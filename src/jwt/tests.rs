@@ -2,8 +2,10 @@ mod fast_vs_reference;
 
 use super::header::{KNOWN, parse};
 use super::*;
-use crate::error::Reason;
-use crate::ring::KeyMaterial;
+use crate::encoding::BASE64URL;
+use crate::error::{Error, Reason};
+use crate::key::KeyMaterial;
+use crate::ring::KeyRing;
 use crate::secret::Secret;
 
 const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
@@ -142,9 +144,9 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
             let message = format!("{alg}.{}", BASE64URL.encode_to_string(r#"{"exp":4102444800}"#));
             let tokens = (0..=keys).map(|place| {
                 let options = &algorithm;
-                let own = JwtKey::prepare(secret(place).expose(), "x".parse().unwrap(), options);
+                let key = JwtKey::prepare(secret(place).expose(), "x".parse().unwrap(), options);
                 let mut token = message.clone();
-                own.unwrap().append_signature(&mut token);
+                key.unwrap().append_signature(&mut token);
                 token
             });
             let tokens: Vec<_> = tokens.collect();

@@ -1,5 +1,4 @@
-//! Whether a token is what it says: in place, and with no allocation until its signature
-//! held.
+//! Verifying: the claims of a token, with no allocation until its signature held.
 
 use std::mem::MaybeUninit;
 
@@ -7,27 +6,95 @@ use base64_simd::AsOut;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::observe::Watch;
-use super::{Jwt, JwtKey, MAX_TOKEN_BYTES, claims, header, key, observe};
+use super::adapter::{Jwt, MAX_TOKEN_BYTES};
+use super::authenticate::authenticate;
+use super::key::JwtKey;
+use super::watch::Watch;
+use super::{TokenData, claims, header, observe};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
-use crate::ring::snapshot::{Matched, View};
+use crate::ring::View;
 use crate::verified::Verified;
 
-/// On the stack, room for the payload of any token of the default size: what is decoded is
-/// shorter than its text. Aligned, so that no word that is read lies in two that were written.
+/// Room on the stack for the payload of any token of the default size: the decoded bytes are
+/// fewer than those of the text. Aligned, so that no word that is read lies in two that were written.
 #[repr(align(64))]
 struct Room([MaybeUninit<u8>; MAX_TOKEN_BYTES]);
 
-/// Of HS256, HS384 and HS512, in characters.
-pub(super) const SIGNATURE_LENGTHS: [usize; 3] = [43, 64, 86];
-
 impl Jwt {
+    /// Verifies `token` and returns its claims.
+    ///
+    /// # Errors
+    /// A [`VerifyError`]; only if [`is_authentic`](VerifyError::is_authentic) may
+    /// the peer be told why.
+    ///
+    /// # Security
+    /// A token without a `kid` is checked with all keys of its algorithm, in
+    /// constant time: the duration does not tell which one matched. Its length, and
+    /// that it was accepted, show.
+    pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<Verified<C>, VerifyError> {
+        verify_with(self, token, |view, payload| read_owned(self, view, payload))
+    }
+
+    /// As [`verify`](Self::verify), for claims that borrow their texts from `buffer`, into
+    /// which the payload is decoded: nothing is allocated once it is large enough.
+    ///
+    /// ```
+    /// # use dualkey::{KeyRing, Reason, Secret};
+    /// # use dualkey::jwt::{Jwt, JwtKey};
+    /// use serde::Deserialize;
+    /// use std::borrow::Cow;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Claims<'p> {
+    ///     #[serde(borrow)]
+    ///     sub: Cow<'p, str>,
+    ///     exp: u64,
+    /// }
+    ///
+    /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
+    /// # let ring = KeyRing::<JwtKey>::builder().primary(Secret::from(secret)).build()?;
+    /// # let jwt = Jwt::new(ring);
+    /// # let token = jwt.sign(&serde_json::json!({ "sub": "user-42", "exp": 4_102_444_800_u64 }))?;
+    /// let mut buffer = Vec::new(); // kept for the next token
+    /// let claims = jwt.verify_in::<Claims<'_>>(&token, &mut buffer).expect("just signed");
+    /// assert_eq!(claims.sub, "user-42");
+    /// assert!(matches!(claims.sub, Cow::Borrowed(_)));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`verify`](Self::verify). [`Reason::Escaped`](crate::Reason::Escaped) if a text holds an escape, such
+    /// as `\"`, and the type takes it as `&str`: that cannot be borrowed, so take
+    /// `Cow<str>` with `#[serde(borrow)]`, which allocates for such a text alone.
+    pub fn verify_in<'b, C: Deserialize<'b>>(
+        &self,
+        token: &str,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Verified<C>, VerifyError> {
+        verify_with(self, token, |view, payload| read_borrowed(self, view, payload, buffer))
+    }
+
+    /// As [`verify`](Self::verify), with the header.
+    ///
+    /// # Errors
+    /// As for [`verify`](Self::verify).
+    pub fn verify_with_header<C: DeserializeOwned>(
+        &self,
+        token: &str,
+    ) -> Result<Verified<TokenData<C>>, VerifyError> {
+        verify_with(self, token, |view, payload| {
+            let claims = read_owned(self, view, payload)?;
+            let (header, _) = token.split_once('.').unwrap_or_default();
+            Ok(TokenData { header: header::decode(header)?, claims })
+        })
+    }
+
     /// Verifies tokens of which the first that verifies counts.
     ///
     /// The observer hears of one verdict. Of tokens that do not verify, the reason is the same in
     /// each order.
-    #[cfg(all(feature = "tower", feature = "cookie"))]
+    #[allow(dead_code, reason = "only `http`, a higher module, reads a token from several cookies")]
     pub(crate) fn verify_first<C: DeserializeOwned>(
         &self,
         tokens: &[&[u8]],
@@ -36,9 +103,9 @@ impl Jwt {
             let mut errors: Vec<VerifyError> = Vec::new();
             for token in tokens {
                 let token = std::str::from_utf8(token).map_err(|_| Reason::Malformed);
-                let verdict = token.and_then(|token| self.authentic(view, token));
+                let verdict = token.and_then(|token| authenticate(self, view, token));
                 let claims = verdict.map_err(VerifyError::from).and_then(|(key, payload)| {
-                    self.owned::<C>(view, payload).map(|claims| (key, claims))
+                    read_owned::<C>(self, view, payload).map(|claims| (key, claims))
                 });
                 match claims {
                     Ok((key, claims)) => return Ok(view.accept(key, claims)),
@@ -52,105 +119,76 @@ impl Jwt {
             Err(view.reject(error.unwrap_or(foremost.into())))
         })
     }
+}
 
-    /// What `claims` makes of the payload of `token`, once its signature held.
-    #[inline]
-    pub(super) fn verified<C>(
-        &self,
-        token: &str,
-        claims: impl FnOnce(&View<'_, JwtKey>, &str) -> Result<C, VerifyError>,
-    ) -> Result<Verified<C>, VerifyError> {
-        self.ring.read(|view| match self.authentic(view, token) {
-            Ok((key, payload)) => match claims(view, payload) {
-                Ok(claims) => Ok(view.accept(key, claims)),
-                Err(error) => Err(view.reject(error)),
-            },
-            Err(reason) => Err(view.reject(reason)),
-        })
-    }
+/// Verifies `token`, and reads its payload with `read` once its signature holds.
+#[inline]
+fn verify_with<C>(
+    jwt: &Jwt,
+    token: &str,
+    read: impl FnOnce(&View<'_, JwtKey>, &str) -> Result<C, VerifyError>,
+) -> Result<Verified<C>, VerifyError> {
+    jwt.ring.read(|view| match authenticate(jwt, view, token) {
+        Ok((key, payload)) => match read(view, payload) {
+            Ok(claims) => Ok(view.accept(key, claims)),
+            Err(error) => Err(view.reject(error)),
+        },
+        Err(reason) => Err(view.reject(reason)),
+    })
+}
 
-    /// The claims in `payload`, which is decoded into the stack.
-    #[inline]
-    pub(super) fn owned<C: DeserializeOwned>(
-        &self,
-        view: &View<'_, JwtKey>,
-        payload: &str,
-    ) -> Result<C, VerifyError> {
-        let mut room = Room([const { MaybeUninit::uninit() }; MAX_TOKEN_BYTES]);
-        let mut larger = Vec::new();
-        let decoded = match room.0.get_mut(..payload.len()) {
-            Some(room) => BASE64URL.decode(payload.as_bytes(), room.as_out()).map(|own| &*own),
-            None => BASE64URL.decode_append(payload, &mut larger).map(|()| &*larger),
-        };
-        self.claims(view, text(decoded.map_err(|_| Reason::Malformed)?)?)
-    }
+/// Reads the claims in `payload`, which is decoded on the stack.
+#[inline]
+fn read_owned<C: DeserializeOwned>(
+    jwt: &Jwt,
+    view: &View<'_, JwtKey>,
+    payload: &str,
+) -> Result<C, VerifyError> {
+    let mut room = Room([const { MaybeUninit::uninit() }; MAX_TOKEN_BYTES]);
+    let mut larger = Vec::new();
+    let decoded = match room.0.get_mut(..payload.len()) {
+        Some(room) => BASE64URL.decode(payload.as_bytes(), room.as_out()).map(|bytes| &*bytes),
+        None => BASE64URL.decode_append(payload, &mut larger).map(|()| &*larger),
+    };
+    read_claims(jwt, view, as_text(decoded.map_err(|_| Reason::Malformed)?)?)
+}
 
-    /// The claims in `payload`, which is decoded into `buffer`.
-    #[inline]
-    pub(super) fn borrowed<'b, C: Deserialize<'b>>(
-        &self,
-        view: &View<'_, JwtKey>,
-        payload: &str,
-        buffer: &'b mut Vec<u8>,
-    ) -> Result<C, VerifyError> {
-        buffer.clear();
-        BASE64URL.decode_append(payload, buffer).map_err(|_| Reason::Malformed)?;
-        self.claims(view, text(buffer)?)
-    }
+/// Reads the claims in `payload`, which is decoded into `buffer`.
+#[inline]
+fn read_borrowed<'b, C: Deserialize<'b>>(
+    jwt: &Jwt,
+    view: &View<'_, JwtKey>,
+    payload: &str,
+    buffer: &'b mut Vec<u8>,
+) -> Result<C, VerifyError> {
+    buffer.clear();
+    BASE64URL.decode_append(payload, buffer).map_err(|_| Reason::Malformed)?;
+    read_claims(jwt, view, as_text(buffer)?)
+}
 
-    /// The key that signed `token`, and its payload as it stands there.
-    fn authentic<'r, 't>(
-        &self,
-        view: &View<'r, JwtKey>,
-        token: &'t str,
-    ) -> Result<(Matched<'r, JwtKey>, &'t str), Reason> {
-        // V3: the structure first, and nothing after it if it is wrong.
-        if token.len() > self.max_token_bytes {
-            return Err(Reason::TooLarge);
+/// Reads and checks the claims in `payload`. V4: it is authentic, and nothing has parsed it before.
+fn read_claims<'p, C: Deserialize<'p>>(
+    jwt: &Jwt,
+    view: &View<'_, JwtKey>,
+    payload: &'p str,
+) -> Result<C, VerifyError> {
+    let mut watch = Watch::new(&jwt.rules);
+    let parsed = observe::parse(payload, &mut watch);
+    let read;
+    let registered = match watch.registered() {
+        Some(seen) if parsed.is_ok() => seen,
+        _ => {
+            read = claims::read(payload, &jwt.rules)?;
+            &read
         }
-        let known = header::known(token, view);
-        let dot = known.as_ref().map(|(_, length)| *length).or_else(|| token.find('.'));
-        let (header, rest) = token.split_at(dot.ok_or(Reason::Malformed)?);
-        let (payload, signature) = parts(&rest[1..]).ok_or(Reason::Malformed)?;
-        if payload.len() % 4 == 1 {
-            return Err(Reason::Malformed);
-        }
-        let message = &token[..header.len() + 1 + payload.len()];
-        let named = match known {
-            Some((named, _)) => named,
-            None => header::read(header, view)?,
-        };
-        if !self.rules.validation.algorithms.contains(&named.algorithm) {
-            return Err(Reason::Algorithm);
-        }
-        let key = key::matching(view, &named, message.as_bytes(), signature.as_bytes())?;
-        Ok((key, payload))
-    }
-
-    /// The claims in `payload`. V4: it is authentic, and was not looked at before.
-    fn claims<'p, C: Deserialize<'p>>(
-        &self,
-        view: &View<'_, JwtKey>,
-        payload: &'p str,
-    ) -> Result<C, VerifyError> {
-        let mut watch = Watch::new(&self.rules);
-        let parsed = observe::parse(payload, &mut watch);
-        let read;
-        let registered = match watch.registered() {
-            Some(seen) if parsed.is_ok() => seen,
-            _ => {
-                read = claims::read(payload, &self.rules)?;
-                &read
-            }
-        };
-        registered.check(&self.rules, view.since_epoch())?;
-        match parsed {
-            Ok(claims) => Ok(claims),
-            // It may have been refused for being looked at: a number that no type holds, of a
-            // claim that this type ignores.
-            Err(_) => serde_json::from_str(payload)
-                .map_err(|error| unfit(reason(payload, &error), &error)),
-        }
+    };
+    registered.check(&jwt.rules, view.since_epoch())?;
+    match parsed {
+        Ok(claims) => Ok(claims),
+        // It may have been refused for being looked at: a number that no type holds, of a
+        // claim that this type ignores.
+        Err(_) => serde_json::from_str(payload)
+            .map_err(|error| describe_unfit(reason(payload, &error), &error)),
     }
 }
 
@@ -166,7 +204,7 @@ struct Unfit {
     column: usize,
 }
 
-pub(super) fn unfit(reason: Reason, error: &serde_json::Error) -> VerifyError {
+pub(super) fn describe_unfit(reason: Reason, error: &serde_json::Error) -> VerifyError {
     use serde_json::error::Category;
     let problem = match error.classify() {
         Category::Data => "a claim of another form, or one that is missing,",
@@ -176,19 +214,7 @@ pub(super) fn unfit(reason: Reason, error: &serde_json::Error) -> VerifyError {
     VerifyError::with_source(reason, Unfit { problem, line, column })
 }
 
-/// The payload and the signature, which are what follows the header.
-fn parts(rest: &str) -> Option<(&str, &str)> {
-    // No search: a signature has one of three lengths, and is decoded in the end.
-    let (payload, signature) = SIGNATURE_LENGTHS.into_iter().find_map(|length| {
-        let (payload, signature) = rest.split_at_checked(rest.len().checked_sub(length)?)?;
-        Some((payload.strip_suffix('.')?, signature))
-    })?;
-    // Without a way out, so that it is compiled to vectors.
-    let more = payload.bytes().fold(false, |any, byte| any | (byte == b'.'));
-    (!more).then_some((payload, signature))
-}
-
-/// Why a payload is not what the caller's type asks for.
+/// Returns the reason why a payload does not fit the caller's type.
 fn reason(payload: &str, error: &serde_json::Error) -> Reason {
     // What `serde` says where a type takes `&str`, and is given a text that had to be
     // unescaped: a test holds it to that.
@@ -196,12 +222,9 @@ fn reason(payload: &str, error: &serde_json::Error) -> Reason {
     let is_escaped = payload.contains('\\')
         && text.starts_with("invalid type: string ")
         && text.contains(", expected a borrowed string");
-    match is_escaped {
-        true => Reason::Escaped,
-        false => Reason::Payload,
-    }
+    if is_escaped { Reason::Escaped } else { Reason::Payload }
 }
 
-fn text(decoded: &[u8]) -> Result<&str, Reason> {
+fn as_text(decoded: &[u8]) -> Result<&str, Reason> {
     std::str::from_utf8(decoded).map_err(|_| Reason::Payload)
 }

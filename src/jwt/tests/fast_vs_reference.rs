@@ -1,6 +1,6 @@
-//! The fast path and the plain one come to the same verdict: on headers that are nearly
-//! those that are compared, on names and numbers as nobody writes them, for types that take
-//! the claims as they like.
+//! The fast path and the reference come to the same verdict: on headers that are nearly those that
+//! are compared, on names and numbers that no library writes, for types that take the claims as
+//! they like.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,9 +15,12 @@ use serde_json::value::RawValue;
 use super::super::header::KNOWN;
 use super::super::*;
 use crate::clock::ManualClock;
+use crate::encoding::BASE64URL;
 use crate::error::{Claim, Reason};
 use crate::mac::HmacSha256;
+use crate::ring::KeyRing;
 use crate::secret::Secret;
+use crate::verified::Verified;
 
 const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
 const NOW: u64 = 1_700_000_000;
@@ -147,10 +150,10 @@ fn taken<C: DeserializeOwned>(jwt: &Jwt, token: &str) {
 #[test]
 fn a_header_that_differs_by_one_byte_from_a_compared_one_is_what_the_parser_says() {
     let jwt = jwt();
-    let own = jwt.ring().read(|view| view.primary().unwrap().material().header().to_owned());
+    let native = jwt.ring().read(|view| view.primary().unwrap().material().header().to_owned());
     let payload = BASE64URL.encode_to_string(r#"{"exp":4102444800}"#);
     let (mut accepted, mut refused) = (0, 0);
-    for header in [own.as_str()].into_iter().chain(KNOWN.map(|(header, _)| header)) {
+    for header in [native.as_str()].into_iter().chain(KNOWN.map(|(header, _)| header)) {
         for place in 0..=header.len() {
             let bytes = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*b"-_+/=. ");
             for byte in bytes {
@@ -187,7 +190,7 @@ fn names_with_escapes_and_names_twice_are_what_they_stand_for() {
     for claim in ["iss", "sub", "nbf", "iat", "jti"] {
         let payload = format!(r#"{{"exp":4102444800,"{claim}":1,"{claim}":1}}"#);
         let reason = good(&payload).unwrap_err();
-        assert!(matches!(reason, Reason::DuplicateClaim(own) if own.as_str() == claim));
+        assert!(matches!(reason, Reason::DuplicateClaim(twice) if twice.as_str() == claim));
         // Further down it is another's.
         let payload = format!(r#"{{"exp":4102444800,"x":{{"{claim}":[],"{claim}":{{}}}}}}"#);
         assert_eq!(good(&payload), Ok(()), "{claim}");
@@ -290,10 +293,8 @@ fn claims_of_8_kib_and_no_more() {
         let payload = format!(r#"{{"x":"{}","exp":4102444800}}"#, "x".repeat(length));
         let token = token(HEADER, &payload);
         let verdict = all(&jwt, &token).map(|_| ());
-        match token.len() <= 8 * 1024 {
-            true => assert_eq!(verdict, Ok(()), "{length}"),
-            false => assert_eq!(verdict, Err(Reason::TooLarge), "{length}"),
-        }
+        let fits = token.len() <= 8 * 1024;
+        assert_eq!(verdict, if fits { Ok(()) } else { Err(Reason::TooLarge) }, "{length}");
     }
 }
 
