@@ -1,22 +1,14 @@
 //! The subscription handshake: a GET that shows a token and wants its challenge back.
 
-use super::MetaWebhook;
+use super::token::{VerifyToken, digest};
+use super::verifier::MetaWebhook;
 use crate::error::{Reason, VerifyError};
-use crate::kid::Kid;
-use crate::mac::HmacSha256;
-use crate::mac::lanes::matching;
-use crate::purpose::Purpose;
-use crate::ring::KeyMaterial;
-use crate::ring::key::sealed;
-use crate::ring::snapshot::{Matched, View};
+use crate::mac::matching;
+use crate::ring::{Matched, View};
 use crate::verified::Verified;
 
 /// A longer query is none of Meta's.
 const MAX_QUERY_BYTES: usize = 4 * 1024;
-
-/// The material of a verify token, which is chosen by a person and typed into the app's
-/// dashboard. Tokens have at least 16 bytes; their kids are numbered, not derived.
-pub struct VerifyToken([u32; 8]);
 
 impl MetaWebhook {
     /// Answers the GET by which Meta confirms a subscription: the challenge, to be sent
@@ -53,14 +45,15 @@ impl MetaWebhook {
         let Some(tokens) = &self.verify_tokens else {
             return Err(self.ring.reject(Reason::Missing));
         };
-        tokens.read(|view| match challenge(view, query) {
+        tokens.read(|view| match read_challenge(view, query) {
             Ok((key, challenge)) => Ok(view.accept(key, challenge)),
             Err(reason) => Err(view.reject(reason)),
         })
     }
 }
 
-fn challenge<'r>(
+/// Reads the challenge of a query whose token is one of the ring.
+fn read_challenge<'r>(
     view: &View<'r, VerifyToken>,
     query: &str,
 ) -> Result<(Matched<'r, VerifyToken>, String), Reason> {
@@ -68,7 +61,8 @@ fn challenge<'r>(
         return Err(Reason::TooLarge);
     }
     let parameter = |name: &str| {
-        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(own, _)| own == name);
+        let mut values =
+            form_urlencoded::parse(query.as_bytes()).filter(|(other, _)| other == name);
         match (values.next(), values.next()) {
             (None, _) => Err(Reason::Missing),
             (Some(_), Some(_)) => Err(Reason::Repeated),
@@ -85,33 +79,4 @@ fn challenge<'r>(
     let key = matching(&known, &shown).and_then(|place| view.nth(place));
     let key = key.ok_or(Reason::Signature)?;
     Ok((key, challenge.into_owned()))
-}
-
-/// Tokens of different lengths are compared by their digests, so that the length of the
-/// right one does not show.
-fn digest(token: &[u8]) -> [u32; 8] {
-    HmacSha256::new(b"dualkey verify token v1").mac_words(token)
-}
-
-impl sealed::Sealed for VerifyToken {}
-
-impl KeyMaterial for VerifyToken {
-    const PURPOSE: Purpose = Purpose::VerifyToken;
-    type Options = ();
-
-    fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
-        Ok(Self(digest(secret)))
-    }
-
-    fn self_test(&self) -> bool {
-        let mut other = self.0;
-        other[7] ^= 1;
-        matching(&[self.0], &self.0) == Some(0) && matching(&[self.0], &other).is_none()
-    }
-}
-
-impl std::fmt::Debug for VerifyToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("VerifyToken([REDACTED])")
-    }
 }

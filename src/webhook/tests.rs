@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::key::KeyMaterial;
+use crate::mac::HmacSha256;
+use crate::ring::KeyRing;
 use crate::secret::Secret;
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -40,9 +43,9 @@ fn fully_escaped(text: &str) -> String {
 fn is_unescaped(text: &str) -> bool {
     let units: Vec<char> = text.chars().collect();
     let mut place = 0;
-    while let Some(own) = units.get(place) {
+    while let Some(unit) = units.get(place) {
         place += 1;
-        if *own != '\\' {
+        if *unit != '\\' {
             continue;
         }
         let Some(next) = units.get(place) else { return true };
@@ -50,15 +53,15 @@ fn is_unescaped(text: &str) -> bool {
         let is_cut = *next == 'u'
             && digits
                 .chars()
-                .find(|own| !own.is_ascii_hexdigit())
-                .is_some_and(|own| !own.is_ascii());
+                .find(|digit| !digit.is_ascii_hexdigit())
+                .is_some_and(|digit| !digit.is_ascii());
         let unit = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 4);
         let second: String = units.iter().skip(place + 5).take(6).collect();
         let is_pair = |first: u32| {
             let second =
-                second.strip_prefix("\\u").and_then(|own| u32::from_str_radix(own, 16).ok());
+                second.strip_prefix("\\u").and_then(|digits| u32::from_str_radix(digits, 16).ok());
             (0xd800..0xdc00).contains(&first)
-                && second.is_some_and(|own| (0xdc00..0xe000).contains(&own))
+                && second.is_some_and(|unit| (0xdc00..0xe000).contains(&unit))
         };
         let is_half = |unit: u32| (0xd800..0xe000).contains(&unit) && !is_pair(unit);
         let is_left = *next == 'u' && unit.is_some_and(|unit| unit > 0x7f && !is_half(unit));
@@ -245,8 +248,8 @@ fn secrets(keys: usize) -> Vec<String> {
 fn ring_of<K: KeyMaterial>(secrets: &[String]) -> KeyRing<K> {
     let builder = KeyRing::<K>::builder().primary(Secret::from(secrets[0].as_str()));
     let fallbacks = secrets[1..secrets.len() - 1].iter();
-    let add = |builder: crate::ring::RingBuilder<K>, own: &String| {
-        builder.fallback(Secret::from(own.as_str()))
+    let add = |builder: crate::ring::RingBuilder<K>, secret: &String| {
+        builder.fallback(Secret::from(secret.as_str()))
     };
     fallbacks.fold(builder, add).build().unwrap()
 }
@@ -262,7 +265,7 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
     for keys in 1..=4 {
         let secrets = secrets(keys);
         let hook = MetaWebhook::new(ring_of(&secrets)).verify_tokens(ring_of(&secrets));
-        let headers: Vec<_> = secrets.iter().map(|own| signed(own, b"a body")).collect();
+        let headers: Vec<_> = secrets.iter().map(|secret| signed(secret, b"a body")).collect();
         assert_tries_all(keys, 1, |place| {
             hook.verify([&headers[place.unwrap_or(keys)]], b"a body").is_ok()
         });
@@ -279,14 +282,15 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
         let hook = hook.accept_unescaped();
         let body = "é".as_bytes();
         let headers: Vec<_> =
-            secrets.iter().map(|own| signed(own, escaped("é").as_bytes())).collect();
+            secrets.iter().map(|secret| signed(secret, escaped("é").as_bytes())).collect();
         assert_tries_all(keys, 2, |place| {
             hook.verify([&headers[place.unwrap_or(keys)]], body).is_ok()
         });
         // Three forms at most, whichever of them was signed.
         let body = "é/<%@";
         for form in [body.to_owned(), escaped(body), fully_escaped(body)] {
-            let headers: Vec<_> = secrets.iter().map(|own| signed(own, form.as_bytes())).collect();
+            let headers: Vec<_> =
+                secrets.iter().map(|secret| signed(secret, form.as_bytes())).collect();
             assert_tries_all(keys, 3, |place| {
                 hook.verify([&headers[place.unwrap_or(keys)]], body.as_bytes()).is_ok()
             });

@@ -142,7 +142,7 @@ impl Escapes {
             0xdc00..0xe000 => self.is_within_pair,
             unit => unit > 0x7f,
         };
-        self.is_of_full |= u8::try_from(unit).is_ok_and(|own| escape_of_ascii(own).is_some());
+        self.is_of_full |= u8::try_from(unit).is_ok_and(|byte| escape_of_ascii(byte).is_some());
         self.is_within_pair = (0xd800..0xdc00).contains(&unit);
     }
 
