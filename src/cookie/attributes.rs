@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use cookie::{Cookie, SameSite, time};
 
+use super::format;
 use super::header::is_plain;
-use super::{CookieKey, CookieSigner, format};
+use super::key::CookieKey;
+use super::signer::CookieSigner;
 use crate::error::Error;
 use crate::ring::snapshot::View;
 
@@ -68,9 +70,10 @@ impl CookieSigner {
     #[must_use]
     pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
         let domain = domain.into();
-        match domain.is_empty() {
-            true => self.attributes.unset_domain(),
-            false => self.attributes.set_domain(domain),
+        if domain.is_empty() {
+            self.attributes.unset_domain();
+        } else {
+            self.attributes.set_domain(domain);
         }
         self
     }
@@ -149,11 +152,11 @@ impl CookieSigner {
     /// [`verify_and_resign`](Self::verify_and_resign) and [`verify_header`](Self::verify_header).
     pub fn set_cookie(&self, name: &str, signed: &str) -> Result<Cookie<'static>, Error> {
         let issued = format::Parts::split(signed).and_then(|parts| parts.issued_if_whole());
-        let issued = issued.ok_or(refused(
+        let issued = issued.ok_or(refuse(
             "the value is not that of a signed cookie; pass the result of `sign` or `verify_header`",
         ))?;
         let again = Again { signed: signed.to_owned(), issued };
-        checked(self.ring().read(|view| self.complete(view, name, again)))
+        check(self.ring().read(|view| complete(self, view, name, again)))
     }
 
     /// Returns the cookie that removes the cookie `name` from a browser: with the `Path` and the
@@ -165,56 +168,56 @@ impl CookieSigner {
         let mut cookie = self.attributes.clone();
         cookie.set_name(name.to_owned());
         cookie.make_removal();
-        checked(cookie)
+        check(cookie)
     }
+}
 
-    /// The one place where a cookie gets its attributes.
-    pub(super) fn complete(
-        &self,
-        view: &View<'_, CookieKey>,
-        name: &str,
-        again: Again,
-    ) -> Cookie<'static> {
-        let mut cookie = self.attributes.clone();
-        cookie.set_name(name.to_owned());
-        cookie.set_value(again.signed);
-        let lifetime = self.lifetime(view, &cookie, again.issued);
+/// Makes the whole cookie: the one place where a cookie gets its attributes.
+pub(super) fn complete(
+    signer: &CookieSigner,
+    view: &View<'_, CookieKey>,
+    name: &str,
+    again: Again,
+) -> Cookie<'static> {
+    let mut cookie = signer.attributes.clone();
+    cookie.set_name(name.to_owned());
+    cookie.set_value(again.signed);
+    let lifetime = lifetime(signer, view, &cookie, again.issued);
+    cookie.set_max_age(lifetime);
+    cookie.unset_expires();
+    cookie
+}
+
+/// Returns the `Max-Age` of a cookie that was first issued at `issued`; `None` for one that ends
+/// with the browser.
+fn lifetime(
+    signer: &CookieSigner,
+    view: &View<'_, CookieKey>,
+    cookie: &Cookie<'_>,
+    issued: Duration,
+) -> Option<time::Duration> {
+    let now = view.since_epoch();
+    // A clock that moved back makes no cookie older.
+    let age = now.saturating_sub(issued);
+    let left = seconds(signer.max_age_in(view).saturating_sub(age));
+    let chosen = chosen(cookie, now).map(|chosen| chosen.min(left));
+    chosen.or(signer.is_persistent.then_some(left)).map(time::Duration::seconds)
+}
+
+/// Bounds the lifetime of a cookie that is issued now by that of its value. One without a
+/// lifetime of its own gets that of the signer.
+pub(super) fn persist(signer: &CookieSigner, view: &View<'_, CookieKey>, cookie: &mut Cookie<'_>) {
+    let now = view.since_epoch();
+    let stays_as_it_is = match (cookie.max_age(), cookie.expires()) {
+        (Some(age), _) => !age.is_positive(),
+        // A removal, or one that ends with the browser.
+        (None, Some(_)) => chosen(cookie, now).is_none(),
+        (None, None) => false,
+    };
+    let lifetime = (!stays_as_it_is).then(|| lifetime(signer, view, cookie, now)).flatten();
+    if lifetime.is_some() {
         cookie.set_max_age(lifetime);
         cookie.unset_expires();
-        cookie
-    }
-
-    /// The `Max-Age` of a cookie that was first issued then; `None` for one that ends with the
-    /// browser.
-    fn lifetime(
-        &self,
-        view: &View<'_, CookieKey>,
-        cookie: &Cookie<'_>,
-        issued: Duration,
-    ) -> Option<time::Duration> {
-        let now = view.since_epoch();
-        // A clock that moved back makes no cookie older.
-        let age = now.saturating_sub(issued);
-        let left = seconds(self.max_age_in(view).saturating_sub(age));
-        let chosen = chosen(cookie, now).map(|chosen| chosen.min(left));
-        chosen.or(self.is_persistent.then_some(left)).map(time::Duration::seconds)
-    }
-
-    /// Bounds the lifetime of a cookie that is issued now by that of its value. One without a
-    /// lifetime of its own gets that of the signer.
-    pub(super) fn persist(&self, view: &View<'_, CookieKey>, cookie: &mut Cookie<'_>) {
-        let now = view.since_epoch();
-        let stays_as_it_is = match (cookie.max_age(), cookie.expires()) {
-            (Some(age), _) => !age.is_positive(),
-            // A removal, or one that ends with the browser.
-            (None, Some(_)) => chosen(cookie, now).is_none(),
-            (None, None) => false,
-        };
-        let lifetime = (!stays_as_it_is).then(|| self.lifetime(view, cookie, now)).flatten();
-        if lifetime.is_some() {
-            cookie.set_max_age(lifetime);
-            cookie.unset_expires();
-        }
     }
 }
 
@@ -227,7 +230,7 @@ fn chosen(cookie: &Cookie<'_>, now: Duration) -> Option<i64> {
         Some(Duration::from_secs(u64::try_from(until).ok()?).saturating_sub(now))
     };
     let chosen = max_age.filter(|age| !age.is_zero()).or_else(until);
-    chosen.filter(|own| !own.is_zero()).map(seconds)
+    chosen.filter(|left| !left.is_zero()).map(seconds)
 }
 
 /// Whole seconds, rounded up: never zero, which would remove the cookie, and never more than
@@ -237,39 +240,40 @@ fn seconds(left: Duration) -> i64 {
     i32::try_from(seconds.max(1)).unwrap_or(i32::MAX).into()
 }
 
-/// The cookie, if a browser keeps it as it is.
-pub(crate) fn checked(cookie: Cookie<'static>) -> Result<Cookie<'static>, Error> {
+/// Returns the cookie, if a browser keeps it as it is.
+pub(crate) fn check(cookie: Cookie<'static>) -> Result<Cookie<'static>, Error> {
     if !is_plain(cookie.name().as_bytes()) {
-        return Err(refused(
+        return Err(refuse(
             "parsers read the name of the cookie differently; choose a token without `%` and `'`",
         ));
     }
     let texts = [cookie.path(), cookie.domain()];
-    if texts.into_iter().flatten().any(|own| own.contains(|c: char| c == ';' || c.is_control())) {
-        return Err(refused(
+    if texts.into_iter().flatten().any(|text| text.contains(|c: char| c == ';' || c.is_control())) {
+        return Err(refuse(
             "the path or the domain of the cookie cannot be in a header; remove semicolons and \
              control characters",
         ));
     }
     // RFC 6265 §5.2.4.
     if !cookie.path().is_some_and(|path| path.starts_with('/')) {
-        return Err(refused(
+        return Err(refuse(
             "browsers take another path from each request; let the path of the cookie begin with \
              a slash",
         ));
     }
     if cookie.same_site() == Some(SameSite::None) && !is_secure(&cookie) {
-        return Err(refused(
+        return Err(refuse(
             "browsers drop a cookie with `SameSite=None` that is not `Secure`; change one of them",
         ));
     }
-    match has_what_its_name_demands(&cookie) {
-        true => Ok(cookie),
-        false => Err(refused(
+    if has_what_its_name_demands(&cookie) {
+        Ok(cookie)
+    } else {
+        Err(refuse(
             "browsers drop the cookie: a name with `__Secure-` needs `Secure`, one with `__Host-` \
              also `Path=/` and no `Domain`, one with `__Http-` `Secure` and `HttpOnly`, and one \
              with `__Host-Http-` all of them; change the attributes or the name",
-        )),
+        ))
     }
 }
 
@@ -295,6 +299,6 @@ fn has_what_its_name_demands(cookie: &Cookie<'_>) -> bool {
         && (!is_of_http || cookie.http_only() == Some(true))
 }
 
-fn refused(problem: &'static str) -> Error {
+fn refuse(problem: &'static str) -> Error {
     Error::Sign { problem, source: None }
 }

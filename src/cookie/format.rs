@@ -72,19 +72,20 @@ impl<'v> Parts<'v> {
         message: &Message<'_>,
     ) -> Result<Duration, Reason> {
         let issued = self.issued().ok_or(Reason::Malformed)?;
-        let own = message.mac(key);
+        let expected = message.mac(key);
         // Read behind the MAC: a hash waits for itself most of the time, and the processor has
         // this done meanwhile.
         let mac = self.mac().ok_or(Reason::Malformed)?;
-        matching(&[own], &words(&mac)).map(|_| issued).ok_or(Reason::Signature)
+        matching(&[expected], &words(&mac)).map(|_| issued).ok_or(Reason::Signature)
     }
 
     /// What was signed; `None` if it is not UTF-8, which nothing here ever signs.
     #[inline(always)]
     pub(super) fn decoded(&self) -> Option<String> {
-        match holds(self.value, b'%') {
-            true => Some(percent_decode_str(self.value).decode_utf8().ok()?.into_owned()),
-            false => Some(self.value.to_owned()),
+        if holds(self.value, b'%') {
+            Some(percent_decode_str(self.value).decode_utf8().ok()?.into_owned())
+        } else {
+            Some(self.value.to_owned())
         }
     }
 }
@@ -96,7 +97,7 @@ pub(super) fn other_spellings(text: &str) -> impl Iterator<Item = String> {
     let was_decoded = || {
         let Parts { value, kid, issued, mac } = Parts::split(text)?;
         let has_escape = !value.bytes().all(is_unescaped);
-        has_escape.then(|| format!("{}.{kid}.{issued}.{mac}", encoded(value)))
+        has_escape.then(|| format!("{}.{kid}.{issued}.{mac}", encode(value)))
     };
     let was_encoded = || {
         let decoded = holds(text, b'%').then(|| percent_decode_str(text).decode_utf8().ok())??;
@@ -105,15 +106,15 @@ pub(super) fn other_spellings(text: &str) -> impl Iterator<Item = String> {
     was_decoded().into_iter().chain(was_encoded())
 }
 
-/// Percent-encoded as the `cookie` crate does it: one value has one text.
-fn encoded(value: &str) -> String {
+/// Percent-encodes as the `cookie` crate does: one value has one text.
+fn encode(value: &str) -> String {
     // `cookie` encodes only whole cookies; an empty name leaves `=` before the value.
     let mut text = Cookie::new("", value).encoded().stripped().to_string();
     text.remove(0);
     text
 }
 
-/// Returns whether [`encoded`] leaves a byte as it is.
+/// Returns whether [`encode`] leaves a byte as it is.
 fn is_unescaped(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!$&'*+-._~".contains(&byte)
 }
@@ -136,11 +137,11 @@ fn split_last(text: &str, usual: usize) -> Option<(&str, &str)> {
 /// Whether `byte` is there at all: without a way out, so that it is compiled to vectors.
 #[inline(always)]
 fn holds(text: &str, byte: u8) -> bool {
-    text.bytes().fold(false, |any, own| any | (own == byte))
+    text.bytes().fold(false, |any, other| any | (other == byte))
 }
 
 pub(super) fn sign(key: &HmacSha256, name: &str, value: &str, kid: Kid, issued: u64) -> String {
-    let mut text = encoded(value);
+    let mut text = encode(value);
     let issued = issued.to_string();
     let mut room = [0; _];
     let mac = Message::new(&mut room, [name, &text, kid.as_str(), &issued]).mac(key);
@@ -207,8 +208,8 @@ mod tests {
     fn only_what_is_encoded_has_another_spelling() {
         for byte in 0..=0x7f_u8 {
             let value = char::from(byte).to_string();
-            assert_eq!(encoded(&value) == value, is_unescaped(byte), "{value:?}");
-            let text = format!("{}.k.1.{}", encoded(&value), "A".repeat(TAG_TEXT_LEN));
+            assert_eq!(encode(&value) == value, is_unescaped(byte), "{value:?}");
+            let text = format!("{}.k.1.{}", encode(&value), "A".repeat(TAG_TEXT_LEN));
             let spellings: Vec<_> = other_spellings(&text).collect();
             assert_eq!(spellings.is_empty(), is_unescaped(byte), "{text}");
             assert!(!spellings.contains(&text));

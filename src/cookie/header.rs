@@ -28,7 +28,7 @@ impl<'h> Found<'h> {
         let mut values = headers
             .into_iter()
             .flat_map(pairs)
-            .filter(|(own, _)| *own == name.as_bytes())
+            .filter(|(other, _)| *other == name.as_bytes())
             .map(|(_, value)| value);
         let Some(first) = values.next() else { return Ok(None) };
         let Some(second) = values.next() else { return Ok(Some(Self::One(first))) };
@@ -82,7 +82,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 /// The value of a pair that a framework took apart, without the quotes around it.
 #[inline]
 pub(super) fn unquoted_text(value: &str) -> &str {
-    value.strip_prefix('"').and_then(|own| own.strip_suffix('"')).unwrap_or(value)
+    value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
 }
 
 /// Returns whether every parser reads the name of a cookie as it is: a token (RFC 9110 §5.6.2)
@@ -104,8 +104,8 @@ mod tests {
     use super::*;
 
     fn found<'h>(headers: &[&'h str]) -> Result<Option<Vec<&'h str>>, Reason> {
-        let found = Found::of("sid", headers.iter().map(|own| own.as_bytes()))?;
-        let text = |own: &&'h [u8]| std::str::from_utf8(own).unwrap();
+        let found = Found::of("sid", headers.iter().map(|header| header.as_bytes()))?;
+        let text = |value: &&'h [u8]| std::str::from_utf8(value).unwrap();
         Ok(found.map(|found| found.values().iter().map(text).collect()))
     }
 

@@ -2,10 +2,18 @@
 
 use cookie::{Cookie, CookieJar};
 
-use super::CookieSigner;
+use super::attributes::persist;
 use super::header::{Found, unquoted_text};
+use super::signer::CookieSigner;
 use crate::error::{Error, Reason, VerifyError};
 use crate::verified::Verified;
+
+impl CookieSigner {
+    /// Returns a jar over `jar` that signs what goes in and verifies what comes out.
+    pub fn jar<'j>(&'j self, jar: &'j mut CookieJar) -> Jar<'j> {
+        Jar { signer: self, jar }
+    }
+}
 
 /// A view of a [`CookieJar`] in which every cookie is signed.
 ///
@@ -49,11 +57,7 @@ pub struct Jar<'j> {
     jar: &'j mut CookieJar,
 }
 
-impl<'j> Jar<'j> {
-    pub(super) fn new(signer: &'j CookieSigner, jar: &'j mut CookieJar) -> Self {
-        Self { signer, jar }
-    }
-
+impl Jar<'_> {
     /// The cookie `name`, verified, with the value that was signed. If it needs to be,
     /// it is signed again and put into the jar.
     ///
@@ -103,7 +107,7 @@ impl<'j> Jar<'j> {
     pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<(), Error> {
         let mut cookie = cookie.into();
         cookie.set_value(self.signer.sign(cookie.name(), cookie.value())?);
-        self.signer.ring().read(|view| self.signer.persist(view, &mut cookie));
+        self.signer.ring().read(|view| persist(self.signer, view, &mut cookie));
         self.jar.add(cookie);
         Ok(())
     }

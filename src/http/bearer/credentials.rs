@@ -1,4 +1,4 @@
-//! Where a token stands in a request.
+//! The places of a token in a request.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -33,14 +33,14 @@ pub(super) enum Shown<'h> {
     Cookies(crate::cookie::header::Found<'h>),
 }
 
-/// The token in the `Authorization` header, or if there is none, in the cookies of this name.
-pub(super) fn of<'h>(
+/// Finds the token in the `Authorization` header, or if there is none, in the cookies of this name.
+pub(super) fn find<'h>(
     headers: &'h HeaderMap,
     cookie: Option<&str>,
 ) -> Result<Option<Shown<'h>>, Reason> {
     match (token(headers)?, cookie) {
         #[cfg(feature = "cookie")]
-        (None, Some(name)) => Ok(crate::http::cookies::found(headers, name)?.map(Shown::Cookies)),
+        (None, Some(name)) => Ok(crate::http::cookies::find(headers, name)?.map(Shown::Cookies)),
         (token, _) => Ok(token.map(Shown::Header)),
     }
 }

@@ -1,15 +1,14 @@
-//! What is to be verified, and how a refusal is worded.
+//! The layer: its settings.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode};
 use tower_layer::Layer;
 
-use super::Bearer;
-use crate::error::Reason;
-use crate::http::Rejection;
+use super::challenge::Challenges;
+use super::config::Config;
+use super::service::Bearer;
 use crate::jwt::Jwt;
 
 /// Lets a request through whose bearer token verifies, with its claims, a
@@ -41,16 +40,8 @@ use crate::jwt::Jwt;
 /// ```
 #[derive(Debug)]
 pub struct BearerLayer<C> {
-    pub(super) config: Arc<Config>,
+    config: Arc<Config>,
     claims: PhantomData<fn() -> C>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Config {
-    pub(super) jwt: Jwt,
-    pub(super) is_optional: bool,
-    pub(super) cookie: Option<Cow<'static, str>>,
-    pub(super) challenges: Challenges,
 }
 
 impl<C> BearerLayer<C> {
@@ -73,7 +64,7 @@ impl<C> BearerLayer<C> {
 
     /// Also takes the token from the cookie `name`, where no `Authorization` header has one. Of
     /// several cookies of this name the first that verifies counts; more than eight are refused
-    /// with [`Reason::Repeated`].
+    /// with [`Reason::Repeated`](crate::Reason::Repeated).
     ///
     /// # Security
     /// An attacker on another host of the same site can set a valid token of its own for the whole
@@ -107,64 +98,6 @@ impl<S, C> Layer<S> for BearerLayer<C> {
     type Service = Bearer<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Bearer { inner, layer: self.clone() }
-    }
-}
-
-/// What a 401 says (RFC 6750 §3): without a token no error, with one always the same.
-#[derive(Debug, Clone)]
-pub(in crate::http) struct Challenges {
-    missing: HeaderValue,
-    invalid: HeaderValue,
-}
-
-impl Challenges {
-    fn new(realm: &str) -> Self {
-        let mut quoted = String::new();
-        for own in realm.chars().filter(|own| matches!(own, ' '..='~')) {
-            if matches!(own, '"' | '\\') {
-                quoted.push('\\');
-            }
-            quoted.push(own);
-        }
-        let header = |text: String| {
-            HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
-                .unwrap_or(HeaderValue::from_static("Bearer"))
-        };
-        Self {
-            missing: header(format!("Bearer realm=\"{quoted}\"")),
-            invalid: header(format!("Bearer realm=\"{quoted}\", error=\"invalid_token\"")),
-        }
-    }
-
-    pub(in crate::http) fn rejection(&self, reason: Reason) -> Rejection {
-        let challenge = match reason {
-            Reason::Missing => &self.missing,
-            _ => &self.invalid,
-        };
-        Rejection::new(StatusCode::UNAUTHORIZED, reason).challenged(challenge)
-    }
-}
-
-impl Default for Challenges {
-    fn default() -> Self {
-        Self {
-            missing: HeaderValue::from_static("Bearer realm=\"restricted\""),
-            invalid: HeaderValue::from_static(
-                "Bearer realm=\"restricted\", error=\"invalid_token\"",
-            ),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_realm_cannot_end_its_quotes() {
-        let challenges = Challenges::new("a \"b\\c\r\nX: y\u{7f} é");
-        assert_eq!(challenges.missing, "Bearer realm=\"a \\\"b\\\\cX: y \"");
-        assert_eq!(Challenges::new("restricted").invalid, Challenges::default().invalid);
+        Bearer::new(inner, Arc::clone(&self.config))
     }
 }

@@ -1,5 +1,7 @@
 //! Bearer tokens (RFC 6750): a JWT in the `Authorization` header, or in a cookie.
 
+mod challenge;
+mod config;
 mod credentials;
 mod future;
 mod layer;
@@ -10,6 +12,6 @@ pub use layer::BearerLayer;
 pub use service::Bearer;
 
 #[cfg(feature = "axum")]
-pub(super) use credentials::token;
+pub(super) use challenge::Challenges;
 #[cfg(feature = "axum")]
-pub(super) use layer::Challenges;
+pub(super) use credentials::token;

@@ -1,26 +1,36 @@
 //! One request, verified before the service inside sees it.
 
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
-use super::credentials::Shown;
-use super::{BearerFuture, BearerLayer, credentials};
+use super::config::Config;
+use super::credentials::{self, Shown};
+use super::future::BearerFuture;
 use crate::error::Reason;
 use crate::http::answer::{Answer, replace};
 
-/// What [`BearerLayer`] makes of a service.
+/// The service that [`BearerLayer`](super::BearerLayer) puts around another.
 #[derive(Debug)]
 pub struct Bearer<S, C> {
-    pub(super) inner: S,
-    pub(super) layer: BearerLayer<C>,
+    inner: S,
+    config: Arc<Config>,
+    claims: PhantomData<fn() -> C>,
+}
+
+impl<S, C> Bearer<S, C> {
+    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config, claims: PhantomData }
+    }
 }
 
 impl<S: Clone, C> Clone for Bearer<S, C> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: self.layer.clone() }
+        Self::new(self.inner.clone(), Arc::clone(&self.config))
     }
 }
 
@@ -39,8 +49,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let config = &self.layer.config;
-        let token = credentials::of(request.headers(), config.cookie.as_deref());
+        let config = &self.config;
+        let token = credentials::find(request.headers(), config.cookie.as_deref());
         let verified = match token {
             Ok(Some(Shown::Header(token))) => config.jwt.verify::<C>(token).map(Some),
             #[cfg(feature = "cookie")]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::cookie::attributes::checked;
+use crate::cookie::attributes::check;
 use crate::cookie::header::Found;
 use crate::cookie::{Cookie, CookieSigner};
 use crate::error::{Error, Reason, VerifyError};
@@ -99,17 +99,14 @@ impl SessionCookie {
     /// As for [`CookieSigner::verify_header`]: only a name with `__Host-` keeps the cookies of
     /// other hosts of the same site away.
     pub fn verify(&self, headers: &HeaderMap) -> Result<Verified<Cookie<'static>>, VerifyError> {
-        let found = self.found(headers)?.ok_or(Reason::Missing);
+        let found = self.find(headers)?.ok_or(Reason::Missing);
         let found = found.map_err(|reason| self.signer.ring().reject(reason))?;
-        self.signer.ring().read(|view| {
-            let verdict = self.signer.verdict_of(view, &self.name, &found);
-            let (key, signed) = verdict.map_err(|reason| view.reject(reason))?;
-            Ok(signed.accepted(view, key).map(|value| self.cookie(value)))
-        })
+        let session = self.signer.verify_found(&self.name, &found)?;
+        Ok(session.map(|value| self.cookie(value)))
     }
 
-    fn found<'h>(&self, headers: &'h HeaderMap) -> Result<Option<Found<'h>>, VerifyError> {
-        cookies::found(headers, &self.name).map_err(|reason| self.signer.ring().reject(reason))
+    fn find<'h>(&self, headers: &'h HeaderMap) -> Result<Option<Found<'h>>, VerifyError> {
+        cookies::find(headers, &self.name).map_err(|reason| self.signer.ring().reject(reason))
     }
 
     /// Verifies the cookie of a request, with the `Set-Cookie` by which it is signed again if it
@@ -118,10 +115,11 @@ impl SessionCookie {
         &self,
         headers: &HeaderMap,
     ) -> Result<Option<Resigned>, VerifyError> {
-        let Some(found) = self.found(headers)? else { return Ok(None) };
+        let Some(found) = self.find(headers)? else { return Ok(None) };
         let (session, again) = self.signer.verify_and_set(&self.name, &found)?;
         // A cookie that cannot be set stays as it is.
-        let again = again.and_then(|again| checked(again).ok()).and_then(|own| header(&own).ok());
+        let again = again.and_then(|again| check(again).ok());
+        let again = again.and_then(|again| header(&again).ok());
         Ok(Some((session.map(|value| self.cookie(value)), again)))
     }
 

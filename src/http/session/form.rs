@@ -63,9 +63,10 @@ fn is_cookie_octet(byte: u8) -> bool {
 /// service that does not percent-decode would have `%61` signed as `a`.
 fn is_canonical(text: &[u8]) -> bool {
     text.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(place, _)| {
-        let digits = text.get(place + 1..place + 3).and_then(|own| std::str::from_utf8(own).ok());
-        let digits = digits.filter(|own| own.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let byte = digits.and_then(|own| u8::from_str_radix(own, 16).ok());
+        let digits =
+            text.get(place + 1..place + 3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         byte.is_some_and(|byte| !(byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)))
     })
 }

@@ -9,8 +9,8 @@ use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use pin_project_lite::pin_project;
 
+use super::config::Config;
 use super::inner;
-use super::layer::Config;
 use crate::http::answer::Answer;
 
 /// What is to be done with the response.
@@ -61,11 +61,11 @@ impl After {
     }
 }
 
-/// Whether a shared cache may keep the response, and give its cookies to somebody else.
+/// Returns whether a shared cache may keep the response, and give its cookies to other clients.
 fn is_shared(headers: &HeaderMap) -> bool {
     let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|all| all.to_str().ok());
-    directives.flat_map(|all| all.split(',')).any(|own| {
-        let name = own.split('=').next().unwrap_or_default().trim();
+    directives.flat_map(|all| all.split(',')).any(|directive| {
+        let name = directive.split('=').next().unwrap_or_default().trim();
         name.eq_ignore_ascii_case("public") || name.eq_ignore_ascii_case("s-maxage")
     })
 }
@@ -88,10 +88,10 @@ where
     type Output = Result<Response<R>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let own = self.project();
-        let mut answer = ready!(own.answer.poll(context));
+        let fields = self.project();
+        let mut answer = ready!(fields.answer.poll(context));
         if let Ok(response) = &mut answer {
-            own.after.apply(response);
+            fields.after.apply(response);
         }
         Poll::Ready(answer)
     }

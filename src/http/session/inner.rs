@@ -10,7 +10,7 @@
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
-use super::SessionCookie;
+use super::cookie::SessionCookie;
 use super::form::{Form, is_one_value};
 use super::spelling::resembles;
 use crate::cookie::header::{is_plain, split};
@@ -26,14 +26,16 @@ pub(super) fn pair(form: Form, name: &str, value: &str) -> Option<String> {
 /// among the others.
 pub(super) fn unsign(headers: &mut HeaderMap, name: &str, session: Option<String>) {
     let mut inside = session.map(String::into_bytes).unwrap_or_default();
-    let all =
-        headers.get_all(COOKIE).iter().flat_map(|own| own.as_bytes().split(|byte| *byte == b';'));
-    for (own, value) in all.filter_map(split) {
-        if is_plain(own) && is_one_value(value) && !resembles(own, name) {
+    let all = headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    for (other, value) in all.filter_map(split) {
+        if is_plain(other) && is_one_value(value) && !resembles(other, name) {
             if !inside.is_empty() {
                 inside.extend_from_slice(b"; ");
             }
-            inside.extend_from_slice(own);
+            inside.extend_from_slice(other);
             inside.push(b'=');
             inside.extend_from_slice(value);
         }
@@ -64,7 +66,7 @@ pub(super) fn sign(
     for header in all {
         signed.push(match SetCookie::read(header.as_bytes(), cookie.name()) {
             SetCookie::Other => header,
-            SetCookie::Resembling => return Err(refused(
+            SetCookie::Resembling => return Err(refuse(
                 "the service inside sets a cookie whose name some parsers read as the session's; \
                  set it under the exact name",
             )),
@@ -105,7 +107,7 @@ fn sign_one(
     attributes: &[u8],
 ) -> Result<HeaderValue, Error> {
     let name = cookie.name();
-    let value = form.read(value).ok_or_else(|| refused(match form {
+    let value = form.read(value).ok_or_else(|| refuse(match form {
         Form::Plain => {
             "parsers read the value of the session differently; let it be letters, digits and \
              `-._~/=:`, or use `sign_for_inner_encoded` if the service inside percent-decodes"
@@ -114,18 +116,17 @@ fn sign_one(
             "the value of the session is not percent-encoded; encode it as `Cookie::encoded` does"
         }
     }))?;
-    let value =
-        cookie.signer().sign(name, &value).and_then(|value| match is_plain(name.as_bytes()) {
-            true => Ok(value),
-            false => Err(refused(
-                "parsers read the name of the session differently; choose a token without `%` and `'`",
-            )),
-        })?;
+    let value = cookie.signer().sign(name, &value)?;
+    if !is_plain(name.as_bytes()) {
+        return Err(refuse(
+            "parsers read the name of the session differently; choose a token without `%` and `'`",
+        ));
+    }
     HeaderValue::from_bytes(&[name.as_bytes(), b"=", value.as_bytes(), attributes].concat())
-        .map_err(|_| refused("the cookie cannot be in a header; remove the control characters"))
+        .map_err(|_| refuse("the cookie cannot be in a header; remove the control characters"))
 }
 
-fn refused(problem: &'static str) -> Error {
+fn refuse(problem: &'static str) -> Error {
     Error::Sign { problem, source: None }
 }
 

@@ -1,11 +1,13 @@
-//! What is asked of a session, and what is done with one that does not hold.
+//! The layer: its settings.
 
 use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use super::config::Config;
+use super::cookie::SessionCookie;
 use super::form::Form;
-use super::{Session, SessionCookie};
+use super::service::Session;
 
 /// Lets a request through whose session cookie verifies, with the cookie as it was signed, a
 /// [`Verified<Cookie>`](crate::cookie::Cookie), in the extensions. Everything else is 401 with
@@ -45,15 +47,7 @@ use super::{Session, SessionCookie};
 /// ```
 #[derive(Debug, Clone)]
 pub struct SessionLayer {
-    pub(super) config: Arc<Config>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Config {
-    pub(super) cookie: SessionCookie,
-    pub(super) is_optional: bool,
-    pub(super) removes_invalid: bool,
-    pub(super) signs_for_inner: Option<Form>,
+    config: Arc<Config>,
 }
 
 impl SessionLayer {
@@ -191,6 +185,6 @@ impl<S> Layer<S> for SessionLayer {
     type Service = Session<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Session { inner, layer: self.clone() }
+        Session { inner, config: Arc::clone(&self.config) }
     }
 }

@@ -1,5 +1,6 @@
 //! Signed session cookies: verified on the way in, signed again on the way out.
 
+mod config;
 mod cookie;
 mod form;
 mod future;

@@ -1,23 +1,23 @@
 //! One request: its cookie verified, and what is to be done with the response.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
-use super::cookie::Resigned;
-use super::future::After;
-use super::layer::Config;
-use super::{SessionFuture, SessionLayer, inner};
-use crate::error::{Reason, VerifyError};
+use super::config::Config;
+use super::future::{After, SessionFuture};
+use super::inner;
+use crate::error::Reason;
 use crate::http::Rejection;
 use crate::http::answer::{Answer, replace};
 
-/// What [`SessionLayer`] makes of a service.
+/// The service that [`SessionLayer`](super::SessionLayer) puts around another.
 #[derive(Debug, Clone)]
 pub struct Session<S> {
     pub(super) inner: S,
-    pub(super) layer: SessionLayer,
+    pub(super) config: Arc<Config>,
 }
 
 impl<S, B, R> Service<Request<B>> for Session<S>
@@ -34,15 +34,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let config = &self.layer.config;
+        let config = &self.config;
         let verified = match config.cookie.verify_and_resign(request.headers()) {
             Ok(None) if !config.is_optional => {
                 Err(config.cookie.signer().ring().reject(Reason::Missing))
             }
             verified => verified,
         };
-        let mut after = After::new(&self.layer.config);
-        let verified = verified.and_then(|found| config.with_pair(found));
+        let mut after = After::new(config);
+        let verified = verified.and_then(|found| config.add_pair(found));
         let (session, pair) = match verified {
             Ok((Some((session, again)), pair)) => {
                 after.again = again;
@@ -66,21 +66,5 @@ where
         }
         replace(request.extensions_mut(), session);
         SessionFuture { answer: Answer::inner(self.inner.call(request)), after }
-    }
-}
-
-impl Config {
-    /// The pair that the service inside reads of a session, beside it.
-    fn with_pair(
-        &self,
-        found: Option<Resigned>,
-    ) -> Result<(Option<Resigned>, Option<String>), VerifyError> {
-        let (Some(form), Some((session, _))) = (self.signs_for_inner, &found) else {
-            return Ok((found, None));
-        };
-        match inner::pair(form, session.name(), session.value()) {
-            Some(pair) => Ok((found, Some(pair))),
-            None => Err(self.cookie.signer().ring().reject(Reason::Payload)),
-        }
     }
 }

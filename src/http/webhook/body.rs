@@ -30,14 +30,14 @@ impl<R> WebhookBody<R> {
         Self { kind: Kind::Inner { body } }
     }
 
-    pub(super) fn own(text: Bytes) -> Self {
+    pub(super) fn from_text(text: Bytes) -> Self {
         Self { kind: Kind::Own { text: Some(text).filter(|text| !text.is_empty()) } }
     }
 }
 
 impl<R> Default for WebhookBody<R> {
     fn default() -> Self {
-        Self::own(Bytes::new())
+        Self::from_text(Bytes::new())
     }
 }
 

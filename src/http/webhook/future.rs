@@ -12,7 +12,8 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Reading, WebhookBody};
+use super::body::WebhookBody;
+use super::reading::Reading;
 use crate::verified::Verified;
 
 pin_project! {
@@ -59,12 +60,12 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let mut own = self.as_mut().project();
-            let next = match own.state.as_mut().project() {
+            let mut fields = self.as_mut().project();
+            let next = match fields.state.as_mut().project() {
                 StateProjected::Answered { response } => {
                     let response =
                         response.take().expect("a future is not polled once it is ready");
-                    return Poll::Ready(Ok(response.map(WebhookBody::own)));
+                    return Poll::Ready(Ok(response.map(WebhookBody::from_text)));
                 }
                 StateProjected::Inner { future } => {
                     let response = ready!(future.poll(context))?;
@@ -80,7 +81,7 @@ where
                     }
                 }
             };
-            own.state.set(next);
+            fields.state.set(next);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What is put around a handler of deliveries.
+//! The layer.
 
 use tower_layer::Layer;
 
-use super::Webhook;
+use super::service::Webhook;
 use crate::webhook::MetaWebhook;
 
 /// Lets a delivery through whose signature holds, byte for byte and with its headers as they

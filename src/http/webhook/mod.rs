@@ -3,6 +3,7 @@
 
 mod body;
 mod future;
+mod handshake;
 mod layer;
 mod reading;
 mod service;
@@ -10,27 +11,6 @@ mod service;
 pub use body::WebhookBody;
 pub use future::WebhookFuture;
 pub use layer::WebhookLayer;
-pub(super) use reading::Reading;
 #[cfg(feature = "axum")]
-pub(super) use reading::rejection;
+pub(super) use reading::{Reading, rejection};
 pub use service::Webhook;
-
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Response, StatusCode};
-
-use super::Rejection;
-use crate::webhook::MetaWebhook;
-
-/// The answer to a subscription handshake: its challenge as plain text, which no browser takes
-/// for markup; or 403.
-fn handshake(hook: &MetaWebhook, query: &str) -> Result<Response<Bytes>, Rejection> {
-    let challenge = hook
-        .handshake(query)
-        .map_err(|error| Rejection::new(StatusCode::FORBIDDEN, error.reason()))?;
-    let mut response = Response::new(Bytes::from(challenge.into_inner()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(response)
-}

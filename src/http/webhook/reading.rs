@@ -40,14 +40,16 @@ where
     type Output = Result<Verified<Bytes>, Rejection>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut own = self.project();
+        let mut fields = self.project();
         loop {
-            let delivery = own.delivery.as_mut().expect("a future is not polled once it is ready");
+            let delivery =
+                fields.delivery.as_mut().expect("a future is not polled once it is ready");
             // What is announced as too much is not waited for.
-            let announced = usize::try_from(own.body.size_hint().lower()).unwrap_or(usize::MAX);
-            let end = match delivery.room().is_none_or(|room| announced > room) {
-                true => Some(Err(Reason::TooLarge)),
-                false => match ready!(own.body.as_mut().poll_frame(context)) {
+            let announced = usize::try_from(fields.body.size_hint().lower()).unwrap_or(usize::MAX);
+            let end = if delivery.room().is_none_or(|room| announced > room) {
+                Some(Err(Reason::TooLarge))
+            } else {
+                match ready!(fields.body.as_mut().poll_frame(context)) {
                     None => Some(Ok(())),
                     Some(Err(error)) => Some(Err(reason(&*error.into()))),
                     Some(Ok(frame)) => {
@@ -55,15 +57,15 @@ where
                         if let Ok(mut data) = frame.into_data() {
                             let chunk = data.copy_to_bytes(data.remaining());
                             delivery.update(&chunk);
-                            own.kept.add(chunk);
+                            fields.kept.add(chunk);
                         }
                         None
                     }
-                },
+                }
             };
             let Some(end) = end else { continue };
-            let delivery = own.delivery.take().expect("it was there above");
-            let body = std::mem::take(own.kept).whole();
+            let delivery = fields.delivery.take().expect("it was there above");
+            let body = std::mem::take(fields.kept).whole();
             let end = match end {
                 Ok(()) if body.is_empty() => Err(Reason::Malformed),
                 end => end,

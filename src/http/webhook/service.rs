@@ -9,11 +9,13 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::reading::rejection;
-use super::{Reading, WebhookBody, WebhookFuture, handshake};
+use super::body::WebhookBody;
+use super::future::WebhookFuture;
+use super::handshake::answer_handshake;
+use super::reading::{Reading, rejection};
 use crate::webhook::MetaWebhook;
 
-/// What [`WebhookLayer`](super::WebhookLayer) makes of a service.
+/// The service that [`WebhookLayer`](super::WebhookLayer) puts around another.
 #[derive(Debug, Clone)]
 pub struct Webhook<S> {
     pub(super) inner: S,
@@ -36,7 +38,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if request.method() == Method::GET {
-            let answer = handshake(&self.hook, request.uri().query().unwrap_or_default());
+            let answer = answer_handshake(&self.hook, request.uri().query().unwrap_or_default());
             return WebhookFuture::answered(match answer {
                 Ok(response) => response,
                 Err(rejection) => rejection.response(),
