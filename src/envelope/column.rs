@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use zeroize::Zeroizing;
 
-use super::Sealer;
+use super::sealer::Sealer;
 use crate::error::{Error, Reason, VerifyError};
 use crate::kid::Kid;
 use crate::verified::Verified;
@@ -42,13 +42,13 @@ use crate::verified::Verified;
 /// [`seal_bytes`](Self::seal_bytes). Both are read, and so are values of a
 /// legacy layout that the sealer accepts.
 pub struct Sealed<T> {
-    stored: Stored,
+    stored: ColumnValue,
     of: PhantomData<fn() -> T>,
 }
 
-/// As the column has it.
+/// The ciphertext, by the type of its column.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Stored {
+pub(crate) enum ColumnValue {
     Text(String),
     Bytes(Vec<u8>),
 }
@@ -131,9 +131,10 @@ impl<T: Payload> Sealed<T> {
         context: impl AsRef<[u8]>,
     ) -> Result<Verified<T>, VerifyError> {
         let opened = sealer.open(self.as_bytes(), context)?.map(T::from_bytes);
-        match opened.as_ref().is_some() {
-            true => Ok(opened.map(|value| value.expect("it is some, one line above"))),
-            false => Err(sealer.ring().reject(Reason::Payload)),
+        if opened.as_ref().is_some() {
+            Ok(opened.map(|value| value.expect("it is some, one line above")))
+        } else {
+            Err(sealer.ring().reject(Reason::Payload))
         }
     }
 }
@@ -142,30 +143,30 @@ impl<T> Sealed<T> {
     /// What a column of text holds, taken as it is: [`open`](Self::open) finds out what it is.
     #[must_use]
     pub fn from_stored_text(text: impl Into<String>) -> Self {
-        Self { stored: Stored::Text(text.into()), of: PhantomData }
+        Self { stored: ColumnValue::Text(text.into()), of: PhantomData }
     }
 
     /// What a column of bytes holds, taken as it is: [`open`](Self::open) finds out what it is.
     #[must_use]
     pub fn from_stored_bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { stored: Stored::Bytes(bytes.into()), of: PhantomData }
+        Self { stored: ColumnValue::Bytes(bytes.into()), of: PhantomData }
     }
 
     /// What is stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.stored {
-            Stored::Text(text) => text.as_bytes(),
-            Stored::Bytes(bytes) => bytes,
+        match self.stored() {
+            ColumnValue::Text(text) => text.as_bytes(),
+            ColumnValue::Bytes(bytes) => bytes,
         }
     }
 
     /// What is stored in a column of text; `None`, if it is of one of bytes.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
-        match &self.stored {
-            Stored::Text(text) => Some(text),
-            Stored::Bytes(_) => None,
+        match self.stored() {
+            ColumnValue::Text(text) => Some(text),
+            ColumnValue::Bytes(_) => None,
         }
     }
 
@@ -175,8 +176,8 @@ impl<T> Sealed<T> {
         Sealer::kid_of(self.as_bytes())
     }
 
-    #[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
-    pub(super) fn stored(&self) -> &Stored {
+    /// Returns what is stored, by the type of its column.
+    pub(crate) fn stored(&self) -> &ColumnValue {
         &self.stored
     }
 }

@@ -86,10 +86,7 @@ impl<'b> Head<'b> {
     #[inline]
     pub(super) fn of(blob: &'b [u8]) -> Result<Self, Reason> {
         let head = Self::read(blob)?;
-        match blob.len() >= OVERHEAD + head.kid.len() {
-            true => Ok(head),
-            false => Err(Reason::Malformed),
-        }
+        if blob.len() >= OVERHEAD + head.kid.len() { Ok(head) } else { Err(Reason::Malformed) }
     }
 
     #[inline]

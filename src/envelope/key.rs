@@ -58,7 +58,7 @@ impl AesKey {
     /// # Errors
     /// [`Error::Encoding`]; building the ring refuses what is not 32 bytes.
     pub fn hex(digits: &str) -> Result<NewKey<Self>, Error> {
-        decoded(from_hex(digits), "hexadecimal digits")
+        new_key(from_hex(digits), "hexadecimal digits")
     }
 
     /// Base64 of either alphabet, padded or not, as in `Buffer.from(key, "base64")`.
@@ -66,7 +66,7 @@ impl AesKey {
     /// # Errors
     /// [`Error::Encoding`]; building the ring refuses what is not 32 bytes.
     pub fn base64(text: &str) -> Result<NewKey<Self>, Error> {
-        decoded(from_any_base64(text), "base64")
+        new_key(from_any_base64(text), "base64")
     }
 
     /// SHA-256 of a passphrase, as in `createHash("sha256").update(passphrase).digest()`.
@@ -78,7 +78,7 @@ impl AesKey {
     /// # Errors
     /// [`Error::EmptySecret`] for an empty passphrase.
     pub fn sha256(passphrase: &str) -> Result<NewKey<Self>, Error> {
-        not_empty(passphrase)?;
+        check_not_empty(passphrase)?;
         let key: [u8; KEY_LEN] = <sha2::Sha256 as sha2::Digest>::digest(passphrase).into();
         Ok(NewKey::new(&Zeroizing::new(key)[..]))
     }
@@ -101,7 +101,7 @@ impl AesKey {
     #[cfg(feature = "scrypt")]
     #[cfg_attr(docsrs, doc(cfg(feature = "scrypt")))]
     pub fn scrypt(passphrase: &str, salt: &str) -> Result<NewKey<Self>, Error> {
-        not_empty(passphrase)?;
+        check_not_empty(passphrase)?;
         let parameters = scrypt::Params::new(14, 8, 1).expect("RFC 7914 §2 allows them");
         let mut key = Zeroizing::new([0; KEY_LEN]);
         scrypt::scrypt(passphrase.as_bytes(), salt.as_bytes(), &parameters, &mut *key)
@@ -156,16 +156,16 @@ impl RingBuilder<AesKey> {
     }
 }
 
-fn decoded(bytes: Option<Vec<u8>>, expected: &'static str) -> Result<NewKey<AesKey>, Error> {
+fn new_key(bytes: Option<Vec<u8>>, expected: &'static str) -> Result<NewKey<AesKey>, Error> {
     let bytes = bytes.ok_or_else(|| Error::Encoding { key: "the AES key".to_owned(), expected })?;
     Ok(NewKey::new(bytes))
 }
 
-fn not_empty(passphrase: &str) -> Result<(), Error> {
-    match passphrase.is_empty() {
-        true => Err(Error::EmptySecret { key: "the passphrase".to_owned() }),
-        false => Ok(()),
+fn check_not_empty(passphrase: &str) -> Result<(), Error> {
+    if passphrase.is_empty() {
+        return Err(Error::EmptySecret { key: "the passphrase".to_owned() });
     }
+    Ok(())
 }
 
 impl sealed::Sealed for AesKey {}

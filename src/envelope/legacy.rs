@@ -110,9 +110,10 @@ impl Layout {
             }
         };
         let (tag, ciphertext) = if self.tag_first { (first, last) } else { (last, first) };
-        let iv = match self.iv16 {
-            true => Iv::Long(iv.try_into().ok()?),
-            false => Iv::Standard(iv.try_into().ok()?),
+        let iv = if self.iv16 {
+            Iv::Long(iv.try_into().ok()?)
+        } else {
+            Iv::Standard(iv.try_into().ok()?)
         };
         Some(Parts { layout: self, iv, ciphertext, tag: tag.try_into().ok()? })
     }

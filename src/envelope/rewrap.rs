@@ -1,13 +1,15 @@
-//! The effect of a rotation on a stored envelope: opened, and sealed again under the primary.
+//! Rewrapping: an envelope is opened, and sealed again under the primary.
 
 use zeroize::Zeroizing;
 
-use super::Sealer;
 use super::aead::KEY_LEN;
 use super::format::{self, Head, Stored};
 use super::key::AesKey;
-use super::open::{decrypt, decrypted, keyed, unwrap};
-use super::seal::Draft;
+use super::open::{
+    decrypt, decrypt_to_vec, find_key, match_layouts, open_verified, read_head, unwrap,
+};
+use super::seal::{Draft, seal_payload};
+use super::sealer::Sealer;
 use crate::error::{Error, Reason, VerifyError};
 use crate::lifecycle::Role;
 use crate::ring::Key;
@@ -56,8 +58,8 @@ impl Sealer {
         self.ring.read(|view| match Head::peek(stored) {
             Some(kid) => Ok(view.named(kid.as_bytes())?.1 == Role::Fallback),
             None => match Stored::of(stored, self.max_payload_bytes)? {
-                Stored::Native(blob) => Ok(self.head(&blob).map(|_| false)?),
-                Stored::Legacy(text) => Ok(self.shapes(view, text).map(|_| true)?),
+                Stored::Native(blob) => Ok(read_head(self, &blob).map(|_| false)?),
+                Stored::Legacy(text) => Ok(match_layouts(self, view, text).map(|_| true)?),
             },
         })
     }
@@ -99,7 +101,7 @@ impl Sealer {
         blob: &mut Vec<u8>,
         context: impl AsRef<[u8]>,
     ) -> Result<bool, RewrapError> {
-        let new = self.ring.read(|view| self.rewrapped(view, blob, context.as_ref()))?;
+        let new = self.ring.read(|view| rewrap_blob(self, view, blob, context.as_ref()))?;
         Ok(new.map(|new| *blob = new).is_some())
     }
 
@@ -114,7 +116,7 @@ impl Sealer {
     ) -> Result<bool, RewrapError> {
         let new =
             self.ring.read(|view| match Stored::of(text.as_bytes(), self.max_payload_bytes) {
-                Ok(Stored::Native(blob)) => self.rewrapped(view, &blob, context.as_ref()),
+                Ok(Stored::Native(blob)) => rewrap_blob(self, view, &blob, context.as_ref()),
                 Ok(Stored::Legacy(_)) => Err(view.reject(Reason::Malformed).into()),
                 Err(reason) => Err(view.reject(reason).into()),
             })?;
@@ -152,56 +154,57 @@ impl Sealer {
         self.ring.read(|view| {
             if let Ok(Stored::Native(blob)) = Stored::of(stored.as_bytes(), self.max_payload_bytes)
             {
-                return match self.head(&blob) {
+                return match read_head(self, &blob) {
                     Ok(_) => Ok(None),
                     Err(reason) => Err(view.reject(reason).into()),
                 };
             }
-            let opened = self.verified(view, stored.as_bytes(), context.as_ref())?;
+            let opened = open_verified(self, view, stored.as_bytes(), context.as_ref())?;
             let payload = Zeroizing::new(opened.into_inner());
-            let blob = self.sealed(view, &payload, context.as_ref())?;
+            let blob = seal_payload(self, view, &payload, context.as_ref())?;
             Ok(Some(format::to_text(&blob)))
         })
     }
+}
 
-    fn rewrapped(
-        &self,
-        view: &View<'_, AesKey>,
-        blob: &[u8],
-        context: &[u8],
-    ) -> Result<Option<Vec<u8>>, RewrapError> {
-        let is_due = |role| role == Some(Role::Fallback);
-        let Reopened { key, role, draft } = self.reopened(view, blob, context, false, is_due)?;
-        let Some((draft, role)) = draft.zip(role) else { return Ok(None) };
-        let new = draft.seal(view, context)?;
-        let _: Verified<()> = view.accept_named((key, role), ());
-        Ok(Some(new))
-    }
+/// Opens `blob`, and seals it again if its key is a fallback.
+fn rewrap_blob(
+    sealer: &Sealer,
+    view: &View<'_, AesKey>,
+    blob: &[u8],
+    context: &[u8],
+) -> Result<Option<Vec<u8>>, RewrapError> {
+    let is_due = |role| role == Some(Role::Fallback);
+    let Reopened { key, role, draft } = reopen(sealer, view, blob, context, false, is_due)?;
+    let Some((draft, role)) = draft.zip(role) else { return Ok(None) };
+    let new = draft.seal(view, context)?;
+    let _: Verified<()> = view.accept_named((key, role), ());
+    Ok(Some(new))
+}
 
-    /// Opens `blob` in `context`, with `rescue` under a revoked key too. Where `is_due` says so of
-    /// the role of its key, what it opens is in a draft under the primary.
-    pub(super) fn reopened<'r>(
-        &self,
-        view: &View<'r, AesKey>,
-        blob: &[u8],
-        context: &[u8],
-        rescue: bool,
-        is_due: impl FnOnce(Option<Role>) -> bool,
-    ) -> Result<Reopened<'r>, RewrapError> {
-        let refuse = |reason: Reason| RewrapError::Open(view.reject(reason));
-        let mut dek = Zeroizing::new([0; KEY_LEN]);
-        let head = self.head(blob).map_err(refuse)?;
-        let (key, role) = keyed(view, head, rescue).map_err(refuse)?;
-        unwrap(head, key, blob, &mut dek).map_err(refuse)?;
-        if !is_due(role) {
-            // Opened all the same: a stored value that does not open is found here.
-            drop(Zeroizing::new(decrypted(head, key, blob, &dek, context).map_err(refuse)?));
-            return Ok(Reopened { key, role, draft: None });
-        }
-        let mut draft = Draft::zeroed(view.primary()?, head.payload_len(blob));
-        decrypt(head, key, blob, &dek, context, draft.payload()).map_err(refuse)?;
-        Ok(Reopened { key, role, draft: Some(draft) })
+/// Opens `blob` in `context`, with `rescue` under a revoked key too. Where `is_due` says so of
+/// the role of its key, what it opens is in a draft under the primary.
+pub(super) fn reopen<'r>(
+    sealer: &Sealer,
+    view: &View<'r, AesKey>,
+    blob: &[u8],
+    context: &[u8],
+    rescue: bool,
+    is_due: impl FnOnce(Option<Role>) -> bool,
+) -> Result<Reopened<'r>, RewrapError> {
+    let refuse = |reason: Reason| RewrapError::Open(view.reject(reason));
+    let mut dek = Zeroizing::new([0; KEY_LEN]);
+    let head = read_head(sealer, blob).map_err(refuse)?;
+    let (key, role) = find_key(view, head, rescue).map_err(refuse)?;
+    unwrap(head, key, blob, &mut dek).map_err(refuse)?;
+    if !is_due(role) {
+        // Opened all the same: a stored value that does not open is found here.
+        drop(Zeroizing::new(decrypt_to_vec(head, key, blob, &dek, context).map_err(refuse)?));
+        return Ok(Reopened { key, role, draft: None });
     }
+    let mut draft = Draft::zeroed(view.primary()?, head.payload_len(blob));
+    decrypt(head, key, blob, &dek, context, draft.payload()).map_err(refuse)?;
+    Ok(Reopened { key, role, draft: Some(draft) })
 }
 
 /// An envelope that was opened, and what takes its place.

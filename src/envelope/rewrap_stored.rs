@@ -1,19 +1,21 @@
-//! A stored value, brought under the primary: what a sweep does to each.
+//! Rewrapping one stored value, in whichever form it is: the work of a rewrap for each.
 
 use zeroize::Zeroizing;
 
-use super::format::{self, Stored, TEXT_MARK};
+use super::format::{Stored, TEXT_MARK, is_binary, to_text};
 use super::key::AesKey;
-use super::rewrap::{Reopened, RewrapError};
+use super::open::open_stored;
+use super::rewrap::{Reopened, RewrapError, reopen};
 use super::seal::Draft;
-use super::{Sealer, is_binary};
+use super::sealer::Sealer;
+use crate::key::Key;
 use crate::kid::Kid;
 use crate::lifecycle::Role;
 use crate::observer::Event;
 use crate::ring::Key;
 use crate::ring::snapshot::View;
 
-/// The way in which a stored value is renewed.
+/// The options of rewrapping a stored value.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct How {
     /// Seals every value again, and not only those under a key on its way out.
@@ -26,26 +28,22 @@ pub(crate) struct How {
     pub(crate) is_text: bool,
 }
 
-/// What became of a stored value.
+/// The result of rewrapping a stored value.
 pub(crate) struct Renewed {
     /// The key that it was under.
     pub(crate) from: Kid,
     /// The key that it is under now.
     pub(crate) to: Kid,
-    /// How long that is which is to be stored in its place; none, if it stays.
+    /// The length of the value to store in its place; `None` if it stays.
     pub(crate) length: Option<usize>,
     /// The value to store in its place; `None` in a dry run.
     pub(crate) value: Option<Vec<u8>>,
 }
 
 impl Sealer {
-    /// No stored value that this sealer reads has more bytes.
-    pub(crate) fn max_stored_bytes(&self) -> usize {
-        format::max_stored(self.max_payload_bytes)
-    }
-
     /// Opens whatever is `stored`, and seals it again under the primary where its key is on its
     /// way out, or where `how` asks for all.
+    #[allow(dead_code, reason = "only `rewrap`, a higher module, rewraps whole stores")]
     pub(crate) fn renewed(
         &self,
         stored: &[u8],
@@ -55,54 +53,55 @@ impl Sealer {
         self.ring.read(|view| match Stored::of(stored, self.max_payload_bytes) {
             Ok(Stored::Native(blob)) => {
                 let is_text = !is_binary(stored);
-                self.renewed_envelope(view, &blob, context, How { is_text, ..how })
+                rewrap_envelope(self, view, &blob, context, How { is_text, ..how })
             }
-            Ok(Stored::Legacy(_)) => self.renewed_legacy(view, stored, context, how),
+            Ok(Stored::Legacy(_)) => seal_legacy(self, view, stored, context, how),
             Err(reason) => Err(view.reject(reason).into()),
         })
     }
+}
 
-    fn renewed_envelope(
-        &self,
-        view: &View<'_, AesKey>,
-        blob: &[u8],
-        context: &[u8],
-        how: How,
-    ) -> Result<Renewed, RewrapError> {
-        // Of a staged key as well: an instance that is ahead may have rewrapped it.
-        let is_due = |role| how.renews_all || matches!(role, None | Some(Role::Fallback));
-        let Reopened { key, role, draft } =
-            self.reopened(view, blob, context, how.rescues, is_due)?;
-        if role.is_none() {
-            tell_rescued(view, key);
-        }
-        // Deliberately not counted as a use: a rewrap of every row does not show who needs the
-        // key.
-        match draft {
-            Some(draft) => again(view, key.kid(), draft, context, how),
-            None => Ok(Renewed { from: key.kid(), to: key.kid(), length: None, value: None }),
-        }
+/// Rewraps an envelope.
+fn rewrap_envelope(
+    sealer: &Sealer,
+    view: &View<'_, AesKey>,
+    blob: &[u8],
+    context: &[u8],
+    how: How,
+) -> Result<Renewed, RewrapError> {
+    // Of a staged key as well: an instance that is ahead may have rewrapped it.
+    let is_due = |role| how.renews_all || matches!(role, None | Some(Role::Fallback));
+    let Reopened { key, role, draft } = reopen(sealer, view, blob, context, how.rescues, is_due)?;
+    if role.is_none() {
+        report_rescue(view, key);
     }
-
-    fn renewed_legacy(
-        &self,
-        view: &View<'_, AesKey>,
-        stored: &[u8],
-        context: &[u8],
-        how: How,
-    ) -> Result<Renewed, RewrapError> {
-        let opened = self.opened(view, stored, context, how.rescues);
-        let opened = opened.map_err(|reason| view.reject(reason))?;
-        let payload = Zeroizing::new(opened.payload);
-        if opened.role.is_none() {
-            tell_rescued(view, opened.key);
-        }
-        again(view, opened.key.kid(), Draft::of(view.primary()?, &payload), context, how)
+    // Deliberately not counted as a use: a rewrap of every row does not show who needs the
+    // key.
+    match draft {
+        Some(draft) => seal_again(view, key.kid(), draft, context, how),
+        None => Ok(Renewed { from: key.kid(), to: key.kid(), length: None, value: None }),
     }
 }
 
+/// Seals the payload of a legacy value.
+fn seal_legacy(
+    sealer: &Sealer,
+    view: &View<'_, AesKey>,
+    stored: &[u8],
+    context: &[u8],
+    how: How,
+) -> Result<Renewed, RewrapError> {
+    let opened = open_stored(sealer, view, stored, context, how.rescues);
+    let opened = opened.map_err(|reason| view.reject(reason))?;
+    let payload = Zeroizing::new(opened.payload);
+    if opened.role.is_none() {
+        report_rescue(view, opened.key);
+    }
+    seal_again(view, opened.key.kid(), Draft::of(view.primary()?, &payload), context, how)
+}
+
 /// Seals a `draft`, unless it is a dry run.
-fn again(
+fn seal_again(
     view: &View<'_, AesKey>,
     from: Kid,
     draft: Draft<'_>,
@@ -111,27 +110,22 @@ fn again(
 ) -> Result<Renewed, RewrapError> {
     let to = draft.kid();
     let length = Some(stored_len(draft.sealed_len(), how.is_text));
-    let value = match how.is_dry_run {
-        true => None,
-        false => Some(stored_as(draft.seal(view, context)?, how.is_text)),
+    let value = if how.is_dry_run {
+        None
+    } else {
+        Some(stored_as(draft.seal(view, context)?, how.is_text))
     };
     Ok(Renewed { from, to, length, value })
 }
 
-fn tell_rescued(view: &View<'_, AesKey>, key: &Key<AesKey>) {
+fn report_rescue(view: &View<'_, AesKey>, key: &Key<AesKey>) {
     view.tell(Event::OpenedRevoked { ring: view.ring(), kid: key.kid() });
 }
 
 fn stored_as(blob: Vec<u8>, is_text: bool) -> Vec<u8> {
-    match is_text {
-        true => format::to_text(&blob).into_bytes(),
-        false => blob,
-    }
+    if is_text { to_text(&blob).into_bytes() } else { blob }
 }
 
 fn stored_len(blob: usize, is_text: bool) -> usize {
-    match is_text {
-        true => TEXT_MARK.len() + (blob * 4).div_ceil(3),
-        false => blob,
-    }
+    if is_text { TEXT_MARK.len() + (blob * 4).div_ceil(3) } else { blob }
 }

@@ -1,30 +1,56 @@
-//! Making envelopes: a fresh data key and fresh nonces for each.
+//! Sealing: an envelope with a fresh data key and fresh nonces.
 
 use zeroize::Zeroizing;
 
-use super::Sealer;
 use super::aead::{Cipher, KEY_LEN, NONCE_LEN, TAG_LEN};
-use super::format::{Head, associated};
+use super::format::{Head, associated, to_text};
 use super::key::AesKey;
+use super::sealer::Sealer;
 use crate::error::Error;
-#[cfg(feature = "rewrap")]
+use crate::key::Key;
 use crate::kid::Kid;
 use crate::observer::Event;
 use crate::ring::Key;
 use crate::ring::snapshot::View;
 
 impl Sealer {
-    pub(super) fn sealed(
+    /// Seals `payload` under the primary, to be opened in the same `context` alone.
+    ///
+    /// # Errors
+    /// [`Error::Seal`] if it is too large or the operating system gives no random numbers;
+    /// [`Error::Exhausted`] if the primary has sealed as much as it may.
+    pub fn seal(
         &self,
-        view: &View<'_, AesKey>,
-        payload: &[u8],
-        context: &[u8],
+        payload: impl AsRef<[u8]>,
+        context: impl AsRef<[u8]>,
     ) -> Result<Vec<u8>, Error> {
-        if payload.len() > self.max_payload_bytes {
-            return Err(too_large());
-        }
-        Draft::of(view.primary()?, payload).seal(view, context)
+        self.ring.read(|view| seal_payload(self, view, payload.as_ref(), context.as_ref()))
     }
+
+    /// As [`seal`](Self::seal), in text form.
+    ///
+    /// # Errors
+    /// As for [`seal`](Self::seal).
+    pub fn seal_text(
+        &self,
+        payload: impl AsRef<[u8]>,
+        context: impl AsRef<[u8]>,
+    ) -> Result<String, Error> {
+        self.seal(payload, context).map(|blob| to_text(&blob))
+    }
+}
+
+/// Seals `payload` under the primary.
+pub(super) fn seal_payload(
+    sealer: &Sealer,
+    view: &View<'_, AesKey>,
+    payload: &[u8],
+    context: &[u8],
+) -> Result<Vec<u8>, Error> {
+    if payload.len() > sealer.max_payload_bytes {
+        return Err(too_large());
+    }
+    Draft::of(view.primary()?, payload).seal(view, context)
 }
 
 /// An envelope that is not sealed yet: its head, room for the wrap and the nonce, and the payload
@@ -71,13 +97,11 @@ impl<'k> Draft<'k> {
     }
 
     /// Returns the kid of the key that it is under.
-    #[cfg(feature = "rewrap")]
     pub(super) fn kid(&self) -> Kid {
         self.key.kid()
     }
 
     /// Returns how long the envelope is once it is sealed.
-    #[cfg(feature = "rewrap")]
     pub(super) fn sealed_len(&self) -> usize {
         self.blob.len() + TAG_LEN
     }
@@ -123,8 +147,8 @@ struct Fresh {
 }
 
 impl Fresh {
-    /// Draws them from the operating system alone, in one call: three would take longer than the ciphers do
-    /// for a short payload.
+    /// Draws them from the operating system alone, in one call: three calls would take longer than the
+    /// ciphers do for a short payload.
     fn draw() -> Result<Self, Error> {
         let mut bytes = Zeroizing::new([0; KEY_LEN + 2 * NONCE_LEN]);
         getrandom::fill(&mut *bytes).map_err(|error| Error::Seal {

@@ -2,8 +2,10 @@ use std::sync::{Arc, Mutex};
 
 use super::format::{MARK, OVERHEAD, Stored};
 use super::*;
-use crate::observer::Observer;
-use crate::ring::NewKey;
+use crate::error::{Error, Reason};
+use crate::key::NewKey;
+use crate::observer::{Event, Observer};
+use crate::ring::KeyRing;
 use crate::secret::Secret;
 
 mod versions;

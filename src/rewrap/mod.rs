@@ -66,6 +66,8 @@ mod pass;
 mod postgres;
 mod report;
 mod row;
+#[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+mod sealed_column;
 #[cfg(feature = "sqlx-sqlite")]
 mod sqlite;
 

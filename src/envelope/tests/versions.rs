@@ -6,10 +6,13 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use super::super::format::{self, Head, MARK, OVERHEAD, Stored};
+use super::super::open::{find_key, unwrap};
 use super::super::*;
 use super::KEY;
-use crate::ring::NewKey;
+use crate::key::NewKey;
+use crate::ring::KeyRing;
 use crate::secret::Secret;
+use crate::verified::Verified;
 
 /// Changes of a stored row, in any order.
 #[derive(Debug, Clone)]
@@ -19,7 +22,6 @@ enum Turn {
     RewrapText,
     /// Opens it as another row's.
     Misplace,
-    #[cfg(feature = "rewrap")]
     Renew {
         all: bool,
         dry: bool,
@@ -34,7 +36,6 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         Just(Turn::RewrapText),
         Just(Turn::Misplace),
     ];
-    #[cfg(feature = "rewrap")]
     let turn = prop_oneof![
         4 => turn,
         1 => any::<(bool, bool, bool)>()
@@ -47,9 +48,9 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 fn data_key(sealer: &Sealer, blob: &[u8]) -> [u8; 32] {
     sealer.ring.read(|view| {
         let head = Head::of(blob).unwrap();
-        let (key, _) = open::keyed(view, head, true).unwrap();
+        let (key, _) = find_key(view, head, true).unwrap();
         let mut dek = [0; 32];
-        open::unwrap(head, key, blob, &mut dek).unwrap();
+        unwrap(head, key, blob, &mut dek).unwrap();
         dek
     })
 }
@@ -119,13 +120,10 @@ impl Versions {
                 prop_assert_eq!(text, format::to_text(&before));
                 false
             }
-            #[cfg(feature = "rewrap")]
             Turn::Renew { all, dry, as_text } => {
                 let how = How { renews_all: *all, is_dry_run: *dry, ..How::default() };
-                let stored = match as_text {
-                    true => format::to_text(&before).into_bytes(),
-                    false => before.clone(),
-                };
+                let text = || format::to_text(&before).into_bytes();
+                let stored = if *as_text { text() } else { before.clone() };
                 prop_assert!(self.sealer.renewed(&stored, b"row 8", how).is_err());
                 let renewed = self.sealer.renewed(&stored, b"row 7", how).unwrap();
                 prop_assert_eq!(renewed.length.is_some(), is_due || *all);
@@ -144,13 +142,11 @@ impl Versions {
                 }
             }
         };
-        match is_renewed {
-            true => self.check(),
-            false => {
-                prop_assert_eq!(&self.blob, &before);
-                Ok(())
-            }
+        if is_renewed {
+            return self.check();
         }
+        prop_assert_eq!(&self.blob, &before);
+        Ok(())
     }
 }
 

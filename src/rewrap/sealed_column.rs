@@ -1,12 +1,12 @@
-//! `Sealed<T>` as `sqlx` reads and writes it: ciphertext, without a key.
+//! `Sealed<T>` as a column of `sqlx`: ciphertext that is read and written without a key.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::{Database, Decode, Encode, Type, ValueRef};
 
-use super::column::{Sealed, Stored};
+use crate::envelope::{ColumnValue, Sealed};
 
-/// The same of each database, but for the type that is told before there is a value.
+/// Implements the traits for a database, whose type information is `$info` before there is a value.
 macro_rules! column {
     ($database:ty, $info:expr) => {
         /// A column of text or of bytes.
@@ -27,21 +27,21 @@ macro_rules! column {
                 into: &mut <$database as Database>::ArgumentBuffer,
             ) -> Result<IsNull, BoxDynError> {
                 match self.stored() {
-                    Stored::Text(text) => Encode::<$database>::encode_by_ref(text, into),
-                    Stored::Bytes(bytes) => Encode::<$database>::encode_by_ref(bytes, into),
+                    ColumnValue::Text(text) => Encode::<$database>::encode_by_ref(text, into),
+                    ColumnValue::Bytes(bytes) => Encode::<$database>::encode_by_ref(bytes, into),
                 }
             }
         }
 
         impl<'r, T> Decode<'r, $database> for Sealed<T> {
             fn decode(value: <$database as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
-                let is_text = <String as Type<$database>>::compatible(&value.type_info());
-                Ok(match is_text {
-                    true => Self::from_stored_text(<String as Decode<$database>>::decode(value)?),
-                    false => {
-                        Self::from_stored_bytes(<Vec<u8> as Decode<$database>>::decode(value)?)
-                    }
-                })
+                if <String as Type<$database>>::compatible(&value.type_info()) {
+                    let text = <String as Decode<$database>>::decode(value)?;
+                    Ok(Self::from_stored_text(text))
+                } else {
+                    let bytes = <Vec<u8> as Decode<$database>>::decode(value)?;
+                    Ok(Self::from_stored_bytes(bytes))
+                }
             }
         }
     };
