@@ -70,7 +70,8 @@ pub(crate) use dotenv::listing::{Encrypted, Listing, Variable};
 pub use env_store::EnvStore;
 pub use error::StoreError;
 pub use file::FileStore;
-#[cfg(any(feature = "metrics", feature = "status"))]
+#[cfg(feature = "store")]
+#[allow(unused_imports, reason = "only `telemetry`, a higher module, watches a task")]
 pub(crate) use follow::Turner;
 pub use follow::{Follow, FollowState, Following, Health};
 #[cfg(feature = "postgres")]

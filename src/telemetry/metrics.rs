@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
-use super::subject::{Look, Subject, Watched};
+use super::subject::{Subject, WatchedRing};
+use crate::key::KeyMaterial;
 use crate::observer::{Event, Observer};
+use crate::ring::KeyStatus;
 
 /// Counts what rings do, through the `metrics` facade. A clone counts into the same.
 ///
@@ -48,7 +51,7 @@ use crate::observer::{Event, Observer};
 /// that is installed at that time.
 #[derive(Clone, Default)]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
-pub struct RingMetrics(Arc<Mutex<Vec<Arc<dyn Watched>>>>);
+pub struct RingMetrics(Arc<Mutex<Vec<Arc<dyn Sampled>>>>);
 
 impl RingMetrics {
     /// Watches no ring yet.
@@ -60,25 +63,19 @@ impl RingMetrics {
     /// Publishes the counts of `subject` from now on: of a ring, or of its
     /// [`Following`](crate::source::Following).
     pub fn watch(&self, subject: &impl Subject) {
-        self.lock().push(subject.watched());
+        self.lock().push(Arc::new(subject.watched()));
     }
 
     /// Hands the counts of all rings that it watches to the recorder: call it when an exporter
     /// is about to be asked, or from time to time.
     pub fn publish(&self) {
         describe();
-        for watched in self.lock().iter() {
-            let look = watched.look();
-            publish(&look);
-            #[cfg(feature = "store")]
-            if let Some(health) = watched.health() {
-                gauge!("dualkey_last_reload_timestamp_seconds", "ring" => look.ring)
-                    .set(seconds(health.last_success));
-            }
+        for ring in self.lock().iter() {
+            publish(&ring.sample());
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<dyn Watched>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<dyn Sampled>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,9 +130,56 @@ impl fmt::Debug for RingMetrics {
     }
 }
 
-fn publish(look: &Look) {
-    let ring = || look.ring.clone();
-    for key in &look.keys {
+/// A watched ring, without the type of its keys.
+trait Sampled: Send + Sync {
+    fn sample(&self) -> Sample;
+}
+
+/// The numbers of a ring at one moment.
+struct Sample {
+    ring: String,
+    now: SystemTime,
+    generation: u64,
+    revision: u64,
+    is_stale: bool,
+    /// The time since which the primary has been signing.
+    signing_since: Option<SystemTime>,
+    keys: Vec<KeyStatus>,
+    next_transition: Option<SystemTime>,
+    /// The last time at which the ring was equal to its store, if it follows one.
+    last_reload: Option<SystemTime>,
+}
+
+impl<K: KeyMaterial> Sampled for WatchedRing<K> {
+    fn sample(&self) -> Sample {
+        let (set, now) = (self.ring.load(), self.ring.now());
+        Sample {
+            ring: self.ring.name().to_owned(),
+            now,
+            generation: set.generation(),
+            revision: set.revision(),
+            is_stale: set.is_stale(now) || set.primary(now).is_none(),
+            signing_since: set.primary(now).map(|key| key.life.signing_since()),
+            keys: set.statuses(now),
+            next_transition: set.next_transition(now),
+            last_reload: last_reload(self),
+        }
+    }
+}
+
+#[cfg(feature = "store")]
+fn last_reload<K: KeyMaterial>(watched: &WatchedRing<K>) -> Option<SystemTime> {
+    watched.turner.as_ref().map(|turner| turner.health().last_success)
+}
+
+#[cfg(not(feature = "store"))]
+fn last_reload<K: KeyMaterial>(_: &WatchedRing<K>) -> Option<SystemTime> {
+    None
+}
+
+fn publish(sample: &Sample) {
+    let ring = || sample.ring.clone();
+    for key in &sample.keys {
         let kid = || key.kid.to_string();
         let roles = [
             ("primary", key.usage.verified_as_primary),
@@ -149,24 +193,26 @@ fn publish(look: &Look) {
             .absolute(key.usage.signed);
     }
     for state in ["primary", "fallback", "staged", "retired", "revoked"] {
-        let count = look.keys.iter().filter(|key| key.state.as_str() == state).count();
+        let count = sample.keys.iter().filter(|key| key.state.as_str() == state).count();
         gauge!("dualkey_keys", "ring" => ring(), "state" => state).set(count as f64);
     }
-    let age = look
+    let age = sample
         .signing_since
-        .and_then(|since| look.now.duration_since(since).ok())
+        .and_then(|since| sample.now.duration_since(since).ok())
         .unwrap_or_default();
     gauge!("dualkey_key_age_seconds", "ring" => ring()).set(age.as_secs_f64());
-    let next = look.next_transition.and_then(|next| next.duration_since(look.now).ok());
+    let next = sample.next_transition.and_then(|next| next.duration_since(sample.now).ok());
     gauge!("dualkey_next_transition_seconds", "ring" => ring())
         .set(next.map_or(f64::INFINITY, |left| left.as_secs_f64()));
-    gauge!("dualkey_generation", "ring" => ring()).set(look.generation as f64);
-    gauge!("dualkey_revision", "ring" => ring()).set(look.revision as f64);
-    gauge!("dualkey_stale", "ring" => ring()).set(f64::from(u8::from(look.is_stale)));
+    gauge!("dualkey_generation", "ring" => ring()).set(sample.generation as f64);
+    gauge!("dualkey_revision", "ring" => ring()).set(sample.revision as f64);
+    gauge!("dualkey_stale", "ring" => ring()).set(f64::from(u8::from(sample.is_stale)));
+    if let Some(last_reload) = sample.last_reload {
+        gauge!("dualkey_last_reload_timestamp_seconds", "ring" => ring()).set(seconds(last_reload));
+    }
 }
 
-#[cfg(feature = "store")]
-fn seconds(moment: std::time::SystemTime) -> f64 {
+fn seconds(moment: SystemTime) -> f64 {
     moment.duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 

@@ -37,14 +37,15 @@
 
 #[cfg(feature = "metrics")]
 mod metrics;
-#[cfg(any(feature = "metrics", feature = "status"))]
 mod subject;
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::RingMetrics;
 #[cfg(feature = "tracing")]
 pub use crate::observer::Tracing;
-#[cfg(any(feature = "metrics", feature = "status"))]
 pub use subject::Subject;
-#[cfg(feature = "status")]
-pub(crate) use subject::{Look, Watched};
+#[allow(
+    unused_imports,
+    reason = "only the status page, in a higher module, takes it from here"
+)]
+pub(crate) use subject::WatchedRing;

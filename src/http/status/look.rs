@@ -5,11 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses, Verdict};
 use super::page::moment;
-use crate::error::Obstacle;
-use crate::evidence::Report;
-use crate::evidence::Verdict as Answer;
-use crate::evidence::old_key::{OldKey, OldKeyStep};
-use crate::evidence::reports::{may_run, objection};
+use super::subject::{Look, Watched};
+use crate::key::Signs;
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
@@ -17,7 +14,6 @@ use crate::lifecycle::Signs;
 use crate::lifecycle::policy::is_ahead;
 use crate::ring::KeyStatus;
 use crate::source::Health;
-use crate::telemetry::{Look, Watched};
 use crate::text::Plain;
 
 /// What a process calls itself that has no name.

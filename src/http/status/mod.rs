@@ -3,6 +3,7 @@
 mod look;
 mod model;
 mod page;
+mod subject;
 mod timeline;
 
 use std::fmt;
@@ -19,7 +20,8 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
-use crate::telemetry::{Subject, Watched};
+use crate::telemetry::Subject;
+use subject::Watched;
 
 /// A page, and JSON, on the rings of this process and of the fleet that it is of: their keys on
 /// a time line, who verified how much under which key, and the [verdict](crate::Verdict) on each
@@ -76,7 +78,7 @@ impl Status {
     /// also says how it fares with its store, and speaks for the fleet.
     #[must_use]
     pub fn watch(mut self, subject: &impl Subject) -> Self {
-        self.rings.push(subject.watched());
+        self.rings.push(Arc::new(subject.watched()));
         self
     }
 
@@ -89,11 +91,12 @@ impl Status {
     where
         S: Clone + Send + Sync + 'static,
     {
-        let show = async move |State(own): State<Self>, request: Request| {
+        let show = async move |State(status): State<Self>, request: Request| {
             let (parts, _) = request.into_parts();
-            match guard(&parts) {
-                true => own.show(&parts).await,
-                false => StatusCode::FORBIDDEN.into_response(),
+            if guard(&parts) {
+                status.show(&parts).await
+            } else {
+                StatusCode::FORBIDDEN.into_response()
             }
         };
         Router::new().route("/", get(show)).with_state(self)
@@ -104,14 +107,15 @@ impl Status {
         for ring in &self.rings {
             rings.push(look::ring(&**ring).await);
         }
-        let refresh = parameter(parts, "refresh").and_then(|own| own.parse().ok());
+        let refresh = parameter(parts, "refresh").and_then(|seconds| seconds.parse().ok());
         let refresh = refresh.filter(|seconds| (5..=3600).contains(seconds));
-        let (kind, text) = match wants_json(parts) {
-            true => match serde_json::to_string_pretty(&model::Rings { rings }) {
+        let (kind, text) = if wants_json(parts) {
+            match serde_json::to_string_pretty(&model::Rings { rings }) {
                 Ok(json) => ("application/json", json),
                 Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            },
-            false => ("text/html; charset=utf-8", page::render(&rings, refresh).into_string()),
+            }
+        } else {
+            ("text/html; charset=utf-8", page::render(&rings, refresh).into_string())
         };
         let mut response = text.into_response();
         let headers = response.headers_mut();
@@ -142,6 +146,6 @@ fn wants_json(parts: &Parts) -> bool {
 fn parameter<'p>(parts: &'p Parts, name: &str) -> Option<&'p str> {
     let mut pairs = parts.uri.query().unwrap_or_default().split('&');
     pairs
-        .find_map(|pair| pair.split_once('=').filter(|(own, _)| *own == name))
+        .find_map(|pair| pair.split_once('=').filter(|(other, _)| *other == name))
         .map(|(_, value)| value)
 }

@@ -78,7 +78,7 @@ fn section(place: usize, ring: &Ring) -> Markup {
             h2 id=(format!("{id}-name")) { (ring.name) " " span.soft { "(" (ring.purpose) ")" } }
             p.advice { (ring.advice) }
             @for warning in &ring.warnings { p.blocked { "The stored policy has a fault: " (warning) } }
-            @for own in ring.keys.iter() { (key(ring, span, own)) }
+            @for shown in ring.keys.iter() { (key(ring, span, shown)) }
             (uses(ring))
             (facts(ring))
         }
@@ -95,7 +95,7 @@ fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
             div.scale aria-hidden="true" {
                 span { (ago(now, span.from)) } span { "now" } span { (in_(now, span.to)) }
             }
-            @if let Some(own) = &key.verdict { (verdict(ring, key, own)) }
+            @if let Some(answer) = &key.verdict { (verdict(ring, key, answer)) }
         }
     }
 }
@@ -112,15 +112,16 @@ fn life(now: SystemTime, key: &Key) -> String {
         (None, _) => parts.push(format!("verifies only, since {}", ago(now, key.added_at.0))),
         (Some(from), "primary") => parts.push(format!("signs since {}", ago(now, from.0))),
         (Some(_), _) => {
-            parts.extend(key.superseded_at.map(|own| format!("superseded {}", ago(now, own.0))));
+            parts.extend(key.superseded_at.map(|time| format!("superseded {}", ago(now, time.0))));
         }
     }
     if let Some(revoked) = &key.revoked {
         parts.push(format!("revoked {}: {}", ago(now, revoked.at.0), revoked.reason));
     } else if let Some(ends) = key.ends_at {
-        parts.push(match ends.0 > now {
-            true => format!("verifies until {}", moment(now, ends.0)),
-            false => format!("ended {}", ago(now, ends.0)),
+        parts.push(if ends.0 > now {
+            format!("verifies until {}", moment(now, ends.0))
+        } else {
+            format!("ended {}", ago(now, ends.0))
         });
     }
     match key.last_as_fallback {
@@ -138,18 +139,18 @@ fn life(now: SystemTime, key: &Key) -> String {
 
 /// The variable of a key, which remains where its kid is a number.
 fn variable(key: &Key) -> Markup {
-    html! { @if let Some(own) = &key.variable { " in " code { (own) } } }
+    html! { @if let Some(variable) = &key.variable { " in " code { (variable) } } }
 }
 
 fn bar(span: Span, key: &Key) -> Markup {
     let segments = span.segments(key);
-    let states: Vec<_> = segments.iter().map(|own| own.state).collect();
+    let states: Vec<_> = segments.iter().map(|segment| segment.state).collect();
     html! {
         svg.bar viewBox=(format!("0 0 {WIDTH} 24")) preserveAspectRatio="none" role="img"
             aria-label=(format!("Time line of {}: {}", key.kid, states.join(", then "))) {
-            @for own in &segments {
-                rect data-state=(own.state) x=(own.x) y="4" width=(own.width) height="16"
-                    fill=(format!("url(#{})", own.state)) {}
+            @for segment in &segments {
+                rect data-state=(segment.state) x=(segment.x) y="4" width=(segment.width) height="16"
+                    fill=(format!("url(#{})", segment.state)) {}
             }
             line.now-line x1=(WIDTH / 2) x2=(WIDTH / 2) y1="0" y2="24" stroke-width="4" {}
         }
@@ -235,18 +236,18 @@ fn uses(ring: &Ring) -> Markup {
                     }
                 }
                 tbody {
-                    @for own in &ring.instances { (instance(ring, own)) }
+                    @for report in &ring.instances { (instance(ring, report)) }
                 }
             }
         }
     }
 }
 
-fn instance(ring: &Ring, own: &Instance) -> Markup {
+fn instance(ring: &Ring, report: &Instance) -> Markup {
     html! {
-        tr data-instance=(own.name) {
-            th scope="row" { (own.name) }
-            @for uses in &own.uses {
+        tr data-instance=(report.name) {
+            th scope="row" { (report.name) }
+            @for uses in &report.uses {
                 td data-kid=(uses.kid) data-primary=(uses.verified_as_primary)
                     data-fallback=(uses.verified_as_fallback) data-signed=(uses.signed) {
                     (uses.verified_as_primary.saturating_add(uses.verified_as_fallback)) " verified"
@@ -257,19 +258,19 @@ fn instance(ring: &Ring, own: &Instance) -> Markup {
                 }
             }
             td {
-                @match (own.may_run, own.agrees) {
-                    _ if own.problem.is_some() => "unknown",
-                    _ if own.has_stopped => "stopped",
+                @match (report.may_run, report.agrees) {
+                    _ if report.problem.is_some() => "unknown",
+                    _ if report.has_stopped => "stopped",
                     (false, _) => "gone",
                     (true, true) => "these",
                     (true, false) => "others",
                 }
                 br;
-                span.soft { "said " (ago(ring.now.0, own.reported_at.0)) }
-                @if let Some(problem) = &own.problem {
+                span.soft { "said " (ago(ring.now.0, report.reported_at.0)) }
+                @if let Some(problem) = &report.problem {
                     br; span.blocked { "cannot read its report: " (problem) }
                 }
-                @if own.is_from_the_future {
+                @if report.is_from_the_future {
                     br; span.blocked { "reported from the future: its clock was ahead" }
                 }
             }
@@ -286,11 +287,11 @@ fn facts(ring: &Ring) -> Markup {
             div { dt { "Fingerprint" } dd data-fact="fingerprint" { code { (ring.fingerprint) } } }
             div {
                 dt { "Next change by itself" }
-                dd { (ring.next_transition.map_or_else(none, |own| moment(now, own.0))) }
+                dd { (ring.next_transition.map_or_else(none, |time| moment(now, time.0))) }
             }
             div {
                 dt { "Next rotation due" }
-                dd { (ring.rotation_due.map_or_else(|| "no schedule".to_owned(), |own| moment(now, own.0))) }
+                dd { (ring.rotation_due.map_or_else(|| "no schedule".to_owned(), |time| moment(now, time.0))) }
             }
             div { dt { "Overlap" } dd { (length(Duration::from_secs(ring.overlap_seconds))) } }
             @if let Some(store) = &ring.store {
@@ -321,34 +322,35 @@ fn time(time: Time) -> Markup {
 }
 
 /// A moment, and how far it is.
-pub(super) fn moment(now: SystemTime, own: SystemTime) -> String {
-    match own > now {
-        true => format!("{} ({})", clock(own), in_(now, own)),
-        false => format!("{} ({})", clock(own), ago(now, own)),
+pub(super) fn moment(now: SystemTime, time: SystemTime) -> String {
+    if time > now {
+        format!("{} ({})", clock(time), in_(now, time))
+    } else {
+        format!("{} ({})", clock(time), ago(now, time))
     }
 }
 
-fn clock(own: SystemTime) -> String {
-    match jiff::Timestamp::try_from(own) {
-        Ok(own) => own.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+fn clock(time: SystemTime) -> String {
+    match jiff::Timestamp::try_from(time) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         Err(_) => "beyond the calendar".to_owned(),
     }
 }
 
-pub(super) fn ago(now: SystemTime, own: SystemTime) -> String {
-    match now.duration_since(own) {
+pub(super) fn ago(now: SystemTime, time: SystemTime) -> String {
+    match now.duration_since(time) {
         Ok(since) => format!("{} ago", length(since)),
         Err(ahead) => format!("in {}", length(ahead.duration())),
     }
 }
 
-fn in_(now: SystemTime, own: SystemTime) -> String {
-    format!("in {}", length(own.duration_since(now).unwrap_or_default()))
+fn in_(now: SystemTime, time: SystemTime) -> String {
+    format!("in {}", length(time.duration_since(now).unwrap_or_default()))
 }
 
 /// A length of time in its two largest units.
-fn length(own: Duration) -> String {
-    let seconds = own.as_secs();
+fn length(duration: Duration) -> String {
+    let seconds = duration.as_secs();
     let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let parts: Vec<_> = units
         .iter()
@@ -362,8 +364,5 @@ fn length(own: Duration) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, name)| format!("{count} {name}"))
         .collect();
-    match parts.is_empty() {
-        true => "0 s".to_owned(),
-        false => parts.join(" "),
-    }
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
 }

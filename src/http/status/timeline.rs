@@ -64,7 +64,7 @@ impl Span {
         turns.extend(key.signs_from.map(|from| (from.0, "primary")));
         turns.extend(key.superseded_at.map(|moment| (moment.0, "fallback")));
         turns.extend(key.ends_at.map(|ends| (ends.0, "retired")));
-        turns.extend(key.revoked.as_ref().map(|own| (own.at.0, "revoked")));
+        turns.extend(key.revoked.as_ref().map(|revoked| (revoked.at.0, "revoked")));
         // What is over takes the rest with it.
         let mut segments: Vec<Segment> = Vec::new();
         for (place, (begin, state)) in turns.iter().enumerate() {
@@ -123,13 +123,16 @@ mod tests {
         let last = Duration::from_secs(i64::MAX as u64);
         let moments = [Duration::ZERO, Duration::from_secs(1_800_000_000), last];
         let moments = moments.map(|since| UNIX_EPOCH + since);
-        for (now, ends_at) in moments.iter().flat_map(|one| moments.map(|own| (*one, own))) {
+        for (now, ends_at) in moments.iter().flat_map(|one| moments.map(|other| (*one, other))) {
             for overlap in [0, 1, 3_155_760_000, u64::MAX / 4, u64::MAX] {
                 let ring = ring(now, overlap, ends_at);
                 let span = Span::of(&ring);
                 assert!(span.from <= now && now <= span.to);
                 let segments = span.segments(&ring.keys[0]);
-                assert!(segments.iter().all(|own| own.x + own.width <= WIDTH), "{segments:?}");
+                assert!(
+                    segments.iter().all(|segment| segment.x + segment.width <= WIDTH),
+                    "{segments:?}"
+                );
             }
         }
     }

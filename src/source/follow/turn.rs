@@ -18,7 +18,7 @@ use crate::source::store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus};
 pub(crate) struct Turner<K: KeyMaterial> {
     pub(crate) ring: KeyRing<K>,
     /// For who looks at the reports of others. Turns go through `calls`.
-    #[cfg_attr(not(feature = "status"), expect(dead_code, reason = "the status page reads it"))]
+    #[allow(dead_code, reason = "only the status page, in a higher module, reads it")]
     pub(crate) store: Arc<dyn KeyStore>,
     pub(super) calls: Calls,
     pub(super) signal: Arc<Signal>,
