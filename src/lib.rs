@@ -132,6 +132,8 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;
+#[cfg(any(feature = "cli", feature = "status"))]
+mod duration;
 mod encoding;
 mod error;
 pub mod evidence;

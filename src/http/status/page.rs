@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::model::{Instance, Key, Ring, Time, Verdict};
 use super::timeline::{Span, WIDTH};
+use crate::duration::Length;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -223,11 +224,11 @@ fn verdict(ring: &Ring, key: &Key, verdict: &Verdict) -> Markup {
 }
 
 fn uses(ring: &Ring) -> Markup {
-    let window = length(Duration::from_secs(ring.observation_seconds));
+    let window = Length(Duration::from_secs(ring.observation_seconds));
     html! {
         div.scroll tabindex="0" role="region" aria-label=(format!("Uses of {}", ring.name)) {
             table {
-                caption { "Verified and signed within the last " (window) }
+                caption { "Verified and signed within the last " (format!("{window:#}")) }
                 thead {
                     tr {
                         th scope="col" { "instance" }
@@ -293,7 +294,7 @@ fn facts(ring: &Ring) -> Markup {
                 dt { "Next rotation due" }
                 dd { (ring.rotation_due.map_or_else(|| "no schedule".to_owned(), |time| moment(now, time.0))) }
             }
-            div { dt { "Overlap" } dd { (length(Duration::from_secs(ring.overlap_seconds))) } }
+            div { dt { "Overlap" } dd { (format!("{:#}", Length(Duration::from_secs(ring.overlap_seconds)))) } }
             @if let Some(store) = &ring.store {
                 div { dt { "Revision" } dd data-fact="revision" { (ring.revision) } }
                 div {
@@ -337,32 +338,13 @@ fn clock(time: SystemTime) -> String {
     }
 }
 
-pub(super) fn ago(now: SystemTime, time: SystemTime) -> String {
-    match now.duration_since(time) {
-        Ok(since) => format!("{} ago", length(since)),
-        Err(ahead) => format!("in {}", length(ahead.duration())),
+pub(super) fn ago(now: SystemTime, own: SystemTime) -> String {
+    match now.duration_since(own) {
+        Ok(since) => format!("{:#} ago", Length(since)),
+        Err(ahead) => format!("in {:#}", Length(ahead.duration())),
     }
 }
 
-fn in_(now: SystemTime, time: SystemTime) -> String {
-    format!("in {}", length(time.duration_since(now).unwrap_or_default()))
-}
-
-/// A length of time in its two largest units.
-fn length(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
-    let parts: Vec<_> = units
-        .iter()
-        .scan(seconds, |rest, (size, name)| {
-            let count = *rest / size;
-            *rest %= size;
-            Some((count, name))
-        })
-        .skip_while(|(count, _)| *count == 0)
-        .take(2)
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, name)| format!("{count} {name}"))
-        .collect();
-    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+fn in_(now: SystemTime, own: SystemTime) -> String {
+    format!("in {:#}", Length(own.duration_since(now).unwrap_or_default()))
 }
