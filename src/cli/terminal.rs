@@ -8,14 +8,10 @@
 //! script.
 
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 
-use super::Failure;
-use super::args::{Cli, Who};
+use super::failure::Failure;
 use crate::secret::Secret;
 use crate::text::{Plain, is_hidden};
 
@@ -29,8 +25,8 @@ impl Terminal {
     pub(super) fn new() -> Self {
         let out = io::stdout();
         // https://no-color.org: set, and not empty.
-        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|own| !own.is_empty());
-        let is_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|own| own != "0");
+        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
         let is_colored = !is_unwanted && (is_forced || out.is_terminal());
         Self { out, is_colored }
     }
@@ -52,15 +48,14 @@ impl Terminal {
     /// Prints a document of JSON. What is not shown itself is in its strings, and is written as
     /// RFC 8259 section 7 writes it, so that a reader of the JSON finds it.
     pub(super) fn json(&mut self, document: &str) -> Result<(), Failure> {
-        let is_hidden = |own: char| is_hidden(own) && own != '\n';
+        let is_escaped = |letter: char| is_hidden(letter) && letter != '\n';
         let mut rest = document.trim_end();
-        while let Some(place) = rest.find(is_hidden) {
+        while let Some(place) = rest.find(is_escaped) {
             let (before, after) = rest.split_at(place);
             self.out.write_all(before.as_bytes())?;
             let mut after = after.chars();
-            for unit in
-                after.next().map_or_else(Vec::new, |own| own.encode_utf16(&mut [0; 2]).to_vec())
-            {
+            let units = |letter: char| letter.encode_utf16(&mut [0; 2]).to_vec();
+            for unit in after.next().map_or_else(Vec::new, units) {
                 write!(self.out, "\\u{unit:04x}")?;
             }
             rest = after.as_str();
@@ -73,12 +68,13 @@ impl Terminal {
     pub(super) fn new_table(&self, header: &[&str]) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(header.iter().map(|own| (*own).to_owned()).collect::<Vec<_>>());
+        table.set_header(header.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
         table.set_content_arrangement(ContentArrangement::Disabled);
-        match self.is_colored {
-            true => table.enforce_styling(),
-            false => table.force_no_tty(),
-        };
+        if self.is_colored {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
         table
     }
 
@@ -106,11 +102,8 @@ impl Terminal {
         self.flush()
     }
 
-    /// Has a person type the name of the secret, before what cannot be undone.
-    pub(super) fn confirm(&mut self, who: &Who, name: &str, what: &str) -> Result<(), Failure> {
-        if who.yes || who.dry_run {
-            return Ok(());
-        }
+    /// Asks a person to type the name of the secret, before what cannot be undone.
+    pub(super) fn confirm(&mut self, name: &str, what: &str) -> Result<(), Failure> {
         if !io::stdin().is_terminal() {
             let problem = format!("{what}: that cannot be undone; say so with `--yes`");
             return Err(Failure::Usage(problem));
@@ -120,10 +113,10 @@ impl Terminal {
         self.out.flush()?;
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
-        match answer.trim() == name {
-            true => Ok(()),
-            false => Err(Failure::Usage("nothing was done".to_owned())),
+        if answer.trim() != name {
+            return Err(Failure::Usage("nothing was done".to_owned()));
         }
+        Ok(())
     }
 
     /// Has everything that was printed be seen.
@@ -144,41 +137,9 @@ pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{}", Plain(text));
 }
 
-/// Prints what the parser of the arguments says, which may be the help that was asked for.
-pub(super) fn refuse(error: clap::Error) -> ExitCode {
-    let arguments: Vec<_> =
-        std::env::args_os().map(|own| own.to_string_lossy().into_owned()).collect();
-    let is_plain = |own: &String| !own.chars().any(is_hidden);
-    let error = match arguments.iter().all(is_plain) {
-        true => error,
-        // Its words repeat arguments in several places. So it is made again, of plain ones.
-        false => {
-            let plain = arguments.iter().map(|own| Plain(own).to_string());
-            match Cli::try_parse_from(plain) {
-                Err(error) => error,
-                Ok(_) => {
-                    complain(
-                        "error: cannot read the arguments: one holds a character that is not shown; remove it",
-                    );
-                    return ExitCode::from(2);
-                }
-            }
-        }
-    };
-    let error = without_kid(error);
+/// Prints the text of the parser of the arguments: help on standard output, an error on standard
+/// error. The caller has shown the arguments in it plain.
+pub(super) fn print_usage(error: &clap::Error) {
     // If this fails, no place is left to report it.
     let _ = error.print();
-    u8::try_from(error.exit_code()).unwrap_or(2).into()
-}
-
-/// The error without the value of a `--kid` that is none: it may be a secret.
-fn without_kid(mut error: clap::Error) -> clap::Error {
-    let is_kid = |own: &ContextValue| own.to_string().starts_with("--kid");
-    if error.kind() == ErrorKind::ValueValidation
-        && error.get(ContextKind::InvalidArg).is_some_and(is_kid)
-    {
-        let hidden = ContextValue::String("[not shown]".to_owned());
-        error.insert(ContextKind::InvalidValue, hidden);
-    }
-    error
 }

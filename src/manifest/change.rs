@@ -186,11 +186,6 @@ fn recorded(mut change: Change, before: &Manifest, reason: &str) -> Change {
 }
 
 impl Change {
-    /// Whether [`until`](Self::until) is the end of the key itself, and not of the one before.
-    pub(crate) fn kid_ends(&self) -> bool {
-        self.action == Action::Retire
-    }
-
     /// Whether there is anything to store.
     #[must_use]
     pub fn has_changed(&self, before: &Manifest) -> bool {

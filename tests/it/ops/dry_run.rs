@@ -408,8 +408,12 @@ fn no_command_changes_anything_under_dry_run() {
             let line = format!("{name} {own}");
             match kind {
                 Dry => {
-                    let mut flags =
-                        vec!["--dry-run", "--dry-run --yes", "--yes --dry-run --backup"];
+                    let mut flags = vec![
+                        "--dry-run",
+                        "--dry-run --yes",
+                        "--dry-run --backup",
+                        "--yes --dry-run --backup",
+                    ];
                     flags.retain(|own| own.split(' ').all(has));
                     for flags in flags {
                         let text = scene.unchanged(&format!("{line} {flags}"), &[0]);

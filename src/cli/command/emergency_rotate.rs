@@ -1,0 +1,48 @@
+//! `dualkey emergency`: another key signs in place of a compromised one.
+
+use crate::cli::context::Context;
+use crate::cli::failure::Status;
+use crate::cli::options::{Actor, Backup, Confirmation, DryRun};
+use crate::cli::step::Step;
+use crate::cli::terminal::Terminal;
+use crate::cli::value::Value;
+use crate::kid::Kid;
+use crate::ring::KeyState;
+use crate::verified::Role;
+
+/// Revoke the key that signs, and have another sign at once: a staged one, or a new one
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  dualkey emergency JWT_SECRET --reason 'in a public log'")]
+pub(super) struct Args {
+    /// The secret, by its name in the inventory
+    name: String,
+    /// The compromised key; the one that signs unless named
+    #[arg(long, allow_hyphen_values = true)]
+    kid: Option<Kid>,
+    #[command(flatten)]
+    value: Value,
+    #[command(flatten)]
+    actor: Actor,
+    #[command(flatten)]
+    dry_run: DryRun,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    backup: Backup,
+}
+
+pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
+    let step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup).await?;
+    let key = args.value.new_key(&step.project, &args.name)?;
+    let effect = "everything that the key signed is refused";
+    args.confirmation.ask(args.dry_run, &args.name, effect, terminal)?;
+    let change = step.operator.emergency(args.kid, key).await?;
+    step.print_clock_warning(terminal).await?;
+    step.print(&change, terminal).await?;
+    let was_staged = change.from == Some(KeyState::Active(Role::Staged));
+    if args.value.value_from.is_some() && was_staged {
+        terminal
+            .line("  note      a key was staged already, and was taken: not the one handed over")?;
+    }
+    Ok(0)
+}

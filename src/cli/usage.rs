@@ -1,0 +1,55 @@
+//! Arguments of this process, and the error of those that cannot be read.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::command::Cli;
+use super::terminal::{complain, print_usage};
+use crate::text::{Plain, is_hidden};
+
+/// Reads the arguments of this process. Prints the help that was asked for, or the error, and
+/// returns the exit status then.
+pub(super) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(refuse)
+}
+
+/// Prints the text of the parser, which may be the help that was asked for.
+fn refuse(error: clap::Error) -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().map(to_text).collect();
+    let error = if arguments.iter().any(|argument| argument.chars().any(is_hidden)) {
+        // Its words repeat arguments in several places. So it is made again, of plain ones.
+        match Cli::try_parse_from(arguments.iter().map(|text| Plain(text).to_string())) {
+            Err(error) => error,
+            Ok(_) => {
+                complain(
+                    "error: cannot read the arguments: one holds a character that is not shown; remove it",
+                );
+                return ExitCode::from(2);
+            }
+        }
+    } else {
+        error
+    };
+    let error = without_kid(error);
+    print_usage(&error);
+    u8::try_from(error.exit_code()).unwrap_or(2).into()
+}
+
+fn to_text(argument: OsString) -> String {
+    argument.to_string_lossy().into_owned()
+}
+
+/// Returns the error without the value of a `--kid` that is none: it may be a secret.
+fn without_kid(mut error: clap::Error) -> clap::Error {
+    let is_kid = |argument: &ContextValue| argument.to_string().starts_with("--kid");
+    if error.kind() == ErrorKind::ValueValidation
+        && error.get(ContextKind::InvalidArg).is_some_and(is_kid)
+    {
+        let hidden = ContextValue::String("[not shown]".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
+}
