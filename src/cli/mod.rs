@@ -21,6 +21,7 @@ mod file_clock;
 mod input;
 mod options;
 mod parse;
+mod renamed;
 mod step;
 mod terminal;
 mod usage;

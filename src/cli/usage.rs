@@ -7,6 +7,7 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::command::Cli;
+use super::renamed::suggest_new_name;
 use super::terminal::{complain, print_usage};
 use crate::text::{Plain, is_hidden};
 
@@ -33,7 +34,7 @@ fn refuse(error: clap::Error) -> ExitCode {
     } else {
         error
     };
-    let error = without_kid(error);
+    let error = suggest_new_name(without_kid(error));
     print_usage(&error);
     u8::try_from(error.exit_code()).unwrap_or(2).into()
 }
