@@ -42,13 +42,13 @@ impl<'a> Step<'a> {
     }
 
     /// Dates the step by this clock, if the option says so.
-    pub(super) fn dated(mut self, clock: TrustClock) -> Self {
+    pub(super) fn date_by(mut self, clock: TrustClock) -> Self {
         self.operator = clock.apply(self.operator);
         self
     }
 
     /// Forces a refused step.
-    pub(super) fn forced(mut self) -> Self {
+    pub(super) fn force(mut self) -> Self {
         self.operator = self.operator.force();
         self
     }

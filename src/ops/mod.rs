@@ -13,7 +13,7 @@
 //! | [`doctor`] | what is wrong with a project, and how to mend it |
 //! | `remind`, `agent` | with the feature `agent`: reminders, and rotations by the calendar |
 //!
-//! The command line, `dualkey`, is made of nothing but these calls.
+//! The command line, `dualkey`, computes every step, check and verdict with these calls.
 //!
 //! ```
 //! use dualkey::Purpose;

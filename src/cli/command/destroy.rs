@@ -34,11 +34,11 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let mut step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
-        .dated(args.clock);
+        .date_by(args.clock);
     let effect = "the secret of the key is wiped";
     args.confirmation.ask(args.dry_run, &args.name, effect, terminal)?;
     if args.force {
-        step = step.forced();
+        step = step.force();
     }
     let change = step.operator.destroy(&args.kid).await?;
     step.print(&change, terminal).await?;

@@ -68,7 +68,7 @@ fn purpose(text: &str) -> Result<Purpose, String> {
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     if args.store {
-        return store(context, &args, terminal).await;
+        return store_first_keys(context, &args, terminal).await;
     }
     let inventory =
         if context.inventory.exists() { Some(Inventory::read(&context.inventory)?) } else { None };
@@ -135,7 +135,7 @@ fn names(inventory: Option<&Inventory>, args: &Args) -> Result<Vec<(String, Purp
 }
 
 /// Makes the first key of each store.
-async fn store(context: &Context, args: &Args, terminal: &mut Terminal) -> Status {
+async fn store_first_keys(context: &Context, args: &Args, terminal: &mut Terminal) -> Status {
     if args.names.is_empty() {
         return Err(Failure::Usage("`--store` makes the first key of a ring: name it".to_owned()));
     }

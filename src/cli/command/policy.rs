@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
-        .dated(args.clock);
+        .date_by(args.clock);
     let policy = step.project.inventory().secret(&args.name)?.policy;
     let has_changed = step.operator.set_policy(policy).await?;
     let outcome = match (has_changed, args.dry_run.is_set()) {

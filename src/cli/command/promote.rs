@@ -39,14 +39,14 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let mut step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
-        .dated(args.clock);
+        .date_by(args.clock);
     if args.assume_deployed {
         step.operator = step.operator.deployed();
     }
     if args.force {
         let effect = "instances that do not hold the key refuse what it signs";
         args.confirmation.ask(args.dry_run, &args.name, effect, terminal)?;
-        step = step.forced();
+        step = step.force();
     }
     let change = step.operator.promote(args.kid).await?;
     step.print(&change, terminal).await?;

@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
-        .dated(args.clock);
+        .date_by(args.clock);
     let before = step.operator.load().await?;
     let change = step.operator.repair_clock().await?;
     if !change.has_changed(&before) {

@@ -36,11 +36,11 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let mut step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
-        .dated(args.clock);
+        .date_by(args.clock);
     if args.force {
         let effect = "what the key signed becomes valid again";
         args.confirmation.ask(args.dry_run, &args.name, effect, terminal)?;
-        step = step.forced();
+        step = step.force();
     }
     let change = step.operator.restage(&args.kid).await?;
     step.print(&change, terminal).await?;

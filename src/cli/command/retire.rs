@@ -35,11 +35,11 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let mut step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
-        .dated(args.clock);
+        .date_by(args.clock);
     if args.force {
         let effect = "what the key signed is refused, what it sealed cannot be opened";
         args.confirmation.ask(args.dry_run, &args.name, effect, terminal)?;
-        step = step.forced();
+        step = step.force();
     }
     let change = rotate::retire(&step.project, &args.name, &step.operator, args.kid).await?;
     step.print(&change, terminal).await?;

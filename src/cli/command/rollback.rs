@@ -28,9 +28,9 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let mut step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
-        .dated(args.clock);
+        .date_by(args.clock);
     if args.force {
-        step = step.forced();
+        step = step.force();
     }
     let change = step.operator.rollback().await?;
     step.print(&change, terminal).await?;

@@ -36,7 +36,7 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
-        .dated(args.clock);
+        .date_by(args.clock);
     let mut key = args.value.new_key(&step.project, &args.name)?;
     if let Some(moment) = args.at {
         key = key.signs_from(moment);
