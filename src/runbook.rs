@@ -154,7 +154,7 @@
 //!   that moment. It must lie at least the rollout window and the skew ahead.
 //! - **If step 2 goes on being refused**, an instance cannot read its store: its health says
 //!   why. If no instance reports, and you know that all hold the key,
-//!   [`assume_deployed`](crate::manifest::Manifest::assume_deployed) (`--deployed`).
+//!   [`assume_deployed`](crate::manifest::Manifest::assume_deployed) (`--assume-deployed`).
 //!   [`Manifest::force`](crate::manifest::Manifest::force) overrides what an instance reports;
 //!   that instance rejects what the others sign.
 //! - **If something is wrong with the new key**,
@@ -256,7 +256,7 @@
 //! # Ok::<(), dualkey::Error>(())
 //! ```
 //!
-//! 1. **Revoke** it: `dualkey emergency NAME --reason WHY` if it is the primary, `dualkey revoke
+//! 1. **Revoke** it: `dualkey emergency-rotate NAME --reason WHY` if it is the primary, `dualkey revoke
 //!    NAME --kid KID --reason WHY` otherwise. No instance opens a row under it from its next reload
 //!    on.
 //! 2. **Rescue** the rows that are still under it: `dualkey rewrap NAME --execute --open-revoked

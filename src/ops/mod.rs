@@ -48,7 +48,7 @@
 //! operator.stage(Generated::new(Purpose::Jwt)?.entry()).await?;
 //!
 //! // How it stands, what is wrong, and what was done.
-//! assert_eq!(standings(&project).await?[1].next.command.as_deref(), Some("dualkey promote JWT_SECRET --deployed"));
+//! assert_eq!(standings(&project).await?[1].next.command.as_deref(), Some("dualkey promote JWT_SECRET --assume-deployed"));
 //! assert_eq!(examine(&project).await?, []);
 //! let trail = project.trail().await?;
 //! assert_eq!(trail.query(&Query::new().secret("JWT_SECRET")).await?.len(), 2);

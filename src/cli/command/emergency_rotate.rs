@@ -1,4 +1,4 @@
-//! `dualkey emergency`: another key signs in place of a compromised one.
+//! `dualkey emergency-rotate`: another key signs in place of a compromised one.
 
 use crate::cli::context::Context;
 use crate::cli::failure::Status;
@@ -12,7 +12,9 @@ use crate::verified::Role;
 
 /// Revoke the key that signs, and have another sign at once: a staged one, or a new one
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  dualkey emergency JWT_SECRET --reason 'in a public log'")]
+#[command(
+    after_help = "Example:\n  dualkey emergency-rotate JWT_SECRET --reason 'in a public log'"
+)]
 pub(super) struct Args {
     /// The secret, by its name in the inventory
     name: String,

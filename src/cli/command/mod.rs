@@ -80,7 +80,6 @@ enum Command {
     Rollback(rollback::Args),
     Retire(retire::Args),
     Revoke(revoke::Args),
-    #[command(name = "emergency")]
     EmergencyRotate(emergency_rotate::Args),
     Restage(restage::Args),
     RepairClock(repair_clock::Args),

@@ -10,7 +10,7 @@ use crate::kid::Kid;
 /// Have the staged key sign
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  dualkey promote JWT_SECRET\n  dualkey promote SMTP_PASSWORD --deployed     every instance was restarted with the staged key"
+    after_help = "Examples:\n  dualkey promote JWT_SECRET\n  dualkey promote SMTP_PASSWORD --assume-deployed     every instance was restarted with the staged key"
 )]
 pub(super) struct Args {
     /// The secret, by its name in the inventory
@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[arg(long, allow_hyphen_values = true)]
     kid: Option<Kid>,
     /// Every instance has been restarted with the staged key, and none reports it
-    #[arg(long = "deployed", conflicts_with = "force")]
+    #[arg(long, conflicts_with = "force")]
     assume_deployed: bool,
     /// Whatever the instances say: those that do not hold it refuse what it signs
     #[arg(long)]

@@ -190,7 +190,7 @@ fn instances(item: &Item, manifest: &Manifest, reports: &[Report], now: SystemTi
     if running == 0 && against.is_empty() {
         return warned(
             NAME,
-            "none reports: promote with `--deployed` once every instance runs with the new key"
+            "none reports: promote with `--assume-deployed` once every instance runs with the new key"
                 .to_owned(),
         );
     }

@@ -107,7 +107,7 @@ impl Standing {
             self.next = match against.first() {
                 _ if is_dotenv => Next {
                     what: "deploy the file everywhere, then promote the staged key".to_owned(),
-                    command: Some(format!("dualkey promote {name} --deployed{option}")),
+                    command: Some(format!("dualkey promote {name} --assume-deployed{option}")),
                     at: None,
                 },
                 // The promotion is refused until then.
@@ -125,7 +125,7 @@ impl Standing {
                            reports"
                         .to_owned(),
                     command: Some(format!(
-                        "dualkey promote {name} --deployed{option}{}",
+                        "dualkey promote {name} --assume-deployed{option}{}",
                         clock_option(manifest, reports, None, now)
                     )),
                     at: None,

@@ -152,7 +152,7 @@ fn a_secret_below_the_floor_signs_until_its_rotation() {
     let (status, text) = shell.run("doctor");
     assert!(status == 3 && text.matches("short    ").count() == 3, "{text}");
     assert!(text.contains("dualkey rotate JWT_SECRET"), "{text}");
-    for (line, status) in [("rotate JWT_SECRET", 3), ("promote JWT_SECRET --deployed", 0)] {
+    for (line, status) in [("rotate JWT_SECRET", 3), ("promote JWT_SECRET --assume-deployed", 0)] {
         let (found, text) = shell.run(line);
         assert_eq!(found, status, "{text}");
     }
@@ -279,7 +279,7 @@ fn no_first_key_is_made_where_a_value_is_in_use() {
         "generate --store JWT_SECRET --dry-run",
         "stage JWT_SECRET",
         "rotate JWT_SECRET",
-        "emergency JWT_SECRET --reason leaked --yes",
+        "emergency-rotate JWT_SECRET --reason leaked --yes",
     ] {
         let (status, text) = shell.run(line);
         assert!(status == 1 && text.contains("`dualkey adopt JWT_SECRET`"), "{line}: {text}");

@@ -206,7 +206,7 @@ fn rows_under_a_leaked_encryption_key_are_rescued_at_once() {
         let (mut shell, instances) = rotated(&base).await;
         done(&mut shell, "rollback ENCRYPTION_KEY");
         refresh(&instances);
-        done(&mut shell, "emergency ENCRYPTION_KEY --reason leaked --yes");
+        done(&mut shell, "emergency-rotate ENCRYPTION_KEY --reason leaked --yes");
         refresh(&instances);
         assert_eq!(opened(&base, &instances).await, 0);
         let (moment, command) = next(&mut shell, "ENCRYPTION_KEY");
@@ -272,7 +272,10 @@ fn a_credential_of_which_nothing_is_seen_is_destroyed_by_the_steps_that_are_show
         if has_instance {
             done(&mut shell, "promote API_KEY");
         } else {
-            assert_eq!(take(&mut shell, "API_KEY", &instances), "promote API_KEY --deployed");
+            assert_eq!(
+                take(&mut shell, "API_KEY", &instances),
+                "promote API_KEY --assume-deployed"
+            );
         }
         refresh(&instances);
         if has_instance {
@@ -425,7 +428,7 @@ fn the_age_of_an_adopted_variable_is_a_least_age() {
     assert_eq!(age(&mut shell), ("2026-02-20T00:00:00Z".into(), true.into()));
     // A key that was made here has an exact date.
     done(&mut shell, "rotate SESSION_SECRET --dry-run");
-    done(&mut shell, "emergency SESSION_SECRET --reason leaked --yes");
+    done(&mut shell, "emergency-rotate SESSION_SECRET --reason leaked --yes");
     assert_eq!(age(&mut shell), ("2026-03-01T10:00:00Z".into(), serde_json::Value::Null));
 }
 
@@ -472,7 +475,7 @@ fn a_rotation_without_room_says_when_the_first_fallback_expires() {
     done(&mut shell, "generate --store JWT_SECRET");
     for _ in 0..3 {
         done(&mut shell, "stage JWT_SECRET");
-        done(&mut shell, "promote JWT_SECRET --deployed");
+        done(&mut shell, "promote JWT_SECRET --assume-deployed");
     }
     let (status, text) = shell.run("rotate JWT_SECRET");
     assert_eq!(status, 1, "{text}");

@@ -36,7 +36,7 @@ fn a_forged_step_is_not_settled_under_a_name_of_the_forgers_choice() {
     let mut shell = shell();
     assert_eq!(shell.run("stage JWT_SECRET").0, 0);
     shell.set("2026-01-04T09:00:00Z");
-    assert_eq!(shell.run("promote JWT_SECRET --deployed").0, 0);
+    assert_eq!(shell.run("promote JWT_SECRET --assume-deployed").0, 0);
     shell.set("2026-01-06T09:00:00Z");
     // A record of another secret is the last one.
     assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
@@ -127,7 +127,7 @@ fn a_trail_that_was_deleted_is_an_error_everywhere() {
             ("stage JWT_SECRET", 1),
             ("stage JWT_SECRET --dry-run", 1),
             ("rotate JWT_SECRET", 1),
-            ("emergency JWT_SECRET --reason leaked --yes", 1),
+            ("emergency-rotate JWT_SECRET --reason leaked --yes", 1),
             ("record DEPLOY_KEY rotated", 1),
             ("agent --once", 1),
             ("remind", 1),
@@ -211,7 +211,7 @@ fn an_emergency_needs_no_older_file_of_the_trail() {
         forge(&shell.path("audit.log.000000000001"));
         let (status, text) = shell.run("stage JWT_SECRET");
         assert_eq!(status, 1, "{text}");
-        let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+        let (status, text) = shell.run("emergency-rotate JWT_SECRET --reason leaked --yes");
         assert_eq!(status, 0, "{text}");
     }
 }
@@ -230,14 +230,14 @@ fn a_head_that_is_none_is_broken_and_leaves_no_secret_readable() {
         assert!(status == 3 && text.contains("signed end was removed or changed"), "{text}");
         let (status, text) = shell.run("status JWT_SECRET");
         assert!(status == 1 && text.contains("unread"), "{text}");
-        let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+        let (status, text) = shell.run("emergency-rotate JWT_SECRET --reason leaked --yes");
         assert!(status == 1 && text.contains("`dualkey audit restart --reason WHY`"), "{text}");
         // Twice within a second.
         for _ in 0..2 {
             let (status, text) = shell.run("audit restart --reason 'it was changed' --yes");
             assert!(status == 0 && text.contains(".broken-"), "{text}");
         }
-        assert_eq!(shell.run("emergency JWT_SECRET --reason leaked --yes").0, 0);
+        assert_eq!(shell.run("emergency-rotate JWT_SECRET --reason leaked --yes").0, 0);
         assert_eq!(shell.run("audit verify").0, 0);
     }
 }
@@ -258,14 +258,14 @@ fn an_empty_trail_with_half_a_record_is_an_error() {
             ("audit", 1),
             ("status JWT_SECRET", 1),
             ("rotate JWT_SECRET", 1),
-            ("emergency JWT_SECRET --reason leaked --yes", 1),
+            ("emergency-rotate JWT_SECRET --reason leaked --yes", 1),
         ] {
             let (found, text) = shell.run(line);
             assert_eq!(found, status, "{line}: {text}");
         }
     }
     assert_eq!(shell.run("audit restart --reason 'it was emptied' --yes").0, 0);
-    assert_eq!(shell.run("emergency JWT_SECRET --reason leaked --yes").0, 0);
+    assert_eq!(shell.run("emergency-rotate JWT_SECRET --reason leaked --yes").0, 0);
 }
 
 /// The rule: a key of the audit that was revoked vouches for nothing that comes after.
@@ -273,7 +273,7 @@ fn an_empty_trail_with_half_a_record_is_an_error() {
 fn what_a_revoked_key_of_the_audit_signs_later_decides_nothing() {
     let mut shell = shell();
     shell.set("2026-01-04T09:00:00Z");
-    let line = "emergency AUDIT_SECRET --reason 'it leaked' --yes";
+    let line = "emergency-rotate AUDIT_SECRET --reason 'it leaked' --yes";
     assert_eq!(shell.run(line).0, 0);
     assert_eq!(shell.run("audit verify").0, 0);
     let (_, before) = shell.run("status DEPLOY_KEY --json");

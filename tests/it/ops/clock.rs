@@ -69,7 +69,7 @@ fn instances_that_disagree_with_the_clock_stop_a_step_and_no_emergency() {
         let (status, text) = shell.run("rotate JWT_SECRET");
         assert!(status == 1 && text.contains("FAIL clock"), "{text}");
     }
-    let text = ok(&mut shell, "emergency JWT_SECRET --reason leaked --yes");
+    let text = ok(&mut shell, "emergency-rotate JWT_SECRET --reason leaked --yes");
     assert!(text.contains("warning"), "{text}");
     // Where the operator knows better.
     let (status, text) = shell.run("rotate JWT_SECRET --skip clock --reason x --wait 0s");
@@ -88,11 +88,11 @@ fn no_report_stops_an_emergency_or_a_revocation() {
     fs::write(reports.join("x.json"), "{").unwrap();
     let pipe = std::process::Command::new("mkfifo").arg(reports.join("y.json")).status();
     assert!(pipe.unwrap().success());
-    ok(&mut shell, "emergency JWT_SECRET --reason leaked --yes");
+    ok(&mut shell, "emergency-rotate JWT_SECRET --reason leaked --yes");
     // The folder itself cannot be read.
     fs::remove_dir_all(&reports).unwrap();
     fs::write(&reports, "").unwrap();
-    ok(&mut shell, "emergency JWT_SECRET --reason again --yes");
+    ok(&mut shell, "emergency-rotate JWT_SECRET --reason again --yes");
     // A step that asks the instances is refused, and says where.
     refused(&mut shell, "stage JWT_SECRET", "JWT_SECRET.json");
 }
@@ -101,7 +101,7 @@ fn no_report_stops_an_emergency_or_a_revocation() {
 fn an_expired_key_is_restaged_by_force_and_never_rolled_back_to() {
     let mut shell = shell();
     ok(&mut shell, "stage JWT_SECRET");
-    let text = ok(&mut shell, "promote JWT_SECRET --deployed");
+    let text = ok(&mut shell, "promote JWT_SECRET --assume-deployed");
     let row = |shell: &mut Shell| {
         let (_, text) = shell.run("status JWT_SECRET --json");
         let rows: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -71,7 +71,7 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("audit verify --env prod", 1, "no environment `prod`"),
         ("stage API_KEY --value-from new.txt", 1, "`API_KEY` has no keys yet: set API_KEY in .env"),
         ("stage API_KEY", 1, "are made by who verifies them: hand the new one over"),
-        ("emergency API_KEY --reason leaked --yes", 1, "`--value-from FILE`"),
+        ("emergency-rotate API_KEY --reason leaked --yes", 1, "`--value-from FILE`"),
         ("rotate HOOK_SECRET --env staging", 1, "are made by who signs with them"),
         ("generate --store HOOK_SECRET --env staging", 1, "`--value-from FILE`"),
         ("generate --store JWT_SECRET API_KEY --value-from new.txt", 1, "name one secret"),
@@ -80,7 +80,7 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("retire JWT_SECRET", 1, "`JWT_SECRET` has no fallback"),
         ("rollback JWT_SECRET", 1, "nothing to roll back to"),
         ("promote JWT_SECRET --kid nobody --force --yes", 1, "needs a reason"),
-        ("emergency JWT_SECRET --yes", 1, "needs a reason"),
+        ("emergency-rotate JWT_SECRET --yes", 1, "needs a reason"),
         ("revoke JWT_SECRET --kid nobody --yes", 1, "needs a reason"),
         ("destroy JWT_SECRET --kid nobody --yes", 1, "the ring has no key `nobody`"),
         ("rotate JWT_SECRET --skip underway", 2, "--reason"),
@@ -120,9 +120,11 @@ fn no_step_is_taken_on_the_keys_of_another() {
     let mut shell = shell();
     let audit = fs::read(shell.path("AUDIT_SECRET.json")).unwrap();
     fs::copy(shell.path("AUDIT_SECRET.json"), shell.path("JWT_SECRET.json")).unwrap();
-    for line in
-        ["stage JWT_SECRET", "emergency JWT_SECRET --reason leaked --yes", "status JWT_SECRET"]
-    {
+    for line in [
+        "stage JWT_SECRET",
+        "emergency-rotate JWT_SECRET --reason leaked --yes",
+        "status JWT_SECRET",
+    ] {
         refused(&mut shell, line, 1, "AUDIT_SECRET");
     }
     let text = fs::read_to_string(shell.path("JWT_SECRET.json")).unwrap();
@@ -148,7 +150,7 @@ fn a_kid_that_begins_with_a_dash_is_a_kid() {
     assert_eq!(shell.run("generate --store JWT_SECRET --value-from value.txt").0, 0);
     let kid = kid_of(&value);
     for line in [
-        format!("emergency JWT_SECRET --kid {kid} --reason leaked --yes"),
+        format!("emergency-rotate JWT_SECRET --kid {kid} --reason leaked --yes"),
         format!("destroy JWT_SECRET --kid {kid} --yes"),
     ] {
         let (status, text) = shell.run(&line);
@@ -169,7 +171,7 @@ fn deployed_goes_over_silence_and_over_nothing_that_an_instance_says() {
     other.set("2026-01-02T09:00:00Z");
     let (status, text) = other.run("promote JWT_SECRET");
     assert!(status == 1 && text.contains("no instance reports"), "{text}");
-    let (status, text) = other.run("promote JWT_SECRET --deployed");
+    let (status, text) = other.run("promote JWT_SECRET --assume-deployed");
     assert!(status == 0 && !text.contains("meanwhile"), "{text}");
     let (_, text) = other.run("audit --take 1");
     assert!(text.contains("| ROTATED |") && text.contains("reason=deployed everywhere"), "{text}");
@@ -179,7 +181,7 @@ fn deployed_goes_over_silence_and_over_nothing_that_an_instance_says() {
     let kid = shell.run("audit --action staged --take 1 --json").1;
     let kid: serde_json::Value = serde_json::from_str(&kid).unwrap();
     let promote =
-        format!("promote JWT_SECRET --deployed --kid {}", kid[0]["kid"].as_str().unwrap());
+        format!("promote JWT_SECRET --assume-deployed --kid {}", kid[0]["kid"].as_str().unwrap());
     let (status, text) = shell.run(&promote);
     assert!(status == 1 && text.contains("`web-1` holds other keys"), "{text}");
     following.refresh().unwrap();
@@ -207,7 +209,7 @@ fn the_last_rotation_is_one_that_went_well() {
     let log = "2025-10-15 09:00:00 UTC | JWT_SECRET | ROTATED | bob | production | SUCCESS\n\
         2025-07-15 09:00:00 UTC | JWT_SECRET | ROTATED | bob | prod | SUCCESS\n";
     fs::write(shell.path("rotation.log"), log).unwrap();
-    assert_eq!(shell.run("emergency JWT_SECRET --reason leaked --yes").0, 0);
+    assert_eq!(shell.run("emergency-rotate JWT_SECRET --reason leaked --yes").0, 0);
     assert_eq!(shell.run("rollback JWT_SECRET").0, 1);
     assert_eq!(shell.run("audit import rotation.log").0, 0);
     let (_, text) = shell.run("audit --last-rotations");
@@ -234,7 +236,7 @@ fn two_operators_at_once_are_one_after_the_other() {
     let children: Vec<_> = (0..6)
         .map(|_| {
             let mut command =
-                shell.command(&["emergency", "JWT_SECRET", "--reason", "leaked", "--yes"]);
+                shell.command(&["emergency-rotate", "JWT_SECRET", "--reason", "leaked", "--yes"]);
             command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
             command.spawn().unwrap()
         })
@@ -264,7 +266,7 @@ fn a_clock_that_was_set_back_stops_a_rotation_and_no_emergency() {
     shell.set("2025-06-01T09:00:00Z");
     let (status, text) = shell.run("rotate JWT_SECRET");
     assert!(status == 1 && text.contains("FAIL clock") && text.contains("set the clock"), "{text}");
-    let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+    let (status, text) = shell.run("emergency-rotate JWT_SECRET --reason leaked --yes");
     assert_eq!(status, 0, "{text}");
     let (_, text) = shell.run("status JWT_SECRET");
     assert!(text.contains("revoked"), "{text}");
@@ -288,7 +290,7 @@ fn what_cannot_be_told_is_not_done() {
     assert!(size("JWT_SECRET.json") * 3 < blocks * 512);
     for line in [
         &["stage", "JWT_SECRET"][..],
-        &["emergency", "JWT_SECRET", "--reason", "leaked", "--yes"],
+        &["emergency-rotate", "JWT_SECRET", "--reason", "leaked", "--yes"],
         &["rotate", "JWT_SECRET", "--wait", "0s"],
     ] {
         let mut full = std::process::Command::new("sh");
@@ -333,7 +335,7 @@ fn completions_and_help_are_there_for_every_command() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     for name in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let (status, text) = shell.run(&format!("completions {name}"));
-        assert!(status == 0 && text.contains("emergency"), "{name}");
+        assert!(status == 0 && text.contains("emergency-rotate"), "{name}");
     }
     for name in [
         "init",
@@ -345,7 +347,7 @@ fn completions_and_help_are_there_for_every_command() {
         "rollback",
         "retire",
         "revoke",
-        "emergency",
+        "emergency-rotate",
         "destroy",
         "policy",
         "record",

@@ -70,9 +70,9 @@ const COMMANDS: [(&str, Kind, &[&str]); 27] = [
         "promote",
         Dry,
         &[
-            "STAGED_SECRET --deployed",
+            "STAGED_SECRET --assume-deployed",
             "STAGED_SECRET --force --reason why",
-            "WEB_SECRET --deployed",
+            "WEB_SECRET --assume-deployed",
         ],
     ),
     ("rollback", Dry, &["JWT_SECRET", "JWT_SECRET --force --reason why"]),
@@ -83,7 +83,7 @@ const COMMANDS: [(&str, Kind, &[&str]); 27] = [
         &["JWT_SECRET --kid <old> --reason leaked", "STAGED_SECRET --kid <staged> --reason leaked"],
     ),
     (
-        "emergency",
+        "emergency-rotate",
         Dry,
         &[
             "JWT_SECRET --reason leaked",
@@ -290,7 +290,7 @@ impl Scene {
         // A fallback that expires, one that does not, and a key that is revoked.
         for name in ["ROTATED_SECRET", "JWT_SECRET"] {
             scene.done(&format!("stage {name}"));
-            scene.done(&format!("promote {name} --deployed"));
+            scene.done(&format!("promote {name} --assume-deployed"));
             scene.shell.set("2026-01-20T09:00:00Z");
         }
         let revoked = scene.staged("JWT_SECRET");

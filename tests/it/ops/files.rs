@@ -43,7 +43,7 @@ fn what_is_no_file_holds_no_command() {
     let mut shell = shell();
     refused(&mut shell, "dualkey.toml", &["status", "doctor", "agent --once"]);
     refused(&mut shell, "clock", &["status"]);
-    let emergency = "emergency JWT_SECRET --reason leaked --yes";
+    let emergency = "emergency-rotate JWT_SECRET --reason leaked --yes";
     let lines = ["audit", "audit verify", "stage JWT_SECRET", emergency];
     refused(&mut shell, "audit.log", &lines);
     refused(&mut shell, "audit.log.head", &lines[1..]);

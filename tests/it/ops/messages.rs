@@ -96,7 +96,7 @@ fn a_choice_of_several_keys_names_the_option() {
     let (_, status) = shell.run("status JWT_SECRET --json");
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     let command = status[0]["next"]["command"].as_str().unwrap().to_owned();
-    assert!(command.contains(" --deployed --kid "), "{command}");
+    assert!(command.contains(" --assume-deployed --kid "), "{command}");
     done(&mut shell, command.strip_prefix("dualkey ").unwrap());
     done(&mut shell, "stage JWT_SECRET");
     for _ in 0..2 {
@@ -169,7 +169,7 @@ fn a_secret_without_keys_names_the_command_that_makes_the_first() {
             "`dualkey generate HOOK_SECRET --store --value-from FILE`",
         ),
         (
-            "emergency META_VERIFY_TOKEN --reason leaked --yes",
+            "emergency-rotate META_VERIFY_TOKEN --reason leaked --yes",
             "`dualkey generate META_VERIFY_TOKEN --store`",
         ),
         ("retire META_VERIFY_TOKEN", "`dualkey generate META_VERIFY_TOKEN --store`"),
@@ -203,7 +203,7 @@ fn a_missing_inventory_names_the_command_that_writes_one() {
 #[test]
 fn an_emergency_in_a_file_of_variables_says_to_deploy_and_restart() {
     let mut shell = shell();
-    let line = "emergency SESSION_SECRET --reason leaked --yes";
+    let line = "emergency-rotate SESSION_SECRET --reason leaked --yes";
     let says_all = ["deploy this file and restart every instance now"];
     says(&mut shell, line, 0, &says_all, &["reload", "the next rotation"]);
 
@@ -212,7 +212,7 @@ fn an_emergency_in_a_file_of_variables_says_to_deploy_and_restart() {
     let line = "revoke META_VERIFY_TOKEN --kid verify-token-2 --reason leaked --yes";
     says(&mut shell, line, 0, &says_all, &["the next rotation"]);
     // A dry run changes no file that could be deployed.
-    let line = "emergency SESSION_SECRET --reason leaked --yes --dry-run";
+    let line = "emergency-rotate SESSION_SECRET --reason leaked --yes --dry-run";
     says(&mut shell, line, 0, &["nothing was changed"], &["deploy this file"]);
 }
 
@@ -225,11 +225,11 @@ fn a_rotation_that_stops_after_the_staging_has_its_own_status() {
         &mut shell,
         "rotate JWT_SECRET --wait 24h",
         3,
-        &["no instance reports", "dualkey promote JWT_SECRET --deployed"],
+        &["no instance reports", "dualkey promote JWT_SECRET --assume-deployed"],
         &["waiting"],
     );
     // The staged key is as the command says.
-    done(&mut shell, "promote JWT_SECRET --deployed");
+    done(&mut shell, "promote JWT_SECRET --assume-deployed");
 
     let instance = shell.instance::<dualkey::jwt::JwtKey>("JWT_SECRET.json", "web-1");
     instance.refresh().unwrap();
@@ -238,7 +238,7 @@ fn a_rotation_that_stops_after_the_staging_has_its_own_status() {
         "rotate JWT_SECRET --wait 0s",
         3,
         &["waiting", "up to 0s", "Ctrl-C", "dualkey promote JWT_SECRET"],
-        &["--deployed"],
+        &["--assume-deployed"],
     );
     instance.refresh().unwrap();
     done(&mut shell, "promote JWT_SECRET");
@@ -247,10 +247,10 @@ fn a_rotation_that_stops_after_the_staging_has_its_own_status() {
         &mut shell,
         "rotate SESSION_SECRET",
         3,
-        &["dualkey promote SESSION_SECRET --deployed"],
+        &["dualkey promote SESSION_SECRET --assume-deployed"],
         &[],
     );
-    done(&mut shell, "promote SESSION_SECRET --deployed");
+    done(&mut shell, "promote SESSION_SECRET --assume-deployed");
     says(&mut shell, "rotate SESSION_SECRET --dry-run", 0, &["nothing was changed"], &[]);
     says(&mut shell, "rotate --help", 0, &["3 "], &[]);
 }
@@ -260,11 +260,11 @@ fn a_promotion_without_a_report_names_the_option() {
     let mut shell = shell();
     for name in ["JWT_SECRET", "SESSION_SECRET"] {
         done(&mut shell, &format!("stage {name}"));
-        let command = format!("dualkey promote {name} --deployed");
+        let command = format!("dualkey promote {name} --assume-deployed");
         let line = format!("promote {name}");
         says(&mut shell, &line, 1, &["no instance reports", &command], &["assume_deployed"]);
     }
-    // An instance that holds other keys is no silence: `--deployed` does not go over it.
+    // An instance that holds other keys is no silence: `--assume-deployed` does not go over it.
     let instance = shell.instance::<dualkey::jwt::JwtKey>("JWT_SECRET.json", "web-1");
     instance.refresh().unwrap();
     done(&mut shell, "stage JWT_SECRET");
@@ -272,7 +272,7 @@ fn a_promotion_without_a_report_names_the_option() {
     let (_, status) = shell.run("status JWT_SECRET --json");
     let kid = staged(&status).unwrap();
     let line = format!("promote JWT_SECRET --kid {kid}");
-    says(&mut shell, &line, 1, &["web-1"], &["--deployed"]);
+    says(&mut shell, &line, 1, &["web-1"], &["--assume-deployed"]);
 }
 
 /// What `openssl rand -base64 32` prints has a way in, which the error, the help and the template
@@ -292,7 +292,7 @@ fn a_secret_of_44_bytes_has_a_documented_way_in() {
     inventory(&shell.path("dualkey.toml"), &with_setting);
     done(&mut shell, "policy JWT_SECRET");
     done(&mut shell, line);
-    done(&mut shell, "promote JWT_SECRET --deployed");
+    done(&mut shell, "promote JWT_SECRET --assume-deployed");
 
     // In a `.env` file it is refused until the setting is there, and rotates then.
     fs::write(shell.path(".env"), format!("SESSION_SECRET={value}\n")).unwrap();
@@ -303,7 +303,7 @@ fn a_secret_of_44_bytes_has_a_documented_way_in() {
     says(&mut shell, "doctor", 3, &says_all, &[value, "mend"]);
     let with_setting = TABLES.replace("rotate = ", &format!("{setting}\nrotate = "));
     inventory(&shell.path("dualkey.toml"), &with_setting);
-    says(&mut shell, "rotate SESSION_SECRET", 3, &["--deployed"], &[]);
+    says(&mut shell, "rotate SESSION_SECRET", 3, &["--assume-deployed"], &[]);
 }
 
 /// A literal that lost the backslash at the end of a line shows its indentation.

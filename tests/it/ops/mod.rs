@@ -35,6 +35,8 @@ mod postgres;
 mod quarter;
 #[cfg(feature = "cli")]
 mod remind;
+#[cfg(feature = "cli")]
+mod renamed;
 #[cfg(all(feature = "cli", unix))]
 mod reports;
 #[cfg(feature = "cli")]

@@ -312,7 +312,7 @@ fn the_command_line_works_on_a_database() {
         ("generate --store AUDIT_SECRET SESSION_SECRET", "SESSION_SECRET (production): created"),
         ("stage SESSION_SECRET", "- -> staged"),
         ("promote SESSION_SECRET --force --reason alone --yes", "staged -> primary"),
-        ("emergency SESSION_SECRET --reason leaked --yes", "emergency rotated"),
+        ("emergency-rotate SESSION_SECRET --reason leaked --yes", "emergency rotated"),
         ("rotate AUDIT_SECRET", "AUDIT_SECRET (production): rotated"),
         ("audit verify", "whole: 13 records"),
         ("audit --last-rotations", "EMERGENCY_ROTATED"),
@@ -362,7 +362,7 @@ fn the_command_line_works_through_a_pooler_in_transaction_mode() {
         ("stage SESSION_SECRET", "- -> staged"),
         ("promote SESSION_SECRET --force --reason alone --yes", "staged -> primary"),
         ("stage SESSION_SECRET", "- -> staged"),
-        ("emergency SESSION_SECRET --reason leaked --yes", "emergency rotated"),
+        ("emergency-rotate SESSION_SECRET --reason leaked --yes", "emergency rotated"),
         ("audit verify", "whole: "),
         ("doctor", "nothing is wrong"),
     ] {

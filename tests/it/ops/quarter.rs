@@ -52,7 +52,7 @@ fn a_quarter_goes_as_the_transcript_says() {
     shell.run("status JWT_SECRET");
     shell.run("stage META_VERIFY_TOKEN");
     shell.run("promote META_VERIFY_TOKEN");
-    shell.run("promote META_VERIFY_TOKEN --deployed");
+    shell.run("promote META_VERIFY_TOKEN --assume-deployed");
     shell.run("retire META_VERIFY_TOKEN");
 
     // A week of traffic, under the new key, seen by both.
@@ -89,9 +89,9 @@ fn a_quarter_goes_as_the_transcript_says() {
     shell.say("3 February: it is in a public log");
     let sessions = shell
         .instance::<dualkey::cookie::CookieKey>("keys/production/SESSION_SECRET.json", "web-1");
-    shell.run("emergency SESSION_SECRET");
-    shell.run("emergency SESSION_SECRET --reason 'in a public log'");
-    shell.run("emergency SESSION_SECRET --reason 'in a public log' --yes");
+    shell.run("emergency-rotate SESSION_SECRET");
+    shell.run("emergency-rotate SESSION_SECRET --reason 'in a public log'");
+    shell.run("emergency-rotate SESSION_SECRET --reason 'in a public log' --yes");
     sessions.refresh().unwrap();
     shell.run("status SESSION_SECRET");
     shell.run("audit --last-rotations");

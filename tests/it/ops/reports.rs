@@ -44,7 +44,7 @@ fn a_broken_report_holds_up_a_promotion_for_one_window_and_no_emergency() {
     assert!(status == 3 && text.contains("report   JWT_SECRET (production): cannot"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
     // What cannot wait does not wait for it.
-    let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+    let (status, text) = shell.run("emergency-rotate JWT_SECRET --reason leaked --yes");
     assert_eq!(status, 0, "{text}");
     let (_, text) = shell.run("stage JWT_SECRET");
     let kid = text.split("key       ").nth(1).unwrap().split(',').next().unwrap().to_owned();
@@ -80,7 +80,7 @@ fn a_folder_of_reports_that_others_can_write_holds_up_what_needs_reports_and_no_
             symlink(&elsewhere, &folder).unwrap();
         }
         // Also where the silence of the instances would be accepted.
-        let promotions = ["promote JWT_SECRET", "promote JWT_SECRET --deployed"];
+        let promotions = ["promote JWT_SECRET", "promote JWT_SECRET --assume-deployed"];
         let promotions = promotions.iter().filter(|_| !is_link);
         for line in ["stage JWT_SECRET", "rollback JWT_SECRET"].iter().chain(promotions) {
             let (status, text) = shell.run(line);
@@ -91,7 +91,7 @@ fn a_folder_of_reports_that_others_can_write_holds_up_what_needs_reports_and_no_
         assert!(status == 1 && text.contains("others may write it"), "{text}");
         let (status, text) = shell.run("doctor");
         assert!(status == 3 && text.contains("run `chmod go-w`"), "{text}");
-        let (status, text) = shell.run("emergency JWT_SECRET --reason leaked --yes");
+        let (status, text) = shell.run("emergency-rotate JWT_SECRET --reason leaked --yes");
         assert_eq!(status, 0, "{text}");
         assert!(text.contains("emergency rotated"), "{text}");
         assert!(text.contains("next      cannot use ") && text.contains("(mode 0777)"), "{text}");
@@ -117,7 +117,9 @@ fn a_report_that_is_no_file_holds_no_command() {
     fs::create_dir_all(&folder).unwrap();
     for found in ALL {
         found.put(&folder.join("x.json"));
-        for line in ["status JWT_SECRET", "doctor", "emergency JWT_SECRET --reason leaked --yes"] {
+        for line in
+            ["status JWT_SECRET", "doctor", "emergency-rotate JWT_SECRET --reason leaked --yes"]
+        {
             let (status, text) = run(&mut shell, line);
             assert_ne!(status, 1, "{found:?}, {line}: {text}");
             let is_shown = line.starts_with("emergency") || text.contains(found.words());

@@ -153,7 +153,7 @@ fn a_node_backend_comes_to_its_first_rotation_in_five_commands() {
         "init",
         "adopt",
         "rotate SESSION_SECRET --reason 'the quarter'",
-        "promote SESSION_SECRET --deployed",
+        "promote SESSION_SECRET --assume-deployed",
         "audit",
     ] {
         let (status, text) = shell.run(line);
@@ -183,7 +183,7 @@ fn a_node_backend_comes_to_its_first_rotation_in_five_commands() {
 
     // The same for a key of rows, of which Node reads base64: it stays in that form.
     let rotate = "rotate ENCRYPTION_KEY --skip backup --reason 'a test'";
-    for line in [rotate, "promote ENCRYPTION_KEY --deployed", "rotate META_VERIFY_TOKEN"] {
+    for line in [rotate, "promote ENCRYPTION_KEY --assume-deployed", "rotate META_VERIFY_TOKEN"] {
         let (status, text) = shell.run(line);
         assert_eq!(status, if line.starts_with("rotate") { 3 } else { 0 }, "{line}: {text}");
         before.check_in_node(&read(&shell));
@@ -222,7 +222,7 @@ fn files_take_the_values_in_their_roles() {
         "init --store file",
         "adopt --reason 'the move'",
         "stage SESSION_SECRET",
-        "promote SESSION_SECRET --deployed",
+        "promote SESSION_SECRET --assume-deployed",
     ] {
         let (status, text) = shell.run(line);
         assert_eq!(status, 0, "{line}: {text}");

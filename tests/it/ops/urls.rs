@@ -52,8 +52,8 @@ fn a_backup_that_is_another_database_is_refused_by_every_command() {
             ("status DATABASE_URL", 1),
             ("stage DATABASE_URL --value-from value", 1),
             ("rotate DATABASE_URL --value-from value", 1),
-            ("emergency DATABASE_URL --reason leaked --yes --value-from value", 1),
-            ("promote DATABASE_URL --deployed", 1),
+            ("emergency-rotate DATABASE_URL --reason leaked --yes --value-from value", 1),
+            ("promote DATABASE_URL --assume-deployed", 1),
             ("rollback DATABASE_URL", 1),
             ("retire DATABASE_URL", 1),
             ("retire DATABASE_URL --kid credential-2 --force --yes --reason x", 1),
@@ -127,7 +127,7 @@ fn with_the_setting_a_line_of_another_database_stays_through_a_rotation() {
     assert_eq!(status, 0, "{text}");
     assert!(keeps(&shell, "stage").contains(&format!("DATABASE_URL_NEXT={new}")));
     advised(&mut shell);
-    let (status, text) = shell.run("promote DATABASE_URL --deployed");
+    let (status, text) = shell.run("promote DATABASE_URL --assume-deployed");
     assert_eq!(status, 0, "{text}");
     let text = keeps(&shell, "promote");
     assert!(text.contains(&format!("DATABASE_URL={new}\n")), "{text}");
@@ -139,7 +139,7 @@ fn with_the_setting_a_line_of_another_database_stays_through_a_rotation() {
     let (status, text) = pass(
         &mut shell,
         "postgres://app:newpassword-2@db/app",
-        "emergency DATABASE_URL --reason leaked --yes --value-from value",
+        "emergency-rotate DATABASE_URL --reason leaked --yes --value-from value",
     );
     assert_eq!(status, 0, "{text}");
     keeps(&shell, "emergency");
@@ -182,7 +182,7 @@ fn a_value_that_is_no_url_is_refused_before_it_is_staged() {
             "stage DATABASE_URL --value-from value",
             "stage DATABASE_URL --value-from value --dry-run",
             "rotate DATABASE_URL --value-from value --skip audit --reason x",
-            "emergency DATABASE_URL --reason leaked --yes --value-from value",
+            "emergency-rotate DATABASE_URL --reason leaked --yes --value-from value",
         ] {
             let (status, text) = pass(&mut shell, value, line);
             let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -262,5 +262,5 @@ fn urls_of_the_web_are_rotated_whatever_their_path() {
     let new = "https://prod-1.westeurope.logic.azure.com:443/workflows/1?sig=a%2Fb";
     let (status, text) = pass(&mut shell, new, "stage SLACK_WEBHOOK_URL --value-from value");
     assert_eq!(status, 0, "{text}");
-    assert_eq!(shell.run("promote SLACK_WEBHOOK_URL --deployed").0, 0);
+    assert_eq!(shell.run("promote SLACK_WEBHOOK_URL --assume-deployed").0, 0);
 }

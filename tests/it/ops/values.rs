@@ -93,9 +93,9 @@ fn no_value_of_a_secret_is_printed_but_where_it_is_asked_for() {
     for line in [
         "status",
         "stage API_KEY --value-from new.txt",
-        "promote API_KEY --deployed",
+        "promote API_KEY --assume-deployed",
         "rotate JWT_SECRET --dry-run",
-        "emergency API_KEY --reason leaked --yes --value-from new.txt",
+        "emergency-rotate API_KEY --reason leaked --yes --value-from new.txt",
         "doctor",
         "audit",
         "audit --json",
@@ -127,7 +127,7 @@ fn a_credential_goes_from_one_value_to_the_next() {
     is(&format!(
         "# keys\nexport API_KEY=\"{old}\" # at the provider\nexport API_KEY_NEXT=\"{new}\"\n"
     ));
-    assert_eq!(shell.run("promote API_KEY --deployed").0, 0);
+    assert_eq!(shell.run("promote API_KEY --assume-deployed").0, 0);
     // Nothing says that nobody shows the old one any more: somebody does.
     let (status, text) = shell.run("retire API_KEY");
     assert!(status == 1 && text.contains("no instance has reported"), "{text}");
