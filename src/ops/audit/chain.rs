@@ -7,16 +7,13 @@
 //! A writer that is killed between its records and the head leaves records beyond the head.
 //! Those follow on it, one by one, each under its own MAC.
 
-use super::error::{Forged, Problem};
+use super::head::{End, Head};
 use super::key::{AuditKey, Found, check, hash, is_genuine};
 use super::line;
-use super::segments::as_text;
+use super::lines::as_text;
+use super::problem::{Forged, MAX_FORGED, Problem};
 use super::torn::is_torn;
-use super::verify::{End, Head};
 use crate::ring::KeyRing;
-
-/// So many forged lines are kept. One is enough to act on.
-pub(super) const MAX_FORGED: usize = 100;
 
 /// A record of the trail, on the way back.
 pub(super) struct Link<'l> {
@@ -71,11 +68,11 @@ impl<'r> Chain<'r> {
     }
 
     /// Takes the line before the last one, and passes on each record that it makes known.
-    pub(super) fn line(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
-        let own = hash(text);
+    pub(super) fn take_line(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
+        let line_hash = hash(text);
         match &mut self.place {
             Place::BeyondHead(lines) => match self.head {
-                Some(head) if head.hash == Some(own) => self.begin(Some(text), pass),
+                Some(head) if head.hash == Some(line_hash) => self.begin(Some(text), pass),
                 // Only whether there are any counts.
                 None if !lines.is_empty() => {}
                 head => {
@@ -87,12 +84,12 @@ impl<'r> Chain<'r> {
                     }
                 }
             },
-            Place::Before { hash, .. } if *hash == own => self.record(text, pass),
+            Place::Before { hash, .. } if *hash == line_hash => self.take_record(text, pass),
             Place::Before { n, .. } => {
                 self.is_changed |= line::link(text).is_some_and(|link| link.n == *n);
-                self.stray(text);
+                self.add_stray(text);
             }
-            Place::AtFirst => self.stray(text),
+            Place::AtFirst => self.add_stray(text),
         }
     }
 
@@ -115,16 +112,14 @@ impl<'r> Chain<'r> {
                 None if lines.is_empty() && !self.is_unreadable => return None,
                 None => return Some(Problem::NoHead),
                 Some(head) if head.n == 0 => self.begin(None, pass),
-                Some(head) => return Some(missed(self.ring, head, lines)),
+                Some(head) => return Some(find_loss(self.ring, head, lines)),
             }
         }
         match self.place {
-            Place::Before { n, .. } if is_whole => Some(match self.is_changed {
-                true => Problem::Changed { n },
-                false => Problem::Removed { n },
-            }),
+            Place::Before { n, .. } if is_whole && self.is_changed => Some(Problem::Changed { n }),
+            Place::Before { n, .. } if is_whole => Some(Problem::Removed { n }),
             Place::AtFirst => {
-                self.forge(0);
+                self.forge_strays(0);
                 None
             }
             _ => None,
@@ -139,35 +134,36 @@ impl<'r> Chain<'r> {
             return;
         };
         let (mut end, mut beyond) = (Head { revoked: None, ..head }, Vec::new());
-        for own in lines.into_iter().rev() {
-            let is_next = line::parse(&own).is_some_and(|own| {
-                Some(own.link.n) == end.n.checked_add(1) && own.link.prev == end.hash
+        for text in lines.into_iter().rev() {
+            let is_next = line::parse(&text).is_some_and(|line| {
+                Some(line.link.n) == end.n.checked_add(1) && line.link.prev == end.hash
             });
-            if is_next && is_genuine(self.ring, &own) {
-                end = Head { n: end.n.saturating_add(1), hash: Some(hash(&own)), revoked: None };
-                beyond.push(own);
+            if is_next && is_genuine(self.ring, &text) {
+                end = Head { n: end.n.saturating_add(1), hash: Some(hash(&text)), revoked: None };
+                beyond.push(text);
             } else {
-                self.stray(&own);
-                self.forge(end.n);
+                self.add_stray(&text);
+                self.forge_strays(end.n);
             }
         }
         self.end = Some(end);
-        for (place, own) in beyond.iter().enumerate().rev() {
+        for (place, text) in beyond.iter().enumerate().rev() {
             let n = head.n.saturating_add(place as u64 + 1);
-            self.vouch(own);
-            pass(Link { n, text: own, is_vouched: self.is_vouched });
+            self.check_voucher(text);
+            pass(Link { n, text, is_vouched: self.is_vouched });
         }
         self.is_vouched |= head.revoked.is_none();
         if let Some(text) = text {
-            self.record(text, pass);
+            self.take_record(text, pass);
         }
     }
 
-    fn record(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
+    /// Takes the record that comes next.
+    fn take_record(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
         // Its hash is the one that comes next, so it is as it was written.
         let Some(link) = line::link(text) else { return };
-        self.forge(link.n);
-        self.vouch(text);
+        self.forge_strays(link.n);
+        self.check_voucher(text);
         pass(Link { n: link.n, text, is_vouched: self.is_vouched });
         self.place = match (link.n.checked_sub(1), link.prev) {
             (Some(n), Some(hash)) => Place::Before { n, hash },
@@ -176,7 +172,7 @@ impl<'r> Chain<'r> {
     }
 
     /// Takes what is after the last line end: half a record, or forged.
-    pub(super) fn rest(&mut self, rest: &[u8]) -> Option<Problem> {
+    pub(super) fn take_rest(&mut self, rest: &[u8]) -> Option<Problem> {
         if rest.is_empty() {
             return None;
         }
@@ -190,18 +186,19 @@ impl<'r> Chain<'r> {
         None
     }
 
-    fn vouch(&mut self, text: &str) {
+    /// Notes whether the key of this record vouches for it, and so for all before it.
+    fn check_voucher(&mut self, text: &str) {
         self.is_vouched = self.is_vouched || check(self.ring, text) == Found::Holds;
     }
 
-    fn stray(&mut self, text: &str) {
+    fn add_stray(&mut self, text: &str) {
         if self.strays.len() < MAX_FORGED {
             self.strays.push(text.to_owned());
         }
     }
 
-    /// The lines since the last record are known to be none: they are after record `after`.
-    fn forge(&mut self, after: u64) {
+    /// Keeps the lines since the last record as forged: they are after record `after`.
+    fn forge_strays(&mut self, after: u64) {
         self.is_changed = false;
         for line in self.strays.drain(..) {
             if self.forged.len() < MAX_FORGED {
@@ -211,13 +208,13 @@ impl<'r> Chain<'r> {
     }
 }
 
-/// Returns what became of the record that `head` names, which is none of `lines`.
-fn missed(ring: &KeyRing<AuditKey>, head: Head, lines: &[String]) -> Problem {
-    let before = |own: &String| line::link(own).map(|link| link.n).filter(|n| *n < head.n);
-    let is_record = |own: &&String| before(own).is_some() && is_genuine(ring, own);
-    let found = lines.iter().find(is_record).and_then(before).unwrap_or(0);
-    match lines.iter().any(|own| line::link(own).is_some_and(|link| link.n == head.n)) {
-        true => Problem::Changed { n: head.n },
-        false => Problem::Truncated { expected: head.n, found },
+/// Finds the problem with the record that `head` names, which is none of `lines`.
+fn find_loss(ring: &KeyRing<AuditKey>, head: Head, lines: &[String]) -> Problem {
+    if lines.iter().any(|text| line::link(text).is_some_and(|link| link.n == head.n)) {
+        return Problem::Changed { n: head.n };
     }
+    let before = |text: &String| line::link(text).map(|link| link.n).filter(|n| *n < head.n);
+    let is_record = |text: &&String| before(text).is_some() && is_genuine(ring, text);
+    let found = lines.iter().find(is_record).and_then(before).unwrap_or(0);
+    Problem::Truncated { expected: head.n, found }
 }

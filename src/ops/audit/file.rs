@@ -7,28 +7,28 @@
 //! audit.log.lock            held by who writes
 //! ```
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tokio::runtime::Handle;
 
 use super::chain::Chain;
-use super::error::{AuditError, Problem, Verification};
+use super::error::AuditError;
+use super::head::{End, Head};
 use super::key::{AuditKey, hash, hash_of, is_genuine, sign};
 use super::line::{self, Link};
+use super::lines::{as_text, lines_back, lines_forward};
+use super::problem::{Problem, Verification};
 use super::query::{Entry, Listing, Query};
 use super::record::Record;
 use super::search::{Late, Search};
-use super::segments::{as_text, lines_back};
+use super::segments::{Segment, TrailFiles};
 use super::sink::{AuditFuture, Guard, Sink, Trail};
 use super::torn::is_torn;
-use super::verify::{End, Head, Walk};
+use super::verify::Walk;
 use crate::ring::KeyRing;
-use crate::source::disk::{self, LockError, beside};
+use crate::source::disk::{self, beside};
 
-/// Beyond this size a file is put aside: it can be read as a whole.
-const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// A head is a line of a few hundred bytes.
 const MAX_HEAD_BYTES: usize = 4 * 1024;
 
@@ -56,29 +56,28 @@ const MAX_HEAD_BYTES: usize = 4 * 1024;
 /// ```
 #[derive(Debug, Clone)]
 pub struct FileTrail {
-    pub(super) path: PathBuf,
+    files: TrailFiles,
     ring: KeyRing<AuditKey>,
-    pub(super) max_bytes: u64,
 }
 
 impl FileTrail {
     /// The trail at `path`, signed by the primary of `ring`. Its folder must be there.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, ring: KeyRing<AuditKey>) -> Self {
-        Self { path: path.into(), ring, max_bytes: MAX_BYTES }
+        Self { files: TrailFiles::new(path.into()), ring }
     }
 
     /// How large a file may become, in bytes, before it is put aside: 16 MiB unless set.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.max_bytes = bytes;
+        self.files = self.files.max_bytes(bytes);
         self
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.files.path()
     }
 
     /// Appends `records`, all or none, and returns once they survive a crash. A kill in the midst
@@ -88,21 +87,32 @@ impl FileTrail {
     /// [`AuditError::Io`], for one if the disk is full: then nothing was appended.
     /// [`AuditError::Broken`], if the trail does not end where it did: nothing is built on it.
     pub fn write(&self, records: &[Record]) -> Result<(), AuditError> {
-        let _lock = self.lock_at(&beside(&self.path, ".lock"))?;
+        let _lock = self.files.lock()?;
         let mut end = self.end()?;
         let mut text = String::new();
         for record in records {
             let link = Link { n: end.n.saturating_add(1), prev: end.hash };
-            let own = sign(&self.ring, record, link)?;
-            end = Head { n: link.n, hash: Some(hash(&own)), revoked: None };
-            text.push_str(&own);
+            let line = sign(&self.ring, record, link)?;
+            end = Head { n: link.n, hash: Some(hash(&line)), revoked: None };
+            text.push_str(&line);
             text.push('\n');
         }
         if end.n == 0 {
             return Ok(());
         }
-        self.append(&text, end.n.saturating_sub(records.len() as u64))?;
+        self.files.append(&text, end.n.saturating_sub(records.len() as u64))?;
         self.write_head(end)
+    }
+
+    /// Puts a broken trail aside, all of it, and begins a new one with `record`. Returns where
+    /// the old one is; `None` if there was none.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`], [`AuditError::Locked`].
+    pub fn restart(&self, record: &Record) -> Result<Option<PathBuf>, AuditError> {
+        let aside = self.files.put_all_aside(record.at)?;
+        self.write(std::slice::from_ref(record))?;
+        Ok(aside)
     }
 
     /// The records that `query` asks for, the newest first: each with its MAC, its number and
@@ -122,10 +132,11 @@ impl FileTrail {
     /// # Errors
     /// [`AuditError::Io`], [`AuditError::Locked`].
     pub fn read(&self, query: &Query) -> Result<Listing, AuditError> {
-        let late = match Late::is_needed(&self.ring) {
-            true => Late::of(&self.ring, &self.search(&Late::query(&self.ring), &Late::default())?),
-            false => Late::default(),
-        };
+        let mut late = Late::default();
+        if Late::is_needed(&self.ring) {
+            let revocations = self.search(&Late::query(&self.ring), &late)?;
+            late = Late::from_listing(&self.ring, &revocations);
+        }
         self.search(query, &late)
     }
 
@@ -135,22 +146,22 @@ impl FileTrail {
         let mut rest = None;
         for mut segment in segments.into_iter().rev() {
             let text = segment.text()?;
-            let (lines, own) = lines_back(&text);
+            let (lines, last) = lines_back(&text);
             // What is after the last line end of the newest file may be half a record.
             let is_newest = rest.is_none() && !text.is_empty();
-            if is_newest && line::parse(&as_text(own)).is_none() {
-                rest = Some(own.to_vec());
-            } else if !own.is_empty() {
-                search.line(&as_text(own));
+            if is_newest && line::parse(&as_text(last)).is_none() {
+                rest = Some(last.to_vec());
+            } else if !last.is_empty() {
+                search.take_line(&as_text(last));
             }
             if is_newest {
                 rest.get_or_insert_default();
             }
-            for own in lines {
+            for line in lines {
                 if search.is_done() {
                     return Ok(search.finish(false, &[]));
                 }
-                search.line(&as_text(own));
+                search.take_line(&as_text(line));
             }
         }
         Ok(search.finish(true, &rest.unwrap_or_default()))
@@ -169,15 +180,13 @@ impl FileTrail {
             if text.is_empty() {
                 continue;
             }
-            let at = text.iter().rposition(|byte| *byte == b'\n');
-            // One by one, because a file may have as many lines as bytes.
-            let lines = at.map(|at| text[..at].split(|byte| *byte == b'\n'));
-            let last = &text[at.map_or(0, |at| at + 1)..];
+            let before = std::mem::take(&mut rest);
+            let (lines, last) = lines_forward(&text);
             // Only the newest file may end within a line.
-            let before = std::mem::replace(&mut rest, last.to_vec());
-            let before = Some(&before[..]).filter(|own| !own.is_empty());
-            for own in before.into_iter().chain(lines.into_iter().flatten()) {
-                if !walk.line(&as_text(own)) {
+            rest = last.to_vec();
+            let before = Some(&before[..]).filter(|line| !line.is_empty());
+            for line in before.into_iter().chain(lines) {
+                if !walk.take_line(&as_text(line)) {
                     return Ok(walk.finish(&[]));
                 }
             }
@@ -190,9 +199,9 @@ impl FileTrail {
     /// # Errors
     /// [`AuditError::Io`].
     pub fn is_empty(&self) -> Result<bool, AuditError> {
-        match End::of(self.head())? {
+        match End::from_read(self.head())? {
             End::Unreadable => Ok(false),
-            End::Missing => Ok(!self.has_text()?),
+            End::Missing => Ok(!self.files.has_text()?),
             End::At(head) if head.n > 0 => Ok(false),
             // The text after an empty trail may be forged, or half a record.
             End::At(_) => {
@@ -205,7 +214,7 @@ impl FileTrail {
     /// Returns where the trail ends. What a writer that was killed left after it is cut off.
     fn end(&self) -> Result<Head, AuditError> {
         let head = self.head()?;
-        if head.is_none() && !self.has_text()? {
+        if head.is_none() && !self.files.has_text()? {
             // Before the first record, so that it cannot be taken away later.
             self.write_head(Head::default())?;
             return Ok(Head::default());
@@ -219,109 +228,65 @@ impl FileTrail {
         }
         let next = Link { n: end.n.saturating_add(1), prev: end.hash };
         let text = as_text(&rest);
-        if line::parse(&text).is_some_and(|own| own.link == next) && is_genuine(&self.ring, &text) {
+        if line::parse(&text).is_some_and(|line| line.link == next) && is_genuine(&self.ring, &text)
+        {
             // A record of which only the line end is missing.
-            self.change_newest(|file, _| (&*file).write_all(b"\n"))?;
+            self.files.change_newest(|file, _| (&*file).write_all(b"\n"))?;
             return Ok(Head { n: next.n, hash: Some(hash(&text)), revoked: None });
         }
-        match is_torn(&rest, next) {
-            true => {
-                let length = rest.len() as u64;
-                self.change_newest(|file, all| file.set_len(all.saturating_sub(length)))?;
-                Ok(end)
-            }
-            false => Err(AuditError::Broken { problem: Problem::Forged { after: end.n } }),
+        if !is_torn(&rest, next) {
+            return Err(AuditError::Broken { problem: Problem::Forged { after: end.n } });
         }
+        let length = rest.len() as u64;
+        self.files.change_newest(|file, all| file.set_len(all.saturating_sub(length)))?;
+        Ok(end)
     }
 
     /// The same by the last line alone, if that is the one that the head names.
     fn end_by_tail(&self, head: Option<Head>) -> Result<Option<(Head, Vec<u8>)>, AuditError> {
         let Some(head) = head else { return Ok(None) };
-        let tail = self.tail()?;
+        let tail = self.files.tail()?;
         let (mut lines, rest) = lines_back(&tail);
-        let is_head = lines.next().is_some_and(|own| head.hash == Some(hash_of(own)));
+        let is_head = lines.next().is_some_and(|line| head.hash == Some(hash_of(line)));
         Ok(is_head.then(|| (Head { revoked: None, ..head }, rest.to_vec())))
     }
 
     fn end_by_chain(&self, head: Option<Head>) -> Result<(Head, Vec<u8>), AuditError> {
         let mut chain = Chain::new(&self.ring, End::from(head));
         let mut rest = None;
-        for mut segment in self.segments()?.into_iter().rev() {
+        for mut segment in self.files.segments()?.into_iter().rev() {
             let text = segment.text()?;
-            let (lines, own) = lines_back(&text);
+            let (lines, last) = lines_back(&text);
             match &rest {
                 None if text.is_empty() => {}
-                None => rest = Some(own.to_vec()),
-                Some(_) if own.is_empty() => {}
-                Some(_) => chain.line(&as_text(own), &mut |_| {}),
+                None => rest = Some(last.to_vec()),
+                Some(_) if last.is_empty() => {}
+                Some(_) => chain.take_line(&as_text(last), &mut |_| {}),
             }
-            for own in lines {
+            for line in lines {
                 if chain.end().is_none() {
-                    chain.line(&as_text(own), &mut |_| {});
+                    chain.take_line(&as_text(line), &mut |_| {});
                 }
             }
         }
         let problem = chain.finish(chain.end().is_none(), &mut |_| {});
-        let forged = chain.forged.first().map(|own| Problem::Forged { after: own.after });
+        let forged = chain.forged.first().map(|line| Problem::Forged { after: line.after });
         match (chain.end(), forged.or(problem)) {
             (Some(end), None) => Ok((end, rest.unwrap_or_default())),
             (_, problem) => Err(AuditError::Broken { problem: problem.unwrap_or(Problem::NoHead) }),
         }
     }
 
-    fn append(&self, text: &str, before: u64) -> Result<(), AuditError> {
-        self.put_aside(text.len() as u64, before)?;
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        disk::set_patience(&mut options);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&self.path).map_err(|source| self.io(source))?;
-        let length = file.metadata().map_err(|source| self.io(source))?.len();
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
-        if let Err(source) = written {
-            // Half a record is none. If this fails too, the next writer finds it torn.
-            let _ = file.set_len(length);
-            return Err(self.io(source));
-        }
-        match length {
-            0 => disk::sync_folder(&self.path).map_err(|source| self.io(source)),
-            _ => Ok(()),
-        }
+    /// Opens all files as they are at one moment, the oldest first, and reads where the trail ends
+    /// then: what is put aside or appended afterwards changes nothing of what is read.
+    fn open_all(&self) -> Result<(Vec<Segment>, End), AuditError> {
+        let _lock = self.files.lock_to_read()?;
+        let end = End::from_read(self.head())?;
+        Ok((self.files.segments()?, end))
     }
 
-    /// Puts the file aside, if `more` would make it too large; `last` is its last record.
-    fn put_aside(&self, more: u64, last: u64) -> Result<(), AuditError> {
-        let length = match fs::metadata(&self.path) {
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
-            own => own.map_err(|source| self.io(source))?.len(),
-        };
-        if length == 0 || length.saturating_add(more) <= self.max_bytes {
-            return Ok(());
-        }
-        let aside = beside(&self.path, &format!(".{last:012}"));
-        fs::rename(&self.path, aside).map_err(|source| self.io(source))
-    }
-
-    /// Changes the newest file that holds anything, of which the length is passed, and syncs it.
-    fn change_newest(
-        &self,
-        change: impl FnOnce(&File, u64) -> io::Result<()>,
-    ) -> Result<(), AuditError> {
-        let Some((path, length)) = self.newest()? else { return Ok(()) };
-        let mut options = OpenOptions::new();
-        options.append(true);
-        disk::set_patience(&mut options);
-        let file = options.open(&path).map_err(|source| self.io(source))?;
-        change(&file, length).and_then(|()| file.sync_all()).map_err(|source| self.io(source))
-    }
-
-    pub(super) fn head_path(&self) -> PathBuf {
-        beside(&self.path, ".head")
-    }
-
-    pub(super) fn head(&self) -> Result<Option<Head>, AuditError> {
-        let path = self.head_path();
+    fn head(&self) -> Result<Option<Head>, AuditError> {
+        let path = self.files.head_path();
         match disk::read_text(&path, MAX_HEAD_BYTES) {
             Ok(text) => match Head::read(&self.ring, &text) {
                 Some(head) => Ok(Some(head)),
@@ -340,18 +305,8 @@ impl FileTrail {
     /// the machine leaves empty would stop all that come after it.
     fn write_head(&self, head: Head) -> Result<(), AuditError> {
         let text = head.write(&self.ring)? + "\n";
-        disk::write(&self.head_path(), text.as_bytes(), true).map_err(|source| self.io(source))
-    }
-
-    pub(super) fn lock_at(&self, path: &Path) -> Result<File, AuditError> {
-        disk::lock(path).map_err(|error| match error {
-            LockError::Held => AuditError::Locked { path: path.to_owned() },
-            LockError::Io(source) => AuditError::Io { path: path.to_owned(), source },
-        })
-    }
-
-    pub(super) fn io(&self, source: io::Error) -> AuditError {
-        AuditError::Io { path: self.path.clone(), source }
+        disk::write(&self.files.head_path(), text.as_bytes(), true)
+            .map_err(|source| self.files.io(source))
     }
 }
 
@@ -379,16 +334,16 @@ impl Trail for FileTrail {
     }
 
     fn lock<'a>(&'a self, secret: &'a str) -> AuditFuture<'a, Guard> {
-        let path = beside(&self.path, &format!(".{}.lock", disk::file_name(secret)));
+        let path = beside(self.path(), &format!(".{}.lock", disk::file_name(secret)));
         Box::pin(async move {
             // It is held over what others wait for: whoever waits for it must not keep a thread
             // of the runtime from them.
             let held = match Handle::try_current() {
-                Err(_) => self.lock_at(&path),
+                Err(_) => self.files.lock_at(&path),
                 Ok(runtime) => {
-                    let own = self.clone();
-                    let lock = runtime.spawn_blocking(move || own.lock_at(&path));
-                    lock.await.map_err(|error| self.io(error.into()))?
+                    let files = self.files.clone();
+                    let lock = runtime.spawn_blocking(move || files.lock_at(&path));
+                    lock.await.map_err(|error| self.files.io(error.into()))?
                 }
             };
             held.map(Guard::new)

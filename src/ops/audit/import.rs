@@ -37,12 +37,12 @@ pub async fn import<T: Trail + ?Sized>(
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        let record = read(text).ok_or(AuditError::Import { line: place + 1 })?;
+        let record = parse(text).ok_or(AuditError::Import { line: place + 1 })?;
         record.check().map_err(|_| AuditError::Import { line: place + 1 })?;
         records.push(record);
     }
     let known: HashSet<String> =
-        trail.query(&Query::new()).await?.into_iter().map(|own| key(&own.record)).collect();
+        trail.query(&Query::new()).await?.into_iter().map(|entry| key(&entry.record)).collect();
     let read = records.len();
     records.retain(|record| !known.contains(&key(record)));
     for record in &mut records {
@@ -54,7 +54,7 @@ pub async fn import<T: Trail + ?Sized>(
     Ok(Imported { taken: records.len(), known: read - records.len() })
 }
 
-fn read(text: &str) -> Option<Record> {
+fn parse(text: &str) -> Option<Record> {
     let fields: Vec<_> = text.split('|').map(str::trim).collect();
     let [time, secret, action, actor, environment, outcome] = fields[..] else { return None };
     let outcome = match outcome.to_ascii_uppercase().as_str() {

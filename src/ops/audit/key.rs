@@ -7,8 +7,10 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::error::AuditError;
-use super::line::{self, Link, sealed, signed_part};
+use super::line::{self, Link, append_mac, signed_part};
 use super::record::Record;
+use crate::error::Error;
+use crate::key::{KeyMaterial, sealed as seal};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
@@ -30,9 +32,9 @@ impl KeyMaterial for AuditKey {
     fn prepare(secret: &[u8], _: Kid, (): &()) -> Result<Self, String> {
         // A key of its own, as for cookies.
         let mut key = HmacSha256::new(b"dualkey audit v1").mac(secret);
-        let own = Self(HmacSha256::new(&key));
+        let prepared = Self(HmacSha256::new(&key));
         key.zeroize();
-        Ok(own)
+        Ok(prepared)
     }
 
     fn self_test(&self) -> bool {
@@ -46,7 +48,7 @@ impl fmt::Debug for AuditKey {
     }
 }
 
-/// What a MAC is found to be.
+/// The result of checking a MAC.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Holds,
@@ -56,36 +58,38 @@ pub(super) enum Found {
     Wrong,
 }
 
-/// The line of `record`, signed by the primary.
+/// Returns the line of `record`, signed by the primary.
 pub(super) fn sign(
     ring: &KeyRing<AuditKey>,
     record: &Record,
     link: Link,
 ) -> Result<String, AuditError> {
     record.check()?;
-    Ok(signed(ring, &signed_part(record, link))?)
+    Ok(sign_text(ring, &signed_part(record, link))?)
 }
 
-/// `part`, which holds no line's end, with its MAC.
-pub(super) fn signed(ring: &KeyRing<AuditKey>, part: &str) -> Result<String, crate::error::Error> {
+/// Returns `part`, which holds no line end, with its MAC.
+pub(super) fn sign_text(ring: &KeyRing<AuditKey>, part: &str) -> Result<String, Error> {
     ring.read(|view| {
         let key = view.primary()?;
         let tag = key.material().0.mac(part.as_bytes());
         key.counters().signed();
-        Ok(sealed(part, key.kid(), &tag))
+        Ok(append_mac(part, key.kid(), &tag))
     })
 }
 
-/// Whether the MAC of `line` holds.
+/// Checks the MAC of `line`.
 pub(super) fn check(ring: &KeyRing<AuditKey>, line: &str) -> Found {
     let Some((part, signer, tag)) = line::split(line) else { return Found::Wrong };
     let set = ring.load();
     let Some(key) = set.key(&signer) else { return Found::Unknown(signer) };
     let is_same = key.material().0.mac(part.as_bytes()).ct_eq(&tag);
-    match (bool::from(is_same), key.revoked()) {
-        (false, _) => Found::Wrong,
-        (true, None) => Found::Holds,
-        (true, Some(_)) => Found::UnderRevoked(signer),
+    if !bool::from(is_same) {
+        return Found::Wrong;
+    }
+    match key.revoked() {
+        None => Found::Holds,
+        Some(_) => Found::UnderRevoked(signer),
     }
 }
 

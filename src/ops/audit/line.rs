@@ -1,18 +1,21 @@
 //! A record as a line of text: the one that operators know, and the rest after it.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::escape::{Escaped, unescape};
 use super::record::{Action, Outcome, Record};
 use crate::encoding::{BASE64URL, exactly};
 use crate::kid::Kid;
-use crate::text::is_hidden;
 
 pub(super) const BAR: &str = " | ";
+/// The longest line in bytes, with room to spare: each of its texts has at most 1 KiB, and an
+/// escape at most eight times that.
+pub(super) const MAX_LINE: u64 = 64 * 1024;
 const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
 
 /// What ties a record to the one before, and to who wrote it.
@@ -88,8 +91,8 @@ pub(super) fn signed_part(record: &Record, link: Link) -> String {
     format!("{record}{BAR}n={}{BAR}prev={prev}", link.n)
 }
 
-/// The whole line, without its end.
-pub(super) fn sealed(part: &str, signer: Kid, tag: &[u8; 32]) -> String {
+/// Returns the whole line, without its end: the signed part, and the MAC of it.
+pub(super) fn append_mac(part: &str, signer: Kid, tag: &[u8; 32]) -> String {
     format!("{part}{BAR}mac={signer}.{}", BASE64URL.encode_to_string(tag))
 }
 
@@ -126,8 +129,8 @@ pub(super) fn start(line: &str) -> Option<(Start<'_>, &str)> {
 /// Reads a line of a trail: one way to write it, and no other.
 pub(super) fn parse(line: &str) -> Option<Line> {
     let (part, signer, tag) = split(line)?;
-    let (own, mut rest) = start(part)?;
-    let mut record = record(&own)?;
+    let (start, mut rest) = start(part)?;
+    let mut record = record(&start)?;
     let mut link = None;
     let mut number = None;
     while !rest.is_empty() {
@@ -176,7 +179,7 @@ pub(super) fn time(text: &str) -> Option<SystemTime> {
 }
 
 /// Writes a moment as it stands in a line, and as operators read it.
-pub(crate) struct Time(pub(crate) SystemTime);
+pub(super) struct Time(pub(super) SystemTime);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,52 +188,6 @@ impl fmt::Display for Time {
         let text = time.to_zoned_datetime(TimeZone::UTC).strftime(TIME).to_string();
         f.pad(&text)
     }
-}
-
-/// Writes a text so that it stays on its line and in its field, and moves no cursor.
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for own in self.0.chars() {
-            match own {
-                '\\' => f.write_str("\\\\")?,
-                '\n' => f.write_str("\\n")?,
-                _ if is_loud(own) => write!(f, "{}", own.escape_unicode())?,
-                _ => f.write_char(own)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What would end a field or a line, or show text otherwise than it stands there.
-fn is_loud(own: char) -> bool {
-    own == '|' || is_hidden(own)
-}
-
-/// What [`Escaped`] wrote. Whether it is the one way to write it, who reads the line asks.
-pub(super) fn unescape(text: &str) -> Option<String> {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        plain.push_str(before);
-        if let Some(after) = after.strip_prefix("u{") {
-            let (digits, after) = after.split_once('}')?;
-            plain.push(char::from_u32(u32::from_str_radix(digits, 16).ok()?)?);
-            rest = after;
-        } else {
-            let (own, after) = after.split_at_checked(1)?;
-            plain.push(match own {
-                "\\" => '\\',
-                "n" => '\n',
-                _ => return None,
-            });
-            rest = after;
-        }
-    }
-    plain.push_str(rest);
-    Some(plain)
 }
 
 #[cfg(test)]
@@ -261,7 +218,7 @@ mod tests {
             let link = Link { n, prev: Some(tag) };
             let part = signed_part(&record, link);
             let signer = Kid::new("k-1").unwrap();
-            let whole = sealed(&part, signer, &tag);
+            let whole = append_mac(&part, signer, &tag);
             let is_loud = whole.contains(['\n', '\r', '\u{202e}']);
             prop_assert!(!is_loud);
             prop_assert_eq!(parse(&whole), Some(Line { record, link, signer, tag }));
@@ -272,14 +229,14 @@ mod tests {
         fn no_line_has_a_second_spelling(place in 0_usize..300, byte in any::<u8>()) {
             let record = Record::new(UNIX_EPOCH, "X", Action::STAGED, "a\\b", "prod").reason("|");
             let link = Link { n: 7, prev: None };
-            let line = sealed(&signed_part(&record, link), Kid::new("k").unwrap(), &[3; 32]);
+            let line = append_mac(&signed_part(&record, link), Kid::new("k").unwrap(), &[3; 32]);
             let mut bytes = line.clone().into_bytes();
             let place = place % bytes.len();
             bytes[place] = byte;
             if let Ok(other) = String::from_utf8(bytes)
                 && let Some(read) = parse(&other)
             {
-                let again = sealed(&signed_part(&read.record, read.link), read.signer, &read.tag);
+                let again = append_mac(&signed_part(&read.record, read.link), read.signer, &read.tag);
                 prop_assert_eq!(again, other);
             }
         }

@@ -24,13 +24,17 @@
 
 mod chain;
 mod error;
+mod escape;
 mod file;
+mod head;
 mod import;
 mod key;
 mod line;
+mod lines;
 mod observer;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod problem;
 mod query;
 mod record;
 mod search;
@@ -43,13 +47,14 @@ mod verify;
 
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingSink;
-pub use error::{AuditError, Forged, Problem, Verification};
+pub use error::AuditError;
 pub use file::FileTrail;
 pub use import::{Imported, import};
 pub use key::AuditKey;
 pub use observer::AuditObserver;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresTrail;
+pub use problem::{Forged, Problem, Verification};
 pub use query::{Entry, Listing, Query, to_json};
 pub use record::{Action, NoWord, Outcome, Record};
 pub use sink::{AuditFuture, Guard, Sink, Trail};

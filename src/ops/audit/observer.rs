@@ -110,7 +110,7 @@ impl AuditObserver {
         self.lost()
     }
 
-    fn tell(&self, ring: &str, action: Action, kid: crate::kid::Kid, reason: Option<&str>) {
+    fn send(&self, ring: &str, action: Action, kid: crate::kid::Kid, reason: Option<&str>) {
         let Inner { actor, environment, clock, .. } = &*self.inner;
         let mut record = Record::new(clock.now(), ring, action, actor, environment).kid(kid);
         record.reason = reason.map(str::to_owned);
@@ -143,18 +143,18 @@ impl Drop for Inner {
 impl Observer for AuditObserver {
     fn observe(&self, event: &Event<'_>) {
         match *event {
-            Event::Staged { ring, kid, .. } => self.tell(ring, Action::STAGED, kid, None),
-            Event::Promoted { ring, kid } => self.tell(ring, Action::ROTATED, kid, None),
-            Event::RolledBack { ring, kid } => self.tell(ring, Action::ROLLED_BACK, kid, None),
-            Event::Retired { ring, kid, .. } => self.tell(ring, Action::RETIRED, kid, None),
+            Event::Staged { ring, kid, .. } => self.send(ring, Action::STAGED, kid, None),
+            Event::Promoted { ring, kid } => self.send(ring, Action::ROTATED, kid, None),
+            Event::RolledBack { ring, kid } => self.send(ring, Action::ROLLED_BACK, kid, None),
+            Event::Retired { ring, kid, .. } => self.send(ring, Action::RETIRED, kid, None),
             Event::Forced { ring, kid, reason } => {
-                self.tell(ring, Action::FORCED, kid, Some(reason));
+                self.send(ring, Action::FORCED, kid, Some(reason));
             }
             Event::Revoked { ring, kid, reason } => {
-                self.tell(ring, Action::REVOKED, kid, Some(reason));
+                self.send(ring, Action::REVOKED, kid, Some(reason));
             }
             Event::OpenedRevoked { ring, kid } => {
-                self.tell(ring, Action::OPENED_REVOKED, kid, None);
+                self.send(ring, Action::OPENED_REVOKED, kid, None);
             }
             _ => {}
         }

@@ -3,8 +3,10 @@
 use std::cmp::Reverse;
 use std::time::SystemTime;
 
-use super::error::{AuditError, Forged, Problem};
-use super::line::{Escaped, Start, Time, start};
+use super::error::AuditError;
+use super::escape::Escaped;
+use super::line::{Start, Time, start};
+use super::problem::{Forged, Problem};
 use super::record::{Action, Outcome, Record};
 use crate::kid::Kid;
 use crate::ops::json;
@@ -160,12 +162,12 @@ impl Query {
         Self { needs_voucher: true, ..self.clone() }
     }
 
-    /// The same query, as lines are compared with it: nothing of a line that does not match is
+    /// Returns the filter of this query for lines: nothing of a line that does not match is
     /// taken apart or copied.
-    pub(super) fn compiled(&self) -> Compiled {
-        let escaped = |text: &Option<String>| text.as_ref().map(|own| Escaped(own).to_string());
-        let time = |moment: Option<SystemTime>| moment.map(|own| Time(own).to_string());
-        Compiled {
+    pub(super) fn filter(&self) -> Filter {
+        let escaped = |text: &Option<String>| text.as_ref().map(|text| Escaped(text).to_string());
+        let time = |moment: Option<SystemTime>| moment.map(|moment| Time(moment).to_string());
+        Filter {
             secret: escaped(&self.secret),
             actions: self.actions.clone(),
             actor: escaped(&self.actor),
@@ -178,15 +180,19 @@ impl Query {
     }
 }
 
-/// `own`, the newest first, and `imported`, in any order, as a query asks for them.
-pub(super) fn merged(own: Vec<Entry>, mut imported: Vec<Entry>, take: usize) -> Vec<Entry> {
+/// Merges `imported`, in any order, into `written`, the newest first, as a query asks for them.
+pub(super) fn merge_imported(
+    written: Vec<Entry>,
+    mut imported: Vec<Entry>,
+    take: usize,
+) -> Vec<Entry> {
     if imported.is_empty() {
-        return own;
+        return written;
     }
     imported.sort_by_key(|other| Reverse((other.record.at, other.n)));
     let mut imported = imported.into_iter().peekable();
     let mut all = Vec::new();
-    for entry in own {
+    for entry in written {
         while let Some(other) = imported.next_if(|other| other.record.at > entry.record.at) {
             all.push(other);
         }
@@ -198,7 +204,7 @@ pub(super) fn merged(own: Vec<Entry>, mut imported: Vec<Entry>, take: usize) -> 
 }
 
 /// A query in the words of a line.
-pub(super) struct Compiled {
+pub(super) struct Filter {
     pub(super) secret: Option<String>,
     pub(super) actions: Vec<Action>,
     pub(super) actor: Option<String>,
@@ -209,23 +215,24 @@ pub(super) struct Compiled {
     pub(super) with_begun: bool,
 }
 
-impl Compiled {
-    /// Whether `line` is asked for.
+impl Filter {
+    /// Returns whether `line` is asked for.
     pub(super) fn matches(&self, line: &str) -> bool {
-        start(line).is_some_and(|(own, _)| self.holds(&own))
+        start(line).is_some_and(|(start, _)| self.matches_start(&start))
     }
 
-    fn holds(&self, own: &Start<'_>) -> bool {
-        let is = |asked: &Option<String>, own: &str| asked.as_ref().is_none_or(|text| text == own);
+    fn matches_start(&self, start: &Start<'_>) -> bool {
+        let is =
+            |asked: &Option<String>, found: &str| asked.as_ref().is_none_or(|text| text == found);
         // Written so that text is ordered as time is.
-        is(&self.secret, own.secret)
-            && is(&self.actor, own.actor)
-            && is(&self.environment, own.environment)
-            && self.outcome.is_none_or(|outcome| outcome.as_str() == own.outcome)
-            && (self.with_begun || own.outcome != Outcome::Begun.as_str())
+        is(&self.secret, start.secret)
+            && is(&self.actor, start.actor)
+            && is(&self.environment, start.environment)
+            && self.outcome.is_none_or(|outcome| outcome.as_str() == start.outcome)
+            && (self.with_begun || start.outcome != Outcome::Begun.as_str())
             && (self.actions.is_empty()
-                || self.actions.iter().any(|action| action.as_str() == own.action))
-            && self.since.as_ref().is_none_or(|since| own.time >= since.as_str())
-            && self.until.as_ref().is_none_or(|until| own.time < until.as_str())
+                || self.actions.iter().any(|action| action.as_str() == start.action))
+            && self.since.as_ref().is_none_or(|since| start.time >= since.as_str())
+            && self.until.as_ref().is_none_or(|until| start.time < until.as_str())
     }
 }

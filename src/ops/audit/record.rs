@@ -110,7 +110,7 @@ impl Record {
         environment: &str,
     ) -> Self {
         Self {
-            at: whole(at),
+            at: whole_seconds(at),
             secret: secret.to_owned(),
             action,
             actor: actor.to_owned(),
@@ -198,8 +198,8 @@ impl Record {
     }
 }
 
-/// Records hold whole seconds.
-fn whole(at: SystemTime) -> SystemTime {
+/// Returns the whole seconds of a moment, as records hold them.
+fn whole_seconds(at: SystemTime) -> SystemTime {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
@@ -288,9 +288,10 @@ impl FromStr for Action {
     fn from_str(text: &str) -> Result<Self, NoWord> {
         let word = text.to_ascii_uppercase().replace('-', "_");
         let is_word = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-        match is_word && (1..=32).contains(&word.len()) {
-            true => Ok(Self(Cow::Owned(word))),
-            false => Err(NoWord),
+        if is_word && (1..=32).contains(&word.len()) {
+            Ok(Self(Cow::Owned(word)))
+        } else {
+            Err(NoWord)
         }
     }
 }
@@ -323,7 +324,8 @@ impl FromStr for Outcome {
     type Err = NoWord;
 
     fn from_str(text: &str) -> Result<Self, NoWord> {
-        let found = Self::ALL.into_iter().find(|own| own.as_str().eq_ignore_ascii_case(text));
+        let found =
+            Self::ALL.into_iter().find(|outcome| outcome.as_str().eq_ignore_ascii_case(text));
         found.ok_or(NoWord)
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::chain::{Chain, Link};
-use super::error::Problem;
+use super::head::End;
 use super::key::{AuditKey, Found, check};
 use super::line::{self, Line};
-use super::query::{Compiled, Entry, Listing, Query, merged};
+use super::problem::Problem;
+use super::query::{Entry, Filter, Listing, Query, merge_imported};
 use super::record::{Action, Outcome};
-use super::verify::End;
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::ring::KeyRing;
@@ -23,7 +23,7 @@ pub(super) struct Search<'a> {
 struct Wanted<'a> {
     ring: &'a KeyRing<AuditKey>,
     query: &'a Query,
-    compiled: Compiled,
+    filter: Filter,
     take: usize,
     found: Vec<Entry>,
     /// Those that happened before what was written after them.
@@ -49,15 +49,15 @@ impl Late {
         query.action(Action::REVOKED).action(Action::EMERGENCY_ROTATED)
     }
 
-    pub(super) fn of(ring: &KeyRing<AuditKey>, found: &Listing) -> Self {
+    pub(super) fn from_listing(ring: &KeyRing<AuditKey>, found: &Listing) -> Self {
         let set = ring.load();
         let is_live = |kid: &Kid| set.key(kid).is_some_and(|key| key.revoked().is_none());
-        let mut own = HashMap::new();
+        let mut revocations = HashMap::new();
         // The newest first, so that the oldest counts.
         for entry in found.records.iter().filter(|entry| is_live(&entry.signer)) {
-            own.extend(entry.record.revokes(ring.name()).map(|kid| (kid, entry.n)));
+            revocations.extend(entry.record.revokes(ring.name()).map(|kid| (kid, entry.n)));
         }
-        Self(own)
+        Self(revocations)
     }
 
     fn has(&self, n: u64, signer: &Kid) -> bool {
@@ -75,7 +75,7 @@ impl<'a> Search<'a> {
         let wanted = Wanted {
             ring,
             query,
-            compiled: query.compiled(),
+            filter: query.filter(),
             take: query.take.unwrap_or(usize::MAX),
             found: Vec::new(),
             imported: Vec::new(),
@@ -91,20 +91,20 @@ impl<'a> Search<'a> {
     }
 
     /// Takes the line before the last one.
-    pub(super) fn line(&mut self, text: &str) {
+    pub(super) fn take_line(&mut self, text: &str) {
         let Self { chain, wanted } = self;
-        chain.line(text, &mut |link| wanted.record(&link));
+        chain.take_line(text, &mut |link| wanted.take_record(&link));
     }
 
     /// Returns what was found; `is_whole`, if there is no line before the last one. `rest` is what
     /// is after the last line end.
     pub(super) fn finish(mut self, is_whole: bool, rest: &[u8]) -> Listing {
         let Self { chain, wanted } = &mut self;
-        let problem = chain.finish(is_whole, &mut |link| wanted.record(&link));
-        let problem = problem.or_else(|| chain.rest(rest));
+        let problem = chain.finish(is_whole, &mut |link| wanted.take_record(&link));
+        let problem = problem.or_else(|| chain.take_rest(rest));
         let Wanted { found, imported, take, .. } = self.wanted;
         Listing {
-            records: merged(found, imported, take),
+            records: merge_imported(found, imported, take),
             forged: self.chain.forged,
             problem: self.wanted.problem.or(problem),
         }
@@ -112,8 +112,9 @@ impl<'a> Search<'a> {
 }
 
 impl Wanted<'_> {
-    fn record(&mut self, link: &Link<'_>) {
-        if self.found.len() >= self.take || !self.compiled.matches(link.text) {
+    /// Keeps a record of the chain, if it is asked for.
+    fn take_record(&mut self, link: &Link<'_>) {
+        if self.found.len() >= self.take || !self.filter.matches(link.text) {
             return;
         }
         let Some(Line { record, signer, .. }) = line::parse(link.text) else {

@@ -5,8 +5,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::error::{AuditError, Verification};
+use super::error::AuditError;
 use super::key::AuditKey;
+use super::problem::Verification;
 use super::query::{Entry, Listing, Query};
 use super::record::Record;
 use crate::ring::KeyRing;

@@ -3,9 +3,9 @@
 //! A writer that is killed leaves the first bytes of a record after the last line end. Nothing
 //! else may be there: a text that no record begins with was put there by another.
 
-use super::line::{self, BAR, Escaped, Link};
+use super::escape::{Escaped, unescape};
+use super::line::{self, BAR, Link, MAX_LINE};
 use super::record::{Action, Outcome};
-use super::segments::MAX_LINE;
 use crate::encoding::BASE64URL;
 use crate::kid::Kid;
 
@@ -44,7 +44,8 @@ struct Next {
 
 impl Next {
     fn new(link: Link) -> Self {
-        let prev = link.prev.map_or_else(|| "-".to_owned(), |own| BASE64URL.encode_to_string(own));
+        let prev =
+            link.prev.map_or_else(|| "-".to_owned(), |hash| BASE64URL.encode_to_string(hash));
         Self { n: link.n.to_string(), prev }
     }
 
@@ -60,10 +61,12 @@ impl Next {
                 (0, false) => is_time(field),
                 (1 | 3 | 4, true) => !field.is_empty() && is_text(field),
                 (1 | 3 | 4, false) => is_cut_text(field),
-                (2, true) => field.parse::<Action>().is_ok_and(|own| own.as_str() == *field),
+                (2, true) => field.parse::<Action>().is_ok_and(|action| action.as_str() == *field),
                 (2, false) => field.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'),
-                (5, true) => Outcome::ALL.iter().any(|own| own.as_str() == *field),
-                (5, false) => Outcome::ALL.iter().any(|own| own.as_str().starts_with(field)),
+                (5, true) => Outcome::ALL.iter().any(|outcome| outcome.as_str() == *field),
+                (5, false) => {
+                    Outcome::ALL.iter().any(|outcome| outcome.as_str().starts_with(field))
+                }
                 _ => self.has_field(field, &mut rank, is_whole),
             }
         })
@@ -72,9 +75,10 @@ impl Next {
     /// Returns whether `field` may come after the fields before `rank`, which moves on.
     fn has_field(&self, field: &str, rank: &mut usize, is_whole: bool) -> bool {
         let Some((name, value)) = field.split_once('=') else {
-            return !is_whole && FIELDS[*rank..].iter().any(|own| own.starts_with(field));
+            return !is_whole && FIELDS[*rank..].iter().any(|name| name.starts_with(field));
         };
-        let Some(place) = FIELDS.iter().position(|own| *own == name).filter(|own| own >= rank)
+        let Some(place) =
+            FIELDS.iter().position(|field| *field == name).filter(|place| place >= rank)
         else {
             return false;
         };
@@ -97,13 +101,13 @@ impl Next {
 }
 
 fn is_time(text: &str) -> bool {
-    let is_one = |(own, form): (u8, u8)| own == form || (form == b'0' && own.is_ascii_digit());
+    let is_one = |(byte, form): (u8, u8)| byte == form || (form == b'0' && byte.is_ascii_digit());
     text.len() <= TIME.len() && text.bytes().zip(TIME.bytes()).all(is_one)
 }
 
 /// Returns whether `text` is written as [`Escaped`] writes it.
 fn is_text(text: &str) -> bool {
-    line::unescape(text).is_some_and(|plain| Escaped(&plain).to_string() == text)
+    unescape(text).is_some_and(|plain| Escaped(&plain).to_string() == text)
 }
 
 /// The same of a text whose last escape may be cut.
@@ -152,7 +156,7 @@ mod tests {
         (record.from, record.to) = (Some(text.to_owned()), Some("primary".to_owned()));
         (record.revision, record.clock_given) = (Some(7), true);
         record.imported_at = Some(at);
-        line::sealed(&line::signed_part(&record, link), kid, &[3; 32])
+        line::append_mac(&line::signed_part(&record, link), kid, &[3; 32])
     }
 
     proptest! {

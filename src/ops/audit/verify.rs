@@ -1,275 +1,278 @@
-//! Whether a trail is as it was written: a walk over its lines, from the first on.
+//! Verification of a whole trail: a walk over its lines, from the first on.
+//!
+//! The walk is at one [`Cursor`], which each line moves. A line is a record if its MAC holds, its
+//! number comes next, and it names the hash of the record before. A line that is none is only
+//! known to be forged once the record comes that should be there; until then it may be that
+//! record, changed.
 
-use super::chain::MAX_FORGED;
-use super::error::{AuditError, Forged, Problem, Verification};
-use super::key::{AuditKey, Found, check, hash, signed};
-use super::line::{self, Link};
-use super::segments::as_text;
+use super::head::{End, Head};
+use super::key::{AuditKey, Found, check, hash};
+use super::line::{self, Line, Link};
+use super::lines::as_text;
+use super::problem::{Forged, MAX_FORGED, Problem, Verification};
 use super::torn::is_torn;
-use crate::encoding::{BASE64URL, exactly};
-use crate::error::Error;
 use crate::kid::Kid;
 use crate::ring::KeyRing;
-
-/// Where a trail ends: kept beside it, so that its last records cannot be cut off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Head {
-    pub(super) n: u64,
-    /// Of the last line; none, if there is no record.
-    pub(super) hash: Option<[u8; 32]>,
-    pub(super) revoked: Option<Kid>,
-}
-
-/// The end of a trail, as far as it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// No head was ever written, or it was removed.
-    Missing,
-    /// The head was changed, or is under a key that the ring does not hold.
-    Unreadable,
-    At(Head),
-}
-
-impl End {
-    /// Returns what a look at the head came to.
-    pub(super) fn of(head: Result<Option<Head>, AuditError>) -> Result<Self, AuditError> {
-        match head {
-            Err(AuditError::Broken { .. }) => Ok(Self::Unreadable),
-            head => Ok(Self::from(head?)),
-        }
-    }
-
-    pub(super) fn head(self) -> Option<Head> {
-        match self {
-            Self::At(head) => Some(head),
-            Self::Missing | Self::Unreadable => None,
-        }
-    }
-}
-
-impl From<Option<Head>> for End {
-    fn from(head: Option<Head>) -> Self {
-        head.map_or(Self::Missing, Self::At)
-    }
-}
-
-const HEAD: &str = "dualkey audit head v1";
-
-impl Head {
-    /// One line, which no record can be: those begin with a date.
-    pub(super) fn write(&self, ring: &KeyRing<AuditKey>) -> Result<String, Error> {
-        let hash = self.hash.map_or_else(|| "-".to_owned(), |own| BASE64URL.encode_to_string(own));
-        signed(ring, &format!("{HEAD} | n={} | last={hash}", self.n))
-    }
-
-    /// What [`write`](Self::write) wrote, if that was this ring.
-    pub(super) fn read(ring: &KeyRing<AuditKey>, text: &str) -> Option<Self> {
-        let text = text.strip_suffix('\n').unwrap_or(text);
-        let revoked = match check(ring, text) {
-            Found::Holds => None,
-            Found::UnderRevoked(kid) => Some(kid),
-            Found::Unknown(_) | Found::Wrong => return None,
-        };
-        let (part, ..) = line::split(text)?;
-        let (n, hash) = part.strip_prefix(HEAD)?.strip_prefix(" | n=")?.split_once(" | last=")?;
-        let hash = match hash {
-            "-" => None,
-            hash => Some(exactly(hash.as_bytes())?),
-        };
-        Some(Self { n: n.parse().ok()?, hash, revoked })
-    }
-}
 
 /// A walk over the lines of a trail.
 pub(super) struct Walk<'r> {
     ring: &'r KeyRing<AuditKey>,
-    head: Option<Head>,
-    is_unreadable: bool,
-    /// How many records hold so far.
+    end: End,
+    /// The number of records that hold so far.
     records: u64,
+    /// The hash of the last of them.
     last: Option<[u8; 32]>,
-    /// Whether the hash of the line that the head names was as it says.
-    reached_head: bool,
-    /// Lines since the last record that are none so far, and what is wrong if they were one.
-    suspects: Vec<(String, Problem)>,
+    cursor: Cursor,
+    revoked: RevokedSigners,
     forged: Vec<Forged>,
-    /// The record that should have come, while it is looked for further on.
-    missing: Option<u64>,
-    /// A record that does not follow on the one before, with its hash: which of the two is
-    /// another's, the next one tells.
-    unlinked: Option<(u64, [u8; 32])>,
-    /// Since which record nothing but a revoked key vouches.
-    revoked: Option<(u64, Kid)>,
-    /// The keys whose revocation a record before says.
-    ended: Vec<Kid>,
-    /// The first record that such a key signed all the same: nothing vouches for it.
-    late: Option<(u64, Kid)>,
-    problem: Option<Problem>,
+}
+
+/// The state of a walk between two lines.
+enum Cursor {
+    /// The line before is the last record that holds, or there is none yet.
+    Linked,
+    /// These lines came since the last record, at least one: none of them is a record so far.
+    Suspect { lines: Vec<Suspect> },
+    /// Record `n` should have come, and a later one did: the walk looks for it further on.
+    Missing { n: u64 },
+    /// Record `n`, which has this hash, does not follow on the one before: the next line shows
+    /// which of the two is foreign.
+    Foreign { n: u64, hash: [u8; 32], is_after_suspects: bool },
+    /// The trail is broken: nothing more can be learned.
+    Broken(Problem),
+}
+
+/// A line that is no record so far.
+struct Suspect {
+    text: String,
+    /// The problem, if the line was a record once.
+    problem: Problem,
+}
+
+impl Cursor {
+    /// Adds a line that is no record to those since the last one.
+    fn suspect(mut lines: Vec<Suspect>, text: &str, problem: Problem) -> Self {
+        if lines.len() < MAX_FORGED {
+            lines.push(Suspect { text: text.to_owned(), problem });
+        }
+        Self::Suspect { lines }
+    }
+
+    /// Returns whether half a record after the last line may have been left by its writer.
+    fn may_end_torn(&self) -> bool {
+        match self {
+            Self::Linked | Self::Missing { .. } => true,
+            Self::Foreign { is_after_suspects, .. } => !is_after_suspects,
+            Self::Suspect { .. } | Self::Broken(_) => false,
+        }
+    }
 }
 
 impl<'r> Walk<'r> {
     pub(super) fn new(ring: &'r KeyRing<AuditKey>, end: End) -> Self {
-        let head = end.head();
         Self {
             ring,
-            head,
-            is_unreadable: end == End::Unreadable,
+            end,
             records: 0,
             last: None,
-            reached_head: head.is_some_and(|head| head.n == 0),
-            suspects: Vec::new(),
+            cursor: Cursor::Linked,
+            revoked: RevokedSigners::default(),
             forged: Vec::new(),
-            missing: None,
-            unlinked: None,
-            revoked: None,
-            ended: Vec::new(),
-            late: None,
-            problem: None,
         }
     }
 
     /// Takes the next line; false, once nothing more can be learned.
-    pub(super) fn line(&mut self, text: &str) -> bool {
-        if self.problem.is_none() {
-            self.problem = self.step(text);
-        }
-        self.problem.is_none()
-    }
-
-    fn step(&mut self, text: &str) -> Option<Problem> {
-        if self.unlinked.is_some() {
-            return self.foreign(line::parse(text).and_then(|own| own.link.prev));
-        }
-        let next = self.records.saturating_add(1);
-        let (own, found) = (line::parse(text), check(self.ring, text));
-        let own = match (own, found) {
-            (Some(own), Found::Holds) => {
-                self.revoked = None;
-                self.ended.extend(own.record.revokes(self.ring.name()));
-                own
+    pub(super) fn take_line(&mut self, text: &str) -> bool {
+        self.cursor = match std::mem::replace(&mut self.cursor, Cursor::Linked) {
+            Cursor::Linked => self.follow(Vec::new(), text),
+            Cursor::Suspect { lines } => self.follow(lines, text),
+            Cursor::Missing { n } => self.seek(n, text),
+            Cursor::Foreign { n, hash, .. } => {
+                let next = line::parse(text).and_then(|line| line.link.prev);
+                Cursor::Broken(foreign(n, hash, next))
             }
-            (Some(own), Found::UnderRevoked(kid)) => {
-                self.revoked.get_or_insert((own.link.n, kid));
-                if self.ended.contains(&kid) {
-                    self.late.get_or_insert((own.link.n, kid));
-                }
-                own
-            }
-            (Some(own), Found::Unknown(kid)) => {
-                return self.suspect(text, Problem::UnknownKey { n: own.link.n, kid });
-            }
-            _ => return self.suspect(text, Problem::Changed { n: next }),
+            Cursor::Broken(problem) => Cursor::Broken(problem),
         };
-        if let Some(missing) = self.missing {
-            return (own.link.n == missing).then_some(Problem::Moved { n: missing });
-        }
-        if own.link.n > next {
-            let changed = self.suspects.first().map(|(_, problem)| problem.clone());
-            if changed.is_none() {
-                self.missing = Some(next);
-            }
-            return changed;
-        }
-        if own.link.n < next {
-            return Some(Problem::Moved { n: own.link.n });
-        }
-        if own.link.prev != self.last {
-            self.unlinked = Some((next, hash(text)));
-            return None;
-        }
-        // The record that should come is there, so what was before it is none.
-        self.forge();
-        self.records = next;
-        let own = hash(text);
-        self.last = Some(own);
-        if let Some(head) = self.head.filter(|head| head.n == next) {
-            if head.hash != Some(own) {
-                return Some(Problem::Changed { n: next });
-            }
-            self.reached_head = true;
-        }
-        None
-    }
-
-    /// Which of two records that do not follow on each other is not of this trail, by what comes
-    /// after both of them: what that follows on is.
-    fn foreign(&self, next: Option<[u8; 32]>) -> Option<Problem> {
-        let (n, own) = self.unlinked?;
-        let is_own = next == Some(own) && n > 1;
-        Some(Problem::Changed { n: if is_own { n - 1 } else { n } })
+        !matches!(self.cursor, Cursor::Broken(_))
     }
 
     /// Takes a line that is no record, whatever it says.
     #[cfg(feature = "postgres")]
-    pub(super) fn stray(&mut self, text: &str) -> bool {
-        let n = self.records.saturating_add(1);
-        if self.problem.is_none() {
-            self.suspect(text, Problem::Changed { n });
-        }
-        self.problem.is_none()
+    pub(super) fn take_stray(&mut self, text: &str) -> bool {
+        let changed = Problem::Changed { n: self.next() };
+        self.cursor = match std::mem::replace(&mut self.cursor, Cursor::Linked) {
+            Cursor::Linked => Cursor::suspect(Vec::new(), text, changed),
+            Cursor::Suspect { lines } => Cursor::suspect(lines, text, changed),
+            Cursor::Foreign { n, hash, .. } => Cursor::Foreign { n, hash, is_after_suspects: true },
+            cursor @ (Cursor::Missing { .. } | Cursor::Broken(_)) => cursor,
+        };
+        !matches!(self.cursor, Cursor::Broken(_))
     }
 
-    fn suspect(&mut self, text: &str, problem: Problem) -> Option<Problem> {
-        if self.missing.is_none() && self.suspects.len() < MAX_FORGED {
-            self.suspects.push((text.to_owned(), problem));
+    /// Takes the line after the last record and the lines `suspects`, which may be the next one.
+    fn follow(&mut self, suspects: Vec<Suspect>, text: &str) -> Cursor {
+        let next = self.next();
+        let link = match self.read(text) {
+            Ok(line) => line.link,
+            Err(problem) => return Cursor::suspect(suspects, text, problem),
+        };
+        if link.n > next {
+            return match suspects.into_iter().next() {
+                Some(suspect) => Cursor::Broken(suspect.problem),
+                None => Cursor::Missing { n: next },
+            };
         }
-        None
+        if link.n < next {
+            return Cursor::Broken(Problem::Moved { n: link.n });
+        }
+        if link.prev != self.last {
+            let is_after_suspects = !suspects.is_empty();
+            return Cursor::Foreign { n: next, hash: hash(text), is_after_suspects };
+        }
+        // The record that should come is there, so no line before it is one.
+        self.forge(suspects);
+        self.accept(next, hash(text))
     }
 
-    /// The lines since the last record are known to be none.
-    fn forge(&mut self) {
-        for (line, _) in self.suspects.drain(..) {
+    /// Takes the next record, and compares it with the head if it is the one that the head names.
+    fn accept(&mut self, n: u64, hash: [u8; 32]) -> Cursor {
+        (self.records, self.last) = (n, Some(hash));
+        match self.end.head() {
+            Some(head) if head.n == n && head.hash != Some(hash) => {
+                Cursor::Broken(Problem::Changed { n })
+            }
+            _ => Cursor::Linked,
+        }
+    }
+
+    /// Looks whether `text` is record `n`, which should have come before.
+    fn seek(&mut self, n: u64, text: &str) -> Cursor {
+        match self.read(text) {
+            Ok(line) if line.link.n == n => Cursor::Broken(Problem::Moved { n }),
+            _ => Cursor::Missing { n },
+        }
+    }
+
+    /// Reads a line whose MAC holds; if there is none, returns the problem that the line has if
+    /// it was a record.
+    fn read(&mut self, text: &str) -> Result<Line, Problem> {
+        let changed = Problem::Changed { n: self.next() };
+        let Some(line) = line::parse(text) else { return Err(changed) };
+        match check(self.ring, text) {
+            Found::Holds => self.revoked.add_good(line.record.revokes(self.ring.name())),
+            Found::UnderRevoked(kid) => self.revoked.add_revoked(line.link.n, kid),
+            Found::Unknown(kid) => return Err(Problem::UnknownKey { n: line.link.n, kid }),
+            Found::Wrong => return Err(changed),
+        }
+        Ok(line)
+    }
+
+    /// The number of the record that should come next.
+    fn next(&self) -> u64 {
+        self.records.saturating_add(1)
+    }
+
+    /// Keeps the lines since the last record, which are known to be no records.
+    fn forge(&mut self, suspects: Vec<Suspect>) {
+        for suspect in suspects {
             if self.forged.len() < MAX_FORGED {
-                self.forged.push(Forged { after: self.records, line });
+                self.forged.push(Forged { after: self.records, line: suspect.text });
             }
         }
     }
 
-    /// After the last line; `rest` is what is after its end.
+    /// Ends the walk after the last line; `rest` is what is after its line end.
     pub(super) fn finish(mut self, rest: &[u8]) -> Verification {
         let text = as_text(rest);
-        let next = Link { n: self.records.saturating_add(1), prev: self.last };
-        let is_torn = !rest.is_empty() && self.suspects.is_empty() && is_torn(rest, next);
+        let next = Link { n: self.next(), prev: self.last };
+        let is_torn = !rest.is_empty() && self.cursor.may_end_torn() && is_torn(rest, next);
         if !rest.is_empty() && !is_torn {
             // A record of which only the line end is missing, or a forged line.
-            self.line(&text);
+            self.take_line(&text);
         }
-        let missed = self.problem.take().or_else(|| self.missed(!rest.is_empty()));
-        if missed.is_none() {
-            self.forge();
+        let has_lines = self.records > 0 || !rest.is_empty();
+        let head = self.end.head();
+        let (problem, suspects) = match std::mem::replace(&mut self.cursor, Cursor::Linked) {
+            Cursor::Broken(problem) => (Some(problem), Vec::new()),
+            Cursor::Missing { n } => (Some(Problem::Removed { n }), Vec::new()),
+            Cursor::Foreign { n, hash, .. } => {
+                (Some(foreign(n, hash, head.and_then(|head| head.hash))), Vec::new())
+            }
+            Cursor::Linked => (self.check_end(has_lines, None), Vec::new()),
+            Cursor::Suspect { lines } => {
+                let problem = lines.first().map(|suspect| &suspect.problem);
+                (self.check_end(true, problem), lines)
+            }
+        };
+        if problem.is_none() {
+            self.forge(suspects);
         }
         // A forged line was put before whatever else is wrong.
-        let forged = self.forged.first().map(|own| Problem::Forged { after: own.after });
-        let problem = forged.or(missed);
+        let forged = self.forged.first().map(|line| Problem::Forged { after: line.after });
+        let problem = forged.or(problem);
         Verification { records: self.records, problem, is_torn, forged: self.forged }
     }
 
-    fn missed(&self, has_rest: bool) -> Option<Problem> {
-        if let Some(n) = self.missing {
-            return Some(Problem::Removed { n });
-        }
-        if self.unlinked.is_some() {
-            return self.foreign(self.head.and_then(|head| head.hash));
-        }
-        let head = match self.head {
-            Some(head) => head,
-            None => {
-                let has_nothing = self.records == 0 && self.suspects.is_empty() && !has_rest;
-                return (!has_nothing || self.is_unreadable).then_some(Problem::NoHead);
-            }
+    /// Compares the records with the signed end. `suspect` is the problem of the first line after
+    /// the last record, if there is one and it was a record once.
+    fn check_end(&self, has_lines: bool, suspect: Option<&Problem>) -> Option<Problem> {
+        let Some(head) = self.end.head() else {
+            return (has_lines || self.end == End::Unreadable).then_some(Problem::NoHead);
         };
-        if !self.reached_head {
-            let found = self.records;
-            // A last line that is none was a record once.
-            return Some(match self.suspects.first() {
-                Some((_, problem)) if head.n == found.saturating_add(1) => problem.clone(),
+        let found = self.records;
+        if found < head.n {
+            return Some(match suspect {
+                // The last record is there, and was changed.
+                Some(problem) if head.n == self.next() => problem.clone(),
                 _ => Problem::Truncated { expected: head.n, found },
             });
         }
-        let revoked = match head.revoked {
-            Some(kid) if head.n == self.records => self.revoked.or(Some((head.n, kid))),
-            _ => self.revoked,
+        self.revoked.problem(head, found)
+    }
+}
+
+/// Finds which of two records that do not follow on each other is not of this trail: record `n`,
+/// which has this hash, or the one before. It is the one that the line after both, which names
+/// the hash `next`, does not follow on.
+fn foreign(n: u64, hash: [u8; 32], next: Option<[u8; 32]>) -> Problem {
+    let is_followed = next == Some(hash) && n > 1;
+    Problem::Changed { n: if is_followed { n - 1 } else { n } }
+}
+
+/// Records that a revoked key signed.
+#[derive(Default)]
+struct RevokedSigners {
+    /// The keys whose revocation a record before says.
+    recorded: Vec<Kid>,
+    /// The first record that nothing but a revoked key vouches for, with that key.
+    unvouched: Option<(u64, Kid)>,
+    /// The first record under a key whose revocation was recorded before: nothing vouches for it.
+    late: Option<(u64, Kid)>,
+}
+
+impl RevokedSigners {
+    /// Adds a record of a key that is not revoked: it vouches for all before it. `revoked` is the
+    /// key whose revocation it records.
+    fn add_good(&mut self, revoked: Option<Kid>) {
+        self.unvouched = None;
+        self.recorded.extend(revoked);
+    }
+
+    /// Adds record `n` under the revoked key `kid`.
+    fn add_revoked(&mut self, n: u64, kid: Kid) {
+        self.unvouched.get_or_insert((n, kid));
+        if self.recorded.contains(&kid) {
+            self.late.get_or_insert((n, kid));
+        }
+    }
+
+    /// Returns the first record that nothing vouches for; `head` vouches as the last of `records`
+    /// does.
+    fn problem(&self, head: Head, records: u64) -> Option<Problem> {
+        let unvouched = match head.revoked {
+            Some(kid) if head.n == records => self.unvouched.or(Some((head.n, kid))),
+            _ => self.unvouched,
         };
-        self.late.or(revoked).map(|(n, kid)| Problem::RevokedKey { n, kid })
+        self.late.or(unvouched).map(|(n, kid)| Problem::RevokedKey { n, kid })
     }
 }

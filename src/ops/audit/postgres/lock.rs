@@ -16,7 +16,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 
-use super::client;
+use super::client::client_error;
 use crate::ops::audit::error::AuditError;
 use crate::ops::audit::sink::Guard;
 
@@ -32,15 +32,15 @@ const SECOND: Duration = Duration::from_secs(5);
 pub(super) async fn hold(pool: &PgPool, secret: &str) -> Result<Guard, AuditError> {
     let start = Instant::now();
     // A connection of its own, which takes none from the records.
-    let mut own = match timeout(PATIENCE, connect(pool.connect_options())).await {
-        Ok(own) => own.map_err(client)?,
+    let mut connection = match timeout(PATIENCE, connect(pool.connect_options())).await {
+        Ok(connection) => connection.map_err(client_error)?,
         Err(_) => {
             return Err(failed(secret, "the server does not answer in time; check the way to it"));
         }
     };
     while start.elapsed() < PATIENCE {
-        let is_taken = match timeout(PATIENCE, take(&mut own, secret)).await {
-            Ok(taken) => taken.map_err(client)?,
+        let is_taken = match timeout(PATIENCE, take(&mut connection, secret)).await {
+            Ok(taken) => taken.map_err(client_error)?,
             Err(_) => {
                 let problem = "no connection came free in time; raise `default_pool_size` of the \
                                pooler to at least 2, or use a URL that leads past it";
@@ -49,7 +49,7 @@ pub(super) async fn hold(pool: &PgPool, secret: &str) -> Result<Guard, AuditErro
         };
         if is_taken {
             check_second(pool, secret).await?;
-            return Ok(Guard::new(std::sync::Mutex::new(own)));
+            return Ok(Guard::new(std::sync::Mutex::new(connection)));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -62,30 +62,31 @@ async fn connect(options: Arc<PgConnectOptions>) -> Result<PgConnection, sqlx::E
 }
 
 /// Takes the lock, if it is free. If not, no transaction is left open.
-async fn take(own: &mut PgConnection, secret: &str) -> Result<bool, sqlx::Error> {
-    own.execute("BEGIN").await?;
+async fn take(connection: &mut PgConnection, secret: &str) -> Result<bool, sqlx::Error> {
+    connection.execute("BEGIN").await?;
     let is_held: bool =
         sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended($1, $2))")
             .bind(secret)
             .bind(LOCK)
             .persistent(false)
-            .fetch_one(&mut *own)
+            .fetch_one(&mut *connection)
             .await?;
     if !is_held {
-        own.execute("ROLLBACK").await?;
+        connection.execute("ROLLBACK").await?;
         return Ok(false);
     }
     // For this transaction alone: a step may take longer than what the server allows an idle one,
     // and a machine that is gone is to be noticed within a minute.
-    own.execute(
-        "SELECT set_config(name, CASE name WHEN 'tcp_keepalives_idle' THEN '20' \
+    connection
+        .execute(
+            "SELECT set_config(name, CASE name WHEN 'tcp_keepalives_idle' THEN '20' \
              WHEN 'tcp_keepalives_interval' THEN '10' WHEN 'tcp_keepalives_count' THEN '3' \
              ELSE '0' END, true) \
          FROM pg_catalog.pg_settings WHERE name IN ('idle_in_transaction_session_timeout', \
              'transaction_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval', \
              'tcp_keepalives_count')",
-    )
-    .await?;
+        )
+        .await?;
     Ok(true)
 }
 
@@ -99,7 +100,7 @@ async fn check_second(pool: &PgPool, secret: &str) -> Result<(), AuditError> {
                            URL that leads past it";
             Err(failed(secret, problem))
         }
-        Ok(Err(error)) => Err(client(error)),
+        Ok(Err(error)) => Err(client_error(error)),
     }
 }
 

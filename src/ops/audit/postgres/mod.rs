@@ -4,31 +4,34 @@
 //! so it works through PgBouncer in session and in transaction mode, with at least two server
 //! connections.
 
+mod client;
 mod lock;
+mod rows;
 
 use std::fmt;
 
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{PgConnection, Postgres, Row, Transaction};
 
 use super::chain::Chain;
-use super::error::{AuditError, Problem, Verification};
+use super::error::AuditError;
+use super::head::{End, Head};
 use super::key::{AuditKey, hash, sign};
 use super::line::{self, Link};
+use super::problem::{Problem, Verification};
 use super::query::{Listing, Query};
 use super::record::Record;
 use super::search::{Late, Search};
 use super::sink::{AuditFuture, Guard, Sink, Trail};
-use super::verify::{End, Head, Walk};
-use crate::postgres::explained;
+use super::verify::Walk;
 use crate::ring::KeyRing;
+use client::client_error;
 use lock::LOCK;
+use rows::{PAGE, Pages, Rows};
 
 /// In a stricter one, records that another operator has just appended would not be seen.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-const PAGE: i64 = 5000;
-const FIRST_PAGE: i64 = 200;
 /// The number of records that one statement inserts.
 const AT_ONCE: usize = 1000;
 
@@ -84,44 +87,44 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     }
 
     async fn write(&self, records: &[Record]) -> Result<(), AuditError> {
-        let mut own = self.pool.begin_with(BEGIN).await.map_err(client)?;
+        let mut transaction = self.pool.begin_with(BEGIN).await.map_err(client_error)?;
         // Until the end of the transaction.
         sqlx::query("SELECT pg_advisory_xact_lock($1)")
             .bind(LOCK)
             .persistent(false)
-            .execute(&mut *own)
+            .execute(&mut *transaction)
             .await
-            .map_err(client)?;
-        let mut end = self.end(&mut own).await?;
+            .map_err(client_error)?;
+        let mut end = self.end(&mut transaction).await?;
         let mut rows = Rows::default();
         for record in records {
             let link = Link { n: end.n.saturating_add(1), prev: end.hash };
             let text = sign(&self.ring, record, link)?;
             end = Head { n: link.n, hash: Some(hash(&text)), revoked: None };
             rows.add(link.n, text)?;
-            if rows.lines.len() >= AT_ONCE {
-                std::mem::take(&mut rows).insert(&mut own).await?;
+            if rows.len() >= AT_ONCE {
+                std::mem::take(&mut rows).insert(&mut transaction).await?;
             }
         }
-        rows.insert(&mut own).await?;
+        rows.insert(&mut transaction).await?;
         sqlx::query(
             "INSERT INTO dualkey_audit_head (line) VALUES ($1) \
              ON CONFLICT (is_only) DO UPDATE SET line = excluded.line",
         )
         .bind(end.write(&self.ring)?)
         .persistent(false)
-        .execute(&mut *own)
+        .execute(&mut *transaction)
         .await
-        .map_err(client)?;
-        own.commit().await.map_err(client)
+        .map_err(client_error)?;
+        transaction.commit().await.map_err(client_error)
     }
 
-    async fn head(&self, own: &mut PgConnection) -> Result<Option<Head>, AuditError> {
+    async fn head(&self, connection: &mut PgConnection) -> Result<Option<Head>, AuditError> {
         let text: Option<String> = sqlx::query_scalar("SELECT line FROM dualkey_audit_head")
             .persistent(false)
-            .fetch_optional(own)
+            .fetch_optional(connection)
             .await
-            .map_err(client)?;
+            .map_err(client_error)?;
         match text.map(|text| Head::read(&self.ring, &text)) {
             None => Ok(None),
             Some(Some(head)) => Ok(Some(head)),
@@ -130,20 +133,20 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     }
 
     /// Returns where the trail ends.
-    async fn end(&self, own: &mut PgConnection) -> Result<Head, AuditError> {
-        let head = self.head(own).await?;
+    async fn end(&self, connection: &mut PgConnection) -> Result<Head, AuditError> {
+        let head = self.head(connection).await?;
         let mut chain = Chain::new(&self.ring, End::from(head));
         let mut pages = Pages::new();
         while chain.end().is_none()
-            && let Some(lines) = pages.next(own).await?
+            && let Some(lines) = pages.next(connection).await?
         {
             for text in lines {
-                chain.line(&text, &mut |_| {});
+                chain.take_line(&text, &mut |_| {});
             }
         }
         let is_whole = chain.end().is_none();
         let problem = chain.finish(is_whole, &mut |_| {});
-        let forged = chain.forged.first().map(|own| Problem::Forged { after: own.after });
+        let forged = chain.forged.first().map(|line| Problem::Forged { after: line.after });
         match (chain.end(), head, forged.or(problem)) {
             (Some(end), _, None) => Ok(end),
             (None, None, None) => Ok(Head::default()),
@@ -153,55 +156,53 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
         }
     }
 
-    async fn look(&self, query: &Query) -> Result<Listing, AuditError> {
-        let late = match Late::is_needed(&self.ring) {
-            true => {
-                let found = self.search(&Late::query(&self.ring), &Late::default()).await?;
-                Late::of(&self.ring, &found)
-            }
-            false => Late::default(),
-        };
+    async fn list(&self, query: &Query) -> Result<Listing, AuditError> {
+        let mut late = Late::default();
+        if Late::is_needed(&self.ring) {
+            let revocations = self.search(&Late::query(&self.ring), &late).await?;
+            late = Late::from_listing(&self.ring, &revocations);
+        }
         self.search(query, &late).await
     }
 
     async fn search(&self, query: &Query, late: &Late) -> Result<Listing, AuditError> {
-        let mut own = self.snapshot().await?;
-        let end = End::of(self.head(&mut own).await)?;
+        let mut snapshot = self.snapshot().await?;
+        let end = End::from_read(self.head(&mut snapshot).await)?;
         let mut search = Search::new(&self.ring, end, query, late);
         let mut pages = Pages::new();
-        while let Some(lines) = pages.next(&mut own).await? {
+        while let Some(lines) = pages.next(&mut snapshot).await? {
             for text in lines {
                 if search.is_done() {
                     return Ok(search.finish(false, &[]));
                 }
-                search.line(&text);
+                search.take_line(&text);
             }
         }
         Ok(search.finish(true, &[]))
     }
 
     async fn has_nothing(&self) -> Result<bool, AuditError> {
-        let mut own = self.snapshot().await?;
-        let end = End::of(self.head(&mut own).await)?;
+        let mut snapshot = self.snapshot().await?;
+        let end = End::from_read(self.head(&mut snapshot).await)?;
         match end.head() {
             Some(head) if head.n > 0 => return Ok(false),
             None if end == End::Unreadable => return Ok(false),
-            None => return Ok(Pages::new().next(&mut own).await?.is_none()),
+            None => return Ok(Pages::new().next(&mut snapshot).await?.is_none()),
             // The rows after an empty trail may be forged.
-            Some(_) => drop(own),
+            Some(_) => drop(snapshot),
         }
-        let listing = self.look(&Query::new().with_begun().take(1)).await?;
+        let listing = self.list(&Query::new().with_begun().take(1)).await?;
         Ok(listing.records.is_empty() && listing.problem.is_none())
     }
 
     /// A transaction that reads everything as it is at one moment.
     async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, AuditError> {
-        self.pool.begin_with(READ).await.map_err(client)
+        self.pool.begin_with(READ).await.map_err(client_error)
     }
 
     async fn check(&self) -> Result<Verification, AuditError> {
-        let mut own = self.snapshot().await?;
-        let end = End::of(self.head(&mut own).await)?;
+        let mut snapshot = self.snapshot().await?;
+        let end = End::from_read(self.head(&mut snapshot).await)?;
         let mut walk = Walk::new(&self.ring, end);
         let mut after = 0_i64;
         loop {
@@ -212,25 +213,19 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
             .bind(after)
             .bind(PAGE)
             .persistent(false)
-            .fetch_all(&mut *own)
+            .fetch_all(&mut *snapshot)
             .await
-            .map_err(client)?;
+            .map_err(client_error)?;
             let Some(last) = rows.last() else { return Ok(walk.finish(&[])) };
-            after = last.try_get(0).map_err(client)?;
+            after = last.try_get(0).map_err(client_error)?;
             for row in rows {
-                let n: i64 = row.try_get(0).map_err(client)?;
-                let text: String = row.try_get(7).map_err(client)?;
+                let text: String = row.try_get(7).map_err(client_error)?;
                 // A column that says otherwise would hide the record from a query.
-                let mut is_same =
-                    line::parse(&text).is_some_and(|own| i64::try_from(own.link.n) == Ok(n));
-                for (place, field) in line::start(&text)
-                    .iter()
-                    .flat_map(|(own, _)| own.fields().into_iter().enumerate())
-                {
-                    let column: String = row.try_get(place + 1).map_err(client)?;
-                    is_same &= column == field;
-                }
-                let is_known = if is_same { walk.line(&text) } else { walk.stray(&text) };
+                let is_known = if is_same(&row, &text)? {
+                    walk.take_line(&text)
+                } else {
+                    walk.take_stray(&text)
+                };
                 if !is_known {
                     return Ok(walk.finish(&[]));
                 }
@@ -239,75 +234,16 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     }
 }
 
-/// The lines of the table, a page at a time, the last one first.
-struct Pages {
-    before: Option<i64>,
-}
-
-impl Pages {
-    fn new() -> Self {
-        Self { before: None }
+/// Returns whether the columns of a row hold what the text of its record says.
+fn is_same(row: &PgRow, text: &str) -> Result<bool, AuditError> {
+    let n: i64 = row.try_get(0).map_err(client_error)?;
+    let mut is_same = line::parse(text).is_some_and(|line| i64::try_from(line.link.n) == Ok(n));
+    let fields = line::start(text).map(|(start, _)| start.fields());
+    for (place, field) in fields.into_iter().flatten().enumerate() {
+        let column: String = row.try_get(place + 1).map_err(client_error)?;
+        is_same &= column == field;
     }
-
-    async fn next(&mut self, own: &mut PgConnection) -> Result<Option<Vec<String>>, AuditError> {
-        // Most queries end soon.
-        let size = if self.before.is_none() { FIRST_PAGE } else { PAGE };
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT n, line FROM dualkey_audit WHERE $1::bigint IS NULL OR n < $1 ORDER BY n DESC LIMIT $2",
-        )
-        .bind(self.before)
-        .bind(size)
-        .persistent(false)
-        .fetch_all(own)
-        .await
-        .map_err(client)?;
-        self.before = rows.last().map(|(n, _)| *n);
-        Ok(self.before.map(|_| rows.into_iter().map(|(_, text)| text).collect()))
-    }
-}
-
-/// Rows of the table that are not inserted yet.
-#[derive(Default)]
-struct Rows {
-    numbers: Vec<i64>,
-    fields: [Vec<String>; 6],
-    lines: Vec<String>,
-}
-
-impl Rows {
-    fn add(&mut self, n: u64, text: String) -> Result<(), AuditError> {
-        let Some((start, _)) = line::start(&text) else {
-            return Err(AuditError::Unwritable { problem: "it has no fields".to_owned() });
-        };
-        let n = i64::try_from(n).map_err(|error| client(sqlx::Error::Encode(error.into())))?;
-        for (column, field) in self.fields.iter_mut().zip(start.fields()) {
-            column.push(field.to_owned());
-        }
-        self.numbers.push(n);
-        self.lines.push(text);
-        Ok(())
-    }
-
-    async fn insert(self, own: &mut PgConnection) -> Result<(), AuditError> {
-        if self.lines.is_empty() {
-            return Ok(());
-        }
-        let mut statement = sqlx::query(
-            "INSERT INTO dualkey_audit (n, at, secret, action, actor, environment, outcome, line) \
-             SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], \
-                 $6::text[], $7::text[], $8::text[])",
-        )
-        .bind(self.numbers);
-        for column in self.fields {
-            statement = statement.bind(column);
-        }
-        statement.bind(self.lines).persistent(false).execute(own).await.map_err(client)?;
-        Ok(())
-    }
-}
-
-fn client(error: sqlx::Error) -> AuditError {
-    AuditError::Client { source: explained(error) }
+    Ok(is_same)
 }
 
 impl Sink for PostgresTrail {
@@ -318,7 +254,7 @@ impl Sink for PostgresTrail {
 
 impl Trail for PostgresTrail {
     fn read<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Listing> {
-        Box::pin(self.look(query))
+        Box::pin(self.list(query))
     }
 
     fn is_empty(&self) -> AuditFuture<'_, bool> {
