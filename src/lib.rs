@@ -144,7 +144,9 @@ mod moment;
 mod observer;
 mod purpose;
 mod reference;
-pub mod ring;
+#[cfg(any(feature = "api", feature = "agent"))]
+mod retry_after;
+mod ring;
 mod secret;
 mod text;
 mod verified;
@@ -174,6 +176,13 @@ pub mod rewrap;
 pub mod runbook;
 #[cfg(feature = "store")]
 pub mod source;
+#[cfg(any(
+    feature = "postgres",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "ops"
+))]
+mod sql;
 #[cfg(any(feature = "tracing", feature = "metrics", feature = "status"))]
 pub mod telemetry;
 #[cfg(feature = "webhook")]

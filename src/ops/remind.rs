@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::tz::TimeZone;
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
@@ -16,6 +15,7 @@ use super::error::OpsError;
 use super::inventory::Project;
 use super::schedule::{Standing, State, standings};
 use crate::moment::NotBefore;
+use crate::retry_after::retry_after;
 use crate::text::is_hidden;
 
 /// How long ago an emergency may be that nobody has been told of.
@@ -201,16 +201,6 @@ async fn post(url: &str, message: &serde_json::Value, delivery: Delivery) -> Res
     }
 }
 
-/// How long a `Retry-After` asks to wait, which is in seconds or a date (RFC 9110, 10.2.3).
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(SystemTime::try_from(at).ok()?.duration_since(now).unwrap_or_default())
-}
-
 impl Reminder {
     /// What somebody should be told of a secret that stands so.
     fn of(own: &Standing, now: SystemTime) -> Option<Self> {
@@ -238,27 +228,4 @@ fn day(now: SystemTime) -> SystemTime {
     let time = Timestamp::try_from(now).unwrap_or_default().to_zoned_datetime(TimeZone::UTC);
     let start = time.start_of_day().map(|own| own.timestamp());
     start.ok().and_then(|own| own.try_into().ok()).unwrap_or(now)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_retry_is_asked_for_in_seconds_or_by_a_date() {
-        // Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        for (text, seconds) in [
-            ("0", Some(0)),
-            (" 120 ", Some(120)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
-            ("Sun, 06 Nov 1994 08:51:07 GMT", Some(90)),
-            ("Sat, 05 Nov 1994 08:49:37 GMT", Some(0)),
-            ("-1", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
-        }
-    }
 }

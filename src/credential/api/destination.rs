@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use http::header::{HOST, HeaderMap};
 use http::uri::{Authority, Scheme, Uri};
 
-use super::ApiError;
+use super::error::ApiError;
 
 /// The scheme, the host and the port of a request.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    pub(super) fn of_uri<E>(uri: &Uri) -> Result<Self, ApiError<E>> {
+    pub(super) fn from_uri<E>(uri: &Uri) -> Result<Self, ApiError<E>> {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(ApiError::NotAbsolute);
         };
@@ -36,17 +36,17 @@ impl Destination {
         Ok(Self {
             // Deliberately in its case: connectors take only the scheme in lower case for `https`.
             scheme: scheme.as_str().to_owned(),
-            host: known(host)?,
+            host: host_name(host)?,
             port,
             has_user_info: authority.as_str().contains('@'),
         })
     }
 
     #[cfg(feature = "reqwest")]
-    pub(super) fn of_url<E>(url: &reqwest::Url) -> Result<Self, ApiError<E>> {
+    pub(super) fn from_url<E>(url: &reqwest::Url) -> Result<Self, ApiError<E>> {
         Ok(Self {
             scheme: url.scheme().to_owned(),
-            host: known(url.host_str().unwrap_or_default())?,
+            host: host_name(url.host_str().unwrap_or_default())?,
             port: Ok(url.port()),
             has_user_info: !url.username().is_empty() || url.password().is_some(),
         })
@@ -57,11 +57,12 @@ impl Destination {
         let address = self.host.parse::<Ipv4Addr>();
         self.host == "localhost"
             || self.host == "[::1]"
-            || address.is_ok_and(|own| own.is_loopback())
+            || address.is_ok_and(|address| address.is_loopback())
     }
 }
 
-fn known<E>(host: &str) -> Result<String, ApiError<E>> {
+/// Returns a host in lower case, as hosts are compared.
+fn host_name<E>(host: &str) -> Result<String, ApiError<E>> {
     if host.is_empty() {
         return Err(ApiError::NotAbsolute);
     }

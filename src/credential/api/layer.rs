@@ -9,9 +9,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::destination::Destination;
-use super::{ApiError, ApiKeys, Replay};
+use super::error::ApiError;
+use super::keys::ApiKeys;
+use super::replay::Replay;
 
-/// Puts the key of a ring into each request, and goes on with the next where it is refused.
+/// Puts the key of a ring into each request, and continues with the next where it is refused.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -86,11 +88,11 @@ where
         // The one that is ready.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
-        Box::pin(sent(self.keys.clone(), inner, request))
+        Box::pin(send(self.keys.clone(), inner, request))
     }
 }
 
-async fn sent<S, B, R>(
+async fn send<S, B, R>(
     keys: ApiKeys,
     mut inner: S,
     request: Request<B>,
@@ -99,20 +101,20 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     B: Replay,
 {
-    keys.form.rules.check(&Destination::of_uri(request.uri())?, request.headers())?;
+    keys.form.rules.check(&Destination::from_uri(request.uri())?, request.headers())?;
     let (mut parts, body) = request.into_parts();
     let again = body.replay().map(|body| Request::from_parts(parts.clone(), body));
     let shown = keys.credentials.choose()?;
-    keys.put(&shown, &mut parts.headers)?;
+    keys.insert_key(&shown, &mut parts.headers)?;
     let answer = inner.call(Request::from_parts(parts, body)).await.map_err(ApiError::Inner)?;
     let is_last = again.is_none();
-    let other = keys.again(&shown, answer.status(), answer.headers(), is_last).await?;
+    let other = keys.next_key(&shown, answer.status(), answer.headers(), is_last).await?;
     let (Some(other), Some(mut again)) = (other, again) else { return Ok(answer) };
     // Its connection may be needed for the second one.
     drop(answer);
-    keys.put(&other, again.headers_mut())?;
+    keys.insert_key(&other, again.headers_mut())?;
     poll_fn(|cx| inner.poll_ready(cx)).await.map_err(ApiError::Inner)?;
     let answer = inner.call(again).await.map_err(ApiError::Inner)?;
-    keys.again(&other, answer.status(), answer.headers(), true).await?;
+    keys.next_key(&other, answer.status(), answer.headers(), true).await?;
     Ok(answer)
 }

@@ -9,7 +9,8 @@ use reqwest::{Request, Response, Url};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next, Result};
 
 use super::destination::Destination;
-use super::{ApiError, ApiKeys};
+use super::error::ApiError;
+use super::keys::ApiKeys;
 
 /// The limit of `reqwest` itself.
 const MAX_REDIRECTS: usize = 10;
@@ -55,10 +56,12 @@ impl ApiKeys {
         let mut builder = builder.redirect(Policy::custom(|attempt| {
             let is_same =
                 attempt.previous().last().is_some_and(|from| is_same(from, attempt.url()));
-            match is_same {
-                true if attempt.previous().len() > MAX_REDIRECTS => too_many(attempt),
-                true => attempt.follow(),
-                false => attempt.stop(),
+            if !is_same {
+                attempt.stop()
+            } else if attempt.previous().len() > MAX_REDIRECTS {
+                too_many(attempt)
+            } else {
+                attempt.follow()
             }
         }));
         if rules.allows_loopback {
@@ -72,10 +75,11 @@ impl ApiKeys {
 
     fn check(&self, request: &Request) -> std::result::Result<(), ApiError<Infallible>> {
         // `reqwest` has moved the user name of a URL into this header.
-        let has_basic = request.headers().get_all(AUTHORIZATION).iter().any(|own| {
-            own.as_bytes().get(..6).is_some_and(|own| own.eq_ignore_ascii_case(b"basic "))
+        let has_basic = request.headers().get_all(AUTHORIZATION).iter().any(|value| {
+            let scheme = value.as_bytes().get(..6);
+            scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
         });
-        let mut destination = Destination::of_url(request.url())?;
+        let mut destination = Destination::from_url(request.url())?;
         destination.has_user_info |= has_basic;
         self.form.rules.check(&destination, request.headers())
     }
@@ -103,24 +107,29 @@ impl Middleware for ApiKeys {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        self.check(&request).map_err(own)?;
+        self.check(&request).map_err(middleware_error)?;
         let again = request.try_clone();
-        let shown = self.credentials.choose().map_err(|error| own(error.into()))?;
-        self.put(&shown, request.headers_mut()).map_err(own)?;
+        let shown = self.credentials.choose().map_err(|error| middleware_error(error.into()))?;
+        self.insert_key(&shown, request.headers_mut()).map_err(middleware_error)?;
         let answer = next.clone().run(request, extensions).await?;
         let (status, is_last) = (answer.status(), again.is_none());
-        let other = self.again(&shown, status, answer.headers(), is_last).await.map_err(own)?;
+        let other = self
+            .next_key(&shown, status, answer.headers(), is_last)
+            .await
+            .map_err(middleware_error)?;
         let (Some(other), Some(mut again)) = (other, again) else { return Ok(answer) };
         // Its connection may be needed for the second one.
         drop(answer);
-        self.put(&other, again.headers_mut()).map_err(own)?;
+        self.insert_key(&other, again.headers_mut()).map_err(middleware_error)?;
         let answer = next.run(again, extensions).await?;
-        self.again(&other, answer.status(), answer.headers(), true).await.map_err(own)?;
+        self.next_key(&other, answer.status(), answer.headers(), true)
+            .await
+            .map_err(middleware_error)?;
         Ok(answer)
     }
 }
 
-/// Here there is no error inside: those of `reqwest` are its own.
-fn own(error: ApiError<Infallible>) -> Error {
+/// Wraps an error. It is never one of the service inside: those are errors of `reqwest`.
+fn middleware_error(error: ApiError<Infallible>) -> Error {
     Error::middleware(error)
 }

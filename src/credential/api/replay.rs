@@ -47,7 +47,7 @@ impl<B: http_body::Body + Unpin> http_body::Body for Once<B> {
     }
 }
 
-macro_rules! cloned {
+macro_rules! replay_by_clone {
     ($($body:ty),*) => {$(
         impl Replay for $body {
             fn replay(&self) -> Option<Self> {
@@ -57,7 +57,7 @@ macro_rules! cloned {
     )*};
 }
 
-cloned!((), Bytes, String, Vec<u8>, &'static str);
+replay_by_clone!((), Bytes, String, Vec<u8>, &'static str);
 
 impl<D: bytes::Buf + Clone> Replay for Full<D> {
     fn replay(&self) -> Option<Self> {

@@ -17,7 +17,7 @@ struct State {
     until: Option<Instant>,
 }
 
-/// Somebody who may be making a connection.
+/// A caller that may be making a connection.
 pub(super) struct Entered {
     drain: Drain,
     epoch: u64,

@@ -119,8 +119,8 @@ impl PoolerProblem {
         if is_statement {
             return Some(Self::PreparedStatement);
         }
-        let is_own = code == "08P01" && message.starts_with("unsupported startup parameter");
-        let (_, name) = message.split_once(": ").filter(|_| is_own)?;
+        let is_parameter = code == "08P01" && message.starts_with("unsupported startup parameter");
+        let (_, name) = message.split_once(": ").filter(|_| is_parameter)?;
         Some(Self::StartupParameter { name: name.to_owned() })
     }
 }
@@ -156,7 +156,7 @@ impl From<DatabaseError> for sqlx::Error {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Sqlx(error) => error,
-            own => Self::Configuration(Box::new(own)),
+            error => Self::Configuration(Box::new(error)),
         }
     }
 }

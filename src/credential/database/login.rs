@@ -4,7 +4,7 @@ use std::fmt;
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::DatabaseError;
+use super::error::DatabaseError;
 use super::place::Place;
 use crate::credential::{Credentials, Shown};
 use crate::postgres::{ConnectionString, ConnectionStringError};

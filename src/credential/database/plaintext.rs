@@ -4,23 +4,23 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use zeroize::Zeroizing;
 
-use super::DatabaseError;
-use super::scram::identifier;
+use super::error::DatabaseError;
 use crate::secret::Secret;
+use crate::sql::quote_identifier;
 
 /// Turns off, until the end of the transaction, what would keep or show the text of a statement.
 /// A setting that this role may not set, or that the server does not know, stays as it is.
 const QUIET: &str = "DO $$
-DECLARE own text[];
+DECLARE setting text[];
 BEGIN
-  FOREACH own SLICE 1 IN ARRAY ARRAY[
+  FOREACH setting SLICE 1 IN ARRAY ARRAY[
     ['log_statement', 'none'], ['log_min_duration_statement', '-1'],
     ['log_min_duration_sample', '-1'], ['log_duration', 'off'],
     ['log_min_error_statement', 'panic'], ['track_activities', 'off'],
     ['pg_stat_statements.track_utility', 'off'], ['pgaudit.log', 'none']]
   LOOP
     BEGIN
-      PERFORM set_config(own[1], own[2], true);
+      PERFORM set_config(setting[1], setting[2], true);
     EXCEPTION WHEN OTHERS THEN NULL;
     END;
   END LOOP;
@@ -70,7 +70,7 @@ pub async fn change_password_plaintext(
         return Err(wrong("its name holds a NUL"));
     }
     let literal = literal(password.expose()).map_err(wrong)?;
-    let statement = format!("ALTER ROLE {} PASSWORD {}", identifier(role), literal.as_str());
+    let statement = format!("ALTER ROLE {} PASSWORD {}", quote_identifier(role), literal.as_str());
     if connection.is_in_transaction() {
         return Err(sqlx::Error::BeginFailed.into());
     }

@@ -7,8 +7,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, SqlSafeStr, SqlStr};
 use tokio::time::{Instant, timeout};
 
+use super::error::DatabaseError;
+use super::pool::{Inner, RotatingPool};
 use super::refusal::is_refusal;
-use super::{DatabaseError, Inner, RotatingPool};
 use crate::credential::Shown;
 use crate::error::Error;
 use crate::kid::Kid;
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts at what could not be tried.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What came of a trial.
+/// The result of a trial.
 enum Trial {
     Passed,
     Refused(sqlx::Error),
@@ -36,7 +37,7 @@ impl RotatingPool {
     /// [`DatabaseError::Refused`] with that kid alone; [`DatabaseError::OtherDatabase`]; what else
     /// keeps it from being tried.
     pub async fn probe(&self, kid: &Kid) -> Result<(), DatabaseError> {
-        self.probed(kid, None).await
+        self.probe_key(kid, None).await
     }
 
     /// The same, and runs `statement` as the role of that credential: a role that may log in, but
@@ -68,7 +69,7 @@ impl RotatingPool {
         kid: &Kid,
         statement: impl SqlSafeStr,
     ) -> Result<(), DatabaseError> {
-        self.probed(kid, Some(statement.into_sql_str())).await
+        self.probe_key(kid, Some(statement.into_sql_str())).await
     }
 
     /// Sets a statement that the pool runs before it moves to a promoted credential, as
@@ -77,16 +78,16 @@ impl RotatingPool {
     /// later. All clones of the pool have it.
     #[must_use]
     pub fn with_probe(self, statement: impl SqlSafeStr) -> Self {
-        self.inner.set().statement = Some(statement.into_sql_str());
+        self.inner.lock_current().statement = Some(statement.into_sql_str());
         self
     }
 
-    async fn probed(&self, kid: &Kid, statement: Option<SqlStr>) -> Result<(), DatabaseError> {
+    async fn probe_key(&self, kid: &Kid, statement: Option<SqlStr>) -> Result<(), DatabaseError> {
         let inner = &self.inner;
         let ring = inner.credentials.ring().name().to_owned();
         let shown = inner.credentials.pick(*kid).ok_or(Error::UnknownKey { kid: *kid })?;
         let options = inner.options(&shown)?;
-        match tried(&options, statement).await {
+        match try_connection(&options, statement).await {
             Trial::Passed => Ok(()),
             Trial::Refused(error) => {
                 Err(DatabaseError::Refused { ring, kids: vec![*kid], source: Box::new(error) })
@@ -99,25 +100,25 @@ impl RotatingPool {
     }
 }
 
-/// Finds out whether the server takes `chosen`; if it does, new connections are made with it, and
-/// the others drain.
-pub(super) async fn find_out(pool: RotatingPool, chosen: Shown) {
+/// Probes `chosen`. If the server accepts it, new connections are made with it, and the others
+/// drain.
+pub(super) async fn probe_and_switch(pool: RotatingPool, chosen: Shown) {
     let inner = &pool.inner;
     let _probing = Probing(inner);
     let options = match inner.options(&chosen) {
         Ok(options) => options,
         // The one before stays: a bad edit takes nothing down.
         Err(error) => {
-            let _ = inner.credentials.unusable(&chosen, &error);
+            let _ = inner.credentials.reject_unusable(&chosen, &error);
             return;
         }
     };
-    let statement = inner.set().statement.clone();
-    match tried(&options, statement).await {
+    let statement = inner.lock_current().statement.clone();
+    match try_connection(&options, statement).await {
         Trial::Passed => {
             inner.credentials.accepted(&chosen);
             // Its options were made a moment ago.
-            let _ = pool.set(chosen, true);
+            let _ = pool.connect_with(chosen, true);
         }
         Trial::Refused(_) => {
             let _ = inner.credentials.refused(&chosen);
@@ -125,23 +126,23 @@ pub(super) async fn find_out(pool: RotatingPool, chosen: Shown) {
         Trial::Failed(error) => {
             let (ring, kid) = (inner.credentials.ring().name().to_owned(), chosen.kid());
             let error = DatabaseError::Statement { ring, kid, source: Box::new(error) };
-            let _ = inner.credentials.unusable(&chosen, &error);
+            let _ = inner.credentials.reject_unusable(&chosen, &error);
         }
-        Trial::Unknown(_) => inner.set().not_before = Instant::now() + PAUSE,
+        Trial::Unknown(_) => inner.lock_current().not_before = Instant::now() + PAUSE,
     }
 }
 
-/// Whoever probes says at the end, however it ends, that it does not any more.
+/// A probe that runs: it is over once this is dropped.
 struct Probing<'i>(&'i Inner);
 
 impl Drop for Probing<'_> {
     fn drop(&mut self) {
-        self.0.set().is_probing = false;
+        self.0.lock_current().is_probing = false;
     }
 }
 
-/// Connects, runs `statement`, and goes away again.
-async fn tried(options: &PgConnectOptions, statement: Option<SqlStr>) -> Trial {
+/// Connects, runs `statement`, and closes the connection.
+async fn try_connection(options: &PgConnectOptions, statement: Option<SqlStr>) -> Trial {
     let connecting = timeout(PATIENCE, PgConnection::connect_with(options));
     let mut connection = match connecting.await {
         Ok(Ok(connection)) => connection,
@@ -150,11 +151,11 @@ async fn tried(options: &PgConnectOptions, statement: Option<SqlStr>) -> Trial {
         Err(_) => return Trial::Unknown(sqlx::Error::PoolTimedOut),
     };
     let Some(statement) = statement else {
-        // That it was let in is all that was asked.
+        // The server accepted it, which is all that was asked.
         let _ = connection.close().await;
         return Trial::Passed;
     };
-    match timeout(PATIENCE, run(&mut connection, statement)).await {
+    match timeout(PATIENCE, run_statement(&mut connection, statement)).await {
         Ok(Ok(())) => {
             let _ = connection.close().await;
             Trial::Passed
@@ -170,16 +171,19 @@ async fn tried(options: &PgConnectOptions, statement: Option<SqlStr>) -> Trial {
     }
 }
 
-/// In a transaction that is rolled back. The server ends it in time as well, where the connection
+/// Runs a statement in a transaction that is rolled back. The server ends it in time as well, where the connection
 /// that is given up goes unnoticed.
-async fn run(connection: &mut PgConnection, statement: SqlStr) -> Result<(), sqlx::Error> {
+async fn run_statement(
+    connection: &mut PgConnection,
+    statement: SqlStr,
+) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql("SET LOCAL statement_timeout = '10s'").execute(&mut *transaction).await?;
     sqlx::raw_sql(statement).execute(&mut *transaction).await?;
     transaction.rollback().await
 }
 
-/// Whether the server refuses the statement itself: no network that is down (class 08), no lack of
+/// Returns whether the server refuses the statement itself: no network that is down (class 08), no lack of
 /// resources (53), no end of the server (57, but for a statement that took too long), no fault of
 /// its system (58, XX).
 fn is_of_the_statement(error: &sqlx::Error) -> bool {

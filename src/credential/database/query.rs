@@ -2,10 +2,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow};
 use sqlx::{Execute, Executor, Postgres, SqlStr, Transaction};
 
-use super::{DatabaseError, RotatingPool};
+use super::error::DatabaseError;
+use super::pool::RotatingPool;
 
 /// What other clients prepared on this connection of the server is cleared away: `sqlx` gives its
 /// statements the same names in each process, also where it caches none.
@@ -43,16 +45,25 @@ impl RotatingPool {
         self
     }
 
-    /// A connection, with a transaction that has begun.
+    /// A connection.
+    ///
+    /// # Errors
+    /// A [`DatabaseError`].
+    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
+        let pool = &self.pool;
+        self.with_failover(|| pool.acquire()).await
+    }
+
+    /// A connection, with a transaction that was started.
     ///
     /// # Errors
     /// A [`DatabaseError`].
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, DatabaseError> {
         let pool = &self.pool;
-        match self.inner.is_pooled.load(Relaxed) {
-            true => self.with_failover(|| pool.begin_with(BEGIN)).await,
-            false => self.with_failover(|| pool.begin()).await,
+        if self.inner.is_pooled.load(Relaxed) {
+            return self.with_failover(|| pool.begin_with(BEGIN)).await;
         }
+        self.with_failover(|| pool.begin()).await
     }
 
     /// Runs a query that returns no rows.

@@ -85,7 +85,7 @@ fn refuses(code: &str, routine: Option<&str>, message: &str) -> bool {
 
 impl Text {
     fn is_of(&self, code: &str, message: &str) -> bool {
-        self.code.is_none_or(|own| own == code)
+        self.code.is_none_or(|known| known == code)
             && message.strip_prefix(self.start).is_some_and(|rest| rest.ends_with(self.end))
     }
 }

@@ -7,10 +7,11 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use zeroize::Zeroizing;
 
-use super::DatabaseError;
+use super::error::DatabaseError;
 use crate::error::Error;
 use crate::mac::HmacSha256;
 use crate::secret::Secret;
+use crate::sql::quote_identifier;
 
 /// What PostgreSQL takes unless told otherwise, `scram_iterations`.
 const ITERATIONS: u32 = 4096;
@@ -31,16 +32,11 @@ pub async fn change_password(
     role: &str,
     password: &Secret,
 ) -> Result<(), DatabaseError> {
-    let (role, verifier) = (identifier(role), scram_verifier(password)?);
+    let (role, verifier) = (quote_identifier(role), scram_verifier(password)?);
     // Of base64 and punctuation: there is nothing in it to be quoted.
     let statement = format!("ALTER ROLE {role} PASSWORD '{verifier}'");
     connection.execute(AssertSqlSafe(statement)).await?;
     Ok(())
-}
-
-/// `name` as an identifier of SQL, in quotes.
-pub(super) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// What PostgreSQL keeps of a password (RFC 5803), with a fresh salt:
@@ -65,7 +61,7 @@ pub fn scram_verifier(password: &Secret) -> Result<String, Error> {
 
 fn verifier(password: &[u8], salt: &[u8]) -> String {
     let mut salted = Zeroizing::new([0; 32]);
-    pbkdf2_hmac::<Sha256>(&prepared(password), salt, ITERATIONS, &mut *salted);
+    pbkdf2_hmac::<Sha256>(&prepare(password), salt, ITERATIONS, &mut *salted);
     let mac = HmacSha256::new(&*salted);
     let client_key = Zeroizing::new(mac.mac(b"Client Key"));
     let stored_key: [u8; 32] = Sha256::digest(*client_key).into();
@@ -75,10 +71,10 @@ fn verifier(password: &[u8], salt: &[u8]) -> String {
 }
 
 /// SASLprep (RFC 4013); what it forbids is taken as it is, as PostgreSQL does.
-fn prepared(password: &[u8]) -> Zeroizing<Vec<u8>> {
+fn prepare(password: &[u8]) -> Zeroizing<Vec<u8>> {
     let text = std::str::from_utf8(password).ok();
     let prepared = text.and_then(|text| stringprep::saslprep(text).ok());
-    Zeroizing::new(prepared.map_or_else(|| password.to_vec(), |own| own.as_bytes().to_vec()))
+    Zeroizing::new(prepared.map_or_else(|| password.to_vec(), |text| text.as_bytes().to_vec()))
 }
 
 #[cfg(test)]
@@ -106,8 +102,8 @@ mod tests {
             ("\u{2168}", "IX"),
             ("\u{7}bell", "\u{7}bell"),
         ] {
-            assert_eq!(*prepared(password.as_bytes()), expected.as_bytes());
+            assert_eq!(*prepare(password.as_bytes()), expected.as_bytes());
         }
-        assert_eq!(*prepared(&[0xff, 0xfe]), [0xff, 0xfe]);
+        assert_eq!(*prepare(&[0xff, 0xfe]), [0xff, 0xfe]);
     }
 }
