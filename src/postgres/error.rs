@@ -76,21 +76,19 @@ pub enum ConnectionStringError {
 impl ConnectionStringError {
     /// The error for the parameter `name`, which is shown if it is a plain word.
     pub(super) fn parameter(name: &str, problem: &'static str) -> Self {
-        Self::Parameter { name: shown(name), problem }
+        Self::Parameter { name: shown_name(name), problem }
     }
 
     pub(super) fn twice(name: &str) -> Self {
-        Self::Twice { name: shown(name) }
+        Self::Twice { name: shown_name(name) }
     }
 }
 
 /// A name as an error may show it: one that is no plain word may be part of a secret. Passwords
 /// have digits, and no parameter has.
-fn shown(name: &str) -> String {
+fn shown_name(name: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphabetic() || b"_-.[]".contains(&byte);
-    let begins = name.starts_with(|own: char| own.is_ascii_alphabetic());
-    match begins && name.len() <= 40 && name.bytes().all(is_plain) {
-        true => name.to_owned(),
-        false => "?".to_owned(),
-    }
+    let begins = name.starts_with(|letter: char| letter.is_ascii_alphabetic());
+    let is_shown = begins && name.len() <= 40 && name.bytes().all(is_plain);
+    if is_shown { name.to_owned() } else { "?".to_owned() }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::ConnectionStringError;
+use super::error::ConnectionStringError;
 
 /// The certificates of all public authorities take less than 1 MiB.
 const MAX_BYTES: u64 = 4 << 20;
@@ -35,14 +35,16 @@ pub(super) fn check(
     };
     let bytes = File::open(path).and_then(read);
     let bytes = bytes.map_err(|error| wrong(name, path, error.to_string()))?;
-    let holds = |line: &&str| bytes.windows(line.len()).any(|own| own == line.as_bytes());
-    match lines.iter().any(holds) {
-        true => Ok(()),
-        false if lines == KEY => {
-            Err(wrong(name, path, "it holds no key in PEM without a password".to_owned()))
-        }
-        false => Err(wrong(name, path, "it holds no certificate in PEM".to_owned())),
+    let holds = |line: &&str| bytes.windows(line.len()).any(|window| window == line.as_bytes());
+    if lines.iter().any(holds) {
+        return Ok(());
     }
+    let problem = if lines == KEY {
+        "it holds no key in PEM without a password"
+    } else {
+        "it holds no certificate in PEM"
+    };
+    Err(wrong(name, path, problem.to_owned()))
 }
 
 /// Checks that a file holds a key, and that others cannot read it. A file of root may be read by

@@ -11,7 +11,7 @@ pub(super) fn is_host(text: &str) -> bool {
     if text.starts_with('/') {
         return !text.contains(char::is_control);
     }
-    let is_part = |own: u8| own.is_ascii_alphanumeric() || b"-_.".contains(&own);
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
     let is_zone = !zone.is_empty() && zone.bytes().all(is_part);
     let is_address = is_zone && address.parse::<Ipv6Addr>().is_ok();
@@ -19,9 +19,9 @@ pub(super) fn is_host(text: &str) -> bool {
 }
 
 /// A host as it is compared: without the case of a name, its last dot, or the last `/` of a path.
-pub(super) fn compared(text: &str) -> String {
-    match text.starts_with('/') {
-        true => text.trim_end_matches('/').to_owned(),
-        false => text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase(),
+pub(super) fn normalise(text: &str) -> String {
+    if text.starts_with('/') {
+        return text.trim_end_matches('/').to_owned();
     }
+    text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase()
 }

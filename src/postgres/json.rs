@@ -9,10 +9,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::forms::other_scheme;
-use super::parameters::{Dialect, Draft};
-use super::{ConnectionString, ConnectionStringError};
-use crate::manifest::json::unescape::unescaped;
+use super::connection_string::ConnectionString;
+use super::draft::Draft;
+use super::error::ConnectionStringError;
+use super::scheme::{Dialect, other_scheme};
+use crate::manifest::unescaped;
 
 const ENGINES: [&str; 4] = ["postgres", "postgresql", "aurora-postgresql", "aurora-postgres"];
 
@@ -45,13 +46,13 @@ pub(super) fn parse(text: &str) -> Result<ConnectionString, ConnectionStringErro
             name if DESCRIPTIONS.contains(&name) => continue,
             name => name,
         };
-        missing.retain(|own| *own != name || value.is_empty());
+        missing.retain(|field| *field != name || value.is_empty());
         draft.set(name, &value)?;
     }
-    match missing.is_empty() {
-        true => draft.finish(),
-        false => Err(ConnectionStringError::Json),
+    if !missing.is_empty() {
+        return Err(ConnectionStringError::Json);
     }
+    draft.finish()
 }
 
 /// The text of a value, `None` for null.

@@ -2,10 +2,12 @@
 
 use zeroize::Zeroizing;
 
-use super::parameters::{Dialect, Draft};
+use super::connection_string::ConnectionString;
+use super::draft::Draft;
+use super::error::ConnectionStringError;
+use super::scheme::Dialect;
 use super::settings::is_blank;
 use super::uri;
-use super::{ConnectionString, ConnectionStringError};
 
 pub(super) fn parse(text: &str) -> Result<ConnectionString, ConnectionStringError> {
     let mut draft = Draft::new(Dialect::Keywords);
@@ -15,7 +17,9 @@ pub(super) fn parse(text: &str) -> Result<ConnectionString, ConnectionStringErro
         let (name, after) = rest.split_once('=').ok_or(ConnectionStringError::Form)?;
         let name = name.trim_end_matches(is_blank);
         // A URL of another form, or a value whose blanks are not in quotes.
-        if name.is_empty() || name.contains(|own| is_blank(own) || own == ':' || own == '/') {
+        if name.is_empty()
+            || name.contains(|letter| is_blank(letter) || letter == ':' || letter == '/')
+        {
             return Err(ConnectionStringError::Form);
         }
         let (value, after) = value(after.trim_start_matches(is_blank))?;
@@ -33,19 +37,19 @@ fn value(text: &str) -> Result<(Zeroizing<String>, &str), ConnectionStringError>
     // With its room from the start: a text that grows leaves parts of a secret behind unwiped.
     let mut value = Zeroizing::new(String::with_capacity(inner.len()));
     let mut chars = inner.char_indices();
-    while let Some((place, own)) = chars.next() {
-        match own {
+    while let Some((place, letter)) = chars.next() {
+        match letter {
             '\\' => {
                 // One at the end is dropped, as libpq does.
-                value.extend(chars.next().map(|(_, own)| own));
+                value.extend(chars.next().map(|(_, letter)| letter));
             }
             '\'' if is_quoted => return Ok((value, &inner[place + 1..])),
-            own if is_blank(own) && !is_quoted => return Ok((value, &inner[place..])),
-            own => value.push(own),
+            letter if is_blank(letter) && !is_quoted => return Ok((value, &inner[place..])),
+            letter => value.push(letter),
         }
     }
-    match is_quoted {
-        true => Err(ConnectionStringError::Form),
-        false => Ok((value, "")),
+    if is_quoted {
+        return Err(ConnectionStringError::Form);
     }
+    Ok((value, ""))
 }

@@ -77,6 +77,8 @@
 //! For `verify-ca`, `sqlx` needs a provider of cryptography for the whole process. If the program has
 //! installed none with `rustls`, [`ConnectionString::connect_options`] installs `aws-lc-rs`.
 
+mod connection_string;
+mod draft;
 mod error;
 #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
 mod files;
@@ -89,165 +91,15 @@ mod options;
 mod parameters;
 #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
 mod pooler;
+mod scheme;
 mod settings;
 #[cfg(all(feature = "tls", any(feature = "postgres", feature = "sqlx-postgres")))]
 mod system;
-mod table;
 mod tls;
 mod uri;
 
-use std::fmt;
-
-use crate::secret::Secret;
-
+pub use connection_string::ConnectionString;
 pub use error::ConnectionStringError;
 #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
 pub(crate) use pooler::explained;
 pub use tls::SslMode;
-
-use tls::Tls;
-
-/// The port of PostgreSQL, unless a connection string names another.
-const PORT: u16 = 5432;
-
-/// A connection string of PostgreSQL: where the database is, and who connects.
-#[derive(Clone, Default)]
-#[cfg_attr(
-    not(any(feature = "postgres", feature = "sqlx-postgres")),
-    allow(dead_code, reason = "options of sqlx are made of it")
-)]
-pub struct ConnectionString {
-    host: Option<String>,
-    port: Option<u16>,
-    role: Option<String>,
-    password: Option<Secret>,
-    database: Option<String>,
-    schema: Option<String>,
-    application_name: Option<String>,
-    /// Settings of the session, sent when it starts.
-    settings: Vec<(String, String)>,
-    /// Words of `options` that a provider reads.
-    words: Vec<String>,
-    statement_cache: Option<usize>,
-    tls: Tls,
-    notes: Vec<String>,
-}
-
-impl ConnectionString {
-    /// Reads a connection string in any of the forms above.
-    ///
-    /// # Errors
-    /// A [`ConnectionStringError`], which holds no value of the text.
-    pub fn parse(text: &str) -> Result<Self, ConnectionStringError> {
-        forms::parse(text)
-    }
-
-    /// The host name or address, or the folder of the socket; `None` if it names none, which
-    /// means this machine.
-    #[must_use]
-    pub fn host(&self) -> Option<&str> {
-        self.host.as_deref()
-    }
-
-    /// The port: that of the variable `PGPORT`, or 5432, if it names none.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        let of_variable = || variable("PGPORT").and_then(|own| own.parse().ok());
-        self.port.or_else(of_variable).unwrap_or(PORT)
-    }
-
-    /// The role that connects.
-    #[must_use]
-    pub fn role(&self) -> Option<&str> {
-        self.role.as_deref()
-    }
-
-    /// The database; `None` if it names none, which means the name of the role.
-    #[must_use]
-    pub fn database(&self) -> Option<&str> {
-        self.database.as_deref()
-    }
-
-    /// The schema that unqualified names mean, if it names one.
-    #[must_use]
-    pub fn schema(&self) -> Option<&str> {
-        self.schema.as_deref()
-    }
-
-    /// Whether the connection is encrypted, and what is checked; `None` if it does not say.
-    #[must_use]
-    pub fn ssl_mode(&self) -> Option<SslMode> {
-        self.tls.mode
-    }
-
-    /// One sentence for each parameter that was dropped, or that has a limit. It holds no value.
-    #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
-    /// Returns whether a connection may keep prepared statements.
-    #[cfg(feature = "sqlx-postgres")]
-    pub(crate) fn keeps_statements(&self) -> bool {
-        self.statement_cache != Some(0)
-    }
-
-    /// Returns whether both lead to the same database: the same host, port and database, whoever
-    /// connects. What one leaves open is that of the variables `PGHOST`, `PGPORT` and `PGDATABASE`,
-    /// or the default. No name is looked up: `localhost` and `127.0.0.1` differ.
-    ///
-    /// ```
-    /// use dualkey::postgres::ConnectionString;
-    ///
-    /// let app = ConnectionString::parse("postgres://app_a:one@db/app")?;
-    /// assert!(app.is_same_database(&ConnectionString::parse("postgres://app_b:two@DB:5432/app")?));
-    /// assert!(!app.is_same_database(&ConnectionString::parse("postgres://app_a:one@backup/app")?));
-    /// # Ok::<(), dualkey::postgres::ConnectionStringError>(())
-    /// ```
-    #[must_use]
-    pub fn is_same_database(&self, other: &Self) -> bool {
-        self.difference(other).is_none()
-    }
-
-    /// The first of host, port and database in which both differ.
-    pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
-        let of_variable = || variable("PGHOSTADDR").or_else(|| variable("PGHOST"));
-        let host = |own: &Self| {
-            let host = own.host.clone().or_else(of_variable);
-            host::compared(host.as_deref().unwrap_or("localhost"))
-        };
-        let database = |own: &Self| {
-            let database = own.database.clone().or_else(|| variable("PGDATABASE"));
-            database.or_else(|| own.role.clone()).or_else(|| variable("PGUSER"))
-        };
-        match () {
-            () if host(self) != host(other) => Some("host"),
-            () if self.port() != other.port() => Some("port"),
-            () if database(self) != database(other) => Some("database"),
-            () => None,
-        }
-    }
-}
-
-/// Returns whether a host is the folder of a socket.
-fn is_socket(host: &str) -> bool {
-    host.starts_with('/')
-}
-
-/// A variable that is set, and not empty.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|own| !own.is_empty())
-}
-
-/// Without the password, and without settings, which may hold anything.
-impl fmt::Debug for ConnectionString {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionString")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("role", &self.role)
-            .field("database", &self.database)
-            .field("schema", &self.schema)
-            .finish_non_exhaustive()
-    }
-}

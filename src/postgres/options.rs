@@ -5,11 +5,13 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use zeroize::Zeroizing;
 
+use super::connection_string::{ConnectionString, is_socket, variable};
+use super::error::ConnectionStringError;
 use super::files::{CERTIFICATE, check, check_key};
+use super::settings;
 #[cfg(feature = "tls")]
 use super::system;
 use super::tls::SslMode;
-use super::{ConnectionString, ConnectionStringError, is_socket, settings, variable};
 
 impl ConnectionString {
     /// Options for a connection or a pool of `sqlx`. What the string leaves open is taken from the
@@ -35,22 +37,7 @@ impl ConnectionString {
     /// [`ConnectionStringError::NoTls`] without the feature `tls`, if the string asks for it;
     /// [`ConnectionStringError::File`].
     pub fn connect_options(&self) -> Result<PgConnectOptions, ConnectionStringError> {
-        self.options_with(self.schema.as_deref())
-    }
-
-    /// The same, for statements that qualify each name. A pooler may refuse a search path.
-    #[cfg(all(feature = "ops", feature = "sqlx-postgres"))]
-    pub(crate) fn connect_options_without_schema(
-        &self,
-    ) -> Result<PgConnectOptions, ConnectionStringError> {
-        self.options_with(None)
-    }
-
-    fn options_with(
-        &self,
-        schema: Option<&str>,
-    ) -> Result<PgConnectOptions, ConnectionStringError> {
-        let mut options = self.login(schema)?.extra_float_digits(None);
+        let mut options = self.login()?.extra_float_digits(None);
         if let Some(password) = &self.password {
             let password = std::str::from_utf8(password.expose());
             options = options.password(password.map_err(|_| ConnectionStringError::Form)?);
@@ -67,9 +54,9 @@ impl ConnectionString {
     /// Where it leads, who connects, and the settings of the session. Only the parser of `sqlx` looks
     /// into the file of passwords, and takes `options` as a text. It gets no parameter that it does
     /// not know: it logs those, with their values.
-    fn login(&self, schema: Option<&str>) -> Result<PgConnectOptions, ConnectionStringError> {
-        let port = self.port.map(|own| own.to_string());
-        let options = Zeroizing::new(self.session(schema));
+    fn login(&self) -> Result<PgConnectOptions, ConnectionStringError> {
+        let port = self.port.map(|port| port.to_string());
+        let options = Zeroizing::new(self.session());
         let parameters = [
             ("host", self.host.as_deref()),
             ("port", port.as_deref()),
@@ -77,7 +64,7 @@ impl ConnectionString {
             ("dbname", self.database.as_deref()),
             // With one, none is looked up. The real one is set later, and is in no URL.
             ("password", self.password.as_ref().map(|_| "-")),
-            ("options", Some(options.as_str()).filter(|own| !own.is_empty())),
+            ("options", Some(options.as_str()).filter(|options| !options.is_empty())),
         ];
         let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let pairs = given.map(|(name, value)| {
@@ -88,13 +75,13 @@ impl ConnectionString {
     }
 
     /// The text of `options`.
-    fn session(&self, schema: Option<&str>) -> String {
+    fn session(&self) -> String {
         let settings = self.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
-        let path = schema.map(|own| ("search_path", settings::path(&[own])));
+        let path = self.schema.as_ref().map(|schema| ("search_path", settings::path(&[schema])));
         let settings = settings.chain(path);
         let settings =
-            settings.map(|(name, value)| format!("-c {name}={}", settings::escaped(&value)));
-        let words = self.words.iter().map(|own| settings::escaped(own));
+            settings.map(|(name, value)| format!("-c {name}={}", settings::escape(&value)));
+        let words = self.words.iter().map(|word| settings::escape(word));
         settings.chain(words).collect::<Vec<_>>().join(" ")
     }
 
@@ -141,7 +128,7 @@ impl ConnectionString {
         });
         #[cfg(feature = "tls")]
         if mode == SslMode::VerifyCa {
-            system::provide();
+            system::install_provider();
         }
         match self.tls.root.as_ref().filter(|_| !is_system) {
             Some(root) => {
@@ -166,10 +153,10 @@ const NO_MODE: &str = "is none of disable, allow, prefer, require, verify-ca and
 
 /// Refuses a mode that needs TLS, before a connection is made without it.
 fn check_mode(mode: SslMode, has_tls: bool) -> Result<(), ConnectionStringError> {
-    match mode >= SslMode::Require && !has_tls {
-        true => Err(ConnectionStringError::NoTls),
-        false => Ok(()),
+    if mode >= SslMode::Require && !has_tls {
+        return Err(ConnectionStringError::NoTls);
     }
+    Ok(())
 }
 
 #[cfg(test)]

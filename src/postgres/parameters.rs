@@ -1,356 +1,352 @@
-//! A connection string that is put together, parameter by parameter.
+//! The decision on each parameter that a known client reads, in one table.
 
-use std::collections::HashMap;
-
-use super::host::is_host;
-use super::table::{self, Use};
-use super::tls::SslMode;
-use super::{ConnectionString, ConnectionStringError, is_socket, settings};
-use crate::secret::Secret;
-
-/// In whose words a string is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
-    Url,
-    SqlAlchemy,
-    Jdbc,
-    Keywords,
+/// What becomes of a parameter.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Use {
+    Host,
+    /// The address to connect to, beside or instead of a host.
+    HostAddress,
+    Port,
+    Role,
+    Password,
+    Database,
+    /// One schema, by its name.
+    Schema,
+    /// A list of schemas, as the server reads `search_path`.
+    Path,
+    SslMode,
+    /// `ssl=true`, or the mode itself, as asyncpg has it.
+    Ssl,
+    SslAccept,
+    SslRootCert,
+    SslCert,
+    SslKey,
+    ApplicationName,
+    Options,
+    StatementCache,
+    /// True turns the cache of prepared statements off.
+    Pooler,
+    /// False does.
+    Prepares,
+    /// Zero does.
+    Threshold,
+    /// A setting of the session.
+    Setting,
+    /// It tells another library how to connect, and changes nothing of what is reached.
+    Dropped,
+    /// Dropped, if it has one of these values; refused with any other.
+    Only(&'static [&'static str], &'static str),
+    Refused(&'static str),
 }
 
-const UNKNOWN: &str =
-    "is not known, and would be ignored: remove it, or use the parameter of libpq";
-const LIST: &str =
-    "is no list of schemas: write `a, b`, and a name with odd characters in double quotes";
-const PATH: &str = "is no path of a file: write the certificate or the key into a file";
+const BINDING: &str = "asks for channel binding, which is not supported: remove it, and check the server by \
+                       `sslmode=verify-full` instead";
+const GSS: &str = "asks for GSSAPI, which is not supported: use a password or a client certificate";
+const PROTECTED: &str =
+    "names a password of a key file, which is not supported: name a key without a password";
+const PKCS12: &str = "names a PKCS 12 file, which is not supported: name a certificate with \
+                      `sslcert` and its key with `sslkey`, both as PEM";
+const FILES: &str = "names a file that is not read: write its settings into the string";
+const REVOKED: &str = "names a list of revoked certificates, which is not supported: remove it";
+const VERSION: &str = "limits the version of TLS, which is not supported: 1.2 and 1.3 are used";
+const COMPATIBLE: &str = "asks for other modes of TLS: write `sslmode=verify-full`";
+const FACTORY: &str = "names a class of Java: write `sslmode` and `sslrootcert`";
+const PLUGIN: &str = "names a class of Java, which is not loaded: remove it";
+const DIRECT: &str = "names a class of Java: connect by the address of the server";
+const OAUTH: &str = "asks for OAuth, which is not supported: use a password";
+const MIGRATION: &str = "is of a tool for migrations: remove it";
+const ENCODING: &str = "asks for another encoding: only UTF-8 is supported";
+const WRITES: &str = "asks for a server that takes no writes: name the primary";
 
-/// A connection string that is being read.
-pub(super) struct Draft {
-    dialect: Dialect,
-    own: ConnectionString,
-    /// What each parameter was set to, so that a second value is noticed.
-    seen: HashMap<&'static str, Secret>,
-    /// The host is that of the URL, and not of a parameter.
-    has_default_host: bool,
+/// Every parameter that is known. Names are matched as they are written by the library that the
+/// comment names.
+const TABLE: &[(&str, Use)] = &[
+    // libpq.
+    ("host", Use::Host),
+    ("hostaddr", Use::HostAddress),
+    ("port", Use::Port),
+    ("user", Use::Role),
+    ("password", Use::Password),
+    ("dbname", Use::Database),
+    ("sslmode", Use::SslMode),
+    ("sslrootcert", Use::SslRootCert),
+    ("sslcert", Use::SslCert),
+    ("sslkey", Use::SslKey),
+    ("application_name", Use::ApplicationName),
+    ("fallback_application_name", Use::Dropped),
+    ("options", Use::Options),
+    ("connect_timeout", Use::Dropped),
+    ("keepalives", Use::Dropped),
+    ("keepalives_idle", Use::Dropped),
+    ("keepalives_interval", Use::Dropped),
+    ("keepalives_count", Use::Dropped),
+    ("tcp_user_timeout", Use::Dropped),
+    ("load_balance_hosts", Use::Dropped),
+    ("sslsni", Use::Only(&["1"], "turns server name indication off, which is not supported")),
+    ("sslcompression", Use::Only(&["0"], "asks for compression, which is not supported")),
+    ("sslnegotiation", Use::Only(&["postgres"], "asks for direct TLS, which is not supported")),
+    (
+        "sslcertmode",
+        Use::Only(&["allow", "disable"], "requires a certificate, which is not supported"),
+    ),
+    ("channel_binding", Use::Only(&["disable", "prefer"], BINDING)),
+    ("gssencmode", Use::Only(&["disable", "prefer"], GSS)),
+    ("gssdelegation", Use::Only(&["0"], GSS)),
+    ("krbsrvname", Use::Refused(GSS)),
+    ("gsslib", Use::Refused(GSS)),
+    ("require_auth", Use::Refused("limits how a password is shown, which is not supported")),
+    ("requirepeer", Use::Refused("checks the owner of the socket, which is not supported")),
+    ("requiressl", Use::Refused("is an old form: write `sslmode=require`")),
+    ("sslpassword", Use::Refused(PROTECTED)),
+    ("sslcrl", Use::Refused(REVOKED)),
+    ("sslcrldir", Use::Refused(REVOKED)),
+    ("ssl_min_protocol_version", Use::Only(&["TLSv1", "TLSv1.1", "TLSv1.2"], VERSION)),
+    ("ssl_max_protocol_version", Use::Refused(VERSION)),
+    ("service", Use::Refused(FILES)),
+    ("servicefile", Use::Refused(FILES)),
+    ("passfile", Use::Refused(FILES)),
+    ("replication", Use::Only(&["false", "off", "no", "0"], "asks for replication")),
+    (
+        "client_encoding",
+        Use::Only(&["UTF8", "UTF-8", "utf8", "utf-8", "unicode", "auto"], ENCODING),
+    ),
+    ("target_session_attrs", Use::Only(&["any", "read-write", "primary"], WRITES)),
+    ("max_protocol_version", Use::Dropped),
+    ("min_protocol_version", Use::Only(&["3.0"], "asks for another protocol: remove it")),
+    ("sslkeylogfile", Use::Refused("asks for a log of keys, which is not written: remove it")),
+    ("scram_client_key", Use::Refused("is a part of a verifier: write the password")),
+    ("scram_server_key", Use::Refused("is a part of a verifier: write the password")),
+    ("oauth_issuer", Use::Refused(OAUTH)),
+    ("oauth_client_id", Use::Refused(OAUTH)),
+    ("oauth_client_secret", Use::Refused(OAUTH)),
+    ("oauth_scope", Use::Refused(OAUTH)),
+    // sqlx.
+    ("ssl-mode", Use::SslMode),
+    ("ssl-root-cert", Use::SslRootCert),
+    ("ssl-ca", Use::SslRootCert),
+    ("ssl-cert", Use::SslCert),
+    ("ssl-key", Use::SslKey),
+    ("statement-cache-capacity", Use::StatementCache),
+    // Prisma.
+    ("schema", Use::Schema),
+    ("sslaccept", Use::SslAccept),
+    ("sslidentity", Use::Refused(PKCS12)),
+    ("connection_limit", Use::Dropped),
+    ("pool_timeout", Use::Dropped),
+    ("socket_timeout", Use::Dropped),
+    ("max_idle_connection_lifetime", Use::Dropped),
+    ("max_connection_lifetime", Use::Dropped),
+    ("single_use_connections", Use::Dropped),
+    ("statement_cache_size", Use::StatementCache),
+    ("pgbouncer", Use::Pooler),
+    // Vercel and Supabase write them.
+    ("supa", Use::Dropped),
+    ("workaround", Use::Dropped),
+    // node-postgres, postgres.js, Drizzle.
+    ("db", Use::Database),
+    ("ssl", Use::Ssl),
+    ("uselibpqcompat", Use::Only(&["true"], COMPATIBLE)),
+    ("encoding", Use::Only(&["UTF8", "UTF-8", "utf8", "utf-8", "unicode"], ENCODING)),
+    ("max", Use::Dropped),
+    ("min", Use::Dropped),
+    ("idle_timeout", Use::Dropped),
+    ("max_lifetime", Use::Dropped),
+    ("query_timeout", Use::Dropped),
+    ("connectionTimeoutMillis", Use::Dropped),
+    ("idleTimeoutMillis", Use::Dropped),
+    ("keepAlive", Use::Dropped),
+    ("keepAliveInitialDelayMillis", Use::Dropped),
+    ("keep_alive", Use::Dropped),
+    ("allowExitOnIdle", Use::Dropped),
+    ("maxUses", Use::Dropped),
+    ("maxLifetimeSeconds", Use::Dropped),
+    ("binary", Use::Dropped),
+    ("backoff", Use::Dropped),
+    ("fetch_types", Use::Dropped),
+    ("prepare", Use::Prepares),
+    // SQLAlchemy, psycopg, asyncpg, pg8000, Django.
+    ("pool_size", Use::Dropped),
+    ("max_overflow", Use::Dropped),
+    ("pool_recycle", Use::Dropped),
+    ("pool_pre_ping", Use::Dropped),
+    ("command_timeout", Use::Dropped),
+    ("async_fallback", Use::Dropped),
+    ("conn_max_age", Use::Dropped),
+    ("conn_health_checks", Use::Dropped),
+    ("prepared_statement_cache_size", Use::StatementCache),
+    ("pool_use_lifo", Use::Dropped),
+    ("poolclass", Use::Dropped),
+    ("pool_min_size", Use::Dropped),
+    ("pool_max_size", Use::Dropped),
+    ("min_size", Use::Dropped),
+    ("max_size", Use::Dropped),
+    ("executemany_mode", Use::Dropped),
+    ("max_cached_statement_lifetime", Use::Dropped),
+    ("max_cacheable_statement_size", Use::Dropped),
+    ("prepared_statement_name_func", Use::Dropped),
+    ("direct_tls", Use::Only(&["false", "0"], "asks for direct TLS, which is not supported")),
+    ("ssl_require", Use::Ssl),
+    ("CONN_MAX_AGE", Use::Dropped),
+    ("CONN_HEALTH_CHECKS", Use::Dropped),
+    ("ATOMIC_REQUESTS", Use::Dropped),
+    ("AUTOCOMMIT", Use::Dropped),
+    ("DISABLE_SERVER_SIDE_CURSORS", Use::Dropped),
+    ("disable_server_side_cursors", Use::Dropped),
+    // Doctrine and Laravel.
+    ("serverVersion", Use::Dropped),
+    ("charset", Use::Only(&["UTF8", "UTF-8", "utf8", "utf-8"], ENCODING)),
+    // Rails and Ecto.
+    ("pool", Use::Dropped),
+    ("timeout", Use::Dropped),
+    ("checkout_timeout", Use::Dropped),
+    ("reaping_frequency", Use::Dropped),
+    ("queue_target", Use::Dropped),
+    ("queue_interval", Use::Dropped),
+    ("adapter", Use::Dropped),
+    ("advisory_locks", Use::Dropped),
+    ("insert_returning", Use::Dropped),
+    ("read_timeout", Use::Dropped),
+    ("statement_limit", Use::StatementCache),
+    ("schema_search_path", Use::Path),
+    ("prepared_statements", Use::Prepares),
+    // pgx, and pools of Rust.
+    ("search_path", Use::Path),
+    ("pool_max_conns", Use::Dropped),
+    ("pool_min_conns", Use::Dropped),
+    ("pool_min_idle_conns", Use::Dropped),
+    ("pool_max_conn_lifetime", Use::Dropped),
+    ("pool_max_conn_lifetime_jitter", Use::Dropped),
+    ("pool_max_conn_idle_time", Use::Dropped),
+    ("pool_health_check_period", Use::Dropped),
+    ("statement_cache_capacity", Use::StatementCache),
+    ("description_cache_capacity", Use::Dropped),
+    ("default_query_exec_mode", Use::Dropped),
+    ("prefer_simple_protocol", Use::Dropped),
+    ("statement_cache_mode", Use::Dropped),
+    ("min_read_buffer_size", Use::Dropped),
+    ("krbspn", Use::Refused(GSS)),
+    (
+        "sslinline",
+        Use::Only(&["false", "0"], "asks for certificates in the URL: write them into files"),
+    ),
+    ("binary_parameters", Use::Dropped),
+    ("disable_prepared_binary_result", Use::Dropped),
+    ("x-migrations-table", Use::Refused(MIGRATION)),
+    ("x-migrations-table-quoted", Use::Refused(MIGRATION)),
+    ("x-multi-statement", Use::Refused(MIGRATION)),
+    ("x-statement-timeout", Use::Refused(MIGRATION)),
+    ("min_pool_size", Use::Dropped),
+    ("max_pool_size", Use::Dropped),
+    ("max_connections", Use::Dropped),
+    ("min_connections", Use::Dropped),
+    // JDBC, HikariCP.
+    ("currentSchema", Use::Path),
+    ("ApplicationName", Use::ApplicationName),
+    ("loginTimeout", Use::Dropped),
+    ("connectTimeout", Use::Dropped),
+    ("socketTimeout", Use::Dropped),
+    ("cancelSignalTimeout", Use::Dropped),
+    ("tcpKeepAlive", Use::Dropped),
+    ("tcpNoDelay", Use::Dropped),
+    ("prepareThreshold", Use::Threshold),
+    ("preparedStatementCacheQueries", Use::Dropped),
+    ("preparedStatementCacheSizeMiB", Use::Dropped),
+    ("preferQueryMode", Use::Dropped),
+    ("binaryTransfer", Use::Dropped),
+    ("reWriteBatchedInserts", Use::Dropped),
+    ("defaultRowFetchSize", Use::Dropped),
+    ("stringtype", Use::Dropped),
+    ("loadBalanceHosts", Use::Dropped),
+    ("logServerErrorDetail", Use::Dropped),
+    ("assumeMinServerVersion", Use::Dropped),
+    ("maximumPoolSize", Use::Dropped),
+    ("targetServerType", Use::Only(&["any", "primary", "master"], WRITES)),
+    ("readOnly", Use::Only(&["false"], WRITES)),
+    ("sslfactory", Use::Refused(FACTORY)),
+    ("sslfactoryarg", Use::Refused(FACTORY)),
+    ("sslhostnameverifier", Use::Refused(FACTORY)),
+    ("sslpasswordcallback", Use::Refused(PROTECTED)),
+    ("sslResponseTimeout", Use::Dropped),
+    ("socketFactory", Use::Refused(DIRECT)),
+    ("socketFactoryArg", Use::Refused(DIRECT)),
+    ("cloudSqlInstance", Use::Refused(DIRECT)),
+    ("authenticationPluginClassName", Use::Refused(PLUGIN)),
+    ("xmlFactoryFactory", Use::Refused(PLUGIN)),
+    ("localSocketAddress", Use::Refused("names an address of the client: remove it")),
+    ("channelBinding", Use::Only(&["disable", "prefer"], BINDING)),
+    ("requireAuth", Use::Refused("limits how a password is shown, which is not supported")),
+    ("gssEncMode", Use::Only(&["disable", "allow", "prefer"], GSS)),
+    ("gssResponseTimeout", Use::Dropped),
+    ("kerberosServerName", Use::Refused(GSS)),
+    ("jaasApplicationName", Use::Refused(GSS)),
+    ("jaasLogin", Use::Refused(GSS)),
+    ("useSpnego", Use::Only(&["false"], GSS)),
+    ("sspiServiceClass", Use::Refused(GSS)),
+    ("hostRecheckSeconds", Use::Dropped),
+    ("readOnlyMode", Use::Dropped),
+    ("sendBufferSize", Use::Dropped),
+    ("receiveBufferSize", Use::Dropped),
+    ("maxSendBufferSize", Use::Dropped),
+    ("maxResultBuffer", Use::Dropped),
+    ("adaptiveFetch", Use::Dropped),
+    ("adaptiveFetchMinimum", Use::Dropped),
+    ("adaptiveFetchMaximum", Use::Dropped),
+    ("databaseMetadataCacheFields", Use::Dropped),
+    ("databaseMetadataCacheFieldsMiB", Use::Dropped),
+    ("binaryTransferEnable", Use::Dropped),
+    ("binaryTransferDisable", Use::Dropped),
+    ("autosave", Use::Dropped),
+    ("cleanupSavepoints", Use::Dropped),
+    ("logUnclosedConnections", Use::Dropped),
+    ("loggerLevel", Use::Dropped),
+    ("loggerFile", Use::Dropped),
+    ("allowEncodingChanges", Use::Dropped),
+    ("disableColumnSanitiser", Use::Dropped),
+    ("escapeSyntaxCallMode", Use::Dropped),
+    ("hideUnprivilegedObjects", Use::Dropped),
+    ("quoteReturningIdentifiers", Use::Dropped),
+    ("groupStartupParameters", Use::Dropped),
+    ("unknownLength", Use::Dropped),
+    ("protocolVersion", Use::Dropped),
+    // Settings of a session.
+    ("statement_timeout", Use::Setting),
+    ("lock_timeout", Use::Setting),
+    ("idle_in_transaction_session_timeout", Use::Setting),
+    ("timezone", Use::Setting),
+    ("TimeZone", Use::Setting),
+];
+
+/// The decision on a parameter, with its name. Names are case-sensitive, as in the clients.
+pub(super) fn find(name: &str) -> Option<(&'static str, Use)> {
+    TABLE.iter().find(|(known, _)| *known == name).copied()
 }
 
-impl Draft {
-    pub(super) fn dialect(&self) -> Dialect {
-        self.dialect
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_parameter_has_two_decisions() {
+        let names: std::collections::BTreeSet<_> = TABLE.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), TABLE.len());
     }
 
-    pub(super) fn new(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            own: ConnectionString::default(),
-            seen: HashMap::new(),
-            has_default_host: false,
+    /// The list that `PQconndefaults` of libpq 15 gives, and what 16, 17 and 18 added.
+    #[test]
+    fn every_parameter_of_libpq_has_a_decision() {
+        for name in "service user password passfile channel_binding connect_timeout dbname host \
+                     hostaddr port client_encoding options application_name \
+                     fallback_application_name keepalives keepalives_idle keepalives_interval \
+                     keepalives_count tcp_user_timeout sslmode sslcompression sslcert sslkey \
+                     sslpassword sslrootcert sslcrl sslcrldir sslsni requirepeer \
+                     ssl_min_protocol_version ssl_max_protocol_version gssencmode krbsrvname gsslib \
+                     replication target_session_attrs require_auth sslcertmode gssdelegation \
+                     load_balance_hosts sslnegotiation min_protocol_version max_protocol_version \
+                     servicefile sslkeylogfile scram_client_key scram_server_key oauth_issuer \
+                     oauth_client_id oauth_client_secret oauth_scope"
+            .split_whitespace()
+        {
+            assert!(find(name).is_some(), "{name}");
         }
     }
-
-    /// Sets a parameter by its name. An empty value counts as none, as in libpq.
-    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), ConnectionStringError> {
-        if let Some(option) = name.strip_prefix("options[").and_then(|own| own.strip_suffix(']')) {
-            return self.setting(option, value);
-        }
-        let found = table::find(name);
-        let (name, own) = found.ok_or_else(|| ConnectionStringError::parameter(name, UNKNOWN))?;
-        let means_something = matches!(own, Use::Schema | Use::Path | Use::Ssl | Use::Refused(_));
-        if value.is_empty() && !means_something {
-            return match self.is_given(slot(name, own)) {
-                true => Err(ConnectionStringError::twice(name)),
-                false => Ok(()),
-            };
-        }
-        self.check_once(name, own, value)?;
-        self.apply(name, own, value)
-    }
-
-    fn apply(
-        &mut self,
-        name: &'static str,
-        own: Use,
-        value: &str,
-    ) -> Result<(), ConnectionStringError> {
-        let wrong = |problem| Err(ConnectionStringError::parameter(name, problem));
-        match own {
-            Use::Host => return self.host(value),
-            Use::HostAddress => {
-                if self.own.host.as_ref().is_some_and(|own| own != value) {
-                    return wrong("is there beside another `host`: name one of them");
-                }
-                let is_address = value.parse::<std::net::IpAddr>().is_ok();
-                if !is_address && !value.contains(',') {
-                    return wrong("is no IP address");
-                }
-                return self.host(value);
-            }
-            Use::Port => return self.port(value),
-            Use::Role => return self.role(value),
-            Use::Password => return self.password(value),
-            Use::Database => return self.database(value),
-            Use::Schema => return self.schema(name, value),
-            Use::Path => return self.path(name, value),
-            Use::Setting => return self.setting(name, value),
-            Use::Options => {
-                let (all, words) = settings::parse(value)?;
-                for (name, value) in all {
-                    self.setting(&name, &value)?;
-                }
-                self.own.words = words;
-            }
-            Use::SslMode => match SslMode::named(value) {
-                Some(mode) => self.own.tls.mode = Some(mode),
-                None => {
-                    return wrong(
-                        "is none of disable, allow, prefer, require, verify-ca and verify-full",
-                    );
-                }
-            },
-            Use::Ssl => match (value.to_ascii_lowercase().as_str(), SslMode::named(value)) {
-                (_, Some(mode)) => self.at_least(mode),
-                ("" | "true" | "1" | "on", _) => self.at_least(SslMode::VerifyFull),
-                ("false" | "0" | "off", _) => {}
-                _ => return wrong("is neither true nor false"),
-            },
-            Use::SslAccept => match value {
-                "strict" => self.at_least(SslMode::VerifyFull),
-                "accept_invalid_certs" => {}
-                _ => return wrong("is neither strict nor accept_invalid_certs"),
-            },
-            Use::SslRootCert | Use::SslCert | Use::SslKey if !is_path(value) => return wrong(PATH),
-            Use::SslRootCert => self.own.tls.root = Some(value.into()),
-            Use::SslCert => self.own.tls.certificate = Some(value.into()),
-            Use::SslKey => self.own.tls.key = Some(value.into()),
-            Use::ApplicationName => self.own.application_name = Some(value.to_owned()),
-            Use::StatementCache => match value.parse() {
-                Ok(capacity) => self.cache(capacity),
-                Err(_) => return wrong("is no number"),
-            },
-            Use::Pooler => match value {
-                "true" | "1" => self.cache(0),
-                "false" | "0" | "" => {}
-                _ => return wrong("is neither true nor false"),
-            },
-            Use::Prepares => match value {
-                "false" | "0" | "unnamed" => self.cache(0),
-                "true" | "1" | "named" => {}
-                _ => return wrong("is neither true nor false"),
-            },
-            Use::Threshold => match value.parse::<i32>() {
-                Ok(0) => self.cache(0),
-                Ok(_) => self.note(format!("`{name}` changes nothing here")),
-                Err(_) => return wrong("is no number"),
-            },
-            Use::Dropped => self.note(format!(
-                "`{name}` is for the client that the URL was written for, and is not used here"
-            )),
-            Use::Only(allowed, _) if allowed.contains(&value) => {
-                self.note(format!("`{name}` changes nothing here"));
-            }
-            Use::Only(_, problem) | Use::Refused(problem) => return wrong(problem),
-        }
-        Ok(())
-    }
-
-    /// Sets the host of a URL, before its parameters.
-    pub(super) fn default_host(&mut self, value: &str) -> Result<(), ConnectionStringError> {
-        self.host(value)?;
-        self.has_default_host = true;
-        Ok(())
-    }
-
-    pub(super) fn host(&mut self, value: &str) -> Result<(), ConnectionStringError> {
-        if value.contains(',') && !is_socket(value) {
-            return Err(ConnectionStringError::SeveralHosts);
-        }
-        if !is_host(value) {
-            let problem = match value.starts_with('@') {
-                true => {
-                    "is an abstract socket, which is not supported: name the folder of a socket"
-                }
-                false => {
-                    "is no name, address or path: write the port as `port`, an IPv6 address in a URL \
-                     as [::1], and `@` in a password as %40"
-                }
-            };
-            return Err(ConnectionStringError::parameter("host", problem));
-        }
-        match self.own.host.as_deref() {
-            // Prisma writes it where a parameter names the host.
-            Some("localhost") if self.has_default_host => {}
-            Some(other) if other != value => return Err(ConnectionStringError::twice("host")),
-            _ => {}
-        }
-        self.own.host = Some(value.to_owned());
-        self.has_default_host = false;
-        Ok(())
-    }
-
-    pub(super) fn port(&mut self, value: &str) -> Result<(), ConnectionStringError> {
-        if value.contains(',') {
-            return Err(ConnectionStringError::SeveralHosts);
-        }
-        let is_number = !value.is_empty() && value.bytes().all(|own| own.is_ascii_digit());
-        let port = value.parse().ok().filter(|own| is_number && *own > 0);
-        let port: u16 = port.ok_or(ConnectionStringError::Port)?;
-        self.once("port", value)?;
-        self.own.port = Some(port);
-        Ok(())
-    }
-
-    pub(super) fn role(&mut self, value: &str) -> Result<(), ConnectionStringError> {
-        self.once("user", value)?;
-        self.own.role = Some(value.to_owned());
-        Ok(())
-    }
-
-    /// Sets the password. An empty one is none: libpq then looks into the file of passwords.
-    pub(super) fn password(&mut self, value: &str) -> Result<(), ConnectionStringError> {
-        if value.is_empty() {
-            return Ok(());
-        }
-        self.once("password", value)?;
-        self.own.password = Some(Secret::from(value));
-        Ok(())
-    }
-
-    pub(super) fn database(&mut self, value: &str) -> Result<(), ConnectionStringError> {
-        self.once("dbname", value)?;
-        self.own.database = Some(value.to_owned());
-        Ok(())
-    }
-
-    fn schema(&mut self, name: &str, value: &str) -> Result<(), ConnectionStringError> {
-        // A list is a search path; the first schema of it is where names are looked up first.
-        if value.is_empty() || value.contains([',', '\0']) {
-            return Err(ConnectionStringError::parameter(
-                name,
-                "names several schemas or none: name one",
-            ));
-        }
-        self.once("schema", value)?;
-        self.own.schema = Some(value.to_owned());
-        Ok(())
-    }
-
-    fn setting(&mut self, name: &str, value: &str) -> Result<(), ConnectionStringError> {
-        if !settings::is_name(name) || value.contains('\0') {
-            return Err(ConnectionStringError::parameter("options", settings::FORM));
-        }
-        if name.eq_ignore_ascii_case("search_path") {
-            return self.path("search_path", value);
-        }
-        let key = name.to_ascii_lowercase();
-        match self.own.settings.iter().find(|(own, _)| *own == key) {
-            Some((_, other)) if other != value => Err(ConnectionStringError::twice(name)),
-            Some(_) => Ok(()),
-            None => {
-                self.own.settings.push((key, value.to_owned()));
-                Ok(())
-            }
-        }
-    }
-
-    /// Sets the search path, a list of identifiers.
-    fn path(&mut self, name: &str, value: &str) -> Result<(), ConnectionStringError> {
-        let schemas = settings::schemas(value);
-        let schemas = schemas.ok_or_else(|| ConnectionStringError::parameter(name, LIST))?;
-        match schemas.as_slice() {
-            // The server puts the role in its place.
-            [schema] if schema != "$user" && !schema.contains(',') => self.schema(name, schema),
-            schemas => {
-                let path = settings::path(schemas);
-                self.once("schema", &path)?;
-                let setting = ("search_path".to_owned(), path);
-                if !self.own.settings.contains(&setting) {
-                    self.own.settings.push(setting);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// `mode`, unless a stricter one is asked for.
-    fn at_least(&mut self, mode: SslMode) {
-        self.own.tls.at_least = self.own.tls.at_least.max(Some(mode));
-    }
-
-    fn cache(&mut self, capacity: usize) {
-        let before = self.own.statement_cache.unwrap_or(capacity);
-        self.own.statement_cache = Some(before.min(capacity));
-    }
-
-    fn note(&mut self, note: String) {
-        if !self.own.notes.contains(&note) {
-            self.own.notes.push(note);
-        }
-    }
-
-    /// Fails, if the parameter `name`, or another name of it, was set to another value.
-    fn check_once(
-        &mut self,
-        name: &'static str,
-        own: Use,
-        value: &str,
-    ) -> Result<(), ConnectionStringError> {
-        match own {
-            // They are compared where they are set, with those of the URL.
-            Use::Host
-            | Use::HostAddress
-            | Use::Port
-            | Use::Role
-            | Use::Password
-            | Use::Database => Ok(()),
-            Use::Schema | Use::Path => Ok(()),
-            own => self.once(slot(name, own), value),
-        }
-    }
-
-    fn is_given(&self, slot: &str) -> bool {
-        match slot {
-            "host" => self.own.host.is_some(),
-            slot => self.seen.contains_key(slot),
-        }
-    }
-
-    fn once(&mut self, name: &'static str, value: &str) -> Result<(), ConnectionStringError> {
-        match self.seen.get(name) {
-            Some(other) if other.expose() != value.as_bytes() => {
-                Err(ConnectionStringError::twice(name))
-            }
-            Some(_) => Ok(()),
-            None => {
-                self.seen.insert(name, Secret::from(value));
-                Ok(())
-            }
-        }
-    }
-
-    pub(super) fn finish(mut self) -> Result<ConnectionString, ConnectionStringError> {
-        self.own.tls.settle(self.dialect)?;
-        if let Some(note) = self.own.tls.note() {
-            self.note(note.to_owned());
-        }
-        Ok(self.own)
-    }
-}
-
-/// The name under which the value of a parameter is remembered: one for all its names.
-fn slot(name: &'static str, own: Use) -> &'static str {
-    match own {
-        Use::Host | Use::HostAddress => "host",
-        Use::Role => "user",
-        Use::Database => "dbname",
-        Use::SslMode => "sslmode",
-        Use::SslRootCert => "sslrootcert",
-        Use::SslCert => "sslcert",
-        Use::SslKey => "sslkey",
-        Use::ApplicationName => "application_name",
-        _ => name,
-    }
-}
-
-/// Returns whether a value can be the path of a file, and not its text: errors show paths.
-fn is_path(value: &str) -> bool {
-    !value.contains("-----BEGIN") && !value.contains(char::is_control)
 }

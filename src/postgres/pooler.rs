@@ -68,7 +68,8 @@ mod tests {
             ("no such database: app", None),
         ] {
             let found = of_refusal(message);
-            let is_so = found.as_deref().map(|own| expected.is_some_and(|part| own.contains(part)));
+            let is_so =
+                found.as_deref().map(|remedy| expected.is_some_and(|part| remedy.contains(part)));
             assert_eq!(is_so, expected.map(|_| true), "{message}: {found:?}");
         }
         let none = explained(sqlx::Error::PoolTimedOut);

@@ -1,6 +1,7 @@
 //! Settings of a session in the parameter `options`: `-c search_path=app -c lock_timeout=5s`.
 
-use super::ConnectionStringError;
+use super::error::ConnectionStringError;
+use crate::sql::quote_identifier;
 
 pub(super) const FORM: &str =
     "is no list of settings: write each as `-c name=value`, and a space in a value as `\\ `";
@@ -44,11 +45,11 @@ pub(super) fn parse(text: &str) -> Result<Settings, ConnectionStringError> {
 fn words(text: &str) -> Vec<String> {
     let (mut all, mut word) = (Vec::new(), None::<String>);
     let mut chars = text.chars();
-    while let Some(own) = chars.next() {
-        match own {
-            own if is_blank(own) => all.extend(word.take()),
+    while let Some(letter) = chars.next() {
+        match letter {
+            letter if is_blank(letter) => all.extend(word.take()),
             '\\' => word.get_or_insert_default().extend(chars.next()),
-            own => word.get_or_insert_default().push(own),
+            letter => word.get_or_insert_default().push(letter),
         }
     }
     all.extend(word);
@@ -57,10 +58,10 @@ fn words(text: &str) -> Vec<String> {
 
 /// Returns whether a setting may have this name.
 pub(super) fn is_name(text: &str) -> bool {
-    let is_own = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
+    let may_be_in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
     text.len() <= 63
-        && text.starts_with(|own: char| own.is_ascii_alphabetic() || own == '_')
-        && text.bytes().all(is_own)
+        && text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
+        && text.bytes().all(may_be_in_name)
 }
 
 /// Reads a list of schemas as the server reads `search_path`: `public, "Odd name"`. A name without
@@ -70,9 +71,10 @@ pub(super) fn schemas(path: &str) -> Option<Vec<String>> {
     let mut rest = path.trim_start_matches(is_blank);
     loop {
         let (name, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquoted(quoted)?,
+            Some(quoted) => read_quoted(quoted)?,
             None => {
-                let end = rest.find(|own| own == ',' || is_blank(own)).unwrap_or(rest.len());
+                let end =
+                    rest.find(|letter| letter == ',' || is_blank(letter)).unwrap_or(rest.len());
                 let (name, after) = rest.split_at(end);
                 (name.to_ascii_lowercase(), after)
             }
@@ -90,7 +92,7 @@ pub(super) fn schemas(path: &str) -> Option<Vec<String>> {
 }
 
 /// The name up to its closing quote, where two quotes are one, and what follows it.
-fn unquoted(text: &str) -> Option<(String, &str)> {
+fn read_quoted(text: &str) -> Option<(String, &str)> {
     let (mut name, mut rest) = (String::new(), text);
     loop {
         let (part, after) = rest.split_once('"')?;
@@ -107,27 +109,27 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
 
 /// The search path of these schemas.
 pub(super) fn path<S: AsRef<str>>(schemas: &[S]) -> String {
-    let quoted = schemas.iter().map(|own| format!("\"{}\"", own.as_ref().replace('"', "\"\"")));
+    let quoted = schemas.iter().map(|schema| quote_identifier(schema.as_ref()));
     quoted.collect::<Vec<_>>().join(",")
 }
 
 /// A word of `options`. Deliberately not as `sqlx` writes it: the server parts words at every blank
 /// of C, and not at spaces alone.
 #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
-pub(super) fn escaped(word: &str) -> String {
+pub(super) fn escape(word: &str) -> String {
     let mut text = String::with_capacity(word.len());
-    for own in word.chars() {
-        if own == '\\' || is_blank(own) {
+    for letter in word.chars() {
+        if letter == '\\' || is_blank(letter) {
             text.push('\\');
         }
-        text.push(own);
+        text.push(letter);
     }
     text
 }
 
 /// The blanks of C's `isspace`.
-pub(super) fn is_blank(own: char) -> bool {
-    matches!(own, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+pub(super) fn is_blank(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
 #[cfg(test)]

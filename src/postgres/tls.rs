@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::ConnectionStringError;
-use super::parameters::Dialect;
+use super::error::ConnectionStringError;
+use super::scheme::Dialect;
 
 /// Whether a connection is encrypted, and what is checked of the server: the modes of libpq, each
 /// stricter than the one before it.
@@ -84,7 +84,7 @@ impl Tls {
             let name = if self.key.is_some() { "sslkey" } else { "sslcert" };
             return Err(ConnectionStringError::parameter(name, HALF));
         }
-        let is_der = |own: &PathBuf| own.extension().is_some_and(|own| own == "pk8");
+        let is_der = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "pk8");
         if dialect == Dialect::Jdbc && self.key.as_ref().is_some_and(is_der) {
             return Err(ConnectionStringError::parameter("sslkey", DER));
         }
@@ -92,7 +92,7 @@ impl Tls {
     }
 
     pub(super) fn is_system(&self) -> bool {
-        self.root.as_ref().is_some_and(|own| own.as_os_str() == "system")
+        self.root.as_ref().is_some_and(|root| root.as_os_str() == "system")
     }
 
     pub(super) fn note(&self) -> Option<&'static str> {

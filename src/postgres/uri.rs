@@ -3,8 +3,11 @@
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use super::parameters::{Dialect, Draft};
-use super::{ConnectionString, ConnectionStringError, table};
+use super::connection_string::ConnectionString;
+use super::draft::Draft;
+use super::error::ConnectionStringError;
+use super::parameters;
+use super::scheme::Dialect;
 
 const ALONE: &str = "has no `=`: write `&` in a value as %26";
 const PLUS: &str = "has a `+`, which is a space to some readers: write %2B or %20";
@@ -38,21 +41,21 @@ pub(super) fn parse(
                 None => (login, None),
             };
             if !role.is_empty() {
-                draft.role(&decoded(role, "role")?)?;
+                draft.set_role(&decode(role, "role")?)?;
             }
             if let Some(password) = password {
-                draft.password(&decoded(password, "password")?)?;
+                draft.set_password(&decode(password, "password")?)?;
             }
             hosts
         }
         None => authority,
     };
-    host(hosts, &mut draft)?;
+    read_host(hosts, &mut draft)?;
     let database = path.strip_prefix('/').unwrap_or(path);
     if !database.is_empty() {
-        draft.database(&decoded(database, "database")?)?;
+        draft.set_database(&decode(database, "database")?)?;
     }
-    match parameters(query, &mut draft) {
+    match read_parameters(query, &mut draft) {
         // A password with a question mark, whose rest looks like a parameter.
         Err(ConnectionStringError::Parameter { .. })
             if !authority.contains('@') && query.contains('@') =>
@@ -71,9 +74,9 @@ pub(super) fn socket(rest: &str) -> Result<ConnectionString, ConnectionStringErr
     let folder = match place.split_once('@') {
         Some((login, folder)) => {
             let (role, password) = login.split_once(':').unwrap_or((login, ""));
-            draft.role(&decoded(role, "role")?)?;
+            draft.set_role(&decode(role, "role")?)?;
             if !password.is_empty() {
-                draft.password(&decoded(password, "password")?)?;
+                draft.set_password(&decode(password, "password")?)?;
             }
             folder
         }
@@ -82,13 +85,13 @@ pub(super) fn socket(rest: &str) -> Result<ConnectionString, ConnectionStringErr
     if !folder.starts_with('/') {
         return Err(ConnectionStringError::Form);
     }
-    let folder = decoded(folder, "host")?;
-    draft.default_host(folder.trim_end_matches('/'))?;
-    parameters(query, &mut draft)?;
+    let folder = decode(folder, "host")?;
+    draft.set_default_host(folder.trim_end_matches('/'))?;
+    read_parameters(query, &mut draft)?;
     draft.finish()
 }
 
-fn host(hosts: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
+fn read_host(hosts: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
     if hosts.contains(',') {
         return Err(ConnectionStringError::SeveralHosts);
     }
@@ -96,16 +99,13 @@ fn host(hosts: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
         Some(rest) => {
             let (address, after) = rest.split_once(']').ok_or(ConnectionStringError::Form)?;
             // Only an address is in brackets: a name there is not accepted as a host.
-            let address = match address.contains(':') {
-                true => address,
-                false => hosts,
-            };
+            let address = if address.contains(':') { address } else { hosts };
             (address, after.strip_prefix(':').or_else(|| after.is_empty().then_some("")))
         }
         // An address of IPv6 without brackets is left whole, and refused.
         None => match hosts.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return draft.default_host(&format!("[{hosts}]"));
+                return draft.set_default_host(&format!("[{hosts}]"));
             }
             Some((host, port)) => (host, Some(port)),
             None => (hosts, Some("")),
@@ -113,35 +113,35 @@ fn host(hosts: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
     };
     let port = port.ok_or(ConnectionStringError::Form)?;
     if !host.is_empty() {
-        draft.default_host(&decoded(host, "host")?)?;
+        draft.set_default_host(&decode(host, "host")?)?;
     }
     match port {
         "" => Ok(()),
-        port => draft.port(port),
+        port => draft.set_port(port),
     }
 }
 
-fn parameters(query: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
+fn read_parameters(query: &str, draft: &mut Draft) -> Result<(), ConnectionStringError> {
     let mut after_secret = false;
-    for pair in query.split('&').filter(|own| !own.is_empty()) {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = match pair.split_once('=') {
             Some(pair) => pair,
             // pgjdbc reads `?ssl` as `?ssl=true`.
             None if draft.dialect() == Dialect::Jdbc => (pair, ""),
             None => return Err(ConnectionStringError::parameter("?", ALONE)),
         };
-        let name = decoded(name, "parameter")?;
+        let name = decode(name, "parameter")?;
         let is_blank = matches!(
             (draft.dialect(), &**name),
             (Dialect::Jdbc | Dialect::SqlAlchemy, _)
                 | (_, "options" | "application_name" | "ApplicationName")
         );
         if value.contains('+') && !is_blank {
-            let name = table::find(&name).map_or("?", |(name, _)| name);
+            let name = parameters::find(&name).map_or("?", |(name, _)| name);
             return Err(ConnectionStringError::parameter(name, PLUS));
         }
         let value = Zeroizing::new(value.replace('+', " "));
-        set(draft, &name, &decoded(&value, "parameter")?, after_secret)?;
+        set(draft, &name, &decode(&value, "parameter")?, after_secret)?;
         after_secret = is_secret(&name);
     }
     Ok(())
@@ -154,32 +154,31 @@ pub(super) fn set(
     value: &str,
     after_secret: bool,
 ) -> Result<(), ConnectionStringError> {
-    match after_secret && table::find(name).is_none() && !name.starts_with("options[") {
-        true => draft.set("?", value),
-        false => draft.set(name, value),
-    }
+    let is_hidden =
+        after_secret && parameters::find(name).is_none() && !name.starts_with("options[");
+    draft.set(if is_hidden { "?" } else { name }, value)
 }
 
 /// Returns whether the value of a parameter is a secret, by its name.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["pass", "key", "secret", "token"].iter().any(|own| name.contains(own))
+    ["pass", "key", "secret", "token"].iter().any(|word| name.contains(word))
 }
 
 /// `text` with its escapes read; each `%` begins one.
-fn decoded(text: &str, part: &'static str) -> Result<Zeroizing<String>, ConnectionStringError> {
+fn decode(text: &str, part: &'static str) -> Result<Zeroizing<String>, ConnectionStringError> {
     let wrong = || ConnectionStringError::Escape { part };
-    let is_escape = |own: &[u8]| own.len() >= 2 && own[..2].iter().all(u8::is_ascii_hexdigit);
+    let is_escape = |rest: &[u8]| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
     let bytes = text.as_bytes();
-    let places = bytes.iter().enumerate().filter(|(_, own)| **own == b'%');
+    let places = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');
     if !places.clone().all(|(place, _)| is_escape(&bytes[place + 1..])) {
         return Err(wrong());
     }
     let mut value = Zeroizing::new(Vec::with_capacity(text.len()));
     value.extend(percent_decode_str(text));
     let value = std::str::from_utf8(&value).map_err(|_| wrong())?;
-    match value.contains('\0') {
-        true => Err(wrong()),
-        false => Ok(Zeroizing::new(value.to_owned())),
+    if value.contains('\0') {
+        return Err(wrong());
     }
+    Ok(Zeroizing::new(value.to_owned()))
 }

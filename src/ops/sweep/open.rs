@@ -56,7 +56,7 @@ impl Sweeper<'_> {
         let (options, name) = match url.schema().filter(|_| !data.table.contains('.')) {
             Some(schema) => {
                 let schema = crate::rewrap::quoted(schema);
-                (url.connect_options_without_schema(), format!("{schema}.{}", data.table))
+                (url.clone().without_schema().connect_options(), format!("{schema}.{}", data.table))
             }
             None => (url.connect_options(), data.table.clone()),
         };
