@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::error::SweepError;
+use super::key::RowKey;
 use super::report::Counts;
-use super::row::RowKey;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::time::Time;
@@ -59,20 +59,20 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Manifest`] for a moment beyond the year 9999.
     pub fn to_json(&self) -> Result<String, Error> {
-        let own = self.clone();
+        let at = self.clone();
         let document = Document {
             format: FORMAT.to_owned(),
             version: VERSION,
-            table: own.table,
-            columns: own.columns,
-            primary: own.primary.to_string(),
-            renews_all: own.renews_all,
-            executes: own.executes,
-            started_at: own.started_at.try_into()?,
-            after: own.after,
-            counts: own.counts,
-            by_kid: own.by_kid.into_iter().map(|(kid, own)| (kid.to_string(), own)).collect(),
-            unreadable: own.unreadable,
+            table: at.table,
+            columns: at.columns,
+            primary: at.primary.to_string(),
+            renews_all: at.renews_all,
+            executes: at.executes,
+            started_at: at.started_at.try_into()?,
+            after: at.after,
+            counts: at.counts,
+            by_kid: at.by_kid.into_iter().map(|(kid, values)| (kid.to_string(), values)).collect(),
+            unreadable: at.unreadable,
         };
         serde_json::to_string(&document)
             .map_err(|_| Error::manifest("the checkpoint cannot be written as JSON"))
@@ -84,30 +84,31 @@ impl Checkpoint {
     /// [`SweepError::Checkpoint`].
     pub fn from_json(text: &[u8]) -> Result<Self, SweepError> {
         let wrong = |problem| SweepError::Checkpoint { problem };
-        let own: Document = serde_json::from_slice(text).map_err(|_| wrong("it cannot be read"))?;
-        if own.format != FORMAT || own.version != VERSION {
+        let document: Document =
+            serde_json::from_slice(text).map_err(|_| wrong("it cannot be read"))?;
+        if document.format != FORMAT || document.version != VERSION {
             return Err(wrong("it was written in another format, by another version of dualkey"));
         }
         let kid = |text: &str| Kid::new(text).map_err(|_| wrong("it names no kid"));
         Ok(Self {
-            table: own.table,
-            columns: own.columns,
-            primary: kid(&own.primary)?,
-            renews_all: own.renews_all,
-            executes: own.executes,
-            started_at: own.started_at.into(),
-            after: own.after,
-            counts: own.counts,
-            by_kid: own
+            table: document.table,
+            columns: document.columns,
+            primary: kid(&document.primary)?,
+            renews_all: document.renews_all,
+            executes: document.executes,
+            started_at: document.started_at.into(),
+            after: document.after,
+            counts: document.counts,
+            by_kid: document
                 .by_kid
                 .into_iter()
                 .map(|(text, count)| Ok((kid(&text)?, count)))
                 .collect::<Result<_, SweepError>>()?,
-            unreadable: own.unreadable,
+            unreadable: document.unreadable,
         })
     }
 
-    /// What keeps it from being gone on with by a sweep that is like `other`.
+    /// Checks that a rewrap that starts at `other` may continue from here.
     pub(super) fn check(&self, other: &Self) -> Result<(), SweepError> {
         let problem = match () {
             () if self.table != other.table => "another table",

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use super::row::RowKey;
+use super::key::RowKey;
 use crate::error::Error;
 
 /// Why a sweep ends before its time. What it has committed until then stands, each row whole; run

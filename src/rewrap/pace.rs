@@ -28,21 +28,21 @@ pub struct Progress {
 /// Keeps a sweep to its rate.
 pub(super) struct Pace {
     rate: Option<NonZeroU32>,
-    begun: Instant,
+    start: Instant,
     rows: u64,
     total: Option<u64>,
 }
 
 impl Pace {
     pub(super) fn new(rate: Option<NonZeroU32>, total: Option<u64>) -> Self {
-        Self { rate, begun: Instant::now(), rows: 0, total }
+        Self { rate, start: Instant::now(), rows: 0, total }
     }
 
-    /// Until the rows that were taken may have been.
+    /// Waits until the rows that were taken may have been.
     pub(super) async fn wait(&self) {
         if let Some(rate) = self.rate {
             let due = Duration::from_secs(self.rows) / rate.get();
-            if let Some(until) = self.begun.checked_add(due) {
+            if let Some(until) = self.start.checked_add(due) {
                 tokio::time::sleep_until(until).await;
             }
         }
@@ -53,7 +53,7 @@ impl Pace {
     }
 
     pub(super) fn progress(&self, checkpoint: Checkpoint) -> Progress {
-        let elapsed = self.begun.elapsed();
+        let elapsed = self.start.elapsed();
         let rows_per_second = self.rows as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
         let left = self.total.map(|total| total.saturating_sub(self.rows) as f64 / rows_per_second);
         Progress {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::row::RowKey;
+use super::key::RowKey;
 use crate::error::Reason;
 use crate::evidence::Sweep;
 use crate::kid::Kid;
@@ -122,7 +122,8 @@ impl Swept {
         self.finished_at = self.finished_at.max(other.finished_at);
         self.has_written &= other.has_written;
         self.counts_from = self.counts_from.max(other.counts_from);
-        self.add(other.counts, other.by_kid, other.unreadable);
+        let Self { counts, by_kid, unreadable, .. } = other;
+        self.add(Tally { counts, by_kid, unreadable });
         self
     }
 
@@ -142,25 +143,69 @@ impl Swept {
         self.counts.nothing_sealed = is_blank.into();
     }
 
-    pub(super) fn add(
-        &mut self,
-        counts: Counts,
-        by_kid: BTreeMap<Kid, u64>,
-        unreadable: Vec<Unreadable>,
-    ) {
-        let own = &mut self.counts;
-        own.rows += counts.rows;
-        own.empty += counts.empty;
-        own.current += counts.current;
-        own.rewritten += counts.rewritten;
-        own.changed_meanwhile += counts.changed_meanwhile;
-        own.left += counts.left;
-        own.unreadable += counts.unreadable;
-        own.nothing_sealed += counts.nothing_sealed;
-        for (kid, values) in by_kid {
-            *self.by_kid.entry(kid).or_default() += values;
-        }
+    /// Adds the result of a batch.
+    pub(super) fn add(&mut self, tally: Tally) {
+        self.counts.add(tally.counts);
+        add_by_kid(&mut self.by_kid, tally.by_kid);
         let room = LISTED - self.unreadable.len();
-        self.unreadable.extend(unreadable.into_iter().take(room));
+        self.unreadable.extend(tally.unreadable.into_iter().take(room));
+    }
+}
+
+/// The result of a batch of rows.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) counts: Counts,
+    pub(super) by_kid: BTreeMap<Kid, u64>,
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+impl Tally {
+    /// Adds a value that stays under `kid`.
+    pub(super) fn add_current(&mut self, kid: Kid) {
+        self.counts.current += 1;
+        *self.by_kid.entry(kid).or_default() += 1;
+    }
+
+    /// Adds a value that was sealed again, or would be, and is under `kid` now.
+    pub(super) fn add_rewritten(&mut self, kid: Kid) {
+        self.counts.rewritten += 1;
+        *self.by_kid.entry(kid).or_default() += 1;
+    }
+
+    /// Adds a value under `kid` that another writer kept changing.
+    pub(super) fn add_left(&mut self, kid: Kid) {
+        self.counts.left += 1;
+        *self.by_kid.entry(kid).or_default() += 1;
+    }
+
+    pub(super) fn add_unreadable(&mut self, value: Unreadable) {
+        self.counts.unreadable += 1;
+        self.unreadable.push(value);
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.counts.add(other.counts);
+        add_by_kid(&mut self.by_kid, other.by_kid);
+        self.unreadable.extend(other.unreadable);
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.empty += other.empty;
+        self.current += other.current;
+        self.rewritten += other.rewritten;
+        self.changed_meanwhile += other.changed_meanwhile;
+        self.left += other.left;
+        self.unreadable += other.unreadable;
+        self.nothing_sealed += other.nothing_sealed;
+    }
+}
+
+fn add_by_kid(by_kid: &mut BTreeMap<Kid, u64>, other: BTreeMap<Kid, u64>) {
+    for (kid, values) in other {
+        *by_kid.entry(kid).or_default() += values;
     }
 }

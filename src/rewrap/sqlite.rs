@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use futures_util::TryStreamExt;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite, TypeInfo, ValueRef};
 
 use super::error::SweepError;
-use super::row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
-use super::{PAGE_BYTES, quoted};
+use super::key::{KeyPart, RowKey};
+use super::row::{Column, Row, Swap, Value};
+use super::sql::{PAGE_BYTES, pick_columns, read_rows, value_or_too_large};
+use super::store::{RowFuture, RowStore};
+use crate::sql::quote_identifier;
 
 /// So many values may be bound in one statement, of any version.
 const BOUND: usize = 900;
@@ -39,59 +41,48 @@ impl SqliteTable {
         name: &str,
         columns: impl IntoIterator<Item = C>,
     ) -> Result<Self, SweepError> {
-        let mut own = Self {
-            pool: pool.clone(),
-            name: name.to_owned(),
-            keys: Vec::new(),
-            columns: Vec::new(),
-        };
         let found: Vec<(String, i64, i64)> =
             sqlx::query_as("SELECT name, pk, hidden FROM pragma_table_xinfo($1)")
                 .bind(name)
                 .fetch_all(pool)
                 .await
-                .map_err(|error| own.database(error))?;
+                .map_err(|error| database_error(name, error))?;
         if found.is_empty() {
-            return Err(SweepError::UnknownTable { table: own.name });
+            return Err(SweepError::UnknownTable { table: name.to_owned() });
         }
         let mut keys: Vec<_> = found.iter().filter(|(_, place, _)| *place > 0).collect();
         keys.sort_by_key(|(_, place, _)| *place);
-        own.keys = keys.into_iter().map(|(name, ..)| name.clone()).collect();
-        if own.keys.is_empty() {
-            return Err(SweepError::NoPrimaryKey { table: own.name });
+        let keys: Vec<String> = keys.into_iter().map(|(name, ..)| name.clone()).collect();
+        if keys.is_empty() {
+            return Err(SweepError::NoPrimaryKey { table: name.to_owned() });
         }
-        for column in columns {
-            let column = column.into();
-            let table = own.name.clone();
-            let is_own = |(name, ..): &&(String, i64, i64)| *name == column;
-            let Some((_, place, hidden)) = found.iter().find(is_own) else {
-                let columns = found.into_iter().map(|(name, ..)| name).collect();
-                return Err(SweepError::UnknownColumn { table, column, columns });
-            };
-            let problem = match () {
-                () if *place > 0 => "is part of the primary key",
-                () if *hidden > 0 => "is generated: it cannot be written",
-                () => {
-                    own.columns.push(Column { name: column, max_bytes: None });
-                    continue;
-                }
-            };
-            return Err(SweepError::ColumnType { table, column, problem: problem.to_owned() });
-        }
-        if own.columns.is_empty() {
-            return Err(SweepError::NoColumn { table: own.name });
-        }
-        own.check_keys().await?;
-        Ok(own)
+        let found: Vec<_> =
+            found.into_iter().map(|(name, place, hidden)| (name, (place, hidden))).collect();
+        let columns = pick_columns(name, columns, &found, |_, (place, hidden)| {
+            if *place > 0 {
+                return Err("is part of the primary key".to_owned());
+            }
+            if *hidden > 0 {
+                return Err("is generated: it cannot be written".to_owned());
+            }
+            Ok(())
+        })?;
+        let columns =
+            columns.into_iter().map(|(name, ())| Column { name, max_bytes: None }).collect();
+        let table = Self { pool: pool.clone(), name: name.to_owned(), keys, columns };
+        table.check_keys().await?;
+        Ok(table)
     }
 
     /// SQLite takes NULL in most primary keys, and fractions: such rows would be missed.
     async fn check_keys(&self) -> Result<(), SweepError> {
-        let is_none = |key: &String| format!("typeof({}) IN ('null', 'real')", quoted(key));
+        let is_none =
+            |key: &String| format!("typeof({}) IN ('null', 'real')", quote_identifier(key));
         let any = self.keys.iter().map(is_none).collect::<Vec<_>>().join(" OR ");
-        let statement = format!("SELECT 1 FROM {} WHERE {any} LIMIT 1", quoted(&self.name));
+        let statement =
+            format!("SELECT 1 FROM {} WHERE {any} LIMIT 1", quote_identifier(&self.name));
         let found = sqlx::query(AssertSqlSafe(statement)).fetch_optional(&self.pool).await;
-        match found.map_err(|error| self.database(error))? {
+        match found.map_err(|error| self.database_error(error))? {
             None => Ok(()),
             Some(_) => Err(SweepError::Key {
                 table: self.name.clone(),
@@ -102,18 +93,18 @@ impl SqliteTable {
 
     /// The beginning of a statement that reads rows; the bound is `max`.
     fn select(&self, max: usize) -> String {
-        let keys = self.keys.iter().map(|key| quoted(key));
+        let keys = self.keys.iter().map(|key| quote_identifier(key));
         let values = self.columns.iter().map(|column| {
-            let name = quoted(&column.name);
+            let name = quote_identifier(&column.name);
             format!("{name} IS NULL, CASE WHEN octet_length({name}) <= {max} THEN {name} END")
         });
         let all = keys.chain(values).collect::<Vec<_>>().join(", ");
-        format!("SELECT {all} FROM {}", quoted(&self.name))
+        format!("SELECT {all} FROM {}", quote_identifier(&self.name))
     }
 
     /// `(a, b)`.
     fn key_list(&self) -> String {
-        let keys: Vec<_> = self.keys.iter().map(|key| quoted(key)).collect();
+        let keys: Vec<_> = self.keys.iter().map(|key| quote_identifier(key)).collect();
         format!("({})", keys.join(", "))
     }
 
@@ -126,28 +117,18 @@ impl SqliteTable {
         &self,
         statement: String,
         keys: &[RowKey],
-        is_bounded: bool,
+        max_bytes: usize,
     ) -> Result<Vec<Row>, SweepError> {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for part in keys.iter().flat_map(RowKey::parts) {
-            query = bound(query, part);
+            query = bind_key(query, part);
         }
-        let mut found = query.fetch(&self.pool);
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while let Some(row) = found.try_next().await.map_err(|error| self.database(error))? {
-            let row = self.row(&row)?;
-            let values = row.values.iter().filter_map(Value::as_bytes);
-            bytes += values.map(<[u8]>::len).sum::<usize>();
-            rows.push(row);
-            if is_bounded && bytes >= PAGE_BYTES {
-                break;
-            }
-        }
-        Ok(rows)
+        let failed = |error| self.database_error(error);
+        read_rows(query.fetch(&self.pool), max_bytes, |row| self.row(row), failed).await
     }
 
     fn row(&self, row: &SqliteRow) -> Result<Row, SweepError> {
-        let failed = |error: sqlx::Error| self.database(error);
+        let failed = |error: sqlx::Error| self.database_error(error);
         let mut parts = Vec::new();
         for place in 0..self.keys.len() {
             let kind = row.try_get_raw(place).map_err(failed)?.type_info().name().to_owned();
@@ -167,26 +148,26 @@ impl SqliteTable {
             let is_null: bool = row.try_get(place).map_err(failed)?;
             let raw = row.try_get_raw(place + 1).map_err(failed)?;
             let kind = raw.type_info().name().to_owned();
-            values.push(match (is_null, kind.as_str()) {
-                (true, _) => Value::Null,
-                (false, "NULL") => Value::TooLarge,
-                // No envelope, and so unreadable: the number itself is nobody's business.
-                (false, "INTEGER" | "REAL") => Value::Text("a number".to_owned()),
-                (false, kind) => {
+            let value = match kind.as_str() {
+                "NULL" => None,
+                // No envelope, and so unreadable: the number itself is not to be shown.
+                "INTEGER" | "REAL" => Some(Value::Text("a number".to_owned())),
+                kind => {
                     let bytes: Vec<u8> = row.try_get(place + 1).map_err(failed)?;
-                    match (kind, String::from_utf8(bytes)) {
+                    Some(match (kind, String::from_utf8(bytes)) {
                         ("TEXT", Ok(text)) => Value::Text(text),
                         (_, Ok(text)) => Value::Bytes(text.into_bytes()),
-                        (_, Err(bytes)) => Value::Bytes(bytes.into_bytes()),
-                    }
+                        (_, Err(error)) => Value::Bytes(error.into_bytes()),
+                    })
                 }
-            });
+            };
+            values.push(value_or_too_large(is_null, value));
         }
         Ok(Row { key: RowKey::new(parts), values })
     }
 
     async fn write(&self, swaps: &[Swap]) -> Result<Vec<bool>, SweepError> {
-        let failed = |error| self.database(error);
+        let failed = |error| self.database_error(error);
         // The write lock from the start: one that is taken later may be refused without a wait.
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         let mut written = Vec::with_capacity(swaps.len());
@@ -195,35 +176,26 @@ impl SqliteTable {
                 written.push(false);
                 continue;
             };
-            let (name, column) = (quoted(&self.name), quoted(&column.name));
+            let (name, column) = (quote_identifier(&self.name), quote_identifier(&column.name));
             // Bytes against bytes, whatever the collation of the column, or its affinity.
             let statement = format!(
                 "UPDATE {name} SET {column} = ? WHERE {} = {} AND {column} = ? COLLATE BINARY",
                 self.key_list(),
                 self.key_marks(),
             );
-            let mut query = bound_value(sqlx::query(AssertSqlSafe(statement)), &swap.new);
+            let mut query = bind_value(sqlx::query(AssertSqlSafe(statement)), &swap.new);
             for part in swap.key.parts() {
-                query = bound(query, part);
+                query = bind_key(query, part);
             }
-            let done = bound_value(query, &swap.old).execute(&mut *transaction).await;
+            let done = bind_value(query, &swap.old).execute(&mut *transaction).await;
             written.push(done.map_err(failed)?.rows_affected() == 1);
         }
         transaction.commit().await.map_err(failed)?;
         Ok(written)
     }
 
-    fn database(&self, error: sqlx::Error) -> SweepError {
-        let table = self.name.clone();
-        let code = error.as_database_error().and_then(|own| own.code());
-        let code = code.and_then(|code| code.parse::<u32>().ok());
-        match code {
-            // SQLITE_READONLY, in the lowest byte of all its kinds.
-            Some(code) if code & 0xff == 8 => {
-                SweepError::ReadOnly { table, problem: "the database is read-only".to_owned() }
-            }
-            _ => SweepError::Database { table, source: Box::new(error) },
-        }
+    fn database_error(&self, error: sqlx::Error) -> SweepError {
+        database_error(&self.name, error)
     }
 }
 
@@ -251,7 +223,7 @@ impl RowStore for SqliteTable {
             let order = list.trim_matches(['(', ')']);
             let select = self.select(max_value_bytes);
             let statement = format!("{select}{beyond} ORDER BY {order} LIMIT {rows}");
-            self.read(statement, after.map_or(&[], std::slice::from_ref), true).await
+            self.read(statement, after.map_or(&[], std::slice::from_ref), PAGE_BYTES).await
         })
     }
 
@@ -262,7 +234,7 @@ impl RowStore for SqliteTable {
                 let marks = vec![self.key_marks(); keys.len()].join(", ");
                 let (select, list) = (self.select(max_value_bytes), self.key_list());
                 let statement = format!("{select} WHERE {list} IN (VALUES {marks})");
-                rows.extend(self.read(statement, keys, false).await?);
+                rows.extend(self.read(statement, keys, usize::MAX).await?);
             }
             Ok(rows)
         })
@@ -274,7 +246,7 @@ impl RowStore for SqliteTable {
 
     fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {
         Box::pin(async move {
-            let name = quoted(&self.name);
+            let name = quote_identifier(&self.name);
             let statement = match after {
                 Some(_) => format!(
                     "SELECT count(*) FROM {name} WHERE {} > {}",
@@ -285,17 +257,18 @@ impl RowStore for SqliteTable {
             };
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for part in after.into_iter().flat_map(RowKey::parts) {
-                query = bound(query, part);
+                query = bind_key(query, part);
             }
-            let row = query.fetch_one(&self.pool).await.map_err(|error| self.database(error))?;
-            let count: i64 = row.try_get(0).map_err(|error| self.database(error))?;
+            let row =
+                query.fetch_one(&self.pool).await.map_err(|error| self.database_error(error))?;
+            let count: i64 = row.try_get(0).map_err(|error| self.database_error(error))?;
             Ok(u64::try_from(count).ok())
         })
     }
 
     fn check_writable(&self) -> RowFuture<'_, ()> {
         Box::pin(async move {
-            let failed = |error| self.database(error);
+            let failed = |error| self.database_error(error);
             let is_query_only: i64 = sqlx::query_scalar("SELECT query_only FROM pragma_query_only")
                 .fetch_one(&self.pool)
                 .await
@@ -310,9 +283,22 @@ impl RowStore for SqliteTable {
     }
 }
 
-type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
+fn database_error(table: &str, error: sqlx::Error) -> SweepError {
+    let table = table.to_owned();
+    let code = error.as_database_error().and_then(|error| error.code());
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    match code {
+        // SQLITE_READONLY, in the lowest byte of all its kinds.
+        Some(code) if code & 0xff == 8 => {
+            SweepError::ReadOnly { table, problem: "the database is read-only".to_owned() }
+        }
+        _ => SweepError::Database { table, source: Box::new(error) },
+    }
+}
 
-fn bound<'q>(query: Bound<'q>, part: &KeyPart) -> Bound<'q> {
+type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+fn bind_key<'q>(query: SqliteQuery<'q>, part: &KeyPart) -> SqliteQuery<'q> {
     match part {
         KeyPart::Integer(number) => query.bind(*number),
         KeyPart::Text(text) => query.bind(text.clone()),
@@ -320,7 +306,7 @@ fn bound<'q>(query: Bound<'q>, part: &KeyPart) -> Bound<'q> {
     }
 }
 
-fn bound_value<'q>(query: Bound<'q>, value: &Value) -> Bound<'q> {
+fn bind_value<'q>(query: SqliteQuery<'q>, value: &Value) -> SqliteQuery<'q> {
     match value {
         Value::Text(text) => query.bind(text.clone()),
         Value::Bytes(bytes) => query.bind(bytes.clone()),

@@ -55,7 +55,7 @@ impl Sweeper<'_> {
         // A table is qualified, and not looked up: a pooler refuses a search path.
         let (options, name) = match url.schema().filter(|_| !data.table.contains('.')) {
             Some(schema) => {
-                let schema = crate::rewrap::quoted(schema);
+                let schema = crate::sql::quote_identifier(schema);
                 (url.clone().without_schema().connect_options(), format!("{schema}.{}", data.table))
             }
             None => (url.connect_options(), data.table.clone()),
@@ -67,7 +67,7 @@ impl Sweeper<'_> {
                 problem: error.to_string(),
             })?);
         let table = crate::rewrap::PgTable::open(&pool, &name, &data.columns).await?;
-        Ok(Arc::new(table.named(&data.table)))
+        Ok(Arc::new(table.with_name(&data.table)))
     }
 
     #[cfg(not(feature = "sqlx-postgres"))]

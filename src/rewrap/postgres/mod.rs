@@ -4,14 +4,16 @@ mod open;
 
 use std::fmt;
 
-use futures_util::TryStreamExt;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 
 use super::error::SweepError;
-use super::row::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
-use super::{PAGE_BYTES, quoted};
+use super::key::{KeyPart, RowKey};
+use super::row::{Column, Row, Swap, Value};
+use super::sql::{PAGE_BYTES, read_rows, value_or_too_large};
+use super::store::{RowFuture, RowStore};
 use crate::postgres::explained;
+use crate::sql::quote_identifier;
 
 /// In a stricter one a row that another client has written ends the whole batch.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -46,9 +48,20 @@ struct Key {
 }
 
 impl PgTable {
-    /// It under the name that the inventory has for it.
-    #[cfg(feature = "ops")]
-    pub(crate) fn named(mut self, name: &str) -> Self {
+    /// Sets the name by which errors and reports call the table: the one that it was opened with,
+    /// unless set.
+    ///
+    /// ```no_run
+    /// # async fn open(pool: sqlx::PgPool) -> Result<(), dualkey::rewrap::SweepError> {
+    /// use dualkey::rewrap::{PgTable, RowStore};
+    ///
+    /// let notes = PgTable::open(&pool, "\"tenant 1\".notes", ["body"]).await?.with_name("notes");
+    /// assert_eq!(notes.name(), "notes");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
@@ -57,7 +70,7 @@ impl PgTable {
     fn select(&self, max: usize) -> String {
         let keys = self.keys.iter().map(|key| format!("t.{}::text", key.name));
         let values = self.columns.iter().map(|column| {
-            let name = quoted(&column.name);
+            let name = quote_identifier(&column.name);
             format!("t.{name} IS NULL, CASE WHEN octet_length(t.{name}) <= {max} THEN t.{name} END")
         });
         let all = keys.chain(values).collect::<Vec<_>>().join(", ");
@@ -84,8 +97,8 @@ impl PgTable {
     fn given(&self, further: &str, names: &str) -> String {
         let count = self.keys.len();
         let marks: Vec<_> = (1..=count).map(|place| format!("${place}::text[]")).collect();
-        let own: Vec<_> = (0..count).map(|place| format!("k{place}")).collect();
-        format!("unnest({}{further}) AS k ({}{names})", marks.join(", "), own.join(", "))
+        let columns: Vec<_> = (0..count).map(|place| format!("k{place}")).collect();
+        format!("unnest({}{further}) AS k ({}{names})", marks.join(", "), columns.join(", "))
     }
 
     /// `t.a = k.k0::bigint AND …`.
@@ -112,7 +125,7 @@ impl PgTable {
     }
 
     fn row(&self, row: &PgRow) -> Result<Row, SweepError> {
-        let failed = |error| database(&self.name, error);
+        let failed = |error| database_error(&self.name, error);
         let parts: Vec<_> = (0..self.keys.len())
             .map(|place| row.try_get(place).map(KeyPart::Text))
             .collect::<Result<_, _>>()
@@ -121,15 +134,12 @@ impl PgTable {
         for (column, is_bytes) in self.are_bytes.iter().enumerate() {
             let place = self.keys.len() + column * 2;
             let is_null: bool = row.try_get(place).map_err(failed)?;
-            let value = match is_bytes {
-                true => row.try_get::<Option<_>, _>(place + 1).map(|own| own.map(Value::Bytes)),
-                false => row.try_get::<Option<_>, _>(place + 1).map(|own| own.map(Value::Text)),
+            let value = if *is_bytes {
+                row.try_get::<Option<_>, _>(place + 1).map(|bytes| bytes.map(Value::Bytes))
+            } else {
+                row.try_get::<Option<_>, _>(place + 1).map(|text| text.map(Value::Text))
             };
-            values.push(match (is_null, value.map_err(failed)?) {
-                (true, _) => Value::Null,
-                (false, None) => Value::TooLarge,
-                (false, Some(value)) => value,
-            });
+            values.push(value_or_too_large(is_null, value.map_err(failed)?));
         }
         Ok(Row { key: RowKey::new(parts), values })
     }
@@ -142,12 +152,11 @@ impl PgTable {
         swaps: &[(usize, &Swap)],
     ) -> Result<Vec<usize>, SweepError> {
         let count = self.keys.len();
-        let name = quoted(&self.columns[column].name);
-        let (array, collate) = match self.are_bytes[column] {
-            true => ("bytea[]", ""),
-            // Bytes against bytes, whatever the collation of the column.
-            false => ("text[]", " COLLATE \"C\""),
-        };
+        let name = quote_identifier(&self.columns[column].name);
+        let is_bytes = self.are_bytes[column];
+        // Bytes against bytes, whatever the collation of the column.
+        let (array, collate) =
+            if is_bytes { ("bytea[]", "") } else { ("text[]", " COLLATE \"C\"") };
         let further =
             format!(", ${}::{array}, ${}::{array}, ${}::bigint[]", count + 1, count + 2, count + 3);
         let given = self.given(&further, ", old, new, place");
@@ -170,16 +179,17 @@ impl PgTable {
             query = query.bind(array);
         }
         let values = |value: fn(&Swap) -> &Value| swaps.iter().map(move |(_, swap)| value(swap));
-        for value in [(|own| &own.old) as fn(&Swap) -> &Value, |own| &own.new] {
-            query = match self.are_bytes[column] {
-                true => query.bind(values(value).map(|own| own.as_bytes()).collect::<Vec<_>>()),
-                false => query.bind(values(value).map(text).collect::<Vec<_>>()),
+        for value in [(|swap| &swap.old) as fn(&Swap) -> &Value, |swap| &swap.new] {
+            query = if is_bytes {
+                query.bind(values(value).map(Value::as_bytes).collect::<Vec<_>>())
+            } else {
+                query.bind(values(value).map(text).collect::<Vec<_>>())
             };
         }
         let places = swaps.iter().map(|(place, _)| i64::try_from(*place).unwrap_or(i64::MAX));
         let written = query.bind(places.collect::<Vec<_>>());
         let written = written.persistent(false).fetch_all(transaction).await;
-        let written = written.map_err(|error| database(&self.name, error))?;
+        let written = written.map_err(|error| database_error(&self.name, error))?;
         Ok(written.into_iter().filter_map(|place| usize::try_from(place).ok()).collect())
     }
 }
@@ -207,22 +217,11 @@ impl RowStore for PgTable {
             for part in after.into_iter().flat_map(RowKey::parts) {
                 query = query.bind(part.to_string());
             }
-            let mut own = self.begin().await?;
-            let mut found = query.persistent(false).fetch(&mut *own);
-            let (mut rows, mut bytes) = (Vec::new(), 0);
-            while let Some(row) =
-                found.try_next().await.map_err(|error| database(&self.name, error))?
-            {
-                let row = self.row(&row)?;
-                let values = row.values.iter().filter_map(Value::as_bytes);
-                bytes += values.map(<[u8]>::len).sum::<usize>();
-                rows.push(row);
-                if bytes >= PAGE_BYTES {
-                    break;
-                }
-            }
-            drop(found);
-            own.commit().await.map_err(|error| database(&self.name, error))?;
+            let failed = |error| database_error(&self.name, error);
+            let mut transaction = self.begin().await?;
+            let found = query.persistent(false).fetch(&mut *transaction);
+            let rows = read_rows(found, PAGE_BYTES, |row| self.row(row), failed).await?;
+            transaction.commit().await.map_err(failed)?;
             Ok(rows)
         })
     }
@@ -236,26 +235,27 @@ impl RowStore for PgTable {
             for array in self.arrays(keys.iter()) {
                 query = query.bind(array);
             }
-            let failed = |error| database(&self.name, error);
-            let mut own = self.begin().await?;
-            let rows = query.persistent(false).fetch_all(&mut *own).await.map_err(failed)?;
-            own.commit().await.map_err(failed)?;
+            let failed = |error| database_error(&self.name, error);
+            let mut transaction = self.begin().await?;
+            let rows =
+                query.persistent(false).fetch_all(&mut *transaction).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
             rows.iter().map(|row| self.row(row)).collect()
         })
     }
 
     fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
         Box::pin(async move {
-            let failed = |error| database(&self.name, error);
+            let failed = |error| database_error(&self.name, error);
             let mut transaction = self.begin().await?;
             let mut written = vec![false; swaps.len()];
             for column in 0..self.columns.len() {
-                let own: Vec<_> =
+                let of_column: Vec<_> =
                     swaps.iter().enumerate().filter(|(_, swap)| swap.column == column).collect();
-                if own.is_empty() {
+                if of_column.is_empty() {
                     continue;
                 }
-                for place in self.write_column(&mut transaction, column, &own).await? {
+                for place in self.write_column(&mut transaction, column, &of_column).await? {
                     if let Some(written) = written.get_mut(place) {
                         *written = true;
                     }
@@ -268,13 +268,13 @@ impl RowStore for PgTable {
 
     fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {
         Box::pin(async move {
-            let failed = |error| database(&self.name, error);
-            let mut own = self.begin().await?;
+            let failed = |error| database_error(&self.name, error);
+            let mut transaction = self.begin().await?;
             let about: f32 =
                 sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = to_regclass($1)")
                     .bind(&self.relation)
                     .persistent(false)
-                    .fetch_one(&mut *own)
+                    .fetch_one(&mut *transaction)
                     .await
                     .map_err(failed)?;
             if about > COUNTED {
@@ -286,21 +286,22 @@ impl RowStore for PgTable {
             for part in after.into_iter().flat_map(RowKey::parts) {
                 query = query.bind(part.to_string());
             }
-            let count = query.persistent(false).fetch_one(&mut *own).await.map_err(failed)?;
-            own.commit().await.map_err(failed)?;
+            let count =
+                query.persistent(false).fetch_one(&mut *transaction).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
             Ok(u64::try_from(count).ok())
         })
     }
 
     fn check_writable(&self) -> RowFuture<'_, ()> {
         Box::pin(async move {
-            let failed = |error| database(&self.name, error);
+            let failed = |error| database_error(&self.name, error);
             let table = || self.name.clone();
-            let mut own = self.begin().await?;
+            let mut transaction = self.begin().await?;
             let is_read_only: bool =
                 sqlx::query_scalar("SELECT current_setting('transaction_read_only')::boolean")
                     .persistent(false)
-                    .fetch_one(&mut *own)
+                    .fetch_one(&mut *transaction)
                     .await
                     .map_err(failed)?;
             if is_read_only {
@@ -312,7 +313,7 @@ impl RowStore for PgTable {
                     .bind(&self.relation)
                     .bind(&column.name)
                     .persistent(false)
-                    .fetch_one(&mut *own)
+                    .fetch_one(&mut *transaction)
                     .await
                     .map_err(failed)?;
                 if !may {
@@ -326,7 +327,7 @@ impl RowStore for PgTable {
 }
 
 async fn begin(pool: &PgPool, table: &str) -> Result<Transaction<'static, Postgres>, SweepError> {
-    pool.begin_with(BEGIN).await.map_err(|error| database(table, error))
+    pool.begin_with(BEGIN).await.map_err(|error| database_error(table, error))
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -336,9 +337,9 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-fn database(table: &str, error: sqlx::Error) -> SweepError {
+fn database_error(table: &str, error: sqlx::Error) -> SweepError {
     let table = table.to_owned();
-    let code = error.as_database_error().and_then(|own| own.code());
+    let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref() {
         // read_only_sql_transaction, insufficient_privilege.
         Some("25006" | "42501") => SweepError::ReadOnly { table, problem: error.to_string() },

@@ -2,10 +2,11 @@
 
 use sqlx::postgres::PgPool;
 
-use super::{Key, PgTable, begin, database};
+use super::{Key, PgTable, begin, database_error};
 use crate::rewrap::error::SweepError;
-use crate::rewrap::quoted;
 use crate::rewrap::row::Column;
+use crate::rewrap::sql::pick_columns;
+use crate::sql::quote_identifier;
 
 impl PgTable {
     /// The table `name`, or `schema.name`, and those of its columns that hold sealed values.
@@ -20,7 +21,7 @@ impl PgTable {
         columns: impl IntoIterator<Item = C>,
     ) -> Result<Self, SweepError> {
         let table = name.to_owned();
-        let failed = |error| database(name, error);
+        let failed = |error| database_error(name, error);
         let mut transaction = begin(pool, name).await?;
         let found: Option<(String, bool)> = sqlx::query_as(
             "SELECT format('%I.%I', n.nspname, c.relname), row_security_active(c.oid) \
@@ -67,35 +68,31 @@ impl PgTable {
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        let (mut own, mut are_bytes) = (Vec::new(), Vec::new());
-        for column in columns {
-            let (column, table) = (column.into(), table.clone());
-            let is_own = |(name, ..): &&(String, String, i32, bool)| *name == column;
-            let Some((_, kind, modifier, is_generated)) = found.iter().find(is_own) else {
-                let columns = found.into_iter().map(|(name, ..)| name).collect();
-                return Err(SweepError::UnknownColumn { table, column, columns });
-            };
-            let problem = match kind.as_str() {
-                _ if keys.iter().any(|(key, _)| *key == column) => {
-                    "is part of the primary key".to_owned()
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|(name, kind, modifier, is_generated)| (name, (kind, modifier, is_generated)))
+            .collect();
+        let columns = pick_columns(name, columns, &found, |column, details| {
+            let (kind, modifier, is_generated) = details;
+            match kind.as_str() {
+                _ if keys.iter().any(|(key, _)| key == column) => {
+                    Err("is part of the primary key".to_owned())
                 }
-                _ if *is_generated => "is generated: it cannot be written".to_owned(),
+                _ if *is_generated => Err("is generated: it cannot be written".to_owned()),
                 "text" | "character varying" | "bytea" => {
                     // Of `varchar(n)` it is n and the four bytes of its header.
-                    let max_bytes = modifier.checked_sub(4).and_then(|own| own.try_into().ok());
-                    own.push(Column { name: column, max_bytes });
-                    are_bytes.push(kind == "bytea");
-                    continue;
+                    let max_bytes = modifier.checked_sub(4).and_then(|bytes| bytes.try_into().ok());
+                    Ok((max_bytes, kind == "bytea"))
                 }
-                other => format!("is of {other}: it must be text, varchar or bytea"),
-            };
-            return Err(SweepError::ColumnType { table, column, problem });
-        }
-        if own.is_empty() {
-            return Err(SweepError::NoColumn { table });
-        }
-        let key = |(name, kind): (String, String)| Key { name: quoted(&name), kind };
+                other => Err(format!("is of {other}: it must be text, varchar or bytea")),
+            }
+        })?;
+        let (columns, are_bytes) = columns
+            .into_iter()
+            .map(|(name, (max_bytes, is_bytes))| (Column { name, max_bytes }, is_bytes))
+            .unzip();
+        let key = |(name, kind): (String, String)| Key { name: quote_identifier(&name), kind };
         let keys = keys.into_iter().map(key).collect();
-        Ok(Self { pool: pool.clone(), name: table, relation, keys, columns: own, are_bytes })
+        Ok(Self { pool: pool.clone(), name: table, relation, keys, columns, are_bytes })
     }
 }
