@@ -123,7 +123,7 @@ impl FileTrail {
     /// [`AuditError::Broken`] if records that were asked for may be among those that were
     /// removed or changed; [`AuditError::Io`], [`AuditError::Locked`].
     pub fn find(&self, query: &Query) -> Result<Vec<Entry>, AuditError> {
-        self.read(&query.vouched())?.into_records()
+        self.read(&query.require_voucher())?.into_records()
     }
 
     /// Reads as [`find`](Self::find) does, with the lines between them that are no records, and

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
+use super::action::Outcome;
 use super::error::AuditError;
 use super::line::{self, Start};
 use super::query::Query;
-use super::record::{Outcome, Record};
+use super::record::Record;
 use super::sink::Trail;
 
 /// What came of an import.

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::action::{Action, Outcome};
 use super::escape::{Escaped, unescape};
-use super::record::{Action, Outcome, Record};
+use super::record::Record;
 use crate::encoding::{BASE64URL, exactly};
 use crate::kid::Kid;
 

@@ -22,6 +22,7 @@
 //! or keep the head elsewhere, and give each trail its own key. It does not prevent a deletion,
 //! but that shows: a trail without a record is an error where a store holds what a step made.
 
+mod action;
 mod chain;
 mod error;
 mod escape;
@@ -47,6 +48,7 @@ mod verify;
 
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingSink;
+pub use action::{Action, NoWord, Outcome};
 pub use error::AuditError;
 pub use file::FileTrail;
 pub use import::{Imported, import};
@@ -56,5 +58,5 @@ pub use observer::AuditObserver;
 pub use postgres::PostgresTrail;
 pub use problem::{Forged, Problem, Verification};
 pub use query::{Entry, Listing, Query, to_json};
-pub use record::{Action, NoWord, Outcome, Record};
+pub use record::Record;
 pub use sink::{AuditFuture, Guard, Sink, Trail};

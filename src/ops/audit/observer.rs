@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::record::{Action, Record};
+use super::action::Action;
+use super::record::Record;
 use super::sink::Sink;
 use crate::clock::{Clock, SystemClock};
 use crate::observer::{Event, Observer};

@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::time::SystemTime;
 
+use super::action::{Action, Outcome};
 use super::error::AuditError;
 use super::escape::Escaped;
 use super::line::{Start, Time, start};
 use super::problem::{Forged, Problem};
-use super::record::{Action, Outcome, Record};
+use super::record::Record;
 use crate::kid::Kid;
 use crate::ops::json;
 
@@ -158,7 +159,7 @@ impl Query {
     }
 
     /// Without those that only a revoked key vouches for: what they say decides nothing.
-    pub(super) fn vouched(&self) -> Self {
+    pub(super) fn require_voucher(&self) -> Self {
         Self { needs_voucher: true, ..self.clone() }
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::action::{Action, Outcome};
 use super::chain::{Chain, Link};
 use super::head::End;
 use super::key::{AuditKey, Found, check};
 use super::line::{self, Line};
 use super::problem::Problem;
 use super::query::{Entry, Filter, Listing, Query, merge_imported};
-use super::record::{Action, Outcome};
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::ring::KeyRing;

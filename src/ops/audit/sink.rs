@@ -36,7 +36,7 @@ pub trait Trail: Sink {
     /// An [`AuditError::Broken`] says that records that were asked for may be among those that
     /// were removed or changed.
     fn query<'a>(&'a self, query: &'a Query) -> AuditFuture<'a, Vec<Entry>> {
-        Box::pin(async move { self.read(&query.vouched()).await?.into_records() })
+        Box::pin(async move { self.read(&query.require_voucher()).await?.into_records() })
     }
 
     /// Whether everything is as it was written.

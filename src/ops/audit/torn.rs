@@ -3,9 +3,9 @@
 //! A writer that is killed leaves the first bytes of a record after the last line end. Nothing
 //! else may be there: a text that no record begins with was put there by another.
 
+use super::action::{Action, Outcome};
 use super::escape::{Escaped, unescape};
 use super::line::{self, BAR, Link, MAX_LINE};
-use super::record::{Action, Outcome};
 use crate::encoding::BASE64URL;
 use crate::kid::Kid;
 

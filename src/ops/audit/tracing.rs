@@ -2,7 +2,8 @@
 
 use ::tracing::{info, warn};
 
-use super::record::{Outcome, Record};
+use super::action::Outcome;
+use super::record::Record;
 use super::sink::{AuditFuture, Sink};
 
 /// Writes each record as an event of `tracing`, under the target `dualkey::audit`: `INFO`, or
