@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_rests_for_longer_each_time_and_is_probed_by_one() {
+    fn a_refused_credential_cools_down_for_longer_each_time_and_is_probed_by_one() {
         let mut selector = Selector::default();
         let first = selector.choose(&offer(), at(0), COOL_DOWN).unwrap();
         assert_eq!(first.kid, *"a");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_rest_each_is_shown_by_turns() {
+    fn where_all_cool_down_each_is_shown_in_turn() {
         let mut selector = Selector::default();
         let mut shown = selector.choose(&offer(), at(0), COOL_DOWN).unwrap();
         // The next good one; then one that had been refused, which may have been mended.
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_back_lets_nobody_rest_for_ever() {
+    fn a_clock_that_jumps_back_ends_every_cool_down() {
         let mut selector = Selector::default();
         let shown = selector.choose(&offer(), at(1_000_000), COOL_DOWN).unwrap();
         selector.reject(&shown, at(1_000_000), COOL_DOWN);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn who_left_the_ring_is_not_shown() {
+    fn a_credential_that_left_the_ring_is_not_shown() {
         let mut selector = Selector::default();
         let shown = selector.choose(&offer(), at(0), COOL_DOWN).unwrap();
         selector.reject(&shown, at(0), COOL_DOWN);

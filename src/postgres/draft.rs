@@ -8,13 +8,15 @@ use super::host::is_host;
 use super::parameters::{self, Use};
 use super::scheme::Dialect;
 use super::settings;
-use super::tls::SslMode;
+use super::tls::{NO_MODE, SslMode};
 use crate::secret::Secret;
 
 const UNKNOWN: &str =
     "is not known, and would be ignored: remove it, or use the parameter of libpq";
 const LIST: &str =
     "is no list of schemas: write `a, b`, and a name with odd characters in double quotes";
+const NO_BOOLEAN: &str = "is neither true nor false";
+const NO_NUMBER: &str = "is no number";
 const PATH: &str = "is no path of a file: write the certificate or the key into a file";
 
 /// A connection string that is being read.
@@ -69,16 +71,7 @@ impl Draft {
         let wrong = |problem| Err(ConnectionStringError::parameter(name, problem));
         match usage {
             Use::Host => return self.set_host(value),
-            Use::HostAddress => {
-                if self.string.host.as_ref().is_some_and(|host| host != value) {
-                    return wrong("is there beside another `host`: name one of them");
-                }
-                let is_address = value.parse::<std::net::IpAddr>().is_ok();
-                if !is_address && !value.contains(',') {
-                    return wrong("is no IP address");
-                }
-                return self.set_host(value);
-            }
+            Use::HostAddress => return self.set_host_address(name, value),
             Use::Port => return self.set_port(value),
             Use::Role => return self.set_role(value),
             Use::Password => return self.set_password(value),
@@ -86,56 +79,17 @@ impl Draft {
             Use::Schema => return self.set_schema(name, value),
             Use::Path => return self.set_path(name, value),
             Use::Setting => return self.set_setting(name, value),
-            Use::Options => {
-                let (all, words) = settings::parse(value)?;
-                for (name, value) in all {
-                    self.set_setting(&name, &value)?;
-                }
-                self.string.words = words;
+            Use::Options => return self.set_options(value),
+            Use::SslMode
+            | Use::Ssl
+            | Use::SslAccept
+            | Use::SslRootCert
+            | Use::SslCert
+            | Use::SslKey => return self.apply_tls(name, usage, value),
+            Use::StatementCache | Use::Pooler | Use::Prepares | Use::Threshold => {
+                return self.apply_cache(name, usage, value);
             }
-            Use::SslMode => match SslMode::named(value) {
-                Some(mode) => self.string.tls.mode = Some(mode),
-                None => {
-                    return wrong(
-                        "is none of disable, allow, prefer, require, verify-ca and verify-full",
-                    );
-                }
-            },
-            Use::Ssl => match (value.to_ascii_lowercase().as_str(), SslMode::named(value)) {
-                (_, Some(mode)) => self.require_mode(mode),
-                ("" | "true" | "1" | "on", _) => self.require_mode(SslMode::VerifyFull),
-                ("false" | "0" | "off", _) => {}
-                _ => return wrong("is neither true nor false"),
-            },
-            Use::SslAccept => match value {
-                "strict" => self.require_mode(SslMode::VerifyFull),
-                "accept_invalid_certs" => {}
-                _ => return wrong("is neither strict nor accept_invalid_certs"),
-            },
-            Use::SslRootCert | Use::SslCert | Use::SslKey if !is_path(value) => return wrong(PATH),
-            Use::SslRootCert => self.string.tls.root = Some(value.into()),
-            Use::SslCert => self.string.tls.certificate = Some(value.into()),
-            Use::SslKey => self.string.tls.key = Some(value.into()),
             Use::ApplicationName => self.string.application_name = Some(value.to_owned()),
-            Use::StatementCache => match value.parse() {
-                Ok(capacity) => self.limit_cache(capacity),
-                Err(_) => return wrong("is no number"),
-            },
-            Use::Pooler => match value {
-                "true" | "1" => self.limit_cache(0),
-                "false" | "0" | "" => {}
-                _ => return wrong("is neither true nor false"),
-            },
-            Use::Prepares => match value {
-                "false" | "0" | "unnamed" => self.limit_cache(0),
-                "true" | "1" | "named" => {}
-                _ => return wrong("is neither true nor false"),
-            },
-            Use::Threshold => match value.parse::<i32>() {
-                Ok(0) => self.limit_cache(0),
-                Ok(_) => self.add_note(format!("`{name}` changes nothing here")),
-                Err(_) => return wrong("is no number"),
-            },
             Use::Dropped => self.add_note(format!(
                 "`{name}` is for the client that the URL was written for, and is not used here"
             )),
@@ -144,6 +98,91 @@ impl Draft {
             }
             Use::Only(_, problem) | Use::Refused(problem) => return wrong(problem),
         }
+        Ok(())
+    }
+
+    /// Applies a parameter of TLS.
+    fn apply_tls(
+        &mut self,
+        name: &str,
+        usage: Use,
+        value: &str,
+    ) -> Result<(), ConnectionStringError> {
+        let wrong = |problem| Err(ConnectionStringError::parameter(name, problem));
+        match usage {
+            Use::SslMode => match SslMode::from_word(value) {
+                Some(mode) => self.string.tls.mode = Some(mode),
+                None => return wrong(NO_MODE),
+            },
+            Use::Ssl => match (value.to_ascii_lowercase().as_str(), SslMode::from_word(value)) {
+                (_, Some(mode)) => self.require_mode(mode),
+                ("" | "true" | "1" | "on", _) => self.require_mode(SslMode::VerifyFull),
+                ("false" | "0" | "off", _) => {}
+                _ => return wrong(NO_BOOLEAN),
+            },
+            Use::SslAccept => match value {
+                "strict" => self.require_mode(SslMode::VerifyFull),
+                "accept_invalid_certs" => {}
+                _ => return wrong("is neither strict nor accept_invalid_certs"),
+            },
+            _ if !is_path(value) => return wrong(PATH),
+            Use::SslRootCert => self.string.tls.root = Some(value.into()),
+            Use::SslCert => self.string.tls.certificate = Some(value.into()),
+            _ => self.string.tls.key = Some(value.into()),
+        }
+        Ok(())
+    }
+
+    /// Applies a parameter that limits the cache of prepared statements.
+    fn apply_cache(
+        &mut self,
+        name: &str,
+        usage: Use,
+        value: &str,
+    ) -> Result<(), ConnectionStringError> {
+        let wrong = |problem| Err(ConnectionStringError::parameter(name, problem));
+        match usage {
+            Use::StatementCache => match value.parse() {
+                Ok(capacity) => self.limit_cache(capacity),
+                Err(_) => return wrong(NO_NUMBER),
+            },
+            Use::Pooler => match value {
+                "true" | "1" => self.limit_cache(0),
+                "false" | "0" | "" => {}
+                _ => return wrong(NO_BOOLEAN),
+            },
+            Use::Prepares => match value {
+                "false" | "0" | "unnamed" => self.limit_cache(0),
+                "true" | "1" | "named" => {}
+                _ => return wrong(NO_BOOLEAN),
+            },
+            _ => match value.parse::<i32>() {
+                Ok(0) => self.limit_cache(0),
+                Ok(_) => self.add_note(format!("`{name}` changes nothing here")),
+                Err(_) => return wrong(NO_NUMBER),
+            },
+        }
+        Ok(())
+    }
+
+    fn set_host_address(&mut self, name: &str, value: &str) -> Result<(), ConnectionStringError> {
+        let wrong = |problem| Err(ConnectionStringError::parameter(name, problem));
+        if self.string.host.as_ref().is_some_and(|host| host != value) {
+            return wrong("is there beside another `host`: name one of them");
+        }
+        let is_address = value.parse::<std::net::IpAddr>().is_ok();
+        if !is_address && !value.contains(',') {
+            return wrong("is no IP address");
+        }
+        self.set_host(value)
+    }
+
+    fn set_options(&mut self, value: &str) -> Result<(), ConnectionStringError> {
+        let (all, words) = settings::parse(value)?;
+        for (name, value) in all {
+            self.set_setting(&name, &value)?;
+        }
+        self.string.words = words;
         Ok(())
     }
 

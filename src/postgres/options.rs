@@ -11,7 +11,7 @@ use super::files::{CERTIFICATE, check, check_key};
 use super::settings;
 #[cfg(feature = "tls")]
 use super::system;
-use super::tls::SslMode;
+use super::tls::{NO_MODE, SslMode};
 
 impl ConnectionString {
     /// Options for a connection or a pool of `sqlx`. What the string leaves open is taken from the
@@ -92,7 +92,7 @@ impl ConnectionString {
             (Some(mode), _) => mode,
             (None, None) => SslMode::Prefer,
             // `sqlx` takes an unknown word for `prefer`.
-            (None, Some(word)) => SslMode::named(&word)
+            (None, Some(word)) => SslMode::from_word(&word)
                 .ok_or_else(|| ConnectionStringError::parameter("PGSSLMODE", NO_MODE))?,
         };
         match mode {
@@ -148,8 +148,6 @@ impl ConnectionString {
         Ok(options)
     }
 }
-
-const NO_MODE: &str = "is none of disable, allow, prefer, require, verify-ca and verify-full";
 
 /// Refuses a mode that needs TLS, before a connection is made without it.
 fn check_mode(mode: SslMode, has_tls: bool) -> Result<(), ConnectionStringError> {

@@ -22,7 +22,7 @@ fn remedy(error: &sqlx::Error) -> Option<String> {
     let refusal = error.as_database_error()?;
     match refusal.code()?.as_ref() {
         // protocol_violation, by which PgBouncer refuses whatever it refuses; feature_not_supported.
-        "08P01" | "0A000" => of_refusal(&refusal.message().to_lowercase()),
+        "08P01" | "0A000" => remedy_for_refusal(&refusal.message().to_lowercase()),
         // invalid_sql_statement_name, duplicate_prepared_statement.
         "26000" | "42P05" => Some(
             "a pooler in transaction mode does not keep prepared statements: set \
@@ -34,7 +34,7 @@ fn remedy(error: &sqlx::Error) -> Option<String> {
 }
 
 /// The remedy for a refusal with these words, in lower case.
-fn of_refusal(message: &str) -> Option<String> {
+fn remedy_for_refusal(message: &str) -> Option<String> {
     const STARTUP: &str = "unsupported startup parameter";
     if let Some((_, parameter)) = message.split_once(STARTUP) {
         return Some(match parameter.trim_start_matches([':', ' ']) {
@@ -67,7 +67,7 @@ mod tests {
             ("transaction blocks not allowed in statement pooling mode", Some("pool_mode")),
             ("no such database: app", None),
         ] {
-            let found = of_refusal(message);
+            let found = remedy_for_refusal(message);
             let is_so =
                 found.as_deref().map(|remedy| expected.is_some_and(|part| remedy.contains(part)));
             assert_eq!(is_so, expected.map(|_| true), "{message}: {found:?}");

@@ -25,7 +25,7 @@ pub enum SslMode {
 }
 
 impl SslMode {
-    pub(super) fn named(text: &str) -> Option<Self> {
+    pub(super) fn from_word(text: &str) -> Option<Self> {
         Some(match text.to_ascii_lowercase().as_str() {
             "disable" => Self::Disable,
             "allow" => Self::Allow,
@@ -50,6 +50,8 @@ pub(super) struct Tls {
     pub(super) key: Option<PathBuf>,
 }
 
+pub(super) const NO_MODE: &str =
+    "is none of disable, allow, prefer, require, verify-ca and verify-full";
 const WEAK_SYSTEM: &str = "is `system`, which needs `sslmode=verify-full`: without the name of the host any certificate \
      of a public authority would do";
 const HALF: &str = "is one of two that belong together: name `sslcert` and `sslkey`";

@@ -108,7 +108,7 @@ pub enum PoolerProblem {
 
 impl PoolerProblem {
     /// The problem that `error` reports, if it is one.
-    fn of(error: &sqlx::Error) -> Option<Self> {
+    fn from_error(error: &sqlx::Error) -> Option<Self> {
         let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
         let (code, message) = (error.code(), error.message());
         let is_statement = matches!(code, "26000" | "42P05")
@@ -144,7 +144,7 @@ impl fmt::Display for PoolerProblem {
 
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
-        match PoolerProblem::of(&error) {
+        match PoolerProblem::from_error(&error) {
             Some(problem) => Self::Pooler { problem, source: Box::new(error) },
             None => Self::Sqlx(error),
         }

@@ -42,7 +42,7 @@ impl Login {
             Self::Url | Self::UrlOfAnyDatabase => {
                 let url = ConnectionString::parse(text).map_err(wrong)?;
                 let options = url.connect_options().map_err(wrong)?;
-                let place = matches!(self, Self::Url).then(|| Place::of(&options));
+                let place = matches!(self, Self::Url).then(|| Place::from_options(&options));
                 (options, place, !url.keeps_statements())
             }
             Self::Password(options) => (options.as_ref().clone().password(text), None, false),

@@ -11,7 +11,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(options: &PgConnectOptions) -> Self {
+    pub(super) fn from_options(options: &PgConnectOptions) -> Self {
         let socket = options.get_socket().map(|path| path.display().to_string());
         // Names of hosts know no case, and one with a dot at the end is the same.
         let host = || options.get_host().trim_end_matches('.').to_ascii_lowercase();
