@@ -83,8 +83,8 @@ impl PgTable {
         keys.join(", ")
     }
 
-    /// `$1::text::bigint, $2::text::uuid`: what comes after `after`.
-    fn beyond(&self, after: Option<&RowKey>) -> String {
+    /// ` WHERE (t.a, t.b) > ($1::text::bigint, $2::text::uuid)`: the rows after `after`.
+    fn after_clause(&self, after: Option<&RowKey>) -> String {
         if after.is_none() {
             return String::new();
         }
@@ -94,7 +94,7 @@ impl PgTable {
     }
 
     /// `unnest($1::text[], $2::text[], …) AS k (k0, k1, …)` of the keys and what else is bound.
-    fn given(&self, further: &str, names: &str) -> String {
+    fn keys_relation(&self, further: &str, names: &str) -> String {
         let count = self.keys.len();
         let marks: Vec<_> = (1..=count).map(|place| format!("${place}::text[]")).collect();
         let columns: Vec<_> = (0..count).map(|place| format!("k{place}")).collect();
@@ -102,7 +102,7 @@ impl PgTable {
     }
 
     /// `t.a = k.k0::bigint AND …`.
-    fn same(&self, keys: &str) -> String {
+    fn keys_match(&self, keys: &str) -> String {
         let same =
             |(place, key): (usize, &Key)| format!("t.{} = {keys}.k{place}::{}", key.name, key.kind);
         self.keys.iter().enumerate().map(same).collect::<Vec<_>>().join(" AND ")
@@ -159,7 +159,7 @@ impl PgTable {
             if is_bytes { ("bytea[]", "") } else { ("text[]", " COLLATE \"C\"") };
         let further =
             format!(", ${}::{array}, ${}::{array}, ${}::bigint[]", count + 1, count + 2, count + 3);
-        let given = self.given(&further, ", old, new, place");
+        let given = self.keys_relation(&further, ", old, new, place");
         let keys: Vec<_> = (0..count).map(|place| format!("k.k{place}")).collect();
         let statement = format!(
             "WITH held AS MATERIALIZED ( \
@@ -171,8 +171,8 @@ impl PgTable {
              WHERE {held} AND t.{name}{collate} = held.old RETURNING held.place",
             keys = keys.join(", "),
             relation = self.relation,
-            same = self.same("k"),
-            held = self.same("held"),
+            same = self.keys_match("k"),
+            held = self.keys_match("held"),
         );
         let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement));
         for array in self.arrays(swaps.iter().map(|(_, swap)| &swap.key)) {
@@ -211,7 +211,7 @@ impl RowStore for PgTable {
     ) -> RowFuture<'a, Vec<Row>> {
         Box::pin(async move {
             let (select, list) = (self.select(max_value_bytes), self.key_list());
-            let beyond = self.beyond(after);
+            let beyond = self.after_clause(after);
             let statement = format!("{select}{beyond} ORDER BY {list} LIMIT {rows}");
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for part in after.into_iter().flat_map(RowKey::parts) {
@@ -229,7 +229,7 @@ impl RowStore for PgTable {
     fn again<'a>(&'a self, keys: &'a [RowKey], max_value_bytes: usize) -> RowFuture<'a, Vec<Row>> {
         Box::pin(async move {
             let (select, given, same) =
-                (self.select(max_value_bytes), self.given("", ""), self.same("k"));
+                (self.select(max_value_bytes), self.keys_relation("", ""), self.keys_match("k"));
             let statement = format!("{select} JOIN {given} ON {same}");
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for array in self.arrays(keys.iter()) {
@@ -280,7 +280,7 @@ impl RowStore for PgTable {
             if about > COUNTED {
                 return Ok(after.is_none().then_some(about as u64));
             }
-            let beyond = self.beyond(after);
+            let beyond = self.after_clause(after);
             let statement = format!("SELECT count(*) FROM {} AS t{beyond}", self.relation);
             let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement));
             for part in after.into_iter().flat_map(RowKey::parts) {
