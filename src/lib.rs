@@ -136,7 +136,8 @@ mod clock;
 mod duration;
 mod encoding;
 mod error;
-pub mod evidence;
+#[cfg(any(feature = "status", feature = "ops"))]
+mod evidence;
 mod fingerprint;
 mod kid;
 pub mod lifecycle;

@@ -42,18 +42,6 @@ pub(crate) enum OldKeyStep {
     Wait { obstacle: Obstacle },
 }
 
-impl OldKeyStep {
-    /// When it is accepted; `None` for now.
-    pub(crate) fn from(&self) -> Option<SystemTime> {
-        match self {
-            Self::Retire { from, .. } | Self::Destroy { from, .. } | Self::Rewrap { from, .. } => {
-                *from
-            }
-            Self::Restage { .. } | Self::Wait { .. } => None,
-        }
-    }
-}
-
 impl OldKey<'_> {
     /// The next step of the key; `None`, if there is none, as for one that signs.
     pub(crate) fn next(

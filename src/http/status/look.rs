@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::advice::advice;
 use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses, Verdict};
-use super::page::moment;
-use super::subject::{Look, Watched};
 use crate::key::Signs;
 use crate::kid::Kid;
-use crate::lifecycle::KeyState;
-use crate::lifecycle::Role;
-use crate::lifecycle::Signs;
-use crate::lifecycle::policy::is_ahead;
-use crate::ring::KeyStatus;
+use crate::ring::report::{is_ahead, may_run};
+use crate::ring::{KeyState, KeyStatus, Report};
 use crate::source::Health;
 use crate::text::Plain;
+use crate::verdict::Verdict as Answer;
+use crate::verified::Role;
 
 /// What a process calls itself that has no name.
 const NAMELESS: &str = "this process";
@@ -25,11 +23,11 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         Err(error) => (None, Some(Plain(&error.to_string()).to_string())),
     };
     let look = watched.look();
-    let own = watched.report(&watched.instance().unwrap_or_else(|| NAMELESS.to_owned()));
+    let current = watched.report(&watched.instance().unwrap_or_else(|| NAMELESS.to_owned()));
     // What this process says of itself is newer than what it has stored.
     let reports = stored.filter(|reports| !reports.is_empty()).map(|mut reports| {
-        reports.retain(|report| report.instance != own.instance);
-        reports.push(own.clone());
+        reports.retain(|report| report.instance != current.instance);
+        reports.push(current.clone());
         reports.sort_by(|a, b| a.instance.cmp(&b.instance));
         reports
     });
@@ -42,11 +40,14 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         })
         .collect();
     let expected = |kid: &Kid| watched.expected_obstacle(kid, reports.as_deref()).ok().flatten();
+    let is_known = problem.is_none();
     let verdict = |place: usize| {
         let mut verdict = verdict(answers[place].clone()?);
         if verdict.answer == "wait" {
             let traffic = expected(&look.keys[place].kid);
-            verdict.reasons.extend(traffic.map(|own| format!("expected after that: {own}")));
+            verdict
+                .reasons
+                .extend(traffic.map(|obstacle| format!("expected after that: {obstacle}")));
         }
         if let Some(problem) = &problem {
             // What others saw cannot be asked for: that this process saw nothing proves nothing.
@@ -58,13 +59,13 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         Some(verdict)
     };
     let is_fleet = reports.is_some();
-    let shown = reports.as_deref().unwrap_or(std::slice::from_ref(&own));
+    let shown = reports.as_deref().unwrap_or(std::slice::from_ref(&current));
     let keys = look.keys.iter().enumerate();
     let keys: Vec<_> =
         keys.map(|(place, status)| key(&look, status, shown, verdict(place))).collect();
     let instances: Vec<_> = shown.iter().map(|report| instance(&look, report)).collect();
     Ring {
-        advice: advice(&look, &keys, &answers, &instances, is_fleet),
+        advice: advice(&look, reports.as_deref(), &answers, is_known, expected),
         warnings: look.policy.check_observation().err().iter().map(ToString::to_string).collect(),
         is_fleet,
         name: Plain(&look.ring).to_string(),
@@ -88,16 +89,16 @@ fn key(look: &Look, status: &KeyStatus, reports: &[Report], verdict: Option<Verd
     let seen = reports.iter().flat_map(|report| &report.last_as_fallback);
     Key {
         kid: status.kid.to_string(),
-        variable: status.variable.as_ref().map(|own| Plain(own).to_string()),
+        variable: status.variable.as_ref().map(|name| Plain(name).to_string()),
         state: status.state.as_str(),
         added_at: Time(status.added_at),
         signs_from: start(status).map(|start| Time(start.max(status.added_at))),
         superseded_at: superseded(look, status).map(Time),
         ends_at: status.ends_at.map(Time),
-        revoked: status
-            .revoked
-            .as_ref()
-            .map(|own| Revoked { at: Time(own.at), reason: Plain(&own.reason).to_string() }),
+        revoked: status.revoked.as_ref().map(|revoked| Revoked {
+            at: Time(revoked.at),
+            reason: Plain(&revoked.reason).to_string(),
+        }),
         last_as_fallback: seen
             .filter(|(kid, _)| *kid == status.kid)
             .map(|(_, seen)| Time(*seen))
@@ -116,14 +117,14 @@ fn start(status: &KeyStatus) -> Option<SystemTime> {
 /// When the next later signer took over, or will: one that was revoked since counts, unless the
 /// key has taken over from it again.
 fn superseded(look: &Look, status: &KeyStatus) -> Option<SystemTime> {
-    let own = start(status)?;
+    let begin = start(status)?;
     let is_primary = status.state == KeyState::Active(Role::Primary);
     let has_signed = |other: &&KeyStatus| match (&other.revoked, start(other)) {
         (Some(revoked), Some(start)) => !is_primary && start < revoked.at,
         (_, start) => start.is_some(),
     };
     let later = look.keys.iter().filter(has_signed).filter_map(start);
-    later.filter(|other| *other > own).min()
+    later.filter(|other| *other > begin).min()
 }
 
 fn verdict(answer: Answer) -> Verdict {
@@ -156,7 +157,6 @@ fn instance(look: &Look, report: &Report) -> Instance {
         }
     });
     let (policy, changed_at, now) = (&look.policy, look.changed_at, look.now);
-    let objection = objection(report, look.fingerprint, policy, changed_at, now);
     Instance {
         name: Plain(&report.instance).to_string(),
         reported_at: Time(report.reported_at),
@@ -166,12 +166,8 @@ fn instance(look: &Look, report: &Report) -> Instance {
         agrees: report.problem.is_none() && report.fingerprint == look.fingerprint,
         has_stopped: report.has_stopped,
         may_run: may_run(report, policy, changed_at, now),
-        problem: report.problem.as_deref().map(|own| Plain(own).to_string()),
+        problem: report.problem.as_deref().map(|problem| Plain(problem).to_string()),
         is_from_the_future: is_ahead(report.reported_at, policy, now),
-        objection: objection.map(|own| match own {
-            Obstacle::UnreadableReport { .. } => "has a report that cannot be read",
-            _ => "holds other keys",
-        }),
         uses: uses.collect(),
     }
 }
@@ -183,115 +179,6 @@ fn store(health: Health, problem: Option<String>) -> Store {
         reloads: health.reloads,
         failures: health.failures,
         failures_in_a_row: health.failures_in_a_row,
-        errors: errors.into_iter().flatten().map(|own| Plain(&own).to_string()).collect(),
-    }
-}
-
-/// What is to be done next, in a sentence.
-fn advice(
-    look: &Look,
-    keys: &[Key],
-    answers: &[Option<Answer>],
-    instances: &[Instance],
-    is_fleet: bool,
-) -> String {
-    if look.is_stale {
-        return "It serves nothing: the store could not be read for too long.".to_owned();
-    }
-    let of = |state: &'static str| keys.iter().filter(move |key| key.state == state);
-    if let Some(key) = of("staged").next() {
-        let behind = instances.iter().find_map(|own| Some((&own.name, own.objection?)));
-        return match (key.signs_from, behind) {
-            (Some(from), _) => {
-                format!("The key {} begins to sign {}.", key.kid, moment(look.now, from.0))
-            }
-            (None, Some((name, objection))) => {
-                format!("Wait before promoting {}: the instance {name} {objection}.", key.kid)
-            }
-            (None, None) if is_fleet => {
-                format!("The key {} may be promoted: every instance holds it.", key.kid)
-            }
-            (None, None) => {
-                format!("The key {} is staged: promote it once every instance holds it.", key.kid)
-            }
-        };
-    }
-    if let Some((key, step)) = step_of_old(look, keys, answers) {
-        return sentence(look, key, &step);
-    }
-    match look.rotation_due {
-        Some(due) if due <= look.now => {
-            format!("A rotation has been due since {}.", moment(look.now, due))
-        }
-        Some(due) => {
-            format!("Nothing to do until {}, when a rotation is due.", moment(look.now, due))
-        }
-        None => "Nothing to do.".to_owned(),
-    }
-}
-
-/// The step of the old keys that is accepted first, by the rule that the command line follows.
-fn step_of_old<'k>(
-    look: &Look,
-    keys: &'k [Key],
-    answers: &[Option<Answer>],
-) -> Option<(&'k Key, OldKeyStep)> {
-    let steps = look.keys.iter().zip(keys).zip(answers).filter_map(|((status, key), answer)| {
-        // A store that cannot be asked blocks a retirement, whatever this process saw.
-        let is_unknown = key.verdict.as_ref().is_some_and(|own| own.answer == "blocked")
-            && *answer == Some(Answer::Safe);
-        let unknown = Answer::Blocked(vec![Obstacle::NoInstance]);
-        let answer = if is_unknown { Some(&unknown) } else { answer.as_ref() };
-        let old = OldKey {
-            state: status.state,
-            is_retired: status.is_retired,
-            ends_at: status.ends_at,
-            verdict: answer,
-            rewrap_from: look.rewrap_from,
-        };
-        // An expired key may be destroyed in its store, which a ring in memory has not.
-        let is_fallback = status.state == KeyState::Active(Role::Fallback);
-        let step = old.next(look.kind, &look.policy, look.now).filter(|_| is_fallback)?;
-        Some((key, step))
-    });
-    steps.min_by_key(|(_, step)| step.from())
-}
-
-fn sentence(look: &Look, key: &Key, step: &OldKeyStep) -> String {
-    let kid = &key.kid;
-    let at = |from: &SystemTime| moment(look.now, *from);
-    let until_then = |because: &Option<Obstacle>| match because {
-        Some(obstacle) => format!(" Until then: {obstacle}."),
-        None => String::new(),
-    };
-    match step {
-        OldKeyStep::Retire { from: None, .. } => {
-            format!("The key {kid} may be retired: nothing that is valid needs it.")
-        }
-        OldKeyStep::Retire { from: Some(from), because } => {
-            format!(
-                "Wait until {}: the key {kid} is still needed, and may be retired then.{}",
-                at(from),
-                until_then(because)
-            )
-        }
-        OldKeyStep::Destroy { from: None, .. } => {
-            format!("The secret of the key {kid} may be destroyed.")
-        }
-        OldKeyStep::Destroy { from: Some(from), because } => {
-            format!(
-                "The key {kid} is retired: its secret may be destroyed from {}.{}",
-                at(from),
-                until_then(because)
-            )
-        }
-        OldKeyStep::Rewrap { from, obstacle } => {
-            let from = from.as_ref().map_or_else(String::new, |from| format!(" from {}", at(from)));
-            format!("Keep {kid}, and rewrap what it has sealed{from}: {obstacle}.")
-        }
-        OldKeyStep::Restage { obstacle } => {
-            format!("Restage {kid}, and rewrap what it has sealed: {obstacle}.")
-        }
-        OldKeyStep::Wait { obstacle } => format!("Keep {kid}: {obstacle}."),
+        errors: errors.into_iter().flatten().map(|error| Plain(&error).to_string()).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! A page that shows each ring: whether the old key may go, and what speaks against it.
 
+mod advice;
 mod look;
 mod model;
 mod page;

@@ -85,9 +85,6 @@ pub(super) struct Instance {
     pub(super) problem: Option<String>,
     /// Whether its clock was ahead of this one by more than the skew.
     pub(super) is_from_the_future: bool,
-    /// What speaks against a promotion, if something does.
-    #[serde(skip)]
-    pub(super) objection: Option<&'static str>,
     /// In the order of the keys of the ring.
     pub(super) uses: Vec<Uses>,
 }

@@ -1,0 +1,385 @@
+//! The table of the next steps: for each, the facts that it follows from.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::next_step;
+use super::{Deployment, Facts, Fleet, Ground, KeyFacts, NextStep, Removal, RewrapScope, Staged};
+use crate::fingerprint::Fingerprint;
+use crate::kid::Kid;
+use crate::purpose::Purpose;
+use crate::ring::{KeyState, Policy};
+use crate::verdict::{Obstacle, Verdict};
+use crate::verified::Role;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const FALLBACK: KeyState = KeyState::Active(Role::Fallback);
+const STAGED: KeyState = KeyState::Active(Role::Staged);
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn kid(text: &str) -> Kid {
+    text.parse().unwrap()
+}
+
+fn other_keys() -> Obstacle {
+    Obstacle::OtherKeys {
+        instance: "web-2".to_owned(),
+        fingerprint: Fingerprint::NONE,
+        reported_at: now() - HOUR,
+    }
+}
+
+/// A key in `state`, added ten days ago, and nothing else.
+fn key(name: &str, state: KeyState) -> KeyFacts {
+    KeyFacts {
+        kid: kid(name),
+        state,
+        added_at: now() - DAY * 10,
+        signs_from: None,
+        ends_at: None,
+        is_retired: false,
+        is_restaged: false,
+        is_apart: false,
+        verdict: None,
+        expected: None,
+        rewrap_from: None,
+        overlap_ends_at: None,
+        after_withdrawal: Vec::new(),
+    }
+}
+
+/// A ring whose instances agree, changed ten days ago.
+fn facts(policy: &Policy, purpose: Purpose, keys: Vec<KeyFacts>) -> Facts<'_> {
+    Facts {
+        purpose,
+        policy,
+        changed_at: now() - DAY * 10,
+        now: now(),
+        keys,
+        fleet: Fleet { is_reported: true, ..Fleet::default() },
+        is_file: false,
+        signing_since: Some(now() - DAY * 10),
+        due: Some(now() + DAY),
+        is_due: false,
+    }
+}
+
+fn staged(is_one_of_several: bool) -> Staged {
+    Staged { kid: kid("new"), is_one_of_several }
+}
+
+/// Compares the step of each case, under its name.
+fn check(cases: Vec<(&str, Facts<'_>, NextStep)>) {
+    for (name, facts, expected) in cases {
+        assert_eq!(next_step(&facts), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_schedule_counts_where_no_key_needs_a_step() {
+    let policy = Policy::default();
+    let with = |keys| facts(&policy, Purpose::Jwt, keys);
+    let due = now() + DAY;
+    let audit = facts(&policy, Purpose::Audit, vec![key("old", FALLBACK)]);
+    let apart = KeyFacts { is_apart: true, ..key("old", FALLBACK) };
+    check(vec![
+        ("no schedule", Facts { due: None, ..with(Vec::new()) }, NextStep::Nothing),
+        ("not due yet", with(Vec::new()), NextStep::Rotate { due }),
+        ("an audit key is kept", audit, NextStep::Rotate { due }),
+        (
+            "another database",
+            facts(&policy, Purpose::Credential, vec![apart]),
+            NextStep::Rotate { due },
+        ),
+        (
+            "an instance holds other keys",
+            Facts {
+                fleet: Fleet { objection: Some(other_keys()), ..Fleet::default() },
+                ..with(Vec::new())
+            },
+            NextStep::AwaitReload { staged: None, obstacle: other_keys(), gone_at: None },
+        ),
+        (
+            "due comes before an old key",
+            Facts { is_due: true, ..with(vec![key("old", KeyState::Retired)]) },
+            NextStep::Rotate { due },
+        ),
+    ]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_comes_first() {
+    let policy = Policy::default();
+    let ahead = |fleet| Facts {
+        changed_at: now() + HOUR,
+        fleet,
+        ..facts(&policy, Purpose::Jwt, vec![key("new", STAGED)])
+    };
+    let contradicted = Fleet { is_clock_behind: true, ..Fleet::default() };
+    check(vec![
+        ("the reports agree with it", ahead(Fleet::default()), NextStep::RepairClock),
+        ("the reports contradict it", ahead(contradicted), NextStep::SetClock),
+    ]);
+}
+
+#[test]
+fn a_staged_key_is_promoted_once_every_instance_holds_it() {
+    let policy = Policy::default();
+    let with = |fleet| Facts { fleet, ..facts(&policy, Purpose::Jwt, vec![key("new", STAGED)]) };
+    let reported = || Fleet { is_reported: true, ..Fleet::default() };
+    let gone_at = Some(now() + HOUR);
+    let objection = Fleet { objection: Some(other_keys()), objections_end: gone_at, ..reported() };
+    let promote = |several, deployment| NextStep::Promote { staged: staged(several), deployment };
+    let two = vec![
+        KeyFacts { signs_from: Some(now() + DAY), ..key("later", STAGED) },
+        key("new", STAGED),
+    ];
+    check(vec![
+        ("reported", with(reported()), promote(false, Deployment::Reported)),
+        ("no report", with(Fleet::default()), promote(false, Deployment::Unreported)),
+        (
+            "an audit key needs no report",
+            Facts { purpose: Purpose::Audit, ..with(Fleet::default()) },
+            promote(false, Deployment::Reported),
+        ),
+        (
+            "in a file",
+            Facts { is_file: true, ..with(Fleet::default()) },
+            promote(false, Deployment::File),
+        ),
+        (
+            "an instance holds other keys",
+            with(objection),
+            NextStep::AwaitReload { staged: Some(staged(false)), obstacle: other_keys(), gone_at },
+        ),
+        (
+            "the one without a date comes first",
+            facts(&policy, Purpose::Jwt, two),
+            promote(true, Deployment::Reported),
+        ),
+        (
+            "a rotation that is due was started",
+            Facts { is_due: true, ..with(reported()) },
+            promote(false, Deployment::Reported),
+        ),
+    ]);
+}
+
+#[test]
+fn a_scheduled_key_leaves_an_old_one_its_earlier_step() {
+    let policy = Policy::default();
+    let at = now() + DAY * 2;
+    let scheduled = KeyFacts { signs_from: Some(at), ..key("new", STAGED) };
+    let ends = |after| KeyFacts { ends_at: Some(now() + after), ..key("old", FALLBACK) };
+    let with = |old| facts(&policy, Purpose::Jwt, vec![scheduled.clone(), old]);
+    let objection = Some(other_keys());
+    check(vec![
+        (
+            "the old key ends later",
+            with(ends(DAY * 3)),
+            NextStep::AwaitStart { kid: kid("new"), at, obstacle: None },
+        ),
+        (
+            "the old key ends before",
+            with(ends(DAY)),
+            NextStep::Retire { kid: kid("old"), from: Some(now() + DAY), because: None },
+        ),
+        (
+            "an instance must reload before",
+            Facts {
+                fleet: Fleet { objection: objection.clone(), ..Fleet::default() },
+                ..with(ends(DAY))
+            },
+            NextStep::AwaitStart { kid: kid("new"), at, obstacle: objection },
+        ),
+    ]);
+}
+
+#[test]
+fn an_old_key_is_retired_and_destroyed_at_its_moment() {
+    let policy = Policy::default();
+    let (kid, until) = (kid("old"), now() + DAY);
+    let with = |purpose, key| facts(&policy, purpose, vec![key]);
+    let fallback = || KeyFacts { ends_at: Some(until), ..key("old", FALLBACK) };
+    let too_little =
+        Obstacle::TooLittleTraffic { seen: 7, enough: 1000, from: Some(now() + DAY * 3) };
+    let wait = Some(Verdict::Wait { until });
+    check(vec![
+        (
+            "a retired one ends later",
+            with(Purpose::Jwt, KeyFacts { is_retired: true, ..fallback() }),
+            NextStep::Destroy { kid, from: Some(until), because: None, ends_at: Some(until) },
+        ),
+        (
+            "an expired one",
+            with(
+                Purpose::Jwt,
+                KeyFacts { ends_at: Some(now() - DAY), ..key("old", KeyState::Retired) },
+            ),
+            NextStep::Destroy { kid, from: None, because: None, ends_at: None },
+        ),
+        (
+            "the traffic that is expected moves the moment",
+            with(
+                Purpose::Webhook,
+                KeyFacts {
+                    verdict: wait.clone(),
+                    expected: Some(too_little.clone()),
+                    ..fallback()
+                },
+            ),
+            NextStep::Retire { kid, from: Some(until), because: Some(too_little.clone()) },
+        ),
+        (
+            "the same of a key without an end",
+            with(
+                Purpose::Credential,
+                KeyFacts {
+                    verdict: wait,
+                    expected: Some(too_little.clone()),
+                    ..key("old", FALLBACK)
+                },
+            ),
+            NextStep::Retire { kid, from: Some(now() + DAY * 3), because: Some(too_little) },
+        ),
+        (
+            "it is safe",
+            with(
+                Purpose::Credential,
+                KeyFacts { verdict: Some(Verdict::Safe), ..key("old", FALLBACK) },
+            ),
+            NextStep::Retire { kid, from: None, because: None },
+        ),
+    ]);
+}
+
+#[test]
+fn force_is_a_step_only_where_nothing_contradicts_it() {
+    let policy = Policy::default();
+    let kid = kid("old");
+    let blocked = |obstacles: Vec<Obstacle>| KeyFacts {
+        verdict: Some(Verdict::Blocked(obstacles)),
+        ..key("old", FALLBACK)
+    };
+    let with = |obstacles| facts(&policy, Purpose::Credential, vec![blocked(obstacles)]);
+    let force = |removal, ground, from| NextStep::Force {
+        kid,
+        removal,
+        ground,
+        from,
+        obstacle: Obstacle::NoInstance,
+    };
+    let used = Obstacle::UsedAsFallback { last: now() - HOUR };
+    let young = KeyFacts { added_at: now(), ..blocked(vec![Obstacle::NoInstance]) };
+    let retired = KeyFacts { is_retired: true, ..blocked(vec![Obstacle::NoInstance]) };
+    let overlap_end = now().checked_add(policy.overlap());
+    check(vec![
+        (
+            "no instance reports",
+            with(vec![Obstacle::NoInstance]),
+            force(Removal::Retire, Ground::OverlapOver, None),
+        ),
+        (
+            "its overlap is not over",
+            facts(&policy, Purpose::Credential, vec![young]),
+            force(Removal::Retire, Ground::OverlapOver, overlap_end),
+        ),
+        (
+            "it is retired",
+            facts(&policy, Purpose::Credential, vec![retired]),
+            force(Removal::Destroy, Ground::OverlapOver, None),
+        ),
+        (
+            "it is in use",
+            with(vec![Obstacle::NoInstance, used.clone()]),
+            NextStep::Keep { kid, obstacle: used, gone_at: None },
+        ),
+    ]);
+    let Obstacle::OtherKeys { reported_at, .. } = other_keys() else { unreachable!() };
+    let NextStep::Keep { obstacle, gone_at, .. } = next_step(&with(vec![other_keys()])) else {
+        panic!("an instance that holds other keys is waited for");
+    };
+    assert_eq!(obstacle, other_keys());
+    assert!(gone_at > Some(reported_at));
+}
+
+#[test]
+fn rows_under_an_encryption_key_are_rewrapped_before_it_goes() {
+    let policy = Policy::default();
+    let kid = kid("old");
+    let blocked = |state, obstacle: Obstacle| KeyFacts {
+        verdict: Some(Verdict::Blocked(vec![obstacle])),
+        ..key("old", state)
+    };
+    let with = |key| facts(&policy, Purpose::Envelope, vec![key]);
+    let rewrap = |scope, obstacle| NextStep::Rewrap { kid, scope, from: None, obstacle };
+    let rows = || Obstacle::RowsLeft { rows: 3 };
+    let restaged = |obstacles| KeyFacts {
+        is_restaged: true,
+        after_withdrawal: obstacles,
+        ..key("old", STAGED)
+    };
+    check(vec![
+        (
+            "no rewrap is recorded",
+            with(blocked(FALLBACK, Obstacle::NotSwept)),
+            rewrap(RewrapScope::Old, Obstacle::NotSwept),
+        ),
+        (
+            "it has expired, and rows need it",
+            with(blocked(KeyState::Retired, rows())),
+            NextStep::Restage { kid, obstacle: rows() },
+        ),
+        ("it is restaged", with(restaged(vec![rows()])), rewrap(RewrapScope::All, rows())),
+        (
+            "it is restaged, and no row needs it",
+            with(restaged(Vec::new())),
+            NextStep::Withdraw { kid },
+        ),
+        (
+            "it was revoked",
+            with(blocked(KeyState::Revoked, rows())),
+            rewrap(RewrapScope::Revoked, rows()),
+        ),
+        (
+            "an expired key with rows stalls what is due",
+            Facts { is_due: true, ..with(blocked(KeyState::Retired, rows())) },
+            NextStep::Restage { kid, obstacle: rows() },
+        ),
+    ]);
+}
+
+#[test]
+fn a_key_is_taken_out_of_its_file() {
+    let policy = Policy::default();
+    let kid = kid("old");
+    let with = |purpose, key| Facts { is_file: true, ..facts(&policy, purpose, vec![key]) };
+    let out = |from, forced| NextStep::TakeOutOfFile { kid, from, forced };
+    let later = Some(now() + DAY);
+    check(vec![
+        ("it has expired", with(Purpose::Jwt, key("old", KeyState::Retired)), out(None, None)),
+        (
+            "it ends later",
+            with(Purpose::Jwt, KeyFacts { ends_at: later, ..key("old", FALLBACK) }),
+            out(later, None),
+        ),
+        (
+            "it has no end",
+            with(Purpose::Credential, KeyFacts { overlap_ends_at: later, ..key("old", FALLBACK) }),
+            out(later, Some(Ground::OverlapOver)),
+        ),
+        (
+            "it has sealed rows",
+            with(Purpose::Envelope, KeyFacts { rewrap_from: later, ..key("old", FALLBACK) }),
+            out(later, Some(Ground::Rewrapped)),
+        ),
+        (
+            "a revoked one stays",
+            with(Purpose::Jwt, key("old", KeyState::Revoked)),
+            NextStep::Rotate { due: now() + DAY },
+        ),
+    ]);
+}

@@ -1,0 +1,178 @@
+//! What should be done next, in a sentence of the page.
+
+use std::time::SystemTime;
+
+use super::page::moment;
+use crate::evidence::next_step::{Deployment, Facts, Fleet, KeyFacts, NextStep, next_step};
+use crate::key::Signs;
+use crate::kid::Kid;
+use crate::ring::{KeyState, KeyStatus, Report};
+use crate::telemetry::Look;
+use crate::text::Plain;
+use crate::verdict::{Obstacle, Verdict};
+use crate::verified::Role;
+
+/// The next step in a sentence, by the `reports` of the fleet and the verdicts on the keys. `expected`
+/// is the obstacle that the verdict on a key will have; `is_known` is false if the reports could not be
+/// read.
+pub(super) fn advice(
+    look: &Look,
+    reports: Option<&[Report]>,
+    verdicts: &[Option<Verdict>],
+    is_known: bool,
+    expected: impl Fn(&Kid) -> Option<Obstacle>,
+) -> String {
+    if look.is_stale {
+        return "It serves nothing: the store could not be read for too long.".to_owned();
+    }
+    // An expired key may be destroyed in its store, which a ring in memory has not.
+    let is_shown = |status: &KeyStatus| {
+        matches!(status.state, KeyState::Active(Role::Staged | Role::Fallback))
+    };
+    let keys = look.keys.iter().zip(verdicts).filter(|(status, _)| is_shown(status));
+    let (policy, now) = (&look.policy, look.now);
+    let facts = Facts {
+        purpose: look.kind,
+        policy,
+        changed_at: look.changed_at,
+        now,
+        keys: keys
+            .map(|(status, verdict)| {
+                // A store that cannot be read blocks a retirement, whatever this process saw.
+                let is_unknown = !is_known && *verdict == Some(Verdict::Safe);
+                let unknown = Verdict::Blocked(vec![Obstacle::NoInstance]);
+                let verdict = if is_unknown { Some(unknown) } else { verdict.clone() };
+                key_facts(look, status, verdict, &expected)
+            })
+            .collect(),
+        // This process alone is no fleet.
+        fleet: Fleet::new(
+            reports.unwrap_or_default(),
+            look.fingerprint,
+            policy,
+            look.changed_at,
+            now,
+        ),
+        is_file: false,
+        signing_since: look.signing_since,
+        due: look.rotation_due,
+        is_due: look.rotation_due.is_some_and(|due| due <= now),
+    };
+    sentence(&next_step(&facts), now)
+}
+
+fn key_facts(
+    look: &Look,
+    status: &KeyStatus,
+    verdict: Option<Verdict>,
+    expected: &impl Fn(&Kid) -> Option<Obstacle>,
+) -> KeyFacts {
+    let is_staged = status.state == KeyState::Active(Role::Staged);
+    let expected = match verdict {
+        Some(Verdict::Wait { .. }) => expected(&status.kid),
+        _ => None,
+    };
+    KeyFacts {
+        kid: status.kid,
+        state: status.state,
+        added_at: status.added_at,
+        signs_from: match status.signs {
+            Signs::From(moment) if is_staged => Some(moment),
+            _ => None,
+        },
+        ends_at: status.ends_at,
+        is_retired: status.is_retired,
+        is_restaged: false,
+        is_apart: false,
+        verdict,
+        expected,
+        rewrap_from: look.rewrap_from,
+        overlap_ends_at: None,
+        after_withdrawal: Vec::new(),
+    }
+}
+
+fn sentence(step: &NextStep, now: SystemTime) -> String {
+    let at = |from: &SystemTime| moment(now, *from);
+    let until_then = |because: &Option<Obstacle>| match because {
+        Some(obstacle) => format!(" Until then: {obstacle}."),
+        None => String::new(),
+    };
+    match step {
+        NextStep::SetClock => {
+            "Set the clock of this machine: the reports contradict it.".to_owned()
+        }
+        NextStep::RepairClock => {
+            "Set the clock of this machine, or correct the manifest if it was written with a wrong \
+             one."
+                .to_owned()
+        }
+        NextStep::AwaitStart { kid, at: start, obstacle: None } => {
+            format!("The key {kid} begins to sign {}.", at(start))
+        }
+        NextStep::AwaitStart { kid, at: start, obstacle: Some(obstacle) } => format!(
+            "The key {kid} begins to sign {}: every instance must have reloaded by then, and {obstacle}.",
+            at(start)
+        ),
+        NextStep::Promote { staged, deployment: Deployment::Reported } => {
+            format!("The key {} may be promoted: every instance holds it.", staged.kid)
+        }
+        NextStep::Promote { staged, .. } => {
+            format!("The key {} is staged: promote it once every instance holds it.", staged.kid)
+        }
+        NextStep::AwaitReload { staged: Some(staged), obstacle, .. } => {
+            format!("Wait before promoting {}: {}.", staged.kid, objection(obstacle))
+        }
+        NextStep::AwaitReload { staged: None, obstacle, .. } => {
+            format!("Wait until every instance has reloaded: {}.", objection(obstacle))
+        }
+        NextStep::Retire { kid, from: None, .. } => {
+            format!("The key {kid} may be retired: nothing that is valid needs it.")
+        }
+        NextStep::Retire { kid, from: Some(from), because } => format!(
+            "Wait until {}: the key {kid} is still needed, and may be retired then.{}",
+            at(from),
+            until_then(because)
+        ),
+        NextStep::Destroy { kid, from: None, .. } => {
+            format!("The secret of the key {kid} may be destroyed.")
+        }
+        NextStep::Destroy { kid, from: Some(from), because, .. } => format!(
+            "The key {kid} is retired: its secret may be destroyed from {}.{}",
+            at(from),
+            until_then(because)
+        ),
+        NextStep::Rewrap { kid, from, obstacle, .. } => {
+            let from = from.as_ref().map_or_else(String::new, |from| format!(" from {}", at(from)));
+            format!("Keep {kid}, and rewrap what it has sealed{from}: {obstacle}.")
+        }
+        NextStep::Restage { kid, obstacle } => {
+            format!("Restage {kid}, and rewrap what it has sealed: {obstacle}.")
+        }
+        NextStep::Keep { kid, obstacle, .. } | NextStep::Force { kid, obstacle, .. } => {
+            format!("Keep {kid}: {obstacle}.")
+        }
+        NextStep::Withdraw { kid } => format!("Withdraw {kid} once nothing needs it."),
+        NextStep::TakeOutOfFile { kid, .. } => format!("Take {kid} out of its file."),
+        NextStep::Rotate { due } if *due <= now => {
+            format!("A rotation has been due since {}.", at(due))
+        }
+        NextStep::Rotate { due } => {
+            format!("Nothing to do until {}, when a rotation is due.", at(due))
+        }
+        NextStep::Nothing => "Nothing to do.".to_owned(),
+    }
+}
+
+/// The instance of an obstacle, and what it reports.
+fn objection(obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::OtherKeys { instance, .. } => {
+            format!("the instance {} holds other keys", Plain(instance))
+        }
+        Obstacle::UnreadableReport { instance, .. } => {
+            format!("the instance {} has a report that cannot be read", Plain(instance))
+        }
+        obstacle => obstacle.to_string(),
+    }
+}

@@ -1,0 +1,153 @@
+//! The state of a secret, as a pure function of what is stored and of the time.
+
+use std::time::SystemTime;
+
+use super::dueness::dueness;
+use super::facts::next_step_facts;
+use super::phrase::phrase;
+use super::stall::state_of;
+use super::standing::{Advice, Other, Standing, State};
+use super::traffic::expected_traffic;
+use super::trail_facts::TrailFacts;
+use crate::evidence::next_step::{NextStep, next_step};
+use crate::manifest::{Entry, Manifest};
+use crate::ops::error::OpsError;
+use crate::ops::inventory::{Item, Place};
+use crate::ops::warnings::{of_policy, of_reports};
+use crate::ring::Report;
+use crate::source::StoreError;
+
+impl Standing {
+    /// How a secret stands of which `manifest` is stored, by what the instances `reports` say.
+    #[must_use]
+    pub fn of(
+        item: &Item,
+        manifest: &Manifest,
+        reports: &[Report],
+        now: SystemTime,
+        ahead: u16,
+    ) -> Self {
+        let facts = TrailFacts::unknown(item, manifest, now);
+        Self::with_trail_facts(item, manifest, reports, now, (ahead, &facts))
+    }
+
+    /// The same, with the facts of the trail.
+    pub(super) fn with_trail_facts(
+        item: &Item,
+        manifest: &Manifest,
+        reports: &[Report],
+        now: SystemTime,
+        (ahead, facts): (u16, &TrailFacts),
+    ) -> Self {
+        let kid = manifest.primary(now);
+        let since = manifest.key(&kid).map(|key| key.life.signing_since());
+        let since = since.map(|since| facts.signs_since.map_or(since, |first| since.min(first)));
+        // By the inventory, which is what an operator edits.
+        let due =
+            item.policy.schedule.zip(since).and_then(|(schedule, since)| schedule.next(since));
+        let others: Vec<_> = manifest
+            .keys()
+            .iter()
+            .filter(|key| key.kid() != kid && key.secret().is_some())
+            .filter_map(|key| Other::of(key, item, manifest, reports, now))
+            .map(|other| Other { is_restaged: facts.restaged.contains(&other.kid), ..other })
+            .collect();
+        let dueness = due.map_or(State::Rested, |due| dueness(due, now, ahead));
+        let (next, state) = {
+            let facts = next_step_facts(item, manifest, reports, &others, (due, &dueness), now);
+            let words = |step: &NextStep| phrase(step, item, manifest, reports, now);
+            (words(&next_step(&facts)), state_of(dueness, &facts, words))
+        };
+        let variable = manifest.key(&kid).and_then(Entry::variable).map(str::to_owned);
+        let mut warnings = of_reports(reports, manifest.policy(), now);
+        warnings
+            .extend(manifest.warnings.iter().map(|(name, warning)| format!("{name}: {warning}")));
+        warnings.extend(of_policy(manifest.policy(), &item.name));
+        warnings.extend(expected_traffic(item, manifest, reports, &others, now));
+        Self {
+            name: item.name.clone(),
+            environment: manifest.environment().to_owned(),
+            purpose: manifest.purpose(),
+            priority: item.priority,
+            primary: Some(kid),
+            variable,
+            since,
+            is_since_at_least: facts.is_at_least,
+            others,
+            due,
+            state,
+            next,
+            warnings,
+        }
+    }
+
+    /// How a secret stands that is rotated by hand, the last time at `last`.
+    #[must_use]
+    pub fn by_hand(
+        (item, environment): (&Item, &str),
+        last: Option<SystemTime>,
+        now: SystemTime,
+        ahead: u16,
+    ) -> Self {
+        let due = item.policy.schedule.and_then(|schedule| match last {
+            Some(last) => schedule.next(last),
+            // No record says that it was ever done.
+            None => Some(now),
+        });
+        let mut standing = Self::bare((item, environment));
+        (standing.since, standing.due) = (last, due);
+        standing.state = due.map_or(State::Rested, |due| dueness(due, now, ahead));
+        let Place::Manual(place) = &item.store else { return standing };
+        let command = format!("dualkey record {} rotated", item.name);
+        standing.next = match due {
+            Some(at) => Advice {
+                what: format!("rotate it in {place}, and say so"),
+                command: Some(command),
+                at: Some(at),
+            },
+            None => Advice { what: "nothing".to_owned(), command: None, at: None },
+        };
+        standing
+    }
+
+    /// One that cannot be read.
+    #[must_use]
+    pub fn unread((item, environment): (&Item, &str), error: &OpsError) -> Self {
+        let mut standing = Self::bare((item, environment));
+        if !matches!(error, OpsError::Store(StoreError::Missing { .. })) {
+            standing.state = State::Unread { why: error.to_string() };
+            return standing;
+        }
+        standing.state = State::Absent;
+        (standing.next.what, standing.next.command) = match &item.store {
+            Place::Dotenv(path) => (format!("set it in {path}"), None),
+            _ => {
+                let command = item.command(&format!("generate {} --store", item.name));
+                ("make its first key".to_owned(), Some(command))
+            }
+        };
+        standing
+    }
+
+    fn bare((item, environment): (&Item, &str)) -> Self {
+        Self {
+            name: item.name.clone(),
+            environment: environment.to_owned(),
+            purpose: item.purpose,
+            priority: item.priority,
+            primary: None,
+            variable: None,
+            since: None,
+            is_since_at_least: false,
+            others: Vec::new(),
+            due: None,
+            state: State::Rested,
+            next: Advice {
+                what: "correct what is wrong with it".to_owned(),
+                command: None,
+                at: None,
+            },
+            warnings: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The state of secrets as JSON for scripts: field names are stable.
+
+use serde::Serialize;
+
+use super::standing::{Other, Standing, State};
+use crate::ops::rfc3339::{time, time_from};
+use crate::verdict::Verdict;
+
+/// How secrets stand, as a JSON array: what `dualkey status --json` prints.
+#[must_use]
+pub fn to_json(standings: &[Standing]) -> String {
+    let rows: Vec<_> = standings.iter().map(secret).collect();
+    serde_json::to_string_pretty(&rows).expect("texts and numbers are JSON")
+}
+
+#[derive(Serialize)]
+struct Secret<'a> {
+    secret: &'a str,
+    environment: &'a str,
+    purpose: &'a str,
+    priority: &'a str,
+    state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    primary: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variable: Option<&'a str>,
+    since: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_since_at_least: bool,
+    others: Vec<Key<'a>>,
+    due: Option<String>,
+    next: Step<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Key<'a> {
+    kid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variable: Option<&'a str>,
+    state: &'static str,
+    signs_from: Option<String>,
+    ends_at: Option<String>,
+    verdict: Option<&'static str>,
+    until: Option<String>,
+    obstacles: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    what: &'a str,
+    command: Option<&'a str>,
+    at: Option<String>,
+}
+
+fn secret(standing: &Standing) -> Secret<'_> {
+    let (days, why) = match &standing.state {
+        State::Soon { days } | State::Overdue { days } => (Some(*days), None),
+        State::Stuck { why } | State::Unread { why } => (None, Some(why.as_str())),
+        _ => (None, None),
+    };
+    Secret {
+        secret: &standing.name,
+        environment: &standing.environment,
+        purpose: standing.purpose.as_str(),
+        priority: standing.priority.as_str(),
+        state: standing.state.as_str(),
+        days,
+        why,
+        primary: standing.primary.map(|kid| kid.to_string()),
+        variable: standing.variable.as_deref(),
+        since: standing.since.map(time),
+        is_since_at_least: standing.is_since_at_least,
+        others: standing.others.iter().map(key).collect(),
+        due: standing.due.map(time),
+        next: Step {
+            what: &standing.next.what,
+            command: standing.next.command.as_deref(),
+            at: standing.next.at.map(time_from),
+        },
+        warnings: &standing.warnings,
+    }
+}
+
+fn key(other: &Other) -> Key<'_> {
+    let (verdict, until, obstacles) = match &other.verdict {
+        None => (None, None, Vec::new()),
+        Some(Verdict::Safe) => (Some("safe"), None, Vec::new()),
+        Some(Verdict::Wait { until }) => (Some("wait"), Some(time_from(*until)), Vec::new()),
+        Some(Verdict::Blocked(all)) => {
+            (Some("blocked"), None, all.iter().map(ToString::to_string).collect())
+        }
+    };
+    let (kid, state) = (other.kid.to_string(), other.state.as_str());
+    let (signs_from, ends_at) = (other.signs_from.map(time_from), other.ends_at.map(time_from));
+    let variable = other.variable.as_deref();
+    Key { kid, variable, state, signs_from, ends_at, verdict, until, obstacles }
+}

@@ -1,0 +1,38 @@
+//! The state of a secret whose rotation is under way or has stopped midway.
+
+use super::standing::{Advice, State};
+use crate::evidence::next_step::{Facts, NextStep, Stall, is_underway, stalls};
+
+/// The state that follows from the schedule, `dueness`, and from `facts`. `phrase` has the words of a
+/// step.
+pub(super) fn state_of(
+    dueness: State,
+    facts: &Facts<'_>,
+    phrase: impl Fn(&NextStep) -> Advice,
+) -> State {
+    let mut state = match dueness {
+        // A rotation that was started is due no more.
+        State::Soon { .. } if facts.staged().is_some() => State::Underway,
+        state => state,
+    };
+    if is_underway(facts) {
+        state = state.max(State::Underway);
+    }
+    let stuck = stalls(facts).into_iter().map(|stall| State::Stuck { why: why(stall, &phrase) });
+    stuck.fold(state, State::max)
+}
+
+fn why(stall: Stall, phrase: &impl Fn(&NextStep) -> Advice) -> String {
+    match stall {
+        Stall::ClockBehind => "its last change lies ahead of this clock".to_owned(),
+        Stall::NotDeployed { kid, obstacle } => format!("`{kid}` is about to sign, and {obstacle}"),
+        Stall::NotPromoted { kid } => format!("`{kid}` is staged, and was not promoted"),
+        Stall::NotRetirable { kid, verdict } => {
+            format!("`{kid}` cannot be retired, although it is long superseded: {verdict}")
+        }
+        Stall::LeftInFile { kid } => format!("`{kid}` has expired, and is still in the file"),
+        Stall::NeededByRows { kid, step } => {
+            format!("`{kid}` has expired, and rows may need it: {}", phrase(&step).what)
+        }
+    }
+}
