@@ -4,13 +4,7 @@
 //! It covers every `scheme://…` but those of the web, whose path may be the secret, and every form
 //! of a [connection string](crate::postgres::ConnectionString) of PostgreSQL.
 
-use std::time::SystemTime;
-
-use super::inventory::Item;
-use crate::kid::Kid;
-use crate::manifest::{Entry, Manifest};
 use crate::postgres::ConnectionString;
-use crate::purpose::Purpose;
 
 /// A URL in parts, as every reader of URLs takes it apart.
 pub(super) struct Url<'t> {
@@ -27,8 +21,9 @@ impl<'t> Url<'t> {
     pub(super) fn split(text: &'t str) -> Option<Self> {
         let (scheme, after) = text.split_once("://")?;
         let plain = scheme.strip_prefix("jdbc:").unwrap_or(scheme);
-        let is_part = |own: u8| own.is_ascii_alphanumeric() || b"+-._".contains(&own);
-        if !plain.starts_with(|own: char| own.is_ascii_alphabetic()) || !plain.bytes().all(is_part)
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
+        if !plain.starts_with(|char: char| char.is_ascii_alphabetic())
+            || !plain.bytes().all(is_part)
         {
             return None;
         }
@@ -54,7 +49,7 @@ impl<'t> Url<'t> {
             "sqlserver" => "mssql",
             "ldaps" => "ldap",
             "mqtts" => "mqtt",
-            own => own,
+            scheme => scheme,
         }
         .to_owned()
     }
@@ -65,10 +60,10 @@ impl<'t> Url<'t> {
 
     /// Each host with its port.
     pub(super) fn each_host(&self) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
-        self.hosts.split(',').map(|own| match own.rsplit_once(':') {
+        self.hosts.split(',').map(|part| match part.rsplit_once(':') {
             // Not the colons of an IPv6 address.
             Some((host, port)) if !port.contains(']') => (host, Some(port)),
-            _ => (own, None),
+            _ => (part, None),
         })
     }
 }
@@ -84,20 +79,20 @@ struct Address {
 
 impl Address {
     fn of(text: &str) -> Option<Self> {
-        if let Ok(own) = ConnectionString::parse(text) {
-            let host = own.host().unwrap_or("localhost");
+        if let Ok(url) = ConnectionString::parse(text) {
+            let host = url.host().unwrap_or("localhost");
             return Some(Self {
                 kind: "postgres".to_owned(),
                 hosts: vec![if host.starts_with('/') { host.to_owned() } else { plain(host) }],
-                ports: vec![own.port().to_string()],
+                ports: vec![url.port().to_string()],
                 // The server takes the name of the role too.
-                database: own.database().or(own.role()).unwrap_or_default().to_owned(),
+                database: url.database().or(url.role()).unwrap_or_default().to_owned(),
             });
         }
-        let url = Url::split(text).filter(|own| !own.is_of_the_web())?;
+        let url = Url::split(text).filter(|url| !url.is_of_the_web())?;
         let kind = url.kind();
         let port = |port: Option<&str>| {
-            port.filter(|own| !own.is_empty()).unwrap_or(usual_port(&kind)).to_owned()
+            port.filter(|port| !port.is_empty()).unwrap_or(usual_port(&kind)).to_owned()
         };
         let (path, _) = url.rest.split_at(url.rest.find(['?', '#']).unwrap_or(url.rest.len()));
         let path = path.trim_matches('/');
@@ -108,7 +103,7 @@ impl Address {
         };
         Some(Self {
             hosts: url.each_host().map(|(host, _)| plain(host)).collect(),
-            ports: url.each_host().map(|(_, own)| port(own)).collect(),
+            ports: url.each_host().map(|(_, given)| port(given)).collect(),
             database: database.to_owned(),
             kind,
         })
@@ -172,7 +167,9 @@ impl Difference {
 pub(crate) fn difference(first: &[u8], other: &[u8]) -> Option<Difference> {
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let (first, other) = (text(first), text(other));
-    if [first, other].into_iter().any(|own| Url::split(own).is_some_and(|own| own.is_of_the_web()))
+    if [first, other]
+        .into_iter()
+        .any(|text| Url::split(text).is_some_and(|url| url.is_of_the_web()))
     {
         return None;
     }
@@ -181,7 +178,7 @@ pub(crate) fn difference(first: &[u8], other: &[u8]) -> Option<Difference> {
         (Some(_), None) => Some(Difference::NoUrl),
         (None, Some(_)) => Some(Difference::Url),
         (Some(first), Some(other)) => {
-            Some(first.differs(&other)).filter(|own| !own.is_empty()).map(Difference::Parts)
+            Some(first.differs(&other)).filter(|parts| !parts.is_empty()).map(Difference::Parts)
         }
     }
 }
@@ -191,28 +188,9 @@ pub(crate) fn is_apart(first: &[u8], other: &[u8]) -> bool {
     difference(first, other).is_some()
 }
 
-/// The keys of `manifest` that name another database than its primary does.
-pub(crate) fn apart<'m>(
-    item: &Item,
-    manifest: &'m Manifest,
-    now: SystemTime,
-) -> Vec<(&'m Entry, Difference)> {
-    let primary = manifest.key(&manifest.primary(now));
-    let Some(first) =
-        primary.and_then(Entry::secret).filter(|_| item.purpose == Purpose::Credential)
-    else {
-        return Vec::new();
-    };
-    let live = manifest.keys().iter().filter(|key| key.revoked().is_none());
-    live.filter_map(|key| {
-        difference(first.expose(), key.secret()?.expose()).map(|difference| (key, difference))
-    })
-    .collect()
-}
-
-/// The kids of those keys.
-pub(crate) fn kids_apart(item: &Item, manifest: &Manifest, now: SystemTime) -> Vec<Kid> {
-    apart(item, manifest, now).into_iter().map(|(key, _)| key.kid()).collect()
+/// Returns `true` if both are URLs, and of different hosts or databases.
+pub(crate) fn is_elsewhere(one: &str, other: &str) -> bool {
+    matches!(difference(one.as_bytes(), other.as_bytes()), Some(Difference::Parts(_)))
 }
 
 #[cfg(test)]
@@ -225,7 +203,7 @@ mod tests {
 
     #[test]
     fn values_of_one_secret_name_one_database() {
-        let parts = |own: &[&'static str]| Some(Difference::Parts(own.to_vec()));
+        let parts = |parts: &[&'static str]| Some(Difference::Parts(parts.to_vec()));
         for (first, other, expected) in [
             ("postgres://a:x@db/app", "postgresql://b:y@DB:5432/app?sslmode=require", None),
             ("postgres://a:x@db/app", "postgresql+asyncpg://b:y@db./app", None),
@@ -268,5 +246,22 @@ mod tests {
         ] {
             assert_eq!(differ(first, other), expected, "{first} {other}");
         }
+    }
+
+    #[test]
+    fn urls_of_other_hosts_and_databases_differ() {
+        let first = "postgres://app:x@db/app";
+        for same in ["postgres://other:y@DB:5432/app?sslmode=require", "postgresql://a:p%40@db/app"]
+        {
+            assert!(!is_elsewhere(first, same), "{same}");
+        }
+        for other in [
+            "postgres://app:x@backup/app",
+            "postgres://app:x@db/backup",
+            "postgres://app:x@db:6432/app",
+        ] {
+            assert!(is_elsewhere(first, other), "{other}");
+        }
+        assert!(!is_elsewhere("no-url", first));
     }
 }

@@ -109,7 +109,7 @@ impl Agent {
         let staged = with_role(&manifest, Role::Staged, now);
         // One that somebody staged for a moment ahead signs by itself, then and not before.
         let is_waiting =
-            |kid: &&Kid| manifest.key(kid).is_some_and(|own| own.signs() == Signs::Unscheduled);
+            |kid: &&Kid| manifest.key(kid).is_some_and(|key| key.signs() == Signs::Unscheduled);
         if let Some(kid) = staged.iter().find(is_waiting) {
             // Asked without a step, which would be told as a refusal at each turn.
             return match manifest.promote(kid, &reports, now) {
@@ -130,12 +130,13 @@ impl Agent {
             return Ok(None);
         }
         let since = manifest.key(&manifest.primary(now)).map(|key| key.life.signing_since());
-        let due = item.policy.schedule.zip(since).and_then(|(own, since)| own.next(since));
+        let due =
+            item.policy.schedule.zip(since).and_then(|(schedule, since)| schedule.next(since));
         match due.map(|due| dueness(due, now, 0)) {
             Some(State::Due | State::Overdue { .. }) => {}
             _ => return Ok(None),
         }
-        let is_bad = |own: &Check| own.outcome == CheckOutcome::Failed;
+        let is_bad = |check: &Check| check.outcome == CheckOutcome::Failed;
         let mut failed = checks(&self.project, &item.name).await?;
         failed.retain(is_bad);
         if !failed.is_empty() {
@@ -183,7 +184,7 @@ fn is_to_retire(
     let verdict = manifest.retirement(kid, reports, now)?;
     let old = OldKey {
         state: KeyState::Active(Role::Fallback),
-        is_retired: manifest.key(kid).is_some_and(|own| own.retire_at().is_some()),
+        is_retired: manifest.key(kid).is_some_and(|key| key.retire_at().is_some()),
         ends_at: manifest.ends_at(kid),
         verdict: Some(&verdict),
         rewrap_from: None,

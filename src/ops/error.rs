@@ -1,7 +1,7 @@
 //! What keeps an operator from what they asked for.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::adopt::{InUse, Refusal};
 use super::audit::{Action, AuditError};
@@ -51,7 +51,7 @@ pub enum OpsError {
     },
 
     /// No secret of the inventory has this name.
-    #[error("the inventory has no secret `{name}`{}", nearest.as_ref().map_or_else(String::new, |own| format!("; did you mean `{own}`?")))]
+    #[error("the inventory has no secret `{name}`{}", nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean `{name}`?")))]
     UnknownSecret {
         /// The name.
         name: String,
@@ -105,7 +105,7 @@ pub enum OpsError {
     /// Values in use cannot be taken over: nothing was changed.
     #[error(
         "cannot adopt {} of the secrets, and nothing was changed: {}", refusals.len(),
-        refusals.iter().map(|own| format!("{}: {}", own.secret, own.problem)).collect::<Vec<_>>().join("; ")
+        refusals.iter().map(|refusal| format!("{}: {}", refusal.secret, refusal.problem)).collect::<Vec<_>>().join("; ")
     )]
     Adopt {
         /// Each that cannot be adopted.
@@ -209,7 +209,7 @@ pub enum OpsError {
     },
 
     /// A check before a rotation failed.
-    #[error("{} of the checks failed: {}; fix them, or skip one with `--skip NAME --reason WHY`", failed.len(), failed.iter().map(|own| own.name).collect::<Vec<_>>().join(", "))]
+    #[error("{} of the checks failed: {}; fix them, or skip one with `--skip NAME --reason WHY`", failed.len(), failed.iter().map(|check| check.name).collect::<Vec<_>>().join(", "))]
     Checks {
         /// Those that did.
         failed: Vec<Check>,
@@ -327,6 +327,15 @@ impl OpsError {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         |source| Self::Io { path, source }
+    }
+
+    /// The error of a file that is written only where there is none.
+    pub(crate) fn of_new_file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| match source.kind() {
+            io::ErrorKind::AlreadyExists => Self::Exists { path },
+            _ => Self::Io { path, source },
+        }
     }
 }
 

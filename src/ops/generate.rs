@@ -18,7 +18,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::error::OpsError;
-use super::json;
+use super::rfc3339;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::NewEntry;
@@ -139,18 +139,18 @@ impl Sheet {
         let rows: Vec<_> = self
             .rows
             .iter()
-            .map(|(name, own)| {
-                let lead = format!("\n# {name}: {}, {} bits\n{name}_NEW=", own.purpose, own.bits());
-                (lead, own.text())
+            .map(|(name, new)| {
+                let lead = format!("\n# {name}: {}, {} bits\n{name}_NEW=", new.purpose, new.bits());
+                (lead, new.text())
             })
             .collect();
         // With its room from the start: a text that grows leaves parts of a secret behind unwiped.
-        let length = rows.iter().map(|(lead, own)| lead.len() + own.expose().len() + 1);
+        let length = rows.iter().map(|(lead, value)| lead.len() + value.expose().len() + 1);
         let mut text = Zeroizing::new(String::with_capacity(head.len() + length.sum::<usize>()));
         text.push_str(&head);
-        for (lead, own) in &rows {
+        for (lead, value) in &rows {
             text.push_str(lead);
-            text.push_str(std::str::from_utf8(own.expose()).unwrap_or_default());
+            text.push_str(std::str::from_utf8(value.expose()).unwrap_or_default());
             text.push('\n');
         }
         Secret::from(text.as_bytes())
@@ -173,12 +173,12 @@ impl Sheet {
             generated: String,
             secrets: Vec<Row<'a>>,
         }
-        let texts: Vec<_> = self.rows.iter().map(|(_, own)| own.text()).collect();
-        let rows = self.rows.iter().zip(&texts).map(|((name, own), text)| Row {
+        let texts: Vec<_> = self.rows.iter().map(|(_, new)| new.text()).collect();
+        let rows = self.rows.iter().zip(&texts).map(|((name, new), text)| Row {
             name,
-            purpose: own.purpose.as_str(),
-            bits: own.bits(),
-            kid: own.kid().map(|kid| kid.to_string()),
+            purpose: new.purpose.as_str(),
+            bits: new.bits(),
+            kid: new.kid().map(|kid| kid.to_string()),
             value: std::str::from_utf8(text.expose()).unwrap_or_default(),
         });
         let all = All { generated: self.time(), secrets: rows.collect() };
@@ -191,7 +191,7 @@ impl Sheet {
     /// [`OpsError::Exists`]: it is never written over, because its secrets may be in use;
     /// [`OpsError::Io`].
     pub fn write_new(&self, path: &Path) -> Result<(), OpsError> {
-        disk::write_new(path, self.to_env().expose()).map_err(|source| exists_or_io(path, source))
+        disk::write_new(path, self.to_env().expose()).map_err(OpsError::of_new_file(path))
     }
 
     /// Checks that [`write_new`](Self::write_new) would find nothing at `path`, and writes nothing.
@@ -224,17 +224,10 @@ impl Sheet {
             }
             Err(error) => Err(error),
         };
-        found.map_err(|source| exists_or_io(path, source))
+        found.map_err(OpsError::of_new_file(path))
     }
 
     fn time(&self) -> String {
-        json::time(self.at)
-    }
-}
-
-pub(super) fn exists_or_io(path: &Path, source: std::io::Error) -> OpsError {
-    match source.kind() {
-        std::io::ErrorKind::AlreadyExists => OpsError::Exists { path: path.to_owned() },
-        _ => OpsError::Io { path: path.to_owned(), source },
+        rfc3339::time(self.at)
     }
 }

@@ -63,14 +63,12 @@ pub mod agent;
 pub mod audit;
 pub mod doctor;
 mod error;
-mod explain;
-mod form;
 pub mod generate;
 pub mod inventory;
-pub(crate) mod json;
 pub mod recognise;
 #[cfg(feature = "agent")]
 pub mod remind;
+pub(crate) mod rfc3339;
 pub mod rotate;
 pub mod schedule;
 pub mod sweep;

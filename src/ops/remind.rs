@@ -69,20 +69,20 @@ pub async fn reminders(project: &Project) -> Result<Vec<Reminder>, OpsError> {
     let trail = project.trail().await?;
     let (now, environment) = (project.now(), project.environment_name());
     let all = standings(project).await?;
-    let mut all: Vec<_> = all.iter().filter_map(|own| Reminder::of(own, now)).collect();
+    let mut all: Vec<_> = all.iter().filter_map(|standing| Reminder::of(standing, now)).collect();
     // One of the night, too: it is told once, by whoever comes first.
     let since = now.checked_sub(EMERGENCY_WITHIN).unwrap_or(now);
     let query = Query::new().action(Action::EMERGENCY_ROTATED).outcome(Outcome::Success);
     let emergencies = trail.query(&query.environment(environment).since(since)).await?;
     let query = Query::new().action(Action::REMINDED).environment(environment).since(since);
     let mut told = trail.query(&query.outcome(Outcome::Success)).await?;
-    for own in emergencies {
-        let Record { actor, secret, reason, .. } = &own.record;
+    for entry in emergencies {
+        let Record { actor, secret, reason, .. } = &entry.record;
         let is_after = |other: &Entry| {
             let record = &other.record;
             record.secret == *secret
                 && record.reason.as_deref() == Some(EMERGENCY)
-                && other.n > own.n
+                && other.n > entry.n
         };
         if told.iter().any(is_after) {
             continue;
@@ -95,10 +95,12 @@ pub async fn reminders(project: &Project) -> Result<Vec<Reminder>, OpsError> {
             text: format!("{actor} rotated it in an emergency: {why}"),
         });
     }
-    told.retain(|own| own.record.at >= day(now));
-    let mut known: HashSet<_> =
-        told.into_iter().filter_map(|own| Some((own.record.secret, own.record.reason?))).collect();
-    all.retain(|own| known.insert((own.secret.clone(), own.state.to_owned())));
+    told.retain(|entry| entry.record.at >= day(now));
+    let mut known: HashSet<_> = told
+        .into_iter()
+        .filter_map(|entry| Some((entry.record.secret, entry.record.reason?)))
+        .collect();
+    all.retain(|reminder| known.insert((reminder.secret.clone(), reminder.state.to_owned())));
     Ok(all)
 }
 
@@ -135,8 +137,9 @@ pub async fn remind(
     };
     let url = project.variable(WHAT, variable)?;
     post(&url, &message(&all), delivery).await?;
-    let record =
-        |own: &Reminder| project.record(&own.secret, Action::REMINDED, actor).reason(own.state);
+    let record = |reminder: &Reminder| {
+        project.record(&reminder.secret, Action::REMINDED, actor).reason(reminder.state)
+    };
     let records: Vec<_> = all.iter().map(record).collect();
     trail.append(&records).await?;
     Ok(all)
@@ -145,8 +148,8 @@ pub async fn remind(
 /// The message as JSON that Slack takes, and others who take its form: `{"text": …}`.
 #[must_use]
 pub fn message(reminders: &[Reminder]) -> serde_json::Value {
-    let line = |own: &Reminder| {
-        let Reminder { secret, environment, state, text } = own;
+    let line = |reminder: &Reminder| {
+        let Reminder { secret, environment, state, text } = reminder;
         format!("• *{}* ({}), {state}: {}", escaped(secret), escaped(environment), escaped(text))
     };
     let lines: Vec<_> = reminders.iter().map(line).collect();
@@ -182,8 +185,8 @@ async fn post(url: &str, message: &serde_json::Value, delivery: Delivery) -> Res
                 if !is_later {
                     return Err(failed(format!("it was refused with {status}")));
                 }
-                let after = answer.headers().get(RETRY_AFTER).and_then(|own| own.to_str().ok());
-                let after = after.and_then(|own| retry_after(own, SystemTime::now()));
+                let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let after = after.and_then(|text| retry_after(text, SystemTime::now()));
                 (format!("the last answer was {status}"), after)
             }
             Err(error) if error.is_builder() => {
@@ -203,13 +206,13 @@ async fn post(url: &str, message: &serde_json::Value, delivery: Delivery) -> Res
 
 impl Reminder {
     /// What somebody should be told of a secret that stands so.
-    fn of(own: &Standing, now: SystemTime) -> Option<Self> {
+    fn of(standing: &Standing, now: SystemTime) -> Option<Self> {
         // A rotation that is due says so itself.
-        let from = own.next.at.filter(|at| Some(*at) != own.due && *at > now);
+        let from = standing.next.at.filter(|at| Some(*at) != standing.due && *at > now);
         let from = from.map_or_else(String::new, |at| format!("from {}: ", NotBefore(at)));
-        let next = own.next.command.as_deref();
-        let next = next.map(|own| format!(" ({from}`{own}`)")).unwrap_or_default();
-        let text = match &own.state {
+        let next = standing.next.command.as_deref();
+        let next = next.map(|command| format!(" ({from}`{command}`)")).unwrap_or_default();
+        let text = match &standing.state {
             // What was never made needs nobody, until somebody uses it.
             State::Rested | State::Underway | State::Absent => return None,
             State::Soon { days } => format!("its rotation is due in {days} days{next}"),
@@ -218,14 +221,14 @@ impl Reminder {
             State::Stuck { why } => format!("its rotation is stuck: {why}{next}"),
             State::Unread { why } => format!("it cannot be read: {why}{next}"),
         };
-        let (secret, environment) = (own.name.clone(), own.environment.clone());
-        Some(Self { secret, environment, state: own.state.as_str(), text })
+        let (secret, environment) = (standing.name.clone(), standing.environment.clone());
+        Some(Self { secret, environment, state: standing.state.as_str(), text })
     }
 }
 
 /// The beginning of the day, UTC.
 fn day(now: SystemTime) -> SystemTime {
     let time = Timestamp::try_from(now).unwrap_or_default().to_zoned_datetime(TimeZone::UTC);
-    let start = time.start_of_day().map(|own| own.timestamp());
-    start.ok().and_then(|own| own.try_into().ok()).unwrap_or(now)
+    let start = time.start_of_day().map(|start| start.timestamp());
+    start.ok().and_then(|start| start.try_into().ok()).unwrap_or(now)
 }

@@ -3,10 +3,7 @@
 use std::time::SystemTime;
 
 use super::inventory::{Item, Place, Project};
-use super::json::time;
-use crate::error::Obstacle;
-use crate::evidence::Report;
-use crate::evidence::reports::{ClockProblem, clock_problem};
+use super::rfc3339::time;
 use crate::kid::Kid;
 use crate::lifecycle::Policy;
 use crate::lifecycle::policy::is_ahead;
@@ -37,22 +34,22 @@ pub(super) fn of_reports(reports: &[Report], policy: &Policy, now: SystemTime) -
         let (newest, now) = (time(newest), time(now));
         all.push(format!("the clock is behind every report: it shows {now}, the newest was made at {newest}; set the clock"));
     }
-    for own in reports {
-        if let Some(problem) = &own.problem {
-            let (instance, problem) = (own.instance.clone(), problem.clone());
+    for report in reports {
+        if let Some(problem) = &report.problem {
+            let (instance, problem) = (report.instance.clone(), problem.clone());
             all.push(Obstacle::UnreadableReport { instance, problem }.to_string());
-        } else if is_ahead(own.reported_at, policy, now) {
+        } else if is_ahead(report.reported_at, policy, now) {
             all.push(format!(
                 "the report of the instance `{}` is from the future ({}): set its clock, or delete the \
                  report if it is gone",
-                Plain(&own.instance),
-                time(own.reported_at)
+                Plain(&report.instance),
+                time(report.reported_at)
             ));
-        } else if let Some((kid, seen)) = last_ahead(own, policy, now) {
+        } else if let Some((kid, seen)) = last_ahead(report, policy, now) {
             all.push(format!(
                 "the instance `{}` dates a use of `{kid}` in the future ({}): its clock was ahead; set it, \
                  then restart the instance",
-                Plain(&own.instance),
+                Plain(&report.instance),
                 time(seen)
             ));
         }

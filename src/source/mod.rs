@@ -78,4 +78,7 @@ pub use follow::{Follow, FollowState, Following, Health};
 pub use postgres::PostgresStore;
 #[cfg(feature = "ops")]
 pub(crate) use reading::InUse;
+#[cfg(feature = "store")]
+#[cfg(feature = "ops")]
+pub(crate) use store::retry_conflicts;
 pub use store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus, update};

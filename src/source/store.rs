@@ -204,8 +204,22 @@ impl fmt::Debug for WatchStatus {
     }
 }
 
-/// So often is a step taken anew because another was faster.
+/// The number of times that a step is tried because another writer was faster.
 const ATTEMPTS: usize = 10;
+
+/// Calls `attempt` again while its error is a conflict with another writer, at most ten times in all.
+pub(crate) async fn retry_conflicts<T, E>(
+    is_conflict: impl Fn(&E) -> bool,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if is_conflict(&error) => {}
+            result => return result,
+        }
+    }
+    attempt().await
+}
 
 /// Loads the manifest, takes `step`, and stores what comes of it. If another was faster, it
 /// starts over, so that both changes are there; `step` then runs again, on what the other
@@ -232,16 +246,14 @@ pub async fn update<S: KeyStore + ?Sized>(
     store: &S,
     mut step: impl FnMut(&Manifest) -> Result<Change, Error>,
 ) -> Result<Change, StoreError> {
-    let mut attempt = 1;
-    loop {
+    let is_conflict = |error: &StoreError| matches!(error, StoreError::Conflict { .. });
+    retry_conflicts(is_conflict, async || {
         let current = store.load().await?;
         let change = step(&current)?;
-        if !change.has_changed(&current) {
-            return Ok(change);
+        if change.has_changed(&current) {
+            store.compare_and_swap(current.revision(), &change.manifest).await?;
         }
-        match store.compare_and_swap(current.revision(), &change.manifest).await {
-            Err(StoreError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
-            stored => return stored.map(|()| change),
-        }
-    }
+        Ok(change)
+    })
+    .await
 }

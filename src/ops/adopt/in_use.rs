@@ -1,52 +1,24 @@
-//! The values of a secret that a service uses, although the store of the secret holds none.
+//! The search for values of a secret that a service uses.
 
 use std::path::PathBuf;
 
-use crate::manifest::Manifest;
+use super::value_in_use::InUse;
+use crate::manifest::{Entry, Manifest};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
-use crate::secret::Secret;
 use crate::source::Listing;
 
 /// The endings of the variables with keys that sign or verify.
 pub(super) const SIGNING: [&str; 4] = ["", "_NEW", "_OLD", "_BACKUP"];
 
-/// A variable with a value that is in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct InUse {
-    /// The variable.
-    pub variable: String,
-    /// The file that sets it; `None` for the environment of this process.
-    pub file: Option<PathBuf>,
-}
-
-impl InUse {
-    /// Returns the place where it is set, in words.
-    #[must_use]
-    pub fn place(&self) -> String {
-        match &self.file {
-            Some(path) => path.display().to_string(),
-            None => "the environment".to_owned(),
-        }
-    }
-
-    /// The command that takes the value of the secret `name` over.
-    pub(crate) fn command(&self, name: &str) -> String {
-        let from = if self.file.is_some() { "" } else { " --from-env" };
-        format!("dualkey adopt {name}{from}")
-    }
-}
-
 /// The files with the variables of the environment of `project`, beside its inventory.
-pub(super) fn files(project: &Project) -> Vec<PathBuf> {
+pub(super) fn env_files(project: &Project) -> Vec<PathBuf> {
     let (inventory, environment) = (project.inventory(), project.environment_name());
-    let own = inventory.path(&format!(".env.{environment}"), environment);
-    let common = inventory.path(".env", environment);
-    match environment == inventory.environment {
-        true => vec![common, own],
-        false => vec![own],
+    let of_environment = inventory.path(&format!(".env.{environment}"), environment);
+    if environment != inventory.environment {
+        return vec![of_environment];
     }
+    vec![inventory.path(".env", environment), of_environment]
 }
 
 /// Returns where a value of `item` is in use: in its own `.env` file, in one beside the inventory, or
@@ -69,16 +41,16 @@ pub(super) fn files(project: &Project) -> Vec<PathBuf> {
 /// # Errors
 /// [`OpsError::UnknownSecret`]; [`OpsError::Store`] for a file that cannot be read: it may hold one.
 pub fn in_use(project: &Project, name: &str) -> Result<Option<InUse>, OpsError> {
-    Ok(found(project, project.inventory().secret(name)?)?.map(|(own, _)| own))
+    Ok(find_value(project, project.inventory().secret(name)?)?.map(|(found, _)| found))
 }
 
 /// The command that makes the key of the audit trail: where there is a `.env` file, the one that takes
 /// its values over as well.
-pub(crate) fn begin_command(project: &Project) -> String {
-    match files(project).iter().any(|path| path.exists()) {
-        true => "dualkey adopt".to_owned(),
-        false => format!("dualkey generate {} --store", project.inventory().audit.secret),
+pub(crate) fn first_audit_key_command(project: &Project) -> String {
+    if env_files(project).iter().any(|path| path.exists()) {
+        return "dualkey adopt".to_owned();
     }
+    format!("dualkey generate {} --store", project.inventory().audit.secret)
 }
 
 /// Fails if a value of `item` is in use and is not the primary of `first`.
@@ -87,17 +59,14 @@ pub(crate) fn check_not_in_use(
     item: &Item,
     first: &Manifest,
 ) -> Result<(), OpsError> {
-    let Some((found, value)) = found(project, item)? else { return Ok(()) };
+    let Some((found, value)) = find_value(project, item)? else { return Ok(()) };
     let kid = first.primary(project.now());
-    let secret = first.key(&kid).and_then(|own| own.secret());
+    let secret = first.key(&kid).and_then(Entry::secret);
     let is_same = item
         .purpose
         .decode(value)
-        .is_ok_and(|own| secret.is_some_and(|secret| Secret::expose(secret) == own.expose()));
-    match is_same {
-        true => Ok(()),
-        false => Err(OpsError::InUse { name: item.name.clone(), found }),
-    }
+        .is_ok_and(|value| secret.is_some_and(|secret| secret.expose() == value.expose()));
+    if is_same { Ok(()) } else { Err(OpsError::InUse { name: item.name.clone(), found }) }
 }
 
 /// Fails if the store of the secret `name` holds nothing, and a value of it is in use.
@@ -108,25 +77,25 @@ pub(crate) async fn check_adopted(project: &Project, name: &str) -> Result<(), O
     if !matches!(store.load().await, Err(crate::source::StoreError::Missing { .. })) {
         return Ok(());
     }
-    match found(project, item)? {
+    match find_value(project, item)? {
         Some((found, _)) => Err(OpsError::NotAdopted { name: name.to_owned(), found }),
         None => Ok(()),
     }
 }
 
 /// The first variable of `item` that is set, with its value.
-fn found(project: &Project, item: &Item) -> Result<Option<(InUse, String)>, OpsError> {
+fn find_value(project: &Project, item: &Item) -> Result<Option<(InUse, String)>, OpsError> {
     let environment = project.environment_name();
-    let mut paths = files(project);
+    let mut paths = env_files(project);
     if let Place::Dotenv(path) = &item.store {
         paths.insert(0, project.inventory().path(path, environment));
     }
     let names = SIGNING.map(|ending| format!("{}{ending}", item.name));
     for path in paths {
         let Some(listing) = Listing::read(&path)? else { continue };
-        if let Some(own) = names.iter().find_map(|name| listing.get(name)) {
-            let found = InUse { variable: own.name.clone(), file: Some(path) };
-            return Ok(Some((found, own.value.as_str().to_owned())));
+        if let Some(variable) = names.iter().find_map(|name| listing.get(name)) {
+            let found = InUse { variable: variable.name.clone(), file: Some(path) };
+            return Ok(Some((found, variable.value.as_str().to_owned())));
         }
     }
     for variable in names {

@@ -10,7 +10,6 @@ use super::line::{Start, Time, start};
 use super::problem::{Forged, Problem};
 use super::record::Record;
 use crate::kid::Kid;
-use crate::ops::json;
 
 /// Which records are asked for: those for which everything that is set holds, the newest
 /// first. That is as they were written, whatever the clock said; those that were
@@ -76,13 +75,6 @@ impl Listing {
             None => Ok(self.records),
         }
     }
-}
-
-/// A listing as a JSON array: what `dualkey audit --json` prints. A forged line is an object
-/// with `forged`, the line, and `after`.
-#[must_use]
-pub fn to_json(listing: &Listing) -> String {
-    json::listing(listing)
 }
 
 impl Query {

@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::finding::{Finding, finding};
 use super::git::Git;
-use super::{Finding, finding};
 use crate::ops::inventory::{Place, Project};
 use crate::source::disk;
 
@@ -42,11 +42,10 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
                 all.push(finding("tracked", &subject, found, &mend));
             }
             (_, Some(false)) => {
-                let mend = match is_env(&path) {
-                    true => "add `.env*` to .gitignore".to_owned(),
-                    false => {
-                        format!("add its folder to .gitignore ({})", disk::folder(&path).display())
-                    }
+                let mend = if is_env(&path) {
+                    "add `.env*` to .gitignore".to_owned()
+                } else {
+                    format!("add its folder to .gitignore ({})", disk::folder(&path).display())
                 };
                 all.push(finding("ignored", &subject, "git would take it".to_owned(), &mend));
             }
@@ -73,7 +72,7 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
         }
     }
     let sheet = root.join(".env.rotation");
-    let age = fs::metadata(&sheet).and_then(|own| own.modified()).ok();
+    let age = fs::metadata(&sheet).and_then(|file| file.modified()).ok();
     if age
         .and_then(|made| SystemTime::now().duration_since(made).ok())
         .is_some_and(|age| age > HANDED_OVER)
@@ -88,12 +87,12 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
     }
 }
 
-/// The file of an inventory that git would take, with the remedy; for a command that just wrote it.
+/// Returns the finding on a file with secrets that git has or would take, if there is one.
 #[cfg(feature = "cli")]
-pub(super) fn ignored(project: &Project) -> Option<Finding> {
+pub(crate) fn ignored(project: &Project) -> Option<Finding> {
     let mut all = Vec::new();
     examine(&mut all, project);
-    all.into_iter().find(|own| own.check == "ignored" || own.check == "tracked")
+    all.into_iter().find(|finding| finding.check == "ignored" || finding.check == "tracked")
 }
 
 /// The files that the inventory names, and what else there is beside it of the kind of `.env`:
@@ -111,24 +110,26 @@ fn with_secrets(project: &Project, root: &Path) -> BTreeSet<PathBuf> {
     const SHARED: [&str; 4] = [".env.example", ".env.sample", ".env.template", ".env.dist"];
     let is_shared =
         |path: &Path| SHARED.map(OsStr::new).contains(&path.file_name().unwrap_or_default());
-    let is_full = |path: &Path| fs::metadata(path).is_ok_and(|own| own.is_file() && own.len() > 0);
+    let is_full =
+        |path: &Path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0);
     let beside = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
     paths.extend(beside.filter(|path| is_env(path) && is_full(path) && !is_shared(path)));
     // `./.env` and `.env` are one.
-    let plain = |path: PathBuf| path.components().filter(|own| *own != Component::CurDir).collect();
+    let plain =
+        |path: PathBuf| path.components().filter(|part| *part != Component::CurDir).collect();
     paths.into_iter().map(plain).collect()
 }
 
 fn is_env(path: &Path) -> bool {
-    path.file_name().is_some_and(|own| own.to_string_lossy().starts_with(".env"))
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".env"))
 }
 
 #[cfg(unix)]
 fn readable(all: &mut Vec<Finding>, path: &Path, subject: &str) {
     use std::os::unix::fs::PermissionsExt;
-    let Ok(own) = fs::metadata(path) else { return };
-    let mode = own.permissions().mode() & 0o7777;
-    if own.is_file() && mode & 0o077 != 0 {
+    let Ok(file) = fs::metadata(path) else { return };
+    let mode = file.permissions().mode() & 0o7777;
+    if file.is_file() && mode & 0o077 != 0 {
         let found = format!("others may read or write it (mode {mode:04o})");
         let mend = format!("chmod 0600 {subject}, and rotate what others may have read");
         all.push(finding("readable", subject, found, &mend));

@@ -1,7 +1,6 @@
 //! The shape of a value: what it is, beyond the name of its variable. Nothing of it is shown.
 
 use crate::encoding::from_base64;
-use crate::ops::address::{Difference, difference};
 
 /// Returns what a key of an asymmetric algorithm is, also in base64.
 pub(super) fn asymmetric(value: &str) -> Option<&'static str> {
@@ -17,15 +16,14 @@ pub(super) fn asymmetric(value: &str) -> Option<&'static str> {
     if text.starts_with("-----BEGIN") {
         let head =
             text.split('\n').next().unwrap_or_default().split("\\n").next().unwrap_or_default();
-        return Some(match head.contains("PRIVATE KEY") {
-            true => {
-                "it is the private key of an asymmetric algorithm: rotate it with the public key \
-                     that others verify with"
-            }
-            false => "it is a public key or a certificate, and no secret",
+        return Some(if head.contains("PRIVATE KEY") {
+            "it is the private key of an asymmetric algorithm: rotate it with the public key that \
+             others verify with"
+        } else {
+            "it is a public key or a certificate, and no secret"
         });
     }
-    if ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|own| text.starts_with(own)) {
+    if ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|start| text.starts_with(start)) {
         return Some("it is a public key, and no secret");
     }
     let is_jwk = text.starts_with('{') && text.contains("\"kty\"");
@@ -35,7 +33,7 @@ pub(super) fn asymmetric(value: &str) -> Option<&'static str> {
 /// Returns `true` if `value` is made to be published.
 pub(super) fn is_publishable(value: &str) -> bool {
     let starts = ["pk_live_", "pk_test_", "pk.eyJ", "sb_publishable_", "rk_pub_"];
-    starts.iter().any(|own| value.starts_with(own))
+    starts.iter().any(|start| value.starts_with(start))
 }
 
 /// Returns `true` for a value as an example has it: `sk-...`.
@@ -95,14 +93,14 @@ pub(super) fn has_known_prefix(value: &str) -> bool {
         "EAA",
     ];
     value.len() >= 20
-        && value.bytes().all(|own| own.is_ascii_graphic())
-        && PREFIXES.iter().any(|own| value.starts_with(own))
+        && value.bytes().all(|byte| byte.is_ascii_graphic())
+        && PREFIXES.iter().any(|prefix| value.starts_with(prefix))
 }
 
 /// The part of a URL between `//` and the path, if `value` is one.
 fn authority(value: &str) -> Option<&str> {
     let (scheme, rest) = value.split_once("://")?;
-    let is_scheme = |own: u8| own.is_ascii_alphanumeric() || b"+-.:".contains(&own);
+    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:".contains(&byte);
     (!scheme.is_empty() && scheme.bytes().all(is_scheme))
         .then(|| rest.split(['/', '?', '#']).next().unwrap_or_default())
 }
@@ -129,31 +127,26 @@ pub(super) fn holds_password(value: &str) -> bool {
     // The last one: a password may hold an unescaped `@`, and `/` after it.
     let userinfo = value.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
     let has_password = authority(value).is_some()
-        && userinfo.is_some_and(|(own, _)| {
-            own.split_once(':').is_some_and(|(user, password)| {
+        && userinfo.is_some_and(|(login, _)| {
+            login.split_once(':').is_some_and(|(user, password)| {
                 // `host:8080/path@x` has no user.
-                let port = password.trim_start_matches(|own: char| own.is_ascii_digit());
+                let port = password.trim_start_matches(|char: char| char.is_ascii_digit());
                 let is_port = port.len() < password.len() && port.starts_with('/');
                 !password.is_empty() && !user.contains(['/', '?']) && !is_port
             })
         });
     let is_start = |place: usize| {
-        lower[..place].chars().next_back().is_none_or(|own| "?&; ,{".contains(own) || own == '"')
+        lower[..place].chars().next_back().is_none_or(|char| "?&; ,{".contains(char) || char == '"')
     };
     let has_parameter = (authority(value).is_some() || value.matches('=').count() > 1)
-        && PASSWORDS.iter().any(|own| {
-            lower.match_indices(own).any(|(place, _)| {
-                let rest = &lower[place + own.len()..];
+        && PASSWORDS.iter().any(|name| {
+            lower.match_indices(name).any(|(place, _)| {
+                let rest = &lower[place + name.len()..];
                 is_start(place) && !rest.is_empty() && !rest.starts_with(['&', ';', ' '])
             })
         });
     let is_json = value.trim_start().starts_with('{') && lower.contains("\"password\"");
     has_password || has_parameter || is_json
-}
-
-/// Returns `true` if both are URLs, and of different hosts or databases.
-pub(crate) fn is_elsewhere(one: &str, other: &str) -> bool {
-    matches!(difference(one.as_bytes(), other.as_bytes()), Some(Difference::Parts(_)))
 }
 
 /// Returns `true` for a URL of a database that keeps the data of a backend.
@@ -194,9 +187,11 @@ pub(super) fn is_hook(value: &str, is_named_so: bool) -> bool {
     ];
     let Some(host) = authority(value) else { return false };
     let host = host.rsplit('@').next().unwrap_or(host).split(':').next().unwrap_or_default();
-    let is_known = HOSTS.iter().any(|own| host == *own || host.ends_with(&format!(".{own}")));
-    let path =
-        value.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |own| own.1);
+    let is_known = HOSTS.iter().any(|known| host == *known || host.ends_with(&format!(".{known}")));
+    let path = value
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('/'))
+        .map_or("", |(_, path)| path);
     let is_capability = path.split(['/', '?', '&', '=']).any(is_random);
     (is_known && path.len() > 8) || (is_named_so && is_capability)
 }
@@ -208,8 +203,8 @@ pub(super) fn is_url(value: &str) -> bool {
 
 /// Returns `true` if `value` looks as if a generator had made it.
 pub(super) fn is_random(value: &str) -> bool {
-    let is_part = |own: u8| own.is_ascii_alphanumeric() || b"-_+/=.".contains(&own);
-    let has = |is: fn(&u8) -> bool| value.bytes().any(|own| is(&own));
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+/=.".contains(&byte);
+    let has = |is: fn(&u8) -> bool| value.bytes().any(|byte| is(&byte));
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     value.len() >= 16
         && value.bytes().all(is_part)
@@ -227,10 +222,10 @@ pub(super) fn plain(value: &str) -> Option<&'static str> {
     if SWITCHES.contains(&lower.as_str()) {
         return Some("its value is a switch");
     }
-    if value.bytes().all(|own| own.is_ascii_digit() || own == b'.') && value.len() < 12 {
+    if value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && value.len() < 12 {
         return Some("its value is a number");
     }
-    let unit = lower.trim_start_matches(|own: char| own.is_ascii_digit());
+    let unit = lower.trim_start_matches(|char: char| char.is_ascii_digit());
     let units = ["ms", "s", "m", "h", "d", "w", "y", " days", " hours", " minutes"];
     if unit.len() < lower.len() && units.contains(&unit) {
         return Some("its value is a length of time");
@@ -247,7 +242,7 @@ fn is_path(value: &str) -> bool {
     let is_absolute = value.starts_with('/') && value[1..].contains('/') && value.len() < 200;
     let ends = [".pem", ".key", ".json", ".txt", ".p12", ".crt"];
     is_led
-        || ends.iter().any(|own| value.ends_with(own))
+        || ends.iter().any(|end| value.ends_with(end))
         || (is_absolute && !is_random(value.trim_start_matches('/')))
 }
 
@@ -291,23 +286,6 @@ mod tests {
         ] {
             assert!(!holds_password(value), "{value}");
         }
-    }
-
-    #[test]
-    fn urls_of_other_hosts_and_databases_differ() {
-        let own = "postgres://app:x@db/app";
-        for same in ["postgres://other:y@DB:5432/app?sslmode=require", "postgresql://a:p%40@db/app"]
-        {
-            assert!(!is_elsewhere(own, same), "{same}");
-        }
-        for other in [
-            "postgres://app:x@backup/app",
-            "postgres://app:x@db/backup",
-            "postgres://app:x@db:6432/app",
-        ] {
-            assert!(is_elsewhere(own, other), "{other}");
-        }
-        assert!(!is_elsewhere("no-url", own));
     }
 
     #[test]

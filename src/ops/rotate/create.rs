@@ -1,7 +1,7 @@
 //! The first key of a secret.
 
+use super::facts::check_missing;
 use super::operator::Operator;
-use super::taking::check_missing;
 use crate::manifest::{Manifest, NewEntry};
 use crate::ops::adopt::check_not_in_use;
 use crate::ops::audit::{Action, Sink, Trail};
@@ -23,13 +23,13 @@ pub struct By<'a> {
     actor: &'a str,
     reason: Option<&'a str>,
     is_forced: bool,
-    is_rehearsal: bool,
+    is_dry_run: bool,
 }
 
 impl<'a> By<'a> {
     /// In the name of `actor`.
     pub fn new(actor: &'a str) -> Self {
-        Self { actor, reason: None, is_forced: false, is_rehearsal: false }
+        Self { actor, reason: None, is_forced: false, is_dry_run: false }
     }
 
     /// Why, for the trail.
@@ -47,7 +47,7 @@ impl<'a> By<'a> {
 
     /// Makes none: finds out whether it would be refused, and changes and records nothing.
     pub fn dry_run(mut self) -> Self {
-        self.is_rehearsal = true;
+        self.is_dry_run = true;
         self
     }
 }
@@ -76,7 +76,7 @@ pub async fn create(
     }
     check_missing(&*store, name, environment).await.map_err(|error| item.explain(error))?;
     if let Place::File { path, .. } = &item.store
-        && !by.is_rehearsal
+        && !by.is_dry_run
     {
         let path = inventory.path(path, environment);
         disk::make_folder(&disk::folder(&path)).map_err(OpsError::io(path))?;
@@ -84,7 +84,7 @@ pub async fn create(
     if name != inventory.audit.secret {
         let mut operator = match Operator::of(project, name, by.actor).await {
             // Whoever rehearses the first keys of all has made none of them, and no trail.
-            Err(OpsError::NoAuditKey { .. }) if by.is_rehearsal => return Ok(manifest),
+            Err(OpsError::NoAuditKey { .. }) if by.is_dry_run => return Ok(manifest),
             operator => operator?,
         };
         if let Some(reason) = by.reason {
@@ -93,7 +93,7 @@ pub async fn create(
         if by.is_forced {
             operator = operator.force();
         }
-        if by.is_rehearsal {
+        if by.is_dry_run {
             operator = operator.dry_run();
         }
         return operator.create(name, item.purpose, environment, item.policy, first).await;
@@ -122,7 +122,7 @@ pub(crate) async fn begin_trail(
                    put the trail aside by hand, and begin a new one",
         });
     }
-    if by.is_rehearsal {
+    if by.is_dry_run {
         return Ok(());
     }
     let item = project.inventory().secret(name)?;

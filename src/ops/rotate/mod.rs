@@ -4,14 +4,28 @@
 //! [`Operator`] takes single steps; [`walk`] goes from the checks to the promotion.
 
 mod check;
+mod context;
 mod create;
+mod facts;
+mod first_manifest;
+mod manual_record;
+mod new_keys;
 mod operator;
-mod taking;
-mod walk;
+mod past_steps;
+mod preconditions;
+mod retire;
+mod rotation;
+mod settlement;
+mod steps;
+mod transaction;
 
-pub use check::{CHECKS, Check, CheckOutcome, checks};
+pub use check::{CHECKS, Check, CheckOutcome};
 pub(crate) use create::begin_trail;
 pub use create::{By, create};
+pub(crate) use facts::{reports, to_retire, with_role};
+pub use manual_record::record;
 pub use operator::Operator;
-pub(crate) use taking::{begun, check_new, last_step, reports, to_retire, with_role};
-pub use walk::{Progress, Walked, record, retire, walk};
+pub(crate) use past_steps::{check_new, last_step, unfinished_step};
+pub use preconditions::checks;
+pub use retire::retire;
+pub use rotation::{Progress, Walked, walk};

@@ -34,8 +34,11 @@ impl Checkpoints {
                 Ok(text) => {
                     for line in text.lines() {
                         let wrong = || SweepError::Checkpoint { problem: "it cannot be read" };
-                        let (table, own) = line.split_once('\t').ok_or_else(wrong)?;
-                        tables.push((table.to_owned(), Checkpoint::from_json(own.as_bytes())?));
+                        let (table, checkpoint) = line.split_once('\t').ok_or_else(wrong)?;
+                        tables.push((
+                            table.to_owned(),
+                            Checkpoint::from_json(checkpoint.as_bytes())?,
+                        ));
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -48,15 +51,15 @@ impl Checkpoints {
 
     pub(super) fn of(&self, table: &str) -> Option<Checkpoint> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tables.iter().find(|(own, _)| own == table).map(|(_, own)| own.clone())
+        state.tables.iter().find(|(name, _)| name == table).map(|(_, reached)| reached.clone())
     }
 
     /// Keeps it: now and then, because what is lost is time alone.
     pub(super) fn keep(&self, table: &str, checkpoint: &Checkpoint) {
         let Some(path) = &self.path else { return };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.tables.iter_mut().find(|(own, _)| own == table) {
-            Some((_, own)) => *own = checkpoint.clone(),
+        match state.tables.iter_mut().find(|(name, _)| name == table) {
+            Some((_, reached)) => *reached = checkpoint.clone(),
             None => state.tables.push((table.to_owned(), checkpoint.clone())),
         }
         if state.written_at.is_some_and(|at| at.elapsed() < WRITTEN_EVERY) {
@@ -66,7 +69,7 @@ impl Checkpoints {
         let lines = state
             .tables
             .iter()
-            .filter_map(|(table, own)| Some(format!("{table}\t{}\n", own.to_json().ok()?)));
+            .filter_map(|(table, reached)| Some(format!("{table}\t{}\n", reached.to_json().ok()?)));
         // Without it, the sweep begins at the first row again.
         let _ = disk::write(path, lines.collect::<String>().as_bytes(), false);
     }

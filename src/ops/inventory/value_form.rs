@@ -1,7 +1,7 @@
 //! The form of a new value: where a secret is a URL, what is none is refused before it is staged.
 
-use super::address::Url;
-use super::inventory::{Form, Item};
+use super::secret::{Form, Item};
+use crate::ops::address::Url;
 use crate::postgres::{ConnectionString, ConnectionStringError};
 use crate::purpose::Purpose;
 
@@ -23,7 +23,7 @@ fn expects_url(item: &Item, in_use: Option<&str>) -> bool {
 fn is_url_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let is_it = |ending: &str| {
-        name.strip_suffix(ending).is_some_and(|own| own.is_empty() || own.ends_with('_'))
+        name.strip_suffix(ending).is_some_and(|start| start.is_empty() || start.ends_with('_'))
     };
     ["URL", "URI", "DSN"].into_iter().any(is_it)
 }
@@ -34,14 +34,14 @@ fn is_url(text: &str) -> bool {
 
 /// Key-value pairs as libpq takes them, which name a place.
 fn is_of_postgres(text: &str) -> bool {
-    ConnectionString::parse(text).is_ok_and(|own| own.host().is_some() || own.database().is_some())
+    ConnectionString::parse(text).is_ok_and(|url| url.host().is_some() || url.database().is_some())
         && !text.starts_with('{')
 }
 
 /// What keeps `value` from being a value of `item`, of which `in_use` is the one in use. It holds
 /// nothing of either.
 pub(crate) fn problem(item: &Item, value: &[u8], in_use: Option<&[u8]>) -> Option<String> {
-    let in_use = in_use.and_then(|own| std::str::from_utf8(own).ok());
+    let in_use = in_use.and_then(|value| std::str::from_utf8(value).ok());
     if !expects_url(item, in_use) {
         return None;
     }
@@ -53,7 +53,7 @@ pub(crate) fn problem(item: &Item, value: &[u8], in_use: Option<&[u8]>) -> Optio
     if is_other_dsn || (is_of_postgres(text) && Url::split(text).is_none()) {
         return None;
     }
-    let scheme = in_use.and_then(Url::split).map_or("postgres", |own| own.scheme);
+    let scheme = in_use.and_then(Url::split).map_or("postgres", |url| url.scheme);
     let example = format!("{scheme}://user:password@host:port/name");
     if text.starts_with(['{', '[']) {
         return Some(format!("it is JSON, as of a secret manager, and no URL: write {example}"));
@@ -61,14 +61,14 @@ pub(crate) fn problem(item: &Item, value: &[u8], in_use: Option<&[u8]>) -> Optio
     if text.starts_with(['"', '\'', '`']) {
         return Some("it has quotes around it: remove them".to_owned());
     }
-    if text.chars().any(|own| own.is_whitespace() || own.is_control()) {
+    if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
         return Some(format!(
             "it has white space in it, and is no URL: write {example}, with a blank as %20"
         ));
     }
     let assigned = text
         .split_once('=')
-        .filter(|(name, _)| name.bytes().all(|own| own.is_ascii_alphanumeric() || own == b'_'));
+        .filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
     if assigned.is_some_and(|(_, value)| Url::split(value).is_some()) {
         return Some("it begins with the name of a variable: pass the value alone".to_owned());
     }
@@ -105,30 +105,30 @@ fn has_open_character(url: &Url<'_>) -> bool {
     // A later `@` belongs to a password that a `#`, `/` or `?` has ended, unless what comes before
     // is a host.
     let Some(at) = url.rest.find('@').filter(|_| url.login.is_none()) else { return false };
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|own| own.is_ascii_digit());
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let is_place = url.each_host().all(|(host, port)| !host.is_empty() && port.is_none_or(is_port));
     let before = &url.rest[..at];
     let is_parameter = before.find('?').is_some_and(|mark| before[mark..].contains('='));
     let is_web = url.is_of_the_web();
     let has_port = url.each_host().any(|(_, port)| port.is_some());
-    match is_place {
-        true => has_port && !is_parameter && !is_web,
-        // A file has no host.
-        false => !url.hosts.is_empty(),
+    if is_place {
+        return has_port && !is_parameter && !is_web;
     }
+    // A file has no host.
+    !url.hosts.is_empty()
 }
 
 /// Whether there is a `%` that no two hexadecimal digits follow.
 fn has_open_percent(text: &str) -> bool {
-    text.split('%').skip(1).any(|own| {
-        let digits = own.as_bytes().get(..2);
-        !digits.is_some_and(|own| own.iter().all(u8::is_ascii_hexdigit))
+    text.split('%').skip(1).any(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     })
 }
 
 /// What drivers call a DSN, and is no URL: `user:password@tcp(host:3306)/name`, `key=value;…`.
 fn is_dsn(text: &str) -> bool {
-    let has_pairs = text.split(';').filter(|own| own.contains('=')).count() > 1;
+    let has_pairs = text.split(';').filter(|pair| pair.contains('=')).count() > 1;
     text.contains("@tcp(") || text.contains("@unix(") || has_pairs
 }
 

@@ -3,29 +3,36 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Keep, Recognised, Short, Survey};
+use super::keep::Keep;
+use super::recognised::Recognised;
+use super::short::Short;
+use super::survey::Survey;
 use crate::purpose::Purpose;
 
 /// The name of the secret that signs the trail, and one for where a variable has that name.
 const AUDIT: [&str; 2] = ["AUDIT_SECRET", "DUALKEY_AUDIT_SECRET"];
 
-pub(super) fn inventory(survey: &Survey, root: &Path, keep: Keep) -> String {
-    let is_taken = survey
-        .secrets
-        .iter()
-        .map(|own| &own.name)
-        .chain(survey.left_out.iter().map(|own| &own.name))
-        .any(|own| own == AUDIT[0]);
-    let audit = AUDIT[usize::from(is_taken)];
-    let files: Vec<_> = survey.files.iter().map(|own| place(own, root)).collect();
-    let mut text = format!(
-        "# The secrets that `dualkey init` found in {}, without a value: what each is for, where it \
-         is,\n# and when it is rotated. `dualkey status` shows their state, `dualkey doctor` what is \
-         wrong.\n",
-        files.join(" and ").replace(['\n', '\r'], " ")
-    );
-    text += &format!(
-        r#"
+impl Survey {
+    /// The text of an inventory with these secrets, that of the audit trail first. The inventory is
+    /// in the folder `root`.
+    #[must_use]
+    pub fn to_inventory(&self, root: &Path, keep: Keep) -> String {
+        let is_taken = self
+            .secrets
+            .iter()
+            .map(|secret| &secret.name)
+            .chain(self.left_out.iter().map(|variable| &variable.name))
+            .any(|name| name == AUDIT[0]);
+        let audit = AUDIT[usize::from(is_taken)];
+        let files: Vec<_> = self.files.iter().map(|file| place(file, root)).collect();
+        let mut text = format!(
+            "# The secrets that `dualkey init` found in {}, without a value: what each is for, where it \
+             is,\n# and when it is rotated. `dualkey status` shows their state, `dualkey doctor` what is \
+             wrong.\n",
+            files.join(" and ").replace(['\n', '\r'], " ")
+        );
+        text += &format!(
+            r#"
 version = 1
 
 # The environment that is meant where none is named with `--env`.
@@ -49,44 +56,48 @@ priority = "critical"
 store = {{ file = "keys/{audit}.json" }}
 rotate = "annual"
 "#
-    );
-    for own in &survey.secrets {
-        text += &entry(own, root, keep);
+        );
+        for secret in &self.secrets {
+            text += &entry(secret, root, keep);
+        }
+        text
     }
-    text
 }
 
-fn entry(own: &Recognised, root: &Path, keep: Keep) -> String {
+fn entry(secret: &Recognised, root: &Path, keep: Keep) -> String {
     let mut text = String::new();
-    let mut line = |own: &str| {
-        text += own;
+    let mut line = |line: &str| {
+        text += line;
         text.push('\n');
     };
     line("");
-    if own.is_placeholder {
+    if secret.is_placeholder {
         line("# The value in use is a placeholder, which attackers know: replace it first.");
     }
-    if own.manual.is_some() {
-        line(&format!("# Rotated by hand. Then: dualkey record {} rotated", own.name));
-    } else if own.purpose.is_made_elsewhere() {
-        let name = &own.name;
+    if secret.manual.is_some() {
+        line(&format!("# Rotated by hand. Then: dualkey record {} rotated", secret.name));
+    } else if secret.purpose.is_made_elsewhere() {
+        let name = &secret.name;
         line(&format!(
             "# A new value comes from the other side: dualkey rotate {name} --value-from FILE"
         ));
     }
     line("[[secret]]");
-    line(&format!("name = \"{}\"", own.name));
-    line(&format!("purpose = \"{}\"", own.purpose));
-    line(&format!("priority = \"{}\"", own.priority.as_str()));
-    line(&match (&own.manual, keep) {
+    line(&format!("name = \"{}\"", secret.name));
+    line(&format!("purpose = \"{}\"", secret.purpose));
+    line(&format!("priority = \"{}\"", secret.priority.as_str()));
+    line(&match (&secret.manual, keep) {
         (Some(place), _) => format!("store = {{ manual = {} }}", quoted(place)),
         (None, Keep::Dotenv) => {
-            format!("store = {{ dotenv = {} }}", quoted(&place(&own.file, root)))
+            format!("store = {{ dotenv = {} }}", quoted(&place(&secret.file, root)))
         }
-        (None, Keep::File) => format!("store = {{ file = \"keys/{{env}}/{}.json\" }}", own.name),
+        (None, Keep::File) => format!("store = {{ file = \"keys/{{env}}/{}.json\" }}", secret.name),
     });
-    line(&format!("rotate = \"{}\"", own.rotate));
-    if own.purpose.ends_by_time() && own.purpose != Purpose::VerifyToken && own.manual.is_none() {
+    line(&format!("rotate = \"{}\"", secret.rotate));
+    if secret.purpose.ends_by_time()
+        && secret.purpose != Purpose::VerifyToken
+        && secret.manual.is_none()
+    {
         line("longest_life = \"7 days\" # of what it signs: a superseded key verifies for so long");
     }
     let floor = "# The value in use is short. It signs until the first rotation; a new one is longer.\n\
@@ -94,11 +105,11 @@ fn entry(own: &Recognised, root: &Path, keep: Keep) -> String {
     let below = "# The value in use is shorter than its purpose allows, so that it can be searched for:\n\
                  # rotate it now. It signs until then; a new one is longer. Remove this line once the\n\
                  # old key is destroyed.";
-    if let Some(setting) = own.short.setting() {
-        line(if matches!(own.short, Short::Below(_)) { below } else { floor });
+    if let Some(setting) = secret.short.setting() {
+        line(if matches!(secret.short, Short::Below(_)) { below } else { floor });
         line(&setting);
     }
-    if own.purpose == Purpose::Envelope && own.manual.is_none() {
+    if secret.purpose == Purpose::Envelope && secret.manual.is_none() {
         line(
             "# A rotation needs a backup, and the tables with what it sealed:\n\
              # backup = { file = \"backups/latest.dump\", max_age = \"1 day\" }\n\
@@ -123,11 +134,11 @@ fn place(file: &Path, root: &Path) -> String {
 /// `text` as a basic string of TOML.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
-    for own in text.chars() {
-        match own {
-            '"' | '\\' => quoted.extend(['\\', own]),
-            own if own.is_control() => _ = write!(quoted, "\\u{:04x}", u32::from(own)),
-            own => quoted.push(own),
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => quoted.extend(['\\', char]),
+            char if char.is_control() => _ = write!(quoted, "\\u{:04x}", u32::from(char)),
+            char => quoted.push(char),
         }
     }
     quoted + "\""

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::evidence::Report;
 use crate::manifest::{Entry, Manifest};
-use crate::ops::address::apart;
+use crate::ring::Report;
+use crate::secret::Secret;
 use crate::source::{DotenvStore, KeyStore, StoreError, StoreFuture, Wake, Watch};
 
-use super::Item;
+use super::other_databases::keys_apart;
+use super::secret::Item;
 
 /// The store of a credential: `DATABASE_URL_BACKUP` that names another database is no other value
 /// of `DATABASE_URL`, and no step is taken on both.
-pub(super) struct Same {
+pub(super) struct DatabaseCheck {
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) item: Item,
     pub(super) clock: Arc<dyn Clock>,
@@ -21,10 +23,10 @@ pub(super) struct Same {
     pub(super) variables: Option<DotenvStore>,
 }
 
-impl Same {
+impl DatabaseCheck {
     fn check(&self, found: &Manifest) -> Result<(), StoreError> {
         let now = self.clock.now().max(found.changed_at());
-        let apart = apart(&self.item, found, now);
+        let apart = keys_apart(&self.item, found, now);
         let Some((key, difference)) = apart.into_iter().next() else { return Ok(()) };
         let primary = found.key(&found.primary(now)).unwrap_or(key);
         let differs = format!("{} {}", difference.than(), self.name(primary));
@@ -37,13 +39,13 @@ impl Same {
 
     /// The variable of a key, or its kid.
     fn name(&self, key: &Entry) -> String {
-        let secret = key.secret().map(|own| own.expose()).unwrap_or_default();
-        let variable = self.variables.as_ref().and_then(|own| own.variable_of(secret));
+        let secret = key.secret().map(Secret::expose).unwrap_or_default();
+        let variable = self.variables.as_ref().and_then(|file| file.variable_of(secret));
         variable.map_or_else(|| format!("the key `{}`", key.kid()), |name| format!("`{name}`"))
     }
 }
 
-impl KeyStore for Same {
+impl KeyStore for DatabaseCheck {
     fn load(&self) -> StoreFuture<'_, Manifest> {
         Box::pin(async {
             let manifest = self.store.load().await?;
@@ -79,7 +81,7 @@ impl KeyStore for Same {
     }
 }
 
-impl fmt::Debug for Same {
+impl fmt::Debug for DatabaseCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.store.fmt(f)
     }

@@ -1,4 +1,4 @@
-//! A store of which it is known what it must hold.
+//! A store that holds the keys of one secret in one environment.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use crate::manifest::Manifest;
 use crate::purpose::Purpose;
 use crate::source::{KeyStore, StoreError, StoreFuture, Wake, Watch};
 
-/// The store of one secret in one environment: the manifest of another, which somebody copied
-/// or moved into its place, is refused, so that no step is taken on the keys of another.
+/// A store that refuses the manifest of another secret, environment or purpose: a file may have been
+/// copied or moved into its place, and no step is taken on its keys.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(super) struct IdentityCheck {
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) name: String,
     pub(super) environment: String,
     pub(super) purpose: Purpose,
 }
 
-impl Own {
+impl IdentityCheck {
     fn check(&self, found: &Manifest) -> Result<(), StoreError> {
         Ok(found.check_is(&self.name, &self.environment, self.purpose)?)
     }
 }
 
-impl KeyStore for Own {
+impl KeyStore for IdentityCheck {
     fn load(&self) -> StoreFuture<'_, Manifest> {
         Box::pin(async {
             let manifest = self.store.load().await?;

@@ -1,10 +1,9 @@
 //! Errors of the library in an operator's terms: with the command to type or the setting to write.
 
-use super::error::OpsError;
-use super::inventory::{Item, Place};
-use super::recognise::Short;
+use super::secret::{Item, Place};
 use crate::error::Error;
-use crate::error::Obstacle;
+use crate::ops::error::OpsError;
+use crate::ops::recognise::Short;
 use crate::source::StoreError;
 
 impl Item {
@@ -56,9 +55,4 @@ impl Item {
         );
         Some(OpsError::Value { name: name.clone(), problem })
     }
-}
-
-/// Returns whether nothing but the silence of the instances speaks against a promotion.
-pub(crate) fn is_silence(obstacles: &[Obstacle]) -> bool {
-    !obstacles.is_empty() && obstacles.iter().all(|own| *own == Obstacle::NoInstance)
 }

@@ -1,4 +1,4 @@
-//! What stands in an inventory in words, each mistake with its place.
+//! The values that an inventory has as text: names, schedules, lengths of time. A mistake has its place.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -6,23 +6,21 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo};
 use toml::Spanned;
 
-use super::nearest;
-use crate::lifecycle::Schedule;
-use crate::lifecycle::policy::{MAX, MAX_DAYS};
+use super::nearest::nearest;
+use crate::ring::Schedule;
+use crate::ring::policy::{MAX, MAX_DAYS};
 
-/// What is wrong, and where.
+/// A mistake: its place and the problem.
 pub(super) struct Wrong(pub(super) Range<usize>, pub(super) String);
 
 /// A name that stands in paths and in records.
 pub(super) fn environment_name(text: &Spanned<String>) -> Result<String, Wrong> {
     let name = text.get_ref();
-    let is_part = |own: char| own.is_alphanumeric() || matches!(own, '-' | '_' | '.');
-    match name.chars().all(is_part) && name.chars().any(char::is_alphanumeric) {
-        true => Ok(name.clone()),
-        false => {
-            wrong(text, "an environment has a name of letters, digits, `-`, `_` and `.`".to_owned())
-        }
+    let is_part = |part: char| part.is_alphanumeric() || matches!(part, '-' | '_' | '.');
+    if name.chars().all(is_part) && name.chars().any(char::is_alphanumeric) {
+        return Ok(name.clone());
     }
+    wrong(text, "an environment has a name of letters, digits, `-`, `_` and `.`".to_owned())
 }
 
 pub(super) fn schedule(text: &Spanned<String>) -> Result<Option<Schedule>, Wrong> {
@@ -46,8 +44,8 @@ pub(super) fn schedule(text: &Spanned<String>) -> Result<Option<Schedule>, Wrong
 
 pub(super) fn duration(text: &Spanned<String>) -> Result<Duration, Wrong> {
     let span: Option<Span> = text.get_ref().parse().ok();
-    let length = span.and_then(|own| own.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    match length.and_then(|own| Duration::try_from(own).ok()) {
+    let length = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    match length.and_then(|length| Duration::try_from(length).ok()) {
         Some(length) if length > MAX => {
             wrong(text, format!("`{}` is more than {MAX_DAYS} days", text.get_ref()))
         }
@@ -69,7 +67,7 @@ pub(super) fn one_of<T>(
         None => {
             let all = all();
             let near = nearest(text.get_ref(), all.iter().copied());
-            let near = near.map_or_else(String::new, |own| format!("; did you mean `{own}`?"));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             wrong(text, format!("`{}` is none of {}{near}", text.get_ref(), all.join(", ")))
         }
     }

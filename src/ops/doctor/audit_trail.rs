@@ -1,0 +1,26 @@
+//! The examination of the audit trail.
+
+use super::finding::{Finding, finding};
+use crate::ops::adopt::first_audit_key_command;
+use crate::ops::error::OpsError;
+use crate::ops::inventory::{AuditPlace, Project};
+
+/// The finding on the audit trail, if there is one.
+pub(super) async fn audit(project: &Project) -> Option<Finding> {
+    let audit = &project.inventory().audit;
+    let subject = match &audit.place {
+        AuditPlace::File(path) => path.display().to_string(),
+        AuditPlace::Postgres(variable) => format!("the database of {variable}"),
+    };
+    Some(match project.verify_trail().await {
+        Err(OpsError::NoAuditKey { .. }) => {
+            let mend = first_audit_key_command(project);
+            finding("audit", &subject, "it has no key yet".to_owned(), &mend)
+        }
+        Err(error) => finding("audit", &subject, error.to_string(), "repair the store of its key"),
+        Ok(verified) => {
+            let remedy = "find out who changed it; then `dualkey audit restart --reason WHY`";
+            finding("audit", &subject, verified.problem?.to_string(), remedy)
+        }
+    })
+}

@@ -1,0 +1,131 @@
+//! The settings of a rewrap over everything that a secret of the inventory has sealed.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::ops::inventory::Project;
+use crate::rewrap::{BATCH, CONCURRENCY, Progress, Unreadable};
+
+/// Goes through every table that the inventory names for a secret, and leaves the report beside
+/// its manifest, where the verdict on the old key looks for it.
+///
+/// ```no_run
+/// # async fn sweep() -> Result<(), dualkey::ops::OpsError> {
+/// use dualkey::ops::inventory::{Inventory, Project};
+/// use dualkey::ops::sweep::Sweeper;
+///
+/// let project = Project::new(Inventory::read("dualkey.toml")?);
+/// let tables = Sweeper::new(&project, "ENCRYPTION_KEY", "ada@example.com").execute().run().await?;
+/// for (table, swept) in &tables {
+///     println!("{table}: {} rewritten", swept.counts.rewritten);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "it does nothing until it runs"]
+pub struct Sweeper<'p> {
+    pub(super) project: &'p Project,
+    pub(super) name: String,
+    pub(super) actor: String,
+    pub(super) reason: Option<String>,
+    pub(super) executes: bool,
+    pub(super) renews_all: bool,
+    pub(super) rescues: bool,
+    pub(super) batch: usize,
+    pub(super) concurrency: usize,
+    pub(super) rows_per_second: Option<NonZeroU32>,
+    pub(super) checkpoint: Option<PathBuf>,
+    pub(super) on_progress: Arc<OnProgress>,
+    pub(super) on_unreadable: Arc<OnUnreadable>,
+}
+
+pub(super) type OnProgress = dyn Fn(&str, &Progress) + Send + Sync;
+pub(super) type OnUnreadable = dyn Fn(&Unreadable) + Send + Sync;
+
+impl<'p> Sweeper<'p> {
+    /// Of what the secret `name` has sealed, in the name of `actor`.
+    pub fn new(project: &'p Project, name: &str, actor: &str) -> Self {
+        Self {
+            project,
+            name: name.to_owned(),
+            actor: actor.to_owned(),
+            reason: None,
+            executes: false,
+            renews_all: false,
+            rescues: false,
+            batch: BATCH,
+            concurrency: CONCURRENCY,
+            rows_per_second: None,
+            checkpoint: None,
+            on_progress: Arc::new(|_, _| {}),
+            on_unreadable: Arc::new(|_| {}),
+        }
+    }
+
+    /// Why, for the trail.
+    pub fn reason(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// Writes, and leaves a report. Without it nothing is changed, but for the record of
+    /// [`open_revoked`](Self::open_revoked).
+    pub fn execute(mut self) -> Self {
+        self.executes = true;
+        self
+    }
+
+    /// Seals every row again: see [`Rewrap::renew_all`](crate::rewrap::Rewrap::renew_all).
+    pub fn renew_all(mut self) -> Self {
+        self.renews_all = true;
+        self
+    }
+
+    /// After a compromise: as [`Dangerous::open_revoked`](crate::rewrap::Dangerous::open_revoked).
+    /// Needs a [`reason`](Self::reason), which is told to the trail before anything is opened.
+    pub fn open_revoked(mut self) -> Self {
+        self.rescues = true;
+        self
+    }
+
+    /// As [`Rewrap::batch`](crate::rewrap::Rewrap::batch).
+    pub fn batch(mut self, rows: usize) -> Self {
+        self.batch = rows;
+        self
+    }
+
+    /// As [`Rewrap::concurrency`](crate::rewrap::Rewrap::concurrency).
+    pub fn concurrency(mut self, batches: usize) -> Self {
+        self.concurrency = batches.max(1);
+        self
+    }
+
+    /// As [`Rewrap::rows_per_second`](crate::rewrap::Rewrap::rows_per_second).
+    pub fn rows_per_second(mut self, rows: NonZeroU32) -> Self {
+        self.rows_per_second = Some(rows);
+        self
+    }
+
+    /// Keeps how far it has come in the file at `path`, begins with what it holds, and removes it
+    /// at the end.
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
+        self.checkpoint = Some(path.into());
+        self
+    }
+
+    /// Has `listener` called with the table and its progress, after each batch.
+    pub fn on_progress(
+        mut self,
+        listener: impl Fn(&str, &Progress) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_progress = Arc::new(listener);
+        self
+    }
+
+    /// Has `listener` called with each value that cannot be read.
+    pub fn on_unreadable(mut self, listener: impl Fn(&Unreadable) + Send + Sync + 'static) -> Self {
+        self.on_unreadable = Arc::new(listener);
+        self
+    }
+}
