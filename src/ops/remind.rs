@@ -150,14 +150,14 @@ pub async fn remind(
 pub fn message(reminders: &[Reminder]) -> serde_json::Value {
     let line = |reminder: &Reminder| {
         let Reminder { secret, environment, state, text } = reminder;
-        format!("• *{}* ({}), {state}: {}", escaped(secret), escaped(environment), escaped(text))
+        format!("• *{}* ({}), {state}: {}", escape(secret), escape(environment), escape(text))
     };
     let lines: Vec<_> = reminders.iter().map(line).collect();
     json!({ "text": format!("Secrets that need an operator:\n{}", lines.join("\n")) })
 }
 
 /// As Slack asks for it; and a text stays on its line.
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace(is_hidden, " ")
 }

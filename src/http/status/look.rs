@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::advice::advice;
-use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses, Verdict};
+use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses};
+use crate::evidence::verdict_json::VerdictJson;
 use crate::key::Signs;
 use crate::kid::Kid;
 use crate::ring::report::{is_ahead, may_run};
 use crate::ring::{KeyState, KeyStatus, Report};
 use crate::source::Health;
 use crate::text::Plain;
-use crate::verdict::Verdict as Answer;
 use crate::verified::Role;
 
 /// What a process calls itself that has no name.
@@ -42,7 +42,7 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     let expected = |kid: &Kid| watched.expected_obstacle(kid, reports.as_deref()).ok().flatten();
     let is_known = problem.is_none();
     let verdict = |place: usize| {
-        let mut verdict = verdict(answers[place].clone()?);
+        let mut verdict = VerdictJson::new(answers[place].as_ref()?, Time);
         if verdict.answer == "wait" {
             let traffic = expected(&look.keys[place].kid);
             verdict
@@ -85,7 +85,12 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     }
 }
 
-fn key(look: &Look, status: &KeyStatus, reports: &[Report], verdict: Option<Verdict>) -> Key {
+fn key(
+    look: &Look,
+    status: &KeyStatus,
+    reports: &[Report],
+    verdict: Option<VerdictJson<Time>>,
+) -> Key {
     let seen = reports.iter().flat_map(|report| &report.last_as_fallback);
     Key {
         kid: status.kid.to_string(),
@@ -125,16 +130,6 @@ fn superseded(look: &Look, status: &KeyStatus) -> Option<SystemTime> {
     };
     let later = look.keys.iter().filter(has_signed).filter_map(start);
     later.filter(|other| *other > begin).min()
-}
-
-fn verdict(answer: Answer) -> Verdict {
-    let (answer, until, obstacles) = match answer {
-        Answer::Safe => ("safe", None, Vec::new()),
-        Answer::Wait { until } => ("wait", Some(until), Vec::new()),
-        Answer::Blocked(obstacles) => ("blocked", None, obstacles),
-    };
-    let reasons = obstacles.iter().map(ToString::to_string).collect();
-    Verdict { answer, until: until.map(Time), reasons }
 }
 
 fn instance(look: &Look, report: &Report) -> Instance {

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::evidence::verdict_json::VerdictJson;
+
 #[derive(Serialize)]
 pub(super) struct Rings {
     pub(super) rings: Vec<Ring>,
@@ -49,22 +51,14 @@ pub(super) struct Key {
     pub(super) ends_at: Option<Time>,
     pub(super) revoked: Option<Revoked>,
     pub(super) last_as_fallback: Option<Time>,
-    /// Of an old key: may it go?
-    pub(super) verdict: Option<Verdict>,
+    /// The verdict on an old key.
+    pub(super) verdict: Option<VerdictJson<Time>>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Revoked {
     pub(super) at: Time,
     pub(super) reason: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct Verdict {
-    /// `safe`, `wait` or `blocked`.
-    pub(super) answer: &'static str,
-    pub(super) until: Option<Time>,
-    pub(super) reasons: Vec<String>,
 }
 
 /// What an instance saw within the observation window.

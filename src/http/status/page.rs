@@ -7,9 +7,9 @@ use http::HeaderValue;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::model::{Instance, Key, Ring, Time, Verdict};
+use super::model::{Instance, Key, Ring, Time};
 use super::timeline::{Span, WIDTH};
-use crate::duration::Length;
+use crate::evidence::verdict_json::VerdictJson;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -205,7 +205,7 @@ fn legend() -> Markup {
     }
 }
 
-fn verdict(ring: &Ring, key: &Key, verdict: &Verdict) -> Markup {
+fn verdict(ring: &Ring, key: &Key, verdict: &VerdictJson<Time>) -> Markup {
     let who = if ring.is_fleet { "" } else { ", as far as this process can tell" };
     html! {
         p data-verdict=(verdict.answer) {

@@ -26,7 +26,7 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
     for path in with_secrets(project, &root) {
         let subject = path.display().to_string();
         if path.exists() {
-            readable(all, &path, &subject);
+            examine_mode(all, &path, &subject);
         }
         // Git looks from the folder of the project, and not from that of this process.
         let place = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
@@ -125,7 +125,7 @@ fn is_env(path: &Path) -> bool {
 }
 
 #[cfg(unix)]
-fn readable(all: &mut Vec<Finding>, path: &Path, subject: &str) {
+fn examine_mode(all: &mut Vec<Finding>, path: &Path, subject: &str) {
     use std::os::unix::fs::PermissionsExt;
     let Ok(file) = fs::metadata(path) else { return };
     let mode = file.permissions().mode() & 0o7777;
@@ -137,4 +137,4 @@ fn readable(all: &mut Vec<Finding>, path: &Path, subject: &str) {
 }
 
 #[cfg(not(unix))]
-fn readable(_: &mut Vec<Finding>, _: &Path, _: &str) {}
+fn examine_mode(_: &mut Vec<Finding>, _: &Path, _: &str) {}

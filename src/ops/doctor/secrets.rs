@@ -121,7 +121,7 @@ impl Examination<'_> {
             self.prints.entry(print).or_default().push(subject.clone());
         }
         let now = self.project.now();
-        keys(&mut self.all, item, &manifest, &subject, now);
+        examine_keys(&mut self.all, item, &manifest, &subject, now);
         let reports = match reports(&*store).await {
             Ok(reports) => reports,
             Err(error) => {
@@ -134,7 +134,7 @@ impl Examination<'_> {
             return;
         }
         if let Some(trail) = &self.trail {
-            last_step_missing(&mut self.all, &**trail, item, &manifest, &subject).await;
+            examine_last_step(&mut self.all, &**trail, item, &manifest, &subject).await;
         }
         if manifest.policy() != &item.policy {
             let mend = format!("dualkey policy {} --env {environment}", item.name);
@@ -145,7 +145,7 @@ impl Examination<'_> {
 
     async fn examine_missing(&mut self, item: &Item, environment: &str, subject: String) {
         if environment == self.project.environment_name() {
-            unadopted(&mut self.all, self.project, item, &subject);
+            examine_in_use(&mut self.all, self.project, item, &subject);
         }
         let Some(trail) = &self.trail else { return };
         match check_new(&**trail, &item.name, environment).await {
@@ -182,7 +182,7 @@ fn unread(subject: String, error: &OpsError) -> Finding {
 
 /// A value is in use that no store holds: no step is taken on it, and a new key would refuse what
 /// it signed.
-fn unadopted(all: &mut Vec<Finding>, project: &Project, item: &Item, subject: &str) {
+fn examine_in_use(all: &mut Vec<Finding>, project: &Project, item: &Item, subject: &str) {
     match in_use(project, &item.name) {
         Ok(Some(found)) => {
             let (variable, place) = (&found.variable, found.place());
@@ -224,7 +224,13 @@ fn unloaded(item: &Item, subject: String, error: StoreError) -> Finding {
     }
 }
 
-fn keys(all: &mut Vec<Finding>, item: &Item, manifest: &Manifest, subject: &str, now: SystemTime) {
+fn examine_keys(
+    all: &mut Vec<Finding>,
+    item: &Item,
+    manifest: &Manifest,
+    subject: &str,
+    now: SystemTime,
+) {
     for key in manifest.keys().iter().filter(|key| key.secret().is_some()) {
         let kid = key.kid();
         let state = manifest.state(&kid, now);
@@ -248,7 +254,7 @@ fn keys(all: &mut Vec<Finding>, item: &Item, manifest: &Manifest, subject: &str,
 }
 
 /// An older copy of the whole trail is authentic, and lacks what was done since.
-async fn last_step_missing(
+async fn examine_last_step(
     all: &mut Vec<Finding>,
     trail: &dyn Trail,
     item: &Item,

@@ -87,9 +87,9 @@ fn entry(secret: &Recognised, root: &Path, keep: Keep) -> String {
     line(&format!("purpose = \"{}\"", secret.purpose));
     line(&format!("priority = \"{}\"", secret.priority.as_str()));
     line(&match (&secret.manual, keep) {
-        (Some(place), _) => format!("store = {{ manual = {} }}", quoted(place)),
+        (Some(place), _) => format!("store = {{ manual = {} }}", quote(place)),
         (None, Keep::Dotenv) => {
-            format!("store = {{ dotenv = {} }}", quoted(&place(&secret.file, root)))
+            format!("store = {{ dotenv = {} }}", quote(&place(&secret.file, root)))
         }
         (None, Keep::File) => format!("store = {{ file = \"keys/{{env}}/{}.json\" }}", secret.name),
     });
@@ -132,7 +132,7 @@ fn place(file: &Path, root: &Path) -> String {
 }
 
 /// `text` as a basic string of TOML.
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for char in text.chars() {
         match char {

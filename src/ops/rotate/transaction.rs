@@ -39,11 +39,11 @@ impl Step<'_> {
 
 /// Takes a step under the lock of its secret.
 pub(super) async fn take(context: &Context, mut step: Step<'_>) -> Result<Change, OpsError> {
-    let taken = take_unexplained(context, &mut step).await;
+    let taken = run(context, &mut step).await;
     taken.map_err(|error| context.explain(error))
 }
 
-async fn take_unexplained(context: &Context, step: &mut Step<'_>) -> Result<Change, OpsError> {
+async fn run(context: &Context, step: &mut Step<'_>) -> Result<Change, OpsError> {
     let current = context.load().await?;
     if context.store.has_steps(&current) && context.trail.is_empty().await? {
         return Err(AuditError::Broken { problem: Problem::Missing }.into());

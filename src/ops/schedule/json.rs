@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::standing::{Other, Standing, State};
+use crate::evidence::verdict_json::VerdictJson;
 use crate::ops::rfc3339::{time, time_from};
-use crate::verdict::Verdict;
 
 /// How secrets stand, as a JSON array: what `dualkey status --json` prints.
 #[must_use]
@@ -45,9 +45,7 @@ struct Key<'a> {
     state: &'static str,
     signs_from: Option<String>,
     ends_at: Option<String>,
-    verdict: Option<&'static str>,
-    until: Option<String>,
-    obstacles: Vec<String>,
+    verdict: Option<VerdictJson<String>>,
 }
 
 #[derive(Serialize)]
@@ -87,16 +85,12 @@ fn secret(standing: &Standing) -> Secret<'_> {
 }
 
 fn key(other: &Other) -> Key<'_> {
-    let (verdict, until, obstacles) = match &other.verdict {
-        None => (None, None, Vec::new()),
-        Some(Verdict::Safe) => (Some("safe"), None, Vec::new()),
-        Some(Verdict::Wait { until }) => (Some("wait"), Some(time_from(*until)), Vec::new()),
-        Some(Verdict::Blocked(all)) => {
-            (Some("blocked"), None, all.iter().map(ToString::to_string).collect())
-        }
-    };
-    let (kid, state) = (other.kid.to_string(), other.state.as_str());
-    let (signs_from, ends_at) = (other.signs_from.map(time_from), other.ends_at.map(time_from));
-    let variable = other.variable.as_deref();
-    Key { kid, variable, state, signs_from, ends_at, verdict, until, obstacles }
+    Key {
+        kid: other.kid.to_string(),
+        variable: other.variable.as_deref(),
+        state: other.state.as_str(),
+        signs_from: other.signs_from.map(time_from),
+        ends_at: other.ends_at.map(time_from),
+        verdict: other.verdict.as_ref().map(|verdict| VerdictJson::new(verdict, time_from)),
+    }
 }

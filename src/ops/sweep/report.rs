@@ -33,7 +33,7 @@ pub(super) async fn leave_report(
         ring.absorb(last);
     }
     if let Some(all) = all {
-        match missed(project, store, &before, &all).await? {
+        match next_rewrap_from(project, store, &before, &all).await? {
             // It may miss the same row: the rewrap before stays the evidence, and another one must
             // follow.
             Some(not_before) => {
@@ -54,7 +54,7 @@ pub(super) async fn leave_report(
 
 /// The start of the first rewrap that counts, if a key was used after the rewrap before, and this one
 /// started before that use.
-async fn missed(
+async fn next_rewrap_from(
     project: &Project,
     store: &dyn KeyStore,
     before: &[Report],

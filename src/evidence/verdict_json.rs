@@ -1,0 +1,49 @@
+//! A verdict as JSON: the one form in which the command line and the status page show it.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::verdict::Verdict;
+
+/// A verdict as JSON, with moments of the type `T`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct VerdictJson<T> {
+    /// `safe`, `wait` or `blocked`.
+    pub(crate) answer: &'static str,
+    /// The moment until which the key is needed, if that is known.
+    pub(crate) until: Option<T>,
+    /// The obstacles, in sentences.
+    pub(crate) reasons: Vec<String>,
+}
+
+impl<T> VerdictJson<T> {
+    /// The form of `verdict`; `time` converts a moment from which something holds.
+    pub(crate) fn new(verdict: &Verdict, time: impl FnOnce(SystemTime) -> T) -> Self {
+        let (answer, until, obstacles) = match verdict {
+            Verdict::Safe => ("safe", None, [].as_slice()),
+            Verdict::Wait { until } => ("wait", Some(time(*until)), [].as_slice()),
+            Verdict::Blocked(obstacles) => ("blocked", None, obstacles.as_slice()),
+        };
+        Self { answer, until, reasons: obstacles.iter().map(ToString::to_string).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Obstacle;
+
+    #[test]
+    fn each_verdict_has_its_answer_and_its_reasons() {
+        let at = SystemTime::UNIX_EPOCH;
+        for (verdict, answer, until, reasons) in [
+            (Verdict::Safe, "safe", None, 0),
+            (Verdict::Wait { until: at }, "wait", Some(0), 0),
+            (Verdict::Blocked(vec![Obstacle::NoInstance, Obstacle::NotSwept]), "blocked", None, 2),
+        ] {
+            let json = VerdictJson::new(&verdict, |_| 0);
+            assert_eq!((json.answer, json.until, json.reasons.len()), (answer, until, reasons));
+        }
+    }
+}
