@@ -136,8 +136,7 @@ mod clock;
 mod duration;
 mod encoding;
 mod error;
-#[cfg(any(feature = "status", feature = "ops"))]
-mod evidence;
+pub mod evidence;
 mod fingerprint;
 mod kid;
 pub mod lifecycle;
@@ -147,7 +146,7 @@ mod purpose;
 mod reference;
 #[cfg(any(feature = "api", feature = "agent"))]
 mod retry_after;
-mod ring;
+pub mod ring;
 mod secret;
 mod text;
 mod verified;

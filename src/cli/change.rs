@@ -6,12 +6,12 @@ use super::failure::Failure;
 use super::options::DryRun;
 use super::terminal::Terminal;
 use crate::duration::Length;
+use crate::lifecycle::KeyState;
 use crate::manifest::{self, Change, RolloutEffect};
 use crate::moment::{At, NotBefore};
 use crate::ops::audit::Action;
 use crate::ops::inventory::{Place, Project};
 use crate::ops::schedule::{Standing, State, standing_of};
-use crate::ring::KeyState;
 
 /// Prints the change of a step, the next step, and its moment.
 pub(super) async fn print_change(

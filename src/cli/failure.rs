@@ -3,10 +3,10 @@
 use std::io;
 
 use crate::error::Error;
+use crate::error::Obstacle;
 use crate::moment::NotBefore;
 use crate::ops::OpsError;
 use crate::source::StoreError;
-use crate::verdict::Obstacle;
 
 /// A reason for which a command ends without having done what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -3,10 +3,11 @@
 use zeroize::Zeroize;
 
 use super::legacy::LegacyKeys;
-use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
+use crate::ring::KeyMaterial;
+use crate::ring::key::sealed;
 
 /// The material of a key that signs cookies. Secrets have at least 64 bytes.
 pub struct CookieKey {

@@ -10,7 +10,7 @@ use super::key::CookieKey;
 use super::signer::{CookieSigner, sign_at};
 use super::verify::{Verdict, verify_found, verify_text};
 use crate::error::{Reason, VerifyError};
-use crate::ring::View;
+use crate::ring::snapshot::View;
 use crate::verified::Verified;
 
 impl CookieSigner {

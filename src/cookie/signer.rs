@@ -6,7 +6,8 @@ use super::key::CookieKey;
 use super::legacy::LegacyCookie;
 use super::{Cookie, SameSite, format};
 use crate::error::Error;
-use crate::ring::{KeyRing, View};
+use crate::ring::KeyRing;
+use crate::ring::snapshot::View;
 
 /// The default bound of a value, and what browsers keep of a cookie (RFC 6265 §6.1).
 const MAX_COOKIE_BYTES: usize = 4096;

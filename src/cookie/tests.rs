@@ -1,13 +1,14 @@
 use std::time::Duration;
 
+use crate::lifecycle::Role;
 use proptest::prelude::*;
 
 use super::*;
 use crate::clock::ManualClock;
 use crate::error::Reason;
-use crate::key::NewKey;
 use crate::mac::HmacSha256;
 use crate::ring::KeyRing;
+use crate::ring::NewKey;
 use crate::secret::Secret;
 
 const SECRET: &str = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";

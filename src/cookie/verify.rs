@@ -1,5 +1,6 @@
 //! Verifying: a cookie in the native form or in a legacy one, and several of one name.
 
+use crate::lifecycle::Role;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::format::{Parts, other_spellings};

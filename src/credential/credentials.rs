@@ -8,10 +8,12 @@ use super::key::Credential;
 use super::selector::{Choice, CoolDown, Offer, Selector};
 use crate::error::Error;
 use crate::kid::Kid;
+use crate::lifecycle::Role;
 use crate::observer::Event;
-use crate::ring::{KeyRing, View};
+use crate::ring::KeyRing;
+use crate::ring::snapshot::View;
 use crate::secret::Secret;
-use crate::verified::{Role, Verified};
+use crate::verified::Verified;
 
 /// How long one that was refused rests, the first time.
 const REST: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::kid::Kid;
-use crate::verified::Role;
+use crate::lifecycle::Role;
 
 /// What a ring has to offer, the primary first, a staged one before a fallback.
 pub(super) type Offer = Vec<(Kid, Role)>;

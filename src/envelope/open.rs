@@ -8,9 +8,10 @@ use super::key::AesKey;
 use super::legacy::{Layout, Parts};
 use super::sealer::Sealer;
 use crate::error::{Reason, VerifyError};
-use crate::key::Key;
-use crate::ring::{Matched, View};
-use crate::verified::{Role, Verified};
+use crate::lifecycle::Role;
+use crate::ring::Key;
+use crate::ring::snapshot::{Matched, View};
+use crate::verified::Verified;
 
 /// The number of keys that are tried for a value that names none (V6).
 const TRIED: usize = 4;

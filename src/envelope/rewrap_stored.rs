@@ -8,7 +8,6 @@ use super::open::open_stored;
 use super::rewrap::{Reopened, RewrapError, reopen};
 use super::seal::Draft;
 use super::sealer::Sealer;
-use crate::key::Key;
 use crate::kid::Kid;
 use crate::lifecycle::Role;
 use crate::observer::Event;

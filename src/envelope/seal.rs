@@ -7,7 +7,6 @@ use super::format::{Head, associated, to_text};
 use super::key::AesKey;
 use super::sealer::Sealer;
 use crate::error::Error;
-use crate::key::Key;
 use crate::kid::Kid;
 use crate::observer::Event;
 use crate::ring::Key;

@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex};
 use super::format::{MARK, OVERHEAD, Stored};
 use super::*;
 use crate::error::{Error, Reason};
-use crate::key::NewKey;
 use crate::observer::{Event, Observer};
 use crate::ring::KeyRing;
+use crate::ring::NewKey;
 use crate::secret::Secret;
 
 mod versions;

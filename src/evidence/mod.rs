@@ -14,5 +14,20 @@
 
 pub(crate) mod counts;
 pub(crate) mod next_step;
-#[cfg(any(feature = "status", feature = "ops"))]
+pub(crate) mod old_key;
+pub(crate) mod report;
+pub(crate) mod reports;
+pub(crate) mod retirement;
+mod rewrap;
+pub(crate) mod seen;
+pub(crate) mod silence;
+pub(crate) mod usage;
+mod verdict;
 pub(crate) mod verdict_json;
+pub(crate) mod window;
+
+pub use counts::{Bucket, Uses};
+pub use report::Report;
+pub use rewrap::Sweep;
+pub use usage::Usage;
+pub use verdict::Verdict;

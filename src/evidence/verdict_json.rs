@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::verdict::Verdict;
+use crate::evidence::Verdict;
 
 /// A verdict as JSON, with moments of the type `T`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,7 +32,7 @@ impl<T> VerdictJson<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Obstacle;
+    use crate::error::Obstacle;
 
     #[test]
     fn each_verdict_has_its_answer_and_its_reasons() {

@@ -7,7 +7,7 @@ use super::key::{JwtKey, Mac};
 use crate::encoding::{TAG_TEXT_LEN, exactly};
 use crate::error::Reason;
 use crate::mac::{HmacSha384, HmacSha512, Tags};
-use crate::ring::{Matched, Tried, View};
+use crate::ring::snapshot::{Matched, Tried, View};
 
 /// The lengths of the signatures of HS256, HS384 and HS512, in characters.
 pub(super) const SIGNATURE_LENGTHS: [usize; 3] = [43, 64, 86];

@@ -2,10 +2,11 @@
 
 use super::{Algorithm, Header};
 use crate::encoding::BASE64URL;
-use crate::key::{KeyMaterial, NewKey, sealed};
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, HmacSha384, HmacSha512};
 use crate::purpose::Purpose;
+use crate::ring::key::sealed;
+use crate::ring::{KeyMaterial, NewKey};
 
 /// The material of a key that signs tokens: HS256, unless
 /// [`algorithm`](NewKey::algorithm) says HS384 or HS512.

@@ -9,7 +9,7 @@ use super::serialize::to_json;
 use super::{Header, header};
 use crate::encoding::BASE64URL;
 use crate::error::Error;
-use crate::key::Key;
+use crate::ring::Key;
 
 impl Jwt {
     /// Signs `claims` with the primary. They are taken as they are: no claim is added.

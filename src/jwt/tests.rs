@@ -4,7 +4,7 @@ use super::header::{KNOWN, parse};
 use super::*;
 use crate::encoding::BASE64URL;
 use crate::error::{Error, Reason};
-use crate::key::KeyMaterial;
+use crate::ring::KeyMaterial;
 use crate::ring::KeyRing;
 use crate::secret::Secret;
 

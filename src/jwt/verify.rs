@@ -13,7 +13,7 @@ use super::watch::Watch;
 use super::{TokenData, claims, header, observe};
 use crate::encoding::BASE64URL;
 use crate::error::{Reason, VerifyError};
-use crate::ring::View;
+use crate::ring::snapshot::View;
 use crate::verified::Verified;
 
 /// Room on the stack for the payload of any token of the default size: the decoded bytes are

@@ -1,5 +1,8 @@
 //! Warnings about the reports of instances: what cannot be read, and what a wrong clock made.
 
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::reports::{ClockProblem, clock_problem};
 use std::time::SystemTime;
 
 use super::inventory::{Item, Place, Project};
@@ -7,7 +10,7 @@ use super::rfc3339::time;
 use crate::kid::Kid;
 use crate::lifecycle::Policy;
 use crate::lifecycle::policy::is_ahead;
-use crate::source::{Encrypted, Listing};
+use crate::source::dotenv::listing::{Encrypted, Listing};
 use crate::text::Plain;
 
 /// A warning for a stored policy whose observation window no instance can report on.

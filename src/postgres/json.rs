@@ -13,7 +13,7 @@ use super::connection_string::ConnectionString;
 use super::draft::Draft;
 use super::error::ConnectionStringError;
 use super::scheme::{Dialect, other_scheme};
-use crate::manifest::unescaped;
+use crate::manifest::json::unescape::unescaped;
 
 const ENGINES: [&str; 4] = ["postgres", "postgresql", "aurora-postgresql", "aurora-postgres"];
 

@@ -71,6 +71,8 @@ mod report;
 mod row;
 mod run;
 #[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+mod sealed_column;
+#[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
 mod sql;
 #[cfg(feature = "sqlx-sqlite")]
 mod sqlite;

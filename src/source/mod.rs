@@ -51,34 +51,24 @@
 mod closure;
 mod codec;
 pub(crate) mod disk;
-mod dotenv;
+pub(crate) mod dotenv;
 mod env_store;
 mod error;
 mod file;
-mod follow;
+pub(crate) mod follow;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod reading;
-mod store;
+pub(crate) mod reading;
+pub(crate) mod store;
 #[cfg(feature = "notify")]
 mod watch;
 
 pub use closure::ClosureStore;
 pub use dotenv::DotenvStore;
-#[cfg(feature = "ops")]
-pub(crate) use dotenv::listing::{Encrypted, Listing, Variable};
 pub use env_store::EnvStore;
 pub use error::StoreError;
 pub use file::FileStore;
-#[cfg(feature = "store")]
-#[allow(unused_imports, reason = "only `telemetry`, a higher module, watches a task")]
-pub(crate) use follow::Turner;
 pub use follow::{Follow, FollowState, Following, Health};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
-#[cfg(feature = "ops")]
-pub(crate) use reading::InUse;
-#[cfg(feature = "store")]
-#[cfg(feature = "ops")]
-pub(crate) use store::retry_conflicts;
 pub use store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus, update};

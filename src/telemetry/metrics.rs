@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 use super::subject::{Subject, WatchedRing};
-use crate::key::KeyMaterial;
 use crate::observer::{Event, Observer};
+use crate::ring::KeyMaterial;
 use crate::ring::KeyStatus;
 
 /// Counts what rings do, through the `metrics` facade. A clone counts into the same.

@@ -3,10 +3,12 @@
 #[cfg(feature = "store")]
 use std::sync::Arc;
 
-use crate::key::KeyMaterial;
+use crate::ring::KeyMaterial;
 use crate::ring::KeyRing;
 #[cfg(feature = "store")]
-use crate::source::{Following, Turner};
+use crate::source::Following;
+#[cfg(feature = "store")]
+use crate::source::follow::turn::Turner;
 
 /// A ring that can be watched: a [`KeyRing`], or the [`Following`](crate::source::Following) of one,
 /// which also reports the state of its store. Sealed.
@@ -14,7 +16,7 @@ pub trait Subject: sealed::Subject {}
 
 mod sealed {
     use super::WatchedRing;
-    use crate::key::KeyMaterial;
+    use crate::ring::KeyMaterial;
 
     pub trait Subject {
         type Key: KeyMaterial;

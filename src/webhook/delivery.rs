@@ -8,7 +8,7 @@ use super::unescaped::Escaper;
 use super::verifier::MetaWebhook;
 use crate::error::{Reason, VerifyError};
 use crate::mac::{Lanes, MAX_LANES};
-use crate::ring::Unit;
+use crate::ring::snapshot::Unit;
 use crate::verified::Verified;
 
 impl MetaWebhook {

@@ -3,8 +3,8 @@
 use super::token::{VerifyToken, digest};
 use super::verifier::MetaWebhook;
 use crate::error::{Reason, VerifyError};
-use crate::mac::matching;
-use crate::ring::{Matched, View};
+use crate::mac::lanes::matching;
+use crate::ring::snapshot::{Matched, View};
 use crate::verified::Verified;
 
 /// A longer query is none of Meta's.

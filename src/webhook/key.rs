@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
+use crate::ring::KeyMaterial;
+use crate::ring::key::sealed;
 
 /// The material of an app secret. Secrets have at least 32 bytes; Meta's are 32
 /// hexadecimal digits, which are taken as the text they are.

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::key::KeyMaterial;
 use crate::mac::HmacSha256;
+use crate::ring::KeyMaterial;
 use crate::ring::KeyRing;
 use crate::secret::Secret;
 

@@ -1,9 +1,11 @@
 //! `VerifyToken`: the material of a verify token.
 
-use crate::key::{KeyMaterial, sealed};
 use crate::kid::Kid;
-use crate::mac::{HmacSha256, matching};
+use crate::mac::HmacSha256;
+use crate::mac::lanes::matching;
 use crate::purpose::Purpose;
+use crate::ring::KeyMaterial;
+use crate::ring::key::sealed;
 
 /// The material of a verify token, which is chosen by a person and typed into the app's
 /// dashboard. Tokens have at least 16 bytes; their kids are numbered, not derived.

@@ -7,12 +7,12 @@ use crate::cli::failure::{Failure, Status};
 use crate::cli::options::{Actor, Backup, DryRun};
 use crate::cli::terminal::Terminal;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::ops::adopt::{Adopted, Adopter, Source, Taken};
 use crate::ops::inventory::{Item, Place, Project};
 use crate::ops::warnings::encrypted;
-use crate::ring::KeyState;
-use crate::verified::Role;
 
 /// Take over the values in use, so that what they signed and sealed stays valid
 #[derive(clap::Args)]

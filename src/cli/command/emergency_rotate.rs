@@ -7,8 +7,8 @@ use crate::cli::step::Step;
 use crate::cli::terminal::Terminal;
 use crate::cli::value::Value;
 use crate::kid::Kid;
-use crate::ring::KeyState;
-use crate::verified::Role;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 
 /// Revoke the key that signs, and have another sign at once: a staged one, or a new one
 #[derive(clap::Args)]

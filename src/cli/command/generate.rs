@@ -189,5 +189,5 @@ fn strength(manifest: &Manifest, args: &Args) -> String {
     if args.value_from.is_some() {
         return String::new();
     }
-    format!(", {} bits", manifest.purpose().random_bits())
+    format!(", {} bits", crate::manifest::random::random_bits(manifest.purpose()))
 }

@@ -16,7 +16,7 @@ use crate::cli::terminal::{Terminal, complain};
 use crate::duration::Length;
 use crate::moment::NotBefore;
 use crate::ops::inventory::Project;
-use crate::ops::json::time as rfc3339;
+use crate::ops::rfc3339::time as rfc3339;
 use crate::ops::schedule::standing_of;
 use crate::ops::sweep::Sweeper;
 use crate::rewrap::{BATCH, CONCURRENCY, Swept, Unreadable};

@@ -13,9 +13,10 @@ use crate::cli::step::Step;
 use crate::cli::terminal::Terminal;
 use crate::cli::value::Value;
 use crate::duration::Length;
+use crate::error::Obstacle;
+use crate::evidence::Verdict;
 use crate::ops::rotate::{CHECKS, Check, CheckOutcome, Progress, Walked, walk};
 use crate::ops::schedule::standing_of;
-use crate::verdict::{Obstacle, Verdict};
 
 /// The exit status of a rotation whose new key is staged, and does not sign yet.
 const STAGED: u8 = 3;

@@ -8,10 +8,10 @@ use crate::cli::context::Context;
 use crate::cli::failure::{self, Failure};
 use crate::cli::terminal::{Terminal, cell};
 use crate::duration::Length;
+use crate::evidence::Verdict;
+use crate::lifecycle::KeyState;
 use crate::moment::{At, NotBefore};
 use crate::ops::schedule::{self, Other, Standing, State, standing_of, standings};
-use crate::ring::KeyState;
-use crate::verdict::Verdict;
 
 /// Show how every secret stands
 #[derive(clap::Args)]

@@ -9,8 +9,8 @@ use super::super::format::{self, Head, MARK, OVERHEAD, Stored};
 use super::super::open::{find_key, unwrap};
 use super::super::*;
 use super::KEY;
-use crate::key::NewKey;
 use crate::ring::KeyRing;
+use crate::ring::NewKey;
 use crate::secret::Secret;
 use crate::verified::Verified;
 

@@ -2,15 +2,18 @@
 
 use std::time::SystemTime;
 
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
+use crate::evidence::reports::{
+    ClockProblem, clock_problem, disagreement, disagreement_ends, may_run, sweeps,
+};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
+use crate::lifecycle::Role;
+use crate::lifecycle::policy::is_ahead;
+use crate::lifecycle::{KeyState, Policy};
 use crate::purpose::Purpose;
-use crate::ring::report::{
-    ClockProblem, clock_problem, disagreement, disagreement_ends, is_ahead, may_run, sweeps,
-};
-use crate::ring::{KeyState, Policy, Report};
-use crate::verdict::{Obstacle, Verdict};
-use crate::verified::Role;
 
 /// The facts about a ring.
 #[derive(Debug, Clone)]

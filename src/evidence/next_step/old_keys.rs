@@ -4,12 +4,13 @@ use std::time::SystemTime;
 
 use super::facts::{Facts, KeyFacts};
 use super::step::{Ground, NextStep, Removal, RewrapScope};
+use crate::error::Obstacle;
+use crate::evidence::Verdict;
+use crate::evidence::old_key::{OldKey, OldKeyStep, is_of_rewrap};
+use crate::evidence::reports::end_of;
+use crate::lifecycle::Role;
+use crate::lifecycle::{KeyState, Policy};
 use crate::purpose::Purpose;
-use crate::ring::old_key::{OldKey, OldKeyStep, is_of_rewrap};
-use crate::ring::report::end_of;
-use crate::ring::{KeyState, Policy};
-use crate::verdict::{Obstacle, Verdict};
-use crate::verified::Role;
 
 /// The step of the old keys that is accepted first, with its key.
 pub(super) fn first_old_step<'f>(facts: &'f Facts<'_>) -> Option<(&'f KeyFacts, NextStep)> {

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 use super::facts::{Facts, KeyFacts};
 use super::old_keys::first_old_step;
 use super::step::NextStep;
+use crate::error::Obstacle;
+use crate::evidence::Verdict;
+use crate::evidence::old_key::needs_key;
 use crate::kid::Kid;
-use crate::ring::KeyState;
-use crate::ring::old_key::needs_key;
-use crate::verdict::{Obstacle, Verdict};
+use crate::lifecycle::KeyState;
 
 /// The shortest time for which a step may be left before it counts as stalled.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
+use crate::error::Obstacle;
 use crate::kid::Kid;
-use crate::verdict::Obstacle;
 
 /// The step that should be taken next.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::next_step;
 use super::{Deployment, Facts, Fleet, Ground, KeyFacts, NextStep, Removal, RewrapScope, Staged};
+use crate::error::Obstacle;
+use crate::evidence::Verdict;
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
+use crate::lifecycle::Role;
+use crate::lifecycle::{KeyState, Policy};
 use crate::purpose::Purpose;
-use crate::ring::{KeyState, Policy};
-use crate::verdict::{Obstacle, Verdict};
-use crate::verified::Role;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -3,14 +3,17 @@
 use std::time::SystemTime;
 
 use super::page::moment;
+use super::subject::Look;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
 use crate::evidence::next_step::{Deployment, Facts, Fleet, KeyFacts, NextStep, next_step};
-use crate::key::Signs;
 use crate::kid::Kid;
-use crate::ring::{KeyState, KeyStatus, Report};
-use crate::telemetry::Look;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
+use crate::ring::KeyStatus;
 use crate::text::Plain;
-use crate::verdict::{Obstacle, Verdict};
-use crate::verified::Role;
 
 /// The next step in a sentence, by the `reports` of the fleet and the verdicts on the keys. `expected`
 /// is the obstacle that the verdict on a key will have; `is_known` is false if the reports could not be

@@ -1,18 +1,22 @@
 //! From a ring and the reports of its fleet to what is shown of them.
 
+use super::subject::{Look, Watched};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::advice::advice;
 use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses};
+use crate::evidence::Report;
+use crate::evidence::reports::may_run;
 use crate::evidence::verdict_json::VerdictJson;
-use crate::key::Signs;
 use crate::kid::Kid;
-use crate::ring::report::{is_ahead, may_run};
-use crate::ring::{KeyState, KeyStatus, Report};
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
+use crate::lifecycle::policy::is_ahead;
+use crate::ring::KeyStatus;
 use crate::source::Health;
 use crate::text::Plain;
-use crate::verified::Role;
 
 /// What a process calls itself that has no name.
 const NAMELESS: &str = "this process";

@@ -1,5 +1,6 @@
 //! The page: HTML that needs nothing else, and no script.
 
+use crate::duration::Length;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 

@@ -3,14 +3,17 @@
 use std::time::SystemTime;
 
 use crate::error::Error;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
 use crate::fingerprint::Fingerprint;
-use crate::key::KeyMaterial;
 use crate::kid::Kid;
+use crate::lifecycle::Policy;
 use crate::purpose::Purpose;
-use crate::ring::{KeyStatus, Policy, Report};
+use crate::ring::KeyMaterial;
+use crate::ring::KeyStatus;
 use crate::source::{Health, StoreError, StoreFuture};
 use crate::telemetry::WatchedRing;
-use crate::verdict::{Obstacle, Verdict};
 
 /// A watched ring, without the type of its keys.
 pub(super) trait Watched: Send + Sync {
@@ -51,6 +54,8 @@ pub(super) struct Look {
     pub(super) generation: u64,
     pub(super) revision: u64,
     pub(super) is_stale: bool,
+    /// The start of the signing of the primary.
+    pub(super) signing_since: Option<SystemTime>,
     pub(super) keys: Vec<KeyStatus>,
     pub(super) next_transition: Option<SystemTime>,
     pub(super) rotation_due: Option<SystemTime>,
@@ -72,6 +77,7 @@ impl<K: KeyMaterial> Watched for WatchedRing<K> {
             generation: set.generation(),
             revision: set.revision(),
             is_stale: set.is_stale(now) || set.primary(now).is_none(),
+            signing_since: set.primary(now).map(|key| key.life.signing_since()),
             keys: set.statuses(now),
             next_transition: set.next_transition(now),
             rotation_due: set.rotation_due(now),

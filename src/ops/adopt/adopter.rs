@@ -5,13 +5,13 @@ use super::plan::{self, Plan};
 use super::source::Source;
 use super::values::Values;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
 use crate::ops::rotate::{By, Operator, begin_trail, unfinished_step};
-use crate::ring::KeyState;
 use crate::source::disk;
-use crate::verified::Role;
 
 /// Takes over the values in use.
 ///

@@ -6,7 +6,7 @@ use super::value_in_use::InUse;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
-use crate::source::Listing;
+use crate::source::dotenv::listing::Listing;
 
 /// The endings of the variables with keys that sign or verify.
 pub(super) const SIGNING: [&str; 4] = ["", "_NEW", "_OLD", "_BACKUP"];

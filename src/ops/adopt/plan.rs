@@ -12,7 +12,9 @@ use crate::ops::generate::Generated;
 use crate::ops::inventory::{Item, Place};
 use crate::ops::rotate::{By, begin_trail, check_new};
 use crate::purpose::Purpose;
-use crate::source::{InUse, Listing, StoreError};
+use crate::source::StoreError;
+use crate::source::dotenv::listing::Listing;
+use crate::source::reading::InUse;
 
 /// The plan for one secret.
 pub(super) enum Plan {

@@ -14,7 +14,8 @@ use crate::ops::inventory::{Item, Project};
 use crate::purpose::Purpose;
 use crate::reference::Reference;
 use crate::secret::Secret;
-use crate::source::{InUse, Listing};
+use crate::source::dotenv::listing::Listing;
+use crate::source::reading::InUse;
 
 /// The values in use: of files, or of the environment of this process.
 pub(super) struct Values<'a> {

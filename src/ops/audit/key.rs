@@ -10,7 +10,6 @@ use super::error::AuditError;
 use super::line::{self, Link, append_mac, signed_part};
 use super::record::Record;
 use crate::error::Error;
-use crate::key::{KeyMaterial, sealed as seal};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;

@@ -58,6 +58,7 @@ pub use key::AuditKey;
 pub use observer::AuditObserver;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresTrail;
+pub use problem::{Forged, Problem, Verification};
 pub use query::{Entry, Listing, Query};
-pub use record::{Action, NoWord, Outcome, Record};
+pub use record::Record;
 pub use sink::{AuditFuture, Guard, Sink, Trail};

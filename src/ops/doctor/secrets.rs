@@ -8,6 +8,11 @@ use super::audit_trail::audit;
 use super::files;
 use super::finding::{Finding, finding};
 use crate::error::Error;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::reports::disagreement;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::ops::adopt::in_use;
 use crate::ops::audit::Trail;
@@ -15,11 +20,7 @@ use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
 use crate::ops::rotate::{check_new, last_step, reports};
 use crate::ops::warnings::{encrypted, of_reports};
-use crate::ring::report::disagreement;
-use crate::ring::{KeyState, Report};
 use crate::source::StoreError;
-use crate::verdict::Obstacle;
-use crate::verified::Role;
 
 /// Looks at everything that the inventory names, in all environments, and at the `.env*` files
 /// beside it:

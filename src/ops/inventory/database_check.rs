@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::evidence::Report;
 use crate::manifest::{Entry, Manifest};
-use crate::ring::Report;
 use crate::secret::Secret;
 use crate::source::{DotenvStore, KeyStore, StoreError, StoreFuture, Wake, Watch};
 

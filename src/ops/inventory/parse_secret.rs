@@ -6,8 +6,8 @@ use super::scalar::{Wrong, duration, environment_name, one_of, schedule, wrong};
 use super::secret::{Backup, Data, Form, Item, Place, Priority};
 use super::toml_form::{Secret, Store, Table};
 use crate::envelope::Layout;
+use crate::lifecycle::Policy;
 use crate::purpose::Purpose;
-use crate::ring::Policy;
 
 /// Parses a secret of the inventory.
 pub(super) fn parse_secret(

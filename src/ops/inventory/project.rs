@@ -11,7 +11,7 @@ use super::secret::Item;
 use crate::clock::{Clock, SystemClock};
 use crate::ops::audit::{Action, Record};
 use crate::ops::error::OpsError;
-use crate::source::env::{NotUnicode, process};
+use crate::ring::env::{NotUnicode, process};
 
 /// Answers with the value of a variable.
 pub(super) type Lookup = dyn Fn(&str) -> Result<Option<String>, NotUnicode> + Send + Sync;

@@ -7,8 +7,8 @@ use jiff::{Span, SpanRelativeTo};
 use toml::Spanned;
 
 use super::nearest::nearest;
-use crate::ring::Schedule;
-use crate::ring::policy::{MAX, MAX_DAYS};
+use crate::lifecycle::Schedule;
+use crate::lifecycle::policy::{MAX, MAX_DAYS};
 
 /// A mistake: its place and the problem.
 pub(super) struct Wrong(pub(super) Range<usize>, pub(super) String);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::envelope::Layout;
+use crate::lifecycle::Policy;
 use crate::purpose::Purpose;
-use crate::ring::Policy;
 
 /// A secret: what it is for, where it is, and when it is rotated.
 #[derive(Debug, Clone)]

@@ -74,11 +74,12 @@ impl Project {
 
     /// The audit trail, signed by the keys of `manifest`.
     pub(crate) fn trail_under(&self, manifest: &Manifest) -> Result<Arc<dyn Trail>, OpsError> {
-        let ring = KeyRing::<AuditKey>::builder()
-            .name(&self.inventory.audit.secret)
-            .environment(&self.inventory.environment)
-            .clock(self.shared_clock())
-            .build_from(manifest)?;
+        let ring = manifest.build_ring(
+            KeyRing::<AuditKey>::builder()
+                .name(&self.inventory.audit.secret)
+                .environment(&self.inventory.environment)
+                .clock(self.shared_clock()),
+        )?;
         self.trail_with(ring)
     }
 

@@ -10,7 +10,7 @@ use crate::postgres::ConnectionString;
 #[cfg(feature = "postgres")]
 use crate::postgres::ConnectionStringError;
 use crate::ring::KeyRing;
-use crate::source::env::NotUnicode;
+use crate::ring::env::NotUnicode;
 
 impl Project {
     /// The value of a variable, if it is set and not empty.

@@ -11,7 +11,7 @@ use crate::ops::address::is_elsewhere;
 use crate::ops::inventory::Priority;
 use crate::purpose::Purpose;
 use crate::reference::Reference;
-use crate::source::Variable;
+use crate::source::dotenv::listing::Variable;
 
 /// Judges a variable, with the others of its secret. The error is the reason to leave it out.
 pub(super) fn judge(

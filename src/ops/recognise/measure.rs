@@ -3,9 +3,9 @@
 use super::recognised::Recognised;
 use super::short::Short;
 use crate::error::Error;
+use crate::lifecycle::admission::{Rules, check};
 use crate::purpose::Purpose;
-use crate::ring::admit::{Rules, check};
-use crate::source::Variable;
+use crate::source::dotenv::listing::Variable;
 
 /// Sets how short the values are that sign, or will.
 pub(super) fn measure(

@@ -8,7 +8,7 @@ use super::name_table::Named;
 use super::names;
 use super::recognised::{LeftOut, Recognised};
 use crate::ops::error::OpsError;
-use crate::source::{Encrypted, Listing, Variable};
+use crate::source::dotenv::listing::{Encrypted, Listing, Variable};
 
 /// The endings of the variables that belong to one secret.
 const SUFFIXES: [&str; 4] = ["_NEW", "_OLD", "_BACKUP", "_NEXT"];

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use super::facts::reports;
 use super::past_steps::check_new;
 use crate::clock::{Clock, SystemClock};
+use crate::evidence::Report;
 use crate::manifest::Manifest;
 use crate::ops::audit::{Action, Outcome, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::Item;
-use crate::ring::Report;
 use crate::source::{KeyStore, StoreError};
 
 /// The store, the trail and the options of one operator.

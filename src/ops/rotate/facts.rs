@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
+use crate::error::Obstacle;
+use crate::evidence::Report;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::error::OpsError;
-use crate::ring::{KeyState, Report};
 use crate::source::{KeyStore, StoreError};
-use crate::verdict::Obstacle;
-use crate::verified::Role;
 
 /// Fails if `store` holds something.
 pub(super) async fn check_missing(

@@ -5,11 +5,11 @@ use super::facts::check_missing;
 use super::past_steps::check_new;
 use super::settlement::lock_and_settle;
 use super::transaction::commit;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::ops::audit::{Action, Outcome, Record};
 use crate::ops::error::OpsError;
-use crate::ring::KeyState;
-use crate::verified::Role;
 
 /// Stores `manifest`, the first of a ring, where there is none.
 pub(super) async fn store_first(context: &Context, manifest: &Manifest) -> Result<(), OpsError> {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::context::Context;
 use super::first_manifest::{record_first, store_first};
 use crate::clock::Clock;
+use crate::evidence::Report;
+use crate::lifecycle::Policy;
 use crate::manifest::{Manifest, NewEntry};
 use crate::ops::audit::Trail;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::Project;
 use crate::purpose::Purpose;
-use crate::ring::{Policy, Report};
 use crate::source::KeyStore;
 
 /// Takes the steps of one secret, and tells each to an audit trail.

@@ -7,16 +7,16 @@ use std::time::{Duration, SystemTime};
 use super::check::{Check, failed, passed, unneeded, warned};
 use super::facts::{reports, with_role};
 use super::past_steps::{check_new, unfinished_step};
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::reports::{disagreement, may_run};
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::moment::NotBefore;
 use crate::ops::audit::{Outcome, Query, Trail, Verification};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
-use crate::ring::Report;
-use crate::ring::report::{disagreement, may_run};
 use crate::source::StoreError;
-use crate::verdict::Obstacle;
-use crate::verified::Role;
 
 /// How long a peer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);

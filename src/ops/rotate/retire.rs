@@ -3,13 +3,13 @@
 use super::facts::no_fallback;
 use super::operator::Operator;
 use crate::error::Error;
+use crate::error::Obstacle;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::{Change, Entry};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project, kids_apart};
-use crate::ring::KeyState;
-use crate::verdict::Obstacle;
-use crate::verified::Role;
 
 /// Retires the fallback of the secret `name`, or the key `kid`: [`Operator::retire`]. Out of a
 /// `.env` file, whose readers know no end of a key by themselves, it is taken when its end has

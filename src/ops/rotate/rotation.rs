@@ -7,10 +7,10 @@ use super::facts::is_silence;
 use super::operator::Operator;
 use super::preconditions::checks;
 use crate::error::Error;
+use crate::error::Obstacle;
 use crate::manifest::{Change, NewEntry};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
-use crate::verdict::Obstacle;
 
 /// So often the instances are asked whether they hold the new key.
 const PAUSE: Duration = Duration::from_millis(500);

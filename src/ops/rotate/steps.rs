@@ -7,13 +7,14 @@ use super::operator::Operator;
 use super::settlement::{lock_name, settle};
 use super::transaction::{self, Compute, Step};
 use crate::error::Error;
+use crate::evidence::Report;
 use crate::kid::Kid;
+use crate::lifecycle::Role;
+use crate::lifecycle::{KeyState, Policy};
 use crate::manifest::{self, Change, Manifest, NewEntry, RolloutEffect};
 use crate::ops::audit::{Action, Outcome};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::kids_apart;
-use crate::ring::{KeyState, Policy, Report};
-use crate::verified::Role;
 
 impl Operator {
     /// Adds a key: [`Manifest::stage`].

@@ -6,12 +6,13 @@ use super::context::Context;
 use super::new_keys::check_new_keys;
 use super::settlement::{lock_and_settle, lock_name, outcome_of};
 use crate::error::Error;
+use crate::evidence::Report;
 use crate::manifest::{Change, Manifest};
 use crate::ops::audit::{Action, AuditError, Guard, Outcome, Problem, Record};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
-use crate::ring::Report;
-use crate::source::{StoreError, retry_conflicts};
+use crate::source::StoreError;
+use crate::source::store::retry_conflicts;
 
 /// A step: its name in the trail, and the function that computes it from the manifest that is stored,
 /// the reports and the time. It runs again if another operator was faster.
@@ -149,7 +150,7 @@ pub(super) async fn commit(
 fn sign_trail_with(context: &Context, manifest: &Manifest) -> Result<(), OpsError> {
     let ring = context.trail.ring();
     if ring.name() == manifest.ring() {
-        ring.apply(manifest)?;
+        manifest.apply_to(&ring)?;
     }
     Ok(())
 }

@@ -9,12 +9,12 @@ use super::stall::state_of;
 use super::standing::{Advice, Other, Standing, State};
 use super::traffic::expected_traffic;
 use super::trail_facts::TrailFacts;
+use crate::evidence::Report;
 use crate::evidence::next_step::{NextStep, next_step};
 use crate::manifest::{Entry, Manifest};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place};
 use crate::ops::warnings::{of_policy, of_reports};
-use crate::ring::Report;
 use crate::source::StoreError;
 
 impl Standing {

@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use super::standing::{Other, State};
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
 use crate::evidence::next_step::{Facts, Fleet, KeyFacts};
 use crate::kid::Kid;
 use crate::manifest::Manifest;
 use crate::ops::inventory::{Item, Place, kids_apart};
-use crate::ring::Report;
-use crate::verdict::{Obstacle, Verdict};
 
 /// The facts about the secret `item`, of which the keys `others` are beside the primary.
 pub(super) fn next_step_facts<'m>(

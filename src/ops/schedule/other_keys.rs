@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use super::standing::Other;
-use crate::key::Signs;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::inventory::{Item, Place};
-use crate::ring::{KeyState, Report};
-use crate::verdict::Verdict;
-use crate::verified::Role;
 
 impl Other {
     pub(super) fn of(

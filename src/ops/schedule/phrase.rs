@@ -3,14 +3,14 @@
 use std::time::SystemTime;
 
 use super::standing::Advice;
+use crate::error::Obstacle;
+use crate::evidence::Report;
 use crate::evidence::next_step::{Deployment, Ground, NextStep, Removal, RewrapScope, Staged};
+use crate::evidence::reports::{ClockProblem, clock_problem, may_run};
 use crate::kid::Kid;
 use crate::manifest::Manifest;
 use crate::moment::NotBefore;
 use crate::ops::inventory::Item;
-use crate::ring::Report;
-use crate::ring::report::{ClockProblem, clock_problem, may_run};
-use crate::verdict::Obstacle;
 
 /// The words of a step, and its command.
 type Phrase = (String, Option<String>);

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
+use crate::evidence::Verdict;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
 use crate::ops::inventory::Priority;
 use crate::purpose::Purpose;
-use crate::ring::KeyState;
-use crate::verdict::Verdict;
 
 /// How a secret stands.
 #[derive(Debug, Clone)]

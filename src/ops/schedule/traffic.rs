@@ -3,14 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use super::standing::Other;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::silence::SILENT_WINDOWS;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::moment::NotBefore;
 use crate::ops::inventory::{Item, Place, kids_apart};
 use crate::purpose::Purpose;
-use crate::ring::silence::SILENT_WINDOWS;
-use crate::ring::{KeyState, Report};
-use crate::verdict::Obstacle;
-use crate::verified::Role;
 
 /// A warning that the verdict on a fallback will find too little traffic, with the setting: known
 /// before the overlap is over.

@@ -2,14 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::key::Signs;
 use crate::kid::Kid;
+use crate::lifecycle::KeyState;
+use crate::lifecycle::Role;
+use crate::lifecycle::Signs;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::audit::{Action, Outcome, Query, Record, Trail};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place};
-use crate::ring::KeyState;
-use crate::verified::Role;
 
 /// The facts about the keys of a secret that the trail has, and the manifest lacks.
 #[derive(Default)]

@@ -3,13 +3,15 @@
 use std::time::SystemTime;
 
 use crate::envelope::AesKey;
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::Verdict;
 use crate::manifest::Entry;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::Project;
 use crate::rewrap::Swept;
-use crate::ring::{KeyRing, Report};
+use crate::ring::KeyRing;
 use crate::source::{KeyStore, StoreError};
-use crate::verdict::{Obstacle, Verdict};
 
 /// What the report of a sweep is kept under, among those of the instances.
 pub const INSTANCE: &str = "dualkey-rewrap";

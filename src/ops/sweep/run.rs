@@ -71,11 +71,12 @@ impl Sweeper<'_> {
     /// Builds the ring of the keys that are stored now.
     async fn build_ring(&self, store: &dyn KeyStore) -> Result<KeyRing<AesKey>, OpsError> {
         let manifest = store.load().await?;
-        let ring = KeyRing::<AesKey>::builder()
-            .name(&self.name)
-            .environment(manifest.environment())
-            .clock(self.project.shared_clock())
-            .build_from(&manifest)?;
+        let ring = manifest.build_ring(
+            KeyRing::<AesKey>::builder()
+                .name(&self.name)
+                .environment(manifest.environment())
+                .clock(self.project.shared_clock()),
+        )?;
         Ok(ring)
     }
 

@@ -72,8 +72,8 @@ async fn open_postgres(
     // A table is qualified, and not looked up: a pooler refuses a search path.
     let (options, name) = match url.schema().filter(|_| !data.table.contains('.')) {
         Some(schema) => {
-            let schema = crate::rewrap::quoted(schema);
-            (url.connect_options_without_schema(), format!("{schema}.{}", data.table))
+            let schema = crate::sql::quote_identifier(schema);
+            (url.clone().without_schema().connect_options(), format!("{schema}.{}", data.table))
         }
         None => (url.connect_options(), data.table.clone()),
     };
@@ -84,7 +84,7 @@ async fn open_postgres(
             problem: error.to_string(),
         })?);
     let table = crate::rewrap::PgTable::open(&pool, &name, &data.columns).await?;
-    Ok(Arc::new(table.named(&data.table)))
+    Ok(Arc::new(table.with_name(&data.table)))
 }
 
 #[cfg(not(feature = "sqlx-postgres"))]

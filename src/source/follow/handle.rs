@@ -62,8 +62,8 @@ impl<K: KeyMaterial> Following<K> {
         off_thread(move || turner.refresh()).await.unwrap_or_else(|error| self.no_thread(error))
     }
 
-    /// What others may look at, while this one stays who stops it.
-    #[cfg(any(feature = "metrics", feature = "status"))]
+    /// Returns the task that keeps the ring equal to its store: this remains the one that stops it.
+    #[allow(dead_code, reason = "only `telemetry`, a higher module, watches a task")]
     pub(crate) fn turner(&self) -> Arc<Turner<K>> {
         Arc::clone(&self.turner)
     }
