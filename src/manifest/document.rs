@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use super::bounds::Versions;
 use super::entry::{Entry, NewEntry};
 use super::recogniser;
 use super::schedule;
+use super::unknown::Unknown;
 use crate::error::{Error, Obstacle};
 use crate::evidence::reports::{seen, sweeps};
 use crate::evidence::retirement::{expected_traffic, rewrap_counts_from, superseded, verdict};
@@ -52,6 +54,11 @@ pub struct Manifest {
     pub(super) policy: Policy,
     pub(super) earlier_window: Option<EarlierWindow>,
     pub(super) keys: Vec<Entry>,
+    /// The versions of the format that it was read in.
+    pub(super) versions: Versions,
+    /// The fields of a newer version, and those of its policy.
+    pub(super) unknown: Unknown,
+    pub(super) unknown_policy: Unknown,
     /// Not stored: whether steps take the clock for right, whatever the reports say.
     pub(super) trusts_clock: bool,
     /// Not stored: the dangers that the variables show which it was read from.
@@ -84,6 +91,9 @@ impl Manifest {
             policy,
             earlier_window: None,
             keys: Vec::new(),
+            versions: Versions::CURRENT,
+            unknown: Unknown::default(),
+            unknown_policy: Unknown::default(),
             trusts_clock: false,
             warnings: Vec::new(),
         };

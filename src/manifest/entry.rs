@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::random::random_secret;
 use super::recogniser::{Candidate, Recogniser};
+use super::unknown::Unknown;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::lifecycle::admission::{self, Rules};
@@ -27,6 +28,8 @@ pub struct Entry {
     /// Of a secret that was wiped.
     pub(crate) recogniser: Option<Recogniser>,
     pub(crate) overrides: Vec<Override>,
+    /// The fields of a newer version.
+    pub(super) unknown: Unknown,
     /// Not stored: the variable that it was read from.
     pub(crate) variable: Option<String>,
 }
@@ -140,6 +143,8 @@ impl Entry {
         if let Some(secret) = self.secret.take() {
             self.recogniser = Some(Recogniser::new(&secret, purpose)?);
         }
+        // A newer version may keep secret text there.
+        self.unknown.clear();
         Ok(())
     }
 
@@ -310,6 +315,7 @@ impl NewEntry {
             secret: Some(self.secret),
             recogniser: None,
             overrides: Vec::new(),
+            unknown: Unknown::default(),
             variable: None,
         })
     }

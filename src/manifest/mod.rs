@@ -44,6 +44,7 @@ mod revocations;
 mod schedule;
 mod steps;
 pub(crate) mod time;
+mod unknown;
 
 pub use crate::lifecycle::RolloutEffect;
 pub use change::{Action, AssumedDeployed, Change, Forced};

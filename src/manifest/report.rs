@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{MAX_BYTES, MAX_KEYS, MAX_REVISION, is_date};
+use super::bounds::{MAX_BYTES, MAX_KEYS, MAX_REVISION, Versions, is_date};
 use super::time::Time;
 use crate::error::Error;
 use crate::evidence::report::is_instance_name;
@@ -14,7 +14,6 @@ use crate::lifecycle::policy::MAX_COUNT;
 use crate::text::is_hidden;
 
 const FORMAT: &str = "dualkey report";
-const VERSION: u32 = 1;
 
 /// The longest name of a ring, in bytes. A manifest allows 128, a ring in memory any.
 const MAX_NAME: usize = 256;
@@ -22,10 +21,20 @@ const MAX_NAME: usize = 256;
 /// of the process before it.
 const MAX_BUCKETS: usize = 1_000;
 
+/// The part of a report that is read first: a newer version may hold anything else.
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    version: u32,
+    min_reader_version: Option<u32>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Document {
     format: String,
     version: u32,
+    #[serde(default)]
+    min_reader_version: Option<u32>,
     instance: String,
     ring: String,
     fingerprint: String,
@@ -88,7 +97,8 @@ impl Report {
         };
         let document = Document {
             format: FORMAT.to_owned(),
-            version: VERSION,
+            version: Versions::CURRENT.version,
+            min_reader_version: Some(Versions::CURRENT.min_reader_version),
             instance: self.instance.clone(),
             ring: self.ring.clone(),
             fingerprint: self.fingerprint.to_string(),
@@ -134,13 +144,13 @@ impl Report {
         if text.len() > MAX_BYTES {
             return Err(wrong("the report has more than 1 MiB"));
         }
-        let own: Document = serde_json::from_slice(text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            Error::manifest(format!("it is no report, at line {line} column {column}"))
-        })?;
-        if own.format != FORMAT || own.version != VERSION {
-            return Err(wrong("it is no report of version 1"));
+        let head: Head = serde_json::from_slice(text).map_err(|error| no_report(&error))?;
+        if head.format != FORMAT {
+            return Err(wrong("its `format` is not `dualkey report`"));
         }
+        // A newer report may have further fields, which say nothing to this release.
+        Versions::new(head.version, head.min_reader_version, "report")?;
+        let own: Document = serde_json::from_slice(text).map_err(|error| no_report(&error))?;
         check_names(&own.instance, &own.ring)?;
         if own.revision > MAX_REVISION {
             return Err(wrong("its `revision` is more than 2^53 - 1"));
@@ -252,6 +262,11 @@ fn span(bucket: &Bucket) -> Result<Span, Error> {
         to: bucket.to.try_into()?,
         uses: bucket.uses.iter().map(used).collect(),
     })
+}
+
+fn no_report(error: &serde_json::Error) -> Error {
+    let (line, column) = (error.line(), error.column());
+    Error::manifest(format!("it is no report, at line {line} column {column}"))
 }
 
 fn wrong(problem: &str) -> Error {

@@ -1,5 +1,6 @@
 //! The manifest as JSON: version 1 of the document, and nothing else.
 
+mod fields;
 mod model;
 mod read;
 mod secret;

@@ -10,8 +10,7 @@ use super::secret::Text;
 use crate::manifest::bounds::is_date;
 use crate::manifest::revocations::UNREAD;
 use crate::manifest::time::Time;
-
-pub(super) const VERSION: u32 = 1;
+use crate::manifest::unknown::Unknown;
 
 /// What a document says of itself, read before the rest: a later version may hold anything.
 #[derive(Deserialize)]
@@ -19,33 +18,42 @@ pub(super) struct Head<'a> {
     #[serde(borrow)]
     pub(super) format: Cow<'a, str>,
     pub(super) version: u32,
+    pub(super) min_reader_version: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Document {
+pub(super) struct Document<P, K> {
     pub(super) format: String,
     pub(super) version: u32,
+    #[serde(default)]
+    pub(super) min_reader_version: Option<u32>,
     pub(super) ring: String,
     pub(super) purpose: String,
     pub(super) environment: String,
     pub(super) revision: u64,
     pub(super) changed_at: Time,
-    pub(super) policy: Terms,
+    pub(super) policy: P,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) earlier_window: Option<Window>,
-    pub(super) keys: Vec<Key>,
+    pub(super) keys: Vec<K>,
+}
+
+/// An object to be written, with the fields of a newer version that it was read with.
+#[derive(Serialize)]
+pub(super) struct Extended<'a, T> {
+    #[serde(flatten)]
+    pub(super) known: T,
+    #[serde(flatten)]
+    pub(super) unknown: &'a Unknown,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Window {
     pub(super) seconds: u64,
     pub(super) until: Time,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Terms {
     pub(super) longest_life_seconds: u64,
     pub(super) rollout_window_seconds: u64,
@@ -61,7 +69,7 @@ pub(super) struct Terms {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum When {
     Days(u16),
     Quarterly,
@@ -70,7 +78,6 @@ pub(super) enum When {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Key {
     pub(super) kid: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -101,7 +108,6 @@ pub(super) struct Key {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Recognised {
     pub(super) salt: String,
     pub(super) tag: String,
@@ -116,21 +122,18 @@ pub(super) enum Begins {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Earlier {
     pub(super) at: Time,
     pub(super) until: Time,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Revoked {
     pub(super) at: Time,
     pub(super) reason: String,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Overridden {
     pub(super) at: Time,
     pub(super) action: String,

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::model::{Begins, Document, Head, Key, VERSION, When};
+use super::fields::{UnknownFields, check_known};
+use super::model::{Begins, Document, Head, Key, Terms, When};
 use super::secret::{MARK, Text, mark};
 use crate::error::Error;
 use crate::kid::Kid;
@@ -11,10 +12,11 @@ use crate::lifecycle::life::{EarlierEnd, Life};
 use crate::lifecycle::policy::MAX_DAYS;
 use crate::lifecycle::terms::EarlierWindow;
 use crate::lifecycle::{Policy, Revocation, Schedule, Signs};
-use crate::manifest::bounds::{FORMAT, MAX_BYTES, MAX_REVISION};
+use crate::manifest::bounds::{FORMAT, MAX_BYTES, MAX_REVISION, Versions};
 use crate::manifest::document::Manifest;
 use crate::manifest::entry::{Entry, Override};
 use crate::manifest::recogniser::Recogniser;
+use crate::manifest::unknown::Unknown;
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 
@@ -43,13 +45,15 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
     if head.format != FORMAT {
         return Err(Error::manifest(format!("its `format` is not `{FORMAT}`")));
     }
-    if head.version != VERSION {
-        let found = head.version;
-        return Err(Error::manifest(format!(
-            "its version is {found}, and this release reads version {VERSION}"
-        )));
+    let versions = Versions::new(head.version, head.min_reader_version, "manifest")?;
+    let mut unknown = UnknownFields::default();
+    if versions.is_newer() {
+        unknown = UnknownFields::read(text);
+    } else {
+        check_known(text)?;
     }
-    let document: Document = serde_json::from_str(text).map_err(|error| unread(&error))?;
+    let document: Document<Terms, Key> =
+        serde_json::from_str(text).map_err(|error| unread(&error))?;
     let purpose = Purpose::named(&document.purpose)
         .ok_or_else(|| Error::manifest("its `purpose` is none that this release knows"))?;
     if document.revision == 0 {
@@ -87,13 +91,17 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
             When::Annual => Schedule::Annual,
         }),
     };
-    let mut keys = document.keys;
+    unknown.keys.resize_with(document.keys.len(), Unknown::default);
+    let mut keys: Vec<_> = document.keys.into_iter().zip(unknown.keys).collect();
     let count = keys.len();
     if let Some(found) = found {
-        keys.retain_mut(|key| insert_secret(key, purpose, found));
+        keys.retain_mut(|(key, _)| insert_secret(key, purpose, found));
     }
     let is_less = keys.len() < count;
-    let keys = keys.into_iter().map(|key| read_entry(key, purpose, &policy));
+    let keys = keys.into_iter().map(|(key, unknown)| {
+        let entry = read_entry(key, purpose, &policy)?;
+        Ok(Entry { unknown, ..entry })
+    });
     let manifest = Manifest {
         ring: document.ring,
         purpose,
@@ -105,7 +113,10 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
             length: Duration::from_secs(own.seconds),
             until: own.until.into(),
         }),
-        keys: keys.collect::<Result<_, _>>()?,
+        keys: keys.collect::<Result<_, Error>>()?,
+        versions,
+        unknown: unknown.manifest,
+        unknown_policy: unknown.policy,
         trusts_clock: false,
         warnings: Vec::new(),
     };
@@ -180,6 +191,7 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
         secret,
         recogniser: recogniser.transpose()?,
         overrides: overrides.collect(),
+        unknown: Unknown::default(),
         variable: None,
     })
 }

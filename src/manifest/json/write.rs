@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use super::model::{
-    Begins, Document, Earlier, Key, Overridden, Recognised, Revoked, Terms, VERSION, When, Window,
+    Begins, Document, Earlier, Extended, Key, Overridden, Recognised, Revoked, Terms, When, Window,
 };
 use super::secret::{Text, mark};
 use super::wiped::to_wiped;
@@ -33,29 +33,31 @@ pub(in crate::manifest) fn write_marked(manifest: &Manifest) -> Result<Secret, E
 
 fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error> {
     let policy = &manifest.policy;
+    let terms = Terms {
+        longest_life_seconds: policy.longest_life.as_secs(),
+        rollout_window_seconds: policy.rollout_window.as_secs(),
+        skew_seconds: policy.skew.as_secs(),
+        observation_seconds: policy.observation.as_secs(),
+        enough_traffic: policy.enough_traffic,
+        min_secret_bytes: policy.min_secret_bytes,
+        dangerous_min_secret_bytes: policy.dangerous_min_secret_bytes,
+        schedule: policy.schedule.map(|schedule| match schedule {
+            Schedule::Days(days) => When::Days(days),
+            Schedule::Quarterly => When::Quarterly,
+            Schedule::SemiAnnual => When::SemiAnnual,
+            Schedule::Annual => When::Annual,
+        }),
+    };
     let document = Document {
         format: FORMAT.to_owned(),
-        version: VERSION,
+        version: manifest.versions.version,
+        min_reader_version: Some(manifest.versions.min_reader_version),
         ring: manifest.ring.clone(),
         purpose: manifest.purpose.to_string(),
         environment: manifest.environment.clone(),
         revision: manifest.revision,
         changed_at: manifest.changed_at.try_into()?,
-        policy: Terms {
-            longest_life_seconds: policy.longest_life.as_secs(),
-            rollout_window_seconds: policy.rollout_window.as_secs(),
-            skew_seconds: policy.skew.as_secs(),
-            observation_seconds: policy.observation.as_secs(),
-            enough_traffic: policy.enough_traffic,
-            min_secret_bytes: policy.min_secret_bytes,
-            dangerous_min_secret_bytes: policy.dangerous_min_secret_bytes,
-            schedule: policy.schedule.map(|schedule| match schedule {
-                Schedule::Days(days) => When::Days(days),
-                Schedule::Quarterly => When::Quarterly,
-                Schedule::SemiAnnual => When::SemiAnnual,
-                Schedule::Annual => When::Annual,
-            }),
-        },
+        policy: Extended { known: terms, unknown: &manifest.unknown_policy },
         earlier_window: match manifest.earlier_window {
             Some(EarlierWindow { length, until }) => {
                 Some(Window { seconds: length.as_secs(), until: until.try_into()? })
@@ -65,10 +67,13 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         keys: manifest
             .keys
             .iter()
-            .map(|key| write_key(key, manifest, is_marked))
-            .collect::<Result<_, _>>()?,
+            .map(|key| {
+                let known = write_key(key, manifest, is_marked)?;
+                Ok(Extended { known, unknown: &key.unknown })
+            })
+            .collect::<Result<Vec<_>, Error>>()?,
     };
-    let text = to_wiped(&document)?;
+    let text = to_wiped(&Extended { known: document, unknown: &manifest.unknown })?;
     // What is stored must be readable again.
     match text.expose().len() > MAX_BYTES {
         true => Err(Error::manifest("it has more than 1 MiB")),

@@ -1,0 +1,140 @@
+//! The fields of a manifest by name, whatever they hold.
+//!
+//! A manifest of this version has only fields that this release knows: another one is a mistake in an
+//! edit by hand, or has a former name. A manifest of a newer version may have more.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::manifest::unknown::Unknown;
+
+/// The form of a value.
+enum Form {
+    /// A value without fields of its own.
+    Value,
+    Object(&'static [(&'static str, Form)]),
+    List(&'static Form),
+}
+
+use Form::{List, Object, Value};
+
+const MANIFEST: &[(&str, Form)] = &[
+    ("format", Value),
+    ("version", Value),
+    ("min_reader_version", Value),
+    ("ring", Value),
+    ("purpose", Value),
+    ("environment", Value),
+    ("revision", Value),
+    ("changed_at", Value),
+    ("policy", Object(POLICY)),
+    ("earlier_window", Object(&[("seconds", Value), ("until", Value)])),
+    ("keys", List(&Object(KEY))),
+];
+
+const POLICY: &[(&str, Form)] = &[
+    ("longest_life_seconds", Value),
+    ("rollout_window_seconds", Value),
+    ("skew_seconds", Value),
+    ("observation_seconds", Value),
+    ("enough_traffic", Value),
+    ("min_secret_bytes", Value),
+    ("dangerous_min_secret_bytes", Value),
+    ("schedule", Value),
+];
+
+const KEY: &[(&str, Form)] = &[
+    ("kid", Value),
+    ("aliases", Value),
+    ("algorithm", Value),
+    ("added_at", Value),
+    ("sequence", Value),
+    ("signs", Value),
+    ("superseded_at", Value),
+    ("retire_at", Value),
+    ("kept_until", Value),
+    ("earlier_end", Object(&[("at", Value), ("until", Value)])),
+    // A revocation that cannot be read revokes as well (V8).
+    ("revoked", Value),
+    ("destroyed_at", Value),
+    ("overrides", List(&Object(&[("at", Value), ("action", Value), ("reason", Value)]))),
+    ("secret", Value),
+    ("recogniser", Object(&[("salt", Value), ("tag", Value)])),
+];
+
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Refuses a field of `text` that this release does not know. The error names a field only by its
+/// place, because the name may be a secret; a former name is known.
+pub(super) fn check_known(text: &str) -> Result<(), Error> {
+    match serde_json::from_str(text) {
+        Ok(value) => check(value, &Object(MANIFEST), "the manifest"),
+        // It is reported when the fields are read.
+        Err(_) => Ok(()),
+    }
+}
+
+fn check(value: &RawValue, form: &Form, place: &str) -> Result<(), Error> {
+    match form {
+        Value => Ok(()),
+        List(form) => {
+            let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+            items.into_iter().try_for_each(|item| check(item, form, place))
+        }
+        Object(fields) => {
+            let members: Members<'_> = serde_json::from_str(value.get()).unwrap_or_default();
+            for (name, value) in members {
+                match fields.iter().find(|(field, _)| *field == name) {
+                    Some((field, form)) => check(value, form, field)?,
+                    None => return Err(unknown_field(&name, place)),
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn unknown_field(_name: &str, place: &str) -> Error {
+    Error::manifest(format!(
+        "`{place}` has a field that version 1 of the format does not have; remove the field, or fix its \
+         name"
+    ))
+}
+
+/// The unknown fields of a manifest: its own, those of its policy, and those of each key.
+#[derive(Default)]
+pub(super) struct UnknownFields {
+    pub(super) manifest: Unknown,
+    pub(super) policy: Unknown,
+    pub(super) keys: Vec<Unknown>,
+}
+
+impl UnknownFields {
+    /// Reads those of `text`. In the objects within a policy or a key they are not kept.
+    pub(super) fn read(text: &str) -> Self {
+        let manifest: Members<'_> = serde_json::from_str(text).unwrap_or_default();
+        let policy = manifest.get("policy").map(|policy| policy.get()).unwrap_or_default();
+        let keys = manifest.get("keys").map(|keys| keys.get()).unwrap_or_default();
+        let keys: Vec<&RawValue> = serde_json::from_str(keys).unwrap_or_default();
+        Self {
+            policy: unknown(&serde_json::from_str(policy).unwrap_or_default(), POLICY),
+            keys: keys
+                .into_iter()
+                .map(|key| unknown(&serde_json::from_str(key.get()).unwrap_or_default(), KEY))
+                .collect(),
+            manifest: unknown(&manifest, MANIFEST),
+        }
+    }
+}
+
+fn unknown(members: &Members<'_>, known: &[(&str, Form)]) -> Unknown {
+    let mut unknown = Unknown::default();
+    for (name, value) in members {
+        if known.iter().all(|(field, _)| field != name) {
+            unknown.insert(name, value);
+        }
+    }
+    unknown
+}

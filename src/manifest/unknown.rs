@@ -1,0 +1,63 @@
+//! The fields of a newer manifest that this release does not know. They are kept, so that a step of an
+//! older release loses nothing that a newer one has stored.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::value::RawValue;
+use zeroize::Zeroize;
+
+/// Fields that this release does not know, by name, with their values as text. They may be secret:
+/// they are wiped when they are dropped, and never shown.
+#[derive(Clone, Default)]
+pub(crate) struct Unknown(Vec<(String, Raw)>);
+
+/// A value as text, wiped when it is dropped.
+struct Raw(Option<Box<RawValue>>);
+
+impl Unknown {
+    pub(super) fn insert(&mut self, name: &str, value: &RawValue) {
+        self.0.push((name.to_owned(), Raw(Some(value.to_owned()))));
+    }
+
+    /// Wipes all of them, with the secret of their key.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+impl Serialize for Unknown {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        let mut map = output.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, &value.0)?;
+        }
+        map.end()
+    }
+}
+
+impl Clone for Raw {
+    fn clone(&self) -> Self {
+        Self(self.0.as_ref().map(|value| RawValue::to_owned(value)))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            String::from(Box::<str>::from(value)).zeroize();
+        }
+    }
+}
+
+impl fmt::Debug for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unknown({})", self.0.len())
+    }
+}
