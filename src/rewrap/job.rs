@@ -9,12 +9,9 @@ use super::key::RowKey;
 use super::pace::Progress;
 use super::report::Unreadable;
 use super::store::RowStore;
+use super::{BATCH, CONCURRENCY};
 use crate::envelope::{How, Sealer};
 
-/// How many rows are written together.
-pub(crate) const BATCH: usize = 500;
-/// How many batches are under way at one time.
-pub(crate) const CONCURRENCY: usize = 2;
 type Context = dyn Fn(&RowKey, &str) -> Vec<u8> + Send + Sync;
 type Callback<T> = Arc<dyn Fn(&T) + Send + Sync>;
 

@@ -80,7 +80,6 @@ mod store;
 
 pub use checkpoint::Checkpoint;
 pub use error::SweepError;
-pub(crate) use job::{BATCH, CONCURRENCY};
 pub use job::{Dangerous, Rewrap};
 pub use key::{KeyPart, RowKey};
 pub use pace::Progress;
@@ -91,3 +90,8 @@ pub use row::{Column, Row, Swap, Value};
 #[cfg(feature = "sqlx-sqlite")]
 pub use sqlite::SqliteTable;
 pub use store::{RowFuture, RowStore};
+
+/// The number of rows that are written together, unless set.
+pub(crate) const BATCH: usize = 500;
+/// The number of batches that run at one time, unless set.
+pub(crate) const CONCURRENCY: usize = 2;
