@@ -25,7 +25,7 @@ pub(crate) mod timeline;
 pub(crate) mod transitions;
 
 #[cfg(test)]
-mod exhaustive;
+mod exhaustive_tests;
 
 pub use effect::RolloutEffect;
 pub use life::{Revocation, Signs};

@@ -25,11 +25,6 @@ impl Unknown {
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
-
-    #[cfg(test)]
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
-    }
 }
 
 impl Serialize for Unknown {

@@ -291,7 +291,7 @@ fn a_report_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
         ("/sweep/unreadable", json!(u64::MAX), "`unreadable` of the report"),
         ("/sweep/nothing_sealed", json!(u64::MAX), "`nothing_sealed` of the report"),
         ("/sweep/rows/0/1", json!(u64::MAX), "`rows` of the report is more than 2^53 - 1"),
-        ("/version", json!(2), "no report of version 1"),
+        ("/min_reader_version", json!(2), "no reader is newer than its format"),
     ] {
         let mut own: Value = serde_json::from_str(&text).unwrap();
         *own.pointer_mut(pointer).unwrap() = beyond;

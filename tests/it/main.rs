@@ -61,6 +61,7 @@ mod stores;
 mod tls;
 mod trust;
 mod verdict;
+mod versions;
 mod weak_kids;
 mod webhook_interop;
 mod wycheproof;

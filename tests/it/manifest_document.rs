@@ -66,12 +66,15 @@ fn changed(change: impl FnOnce(&mut Value)) -> Result<Manifest, Error> {
 fn what_is_wrong_with_a_document_is_said() {
     type Wrong = (&'static str, fn(&mut Value));
     let wrong: [Wrong; 24] = [
-        ("its version is 2", |own| own["version"] = json!(2)),
+        ("needs a reader of the version 2", |own| {
+            own["version"] = json!(2);
+            own["min_reader_version"] = json!(2);
+        }),
         ("its `format` is not", |own| own["format"] = json!("something")),
         ("its `purpose` is none", |own| own["purpose"] = json!("toast")),
         ("its `revision` is 0", |own| own["revision"] = json!(0)),
-        ("not of the form", |own| own["extra"] = json!(1)),
-        ("not of the form", |own| own["keys"][0]["role"] = json!("primary")),
+        ("`the manifest` has a field", |own| own["extra"] = json!(1)),
+        ("`keys` has a field", |own| own["keys"][0]["role"] = json!("primary")),
         ("not of the form", |own| own["changed_at"] = json!("yesterday")),
         ("not of the form", |own| own["changed_at"] = json!("+12026-01-01T00:00:00Z")),
         ("not of the form", |own| own["policy"]["skew_seconds"] = json!(-1)),
