@@ -28,6 +28,7 @@ pub(crate) struct How {
 }
 
 /// The result of rewrapping a stored value.
+#[allow(dead_code, reason = "only `rewrap`, a higher module, reads it")]
 pub(crate) struct Renewed {
     /// The key that it was under.
     pub(crate) from: Kid,

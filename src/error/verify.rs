@@ -158,7 +158,7 @@ impl Reason {
     /// Returns the reason that says most of several, in whichever order they came. An authentic
     /// one first, which alone may be shown to the peer. Where the ring `is_idle`, a revoked key
     /// last: it must not hide that another value may be good.
-    #[allow(dead_code, reason = "the adapters use it, each behind a feature")]
+    #[allow(dead_code, reason = "only `jwt` and `cookie`, higher modules, verify one of several")]
     pub(crate) fn foremost(reasons: &[Self], is_idle: bool) -> Self {
         let rank = |reason: Self| match reason {
             Self::RevokedKey if is_idle => 0,

@@ -1,6 +1,5 @@
 //! The layer: its settings.
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -74,7 +73,7 @@ impl<C> BearerLayer<C> {
     /// `SameSite`, and have a CSRF token where that is not enough.
     #[cfg(feature = "cookie")]
     #[must_use]
-    pub fn or_cookie(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn or_cookie(mut self, name: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Arc::make_mut(&mut self.config).cookie = Some(name.into());
         self
     }
