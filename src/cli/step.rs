@@ -8,7 +8,7 @@ use super::terminal::Terminal;
 use crate::error::Error;
 use crate::manifest::Change;
 use crate::ops::OpsError;
-use crate::ops::adopt::check_adopted;
+use crate::ops::adopt::in_use::check_adopted;
 use crate::ops::inventory::Project;
 use crate::ops::rotate::Operator;
 

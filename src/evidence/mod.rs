@@ -23,7 +23,6 @@ pub(crate) mod seen;
 pub(crate) mod silence;
 pub(crate) mod usage;
 mod verdict;
-pub(crate) mod verdict_json;
 pub(crate) mod window;
 
 pub use counts::{Bucket, Uses};

@@ -3,20 +3,17 @@
 //!
 //! A pure function of [`Facts`], which hold no key material.
 
-mod facts;
+pub(crate) mod facts;
 mod old_keys;
-mod stall;
-mod step;
+pub(crate) mod stall;
+pub(crate) mod step;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use facts::{Facts, Fleet, KeyFacts};
-#[cfg(feature = "ops")]
-pub(crate) use stall::{Stall, is_underway, stalls};
-pub(crate) use step::{Deployment, Ground, NextStep, Removal, RewrapScope, Staged};
-
+use facts::{Facts, KeyFacts};
 use old_keys::first_old_step;
 use stall::is_stalled;
+use step::{Deployment, NextStep, Staged};
 
 /// Decides the next step.
 ///

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use super::bounds::Versions;
 use super::entry::{Entry, NewEntry};
 use super::recogniser;
 use super::schedule;
 use super::unknown::Unknown;
+use super::versions::Versions;
 use crate::error::{Error, Obstacle};
 use crate::evidence::reports::{seen, sweeps};
 use crate::evidence::retirement::{expected_traffic, rewrap_counts_from, superseded, verdict};

@@ -45,6 +45,9 @@ mod schedule;
 mod steps;
 pub(crate) mod time;
 mod unknown;
+#[allow(dead_code, reason = "operators and the status page use it, each behind a feature")]
+pub(crate) mod verdict_json;
+mod versions;
 
 pub use crate::lifecycle::RolloutEffect;
 pub use change::{Action, AssumedDeployed, Change, Forced};

@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{MAX_BYTES, MAX_KEYS, MAX_REVISION, Versions, is_date};
+use super::bounds::{MAX_BYTES, MAX_KEYS, MAX_REVISION, is_date};
 use super::time::Time;
+use super::versions::Versions;
 use crate::error::Error;
 use crate::evidence::report::is_instance_name;
 use crate::evidence::{Bucket, Report, Sweep, Uses};

@@ -150,7 +150,7 @@ fn a_fleet_of_two_versions_rotates_without_a_refusal() {
     let builder = || KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
     let rings = [(); 2].map(|()| read(&newer(&stored)).unwrap().build_ring(builder()).unwrap());
     let signers = rings.clone().map(CookieSigner::new);
-    let mut values = vec![signers[0].sign("sid", "before").unwrap()];
+    let mut values = vec![(signers[0].sign("sid", "before").unwrap(), at(0))];
     let reports = |rings: &[KeyRing<CookieKey>; 2]| -> Vec<Report> {
         let older = rings[0].report("older").to_json().unwrap();
         let mut report: Value =
@@ -174,16 +174,17 @@ fn a_fleet_of_two_versions_rotates_without_a_refusal() {
     clock.advance(Duration::from_secs(2 * 3600));
     let promoted = stored.promote(&kid("b"), &reports(&rings), now()).unwrap().manifest;
     step(&mut stored, promoted);
-    values.push(signers[1].sign("sid", "after").unwrap());
+    values.push((signers[1].sign("sid", "after").unwrap(), now()));
     for day in 0..9 {
         clock.advance(DAY - Duration::from_secs(60));
         for signer in &signers {
-            for (place, value) in values.iter().enumerate() {
-                let verified = signer.verify("sid", value);
-                let is_valid = place == 1 || day < 7;
-                assert_eq!(verified.is_ok(), is_valid, "{day} {place}");
+            for (value, signed_at) in &values {
+                let is_valid = now().duration_since(*signed_at).unwrap() < policy.longest_life;
+                assert_eq!(signer.verify("sid", value).is_ok(), is_valid, "day {day}");
             }
         }
+        let fresh = signers[day % 2].sign("sid", "fresh").unwrap();
+        assert!(signers[(day + 1) % 2].verify("sid", &fresh).is_ok(), "day {day}");
         // Each instance reports all the time.
         for _ in 0..20 {
             clock.advance(Duration::from_secs(3));
@@ -198,6 +199,6 @@ fn a_fleet_of_two_versions_rotates_without_a_refusal() {
     let retired = stored.retire(&kid("a"), &reports(&rings), now()).unwrap().manifest;
     let destroyed = retired.destroy(&kid("a"), &reports(&rings), now()).unwrap().manifest;
     step(&mut stored, destroyed);
-    let error = signers[0].verify("sid", &values[0]).unwrap_err();
+    let error = signers[0].verify("sid", &values[0].0).unwrap_err();
     assert_eq!(error.reason(), Reason::UnknownKid);
 }

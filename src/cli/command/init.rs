@@ -8,7 +8,7 @@ use crate::cli::options::DryRun;
 use crate::cli::terminal::{Terminal, cell};
 use crate::ops::OpsError;
 use crate::ops::adopt::in_use;
-use crate::ops::doctor::ignored;
+use crate::ops::doctor::files::ignored;
 use crate::ops::inventory::{Inventory, Project};
 use crate::ops::recognise::{Keep, NoStore, Recognised, Survey};
 use crate::source::disk;

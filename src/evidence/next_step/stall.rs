@@ -49,7 +49,6 @@ pub(crate) fn stalls(facts: &Facts<'_>) -> Vec<Stall> {
 }
 
 /// Returns whether a rotation is under way.
-#[cfg(feature = "ops")]
 pub(crate) fn is_underway(facts: &Facts<'_>) -> bool {
     let old = first_old_step(facts);
     let is_left = |key: &KeyFacts| facts.is_file && key.state == KeyState::Retired;

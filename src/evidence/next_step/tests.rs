@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::facts::{Facts, Fleet, KeyFacts};
 use super::next_step;
-use super::{Deployment, Facts, Fleet, Ground, KeyFacts, NextStep, Removal, RewrapScope, Staged};
+use super::step::{Deployment, Ground, NextStep, Removal, RewrapScope, Staged};
 use crate::error::Obstacle;
 use crate::evidence::Verdict;
 use crate::fingerprint::Fingerprint;

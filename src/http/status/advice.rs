@@ -7,7 +7,9 @@ use super::subject::Look;
 use crate::error::Obstacle;
 use crate::evidence::Report;
 use crate::evidence::Verdict;
-use crate::evidence::next_step::{Deployment, Facts, Fleet, KeyFacts, NextStep, next_step};
+use crate::evidence::next_step::facts::{Facts, Fleet, KeyFacts};
+use crate::evidence::next_step::next_step;
+use crate::evidence::next_step::step::{Deployment, NextStep};
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
@@ -177,5 +179,50 @@ fn objection(obstacle: &Obstacle) -> String {
             format!("the instance {} has a report that cannot be read", Plain(instance))
         }
         obstacle => obstacle.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::next_step::step::Staged;
+    use crate::fingerprint::Fingerprint;
+
+    /// The page says what the command line says, where both once differed: see
+    /// [`next_step`](crate::evidence::next_step).
+    #[test]
+    fn each_sentence_names_the_key_and_the_obstacle() {
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
+        let kid: Kid = "new".parse().unwrap();
+        let staged = Some(Staged { kid, is_one_of_several: false });
+        let obstacle = Obstacle::OtherKeys {
+            instance: "web-2".to_owned(),
+            fingerprint: Fingerprint::NONE,
+            reported_at: now,
+        };
+        let problem = "unknown field".to_owned();
+        let unreadable = Obstacle::UnreadableReport { instance: "web-3".to_owned(), problem };
+        for (step, parts) in [
+            (
+                NextStep::AwaitReload { staged, obstacle: obstacle.clone(), gone_at: None },
+                ["Wait before promoting new", "web-2 holds other keys"],
+            ),
+            (
+                NextStep::AwaitReload { staged: None, obstacle: unreadable, gone_at: None },
+                ["Wait until every instance has reloaded", "web-3 has a report"],
+            ),
+            (
+                NextStep::AwaitStart { kid, at: now, obstacle: Some(obstacle) },
+                ["The key new begins to sign", "`web-2` holds other keys"],
+            ),
+            (NextStep::Rotate { due: now }, ["A rotation has been due since", "2027-01-15"]),
+            (
+                NextStep::Keep { kid, obstacle: Obstacle::NoInstance, gone_at: None },
+                ["Keep new", "no instance has reported"],
+            ),
+        ] {
+            let text = sentence(&step, now);
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        }
     }
 }

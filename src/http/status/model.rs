@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::evidence::verdict_json::VerdictJson;
+use crate::manifest::verdict_json::VerdictJson;
 
 #[derive(Serialize)]
 pub(super) struct Rings {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::model::{Instance, Key, Ring, Time};
 use super::timeline::{Span, WIDTH};
-use crate::evidence::verdict_json::VerdictJson;
+use crate::manifest::verdict_json::VerdictJson;
 
 const STYLE: &str = include_str!("page.css");
 

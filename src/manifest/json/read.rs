@@ -12,11 +12,12 @@ use crate::lifecycle::life::{EarlierEnd, Life};
 use crate::lifecycle::policy::MAX_DAYS;
 use crate::lifecycle::terms::EarlierWindow;
 use crate::lifecycle::{Policy, Revocation, Schedule, Signs};
-use crate::manifest::bounds::{FORMAT, MAX_BYTES, MAX_REVISION, Versions};
+use crate::manifest::bounds::{FORMAT, MAX_BYTES, MAX_REVISION};
 use crate::manifest::document::Manifest;
 use crate::manifest::entry::{Entry, Override};
 use crate::manifest::recogniser::Recogniser;
 use crate::manifest::unknown::Unknown;
+use crate::manifest::versions::Versions;
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 

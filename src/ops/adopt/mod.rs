@@ -9,7 +9,7 @@
 //! It does not know when a fallback was superseded: its overlap counts from the adoption.
 
 mod adopter;
-mod in_use;
+pub(crate) mod in_use;
 mod outcome;
 mod plan;
 mod refusal;
@@ -18,8 +18,6 @@ mod value_in_use;
 mod values;
 
 pub use self::adopter::Adopter;
-#[cfg(feature = "cli")]
-pub(crate) use self::in_use::check_adopted;
 pub use self::in_use::in_use;
 pub(crate) use self::in_use::{check_not_in_use, first_audit_key_command};
 pub use self::outcome::{Adopted, Refusal, Taken};

@@ -18,7 +18,8 @@ use crate::ops::adopt::in_use;
 use crate::ops::audit::Trail;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
-use crate::ops::rotate::{check_new, last_step, reports};
+use crate::ops::rotate::facts::reports;
+use crate::ops::rotate::{check_new, last_step};
 use crate::ops::warnings::{encrypted, of_reports};
 use crate::source::StoreError;
 

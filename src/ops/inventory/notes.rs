@@ -10,6 +10,7 @@ type Note = dyn Fn(&str) + Send + Sync;
 #[derive(Clone, Default)]
 pub(super) struct Notes {
     listener: Option<Arc<Note>>,
+    #[allow(dead_code, reason = "databases use it, behind a feature")]
     seen: Arc<Mutex<BTreeSet<String>>>,
 }
 

@@ -26,63 +26,18 @@ pub(super) fn judge(
     }
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let named = names::meaning(name);
-    let hints_at_secret = matches!(named, Some(Named::Secret { .. }))
-        || shape::holds_password(value)
-        || shape::has_known_prefix(value);
-    let all = || std::iter::once(variable).chain(with.iter().copied());
-    if let Some(Named::Out(why)) = named {
-        let is_provider = shape::has_known_prefix(value) && !shape::is_publishable(value);
-        return Err(if is_provider {
-            format!("{why}; but its value has the shape of a provider's secret: revoke it")
-        } else {
-            why.to_owned()
-        });
-    }
-    if shape::is_publishable(value) {
-        return Err("its value is made to be published".to_owned());
-    }
-    for one in all() {
-        let lead = if one.name == *name { String::new() } else { format!("`{}`: ", one.name) };
-        if let Some(why) = Reference::recognise(&one.value) {
-            return Err(format!("{lead}{why}"));
-        }
-        let is_document = matches!(named, Some(Named::Secret { manual: Some(_), .. }));
-        if let Some(why) = shape::asymmetric(&one.value).filter(|_| !is_document) {
-            return Err(format!("{lead}{why}"));
-        }
-    }
-    if let Some(other) = with.iter().find(|other| is_elsewhere(value, &other.value)) {
-        let other = &other.name;
-        return Err(format!(
-            "`{other}` is of another server or database, and not an old value of it: rename `{other}`"
-        ));
-    }
-    let (purpose, priority, rotate, manual) = match named {
-        Some(Named::Secret { purpose, priority, rotate, wants, manual }) => {
-            check_value(value, wants)?;
-            (purpose, priority, rotate, manual.map(str::to_owned))
-        }
-        _ if value.starts_with("whsec_") => {
-            (Purpose::Webhook, Priority::Standard, "semi-annual", None)
-        }
-        _ if shape::holds_password(value) && shape::is_of_database(value) => {
-            (Purpose::Credential, Priority::Critical, "quarterly", None)
-        }
-        _ if hints_at_secret || shape::is_hook(value, false) => {
-            (Purpose::Credential, Priority::Standard, "semi-annual", None)
-        }
-        _ => return Err(explain_unknown(value)),
-    };
+    check_shape(variable, with, named)?;
+    let (purpose, priority, rotate, manual) = classify(value, named)?;
     if !name.bytes().all(is_name) {
         return Err("a secret is named with letters, digits and `_`: rename it".to_owned());
     }
     // What is rotated elsewhere is not read here.
+    let mut all = std::iter::once(variable).chain(with.iter().copied());
     if manual.is_none()
-        && let Some(unclear) = all().find(|one| one.problem.is_some())
+        && let Some(unclear) = all.find(|one| one.problem.is_some())
     {
-        let lead =
-            if unclear.name == *name { String::new() } else { format!("`{}`: ", unclear.name) };
         let problem = unclear.problem.as_ref().map(ToString::to_string).unwrap_or_default();
+        let lead = lead(unclear, name);
         return Err(format!("{lead}{problem}; then add the secret to the inventory"));
     }
     if purpose == Purpose::Credential && shape::is_abbreviated(value) {
@@ -103,6 +58,73 @@ pub(super) fn judge(
         measure(&mut recognised, variable, with)?;
     }
     Ok(recognised)
+}
+
+/// Fails with the reason, if the shape of a value shows that it is no secret of an inventory.
+fn check_shape(
+    variable: &Variable,
+    with: &[&Variable],
+    named: Option<Named>,
+) -> Result<(), String> {
+    let (name, value) = (&variable.name, variable.value.as_str());
+    if let Some(Named::Out(why)) = named {
+        let is_provider = shape::has_known_prefix(value) && !shape::is_publishable(value);
+        return Err(if is_provider {
+            format!("{why}; but its value has the shape of a provider's secret: revoke it")
+        } else {
+            why.to_owned()
+        });
+    }
+    if shape::is_publishable(value) {
+        return Err("its value is made to be published".to_owned());
+    }
+    let is_document = matches!(named, Some(Named::Secret { manual: Some(_), .. }));
+    for one in std::iter::once(variable).chain(with.iter().copied()) {
+        let lead = lead(one, name);
+        if let Some(why) = Reference::recognise(&one.value) {
+            return Err(format!("{lead}{why}"));
+        }
+        if let Some(why) = shape::asymmetric(&one.value).filter(|_| !is_document) {
+            return Err(format!("{lead}{why}"));
+        }
+    }
+    match with.iter().find(|other| is_elsewhere(value, &other.value)) {
+        Some(Variable { name: other, .. }) => Err(format!(
+            "`{other}` is of another server or database, and not an old value of it: rename `{other}`"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The words that name `one`, where it is not the variable `name` itself.
+fn lead(one: &Variable, name: &str) -> String {
+    if one.name == name { String::new() } else { format!("`{}`: ", one.name) }
+}
+
+/// The purpose of a secret, with its priority, its schedule, and the place where it is rotated by hand.
+fn classify(
+    value: &str,
+    named: Option<Named>,
+) -> Result<(Purpose, Priority, &'static str, Option<String>), String> {
+    Ok(match named {
+        Some(Named::Secret { purpose, priority, rotate, wants, manual }) => {
+            check_value(value, wants)?;
+            (purpose, priority, rotate, manual.map(str::to_owned))
+        }
+        _ if value.starts_with("whsec_") => {
+            (Purpose::Webhook, Priority::Standard, "semi-annual", None)
+        }
+        _ if shape::holds_password(value) && shape::is_of_database(value) => {
+            (Purpose::Credential, Priority::Critical, "quarterly", None)
+        }
+        _ if shape::holds_password(value)
+            || shape::has_known_prefix(value)
+            || shape::is_hook(value, false) =>
+        {
+            (Purpose::Credential, Priority::Standard, "semi-annual", None)
+        }
+        _ => return Err(explain_unknown(value)),
+    })
 }
 
 /// Fails with the reason, if the value is not what the name lets expect.

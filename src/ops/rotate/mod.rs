@@ -6,7 +6,7 @@
 mod check;
 mod context;
 mod create;
-mod facts;
+pub(crate) mod facts;
 mod first_manifest;
 mod manual_record;
 mod new_keys;
@@ -22,7 +22,6 @@ mod transaction;
 pub use check::{CHECKS, Check, CheckOutcome};
 pub(crate) use create::begin_trail;
 pub use create::{By, create};
-pub(crate) use facts::{reports, to_retire, with_role};
 pub use manual_record::record;
 pub use operator::Operator;
 pub(crate) use past_steps::{check_new, last_step, unfinished_step};

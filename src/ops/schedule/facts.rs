@@ -6,7 +6,7 @@ use super::standing::{Other, State};
 use crate::error::Obstacle;
 use crate::evidence::Report;
 use crate::evidence::Verdict;
-use crate::evidence::next_step::{Facts, Fleet, KeyFacts};
+use crate::evidence::next_step::facts::{Facts, Fleet, KeyFacts};
 use crate::kid::Kid;
 use crate::manifest::Manifest;
 use crate::ops::inventory::{Item, Place, kids_apart};

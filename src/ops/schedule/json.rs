@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::standing::{Other, Standing, State};
-use crate::evidence::verdict_json::VerdictJson;
+use crate::manifest::verdict_json::VerdictJson;
 use crate::ops::rfc3339::{time, time_from};
 
 /// How secrets stand, as a JSON array: what `dualkey status --json` prints.

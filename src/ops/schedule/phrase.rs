@@ -1,12 +1,13 @@
 //! The next step in the words of the command line, and as a command that is accepted at its moment.
 
+use crate::error::Obstacle;
+use crate::evidence::Report;
+use crate::evidence::reports::{ClockProblem, clock_problem, may_run};
 use std::time::SystemTime;
 
 use super::standing::Advice;
-use crate::error::Obstacle;
-use crate::evidence::Report;
-use crate::evidence::next_step::{Deployment, Ground, NextStep, Removal, RewrapScope, Staged};
-use crate::evidence::reports::{ClockProblem, clock_problem, may_run};
+use crate::evidence::next_step::step::{Deployment, NextStep};
+use crate::evidence::next_step::step::{Ground, Removal, RewrapScope, Staged};
 use crate::kid::Kid;
 use crate::manifest::Manifest;
 use crate::moment::NotBefore;

@@ -8,7 +8,8 @@ use crate::ops::adopt::{first_audit_key_command, in_use};
 use crate::ops::audit::{Outcome, Query, Trail};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Item, Place, Project};
-use crate::ops::rotate::{check_new, reports, unfinished_step};
+use crate::ops::rotate::facts::reports;
+use crate::ops::rotate::{check_new, unfinished_step};
 use crate::ops::warnings::encrypted;
 use crate::source::StoreError;
 

@@ -1,7 +1,9 @@
 //! The state of a secret whose rotation is under way or has stopped midway.
 
 use super::standing::{Advice, State};
-use crate::evidence::next_step::{Facts, NextStep, Stall, is_underway, stalls};
+use crate::evidence::next_step::facts::Facts;
+use crate::evidence::next_step::stall::{Stall, is_underway, stalls};
+use crate::evidence::next_step::step::NextStep;
 
 /// The state that follows from the schedule, `dueness`, and from `facts`. `phrase` has the words of a
 /// step.

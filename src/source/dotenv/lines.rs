@@ -130,7 +130,7 @@ impl Lines {
     }
 
     /// The variables in their order, with their values as they are written, without the quotes.
-    #[cfg(feature = "ops")]
+    #[allow(dead_code, reason = "operators use it, behind a feature")]
     pub(super) fn written(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines.iter().filter_map(|line| {
             let own = line.assigns.as_ref()?;

@@ -72,7 +72,7 @@
 
 mod assign;
 mod lines;
-#[cfg(feature = "ops")]
+#[allow(dead_code, reason = "operators use it, behind a feature")]
 pub(crate) mod listing;
 mod look;
 mod naming;
