@@ -26,9 +26,9 @@ use dualkey::cookie::{Cookie, CookieKey, CookieSigner};
 use dualkey::http::{SessionCookie, SessionLayer, Status, VerifiedJwt, WebhookLayer};
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::manifest::{Manifest, NewEntry};
-use dualkey::source::{FileStore, Following, KeyStore, StoreError};
+use dualkey::source::{FileStore, FollowHandle, KeyStore, StoreError};
 use dualkey::telemetry::{RingMetrics, Tracing};
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{KeyMaterial, KeyRing, Policy, Verified};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
@@ -66,9 +66,9 @@ async fn main() -> Result<()> {
 }
 
 pub struct Service {
-    tokens: Following<JwtKey>,
-    sessions: Following<CookieKey>,
-    webhooks: Following<WebhookKey>,
+    tokens: FollowHandle<JwtKey>,
+    sessions: FollowHandle<CookieKey>,
+    webhooks: FollowHandle<WebhookKey>,
     metrics: RingMetrics,
 }
 
@@ -88,7 +88,7 @@ impl Service {
             jwt: Jwt::new(self.tokens.ring().clone()),
             session: SessionCookie::new(CookieSigner::new(self.sessions.ring().clone()), "sid"),
         };
-        let hook = MetaWebhook::new(self.webhooks.ring().clone());
+        let hook = WebhookVerifier::new(self.webhooks.ring().clone());
         let status = Status::new().watch(&self.tokens).watch(&self.sessions).watch(&self.webhooks);
         let operators = app.session.clone();
         let guard = move |request: &axum::http::request::Parts| {
@@ -121,7 +121,7 @@ async fn follow<K: KeyMaterial>(
     name: &str,
     options: &Options,
     metrics: &RingMetrics,
-) -> Result<Following<K>> {
+) -> Result<FollowHandle<K>> {
     let store = FileStore::new(options.keys.join(format!("{name}.json")));
     if options.init {
         init::<K>(name, &options.keys, &store).await?;
@@ -144,7 +144,7 @@ async fn follow<K: KeyMaterial>(
 async fn init<K: KeyMaterial>(name: &str, folder: &Path, store: &FileStore) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut policy = Policy::default();
-    policy.longest_life = LIFE;
+    policy.max_lifetime = LIFE;
     let key = NewEntry::generate(K::PURPOSE)?;
     let first = Manifest::new(name, K::PURPOSE, ENVIRONMENT, policy, key, SystemTime::now())?;
     match store.compare_and_swap(0, &first).await {

@@ -5,7 +5,7 @@
 //! cargo run --release --example rewrap -- --rows 1000000
 //! ```
 //!
-//! A service writes sealed notes; its encryption key is rotated; a sweep goes through all rows,
+//! A service writes sealed notes; its encryption key is rotated; a rewrap goes through all rows,
 //! and is killed in the middle; another goes on. At the end every row opens, what each writer wrote
 //! last is there, and the verdict on the old key says what is missing yet. Beside it, on a copy of the
 //! same table, the loop that a maintenance window is for: each row decrypted and encrypted, with
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use dualkey::envelope::{AesKey, Sealed, Sealer};
-use dualkey::rewrap::{Checkpoint, Progress, Rewrap, SqliteTable, Swept};
+use dualkey::rewrap::{Checkpoint, Progress, RewrapJob, RewrapReport, SqliteTable};
 use dualkey::{KeyRing, Secret};
 use indicatif::{ProgressBar, ProgressStyle};
 use sqlx::sqlite::{
@@ -78,11 +78,11 @@ async fn main() -> Result<()> {
 
     let before = memory();
     let half = interrupted(&pool, &sealer, options.rows).await?;
-    println!("a sweep was killed in the middle; another goes on");
+    println!("a rewrap was killed in the middle; another goes on");
     let bar = bar();
     let shown = bar.clone();
     let begun = Instant::now();
-    let swept = sweep(&pool, &sealer)
+    let rewrapped = rewrap(&pool, &sealer)
         .await?
         .execute()
         .resume(half)
@@ -97,17 +97,17 @@ async fn main() -> Result<()> {
     while let Some(written) = writers.join_next().await {
         last.extend(written??);
     }
-    report(&swept);
-    let rate = (swept.counts.rows / 2) as f64 / took.as_secs_f64();
+    report(&rewrapped);
+    let rate = (rewrapped.counts.rows / 2) as f64 / took.as_secs_f64();
     println!("  {rate:.0} rows per second beside {} writes of the service", last.len());
     println!("  {grown} KiB more memory at the peak");
     println!("by hand, with the service stopped: {by_hand:.0} rows per second");
 
     // All of them are opened once more, and nothing is written.
-    let verified = sweep(&pool, &sealer).await?.run().await?;
+    let verified = rewrap(&pool, &sealer).await?.run().await?;
     report(&verified);
     let lost = check(&pool, &sealer, &last, &options).await?;
-    ring.record_sweep(&verified.sweep());
+    ring.record_rewrap(&verified.record());
     println!("may the old key go? {}", ring.retirement(&old)?);
     match verified.is_complete() && !verified.by_kid.contains_key(&old) && lost == 0 {
         true => println!("Every note opens under the new key, and no write was lost."),
@@ -174,30 +174,30 @@ async fn write(
     Ok(last)
 }
 
-async fn sweep(pool: &SqlitePool, sealer: &Sealer) -> Result<Rewrap> {
+async fn rewrap(pool: &SqlitePool, sealer: &Sealer) -> Result<RewrapJob> {
     let table = SqliteTable::open(pool, "notes", ["body"]).await?;
-    Ok(Rewrap::new(sealer, table, |key, column| format!("notes/{key}/{column}")))
+    Ok(RewrapJob::new(sealer, table, |key, column| format!("notes/{key}/{column}")))
 }
 
-/// A sweep that is dropped when it has come half of its way; what it told last.
+/// A rewrap that is dropped when it has come half of its way; what it told last.
 async fn interrupted(pool: &SqlitePool, sealer: &Sealer, rows: i64) -> Result<Checkpoint> {
     let (sender, mut told) = mpsc::unbounded_channel();
-    let sweep = sweep(pool, sealer).await?.execute().on_progress(move |at| {
+    let rewrap = rewrap(pool, sealer).await?.execute().on_progress(move |at| {
         // Nobody may be listening any more.
         let _ = sender.send((at.rows, at.checkpoint.clone()));
     });
-    let running = tokio::spawn(sweep.run());
+    let running = tokio::spawn(rewrap.run());
     while let Some((seen, checkpoint)) = told.recv().await {
         if seen >= rows.unsigned_abs() / 2 {
             running.abort();
             return Ok(checkpoint);
         }
     }
-    Err("the sweep ended before it was killed".into())
+    Err("the rewrap ended before it was killed".into())
 }
 
 /// What is written for a maintenance window: read, decrypt, encrypt, write, in transactions of as
-/// many rows as the sweep takes.
+/// many rows as the rewrap takes.
 async fn by_hand(pool: &SqlitePool, sealer: &Sealer) -> Result<f64> {
     let other = Sealer::new(KeyRing::<AesKey>::builder().primary(random()?).build()?);
     let begun = Instant::now();
@@ -241,18 +241,18 @@ async fn check(
     Ok(lost)
 }
 
-fn report(swept: &Swept) {
-    let own = &swept.counts;
+fn report(rewrapped: &RewrapReport) {
+    let own = &rewrapped.counts;
     println!(
         "{}: {} rows, {} rewritten, {} current already, {} changed meanwhile, {} unreadable",
-        if swept.has_written { "rewrapped" } else { "looked through" },
+        if rewrapped.has_written { "rewrapped" } else { "looked through" },
         own.rows,
         own.rewritten,
         own.current,
         own.changed_meanwhile,
         own.unreadable,
     );
-    for row in &swept.unreadable {
+    for row in &rewrapped.unreadable {
         println!("  {} {} {}: {}", row.table, row.key, row.column, row.reason);
     }
 }

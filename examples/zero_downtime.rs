@@ -109,7 +109,7 @@ async fn rotate(
     stage.next("overlap: the old keys verify, until nothing that they signed can be alive");
     sleep(instances[0].overlap() + Duration::from_millis(300)).await;
 
-    // What was on its way during the first sweep; nothing is sealed under the old key since.
+    // What was on its way during the first rewrap; nothing is sealed under the old key since.
     fleet.rewrap().await?;
     fleet.look_through().await?;
     let verdicts = operator.retire(&old).await?;

@@ -27,16 +27,16 @@
 /// ```
 ///
 /// ```
-/// use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+/// use dualkey::webhook::{WebhookVerifier, VerifyToken, WebhookKey};
 /// fn takes(ring: dualkey::KeyRing<WebhookKey>, tokens: dualkey::KeyRing<VerifyToken>) {
-///     let _ = MetaWebhook::new(ring).verify_tokens(tokens);
+///     let _ = WebhookVerifier::new(ring).verify_tokens(tokens);
 /// }
 /// ```
 ///
 /// ```compile_fail,E0308
-/// use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+/// use dualkey::webhook::{WebhookVerifier, VerifyToken, WebhookKey};
 /// fn takes(ring: dualkey::KeyRing<WebhookKey>, tokens: dualkey::KeyRing<VerifyToken>) {
-///     let _ = MetaWebhook::new(tokens).verify_tokens(ring);
+///     let _ = WebhookVerifier::new(tokens).verify_tokens(ring);
 /// }
 /// ```
 ///

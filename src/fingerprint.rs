@@ -56,12 +56,12 @@ impl fmt::Debug for Fingerprint {
 /// The text was no fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a fingerprint is 16 characters of base64url")]
-pub struct NoFingerprint;
+pub struct ParseFingerprintError;
 
 impl FromStr for Fingerprint {
-    type Err = NoFingerprint;
+    type Err = ParseFingerprintError;
 
-    fn from_str(text: &str) -> Result<Self, NoFingerprint> {
-        exactly(text.as_bytes()).map(Self).ok_or(NoFingerprint)
+    fn from_str(text: &str) -> Result<Self, ParseFingerprintError> {
+        exactly(text.as_bytes()).map(Self).ok_or(ParseFingerprintError)
     }
 }

@@ -29,9 +29,9 @@
 //! # The words
 //! A **primary** signs and verifies, a **fallback** verifies only, a **staged** key
 //! verifies and is to become the primary. These roles are not stored: they follow from
-//! the times at which keys begin to sign and end. **Retired** is a key that has come to
+//! the times at which keys begin to sign and end. **Expired** is a key that has come to
 //! its end, **revoked** one that is compromised and verifies nothing, at once and for
-//! good. The **overlap** is how long a superseded key verifies: the longest life of what
+//! good. The **overlap** is how long a superseded key verifies: the max lifetime of what
 //! it signed, plus the rollout window, plus the skew of the clocks.
 //!
 //! # The rules
@@ -81,13 +81,13 @@
 //! `jwt`, `cookie`, `webhook` and `envelope` are on by default; `scrypt` adds the keys that
 //! Node derives with it, and `aws-lc` a faster AES-256-GCM that a ring may be told to take.
 //! `store` is for manifests and rings that follow them on a thread, `tokio` for stores that need a runtime;
-//! `notify` tells of a file's change at once; `postgres` keeps manifests in PostgreSQL, and
+//! `notify` tells of a file's change at once; `store-postgres` keeps manifests in PostgreSQL, and
 //! needs Rust 1.94. `tower` has layers for each adapter that is on, `axum` extractors, `status`
-//! the page for operators; `tracing` and `metrics` tell a service's own tools. `rewrap` sweeps over
-//! stored data, of tables of SQLite with `sqlx-sqlite` and of PostgreSQL with `sqlx-postgres`
-//! (both need Rust 1.94), of others through a trait. `credential` is for secrets that are shown,
-//! `api` sends API keys with a tower stack's requests, `reqwest` with that client's; a pool whose
-//! password rotates is part of `sqlx-postgres`. `ops` is the operator's half, `agent` its reminders and its agent. None changes what another does, and
+//! the page for operators; `tracing` and `metrics` tell a service's own tools. `rewrap` is the job over
+//! stored data, of tables of SQLite with `rewrap-sqlite` and of PostgreSQL with `rewrap-postgres`
+//! (both need Rust 1.94), of others through a trait. `api-key`
+//! sends API keys with a tower stack's requests, `reqwest` with that client's; `pool-postgres` is a pool
+//! whose password rotates. `ops` is the operator's half, `agent` its reminders and its agent. None changes what another does, and
 //! `full` is all of them. `cli` is the command line, for `cargo install`; it takes PostgreSQL
 //! with it.
 //!
@@ -109,23 +109,23 @@
 //! | `store` | 41 | 26 |
 //! | `notify` | 49 | 28 |
 //! | `tokio` | 43 | 28 |
-//! | `postgres` | 143 | 68 |
+//! | `store-postgres` | 143 | 68 |
 //! | `tower` | 33 | 9 |
 //! | `axum` | 36 | 12 |
 //! | `tracing` | 28 | 9 |
 //! | `metrics` | 26 | 9 |
 //! | `status` | 63 | 39 |
 //! | `rewrap` | 53 | 52 |
-//! | `sqlx-sqlite` | 133 | 104 |
-//! | `sqlx-postgres` | 144 | 99 |
-//! | `credential` | 24 | 16 |
-//! | `api` | 35 | 18 |
+//! | `rewrap-sqlite` | 133 | 104 |
+//! | `rewrap-postgres` | 143 | 99 |
+//! | `pool-postgres` | 134 | 99 |
+//! | `api-key` | 35 | 18 |
 //! | `reqwest` | 91 | 47 |
 //! | `ops` | 61 | 42 |
 //! | `agent` | 128 | 90 |
 //! | `tls` | 33 | 45 |
 //! | `full` | 216 | 187 |
-//! | `cli` | 213 | 141 |
+//! | `cli` | 212 | 141 |
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -144,7 +144,7 @@ mod moment;
 mod observer;
 mod purpose;
 mod reference;
-#[cfg(any(feature = "api", feature = "agent"))]
+#[cfg(any(feature = "api-key", feature = "agent"))]
 mod retry_after;
 pub mod ring;
 mod secret;
@@ -153,7 +153,6 @@ mod verified;
 
 #[cfg(feature = "cookie")]
 pub mod cookie;
-#[cfg(feature = "credential")]
 pub mod credential;
 #[cfg(feature = "envelope")]
 pub mod envelope;
@@ -168,7 +167,12 @@ pub mod manifest;
 pub mod moving_in;
 #[cfg(feature = "ops")]
 pub mod ops;
-#[cfg(any(feature = "postgres", feature = "sqlx-postgres", feature = "ops"))]
+#[cfg(any(
+    feature = "store-postgres",
+    feature = "rewrap-postgres",
+    feature = "pool-postgres",
+    feature = "ops"
+))]
 pub mod postgres;
 #[cfg(feature = "rewrap")]
 pub mod rewrap;
@@ -177,9 +181,10 @@ pub mod runbook;
 #[cfg(feature = "store")]
 pub mod source;
 #[cfg(any(
-    feature = "postgres",
-    feature = "sqlx-postgres",
-    feature = "sqlx-sqlite",
+    feature = "store-postgres",
+    feature = "rewrap-postgres",
+    feature = "pool-postgres",
+    feature = "rewrap-sqlite",
     feature = "ops"
 ))]
 mod sql;
@@ -204,8 +209,9 @@ mod compile_fail;
     feature = "cookie",
     feature = "webhook",
     feature = "status",
-    feature = "sqlx-sqlite",
-    feature = "sqlx-postgres",
+    feature = "rewrap-sqlite",
+    feature = "rewrap-postgres",
+    feature = "pool-postgres",
     feature = "reqwest"
 ))]
 #[doc = include_str!("../README.md")]
@@ -213,15 +219,16 @@ struct Readme;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Claim, Error, Obstacle, Reason, ValueForm, VerifyError};
-pub use evidence::{Bucket, Report, Sweep, Usage, Uses, Verdict};
-pub use fingerprint::{Fingerprint, NoFingerprint};
+pub use evidence::{KeyUsage, Report, RewrapRecord, UsageBucket, UsageCounts, Verdict};
+pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use kid::{Kid, ParseKidError};
-pub use lifecycle::{KeyState, Policy, Revocation, Role, Schedule, Signs};
+pub use lifecycle::{KeyState, Policy, Revocation, Role, Schedule, SigningStart};
 pub use observer::{Event, Observer};
 pub use purpose::Purpose;
 pub use reference::Reference;
 pub use ring::{
-    Dangerous, Key, KeyMaterial, KeyRing, KeySet, KeyStatus, NewKey, Promotion, RingBuilder,
+    Dangerous, ForceRing, Key, KeyMaterial, KeyRing, KeySet, KeyStatus, NewKey, Promotion,
+    RingBuilder,
 };
 pub use secret::Secret;
 pub use verified::Verified;

@@ -136,7 +136,7 @@
 //!     .primary(new)
 //!     .fallback(old)
 //!     .allow_short_fallbacks()
-//!     .longest_life(session_life)
+//!     .max_lifetime(session_life)
 //! #   .clock(clock)
 //!     .build()?;
 //!
@@ -212,13 +212,13 @@
 //!
 //! ```
 //! use dualkey::{KeyRing, Secret};
-//! use dualkey::webhook::{MetaWebhook, WebhookKey};
+//! use dualkey::webhook::{WebhookVerifier, WebhookKey};
 //!
 //! let ring = KeyRing::<WebhookKey>::builder()
 //!     .primary(Secret::from("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
 //!     .fallback(Secret::from("1222e786b144d0e85b9f365372d93676"))
 //!     .build()?;
-//! let hook = MetaWebhook::new(ring);
+//! let hook = WebhookVerifier::new(ring);
 //! let (header, raw_body) = (
 //!     "sha256=369ad91d36d1279d28942b6b543b6a2ea42853d03276bf28ec4655a0b7a0c7e1",
 //!     br#"{"object":"page"}"#,
@@ -230,14 +230,14 @@
 //! The body has to be the bytes that came. `express.json()` with a `verify` callback kept
 //! them; in axum, take `Bytes` and parse them afterwards. `JSON.stringify(req.body)` is
 //! another text. Where a proxy has parsed the body and written it again, call
-//! [`accept_unescaped`](crate::webhook::MetaWebhook::accept_unescaped).
+//! [`accept_unescaped`](crate::webhook::WebhookVerifier::accept_unescaped).
 //!
 //! A secret of fewer than 32 bytes, or a verify token of fewer than 16, is refused as the
 //! primary. Keep it as a fallback until the sender has the new one:
 //!
 //! ```
 //! use dualkey::{KeyRing, Secret};
-//! use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+//! use dualkey::webhook::{WebhookVerifier, VerifyToken, WebhookKey};
 //!
 //! let ring = KeyRing::<WebhookKey>::builder()
 //!     .primary(Secret::from("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
@@ -249,7 +249,7 @@
 //!     .fallback(Secret::from("bluebird-7"))
 //!     .allow_short_fallbacks()
 //!     .build()?;
-//! let hook = MetaWebhook::new(ring).verify_tokens(tokens);
+//! let hook = WebhookVerifier::new(ring).verify_tokens(tokens);
 //! let header = "sha256=04c12aa23dcd2fe81e6db3554bd4700cfd991ab751208c0c18b4631de7bcd795";
 //! assert!(hook.verify([header], br#"{"object":"page"}"#).is_ok());
 //! assert!(hook.handshake("hub.mode=subscribe&hub.challenge=1&hub.verify_token=bluebird-7").is_ok());

@@ -174,7 +174,7 @@ pub enum Event<'a> {
     },
     /// A key nears the number of messages that it may seal, 2^32. Told at 2^28 of this
     /// process, and each time that number has doubled.
-    WearsOut {
+    MessageLimitNear {
         /// The name of the ring.
         ring: &'a str,
         /// The key in question.
@@ -182,7 +182,7 @@ pub enum Event<'a> {
         /// How many messages this process has sealed with it.
         sealed: u64,
     },
-    /// Who verifies credentials refused one: it rests.
+    /// Who verifies credentials refused one: it cools down.
     CredentialRefused {
         /// The name of the ring.
         ring: &'a str,
@@ -247,7 +247,7 @@ pub enum Event<'a> {
         /// The key in question.
         kid: Kid,
         /// From when on it verifies nothing.
-        ends: SystemTime,
+        verifies_until: SystemTime,
     },
     /// An expired key verifies again: it was restaged, or a source that is edited by hand names
     /// it again.
@@ -323,7 +323,7 @@ impl Event<'_> {
             Self::VerifiedByFallback { kid, .. }
             | Self::LegacyAccepted { kid, .. }
             | Self::OpenedRevoked { kid, .. }
-            | Self::WearsOut { kid, .. }
+            | Self::MessageLimitNear { kid, .. }
             | Self::CredentialRefused { kid, .. }
             | Self::CredentialUnusable { kid, .. }
             | Self::CredentialSwitched { to: kid, .. }

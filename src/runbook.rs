@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! What to watch: [`Following::health`](crate::source::Following::health), and the events
+//! What to watch: [`FollowHandle::health`](crate::source::FollowHandle::health), and the events
 //! `Reloaded` and `ReloadFailed`. A failed reload changes nothing, and is no emergency: the
 //! last good ring serves.
 //!
@@ -55,7 +55,7 @@
 //! # let path = folder.path().join("session.json");
 //! # let now = SystemTime::now();
 //! let mut policy = Policy::default();
-//! policy.longest_life = Duration::from_secs(14 * 86_400); // of a session
+//! policy.max_lifetime = Duration::from_secs(14 * 86_400); // of a session
 //!
 //! let manifest = Manifest::new(
 //!     "SESSION_SECRET", Purpose::Cookie, "production", policy, Secret::from(session_secret), now,
@@ -129,11 +129,11 @@
 //!
 //! // 3. Wait. What the old key signed is valid until its overlap is over.
 //! assert!(signer.verify("session", &value).is_ok());
-//! println!("come back at {:?}", promoted.until);
+//! println!("come back at {:?}", promoted.verifies_until);
 //! # let begun = clock.now();
 //! # clock.advance(Duration::from_secs(6 * 86_400 + 3600));
 //! # let value = signer.sign("session", "user-43")?;
-//! # while clock.now() < promoted.until.unwrap() + Duration::from_secs(60) {
+//! # while clock.now() < promoted.verifies_until.unwrap() + Duration::from_secs(60) {
 //! #     clock.advance(Duration::from_secs(240));
 //! #     for _ in 0..4 { signer.verify("session", &value).expect("just signed"); }
 //! #     following.refresh()?;
@@ -169,7 +169,7 @@
 //!   signs with it. Find out, before you force it.
 //! - **An encryption key** asks for a rewrap of every table that it sealed values of, started once
 //!   all instances have the new primary: `dualkey rewrap NAME --execute`, or the module `rewrap`,
-//!   whose report you [`record`](crate::KeyRing::record_sweep). One that starts before counts for
+//!   whose report you [`record`](crate::KeyRing::record_rewrap). One that starts before counts for
 //!   nothing, and says from when one counts. Each rewrap opens every row, so a complete one replaces
 //!   the overlap and the traffic; after it the key must be unused for one observation window. A use
 //!   after it proves that it did not find everything, such as a table that it does not know: add that,
@@ -177,7 +177,7 @@
 //! - **If few values are verified**, [`expected_obstacle`](crate::KeyRing::expected_obstacle) and
 //!   `dualkey status` say so on the first day. The verdict then waits until the key was unused for
 //!   seven observation windows, or for less traffic if you set
-//!   [`enough_traffic`](crate::Policy::enough_traffic).
+//!   [`min_observed_verifications`](crate::Policy::min_observed_verifications).
 //! - **The password of a database**: with two roles that take turns, set the password of the idle
 //!   one, stage its URL, probe it, promote it; with one role, stage the new password everywhere,
 //!   change it on the server, promote it. `credential::database` has both.
@@ -285,6 +285,6 @@
 //!   [`trust_clock`](crate::manifest::Manifest::trust_clock) (`--trust-clock`).
 //!
 //! # What it rests on
-//! That the skew of the clocks, the rollout window and the longest life are what the policy
+//! That the skew of the clocks, the rollout window and the max lifetime are what the policy
 //! says. `cargo run --release --example fleet -- --beyond` shows what breaks
 //! first where they are not.

@@ -22,7 +22,7 @@ use dualkey::http::{
     WebhookLayer,
 };
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use sha2::Sha256;
@@ -186,9 +186,9 @@ pub fn webhook(c: &mut Criterion) {
     let tag = mac(APP_SECRETS[0]).chain_update(&body).finalize().into_bytes();
     let digits = tag.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let header = HeaderValue::try_from(format!("sha256={digits}")).unwrap();
-    let name = HeaderName::from_static(MetaWebhook::HEADER);
+    let name = HeaderName::from_static(WebhookVerifier::HEADER);
     let make = || request(name.clone(), &header, &body);
-    let hook = MetaWebhook::new(ring_of::<WebhookKey>(&APP_SECRETS[..2]));
+    let hook = WebhookVerifier::new(ring_of::<WebhookKey>(&APP_SECRETS[..2]));
     group.bench_function("adapter", |b| {
         b.iter(|| hook.verify([black_box(&header)], black_box(&body)).unwrap());
     });
@@ -215,7 +215,7 @@ pub fn webhook(c: &mut Criterion) {
     let handler = async |Extension(keys): Extension<ByHand<[Hmac<Sha256>; 2]>>,
                          headers: HeaderMap,
                          body: Bytes| {
-        let header = headers.get(MetaWebhook::HEADER).and_then(|value| value.to_str().ok());
+        let header = headers.get(WebhookVerifier::HEADER).and_then(|value| value.to_str().ok());
         let digits = header.and_then(|value| value.strip_prefix("sha256=")).unwrap_or_default();
         let tag = hex::decode(digits).unwrap_or_default();
         let holds =

@@ -6,7 +6,7 @@ use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use dualkey::cookie::{Cookie, CookieJar, CookieKey, CookieSigner};
 use dualkey::mac::{HmacSha256, verify_any};
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -57,7 +57,7 @@ pub fn cookie_verify(c: &mut Criterion) {
 pub fn webhook_verify(c: &mut Criterion) {
     let mut group = c.benchmark_group("webhook_verify");
     let [one, two, four] =
-        [1, 2, 4].map(|count| MetaWebhook::new(ring_of::<WebhookKey>(&APP_SECRETS[..count])));
+        [1, 2, 4].map(|count| WebhookVerifier::new(ring_of::<WebhookKey>(&APP_SECRETS[..count])));
     let header = |secret: &str, body: &[u8]| {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(body);

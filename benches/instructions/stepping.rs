@@ -11,7 +11,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{KeyMaterial, KeyRing, Secret};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
@@ -244,7 +244,7 @@ fn paths() -> BTreeMap<&'static str, fn() -> Run> {
             })
         }),
         ("webhook_verify, 4 KiB, two keys, the fallback matches", || {
-            let hook = MetaWebhook::new(ring::<WebhookKey>(&APP_SECRETS[..2]));
+            let hook = WebhookVerifier::new(ring::<WebhookKey>(&APP_SECRETS[..2]));
             let body = vec![b'x'; 4096];
             let tag = dualkey::mac::HmacSha256::new(APP_SECRETS[1].as_bytes()).mac(&body);
             let header = format!("sha256={}", hex::encode(tag));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dualkey::Secret;
 use dualkey::mac::HmacSha256;
-use dualkey::webhook::MetaWebhook;
+use dualkey::webhook::WebhookVerifier;
 use reqwest::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -240,7 +240,7 @@ async fn send(shared: Arc<Shared>, number: usize) {
         let digits: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
         let post = |http: &Client, url: String| {
             let signature = format!("sha256={digits}");
-            http.post(url).header(MetaWebhook::HEADER, signature).body(body.clone())
+            http.post(url).header(WebhookVerifier::HEADER, signature).body(body.clone())
         };
         if let Some(response) = shared.request("/webhook", post).await {
             shared.counts.webhook.count(&response);

@@ -31,8 +31,8 @@ pub struct Operator {
 /// What a rotation is told, in seconds instead of days.
 pub fn policy() -> Policy {
     let mut policy = Policy::default();
-    (policy.longest_life, policy.rollout_window, policy.skew) = (LIFE, ROLLOUT_WINDOW, SKEW);
-    (policy.observation, policy.enough_traffic) = (Duration::from_secs(2), 100);
+    (policy.max_lifetime, policy.rollout_window, policy.skew) = (LIFE, ROLLOUT_WINDOW, SKEW);
+    (policy.observation_window, policy.min_observed_verifications) = (Duration::from_secs(2), 100);
     // Express was content with less than the default.
     policy.min_secret_bytes = Some(32);
     policy
@@ -48,7 +48,7 @@ impl Operator {
             let (name, purpose) = RINGS[place];
             let now = SystemTime::now();
             let mut first = policy();
-            first.observation = Policy::default().observation;
+            first.observation_window = Policy::default().observation_window;
             let manifest = Manifest::new(name, purpose, ENVIRONMENT, first, secret.clone(), now)?;
             // Shorter than a report interval, which a service would be refused.
             let manifest = manifest.force("a demo in seconds").set_policy(policy(), now)?;

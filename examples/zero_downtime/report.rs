@@ -123,7 +123,7 @@ impl Stage {
         let count = |state| states.iter().filter(|own| **own == state).count();
         println!(
             "keys at the end, over both instances: {} retired, {} revoked; the rings' counters {}",
-            count(KeyState::Retired),
+            count(KeyState::Expired),
             count(KeyState::Revoked),
             if consistent { "agree with the clients" } else { "DO NOT AGREE with the clients" },
         );

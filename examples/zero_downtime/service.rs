@@ -17,9 +17,9 @@ use dualkey::cookie::{Cookie, CookieKey, CookieSigner, LegacyCookie};
 use dualkey::envelope::{AesKey, Sealed, Sealer};
 use dualkey::http::{BearerLayer, SessionCookie, SessionLayer, WebhookLayer};
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::rewrap::{Rewrap, SqliteTable};
-use dualkey::source::{Follow, Following};
-use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+use dualkey::rewrap::{RewrapJob, SqliteTable};
+use dualkey::source::{FollowBuilder, FollowHandle};
+use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{Event, KeyMaterial, KeyRing, KeyStatus, Kid, Observer, Reason, Secret, Verified};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{
@@ -60,7 +60,7 @@ pub struct Login {
 struct App {
     jwt: Jwt,
     session: SessionCookie,
-    hook: MetaWebhook,
+    hook: WebhookVerifier,
     sealer: Sealer,
     notes: Notes,
 }
@@ -76,7 +76,7 @@ impl App {
         Ok(Self {
             jwt: Jwt::new(rings.jwt.clone()).leeway(Duration::ZERO),
             session: SessionCookie::new(signer, SESSION),
-            hook: MetaWebhook::new(rings.webhook.clone()).verify_tokens(tokens),
+            hook: WebhookVerifier::new(rings.webhook.clone()).verify_tokens(tokens),
             sealer: rings.sealer(),
             notes: site.notes.clone(),
         })
@@ -187,10 +187,10 @@ impl Notes {
         sqlx::query(upsert).bind(id).bind(body).execute(&self.pool).await.map(drop)
     }
 
-    /// A sweep over all of them.
-    async fn sweep(&self, sealer: &Sealer) -> Result<Rewrap> {
+    /// A rewrap over all of them.
+    async fn rewrap(&self, sealer: &Sealer) -> Result<RewrapJob> {
         let table = SqliteTable::open(&self.pool, "notes", ["body"]).await?;
-        Ok(Rewrap::new(sealer, table, |key, column| format!("notes/{key}/{column}")).batch(100))
+        Ok(RewrapJob::new(sealer, table, |key, column| format!("notes/{key}/{column}")).batch(100))
     }
 }
 
@@ -245,10 +245,10 @@ pub enum Keys {
 
 /// What keeps the rings of an instance after their files.
 struct Followings(
-    Following<JwtKey>,
-    Following<CookieKey>,
-    Following<WebhookKey>,
-    Following<AesKey>,
+    FollowHandle<JwtKey>,
+    FollowHandle<CookieKey>,
+    FollowHandle<WebhookKey>,
+    FollowHandle<AesKey>,
 );
 
 impl Followings {
@@ -258,7 +258,7 @@ impl Followings {
             place: usize,
             instance: &str,
             reasons: &Reasons,
-        ) -> Follow<K> {
+        ) -> FollowBuilder<K> {
             KeyRing::builder()
                 .name(RINGS[place].0)
                 .environment(ENVIRONMENT)
@@ -408,23 +408,23 @@ impl Fleet {
     /// Seals every note again that is not under the primary of the first instance, while both
     /// go on serving; says how many notes needed it.
     pub async fn rewrap(&self) -> Result<u64> {
-        let sweep = self.site.notes.sweep(&self.rings()[0].sealer()).await?;
-        Ok(sweep.execute().run().await?.counts.rewritten)
+        let rewrap = self.site.notes.rewrap(&self.rings()[0].sealer()).await?;
+        Ok(rewrap.execute().run().await?.counts.rewritten)
     }
 
     /// Opens every note, and tells the first instance which key each needs: what the verdict on
     /// the old one asks for.
     pub async fn look_through(&self) -> Result<()> {
         let rings = &self.rings()[0];
-        let swept = self.site.notes.sweep(&rings.sealer()).await?.run().await?;
-        rings.encryption.record_sweep(&swept.sweep());
+        let rewrapped = self.site.notes.rewrap(&rings.sealer()).await?.run().await?;
+        rings.encryption.record_rewrap(&rewrapped.record());
         Ok(())
     }
 
     /// After a compromise: opens what is under the revoked key, and seals it anew.
     pub async fn rescue(&self) -> Result<u64> {
-        let sweep = self.site.notes.sweep(&self.rings()[0].sealer()).await?;
-        Ok(sweep.execute().dangerous().open_revoked().run().await?.counts.rewritten)
+        let rewrap = self.site.notes.rewrap(&self.rings()[0].sealer()).await?;
+        Ok(rewrap.execute().dangerous().open_revoked().run().await?.counts.rewritten)
     }
 
     /// The rings of all instances: what an operator's command would reach.

@@ -11,7 +11,7 @@ use crate::manifest::{self, Change, RolloutEffect};
 use crate::moment::{At, NotBefore};
 use crate::ops::audit::Action;
 use crate::ops::inventory::{Place, Project};
-use crate::ops::schedule::{Standing, State, standing_of};
+use crate::ops::schedule::{ScheduleState, SecretStatus, secret_status};
 
 /// Prints the change of a step, the next step, and its moment.
 pub(super) async fn print_change(
@@ -36,7 +36,7 @@ pub(super) async fn print_change(
     if is_dotenv && is_urgent {
         return terminal.line("  next      deploy this file and restart every instance now");
     }
-    print_next(&standing_of(project, name).await?, project.now(), terminal)
+    print_next(&secret_status(project, name).await?, project.now(), terminal)
 }
 
 /// Prints the step, its key, and the key that ends with it.
@@ -61,7 +61,7 @@ fn print_key(
     if let Some(kid) = change.revoked {
         terminal.line(&format!("  revoked   {kid}"))?;
     }
-    let Some(until) = change.until else { return Ok(()) };
+    let Some(until) = change.verifies_until else { return Ok(()) };
     let until = when(until, project.now());
     // A retirement gives the key itself an end, every other step the key before it.
     if change.action == manifest::Action::Retire {
@@ -73,14 +73,14 @@ fn print_key(
 
 /// Prints the next step of a secret, and its moment.
 pub(super) fn print_next(
-    standing: &Standing,
+    status: &SecretStatus,
     now: SystemTime,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
-    if let State::Unread { why } = &standing.state {
+    if let ScheduleState::Unread { why } = &status.state {
         return terminal.line(&format!("  next      {why}"));
     }
-    let next = &standing.next;
+    let next = &status.next;
     terminal.line(&format!("  next      {}", next.what))?;
     if let Some(at) = next.at {
         terminal.line(&format!("  when      {}", when(at, now)))?;

@@ -30,7 +30,7 @@ impl<'a> Step<'a> {
         backup: Backup,
     ) -> Result<Self, Failure> {
         let project = backup.apply(context.project()?);
-        let mut operator = Operator::of(&project, name, &actor.name()?).await?;
+        let mut operator = Operator::for_project(&project, name, &actor.name()?).await?;
         check_adopted(&project, name).await?;
         if let Some(reason) = &actor.reason {
             operator = operator.reason(reason);

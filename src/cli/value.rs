@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::input::{ROOM, read_text};
 use crate::manifest::NewEntry;
 use crate::ops::OpsError;
-use crate::ops::inventory::{Item, Project};
+use crate::ops::inventory::{Project, SecretSpec};
 use crate::secret::Secret;
 use crate::source::disk;
 
@@ -40,7 +40,7 @@ impl Value {
 }
 
 /// Reads a secret from a file or from standard input, without the end of its line.
-pub(super) fn read_secret(item: &Item, path: &Path) -> Result<Secret, Failure> {
+pub(super) fn read_secret(item: &SecretSpec, path: &Path) -> Result<Secret, Failure> {
     let text = read_text(path, MAX_BYTES).map_err(|source| {
         let source = if disk::is_no_file(&source) && path.as_os_str() != "-" {
             std::io::Error::other(format!("{source}; pass `-` to read standard input"))

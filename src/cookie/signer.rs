@@ -38,7 +38,7 @@ pub struct CookieSigner {
 }
 
 impl CookieSigner {
-    /// Cookies live as long as the ring's longest life, and have at most 4 KiB.
+    /// Cookies live as long as the ring's max lifetime, and have at most 4 KiB.
     #[must_use]
     pub fn new(ring: KeyRing<CookieKey>) -> Self {
         let attributes = Cookie::build("")
@@ -58,9 +58,9 @@ impl CookieSigner {
     }
 
     /// Refuses cookies that were issued more than `age` ago, however often they were
-    /// signed again. The ring's longest life unless set.
+    /// signed again. The ring's max lifetime unless set.
     ///
-    /// With a longer age than the ring's longest life, a rotation ends cookies early. The age is
+    /// With a longer age than the ring's max lifetime, a rotation ends cookies early. The age is
     /// checked here; [`persistent`](Self::persistent) sets it as the `Max-Age` too.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
@@ -137,9 +137,9 @@ impl CookieSigner {
         self.ring.read(|view| sign_at(self, view, name, value, view.since_epoch()))
     }
 
-    /// Returns the age that was set, or the longest life of the ring.
+    /// Returns the age that was set, or the max lifetime of the ring.
     pub(super) fn max_age_in(&self, view: &View<'_, CookieKey>) -> Duration {
-        self.max_age.unwrap_or(view.policy().longest_life)
+        self.max_age.unwrap_or(view.policy().max_lifetime)
     }
 }
 

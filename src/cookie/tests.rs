@@ -51,7 +51,7 @@ fn signing_again_keeps_the_time_of_the_first_issue() {
     let (verified, none) = signer.verify_and_resign("session", &again).unwrap();
     assert_eq!((verified.role(), none), (Role::Primary, None));
 
-    clock.advance(signer.ring().policy().longest_life - Duration::from_secs(60));
+    clock.advance(signer.ring().policy().max_lifetime - Duration::from_secs(60));
     let error = signer.verify("session", &again).unwrap_err();
     assert_eq!(error.reason(), Reason::Expired);
 }

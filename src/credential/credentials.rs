@@ -15,10 +15,10 @@ use crate::ring::snapshot::View;
 use crate::secret::Secret;
 use crate::verified::Verified;
 
-/// How long one that was refused rests, the first time.
-const REST: Duration = Duration::from_secs(30);
+/// How long one that was refused cools down, the first time.
+const COOL_DOWN: Duration = Duration::from_secs(30);
 /// And at most.
-const LONGEST_REST: Duration = Duration::from_secs(30 * 60);
+const LONGEST_COOL_DOWN: Duration = Duration::from_secs(30 * 60);
 
 /// Says which credential of a ring is shown now, and learns from what came of it. Clones share
 /// what they know.
@@ -35,13 +35,13 @@ const LONGEST_REST: Duration = Duration::from_secs(30 * 60);
 /// let credentials = Credentials::new(ring);
 ///
 /// # fn login(password: &[u8]) -> bool { password.starts_with(b"x2") }
-/// let mut shown = credentials.choose()?;
-/// while !login(shown.secret().expose()) {
+/// let mut attempt = credentials.choose()?;
+/// while !login(attempt.secret().expose()) {
 ///     // Nothing but a refusal of the password comes here.
-///     shown = credentials.refused(&shown).expect("another one is on offer");
+///     attempt = credentials.report_rejected(&attempt).expect("another one is on offer");
 /// }
-/// credentials.accepted(&shown);
-/// assert_eq!(shown.kid(), *"credential-2");
+/// credentials.report_accepted(&attempt);
+/// assert_eq!(attempt.kid(), *"credential-2");
 /// assert_eq!(credentials.choose()?.kid(), *"credential-2", "the last good one is kept");
 /// # Ok::<(), dualkey::Error>(())
 /// ```
@@ -55,27 +55,27 @@ pub struct Credentials {
 /// A credential, to be shown. Tell [`Credentials`] what came of it.
 #[derive(Debug, Clone)]
 #[must_use = "what came of it is to be told"]
-pub struct Shown {
+pub struct Attempt {
     choice: Choice,
     secret: Secret,
 }
 
 impl Credentials {
-    /// One that was refused rests for 30 seconds, then twice as long each time, up to half an
+    /// One that was refused cools down for 30 seconds, then twice as long each time, up to half an
     /// hour.
     #[must_use]
     pub fn new(ring: KeyRing<Credential>) -> Self {
         Self {
             ring,
-            cool_down: CoolDown { first: REST, longest: LONGEST_REST },
+            cool_down: CoolDown { first: COOL_DOWN, longest: LONGEST_COOL_DOWN },
             selector: Arc::default(),
         }
     }
 
-    /// How long one that was refused rests: `first`, then twice as long each time, up to
+    /// How long one that was refused cools down: `first`, then twice as long each time, up to
     /// `longest`.
     #[must_use]
-    pub fn rest(mut self, first: Duration, longest: Duration) -> Self {
+    pub fn cool_down(mut self, first: Duration, longest: Duration) -> Self {
         self.cool_down = CoolDown { first, longest: longest.max(first) };
         self
     }
@@ -86,12 +86,12 @@ impl Credentials {
         &self.ring
     }
 
-    /// The credential that is shown now: the primary; if it rests, the last good one. Where all
-    /// rest, the one whose turn it is: who refuses all may do so by mistake.
+    /// The credential that is shown now: the primary; if it cools down, the last good one. Where all
+    /// cool down, the one whose turn it is: who refuses all may do so by mistake.
     ///
     /// # Errors
     /// [`Error::Stale`] or [`Error::NothingSigns`] if the ring serves nothing.
-    pub fn choose(&self) -> Result<Shown, Error> {
+    pub fn choose(&self) -> Result<Attempt, Error> {
         self.ring.read(|view| {
             let offer = list_offer(view);
             let choice = self.selector().choose(&offer, view.now(), self.cool_down);
@@ -100,53 +100,53 @@ impl Credentials {
         })
     }
 
-    /// It was taken: it counts as used, and is what is shown from now on, if it had been resting.
-    pub fn accepted(&self, shown: &Shown) {
+    /// It was taken: it counts as used, and is what is shown from now on, if it had been cooling down.
+    pub fn report_accepted(&self, attempt: &Attempt) {
         self.ring.read(|view| {
-            let before = self.selector().accept(&shown.choice);
+            let before = self.selector().accept(&attempt.choice);
             if let Some(from) = before {
-                let (ring, to) = (view.ring(), shown.kid());
+                let (ring, to) = (view.ring(), attempt.kid());
                 view.tell(Event::CredentialSwitched { ring, from, to });
             }
-            count_use(view, shown);
+            count_use(view, attempt);
         });
     }
 
     /// Counts a use of it. That does not show that it would be accepted again.
-    #[cfg(feature = "sqlx-postgres")]
-    pub(super) fn count_use(&self, shown: &Shown) {
-        self.ring.read(|view| count_use(view, shown));
+    #[cfg(feature = "pool-postgres")]
+    pub(super) fn count_use(&self, attempt: &Attempt) {
+        self.ring.read(|view| count_use(view, attempt));
     }
 
-    /// It was refused: it rests. Returns the one that is to be shown in its place: one that does
-    /// not rest; where all do, another one, which may have been mended. `None` if there is no
+    /// It was refused: it cools down. Returns the one that is to be shown in its place: one that does
+    /// not cool down; where all do, another one, which may have been mended. `None` if there is no
     /// other.
     ///
     /// A refusal of the credential, and nothing else: no timeout, and no failure of the other
     /// side.
-    pub fn refused(&self, shown: &Shown) -> Option<Shown> {
-        self.reject(shown, None)
+    pub fn report_rejected(&self, attempt: &Attempt) -> Option<Attempt> {
+        self.reject(attempt, None)
     }
 
     /// Does the same for one that `error` keeps from being shown at all.
-    #[cfg(feature = "sqlx-postgres")]
+    #[cfg(feature = "pool-postgres")]
     pub(super) fn reject_unusable(
         &self,
-        shown: &Shown,
+        attempt: &Attempt,
         error: &(dyn std::error::Error + 'static),
-    ) -> Option<Shown> {
-        self.reject(shown, Some(error))
+    ) -> Option<Attempt> {
+        self.reject(attempt, Some(error))
     }
 
     fn reject(
         &self,
-        shown: &Shown,
+        attempt: &Attempt,
         error: Option<&(dyn std::error::Error + 'static)>,
-    ) -> Option<Shown> {
+    ) -> Option<Attempt> {
         self.ring.read(|view| {
-            let (kid, now, offer) = (shown.kid(), view.now(), list_offer(view));
+            let (kid, now, offer) = (attempt.kid(), view.now(), list_offer(view));
             let mut selector = self.selector();
-            let refusal = selector.reject(&shown.choice, now, self.cool_down);
+            let refusal = selector.reject(&attempt.choice, now, self.cool_down);
             let next = selector.choose_after(&offer, &kid, now, self.cool_down);
             drop(selector);
             let ring = view.ring();
@@ -163,17 +163,17 @@ impl Credentials {
         })
     }
 
-    /// Whether every credential of the ring was refused, and rests.
+    /// Whether every credential of the ring was refused, and cools down.
     #[must_use]
-    pub fn all_rest(&self) -> bool {
+    pub fn all_cool_down(&self) -> bool {
         self.ring.read(|view| {
             self.selector().are_all_cooling(&list_offer(view), view.now(), self.cool_down)
         })
     }
 
     /// Returns the credential `kid`, whichever would be chosen; `None` if it is not on offer.
-    #[cfg(feature = "sqlx-postgres")]
-    pub(super) fn pick(&self, kid: Kid) -> Option<Shown> {
+    #[cfg(feature = "pool-postgres")]
+    pub(super) fn pick(&self, kid: Kid) -> Option<Attempt> {
         self.ring.read(|view| {
             let choice = self.selector().choice(&list_offer(view), kid);
             choice.and_then(|choice| show(view, choice))
@@ -181,13 +181,13 @@ impl Credentials {
     }
 
     /// The kids of all that the ring has to offer, in their order.
-    #[cfg(any(feature = "api", feature = "sqlx-postgres"))]
+    #[cfg(any(feature = "api-key", feature = "pool-postgres"))]
     pub(super) fn offered_kids(&self) -> Vec<Kid> {
         self.ring.read(|view| list_offer(view).into_iter().map(|(kid, _)| kid).collect())
     }
 
     /// The variable that the key `kid` was read from, or its kid, for errors.
-    #[cfg(feature = "sqlx-postgres")]
+    #[cfg(feature = "pool-postgres")]
     pub(super) fn label(&self, kid: Kid) -> String {
         self.ring.read(|view| {
             let variable = view.named(kid.as_bytes()).ok().and_then(|(key, _)| key.variable());
@@ -200,7 +200,7 @@ impl Credentials {
     }
 }
 
-impl Shown {
+impl Attempt {
     /// Which one it is.
     #[must_use]
     pub fn kid(&self) -> Kid {
@@ -238,16 +238,16 @@ fn list_offer(view: &View<'_, Credential>) -> Offer {
     offer
 }
 
-fn count_use(view: &View<'_, Credential>, shown: &Shown) {
-    if let Ok(key) = view.named(shown.choice.kid.as_bytes()) {
+fn count_use(view: &View<'_, Credential>, attempt: &Attempt) {
+    if let Ok(key) = view.named(attempt.choice.kid.as_bytes()) {
         let _: Verified<()> = view.accept_named(key, ());
     }
 }
 
 /// Returns the secret of a choice; `None` if it has left the ring.
-fn show(view: &View<'_, Credential>, choice: Choice) -> Option<Shown> {
+fn show(view: &View<'_, Credential>, choice: Choice) -> Option<Attempt> {
     let (key, _) = view.named(choice.kid.as_bytes()).ok()?;
-    Some(Shown { choice, secret: key.material().0.clone() })
+    Some(Attempt { choice, secret: key.material().0.clone() })
 }
 
 impl fmt::Debug for Credentials {

@@ -36,7 +36,7 @@ pub(super) struct Choice {
     pub(super) kid: Kid,
     pub(super) role: Role,
     pub(super) turn: u64,
-    /// It was refused before, and its rest is over: this one finds out for all.
+    /// It was refused before, and its cool-down is over: this one finds out for all.
     pub(super) is_probe: bool,
 }
 

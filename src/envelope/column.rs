@@ -13,7 +13,7 @@ use crate::verified::Verified;
 /// A `T` that is stored sealed.
 ///
 /// A field of this type is the ciphertext: it is read from a row and written to one as it is
-/// (with `sqlx`, by the features `sqlx-sqlite` and `sqlx-postgres`), compared, cloned and shown
+/// (with `sqlx`, by the features `rewrap-sqlite` and `rewrap-postgres`), compared, cloned and shown
 /// without a key. Whoever needs the value opens it, with a sealer and the context that it was
 /// sealed in; whoever writes it seals it, under the primary of this moment.
 ///

@@ -20,13 +20,13 @@
 //! It does not promise *freshness* (an older value of the same context opens as well), and
 //! does not hide the length of the payload nor which key it is under. A key seals at most
 //! 2^32 messages (SP 800-38D §8.3): each process counts its own, warns from 2^28 on through
-//! [`Event::WearsOut`](crate::Event::WearsOut), and refuses at the limit; the sum over a
+//! [`Event::MessageLimitNear`](crate::Event::MessageLimitNear), and refuses at the limit; the sum over a
 //! fleet is yours to keep. A key that Node has used under random `iv`s has used up of the
 //! same allowance.
 //!
 //! # Rotation
 //! Encryption keys do not end by time. [Promote](crate::KeyRing::promote) a new one, and
-//! what is written from then on is under it; rewrap what is stored, which a sweep of the module
+//! what is written from then on is under it; rewrap what is stored, which a rewrap of the module
 //! `rewrap` does while the service runs; then, and not before,
 //! [retire](crate::KeyRing::retire) the old one.
 //!

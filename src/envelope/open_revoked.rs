@@ -19,7 +19,7 @@ impl Dangerous<'_> {
     /// let sealer = Sealer::new(ring.clone());
     /// let note = sealer.seal("a note", "notes/7/body")?;
     /// let leaked = ring.primary().unwrap();
-    /// ring.revoke_and_replace(&leaked, "in a public log", AesKey::hex(new)?)?;
+    /// ring.emergency_rotate(&leaked, "in a public log", AesKey::hex(new)?)?;
     ///
     /// assert_eq!(sealer.open(&note, "notes/7/body").unwrap_err().reason(), Reason::RevokedKey);
     /// let rescued = sealer.dangerous().open_revoked(&note, "notes/7/body").expect("rescued");

@@ -115,7 +115,7 @@ impl<'k> Draft<'k> {
         let (key, kid) = (self.key.material(), self.key.kid());
         let count = key.count().ok_or(Error::Exhausted { kid })?;
         if AesKey::is_worth_telling(count) {
-            view.tell(Event::WearsOut { ring: view.ring(), kid, sealed: count });
+            view.tell(Event::MessageLimitNear { ring: view.ring(), kid, sealed: count });
         }
         let (start, payload) = self.blob.split_at_mut(self.payload);
         let (head, rest) = start.split_at_mut(self.wrap);

@@ -43,7 +43,7 @@ fn a_key_seals_two_to_the_32_messages_and_no_more() {
     sealer.seal("payload", "").unwrap();
     assert_eq!(
         told.0.lock().unwrap()[1],
-        "WearsOut { ring: \"envelope\", kid: Kid(a), sealed: 536870912 }"
+        "MessageLimitNear { ring: \"envelope\", kid: Kid(a), sealed: 536870912 }"
     );
 
     set_count((1 << 32) - 1);

@@ -132,6 +132,17 @@ pub enum Error {
         variable: String,
     },
 
+    /// A lookup that failed: it is not known whether the environment variable is set.
+    #[error(
+        "cannot look up {variable}: {problem}; make the lookup succeed, or return `None` if the variable is not set"
+    )]
+    LookupFailed {
+        /// The name of the variable.
+        variable: String,
+        /// The reason, without a part of the value.
+        problem: String,
+    },
+
     /// One secret under two names. Trailing zero bytes do not make it another one.
     #[error("{key} is the same secret as {other}: generate a new one")]
     DuplicateSecret {
@@ -200,7 +211,7 @@ pub enum Error {
 
     /// The key has stopped verifying.
     #[error("the key `{kid}` has expired: stage a new key, or restage this one")]
-    Retired {
+    Expired {
         /// The kid in question.
         kid: Kid,
     },
@@ -378,26 +389,26 @@ pub enum Error {
 
     /// An observation window that is shorter than the interval in which instances report.
     #[error(
-        "cannot set an `observation` of {} s: instances report every {} s, so that no report covers \
+        "cannot set an `observation_window` of {} s: instances report every {} s, so that no report covers \
          it; set it to at least {} s",
-        observation.as_secs_f64(), report_interval.as_secs(), report_interval.as_secs()
+        observation_window.as_secs_f64(), report_interval.as_secs(), report_interval.as_secs()
     )]
     ObservationTooShort {
         /// The observation window.
-        observation: Duration,
+        observation_window: Duration,
         /// The interval in which instances report.
         report_interval: Duration,
     },
 
     /// The key verifies: it cannot be destroyed.
-    #[error("cannot destroy the key `{kid}`: {}", in_use(*is_retired, *ends))]
+    #[error("cannot destroy the key `{kid}`: {}", in_use(*is_retired, *verifies_until))]
     InUse {
         /// The kid in question.
         kid: Kid,
         /// Set if it is retired already.
         is_retired: bool,
         /// The moment at which it stops verifying, if that is known.
-        ends: Option<SystemTime>,
+        verifies_until: Option<SystemTime>,
     },
 
     /// A stored document that no ring can be made of.
@@ -521,12 +532,14 @@ pub enum Error {
 }
 
 /// Why a key that verifies cannot be destroyed, and from when it can.
-fn in_use(is_retired: bool, ends: Option<SystemTime>) -> String {
-    match (is_retired, ends.map(NotBefore)) {
-        (true, Some(ends)) => {
-            format!("it is retired and still verifies until {ends}; destroy it then")
+fn in_use(is_retired: bool, verifies_until: Option<SystemTime>) -> String {
+    match (is_retired, verifies_until.map(NotBefore)) {
+        (true, Some(verifies_until)) => {
+            format!("it is retired and still verifies until {verifies_until}; destroy it then")
         }
-        (false, Some(ends)) => format!("it still verifies until {ends}; destroy it then"),
+        (false, Some(verifies_until)) => {
+            format!("it still verifies until {verifies_until}; destroy it then")
+        }
         (_, None) => "it is in use; retire or revoke it first".to_owned(),
     }
 }

@@ -40,7 +40,7 @@ pub enum Obstacle {
     TooLittleTraffic {
         /// How many values were.
         seen: u64,
-        /// How many would do: [`enough_traffic`](crate::Policy::enough_traffic) of the policy.
+        /// How many would do: [`min_observed_verifications`](crate::Policy::min_observed_verifications) of the policy.
         enough: u64,
         /// From when the key counts as unused without them, if it stays unused and each observation
         /// window until then has a verification under the primary. `None`, if there is none now.
@@ -49,7 +49,7 @@ pub enum Obstacle {
     /// No instance has reported within the observation window.
     NoInstance,
     /// An instance holds other keys than the manifest: it may still sign with this one.
-    OtherKeys {
+    KeySetMismatch {
         /// The name of the instance.
         instance: String,
         /// What it holds.
@@ -66,9 +66,9 @@ pub enum Obstacle {
         problem: String,
     },
     /// No rewrap of the data that this key may have sealed is recorded.
-    NotSwept,
+    NotRewrapped,
     /// The rewrap started before every instance had stopped sealing with this key.
-    SweptTooEarly {
+    RewrapTooEarly {
         /// When it started.
         started_at: SystemTime,
         /// The start of the first rewrap that counts.
@@ -117,7 +117,7 @@ impl fmt::Display for Obstacle {
                 write!(
                     f,
                     "{seen} verifications under the primary within the observation window are too few, \
-                     `enough_traffic` of the policy is {enough}"
+                     `min_observed_verifications` of the policy is {enough}"
                 )?;
                 match from {
                     Some(from) => {
@@ -127,7 +127,7 @@ impl fmt::Display for Obstacle {
                 }
             }
             Self::NoInstance => f.write_str("no instance has reported lately"),
-            Self::OtherKeys { instance, fingerprint, reported_at } => write!(
+            Self::KeySetMismatch { instance, fingerprint, reported_at } => write!(
                 f,
                 "the instance `{}` holds other keys ({fingerprint}), as it reported at {}",
                 Plain(instance),
@@ -140,8 +140,8 @@ impl fmt::Display for Obstacle {
                 Plain(instance),
                 Plain(problem)
             ),
-            Self::NotSwept => f.write_str("no rewrap of what it sealed is recorded"),
-            Self::SweptTooEarly { started_at, not_before } => write!(
+            Self::NotRewrapped => f.write_str("no rewrap of what it sealed is recorded"),
+            Self::RewrapTooEarly { started_at, not_before } => write!(
                 f,
                 "this rewrap started at {}, before every instance had stopped sealing with the key; \
                  one that starts at or after {} counts",
@@ -197,21 +197,21 @@ mod tests {
             (Obstacle::UsedAfterRewrap { last: moment, not_before: moment }, &[past, ahead]),
             (
                 Obstacle::TooLittleTraffic { seen: 7, enough: 1000, from: Some(moment) },
-                &["7 ", "1000", ahead, "`enough_traffic`"],
+                &["7 ", "1000", ahead, "`min_observed_verifications`"],
             ),
             (
                 Obstacle::TooLittleTraffic { seen: 0, enough: 9, from: None },
-                &["0 ", "9", "`enough_traffic`"],
+                &["0 ", "9", "`min_observed_verifications`"],
             ),
             (
-                Obstacle::OtherKeys {
+                Obstacle::KeySetMismatch {
                     instance,
                     fingerprint: Fingerprint::NONE,
                     reported_at: moment,
                 },
                 &["pod-1", past],
             ),
-            (Obstacle::SweptTooEarly { started_at: moment, not_before: moment }, &[past, ahead]),
+            (Obstacle::RewrapTooEarly { started_at: moment, not_before: moment }, &[past, ahead]),
             (Obstacle::RowsLeft { rows: 17 }, &["17"]),
             (Obstacle::RowsUnreadable { rows: 18 }, &["18"]),
             (Obstacle::NothingSealed { tables: 1 }, &["one table"]),

@@ -81,7 +81,7 @@ pub enum Reason {
     /// It names a key that is revoked.
     RevokedKey,
     /// It names a key that has stopped verifying.
-    RetiredKey,
+    ExpiredKey,
     /// The ring serves nothing: what it holds is older than its `max_staleness`. Answer that
     /// the service is not available.
     Stale,
@@ -138,7 +138,7 @@ impl Reason {
             | Self::Algorithm
             | Self::UnknownKid
             | Self::RevokedKey
-            | Self::RetiredKey
+            | Self::ExpiredKey
             | Self::Stale
             | Self::NoPrimary
             | Self::Signature
@@ -170,7 +170,7 @@ impl Reason {
             Self::LegacyEnded => 6,
             Self::UnknownKid => 7,
             Self::Signature => 8,
-            Self::RetiredKey => 9,
+            Self::ExpiredKey => 9,
             Self::RevokedKey => 10,
             Self::NotYetValid => 11,
             Self::Expired => 12,
@@ -193,7 +193,7 @@ impl Reason {
             Self::Algorithm => "algorithm",
             Self::UnknownKid => "unknown_kid",
             Self::RevokedKey => "revoked_key",
-            Self::RetiredKey => "retired_key",
+            Self::ExpiredKey => "expired_key",
             Self::Stale => "stale",
             Self::NoPrimary => "no_primary",
             Self::Signature => "signature",

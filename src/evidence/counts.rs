@@ -6,18 +6,18 @@ use crate::kid::Kid;
 
 /// What was used between two looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bucket {
+pub struct UsageBucket {
     /// When the look before was taken.
     pub from: SystemTime,
     /// When this one was.
     pub to: SystemTime,
     /// How often each key was used in between.
-    pub uses: Vec<(Kid, Uses)>,
+    pub uses: Vec<(Kid, UsageCounts)>,
 }
 
 /// How often a key was used in a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Uses {
+pub struct UsageCounts {
     /// Values verified or opened under it as the primary.
     pub verified_as_primary: u64,
     /// Values verified, opened or rewrapped under it as a fallback, or staged.
@@ -26,7 +26,7 @@ pub struct Uses {
     pub signed: u64,
 }
 
-impl Uses {
+impl UsageCounts {
     /// The sum of both.
     pub(crate) fn plus(self, more: Self) -> Self {
         Self {
@@ -39,8 +39,8 @@ impl Uses {
     }
 }
 
-impl Bucket {
-    pub(super) fn add(&mut self, kid: Kid, more: Uses) {
+impl UsageBucket {
+    pub(super) fn add(&mut self, kid: Kid, more: UsageCounts) {
         match self.uses.iter_mut().find(|(own, _)| *own == kid) {
             Some((_, own)) => {
                 *own = own.plus(more);
@@ -53,7 +53,7 @@ impl Bucket {
 /// The verifications under a primary within the window, since the old key was superseded at `began`:
 /// of a bucket that reaches out of that time nothing counts, because it may all have been before.
 pub(crate) fn under_primary<'b>(
-    buckets: impl Iterator<Item = &'b Bucket>,
+    buckets: impl Iterator<Item = &'b UsageBucket>,
     began: SystemTime,
     now: SystemTime,
     window: Duration,

@@ -25,8 +25,8 @@ pub(crate) mod usage;
 mod verdict;
 pub(crate) mod window;
 
-pub use counts::{Bucket, Uses};
+pub use counts::{UsageBucket, UsageCounts};
 pub use report::Report;
-pub use rewrap::Sweep;
-pub use usage::Usage;
+pub use rewrap::RewrapRecord;
+pub use usage::KeyUsage;
 pub use verdict::Verdict;

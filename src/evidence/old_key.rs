@@ -17,7 +17,7 @@ pub(crate) struct OldKey<'a> {
     pub(crate) state: KeyState,
     /// Whether its end was set by a retirement.
     pub(crate) is_retired: bool,
-    pub(crate) ends_at: Option<SystemTime>,
+    pub(crate) verifies_until: Option<SystemTime>,
     pub(crate) verdict: Option<&'a Verdict>,
     /// The start of the first rewrap that counts for it.
     pub(crate) rewrap_from: Option<SystemTime>,
@@ -56,25 +56,23 @@ impl OldKey<'_> {
         let destroy = |from, because| OldKeyStep::Destroy { from: ahead(from), because };
         Some(match (self.state, self.verdict) {
             // It ends by itself, whatever is known of its use: a step then only records that.
-            (KeyState::Active(Role::Fallback), _) if self.is_retired && ends_by_time => {
-                destroy(self.ends_at, None)
+            (KeyState::Live(Role::Fallback), _) if self.is_retired && ends_by_time => {
+                destroy(self.verifies_until, None)
             }
-            (KeyState::Active(Role::Fallback), verdict)
-                if ends_by_time && self.ends_at.is_some() =>
+            (KeyState::Live(Role::Fallback), verdict)
+                if ends_by_time && self.verifies_until.is_some() =>
             {
                 let because = verdict.and_then(first_obstacle).cloned();
-                retire(self.ends_at, because)
+                retire(self.verifies_until, because)
             }
-            (KeyState::Active(Role::Fallback), verdict) if self.is_retired => {
+            (KeyState::Live(Role::Fallback), verdict) if self.is_retired => {
                 self.gated(verdict, policy, now, &|from, because| {
-                    destroy(from.max(self.ends_at), because)
+                    destroy(from.max(self.verifies_until), because)
                 })
             }
-            (KeyState::Active(Role::Fallback), verdict) => {
-                self.gated(verdict, policy, now, &retire)
-            }
-            (KeyState::Retired, _) if ends_by_time => destroy(None, None),
-            (KeyState::Retired, verdict) => match self.gated(verdict, policy, now, &destroy) {
+            (KeyState::Live(Role::Fallback), verdict) => self.gated(verdict, policy, now, &retire),
+            (KeyState::Expired, _) if ends_by_time => destroy(None, None),
+            (KeyState::Expired, verdict) => match self.gated(verdict, policy, now, &destroy) {
                 // A rewrap opens no row under it.
                 OldKeyStep::Rewrap { obstacle, .. } if needs_key(&obstacle) => {
                     OldKeyStep::Restage { obstacle }
@@ -82,7 +80,7 @@ impl OldKey<'_> {
                 step => step,
             },
             // What the compromised key sealed is rescued first.
-            (KeyState::Revoked, verdict) if purpose.needs_sweep() => {
+            (KeyState::Revoked, verdict) if purpose.needs_rewrap() => {
                 self.gated(verdict, policy, now, &destroy)
             }
             _ => return None,
@@ -104,7 +102,7 @@ impl OldKey<'_> {
         };
         let rewrap = obstacles.iter().find(|own| is_of_rewrap(own));
         // An instance reloads within seconds: no date is known, unless something else has one.
-        let is_of_reload = |own: &&Obstacle| matches!(own, Obstacle::OtherKeys { .. });
+        let is_of_reload = |own: &&Obstacle| matches!(own, Obstacle::KeySetMismatch { .. });
         let is_endless = |own: &&Obstacle| over_at(own, policy).is_none();
         let endless = match obstacles.iter().all(|own| is_of_reload(&own)) {
             true => obstacles.first(),
@@ -136,8 +134,8 @@ fn first_obstacle(verdict: &Verdict) -> Option<&Obstacle> {
 pub(crate) fn is_of_rewrap(obstacle: &Obstacle) -> bool {
     matches!(
         obstacle,
-        Obstacle::NotSwept
-            | Obstacle::SweptTooEarly { .. }
+        Obstacle::NotRewrapped
+            | Obstacle::RewrapTooEarly { .. }
             | Obstacle::UsedAfterRewrap { .. }
             | Obstacle::RowsLeft { .. }
             | Obstacle::RowsUnreadable { .. }
@@ -158,7 +156,7 @@ pub(crate) fn needs_key(obstacle: &Obstacle) -> bool {
 /// The start of the first rewrap that counts, by the obstacles that name one.
 fn rewrap_from(obstacles: &[Obstacle]) -> Option<SystemTime> {
     let moments = obstacles.iter().filter_map(|own| match own {
-        Obstacle::SweptTooEarly { not_before, .. }
+        Obstacle::RewrapTooEarly { not_before, .. }
         | Obstacle::UsedAfterRewrap { not_before, .. } => Some(*not_before),
         _ => None,
     });
@@ -171,11 +169,11 @@ fn over_at(obstacle: &Obstacle, policy: &Policy) -> Option<SystemTime> {
         Obstacle::TooEarly { until } => Some(*until),
         // The last use is known to the second.
         Obstacle::UsedAsFallback { last } => {
-            last.checked_add(policy.observation)?.checked_add(Duration::from_secs(1))
+            last.checked_add(policy.observation_window)?.checked_add(Duration::from_secs(1))
         }
         Obstacle::TooLittleTraffic { from, .. } => *from,
         // An instance that reports no more counts as gone then.
-        Obstacle::OtherKeys { reported_at, .. } => end_of(*reported_at, policy),
+        Obstacle::KeySetMismatch { reported_at, .. } => end_of(*reported_at, policy),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use crate::evidence::{Bucket, Sweep};
+use crate::evidence::{RewrapRecord, UsageBucket};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 
@@ -33,14 +33,14 @@ pub struct Report {
     pub has_stopped: bool,
     /// What was used when, within the last 14 observation windows. Those before the last one are in
     /// larger pieces.
-    pub buckets: Vec<Bucket>,
+    pub buckets: Vec<UsageBucket>,
     /// When each key was last used as a fallback.
     pub last_as_fallback: Vec<(Kid, SystemTime)>,
     /// How many values each key has ever signed or sealed here: over a fleet, what a key of
     /// AES wears out by (SP 800-38D section 8.3).
     pub signed: Vec<(Kid, u64)>,
-    /// The latest sweep that it knows of.
-    pub sweep: Option<Sweep>,
+    /// The latest rewrap that it knows of.
+    pub rewrap: Option<RewrapRecord>,
     /// Why the report cannot be read, if it cannot: see [`unreadable`](Self::unreadable). It is not
     /// part of the text of a report.
     pub problem: Option<String>,
@@ -70,7 +70,7 @@ impl Report {
             buckets: Vec::new(),
             last_as_fallback: Vec::new(),
             signed: Vec::new(),
-            sweep: None,
+            rewrap: None,
             problem: Some(problem.into()),
         }
     }

@@ -6,7 +6,7 @@ use crate::error::Obstacle;
 use crate::evidence::counts::under_primary;
 use crate::evidence::seen::Seen;
 use crate::evidence::silence::Silence;
-use crate::evidence::{Report, Sweep};
+use crate::evidence::{Report, RewrapRecord};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 use crate::lifecycle::Policy;
@@ -42,7 +42,7 @@ pub(crate) fn seen(
     let sane = || reports.iter().filter(|report| !is_ahead(report.reported_at, policy, now));
     let buckets = sane().flat_map(|report| &report.buckets);
     let counted_since = since.map(|since| since.max(began));
-    let window = policy.observation;
+    let window = policy.observation_window;
     Seen {
         since,
         last_as_fallback,
@@ -57,13 +57,13 @@ pub(crate) fn seen(
 
 /// The rewraps that `reports` know of, the latest first. One that finished after `now` was recorded with
 /// a wrong clock, and proves nothing.
-pub(crate) fn sweeps<'r>(
+pub(crate) fn rewraps<'r>(
     reports: &'r [Report],
     policy: &Policy,
     now: SystemTime,
-) -> Vec<&'r Sweep> {
-    let sweeps = reports.iter().filter_map(|report| report.sweep.as_ref());
-    let mut all: Vec<_> = sweeps.filter(|own| !is_ahead(own.finished_at, policy, now)).collect();
+) -> Vec<&'r RewrapRecord> {
+    let rewraps = reports.iter().filter_map(|report| report.rewrap.as_ref());
+    let mut all: Vec<_> = rewraps.filter(|own| !is_ahead(own.finished_at, policy, now)).collect();
     all.sort_by_key(|own| std::cmp::Reverse(own.finished_at));
     all
 }
@@ -113,7 +113,7 @@ fn mismatch(report: &Report, expected: Fingerprint) -> Option<Obstacle> {
             Some(Obstacle::UnreadableReport { instance: instance(), problem: problem.clone() })
         }
         None if report.fingerprint == expected => None,
-        None => Some(Obstacle::OtherKeys {
+        None => Some(Obstacle::KeySetMismatch {
             instance: instance(),
             fingerprint: report.fingerprint,
             reported_at: report.reported_at,
@@ -141,7 +141,7 @@ fn is_recent(report: &Report, policy: &Policy, changed_at: SystemTime, now: Syst
 pub(crate) fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> {
     // An instance that cannot reach its store for a rollout window is still there.
     let reload = policy.window().saturating_add(LONGEST_GAP);
-    moment.checked_add(policy.observation.max(reload))
+    moment.checked_add(policy.observation_window.max(reload))
 }
 
 /// The latest moment at which the objections of `reports` to the keys that `expected` names are over, if
@@ -183,7 +183,7 @@ pub(crate) fn observed_since(
     now: SystemTime,
 ) -> Option<SystemTime> {
     let gap = LONGEST_GAP.saturating_add(policy.skew);
-    // What tells of a sweep and is gone has watched nothing.
+    // What tells of a rewrap and is gone has watched nothing.
     let has_watched = |own: &&Report| {
         own.problem.is_none() && (!own.has_stopped || own.observed_since < own.reported_at)
     };

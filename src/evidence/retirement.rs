@@ -1,6 +1,6 @@
 //! "May the old key go now?", answered with its evidence.
 
-use crate::evidence::{Sweep, seen::Seen};
+use crate::evidence::{RewrapRecord, seen::Seen};
 use std::time::{Duration, SystemTime};
 
 use crate::error::Obstacle;
@@ -10,7 +10,7 @@ use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Policy;
 use crate::lifecycle::Role;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::policy::is_ahead;
 use crate::lifecycle::terms::Terms;
@@ -18,28 +18,28 @@ use crate::lifecycle::timeline::Timeline;
 use crate::lifecycle::timeline::superseded_at;
 use crate::purpose::Purpose;
 
-/// The verdict on the key at `index` of `lives`, by the rewraps `sweeps`, of which the first is the latest.
+/// The verdict on the key at `index` of `lives`, by the rewraps `rewraps`, of which the first is the latest.
 pub(crate) fn verdict(
     lives: &[Life],
     index: usize,
     timeline: &Timeline,
     terms: &Terms,
     seen: Seen,
-    sweeps: &[&Sweep],
+    rewraps: &[&RewrapRecord],
     now: SystemTime,
 ) -> Verdict {
     let life = &lives[index];
     match timeline.state(index, life, now) {
-        KeyState::Active(Role::Primary) => return Verdict::Blocked(vec![Obstacle::IsPrimary]),
-        KeyState::Active(Role::Staged) => return Verdict::Blocked(vec![Obstacle::IsStaged]),
+        KeyState::Live(Role::Primary) => return Verdict::Blocked(vec![Obstacle::IsPrimary]),
+        KeyState::Live(Role::Staged) => return Verdict::Blocked(vec![Obstacle::IsStaged]),
         KeyState::Revoked if is_dead_when_revoked(terms.purpose) => return Verdict::Safe,
         _ if life.destroyed_at.is_some() => return Verdict::Safe,
         _ => {}
     }
     let policy = &terms.policy;
     let began = superseded(lives, index, now);
-    if terms.purpose.needs_sweep() {
-        return of_encryption_key(life.kid, began, terms, seen, sweeps, now);
+    if terms.purpose.needs_rewrap() {
+        return of_encryption_key(life.kid, began, terms, seen, rewraps, now);
     }
     let mut obstacles = seen.objections;
     let until = due(began, seen.since.unwrap_or(now), policy);
@@ -55,7 +55,7 @@ pub(crate) fn verdict(
     verdict_of(obstacles)
 }
 
-/// The verdict on an encryption key. A complete rewrap replaces the overlap and `enough_traffic`;
+/// The verdict on an encryption key. A complete rewrap replaces the overlap and `min_observed_verifications`;
 /// from its end on, the key must be unused for one observation window. A use after its end proves that
 /// it was not complete: then another one must start after that use.
 ///
@@ -66,26 +66,26 @@ fn of_encryption_key(
     began: SystemTime,
     terms: &Terms,
     seen: Seen,
-    sweeps: &[&Sweep],
+    rewraps: &[&RewrapRecord],
     now: SystemTime,
 ) -> Verdict {
     let policy = &terms.policy;
-    let mut sane = sweeps.iter().copied().filter(|own| !is_ahead(own.finished_at, policy, now));
-    let sweep = sane.next();
+    let mut sane = rewraps.iter().copied().filter(|own| !is_ahead(own.finished_at, policy, now));
+    let rewrap = sane.next();
     let mut obstacles = seen.objections;
-    let against = rows(kid, began, terms, sweep);
-    let Some(sweep) = sweep.filter(|_| against.is_empty()) else {
+    let against = rows(kid, began, terms, rewrap);
+    let Some(rewrap) = rewrap.filter(|_| against.is_empty()) else {
         // No time replaces the rewrap.
         obstacles.extend(against);
         return Verdict::Blocked(obstacles);
     };
-    let (finished, last) = (sweep.finished_at, seen.last_as_fallback);
-    let is_complete = |own: &&Sweep| rows(kid, began, terms, Some(own)).is_empty();
+    let (finished, last) = (rewrap.finished_at, seen.last_as_fallback);
+    let is_complete = |own: &&RewrapRecord| rows(kid, began, terms, Some(own)).is_empty();
     // The first complete one: a use after it is of a row that it did not find, and a later one counts if
     // it started after that use.
     let first = sane.rfind(is_complete).map_or(finished, |own| own.finished_at);
     let is_missed = |last: &SystemTime| {
-        first < *last && sweep.started_at < last.checked_add(SECOND).unwrap_or(*last)
+        first < *last && rewrap.started_at < last.checked_add(SECOND).unwrap_or(*last)
     };
     if let Some(last) = last.filter(|last| finished < *last || is_missed(last)) {
         let not_before = last.checked_add(SECOND).unwrap_or(last);
@@ -95,7 +95,7 @@ fn of_encryption_key(
     // Uses are known to the second: the rewrap itself may have used the key in the second in which
     // it finished, and a reader after it.
     let unused = last.and_then(|last| last.checked_add(SECOND)).unwrap_or(finished).max(finished);
-    let until = unused.max(seen.since.unwrap_or(now)).checked_add(policy.observation);
+    let until = unused.max(seen.since.unwrap_or(now)).checked_add(policy.observation_window);
     match until.is_none_or(|until| now < until) {
         true => too_early(obstacles, until.unwrap_or(now)),
         false => verdict_of(obstacles),
@@ -121,7 +121,7 @@ fn verdict_of(obstacles: Vec<Obstacle>) -> Verdict {
 
 /// The objection to a key that was last used at `last`, if that is within the observation window.
 fn used(last: Option<SystemTime>, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
-    let window = now.checked_sub(policy.observation);
+    let window = now.checked_sub(policy.observation_window);
     let last = last.filter(|last| window.is_none_or(|from| *last >= from))?;
     Some(Obstacle::UsedAsFallback { last })
 }
@@ -130,16 +130,16 @@ fn used(last: Option<SystemTime>, policy: &Policy, now: SystemTime) -> Option<Ob
 /// silence of the key means nothing, unless that silence is long.
 fn too_little(seen: u64, silence: &Silence, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
     // Never safe on an empty denominator, whatever the policy says is enough.
-    let enough = policy.enough_traffic.max(1);
-    let is_enough = seen >= enough || silence.is_long(now, policy.observation);
-    let from = silence.long_from(now, policy.observation);
+    let enough = policy.min_observed_verifications.max(1);
+    let is_enough = seen >= enough || silence.is_long(now, policy.observation_window);
+    let from = silence.long_from(now, policy.observation_window);
     (!is_enough).then_some(Obstacle::TooLittleTraffic { seen, enough, from })
 }
 
 /// The obstacle [`Obstacle::TooLittleTraffic`] that is expected once the time is over, by what was
 /// `seen` so far: with the verifications of a whole window, at the rate until now.
 pub(crate) fn expected_traffic(seen: &Seen, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
-    let window = policy.observation;
+    let window = policy.observation_window;
     let watched = now.duration_since(seen.counted_since?).ok()?.min(window);
     // The first piece of a window says something, the first second does not.
     let is_early = watched < window / 24 || (seen.under_primary == 0 && watched < window);
@@ -156,9 +156,9 @@ pub(crate) fn expected_traffic(seen: &Seen, policy: &Policy, now: SystemTime) ->
 /// when the ring knew it.
 pub(crate) fn superseded(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
     let life = &lives[index];
-    superseded_at(lives, index).unwrap_or(match life.signs {
-        Signs::Never | Signs::Unscheduled => life.added_at,
-        Signs::From(_) => now,
+    superseded_at(lives, index).unwrap_or(match life.signing_start {
+        SigningStart::Never | SigningStart::Unscheduled => life.added_at,
+        SigningStart::From(_) => now,
     })
 }
 
@@ -184,31 +184,36 @@ fn is_dead_when_revoked(purpose: Purpose) -> bool {
 /// clock cannot show that.
 fn due(began: SystemTime, watched: SystemTime, policy: &Policy) -> Option<SystemTime> {
     let dead = began.checked_add(policy.overlap())?;
-    Some(dead.max(watched.checked_add(policy.observation)?))
+    Some(dead.max(watched.checked_add(policy.observation_window)?))
 }
 
 /// The obstacles that the rewrap leaves.
-fn rows(kid: Kid, began: SystemTime, terms: &Terms, sweep: Option<&Sweep>) -> Vec<Obstacle> {
-    let Some(sweep) = sweep else {
-        return vec![Obstacle::NotSwept];
+fn rows(
+    kid: Kid,
+    began: SystemTime,
+    terms: &Terms,
+    rewrap: Option<&RewrapRecord>,
+) -> Vec<Obstacle> {
+    let Some(rewrap) = rewrap else {
+        return vec![Obstacle::NotRewrapped];
     };
     let mut obstacles = Vec::new();
     // Until then another instance may have sealed with it behind the rewrap.
     if let Some(not_before) = began.checked_add(terms.window(began))
-        && sweep.started_at < not_before
+        && rewrap.started_at < not_before
     {
-        obstacles.push(Obstacle::SweptTooEarly { started_at: sweep.started_at, not_before });
+        obstacles.push(Obstacle::RewrapTooEarly { started_at: rewrap.started_at, not_before });
     }
-    let rows = sweep.rows.iter().filter(|(own, _)| *own == kid).map(|(_, rows)| *rows);
+    let rows = rewrap.rows.iter().filter(|(own, _)| *own == kid).map(|(_, rows)| *rows);
     let rows = rows.fold(0, u64::saturating_add);
     if rows > 0 {
         obstacles.push(Obstacle::RowsLeft { rows });
     }
-    if sweep.unreadable > 0 {
-        obstacles.push(Obstacle::RowsUnreadable { rows: sweep.unreadable });
+    if rewrap.unreadable > 0 {
+        obstacles.push(Obstacle::RowsUnreadable { rows: rewrap.unreadable });
     }
-    if sweep.nothing_sealed > 0 {
-        obstacles.push(Obstacle::NothingSealed { tables: sweep.nothing_sealed });
+    if rewrap.nothing_sealed > 0 {
+        obstacles.push(Obstacle::NothingSealed { tables: rewrap.nothing_sealed });
     }
     obstacles
 }

@@ -6,7 +6,7 @@ use crate::kid::Kid;
 
 /// Result of a rewrap that opened every row: the evidence that an encryption key is retired by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sweep {
+pub struct RewrapRecord {
     /// When it started.
     pub started_at: SystemTime,
     /// When it had seen the last row.

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use crate::evidence::Bucket;
+use crate::evidence::UsageBucket;
 
 /// The number of observation windows without a use of the key, each with a verification under the
-/// primary, that replaces `enough_traffic`: with the default window of a day, a week, in which each
+/// primary, that replaces `min_observed_verifications`: with the default window of a day, a week, in which each
 /// weekly client shows itself. Reason and limit are in the documentation of `Policy`.
 pub(crate) const SILENT_WINDOWS: u32 = 7;
 
@@ -32,7 +32,7 @@ impl Silence {
     /// By the uses in `buckets`, where a key was watched since `watched` and was last used in the
     /// second that starts at `last`.
     pub(crate) fn new<'b>(
-        buckets: impl Iterator<Item = &'b Bucket>,
+        buckets: impl Iterator<Item = &'b UsageBucket>,
         watched: Option<SystemTime>,
         last: Option<SystemTime>,
         now: SystemTime,
@@ -40,13 +40,13 @@ impl Silence {
     ) -> Self {
         let Some(since) = unused_since(watched, last) else { return Self::default() };
         let place = |moment: SystemTime| window_of(moment, since, window);
-        let is_counted = |own: &&Bucket| {
+        let is_counted = |own: &&UsageBucket| {
             // Of a longer bucket it is not known in which window something was verified.
             let is_short = own.to.duration_since(own.from).is_ok_and(|length| length <= window);
             let is_used = own.uses.iter().any(|(_, uses)| uses.verified_as_primary > 0);
             is_short && is_used && own.to <= now
         };
-        let counted: Vec<&Bucket> = buckets.filter(is_counted).collect();
+        let counted: Vec<&UsageBucket> = buckets.filter(is_counted).collect();
         let begin = now.checked_sub(window);
         let is_in_use = counted.iter().any(|own| begin.is_none_or(|begin| begin <= own.to));
         let active: BTreeSet<u128> = counted.iter().filter_map(|own| place(own.from)).collect();
@@ -58,7 +58,7 @@ impl Silence {
         }
     }
 
-    /// Whether it is long enough to replace `enough_traffic`.
+    /// Whether it is long enough to replace `min_observed_verifications`.
     pub(crate) fn is_long(&self, now: SystemTime, window: Duration) -> bool {
         let long = window.checked_mul(SILENT_WINDOWS);
         let end = self.since.zip(long).and_then(|(since, long)| since.checked_add(long));
@@ -95,7 +95,7 @@ fn window_of(moment: SystemTime, since: SystemTime, window: Duration) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::Uses;
+    use crate::evidence::UsageCounts;
     use crate::kid::Kid;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -106,14 +106,14 @@ mod tests {
     }
 
     /// A verification in each of these hours.
-    fn buckets(hours: impl IntoIterator<Item = u32>) -> Vec<Bucket> {
-        let uses = Uses { verified_as_primary: 1, ..Uses::default() };
+    fn buckets(hours: impl IntoIterator<Item = u32>) -> Vec<UsageBucket> {
+        let uses = UsageCounts { verified_as_primary: 1, ..UsageCounts::default() };
         let uses = vec![(Kid::new("new").unwrap(), uses)];
-        let bucket = |hour| Bucket { from: at(hour), to: at(hour + 1), uses: uses.clone() };
+        let bucket = |hour| UsageBucket { from: at(hour), to: at(hour + 1), uses: uses.clone() };
         hours.into_iter().map(bucket).collect()
     }
 
-    fn silence(buckets: &[Bucket], last: Option<SystemTime>, now: u32) -> Silence {
+    fn silence(buckets: &[UsageBucket], last: Option<SystemTime>, now: u32) -> Silence {
         Silence::new(buckets.iter(), Some(at(0)), last, at(now), DAY)
     }
 

@@ -12,7 +12,7 @@ use crate::lifecycle::Role;
 /// How often a key was used by this process, since it was added to the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Usage {
+pub struct KeyUsage {
     /// Values verified or opened while it was the primary.
     pub verified_as_primary: u64,
     /// Values verified, opened or rewrapped while it was a fallback, or staged.
@@ -69,13 +69,13 @@ impl Counters {
         self.shard().signed.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn read(&self) -> Usage {
+    pub(crate) fn read(&self) -> KeyUsage {
         let sum = |read: fn(&Shard) -> &AtomicU64| {
             self.shards.iter().map(|shard| read(shard).load(Relaxed)).sum()
         };
         let last_seen =
             self.shards.iter().map(|shard| shard.last_seen[1].load(Relaxed)).max().unwrap_or(0);
-        Usage {
+        KeyUsage {
             verified_as_primary: sum(|shard| &shard.verified[0]),
             verified_as_fallback: sum(|shard| &shard.verified[1]),
             signed: sum(|shard| &shard.signed),

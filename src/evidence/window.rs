@@ -4,13 +4,13 @@
 //! between two looks at them. A look is taken with every report and every verdict.
 
 use crate::evidence::counts::under_primary;
-use crate::evidence::{Bucket, Uses};
+use crate::evidence::{UsageBucket, UsageCounts};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
+use crate::evidence::KeyUsage;
 use crate::evidence::Report;
-use crate::evidence::Sweep;
-use crate::evidence::Usage;
+use crate::evidence::RewrapRecord;
 use crate::evidence::seen::Seen;
 use crate::evidence::silence::{KEPT_WINDOWS, Silence};
 use crate::kid::Kid;
@@ -23,18 +23,18 @@ const OLDER_PIECES: u32 = 4;
 const MOST_INHERITED: usize = 500;
 
 #[derive(Debug, Clone)]
-pub(crate) struct History {
+pub(crate) struct UsageWindow {
     pub(crate) since: SystemTime,
     looked_at: SystemTime,
-    last: BTreeMap<Kid, Usage>,
-    buckets: VecDeque<Bucket>,
+    last: BTreeMap<Kid, KeyUsage>,
+    buckets: VecDeque<UsageBucket>,
     /// Of processes before this one: when each key was last used as a fallback, and how
     /// much it has signed.
     inherited: BTreeMap<Kid, (Option<SystemTime>, u64)>,
-    pub(crate) sweep: Option<Sweep>,
+    pub(crate) rewrap: Option<RewrapRecord>,
 }
 
-impl History {
+impl UsageWindow {
     pub(crate) fn new(now: SystemTime) -> Self {
         Self {
             since: now,
@@ -42,14 +42,14 @@ impl History {
             last: BTreeMap::new(),
             buckets: VecDeque::new(),
             inherited: BTreeMap::new(),
-            sweep: None,
+            rewrap: None,
         }
     }
 
     /// Takes a look at the counters, which are of the keys of a ring.
     pub(crate) fn look(
         &mut self,
-        usages: impl IntoIterator<Item = (Kid, Usage)>,
+        usages: impl IntoIterator<Item = (Kid, KeyUsage)>,
         now: SystemTime,
         window: Duration,
     ) {
@@ -58,7 +58,7 @@ impl History {
             .into_iter()
             .filter_map(|(kid, usage)| {
                 let before = self.last.insert(kid, usage).unwrap_or_default();
-                let uses = Uses {
+                let uses = UsageCounts {
                     verified_as_primary: usage
                         .verified_as_primary
                         .saturating_sub(before.verified_as_primary),
@@ -67,7 +67,7 @@ impl History {
                         .saturating_sub(before.verified_as_fallback),
                     signed: usage.signed.saturating_sub(before.signed),
                 };
-                (uses != Uses::default()).then_some((kid, uses))
+                (uses != UsageCounts::default()).then_some((kid, uses))
             })
             .collect();
         let span = window / PIECES;
@@ -83,7 +83,7 @@ impl History {
                     bucket.add(kid, more);
                 }
             }
-            None => self.buckets.push_back(Bucket { from, to: now, uses }),
+            None => self.buckets.push_back(UsageBucket { from, to: now, uses }),
         }
         // One that reaches into the windows is kept whole.
         let begin = window.checked_mul(KEPT_WINDOWS).and_then(|kept| now.checked_sub(kept));
@@ -99,11 +99,11 @@ impl History {
     fn thin_out(&mut self, now: SystemTime, window: Duration) {
         let Some(begin) = now.checked_sub(window) else { return };
         let longest = window / OLDER_PIECES;
-        let is_short = |first: &Bucket, second: &Bucket| {
+        let is_short = |first: &UsageBucket, second: &UsageBucket| {
             second.to < begin
                 && second.to.duration_since(first.from).is_ok_and(|length| length <= longest)
         };
-        let mut joined: VecDeque<Bucket> = VecDeque::with_capacity(self.buckets.len());
+        let mut joined: VecDeque<UsageBucket> = VecDeque::with_capacity(self.buckets.len());
         for bucket in self.buckets.drain(..) {
             match joined.back_mut().filter(|last| is_short(last, &bucket)) {
                 Some(last) => {
@@ -118,7 +118,7 @@ impl History {
         self.buckets = joined;
     }
 
-    pub(crate) fn buckets(&self) -> impl Iterator<Item = &Bucket> {
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &UsageBucket> {
         self.buckets.iter()
     }
 
@@ -188,7 +188,7 @@ impl History {
             let own = &mut self.inherited.entry(*kid).or_default().1;
             *own = own.saturating_add(*signed);
         }
-        self.swept(report.sweep.as_ref());
+        self.rewrapped(report.rewrap.as_ref());
     }
 
     /// Joins the oldest buckets where there are too many. Each restart adds some, and a report must
@@ -206,12 +206,13 @@ impl History {
         }
     }
 
-    /// Keeps the latest sweep.
-    pub(crate) fn swept(&mut self, sweep: Option<&Sweep>) {
-        let is_later =
-            |new: &&Sweep| self.sweep.as_ref().is_none_or(|own| own.finished_at <= new.finished_at);
-        if let Some(sweep) = sweep.filter(is_later) {
-            self.sweep = Some(sweep.clone());
+    /// Keeps the latest rewrap.
+    pub(crate) fn rewrapped(&mut self, rewrap: Option<&RewrapRecord>) {
+        let is_later = |new: &&RewrapRecord| {
+            self.rewrap.as_ref().is_none_or(|own| own.finished_at <= new.finished_at)
+        };
+        if let Some(rewrap) = rewrap.filter(is_later) {
+            self.rewrap = Some(rewrap.clone());
         }
     }
 
@@ -247,14 +248,14 @@ mod tests {
         SystemTime::UNIX_EPOCH + HOUR * 1000 + HOUR * hours
     }
 
-    fn usage(primary: u64) -> [(Kid, Usage); 1] {
+    fn usage(primary: u64) -> [(Kid, KeyUsage); 1] {
         let kid = Kid::new("k").unwrap();
-        [(kid, Usage { verified_as_primary: primary, ..Usage::default() })]
+        [(kid, KeyUsage { verified_as_primary: primary, ..KeyUsage::default() })]
     }
 
     #[test]
     fn only_what_was_surely_within_the_window_counts() {
-        let mut history = History::new(at(0));
+        let mut history = UsageWindow::new(at(0));
         history.look(usage(100), at(30), DAY);
         // All hundred may have been in the first hour.
         assert_eq!(under_primary(history.buckets(), at(0), at(30), DAY), 0);
@@ -266,7 +267,7 @@ mod tests {
 
     #[test]
     fn looks_in_quick_succession_do_not_pile_up() {
-        let mut history = History::new(at(0));
+        let mut history = UsageWindow::new(at(0));
         for minute in 1..=60 * 72 {
             history.look(usage(minute), at(0) + HOUR / 60 * minute as u32, DAY);
         }
@@ -277,20 +278,20 @@ mod tests {
 
     #[test]
     fn uses_add_up_to_the_most_that_can_be_counted() {
-        let most = Uses {
+        let most = UsageCounts {
             verified_as_primary: u64::MAX,
             verified_as_fallback: u64::MAX,
             signed: u64::MAX,
         };
         assert_eq!(most.plus(most), most);
-        let one = Uses { verified_as_primary: 1, verified_as_fallback: 2, signed: 3 };
-        let two = Uses { verified_as_primary: 2, verified_as_fallback: 4, signed: 6 };
+        let one = UsageCounts { verified_as_primary: 1, verified_as_fallback: 2, signed: 3 };
+        let two = UsageCounts { verified_as_primary: 2, verified_as_fallback: 4, signed: 6 };
         assert_eq!(one.plus(one), two);
     }
 
     #[test]
     fn a_clock_that_jumps_back_loses_no_use() {
-        let mut history = History::new(at(10));
+        let mut history = UsageWindow::new(at(10));
         history.look(usage(5), at(11), DAY);
         history.look(usage(9), at(2), DAY);
         assert_eq!(under_primary(history.buckets(), at(0), at(11), DAY), 9);

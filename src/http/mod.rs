@@ -78,11 +78,11 @@ pub use self::axum::VerifiedJwt;
 #[cfg(all(feature = "axum", feature = "webhook"))]
 pub use self::axum::VerifiedWebhook;
 #[cfg(feature = "jwt")]
-pub use bearer::{Bearer, BearerFuture, BearerLayer};
+pub use bearer::{BearerFuture, BearerLayer, BearerService};
 pub use rejection::Rejection;
 #[cfg(feature = "cookie")]
-pub use session::{Session, SessionCookie, SessionFuture, SessionLayer};
+pub use session::{SessionCookie, SessionFuture, SessionLayer, SessionService};
 #[cfg(feature = "status")]
 pub use status::Status;
 #[cfg(feature = "webhook")]
-pub use webhook::{Webhook, WebhookBody, WebhookFuture, WebhookLayer};
+pub use webhook::{WebhookBody, WebhookFuture, WebhookLayer, WebhookService};

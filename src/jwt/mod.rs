@@ -40,7 +40,7 @@
 //!
 //! # Security
 //! What verifies is authentic, not fresh: a token can be replayed until its `exp`.
-//! Keep the overlap of the ring at least as long as the longest life of a token,
+//! Keep the overlap of the ring at least as long as the max lifetime of a token,
 //! plus the leeway.
 
 mod adapter;

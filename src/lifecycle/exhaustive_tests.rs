@@ -22,7 +22,7 @@ use crate::lifecycle::KeyState;
 use crate::lifecycle::Policy;
 use crate::lifecycle::Role;
 use crate::lifecycle::RolloutEffect;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::terms::Terms;
 use crate::lifecycle::timeline::Timeline;
@@ -99,10 +99,10 @@ type Print = [u64; 10];
 
 fn print(life: &Life) -> Print {
     let moment = |own: Option<SystemTime>| own.map_or(0, |own| 1 + tick(own));
-    let signs = match life.signs {
-        Signs::Never => 0,
-        Signs::Unscheduled => 1,
-        Signs::From(from) => 2 + tick(from),
+    let signs = match life.signing_start {
+        SigningStart::Never => 0,
+        SigningStart::Unscheduled => 1,
+        SigningStart::From(from) => 2 + tick(from),
     };
     [
         signs,
@@ -122,7 +122,7 @@ fn terms_print(terms: &Terms) -> [u64; 4] {
     let length = |own: Duration| own.as_secs() / 3600;
     let (policy, earlier) = (&terms.policy, terms.earlier_window);
     [
-        length(policy.longest_life),
+        length(policy.max_lifetime),
         length(policy.rollout_window),
         earlier.map_or(0, |own| length(own.length)),
         earlier.map_or(0, |own| tick(own.until)),
@@ -256,7 +256,7 @@ fn ticks(count: u64) -> Duration {
 
 fn policy(lifetime: u64, rollout: u64) -> Policy {
     let mut policy = Policy::default();
-    (policy.longest_life, policy.rollout_window, policy.skew) =
+    (policy.max_lifetime, policy.rollout_window, policy.skew) =
         (ticks(lifetime), ticks(rollout), ticks(SKEW));
     policy
 }
@@ -282,7 +282,7 @@ impl Explorer {
     /// Every run from a ring of one key that has signed for ever.
     fn run(&mut self) {
         let mut first = Life::new(kid(0), at(0));
-        first.signs = Signs::From(SystemTime::UNIX_EPOCH);
+        first.signing_start = SigningStart::From(SystemTime::UNIX_EPOCH);
         let document = self.intern(vec![first], self.size.terms(), 0);
         let mut start = State {
             now: (self.size.rollout + SKEW) as u8,
@@ -320,7 +320,7 @@ impl Explorer {
             .map(|clock| {
                 let now = at(clock.max(as_of));
                 let state = |index: usize| timeline.state(index, &lives[index], now);
-                let is_live = |index: &usize| matches!(state(*index), KeyState::Active(_));
+                let is_live = |index: &usize| matches!(state(*index), KeyState::Live(_));
                 let live = (0..lives.len()).filter(is_live).fold(0, |all, index| all | 1 << index);
                 (live, timeline.primary(now))
             })
@@ -345,7 +345,7 @@ impl Explorer {
         for instance in 0..2 {
             let held = self.held(state, instance);
             if let (_, Some(primary)) = held.roles[clock(instance) as usize] {
-                let lifetime = tick(at(0) + held.terms.policy.longest_life);
+                let lifetime = tick(at(0) + held.terms.policy.max_lifetime);
                 let until = (clock(instance) + lifetime) as u8;
                 next.valid_until[primary] = next.valid_until[primary].max(until);
             }
@@ -470,7 +470,7 @@ impl Explorer {
                 let kid = kid(index);
                 steps.find(&kid).ok()?;
                 match (self.fault, steps.state(index)) {
-                    (Fault::WithdrawnAtOnce, KeyState::Active(Role::Staged)) => {
+                    (Fault::WithdrawnAtOnce, KeyState::Live(Role::Staged)) => {
                         let _ = steps.cut(&kid).ok()?;
                     }
                     _ => drop(steps.retire(&kid, None).ok()?),
@@ -482,9 +482,8 @@ impl Explorer {
             }
             Step::Emergency(index) => {
                 steps.find(&kid(index)).ok()?;
-                let staged = (0..before.len()).find(|own| {
-                    *own != index && steps.state(*own) == KeyState::Active(Role::Staged)
-                });
+                let staged = (0..before.len())
+                    .find(|own| *own != index && steps.state(*own) == KeyState::Live(Role::Staged));
                 match staged {
                     Some(staged) => drop(steps.promote(&kid(staged), true).ok()?),
                     None if before.len() < KEYS => steps.replace(new),
@@ -516,7 +515,7 @@ impl Explorer {
         if self.fault == Fault::EndsSettledAhead {
             let ends = Timeline::unchecked(&lives, at(dated), &next_terms);
             for (index, life) in lives.iter_mut().enumerate() {
-                life.retire_at = ends.ends_at(index);
+                life.retire_at = ends.verifies_until(index);
             }
         }
         if self.fault == Fault::EarlierEndForgotten {
@@ -546,7 +545,7 @@ impl Explorer {
         for index in 0..before.len() {
             let was = timeline.state(index, &before[index], at(dated));
             let is = after.state(index, &lives[index], at(dated));
-            let is_over = |state| matches!(state, KeyState::Retired | KeyState::Revoked);
+            let is_over = |state| matches!(state, KeyState::Expired | KeyState::Revoked);
             if is_over(was) && !is_over(is) && step != Step::Restage(index) {
                 self.found.get_or_insert(format!("{step:?} revives {index}: {lives:#?}"));
             }
@@ -561,8 +560,8 @@ impl Explorer {
                 let own = &self.documents[*own as usize];
                 let lives = own.lives.iter().map(|life| {
                     let moment = |own: Option<SystemTime>| own.map(tick);
-                    let signs = match life.signs {
-                        Signs::From(from) => format!("from {}", tick(from)),
+                    let signs = match life.signing_start {
+                        SigningStart::From(from) => format!("from {}", tick(from)),
                         signs => format!("{signs:?}"),
                     };
                     format!(
@@ -577,7 +576,7 @@ impl Explorer {
                 let lives: Vec<_> = lives.collect();
                 format!(
                     "due {due}, {:?}, {:?}, dated {}: {lives:?}",
-                    own.terms.policy.longest_life, own.terms.policy.rollout_window, own.changed_at
+                    own.terms.policy.max_lifetime, own.terms.policy.rollout_window, own.changed_at
                 )
             })
             .collect();

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::{Policy, Schedule};
 use crate::purpose::Purpose;
@@ -22,8 +22,9 @@ pub(crate) struct Marks<'a> {
 impl Marks<'_> {
     /// Returns whether nothing public may depend on the secret: it is short, and never signs.
     fn is_hidden(&self, purpose: Purpose) -> bool {
-        let Life { signs, kid, is_guessable, .. } = self.life;
-        *is_guessable && (*signs == Signs::Never || kid.is_numbered(purpose.as_str()))
+        let Life { signing_start, kid, is_guessable, .. } = self.life;
+        *is_guessable
+            && (*signing_start == SigningStart::Never || kid.is_numbered(purpose.as_str()))
     }
 }
 
@@ -94,10 +95,12 @@ impl Text {
     }
 
     fn policy(&mut self, policy: &Policy) {
-        for part in [policy.longest_life, policy.rollout_window, policy.skew, policy.observation] {
+        for part in
+            [policy.max_lifetime, policy.rollout_window, policy.skew, policy.observation_window]
+        {
             self.duration(part);
         }
-        self.number(policy.enough_traffic);
+        self.number(policy.min_observed_verifications);
         // Both are at most 64 KiB, so that the mark tells them apart.
         const DANGEROUS: u64 = 1 << 62;
         self.number(match (policy.min_secret_bytes, policy.dangerous_min_secret_bytes) {
@@ -121,10 +124,10 @@ impl Text {
         for alias in key.aliases {
             self.bytes(alias.as_bytes());
         }
-        match life.signs {
-            Signs::Never => self.bytes(b"never"),
-            Signs::Unscheduled => self.bytes(b"unscheduled"),
-            Signs::From(moment) => {
+        match life.signing_start {
+            SigningStart::Never => self.bytes(b"never"),
+            SigningStart::Unscheduled => self.bytes(b"unscheduled"),
+            SigningStart::From(moment) => {
                 self.bytes(b"from");
                 self.moment(Some(moment));
             }

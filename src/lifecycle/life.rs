@@ -7,7 +7,7 @@ use crate::kid::Kid;
 /// When a key signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Signs {
+pub enum SigningStart {
     /// It only ever verifies: an old key whose past is not known.
     Never,
     /// It is staged, and waits for `promote`.
@@ -30,7 +30,7 @@ pub struct Revocation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Life {
     pub(crate) kid: Kid,
-    pub(crate) signs: Signs,
+    pub(crate) signing_start: SigningStart,
     /// Which of two keys that sign from the same moment is the later one.
     pub(crate) sequence: u64,
     pub(crate) added_at: SystemTime,
@@ -64,7 +64,7 @@ impl Life {
     pub(crate) fn new(kid: Kid, added_at: SystemTime) -> Self {
         Self {
             kid,
-            signs: Signs::Unscheduled,
+            signing_start: SigningStart::Unscheduled,
             sequence: 0,
             added_at,
             superseded_at: None,
@@ -80,9 +80,9 @@ impl Life {
 
     /// Since when it signs or will, and which of two of one moment is the later.
     pub(crate) fn start(&self) -> Option<(SystemTime, u64)> {
-        match self.signs {
-            Signs::From(moment) => Some((moment, self.sequence)),
-            Signs::Never | Signs::Unscheduled => None,
+        match self.signing_start {
+            SigningStart::From(moment) => Some((moment, self.sequence)),
+            SigningStart::Never | SigningStart::Unscheduled => None,
         }
     }
 

@@ -28,6 +28,6 @@ pub(crate) mod transitions;
 mod exhaustive_tests;
 
 pub use effect::RolloutEffect;
-pub use life::{Revocation, Signs};
+pub use life::{Revocation, SigningStart};
 pub use policy::{Policy, Schedule};
 pub use state::{KeyState, Role};

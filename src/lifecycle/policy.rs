@@ -29,7 +29,7 @@ pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 /// use std::time::{Duration, SystemTime};
 ///
 /// let mut policy = Policy::default();
-/// policy.longest_life = Duration::from_secs(3600);
+/// policy.max_lifetime = Duration::from_secs(3600);
 /// policy.rollout_window = Duration::from_secs(600);
 /// policy.skew = Duration::from_secs(60);
 /// assert_eq!(policy.overlap(), Duration::from_secs(4260));
@@ -38,14 +38,14 @@ pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 /// Each duration, and the days of a [`Schedule`], are at most 100 years (36,525 days), each count at
 /// most 2^53 - 1, and `min_secret_bytes` at most 64 KiB: a ring or a manifest refuses a policy beyond
 /// that with [`Error::PolicyBounds`]. What must never end has a life of 100 years. A manifest refuses an
-/// `observation` below two minutes with [`Error::ObservationTooShort`], because instances report every
+/// `observation_window` below two minutes with [`Error::ObservationTooShort`], because instances report every
 /// two minutes. A ring that is built in code counts its own uses, and takes any window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Policy {
-    /// The longest life of what the keys sign: seven days unless set. Too short, and valid
+    /// The max lifetime of what the keys sign: seven days unless set. Too short, and valid
     /// tokens are refused.
-    pub longest_life: Duration,
+    pub max_lifetime: Duration,
     /// The longest time between the first instance's promotion and the last's: one hour
     /// unless set, a rolling deploy with room to spare.
     pub rollout_window: Duration,
@@ -53,7 +53,7 @@ pub struct Policy {
     pub skew: Duration,
     /// The observation window: how long an old key must not have been used before it may be retired.
     /// One day unless set. In a manifest, at least the two minutes in which an instance reports.
-    pub observation: Duration,
+    pub observation_window: Duration,
     /// How many values must have verified under the primary within the observation window, for the
     /// silence of the old key to mean something: 1,000 unless set. If none of them needed the old
     /// key, then with 95 % confidence less than 3 in 1,000 do (the rule of three).
@@ -64,10 +64,10 @@ pub struct Policy {
     /// few they were. With the default window of a day that is a week, in which every client
     /// appears that comes weekly. Windows without a verification count for nothing, and every
     /// use of the key starts again from zero. A client that comes less often than this, with a value
-    /// that lives longer than `longest_life` says, is not found by either guard.
+    /// that lives longer than `max_lifetime` says, is not found by either guard.
     ///
     /// Neither guard applies to an encryption key: a rewrap finds what needs it.
-    pub enough_traffic: u64,
+    pub min_observed_verifications: u64,
     /// The least length of a secret, in bytes, where the default of the purpose must not do.
     /// It is never less than the standards ask for.
     pub min_secret_bytes: Option<usize>,
@@ -100,11 +100,11 @@ pub enum Schedule {
 }
 
 impl Policy {
-    /// How long a superseded key still verifies: the longest life, the rollout window and
+    /// How long a superseded key still verifies: the max lifetime, the rollout window and
     /// the skew together.
     #[must_use]
     pub fn overlap(&self) -> Duration {
-        self.longest_life.saturating_add(self.window())
+        self.max_lifetime.saturating_add(self.window())
     }
 
     /// The longest time from a step until the last instance acts on it, by any clock.
@@ -114,10 +114,10 @@ impl Policy {
 
     /// Checks that instances can report on a whole observation window. A stored manifest with a
     /// shorter one is read all the same: a ring is not lost for it.
-    pub(crate) fn check_observation(&self) -> Result<(), Error> {
-        match self.observation < REPORT_EVERY {
+    pub(crate) fn check_observation_window(&self) -> Result<(), Error> {
+        match self.observation_window < REPORT_EVERY {
             true => Err(Error::ObservationTooShort {
-                observation: self.observation,
+                observation_window: self.observation_window,
                 report_interval: REPORT_EVERY,
             }),
             false => Ok(()),
@@ -132,12 +132,15 @@ impl Policy {
             _ => 0,
         };
         let bounds = [
-            (is_long(self.longest_life), "`longest_life` is more than 36525 days"),
+            (is_long(self.max_lifetime), "`max_lifetime` is more than 36525 days"),
             (is_long(self.rollout_window), "`rollout_window` is more than 36525 days"),
             (is_long(self.skew), "`skew` is more than 36525 days"),
-            (is_long(self.observation), "`observation` is more than 36525 days"),
+            (is_long(self.observation_window), "`observation_window` is more than 36525 days"),
             (days > MAX_DAYS, "the days of `schedule` are more than 36525"),
-            (self.enough_traffic > MAX_COUNT, "`enough_traffic` is more than 2^53 - 1"),
+            (
+                self.min_observed_verifications > MAX_COUNT,
+                "`min_observed_verifications` is more than 2^53 - 1",
+            ),
             (
                 self.min_secret_bytes.is_some_and(|bytes| bytes > MAX_SECRET_BYTES),
                 "`min_secret_bytes` is more than 65536",
@@ -162,11 +165,11 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             // What the sessions and tokens of most backends live.
-            longest_life: Duration::from_secs(7 * 24 * 60 * 60),
+            max_lifetime: Duration::from_secs(7 * 24 * 60 * 60),
             rollout_window: Duration::from_secs(60 * 60),
             skew: Duration::from_secs(5 * 60),
-            observation: Duration::from_secs(24 * 60 * 60),
-            enough_traffic: 1_000,
+            observation_window: Duration::from_secs(24 * 60 * 60),
+            min_observed_verifications: 1_000,
             min_secret_bytes: None,
             dangerous_min_secret_bytes: None,
             schedule: None,

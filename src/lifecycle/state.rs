@@ -31,9 +31,9 @@ impl Role {
 #[non_exhaustive]
 pub enum KeyState {
     /// It verifies, in this role.
-    Active(Role),
+    Live(Role),
     /// It has come to its end.
-    Retired,
+    Expired,
     /// It is compromised, and verifies nothing.
     Revoked,
 }
@@ -43,14 +43,14 @@ impl KeyState {
     ///
     /// ```
     /// use dualkey::{KeyState, Role};
-    /// assert_eq!(KeyState::Active(Role::Staged).as_str(), "staged");
-    /// assert_eq!(KeyState::Retired.as_str(), "retired");
+    /// assert_eq!(KeyState::Live(Role::Staged).as_str(), "staged");
+    /// assert_eq!(KeyState::Expired.as_str(), "expired");
     /// ```
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Active(role) => role.as_str(),
-            Self::Retired => "retired",
+            Self::Live(role) => role.as_str(),
+            Self::Expired => "expired",
             Self::Revoked => "revoked",
         }
     }

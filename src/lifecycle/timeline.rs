@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::error::Error;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::terms::Terms;
-use crate::lifecycle::{KeyState, Role, Signs};
+use crate::lifecycle::{KeyState, Role, SigningStart};
 
 /// Every role of every key, from a moment on.
 #[derive(Debug, Clone)]
@@ -125,7 +125,7 @@ impl Timeline {
     }
 
     /// When the key at `index` stops verifying, as far as that is known.
-    pub(crate) fn ends_at(&self, index: usize) -> Option<SystemTime> {
+    pub(crate) fn verifies_until(&self, index: usize) -> Option<SystemTime> {
         self.ends[index]
     }
 
@@ -152,9 +152,9 @@ impl Phase {
     pub(crate) fn state(&self, index: usize, life: &Life) -> KeyState {
         let mut live = self.verifying.iter().chain(&self.idle);
         match live.find(|(own, _)| *own == index) {
-            Some((_, role)) => KeyState::Active(*role),
+            Some((_, role)) => KeyState::Live(*role),
             None if life.revoked.is_some() => KeyState::Revoked,
-            None => KeyState::Retired,
+            None => KeyState::Expired,
         }
     }
 
@@ -206,11 +206,11 @@ fn live(lives: &[Life], ends: &[Option<SystemTime>], now: SystemTime) -> Vec<(us
         .into_iter()
         .enumerate()
         .map(|(place, index)| {
-            let role = match lives[index].signs {
+            let role = match lives[index].signing_start {
                 _ if place == 0 && lives[index].begun(now).is_some() => Role::Primary,
-                Signs::Unscheduled => Role::Staged,
-                Signs::From(moment) if moment > now => Role::Staged,
-                Signs::Never | Signs::From(_) => Role::Fallback,
+                SigningStart::Unscheduled => Role::Staged,
+                SigningStart::From(moment) if moment > now => Role::Staged,
+                SigningStart::Never | SigningStart::From(_) => Role::Fallback,
             };
             (index, role)
         })

@@ -18,7 +18,7 @@ use crate::lifecycle::policy::MAX_COUNT;
 use crate::lifecycle::terms::Terms;
 use crate::lifecycle::timeline::Timeline;
 use crate::lifecycle::timeline::{end, overlap_end, superseded_at};
-use crate::lifecycle::{Revocation, Signs};
+use crate::lifecycle::{Revocation, SigningStart};
 
 /// A copy of the lives of a ring's keys, on which steps are taken. [`Timeline::new`] checks
 /// the result.
@@ -71,10 +71,10 @@ impl<'a> Steps<'a> {
         if window <= policy.window() || !self.terms.purpose.ends_by_time() {
             return;
         }
-        let kept = self.now.checked_add(policy.longest_life.saturating_add(window));
+        let kept = self.now.checked_add(policy.max_lifetime.saturating_add(window));
         for index in 0..self.recorded.len() {
             let is_over = superseded_at(&self.recorded, index).is_some_and(|at| at < self.now);
-            let may_sign = matches!(self.state(index), KeyState::Active(_))
+            let may_sign = matches!(self.state(index), KeyState::Live(_))
                 && (self.recorded[index].start().is_some() || self.lives[index].start().is_some());
             if may_sign && !is_over {
                 let life = &mut self.lives[index];
@@ -104,7 +104,7 @@ impl<'a> Steps<'a> {
             life.superseded_at = at;
         }
         for index in 0..self.recorded.len() {
-            let before = self.timeline.ends_at(index).filter(|end| self.now < *end);
+            let before = self.timeline.verifies_until(index).filter(|end| self.now < *end);
             let after = end(&self.lives, index, &self.next_terms);
             // A later end is no reason to refuse a step that every instance holds by then.
             let matters = |own: &SystemTime| {
@@ -126,10 +126,10 @@ impl<'a> Steps<'a> {
         mut life: Life,
         moment: Option<SystemTime>,
     ) -> Result<(), Error> {
-        life.signs = match moment {
-            Some(moment) if moment > self.now => Signs::From(moment),
+        life.signing_start = match moment {
+            Some(moment) if moment > self.now => SigningStart::From(moment),
             Some(moment) => return Err(Error::NotAhead { kid: life.kid, signs_from: moment }),
-            None => Signs::Unscheduled,
+            None => SigningStart::Unscheduled,
         };
         life.sequence = self.next_sequence();
         self.lives.push(life);
@@ -138,7 +138,7 @@ impl<'a> Steps<'a> {
 
     /// Adds a key that signs at once.
     pub(crate) fn replace(&mut self, mut life: Life) {
-        (life.signs, life.sequence) = (Signs::From(self.now), self.next_sequence());
+        (life.signing_start, life.sequence) = (SigningStart::From(self.now), self.next_sequence());
         self.lives.push(life);
     }
 
@@ -148,8 +148,8 @@ impl<'a> Steps<'a> {
         let index = self.find(kid)?;
         let superseded = self.primary().unwrap_or(*kid);
         match self.state(index) {
-            KeyState::Active(Role::Primary) => return Ok(superseded),
-            KeyState::Retired => return Err(Error::Retired { kid: *kid }),
+            KeyState::Live(Role::Primary) => return Ok(superseded),
+            KeyState::Expired => return Err(Error::Expired { kid: *kid }),
             _ => {}
         }
         if !forced {
@@ -166,13 +166,13 @@ impl<'a> Steps<'a> {
         let earlier = (0..self.lives.len())
             .filter(|index| Some(*index) != primary && self.lives[*index].is_alive())
             .filter_map(|index| Some((self.lives[index].begun(self.now)?, index)));
-        let live = |index: usize| matches!(self.state(index), KeyState::Active(_));
+        let live = |index: usize| matches!(self.state(index), KeyState::Live(_));
         let latest = earlier.map(|(begun, index)| (live(index), begun, index)).max();
         let superseded = self.primary();
         let index = match (latest, superseded) {
             (Some((true, _, index)), _) => index,
             (Some((false, _, index)), _) => {
-                return Err(Error::Retired { kid: self.lives[index].kid });
+                return Err(Error::Expired { kid: self.lives[index].kid });
             }
             (None, Some(kid)) => return Err(Error::NothingToRollBack { kid }),
             (None, None) => return Err(Error::NothingSigns),
@@ -196,11 +196,11 @@ impl<'a> Steps<'a> {
         let index = self.find(kid)?;
         let life = &self.lives[index];
         match self.state(index) {
-            KeyState::Active(Role::Primary) => return Err(Error::IsPrimary { kid: *kid }),
-            KeyState::Active(Role::Staged) => return Ok(self.withdraw(index)),
-            KeyState::Active(Role::Fallback) => {}
+            KeyState::Live(Role::Primary) => return Err(Error::IsPrimary { kid: *kid }),
+            KeyState::Live(Role::Staged) => return Ok(self.withdraw(index)),
+            KeyState::Live(Role::Fallback) => {}
             // Its end is final. That it is recorded now is the change.
-            KeyState::Retired | KeyState::Revoked => {
+            KeyState::Expired | KeyState::Revoked => {
                 self.has_recorded |= self.given[index].retire_at != life.retire_at;
                 return Ok(life.retire_at);
             }
@@ -211,7 +211,7 @@ impl<'a> Steps<'a> {
             // It ends by then, whatever is asked for.
             Some(due) if by_time => due,
             // A complete rewrap replaces the overlap: the verdict has the moment, or is `Safe`.
-            _ if self.terms.purpose.needs_sweep() => until.unwrap_or(self.now),
+            _ if self.terms.purpose.needs_rewrap() => until.unwrap_or(self.now),
             Some(due) => due.max(until.unwrap_or(due)),
             // What it signed before it was added is not known.
             None => {
@@ -229,14 +229,14 @@ impl<'a> Steps<'a> {
     pub(crate) fn cut(&mut self, kid: &Kid) -> Result<SystemTime, Error> {
         let index = self.find(kid)?;
         let state = self.state(index);
-        if state == KeyState::Active(Role::Primary) {
+        if state == KeyState::Live(Role::Primary) {
             return Err(Error::IsPrimary { kid: *kid });
         }
         let life = &mut self.lives[index];
         let ends = life.retire_at.map_or(self.now, |own| own.min(self.now));
         life.retire_at = Some(ends);
-        if state == KeyState::Active(Role::Staged) {
-            life.signs = Signs::Never;
+        if state == KeyState::Live(Role::Staged) {
+            life.signing_start = SigningStart::Never;
         }
         Ok(ends)
     }
@@ -245,9 +245,9 @@ impl<'a> Steps<'a> {
     pub(crate) fn restage(&mut self, kid: &Kid) -> Result<(), Error> {
         let index = self.find(kid)?;
         match self.state(index) {
-            KeyState::Active(Role::Primary) => return Err(Error::IsPrimary { kid: *kid }),
-            KeyState::Active(_) => return Err(Error::NotExpired { kid: *kid }),
-            KeyState::Retired | KeyState::Revoked => {}
+            KeyState::Live(Role::Primary) => return Err(Error::IsPrimary { kid: *kid }),
+            KeyState::Live(_) => return Err(Error::NotExpired { kid: *kid }),
+            KeyState::Expired | KeyState::Revoked => {}
         }
         let sequence = self.next_sequence();
         let life = &mut self.lives[index];
@@ -255,7 +255,7 @@ impl<'a> Steps<'a> {
             return Err(Error::TooShortToSign { kid: *kid });
         }
         let (kid, now) = (life.kid, self.now);
-        *life = Life { signs: Signs::Unscheduled, sequence, ..Life::new(kid, now) };
+        *life = Life { signing_start: SigningStart::Unscheduled, sequence, ..Life::new(kid, now) };
         Ok(())
     }
 
@@ -287,8 +287,8 @@ impl<'a> Steps<'a> {
             if self.timeline.primary(now) != Some(index) {
                 // A later key may have expired, even at this moment: this one signs after it.
                 let sequence = self.next_sequence();
-                (self.lives[index].signs, self.lives[index].sequence) =
-                    (Signs::From(now), sequence);
+                (self.lives[index].signing_start, self.lives[index].sequence) =
+                    (SigningStart::From(now), sequence);
             }
             (self.lives[index].superseded_at, self.lives[index].retire_at) = (None, None);
         }
@@ -302,11 +302,11 @@ impl<'a> Steps<'a> {
         let (before, after) = (self.terms.policy.overlap(), policy.overlap());
         // The longer of both windows delivers this step.
         let window = self.window().max(policy.window());
-        let longest = self.terms.policy.longest_life.saturating_add(window);
+        let longest = self.terms.policy.max_lifetime.saturating_add(window);
         self.next_terms = self.terms.under(policy, self.now);
         self.has_recorded |= policy != self.terms.policy;
         for index in 0..self.lives.len() {
-            if !matches!(self.state(index), KeyState::Active(_)) {
+            if !matches!(self.state(index), KeyState::Live(_)) {
                 // Its end is recorded, and stays where it is.
                 let life = &mut self.lives[index];
                 life.kept_until = life.kept_until.max(life.retire_at);
@@ -320,11 +320,11 @@ impl<'a> Steps<'a> {
             if !self.terms.purpose.ends_by_time() || longest <= after {
                 continue;
             }
-            let since = match life.signs {
+            let since = match life.signing_start {
                 _ if has_come.is_some() => has_come,
-                Signs::From(_) => Some(self.now),
-                Signs::Never => Some(life.added_at),
-                Signs::Unscheduled => None,
+                SigningStart::From(_) => Some(self.now),
+                SigningStart::Never => Some(life.added_at),
+                SigningStart::Unscheduled => None,
             };
             let kept = since.and_then(|since| since.checked_add(longest));
             life.kept_until = life.kept_until.max(kept);
@@ -389,7 +389,8 @@ impl<'a> Steps<'a> {
             let is_held = life.added_at.checked_add(window).is_some_and(|held| held <= now);
             sequence = sequence.saturating_add(1);
             life.sequence = sequence;
-            life.signs = if is_held { Signs::From(now) } else { Signs::Unscheduled };
+            life.signing_start =
+                if is_held { SigningStart::From(now) } else { SigningStart::Unscheduled };
             if life.is_alive() && !is_held {
                 latest = Some(index);
             }
@@ -402,11 +403,11 @@ impl<'a> Steps<'a> {
             (Some(index), _) => {
                 (lives[index].superseded_at, lives[index].retire_at) = (None, None);
                 if superseded_at(&lives, index).is_some_and(|at| at <= now) {
-                    (lives[index].signs, lives[index].sequence) =
-                        (Signs::From(now), sequence.saturating_add(1));
+                    (lives[index].signing_start, lives[index].sequence) =
+                        (SigningStart::From(now), sequence.saturating_add(1));
                 }
             }
-            (None, Some(index)) => lives[index].signs = Signs::From(now),
+            (None, Some(index)) => lives[index].signing_start = SigningStart::From(now),
             (None, None) => {}
         }
         lives
@@ -426,10 +427,11 @@ impl<'a> Steps<'a> {
         // that has just expired.
         let earliest = self.now.checked_sub(self.window());
         let was_live = |index: usize| match self.state(index) {
-            KeyState::Active(_) => true,
-            _ => {
-                self.timeline.ends_at(index).is_none_or(|end| earliest.is_none_or(|own| own < end))
-            }
+            KeyState::Live(_) => true,
+            _ => self
+                .timeline
+                .verifies_until(index)
+                .is_none_or(|end| earliest.is_none_or(|own| own < end)),
         };
         let is_revoked_now = |index: usize| {
             self.lives[index].revoked.is_some() && self.recorded[index].revoked.is_none()
@@ -455,7 +457,7 @@ impl<'a> Steps<'a> {
     fn check_end(&self, index: usize) -> Result<(), Error> {
         let Some(life) = self.recorded.get(index) else { return Ok(()) };
         let earlier = life.earlier_end.map(|own| own.at);
-        let ends = [self.timeline.ends_at(index), earlier].into_iter().flatten().min();
+        let ends = [self.timeline.verifies_until(index), earlier].into_iter().flatten().min();
         let needed = self.now.checked_add(self.window());
         match (ends, needed) {
             (Some(expires), Some(needed)) if expires < needed => {
@@ -495,7 +497,7 @@ impl<'a> Steps<'a> {
         if life.is_short {
             return Err(Error::TooShortToSign { kid: life.kid });
         }
-        (life.signs, life.sequence) = (Signs::From(self.now), sequence);
+        (life.signing_start, life.sequence) = (SigningStart::From(self.now), sequence);
         // To sign with a key is to decide that it stays.
         (life.superseded_at, life.retire_at) = (None, None);
         Ok(())
@@ -508,7 +510,7 @@ impl<'a> Steps<'a> {
         let is_close = |from: SystemTime| self.now.checked_add(window).is_none_or(|end| from < end);
         let life = &mut self.lives[index];
         let may_sign = life.start().is_some_and(|(from, _)| is_close(from));
-        life.signs = Signs::Never;
+        life.signing_start = SigningStart::Never;
         match may_sign {
             true => life.superseded_at = Some(self.now),
             false => life.retire_at = Some(self.now),
@@ -541,7 +543,7 @@ pub(crate) fn record(lives: &[Life], timeline: &Timeline, now: SystemTime) -> Ve
     let mut recorded = lives.to_vec();
     for (index, life) in recorded.iter_mut().enumerate() {
         life.superseded_at = superseded_at(lives, index).filter(has_come);
-        if let Some(end) = timeline.ends_at(index).filter(has_come) {
+        if let Some(end) = timeline.verifies_until(index).filter(has_come) {
             life.retire_at = Some(end);
         }
         life.earlier_end = life.earlier_end.filter(|own| now < own.until);

@@ -232,9 +232,9 @@ fn keys<K: KeyMaterial>(
         let label = format!("the key `{kid}`");
         let options = K::with_algorithm(options, entry.algorithm())
             .map_err(|algorithm| Error::UnsupportedAlgorithm { key: label.clone(), algorithm })?;
-        let is_fallback = !matches!(state, Some(KeyState::Active(Role::Primary | Role::Staged)));
+        let is_fallback = !matches!(state, Some(KeyState::Live(Role::Primary | Role::Staged)));
         let rules = match state {
-            Some(KeyState::Active(_)) => rules,
+            Some(KeyState::Live(_)) => rules,
             // It verifies nothing any more.
             _ => Rules { allow_short_fallbacks: true, allow_placeholders: true, ..rules },
         };

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::document::Manifest;
 use crate::error::Error;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 
 /// The name of the format, in each document.
 pub(super) const FORMAT: &str = "dualkey manifest";
@@ -59,13 +59,13 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
             let problem = format!("the `sequence` of the key `{}` is more than 2^53 - 1", life.kid);
             return Err(Error::manifest(problem));
         }
-        let signs_from = match life.signs {
-            Signs::From(moment) => Some(moment),
-            Signs::Never | Signs::Unscheduled => None,
+        let signs_from = match life.signing_start {
+            SigningStart::From(moment) => Some(moment),
+            SigningStart::Never | SigningStart::Unscheduled => None,
         };
         let moments = [
             ("added_at", Some(life.added_at)),
-            ("signs", signs_from),
+            ("signing_start", signs_from),
             ("superseded_at", life.superseded_at),
             ("retire_at", life.retire_at),
             ("kept_until", life.kept_until),
@@ -74,10 +74,10 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
             ("revoked", life.revoked.as_ref().map(|own| own.at)),
             ("destroyed_at", life.destroyed_at),
         ];
-        let overrides = key.overrides.iter().map(|own| ("overrides", Some(own.at)));
+        let forced_steps = key.forced_steps.iter().map(|own| ("forced_steps", Some(own.at)));
         let is_out =
             |(_, moment): &(_, Option<SystemTime>)| moment.is_some_and(|own| !is_date(own));
-        if let Some((field, _)) = moments.into_iter().chain(overrides).find(is_out) {
+        if let Some((field, _)) = moments.into_iter().chain(forced_steps).find(is_out) {
             return Err(no_date(format!("`{field}` of the key `{}`", life.kid)));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Manifest, Override};
+use super::{ForcedStep, Manifest};
 use crate::error::Error;
 use crate::error::Obstacle;
 use crate::evidence::Report;
@@ -27,7 +27,7 @@ pub struct Change {
     pub revoked: Option<Kid>,
     /// When the key that no longer signs stops verifying: come back then. Of a retirement,
     /// when the key does.
-    pub until: Option<SystemTime>,
+    pub verifies_until: Option<SystemTime>,
     /// Effect on instances that have not reloaded yet.
     pub effect: RolloutEffect,
 }
@@ -61,7 +61,7 @@ pub enum Action {
 /// Steps that go over a refusal; the key that they are done to keeps a record of it.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "nothing is forced until one of its steps is taken"]
-pub struct Forced<'m> {
+pub struct Force<'m> {
     pub(super) manifest: &'m Manifest,
     pub(super) reason: &'m str,
 }
@@ -94,7 +94,7 @@ impl AssumedDeployed<'_> {
     }
 }
 
-impl Forced<'_> {
+impl Force<'_> {
     /// [`Manifest::promote`], whatever the instances hold and whenever the key expires.
     /// [`Change::effect`] says what they reject.
     ///
@@ -113,7 +113,7 @@ impl Forced<'_> {
     ///
     /// # Errors
     /// The errors of [`Manifest::rollback`], except [`Error::AddedRecently`] and
-    /// [`Error::ExpiresSoon`]. An expired key does not sign again: [`Error::Retired`].
+    /// [`Error::ExpiresSoon`]. An expired key does not sign again: [`Error::Expired`].
     pub fn rollback(self, now: SystemTime) -> Result<Change, Error> {
         self.recorded(self.manifest.rolled_back(now, false, true)?)
     }
@@ -161,7 +161,7 @@ impl Forced<'_> {
             let action = Action::SetPolicy.as_str().to_owned();
             let key = next.keys.iter_mut().find(|key| key.life.kid == kid);
             if let Some(key) = key {
-                key.overrides.push(Override { at, action, reason: self.reason.to_owned() });
+                key.forced_steps.push(ForcedStep { at, action, reason: self.reason.to_owned() });
             }
         }
         Ok(next)
@@ -179,7 +179,7 @@ fn recorded(mut change: Change, before: &Manifest, reason: &str) -> Change {
         let (action, reason) = (change.action.as_str().to_owned(), reason.to_owned());
         let key = change.manifest.keys.iter_mut().find(|key| key.life.kid == change.kid);
         if let Some(key) = key {
-            key.overrides.push(Override { at, action, reason });
+            key.forced_steps.push(ForcedStep { at, action, reason });
         }
     }
     change

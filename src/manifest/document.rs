@@ -9,7 +9,7 @@ use super::schedule;
 use super::unknown::Unknown;
 use super::versions::Versions;
 use crate::error::{Error, Obstacle};
-use crate::evidence::reports::{seen, sweeps};
+use crate::evidence::reports::{rewraps, seen};
 use crate::evidence::retirement::{expected_traffic, rewrap_counts_from, superseded, verdict};
 use crate::evidence::{Report, Verdict};
 use crate::fingerprint::Fingerprint;
@@ -81,7 +81,7 @@ impl Manifest {
         first: impl Into<NewEntry>,
         now: SystemTime,
     ) -> Result<Self, Error> {
-        policy.check_observation()?;
+        policy.check_observation_window()?;
         let mut manifest = Self {
             ring: ring.to_owned(),
             purpose,
@@ -201,8 +201,8 @@ impl Manifest {
 
     /// When the key `kid` stops verifying, as far as that is known.
     #[must_use]
-    pub fn ends_at(&self, kid: &Kid) -> Option<SystemTime> {
-        self.timeline().ends_at(self.index(kid)?)
+    pub fn verifies_until(&self, kid: &Kid) -> Option<SystemTime> {
+        self.timeline().verifies_until(self.index(kid)?)
     }
 
     /// The next moment after `now` at which a role changes by itself.
@@ -248,8 +248,8 @@ impl Manifest {
         let (lives, timeline) = (self.lives(), self.timeline());
         let key = (kid, superseded(&lives, index, now));
         let seen = seen(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
-        let sweeps = sweeps(reports, &self.policy, now);
-        Ok(verdict(&lives, index, &timeline, &self.terms(), seen, &sweeps, now))
+        let rewraps = rewraps(reports, &self.policy, now);
+        Ok(verdict(&lives, index, &timeline, &self.terms(), seen, &rewraps, now))
     }
 
     /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
@@ -265,7 +265,7 @@ impl Manifest {
         now: SystemTime,
     ) -> Result<Option<Obstacle>, Error> {
         let state = self.state(kid, now).ok_or(Error::UnknownKey { kid: *kid })?;
-        if state != KeyState::Active(Role::Fallback) || !self.purpose.needs_traffic() {
+        if state != KeyState::Live(Role::Fallback) || !self.purpose.needs_traffic() {
             return Ok(None);
         }
         let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;

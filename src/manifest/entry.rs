@@ -12,7 +12,7 @@ use crate::kid::Kid;
 use crate::lifecycle::admission::{self, Rules};
 use crate::lifecycle::identity::prints;
 use crate::lifecycle::life::Life;
-use crate::lifecycle::{Revocation, Signs};
+use crate::lifecycle::{Revocation, SigningStart};
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 
@@ -27,7 +27,7 @@ pub struct Entry {
     pub(crate) secret: Option<Secret>,
     /// Of a secret that was wiped.
     pub(crate) recogniser: Option<Recogniser>,
-    pub(crate) overrides: Vec<Override>,
+    pub(crate) forced_steps: Vec<ForcedStep>,
     /// The fields of a newer version.
     pub(super) unknown: Unknown,
     /// Not stored: the variable that it was read from.
@@ -37,7 +37,7 @@ pub struct Entry {
 /// That somebody went over a refusal: when, of what, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Override {
+pub struct ForcedStep {
     /// When.
     pub at: SystemTime,
     /// What was done: the name of an [`Action`](super::Action).
@@ -86,8 +86,8 @@ impl Entry {
 
     /// When it signs.
     #[must_use]
-    pub fn signs(&self) -> Signs {
-        self.life.signs
+    pub fn signing_start(&self) -> SigningStart {
+        self.life.signing_start
     }
 
     /// When it came into the manifest.
@@ -122,14 +122,15 @@ impl Entry {
 
     /// Where somebody went over a refusal.
     #[must_use]
-    pub fn overrides(&self) -> &[Override] {
-        &self.overrides
+    pub fn forced_steps(&self) -> &[ForcedStep] {
+        &self.forced_steps
     }
 
     /// Whether its retirement was forced.
     pub(super) fn was_cut(&self) -> bool {
-        let is_it = |own: &Override| own.action == "retire" && Some(own.at) == self.life.retire_at;
-        self.overrides.iter().any(is_it)
+        let is_it =
+            |own: &ForcedStep| own.action == "retire" && Some(own.at) == self.life.retire_at;
+        self.forced_steps.iter().any(is_it)
     }
 
     /// Its secret; none once that was destroyed.
@@ -184,12 +185,12 @@ impl Entry {
 
     pub(super) fn signing_from_the_beginning(mut self, now: SystemTime) -> Self {
         (self.life.added_at, self.life.sequence) = (now, 1);
-        self.life.signs = Signs::From(UNIX_EPOCH);
+        self.life.signing_start = SigningStart::From(UNIX_EPOCH);
         self
     }
 
     pub(super) fn only_verifying(mut self, now: SystemTime) -> Self {
-        (self.life.added_at, self.life.signs) = (now, Signs::Never);
+        (self.life.added_at, self.life.signing_start) = (now, SigningStart::Never);
         self
     }
 }
@@ -198,7 +199,7 @@ impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
             .field("kid", &self.life.kid)
-            .field("signs", &self.life.signs)
+            .field("signing_start", &self.life.signing_start)
             .field("retire_at", &self.life.retire_at)
             .field("revoked", &self.life.revoked)
             .field("destroyed_at", &self.life.destroyed_at)
@@ -314,7 +315,7 @@ impl NewEntry {
             algorithm: self.algorithm,
             secret: Some(self.secret),
             recogniser: None,
-            overrides: Vec::new(),
+            forced_steps: Vec::new(),
             unknown: Unknown::default(),
             variable: None,
         })

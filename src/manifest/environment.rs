@@ -11,7 +11,7 @@ use super::recogniser::Candidate;
 use super::{Entry, Manifest, NewEntry, json};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::lifecycle::admission::numbered;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::timeline::Timeline;
@@ -98,15 +98,15 @@ impl Manifest {
             let sequence = self.next_sequence()?;
             let life = &mut manifest.keys[index].life;
             if place == 0 && Some(life.kid) != primary {
-                let_live(life, Signs::From(now));
+                let_live(life, SigningStart::From(now));
                 life.sequence = sequence;
-            } else if place > 0 && life.signs == Signs::Unscheduled {
-                life.signs = Signs::Never;
+            } else if place > 0 && life.signing_start == SigningStart::Unscheduled {
+                life.signing_start = SigningStart::Never;
             }
         }
         if let Some((variable, secret)) = next {
             let index = manifest.place_of(variable, secret, false, now)?;
-            let_live(&mut manifest.keys[index].life, Signs::Unscheduled);
+            let_live(&mut manifest.keys[index].life, SigningStart::Unscheduled);
         }
         // Deliberately after new keys came in, so that none gets the number of one that is
         // left out. The record of a revoked or destroyed key stays: it does not come back.
@@ -200,7 +200,7 @@ impl Manifest {
             one.life == other.life
                 && one.aliases == other.aliases
                 && one.algorithm == other.algorithm
-                && one.overrides == other.overrides
+                && one.forced_steps == other.forced_steps
                 && one.recogniser.is_some() == other.recogniser.is_some()
                 && match secrets {
                     (Some(own), Some(_)) => is_of(other, own),
@@ -248,8 +248,8 @@ impl Manifest {
 }
 
 /// Makes a key live in another role: every end that it had is gone, because the source decides.
-fn let_live(life: &mut Life, signs: Signs) {
-    (life.signs, life.superseded_at, life.retire_at) = (signs, None, None);
+fn let_live(life: &mut Life, signing_start: SigningStart) {
+    (life.signing_start, life.superseded_at, life.retire_at) = (signing_start, None, None);
     (life.kept_until, life.earlier_end) = (None, None);
 }
 

@@ -10,11 +10,11 @@
 //!   "format": "dualkey manifest", "version": 1,
 //!   "ring": "JWT_SECRET", "purpose": "jwt", "environment": "production",
 //!   "revision": 7, "changed_at": "2026-01-15T10:00:00Z",
-//!   "policy": { "longest_life_seconds": 604800, "rollout_window_seconds": 3600, … },
+//!   "policy": { "max_lifetime_seconds": 604800, "rollout_window_seconds": 3600, … },
 //!   "keys": [
 //!     { "kid": "2026-q1", "added_at": "2026-01-14T10:00:00Z", "sequence": 3,
-//!       "signs": { "from": "2026-01-15T10:00:00Z" }, "secret": "base64:…" },
-//!     { "kid": "2025-q4", "added_at": "…", "sequence": 1, "signs": { "from": "…" },
+//!       "signing_start": { "from": "2026-01-15T10:00:00Z" }, "secret": "base64:…" },
+//!     { "kid": "2025-q4", "added_at": "…", "sequence": 1, "signing_start": { "from": "…" },
 //!       "revoked": { "at": "2026-01-15T10:00:00Z", "reason": "in a public log" },
 //!       "secret": "base64:…" }
 //!   ]
@@ -50,7 +50,7 @@ pub(crate) mod verdict_json;
 mod versions;
 
 pub use crate::lifecycle::RolloutEffect;
-pub use change::{Action, AssumedDeployed, Change, Forced};
+pub use change::{Action, AssumedDeployed, Change, Force};
 pub use document::Manifest;
-pub use entry::{Entry, NewEntry, Override};
+pub use entry::{Entry, ForcedStep, NewEntry};
 pub use revocations::Revocations;

@@ -1,7 +1,9 @@
 //! The report of an instance as JSON: public, it holds no secret.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_BYTES, MAX_KEYS, MAX_REVISION, is_date};
@@ -9,7 +11,7 @@ use super::time::Time;
 use super::versions::Versions;
 use crate::error::Error;
 use crate::evidence::report::is_instance_name;
-use crate::evidence::{Bucket, Report, Sweep, Uses};
+use crate::evidence::{Report, RewrapRecord, UsageBucket, UsageCounts};
 use crate::kid::Kid;
 use crate::lifecycle::policy::MAX_COUNT;
 use crate::text::is_hidden;
@@ -47,7 +49,7 @@ struct Document {
     last_as_fallback: Vec<(String, Time)>,
     signed: Vec<(String, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sweep: Option<Swept>,
+    rewrap: Option<Rewrapped>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,7 +68,7 @@ struct Used {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Swept {
+struct Rewrapped {
     started_at: Time,
     finished_at: Time,
     /// False for a rewrap that left rows unopened; since then each opens all of them.
@@ -114,9 +116,9 @@ impl Report {
                 .map(|(kid, seen)| Ok((kid.to_string(), (*seen).try_into()?)))
                 .collect::<Result<_, Error>>()?,
             signed: counts(&self.signed),
-            sweep: match &self.sweep {
+            rewrap: match &self.rewrap {
                 None => None,
-                Some(own) => Some(Swept {
+                Some(own) => Some(Rewrapped {
                     started_at: own.started_at.try_into()?,
                     finished_at: own.finished_at.try_into()?,
                     opened_all: None,
@@ -149,8 +151,9 @@ impl Report {
         if head.format != FORMAT {
             return Err(wrong("its `format` is not `dualkey report`"));
         }
-        // A newer report may have further fields, which say nothing to this release.
+        // Further fields, which a newer report may have, say nothing to this release.
         Versions::new(head.version, head.min_reader_version, "report")?;
+        check_former(text)?;
         let own: Document = serde_json::from_slice(text).map_err(|error| no_report(&error))?;
         check_names(&own.instance, &own.ring)?;
         if own.revision > MAX_REVISION {
@@ -173,10 +176,10 @@ impl Report {
                 .map(|(kid, seen)| Ok((Kid::new(&kid)?, date("last_as_fallback", seen)?)))
                 .collect::<Result<_, Error>>()?,
             signed: counts("signed", own.signed)?,
-            sweep: match own.sweep {
+            rewrap: match own.rewrap {
                 // It opened no payload, and is evidence of nothing.
-                Some(Swept { opened_all: Some(false), .. }) | None => None,
-                Some(own) => Some(Sweep {
+                Some(Rewrapped { opened_all: Some(false), .. }) | None => None,
+                Some(own) => Some(RewrapRecord {
                     started_at: date("started_at", own.started_at)?,
                     finished_at: date("finished_at", own.finished_at)?,
                     unreadable: count("unreadable", own.unreadable)?,
@@ -193,10 +196,10 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-fn bucket(own: Span) -> Result<Bucket, Error> {
+fn bucket(own: Span) -> Result<UsageBucket, Error> {
     check_length("uses", own.uses.len(), MAX_KEYS)?;
     let uses = own.uses.into_iter().map(|own| {
-        let uses = Uses {
+        let uses = UsageCounts {
             verified_as_primary: count("verified_as_primary", own.verified_as_primary)?,
             verified_as_fallback: count("verified_as_fallback", own.verified_as_fallback)?,
             signed: count("signed", own.signed)?,
@@ -204,7 +207,7 @@ fn bucket(own: Span) -> Result<Bucket, Error> {
         Ok((Kid::new(&own.kid)?, uses))
     });
     let uses = uses.collect::<Result<_, Error>>()?;
-    Ok(Bucket { from: date("from", own.from)?, to: date("to", own.to)?, uses })
+    Ok(UsageBucket { from: date("from", own.from)?, to: date("to", own.to)?, uses })
 }
 
 fn counts(field: &str, all: Vec<(String, u64)>) -> Result<Vec<(Kid, u64)>, Error> {
@@ -251,8 +254,8 @@ fn check_names(instance: &str, ring: &str) -> Result<(), Error> {
     }
 }
 
-fn span(bucket: &Bucket) -> Result<Span, Error> {
-    let used = |(kid, uses): &(Kid, Uses)| Used {
+fn span(bucket: &UsageBucket) -> Result<Span, Error> {
+    let used = |(kid, uses): &(Kid, UsageCounts)| Used {
         kid: kid.to_string(),
         verified_as_primary: uses.verified_as_primary.min(MAX_COUNT),
         verified_as_fallback: uses.verified_as_fallback.min(MAX_COUNT),
@@ -263,6 +266,18 @@ fn span(bucket: &Bucket) -> Result<Span, Error> {
         to: bucket.to.try_into()?,
         uses: bucket.uses.iter().map(used).collect(),
     })
+}
+
+/// Refuses a former name of a field: it would not be read, and a rewrap would be lost.
+fn check_former(text: &[u8]) -> Result<(), Error> {
+    const FORMER: [(&str, &str); 1] = [("sweep", "rewrap")];
+    let fields: BTreeMap<String, IgnoredAny> = serde_json::from_slice(text).unwrap_or_default();
+    match FORMER.iter().find(|(former, _)| fields.contains_key(*former)) {
+        Some((former, present)) => Err(Error::manifest(format!(
+            "the field `{former}` of the report is called `{present}` now; update the instance"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn no_report(error: &serde_json::Error) -> Error {

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::bounds::next_revision;
-use super::change::{Action, AssumedDeployed, Change, Forced};
+use super::change::{Action, AssumedDeployed, Change, Force};
 use super::{Entry, Manifest, NewEntry};
 use crate::error::Error;
 use crate::error::Obstacle;
@@ -63,7 +63,7 @@ impl Manifest {
     /// [`Error::NotAgreed`] with the instances that do not, or without one if nobody has
     /// reported; [`Error::ExpiresSoon`] if the key stops verifying within the rollout window
     /// and the skew, on an instance that has not reloaded; [`Error::UnknownKey`],
-    /// [`Error::Revoked`], [`Error::Retired`], [`Error::Destroyed`] or
+    /// [`Error::Revoked`], [`Error::Expired`], [`Error::Destroyed`] or
     /// [`Error::TooShortToSign`]; [`Error::ClockDisagrees`] as for
     /// [`check_clock`](Self::check_clock).
     pub fn promote(&self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
@@ -86,7 +86,7 @@ impl Manifest {
     /// the rollout window and the skew ago, every instance must hold it, by the `reports`.
     ///
     /// # Errors
-    /// [`Error::NothingToRollBack`]; [`Error::Retired`] if the key before has expired;
+    /// [`Error::NothingToRollBack`]; [`Error::Expired`] if the key before has expired;
     /// [`Error::ExpiresSoon`] or [`Error::AddedRecently`] if an instance might reject what it
     /// signs; [`Error::ClockDisagrees`] as for [`check_clock`](Self::check_clock).
     pub fn rollback(&self, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
@@ -109,7 +109,7 @@ impl Manifest {
         // What was only staged has signed nothing, and what has ended needs no verdict.
         let dated = now.max(self.changed_at);
         let until = match self.state(kid, dated) {
-            Some(KeyState::Active(Role::Fallback)) => {
+            Some(KeyState::Live(Role::Fallback)) => {
                 self.retirement(kid, reports, dated)?.until(kid)?
             }
             _ => None,
@@ -240,8 +240,8 @@ impl Manifest {
     }
 
     /// Goes over a refusal, and records that, with the reason: `manifest.force("…").retire(…)`.
-    pub fn force<'m>(&'m self, reason: &'m str) -> Forced<'m> {
-        Forced { manifest: self, reason }
+    pub fn force<'m>(&'m self, reason: &'m str) -> Force<'m> {
+        Force { manifest: self, reason }
     }
 
     /// Accepts missing reports, never contradicting ones, and records that, with the reason:
@@ -259,7 +259,7 @@ impl Manifest {
     /// than may verify. [`Error::ObservationTooShort`] for an observation window that no instance can
     /// report on.
     pub fn set_policy(&self, policy: Policy, now: SystemTime) -> Result<Self, Error> {
-        policy.check_observation()?;
+        policy.check_observation_window()?;
         self.with_policy(policy, now)
     }
 
@@ -376,7 +376,7 @@ impl Manifest {
             .enumerate()
             .filter(|(index, key)| {
                 let state = timeline.state(*index, &key.life, now);
-                state == KeyState::Active(Role::Staged) && !key.life.is_short
+                state == KeyState::Live(Role::Staged) && !key.life.is_short
             })
             .map(|(_, key)| (key.life.start().is_none(), key.life.start(), key.life.kid))
             .collect();
@@ -396,7 +396,7 @@ impl Manifest {
         let mut change = self.step(Action::Promote, *kid, now, agreed, |_, steps| {
             steps.promote(kid, forced).map(drop)
         })?;
-        change.until = change.manifest.ends_at(&superseded);
+        change.verifies_until = change.manifest.verifies_until(&superseded);
         Ok(change)
     }
 
@@ -417,7 +417,7 @@ impl Manifest {
         let mut change = self.step(Action::Rollback, kid, now, agreed, |_, steps| {
             steps.rollback(forced).map(drop)
         })?;
-        change.until = change.manifest.ends_at(&superseded);
+        change.verifies_until = change.manifest.verifies_until(&superseded);
         Ok(change)
     }
 
@@ -436,7 +436,7 @@ impl Manifest {
             until = end(steps)?;
             Ok(())
         })?;
-        change.until = until;
+        change.verifies_until = until;
         Ok(change)
     }
 
@@ -445,9 +445,13 @@ impl Manifest {
         if self.keys[index].life.destroyed_at.is_some() {
             return Err(Error::Destroyed { kid: *kid });
         }
-        if let Some(KeyState::Active(_)) = self.state(kid, now) {
+        if let Some(KeyState::Live(_)) = self.state(kid, now) {
             let is_retired = self.keys[index].retire_at().is_some();
-            return Err(Error::InUse { kid: *kid, is_retired, ends: self.ends_at(kid) });
+            return Err(Error::InUse {
+                kid: *kid,
+                is_retired,
+                verifies_until: self.verifies_until(kid),
+            });
         }
         self.step(Action::Destroy, *kid, now, false, |keys, steps| {
             keys[index].wipe(self.purpose)?;
@@ -468,7 +472,7 @@ impl Manifest {
             // Instances are at their own time, and do not hold keys of the wrong one.
             let before = self.primary_at_own_time(now);
             for key in &mut next.keys {
-                for own in &mut key.overrides {
+                for own in &mut key.forced_steps {
                     own.at = own.at.min(now);
                 }
             }
@@ -486,7 +490,7 @@ impl Manifest {
         }
         let to = next.state(&kid, now).ok_or(Error::UnknownKey { kid })?;
         let (action, manifest) = (Action::RepairClock, next);
-        Ok(Change { manifest, action, kid, from, to, revoked: None, until: None, effect })
+        Ok(Change { manifest, action, kid, from, to, revoked: None, verifies_until: None, effect })
     }
 
     /// Takes `step` on the lives of all keys; one that adds a key pushes both.
@@ -524,7 +528,7 @@ impl Manifest {
         let to = next.state(&kid, dated).ok_or(Error::UnknownKey { kid })?;
         let from = self.state(&kid, dated);
         let manifest = next;
-        Ok(Change { manifest, action, kid, from, to, revoked: None, until: None, effect })
+        Ok(Change { manifest, action, kid, from, to, revoked: None, verifies_until: None, effect })
     }
 
     /// The same with other lives, one for each key.

@@ -40,7 +40,12 @@ mod tests {
         for (verdict, answer, until, reasons) in [
             (Verdict::Safe, "safe", None, 0),
             (Verdict::Wait { until: at }, "wait", Some(0), 0),
-            (Verdict::Blocked(vec![Obstacle::NoInstance, Obstacle::NotSwept]), "blocked", None, 2),
+            (
+                Verdict::Blocked(vec![Obstacle::NoInstance, Obstacle::NotRewrapped]),
+                "blocked",
+                None,
+                2,
+            ),
         ] {
             let json = VerdictJson::new(&verdict, |_| 0);
             assert_eq!((json.answer, json.until, json.reasons.len()), (answer, until, reasons));

@@ -17,7 +17,7 @@ use crate::text::Plain;
 ///
 /// | level | events |
 /// |---|---|
-/// | `WARN` | revoked, forced, opened under a revoked key, a key wears out, a credential was refused, a reload failed, a danger in the environment |
+/// | `WARN` | revoked, forced, opened under a revoked key, a key is near its message limit, a credential was refused, a reload failed, a danger in the environment |
 /// | `INFO` | staged, promoted, rolled back, retired, reloaded |
 /// | `DEBUG` | a value was rejected, a legacy form was accepted |
 /// | `TRACE` | a value verified under a fallback |
@@ -61,8 +61,8 @@ impl Observer for Tracing {
             Event::OpenedRevoked { ring, kid } => {
                 warn!(target: "dualkey", ring, %kid, variable, "opened under a revoked key");
             }
-            Event::WearsOut { ring, kid, sealed } => {
-                warn!(target: "dualkey", ring, %kid, variable, sealed, "a key wears out: rotate it");
+            Event::MessageLimitNear { ring, kid, sealed } => {
+                warn!(target: "dualkey", ring, %kid, variable, sealed, "a key is near its message limit: rotate it");
             }
             Event::CredentialRefused { ring, kid } => {
                 warn!(target: "dualkey", ring, %kid, variable, "a credential was refused");
@@ -86,8 +86,8 @@ impl Observer for Tracing {
             Event::RolledBack { ring, kid } => {
                 info!(target: "dualkey", ring, %kid, variable, "rolled back");
             }
-            Event::Retired { ring, kid, ends } => {
-                info!(target: "dualkey", ring, %kid, variable, ends = seconds(*ends), "retired");
+            Event::Retired { ring, kid, verifies_until } => {
+                info!(target: "dualkey", ring, %kid, variable, verifies_until = seconds(*verifies_until), "retired");
             }
             Event::LiveAgain { ring, kid } => {
                 warn!(target: "dualkey", ring, %kid, variable, "expired key is live again");

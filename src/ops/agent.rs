@@ -7,17 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use super::audit::Outcome;
 use super::error::OpsError;
-use super::inventory::{Item, Project};
+use super::inventory::{Project, SecretSpec};
 use super::remind::{Delivery, Reminder, remind};
 use super::rotate::facts::{to_retire, with_role};
 use super::rotate::{Check, CheckOutcome, Operator, checks};
-use super::schedule::{State, dueness};
+use super::schedule::{ScheduleState, schedule_state};
 use crate::evidence::Report;
 use crate::evidence::old_key::{OldKey, OldKeyStep};
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::manifest::{Change, Manifest};
 
 /// Follows an inventory.
@@ -31,8 +31,8 @@ use crate::manifest::{Change, Manifest};
 /// let project = Project::new(Inventory::read("dualkey.toml")?);
 /// let agent = Agent::new(project, "agent@host-1");
 /// loop {
-///     let turn = agent.turn().await;
-///     for (secret, error) in &turn.errors {
+///     let tick = agent.tick().await;
+///     for (secret, error) in &tick.errors {
 ///         eprintln!("{secret}: {error}");
 ///     }
 ///     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -46,11 +46,11 @@ pub struct Agent {
     delivery: Delivery,
 }
 
-/// What a turn did.
+/// What a tick did.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 #[must_use = "its errors are for somebody to see"]
-pub struct Turn {
+pub struct Tick {
     /// The steps that were taken, each with its secret.
     pub steps: Vec<(String, Change)>,
     /// Of steps that somebody had left: how they went.
@@ -77,40 +77,45 @@ impl Agent {
 
     /// Looks at every secret once: takes the step that is next of each that is automatic, and
     /// reminds of what is for somebody.
-    pub async fn turn(&self) -> Turn {
-        let mut turn = Turn::default();
+    pub async fn tick(&self) -> Tick {
+        let mut tick = Tick::default();
         for item in self.project.secrets().filter(|item| item.automatic) {
-            if let Err(error) = self.follow(item, &mut turn).await {
-                turn.errors.push((item.name.clone(), error));
+            if let Err(error) = self.follow(item, &mut tick).await {
+                tick.errors.push((item.name.clone(), error));
             }
         }
         match remind(&self.project, &self.actor, self.delivery).await {
-            Ok(reminded) => turn.reminded = reminded,
-            Err(error) => turn.errors.push(("reminders".to_owned(), error)),
+            Ok(reminded) => tick.reminded = reminded,
+            Err(error) => tick.errors.push(("reminders".to_owned(), error)),
         }
-        turn
+        tick
     }
 
-    async fn follow(&self, item: &Item, turn: &mut Turn) -> Result<(), OpsError> {
-        let operator = Operator::of(&self.project, &item.name, &self.actor).await?;
+    async fn follow(&self, item: &SecretSpec, tick: &mut Tick) -> Result<(), OpsError> {
+        let operator = Operator::for_project(&self.project, &item.name, &self.actor).await?;
         let operator = operator.reason("by the calendar");
         if let Some(outcome) = operator.settle().await? {
-            turn.settled.push((item.name.clone(), outcome));
+            tick.settled.push((item.name.clone(), outcome));
         }
         if let Some(change) = self.step(item, &operator).await? {
-            turn.steps.push((item.name.clone(), change));
+            tick.steps.push((item.name.clone(), change));
         }
         Ok(())
     }
 
     /// The step that is next, if one is.
-    async fn step(&self, item: &Item, operator: &Operator) -> Result<Option<Change>, OpsError> {
+    async fn step(
+        &self,
+        item: &SecretSpec,
+        operator: &Operator,
+    ) -> Result<Option<Change>, OpsError> {
         let (manifest, reports) = (operator.load().await?, operator.reports().await?);
         let now = self.project.now();
         let staged = with_role(&manifest, Role::Staged, now);
         // One that somebody staged for a moment ahead signs by itself, then and not before.
-        let is_waiting =
-            |kid: &&Kid| manifest.key(kid).is_some_and(|key| key.signs() == Signs::Unscheduled);
+        let is_waiting = |kid: &&Kid| {
+            manifest.key(kid).is_some_and(|key| key.signing_start() == SigningStart::Unscheduled)
+        };
         if let Some(kid) = staged.iter().find(is_waiting) {
             // Asked without a step, which would be told as a refusal at each turn.
             return match manifest.promote(kid, &reports, now) {
@@ -120,7 +125,7 @@ impl Agent {
         }
         for kid in to_retire(&manifest, now) {
             let is_over = match manifest.state(&kid, now) {
-                Some(KeyState::Retired) => true,
+                Some(KeyState::Expired) => true,
                 _ => is_to_retire(&manifest, &kid, &reports, now)?,
             };
             if is_over && item.purpose.ends_by_time() {
@@ -133,8 +138,8 @@ impl Agent {
         let since = manifest.key(&manifest.primary(now)).map(|key| key.life.signing_since());
         let due =
             item.policy.schedule.zip(since).and_then(|(schedule, since)| schedule.next(since));
-        match due.map(|due| dueness(due, now, 0)) {
-            Some(State::Due | State::Overdue { .. }) => {}
+        match due.map(|due| schedule_state(due, now, 0)) {
+            Some(ScheduleState::Due | ScheduleState::Overdue { .. }) => {}
             _ => return Ok(None),
         }
         let is_bad = |check: &Check| check.outcome == CheckOutcome::Failed;
@@ -153,7 +158,7 @@ impl Agent {
         pause: Duration,
         stop: impl Future<Output = ()>,
         mut reopen: impl FnMut() -> Result<Project, OpsError>,
-        mut tell: impl FnMut(Turn),
+        mut tell: impl FnMut(Tick),
     ) {
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -164,10 +169,10 @@ impl Agent {
                 }
                 Err(error) => Some(error),
             };
-            // A turn is not cut off: it would leave a step begun.
-            let mut turn = self.turn().await;
-            turn.errors.extend(failed.map(|error| ("inventory".to_owned(), error)));
-            tell(turn);
+            // A tick is not cut off: it would leave a step begun.
+            let mut tick = self.tick().await;
+            tick.errors.extend(failed.map(|error| ("inventory".to_owned(), error)));
+            tell(tick);
             if tokio::time::timeout(pause, &mut stop).await.is_ok() {
                 return;
             }
@@ -184,9 +189,9 @@ fn is_to_retire(
 ) -> Result<bool, OpsError> {
     let verdict = manifest.retirement(kid, reports, now)?;
     let old = OldKey {
-        state: KeyState::Active(Role::Fallback),
+        state: KeyState::Live(Role::Fallback),
         is_retired: manifest.key(kid).is_some_and(|key| key.retire_at().is_some()),
-        ends_at: manifest.ends_at(kid),
+        verifies_until: manifest.verifies_until(kid),
         verdict: Some(&verdict),
         rewrap_from: None,
     };

@@ -8,7 +8,7 @@ use super::audit::{Action, AuditError};
 use super::rotate::Check;
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::rewrap::SweepError;
+use crate::rewrap::RewrapJobError;
 use crate::source::StoreError;
 
 /// What keeps an operator from what they asked for. It names the secret, the file or the
@@ -311,9 +311,9 @@ pub enum OpsError {
         problem: String,
     },
 
-    /// A sweep ended before its time: what it has committed stands, and it can be run again.
+    /// A rewrap ended before its time: what it has committed stands, and it can be run again.
     #[error(transparent)]
-    Sweep(#[from] SweepError),
+    Rewrap(#[from] RewrapJobError),
 
     /// A reminder could not be delivered.
     #[error("the reminder could not be delivered: {problem}")]

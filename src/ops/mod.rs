@@ -8,7 +8,7 @@
 //! | [`recognise`], [`adopt`] | the secrets of a `.env` file that is there, and their values taken over |
 //! | [`rotate`] | the steps of a rotation, each told to the trail before it is taken |
 //! | [`schedule`] | what is due, overdue, under way or stuck |
-//! | [`sweep`] | everything that an encryption key has sealed, brought under the primary |
+//! | [`rewrap`] | everything that an encryption key has sealed, brought under the primary |
 //! | [`audit`] | records that nobody edits unseen |
 //! | [`doctor`] | what is wrong with a project, and how to mend it |
 //! | `remind`, `agent` | with the feature `agent`: reminders, and rotations by the calendar |
@@ -21,8 +21,8 @@
 //! use dualkey::ops::doctor::examine;
 //! use dualkey::ops::generate::Generated;
 //! use dualkey::ops::inventory::{Inventory, Project};
-//! use dualkey::ops::rotate::{By, CheckOutcome, Operator, checks, create};
-//! use dualkey::ops::schedule::standings;
+//! use dualkey::ops::rotate::{CreateOptions, CheckOutcome, Operator, checks, create};
+//! use dualkey::ops::schedule::secret_statuses;
 //!
 //! # let folder = tempfile::tempdir().unwrap();
 //! let inventory = r#"
@@ -38,17 +38,17 @@
 //! let inventory = Inventory::parse(inventory, folder.path().join("dualkey.toml"))?;
 //! let project = Project::new(inventory);
 //! for (name, purpose) in [("AUDIT_SECRET", Purpose::Audit), ("JWT_SECRET", Purpose::Jwt)] {
-//!     create(&project, name, By::new("ada"), Generated::new(purpose)?.entry()).await?;
+//!     create(&project, name, CreateOptions::new("ada"), Generated::new(purpose)?.entry()).await?;
 //! }
 //!
 //! // What must hold before a rotation, and its first step.
 //! let all = checks(&project, "JWT_SECRET").await?;
 //! assert!(all.iter().all(|check| check.outcome != CheckOutcome::Failed));
-//! let operator = Operator::of(&project, "JWT_SECRET", "ada").await?.reason("the quarter");
+//! let operator = Operator::for_project(&project, "JWT_SECRET", "ada").await?.reason("the quarter");
 //! operator.stage(Generated::new(Purpose::Jwt)?.entry()).await?;
 //!
 //! // How it stands, what is wrong, and what was done.
-//! assert_eq!(standings(&project).await?[1].next.command.as_deref(), Some("dualkey promote JWT_SECRET --assume-deployed"));
+//! assert_eq!(secret_statuses(&project).await?[1].next.command.as_deref(), Some("dualkey promote JWT_SECRET --assume-deployed"));
 //! assert_eq!(examine(&project).await?, []);
 //! let trail = project.trail().await?;
 //! assert_eq!(trail.query(&Query::new().secret("JWT_SECRET")).await?.len(), 2);
@@ -68,10 +68,10 @@ pub mod inventory;
 pub mod recognise;
 #[cfg(feature = "agent")]
 pub mod remind;
+pub mod rewrap;
 pub(crate) mod rfc3339;
 pub mod rotate;
 pub mod schedule;
-pub mod sweep;
 pub(crate) mod warnings;
 
 pub use error::OpsError;

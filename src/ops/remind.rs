@@ -13,7 +13,7 @@ use serde_json::json;
 use super::audit::{Action, Entry, Outcome, Query, Record, Trail};
 use super::error::OpsError;
 use super::inventory::Project;
-use super::schedule::{Standing, State, standings};
+use super::schedule::{ScheduleState, SecretStatus, secret_statuses};
 use crate::moment::NotBefore;
 use crate::retry_after::retry_after;
 use crate::text::is_hidden;
@@ -68,8 +68,8 @@ impl Default for Delivery {
 pub async fn reminders(project: &Project) -> Result<Vec<Reminder>, OpsError> {
     let trail = project.trail().await?;
     let (now, environment) = (project.now(), project.environment_name());
-    let all = standings(project).await?;
-    let mut all: Vec<_> = all.iter().filter_map(|standing| Reminder::of(standing, now)).collect();
+    let all = secret_statuses(project).await?;
+    let mut all: Vec<_> = all.iter().filter_map(|status| Reminder::of(status, now)).collect();
     // One of the night, too: it is told once, by whoever comes first.
     let since = now.checked_sub(EMERGENCY_WITHIN).unwrap_or(now);
     let query = Query::new().action(Action::EMERGENCY_ROTATED).outcome(Outcome::Success);
@@ -206,23 +206,27 @@ async fn post(url: &str, message: &serde_json::Value, delivery: Delivery) -> Res
 
 impl Reminder {
     /// What somebody should be told of a secret that stands so.
-    fn of(standing: &Standing, now: SystemTime) -> Option<Self> {
+    fn of(status: &SecretStatus, now: SystemTime) -> Option<Self> {
         // A rotation that is due says so itself.
-        let from = standing.next.at.filter(|at| Some(*at) != standing.due && *at > now);
+        let from = status.next.at.filter(|at| Some(*at) != status.due && *at > now);
         let from = from.map_or_else(String::new, |at| format!("from {}: ", NotBefore(at)));
-        let next = standing.next.command.as_deref();
+        let next = status.next.command.as_deref();
         let next = next.map(|command| format!(" ({from}`{command}`)")).unwrap_or_default();
-        let text = match &standing.state {
+        let text = match &status.state {
             // What was never made needs nobody, until somebody uses it.
-            State::Rested | State::Underway | State::Absent => return None,
-            State::Soon { days } => format!("its rotation is due in {days} days{next}"),
-            State::Due => format!("its rotation is due today{next}"),
-            State::Overdue { days } => format!("its rotation is overdue by {days} days{next}"),
-            State::Stuck { why } => format!("its rotation is stuck: {why}{next}"),
-            State::Unread { why } => format!("it cannot be read: {why}{next}"),
+            ScheduleState::UpToDate | ScheduleState::Underway | ScheduleState::Absent => {
+                return None;
+            }
+            ScheduleState::Soon { days } => format!("its rotation is due in {days} days{next}"),
+            ScheduleState::Due => format!("its rotation is due today{next}"),
+            ScheduleState::Overdue { days } => {
+                format!("its rotation is overdue by {days} days{next}")
+            }
+            ScheduleState::Stuck { why } => format!("its rotation is stuck: {why}{next}"),
+            ScheduleState::Unread { why } => format!("it cannot be read: {why}{next}"),
         };
-        let (secret, environment) = (standing.name.clone(), standing.environment.clone());
-        Some(Self { secret, environment, state: standing.state.as_str(), text })
+        let (secret, environment) = (status.name.clone(), status.environment.clone());
+        Some(Self { secret, environment, state: status.state.as_str(), text })
     }
 }
 

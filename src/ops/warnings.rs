@@ -5,7 +5,7 @@ use crate::evidence::Report;
 use crate::evidence::reports::{ClockProblem, clock_problem};
 use std::time::SystemTime;
 
-use super::inventory::{Item, Place, Project};
+use super::inventory::{Place, Project, SecretSpec};
 use super::rfc3339::time;
 use crate::kid::Kid;
 use crate::lifecycle::Policy;
@@ -15,14 +15,18 @@ use crate::text::Plain;
 
 /// A warning for a stored policy whose observation window no instance can report on.
 pub(super) fn of_policy(policy: &Policy, name: &str) -> Option<String> {
-    let error = policy.check_observation().err()?;
+    let error = policy.check_observation_window().err()?;
     Some(format!(
         "the stored policy has a fault: {error} in the inventory, then run `dualkey policy {name}`"
     ))
 }
 
 /// The tool that encrypts the `.env` file which is the store of `item`, if there is one.
-pub(crate) fn encrypted(project: &Project, item: &Item, environment: &str) -> Option<Encrypted> {
+pub(crate) fn encrypted(
+    project: &Project,
+    item: &SecretSpec,
+    environment: &str,
+) -> Option<Encrypted> {
     let Place::Dotenv(path) = &item.store else { return None };
     let path = project.inventory().path(path, environment);
     // A file that cannot be read has an error of its own.

@@ -12,7 +12,7 @@ const PORT: u16 = 5432;
 /// A connection string of PostgreSQL: where the database is, and who connects.
 #[derive(Clone, Default)]
 #[cfg_attr(
-    not(any(feature = "postgres", feature = "sqlx-postgres")),
+    not(any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres")),
     allow(dead_code, reason = "options of sqlx are made of it")
 )]
 pub struct ConnectionString {
@@ -94,7 +94,7 @@ impl ConnectionString {
     }
 
     /// Returns whether a connection may keep prepared statements.
-    #[cfg(feature = "sqlx-postgres")]
+    #[cfg(feature = "pool-postgres")]
     pub(crate) fn keeps_statements(&self) -> bool {
         self.statement_cache != Some(0)
     }

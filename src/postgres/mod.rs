@@ -80,26 +80,29 @@
 mod connection_string;
 mod draft;
 mod error;
-#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres"))]
 mod files;
 mod forms;
 mod host;
 mod json;
 mod keywords;
-#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres"))]
 mod options;
 mod parameters;
-#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres"))]
 mod pooler;
 mod scheme;
 mod settings;
-#[cfg(all(feature = "tls", any(feature = "postgres", feature = "sqlx-postgres")))]
+#[cfg(all(
+    feature = "tls",
+    any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres")
+))]
 mod system;
 mod tls;
 mod uri;
 
 pub use connection_string::ConnectionString;
 pub use error::ConnectionStringError;
-#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres"))]
 pub(crate) use pooler::explained;
 pub use tls::SslMode;

@@ -171,8 +171,8 @@ impl Purpose {
         self.spec().revives_what_it_signed
     }
 
-    /// Whether only a sweep over what is stored says that a key is not needed.
-    pub(crate) fn needs_sweep(self) -> bool {
+    /// Whether only a rewrap over what is stored says that a key is not needed.
+    pub(crate) fn needs_rewrap(self) -> bool {
         self.spec().needs_rewrap
     }
 

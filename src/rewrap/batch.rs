@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::error::SweepError;
-use super::job::Rewrap;
+use super::error::RewrapJobError;
+use super::job::RewrapJob;
 use super::key::RowKey;
 use super::plan::{Plan, Selection, Write};
 use super::report::Tally;
@@ -15,13 +15,16 @@ const ROUNDS: u32 = 6;
 /// The pause before the second time is twice this; each further one is twice the one before.
 const PAUSE: Duration = Duration::from_millis(5);
 
-impl Rewrap {
+impl RewrapJob {
     /// Loads the rows of the batch after this key.
-    pub(super) async fn load_batch(&self, after: Option<&RowKey>) -> Result<Vec<Row>, SweepError> {
+    pub(super) async fn load_batch(
+        &self,
+        after: Option<&RowKey>,
+    ) -> Result<Vec<Row>, RewrapJobError> {
         let rows = self.rows.page(after, self.batch, self.sealer.max_stored_bytes()).await?;
         if after.is_some() && rows.last().map(|row| &row.key) == after {
             // Without this check it would never end.
-            return Err(SweepError::Key {
+            return Err(RewrapJobError::Key {
                 table: self.rows.name().to_owned(),
                 problem: "the page after a key ends with that key",
             });
@@ -33,7 +36,7 @@ impl Rewrap {
     pub(super) async fn load_values(
         &self,
         places: &[(RowKey, usize)],
-    ) -> Result<Vec<Selection>, SweepError> {
+    ) -> Result<Vec<Selection>, RewrapJobError> {
         let mut wanted: HashMap<&RowKey, Vec<usize>> = HashMap::new();
         for (key, place) in places {
             wanted.entry(key).or_default().push(*place);
@@ -48,7 +51,7 @@ impl Rewrap {
     }
 
     /// Brings all values of `rows` under the primary.
-    pub(super) async fn rewrap_batch(&self, rows: Vec<Row>) -> Result<Tally, SweepError> {
+    pub(super) async fn rewrap_batch(&self, rows: Vec<Row>) -> Result<Tally, RewrapJobError> {
         let count = rows.len() as u64;
         let columns: Vec<usize> = (0..self.rows.columns().len()).collect();
         let select = |row| Selection { row, columns: columns.clone() };
@@ -58,7 +61,10 @@ impl Rewrap {
     }
 
     /// Brings the selected values under the primary.
-    pub(super) async fn rewrap_values(&self, rows: Vec<Selection>) -> Result<Tally, SweepError> {
+    pub(super) async fn rewrap_values(
+        &self,
+        rows: Vec<Selection>,
+    ) -> Result<Tally, RewrapJobError> {
         let Plan { writes, mut tally } = self.plan(&rows)?;
         drop(rows);
         let conflicts = self.write_batch(writes, &mut tally).await?;
@@ -71,7 +77,7 @@ impl Rewrap {
         &self,
         writes: Vec<Write>,
         tally: &mut Tally,
-    ) -> Result<Vec<Write>, SweepError> {
+    ) -> Result<Vec<Write>, RewrapJobError> {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
@@ -94,7 +100,7 @@ impl Rewrap {
         &self,
         mut conflicts: Vec<Write>,
         tally: &mut Tally,
-    ) -> Result<(), SweepError> {
+    ) -> Result<(), RewrapJobError> {
         for round in 1..ROUNDS {
             if conflicts.is_empty() {
                 return Ok(());

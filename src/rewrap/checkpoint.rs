@@ -1,25 +1,25 @@
-//! How far a sweep has come: for one that is killed and resumed.
+//! How far a rewrap has come: for one that is killed and resumed.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::SweepError;
+use super::error::RewrapJobError;
 use super::key::RowKey;
 use super::report::Counts;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::time::Time;
 
-const FORMAT: &str = "dualkey sweep";
+const FORMAT: &str = "dualkey rewrap";
 /// Version 1 was of a rewrap that replaced the wrap alone: rows before such a checkpoint were not
 /// opened.
 const VERSION: u32 = 2;
 
-/// How far a sweep has come: what it told with its [`Progress`](super::Progress) last.
+/// How far a rewrap has come: what it told with its [`Progress`](super::Progress) last.
 ///
-/// Rows before it were committed before it was told. It saves time and nothing else: a sweep that
+/// Rows before it were committed before it was told. It saves time and nothing else: a rewrap that
 /// begins without one finds by what the rows say themselves that they are done. It holds no
 /// secret; who can write it can have rows passed over, and a report say that they were seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ struct Document {
 }
 
 impl Checkpoint {
-    /// It as text, to be kept until the sweep has ended.
+    /// It as text, to be kept until the rewrap has ended.
     ///
     /// # Errors
     /// [`Error::Manifest`] for a moment beyond the year 9999.
@@ -81,9 +81,9 @@ impl Checkpoint {
     /// Reads what [`to_json`](Self::to_json) wrote.
     ///
     /// # Errors
-    /// [`SweepError::Checkpoint`].
-    pub fn from_json(text: &[u8]) -> Result<Self, SweepError> {
-        let wrong = |problem| SweepError::Checkpoint { problem };
+    /// [`RewrapJobError::Checkpoint`].
+    pub fn from_json(text: &[u8]) -> Result<Self, RewrapJobError> {
+        let wrong = |problem| RewrapJobError::Checkpoint { problem };
         let document: Document =
             serde_json::from_slice(text).map_err(|_| wrong("it cannot be read"))?;
         if document.format != FORMAT || document.version != VERSION {
@@ -103,13 +103,13 @@ impl Checkpoint {
                 .by_kid
                 .into_iter()
                 .map(|(text, count)| Ok((kid(&text)?, count)))
-                .collect::<Result<_, SweepError>>()?,
+                .collect::<Result<_, RewrapJobError>>()?,
             unreadable: document.unreadable,
         })
     }
 
     /// Checks that a rewrap that starts at `other` may continue from here.
-    pub(super) fn check(&self, other: &Self) -> Result<(), SweepError> {
+    pub(super) fn check(&self, other: &Self) -> Result<(), RewrapJobError> {
         let problem = match () {
             () if self.table != other.table => "another table",
             () if self.columns != other.columns => "other columns",
@@ -120,6 +120,6 @@ impl Checkpoint {
             () if self.executes != other.executes => "one of them writes, the other does not",
             () => return Ok(()),
         };
-        Err(SweepError::Checkpoint { problem })
+        Err(RewrapJobError::Checkpoint { problem })
     }
 }

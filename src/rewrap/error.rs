@@ -1,15 +1,15 @@
-//! Why a sweep ends before its time.
+//! Why a rewrap ends before its time.
 
 use std::error::Error as StdError;
 
 use super::key::RowKey;
 use crate::error::Error;
 
-/// Why a sweep ends before its time. What it has committed until then stands, each row whole; run
+/// Why a rewrap ends before its time. What it has committed until then stands, each row whole; run
 /// again, it goes on with what is left.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SweepError {
+pub enum RewrapJobError {
     /// There is no such table.
     #[error("there is no table `{table}`")]
     UnknownTable {
@@ -93,7 +93,7 @@ pub enum SweepError {
         table: String,
     },
     /// The checkpoint is of something else.
-    #[error("the checkpoint is of another sweep ({problem}): begin without it")]
+    #[error("the checkpoint is of another rewrap ({problem}): begin without it")]
     Checkpoint {
         /// What differs.
         problem: &'static str,
@@ -111,11 +111,11 @@ pub enum SweepError {
     #[error(transparent)]
     Seal(#[from] Error),
     /// It was begun outside a tokio runtime, or in one that is shutting down.
-    #[error("a sweep needs a tokio runtime that goes on")]
+    #[error("a rewrap needs a tokio runtime that goes on")]
     NoRuntime,
 }
 
-impl SweepError {
+impl RewrapJobError {
     /// A stable name for logs and metric labels.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

@@ -22,10 +22,10 @@ pub(super) enum Mode {
     Execute,
 }
 
-/// A sweep over a table: it only looks, unless it is told to [`execute`](Self::execute).
+/// A rewrap over a table: it only looks, unless it is told to [`execute`](Self::execute).
 #[must_use = "it does nothing until it runs"]
 #[derive(Clone)]
-pub struct Rewrap {
+pub struct RewrapJob {
     pub(super) sealer: Sealer,
     pub(super) rows: Arc<dyn RowStore>,
     pub(super) context: Arc<Context>,
@@ -40,7 +40,7 @@ pub struct Rewrap {
     pub(super) on_unreadable: Option<Callback<Unreadable>>,
 }
 
-impl Rewrap {
+impl RewrapJob {
     /// Goes through `rows` with the ring of `sealer`, which says which legacy layouts are read,
     /// and how large a payload may be.
     ///
@@ -91,12 +91,12 @@ impl Rewrap {
     /// does not continue from its checkpoint, nor it from that of an ordinary one.
     ///
     /// ```
-    /// # #[cfg(feature = "sqlx-sqlite")]
+    /// # #[cfg(feature = "rewrap-sqlite")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use dualkey::KeyRing;
     /// # use dualkey::envelope::{AesKey, Sealed, Sealer};
-    /// # use dualkey::rewrap::{Rewrap, SqliteTable};
+    /// # use dualkey::rewrap::{RewrapJob, SqliteTable};
     /// # let key = "9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d";
     /// # let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
     /// # let pool = pool.connect("sqlite::memory:").await?;
@@ -106,14 +106,14 @@ impl Rewrap {
     /// # let body = Sealed::seal(&sealer, &"a note".to_owned(), "notes/7/body")?;
     /// # sqlx::query("INSERT INTO notes VALUES (7, ?)").bind(body).execute(&pool).await?;
     /// # let notes = SqliteTable::open(&pool, "notes", ["body"]).await?;
-    /// let rewrap = Rewrap::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
-    /// let swept = rewrap.clone().execute().run().await?;
-    /// assert_eq!((swept.counts.rewritten, swept.counts.current), (0, 1)); // under the primary
-    /// let swept = rewrap.renew_all().execute().run().await?;
-    /// assert_eq!((swept.counts.rewritten, swept.counts.current), (1, 0));
+    /// let rewrap = RewrapJob::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
+    /// let rewrapped = rewrap.clone().execute().run().await?;
+    /// assert_eq!((rewrapped.counts.rewritten, rewrapped.counts.current), (0, 1)); // under the primary
+    /// let rewrapped = rewrap.renew_all().execute().run().await?;
+    /// assert_eq!((rewrapped.counts.rewritten, rewrapped.counts.current), (1, 0));
     /// # Ok(())
     /// # }
-    /// # #[cfg(not(feature = "sqlx-sqlite"))]
+    /// # #[cfg(not(feature = "rewrap-sqlite"))]
     /// # fn main() {}
     /// ```
     pub fn renew_all(mut self) -> Self {
@@ -126,24 +126,24 @@ impl Rewrap {
     /// most often the wrong table, as one of another schema.
     ///
     /// ```
-    /// # #[cfg(feature = "sqlx-sqlite")]
+    /// # #[cfg(feature = "rewrap-sqlite")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use dualkey::KeyRing;
     /// # use dualkey::envelope::{AesKey, Sealer};
-    /// # use dualkey::rewrap::{Rewrap, SqliteTable};
+    /// # use dualkey::rewrap::{RewrapJob, SqliteTable};
     /// # let key = "9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d";
     /// # let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
     /// # let pool = pool.connect("sqlite::memory:").await?;
     /// # sqlx::raw_sql("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)").execute(&pool).await?;
     /// # let sealer = Sealer::new(KeyRing::<AesKey>::builder().primary(AesKey::hex(key)?).build()?);
     /// let notes = SqliteTable::open(&pool, "notes", ["body"]).await?; // it has no row yet
-    /// let rewrap = Rewrap::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
+    /// let rewrap = RewrapJob::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
     /// assert!(!rewrap.clone().execute().run().await?.is_complete());
     /// assert!(rewrap.may_hold_nothing().execute().run().await?.is_complete());
     /// # Ok(())
     /// # }
-    /// # #[cfg(not(feature = "sqlx-sqlite"))]
+    /// # #[cfg(not(feature = "rewrap-sqlite"))]
     /// # fn main() {}
     /// ```
     pub fn may_hold_nothing(mut self) -> Self {
@@ -197,7 +197,7 @@ impl Rewrap {
 /// What goes around the rules, and is told of to the observer.
 #[must_use = "it does nothing by itself"]
 #[derive(Debug)]
-pub struct Dangerous(Rewrap);
+pub struct Dangerous(RewrapJob);
 
 impl Dangerous {
     /// After a compromise: opens what is under revoked keys too, and seals it again under the
@@ -205,19 +205,19 @@ impl Dangerous {
     /// [`Event::OpenedRevoked`](crate::Event::OpenedRevoked).
     ///
     /// # Security
-    /// **Who has the key can have written what it opens**, and a sweep cannot tell. What is sealed
+    /// **Who has the key can have written what it opens**, and a rewrap cannot tell. What is sealed
     /// again looks like everything else from then on: compare with a backup first, where that
     /// matters.
-    pub fn open_revoked(self) -> Rewrap {
+    pub fn open_revoked(self) -> RewrapJob {
         let mut job = self.0;
         job.how.rescues = true;
         job
     }
 }
 
-impl fmt::Debug for Rewrap {
+impl fmt::Debug for RewrapJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rewrap")
+        f.debug_struct("RewrapJob")
             .field("rows", &self.rows)
             .field("how", &self.how)
             .field("mode", &self.mode)

@@ -2,12 +2,12 @@
 //! reading and writing.
 //!
 //! ```
-//! # #[cfg(feature = "sqlx-sqlite")]
+//! # #[cfg(feature = "rewrap-sqlite")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use dualkey::KeyRing;
 //! use dualkey::envelope::{AesKey, Sealed, Sealer};
-//! use dualkey::rewrap::{Rewrap, SqliteTable};
+//! use dualkey::rewrap::{RewrapJob, SqliteTable};
 //! # use sqlx::sqlite::SqlitePoolOptions;
 //!
 //! # let (old, new) = ("9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d",
@@ -22,19 +22,19 @@
 //! ring.promote(&kid)?;
 //!
 //! let notes = SqliteTable::open(&pool, "notes", ["body"]).await?;
-//! let sweep = Rewrap::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
-//! let would_be = sweep.clone().run().await?;
+//! let rewrap = RewrapJob::new(&sealer, notes, |key, column| format!("notes/{key}/{column}"));
+//! let would_be = rewrap.clone().run().await?;
 //! assert_eq!((would_be.counts.rewritten, would_be.has_written), (1, false));
 //!
-//! let swept = sweep.execute().on_progress(|at| println!("{} rows", at.rows)).run().await?;
-//! assert_eq!(swept.by_kid.get(&kid), Some(&1));
-//! for value in &swept.unreadable {
+//! let rewrapped = rewrap.execute().on_progress(|at| println!("{} rows", at.rows)).run().await?;
+//! assert_eq!(rewrapped.by_kid.get(&kid), Some(&1));
+//! for value in &rewrapped.unreadable {
 //!     println!("{}/{}/{}: {}", value.table, value.key, value.column, value.reason);
 //! }
-//! ring.record_sweep(&swept.sweep()); // what the verdict on the old key asks for
+//! ring.record_rewrap(&rewrapped.record()); // what the verdict on the old key asks for
 //! # Ok(())
 //! # }
-//! # #[cfg(not(feature = "sqlx-sqlite"))]
+//! # #[cfg(not(feature = "rewrap-sqlite"))]
 //! # fn main() {}
 //! ```
 //!
@@ -46,7 +46,7 @@
 //! It promises: a value is written only if the one that it was made of is still there, so that a
 //! write of the application is never undone; a batch is committed whole, or not at all; what
 //! cannot be read is not touched, and listed. The header of an envelope says itself whether it is
-//! done, so that a sweep that was killed is resumed by running it again; a
+//! done, so that a rewrap that was killed is resumed by running it again; a
 //! [`Checkpoint`] only saves time. How much memory it takes does not depend on the number of
 //! rows.
 //!
@@ -56,7 +56,7 @@
 //! It does not promise that no value was written behind it: one that an instance seals under the
 //! old key while the rewrap runs may be missed. Start once all instances have the new primary: a
 //! rewrap that started before does not count for the verdict, and its report says from when one
-//! does ([`Swept::counts_from`]). Triggers of a table see the rewrap as they see every `UPDATE`.
+//! does ([`RewrapReport::counts_from`]). Triggers of a table see the rewrap as they see every `UPDATE`.
 
 mod batch;
 mod checkpoint;
@@ -65,29 +65,29 @@ mod job;
 mod key;
 mod pace;
 mod plan;
-#[cfg(feature = "sqlx-postgres")]
+#[cfg(feature = "rewrap-postgres")]
 mod postgres;
 mod report;
 mod row;
 mod run;
-#[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+#[cfg(any(feature = "rewrap-sqlite", feature = "rewrap-postgres"))]
 mod sealed_column;
-#[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+#[cfg(any(feature = "rewrap-sqlite", feature = "rewrap-postgres"))]
 mod sql;
-#[cfg(feature = "sqlx-sqlite")]
+#[cfg(feature = "rewrap-sqlite")]
 mod sqlite;
 mod store;
 
 pub use checkpoint::Checkpoint;
-pub use error::SweepError;
-pub use job::{Dangerous, Rewrap};
+pub use error::RewrapJobError;
+pub use job::{Dangerous, RewrapJob};
 pub use key::{KeyPart, RowKey};
 pub use pace::Progress;
-#[cfg(feature = "sqlx-postgres")]
+#[cfg(feature = "rewrap-postgres")]
 pub use postgres::PgTable;
-pub use report::{Counts, LISTED, Swept, Unreadable};
+pub use report::{Counts, LISTED, RewrapReport, Unreadable};
 pub use row::{Column, Row, Swap, Value};
-#[cfg(feature = "sqlx-sqlite")]
+#[cfg(feature = "rewrap-sqlite")]
 pub use sqlite::SqliteTable;
 pub use store::{RowFuture, RowStore};
 

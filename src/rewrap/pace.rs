@@ -1,4 +1,4 @@
-//! How fast a sweep goes, and how long it will take.
+//! How fast a rewrap goes, and how long it will take.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::checkpoint::Checkpoint;
 
-/// How far a sweep is: told after each batch that was committed.
+/// How far a rewrap is: told after each batch that was committed.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// How many rows were seen; of a sweep that was resumed, since then.
+    /// How many rows were seen; of a rewrap that was resumed, since then.
     pub rows: u64,
     /// How many there are, or about how many, where that could be told.
     pub total: Option<u64>,
@@ -25,7 +25,7 @@ pub struct Progress {
     pub checkpoint: Checkpoint,
 }
 
-/// Keeps a sweep to its rate.
+/// Keeps a rewrap to its rate.
 pub(super) struct Pace {
     rate: Option<NonZeroU32>,
     start: Instant,

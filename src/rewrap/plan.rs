@@ -2,8 +2,8 @@
 //!
 //! A plan is data: no value is written before the plan of its batch is complete.
 
-use super::error::SweepError;
-use super::job::{Mode, Rewrap};
+use super::error::RewrapJobError;
+use super::job::{Mode, RewrapJob};
 use super::report::{Tally, Unreadable};
 use super::row::{Column, Row, Swap, Value};
 use crate::envelope::{How, RewrapError, Sealer};
@@ -62,9 +62,9 @@ impl Plan {
     }
 }
 
-impl Rewrap {
+impl RewrapJob {
     /// Opens the selected values, and plans what to do with each.
-    pub(super) fn plan(&self, rows: &[Selection]) -> Result<Plan, SweepError> {
+    pub(super) fn plan(&self, rows: &[Selection]) -> Result<Plan, RewrapJobError> {
         let mut plan = Plan::default();
         for Selection { row, columns } in rows {
             for &place in columns {
@@ -77,7 +77,7 @@ impl Rewrap {
     }
 
     /// Fails if a value of `row` needs more room than its column has.
-    pub(super) fn check_lengths(&self, row: &Row) -> Result<(), SweepError> {
+    pub(super) fn check_lengths(&self, row: &Row) -> Result<(), RewrapJobError> {
         for (place, (column, value)) in self.rows.columns().iter().zip(&row.values).enumerate() {
             if column.max_bytes.is_some() {
                 // Any other problem is found when the row is rewrapped.
@@ -94,7 +94,7 @@ impl Rewrap {
         place: usize,
         value: &Value,
         mode: Mode,
-    ) -> Result<Step, SweepError> {
+    ) -> Result<Step, RewrapJobError> {
         let column = &self.rows.columns()[place];
         let stored = match value {
             Value::TooLarge => return Ok(self.report(row, column, Reason::TooLarge, None)),
@@ -128,9 +128,9 @@ impl Rewrap {
         })
     }
 
-    fn check_room(&self, row: &Row, column: &Column, needed: usize) -> Result<(), SweepError> {
+    fn check_room(&self, row: &Row, column: &Column, needed: usize) -> Result<(), RewrapJobError> {
         match column.max_bytes {
-            Some(max_bytes) if needed > max_bytes => Err(SweepError::TooShort {
+            Some(max_bytes) if needed > max_bytes => Err(RewrapJobError::TooShort {
                 table: self.rows.name().to_owned(),
                 column: column.name.clone(),
                 key: row.key.clone(),

@@ -1,4 +1,4 @@
-//! What a sweep found and did.
+//! What a rewrap found and did.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::key::RowKey;
 use crate::error::Reason;
-use crate::evidence::Sweep;
+use crate::evidence::RewrapRecord;
 use crate::kid::Kid;
 
 /// So many unreadable values are listed in a report; all are counted, and told one by one to
-/// [`on_unreadable`](super::Rewrap::on_unreadable).
+/// [`on_unreadable`](super::RewrapJob::on_unreadable).
 pub const LISTED: usize = 10_000;
 
-/// What a sweep found and did. It counts values: a row with two columns has two.
+/// What a rewrap found and did. It counts values: a row with two columns has two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Swept {
+pub struct RewrapReport {
     /// When it began, the first time where it was resumed.
     pub started_at: SystemTime,
     /// When it had seen the last row.
@@ -37,7 +37,7 @@ pub struct Swept {
     pub unreadable: Vec<Unreadable>,
 }
 
-/// What a sweep counted.
+/// What a rewrap counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Counts {
@@ -57,8 +57,8 @@ pub struct Counts {
     /// Values that could not be read.
     pub unreadable: u64,
     /// Tables in which nothing is sealed, unless they
-    /// [may hold nothing](super::Rewrap::may_hold_nothing): 0 or 1, more after a
-    /// [merge](Swept::merge).
+    /// [may hold nothing](super::RewrapJob::may_hold_nothing): 0 or 1, more after a
+    /// [merge](RewrapReport::merge).
     #[serde(default)]
     pub nothing_sealed: u64,
 }
@@ -79,7 +79,7 @@ pub struct Unreadable {
     pub kid: Option<Kid>,
 }
 
-impl Swept {
+impl RewrapReport {
     pub(super) fn new(started_at: SystemTime, has_written: bool) -> Self {
         Self {
             started_at,
@@ -92,14 +92,14 @@ impl Swept {
         }
     }
 
-    /// What a verdict takes: [`KeyRing::record_sweep`](crate::KeyRing::record_sweep), or as part
+    /// What a verdict takes: [`KeyRing::record_rewrap`](crate::KeyRing::record_rewrap), or as part
     /// of a [`Report`](crate::Report) beside a manifest.
     ///
     /// It must be of *all* data that the ring has sealed: [merge](Self::merge) those of several
     /// tables first.
     #[must_use]
-    pub fn sweep(&self) -> Sweep {
-        Sweep {
+    pub fn record(&self) -> RewrapRecord {
+        RewrapRecord {
             started_at: self.started_at,
             finished_at: self.finished_at,
             unreadable: self.counts.unreadable,

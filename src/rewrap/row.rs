@@ -13,7 +13,7 @@ pub struct Column {
     pub max_bytes: Option<usize>,
 }
 
-/// A row: its key, and the values of the columns that a sweep goes through.
+/// A row: its key, and the values of the columns that a rewrap goes through.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Row {
     /// What tells it from all others.

@@ -7,22 +7,22 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpoint;
-use super::error::SweepError;
-use super::job::{Mode, Rewrap};
+use super::error::RewrapJobError;
+use super::job::{Mode, RewrapJob};
 use super::key::RowKey;
 use super::pace::Pace;
-use super::report::{Counts, Swept, Tally};
+use super::report::{Counts, RewrapReport, Tally};
 use super::row::Row;
 use crate::error::Error;
 
-impl Rewrap {
+impl RewrapJob {
     /// Goes through the table, to its end.
     ///
     /// # Errors
-    /// A [`SweepError`]. Batches that were committed before it stay: run it again.
-    pub async fn run(self) -> Result<Swept, SweepError> {
+    /// A [`RewrapJobError`]. Batches that were committed before it stay: run it again.
+    pub async fn run(self) -> Result<RewrapReport, RewrapJobError> {
         if Handle::try_current().is_err() {
-            return Err(SweepError::NoRuntime);
+            return Err(RewrapJobError::NoRuntime);
         }
         let mut run = Run::start(self).await?;
         run.retry_unreadable().await?;
@@ -31,7 +31,7 @@ impl Rewrap {
     }
 
     /// The checkpoint of a run that starts now.
-    fn first_checkpoint(&self) -> Result<Checkpoint, SweepError> {
+    fn first_checkpoint(&self) -> Result<Checkpoint, RewrapJobError> {
         Ok(Checkpoint {
             table: self.rows.name().to_owned(),
             columns: self.rows.columns().iter().map(|column| column.name.clone()).collect(),
@@ -47,7 +47,7 @@ impl Rewrap {
     }
 
     /// Fails before the first write if a column is too short for what would be written.
-    async fn check_all_lengths(&self, after: Option<RowKey>) -> Result<(), SweepError> {
+    async fn check_all_lengths(&self, after: Option<RowKey>) -> Result<(), RewrapJobError> {
         if self.rows.columns().iter().all(|column| column.max_bytes.is_none()) {
             return Ok(());
         }
@@ -63,17 +63,17 @@ impl Rewrap {
 
 /// A run that has started.
 struct Run {
-    job: Arc<Rewrap>,
+    job: Arc<RewrapJob>,
     /// The last row that was rewrapped, with all before it.
     at: Checkpoint,
-    report: Swept,
+    report: RewrapReport,
 }
 
 /// A batch that is being rewrapped. Ends its task when it is dropped.
-struct Batch(JoinHandle<Result<Tally, SweepError>>);
+struct Batch(JoinHandle<Result<Tally, RewrapJobError>>);
 
 impl Run {
-    async fn start(job: Rewrap) -> Result<Self, SweepError> {
+    async fn start(job: RewrapJob) -> Result<Self, RewrapJobError> {
         let first = job.first_checkpoint()?;
         let mut at = match &job.checkpoint {
             Some(checkpoint) => {
@@ -86,14 +86,14 @@ impl Run {
             job.rows.check_writable().await?;
             job.check_all_lengths(at.after.clone()).await?;
         }
-        let mut report = Swept::new(at.started_at, job.mode == Mode::Execute);
+        let mut report = RewrapReport::new(at.started_at, job.mode == Mode::Execute);
         report.counts = at.counts;
         report.by_kid = std::mem::take(&mut at.by_kid);
         Ok(Self { job: Arc::new(job), at, report })
     }
 
     /// Rewraps the values that were unreadable before the checkpoint: they may be readable by now.
-    async fn retry_unreadable(&mut self) -> Result<(), SweepError> {
+    async fn retry_unreadable(&mut self) -> Result<(), RewrapJobError> {
         let job = Arc::clone(&self.job);
         let columns = job.rows.columns();
         let place = |name: &str| columns.iter().position(|column| column.name == name);
@@ -110,7 +110,7 @@ impl Run {
     }
 
     /// Rewraps the rows after the checkpoint.
-    async fn rewrap_rows(&mut self) -> Result<(), SweepError> {
+    async fn rewrap_rows(&mut self) -> Result<(), RewrapJobError> {
         let job = Arc::clone(&self.job);
         let total = job.rows.count(self.at.after.as_ref()).await?;
         let mut pace = Pace::new(job.rows_per_second, total);
@@ -158,7 +158,7 @@ impl Run {
         }
     }
 
-    fn finish(self) -> Swept {
+    fn finish(self) -> RewrapReport {
         let (ring, mut report) = (self.job.sealer.ring(), self.report);
         report.finished_at = ring.now();
         let counts_from = ring.load().rewrap_counts_from(report.finished_at);
@@ -171,16 +171,16 @@ impl Run {
 }
 
 impl Batch {
-    fn spawn(job: Arc<Rewrap>, rows: Vec<Row>) -> Self {
+    fn spawn(job: Arc<RewrapJob>, rows: Vec<Row>) -> Self {
         Self(tokio::spawn(async move { job.rewrap_batch(rows).await }))
     }
 
-    async fn join(mut self) -> Result<Tally, SweepError> {
+    async fn join(mut self) -> Result<Tally, RewrapJobError> {
         match (&mut self.0).await {
             Ok(result) => result,
             // A panic of the caller's `context`, or of a store: its author is to see it.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(SweepError::NoRuntime),
+            Err(_) => Err(RewrapJobError::NoRuntime),
         }
     }
 }

@@ -47,10 +47,10 @@ macro_rules! column {
     };
 }
 
-#[cfg(feature = "sqlx-sqlite")]
+#[cfg(feature = "rewrap-sqlite")]
 column!(sqlx::Sqlite, <String as Type<sqlx::Sqlite>>::type_info());
 
 // `unknown`, by the number that it has in `pg_type`: the server takes the type of the column,
 // so that NULL goes into both. A text and bytes look the same on the wire.
-#[cfg(feature = "sqlx-postgres")]
+#[cfg(feature = "rewrap-postgres")]
 column!(sqlx::Postgres, sqlx::postgres::PgTypeInfo::with_oid(sqlx::postgres::types::Oid(705)));

@@ -2,7 +2,7 @@
 
 use futures_util::{Stream, TryStreamExt};
 
-use super::error::SweepError;
+use super::error::RewrapJobError;
 use super::row::{Row, Value};
 
 /// The number of bytes of values that are held of one page, or one row.
@@ -12,30 +12,30 @@ pub(super) const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// these what is kept of a column, or the reason why it cannot hold sealed values.
 ///
 /// # Errors
-/// [`SweepError::UnknownColumn`], [`SweepError::ColumnType`], [`SweepError::NoColumn`].
+/// [`RewrapJobError::UnknownColumn`], [`RewrapJobError::ColumnType`], [`RewrapJobError::NoColumn`].
 pub(super) fn pick_columns<C: Into<String>, D, K>(
     table: &str,
     columns: impl IntoIterator<Item = C>,
     found: &[(String, D)],
     check: impl Fn(&str, &D) -> Result<K, String>,
-) -> Result<Vec<(String, K)>, SweepError> {
+) -> Result<Vec<(String, K)>, RewrapJobError> {
     let mut picked = Vec::new();
     for column in columns {
         let column = column.into();
         let table = || table.to_owned();
         let Some((_, details)) = found.iter().find(|(name, _)| *name == column) else {
             let columns = found.iter().map(|(name, _)| name.clone()).collect();
-            return Err(SweepError::UnknownColumn { table: table(), column, columns });
+            return Err(RewrapJobError::UnknownColumn { table: table(), column, columns });
         };
         match check(&column, details) {
             Ok(kept) => picked.push((column, kept)),
             Err(problem) => {
-                return Err(SweepError::ColumnType { table: table(), column, problem });
+                return Err(RewrapJobError::ColumnType { table: table(), column, problem });
             }
         }
     }
     if picked.is_empty() {
-        return Err(SweepError::NoColumn { table: table.to_owned() });
+        return Err(RewrapJobError::NoColumn { table: table.to_owned() });
     }
     Ok(picked)
 }
@@ -44,9 +44,9 @@ pub(super) fn pick_columns<C: Into<String>, D, K>(
 pub(super) async fn read_rows<R>(
     mut found: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
     max_bytes: usize,
-    read: impl Fn(&R) -> Result<Row, SweepError>,
-    failed: impl Fn(sqlx::Error) -> SweepError,
-) -> Result<Vec<Row>, SweepError> {
+    read: impl Fn(&R) -> Result<Row, RewrapJobError>,
+    failed: impl Fn(sqlx::Error) -> RewrapJobError,
+) -> Result<Vec<Row>, RewrapJobError> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(row) = found.try_next().await.map_err(&failed)? {
         let row = read(&row)?;

@@ -6,7 +6,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite, TypeInfo, ValueRef};
 
-use super::error::SweepError;
+use super::error::RewrapJobError;
 use super::key::{KeyPart, RowKey};
 use super::row::{Column, Row, Swap, Value};
 use super::sql::{PAGE_BYTES, pick_columns, read_rows, value_or_too_large};
@@ -19,7 +19,7 @@ const BOUND: usize = 900;
 /// A table of a SQLite database, by its primary key.
 ///
 /// A column may hold texts and blobs. The database should be in WAL mode, so that the
-/// application reads while the sweep writes; each batch takes the write lock for as long as it is
+/// application reads while the rewrap writes; each batch takes the write lock for as long as it is
 /// written, some milliseconds.
 #[derive(Clone)]
 pub struct SqliteTable {
@@ -33,14 +33,14 @@ impl SqliteTable {
     /// The table `name`, and those of its columns that hold sealed values.
     ///
     /// # Errors
-    /// [`SweepError::UnknownTable`], [`SweepError::NoPrimaryKey`], [`SweepError::UnknownColumn`],
-    /// [`SweepError::NoColumn`], [`SweepError::ColumnType`], [`SweepError::Key`] for a row whose
-    /// primary key is NULL or a fraction, [`SweepError::Database`].
+    /// [`RewrapJobError::UnknownTable`], [`RewrapJobError::NoPrimaryKey`], [`RewrapJobError::UnknownColumn`],
+    /// [`RewrapJobError::NoColumn`], [`RewrapJobError::ColumnType`], [`RewrapJobError::Key`] for a row whose
+    /// primary key is NULL or a fraction, [`RewrapJobError::Database`].
     pub async fn open<C: Into<String>>(
         pool: &SqlitePool,
         name: &str,
         columns: impl IntoIterator<Item = C>,
-    ) -> Result<Self, SweepError> {
+    ) -> Result<Self, RewrapJobError> {
         let found: Vec<(String, i64, i64)> =
             sqlx::query_as("SELECT name, pk, hidden FROM pragma_table_xinfo($1)")
                 .bind(name)
@@ -48,13 +48,13 @@ impl SqliteTable {
                 .await
                 .map_err(|error| database_error(name, error))?;
         if found.is_empty() {
-            return Err(SweepError::UnknownTable { table: name.to_owned() });
+            return Err(RewrapJobError::UnknownTable { table: name.to_owned() });
         }
         let mut keys: Vec<_> = found.iter().filter(|(_, place, _)| *place > 0).collect();
         keys.sort_by_key(|(_, place, _)| *place);
         let keys: Vec<String> = keys.into_iter().map(|(name, ..)| name.clone()).collect();
         if keys.is_empty() {
-            return Err(SweepError::NoPrimaryKey { table: name.to_owned() });
+            return Err(RewrapJobError::NoPrimaryKey { table: name.to_owned() });
         }
         let found: Vec<_> =
             found.into_iter().map(|(name, place, hidden)| (name, (place, hidden))).collect();
@@ -75,7 +75,7 @@ impl SqliteTable {
     }
 
     /// SQLite takes NULL in most primary keys, and fractions: such rows would be missed.
-    async fn check_keys(&self) -> Result<(), SweepError> {
+    async fn check_keys(&self) -> Result<(), RewrapJobError> {
         let is_none =
             |key: &String| format!("typeof({}) IN ('null', 'real')", quote_identifier(key));
         let any = self.keys.iter().map(is_none).collect::<Vec<_>>().join(" OR ");
@@ -84,7 +84,7 @@ impl SqliteTable {
         let found = sqlx::query(AssertSqlSafe(statement)).fetch_optional(&self.pool).await;
         match found.map_err(|error| self.database_error(error))? {
             None => Ok(()),
-            Some(_) => Err(SweepError::Key {
+            Some(_) => Err(RewrapJobError::Key {
                 table: self.name.clone(),
                 problem: "the primary key of a row is NULL or a fraction",
             }),
@@ -118,7 +118,7 @@ impl SqliteTable {
         statement: String,
         keys: &[RowKey],
         max_bytes: usize,
-    ) -> Result<Vec<Row>, SweepError> {
+    ) -> Result<Vec<Row>, RewrapJobError> {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for part in keys.iter().flat_map(RowKey::parts) {
             query = bind_key(query, part);
@@ -127,7 +127,7 @@ impl SqliteTable {
         read_rows(query.fetch(&self.pool), max_bytes, |row| self.row(row), failed).await
     }
 
-    fn row(&self, row: &SqliteRow) -> Result<Row, SweepError> {
+    fn row(&self, row: &SqliteRow) -> Result<Row, RewrapJobError> {
         let failed = |error: sqlx::Error| self.database_error(error);
         let mut parts = Vec::new();
         for place in 0..self.keys.len() {
@@ -138,7 +138,7 @@ impl SqliteTable {
                 "TEXT" => KeyPart::Text(row.try_get(place).map_err(failed)?),
                 _ => {
                     let problem = "the primary key of a row is NULL or a fraction";
-                    return Err(SweepError::Key { table: self.name.clone(), problem });
+                    return Err(RewrapJobError::Key { table: self.name.clone(), problem });
                 }
             });
         }
@@ -166,7 +166,7 @@ impl SqliteTable {
         Ok(Row { key: RowKey::new(parts), values })
     }
 
-    async fn write(&self, swaps: &[Swap]) -> Result<Vec<bool>, SweepError> {
+    async fn write(&self, swaps: &[Swap]) -> Result<Vec<bool>, RewrapJobError> {
         let failed = |error| self.database_error(error);
         // The write lock from the start: one that is taken later may be refused without a wait.
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
@@ -194,7 +194,7 @@ impl SqliteTable {
         Ok(written)
     }
 
-    fn database_error(&self, error: sqlx::Error) -> SweepError {
+    fn database_error(&self, error: sqlx::Error) -> RewrapJobError {
         database_error(&self.name, error)
     }
 }
@@ -275,7 +275,7 @@ impl RowStore for SqliteTable {
                 .map_err(failed)?;
             if is_query_only != 0 {
                 let problem = "the connection may only read (`query_only`)".to_owned();
-                return Err(SweepError::ReadOnly { table: self.name.clone(), problem });
+                return Err(RewrapJobError::ReadOnly { table: self.name.clone(), problem });
             }
             let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
             transaction.rollback().await.map_err(failed)
@@ -283,16 +283,16 @@ impl RowStore for SqliteTable {
     }
 }
 
-fn database_error(table: &str, error: sqlx::Error) -> SweepError {
+fn database_error(table: &str, error: sqlx::Error) -> RewrapJobError {
     let table = table.to_owned();
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.and_then(|code| code.parse::<u32>().ok());
     match code {
         // SQLITE_READONLY, in the lowest byte of all its kinds.
         Some(code) if code & 0xff == 8 => {
-            SweepError::ReadOnly { table, problem: "the database is read-only".to_owned() }
+            RewrapJobError::ReadOnly { table, problem: "the database is read-only".to_owned() }
         }
-        _ => SweepError::Database { table, source: Box::new(error) },
+        _ => RewrapJobError::Database { table, source: Box::new(error) },
     }
 }
 

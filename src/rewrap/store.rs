@@ -4,12 +4,12 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::error::SweepError;
+use super::error::RewrapJobError;
 use super::key::RowKey;
 use super::row::{Column, Row, Swap};
 
 /// What a store's methods return: a future that can be sent between threads.
-pub type RowFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SweepError>> + Send + 'a>>;
+pub type RowFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, RewrapJobError>> + Send + 'a>>;
 
 /// A table of rows, some columns of which hold sealed values.
 ///
@@ -79,7 +79,7 @@ pub type RowFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SweepError>> +
 /// }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use dualkey::{KeyRing, envelope::{AesKey, Sealer}, rewrap::Rewrap};
+/// # use dualkey::{KeyRing, envelope::{AesKey, Sealer}, rewrap::RewrapJob};
 /// # let (old, new) = ("9f2c4b7e1a6d8035c4e7f1920b3a5d6c8e7f90a1b2c3d4e5f60718293a4b5c6d",
 /// #     "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe");
 /// # let ring = KeyRing::<AesKey>::builder().primary(AesKey::hex(old)?).build()?;
@@ -89,8 +89,8 @@ pub type RowFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SweepError>> +
 /// # let kid = ring.stage(AesKey::hex(new)?)?;
 /// # ring.promote(&kid)?;
 /// # let rows = Notes { columns, notes };
-/// # let swept = Rewrap::new(&sealer, rows, |_, _| "").execute().batch(2).run().await?;
-/// # assert_eq!(swept.by_kid.get(&kid), Some(&3));
+/// # let rewrapped = RewrapJob::new(&sealer, rows, |_, _| "").execute().batch(2).run().await?;
+/// # assert_eq!(rewrapped.by_kid.get(&kid), Some(&3));
 /// # Ok(())
 /// # }
 /// ```

@@ -9,9 +9,9 @@ use super::key_set::KeySet;
 use super::swap::Swap;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::evidence::window::History;
+use crate::evidence::window::UsageWindow;
 use crate::lifecycle::Policy;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::lifecycle::admission::{Rules, number_of, numbered};
 use crate::observer::{Both, Event, Observer};
 use crate::ring::key_ring::{Inner, KeyRing};
@@ -30,7 +30,7 @@ use crate::ring::{Key, KeyMaterial, NewKey};
 /// let ring = KeyRing::<JwtKey>::builder()
 ///     .primary(Secret::from(new))
 ///     .fallback(Secret::from(old))
-///     .longest_life(Duration::from_secs(12 * 60 * 60))
+///     .max_lifetime(Duration::from_secs(12 * 60 * 60))
 ///     .rollout_window(Duration::from_secs(15 * 60))
 ///     .build()?;
 /// assert_eq!(ring.keys().len(), 2);
@@ -116,13 +116,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self.add(Place::Staged, key.into())
     }
 
-    /// The longest life of what the keys sign. Seven days unless set.
+    /// The max lifetime of what the keys sign. Seven days unless set.
     ///
     /// A superseded key verifies for this time, the
     /// [rollout window](Self::rollout_window) and the [skew](Self::skew): together
     /// the *overlap*. Too short, and valid tokens are refused.
-    pub fn longest_life(mut self, life: Duration) -> Self {
-        self.policy.longest_life = life;
+    pub fn max_lifetime(mut self, life: Duration) -> Self {
+        self.policy.max_lifetime = life;
         self
     }
 
@@ -257,14 +257,14 @@ impl<K: KeyMaterial> RingBuilder<K> {
             } else if new.signs_from.is_some_and(|moment| moment > now) {
                 return Err(unclear("a fallback's `signs_from` lies ahead: that is a staged key"));
             }
-            (key.life.signs, key.life.sequence) = match (place, new.signs_from) {
-                (Place::Primary, None) => (Signs::From(UNIX_EPOCH), self.keys.len() as u64),
-                (Place::Fallback, None) => (Signs::Never, 0),
-                (Place::Staged, None) => (Signs::Unscheduled, 0),
+            (key.life.signing_start, key.life.sequence) = match (place, new.signs_from) {
+                (Place::Primary, None) => (SigningStart::From(UNIX_EPOCH), self.keys.len() as u64),
+                (Place::Fallback, None) => (SigningStart::Never, 0),
+                (Place::Staged, None) => (SigningStart::Unscheduled, 0),
                 (Place::Staged, Some(moment)) if moment <= now => {
                     return Err(Error::NotAhead { kid: key.kid(), signs_from: moment });
                 }
-                (_, Some(moment)) => (Signs::From(moment), index as u64),
+                (_, Some(moment)) => (SigningStart::From(moment), index as u64),
             };
             keys.push(key);
         }
@@ -296,7 +296,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 rules: self.rules,
                 max_staleness: self.max_staleness,
                 is_followed: AtomicBool::new(false),
-                history: Mutex::new(History::new(self.clock.now())),
+                history: Mutex::new(UsageWindow::new(self.clock.now())),
                 news: Default::default(),
                 clock: self.clock,
                 observer: self.observer,

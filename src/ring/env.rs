@@ -90,7 +90,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
     pub fn vars(
         mut self,
         name: &str,
-        lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>,
+        lookup: impl Fn(&str) -> Result<Option<String>, LookupError>,
     ) -> Self {
         match read(K::PURPOSE, name, &lookup) {
             Ok(found) => self.take(name, found).name(name),
@@ -131,19 +131,40 @@ fn labelled<K: KeyMaterial>(variable: String, secret: Secret) -> NewKey<K> {
     key
 }
 
-/// The value of a variable is not UTF-8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotUnicode;
+/// The error of a lookup. It is never an absence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// The value of the variable is not UTF-8.
+    #[error("the value is not UTF-8")]
+    NotUnicode,
+    /// The lookup failed, so that it is not known whether the variable is set.
+    #[error("the lookup failed: {problem}")]
+    Failed {
+        /// The reason, without a part of the value.
+        problem: String,
+    },
+}
+
+impl LookupError {
+    /// Returns the error of a ring that needs the value of `variable`.
+    pub(crate) fn for_variable(self, variable: String) -> Error {
+        match self {
+            Self::NotUnicode => Error::NotUnicode { variable },
+            Self::Failed { problem } => Error::LookupFailed { variable, problem },
+        }
+    }
+}
 
 /// Answers with the value of a variable.
-pub(crate) type Lookup = dyn Fn(&str) -> Result<Option<String>, NotUnicode> + Send + Sync;
+pub(crate) type Lookup = dyn Fn(&str) -> Result<Option<String>, LookupError> + Send + Sync;
 
 /// The variables of this process.
-pub(crate) fn process(variable: &str) -> Result<Option<String>, NotUnicode> {
+pub(crate) fn process(variable: &str) -> Result<Option<String>, LookupError> {
     match std::env::var(variable) {
         Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => Err(NotUnicode),
+        Err(VarError::NotUnicode(_)) => Err(LookupError::NotUnicode),
     }
 }
 
@@ -167,7 +188,7 @@ impl Found {
 pub(crate) fn read(
     purpose: Purpose,
     name: &str,
-    lookup: &(impl Fn(&str) -> Result<Option<String>, NotUnicode> + ?Sized),
+    lookup: &(impl Fn(&str) -> Result<Option<String>, LookupError> + ?Sized),
 ) -> Result<Found, Error> {
     if name.is_empty() || name.contains('=') || name.chars().any(is_hidden) {
         return Err(Error::NotAVariable { length: name.len() });
@@ -177,7 +198,7 @@ pub(crate) fn read(
         match lookup(&variable) {
             Ok(Some(text)) if !text.is_empty() => Ok(Some((variable, Zeroizing::new(text)))),
             Ok(_) => Ok(None),
-            Err(NotUnicode) => Err(Error::NotUnicode { variable }),
+            Err(error) => Err(error.for_variable(variable)),
         }
     };
     // All first: a lookup that fails is an error, also of a variable that is left out.

@@ -6,12 +6,12 @@ use std::time::SystemTime;
 use crate::error::Error;
 use crate::error::Obstacle;
 use crate::evidence::Report;
-use crate::evidence::Sweep;
+use crate::evidence::RewrapRecord;
 use crate::evidence::Verdict;
-use crate::evidence::reports::{seen, sweeps};
+use crate::evidence::reports::{rewraps, seen};
 use crate::evidence::retirement::{expected_traffic, superseded, verdict};
 use crate::evidence::seen::Seen;
-use crate::evidence::window::History;
+use crate::evidence::window::UsageWindow;
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
@@ -32,11 +32,11 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// through its [`Manifest`](crate::manifest::Manifest::retirement).
     ///
     /// It asks for three things: the overlap of the key is over; the key was not used as a
-    /// fallback within the [observation window](crate::Policy::observation); and
-    /// [enough](crate::Policy::enough_traffic) was verified under the primary in that time for
+    /// fallback within the [observation window](crate::Policy::observation_window); and
+    /// [enough](crate::Policy::min_observed_verifications) was verified under the primary in that time for
     /// that to mean something, or the key was unused for seven windows.
     ///
-    /// Of an encryption key it asks for a [rewrap](Self::record_sweep) that started after the rollout
+    /// Of an encryption key it asks for a [rewrap](Self::record_rewrap) that started after the rollout
     /// of the new primary and left no row unreadable or under the key, and that the key was unused
     /// for one observation window after it. Lifetime and traffic do not count for such a key. A use
     /// after the rewrap proves that it did not find a row, so it asks for another one that starts
@@ -94,9 +94,9 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// encryption key asks for. It must have opened every row. The latest counts.
     ///
     /// A ring that [follows](crate::source) a store reports it at once. One that follows
-    /// [on demand](crate::source::Follow::on_demand) reports it with the next refresh.
-    pub fn record_sweep(&self, sweep: &Sweep) {
-        self.history().swept(Some(sweep));
+    /// [on demand](crate::source::FollowBuilder::on_demand) reports it with the next refresh.
+    pub fn record_rewrap(&self, rewrap: &RewrapRecord) {
+        self.history().rewrapped(Some(rewrap));
         self.inner.news.announce();
     }
 
@@ -139,7 +139,8 @@ impl<K: KeyMaterial> KeyRing<K> {
         let now = self.inner.clock.now();
         let set = self.load();
         let history = self.look(&set, now);
-        let seen = history.seen(kid, set.superseded(kid, now), now, set.policy().observation);
+        let seen =
+            history.seen(kid, set.superseded(kid, now), now, set.policy().observation_window);
         set.expected(kid, &seen, now)
     }
 
@@ -162,7 +163,7 @@ impl<K: KeyMaterial> KeyRing<K> {
             buckets: history.buckets().cloned().collect(),
             last_as_fallback: history.last_as_fallback(),
             signed: history.signed(),
-            sweep: history.sweep.clone(),
+            rewrap: history.rewrap.clone(),
             problem: None,
         }
     }
@@ -199,14 +200,14 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.inner.news.keep();
     }
 
-    pub(super) fn look(&self, set: &KeySet<K>, now: SystemTime) -> MutexGuard<'_, History> {
+    pub(super) fn look(&self, set: &KeySet<K>, now: SystemTime) -> MutexGuard<'_, UsageWindow> {
         let mut history = self.history();
         let usages = set.keys().iter().map(|key| (key.kid(), key.usage()));
-        history.look(usages, now, set.policy().observation);
+        history.look(usages, now, set.policy().observation_window);
         history
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
+    fn history(&self) -> MutexGuard<'_, UsageWindow> {
         self.inner.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -215,12 +216,12 @@ impl<K: KeyMaterial> KeyRing<K> {
 pub(super) fn verdict_in<K: KeyMaterial>(
     set: &KeySet<K>,
     kid: &Kid,
-    history: &History,
+    history: &UsageWindow,
     now: SystemTime,
 ) -> Result<Verdict, Error> {
-    let seen = history.seen(kid, set.superseded(kid, now), now, set.policy().observation);
-    let sweeps: Vec<_> = history.sweep.iter().collect();
-    set.verdict(kid, seen, &sweeps, now)
+    let seen = history.seen(kid, set.superseded(kid, now), now, set.policy().observation_window);
+    let rewraps: Vec<_> = history.rewrap.iter().collect();
+    set.verdict(kid, seen, &rewraps, now)
 }
 
 impl<K: KeyMaterial> KeySet<K> {
@@ -239,7 +240,7 @@ impl<K: KeyMaterial> KeySet<K> {
         let (policy, changed_at) = (self.policy(), self.changed_at());
         let key = (kid, self.superseded(kid, now));
         let seen = seen(reports, key, self.fingerprint(), policy, changed_at, now);
-        self.verdict(kid, seen, &sweeps(reports, policy, now), now)
+        self.verdict(kid, seen, &rewraps(reports, policy, now), now)
     }
 
     /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
@@ -261,7 +262,7 @@ impl<K: KeyMaterial> KeySet<K> {
 
     fn expected(&self, kid: &Kid, seen: &Seen, now: SystemTime) -> Result<Option<Obstacle>, Error> {
         let state = self.state(kid, now).ok_or(Error::UnknownKey { kid: *kid })?;
-        let depends = state == KeyState::Active(Role::Fallback) && K::PURPOSE.needs_traffic();
+        let depends = state == KeyState::Live(Role::Fallback) && K::PURPOSE.needs_traffic();
         Ok(depends.then(|| expected_traffic(seen, self.policy(), now)).flatten())
     }
 
@@ -271,7 +272,7 @@ impl<K: KeyMaterial> KeySet<K> {
         let (lives, terms) = (self.lives(), self.terms());
         let is_old = |index: &usize| {
             let state = self.timeline().state(*index, &lives[*index], now);
-            !matches!(state, KeyState::Active(Role::Primary | Role::Staged))
+            !matches!(state, KeyState::Live(Role::Primary | Role::Staged))
         };
         let old = (0..lives.len()).filter(is_old);
         let counts_from = crate::evidence::retirement::rewrap_counts_from;
@@ -288,12 +289,12 @@ impl<K: KeyMaterial> KeySet<K> {
         &self,
         kid: &Kid,
         seen: Seen,
-        sweeps: &[&Sweep],
+        rewraps: &[&RewrapRecord],
         now: SystemTime,
     ) -> Result<Verdict, Error> {
         let index = self.keys().iter().position(|key| key.kid() == *kid);
         let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
-        Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, sweeps, now))
+        Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, rewraps, now))
     }
 
     /// What tells this set apart from others: equal on two instances, and they hold the same

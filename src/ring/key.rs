@@ -1,11 +1,11 @@
 //! `Key<K>`: a kid, the times that a key lives by, and its prepared material.
 
-use crate::lifecycle::{Revocation, Signs};
+use crate::lifecycle::{Revocation, SigningStart};
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::evidence::Usage;
+use crate::evidence::KeyUsage;
 use crate::evidence::usage::Counters;
 use crate::kid::{Kid, is_same};
 use crate::lifecycle::fingerprint::Marks;
@@ -114,8 +114,8 @@ impl<K> Key<K> {
 
     /// When it signs.
     #[must_use]
-    pub fn signs(&self) -> Signs {
-        self.life.signs
+    pub fn signing_start(&self) -> SigningStart {
+        self.life.signing_start
     }
 
     /// From when on it verifies nothing, where that was set; its end by the
@@ -140,7 +140,7 @@ impl<K> Key<K> {
 
     /// How often this process used it.
     #[must_use]
-    pub fn usage(&self) -> Usage {
+    pub fn usage(&self) -> KeyUsage {
         self.core.counters.read()
     }
 
@@ -210,7 +210,7 @@ impl<K> fmt::Debug for Key<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
             .field("kid", &self.core.kid)
-            .field("signs", &self.life.signs)
+            .field("signing_start", &self.life.signing_start)
             .field("retire_at", &self.life.retire_at)
             .field("revoked", &self.life.revoked)
             .finish_non_exhaustive()

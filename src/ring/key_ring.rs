@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
-use crate::evidence::window::History;
+use crate::evidence::window::UsageWindow;
 use crate::kid::Kid;
 use crate::lifecycle::Policy;
 use crate::lifecycle::admission::Rules;
@@ -53,7 +53,7 @@ pub(super) struct Inner<K: KeyMaterial> {
     pub(super) max_staleness: Option<Duration>,
     /// Whether a store says what it holds: then only a revocation is made here.
     pub(super) is_followed: AtomicBool,
-    pub(super) history: Mutex<History>,
+    pub(super) history: Mutex<UsageWindow>,
     /// What a follower reports at once.
     pub(super) news: News,
     pub(super) clock: Arc<dyn Clock>,
@@ -102,9 +102,9 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// CookieSigner::new(ring.clone()).sign("session", "user-42")?;
     ///
     /// let key = &ring.keys()[0];
-    /// assert_eq!(key.state, KeyState::Active(Role::Primary));
+    /// assert_eq!(key.state, KeyState::Live(Role::Primary));
     /// assert_eq!(key.usage.signed, 1);
-    /// assert_eq!(key.ends_at, None);
+    /// assert_eq!(key.verifies_until, None);
     /// # Ok::<(), dualkey::Error>(())
     /// ```
     #[must_use]
@@ -112,7 +112,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.load().statuses(self.inner.clock.now())
     }
 
-    /// How long a superseded key still verifies: longest life, rollout window and
+    /// How long a superseded key still verifies: max lifetime, rollout window and
     /// skew together.
     ///
     /// ```
@@ -123,7 +123,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// # let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
     /// let ring = KeyRing::<CookieKey>::builder()
     ///     .primary(Secret::from(secret))
-    ///     .longest_life(Duration::from_secs(3600))
+    ///     .max_lifetime(Duration::from_secs(3600))
     ///     .rollout_window(Duration::from_secs(600))
     ///     .skew(Duration::from_secs(60))
     ///     .build()?;

@@ -136,8 +136,8 @@ impl<K: KeyMaterial> KeySet<K> {
     /// When the key `kid` stops verifying, as far as that is known: the start of
     /// the next later signer plus the overlap, or the moment that was set for it.
     #[must_use]
-    pub fn ends_at(&self, kid: &Kid) -> Option<SystemTime> {
-        self.timeline.ends_at(self.position(kid.as_bytes())?)
+    pub fn verifies_until(&self, kid: &Kid) -> Option<SystemTime> {
+        self.timeline.verifies_until(self.position(kid.as_bytes())?)
     }
 
     /// The next moment after `now` at which a role changes by itself.
@@ -171,9 +171,9 @@ impl<K: KeyMaterial> KeySet<K> {
             kid: key.kid(),
             variable: key.variable().map(str::to_owned),
             state: self.timeline.state(index, &key.life, now),
-            signs: key.signs(),
+            signing_start: key.signing_start(),
             added_at: key.added_at(),
-            ends_at: self.timeline.ends_at(index),
+            verifies_until: self.timeline.verifies_until(index),
             is_retired: key.life.retire_at.is_some(),
             revoked: key.revoked().cloned(),
             usage: key.usage(),
@@ -266,7 +266,7 @@ impl<K: KeyMaterial> KeySet<K> {
         match phase.role(index) {
             Some(role) => Ok((&self.keys[index], role)),
             None if self.keys[index].revoked().is_some() => Err(Reason::RevokedKey),
-            None => Err(Reason::RetiredKey),
+            None => Err(Reason::ExpiredKey),
         }
     }
 

@@ -30,5 +30,5 @@ pub use builder::{Dangerous, RingBuilder};
 pub use key::{Key, KeyMaterial, NewKey};
 pub use key_ring::KeyRing;
 pub use key_set::KeySet;
-pub use rotate::Promotion;
+pub use rotate::{ForceRing, Promotion};
 pub use status::KeyStatus;

@@ -128,18 +128,18 @@ impl<K: KeyMaterial> KeyRing<K> {
                 continue;
             }
             let state = after.state(&kid, now);
-            let was_expired = before.state(&kid, now) == Some(KeyState::Retired);
-            if was_expired && matches!(state, Some(KeyState::Active(_))) {
+            let was_expired = before.state(&kid, now) == Some(KeyState::Expired);
+            if was_expired && matches!(state, Some(KeyState::Live(_))) {
                 self.inner.tell(Event::LiveAgain { ring, kid });
             }
-            if old.is_none() && state == Some(KeyState::Active(Role::Staged)) {
+            if old.is_none() && state == Some(KeyState::Live(Role::Staged)) {
                 let signs_from = key.life.start().map(|(from, _)| from);
                 self.inner.tell(Event::Staged { ring, kid, signs_from });
             }
-            if let Some(ends) = key.retire_at()
-                && old.is_none_or(|old| old.retire_at() != Some(ends))
+            if let Some(verifies_until) = key.retire_at()
+                && old.is_none_or(|old| old.retire_at() != Some(verifies_until))
             {
-                self.inner.tell(Event::Retired { ring, kid, ends });
+                self.inner.tell(Event::Retired { ring, kid, verifies_until });
             }
         }
         let primary = |set: &KeySet<K>| set.primary(now).map(Key::kid);

@@ -49,7 +49,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// let kid = ring.stage(NewKey::new(Secret::from(new)).signs_from(tomorrow))?;
     ///
     /// let set = ring.load();
-    /// assert_eq!(set.state(&kid, SystemTime::now()), Some(KeyState::Active(Role::Staged)));
+    /// assert_eq!(set.state(&kid, SystemTime::now()), Some(KeyState::Live(Role::Staged)));
     /// assert_eq!(set.primary(tomorrow).map(|key| key.kid()), Some(kid));
     /// # Ok::<(), dualkey::Error>(())
     /// ```
@@ -83,7 +83,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownKey`], [`Error::Revoked`], [`Error::Retired`] if it has expired,
+    /// [`Error::UnknownKey`], [`Error::Revoked`], [`Error::Expired`] if it has expired,
     /// [`Error::ExpiresSoon`] if it expires within the rollout window and the skew, or
     /// [`Error::TooShortToSign`] if it is a short fallback that was admitted. The ring stays
     /// as it is.
@@ -91,17 +91,25 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.promoted(kid, false)
     }
 
-    /// Makes the key `kid` the primary although it expires soon, and reports the reason to the
-    /// observer: instances that have not reloaded by then reject what it signs.
+    /// Takes a step that a check refuses. The observer gets `reason`.
     ///
-    /// # Errors
-    /// As for [`promote`](Self::promote), except [`Error::ExpiresSoon`].
-    pub fn force_promote(&self, kid: &Kid, reason: &str) -> Result<Promotion, Error> {
-        let promotion = self.promoted(kid, true)?;
-        if promotion.superseded != *kid {
-            self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
-        }
-        Ok(promotion)
+    /// ```
+    /// # use dualkey::{KeyRing, Secret};
+    /// # use dualkey::cookie::CookieKey;
+    /// # let (old, new) = ("Nf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5KiNf0Vg6Jc3Ds8Pw1Ra4Tb7Yx2Zq9Ml5Ki",
+    /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
+    /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
+    /// let before = ring.primary().unwrap();
+    /// let kid = ring.stage(Secret::from(new))?;
+    /// ring.promote(&kid)?;
+    /// assert!(ring.retire(&before)?.is_some(), "it ends with its overlap");
+    ///
+    /// ring.force("a former employee has it").retire(&before)?;
+    /// assert_eq!(ring.primary(), Some(kid));
+    /// # Ok::<(), dualkey::Error>(())
+    /// ```
+    pub fn force<'r>(&'r self, reason: &'r str) -> ForceRing<'r, K> {
+        ForceRing { ring: self, reason }
     }
 
     fn promoted(&self, kid: &Kid, forced: bool) -> Result<Promotion, Error> {
@@ -110,7 +118,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         if superseded != *kid {
             self.inner.tell(Event::Promoted { ring: self.name(), kid: *kid });
         }
-        Ok(Promotion { kid: *kid, superseded, verifies_until: set.ends_at(&superseded) })
+        Ok(Promotion { kid: *kid, superseded, verifies_until: set.verifies_until(&superseded) })
     }
 
     /// Makes the key the primary that was so before the current one. What the
@@ -132,30 +140,18 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NothingToRollBack`]; [`Error::Retired`] if the key before has expired, which no
+    /// [`Error::NothingToRollBack`]; [`Error::Expired`] if the key before has expired, which no
     /// rollback undoes; [`Error::ExpiresSoon`] if it expires within the rollout window and the
     /// skew. The ring stays as it is.
     pub fn rollback(&self) -> Result<Promotion, Error> {
         self.rolled_back(false)
     }
 
-    /// Rolls back although the key before expires soon, and reports the reason to the observer:
-    /// instances that have not reloaded by then reject what it signs.
-    ///
-    /// # Errors
-    /// As for [`rollback`](Self::rollback), except [`Error::ExpiresSoon`].
-    pub fn force_rollback(&self, reason: &str) -> Result<Promotion, Error> {
-        let promotion = self.rolled_back(true)?;
-        let kid = promotion.kid;
-        self.inner.tell(Event::Forced { ring: self.name(), kid, reason });
-        Ok(promotion)
-    }
-
     fn rolled_back(&self, forced: bool) -> Result<Promotion, Error> {
         self.check_unfollowed()?;
         let (set, (kid, superseded)) = self.change(None, |_, steps| steps.rollback(forced))?;
         self.inner.tell(Event::RolledBack { ring: self.name(), kid });
-        Ok(Promotion { kid, superseded, verifies_until: set.ends_at(&superseded) })
+        Ok(Promotion { kid, superseded, verifies_until: set.verifies_until(&superseded) })
     }
 
     /// Settles when the key `kid` stops verifying, and returns that moment: the end
@@ -171,7 +167,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// [`restage`](Self::restage) makes the key live again.
     ///
     /// An encryption key has no end until it is retired, and what it sealed cannot be
-    /// opened after it: retire it once a [sweep](Self::record_sweep) found that nothing which
+    /// opened after it: retire it once a [rewrap](Self::record_rewrap) found that nothing which
     /// is stored needs it.
     ///
     /// ```
@@ -197,33 +193,20 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.check_unfollowed()?;
         let now = self.inner.clock.now();
         let history = self.look(&self.load(), now).clone();
-        let (_, ends) = self.change(None, |set, steps| {
+        let (_, verifies_until) = self.change(None, |set, steps| {
             // What was only staged has signed nothing, and what has ended needs no verdict.
             let until = match set.state(kid, now) {
-                Some(KeyState::Active(Role::Fallback)) => {
+                Some(KeyState::Live(Role::Fallback)) => {
                     verdict_in(set, kid, &history, now)?.until(kid)?
                 }
                 _ => None,
             };
             steps.retire(kid, until)
         })?;
-        if let Some(ends) = ends {
-            self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, ends });
+        if let Some(verifies_until) = verifies_until {
+            self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, verifies_until });
         }
-        Ok(ends)
-    }
-
-    /// Ends the key `kid` at once, whatever the verdict on it, and tells the observer why:
-    /// what it signed is refused, and what it sealed cannot be opened.
-    ///
-    /// # Errors
-    /// As for [`retire`](Self::retire), but for [`Error::Blocked`].
-    pub fn force_retire(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
-        self.check_unfollowed()?;
-        let (_, ends) = self.change(None, |_, steps| steps.cut(kid))?;
-        self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
-        self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, ends });
-        Ok(())
+        Ok(verifies_until)
     }
 
     /// Makes an expired key staged again, as if it had just been added: it verifies from now
@@ -231,7 +214,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     ///
     /// # Errors
     /// [`Error::RestageNeedsForce`] for keys of tokens and sessions: use
-    /// [`force_restage`](Self::force_restage). [`Error::UnknownKey`], [`Error::Revoked`],
+    /// [`force`](Self::force). [`Error::UnknownKey`], [`Error::Revoked`],
     /// [`Error::IsPrimary`], [`Error::TooShortToSign`], or [`Error::NotExpired`] if it is live.
     /// The ring stays as it is.
     pub fn restage(&self, kid: &Kid) -> Result<(), Error> {
@@ -239,20 +222,6 @@ impl<K: KeyMaterial> KeyRing<K> {
             return Err(Error::RestageNeedsForce { kid: *kid });
         }
         self.restaged(kid)
-    }
-
-    /// The same for every purpose, with the reason for the observer.
-    ///
-    /// # Security
-    /// Tokens and sessions that this key signed, and that have not reached their own end, are
-    /// valid again.
-    ///
-    /// # Errors
-    /// As for [`restage`](Self::restage), except [`Error::RestageNeedsForce`].
-    pub fn force_restage(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
-        self.restaged(kid)?;
-        self.inner.tell(Event::Forced { ring: self.name(), kid: *kid, reason });
-        Ok(())
     }
 
     fn restaged(&self, kid: &Kid) -> Result<(), Error> {
@@ -293,7 +262,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     ///
     /// # Errors
     /// [`Error::UnknownKey`], or [`Error::NoPrimary`] if nothing would be left that
-    /// signs: then [`revoke_and_replace`](Self::revoke_and_replace) is what you
+    /// signs: then [`emergency_rotate`](Self::emergency_rotate) is what you
     /// want. The ring stays as it is.
     pub fn revoke(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
         let (_, is_news) = self.change(None, |_, steps| steps.revoke(kid, reason))?;
@@ -317,7 +286,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// #     "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU");
     /// let ring = KeyRing::<CookieKey>::builder().primary(Secret::from(old)).build()?;
     /// let leaked = ring.primary().unwrap();
-    /// let kid = ring.revoke_and_replace(&leaked, "in a public log", Secret::from(new))?;
+    /// let kid = ring.emergency_rotate(&leaked, "in a public log", Secret::from(new))?;
     /// assert_eq!(ring.primary(), Some(kid));
     /// # Ok::<(), dualkey::Error>(())
     /// ```
@@ -325,7 +294,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// # Errors
     /// [`Error::UnknownKey`]; [`Error::Revoked`] if it is so already; and as for
     /// [`stage`](Self::stage). The ring stays as it is.
-    pub fn revoke_and_replace(
+    pub fn emergency_rotate(
         &self,
         kid: &Kid,
         reason: &str,
@@ -388,5 +357,79 @@ impl<K: KeyMaterial> KeyRing<K> {
             Ok::<_, Error>((Some(next.replacing(set)), result))
         })?;
         Ok((self.load(), result))
+    }
+}
+
+/// Steps that are taken although a check refuses them: see [`KeyRing::force`].
+#[derive(Debug)]
+#[must_use = "nothing is forced until one of its steps is taken"]
+pub struct ForceRing<'r, K: KeyMaterial> {
+    ring: &'r KeyRing<K>,
+    reason: &'r str,
+}
+
+impl<K: KeyMaterial> ForceRing<'_, K> {
+    /// Makes the key `kid` the primary although it expires soon, and reports the reason to the
+    /// observer: instances that have not reloaded by then reject what it signs.
+    ///
+    /// # Errors
+    /// As for [`promote`](KeyRing::promote), except [`Error::ExpiresSoon`].
+    pub fn promote(self, kid: &Kid) -> Result<Promotion, Error> {
+        let promotion = self.ring.promoted(kid, true)?;
+        if promotion.superseded != *kid {
+            self.ring.inner.tell(Event::Forced {
+                ring: self.ring.name(),
+                kid: *kid,
+                reason: self.reason,
+            });
+        }
+        Ok(promotion)
+    }
+
+    /// Rolls back although the key before expires soon, and reports the reason to the observer:
+    /// instances that have not reloaded by then reject what it signs.
+    ///
+    /// # Errors
+    /// As for [`rollback`](KeyRing::rollback), except [`Error::ExpiresSoon`].
+    pub fn rollback(self) -> Result<Promotion, Error> {
+        let promotion = self.ring.rolled_back(true)?;
+        let kid = promotion.kid;
+        self.ring.inner.tell(Event::Forced { ring: self.ring.name(), kid, reason: self.reason });
+        Ok(promotion)
+    }
+
+    /// Ends the key `kid` at once, whatever the verdict on it, and tells the observer why:
+    /// what it signed is refused, and what it sealed cannot be opened.
+    ///
+    /// # Errors
+    /// As for [`retire`](KeyRing::retire), but for [`Error::Blocked`].
+    pub fn retire(self, kid: &Kid) -> Result<(), Error> {
+        self.ring.check_unfollowed()?;
+        let (_, verifies_until) = self.ring.change(None, |_, steps| steps.cut(kid))?;
+        self.ring.inner.tell(Event::Forced {
+            ring: self.ring.name(),
+            kid: *kid,
+            reason: self.reason,
+        });
+        self.ring.inner.tell(Event::Retired { ring: self.ring.name(), kid: *kid, verifies_until });
+        Ok(())
+    }
+
+    /// [`KeyRing::restage`], for every purpose.
+    ///
+    /// # Security
+    /// Tokens and sessions that this key signed, and that have not reached their own end, are
+    /// valid again.
+    ///
+    /// # Errors
+    /// As for [`restage`](KeyRing::restage), except [`Error::RestageNeedsForce`].
+    pub fn restage(self, kid: &Kid) -> Result<(), Error> {
+        self.ring.restaged(kid)?;
+        self.ring.inner.tell(Event::Forced {
+            ring: self.ring.name(),
+            kid: *kid,
+            reason: self.reason,
+        });
+        Ok(())
     }
 }

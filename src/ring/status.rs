@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use crate::evidence::Usage;
+use crate::evidence::KeyUsage;
 use crate::kid::Kid;
-use crate::lifecycle::{KeyState, Revocation, Signs};
+use crate::lifecycle::{KeyState, Revocation, SigningStart};
 
 /// What a key of a ring is right now.
 #[derive(Debug, Clone)]
@@ -17,15 +17,15 @@ pub struct KeyStatus {
     /// What it is.
     pub state: KeyState,
     /// When it signs.
-    pub signs: Signs,
+    pub signing_start: SigningStart,
     /// When it came into the ring, or into the manifest that the ring is made of.
     pub added_at: SystemTime,
     /// When it stops verifying, if that is known.
-    pub ends_at: Option<SystemTime>,
+    pub verifies_until: Option<SystemTime>,
     /// Whether its end was set by a retirement, and does not only follow from its overlap.
     pub is_retired: bool,
     /// That it is compromised, since when, and why.
     pub revoked: Option<Revocation>,
     /// How often this process used it.
-    pub usage: Usage,
+    pub usage: KeyUsage,
 }

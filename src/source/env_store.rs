@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::lifecycle::Policy;
 use crate::manifest::Manifest;
 use crate::ring::KeyMaterial;
-use crate::ring::env::{Found, Lookup, NotUnicode, process, read};
+use crate::ring::env::{Found, Lookup, LookupError, process, read};
 
 /// The manifest that the environment variables around a name make, by the convention of
 /// [`mod@super::env`].
@@ -77,7 +77,7 @@ impl<K: KeyMaterial> EnvStore<K> {
     pub fn vars(
         name: &str,
         environment: &str,
-        lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode> + Send + Sync + 'static,
+        lookup: impl Fn(&str) -> Result<Option<String>, LookupError> + Send + Sync + 'static,
     ) -> Self {
         Self {
             name: name.to_owned(),

@@ -195,7 +195,7 @@ pub enum StoreError {
     },
 
     /// A call to the store did not answer in time: see
-    /// [`Follow::timeout`](crate::source::Follow::timeout).
+    /// [`FollowBuilder::timeout`](crate::source::FollowBuilder::timeout).
     #[error(
         "cannot reach {store}: no answer within {after:?}; check the store and the way to it, or set a \
          longer `Follow::timeout`"

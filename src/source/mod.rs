@@ -4,7 +4,7 @@
 //! convention of `.env` files: `X_NEW`, `X`, `X_OLD`, `X_BACKUP`, `X_NEXT`.
 //!
 //! With the feature `store`, a [`Manifest`](crate::manifest::Manifest) lives in a
-//! [`KeyStore`]: a [`FileStore`], an [`EnvStore`], a `PostgresStore` (feature `postgres`), or
+//! [`KeyStore`]: a [`FileStore`], an [`EnvStore`], a `PostgresStore` (feature `store-postgres`), or
 //! a client of yours behind a [`ClosureStore`]. A ring [follows](crate::RingBuilder::follow) its store while the service
 //! runs.
 //!
@@ -56,7 +56,7 @@ mod env_store;
 mod error;
 mod file;
 pub(crate) mod follow;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "store-postgres")]
 mod postgres;
 pub(crate) mod reading;
 pub(crate) mod store;
@@ -68,7 +68,7 @@ pub use dotenv::DotenvStore;
 pub use env_store::EnvStore;
 pub use error::StoreError;
 pub use file::FileStore;
-pub use follow::{Follow, FollowState, Following, Health};
-#[cfg(feature = "postgres")]
+pub use follow::{FollowBuilder, FollowHandle, FollowState, Health};
+#[cfg(feature = "store-postgres")]
 pub use postgres::PostgresStore;
 pub use store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus, update};

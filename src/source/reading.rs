@@ -201,7 +201,7 @@ impl InUse {
     pub(crate) fn read(
         purpose: Purpose,
         name: &str,
-        lookup: impl Fn(&str) -> Result<Option<String>, crate::ring::env::NotUnicode>,
+        lookup: impl Fn(&str) -> Result<Option<String>, crate::ring::env::LookupError>,
     ) -> Result<Option<Self>, Error> {
         let found = crate::ring::env::read(purpose, name, &lookup)?;
         if found.leaves_out_backup {

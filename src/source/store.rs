@@ -23,7 +23,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// store keeps what it has (V9).
 ///
 /// A ring that [follows](crate::RingBuilder::follow) a store makes its calls on a worker thread,
-/// one at a time, and gives each the [timeout](crate::source::Follow::timeout). A call may block
+/// one at a time, and gives each the [timeout](crate::source::FollowBuilder::timeout). A call may block
 /// that thread. One that is out of time is dropped at its next `.await`; if it blocks, the next call
 /// may start on another thread while it still runs. A panic counts as a failure.
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
@@ -235,7 +235,7 @@ pub(crate) async fn retry_conflicts<T, E>(
 /// let change = update(store, |manifest| {
 ///     manifest.promote(&kid, &reports, SystemTime::now())
 /// }).await?;
-/// println!("{} signs; come back at {:?}", change.kid, change.until);
+/// println!("{} signs; come back at {:?}", change.kid, change.verifies_until);
 /// # Ok(())
 /// # }
 /// ```

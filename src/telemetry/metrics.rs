@@ -61,7 +61,7 @@ impl RingMetrics {
     }
 
     /// Publishes the counts of `subject` from now on: of a ring, or of its
-    /// [`Following`](crate::source::Following).
+    /// [`FollowHandle`](crate::source::FollowHandle).
     pub fn watch(&self, subject: &impl Subject) {
         self.lock().push(Arc::new(subject.watched()));
     }
@@ -117,7 +117,7 @@ impl Observer for RingMetrics {
             // Counted by the ring itself, or for a person to read.
             Event::VerifiedByFallback { .. }
             | Event::OpenedRevoked { .. }
-            | Event::WearsOut { .. }
+            | Event::MessageLimitNear { .. }
             | Event::CredentialSwitched { .. }
             | Event::EnvironmentWarning { .. } => {}
         }
@@ -169,7 +169,7 @@ impl<K: KeyMaterial> Sampled for WatchedRing<K> {
 
 #[cfg(feature = "store")]
 fn last_reload<K: KeyMaterial>(watched: &WatchedRing<K>) -> Option<SystemTime> {
-    watched.turner.as_ref().map(|turner| turner.health().last_success)
+    watched.poller.as_ref().map(|poller| poller.health().last_success)
 }
 
 #[cfg(not(feature = "store"))]

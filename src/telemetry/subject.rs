@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::ring::KeyMaterial;
 use crate::ring::KeyRing;
 #[cfg(feature = "store")]
-use crate::source::Following;
+use crate::source::FollowHandle;
 #[cfg(feature = "store")]
-use crate::source::follow::turn::Turner;
+use crate::source::follow::turn::Poller;
 
-/// A ring that can be watched: a [`KeyRing`], or the [`Following`](crate::source::Following) of one,
+/// A ring that can be watched: a [`KeyRing`], or the [`FollowHandle`](crate::source::FollowHandle) of one,
 /// which also reports the state of its store. Sealed.
 pub trait Subject: sealed::Subject {}
 
@@ -30,9 +30,9 @@ mod sealed {
 pub struct WatchedRing<K: KeyMaterial> {
     pub(crate) ring: KeyRing<K>,
     /// The task that keeps the ring equal to its store, if the ring follows one. The caller owns the
-    /// [`Following`](crate::source::Following): after it was stopped, this has the last state.
+    /// [`FollowHandle`](crate::source::FollowHandle): after it was stopped, this has the last state.
     #[cfg(feature = "store")]
-    pub(crate) turner: Option<Arc<Turner<K>>>,
+    pub(crate) poller: Option<Arc<Poller<K>>>,
 }
 
 impl<K: KeyMaterial> Subject for KeyRing<K> {}
@@ -44,19 +44,19 @@ impl<K: KeyMaterial> sealed::Subject for KeyRing<K> {
         WatchedRing {
             ring: self.clone(),
             #[cfg(feature = "store")]
-            turner: None,
+            poller: None,
         }
     }
 }
 
 #[cfg(feature = "store")]
-impl<K: KeyMaterial> Subject for Following<K> {}
+impl<K: KeyMaterial> Subject for FollowHandle<K> {}
 
 #[cfg(feature = "store")]
-impl<K: KeyMaterial> sealed::Subject for Following<K> {
+impl<K: KeyMaterial> sealed::Subject for FollowHandle<K> {
     type Key = K;
 
     fn watched(&self) -> WatchedRing<K> {
-        WatchedRing { ring: self.ring().clone(), turner: Some(self.turner()) }
+        WatchedRing { ring: self.ring().clone(), poller: Some(self.poller()) }
     }
 }

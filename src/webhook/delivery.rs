@@ -5,13 +5,13 @@ use std::fmt;
 use super::key::WebhookKey;
 use super::signature;
 use super::unescaped::Escaper;
-use super::verifier::MetaWebhook;
+use super::verifier::WebhookVerifier;
 use crate::error::{Reason, VerifyError};
 use crate::mac::{Lanes, MAX_LANES};
 use crate::ring::snapshot::Unit;
 use crate::verified::Verified;
 
-impl MetaWebhook {
+impl WebhookVerifier {
     /// Verifies a whole body against `signatures`, the values of all its
     /// [`HEADER`](Self::HEADER)s, of which there must be one.
     ///
@@ -36,10 +36,10 @@ impl MetaWebhook {
     ///
     /// ```
     /// # use dualkey::{KeyRing, Secret};
-    /// # use dualkey::webhook::{MetaWebhook, WebhookKey};
+    /// # use dualkey::webhook::{WebhookVerifier, WebhookKey};
     /// # let ring = KeyRing::<WebhookKey>::builder()
     /// #     .primary(Secret::from("1222e786b144d0e85b9f365372d93676")).build()?;
-    /// # let hook = MetaWebhook::new(ring);
+    /// # let hook = WebhookVerifier::new(ring);
     /// # let header = "sha256=369ad91d36d1279d28942b6b543b6a2ea42853d03276bf28ec4655a0b7a0c7e1";
     /// let mut delivery = hook.start([header]).expect("a signature of the right form");
     /// delivery.update(br#"{"object":"#);
@@ -88,7 +88,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// Feeds the next chunk, of any length. Beyond the
-    /// [bound](MetaWebhook::max_body_bytes), nothing is looked at any more.
+    /// [bound](WebhookVerifier::max_body_bytes), nothing is looked at any more.
     pub fn update(&mut self, chunk: &[u8]) {
         self.room = self.room.and_then(|room| room.checked_sub(chunk.len()));
         if self.room.is_none() {

@@ -1,7 +1,7 @@
 //! The subscription handshake: a GET that shows a token and wants its challenge back.
 
 use super::token::{VerifyToken, digest};
-use super::verifier::MetaWebhook;
+use super::verifier::WebhookVerifier;
 use crate::error::{Reason, VerifyError};
 use crate::mac::lanes::matching;
 use crate::ring::snapshot::{Matched, View};
@@ -10,7 +10,7 @@ use crate::verified::Verified;
 /// A longer query is none of Meta's.
 const MAX_QUERY_BYTES: usize = 4 * 1024;
 
-impl MetaWebhook {
+impl WebhookVerifier {
     /// Answers the GET by which Meta confirms a subscription: the challenge, to be sent
     /// back as the body, in plain text and not as markup.
     ///
@@ -19,7 +19,7 @@ impl MetaWebhook {
     ///
     /// ```
     /// use dualkey::{KeyRing, Secret};
-    /// use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+    /// use dualkey::webhook::{WebhookVerifier, VerifyToken, WebhookKey};
     ///
     /// let secrets = KeyRing::<WebhookKey>::builder()
     ///     .primary(Secret::from("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
@@ -27,7 +27,7 @@ impl MetaWebhook {
     /// let tokens = KeyRing::<VerifyToken>::builder()
     ///     .primary(Secret::from("hV3-dashboard-token"))
     ///     .build()?;
-    /// let hook = MetaWebhook::new(secrets).verify_tokens(tokens);
+    /// let hook = WebhookVerifier::new(secrets).verify_tokens(tokens);
     ///
     /// let query = "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=hV3-dashboard-token";
     /// assert_eq!(*hook.handshake(query).expect("the token of the ring"), "1158201444");

@@ -20,7 +20,7 @@
 //! and comes again by retry; [`promote`](crate::KeyRing::promote) records what the
 //! peer did. Where the secret is one's own choice, as on GitHub, stage it first. Retries
 //! go on for 36 hours (Graph) to 7 days (WhatsApp): set the ring's
-//! [`longest_life`](crate::RingBuilder::longest_life) to that.
+//! [`max_lifetime`](crate::RingBuilder::max_lifetime) to that.
 
 mod delivery;
 mod handshake;
@@ -36,4 +36,4 @@ mod tests;
 pub use delivery::Delivery;
 pub use key::WebhookKey;
 pub use token::VerifyToken;
-pub use verifier::MetaWebhook;
+pub use verifier::WebhookVerifier;

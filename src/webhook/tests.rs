@@ -8,8 +8,8 @@ use crate::secret::Secret;
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
-fn hook() -> MetaWebhook {
-    MetaWebhook::new(KeyRing::builder().primary(Secret::from(SECRET)).build().unwrap())
+fn hook() -> WebhookVerifier {
+    WebhookVerifier::new(KeyRing::builder().primary(Secret::from(SECRET)).build().unwrap())
 }
 
 fn header(body: &[u8]) -> String {
@@ -264,7 +264,7 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
     };
     for keys in 1..=4 {
         let secrets = secrets(keys);
-        let hook = MetaWebhook::new(ring_of(&secrets)).verify_tokens(ring_of(&secrets));
+        let hook = WebhookVerifier::new(ring_of(&secrets)).verify_tokens(ring_of(&secrets));
         let headers: Vec<_> = secrets.iter().map(|secret| signed(secret, b"a body")).collect();
         assert_tries_all(keys, 1, |place| {
             hook.verify([&headers[place.unwrap_or(keys)]], b"a body").is_ok()

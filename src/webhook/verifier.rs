@@ -1,4 +1,4 @@
-//! `MetaWebhook`: the rings of a webhook, and its settings.
+//! `WebhookVerifier`: the rings of a webhook, and its settings.
 
 use super::key::WebhookKey;
 use super::token::VerifyToken;
@@ -12,13 +12,13 @@ const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 ///
 /// ```
 /// use dualkey::{KeyRing, Secret};
-/// use dualkey::webhook::{MetaWebhook, WebhookKey};
+/// use dualkey::webhook::{WebhookVerifier, WebhookKey};
 ///
 /// let ring = KeyRing::<WebhookKey>::builder()
 ///     .primary(Secret::from("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
 ///     .fallback(Secret::from("1222e786b144d0e85b9f365372d93676"))
 ///     .build()?;
-/// let hook = MetaWebhook::new(ring);
+/// let hook = WebhookVerifier::new(ring);
 ///
 /// let body = br#"{"object":"page"}"#;
 /// let header = "sha256=369ad91d36d1279d28942b6b543b6a2ea42853d03276bf28ec4655a0b7a0c7e1";
@@ -28,17 +28,17 @@ const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 /// # Ok::<(), dualkey::Error>(())
 /// ```
 ///
-/// With `http`, that is `hook.verify(headers.get_all(MetaWebhook::HEADER), &body)`: two
+/// With `http`, that is `hook.verify(headers.get_all(WebhookVerifier::HEADER), &body)`: two
 /// headers are refused, so hand over all that there are.
 #[derive(Debug, Clone)]
-pub struct MetaWebhook {
+pub struct WebhookVerifier {
     pub(super) ring: KeyRing<WebhookKey>,
     pub(super) verify_tokens: Option<KeyRing<VerifyToken>>,
     pub(super) accepts_unescaped: bool,
     pub(super) max_body_bytes: usize,
 }
 
-impl MetaWebhook {
+impl WebhookVerifier {
     /// The name of the header that holds the signature.
     pub const HEADER: &'static str = "x-hub-signature-256";
 
@@ -68,10 +68,10 @@ impl MetaWebhook {
     ///
     /// ```
     /// # use dualkey::{KeyRing, Secret};
-    /// # use dualkey::webhook::{MetaWebhook, WebhookKey};
+    /// # use dualkey::webhook::{WebhookVerifier, WebhookKey};
     /// # let ring = KeyRing::<WebhookKey>::builder()
     /// #     .primary(Secret::from("0f1e2d3c4b5a69788796a5b4c3d2e1f0")).build()?;
-    /// let hook = MetaWebhook::new(ring).accept_unescaped();
+    /// let hook = WebhookVerifier::new(ring).accept_unescaped();
     /// // Meta has sent and signed {"text":"caf\u00e9 50\u0025"}:
     /// let header = "sha256=a67d6ccf1dcf509810cf741c95ef12020f35cd12de4a57f1adc7b005aba51a03";
     /// assert!(hook.verify([header], r#"{"text":"café 50%"}"#.as_bytes()).is_ok());

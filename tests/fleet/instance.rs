@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use dualkey::source::Following;
+use dualkey::source::FollowHandle;
 use dualkey::{KeyRing, ManualClock, Secret};
 
 use super::artefact::Artefacts;
@@ -36,7 +36,7 @@ pub struct Instance<K: Artefacts> {
     pub off: i64,
     clock: ManualClock,
     ring: Option<KeyRing<K>>,
-    following: Option<Following<K>>,
+    following: Option<FollowHandle<K>>,
     /// Numbers its processes: a poll of one that is gone is none.
     pub process: u64,
     /// Since when the store looks as it does.
@@ -95,7 +95,7 @@ impl<K: Artefacts> Instance<K> {
             }
             Start::Keys(keys) => {
                 let mut builder = builder
-                    .longest_life(Duration::from_secs(bounds.life))
+                    .max_lifetime(Duration::from_secs(bounds.life))
                     .rollout_window(Duration::from_secs(bounds.rollout));
                 for (place, key) in keys.iter().enumerate() {
                     builder = match place {
@@ -127,9 +127,9 @@ impl<K: Artefacts> Instance<K> {
             && self.shelf.weather() == Weather::Fair
     }
 
-    pub fn sweep(&self, sweep: &dualkey::Sweep) {
+    pub fn rewrap(&self, rewrap: &dualkey::RewrapRecord) {
         if let Some(ring) = &self.ring {
-            ring.record_sweep(sweep);
+            ring.record_rewrap(rewrap);
         }
     }
 

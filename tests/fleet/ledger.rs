@@ -86,14 +86,14 @@ impl Ledger {
             self.cut.insert(*kid, revision);
         }
         self.expired.extend(expired(before));
-        let at_step = |kid: &Kid| before.state(kid, dated) == Some(KeyState::Retired);
+        let at_step = |kid: &Kid| before.state(kid, dated) == Some(KeyState::Expired);
         self.expired.extend(before.keys().iter().map(|key| key.kid()).filter(at_step));
         let mut violations = Vec::new();
         if let Some(kid) = restaged {
             self.expired.remove(&kid);
         }
         for kid in after.keys().iter().map(|key| key.kid()) {
-            let is_live = matches!(after.state(&kid, dated), Some(KeyState::Active(_)));
+            let is_live = matches!(after.state(&kid, dated), Some(KeyState::Live(_)));
             if is_live && self.expired.contains(&kid) {
                 violations.push((Kind::Revived, format!("{step:?} revived the key {kid}")));
             }
@@ -157,6 +157,6 @@ impl Ledger {
 /// The keys that `manifest` shows as expired at the moment of its last change.
 fn expired(manifest: &Manifest) -> impl Iterator<Item = Kid> {
     let at = manifest.changed_at();
-    let is_expired = move |kid: &Kid| manifest.state(kid, at) == Some(KeyState::Retired);
+    let is_expired = move |kid: &Kid| manifest.state(kid, at) == Some(KeyState::Expired);
     manifest.keys().iter().map(|key| key.kid()).filter(is_expired)
 }

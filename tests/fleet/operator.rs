@@ -71,7 +71,7 @@ pub struct Visit {
     /// Whether the manifest has changed.
     pub has_stored: bool,
     /// Whether everything that is stored is to be made anew now.
-    pub wants_sweep: bool,
+    pub wants_rewrap: bool,
 }
 
 pub struct Operator {
@@ -115,7 +115,7 @@ impl Operator {
         random: &mut fastrand::Rng,
     ) -> Visit {
         let mut visit =
-            Visit { next: now + random.u64(300..900), has_stored: false, wants_sweep: false };
+            Visit { next: now + random.u64(300..900), has_stored: false, wants_rewrap: false };
         match self.stage {
             Stage::Begin => {
                 let mut new = self.key(make);
@@ -145,7 +145,7 @@ impl Operator {
             Stage::Waits { .. } => {
                 let new = self.new.unwrap();
                 let manifest = block_on(self.shelf.load()).unwrap();
-                let signs = manifest.state(&new, clock) == Some(KeyState::Active(Role::Primary));
+                let signs = manifest.state(&new, clock) == Some(KeyState::Live(Role::Primary));
                 let reports = self.reports();
                 let promoted = signs
                     || match self.take(|own| own.promote(&new, &reports, clock)) {
@@ -174,14 +174,14 @@ impl Operator {
                     )) => {
                         let settled = since + bounds.rollout + bounds.skew + 2 * bounds.clock_off;
                         // Again, until its report is what the verdict asks for.
-                        visit.wants_sweep = now > settled;
+                        visit.wants_rewrap = now > settled;
                     }
                     Err(error) => panic!("{error}"),
                 }
             }
             Stage::Retired => {
                 let manifest = block_on(self.shelf.load()).unwrap();
-                let over = manifest.ends_at(&self.old).is_some_and(|end| end <= clock);
+                let over = manifest.verifies_until(&self.old).is_some_and(|end| end <= clock);
                 let reports = self.reports();
                 match over {
                     // Once nobody can be asked to verify under it any more.
@@ -207,7 +207,7 @@ impl Operator {
 
     /// Somebody has found the key that signs. Returns it, and the one that takes over if that
     /// is new to everybody.
-    pub fn emergency(
+    pub fn emergency_rotate(
         &mut self,
         now: u64,
         clock: SystemTime,

@@ -39,7 +39,7 @@ impl<K: Artefacts> World<K> {
             block_on(self.shelf.forget_report(&name)).unwrap();
         }
         if K::IS_STORED && self.random.bool() {
-            self.sweep();
+            self.rewrap();
         }
         let (taken, wrong) = self.program.visit(self.now, &mut self.random);
         if let Some(wrong) = wrong {
@@ -107,7 +107,7 @@ impl<K: Artefacts> World<K> {
         let ring = own.ring()?;
         let (now, off) = (self.now, self.bounds.clock_off);
         let set = ring.load();
-        let life = set.policy().longest_life.as_secs();
+        let life = set.policy().max_lifetime.as_secs();
         let kid = set.primary(at(now, own.off))?.kid();
         // One that serves nothing makes nothing.
         let artefact = K::make(ring, seconds(now, own.off), life)?;

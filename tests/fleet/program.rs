@@ -195,8 +195,8 @@ impl Program {
             count => kids[random.usize(..count)],
         };
         let primary = manifest.primary(clock);
-        let staged = || kids(|state| state == KeyState::Active(Role::Staged));
-        let fallbacks = || kids(|state| state == KeyState::Active(Role::Fallback));
+        let staged = || kids(|state| state == KeyState::Live(Role::Staged));
+        let fallbacks = || kids(|state| state == KeyState::Live(Role::Fallback));
         let spare = || [staged(), fallbacks()].concat();
         let all = || kids(|_| true);
         let window = manifest.policy().rollout_window + manifest.policy().skew;
@@ -215,7 +215,7 @@ impl Program {
             18..=19 => Step::Retire(any(staged(), random)),
             20..=21 => Step::Retire(any(fallbacks(), random)),
             22 => Step::ForceRetire(any(spare(), random)),
-            23 => Step::ForceRestage(any(kids(|state| state == KeyState::Retired), random)),
+            23 => Step::ForceRestage(any(kids(|state| state == KeyState::Expired), random)),
             24 => Step::Revoke(any(all(), random)),
             25..=26 => Step::Revoke(primary),
             27 => Step::Emergency(primary),
@@ -267,7 +267,7 @@ impl Order {
             Step::Destroy(kid) => before.destroy(&kid, reports, clock),
             Step::SetLife(seconds) => {
                 let mut policy = *before.policy();
-                policy.longest_life = Duration::from_secs(seconds);
+                policy.max_lifetime = Duration::from_secs(seconds);
                 let after = before.set_policy(policy, clock)?;
                 return Ok(self.taken(before, after, false, false));
             }

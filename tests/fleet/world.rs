@@ -9,7 +9,7 @@ use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::JwtKey;
 use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::source::KeyStore;
-use dualkey::{Kid, Policy, Reason, Secret, Sweep};
+use dualkey::{Kid, Policy, Reason, RewrapRecord, Secret};
 use pollster::block_on;
 
 use super::artefact::Artefacts;
@@ -125,7 +125,7 @@ pub fn run(seed: u64, way: Way, bounds: impl Fn(&mut fastrand::Rng) -> Bounds) -
     match seed % 3 {
         0 => World::<CookieKey>::new(random, way, bounds, secret).run(),
         1 => World::<JwtKey>::new(random, way, bounds, secret).run(),
-        // Rows do not end: what is restarted loses them, and what rolls needs a sweep.
+        // Rows do not end: what is restarted loses them, and what rolls needs a rewrap.
         _ if way.uses_store() => World::<AesKey>::new(random, way, bounds, short).run(),
         _ => World::<CookieKey>::new(random, way, bounds, secret).run(),
     }
@@ -145,11 +145,11 @@ impl<K: Artefacts> World<K> {
     fn new(mut random: fastrand::Rng, way: Way, bounds: Bounds, make: fn(u64) -> Secret) -> Self {
         let shelf = Shelf::new();
         let mut policy = Policy::default();
-        policy.longest_life = Duration::from_secs(bounds.life);
+        policy.max_lifetime = Duration::from_secs(bounds.life);
         policy.rollout_window = Duration::from_secs(bounds.rollout);
         policy.skew = Duration::from_secs(bounds.skew);
-        policy.observation = Duration::from_secs(2 * 3600);
-        policy.enough_traffic = 5;
+        policy.observation_window = Duration::from_secs(2 * 3600);
+        policy.min_observed_verifications = 5;
         let first = NewEntry::new(make(1)).kid("k1".parse().unwrap());
         let manifest = Manifest::new("RING", K::PURPOSE, "sim", policy, first, at(0, 0)).unwrap();
         block_on(shelf.compare_and_swap(0, &manifest)).unwrap();
@@ -372,8 +372,8 @@ impl<K: Artefacts> World<K> {
         if visit.has_stored {
             (0..self.instances.len()).for_each(|instance| self.poll_soon(instance));
         }
-        if visit.wants_sweep && K::IS_STORED {
-            self.sweep();
+        if visit.wants_rewrap && K::IS_STORED {
+            self.rewrap();
         }
         // From here on silence is to mean something.
         let watches = matches!(
@@ -394,7 +394,7 @@ impl<K: Artefacts> World<K> {
     }
 
     /// Everything that is stored goes under the primary, and the report says what did not.
-    pub(super) fn sweep(&mut self) {
+    pub(super) fn rewrap(&mut self) {
         let manifest = block_on(self.shelf.load()).unwrap();
         let latest = |own: &&Instance<K>| {
             own.ring().is_some_and(|ring| ring.load().revision() == manifest.revision())
@@ -417,14 +417,14 @@ impl<K: Artefacts> World<K> {
             *rows.entry(row.kid).or_default() += 1;
         }
         let moment = at(self.now, instance.off);
-        let sweep = Sweep {
+        let rewrap = RewrapRecord {
             started_at: moment,
             finished_at: moment,
             unreadable,
             nothing_sealed: 0,
             rows: rows.into_iter().collect(),
         };
-        self.instances.iter().for_each(|own| own.sweep(&sweep));
+        self.instances.iter().for_each(|own| own.rewrap(&rewrap));
     }
 
     /// The usual ways: the secrets of the environment, and a rolling restart.
@@ -472,7 +472,7 @@ impl<K: Artefacts> World<K> {
             return;
         }
         let make = if K::IS_STORED { short } else { secret };
-        let (leaked, made) = self.operator.emergency(self.now, at(self.now, 0), make);
+        let (leaked, made) = self.operator.emergency_rotate(self.now, at(self.now, 0), make);
         self.revoked.insert(leaked, self.now);
         if let Some(made) = made {
             self.made.insert(made, self.now);

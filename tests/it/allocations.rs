@@ -8,7 +8,7 @@ use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::envelope::Sealer;
 use dualkey::http::{BearerLayer, SessionCookie, SessionLayer, WebhookLayer};
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{KeyMaterial, KeyRing, Secret};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -99,7 +99,7 @@ fn what_does_not_hold_is_refused_without_an_allocation() {
         assert_eq!(none, 0, "{cookie}");
     }
 
-    let hook = MetaWebhook::new(ring::<WebhookKey>());
+    let hook = WebhookVerifier::new(ring::<WebhookKey>());
     let header = format!("sha256={}", "0".repeat(64));
     let none = allocations(|| assert!(hook.verify([&header], b"body").is_err()));
     assert_eq!(none, 0);
@@ -118,7 +118,7 @@ fn cookies_webhooks_and_envelopes_allocate_their_results_alone() {
         assert_eq!(one, 1, "{length}");
     }
 
-    let hook = MetaWebhook::new(ring::<WebhookKey>());
+    let hook = WebhookVerifier::new(ring::<WebhookKey>());
     let body = vec![b'x'; 10_000];
     let tag = dualkey::mac::HmacSha256::new(secret(1).as_bytes()).mac(&body);
     let header = format!("sha256={}", hex::encode(tag));
@@ -221,10 +221,10 @@ fn a_layer_allocates_the_extensions_alone() {
 
     let body = Bytes::from(vec![b'x'; 10_000]);
     let tag = dualkey::mac::HmacSha256::new(secret(1).as_bytes()).mac(&body);
-    let name = HeaderName::from_static(MetaWebhook::HEADER);
+    let name = HeaderName::from_static(WebhookVerifier::HEADER);
     let good = header(format!("sha256={}", hex::encode(tag)));
     let bad = header(format!("sha256={}", "0".repeat(64)));
-    let layer = WebhookLayer::new(MetaWebhook::new(ring::<WebhookKey>()));
+    let layer = WebhookLayer::new(WebhookVerifier::new(ring::<WebhookKey>()));
     let let_in = served(layer.layer(inner()), || request(name.clone(), &good, &body));
     let refused = served(layer.layer(inner()), || request(name.clone(), &bad, &body));
     assert_eq!((let_in.1, refused.1), (StatusCode::OK, StatusCode::UNAUTHORIZED));

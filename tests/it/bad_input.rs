@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dualkey::cookie::{Cookie, CookieJar, CookieKey, CookieSigner, LegacyCookie};
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{Clock, Error, KeyRing, Kid, ManualClock, NewKey, ParseKidError, Reason, Secret};
 use serde_json::Value;
 
@@ -183,9 +183,9 @@ fn transitions_that_cannot_be_are_refused_and_change_nothing() {
     ring.promote(&kid("b")).unwrap();
     clock.advance(ring.overlap());
     ring.retire(&kid("a")).unwrap();
-    assert!(matches!(ring.promote(&kid("a")), Err(Error::Retired { .. })));
+    assert!(matches!(ring.promote(&kid("a")), Err(Error::Expired { .. })));
     assert!(matches!(ring.revoke(&kid("b"), "leaked"), Err(Error::NoPrimary { .. })));
-    let c = ring.revoke_and_replace(&kid("b"), "leaked", key(2, "c")).unwrap();
+    let c = ring.emergency_rotate(&kid("b"), "leaked", key(2, "c")).unwrap();
     assert_eq!((ring.primary().unwrap(), c), (kid("c"), kid("c")));
     assert!(matches!(ring.promote(&kid("b")), Err(Error::Revoked { .. })));
 }
@@ -285,7 +285,7 @@ fn cookies_of_every_wrong_form_are_refused() {
     }
 
     // Age: to the second, and never from further ahead than the skew.
-    clock.advance(ring.policy().longest_life - Duration::from_secs(1));
+    clock.advance(ring.policy().max_lifetime - Duration::from_secs(1));
     assert_eq!(reason("session", &good), Ok(()));
     clock.advance(Duration::from_secs(1));
     assert_eq!(reason("session", &good), Err(Reason::Expired));
@@ -303,7 +303,7 @@ fn cookies_of_every_wrong_form_are_refused() {
 
 #[test]
 fn webhook_headers_of_every_wrong_form_are_refused() {
-    let hook = MetaWebhook::new(ring::<WebhookKey>(1));
+    let hook = WebhookVerifier::new(ring::<WebhookKey>(1));
     let body = b"{}";
     let tag = dualkey::mac::HmacSha256::new(secret(0).as_bytes()).mac(body);
     let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -338,7 +338,7 @@ fn handshakes_of_every_wrong_form_are_refused() {
         .fallback(Secret::from("the-one-of-last-year"))
         .build()
         .unwrap();
-    let hook = MetaWebhook::new(ring::<WebhookKey>(0));
+    let hook = WebhookVerifier::new(ring::<WebhookKey>(0));
     let query = "hub.mode=subscribe&hub.challenge=115&hub.verify_token=the-one-of-last-year";
     assert_eq!(hook.handshake(query).unwrap_err().reason(), Reason::Missing);
     let hook = hook.verify_tokens(tokens);

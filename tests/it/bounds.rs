@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
 use dualkey::{
-    Bucket, Error, KeyRing, Kid, ManualClock, Policy, Purpose, Report, Schedule, Secret, Sweep,
-    Uses,
+    Error, KeyRing, Kid, ManualClock, Policy, Purpose, Report, RewrapRecord, Schedule, Secret,
+    UsageBucket, UsageCounts,
 };
 use serde_json::{Value, json};
 
@@ -24,9 +24,9 @@ type Change = fn(&mut Policy);
 /// Each field at its bound, and beyond it, with what is said of that.
 const FIELDS: [(Change, Change, &str); 7] = [
     (
-        |own| own.longest_life = MAX,
-        |own| own.longest_life = MAX + Duration::from_nanos(1),
-        "`longest_life` is more than 36525 days",
+        |own| own.max_lifetime = MAX,
+        |own| own.max_lifetime = MAX + Duration::from_nanos(1),
+        "`max_lifetime` is more than 36525 days",
     ),
     (
         |own| own.rollout_window = MAX,
@@ -35,9 +35,9 @@ const FIELDS: [(Change, Change, &str); 7] = [
     ),
     (|own| own.skew = MAX, |own| own.skew = MAX + DAY, "`skew` is more than 36525 days"),
     (
-        |own| own.observation = MAX,
-        |own| own.observation = Duration::MAX,
-        "`observation` is more than 36525 days",
+        |own| own.observation_window = MAX,
+        |own| own.observation_window = Duration::MAX,
+        "`observation_window` is more than 36525 days",
     ),
     (
         |own| own.schedule = Some(Schedule::Days(36_525)),
@@ -45,9 +45,9 @@ const FIELDS: [(Change, Change, &str); 7] = [
         "the days of `schedule` are more than 36525",
     ),
     (
-        |own| own.enough_traffic = MAX_COUNT,
-        |own| own.enough_traffic = u64::MAX,
-        "`enough_traffic` is more than 2^53 - 1",
+        |own| own.min_observed_verifications = MAX_COUNT,
+        |own| own.min_observed_verifications = u64::MAX,
+        "`min_observed_verifications` is more than 2^53 - 1",
     ),
     (
         |own| own.min_secret_bytes = Some(64),
@@ -62,13 +62,13 @@ const FIELDS: [(Change, Change, &str); 7] = [
 fn a_manifest_refuses_a_window_below_the_report_interval_when_set_and_reads_one_when_stored() {
     let with = |seconds: u64| {
         let mut policy = Policy::default();
-        policy.observation = Duration::from_secs(seconds);
+        policy.observation_window = Duration::from_secs(seconds);
         policy
     };
     for seconds in [0, 1, 60, 119] {
         // A ring in memory counts its own uses, at every moment.
         let ring = ring_with(with(seconds)).unwrap();
-        assert_eq!(ring.policy().observation, Duration::from_secs(seconds));
+        assert_eq!(ring.policy().observation_window, Duration::from_secs(seconds));
         let refused = [
             manifest_with(with(seconds)).map(drop),
             first().set_policy(with(seconds), at(1)).map(drop),
@@ -81,8 +81,8 @@ fn a_manifest_refuses_a_window_below_the_report_interval_when_set_and_reads_one_
         let forced = first().force("a demo").set_policy(with(seconds), at(1)).unwrap();
         let text = forced.to_json().unwrap();
         let stored = Manifest::from_json(text.expose()).unwrap();
-        assert_eq!(stored.policy().observation, Duration::from_secs(seconds));
-        let reason = &stored.keys()[0].overrides()[0];
+        assert_eq!(stored.policy().observation_window, Duration::from_secs(seconds));
+        let reason = &stored.keys()[0].forced_steps()[0];
         assert_eq!((&*reason.action, &*reason.reason), ("set_policy", "a demo"));
         let ring = stored.build_ring(KeyRing::<CookieKey>::builder().environment("test"));
         assert!(ring.unwrap().primary().is_some());
@@ -138,10 +138,10 @@ fn a_manifest_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
     let last = "9999-12-30T00:00:00Z";
     for (pointer, within, beyond, says) in [
         (
-            "/policy/longest_life_seconds",
+            "/policy/max_lifetime_seconds",
             json!(3_155_760_000_u64),
             json!(3_155_760_001_u64),
-            "`longest_life_seconds` is more than 36525 days",
+            "`max_lifetime_seconds` is more than 36525 days",
         ),
         (
             "/policy/rollout_window_seconds",
@@ -156,16 +156,16 @@ fn a_manifest_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
             "`skew_seconds` is more than 36525 days",
         ),
         (
-            "/policy/observation_seconds",
+            "/policy/observation_window_seconds",
             json!(3_155_760_000_u64),
             json!(u64::MAX),
-            "`observation_seconds` is more than 36525 days",
+            "`observation_window_seconds` is more than 36525 days",
         ),
         (
-            "/policy/enough_traffic",
+            "/policy/min_observed_verifications",
             json!(MAX_COUNT),
             json!(MAX_COUNT + 1),
-            "`enough_traffic` is more than 2^53 - 1",
+            "`min_observed_verifications` is more than 2^53 - 1",
         ),
         ("/revision", json!(MAX_COUNT), json!(MAX_COUNT + 1), "`revision` is more than 2^53 - 1"),
         ("/revision", json!(1), json!(u64::MAX), "`revision` is more than 2^53 - 1"),
@@ -211,7 +211,7 @@ fn a_manifest_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
     // More keys than fit into its size.
     let gone = |place: usize| {
         json!({ "kid": format!("gone-{place}"), "added_at": "2026-01-01T00:00:00Z", "sequence": 1,
-            "signs": "unscheduled", "destroyed_at": "2026-01-01T00:00:00Z" })
+            "signing_start": "unscheduled", "destroyed_at": "2026-01-01T00:00:00Z" })
     };
     let mut own = document(&first());
     own["keys"].as_array_mut().unwrap().extend((0..4096).map(gone));
@@ -248,14 +248,15 @@ fn report() -> Report {
 fn a_report_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
     let kid: Kid = "a".parse().unwrap();
     let mut full = report();
-    full.sweep = Some(Sweep {
+    full.rewrap = Some(RewrapRecord {
         started_at: at(0),
         finished_at: at(1),
         unreadable: 0,
         nothing_sealed: 1,
         rows: vec![(kid, 1)],
     });
-    full.buckets = vec![Bucket { from: at(0), to: at(1), uses: vec![(kid, Uses::default())] }];
+    full.buckets =
+        vec![UsageBucket { from: at(0), to: at(1), uses: vec![(kid, UsageCounts::default())] }];
     (full.signed, full.last_as_fallback) = (vec![(kid, 1)], vec![(kid, at(1))]);
     let text = full.to_json().unwrap();
     assert_eq!(Report::from_json(text.as_bytes()).unwrap(), full);
@@ -287,10 +288,10 @@ fn a_report_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
         ("/signed", many(json!(["a", 1]), 4097), "`signed` of the report has more than 4096"),
         ("/signed/0/1", json!(u64::MAX), "`signed` of the report is more than 2^53 - 1"),
         ("/last_as_fallback/0/1", early.clone(), "`last_as_fallback` of the report"),
-        ("/sweep/finished_at", early.clone(), "`finished_at` of the report"),
-        ("/sweep/unreadable", json!(u64::MAX), "`unreadable` of the report"),
-        ("/sweep/nothing_sealed", json!(u64::MAX), "`nothing_sealed` of the report"),
-        ("/sweep/rows/0/1", json!(u64::MAX), "`rows` of the report is more than 2^53 - 1"),
+        ("/rewrap/finished_at", early.clone(), "`finished_at` of the report"),
+        ("/rewrap/unreadable", json!(u64::MAX), "`unreadable` of the report"),
+        ("/rewrap/nothing_sealed", json!(u64::MAX), "`nothing_sealed` of the report"),
+        ("/rewrap/rows/0/1", json!(u64::MAX), "`rows` of the report is more than 2^53 - 1"),
         ("/min_reader_version", json!(2), "no reader is newer than its format"),
     ] {
         let mut own: Value = serde_json::from_str(&text).unwrap();
@@ -318,12 +319,12 @@ pub fn extreme() -> Vec<Policy> {
     for place in 0..3_usize.pow(5) {
         let digit = |power| place / 3_usize.pow(power) % 3;
         let mut own = Policy::default();
-        own.longest_life = lengths[digit(0)];
+        own.max_lifetime = lengths[digit(0)];
         own.rollout_window = lengths[digit(1)];
         own.skew = lengths[digit(2)];
-        own.observation = [Duration::from_secs(120), DAY, MAX][digit(3)];
+        own.observation_window = [Duration::from_secs(120), DAY, MAX][digit(3)];
         own.schedule = schedules[digit(4)];
-        own.enough_traffic = [0, 1, MAX_COUNT][digit(4)];
+        own.min_observed_verifications = [0, 1, MAX_COUNT][digit(4)];
         all.push(own);
     }
     all
@@ -368,12 +369,13 @@ fn rings_verdicts_and_steps_at_their_bounds_overflow_nothing() {
                 assert_eq!(report.problem, None);
                 report.signed = vec![(old, u64::MAX), (old, u64::MAX)];
                 report.last_as_fallback = vec![(old, now)];
-                let uses = Uses {
+                let uses = UsageCounts {
                     verified_as_primary: u64::MAX,
                     verified_as_fallback: u64::MAX,
                     signed: u64::MAX,
                 };
-                let bucket = Bucket { from: start, to: now, uses: vec![(old, uses), (old, uses)] };
+                let bucket =
+                    UsageBucket { from: start, to: now, uses: vec![(old, uses), (old, uses)] };
                 report.buckets = vec![bucket.clone(), bucket];
                 ring.resume(&report);
                 let _ = ring.retirement(&old).unwrap();

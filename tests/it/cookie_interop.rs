@@ -345,7 +345,7 @@ fn a_legacy_cookie_counts_as_issued_when_it_can_have_been_and_keeps_that() {
     let theirs = "s%3Ahello.jbqmU5IuVEsCRNx6k0jF3uhNAMmpoEHTTE4uZHJATd8";
     let ring = KeyRing::<CookieKey>::builder()
         .min_secret_bytes(32)
-        .longest_life(life)
+        .max_lifetime(life)
         .clock(clock.clone())
         .primary(NewKey::new(Secret::from(crate::common::secret(0))))
         .fallback(NewKey::new(Secret::from(old)))

@@ -58,7 +58,7 @@ fn a_rotation_touches_its_own_lines_alone() {
     let entry = || NewEntry::new(Secret::from(new.as_str()));
     let staged = step(&store, |own| own.stage(entry(), at(10))).unwrap().kid;
     is(&format!("SESSION_SECRET={old}\r\nSESSION_SECRET_NEXT={new}\r\n"));
-    assert_eq!(load(&store).state(&staged, at(10)), Some(KeyState::Active(Role::Staged)));
+    assert_eq!(load(&store).state(&staged, at(10)), Some(KeyState::Live(Role::Staged)));
 
     // Nobody says that it holds the key; the operator does.
     assert!(step(&store, |own| own.promote(&staged, &[], at(20))).is_err());
@@ -66,16 +66,16 @@ fn a_rotation_touches_its_own_lines_alone() {
     is(&format!("SESSION_SECRET={new}\r\nSESSION_SECRET_OLD={old}\r\n"));
     let own = load(&store);
     assert_eq!((own.primary(at(20)), own.revision()), (staged, 3));
-    assert_eq!(own.ends_at(&kid), Some(at(20) + own.policy().overlap()));
+    assert_eq!(own.verifies_until(&kid), Some(at(20) + own.policy().overlap()));
 
     step(&store, |own| own.force("a test").rollback(at(30))).unwrap();
     is(&format!("SESSION_SECRET={old}\r\nSESSION_SECRET_OLD={new}\r\n"));
     step(&store, |own| own.force("again").promote(&staged, at(40))).unwrap();
 
     // Past its end it stands there until it is wiped: services still take it.
-    let end = load(&store).ends_at(&kid).unwrap();
+    let end = load(&store).verifies_until(&kid).unwrap();
     clock.set(end);
-    assert_eq!(load(&store).state(&kid, end), Some(KeyState::Retired));
+    assert_eq!(load(&store).state(&kid, end), Some(KeyState::Expired));
     step(&store, |own| own.destroy(&kid, &[], end)).unwrap();
     is(&format!("SESSION_SECRET={new}\r\n"));
 
@@ -133,7 +133,7 @@ fn an_edit_by_hand_counts_when_it_was_seen_twice() {
     let own = load(&store);
     let second = own.primary(at(100));
     assert!(second != first && own.revision() == 3);
-    assert_eq!(own.ends_at(&first), Some(at(100) + own.policy().overlap()));
+    assert_eq!(own.verifies_until(&first), Some(at(100) + own.policy().overlap()));
 
     // Another edit is not written over.
     let change = own.stage(Secret::from(plain(2)), at(101)).unwrap();
@@ -181,7 +181,7 @@ fn a_change_that_was_interrupted_was_made_or_was_not() {
         let of_this = load(&store);
         assert_eq!(own.revision(), of_this.revision());
         assert_eq!(own.primary(at(50)), made.manifest.primary(at(50)), "made, {revokes}");
-        assert_eq!(own.ends_at(&first), made.manifest.ends_at(&first));
+        assert_eq!(own.verifies_until(&first), made.manifest.verifies_until(&first));
         assert_eq!(own.state(&first, at(50)), made.manifest.state(&first, at(50)));
         assert_eq!(own.revision(), made.manifest.revision());
 
@@ -380,7 +380,7 @@ proptest! {
             let done = step(&store, |manifest| {
                 let keys = manifest.keys().iter().map(|key| key.kid());
                 let is = |role: Role| {
-                    let found = keys.clone().find(|kid| manifest.state(kid, now) == Some(KeyState::Active(role)));
+                    let found = keys.clone().find(|kid| manifest.state(kid, now) == Some(KeyState::Live(role)));
                     found.unwrap_or(manifest.primary(now))
                 };
                 match own {
@@ -398,7 +398,7 @@ proptest! {
                 prop_assert_eq!(loaded.revision(), change.manifest.revision());
                 for key in change.manifest.keys() {
                     prop_assert_eq!(loaded.state(&key.kid(), now), change.manifest.state(&key.kid(), now));
-                    prop_assert_eq!(loaded.ends_at(&key.kid()), change.manifest.ends_at(&key.kid()));
+                    prop_assert_eq!(loaded.verifies_until(&key.kid()), change.manifest.verifies_until(&key.kid()));
                 }
             }
         }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use dualkey::envelope::{AesKey, Sealer};
 use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::{
-    Clock, Error, KeyRing, KeyState, Kid, ManualClock, Obstacle, Policy, Purpose, Report, Role,
-    Secret, Sweep, Verdict,
+    Clock, Error, KeyRing, KeyState, Kid, ManualClock, Obstacle, Policy, Purpose, Report,
+    RewrapRecord, Role, Secret, Verdict,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -40,17 +40,17 @@ fn rolled_out() -> SystemTime {
     at(0) + Policy::default().rollout_window + Policy::default().skew
 }
 
-fn complete(started_at: SystemTime, finished_at: SystemTime) -> Sweep {
+fn complete(started_at: SystemTime, finished_at: SystemTime) -> RewrapRecord {
     let rows = vec![(kid("b"), 5)];
-    Sweep { started_at, finished_at, unreadable: 0, nothing_sealed: 0, rows }
+    RewrapRecord { started_at, finished_at, unreadable: 0, nothing_sealed: 0, rows }
 }
 
 /// An instance that has watched from the beginning, and verified nothing.
-fn report(manifest: &Manifest, now: SystemTime, sweep: Option<Sweep>) -> Report {
+fn report(manifest: &Manifest, now: SystemTime, rewrap: Option<RewrapRecord>) -> Report {
     let builder = KeyRing::<AesKey>::builder().environment("test");
     let ring = manifest.build_ring(builder.clock(ManualClock::new(at(0)))).unwrap();
     let mut report = ring.report("one");
-    (report.reported_at, report.sweep) = (now, sweep);
+    (report.reported_at, report.rewrap) = (now, rewrap);
     report
 }
 
@@ -62,21 +62,21 @@ fn verdict(report: &Report, now: SystemTime) -> Verdict {
 fn a_complete_rewrap_replaces_the_lifetime_and_the_traffic() {
     let finished = rolled_out() + HOUR;
     let until = finished + DAY;
-    let swept = |now| report(&manifest(), now, Some(complete(rolled_out(), finished)));
+    let rewrapped = |now| report(&manifest(), now, Some(complete(rolled_out(), finished)));
     for (now, expected) in [
         (finished, Verdict::Wait { until }),
         (until - SECOND, Verdict::Wait { until }),
         (until, Verdict::Safe),
         (at(0) + 30 * DAY, Verdict::Safe),
     ] {
-        assert_eq!(verdict(&swept(now), now), expected);
+        assert_eq!(verdict(&rewrapped(now), now), expected);
     }
     // Retired within that time, it ends then, and not with the lifetime of what tokens would live.
-    let early = manifest().retire(&kid("a"), &[swept(finished)], finished).unwrap();
-    assert_eq!((early.until, early.to), (Some(until), KeyState::Active(Role::Fallback)));
-    let late = manifest().retire(&kid("a"), &[swept(until)], until).unwrap();
-    assert_eq!((late.until, late.to), (Some(until), KeyState::Retired));
-    let mut held = swept(until);
+    let early = manifest().retire(&kid("a"), &[rewrapped(finished)], finished).unwrap();
+    assert_eq!((early.verifies_until, early.to), (Some(until), KeyState::Live(Role::Fallback)));
+    let late = manifest().retire(&kid("a"), &[rewrapped(until)], until).unwrap();
+    assert_eq!((late.verifies_until, late.to), (Some(until), KeyState::Expired));
+    let mut held = rewrapped(until);
     held.fingerprint = late.manifest.fingerprint();
     let destroyed = late.manifest.destroy(&kid("a"), &[held], until);
     assert!(destroyed.is_ok(), "{destroyed:?}");
@@ -86,23 +86,23 @@ fn a_complete_rewrap_replaces_the_lifetime_and_the_traffic() {
 fn without_a_complete_rewrap_no_time_and_no_traffic_is_enough() {
     let now = at(0) + 300 * DAY;
     let finished = rolled_out() + HOUR;
-    let with = |change: fn(&mut Sweep)| {
-        let mut sweep = complete(rolled_out(), finished);
-        change(&mut sweep);
-        Some(sweep)
+    let with = |change: fn(&mut RewrapRecord)| {
+        let mut rewrap = complete(rolled_out(), finished);
+        change(&mut rewrap);
+        Some(rewrap)
     };
-    let early = |own: &mut Sweep| own.started_at -= SECOND;
+    let early = |own: &mut RewrapRecord| own.started_at -= SECOND;
     let not_before = rolled_out();
-    for (sweep, expected) in [
-        (None, Obstacle::NotSwept),
-        (with(early), Obstacle::SweptTooEarly { started_at: not_before - SECOND, not_before }),
+    for (rewrap, expected) in [
+        (None, Obstacle::NotRewrapped),
+        (with(early), Obstacle::RewrapTooEarly { started_at: not_before - SECOND, not_before }),
         (with(|own| own.unreadable = 1), Obstacle::RowsUnreadable { rows: 1 }),
         (with(|own| own.nothing_sealed = 1), Obstacle::NothingSealed { tables: 1 }),
         (with(|own| own.rows.push(("a".parse().unwrap(), 2))), Obstacle::RowsLeft { rows: 2 }),
         // Recorded with a clock that was ahead.
-        (with(|own| own.finished_at += 400 * DAY), Obstacle::NotSwept),
+        (with(|own| own.finished_at += 400 * DAY), Obstacle::NotRewrapped),
     ] {
-        let report = report(&manifest(), now, sweep);
+        let report = report(&manifest(), now, rewrap);
         assert_eq!(verdict(&report, now), Verdict::Blocked(vec![expected.clone()]));
         let refused = manifest().retire(&kid("a"), &[report], now);
         assert!(matches!(refused, Err(Error::Blocked { .. })), "{expected:?}: {refused:?}");
@@ -141,11 +141,11 @@ fn only_a_complete_rewrap_after_the_use_removes_the_obstacle() {
     let first = complete(rolled_out(), rolled_out() + HOUR);
     let last = first.finished_at + 3 * HOUR;
     let not_before = last + SECOND;
-    let again = |sweep: Sweep, now| {
+    let again = |rewrap: RewrapRecord, now| {
         let mut own = report(&manifest(), now, Some(first.clone()));
         own.last_as_fallback = vec![(kid("a"), last)];
         let mut other = own.clone();
-        (other.instance, other.sweep) = ("rewrap".to_owned(), Some(sweep));
+        (other.instance, other.rewrap) = ("rewrap".to_owned(), Some(rewrap));
         manifest().retirement(&kid("a"), &[own, other], now).unwrap()
     };
     let second = complete(not_before, not_before + HOUR);
@@ -191,10 +191,10 @@ fn a_use_in_the_future_asks_for_a_rewrap_after_its_own_date() {
 #[test]
 fn that_it_is_unused_is_said_by_reports_that_reach_over_the_whole_window() {
     let finished = rolled_out() + HOUR;
-    let sweep = || Some(complete(rolled_out(), finished));
+    let rewrap = || Some(complete(rolled_out(), finished));
     let now = finished + 10 * DAY;
     // The report of the rewrap alone watches nothing.
-    let mut own = report(&manifest(), finished, sweep());
+    let mut own = report(&manifest(), finished, rewrap());
     (own.has_stopped, own.observed_since) = (true, finished);
     let is_silent = |verdict: Verdict| match verdict {
         Verdict::Blocked(all) => all.contains(&Obstacle::NoInstance),
@@ -202,13 +202,13 @@ fn that_it_is_unused_is_said_by_reports_that_reach_over_the_whole_window() {
     };
     assert!(is_silent(verdict(&own, now)));
     // An instance that fell silent an hour ago.
-    assert!(is_silent(verdict(&report(&manifest(), now - HOUR, sweep()), now)));
+    assert!(is_silent(verdict(&report(&manifest(), now - HOUR, rewrap()), now)));
     // One that started an hour ago.
-    let mut late = report(&manifest(), now, sweep());
+    let mut late = report(&manifest(), now, rewrap());
     late.observed_since = now - HOUR;
     assert_eq!(verdict(&late, now), Verdict::Wait { until: now - HOUR + DAY });
     // One that has not reloaded.
-    let mut behind = report(&manifest(), now, sweep());
+    let mut behind = report(&manifest(), now, rewrap());
     behind.fingerprint = "AAAAAAAAAAAAAAAA".parse().unwrap();
     assert!(matches!(verdict(&behind, now), Verdict::Blocked(_)));
 }
@@ -223,7 +223,7 @@ fn a_ring_in_memory_follows_the_same_rule() {
     let new = ring.stage(aes_key(1, "b")).unwrap();
     ring.promote(&new).unwrap();
     clock.set(rolled_out());
-    ring.record_sweep(&complete(clock.now(), clock.now()));
+    ring.record_rewrap(&complete(clock.now(), clock.now()));
     let until = clock.now() + DAY;
     assert_eq!(ring.retirement(&kid("a")).unwrap(), Verdict::Wait { until });
     clock.advance(HOUR);
@@ -236,7 +236,7 @@ fn a_ring_in_memory_follows_the_same_rule() {
     clock.advance(30 * DAY);
     assert_eq!(ring.retirement(&kid("a")).unwrap(), expected);
     // A rewrap that finds the row, and is recorded.
-    ring.record_sweep(&complete(clock.now(), clock.now()));
+    ring.record_rewrap(&complete(clock.now(), clock.now()));
     clock.advance(DAY);
     assert_eq!(ring.retirement(&kid("a")).unwrap(), Verdict::Safe);
     assert_eq!(ring.retire(&kid("a")).unwrap(), Some(clock.now()));
@@ -248,12 +248,12 @@ fn a_revoked_key_waits_for_the_rewrap_and_not_for_the_lifetime() {
     let revoked = manifest().revoke(&kid("a"), "leaked", at(10)).unwrap().manifest;
     let finished = rolled_out() + HOUR;
     let until = finished + DAY;
-    let report = |now, sweep| report(&revoked, now, sweep);
-    let of = |now, sweep| revoked.retirement(&kid("a"), &[report(now, sweep)], now).unwrap();
-    assert_eq!(of(until, None), Verdict::Blocked(vec![Obstacle::NotSwept]));
-    let sweep = || Some(complete(rolled_out(), finished));
-    assert_eq!(of(until - SECOND, sweep()), Verdict::Wait { until });
-    assert_eq!(of(until, sweep()), Verdict::Safe);
+    let report = |now, rewrap| report(&revoked, now, rewrap);
+    let of = |now, rewrap| revoked.retirement(&kid("a"), &[report(now, rewrap)], now).unwrap();
+    assert_eq!(of(until, None), Verdict::Blocked(vec![Obstacle::NotRewrapped]));
+    let rewrap = || Some(complete(rolled_out(), finished));
+    assert_eq!(of(until - SECOND, rewrap()), Verdict::Wait { until });
+    assert_eq!(of(until, rewrap()), Verdict::Safe);
 }
 
 /// `Safe` by the rule, in the words of the rule.
@@ -280,15 +280,15 @@ fn safe_is_said_exactly_when_the_rule_holds() {
         let (started_at, finished_at) = (hours(start), hours(start + length));
         let now = hours(now).max(finished_at);
         let [unreadable, left, nothing, is_other] = flaws;
-        let mut sweep = complete(started_at, finished_at);
-        (sweep.unreadable, sweep.nothing_sealed) = (unreadable.into(), nothing.into());
+        let mut rewrap = complete(started_at, finished_at);
+        (rewrap.unreadable, rewrap.nothing_sealed) = (unreadable.into(), nothing.into());
         if left {
-            sweep.rows.push((kid("a"), 1));
+            rewrap.rows.push((kid("a"), 1));
         }
         let since = hours(since).min(now);
         let last = used.map(hours).filter(|last| *last <= now);
         let mut report = template.clone();
-        (report.sweep, report.observed_since, report.reported_at) = (Some(sweep), since, now);
+        (report.rewrap, report.observed_since, report.reported_at) = (Some(rewrap), since, now);
         report.last_as_fallback = last.map(|last| (kid("a"), last)).into_iter().collect();
         if is_other {
             report.fingerprint = "AAAAAAAAAAAAAAAA".parse().unwrap();

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use dualkey::envelope::{AesKey, Layout, RewrapError, Sealer};
 use dualkey::{
-    Clock, Error, KeyRing, Kid, ManualClock, NewKey, Obstacle, Reason, Role, Secret, Sweep,
+    Clock, Error, KeyRing, Kid, ManualClock, NewKey, Obstacle, Reason, RewrapRecord, Role, Secret,
 };
 use proptest::prelude::*;
 
@@ -215,10 +215,10 @@ fn sixteen_keys_may_open_and_none_ends_by_time() {
     assert!(sealer.rewrap(&mut blobs[0], "").unwrap());
     let error = ring.retire(&first).unwrap_err();
     assert!(
-        matches!(&error, Error::Blocked { obstacles, .. } if obstacles.contains(&Obstacle::NotSwept)),
+        matches!(&error, Error::Blocked { obstacles, .. } if obstacles.contains(&Obstacle::NotRewrapped)),
         "{error}"
     );
-    ring.force_retire(&first, "nothing needs it").unwrap();
+    ring.force("nothing needs it").retire(&first).unwrap();
     assert!(ring.stage(aes_key(16, "k16")).is_ok());
     assert_eq!(*sealer.open(&blobs[0], "").unwrap(), b"a note");
 }
@@ -252,7 +252,7 @@ fn a_retired_encryption_key_opens_for_one_window_after_the_rewrap() {
     let clock = ManualClock::at_unix(1_700_000_000);
     let ring = KeyRing::<AesKey>::builder()
         .clock(clock.clone())
-        .longest_life(Duration::ZERO)
+        .max_lifetime(Duration::ZERO)
         .rollout_window(Duration::from_secs(600))
         .skew(Duration::from_secs(60))
         .primary(aes_key(0, "old"))
@@ -267,7 +267,7 @@ fn a_retired_encryption_key_opens_for_one_window_after_the_rewrap() {
     assert!(matches!(ring.retire(&old), Err(Error::Blocked { .. })));
     let now = clock.now();
     let (rows, unreadable) = (vec![(kid, 1)], 0);
-    ring.record_sweep(&Sweep {
+    ring.record_rewrap(&RewrapRecord {
         started_at: now,
         finished_at: now,
         unreadable,
@@ -279,10 +279,10 @@ fn a_retired_encryption_key_opens_for_one_window_after_the_rewrap() {
     clock.advance(Duration::from_secs(86_400 - 1));
     assert!(sealer.open(&blob, "").is_ok());
     clock.advance(Duration::from_secs(1));
-    assert_eq!(sealer.open(&blob, "").unwrap_err().reason(), Reason::RetiredKey);
+    assert_eq!(sealer.open(&blob, "").unwrap_err().reason(), Reason::ExpiredKey);
     assert_eq!(
         sealer.dangerous().open_revoked(&blob, "").unwrap_err().reason(),
-        Reason::RetiredKey
+        Reason::ExpiredKey
     );
 }
 

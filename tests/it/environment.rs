@@ -8,7 +8,7 @@ use dualkey::credential::Credential;
 use dualkey::envelope::AesKey;
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::manifest::Manifest;
-use dualkey::ring::env::NotUnicode;
+use dualkey::ring::env::LookupError;
 use dualkey::source::{DotenvStore, EnvStore, KeyStore, StoreError, update};
 use dualkey::webhook::{VerifyToken, WebhookKey};
 use dualkey::{
@@ -50,7 +50,7 @@ fn from_dotenv<K: KeyMaterial>(
 /// The roles of a ring's keys, in their order.
 fn roles<K: KeyMaterial>(ring: &KeyRing<K>) -> Vec<Role> {
     let role = |key: KeyStatus| match key.state {
-        KeyState::Active(role) => role,
+        KeyState::Live(role) => role,
         other => panic!("{other:?}"),
     };
     ring.keys().into_iter().map(role).collect()
@@ -159,7 +159,7 @@ fn errors_name_the_variable() {
     let error = build("X=changeme").unwrap_err().to_string();
     assert!(error.starts_with("X is a placeholder"), "{error}");
     let error = KeyRing::<JwtKey>::builder()
-        .vars("X", |_| Err(NotUnicode))
+        .vars("X", |_| Err(LookupError::NotUnicode))
         .build()
         .unwrap_err()
         .to_string();
@@ -327,7 +327,7 @@ fn either_alphabet_of_base64_is_one_key() {
 fn a_lookup_that_fails_is_an_error() {
     for failing in ["X_NEW", "X", "X_OLD", "X_BACKUP", "X_NEXT"] {
         let lookup = move |name: &str| match name == failing {
-            true => Err(NotUnicode),
+            true => Err(LookupError::NotUnicode),
             false => Ok(Some(secret(name.len() as u8))),
         };
         let error = KeyRing::<JwtKey>::builder().vars("X", lookup).build().unwrap_err();

@@ -10,8 +10,8 @@ use std::time::Duration;
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::manifest::{Manifest, NewEntry};
-use dualkey::source::{FileStore, Following, KeyStore, StoreError, update};
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::source::{FileStore, FollowHandle, KeyStore, StoreError, update};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{
     Error, Event, KeyRing, Kid, ManualClock, NewKey, Observer, Policy, Purpose, Reason, Secret,
 };
@@ -31,7 +31,7 @@ fn kid(name: &str) -> Kid {
 }
 
 /// A ring that follows the file, asked only when the test says so.
-fn following(path: &Path, clock: &ManualClock, told: &Told) -> Following<CookieKey> {
+fn following(path: &Path, clock: &ManualClock, told: &Told) -> FollowHandle<CookieKey> {
     KeyRing::<CookieKey>::builder()
         .name("SESSION_SECRET")
         .environment("test")
@@ -46,7 +46,7 @@ struct Scene {
     folder: TempDir,
     clock: ManualClock,
     told: Told,
-    following: Following<CookieKey>,
+    following: FollowHandle<CookieKey>,
     signer: CookieSigner,
     cookie: String,
 }
@@ -116,7 +116,7 @@ const BAD: [(&str, &str, Spoil); 23] = [
         })
     }),
     ("without a primary", "manifest", |own| {
-        own.edit(|own| own["keys"][0]["signs"] = json!("never"))
+        own.edit(|own| own["keys"][0]["signing_start"] = json!("never"))
     }),
     ("without a key", "manifest", |own| own.edit(|own| own["keys"] = json!([]))),
     ("two of one kid", "manifest", |own| own.edit(|own| own["keys"][1]["kid"] = json!("a"))),
@@ -198,8 +198,8 @@ fn a_ring_that_follows_changes_with_its_store_and_is_revoked_by_hand() {
         ring.promote(&kid("b")).map(drop),
         ring.rollback().map(drop),
         ring.retire(&kid("b")).map(drop),
-        ring.force_retire(&kid("b"), "a test"),
-        ring.revoke_and_replace(&kid("a"), "a test", new).map(drop),
+        ring.force("a test").retire(&kid("b")),
+        ring.emergency_rotate(&kid("a"), "a test", new).map(drop),
     ] {
         assert!(matches!(refused, Err(Error::Followed { .. })), "{refused:?}");
     }
@@ -266,7 +266,7 @@ fn what_is_too_old_serves_nothing_until_the_store_is_read_again() {
     let hooks = follow!(WebhookKey, Purpose::Webhook, "webhook.json");
     let signer = CookieSigner::new(cookies.ring().clone());
     let jwt = Jwt::new(tokens.ring().clone());
-    let hook = MetaWebhook::new(hooks.ring().clone());
+    let hook = WebhookVerifier::new(hooks.ring().clone());
     let cookie = signer.sign("session", "user-42").unwrap();
     let token = jwt.sign(&json!({ "exp": 4_102_444_800_u64 })).unwrap();
     let unnamed = crate::common::encode(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
 use dualkey::source::{
-    Follow, FollowState, Following, KeyStore, StoreError, StoreFuture, Wake, Watch,
+    FollowBuilder, FollowHandle, FollowState, KeyStore, StoreError, StoreFuture, Wake, Watch,
 };
 use dualkey::{Event, KeyRing, Kid, ManualClock, Observer, Policy, Purpose, Secret};
 use tokio::runtime::{Builder, Runtime};
@@ -86,12 +86,13 @@ fn builder() -> dualkey::RingBuilder<CookieKey> {
     KeyRing::builder().name("SESSION_SECRET").environment("test").clock(ManualClock::new(at(0)))
 }
 
-type Start = fn(Follow<CookieKey>) -> Result<(Following<CookieKey>, Option<Runtime>), StoreError>;
+type Start =
+    fn(FollowBuilder<CookieKey>) -> Result<(FollowHandle<CookieKey>, Option<Runtime>), StoreError>;
 
 fn on(
     runtime: Runtime,
-    follow: Follow<CookieKey>,
-) -> Result<(Following<CookieKey>, Option<Runtime>), StoreError> {
+    follow: FollowBuilder<CookieKey>,
+) -> Result<(FollowHandle<CookieKey>, Option<Runtime>), StoreError> {
     Ok((runtime.block_on(follow.spawn())?, Some(runtime)))
 }
 
@@ -332,7 +333,7 @@ fn calls_that_block_are_bounded_and_their_late_answers_dropped() {
 fn the_longest_observation_ends_no_follower() {
     let mut policy = Policy::default();
     // The bound: a longer one is refused when it is read.
-    policy.observation = Duration::from_secs(36_525 * 24 * 60 * 60);
+    policy.observation_window = Duration::from_secs(36_525 * 24 * 60 * 60);
     let manifest =
         Manifest::new("SESSION_SECRET", Purpose::Cookie, "test", policy, entry(0, "a"), at(0));
     let manifest = manifest.unwrap();

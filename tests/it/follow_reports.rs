@@ -21,8 +21,8 @@ fn daily_restarts_do_not_keep_a_fleet_from_a_verdict() {
     let path = folder.path().join("ring.json");
     let mut policy = dualkey::Policy::default();
     // Two windows of a day each: no instance lives for longer than one of them.
-    policy.longest_life = Duration::from_secs(2 * 86_400);
-    policy.enough_traffic = 300;
+    policy.max_lifetime = Duration::from_secs(2 * 86_400);
+    policy.min_observed_verifications = 300;
     let manifest = dualkey::manifest::Manifest::new(
         "SESSION_SECRET",
         dualkey::Purpose::Cookie,
@@ -87,14 +87,14 @@ fn what_a_gone_instance_knew_is_kept() {
             .unwrap()
     };
     let gone = start("gone");
-    let sweep = dualkey::Sweep {
+    let rewrap = dualkey::RewrapRecord {
         started_at: at(0),
         finished_at: at(1),
         unreadable: 0,
         nothing_sealed: 0,
         rows: vec![(kid("a"), 3)],
     };
-    gone.ring().record_sweep(&sweep);
+    gone.ring().record_rewrap(&rewrap);
     CookieSigner::new(gone.ring().clone()).sign("session", "user-42").unwrap();
     block_on(store.save_report(&gone.ring().report("gone"))).unwrap();
     drop(gone);
@@ -105,7 +105,7 @@ fn what_a_gone_instance_knew_is_kept() {
     }
     let reports = block_on(store.reports()).unwrap();
     assert!(reports.len() < 4 && reports.iter().all(|own| own.instance != "gone"));
-    let knows = |report: &Report| report.sweep.as_ref() == Some(&sweep);
+    let knows = |report: &Report| report.rewrap.as_ref() == Some(&rewrap);
     assert!(reports.iter().any(knows), "{reports:?}");
     assert!(reports.iter().any(|own| own.signed == [(kid("a"), 1)]));
 }
@@ -126,7 +126,7 @@ fn a_rewrap_that_was_recorded_is_reported_at_once() {
             .instance(name)
             .poll(Duration::from_secs(120))
     };
-    let sweep = |finished_at| dualkey::Sweep {
+    let rewrap = |finished_at| dualkey::RewrapRecord {
         started_at: at(0),
         finished_at,
         unreadable: 0,
@@ -135,37 +135,37 @@ fn a_rewrap_that_was_recorded_is_reported_at_once() {
     };
     let reported = |name: &str| {
         let reports = block_on(store.reports()).unwrap();
-        reports.into_iter().find(|own| own.instance == name).unwrap().sweep
+        reports.into_iter().find(|own| own.instance == name).unwrap().rewrap
     };
     let following = follow("on-demand").on_demand().unwrap();
     assert_eq!(reported("on-demand"), None);
     // No time has passed since its first report.
-    following.ring().clone().record_sweep(&sweep(at(1)));
+    following.ring().clone().record_rewrap(&rewrap(at(1)));
     following.refresh().unwrap();
-    assert_eq!(reported("on-demand"), Some(sweep(at(1))));
+    assert_eq!(reported("on-demand"), Some(rewrap(at(1))));
     // A store that fails does not lose it.
     let reports = folder.path().join("ring.json.reports");
     assert!(reports.is_dir());
     let aside = folder.path().join("aside");
     std::fs::rename(&reports, &aside).unwrap();
     std::fs::write(&reports, "in the way").unwrap();
-    following.ring().record_sweep(&sweep(at(2)));
+    following.ring().record_rewrap(&rewrap(at(2)));
     let _ = following.refresh();
     assert!(following.health().report_error.is_some());
     std::fs::remove_file(&reports).unwrap();
     std::fs::rename(&aside, &reports).unwrap();
     following.refresh().unwrap();
-    assert_eq!(reported("on-demand"), Some(sweep(at(2))));
+    assert_eq!(reported("on-demand"), Some(rewrap(at(2))));
 
     // Its next poll is a minute and a half ahead at the least: it is woken.
     let following = follow("thread").spawn_thread().unwrap();
-    following.ring().record_sweep(&sweep(at(3)));
+    following.ring().record_rewrap(&rewrap(at(3)));
     let begun = std::time::Instant::now();
     while reported("thread").is_none() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it waits for its poll");
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(reported("thread"), Some(sweep(at(3))));
+    assert_eq!(reported("thread"), Some(rewrap(at(3))));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn an_instance_goes_on_with_what_it_saw_before() {
     let report = again.ring().report("pod");
     assert_eq!(report.observed_since, at(0));
     assert_eq!(report.signed, [(kid("a"), 1)]);
-    let primary = |(_, uses): &(Kid, dualkey::Uses)| uses.verified_as_primary;
+    let primary = |(_, uses): &(Kid, dualkey::UsageCounts)| uses.verified_as_primary;
     let seen: u64 = report.buckets.iter().flat_map(|own| &own.uses).map(primary).sum();
     assert_eq!(seen, 1);
     drop(again);

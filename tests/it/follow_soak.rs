@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
 use dualkey::source::{
-    FileStore, Follow, FollowState, Following, KeyStore, StoreError, StoreFuture, Wake, Watch,
-    update,
+    FileStore, FollowBuilder, FollowHandle, FollowState, KeyStore, StoreError, StoreFuture, Wake,
+    Watch, update,
 };
 use dualkey::{Event, KeyRing, Kid, ManualClock, Observer, Policy, Purpose, Report};
 use fastrand::Rng;
@@ -197,7 +197,7 @@ impl Wild {
     fn change(&self, number: u64, now: SystemTime) {
         let held = block_on(self.0.file.load()).unwrap();
         let mut policy = *held.policy();
-        policy.enough_traffic = 2_000 + number;
+        policy.min_observed_verifications = 2_000 + number;
         let next = held.set_policy(policy, now).unwrap();
         block_on(self.0.file.compare_and_swap(held.revision(), &next)).unwrap();
     }
@@ -265,8 +265,8 @@ impl Observer for Count {
 fn soak(
     name: &str,
     turns: u64,
-    start: impl FnOnce(Follow<CookieKey>) -> Following<CookieKey>,
-    turn: impl Fn(&Following<CookieKey>, &Wild),
+    start: impl FnOnce(FollowBuilder<CookieKey>) -> FollowHandle<CookieKey>,
+    turn: impl Fn(&FollowHandle<CookieKey>, &Wild),
     is_on_demand: bool,
 ) {
     let seed = 19;
@@ -352,7 +352,7 @@ fn soak(
 
 /// Has the driver run one turn of fifty, because it starts at most ten in a second, and runs the
 /// others on this thread.
-fn wake(following: &Following<CookieKey>, wild: &Wild) {
+fn wake(following: &FollowHandle<CookieKey>, wild: &Wild) {
     let before = following.health().turns;
     if !before.is_multiple_of(if is_full() { 10 } else { 50 }) {
         // What goes wrong is in its health.
@@ -381,7 +381,7 @@ fn a_follower_on_tokio_outlives_ten_thousand_bad_turns_and_takes_an_emergency() 
 
 #[test]
 fn turns_on_demand_outlive_bad_ones_and_take_an_emergency() {
-    let refresh = |following: &Following<CookieKey>, wild: &Wild| match wild.chance(2) {
+    let refresh = |following: &FollowHandle<CookieKey>, wild: &Wild| match wild.chance(2) {
         0 => drop(following.refresh()),
         _ => drop(block_on(following.refresh_async())),
     };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dualkey::cookie::CookieKey;
 use dualkey::manifest::Manifest;
-use dualkey::source::{FileStore, Following, KeyStore, StoreFuture, Wake, Watch};
+use dualkey::source::{FileStore, FollowHandle, KeyStore, StoreFuture, Wake, Watch};
 use dualkey::{KeyRing, ManualClock, Report};
 use pollster::block_on;
 
@@ -53,7 +53,7 @@ impl KeyStore for Counted {
     }
 }
 
-fn follow(store: impl KeyStore) -> Following<CookieKey> {
+fn follow(store: impl KeyStore) -> FollowHandle<CookieKey> {
     let builder = KeyRing::<CookieKey>::builder()
         .name("SESSION_SECRET")
         .environment("test")
@@ -64,14 +64,14 @@ fn follow(store: impl KeyStore) -> Following<CookieKey> {
 }
 
 /// Follows the file at `path`. Returns the number of its loads as well.
-fn counted(path: &Path) -> (Following<CookieKey>, Arc<AtomicUsize>) {
+fn counted(path: &Path) -> (FollowHandle<CookieKey>, Arc<AtomicUsize>) {
     let loads = Arc::new(AtomicUsize::new(0));
     let store = Counted { store: FileStore::new(path), loads: Arc::clone(&loads) };
     (follow(store), loads)
 }
 
 /// Waits until the ring has `revision`.
-fn reaches(following: &Following<CookieKey>, revision: u64) {
+fn reaches(following: &FollowHandle<CookieKey>, revision: u64) {
     let start = Instant::now();
     while following.ring().load().revision() != revision {
         assert!(start.elapsed() < A_WHILE, "revision {revision} does not come");
@@ -97,7 +97,7 @@ fn most(time: Duration) -> usize {
 fn change(store: &FileStore, number: u64) {
     let held = block_on(store.load()).unwrap();
     let mut policy = *held.policy();
-    policy.enough_traffic = 2_000 + number;
+    policy.min_observed_verifications = 2_000 + number;
     let next = held.set_policy(policy, at(0)).unwrap();
     block_on(store.compare_and_swap(held.revision(), &next)).unwrap();
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::{Change, Manifest, NewEntry};
-use dualkey::source::{DotenvStore, EnvStore, Following, KeyStore, StoreError, update};
+use dualkey::source::{DotenvStore, EnvStore, FollowHandle, KeyStore, StoreError, update};
 use dualkey::{Error, KeyRing, KeyState, Kid, ManualClock, Policy, Purpose, Role, Secret};
 use pollster::block_on;
 
@@ -46,7 +46,7 @@ fn record(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(".env.dualkey").join(format!("X{ending}"))
 }
 
-fn follow(store: impl KeyStore, clock: &ManualClock) -> Following<CookieKey> {
+fn follow(store: impl KeyStore, clock: &ManualClock) -> FollowHandle<CookieKey> {
     let builder =
         KeyRing::<CookieKey>::builder().name("X").environment("test").clock(clock.clone());
     builder.follow(store).on_demand().unwrap()
@@ -71,7 +71,7 @@ const SOURCES: [Source; 3] = [Source::Recorded, Source::Unrecorded, Source::Vari
 
 impl Source {
     /// A file in which the secret 0 signs, and a ring that follows it.
-    fn start(self, path: &Path, clock: &ManualClock) -> Following<CookieKey> {
+    fn start(self, path: &Path, clock: &ManualClock) -> FollowHandle<CookieKey> {
         fs::write(path, format!("X={}\n", long(0))).unwrap();
         let store = dotenv(path, Purpose::Cookie, clock);
         if self == Self::Recorded {
@@ -263,10 +263,10 @@ fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
         let state = |kid| ring.load().state(&kid, at(30));
         assert_eq!(state(kid(1)), Some(KeyState::Revoked), "{name}");
         assert_eq!(ring.primary().unwrap(), kid(0), "{name}");
-        assert_eq!(state(kid(2)), Some(KeyState::Active(Role::Staged)), "{name}");
+        assert_eq!(state(kid(2)), Some(KeyState::Live(Role::Staged)), "{name}");
         assert_eq!(state(kid(3)), None, "{name}");
         let refused = following.refresh();
-        assert_ne!(state(kid(1)), Some(KeyState::Active(Role::Fallback)), "{name}");
+        assert_ne!(state(kid(1)), Some(KeyState::Live(Role::Fallback)), "{name}");
         match name {
             "the revoked key again" => {
                 let error = refused.unwrap_err().to_string();
@@ -275,7 +275,7 @@ fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
             }
             "another key" => {
                 assert!(refused.unwrap());
-                assert_eq!(state(kid(3)), Some(KeyState::Active(Role::Fallback)));
+                assert_eq!(state(kid(3)), Some(KeyState::Live(Role::Fallback)));
             }
             _ => {}
         }
@@ -398,7 +398,7 @@ fn a_destroyed_secret_is_refused_in_a_file() {
     let second = step(&store(), |own| own.stage(new(1), at(1))).unwrap().kid;
     step(&store(), |own| own.force("deployed").promote(&second, at(2))).unwrap();
     let yesterday = fs::read_to_string(&path).unwrap();
-    let end = block_on(store().load()).unwrap().ends_at(&first).unwrap();
+    let end = block_on(store().load()).unwrap().verifies_until(&first).unwrap();
     clock.set(end);
     step(&store(), |own| own.destroy(&first, &[], end)).unwrap();
     fs::write(&path, yesterday).unwrap();
@@ -486,18 +486,18 @@ fn an_expired_key_lives_again_in_the_variable_that_it_is_moved_to() {
         step(&store, |own| own.stage(new(1), at(1))).unwrap();
         step(&store, |own| own.force("deployed").promote(&kid(1), at(2))).unwrap();
         let following = follow(store.clone(), &clock);
-        let end = block_on(store.load()).unwrap().ends_at(&kid(0)).unwrap();
+        let end = block_on(store.load()).unwrap().verifies_until(&kid(0)).unwrap();
         let now = end + Duration::from_secs(60);
         clock.set(now);
         let state = || following.ring().load().state(&kid(0), now);
         let _ = following.refresh();
-        assert_eq!(state(), Some(KeyState::Retired), "it is where it was");
+        assert_eq!(state(), Some(KeyState::Expired), "it is where it was");
 
         fs::write(&path, edit).unwrap();
         let _ = following.refresh();
-        assert_eq!(state(), Some(KeyState::Retired), "seen once");
+        assert_eq!(state(), Some(KeyState::Expired), "seen once");
         following.refresh().unwrap();
-        assert_eq!(state(), Some(KeyState::Active(role)));
+        assert_eq!(state(), Some(KeyState::Live(role)));
         let own = block_on(store.load()).unwrap();
         assert_eq!(own.key(&kid(0)).unwrap().retire_at(), None);
     }

@@ -47,7 +47,10 @@ fn the_child_that_rotates() {
 /// One step of a rotation that goes on forever.
 fn rotated(manifest: &Manifest, turn: u64) -> Manifest {
     let now = at(turn);
-    let staged = manifest.keys().iter().find(|key| key.signs() == dualkey::Signs::Unscheduled);
+    let staged = manifest
+        .keys()
+        .iter()
+        .find(|key| key.signing_start() == dualkey::SigningStart::Unscheduled);
     let primary = manifest.primary(now);
     let old: Option<Kid> = manifest
         .keys()

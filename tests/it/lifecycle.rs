@@ -56,7 +56,7 @@ fn three() -> (Manifest, SystemTime) {
     let later = at(0) + 2 * overlap();
     let manifest = manifest.stage(entry(2, "c"), later).unwrap().manifest;
     let manifest = promote(&manifest, "c", later).unwrap().manifest;
-    assert_eq!(state(&manifest, "a", later), KeyState::Retired);
+    assert_eq!(state(&manifest, "a", later), KeyState::Expired);
     (manifest, later)
 }
 
@@ -82,19 +82,19 @@ fn ends_are_final_whatever_becomes_of_the_keys_after() {
         ("promote the fallback again", promote(&manifest, "b", now).unwrap().manifest),
         ("a longer policy", {
             let mut policy = *manifest.policy();
-            policy.longest_life = 365 * DAY;
+            policy.max_lifetime = 365 * DAY;
             manifest.set_policy(policy, now).unwrap()
         }),
     ];
     let cookie = forged(0, "a", now);
     for (name, after) in steps {
         for moment in [now, now + HOUR, now + 2 * overlap()] {
-            assert_eq!(state(&after, "a", moment), KeyState::Retired, "{name}");
+            assert_eq!(state(&after, "a", moment), KeyState::Expired, "{name}");
         }
         let clock = ManualClock::new(now);
         let signer = CookieSigner::new(ring_of(&after, &clock));
         let error = signer.verify("session", &cookie).unwrap_err();
-        assert_eq!(error.reason(), Reason::RetiredKey, "{name}");
+        assert_eq!(error.reason(), Reason::ExpiredKey, "{name}");
     }
 }
 
@@ -125,7 +125,7 @@ fn ends_are_final_in_a_ring_in_memory_too() {
         let ring = make();
         step(&ring);
         let state = ring.load().state(&kid("a"), clock.now());
-        assert_eq!(state, Some(KeyState::Retired), "{name}");
+        assert_eq!(state, Some(KeyState::Expired), "{name}");
     }
 }
 
@@ -136,9 +136,9 @@ fn a_forced_retirement_is_not_undone_by_a_rollback() {
     let now = at(60);
     let manifest = manifest.force("a former employee has it").retire(&kid("a"), now).unwrap();
     let manifest = manifest.manifest;
-    assert!(matches!(rollback(&manifest, now), Err(Error::Retired { .. })));
-    assert!(matches!(manifest.force("now").rollback(now), Err(Error::Retired { .. })));
-    assert!(matches!(promote(&manifest, "a", now), Err(Error::Retired { .. })));
+    assert!(matches!(rollback(&manifest, now), Err(Error::Expired { .. })));
+    assert!(matches!(manifest.force("now").rollback(now), Err(Error::Expired { .. })));
+    assert!(matches!(promote(&manifest, "a", now), Err(Error::Expired { .. })));
 
     // Revoking the primary then needs a replacement.
     let refused = manifest.revoke(&kid("b"), "leaked", now);
@@ -152,10 +152,10 @@ fn only_restage_makes_an_expired_key_live_again() {
     let refused = manifest.restage(&kid("a"), now);
     assert!(matches!(refused, Err(Error::RestageNeedsForce { .. })), "{refused:?}");
     let live = manifest.force("a client has old sessions").restage(&kid("a"), now).unwrap();
-    assert_eq!(live.to, KeyState::Active(Role::Staged));
+    assert_eq!(live.to, KeyState::Live(Role::Staged));
     let key = live.manifest.key(&kid("a")).unwrap();
     assert_eq!((key.added_at(), key.retire_at(), key.superseded_at()), (now, None, None));
-    assert_eq!(key.overrides()[0].action, "restage");
+    assert_eq!(key.forced_steps()[0].action, "restage");
     // As if it had just been added.
     let promoted = promote(&live.manifest, "a", now + HOUR).unwrap();
     assert_eq!(promoted.manifest.primary(now + HOUR), kid("a"));
@@ -180,10 +180,10 @@ fn only_restage_makes_an_expired_key_live_again() {
     let clock = ManualClock::new(at(0));
     let ring = KeyRing::<AesKey>::builder().primary(aes_key(0, "x")).fallback(aes_key(1, "y"));
     let ring = ring.clock(clock.clone()).build().unwrap();
-    ring.force_retire(&kid("y"), "by mistake").unwrap();
+    ring.force("by mistake").retire(&kid("y")).unwrap();
     assert!(matches!(ring.restage(&kid("x")), Err(Error::IsPrimary { .. })));
     ring.restage(&kid("y")).unwrap();
-    assert_eq!(ring.load().state(&kid("y"), clock.now()), Some(KeyState::Active(Role::Staged)));
+    assert_eq!(ring.load().state(&kid("y"), clock.now()), Some(KeyState::Live(Role::Staged)));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_scheduled_key_that_is_withdrawn_close_to_its_start_verifies_for_an_overlap(
     let scheduled = first().stage(entry(1, "b").signs_from(start), at(0)).unwrap().manifest;
     let now = start - Duration::from_secs(600);
     let withdrawn = scheduled.retire(&kid("b"), &[], now).unwrap();
-    assert_eq!(withdrawn.until, Some(now + overlap()));
+    assert_eq!(withdrawn.verifies_until, Some(now + overlap()));
     let manifest = withdrawn.manifest;
     assert_eq!(manifest.primary(start + HOUR), kid("a"));
     // One that reloads eleven minutes after the start, another at once.
@@ -220,11 +220,11 @@ fn a_scheduled_key_that_is_withdrawn_close_to_its_start_verifies_for_an_overlap(
     let later = start + HOUR;
     let reports = agreement(&manifest, later);
     let again = manifest.retire(&kid("b"), &reports, later).unwrap();
-    assert_eq!(again.until, Some(now + overlap()));
+    assert_eq!(again.verifies_until, Some(now + overlap()));
 
     // Further from its start it has signed nowhere.
     let early = scheduled.retire(&kid("b"), &[], start - WINDOW).unwrap();
-    assert_eq!(early.until, Some(start - WINDOW));
+    assert_eq!(early.verifies_until, Some(start - WINDOW));
 
     // An encryption key that may have sealed a row has no end by time.
     let clock = ManualClock::new(at(0));
@@ -233,7 +233,7 @@ fn a_scheduled_key_that_is_withdrawn_close_to_its_start_verifies_for_an_overlap(
     ring.stage(aes_key(1, "y").signs_from(at(0) + HOUR)).unwrap();
     assert_eq!(ring.retire(&kid("y")).unwrap(), None);
     clock.advance(400 * DAY);
-    assert_eq!(ring.load().state(&kid("y"), clock.now()), Some(KeyState::Active(Role::Fallback)));
+    assert_eq!(ring.load().state(&kid("y"), clock.now()), Some(KeyState::Live(Role::Fallback)));
 }
 
 /// An instance that has not reloaded seals with it until the rollout window is over.
@@ -243,7 +243,7 @@ fn a_withdrawn_encryption_key_is_rewrapped_after_its_withdrawal() {
         NewEntry::new(Secret::from(&secret(seed).as_bytes()[..32])).kid(kid(name))
     };
     let (mut policy, start) = (Policy::default(), at(0) + 2 * WINDOW);
-    policy.longest_life = Duration::ZERO;
+    policy.max_lifetime = Duration::ZERO;
     let manifest =
         Manifest::new("ENCRYPTION_KEY", Purpose::Envelope, "test", policy, key(0, "a"), at(0));
     let manifest = manifest.unwrap().stage(key(1, "b").signs_from(start), at(0)).unwrap().manifest;
@@ -254,7 +254,7 @@ fn a_withdrawn_encryption_key_is_rewrapped_after_its_withdrawal() {
     let builder = KeyRing::<AesKey>::builder().environment("test").clock(clock.clone());
     let ring = manifest.build_ring(builder).unwrap();
     let started_at = clock.now();
-    ring.record_sweep(&dualkey::Sweep {
+    ring.record_rewrap(&dualkey::RewrapRecord {
         started_at,
         finished_at: started_at,
         unreadable: 0,
@@ -266,7 +266,7 @@ fn a_withdrawn_encryption_key_is_rewrapped_after_its_withdrawal() {
     let verdict = manifest.retirement(&kid("b"), &reports, clock.now()).unwrap();
     let not_before = now + WINDOW;
     let dualkey::Verdict::Blocked(obstacles) = verdict else { panic!("{verdict:?}") };
-    let early = dualkey::Obstacle::SweptTooEarly { started_at, not_before };
+    let early = dualkey::Obstacle::RewrapTooEarly { started_at, not_before };
     assert!(obstacles.contains(&early), "{obstacles:?}");
 }
 
@@ -274,7 +274,7 @@ fn a_withdrawn_encryption_key_is_rewrapped_after_its_withdrawal() {
 fn a_key_near_its_end_is_not_made_the_primary() {
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
-    let end = manifest.ends_at(&kid("a")).unwrap();
+    let end = manifest.verifies_until(&kid("a")).unwrap();
     let near = end - WINDOW + Duration::from_secs(1);
     for refused in [promote(&manifest, "a", near), rollback(&manifest, near)] {
         let is_right = matches!(&refused, Err(Error::ExpiresSoon { expires, needed, .. })
@@ -309,7 +309,7 @@ fn a_key_near_its_end_is_not_made_the_primary() {
     clock.advance(overlap() - WINDOW + Duration::from_secs(1));
     assert!(matches!(ring.promote(&kid("a")), Err(Error::ExpiresSoon { .. })));
     assert!(matches!(ring.rollback(), Err(Error::ExpiresSoon { .. })));
-    assert_eq!(ring.force_rollback("logins fail").unwrap().kid, kid("a"));
+    assert_eq!(ring.force("logins fail").rollback().unwrap().kid, kid("a"));
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn missing_reports_may_be_assumed_away_and_contradicting_ones_not() {
     let assumed = manifest.assume_deployed("restarted everywhere");
     let promoted = assumed.promote(&kid("b"), &[], at(60)).unwrap();
     assert!(!promoted.effect.new_rejected);
-    let record = &promoted.manifest.key(&kid("b")).unwrap().overrides()[0];
+    let record = &promoted.manifest.key(&kid("b")).unwrap().forced_steps()[0];
     assert_eq!(record.reason, "restarted everywhere");
     let behind = agreement(&before, at(60));
     let refused = assumed.promote(&kid("b"), &behind, at(60));
@@ -360,7 +360,7 @@ fn what_was_signed_under_a_longer_policy_stays_valid() {
     let cookie = signer.sign("session", "user-42").unwrap();
 
     let mut policy = Policy::default();
-    policy.longest_life = HOUR;
+    policy.max_lifetime = HOUR;
     let manifest = first().set_policy(policy, at(60)).unwrap();
     let manifest = manifest.stage(entry(1, "b"), at(120)).unwrap().manifest;
     let manifest = promote(&manifest, "b", at(180)).unwrap().manifest;
@@ -370,7 +370,7 @@ fn what_was_signed_under_a_longer_policy_stays_valid() {
         clock.set(at(0) + hours * HOUR);
         assert!(signer.verify("session", &cookie).is_ok(), "after {hours} h");
     }
-    assert_eq!(manifest.ends_at(&kid("a")), Some(at(60) + overlap()));
+    assert_eq!(manifest.verifies_until(&kid("a")), Some(at(60) + overlap()));
     // The verdict waits for it as well.
     let now = at(0) + 2 * DAY;
     let verdict = manifest.retirement(&kid("a"), &agreement(&manifest, now), now).unwrap();
@@ -392,7 +392,7 @@ fn a_shorter_rollout_window_applies_once_the_longer_one_has_passed() {
     // What is superseded in that time has the longer overlap.
     let next = manifest.stage(entry(1, "b"), at(10)).unwrap().manifest;
     let next = promote(&next, "b", at(20)).unwrap().manifest;
-    assert_eq!(next.ends_at(&kid("a")), Some(at(20) + overlap()));
+    assert_eq!(next.verifies_until(&kid("a")), Some(at(20) + overlap()));
 }
 
 #[test]
@@ -518,7 +518,7 @@ fn repair_clock_corrects_a_manifest_that_was_written_with_a_wrong_clock() {
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
     let manifest = manifest.stage(entry(2, "c"), at(60)).unwrap().manifest;
-    let natural = manifest.ends_at(&kid("a"));
+    let natural = manifest.verifies_until(&kid("a"));
 
     // Ten years ahead: `c`, which all hold, is promoted, and `d` is staged.
     let far = at(0) + 3650 * DAY;
@@ -531,17 +531,17 @@ fn repair_clock_corrects_a_manifest_that_was_written_with_a_wrong_clock() {
     assert!(!repaired.effect.new_rejected);
     let fixed = repaired.manifest;
     assert_eq!((fixed.revision(), fixed.changed_at()), (wrong.revision() + 1, now));
-    let latest = fixed.keys().iter().filter_map(|key| match key.signs() {
-        dualkey::Signs::From(from) => Some(from),
+    let latest = fixed.keys().iter().filter_map(|key| match key.signing_start() {
+        dualkey::SigningStart::From(from) => Some(from),
         _ => None,
     });
     assert!(latest.chain(fixed.keys().iter().map(|key| key.added_at())).all(|time| time <= now));
     // No overlap has ended, and what every instance holds signs.
-    assert_eq!(state(&fixed, "a", now), KeyState::Active(Role::Fallback));
-    assert_eq!(fixed.ends_at(&kid("a")), natural);
+    assert_eq!(state(&fixed, "a", now), KeyState::Live(Role::Fallback));
+    assert_eq!(fixed.verifies_until(&kid("a")), natural);
     assert_eq!(fixed.primary(now), kid("c"));
-    assert_eq!(fixed.ends_at(&kid("b")), Some(now + overlap()));
-    assert_eq!(state(&fixed, "d", now), KeyState::Active(Role::Staged));
+    assert_eq!(fixed.verifies_until(&kid("b")), Some(now + overlap()));
+    assert_eq!(state(&fixed, "d", now), KeyState::Live(Role::Staged));
     // It is a manifest as any other, and steps go on.
     let read = Manifest::from_json(fixed.to_json().unwrap().expose()).unwrap();
     assert_eq!(read.fingerprint(), fixed.fingerprint());
@@ -556,7 +556,7 @@ fn repair_clock_corrects_a_manifest_that_was_written_with_a_wrong_clock() {
     let new = new.force("x").promote(&kid("n"), far).unwrap().manifest;
     let fixed = new.repair_clock(&[], now).unwrap();
     assert_eq!(fixed.manifest.primary(now), kid("b"));
-    assert_eq!(state(&fixed.manifest, "n", now), KeyState::Active(Role::Staged));
+    assert_eq!(state(&fixed.manifest, "n", now), KeyState::Live(Role::Staged));
     let alone = first().emergency_rotate(&kid("a"), "leaked", entry(9, "z"), far).unwrap().manifest;
     let fixed = alone.repair_clock(&[], now).unwrap();
     assert_eq!(fixed.manifest.primary(now), kid("z"));
@@ -591,7 +591,7 @@ fn an_emergency_by_a_clock_that_is_ahead_splits_no_fleet_and_can_be_repaired() {
         let fixed = repaired.manifest;
         match days {
             0 | 3 | 6 => {
-                assert_eq!((fixed.primary(now), fixed.ends_at(&kid("a"))), (kid("a"), None))
+                assert_eq!((fixed.primary(now), fixed.verifies_until(&kid("a"))), (kid("a"), None))
             }
             // Nothing else is left.
             _ => assert_eq!(fixed.primary(now), kid("z")),
@@ -603,20 +603,20 @@ fn an_emergency_by_a_clock_that_is_ahead_splits_no_fleet_and_can_be_repaired() {
 #[test]
 fn a_shorter_life_and_a_longer_window_in_one_policy_end_nothing_early() {
     let mut policy = Policy::default();
-    (policy.longest_life, policy.rollout_window) = (Duration::from_secs(60), 10 * HOUR);
+    (policy.max_lifetime, policy.rollout_window) = (Duration::from_secs(60), 10 * HOUR);
     let manifest = first().set_policy(policy, at(0)).unwrap();
     let manifest = manifest.stage(entry(1, "b"), at(10)).unwrap().manifest;
     let manifest = promote(&manifest, "b", at(20)).unwrap().manifest;
     // An instance that has not reloaded signs for the longer life within the longer window.
-    let needed = at(0) + Policy::default().longest_life + 10 * HOUR;
-    assert!(manifest.ends_at(&kid("a")).unwrap() >= needed);
+    let needed = at(0) + Policy::default().max_lifetime + 10 * HOUR;
+    assert!(manifest.verifies_until(&kid("a")).unwrap() >= needed);
 }
 
 /// It cannot reach its store for a rollout window, and is there all the same.
 #[test]
 fn a_short_observation_makes_no_lagging_instance_count_as_gone() {
     let mut policy = Policy::default();
-    policy.observation = Duration::from_secs(600);
+    policy.observation_window = Duration::from_secs(600);
     let before =
         Manifest::new("SESSION_SECRET", Purpose::Cookie, "test", policy, entry(0, "a"), at(0));
     let before = before.unwrap();
@@ -670,7 +670,7 @@ fn a_revision_at_its_limit_is_an_error_and_no_silence() {
             .set_policy(
                 {
                     let mut own = Policy::default();
-                    own.longest_life = HOUR;
+                    own.max_lifetime = HOUR;
                     own
                 },
                 at(10),

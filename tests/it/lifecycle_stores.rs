@@ -51,7 +51,7 @@ fn an_end_that_lies_ahead_stays_whatever_becomes_of_the_keys_after() {
     let manifest = two().stage(entry(2, "c"), day).unwrap().manifest;
     let manifest = promote(&manifest, "c", day).unwrap().manifest;
     let end = Some(at(0) + overlap());
-    assert_eq!(manifest.ends_at(&kid("a")), end);
+    assert_eq!(manifest.verifies_until(&kid("a")), end);
     let now = day + DAY;
     let spare = entry(9, "spare");
     let steps: [(&str, Manifest); 5] = [
@@ -65,7 +65,7 @@ fn an_end_that_lies_ahead_stays_whatever_becomes_of_the_keys_after() {
         ),
     ];
     for (name, after) in steps {
-        assert_eq!(after.ends_at(&kid("a")), end, "{name}");
+        assert_eq!(after.verifies_until(&kid("a")), end, "{name}");
     }
 
     // The same in memory.
@@ -78,7 +78,7 @@ fn an_end_that_lies_ahead_stays_whatever_becomes_of_the_keys_after() {
     ring.promote(&ring.stage(key(2, "c")).unwrap()).unwrap();
     clock.advance(DAY);
     ring.revoke(&kid("b"), "leaked").unwrap();
-    assert_eq!(ring.load().ends_at(&kid("a")), end);
+    assert_eq!(ring.load().verifies_until(&kid("a")), end);
 }
 
 /// The only other key has expired by time: a revocation does not make it the primary.
@@ -86,17 +86,17 @@ fn an_end_that_lies_ahead_stays_whatever_becomes_of_the_keys_after() {
 fn an_expired_key_takes_over_from_no_revoked_one() {
     let manifest = two();
     let now = at(0) + overlap() + HOUR;
-    assert_eq!(manifest.state(&kid("a"), now), Some(KeyState::Retired));
+    assert_eq!(manifest.state(&kid("a"), now), Some(KeyState::Expired));
     let refused = manifest.revoke(&kid("b"), "leaked", now);
     assert!(matches!(refused, Err(Error::NoPrimary { .. })), "{refused:?}");
     let refused = manifest.rollback(&[], now);
-    assert!(matches!(refused, Err(Error::Retired { kid: own }) if own == kid("a")));
+    assert!(matches!(refused, Err(Error::Expired { kid: own }) if own == kid("a")));
 
     let clock = ManualClock::new(now);
     let builder = KeyRing::<CookieKey>::builder().name("SESSION_SECRET").environment("test");
     let ring = manifest.build_ring(builder.clock(clock.clone())).unwrap();
     assert!(matches!(ring.revoke(&kid("b"), "leaked"), Err(Error::NoPrimary { .. })));
-    assert_eq!(ring.load().state(&kid("a"), now), Some(KeyState::Retired));
+    assert_eq!(ring.load().state(&kid("a"), now), Some(KeyState::Expired));
 }
 
 /// The key that takes over loses the end that it had because it was superseded.
@@ -110,11 +110,11 @@ fn a_key_that_takes_over_from_a_revoked_one_has_no_end() {
         [ring.report("one")]
     };
     let settled = manifest.retire(&kid("a"), &reports, now).unwrap();
-    assert_eq!(settled.until, Some(at(0) + overlap()));
+    assert_eq!(settled.verifies_until, Some(at(0) + overlap()));
     for before in [manifest, settled.manifest] {
         let after = before.revoke(&kid("b"), "leaked", now + HOUR).unwrap().manifest;
         assert_eq!(after.primary(now + HOUR), kid("a"));
-        assert_eq!(after.ends_at(&kid("a")), None);
+        assert_eq!(after.verifies_until(&kid("a")), None);
         assert_eq!(after.primary(now + 3 * overlap()), kid("a"));
     }
 }
@@ -123,7 +123,7 @@ fn a_key_that_takes_over_from_a_revoked_one_has_no_end() {
 fn a_longer_policy_moves_an_end_that_was_settled_and_none_that_is_past() {
     let longer = |policy: &Policy| {
         let mut policy = *policy;
-        policy.longest_life += DAY;
+        policy.max_lifetime += DAY;
         policy
     };
     let (manifest, now) = (two(), at(0) + HOUR);
@@ -133,11 +133,11 @@ fn a_longer_policy_moves_an_end_that_was_settled_and_none_that_is_past() {
     assert_eq!(settled.key(&kid("a")).unwrap().retire_at(), Some(at(0) + overlap()));
     for before in [&manifest, &settled] {
         let after = before.set_policy(longer(before.policy()), now).unwrap();
-        assert_eq!(after.ends_at(&kid("a")), Some(at(0) + overlap() + DAY));
+        assert_eq!(after.verifies_until(&kid("a")), Some(at(0) + overlap() + DAY));
     }
     let forced = manifest.force("a former employee has it").retire(&kid("a"), now).unwrap();
     let after = forced.manifest.set_policy(longer(manifest.policy()), now).unwrap();
-    assert_eq!(after.ends_at(&kid("a")), Some(now));
+    assert_eq!(after.verifies_until(&kid("a")), Some(now));
 }
 
 /// Every instance reports a later time, or none has reported for an observation window: a step would
@@ -184,7 +184,7 @@ fn a_step_by_a_clock_that_the_reports_contradict_is_refused_and_a_revocation_is_
 struct Scene {
     folder: tempfile::TempDir,
     told: Told,
-    following: dualkey::source::Following<CookieKey>,
+    following: dualkey::source::FollowHandle<CookieKey>,
     signer: CookieSigner,
 }
 
@@ -286,7 +286,7 @@ fn an_encryption_key_stays_live_whatever_is_superseded() {
     ring.rollback().unwrap();
     assert_eq!(
         ring.load().state(&kid("x"), at(0) + 800 * DAY),
-        Some(KeyState::Active(Role::Fallback))
+        Some(KeyState::Live(Role::Fallback))
     );
 }
 

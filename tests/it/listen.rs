@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dualkey::cookie::CookieKey;
-use dualkey::source::{Following, KeyStore, PostgresStore, Wake, update};
+use dualkey::source::{FollowHandle, KeyStore, PostgresStore, Wake, update};
 use dualkey::{KeyRing, ManualClock};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -61,7 +61,7 @@ async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
 }
 
 /// Waits until `following` says this of its watch; none, if it works.
-pub async fn until_watch(following: &Following<CookieKey>, part: Option<&str>) {
+pub async fn until_watch(following: &FollowHandle<CookieKey>, part: Option<&str>) {
     let start = Instant::now();
     loop {
         let found = following.health().watch_error;

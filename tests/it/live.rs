@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
 use dualkey::envelope::{AesKey, Layout, Sealer};
 use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{KeyRing, NewKey, Role, Secret};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -182,11 +182,11 @@ async fn nobody_is_logged_out_while_a_node_backend_and_this_crate_rotate_togethe
     let http = Client::new();
     fn ring<K: dualkey::KeyMaterial>(seed: u64) -> KeyRing<K> {
         let key = NewKey::new(Secret::from(secret(seed)));
-        KeyRing::builder().longest_life(LIFE).primary(key).build().unwrap()
+        KeyRing::builder().max_lifetime(LIFE).primary(key).build().unwrap()
     }
     let (sessions, tokens, hooks) =
         (ring::<CookieKey>(0), ring::<JwtKey>(10), ring::<WebhookKey>(20));
-    let hook = MetaWebhook::new(hooks.clone());
+    let hook = WebhookVerifier::new(hooks.clone());
     let service = Service {
         cookies: CookieSigner::new(sessions.clone()).accept_legacy(LegacyCookie::Express, far()),
         jwt: Jwt::new(tokens.clone()).validation(Validation::new(Algorithm::HS256)),

@@ -9,7 +9,7 @@ use dualkey::jwt::JwtKey;
 use dualkey::manifest::{Action, Manifest, NewEntry};
 use dualkey::{
     Error, KeyMaterial, KeyRing, KeyState, Kid, ManualClock, Obstacle, Policy, Purpose, Reason,
-    Report, Role, Schedule, Secret, Sweep, Verdict,
+    Report, RewrapRecord, Role, Schedule, Secret, Verdict,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -61,35 +61,32 @@ pub fn states(manifest: &Manifest, now: SystemTime) -> Vec<(String, KeyState)> {
 
 #[test]
 fn a_rotation_goes_through_its_states() {
-    use KeyState::{Active, Retired};
+    use KeyState::{Expired, Live};
     let staged = first().stage(entry(1, "b"), at(10)).unwrap();
-    assert_eq!(
-        (staged.action, staged.from, staged.to),
-        (Action::Stage, None, Active(Role::Staged))
-    );
+    assert_eq!((staged.action, staged.from, staged.to), (Action::Stage, None, Live(Role::Staged)));
     assert_eq!(staged.manifest.revision(), 2);
 
     let reports = [report(&staged.manifest, "one", at(20))];
     let promoted = staged.manifest.promote(&kid("b"), &reports, at(20)).unwrap();
-    assert_eq!(promoted.to, Active(Role::Primary));
+    assert_eq!(promoted.to, Live(Role::Primary));
     let ends = at(20) + Policy::default().overlap();
-    assert_eq!(promoted.until, Some(ends));
+    assert_eq!(promoted.verifies_until, Some(ends));
     assert_eq!(
         states(&promoted.manifest, at(20)),
-        [("a".to_owned(), Active(Role::Fallback)), ("b".to_owned(), Active(Role::Primary))]
+        [("a".to_owned(), Live(Role::Fallback)), ("b".to_owned(), Live(Role::Primary))]
     );
 
     let back =
         promoted.manifest.rollback(&[report(&promoted.manifest, "one", at(30))], at(30)).unwrap();
-    assert_eq!((back.kid, back.to), (kid("a"), Active(Role::Primary)));
+    assert_eq!((back.kid, back.to), (kid("a"), Live(Role::Primary)));
     let again = back.manifest.force("a test").promote(&kid("b"), at(40)).unwrap();
     let behind = again.manifest.retire(&kid("a"), &reports, at(50));
     assert!(matches!(behind, Err(Error::Blocked { .. })), "{behind:?}");
     let reports = [report(&again.manifest, "one", at(50))];
     let retired = again.manifest.retire(&kid("a"), &reports, at(50)).unwrap();
-    assert_eq!(retired.until, Some(at(40) + Policy::default().overlap()));
+    assert_eq!(retired.verifies_until, Some(at(40) + Policy::default().overlap()));
     let over = at(40) + Policy::default().overlap();
-    assert_eq!(states(&retired.manifest, over)[0].1, Retired);
+    assert_eq!(states(&retired.manifest, over)[0].1, Expired);
 
     let destroyed = retired.manifest.destroy(&kid("a"), &[], over).unwrap();
     assert!(destroyed.manifest.keys()[0].secret().is_none());
@@ -152,7 +149,7 @@ fn promotion_waits_for_every_instance_that_may_be_running() {
     assert_eq!(refusal(&[], now), [Obstacle::NoInstance]);
     let has = report(&manifest, "has", now);
     let lacks = report(&before, "lacks", now);
-    let expected = Obstacle::OtherKeys {
+    let expected = Obstacle::KeySetMismatch {
         instance: "lacks".to_owned(),
         fingerprint: before.fingerprint(),
         reported_at: now,
@@ -171,7 +168,7 @@ fn promotion_waits_for_every_instance_that_may_be_running() {
 
     // Forced, it is recorded.
     let forced = manifest.force("the pod is stuck").promote(&kid("b"), now).unwrap();
-    let record = &forced.manifest.key(&kid("b")).unwrap().overrides()[0];
+    let record = &forced.manifest.key(&kid("b")).unwrap().forced_steps()[0];
     assert_eq!((record.action.as_str(), record.reason.as_str()), ("promote", "the pod is stuck"));
     assert!(forced.effect.new_rejected);
     // What is done already is no change, whoever agrees.
@@ -218,7 +215,7 @@ fn an_emergency_promotes_what_is_staged_and_makes_a_key_where_nothing_is() {
     let settled = rotated.retire(&leaked, &reports, at(40)).unwrap();
     let change = settled.manifest.emergency_rotate(&kid("b"), "too", spare(), at(50)).unwrap();
     assert_eq!(change.kid, kid("spare"));
-    assert_eq!(change.manifest.ends_at(&leaked), settled.manifest.ends_at(&leaked));
+    assert_eq!(change.manifest.verifies_until(&leaked), settled.manifest.verifies_until(&leaked));
 
     // To revoke the only signer without one is refused.
     let error = first().revoke(&leaked, "", at(10)).unwrap_err();
@@ -226,12 +223,12 @@ fn an_emergency_promotes_what_is_staged_and_makes_a_key_where_nothing_is() {
 }
 
 #[test]
-fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
+fn an_encryption_key_is_destroyed_only_after_a_rewrap_that_opened_every_row() {
     let key = |seed, name: &str| {
         NewEntry::new(Secret::from(&secret(seed).as_bytes()[..32])).kid(kid(name))
     };
     let mut policy = Policy::default();
-    (policy.longest_life, policy.enough_traffic) = (Duration::ZERO, 1);
+    (policy.max_lifetime, policy.min_observed_verifications) = (Duration::ZERO, 1);
     let manifest = Manifest::new(
         "ENCRYPTION_KEY",
         Purpose::Envelope,
@@ -254,7 +251,7 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
         assert!(sealer.open(&row, "").is_ok());
         ring.report("one")
     };
-    let mut sweep = Sweep {
+    let mut rewrap = RewrapRecord {
         started_at: at(60),
         finished_at: at(70),
         unreadable: 2,
@@ -274,26 +271,26 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
         report = look(at(100 + 3600 * hour));
     }
     let now = report.reported_at;
-    assert_eq!(obstacles(&report, now), [Obstacle::NotSwept]);
-    report.sweep = Some(sweep.clone());
+    assert_eq!(obstacles(&report, now), [Obstacle::NotRewrapped]);
+    report.rewrap = Some(rewrap.clone());
     let settled = at(0) + policy.rollout_window + policy.skew;
     assert_eq!(
         obstacles(&report, now),
         [
-            Obstacle::SweptTooEarly { started_at: at(60), not_before: settled },
+            Obstacle::RewrapTooEarly { started_at: at(60), not_before: settled },
             Obstacle::RowsLeft { rows: 3 },
             Obstacle::RowsUnreadable { rows: 2 },
         ]
     );
-    (sweep.started_at, sweep.finished_at) = (settled, settled + HOUR);
-    (sweep.unreadable, sweep.rows) = (0, vec![(kid("b"), 5)]);
-    sweep.nothing_sealed = 1;
-    report.sweep = Some(sweep.clone());
+    (rewrap.started_at, rewrap.finished_at) = (settled, settled + HOUR);
+    (rewrap.unreadable, rewrap.rows) = (0, vec![(kid("b"), 5)]);
+    rewrap.nothing_sealed = 1;
+    report.rewrap = Some(rewrap.clone());
     let stored = Report::from_json(report.to_json().unwrap().as_bytes()).unwrap();
-    assert_eq!(stored.sweep, report.sweep);
+    assert_eq!(stored.rewrap, report.rewrap);
     assert_eq!(obstacles(&stored, now), [Obstacle::NothingSealed { tables: 1 }]);
-    sweep.nothing_sealed = 0;
-    report.sweep = Some(sweep.clone());
+    rewrap.nothing_sealed = 0;
+    report.rewrap = Some(rewrap.clone());
     assert_eq!(manifest.retirement(&kid("a"), &[report.clone()], now).unwrap(), Verdict::Safe);
 
     let retired = manifest.retire(&kid("a"), &[report.clone()], now).unwrap().manifest;
@@ -302,17 +299,17 @@ fn an_encryption_key_is_destroyed_only_after_a_sweep_that_opened_every_row() {
     let stored = report.to_json().unwrap();
     assert!(!stored.contains("opened_all"), "{stored}");
     let earlier = |opened_all: bool| {
-        let field = format!("\"sweep\": {{\n    \"opened_all\": {opened_all},");
-        let text = stored.replace("\"sweep\": {", &field);
+        let field = format!("\"rewrap\": {{\n    \"opened_all\": {opened_all},");
+        let text = stored.replace("\"rewrap\": {", &field);
         assert_ne!(text, stored);
         Report::from_json(text.as_bytes()).unwrap()
     };
-    assert_eq!((earlier(false).sweep, earlier(true).sweep), (None, report.sweep.clone()));
+    assert_eq!((earlier(false).rewrap, earlier(true).rewrap), (None, report.rewrap.clone()));
     let refused = retired.destroy(&kid("a"), &[earlier(false)], now);
     assert!(
         matches!(
             &refused,
-            Err(Error::Blocked { obstacles, .. }) if *obstacles == [Obstacle::NotSwept]
+            Err(Error::Blocked { obstacles, .. }) if *obstacles == [Obstacle::NotRewrapped]
         ),
         "{refused:?}"
     );
@@ -327,22 +324,22 @@ fn a_shorter_policy_cuts_no_overlap_short_and_a_longer_one_moves_ends() {
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let manifest = manifest.force("").promote(&kid("b"), at(10)).unwrap().manifest;
     let mut shorter = *manifest.policy();
-    shorter.longest_life = HOUR;
+    shorter.max_lifetime = HOUR;
     let old = manifest.policy().overlap();
     let next = manifest.set_policy(shorter, at(20)).unwrap();
-    assert_eq!(next.policy().longest_life, HOUR);
+    assert_eq!(next.policy().max_lifetime, HOUR);
     // The fallback keeps its end. The primary has signed for the longer life until now.
-    assert_eq!(next.ends_at(&kid("a")), Some(at(10) + old));
+    assert_eq!(next.verifies_until(&kid("a")), Some(at(10) + old));
     let next = next.stage(entry(2, "c"), at(30)).unwrap().manifest;
     let next = next.force("a test").promote(&kid("c"), at(40)).unwrap().manifest;
-    assert_eq!(next.ends_at(&kid("b")), Some(at(20) + old));
+    assert_eq!(next.verifies_until(&kid("b")), Some(at(20) + old));
     // What signed under the shorter one alone has the shorter overlap.
     let next = next.force("a test").promote(&kid("b"), at(20) + 2 * old).unwrap_err();
-    assert!(matches!(next, Error::Retired { kid: own } if own == kid("b")), "{next}");
+    assert!(matches!(next, Error::Expired { kid: own } if own == kid("b")), "{next}");
     let mut longer = *manifest.policy();
-    longer.longest_life = 30 * DAY;
+    longer.max_lifetime = 30 * DAY;
     let next = manifest.set_policy(longer, at(20)).unwrap();
-    assert_eq!(next.ends_at(&kid("a")), Some(at(10) + longer.overlap()));
+    assert_eq!(next.verifies_until(&kid("a")), Some(at(10) + longer.overlap()));
     assert_eq!(next.revision(), manifest.revision() + 1);
 }
 
@@ -460,7 +457,7 @@ fn v8_no_manifest_undoes_a_revocation_and_a_refused_one_still_hands_its_own_on()
         let mut short = document["keys"][1].clone();
         short["kid"] = json!("short");
         short["secret"] = json!("text:changeme");
-        short["signs"] = json!("unscheduled");
+        short["signing_start"] = json!("unscheduled");
         document["keys"].as_array_mut().unwrap().push(short);
         let refused = Manifest::from_json(document.to_string().as_bytes()).unwrap();
         assert!(refused.apply_to(&ring).is_err());
@@ -483,11 +480,11 @@ fn an_emergency_reaches_an_instance_whose_clock_is_behind() {
 fn an_end_that_is_past_stays_when_the_policy_becomes_shorter() {
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let manifest = manifest.force("").promote(&kid("b"), at(10)).unwrap().manifest;
-    let end = manifest.ends_at(&kid("a")).unwrap();
+    let end = manifest.verifies_until(&kid("a")).unwrap();
     let mut shorter = *manifest.policy();
-    shorter.longest_life = HOUR;
+    shorter.max_lifetime = HOUR;
     let next = manifest.set_policy(shorter, end + HOUR / 60).unwrap();
-    assert_eq!(next.ends_at(&kid("a")), Some(end));
+    assert_eq!(next.verifies_until(&kid("a")), Some(end));
 }
 
 #[test]
@@ -495,7 +492,7 @@ fn a_key_that_expired_within_the_last_window_is_still_accepted_elsewhere_when_it
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let before = manifest.force("").promote(&kid("b"), at(10)).unwrap().manifest;
     let cut = before.force("leaked").retire(&kid("a"), at(100)).unwrap().manifest;
-    assert_eq!(cut.state(&kid("a"), at(100)), Some(KeyState::Retired));
+    assert_eq!(cut.state(&kid("a"), at(100)), Some(KeyState::Expired));
 
     // An instance that has not reloaded since.
     let ring = ring_of::<CookieKey>(&before, at(3999));
@@ -574,7 +571,7 @@ fn taken(
         Step::Destroy(index) => manifest.destroy(&place(index), reports, now),
         Step::Policy(hours) => {
             let mut policy = *manifest.policy();
-            policy.longest_life = Duration::from_secs(3600 * hours);
+            policy.max_lifetime = Duration::from_secs(3600 * hours);
             return Some(manifest.set_policy(policy, now));
         }
         Step::Advance(_) => return None,
@@ -605,7 +602,7 @@ proptest! {
                 clock.set(now);
             }
             let kids: Vec<_> = manifest.keys().iter().map(|key| key.kid()).collect();
-            let is_expired = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Retired);
+            let is_expired = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Expired);
             expired.extend(kids.iter().copied().filter(is_expired));
             seed += 1;
             let new = entry(seed, &format!("k{seed}"));
@@ -636,17 +633,17 @@ proptest! {
             for kid in kids {
                 let before = manifest.state(&kid, now).unwrap();
                 let after = next.state(&kid, now).unwrap();
-                let is_live = matches!(after, KeyState::Active(_));
+                let is_live = matches!(after, KeyState::Live(_));
                 if before == KeyState::Revoked {
                     prop_assert_eq!(after, KeyState::Revoked);
                 }
-                let was_staged = before == KeyState::Active(Role::Staged);
-                if matches!(before, KeyState::Active(_)) && ended != Some(kid) && !was_staged {
+                let was_staged = before == KeyState::Live(Role::Staged);
+                if matches!(before, KeyState::Live(_)) && ended != Some(kid) && !was_staged {
                     prop_assert!(is_live, "{:?} {:?}", step, kid);
                 }
                 prop_assert!(!(is_live && expired.contains(&kid)), "{:?} revives {}", step, kid);
                 if expired.contains(&kid) {
-                    prop_assert_eq!(next.ends_at(&kid), manifest.ends_at(&kid), "{:?}", step);
+                    prop_assert_eq!(next.verifies_until(&kid), manifest.verifies_until(&kid), "{:?}", step);
                 }
                 if let Step::Policy(_) = step {
                     prop_assert_eq!(before, after);
@@ -657,7 +654,7 @@ proptest! {
             prop_assert_eq!(ring.primary().unwrap(), next.primary(now));
             for status in ring.keys() {
                 prop_assert_eq!(Some(status.state), next.state(&status.kid, now));
-                prop_assert_eq!(status.ends_at, next.ends_at(&status.kid));
+                prop_assert_eq!(status.verifies_until, next.verifies_until(&status.kid));
             }
             manifest = next;
         }
@@ -691,7 +688,7 @@ fn a_secret_below_the_floor_needs_the_dangerous_setting_of_both() {
     let long = NewEntry::new(Secret::from(secret(1)));
     let staged = again.stage(long, at(1)).unwrap();
     let rotated = staged.manifest.force("a test").promote(&staged.kid, at(2)).unwrap().manifest;
-    assert_eq!(rotated.state(&kid("jwt-1"), at(2)), Some(KeyState::Active(Role::Fallback)));
+    assert_eq!(rotated.state(&kid("jwt-1"), at(2)), Some(KeyState::Live(Role::Fallback)));
 
     let builder = || KeyRing::<JwtKey>::builder().environment("test");
     assert!(matches!(own.build_ring(builder()), Err(Error::ShortSecret { .. })));

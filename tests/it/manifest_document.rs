@@ -78,8 +78,8 @@ fn what_is_wrong_with_a_document_is_said() {
         ("not of the form", |own| own["changed_at"] = json!("yesterday")),
         ("not of the form", |own| own["changed_at"] = json!("+12026-01-01T00:00:00Z")),
         ("not of the form", |own| own["policy"]["skew_seconds"] = json!(-1)),
-        ("not of the form", |own| own["keys"][0]["signs"] = json!("always")),
-        ("no primary", |own| own["keys"][0]["signs"] = json!("never")),
+        ("not of the form", |own| own["keys"][0]["signing_start"] = json!("always")),
+        ("no primary", |own| own["keys"][0]["signing_start"] = json!("never")),
         ("no primary", |own| own["keys"] = json!([])),
         ("the kid `a` is taken", |own| own["keys"][1]["kid"] = json!("a")),
         ("the kid `a` is taken", |own| own["keys"][1]["aliases"] = json!(["a"])),
@@ -92,14 +92,14 @@ fn what_is_wrong_with_a_document_is_said() {
             own["keys"][1]["added_at"] = json!("2030-01-01T00:00:00Z")
         }),
         ("end before it begins", |own| {
-            own["keys"][0]["signs"] = json!({ "from": "2020-01-01T00:00:00Z" });
+            own["keys"][0]["signing_start"] = json!({ "from": "2020-01-01T00:00:00Z" });
             own["keys"][0]["retire_at"] = json!("2019-01-01T00:00:00Z");
         }),
         ("destroyed, and has a secret", |own| {
             own["keys"][1]["destroyed_at"] = own["changed_at"].clone()
         }),
         ("none is the later", |own| {
-            own["keys"][1]["signs"] = own["keys"][0]["signs"].clone();
+            own["keys"][1]["signing_start"] = own["keys"][0]["signing_start"].clone();
             own["keys"][1]["sequence"] = own["keys"][0]["sequence"].clone();
         }),
         ("1 to 128 bytes", |own| own["environment"] = json!("")),
@@ -215,14 +215,14 @@ fn version_1_of_the_document_is_read_as_it_was() {
     let nanos = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
     assert_eq!(nanos, 1_768_471_200_123_456_789);
     assert_eq!((manifest.revision(), manifest.primary(now)), (7, kid("2025-q4")));
-    let expected = ["Retired", "Revoked", "Active(Primary)", "Active(Fallback)", "Active(Staged)"];
+    let expected = ["Expired", "Revoked", "Live(Primary)", "Live(Fallback)", "Live(Staged)"];
     let states: Vec<_> = states(&manifest, now).iter().map(|(_, own)| format!("{own:?}")).collect();
     assert_eq!(states, expected);
     let policy = manifest.policy();
     assert_eq!(policy.overlap(), 7 * DAY + HOUR + Duration::from_secs(300));
     assert_eq!((policy.min_secret_bytes, policy.schedule), (Some(48), Some(Schedule::Days(90))));
     assert_eq!(manifest.key(&kid("q3")).unwrap().kid(), kid("2025-q3"));
-    assert_eq!(manifest.keys()[2].overrides()[0].reason, "one pod is stuck");
+    assert_eq!(manifest.keys()[2].forced_steps()[0].reason, "one pod is stuck");
     assert_eq!(manifest.fingerprint().to_string(), FINGERPRINT);
     // Written again, it is the same document.
     let again = manifest.to_json().unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use dualkey::cookie::CookieKey;
 use dualkey::envelope::Sealer;
 use dualkey::ops::audit::{Action, AuditKey, PostgresTrail, Query, Record, Sink, Trail};
-use dualkey::rewrap::{PgTable, Rewrap};
+use dualkey::rewrap::{PgTable, RewrapJob};
 use dualkey::source::{KeyStore, PostgresStore, StoreError};
 use dualkey::{KeyRing, Secret};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
@@ -276,7 +276,7 @@ fn all_parts_work_through_a_pooler_in_transaction_mode() {
         let new = keys.stage(aes_key(2, "new")).unwrap();
         keys.promote(&new).unwrap();
         let notes = PgTable::open(&own, "notes", ["body", "other"]).await.unwrap();
-        let rewrap = Rewrap::new(&sealer, notes, |_, _| "").batch(20).concurrency(2).execute();
+        let rewrap = RewrapJob::new(&sealer, notes, |_, _| "").batch(20).concurrency(2).execute();
         let report = rewrap.run().await.unwrap();
         assert_eq!((report.counts.rows, report.by_kid.get(&new)), (200, Some(&400)));
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
-use dualkey::source::{Following, KeyStore, PostgresStore, StoreError, update};
+use dualkey::source::{FollowHandle, KeyStore, PostgresStore, StoreError, update};
 use dualkey::{Event, KeyRing, ManualClock, Observer, Policy, Purpose};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::runtime::Runtime;
@@ -79,7 +79,7 @@ pub async fn follow(
     store: PostgresStore,
     ring: &str,
     poll: Duration,
-) -> (Following<CookieKey>, Receiver<u64>) {
+) -> (FollowHandle<CookieKey>, Receiver<u64>) {
     let (sender, heard) = channel();
     let following = KeyRing::<CookieKey>::builder()
         .name(ring)

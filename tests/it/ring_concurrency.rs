@@ -11,7 +11,7 @@ use crate::common::secret;
 fn ring() -> KeyRing<CookieKey> {
     KeyRing::builder()
         .primary(Secret::from(secret(0)))
-        .longest_life(Duration::ZERO)
+        .max_lifetime(Duration::ZERO)
         .rollout_window(Duration::ZERO)
         .skew(Duration::ZERO)
         .build()
@@ -42,7 +42,7 @@ fn readers_see_only_whole_generations_during_ten_thousand_swaps() {
                             kids.iter().map(|kid| set.state(kid, now).unwrap()).collect();
                         let primaries = roles
                             .iter()
-                            .filter(|role| **role == KeyState::Active(Role::Primary))
+                            .filter(|role| **role == KeyState::Live(Role::Primary))
                             .count();
                         assert_eq!((roles.len(), primaries), (2, 1));
                         assert!(set.generation() >= last, "a generation came back");
@@ -101,7 +101,7 @@ fn handles_are_send_and_sync() {
     crosses::<KeyRing<CookieKey>>();
     crosses::<dualkey::jwt::Jwt>();
     crosses::<CookieSigner>();
-    crosses::<dualkey::webhook::MetaWebhook>();
+    crosses::<dualkey::webhook::WebhookVerifier>();
     crosses::<dualkey::webhook::Delivery>();
     crosses::<dualkey::Verified<String>>();
     crosses::<dualkey::VerifyError>();

@@ -20,8 +20,8 @@ const MAX_LIVE_KEYS: usize = 4;
 /// Time alone decides: the shortest window that can be set is over before an overlap is.
 fn policy() -> Policy {
     let mut policy = Policy::default();
-    (policy.longest_life, policy.rollout_window, policy.skew) = (LIFE, ROLLOUT, SKEW);
-    policy.observation = Duration::from_secs(120);
+    (policy.max_lifetime, policy.rollout_window, policy.skew) = (LIFE, ROLLOUT, SKEW);
+    policy.observation_window = Duration::from_secs(120);
     policy
 }
 
@@ -322,15 +322,15 @@ fn apply(
             ring.stage(new.signs_from(now + Duration::from_secs(*ahead))).map(drop)
         }
         Step::Promote(place) => ring.promote(&kid(place)).map(drop),
-        Step::ForcePromote(place) => ring.force_promote(&kid(place), "a test").map(drop),
+        Step::ForcePromote(place) => ring.force("a test").promote(&kid(place)).map(drop),
         Step::Rollback => ring.rollback().map(drop),
-        Step::ForceRollback => ring.force_rollback("a test").map(drop),
+        Step::ForceRollback => ring.force("a test").rollback().map(drop),
         Step::Retire(place) => ring.retire(&kid(place)).map(drop),
-        Step::ForceRetire(place) => ring.force_retire(&kid(place), "a test"),
+        Step::ForceRetire(place) => ring.force("a test").retire(&kid(place)),
         Step::Restage(place) => ring.restage(&kid(place)),
-        Step::ForceRestage(place) => ring.force_restage(&kid(place), "a test"),
+        Step::ForceRestage(place) => ring.force("a test").restage(&kid(place)),
         Step::Revoke(place) => ring.revoke(&kid(place), "a test"),
-        Step::Replace(place) => ring.revoke_and_replace(&kid(place), "a test", new).map(drop),
+        Step::Replace(place) => ring.emergency_rotate(&kid(place), "a test", new).map(drop),
         Step::Advance(_) => Ok(()),
     }
 }
@@ -402,7 +402,7 @@ proptest! {
             let before = ring.load();
             let kids: Vec<_> = reference.0.iter().map(|key| key.kid).collect();
             let state = |kid: &Kid| ring.load().state(kid, now);
-            expired.extend(kids.iter().copied().filter(|kid| state(kid) == Some(KeyState::Retired)));
+            expired.extend(kids.iter().copied().filter(|kid| state(kid) == Some(KeyState::Expired)));
             let result = apply(&ring, step, &kids, now, new);
             prop_assert_eq!(result.is_ok(), next.is_some(), "{:?}: {:?}", step, result);
             match (step, next) {
@@ -431,7 +431,7 @@ proptest! {
             // One primary, and the reference's.
             let primary = reference.primary(now).map(|index| reference.0[index].kid);
             prop_assert_eq!(ring.primary(), primary);
-            let is_primary = |state| state == KeyState::Active(Role::Primary);
+            let is_primary = |state| state == KeyState::Live(Role::Primary);
             let primaries = ring.keys().iter().filter(|key| is_primary(key.state)).count();
             prop_assert_eq!(primaries, 1);
 
@@ -443,7 +443,7 @@ proptest! {
             }
             for index in reference.live(now) {
                 let (kid, end) = (reference.0[index].kid, reference.verifies_until(index));
-                prop_assert_eq!(ring.load().ends_at(&kid), end, "{}", kid);
+                prop_assert_eq!(ring.load().verifies_until(&kid), end, "{}", kid);
             }
 
             // An end is final but for `restage`, and a revocation without exception.
@@ -472,7 +472,7 @@ proptest! {
 fn ring(clock: &ManualClock) -> KeyRing<CookieKey> {
     KeyRing::builder()
         .primary(Secret::from(secret(0)))
-        .longest_life(LIFE)
+        .max_lifetime(LIFE)
         .clock(clock.clone())
         .build()
         .unwrap()
@@ -509,11 +509,11 @@ fn a_key_that_takes_over_verifies_what_it_signs_although_a_later_one_has_expired
     });
     newer.reverse();
     let [leaked, cut] = newer;
-    ring.force_retire(&cut, "a test").unwrap();
+    ring.force("a test").retire(&cut).unwrap();
 
     ring.revoke(&leaked, "leaked").unwrap();
     assert_eq!(ring.primary(), Some(old));
-    assert_eq!(ring.load().ends_at(&old), None);
+    assert_eq!(ring.load().verifies_until(&old), None);
     clock.advance(ring.overlap() * 3);
     assert_eq!(ring.primary(), Some(old));
 }
@@ -528,8 +528,8 @@ fn an_end_that_was_settled_holds_when_a_replacement_takes_over() {
     let ends = ring.retire(&old).unwrap().unwrap();
     clock.advance(LIFE / 2);
 
-    ring.revoke_and_replace(&leaked, "leaked", Secret::from(secret(2))).unwrap();
-    assert_eq!(ring.keys()[0].ends_at, Some(ends));
+    ring.emergency_rotate(&leaked, "leaked", Secret::from(secret(2))).unwrap();
+    assert_eq!(ring.keys()[0].verifies_until, Some(ends));
 }
 
 #[test]
@@ -548,7 +548,7 @@ fn a_scheduled_key_promotes_itself_without_anybody_writing() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(ring.primary().unwrap(), new);
     clock.advance(ring.overlap());
-    assert_eq!(ring.load().state(&old, clock.now()), Some(KeyState::Retired));
+    assert_eq!(ring.load().state(&old, clock.now()), Some(KeyState::Expired));
     assert_eq!(ring.load().generation(), generation);
 }
 
@@ -576,13 +576,13 @@ fn a_fallback_whose_past_is_known_ends_when_its_overlap_is_over() {
     let ring = KeyRing::<CookieKey>::builder()
         .fallback(key(1).signs_from(long_ago))
         .primary(key(0).signs_from(lately))
-        .longest_life(LIFE)
+        .max_lifetime(LIFE)
         .clock(clock.clone())
         .build()
         .unwrap();
     let old = ring.keys()[0].clone();
-    assert_eq!(old.state, KeyState::Active(Role::Fallback));
-    assert_eq!(old.ends_at, Some(lately + ring.overlap()));
+    assert_eq!(old.state, KeyState::Live(Role::Fallback));
+    assert_eq!(old.verifies_until, Some(lately + ring.overlap()));
     assert_eq!(ring.primary().unwrap(), ring.keys()[1].kid);
 
     // The times must agree with the places.

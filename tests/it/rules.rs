@@ -5,7 +5,7 @@ use std::time::Duration;
 use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
 use dualkey::envelope::{AesKey, Layout, RewrapError, Sealer};
 use dualkey::jwt::{Algorithm, Header, Jwt, JwtKey, Validation};
-use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{Error, KeyRing, ManualClock, NewKey, Reason, Role, Secret};
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ fn v4_nothing_in_a_payload_is_looked_at_before_the_signature_held() {
 #[test]
 fn v5_the_answer_is_the_same_wherever_the_match_is() {
     let jwt = Jwt::new(ring::<JwtKey>(3));
-    let hook = MetaWebhook::new(ring::<WebhookKey>(3));
+    let hook = WebhookVerifier::new(ring::<WebhookKey>(3));
     for seed in 0..4 {
         let role = if seed == 0 { Role::Primary } else { Role::Fallback };
         let token = forge(secret(seed).as_bytes(), r#"{"alg":"HS256"}"#, FAR);
@@ -247,7 +247,7 @@ fn v8_a_revoked_key_verifies_nothing_and_does_not_come_back() {
 #[test]
 fn v8_a_delivery_that_streams_keeps_its_generation_and_the_next_does_not() {
     let ring = ring::<WebhookKey>(1);
-    let hook = MetaWebhook::new(ring.clone());
+    let hook = WebhookVerifier::new(ring.clone());
     let tag = dualkey::mac::HmacSha256::new(secret(1).as_bytes()).mac(b"body");
     let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
     let header = [format!("sha256={hex}")];
@@ -272,7 +272,7 @@ fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_told_of() {
     let mut blob = sealer.seal("a note", "context").unwrap();
     let mut text = sealer.seal_text("a note", "context").unwrap();
     let before = (blob.clone(), text.clone());
-    ring.revoke_and_replace(&"leaked".parse().unwrap(), "in a public log", aes_key(1, "new"))
+    ring.emergency_rotate(&"leaked".parse().unwrap(), "in a public log", aes_key(1, "new"))
         .unwrap();
 
     let revoked = Err(Reason::RevokedKey);
@@ -324,7 +324,7 @@ fn v8_a_legacy_value_of_a_revoked_key_is_rescued_and_not_opened() {
     let text = "9ad9a09c9944db8c22e8cf43:068477e78cb13b7b9996c50b5ab535e0:75e3e2bb9ee4fb0958193b";
     let sealer = Sealer::new(ring.clone()).accept_legacy(Layout::HEX_IV_TAG_CT, far());
     assert_eq!(reason(sealer.open(text, "")), Ok(()));
-    ring.revoke_and_replace(&"leaked".parse().unwrap(), "in a public log", aes_key(1, "new"))
+    ring.emergency_rotate(&"leaked".parse().unwrap(), "in a public log", aes_key(1, "new"))
         .unwrap();
     assert_eq!(reason(sealer.open(text, "")), Err(Reason::Signature));
     assert!(sealer.migrate(text, "").is_err());
@@ -354,13 +354,13 @@ fn v8_a_legacy_cookie_of_a_revoked_key_is_refused() {
 
 #[test]
 fn v9_a_source_that_is_empty_or_broken_makes_no_ring_and_no_key() {
-    use dualkey::ring::env::NotUnicode;
-    let build = |lookup: &dyn Fn(&str) -> Result<Option<String>, NotUnicode>| {
+    use dualkey::ring::env::LookupError;
+    let build = |lookup: &dyn Fn(&str) -> Result<Option<String>, LookupError>| {
         KeyRing::<JwtKey>::builder().vars("JWT_SECRET", lookup).build()
     };
     assert!(matches!(build(&|_| Ok(None)), Err(Error::NoPrimary { .. })));
     assert!(matches!(build(&|_| Ok(Some(String::new()))), Err(Error::NoPrimary { .. })));
-    assert!(matches!(build(&|_| Err(NotUnicode)), Err(Error::NotUnicode { .. })));
+    assert!(matches!(build(&|_| Err(LookupError::NotUnicode)), Err(Error::NotUnicode { .. })));
     // One broken variable among good ones: nothing is built from the rest.
     let half = |name: &str| match name {
         "JWT_SECRET_OLD" => Ok(Some("hex:0".to_owned())),
@@ -412,7 +412,7 @@ fn v10_no_output_holds_a_byte_of_a_secret() {
     let hooks = KeyRing::<WebhookKey>::builder().primary(secret()).build().unwrap();
     let tokens = KeyRing::<VerifyToken>::builder().primary(secret()).build().unwrap();
     shows!(&tokens);
-    let hook = MetaWebhook::new(hooks).verify_tokens(tokens);
+    let hook = WebhookVerifier::new(hooks).verify_tokens(tokens);
     shows!(hook.start(["sha256=".to_owned() + &"0".repeat(64)]).unwrap());
     let query = format!("hub.mode=subscribe&hub.challenge=1&hub.verify_token=x{marker}");
     shows!(hook.handshake(&query).unwrap_err());
@@ -437,7 +437,7 @@ fn v10_no_output_holds_a_byte_of_a_secret() {
         let vars = KeyRing::<JwtKey>::builder().vars("X", |_| Ok(Some(bad.clone())));
         errors.push(vars.build().unwrap_err());
     }
-    ring.revoke_and_replace(
+    ring.emergency_rotate(
         &ring.primary().unwrap(),
         "leaked",
         Secret::from(crate::common::secret(1)),

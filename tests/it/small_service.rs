@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
 use dualkey::{
-    Bucket, Clock, KeyRing, Kid, ManualClock, NewKey, Obstacle, Policy, Report, Secret, Uses,
-    Verdict,
+    Clock, KeyRing, Kid, ManualClock, NewKey, Obstacle, Policy, Report, Secret, UsageBucket,
+    UsageCounts, Verdict,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -52,7 +52,7 @@ fn fifty_verifications_a_day_are_enough_after_seven_days_without_a_use() {
             let from = Some(at(0) + 7 * DAY);
             assert_eq!(expected, Obstacle::TooLittleTraffic { seen: 85, enough: 1000, from });
             let text = expected.to_string();
-            for part in ["85", "1000", "`enough_traffic`"] {
+            for part in ["85", "1000", "`min_observed_verifications`"] {
                 assert!(text.contains(part), "{text}");
             }
         }
@@ -188,9 +188,9 @@ fn safe_is_never_said_while_the_old_key_was_used() {
         let now = at(0) + HOUR * now;
         let back = |hours: u32| now - HOUR * hours;
         let bucket = |(hours, count): &(u32, u64)| {
-            let uses = Uses { verified_as_primary: *count, ..Uses::default() };
+            let uses = UsageCounts { verified_as_primary: *count, ..UsageCounts::default() };
             let from = back(*hours) - HOUR;
-            Bucket { from, to: from + HOUR, uses: vec![(kid("b"), uses)] }
+            UsageBucket { from, to: from + HOUR, uses: vec![(kid("b"), uses)] }
         };
         let mut report: Report = template.clone();
         report.reported_at = now;
@@ -199,7 +199,7 @@ fn safe_is_never_said_while_the_old_key_was_used() {
         let last = used.map(back);
         report.last_as_fallback = last.map(|last| (kid("a"), last)).into_iter().collect();
         let counted = |span: Duration| -> u64 {
-            let is_within = |own: &&Bucket| own.from >= now - span;
+            let is_within = |own: &&UsageBucket| own.from >= now - span;
             report
                 .buckets
                 .iter()
@@ -207,7 +207,7 @@ fn safe_is_never_said_while_the_old_key_was_used() {
                 .map(|own| own.uses[0].1.verified_as_primary)
                 .sum()
         };
-        let enough = Policy::default().enough_traffic;
+        let enough = Policy::default().min_observed_verifications;
         let (within, of_a_week) = (counted(DAY), counted(14 * DAY));
         let verdict = of(&manifest, &report, now);
         if verdict == Verdict::Safe {
@@ -238,7 +238,7 @@ fn verifications_before_the_promotion_are_no_evidence() {
         [(7 * DAY, DAY, 1, 8 * DAY), (Duration::from_secs(900), HOUR, 100, 2 * HOUR)]
     {
         let clock = ManualClock::new(at(0));
-        let builder = KeyRing::<CookieKey>::builder().primary(key(0, "old")).longest_life(life);
+        let builder = KeyRing::<CookieKey>::builder().primary(key(0, "old")).max_lifetime(life);
         let ring = builder.clock(clock.clone()).build().unwrap();
         let signer = CookieSigner::new(ring.clone());
         let verify = || {

@@ -346,7 +346,7 @@ fn an_environment_that_is_read_again_goes_on() {
     three.apply_to(&ring).unwrap();
     assert_eq!((ring.primary().unwrap(), ring.keys().len()), (three.primary(at(0)), 2));
     // The old one ends by its overlap now, because it is known since when.
-    assert!(ring.keys()[0].ends_at.is_some());
+    assert!(ring.keys()[0].verifies_until.is_some());
     // A value that is no secret is an error that names its variable, and changes nothing.
     set(&[("X_NEW", 2), ("X", 0)]);
     vars.lock().unwrap().push(("X_NEXT", "changeme".to_owned()));

@@ -348,7 +348,7 @@ fn neighbours_write_beside_each_other() {
         for turn in 0..times {
             let step = |own: &Manifest| {
                 let now = SystemTime::now() + Duration::from_secs(turn);
-                let staged = Some(KeyState::Active(Role::Staged));
+                let staged = Some(KeyState::Live(Role::Staged));
                 match own.keys().iter().find(|key| own.state(&key.kid(), now) == staged) {
                     Some(key) => own.revoke(&key.kid(), "a test", now),
                     None => own.stage(NewEntry::generate(Purpose::Cookie).unwrap(), now),

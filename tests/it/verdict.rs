@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use dualkey::cookie::CookieKey;
 use dualkey::manifest::Manifest;
-use dualkey::{Bucket, Error, KeyRing, Kid, ManualClock, Obstacle, Policy, Report, Uses, Verdict};
+use dualkey::{
+    Error, KeyRing, Kid, ManualClock, Obstacle, Policy, Report, UsageBucket, UsageCounts, Verdict,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -24,13 +26,17 @@ fn manifest() -> Manifest {
     staged.force("a test").promote(&kid("b"), at(0)).unwrap().manifest
 }
 
-fn bucket(from: SystemTime, to: SystemTime, primary: u64, fallback: u64) -> Bucket {
-    let uses = |verified_as_primary, verified_as_fallback| Uses {
+fn bucket(from: SystemTime, to: SystemTime, primary: u64, fallback: u64) -> UsageBucket {
+    let uses = |verified_as_primary, verified_as_fallback| UsageCounts {
         verified_as_primary,
         verified_as_fallback,
         signed: 0,
     };
-    Bucket { from, to, uses: vec![(kid("b"), uses(primary, 0)), (kid("a"), uses(0, fallback))] }
+    UsageBucket {
+        from,
+        to,
+        uses: vec![(kid("b"), uses(primary, 0)), (kid("a"), uses(0, fallback))],
+    }
 }
 
 /// An instance that has watched from the beginning, and saw enough.
@@ -70,7 +76,7 @@ const FLAWS: [Flaw; 3] = [
             other.buckets.clear();
             reports.push(other);
         },
-        |now| Obstacle::OtherKeys {
+        |now| Obstacle::KeySetMismatch {
             instance: "other".to_owned(),
             fingerprint: first().fingerprint(),
             reported_at: now,
@@ -93,9 +99,9 @@ fn each_reason_alone_and_every_combination_is_given() {
             }
             // What instances hold is asked first, and always; what they saw, once the time
             // has passed: before, a use is what the overlap is for.
-            expected.sort_by_key(|own| !matches!(own, Obstacle::OtherKeys { .. }));
+            expected.sort_by_key(|own| !matches!(own, Obstacle::KeySetMismatch { .. }));
             if now < over() {
-                expected.retain(|own| matches!(own, Obstacle::OtherKeys { .. }));
+                expected.retain(|own| matches!(own, Obstacle::KeySetMismatch { .. }));
             }
             let expected = match (expected.is_empty(), now < over()) {
                 (true, true) => Verdict::Wait { until: over() },
@@ -200,13 +206,13 @@ fn a_key_of_unknown_past_waits_from_when_it_was_seen_first() {
         let reports = [report];
         assert_eq!(old.retirement(&kid("a"), &reports, now).unwrap(), expected);
         let retired = old.retire(&kid("a"), &reports, now).unwrap();
-        assert_eq!(retired.until, Some(due.max(now)));
+        assert_eq!(retired.verifies_until, Some(due.max(now)));
         // Blocked, it is refused; forced, it goes at once and is recorded.
         let refused = old.retire(&kid("a"), &[], now);
         assert!(matches!(refused, Err(Error::Blocked { .. })), "{refused:?}");
         let forced = old.force("it leaks memory").retire(&kid("a"), now).unwrap();
-        assert_eq!(forced.until, Some(now));
-        let record = &forced.manifest.key(&kid("a")).unwrap().overrides()[0];
+        assert_eq!(forced.verifies_until, Some(now));
+        let record = &forced.manifest.key(&kid("a")).unwrap().forced_steps()[0];
         assert_eq!((record.action.as_str(), record.at), ("retire", now));
     }
 }
@@ -230,7 +236,7 @@ fn safe_is_never_said_without_evidence() {
     type Seen = (u32, Vec<(u32, u32, u64)>, Option<u32>, u64, bool, u32);
     let check = |(hours, spans, used, enough, is_other, age): Seen| {
         let mut policy = Policy::default();
-        policy.enough_traffic = enough;
+        policy.min_observed_verifications = enough;
         let manifest = base.set_policy(policy, at(0)).unwrap();
         let now = at(0) + HOUR * hours;
         let mut report = template.clone();

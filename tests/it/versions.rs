@@ -143,7 +143,7 @@ fn a_manifest_of_this_version_has_only_known_fields() {
 fn a_fleet_of_two_versions_rotates_without_a_refusal() {
     let clock = ManualClock::new(at(0));
     let mut policy = Policy::default();
-    policy.enough_traffic = 1;
+    policy.min_observed_verifications = 1;
     let mut stored =
         Manifest::new("SESSION_SECRET", Purpose::Cookie, "test", policy, entry(0, "a"), at(0))
             .unwrap();
@@ -179,7 +179,7 @@ fn a_fleet_of_two_versions_rotates_without_a_refusal() {
         clock.advance(DAY - Duration::from_secs(60));
         for signer in &signers {
             for (value, signed_at) in &values {
-                let is_valid = now().duration_since(*signed_at).unwrap() < policy.longest_life;
+                let is_valid = now().duration_since(*signed_at).unwrap() < policy.max_lifetime;
                 assert_eq!(signer.verify("sid", value).is_ok(), is_valid, "day {day}");
             }
         }
@@ -201,4 +201,34 @@ fn a_fleet_of_two_versions_rotates_without_a_refusal() {
     step(&mut stored, destroyed);
     let error = signers[0].verify("sid", &values[0].0).unwrap_err();
     assert_eq!(error.reason(), Reason::UnknownKid);
+}
+
+/// The former names of fields, at their places, with the present ones.
+#[test]
+fn a_former_name_of_a_field_is_refused_with_the_present_one() {
+    for (place, former, present) in [
+        ("/policy", "longest_life_seconds", "max_lifetime_seconds"),
+        ("/policy", "observation_seconds", "observation_window_seconds"),
+        ("/policy", "enough_traffic", "min_observed_verifications"),
+        ("/keys/0", "signs", "signing_start"),
+        ("/keys/0", "overrides", "forced_steps"),
+    ] {
+        let mut document = value(&first());
+        let object = document.pointer_mut(place).unwrap().as_object_mut().unwrap();
+        let held = object.remove(present).unwrap_or(json!([]));
+        object.insert(former.to_owned(), held);
+        let error = read(&document).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{former}`")), "{former}: {error}");
+        assert!(error.contains(&format!("`{present}`")), "{former}: {error}");
+        // A newer release may use the name again, for something of its own.
+        let mut document = newer(&first());
+        let object = document.pointer_mut(place).unwrap().as_object_mut().unwrap();
+        object.insert(former.to_owned(), json!(1));
+        assert!(read(&document).is_ok(), "{former}");
+    }
+    let ring = first().build_ring(KeyRing::<CookieKey>::builder().environment("test")).unwrap();
+    let mut report: Value = serde_json::from_str(&ring.report("pod").to_json().unwrap()).unwrap();
+    report["sweep"] = json!({});
+    let error = Report::from_json(report.to_string().as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("`sweep`") && error.contains("`rewrap`"), "{error}");
 }

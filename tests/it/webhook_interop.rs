@@ -1,14 +1,14 @@
 //! Deliveries as Meta and GitHub sign them, written by `node:crypto` and octokit.
 
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{KeyRing, NewKey, Role, Secret};
 use serde_json::Value;
 
 use crate::common::base64url;
 
-fn hook(new: &Value, old: &Value) -> MetaWebhook {
+fn hook(new: &Value, old: &Value) -> WebhookVerifier {
     let key = |secret: &Value| NewKey::new(Secret::from(secret.as_str().unwrap()));
-    MetaWebhook::new(
+    WebhookVerifier::new(
         KeyRing::<WebhookKey>::builder().primary(key(new)).fallback(key(old)).build().unwrap(),
     )
 }

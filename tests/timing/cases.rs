@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use dualkey::cookie::{CookieKey, CookieSigner, LegacyCookie};
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::mac::{HmacSha256, verify_any};
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{KeyMaterial, KeyRing, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -194,7 +194,7 @@ fn webhook(name: &'static str, classes: [fn([String; 4]) -> String; 2]) -> Case 
         let header = classes[class](keys.each_ref().map(header));
         [header, body]
     };
-    let hook = MetaWebhook::new(ring::<WebhookKey>());
+    let hook = WebhookVerifier::new(ring::<WebhookKey>());
     Case::new(name, input, move |[header, body]| {
         let _ = black_box(hook.verify([header], body.as_bytes()));
     })

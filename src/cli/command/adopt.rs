@@ -11,7 +11,7 @@ use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::ops::adopt::{Adopted, Adopter, Source, Taken};
-use crate::ops::inventory::{Item, Place, Project};
+use crate::ops::inventory::{Place, Project, SecretSpec};
 use crate::ops::warnings::encrypted;
 
 /// Take over the values in use, so that what they signed and sealed stays valid
@@ -119,7 +119,7 @@ fn print_keys(
     for (role, word) in
         [(Role::Primary, "key"), (Role::Fallback, "fallback"), (Role::Staged, "staged")]
     {
-        let has_role = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Active(role));
+        let has_role = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Live(role));
         for kid in manifest.keys().iter().map(|key| key.kid()).filter(has_role) {
             terminal.line(&format!("  {word:<9} {kid}"))?;
         }
@@ -133,7 +133,7 @@ fn print_next(
     secrets: &[Adopted],
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
-    let items: Vec<&Item> = secrets
+    let items: Vec<&SecretSpec> = secrets
         .iter()
         .filter(|secret| matches!(secret.taken, Taken::Adopted { .. }))
         .filter_map(|secret| project.inventory().secret(&secret.secret).ok())
@@ -142,8 +142,8 @@ fn print_next(
         terminal.line("  note      the stores decide from now on: let services follow them. The variables stay as they are: remove them once no service reads them")?;
     }
     // Those that can be searched for come first.
-    let is_dangerous = |item: &&&Item| item.policy.dangerous_min_secret_bytes.is_some();
-    let is_short = |item: &&&Item| item.policy.min_secret_bytes.is_some();
+    let is_dangerous = |item: &&&SecretSpec| item.policy.dangerous_min_secret_bytes.is_some();
+    let is_short = |item: &&&SecretSpec| item.policy.min_secret_bytes.is_some();
     match items.iter().find(is_dangerous).or_else(|| items.iter().find(is_short)) {
         Some(item) => {
             terminal.line("  next      rotate what is short")?;

@@ -7,7 +7,7 @@ use crate::cli::failure::{Failure, Status};
 use crate::cli::parse::duration;
 use crate::cli::terminal::Terminal;
 use crate::ops::OpsError;
-use crate::ops::agent::{Agent, Turn};
+use crate::ops::agent::{Agent, Tick};
 use crate::ops::audit::Action;
 use crate::ops::inventory::Project;
 
@@ -37,9 +37,9 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let agent = Agent::new(context.project()?, &args.by);
     if args.once {
-        let turn = agent.turn().await;
-        print_turn(&turn, terminal)?;
-        return Ok(u8::from(!turn.errors.is_empty()));
+        let tick = agent.tick().await;
+        print_turn(&tick, terminal)?;
+        return Ok(u8::from(!tick.errors.is_empty()));
     }
     let mut failed: Option<Failure> = None;
     let mut last_errors = String::new();
@@ -48,13 +48,13 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
             args.every,
             wait_for_stop(),
             || reopen(context),
-            |turn| {
+            |tick| {
                 // An error is printed once, and not at every turn.
                 let errors: String =
-                    turn.errors.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+                    tick.errors.iter().map(|(name, error)| format!("{name}: {error}")).collect();
                 let is_news =
-                    errors != last_errors || !turn.steps.is_empty() || !turn.settled.is_empty();
-                let printed = if is_news { print_turn(&turn, terminal) } else { Ok(()) };
+                    errors != last_errors || !tick.steps.is_empty() || !tick.settled.is_empty();
+                let printed = if is_news { print_turn(&tick, terminal) } else { Ok(()) };
                 last_errors = errors;
                 failed = failed.take().or(printed.err());
             },
@@ -78,18 +78,18 @@ fn reopen(context: &Context) -> Result<Project, OpsError> {
     })
 }
 
-fn print_turn(turn: &Turn, terminal: &mut Terminal) -> Result<(), Failure> {
-    for (name, outcome) in &turn.settled {
+fn print_turn(tick: &Tick, terminal: &mut Terminal) -> Result<(), Failure> {
+    for (name, outcome) in &tick.settled {
         terminal.line(&format!("{name}: a step that was left: {outcome}"))?;
     }
-    for (name, change) in &turn.steps {
+    for (name, change) in &tick.steps {
         let action = Action::from(change.action);
         terminal.line(&format!("{name}: {action} {}, {}", change.kid, change.to.as_str()))?;
     }
-    for reminder in &turn.reminded {
+    for reminder in &tick.reminded {
         terminal.line(&format!("{}: reminded, {}", reminder.secret, reminder.text))?;
     }
-    for (name, error) in &turn.errors {
+    for (name, error) in &tick.errors {
         terminal.line(&format!("{name}: error: {error}"))?;
     }
     terminal.flush()

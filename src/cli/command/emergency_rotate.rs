@@ -38,10 +38,10 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
     let key = args.value.new_key(&step.project, &args.name)?;
     let effect = "everything that the key signed is refused";
     args.confirmation.ask(args.dry_run, &args.name, effect, terminal)?;
-    let change = step.operator.emergency(args.kid, key).await?;
+    let change = step.operator.emergency_rotate(args.kid, key).await?;
     step.print_clock_warning(terminal).await?;
     step.print(&change, terminal).await?;
-    let was_staged = change.from == Some(KeyState::Active(Role::Staged));
+    let was_staged = change.from == Some(KeyState::Live(Role::Staged));
     if args.value.value_from.is_some() && was_staged {
         terminal
             .line("  note      a key was staged already, and was taken: not the one handed over")?;

@@ -10,9 +10,9 @@ use crate::cli::terminal::Terminal;
 use crate::cli::value::read_secret;
 use crate::manifest::{Manifest, NewEntry};
 use crate::ops::generate::Sheet;
-use crate::ops::inventory::{Inventory, Item, Project};
-use crate::ops::rotate::{By, create};
-use crate::ops::schedule::standing_of;
+use crate::ops::inventory::{Inventory, Project, SecretSpec};
+use crate::ops::rotate::{CreateOptions, create};
+use crate::ops::schedule::secret_status;
 use crate::purpose::Purpose;
 
 /// The secrets of a usual backend, for a project without an inventory.
@@ -112,8 +112,9 @@ fn names(inventory: Option<&Inventory>, args: &Args) -> Result<Vec<(String, Purp
     let usual = |(name, purpose): &(&str, Purpose)| ((*name).to_owned(), *purpose);
     if args.names.is_empty() {
         // What others make is not made here; and the key of the audit is for its store.
-        let is_made =
-            |item: &&Item| item.purpose != Purpose::Audit && !item.purpose.is_made_elsewhere();
+        let is_made = |item: &&SecretSpec| {
+            item.purpose != Purpose::Audit && !item.purpose.is_made_elsewhere()
+        };
         return Ok(match inventory {
             None => USUAL.iter().map(usual).collect(),
             Some(inventory) => {
@@ -141,7 +142,7 @@ async fn store_first_keys(context: &Context, args: &Args, terminal: &mut Termina
     }
     let project = context.project()?;
     let actor = args.actor.name()?;
-    let mut by = By::new(&actor);
+    let mut by = CreateOptions::new(&actor);
     if let Some(reason) = &args.actor.reason {
         by = by.reason(reason);
     }
@@ -165,7 +166,7 @@ async fn store_first_keys(context: &Context, args: &Args, terminal: &mut Termina
         terminal.line(&format!("{name} ({environment}): created"))?;
         let (kid, strength) = (manifest.primary(project.now()), strength(&manifest, args));
         terminal.line(&format!("  key       {kid}{strength}"))?;
-        print_next(&standing_of(&project, name).await?, project.now(), terminal)?;
+        print_next(&secret_status(&project, name).await?, project.now(), terminal)?;
     }
     Ok(0)
 }

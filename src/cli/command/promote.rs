@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
         .await?
         .date_by(args.clock);
     if args.assume_deployed {
-        step.operator = step.operator.deployed();
+        step.operator = step.operator.assume_deployed();
     }
     if args.force {
         let effect = "instances that do not hold the key refuse what it signs";

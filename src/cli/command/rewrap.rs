@@ -16,10 +16,10 @@ use crate::cli::terminal::{Terminal, complain};
 use crate::duration::Length;
 use crate::moment::NotBefore;
 use crate::ops::inventory::Project;
+use crate::ops::rewrap::ProjectRewrap;
 use crate::ops::rfc3339::time as rfc3339;
-use crate::ops::schedule::standing_of;
-use crate::ops::sweep::Sweeper;
-use crate::rewrap::{BATCH, CONCURRENCY, Swept, Unreadable};
+use crate::ops::schedule::secret_status;
+use crate::rewrap::{BATCH, CONCURRENCY, RewrapReport, Unreadable};
 use crate::text::Plain;
 
 /// Bring everything that a secret has sealed under its primary, while the service runs
@@ -69,23 +69,26 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
     bar.finish_and_clear();
     let tables = result?;
     if args.json {
-        let rows: Vec<_> = tables.iter().map(|(table, swept)| to_json(table, swept)).collect();
+        let rows: Vec<_> =
+            tables.iter().map(|(table, rewrapped)| to_json(table, rewrapped)).collect();
         terminal.json(&format!("{:#}", json!(rows)))?;
     } else {
         print_tables(&project, &args, &tables, start.elapsed(), terminal)?;
         print_remedy(&args, &tables, terminal)?;
         if args.execute {
-            let standing = standing_of(&project, &args.name).await?;
-            print_next(&standing, project.now(), terminal)?;
+            let status = secret_status(&project, &args.name).await?;
+            print_next(&status, project.now(), terminal)?;
         }
     }
     // One that does not count is to be repeated, as one that is not complete.
-    let is_done = |swept: &Swept| swept.is_complete() && !(args.execute && swept.is_too_early());
-    Ok(if tables.iter().all(|(_, swept)| is_done(swept)) { 0 } else { 3 })
+    let is_done = |rewrapped: &RewrapReport| {
+        rewrapped.is_complete() && !(args.execute && rewrapped.is_too_early())
+    };
+    Ok(if tables.iter().all(|(_, rewrapped)| is_done(rewrapped)) { 0 } else { 3 })
 }
 
-fn new_job<'p>(project: &'p Project, args: &Args) -> Result<Sweeper<'p>, Failure> {
-    let mut job = Sweeper::new(project, &args.name, &args.actor.name()?)
+fn new_job<'p>(project: &'p Project, args: &Args) -> Result<ProjectRewrap<'p>, Failure> {
+    let mut job = ProjectRewrap::new(project, &args.name, &args.actor.name()?)
         .batch(args.batch)
         .concurrency(args.concurrency);
     if args.execute {
@@ -120,7 +123,7 @@ fn new_bar() -> ProgressBar {
 }
 
 /// Has `job` move the bar, and print each value that it cannot read.
-fn show_progress<'p>(job: Sweeper<'p>, bar: &ProgressBar) -> Sweeper<'p> {
+fn show_progress<'p>(job: ProjectRewrap<'p>, bar: &ProgressBar) -> ProjectRewrap<'p> {
     let (moved, suspended) = (bar.clone(), bar.clone());
     let last = Mutex::new(String::new());
     job.on_progress(move |table, progress| {
@@ -152,16 +155,16 @@ fn print_unreadable(value: &Unreadable) {
 fn print_tables(
     project: &Project,
     args: &Args,
-    tables: &[(String, Swept)],
+    tables: &[(String, RewrapReport)],
     time: Duration,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     let mode = if args.execute { "rewrap" } else { "what a rewrap would do" };
     terminal.line(&format!("{} ({}): {mode}", args.name, project.environment_name()))?;
-    for (table, swept) in tables {
-        print_table(table, swept, terminal)?;
+    for (table, rewrapped) in tables {
+        print_table(table, rewrapped, terminal)?;
     }
-    let rows: u64 = tables.iter().map(|(_, swept)| swept.counts.rows).sum();
+    let rows: u64 = tables.iter().map(|(_, rewrapped)| rewrapped.counts.rows).sum();
     let rate = rows as f64 / time.as_secs_f64().max(0.001);
     terminal.line(&format!("  took      {}, {rate:.0} rows per second", Length(time)))
 }
@@ -169,7 +172,7 @@ fn print_tables(
 /// Prints the next command, and the remedy of a rewrap that does not count.
 fn print_remedy(
     args: &Args,
-    tables: &[(String, Swept)],
+    tables: &[(String, RewrapReport)],
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     if !args.execute {
@@ -183,7 +186,7 @@ fn print_remedy(
         let name = &args.name;
         terminal.line(&format!("  command   dualkey rewrap {name} --execute{all}{rescue}"))?;
     }
-    match tables.iter().filter_map(|(_, swept)| swept.counts_from).max() {
+    match tables.iter().filter_map(|(_, rewrapped)| rewrapped.counts_from).max() {
         Some(from) if args.execute => {
             terminal.line(&format!(
                 "  problem   this rewrap started too early to count: until {} an instance that \
@@ -200,8 +203,12 @@ fn print_remedy(
     }
 }
 
-fn print_table(table: &str, swept: &Swept, terminal: &mut Terminal) -> Result<(), Failure> {
-    let counts = &swept.counts;
+fn print_table(
+    table: &str,
+    rewrapped: &RewrapReport,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let counts = &rewrapped.counts;
     let many = |count: u64, what: &str| {
         if count == 0 { String::new() } else { format!(", {count} {what}") }
     };
@@ -215,7 +222,7 @@ fn print_table(table: &str, swept: &Swept, terminal: &mut Terminal) -> Result<()
         many(counts.left, "left, which somebody else goes on writing"),
         many(counts.unreadable, "unreadable"),
     ))?;
-    for (kid, values) in &swept.by_kid {
+    for (kid, values) in &rewrapped.by_kid {
         terminal.line(&format!("  under     {kid}: {values}"))?;
     }
     if counts.nothing_sealed > 0 {
@@ -230,8 +237,8 @@ fn print_table(table: &str, swept: &Swept, terminal: &mut Terminal) -> Result<()
     Ok(())
 }
 
-fn to_json(table: &str, swept: &Swept) -> serde_json::Value {
-    let unreadable = swept.unreadable.iter().map(|value| {
+fn to_json(table: &str, rewrapped: &RewrapReport) -> serde_json::Value {
+    let unreadable = rewrapped.unreadable.iter().map(|value| {
         json!({
             "key": value.key.to_string(),
             "column": value.column,
@@ -239,12 +246,12 @@ fn to_json(table: &str, swept: &Swept) -> serde_json::Value {
             "kid": value.kid.map(|kid| kid.to_string()),
         })
     });
-    let by_kid = swept.by_kid.iter().map(|(kid, values)| (kid.to_string(), *values));
+    let by_kid = rewrapped.by_kid.iter().map(|(kid, values)| (kid.to_string(), *values));
     json!({
         "table": table,
-        "has_written": swept.has_written,
-        "counts_from": swept.counts_from.map(rfc3339),
-        "counts": swept.counts,
+        "has_written": rewrapped.has_written,
+        "counts_from": rewrapped.counts_from.map(rfc3339),
+        "counts": rewrapped.counts,
         "by_kid": by_kid.collect::<BTreeMap<_, _>>(),
         "unreadable": unreadable.collect::<Vec<_>>(),
     })

@@ -15,8 +15,8 @@ use crate::cli::value::Value;
 use crate::duration::Length;
 use crate::error::Obstacle;
 use crate::evidence::Verdict;
-use crate::ops::rotate::{CHECKS, Check, CheckOutcome, Progress, Walked, walk};
-use crate::ops::schedule::standing_of;
+use crate::ops::rotate::{CHECKS, Check, CheckOutcome, Progress, RotationOutcome, run_rotation};
+use crate::ops::schedule::secret_status;
 
 /// The exit status of a rotation whose new key is staged, and does not sign yet.
 const STAGED: u8 = 3;
@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
     let step = skip_checks(step, &args);
     let mut failed = None;
     let outcome =
-        walk(&step.project, name, &step.operator, key, &args.skip, args.wait, |progress| {
+        run_rotation(&step.project, name, &step.operator, key, &args.skip, args.wait, |progress| {
             let printed = print_progress(&progress, &args, terminal);
             failed = failed.take().or(printed.err());
         })
@@ -62,13 +62,13 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
         return Err(failure);
     }
     match outcome {
-        Walked::Promoted(change) => step.print(&change, terminal).await?,
-        Walked::Staged { staged, .. } if args.dry_run.is_set() => {
+        RotationOutcome::Promoted(change) => step.print(&change, terminal).await?,
+        RotationOutcome::Staged { staged, .. } if args.dry_run.is_set() => {
             step.print(&staged, terminal).await?;
         }
-        Walked::Staged { .. } => {
+        RotationOutcome::Staged { .. } => {
             terminal.line("  the new key verifies, and does not sign yet")?;
-            print_next(&standing_of(&step.project, name).await?, step.project.now(), terminal)?;
+            print_next(&secret_status(&step.project, name).await?, step.project.now(), terminal)?;
             return Ok(STAGED);
         }
     }

@@ -11,7 +11,9 @@ use crate::duration::Length;
 use crate::evidence::Verdict;
 use crate::lifecycle::KeyState;
 use crate::moment::{At, NotBefore};
-use crate::ops::schedule::{self, Other, Standing, State, standing_of, standings};
+use crate::ops::schedule::{
+    self, OtherKey, ScheduleState, SecretStatus, secret_status, secret_statuses,
+};
 
 /// Show how every secret stands
 #[derive(clap::Args)]
@@ -30,22 +32,22 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
     let project = context.project()?;
     let mut secrets = Vec::new();
     for name in &args.names {
-        secrets.push(standing_of(&project, name).await?);
+        secrets.push(secret_status(&project, name).await?);
     }
     if args.names.is_empty() {
-        secrets = standings(&project).await?;
+        secrets = secret_statuses(&project).await?;
     }
     if args.json {
         terminal.json(&schedule::to_json(&secrets))?;
     } else {
         print_table(&secrets, project.now(), terminal)?;
     }
-    Ok(secrets.iter().map(|secret| &secret.state).max().map_or(0, State::exit_status))
+    Ok(secrets.iter().map(|secret| &secret.state).max().map_or(0, ScheduleState::exit_status))
 }
 
 /// Prints a row for each secret, and below the table what fits in no column.
 fn print_table(
-    secrets: &[Standing],
+    secrets: &[SecretStatus],
     now: SystemTime,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
@@ -57,7 +59,7 @@ fn print_table(
     terminal.print(&table)?;
     for secret in secrets {
         let name = &secret.name;
-        if let State::Stuck { why } | State::Unread { why } = &secret.state {
+        if let ScheduleState::Stuck { why } | ScheduleState::Unread { why } = &secret.state {
             terminal.line(&format!("{name}: {why}"))?;
         }
         if let Some(wait) = wait(secret) {
@@ -70,7 +72,7 @@ fn print_table(
     Ok(())
 }
 
-fn row(secret: &Standing, now: SystemTime, is_colored: bool) -> Vec<Cell> {
+fn row(secret: &SecretStatus, now: SystemTime, is_colored: bool) -> Vec<Cell> {
     let variable = variable(secret.variable.as_deref());
     let primary = secret.primary.map(|kid| format!("{kid}{variable}"));
     let since = secret.since.map(|since| {
@@ -95,24 +97,25 @@ fn row(secret: &Standing, now: SystemTime, is_colored: bool) -> Vec<Cell> {
     ]
 }
 
-fn state(state: &State, is_colored: bool) -> Cell {
+fn state(state: &ScheduleState, is_colored: bool) -> Cell {
     let text = match state {
-        State::Overdue { days } => format!("overdue {days}d"),
-        State::Soon { days } => format!("in {days}d"),
+        ScheduleState::Overdue { days } => format!("overdue {days}d"),
+        ScheduleState::Soon { days } => format!("in {days}d"),
         other => other.as_str().to_owned(),
     };
     let cell = cell([text]);
     match state {
         _ if !is_colored => cell,
-        State::Overdue { .. } | State::Stuck { .. } | State::Absent | State::Unread { .. } => {
-            cell.fg(Color::Red)
-        }
-        State::Due | State::Soon { .. } => cell.fg(Color::Yellow),
+        ScheduleState::Overdue { .. }
+        | ScheduleState::Stuck { .. }
+        | ScheduleState::Absent
+        | ScheduleState::Unread { .. } => cell.fg(Color::Red),
+        ScheduleState::Due | ScheduleState::Soon { .. } => cell.fg(Color::Yellow),
         _ => cell,
     }
 }
 
-fn other_key(other: &Other, now: SystemTime) -> String {
+fn other_key(other: &OtherKey, now: SystemTime) -> String {
     let (kid, state) = (other.kid, other.state.as_str());
     let variable = variable(other.variable.as_deref());
     match future(other, now) {
@@ -127,14 +130,14 @@ fn variable(name: Option<&str>) -> String {
 }
 
 /// The words of a wait, which the command to look again does not say.
-fn wait(secret: &Standing) -> Option<&str> {
+fn wait(secret: &SecretStatus) -> Option<&str> {
     let is_status = |command: &&String| command.starts_with("dualkey status ");
     secret.next.command.as_ref().filter(is_status).map(|_| secret.next.what.as_str())
 }
 
 /// The next step of a secret, with the moment from which it is accepted. A rotation is accepted at
 /// once: when it is due is in its own column.
-fn next(secret: &Standing, now: SystemTime) -> String {
+fn next(secret: &SecretStatus, now: SystemTime) -> String {
     let step = secret.next.command.as_deref().unwrap_or(&secret.next.what);
     let at = secret.next.at.filter(|at| now < *at && Some(*at) != secret.due);
     match at.filter(|_| secret.next.command.is_some()) {
@@ -144,12 +147,12 @@ fn next(secret: &Standing, now: SystemTime) -> String {
 }
 
 /// The future of a key, or why it cannot be retired.
-fn future(other: &Other, now: SystemTime) -> Option<String> {
+fn future(other: &OtherKey, now: SystemTime) -> Option<String> {
     if let Some(at) = other.signs_from {
         return Some(format!("signs from {}", NotBefore(at)));
     }
-    let ends = other.ends_at.filter(|ends| now < *ends);
-    let is_live = matches!(other.state, KeyState::Active(_));
+    let ends = other.verifies_until.filter(|ends| now < *ends);
+    let is_live = matches!(other.state, KeyState::Live(_));
     if let Some(ends) = ends.filter(|_| is_live) {
         return Some(format!("ends {}", NotBefore(ends)));
     }

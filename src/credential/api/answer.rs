@@ -7,23 +7,23 @@ use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::error::ApiError;
 use super::keys::ApiKeys;
-use crate::credential::Shown;
+use crate::credential::Attempt;
 use crate::retry_after::retry_after;
 
 impl ApiKeys {
-    /// Puts `shown` into the headers of a request.
+    /// Puts `attempt` into the headers of a request.
     pub(super) fn insert_key<E>(
         &self,
-        shown: &Shown,
+        attempt: &Attempt,
         headers: &mut HeaderMap,
     ) -> Result<(), ApiError<E>> {
         let text = zeroize::Zeroizing::new(
-            [self.form.prefix.as_bytes(), shown.secret().expose()].concat(),
+            [self.form.prefix.as_bytes(), attempt.secret().expose()].concat(),
         );
         let value = HeaderValue::from_bytes(&text).ok().filter(|value| value.to_str().is_ok());
         let Some(mut value) = value else {
             let ring = self.credentials.ring().name().to_owned();
-            return Err(ApiError::NotAHeader { ring, kid: shown.kid() });
+            return Err(ApiError::NotAHeader { ring, kid: attempt.kid() });
         };
         // Kept out of the tables of HTTP/2, and out of `Debug`.
         value.set_sensitive(true);
@@ -34,19 +34,19 @@ impl ApiKeys {
         Ok(())
     }
 
-    /// Takes the answer to an attempt with `shown`, and returns the key to send the request again
+    /// Takes the answer to an attempt with `attempt`, and returns the key to send the request again
     /// with; if the answer asks to wait, this waits. `None` after the last attempt.
     pub(super) async fn next_key<E>(
         &self,
-        shown: &Shown,
+        attempt: &Attempt,
         status: StatusCode,
         headers: &HeaderMap,
         is_last: bool,
-    ) -> Result<Option<Shown>, ApiError<E>> {
+    ) -> Result<Option<Attempt>, ApiError<E>> {
         match status {
-            StatusCode::UNAUTHORIZED => match self.credentials.refused(shown) {
+            StatusCode::UNAUTHORIZED => match self.credentials.report_rejected(attempt) {
                 Some(next) if !is_last => Ok(Some(next)),
-                _ if self.credentials.all_rest() => {
+                _ if self.credentials.all_cool_down() => {
                     let ring = self.credentials.ring().name().to_owned();
                     Err(ApiError::Refused { ring, kids: self.credentials.offered_kids() })
                 }
@@ -60,13 +60,13 @@ impl ApiKeys {
                     return Ok(None);
                 };
                 tokio::time::sleep(after).await;
-                Ok(Some(shown.clone()))
+                Ok(Some(attempt.clone()))
             }
             // With any other status the key was not refused. Only a success shows that it was
             // accepted.
             status => {
                 if status.is_success() {
-                    self.credentials.accepted(shown);
+                    self.credentials.report_accepted(attempt);
                 }
                 Ok(None)
             }

@@ -155,10 +155,10 @@ impl ApiKeys {
         self
     }
 
-    /// How long a key that was refused rests: as [`Credentials::rest`].
+    /// How long a key that was refused cools down: as [`Credentials::cool_down`].
     #[must_use]
-    pub fn rest(mut self, first: Duration, longest: Duration) -> Self {
-        self.credentials = self.credentials.rest(first, longest);
+    pub fn cool_down(mut self, first: Duration, longest: Duration) -> Self {
+        self.credentials = self.credentials.cool_down(first, longest);
         self
     }
 

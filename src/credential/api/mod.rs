@@ -20,7 +20,7 @@
 //!
 //! The primary goes into the header that the provider wants. Where the answer is 401, and only
 //! then, the request is sent once more, with the next key, if its body can be sent twice; the key
-//! that was refused rests, and is tried again by one request when its rest is over. 403, 5xx and a
+//! that was refused cools down, and is tried again by one request when its cool-down is over. 403, 5xx and a
 //! timeout are handed through: another key would be no help, and would be shown for nothing. 429
 //! is waited out, where the answer says for how long ([`max_retry_after`](ApiKeys::max_retry_after)),
 //! and the request is sent once more with the *same* key: the limit is not to be gone around.

@@ -6,7 +6,7 @@ use super::error::DatabaseError;
 use super::pool::RotatingPool;
 use super::probe::probe_and_switch;
 use super::refusal::is_refusal;
-use crate::credential::Shown;
+use crate::credential::Attempt;
 use crate::kid::Kid;
 
 /// The most attempts of one call: twice as many as a ring has keys.
@@ -20,20 +20,20 @@ impl RotatingPool {
     ) -> Result<T, DatabaseError> {
         let mut tried = Vec::new();
         loop {
-            let shown = self.follow()?;
+            let attempt = self.follow()?;
             let entered = self.inner.drain.enter();
             let connected = connect().await;
             drop(entered);
             let error = match connected {
                 Ok(connected) => {
-                    self.inner.credentials.count_use(&shown);
+                    self.inner.credentials.count_use(&attempt);
                     return Ok(connected);
                 }
                 Err(error) if is_refusal(&error) => error,
                 Err(error) => return Err(error.into()),
             };
-            tried.push(shown.kid());
-            let Some(next) = self.next_after(&shown, &tried) else {
+            tried.push(attempt.kid());
+            let Some(next) = self.next_after(&attempt, &tried) else {
                 return Err(DatabaseError::Refused {
                     ring: self.inner.credentials.ring().name().to_owned(),
                     kids: self.inner.credentials.offered_kids(),
@@ -48,24 +48,24 @@ impl RotatingPool {
         }
     }
 
-    /// Reports that the server refused `shown`, and returns the credential to try next. Each is
+    /// Reports that the server refused `attempt`, and returns the credential to try next. Each is
     /// tried once in a call; again, if the server accepted it in another call by now.
-    fn next_after(&self, shown: &Shown, tried: &[Kid]) -> Option<Shown> {
+    fn next_after(&self, attempt: &Attempt, tried: &[Kid]) -> Option<Attempt> {
         let credentials = &self.inner.credentials;
-        credentials.refused(shown).filter(|next| {
-            let has_recovered = !credentials.all_rest() && tried.len() < MAX_ATTEMPTS;
+        credentials.report_rejected(attempt).filter(|next| {
+            let has_recovered = !credentials.all_cool_down() && tried.len() < MAX_ATTEMPTS;
             !tried.contains(&next.kid()) || has_recovered
         })
     }
 
     /// Returns the credential that new connections are made with. If the ring has another one now, a
     /// probe of that one starts, for which no caller waits.
-    fn follow(&self) -> Result<Shown, DatabaseError> {
+    fn follow(&self) -> Result<Attempt, DatabaseError> {
         let inner = &self.inner;
         let mut current = inner.lock_current();
         // Under the lock: a slow caller would bring back the credential before.
         let chosen = inner.credentials.choose()?;
-        let kid = current.shown.kid();
+        let kid = current.attempt.kid();
         if kid == chosen.kid() {
             return Ok(chosen);
         }
@@ -82,7 +82,7 @@ impl RotatingPool {
     }
 
     /// Makes new connections with `chosen`, or with the next one that can be used.
-    fn replace(&self, mut chosen: Shown) -> Result<Shown, DatabaseError> {
+    fn replace(&self, mut chosen: Attempt) -> Result<Attempt, DatabaseError> {
         let mut seen = Vec::new();
         loop {
             let wrong = match self.connect_with(chosen.clone(), true) {

@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::error::DatabaseError;
 use super::place::Place;
-use crate::credential::{Credentials, Shown};
+use crate::credential::{Attempt, Credentials};
 use crate::postgres::{ConnectionString, ConnectionStringError};
 
 /// What a secret of the ring is.
@@ -25,18 +25,18 @@ pub enum Login {
 }
 
 impl Login {
-    /// The place that a connection with `shown` leads to.
+    /// The place that a connection with `attempt` leads to.
     pub(super) fn target(
         &self,
         credentials: &Credentials,
-        shown: &Shown,
+        attempt: &Attempt,
     ) -> Result<Target, DatabaseError> {
         let wrong = |problem| DatabaseError::NotAUrl {
             ring: credentials.ring().name().to_owned(),
-            kid: shown.kid(),
+            kid: attempt.kid(),
             problem: Box::new(problem),
         };
-        let text = std::str::from_utf8(shown.secret().expose())
+        let text = std::str::from_utf8(attempt.secret().expose())
             .map_err(|_| wrong(ConnectionStringError::Form))?;
         let (options, place, is_pooled) = match self {
             Self::Url | Self::UrlOfAnyDatabase => {

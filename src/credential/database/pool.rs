@@ -13,13 +13,13 @@ use super::drain::Drain;
 use super::error::DatabaseError;
 use super::login::{Login, Target};
 use super::place::Home;
-use crate::credential::{Credential, Credentials, Shown};
+use crate::credential::{Attempt, Credential, Credentials};
 use crate::ring::KeyRing;
 
-/// How long a password that was refused rests, the first time.
-const REST: Duration = Duration::from_secs(1);
+/// How long a password that was refused cools down, the first time.
+const COOL_DOWN: Duration = Duration::from_secs(1);
 /// And at most.
-const LONGEST_REST: Duration = Duration::from_secs(60);
+const LONGEST_COOL_DOWN: Duration = Duration::from_secs(60);
 
 /// A pool of connections that follows a ring of passwords or URLs. A clone is the same pool.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub(super) struct Inner {
 
 /// The credential that new connections are made with.
 pub(super) struct Current {
-    pub(super) shown: Shown,
+    pub(super) attempt: Attempt,
     /// True while a probe finds out whether the server accepts another one.
     pub(super) is_probing: bool,
     /// The time before which no further probe starts, after one without a result.
@@ -51,7 +51,7 @@ pub(super) struct Current {
 }
 
 impl RotatingPool {
-    /// A pool over `ring`. It connects when it is first asked. A credential that was refused rests
+    /// A pool over `ring`. It connects when it is first asked. A credential that was refused cools down
     /// for a second, then twice as long each time, up to a minute.
     ///
     /// `options` are those of `sqlx`; its hooks before a connection is handed out and after it has
@@ -66,23 +66,27 @@ impl RotatingPool {
         login: Login,
         options: PgPoolOptions,
     ) -> Result<Self, DatabaseError> {
-        Self::of(Credentials::new(ring).rest(REST, LONGEST_REST), login, options)
+        Self::from_credentials(
+            Credentials::new(ring).cool_down(COOL_DOWN, LONGEST_COOL_DOWN),
+            login,
+            options,
+        )
     }
 
-    /// The same, over `credentials` that say how long one rests.
+    /// The same, over `credentials` that say how long one cools down.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn of(
+    pub fn from_credentials(
         credentials: Credentials,
         login: Login,
         options: PgPoolOptions,
     ) -> Result<Self, DatabaseError> {
-        let shown = credentials.choose()?;
+        let attempt = credentials.choose()?;
         let drain = Drain::default();
         let (coming, going) = (drain.clone(), drain.clone());
         let current = Current {
-            shown: shown.clone(),
+            attempt: attempt.clone(),
             is_probing: false,
             not_before: Instant::now(),
             statement: None,
@@ -105,7 +109,7 @@ impl RotatingPool {
                 inner.home = place.map(|place| Home { place, label });
             }
         }
-        let connect = inner.options(&shown)?;
+        let connect = inner.options(&attempt)?;
         let inner = Arc::new(inner);
         let pool = options
             .before_acquire(move |_, meta| {
@@ -132,14 +136,14 @@ impl RotatingPool {
         &self.inner.credentials
     }
 
-    /// Makes new connections with `shown`; with `drains`, those that are there are closed as they
+    /// Makes new connections with `attempt`; with `drains`, those that are there are closed as they
     /// come back.
-    pub(super) fn connect_with(&self, shown: Shown, drains: bool) -> Result<(), DatabaseError> {
+    pub(super) fn connect_with(&self, attempt: Attempt, drains: bool) -> Result<(), DatabaseError> {
         let inner = &self.inner;
-        let options = inner.options(&shown)?;
+        let options = inner.options(&attempt)?;
         let mut current = inner.lock_current();
-        let has_changed = current.shown.kid() != shown.kid();
-        current.shown = shown;
+        let has_changed = current.attempt.kid() != attempt.kid();
+        current.attempt = attempt;
         self.pool.set_connect_options(options);
         if drains && has_changed {
             inner.drain.begin();
@@ -149,9 +153,9 @@ impl RotatingPool {
 }
 
 impl Inner {
-    /// The options of a connection with `shown`, unless it names another database.
-    pub(super) fn options(&self, shown: &Shown) -> Result<PgConnectOptions, DatabaseError> {
-        let Target { options, place, is_pooled } = self.login.target(&self.credentials, shown)?;
+    /// The options of a connection with `attempt`, unless it names another database.
+    pub(super) fn options(&self, attempt: &Attempt) -> Result<PgConnectOptions, DatabaseError> {
+        let Target { options, place, is_pooled } = self.login.target(&self.credentials, attempt)?;
         let both = self.home.as_ref().zip(place);
         let differs = both.map(|(home, place)| home.place.differs(&place)).unwrap_or_default();
         let Some(home) = self.home.as_ref().filter(|_| !differs.is_empty()) else {
@@ -161,7 +165,7 @@ impl Inner {
         Err(DatabaseError::OtherDatabase {
             ring: self.credentials.ring().name().to_owned(),
             first: home.label.clone(),
-            other: self.credentials.label(shown.kid()),
+            other: self.credentials.label(attempt.kid()),
             differs,
         })
     }

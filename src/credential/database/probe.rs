@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::error::DatabaseError;
 use super::pool::{Inner, RotatingPool};
 use super::refusal::is_refusal;
-use crate::credential::Shown;
+use crate::credential::Attempt;
 use crate::error::Error;
 use crate::kid::Kid;
 
@@ -85,8 +85,8 @@ impl RotatingPool {
     async fn probe_key(&self, kid: &Kid, statement: Option<SqlStr>) -> Result<(), DatabaseError> {
         let inner = &self.inner;
         let ring = inner.credentials.ring().name().to_owned();
-        let shown = inner.credentials.pick(*kid).ok_or(Error::UnknownKey { kid: *kid })?;
-        let options = inner.options(&shown)?;
+        let attempt = inner.credentials.pick(*kid).ok_or(Error::UnknownKey { kid: *kid })?;
+        let options = inner.options(&attempt)?;
         match try_connection(&options, statement).await {
             Trial::Passed => Ok(()),
             Trial::Refused(error) => {
@@ -102,7 +102,7 @@ impl RotatingPool {
 
 /// Probes `chosen`. If the server accepts it, new connections are made with it, and the others
 /// drain.
-pub(super) async fn probe_and_switch(pool: RotatingPool, chosen: Shown) {
+pub(super) async fn probe_and_switch(pool: RotatingPool, chosen: Attempt) {
     let inner = &pool.inner;
     let _probing = Probing(inner);
     let options = match inner.options(&chosen) {
@@ -116,12 +116,12 @@ pub(super) async fn probe_and_switch(pool: RotatingPool, chosen: Shown) {
     let statement = inner.lock_current().statement.clone();
     match try_connection(&options, statement).await {
         Trial::Passed => {
-            inner.credentials.accepted(&chosen);
+            inner.credentials.report_accepted(&chosen);
             // Its options were made a moment ago.
             let _ = pool.connect_with(chosen, true);
         }
         Trial::Refused(_) => {
-            let _ = inner.credentials.refused(&chosen);
+            let _ = inner.credentials.report_rejected(&chosen);
         }
         Trial::Failed(error) => {
             let (ring, kid) = (inner.credentials.ring().name().to_owned(), chosen.kid());

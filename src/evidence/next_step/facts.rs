@@ -6,7 +6,7 @@ use crate::error::Obstacle;
 use crate::evidence::Report;
 use crate::evidence::Verdict;
 use crate::evidence::reports::{
-    ClockProblem, clock_problem, disagreement, disagreement_ends, may_run, sweeps,
+    ClockProblem, clock_problem, disagreement, disagreement_ends, may_run, rewraps,
 };
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
@@ -43,7 +43,7 @@ pub(crate) struct KeyFacts {
     pub(crate) added_at: SystemTime,
     /// The moment from which it signs, if it is staged for one.
     pub(crate) signs_from: Option<SystemTime>,
-    pub(crate) ends_at: Option<SystemTime>,
+    pub(crate) verifies_until: Option<SystemTime>,
     /// True if its end was set by a retirement.
     pub(crate) is_retired: bool,
     /// True if it is staged because it was added again after it had expired, to read what is under it.
@@ -91,7 +91,7 @@ impl Fleet {
             objections_end: disagreement_ends(reports, expected, policy, changed_at, now),
             is_reported: reports.iter().any(|report| may_run(report, policy, changed_at, now)),
             is_clock_behind: matches!(clock, Some(ClockProblem::Behind { .. })),
-            rewrapped_at: sweeps(reports, policy, now).first().map(|sweep| sweep.finished_at),
+            rewrapped_at: rewraps(reports, policy, now).first().map(|rewrap| rewrap.finished_at),
         }
     }
 }
@@ -105,7 +105,7 @@ impl Facts<'_> {
     /// The staged keys that are to sign.
     pub(super) fn staged_keys(&self) -> impl Iterator<Item = &KeyFacts> {
         let is_staged =
-            |key: &&KeyFacts| key.state == KeyState::Active(Role::Staged) && !key.is_restaged;
+            |key: &&KeyFacts| key.state == KeyState::Live(Role::Staged) && !key.is_restaged;
         self.keys.iter().filter(is_staged)
     }
 
@@ -123,7 +123,7 @@ impl Facts<'_> {
 
 impl KeyFacts {
     pub(super) fn is_fallback(&self) -> bool {
-        self.state == KeyState::Active(Role::Fallback)
+        self.state == KeyState::Live(Role::Fallback)
     }
 
     /// Returns whether rows may be under this key, which opens none, or was restaged to open them.

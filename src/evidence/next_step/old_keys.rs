@@ -36,15 +36,16 @@ fn step_of(key: &KeyFacts, facts: &Facts<'_>) -> Option<NextStep> {
     let old = OldKey {
         state: key.state,
         is_retired: key.is_retired,
-        ends_at: key.ends_at,
+        verifies_until: key.verifies_until,
         verdict: verdict.as_ref(),
         rewrap_from: key.rewrap_from,
     };
     Some(match old.next(facts.purpose, policy, facts.now)? {
         OldKeyStep::Retire { from, because } => NextStep::Retire { kid, from, because },
         OldKeyStep::Destroy { from, because } => {
-            let ends_at = key.ends_at.filter(|_| matches!(key.state, KeyState::Active(_)));
-            NextStep::Destroy { kid, from, because, ends_at }
+            let verifies_until =
+                key.verifies_until.filter(|_| matches!(key.state, KeyState::Live(_)));
+            NextStep::Destroy { kid, from, because, verifies_until }
         }
         OldKeyStep::Rewrap { from, obstacle } if key.state == KeyState::Revoked => {
             // Deliberately at once, although the first one may not count for the destruction.
@@ -72,7 +73,7 @@ fn contradiction(verdict: Option<&Verdict>) -> Option<&Obstacle> {
         matches!(
             obstacle,
             Obstacle::UsedAsFallback { .. }
-                | Obstacle::OtherKeys { .. }
+                | Obstacle::KeySetMismatch { .. }
                 | Obstacle::UnreadableReport { .. }
         )
     })
@@ -86,14 +87,14 @@ fn is_unobserved(obstacle: &Obstacle) -> bool {
 /// The moment at which the instance of an obstacle counts as gone, if it reports no more.
 fn gone_at(obstacle: &Obstacle, policy: &Policy) -> Option<SystemTime> {
     match obstacle {
-        Obstacle::OtherKeys { reported_at, .. } => end_of(*reported_at, policy),
+        Obstacle::KeySetMismatch { reported_at, .. } => end_of(*reported_at, policy),
         _ => None,
     }
 }
 
 /// Returns whether the rewrap that started too early started after the key was revoked.
 fn is_after_the_revocation(obstacle: &Obstacle, policy: &Policy) -> bool {
-    let Obstacle::SweptTooEarly { started_at, not_before } = obstacle else { return false };
+    let Obstacle::RewrapTooEarly { started_at, not_before } = obstacle else { return false };
     let counts_from = started_at.checked_add(policy.window());
     counts_from.is_none_or(|from| from >= *not_before)
 }
@@ -103,7 +104,7 @@ fn is_after_the_revocation(obstacle: &Obstacle, policy: &Policy) -> bool {
 fn step_of_restaged(key: &KeyFacts, facts: &Facts<'_>) -> NextStep {
     let kid = key.kid;
     let obstacle = key.after_withdrawal.iter().find(|obstacle| is_of_rewrap(obstacle));
-    match obstacle.filter(|_| facts.purpose.needs_sweep()) {
+    match obstacle.filter(|_| facts.purpose.needs_rewrap()) {
         // Without its scope, what is under a staged key stays as it is.
         Some(obstacle) => NextStep::Rewrap {
             kid,
@@ -117,19 +118,20 @@ fn step_of_restaged(key: &KeyFacts, facts: &Facts<'_>) -> NextStep {
 
 /// The step of an old key of which nothing is seen: by force, once its time is over.
 fn by_force(key: &KeyFacts, facts: &Facts<'_>, obstacle: Obstacle) -> NextStep {
-    let (ground, from) = if facts.purpose.needs_sweep() {
+    let (ground, from) = if facts.purpose.needs_rewrap() {
         let finished = facts.fleet.rewrapped_at;
-        let from = finished.and_then(|finished| finished.checked_add(facts.policy.observation));
+        let from =
+            finished.and_then(|finished| finished.checked_add(facts.policy.observation_window));
         (Ground::Rewrapped, from)
     } else {
         (Ground::OverlapOver, overlap_end(key, facts.policy))
     };
     let removal = match key.state {
-        KeyState::Active(_) if !key.is_retired => Removal::Retire,
+        KeyState::Live(_) if !key.is_retired => Removal::Retire,
         _ => Removal::Destroy,
     };
     // A live key is not destroyed.
-    let end = key.ends_at.filter(|_| removal == Removal::Destroy);
+    let end = key.verifies_until.filter(|_| removal == Removal::Destroy);
     let from = from.max(end).filter(|from| facts.now < *from);
     NextStep::Force { kid: key.kid, removal, ground, from, obstacle }
 }
@@ -144,12 +146,14 @@ fn overlap_end(key: &KeyFacts, policy: &Policy) -> Option<SystemTime> {
 fn step_in_file(key: &KeyFacts, facts: &Facts<'_>) -> Option<NextStep> {
     let ahead = |moment: Option<SystemTime>| moment.filter(|moment| facts.now < *moment);
     let (from, forced) = match key.state {
-        KeyState::Retired => (None, None),
-        KeyState::Active(Role::Fallback) if key.ends_at.is_some() => (ahead(key.ends_at), None),
-        KeyState::Active(Role::Fallback) if facts.purpose.needs_sweep() => {
+        KeyState::Expired => (None, None),
+        KeyState::Live(Role::Fallback) if key.verifies_until.is_some() => {
+            (ahead(key.verifies_until), None)
+        }
+        KeyState::Live(Role::Fallback) if facts.purpose.needs_rewrap() => {
             (ahead(key.rewrap_from), Some(Ground::Rewrapped))
         }
-        KeyState::Active(Role::Fallback) => {
+        KeyState::Live(Role::Fallback) => {
             (ahead(overlap_end(key, facts.policy)), Some(Ground::OverlapOver))
         }
         _ => return None,

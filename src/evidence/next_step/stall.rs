@@ -51,7 +51,7 @@ pub(crate) fn stalls(facts: &Facts<'_>) -> Vec<Stall> {
 /// Returns whether a rotation is under way.
 pub(crate) fn is_underway(facts: &Facts<'_>) -> bool {
     let old = first_old_step(facts);
-    let is_left = |key: &KeyFacts| facts.is_file && key.state == KeyState::Retired;
+    let is_left = |key: &KeyFacts| facts.is_file && key.state == KeyState::Expired;
     facts.staged().is_some()
         || facts.fallback().is_some()
         || facts.keys.iter().any(KeyFacts::is_rescue)
@@ -77,7 +77,7 @@ fn stall_of_staged(facts: &Facts<'_>) -> Option<Stall> {
 
 fn stall_of_fallback(facts: &Facts<'_>) -> Option<Stall> {
     // A key that has an end waits for no step.
-    let fallback = facts.fallback().filter(|key| key.ends_at.is_none())?;
+    let fallback = facts.fallback().filter(|key| key.verifies_until.is_none())?;
     let verdict =
         fallback.verdict.clone().filter(|verdict| matches!(verdict, Verdict::Blocked(_)))?;
     let since = facts.signing_since.unwrap_or(fallback.added_at);
@@ -89,8 +89,8 @@ fn stall_of_fallback(facts: &Facts<'_>) -> Option<Stall> {
 fn stall_in_file(facts: &Facts<'_>) -> Option<Stall> {
     let (key, _) = first_old_step(facts).filter(|_| facts.is_file)?;
     let window = facts.policy.rollout_window.saturating_mul(2);
-    let is_left = key.state == KeyState::Retired
-        && key.ends_at.is_none_or(|ends| is_late(facts, ends, window));
+    let is_left = key.state == KeyState::Expired
+        && key.verifies_until.is_none_or(|ends| is_late(facts, ends, window));
     is_left.then_some(Stall::LeftInFile { kid: key.kid })
 }
 
@@ -98,6 +98,6 @@ fn stall_in_file(facts: &Facts<'_>) -> Option<Stall> {
 fn stall_of_expired(facts: &Facts<'_>) -> Option<Stall> {
     let (key, step) = first_old_step(facts).filter(|_| !facts.is_file)?;
     let Some(Verdict::Blocked(obstacles)) = &key.verdict else { return None };
-    let is_needed = key.state == KeyState::Retired && obstacles.iter().any(needs_key);
+    let is_needed = key.state == KeyState::Expired && obstacles.iter().any(needs_key);
     is_needed.then_some(Stall::NeededByRows { kid: key.kid, step })
 }

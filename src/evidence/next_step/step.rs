@@ -42,7 +42,7 @@ pub(crate) enum NextStep {
         from: Option<SystemTime>,
         because: Option<Obstacle>,
         /// When the key expires, if it is retired and still live.
-        ends_at: Option<SystemTime>,
+        verifies_until: Option<SystemTime>,
     },
     /// Rewrap what the key has sealed.
     Rewrap { kid: Kid, scope: RewrapScope, from: Option<SystemTime>, obstacle: Obstacle },

@@ -15,8 +15,8 @@ use crate::purpose::Purpose;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const FALLBACK: KeyState = KeyState::Active(Role::Fallback);
-const STAGED: KeyState = KeyState::Active(Role::Staged);
+const FALLBACK: KeyState = KeyState::Live(Role::Fallback);
+const STAGED: KeyState = KeyState::Live(Role::Staged);
 
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
@@ -27,7 +27,7 @@ fn kid(text: &str) -> Kid {
 }
 
 fn other_keys() -> Obstacle {
-    Obstacle::OtherKeys {
+    Obstacle::KeySetMismatch {
         instance: "web-2".to_owned(),
         fingerprint: Fingerprint::NONE,
         reported_at: now() - HOUR,
@@ -41,7 +41,7 @@ fn key(name: &str, state: KeyState) -> KeyFacts {
         state,
         added_at: now() - DAY * 10,
         signs_from: None,
-        ends_at: None,
+        verifies_until: None,
         is_retired: false,
         is_restaged: false,
         is_apart: false,
@@ -106,7 +106,7 @@ fn the_schedule_counts_where_no_key_needs_a_step() {
         ),
         (
             "due comes before an old key",
-            Facts { is_due: true, ..with(vec![key("old", KeyState::Retired)]) },
+            Facts { is_due: true, ..with(vec![key("old", KeyState::Expired)]) },
             NextStep::Rotate { due },
         ),
     ]);
@@ -175,7 +175,7 @@ fn a_scheduled_key_leaves_an_old_one_its_earlier_step() {
     let policy = Policy::default();
     let at = now() + DAY * 2;
     let scheduled = KeyFacts { signs_from: Some(at), ..key("new", STAGED) };
-    let ends = |after| KeyFacts { ends_at: Some(now() + after), ..key("old", FALLBACK) };
+    let ends = |after| KeyFacts { verifies_until: Some(now() + after), ..key("old", FALLBACK) };
     let with = |old| facts(&policy, Purpose::Jwt, vec![scheduled.clone(), old]);
     let objection = Some(other_keys());
     check(vec![
@@ -205,7 +205,7 @@ fn an_old_key_is_retired_and_destroyed_at_its_moment() {
     let policy = Policy::default();
     let (kid, until) = (kid("old"), now() + DAY);
     let with = |purpose, key| facts(&policy, purpose, vec![key]);
-    let fallback = || KeyFacts { ends_at: Some(until), ..key("old", FALLBACK) };
+    let fallback = || KeyFacts { verifies_until: Some(until), ..key("old", FALLBACK) };
     let too_little =
         Obstacle::TooLittleTraffic { seen: 7, enough: 1000, from: Some(now() + DAY * 3) };
     let wait = Some(Verdict::Wait { until });
@@ -213,15 +213,20 @@ fn an_old_key_is_retired_and_destroyed_at_its_moment() {
         (
             "a retired one ends later",
             with(Purpose::Jwt, KeyFacts { is_retired: true, ..fallback() }),
-            NextStep::Destroy { kid, from: Some(until), because: None, ends_at: Some(until) },
+            NextStep::Destroy {
+                kid,
+                from: Some(until),
+                because: None,
+                verifies_until: Some(until),
+            },
         ),
         (
             "an expired one",
             with(
                 Purpose::Jwt,
-                KeyFacts { ends_at: Some(now() - DAY), ..key("old", KeyState::Retired) },
+                KeyFacts { verifies_until: Some(now() - DAY), ..key("old", KeyState::Expired) },
             ),
-            NextStep::Destroy { kid, from: None, because: None, ends_at: None },
+            NextStep::Destroy { kid, from: None, because: None, verifies_until: None },
         ),
         (
             "the traffic that is expected moves the moment",
@@ -300,7 +305,7 @@ fn force_is_a_step_only_where_nothing_contradicts_it() {
             NextStep::Keep { kid, obstacle: used, gone_at: None },
         ),
     ]);
-    let Obstacle::OtherKeys { reported_at, .. } = other_keys() else { unreachable!() };
+    let Obstacle::KeySetMismatch { reported_at, .. } = other_keys() else { unreachable!() };
     let NextStep::Keep { obstacle, gone_at, .. } = next_step(&with(vec![other_keys()])) else {
         panic!("an instance that holds other keys is waited for");
     };
@@ -327,12 +332,12 @@ fn rows_under_an_encryption_key_are_rewrapped_before_it_goes() {
     check(vec![
         (
             "no rewrap is recorded",
-            with(blocked(FALLBACK, Obstacle::NotSwept)),
-            rewrap(RewrapScope::Old, Obstacle::NotSwept),
+            with(blocked(FALLBACK, Obstacle::NotRewrapped)),
+            rewrap(RewrapScope::Old, Obstacle::NotRewrapped),
         ),
         (
             "it has expired, and rows need it",
-            with(blocked(KeyState::Retired, rows())),
+            with(blocked(KeyState::Expired, rows())),
             NextStep::Restage { kid, obstacle: rows() },
         ),
         ("it is restaged", with(restaged(vec![rows()])), rewrap(RewrapScope::All, rows())),
@@ -348,7 +353,7 @@ fn rows_under_an_encryption_key_are_rewrapped_before_it_goes() {
         ),
         (
             "an expired key with rows stalls what is due",
-            Facts { is_due: true, ..with(blocked(KeyState::Retired, rows())) },
+            Facts { is_due: true, ..with(blocked(KeyState::Expired, rows())) },
             NextStep::Restage { kid, obstacle: rows() },
         ),
     ]);
@@ -362,10 +367,10 @@ fn a_key_is_taken_out_of_its_file() {
     let out = |from, forced| NextStep::TakeOutOfFile { kid, from, forced };
     let later = Some(now() + DAY);
     check(vec![
-        ("it has expired", with(Purpose::Jwt, key("old", KeyState::Retired)), out(None, None)),
+        ("it has expired", with(Purpose::Jwt, key("old", KeyState::Expired)), out(None, None)),
         (
             "it ends later",
-            with(Purpose::Jwt, KeyFacts { ends_at: later, ..key("old", FALLBACK) }),
+            with(Purpose::Jwt, KeyFacts { verifies_until: later, ..key("old", FALLBACK) }),
             out(later, None),
         ),
         (

@@ -1,5 +1,5 @@
 use super::*;
-use crate::evidence::Bucket;
+use crate::evidence::UsageBucket;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -76,7 +76,7 @@ fn a_report_from_the_future_counts_as_made_at_the_last_change() {
     own.fingerprint = other();
     let reports = [own];
     let against = |now| disagreement(&reports, Fingerprint::NONE, &policy, changed_at, now);
-    let expected = vec![Obstacle::OtherKeys {
+    let expected = vec![Obstacle::KeySetMismatch {
         instance: "gone".to_owned(),
         fingerprint: other(),
         reported_at: changed_at + YEARS,
@@ -98,24 +98,27 @@ fn a_report_from_the_future_counts_as_made_at_the_last_change() {
 
 /// A right clock would have dated the use earlier, and the report as well.
 #[test]
-fn a_use_from_the_future_counts_until_its_own_date_and_a_sweep_from_there_never() {
+fn a_use_from_the_future_counts_until_its_own_date_and_a_rewrap_from_there_never() {
     let (policy, changed_at) = (Policy::default(), at(0));
     let kid = kid();
     let mut ahead = report("ahead", changed_at + YEARS);
     ahead.last_as_fallback = vec![(kid, changed_at + YEARS)];
-    ahead.buckets = vec![Bucket {
+    ahead.buckets = vec![UsageBucket {
         from: changed_at,
         to: changed_at + HOUR,
-        uses: vec![(kid, crate::evidence::Uses { verified_as_primary: 7, ..Default::default() })],
+        uses: vec![(
+            kid,
+            crate::evidence::UsageCounts { verified_as_primary: 7, ..Default::default() },
+        )],
     }];
-    let swept = |finished_at| Sweep {
+    let rewrapped = |finished_at| RewrapRecord {
         started_at: finished_at,
         finished_at,
         unreadable: 0,
         nothing_sealed: 0,
         rows: Vec::new(),
     };
-    ahead.sweep = Some(swept(changed_at + YEARS));
+    ahead.rewrap = Some(rewrapped(changed_at + YEARS));
     let mut sane = report("sane", changed_at + 2 * DAY);
     sane.last_as_fallback = vec![(kid, changed_at + HOUR)];
     let now = changed_at + 2 * DAY;
@@ -130,10 +133,10 @@ fn a_use_from_the_future_counts_until_its_own_date_and_a_sweep_from_there_never(
     let found =
         seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
     assert_eq!(found.last_as_fallback, Some(changed_at + YEARS));
-    assert!(sweeps(&reports, &policy, now).is_empty());
-    sane.sweep = Some(swept(changed_at + HOUR));
-    let found = sane.sweep.clone().unwrap();
-    assert_eq!(sweeps(&[ahead, sane], &policy, now), [&found]);
+    assert!(rewraps(&reports, &policy, now).is_empty());
+    sane.rewrap = Some(rewrapped(changed_at + HOUR));
+    let found = sane.rewrap.clone().unwrap();
+    assert_eq!(rewraps(&[ahead, sane], &policy, now), [&found]);
 }
 
 /// To a retirement an instance with other keys objects for as long as a right clock would have it, which
@@ -166,12 +169,12 @@ fn an_instance_whose_clock_is_ahead_objects_to_a_retirement_until_its_own_date()
 /// report of that one, also if its own clock is behind at first.
 #[test]
 fn a_use_from_the_future_outlives_a_restart() {
-    use crate::evidence::window::History;
+    use crate::evidence::window::UsageWindow;
     let (kid, now) = (kid(), at(9));
     let last = |started, reported_at, seen| {
         let mut own = report("one", reported_at);
         own.last_as_fallback = vec![(kid, seen)];
-        let mut history = History::new(started);
+        let mut history = UsageWindow::new(started);
         history.inherit(&own);
         history.last_as_fallback()
     };
@@ -222,8 +225,11 @@ fn extreme_policies_and_moments_overflow_nothing() {
     let kid = kid();
     let mut cases = 0;
     for (now, changed_at) in moments.iter().flat_map(|one| moments.map(|other| (*one, other))) {
-        for (observation, skew) in lengths.iter().flat_map(|one| lengths.map(|own| (*one, own))) {
-            let policy = Policy { observation, skew, longest_life: MAX, ..Policy::default() };
+        for (observation_window, skew) in
+            lengths.iter().flat_map(|one| lengths.map(|own| (*one, own)))
+        {
+            let policy =
+                Policy { observation_window, skew, max_lifetime: MAX, ..Policy::default() };
             for reported_at in moments {
                 let mut own = report("one", reported_at);
                 own.last_as_fallback = vec![(kid, reported_at)];
@@ -238,11 +244,11 @@ fn extreme_policies_and_moments_overflow_nothing() {
                     now,
                 );
                 let _ = clock_problem(&reports, &policy, now);
-                let mut history = crate::evidence::window::History::new(changed_at);
+                let mut history = crate::evidence::window::UsageWindow::new(changed_at);
                 history.inherit(&reports[0]);
-                history.look([(kid, Default::default())], now, observation);
-                history.look([(kid, Default::default())], changed_at, observation);
-                let _ = history.seen(&kid, SystemTime::UNIX_EPOCH, now, observation);
+                history.look([(kid, Default::default())], now, observation_window);
+                history.look([(kid, Default::default())], changed_at, observation_window);
+                let _ = history.seen(&kid, SystemTime::UNIX_EPOCH, now, observation_window);
                 cases += 1;
             }
         }

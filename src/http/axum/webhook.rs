@@ -8,22 +8,22 @@ use bytes::Bytes;
 use crate::http::Rejection;
 use crate::http::webhook::{Reading, rejection};
 use crate::verified::Verified;
-use crate::webhook::MetaWebhook;
+use crate::webhook::WebhookVerifier;
 
-/// The body of a delivery, verified by the [`MetaWebhook`] in the state, byte for byte.
+/// The body of a delivery, verified by the [`WebhookVerifier`] in the state, byte for byte.
 ///
-/// Its bound is [that of the `MetaWebhook`](MetaWebhook::max_body_bytes): axum's
+/// Its bound is [that of the `WebhookVerifier`](WebhookVerifier::max_body_bytes): axum's
 /// `DefaultBodyLimit` does not count. As an `Option` it is `None` for a request without a
 /// signature, whose body is not read. The rejection is 401 with an empty body, or 413 beyond
 /// the bound.
 ///
 /// The subscription handshake is a GET, and a route of its own:
-/// [`MetaWebhook::handshake`], or the [layer](crate::http::WebhookLayer), which answers it.
+/// [`WebhookVerifier::handshake`], or the [layer](crate::http::WebhookLayer), which answers it.
 ///
 /// ```
 /// # use dualkey::{KeyRing, Secret};
 /// use dualkey::http::VerifiedWebhook;
-/// use dualkey::webhook::{MetaWebhook, WebhookKey};
+/// use dualkey::webhook::{WebhookVerifier, WebhookKey};
 /// use axum::{Router, http::StatusCode, routing::post};
 ///
 /// async fn deliver(VerifiedWebhook(body): VerifiedWebhook) -> StatusCode {
@@ -36,7 +36,7 @@ use crate::webhook::MetaWebhook;
 /// # let ring = KeyRing::<WebhookKey>::builder()
 /// #     .primary(Secret::from("1222e786b144d0e85b9f365372d93676")).build()?;
 /// let app: Router =
-///     Router::new().route("/webhook", post(deliver)).with_state(MetaWebhook::new(ring));
+///     Router::new().route("/webhook", post(deliver)).with_state(WebhookVerifier::new(ring));
 /// # Ok::<(), dualkey::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -54,14 +54,14 @@ impl Deref for VerifiedWebhook {
 impl<S> FromRequest<S> for VerifiedWebhook
 where
     S: Send + Sync,
-    MetaWebhook: FromRef<S>,
+    WebhookVerifier: FromRef<S>,
 {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
-        let hook = MetaWebhook::from_ref(state);
+        let hook = WebhookVerifier::from_ref(state);
         let delivery = hook
-            .start(request.headers().get_all(MetaWebhook::HEADER))
+            .start(request.headers().get_all(WebhookVerifier::HEADER))
             .map_err(|error| rejection(error.reason()))?;
         Ok(Self(Reading::new(delivery, request.into_body()).await?))
     }
@@ -70,12 +70,12 @@ where
 impl<S> OptionalFromRequest<S> for VerifiedWebhook
 where
     S: Send + Sync,
-    MetaWebhook: FromRef<S>,
+    WebhookVerifier: FromRef<S>,
 {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Rejection> {
-        if !request.headers().contains_key(MetaWebhook::HEADER) {
+        if !request.headers().contains_key(WebhookVerifier::HEADER) {
             return Ok(None);
         }
         <Self as FromRequest<S>>::from_request(request, state).await.map(Some)

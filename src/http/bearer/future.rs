@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use crate::http::answer::Answer;
 
 pin_project! {
-    /// The response of a [`Bearer`](super::Bearer) service.
+    /// The response of a [`BearerService`](super::BearerService) service.
     #[must_use = "futures do nothing unless polled"]
     pub struct BearerFuture<F, R> {
         #[pin]

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::challenge::Challenges;
 use super::config::Config;
-use super::service::Bearer;
+use super::service::BearerService;
 use crate::jwt::Jwt;
 
 /// Lets a request through whose bearer token verifies, with its claims, a
@@ -94,9 +94,9 @@ impl<C> Clone for BearerLayer<C> {
 }
 
 impl<S, C> Layer<S> for BearerLayer<C> {
-    type Service = Bearer<S, C>;
+    type Service = BearerService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Bearer::new(inner, Arc::clone(&self.config))
+        BearerService::new(inner, Arc::clone(&self.config))
     }
 }

@@ -9,7 +9,7 @@ mod service;
 
 pub use future::BearerFuture;
 pub use layer::BearerLayer;
-pub use service::Bearer;
+pub use service::BearerService;
 
 #[cfg(feature = "axum")]
 pub(super) use challenge::Challenges;

@@ -16,25 +16,25 @@ use crate::http::answer::{Answer, replace};
 
 /// The service that [`BearerLayer`](super::BearerLayer) puts around another.
 #[derive(Debug)]
-pub struct Bearer<S, C> {
+pub struct BearerService<S, C> {
     inner: S,
     config: Arc<Config>,
     claims: PhantomData<fn() -> C>,
 }
 
-impl<S, C> Bearer<S, C> {
+impl<S, C> BearerService<S, C> {
     pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
         Self { inner, config, claims: PhantomData }
     }
 }
 
-impl<S: Clone, C> Clone for Bearer<S, C> {
+impl<S: Clone, C> Clone for BearerService<S, C> {
     fn clone(&self) -> Self {
         Self::new(self.inner.clone(), Arc::clone(&self.config))
     }
 }
 
-impl<S, C, B, R> Service<Request<B>> for Bearer<S, C>
+impl<S, C, B, R> Service<Request<B>> for BearerService<S, C>
 where
     S: Service<Request<B>, Response = Response<R>>,
     C: DeserializeOwned + Clone + Send + Sync + 'static,

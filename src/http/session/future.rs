@@ -71,7 +71,7 @@ fn is_shared(headers: &HeaderMap) -> bool {
 }
 
 pin_project! {
-    /// The response of a [`Session`](super::Session) service.
+    /// The response of a [`SessionService`](super::SessionService) service.
     #[must_use = "futures do nothing unless polled"]
     pub struct SessionFuture<F, R> {
         #[pin]

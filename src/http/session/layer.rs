@@ -7,7 +7,7 @@ use tower_layer::Layer;
 use super::config::Config;
 use super::cookie::SessionCookie;
 use super::form::Form;
-use super::service::Session;
+use super::service::SessionService;
 
 /// Lets a request through whose session cookie verifies, with the cookie as it was signed, a
 /// [`Verified<Cookie>`](crate::cookie::Cookie), in the extensions. Everything else is 401 with
@@ -182,9 +182,9 @@ impl SessionLayer {
 }
 
 impl<S> Layer<S> for SessionLayer {
-    type Service = Session<S>;
+    type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Session { inner, config: Arc::clone(&self.config) }
+        SessionService { inner, config: Arc::clone(&self.config) }
     }
 }

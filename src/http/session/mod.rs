@@ -12,7 +12,7 @@ mod spelling;
 pub use cookie::SessionCookie;
 pub use future::SessionFuture;
 pub use layer::SessionLayer;
-pub use service::Session;
+pub use service::SessionService;
 
 #[cfg(feature = "axum")]
 pub(super) use inner::sets;

@@ -15,12 +15,12 @@ use crate::http::answer::{Answer, replace};
 
 /// The service that [`SessionLayer`](super::SessionLayer) puts around another.
 #[derive(Debug, Clone)]
-pub struct Session<S> {
+pub struct SessionService<S> {
     pub(super) inner: S,
     pub(super) config: Arc<Config>,
 }
 
-impl<S, B, R> Service<Request<B>> for Session<S>
+impl<S, B, R> Service<Request<B>> for SessionService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     R: Default,

@@ -13,7 +13,7 @@ use crate::evidence::next_step::step::{Deployment, NextStep};
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::ring::KeyStatus;
 use crate::text::Plain;
 
@@ -31,9 +31,8 @@ pub(super) fn advice(
         return "It serves nothing: the store could not be read for too long.".to_owned();
     }
     // An expired key may be destroyed in its store, which a ring in memory has not.
-    let is_shown = |status: &KeyStatus| {
-        matches!(status.state, KeyState::Active(Role::Staged | Role::Fallback))
-    };
+    let is_shown =
+        |status: &KeyStatus| matches!(status.state, KeyState::Live(Role::Staged | Role::Fallback));
     let keys = look.keys.iter().zip(verdicts).filter(|(status, _)| is_shown(status));
     let (policy, now) = (&look.policy, look.now);
     let facts = Facts {
@@ -72,7 +71,7 @@ fn key_facts(
     verdict: Option<Verdict>,
     expected: &impl Fn(&Kid) -> Option<Obstacle>,
 ) -> KeyFacts {
-    let is_staged = status.state == KeyState::Active(Role::Staged);
+    let is_staged = status.state == KeyState::Live(Role::Staged);
     let expected = match verdict {
         Some(Verdict::Wait { .. }) => expected(&status.kid),
         _ => None,
@@ -81,11 +80,11 @@ fn key_facts(
         kid: status.kid,
         state: status.state,
         added_at: status.added_at,
-        signs_from: match status.signs {
-            Signs::From(moment) if is_staged => Some(moment),
+        signs_from: match status.signing_start {
+            SigningStart::From(moment) if is_staged => Some(moment),
             _ => None,
         },
-        ends_at: status.ends_at,
+        verifies_until: status.verifies_until,
         is_retired: status.is_retired,
         is_restaged: false,
         is_apart: false,
@@ -172,7 +171,7 @@ fn sentence(step: &NextStep, now: SystemTime) -> String {
 /// The instance of an obstacle, and what it reports.
 fn objection(obstacle: &Obstacle) -> String {
     match obstacle {
-        Obstacle::OtherKeys { instance, .. } => {
+        Obstacle::KeySetMismatch { instance, .. } => {
             format!("the instance {} holds other keys", Plain(instance))
         }
         Obstacle::UnreadableReport { instance, .. } => {
@@ -195,7 +194,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
         let kid: Kid = "new".parse().unwrap();
         let staged = Some(Staged { kid, is_one_of_several: false });
-        let obstacle = Obstacle::OtherKeys {
+        let obstacle = Obstacle::KeySetMismatch {
             instance: "web-2".to_owned(),
             fingerprint: Fingerprint::NONE,
             reported_at: now,

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::advice::advice;
-use super::model::{Instance, Key, Revoked, Ring, Store, Time, Uses};
+use super::model::{Instance, Key, Revoked, Ring, Store, Time, UsageCounts};
 use crate::evidence::Report;
 use crate::evidence::reports::may_run;
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::lifecycle::policy::is_ahead;
 use crate::manifest::verdict_json::VerdictJson;
 use crate::ring::KeyStatus;
@@ -39,7 +39,7 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         .keys
         .iter()
         .map(|status| {
-            let is_old = !matches!(status.state, KeyState::Active(Role::Primary | Role::Staged));
+            let is_old = !matches!(status.state, KeyState::Live(Role::Primary | Role::Staged));
             is_old.then(|| watched.retirement(&status.kid, reports.as_deref()).ok()).flatten()
         })
         .collect();
@@ -70,7 +70,13 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     let instances: Vec<_> = shown.iter().map(|report| instance(&look, report)).collect();
     Ring {
         advice: advice(&look, reports.as_deref(), &answers, is_known, expected),
-        warnings: look.policy.check_observation().err().iter().map(ToString::to_string).collect(),
+        warnings: look
+            .policy
+            .check_observation_window()
+            .err()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         is_fleet,
         name: Plain(&look.ring).to_string(),
         purpose: look.purpose,
@@ -80,7 +86,7 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         revision: look.revision,
         fingerprint: look.fingerprint.to_string(),
         overlap_seconds: look.policy.overlap().as_secs(),
-        observation_seconds: look.policy.observation.as_secs(),
+        observation_window_seconds: look.policy.observation_window.as_secs(),
         next_transition: look.next_transition.map(Time),
         rotation_due: look.rotation_due.map(Time),
         keys,
@@ -103,7 +109,7 @@ fn key(
         added_at: Time(status.added_at),
         signs_from: start(status).map(|start| Time(start.max(status.added_at))),
         superseded_at: superseded(look, status).map(Time),
-        ends_at: status.ends_at.map(Time),
+        verifies_until: status.verifies_until.map(Time),
         revoked: status.revoked.as_ref().map(|revoked| Revoked {
             at: Time(revoked.at),
             reason: Plain(&revoked.reason).to_string(),
@@ -117,9 +123,9 @@ fn key(
 }
 
 fn start(status: &KeyStatus) -> Option<SystemTime> {
-    match status.signs {
-        Signs::From(moment) => Some(moment),
-        Signs::Never | Signs::Unscheduled => None,
+    match status.signing_start {
+        SigningStart::From(moment) => Some(moment),
+        SigningStart::Never | SigningStart::Unscheduled => None,
     }
 }
 
@@ -127,7 +133,7 @@ fn start(status: &KeyStatus) -> Option<SystemTime> {
 /// key has taken over from it again.
 fn superseded(look: &Look, status: &KeyStatus) -> Option<SystemTime> {
     let begin = start(status)?;
-    let is_primary = status.state == KeyState::Active(Role::Primary);
+    let is_primary = status.state == KeyState::Live(Role::Primary);
     let has_signed = |other: &&KeyStatus| match (&other.revoked, start(other)) {
         (Some(revoked), Some(start)) => !is_primary && start < revoked.at,
         (_, start) => start.is_some(),
@@ -138,8 +144,8 @@ fn superseded(look: &Look, status: &KeyStatus) -> Option<SystemTime> {
 
 fn instance(look: &Look, report: &Report) -> Instance {
     // Of a bucket that reaches into the window, all is shown.
-    let begin = look.now.checked_sub(look.policy.observation).unwrap_or(UNIX_EPOCH);
-    let mut sums: BTreeMap<Kid, crate::evidence::Uses> = BTreeMap::new();
+    let begin = look.now.checked_sub(look.policy.observation_window).unwrap_or(UNIX_EPOCH);
+    let mut sums: BTreeMap<Kid, crate::evidence::UsageCounts> = BTreeMap::new();
     for (kid, uses) in
         report.buckets.iter().filter(|bucket| bucket.to >= begin).flat_map(|bucket| &bucket.uses)
     {
@@ -148,7 +154,7 @@ fn instance(look: &Look, report: &Report) -> Instance {
     }
     let uses = look.keys.iter().map(|key| {
         let sum = sums.get(&key.kid).copied().unwrap_or_default();
-        Uses {
+        UsageCounts {
             kid: key.kid.to_string(),
             verified_as_primary: sum.verified_as_primary,
             verified_as_fallback: sum.verified_as_fallback,

@@ -28,7 +28,7 @@ use subject::Watched;
 /// a time line, who verified how much under which key, and the [verdict](crate::Verdict) on each
 /// old key with everything that speaks against it.
 ///
-/// Where a ring [follows](crate::source::Following) a store that keeps reports, the page speaks
+/// Where a ring [follows](crate::source::FollowHandle) a store that keeps reports, the page speaks
 /// of all instances; otherwise of this process alone.
 ///
 /// ```
@@ -75,7 +75,7 @@ impl Status {
         Self::default()
     }
 
-    /// Shows `subject` as well: a ring, or its [`Following`](crate::source::Following), which
+    /// Shows `subject` as well: a ring, or its [`FollowHandle`](crate::source::FollowHandle), which
     /// also says how it fares with its store, and speaks for the fleet.
     #[must_use]
     pub fn watch(mut self, subject: &impl Subject) -> Self {

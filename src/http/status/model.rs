@@ -28,7 +28,7 @@ pub(super) struct Ring {
     pub(super) revision: u64,
     pub(super) fingerprint: String,
     pub(super) overlap_seconds: u64,
-    pub(super) observation_seconds: u64,
+    pub(super) observation_window_seconds: u64,
     pub(super) next_transition: Option<Time>,
     pub(super) rotation_due: Option<Time>,
     pub(super) keys: Vec<Key>,
@@ -48,7 +48,7 @@ pub(super) struct Key {
     pub(super) signs_from: Option<Time>,
     /// When the next one took over from it, or will.
     pub(super) superseded_at: Option<Time>,
-    pub(super) ends_at: Option<Time>,
+    pub(super) verifies_until: Option<Time>,
     pub(super) revoked: Option<Revoked>,
     pub(super) last_as_fallback: Option<Time>,
     /// The verdict on an old key.
@@ -80,11 +80,11 @@ pub(super) struct Instance {
     /// Whether its clock was ahead of this one by more than the skew.
     pub(super) is_from_the_future: bool,
     /// In the order of the keys of the ring.
-    pub(super) uses: Vec<Uses>,
+    pub(super) uses: Vec<UsageCounts>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Uses {
+pub(super) struct UsageCounts {
     pub(super) kid: String,
     pub(super) verified_as_primary: u64,
     pub(super) verified_as_fallback: u64,

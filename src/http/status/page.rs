@@ -119,7 +119,7 @@ fn life(now: SystemTime, key: &Key) -> String {
     }
     if let Some(revoked) = &key.revoked {
         parts.push(format!("revoked {}: {}", ago(now, revoked.at.0), revoked.reason));
-    } else if let Some(ends) = key.ends_at {
+    } else if let Some(ends) = key.verifies_until {
         parts.push(if ends.0 > now {
             format!("verifies until {}", moment(now, ends.0))
         } else {
@@ -173,7 +173,7 @@ fn patterns() -> Markup {
                 pattern id="staged" patternUnits="userSpaceOnUse" width="16" height="8" {
                     circle.staged-fill cx="5" cy="4" r="2.6" {}
                 }
-                pattern id="retired" patternUnits="userSpaceOnUse" width="24" height="24" {
+                pattern id="expired" patternUnits="userSpaceOnUse" width="24" height="24" {
                     path.gone-stroke d="M0 12 H12" stroke-width="2" {}
                 }
                 pattern id="revoked" patternUnits="userSpaceOnUse" width="24" height="24" {
@@ -189,7 +189,7 @@ fn legend() -> Markup {
         ("staged", "staged: verifies, does not sign yet"),
         ("primary", "primary: signs and verifies"),
         ("fallback", "overlap: verifies only"),
-        ("retired", "retired: has ended"),
+        ("expired", "expired: verifies nothing any more"),
         ("revoked", "revoked: verifies nothing"),
     ];
     html! {
@@ -225,7 +225,7 @@ fn verdict(ring: &Ring, key: &Key, verdict: &VerdictJson<Time>) -> Markup {
 }
 
 fn uses(ring: &Ring) -> Markup {
-    let window = Length(Duration::from_secs(ring.observation_seconds));
+    let window = Length(Duration::from_secs(ring.observation_window_seconds));
     html! {
         div.scroll tabindex="0" role="region" aria-label=(format!("Uses of {}", ring.name)) {
             table {

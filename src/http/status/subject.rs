@@ -88,7 +88,7 @@ impl<K: KeyMaterial> Watched for WatchedRing<K> {
     }
 
     fn instance(&self) -> Option<String> {
-        self.turner.as_ref()?.instance.clone()
+        self.poller.as_ref()?.instance.clone()
     }
 
     fn retirement(&self, kid: &Kid, reports: Option<&[Report]>) -> Result<Verdict, Error> {
@@ -114,13 +114,13 @@ impl<K: KeyMaterial> Watched for WatchedRing<K> {
     }
 
     fn health(&self) -> Option<Health> {
-        self.turner.as_ref().map(|turner| turner.health())
+        self.poller.as_ref().map(|poller| poller.health())
     }
 
     fn reports(&self) -> StoreFuture<'_, Option<Vec<Report>>> {
         Box::pin(async {
-            let Some(turner) = &self.turner else { return Ok(None) };
-            match turner.store.reports().await {
+            let Some(poller) = &self.poller else { return Ok(None) };
+            match poller.store.reports().await {
                 Ok(reports) => Ok(Some(reports)),
                 Err(StoreError::NoReports { .. }) => Ok(None),
                 Err(error) => Err(error),

@@ -30,7 +30,7 @@ impl Span {
         let ahead = ring
             .keys
             .iter()
-            .flat_map(|key| [key.signs_from, key.ends_at])
+            .flat_map(|key| [key.signs_from, key.verifies_until])
             .flatten()
             .filter_map(|moment| moment.0.duration_since(now).ok())
             .max()
@@ -63,7 +63,7 @@ impl Span {
         )];
         turns.extend(key.signs_from.map(|from| (from.0, "primary")));
         turns.extend(key.superseded_at.map(|moment| (moment.0, "fallback")));
-        turns.extend(key.ends_at.map(|ends| (ends.0, "retired")));
+        turns.extend(key.verifies_until.map(|ends| (ends.0, "expired")));
         turns.extend(key.revoked.as_ref().map(|revoked| (revoked.at.0, "revoked")));
         // What is over takes the rest with it.
         let mut segments: Vec<Segment> = Vec::new();
@@ -84,7 +84,7 @@ mod tests {
     use super::super::model::Time;
     use super::*;
 
-    fn ring(now: SystemTime, overlap_seconds: u64, ends_at: SystemTime) -> Ring {
+    fn ring(now: SystemTime, overlap_seconds: u64, verifies_until: SystemTime) -> Ring {
         let key = Key {
             kid: "a".to_owned(),
             variable: None,
@@ -92,7 +92,7 @@ mod tests {
             added_at: Time(UNIX_EPOCH),
             signs_from: Some(Time(now)),
             superseded_at: Some(Time(now)),
-            ends_at: Some(Time(ends_at)),
+            verifies_until: Some(Time(verifies_until)),
             revoked: None,
             last_as_fallback: None,
             verdict: None,
@@ -109,7 +109,7 @@ mod tests {
             revision: 1,
             fingerprint: String::new(),
             overlap_seconds,
-            observation_seconds: overlap_seconds,
+            observation_window_seconds: overlap_seconds,
             next_transition: None,
             rotation_due: None,
             keys: vec![key],
@@ -123,9 +123,11 @@ mod tests {
         let last = Duration::from_secs(i64::MAX as u64);
         let moments = [Duration::ZERO, Duration::from_secs(1_800_000_000), last];
         let moments = moments.map(|since| UNIX_EPOCH + since);
-        for (now, ends_at) in moments.iter().flat_map(|one| moments.map(|other| (*one, other))) {
+        for (now, verifies_until) in
+            moments.iter().flat_map(|one| moments.map(|other| (*one, other)))
+        {
             for overlap in [0, 1, 3_155_760_000, u64::MAX / 4, u64::MAX] {
-                let ring = ring(now, overlap, ends_at);
+                let ring = ring(now, overlap, verifies_until);
                 let span = Span::of(&ring);
                 assert!(span.from <= now && now <= span.to);
                 let segments = span.segments(&ring.keys[0]);

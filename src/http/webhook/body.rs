@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of a response of a [`Webhook`](super::Webhook) service.
+    /// The body of a response of a [`WebhookService`](super::WebhookService) service.
     #[derive(Debug)]
     pub struct WebhookBody<R> {
         #[pin]

@@ -17,7 +17,7 @@ use super::reading::Reading;
 use crate::verified::Verified;
 
 pin_project! {
-    /// The response of a [`Webhook`](super::Webhook) service.
+    /// The response of a [`WebhookService`](super::WebhookService) service.
     #[must_use = "futures do nothing unless polled"]
     pub struct WebhookFuture<S, B>
     where

@@ -5,12 +5,12 @@ use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::http::Rejection;
-use crate::webhook::MetaWebhook;
+use crate::webhook::WebhookVerifier;
 
 /// Answers a subscription handshake: its challenge as plain text, which no browser takes
 /// for markup; or 403.
 pub(super) fn answer_handshake(
-    hook: &MetaWebhook,
+    hook: &WebhookVerifier,
     query: &str,
 ) -> Result<Response<Bytes>, Rejection> {
     let challenge = hook

@@ -2,12 +2,12 @@
 
 use tower_layer::Layer;
 
-use super::service::Webhook;
-use crate::webhook::MetaWebhook;
+use super::service::WebhookService;
+use crate::webhook::WebhookVerifier;
 
 /// Lets a delivery through whose signature holds, byte for byte and with its headers as they
 /// came; the body as a `Verified<Bytes>` stands in the extensions too. Everything else is 401
-/// with an empty body, or 413 beyond the [bound](MetaWebhook::max_body_bytes). A GET is the
+/// with an empty body, or 413 beyond the [bound](WebhookVerifier::max_body_bytes). A GET is the
 /// subscription handshake: it is answered here, and never comes to the service inside.
 ///
 /// The signature is computed while the body streams in, and nothing is handed on before it
@@ -19,7 +19,7 @@ use crate::webhook::MetaWebhook;
 /// # fn main() -> Result<(), dualkey::Error> {
 /// # use dualkey::{KeyRing, Secret};
 /// use dualkey::http::WebhookLayer;
-/// use dualkey::webhook::{MetaWebhook, WebhookKey};
+/// use dualkey::webhook::{WebhookVerifier, WebhookKey};
 /// use axum::{Json, Router, routing::post};
 ///
 /// # let ring = KeyRing::<WebhookKey>::builder()
@@ -28,7 +28,7 @@ use crate::webhook::MetaWebhook;
 ///     format!("an event of {}", event["object"])
 /// }
 ///
-/// let hook = MetaWebhook::new(ring);
+/// let hook = WebhookVerifier::new(ring);
 /// let app: Router = Router::new()
 ///     .route("/webhook", post(deliver).layer(WebhookLayer::new(hook)));
 /// # Ok(())
@@ -40,21 +40,21 @@ use crate::webhook::MetaWebhook;
 /// How long a body may take is for a timeout outside to say.
 #[derive(Debug, Clone)]
 pub struct WebhookLayer {
-    hook: MetaWebhook,
+    hook: WebhookVerifier,
 }
 
 impl WebhookLayer {
     /// Lets through what `hook` verifies.
     #[must_use]
-    pub fn new(hook: MetaWebhook) -> Self {
+    pub fn new(hook: WebhookVerifier) -> Self {
         Self { hook }
     }
 }
 
 impl<S> Layer<S> for WebhookLayer {
-    type Service = Webhook<S>;
+    type Service = WebhookService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Webhook { inner, hook: self.hook.clone() }
+        WebhookService { inner, hook: self.hook.clone() }
     }
 }

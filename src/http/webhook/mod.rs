@@ -13,4 +13,4 @@ pub use future::WebhookFuture;
 pub use layer::WebhookLayer;
 #[cfg(feature = "axum")]
 pub(super) use reading::{Reading, rejection};
-pub use service::Webhook;
+pub use service::WebhookService;

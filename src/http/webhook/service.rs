@@ -13,16 +13,16 @@ use super::body::WebhookBody;
 use super::future::WebhookFuture;
 use super::handshake::answer_handshake;
 use super::reading::{Reading, rejection};
-use crate::webhook::MetaWebhook;
+use crate::webhook::WebhookVerifier;
 
 /// The service that [`WebhookLayer`](super::WebhookLayer) puts around another.
 #[derive(Debug, Clone)]
-pub struct Webhook<S> {
+pub struct WebhookService<S> {
     pub(super) inner: S,
-    pub(super) hook: MetaWebhook,
+    pub(super) hook: WebhookVerifier,
 }
 
-impl<S, B, R> Service<Request<B>> for Webhook<S>
+impl<S, B, R> Service<Request<B>> for WebhookService<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
     B: Body,
@@ -44,7 +44,7 @@ where
                 Err(rejection) => rejection.response(),
             });
         }
-        let signatures = request.headers().get_all(MetaWebhook::HEADER);
+        let signatures = request.headers().get_all(WebhookVerifier::HEADER);
         let delivery = match self.hook.start(signatures) {
             Ok(delivery) => delivery,
             Err(error) => {

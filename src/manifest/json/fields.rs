@@ -35,11 +35,11 @@ const MANIFEST: &[(&str, Form)] = &[
 ];
 
 const POLICY: &[(&str, Form)] = &[
-    ("longest_life_seconds", Value),
+    ("max_lifetime_seconds", Value),
     ("rollout_window_seconds", Value),
     ("skew_seconds", Value),
-    ("observation_seconds", Value),
-    ("enough_traffic", Value),
+    ("observation_window_seconds", Value),
+    ("min_observed_verifications", Value),
     ("min_secret_bytes", Value),
     ("dangerous_min_secret_bytes", Value),
     ("schedule", Value),
@@ -51,7 +51,7 @@ const KEY: &[(&str, Form)] = &[
     ("algorithm", Value),
     ("added_at", Value),
     ("sequence", Value),
-    ("signs", Value),
+    ("signing_start", Value),
     ("superseded_at", Value),
     ("retire_at", Value),
     ("kept_until", Value),
@@ -59,9 +59,18 @@ const KEY: &[(&str, Form)] = &[
     // A revocation that cannot be read revokes as well (V8).
     ("revoked", Value),
     ("destroyed_at", Value),
-    ("overrides", List(&Object(&[("at", Value), ("action", Value), ("reason", Value)]))),
+    ("forced_steps", List(&Object(&[("at", Value), ("action", Value), ("reason", Value)]))),
     ("secret", Value),
     ("recogniser", Object(&[("salt", Value), ("tag", Value)])),
+];
+
+/// Former names of fields, with the present ones.
+const FORMER: [(&str, &str); 5] = [
+    ("longest_life_seconds", "max_lifetime_seconds"),
+    ("observation_seconds", "observation_window_seconds"),
+    ("enough_traffic", "min_observed_verifications"),
+    ("signs", "signing_start"),
+    ("overrides", "forced_steps"),
 ];
 
 type Members<'a> = BTreeMap<String, &'a RawValue>;
@@ -96,11 +105,16 @@ fn check(value: &RawValue, form: &Form, place: &str) -> Result<(), Error> {
     }
 }
 
-fn unknown_field(_name: &str, place: &str) -> Error {
-    Error::manifest(format!(
-        "`{place}` has a field that version 1 of the format does not have; remove the field, or fix its \
-         name"
-    ))
+fn unknown_field(name: &str, place: &str) -> Error {
+    Error::manifest(match FORMER.iter().find(|(former, _)| *former == name) {
+        Some((former, present)) => {
+            format!("the field `{former}` of `{place}` is called `{present}` now; rename it")
+        }
+        None => format!(
+            "`{place}` has a field that version 1 of the format does not have; remove the field, or fix \
+             its name"
+        ),
+    })
 }
 
 /// The unknown fields of a manifest: its own, those of its policy, and those of each key.

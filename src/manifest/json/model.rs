@@ -55,11 +55,11 @@ pub(super) struct Window {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Terms {
-    pub(super) longest_life_seconds: u64,
+    pub(super) max_lifetime_seconds: u64,
     pub(super) rollout_window_seconds: u64,
     pub(super) skew_seconds: u64,
-    pub(super) observation_seconds: u64,
-    pub(super) enough_traffic: u64,
+    pub(super) observation_window_seconds: u64,
+    pub(super) min_observed_verifications: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) min_secret_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ pub(super) struct Key {
     pub(super) algorithm: Option<String>,
     pub(super) added_at: Time,
     pub(super) sequence: u64,
-    pub(super) signs: Begins,
+    pub(super) signing_start: Begins,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) superseded_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +100,7 @@ pub(super) struct Key {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) destroyed_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) overrides: Vec<Overridden>,
+    pub(super) forced_steps: Vec<Overridden>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,10 +11,10 @@ use crate::lifecycle::admission::{Rules, check, is_below_floor};
 use crate::lifecycle::life::{EarlierEnd, Life};
 use crate::lifecycle::policy::MAX_DAYS;
 use crate::lifecycle::terms::EarlierWindow;
-use crate::lifecycle::{Policy, Revocation, Schedule, Signs};
+use crate::lifecycle::{Policy, Revocation, Schedule, SigningStart};
 use crate::manifest::bounds::{FORMAT, MAX_BYTES, MAX_REVISION};
 use crate::manifest::document::Manifest;
-use crate::manifest::entry::{Entry, Override};
+use crate::manifest::entry::{Entry, ForcedStep};
 use crate::manifest::recogniser::Recogniser;
 use crate::manifest::unknown::Unknown;
 use crate::manifest::versions::Versions;
@@ -67,10 +67,10 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
     let earlier_window = document.earlier_window;
     for (field, seconds) in [
         ("earlier_window", earlier_window.as_ref().map_or(0, |own| own.seconds / 2)),
-        ("longest_life_seconds", terms.longest_life_seconds),
+        ("max_lifetime_seconds", terms.max_lifetime_seconds),
         ("rollout_window_seconds", terms.rollout_window_seconds),
         ("skew_seconds", terms.skew_seconds),
-        ("observation_seconds", terms.observation_seconds),
+        ("observation_window_seconds", terms.observation_window_seconds),
     ] {
         if seconds > u64::from(MAX_DAYS) * 24 * 60 * 60 {
             let problem = format!("`{field}` is more than {MAX_DAYS} days; set it to less");
@@ -78,11 +78,11 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         }
     }
     let policy = Policy {
-        longest_life: Duration::from_secs(terms.longest_life_seconds),
+        max_lifetime: Duration::from_secs(terms.max_lifetime_seconds),
         rollout_window: Duration::from_secs(terms.rollout_window_seconds),
         skew: Duration::from_secs(terms.skew_seconds),
-        observation: Duration::from_secs(terms.observation_seconds),
-        enough_traffic: terms.enough_traffic,
+        observation_window: Duration::from_secs(terms.observation_window_seconds),
+        min_observed_verifications: terms.min_observed_verifications,
         min_secret_bytes: terms.min_secret_bytes,
         dangerous_min_secret_bytes: terms.dangerous_min_secret_bytes,
         schedule: terms.schedule.map(|schedule| match schedule {
@@ -163,10 +163,10 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
         return Err(Error::manifest(problem));
     }
     life.sequence = key.sequence;
-    life.signs = match key.signs {
-        Begins::Never => Signs::Never,
-        Begins::Unscheduled => Signs::Unscheduled,
-        Begins::From(moment) => Signs::From(moment.into()),
+    life.signing_start = match key.signing_start {
+        Begins::Never => SigningStart::Never,
+        Begins::Unscheduled => SigningStart::Unscheduled,
+        Begins::From(moment) => SigningStart::From(moment.into()),
     };
     life.superseded_at = key.superseded_at.map(SystemTime::from);
     life.retire_at = key.retire_at.map(SystemTime::from);
@@ -180,7 +180,7 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
         Recogniser::read(purpose, &own.salt, &own.tag).ok_or_else(problem)
     });
     let aliases = key.aliases.iter().map(|alias| Kid::new(alias));
-    let overrides = key.overrides.into_iter().map(|own| Override {
+    let forced_steps = key.forced_steps.into_iter().map(|own| ForcedStep {
         at: own.at.into(),
         action: own.action,
         reason: own.reason,
@@ -191,7 +191,7 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
         algorithm: key.algorithm,
         secret,
         recogniser: recogniser.transpose()?,
-        overrides: overrides.collect(),
+        forced_steps: forced_steps.collect(),
         unknown: Unknown::default(),
         variable: None,
     })

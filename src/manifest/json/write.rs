@@ -13,10 +13,10 @@ use crate::error::Error;
 use crate::kid::Kid;
 use crate::lifecycle::life::EarlierEnd;
 use crate::lifecycle::terms::EarlierWindow;
-use crate::lifecycle::{Revocation, Schedule, Signs};
+use crate::lifecycle::{Revocation, Schedule, SigningStart};
 use crate::manifest::bounds::{FORMAT, MAX_BYTES};
 use crate::manifest::document::Manifest;
-use crate::manifest::entry::{Entry, Override};
+use crate::manifest::entry::{Entry, ForcedStep};
 use crate::manifest::recogniser::Recogniser;
 use crate::manifest::time::Time;
 use crate::secret::Secret;
@@ -34,11 +34,11 @@ pub(in crate::manifest) fn write_marked(manifest: &Manifest) -> Result<Secret, E
 fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error> {
     let policy = &manifest.policy;
     let terms = Terms {
-        longest_life_seconds: policy.longest_life.as_secs(),
+        max_lifetime_seconds: policy.max_lifetime.as_secs(),
         rollout_window_seconds: policy.rollout_window.as_secs(),
         skew_seconds: policy.skew.as_secs(),
-        observation_seconds: policy.observation.as_secs(),
-        enough_traffic: policy.enough_traffic,
+        observation_window_seconds: policy.observation_window.as_secs(),
+        min_observed_verifications: policy.min_observed_verifications,
         min_secret_bytes: policy.min_secret_bytes,
         dangerous_min_secret_bytes: policy.dangerous_min_secret_bytes,
         schedule: policy.schedule.map(|schedule| match schedule {
@@ -101,10 +101,10 @@ fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, E
         algorithm: key.algorithm.clone(),
         added_at: life.added_at.try_into()?,
         sequence: life.sequence,
-        signs: match life.signs {
-            Signs::Never => Begins::Never,
-            Signs::Unscheduled => Begins::Unscheduled,
-            Signs::From(moment) => Begins::From(moment.try_into()?),
+        signing_start: match life.signing_start {
+            SigningStart::Never => Begins::Never,
+            SigningStart::Unscheduled => Begins::Unscheduled,
+            SigningStart::From(moment) => Begins::From(moment.try_into()?),
         },
         superseded_at: time(life.superseded_at)?,
         retire_at: time(life.retire_at)?,
@@ -122,10 +122,10 @@ fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, E
             None => None,
         },
         destroyed_at: time(life.destroyed_at.or(gone))?,
-        overrides: key
-            .overrides
+        forced_steps: key
+            .forced_steps
             .iter()
-            .map(|Override { at, action, reason }| {
+            .map(|ForcedStep { at, action, reason }| {
                 let (action, reason) = (action.clone(), reason.clone());
                 Ok(Overridden { at: (*at).try_into()?, action, reason })
             })

@@ -10,7 +10,7 @@ use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project};
-use crate::ops::rotate::{By, Operator, begin_trail, unfinished_step};
+use crate::ops::rotate::{CreateOptions, Operator, begin_trail, unfinished_step};
 use crate::source::disk;
 
 /// Takes over the values in use.
@@ -96,7 +96,7 @@ impl<'a> Adopter<'a> {
     async fn take(&self, name: &str, plan: Plan) -> Result<Taken, OpsError> {
         Ok(match plan {
             Plan::Trail(manifest, from) => {
-                let mut by = By::new(self.actor);
+                let mut by = CreateOptions::new(self.actor);
                 let reason = from.map(|from| self.reason_with_kids(&from, &manifest));
                 if let Some(reason) = reason.as_deref().or(self.reason) {
                     by = by.reason(reason);
@@ -141,7 +141,7 @@ impl<'a> Adopter<'a> {
         from: &str,
         manifest: &Manifest,
     ) -> Result<Operator, OpsError> {
-        let operator = Operator::of(self.project, name, self.actor).await?;
+        let operator = Operator::for_project(self.project, name, self.actor).await?;
         Ok(operator.reason(self.reason_with_kids(from, manifest)))
     }
 
@@ -150,7 +150,7 @@ impl<'a> Adopter<'a> {
         let now = self.project.now();
         let mut text = format!("adopted from {from}");
         for (role, word) in [(Role::Fallback, "fallback"), (Role::Staged, "staged")] {
-            let is_it = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Active(role));
+            let is_it = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Live(role));
             for kid in manifest.keys().iter().map(|key| key.kid()).filter(is_it) {
                 text += &format!(", {word} {kid}");
             }
@@ -168,7 +168,7 @@ impl<'a> Adopter<'a> {
         }
         let trail = self.project.trail().await?;
         if unfinished_step(&*trail, name, self.project.environment_name()).await?.is_some() {
-            Operator::of(self.project, name, self.actor).await?.settle().await?;
+            Operator::for_project(self.project, name, self.actor).await?.settle().await?;
         }
         Ok(())
     }

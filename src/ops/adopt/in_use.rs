@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::value_in_use::InUse;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::error::OpsError;
-use crate::ops::inventory::{Item, Place, Project};
+use crate::ops::inventory::{Place, Project, SecretSpec};
 use crate::source::dotenv::listing::Listing;
 
 /// The endings of the variables with keys that sign or verify.
@@ -56,7 +56,7 @@ pub(crate) fn first_audit_key_command(project: &Project) -> String {
 /// Fails if a value of `item` is in use and is not the primary of `first`.
 pub(crate) fn check_not_in_use(
     project: &Project,
-    item: &Item,
+    item: &SecretSpec,
     first: &Manifest,
 ) -> Result<(), OpsError> {
     let Some((found, value)) = find_value(project, item)? else { return Ok(()) };
@@ -84,7 +84,7 @@ pub(crate) async fn check_adopted(project: &Project, name: &str) -> Result<(), O
 }
 
 /// The first variable of `item` that is set, with its value.
-fn find_value(project: &Project, item: &Item) -> Result<Option<(InUse, String)>, OpsError> {
+fn find_value(project: &Project, item: &SecretSpec) -> Result<Option<(InUse, String)>, OpsError> {
     let environment = project.environment_name();
     let mut paths = env_files(project);
     if let Place::Dotenv(path) = &item.store {

@@ -9,8 +9,8 @@ use crate::manifest::Manifest;
 use crate::ops::audit::Trail;
 use crate::ops::error::OpsError;
 use crate::ops::generate::Generated;
-use crate::ops::inventory::{Item, Place};
-use crate::ops::rotate::{By, begin_trail, check_new};
+use crate::ops::inventory::{Place, SecretSpec};
+use crate::ops::rotate::{CreateOptions, begin_trail, check_new};
 use crate::purpose::Purpose;
 use crate::source::StoreError;
 use crate::source::dotenv::listing::Listing;
@@ -52,7 +52,7 @@ pub(super) async fn plan_all(
         }
         Err(error) => return Err(error),
     };
-    let is_asked = |item: &&Item| names.is_empty() || names.contains(&item.name);
+    let is_asked = |item: &&SecretSpec| names.is_empty() || names.contains(&item.name);
     for item in project.secrets().filter(is_asked).filter(|item| item.name != audit) {
         match plan_secret(values, item, trail.as_deref()).await {
             Ok(Plan::NotSet) if !names.is_empty() => {
@@ -70,7 +70,7 @@ pub(super) async fn plan_all(
 }
 
 /// The plan for the key of the trail, which has none.
-async fn plan_trail(values: &Values<'_>, actor: &str, item: &Item) -> Result<Plan, OpsError> {
+async fn plan_trail(values: &Values<'_>, actor: &str, item: &SecretSpec) -> Result<Plan, OpsError> {
     let project = values.project;
     let now = project.now();
     // One trail for all environments, and one key.
@@ -83,7 +83,7 @@ async fn plan_trail(values: &Values<'_>, actor: &str, item: &Item) -> Result<Pla
             (Manifest::new(name, Purpose::Audit, environment, policy, first, now)?, None)
         }
     };
-    let by = By::new(actor).dry_run();
+    let by = CreateOptions::new(actor).dry_run();
     begin_trail(project, &item.name, by, &manifest).await?;
     Ok(Plan::Trail(manifest, from))
 }
@@ -91,7 +91,7 @@ async fn plan_trail(values: &Values<'_>, actor: &str, item: &Item) -> Result<Pla
 /// The plan for `item`.
 async fn plan_secret(
     values: &Values<'_>,
-    item: &Item,
+    item: &SecretSpec,
     trail: Option<&dyn Trail>,
 ) -> Result<Plan, OpsError> {
     if let Place::Manual(place) = &item.store {
@@ -148,7 +148,7 @@ async fn plan_secret(
 /// The kids of revoked keys that a variable still holds; a value that no key of `stored` has is an
 /// error.
 fn revoked_kids(
-    item: &Item,
+    item: &SecretSpec,
     stored: &Manifest,
     found: &InUse,
     from: &str,

@@ -3,13 +3,13 @@
 use super::outcome::Refusal;
 use crate::error::Error;
 use crate::ops::error::OpsError;
-use crate::ops::inventory::Item;
+use crate::ops::inventory::SecretSpec;
 use crate::ops::recognise::Short;
 use crate::purpose::Purpose;
 use crate::source::StoreError;
 
 /// The refusal of `item` by `error`, with its remedy.
-pub(super) fn refusal(item: &Item, error: &OpsError) -> Refusal {
+pub(super) fn refusal(item: &SecretSpec, error: &OpsError) -> Refusal {
     // It has its words already.
     if let OpsError::Adopt { refusals } = error
         && let [refusal] = &refusals[..]
@@ -27,13 +27,13 @@ pub(super) fn refusal(item: &Item, error: &OpsError) -> Refusal {
 }
 
 /// The refusal of `item` because of `variable`, as an error.
-pub(super) fn unfit(item: &Item, variable: &str, why: String) -> OpsError {
+pub(super) fn unfit(item: &SecretSpec, variable: &str, why: String) -> OpsError {
     let problem = if variable == item.name { why } else { format!("`{variable}`: {why}") };
     OpsError::Adopt { refusals: vec![Refusal { secret: item.name.clone(), problem }] }
 }
 
 /// The problem with a value in use, and what an operator does about it.
-fn remedy(item: &Item, error: &Error) -> Option<String> {
+fn remedy(item: &SecretSpec, error: &Error) -> Option<String> {
     let name = &item.name;
     Some(match error {
         Error::ShortSecret { key, length, minimum, .. } => {

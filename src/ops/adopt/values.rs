@@ -10,7 +10,7 @@ use super::source::Source;
 use crate::manifest::Manifest;
 use crate::ops::address::is_elsewhere;
 use crate::ops::error::OpsError;
-use crate::ops::inventory::{Item, Project};
+use crate::ops::inventory::{Project, SecretSpec};
 use crate::purpose::Purpose;
 use crate::reference::Reference;
 use crate::secret::Secret;
@@ -47,7 +47,7 @@ impl<'a> Values<'a> {
     }
 
     /// The values of `item`, and the place where they are.
-    pub(super) fn find(&self, item: &Item) -> Result<Option<(InUse, String)>, OpsError> {
+    pub(super) fn find(&self, item: &SecretSpec) -> Result<Option<(InUse, String)>, OpsError> {
         let (name, purpose) = (item.name.as_str(), item.purpose);
         if *self.source == Source::Environment {
             let project = self.project;
@@ -85,7 +85,7 @@ impl<'a> Values<'a> {
     /// The first manifest of `item`, with the keys of `found`.
     pub(super) fn manifest(
         &self,
-        item: &Item,
+        item: &SecretSpec,
         environment: &str,
         found: &InUse,
     ) -> Result<Manifest, OpsError> {
@@ -103,7 +103,7 @@ impl<'a> Values<'a> {
     }
 
     /// The reason to refuse an item of which no value is found.
-    pub(super) fn explain_missing(&self, item: &Item) -> String {
+    pub(super) fn explain_missing(&self, item: &SecretSpec) -> String {
         let places: Vec<_> = match self.source {
             Source::Environment => vec!["the environment".to_owned()],
             Source::Files(paths) => paths.iter().map(|path| self.shown(path)).collect(),
@@ -126,7 +126,7 @@ impl<'a> Values<'a> {
 }
 
 /// Fails for a variable of `item` whose value is not the secret itself, or not clear.
-pub(super) fn check_clear(item: &Item, listing: &Listing) -> Result<(), OpsError> {
+pub(super) fn check_clear(item: &SecretSpec, listing: &Listing) -> Result<(), OpsError> {
     for ending in SIGNING.into_iter().chain(["_NEXT"]) {
         let Some(variable) = listing.get(&format!("{}{ending}", item.name)) else { continue };
         if let Some(why) = Reference::recognise(&variable.value) {
@@ -145,7 +145,7 @@ fn refusal_of(reference: &Reference) -> String {
 
 /// Fails for a variable of `item` that is of another server or database than the first: a failover
 /// to it would write there.
-fn check_database(item: &Item, found: &InUse) -> Result<(), OpsError> {
+fn check_database(item: &SecretSpec, found: &InUse) -> Result<(), OpsError> {
     if item.purpose != Purpose::Credential || item.other_databases {
         return Ok(());
     }

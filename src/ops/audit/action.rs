@@ -24,7 +24,7 @@ pub struct Action(Cow<'static, str>);
 #[non_exhaustive]
 pub enum Outcome {
     /// It is about to be done: told before anything changes. Another record says how it went.
-    Begun,
+    Started,
     /// It was done.
     Success,
     /// It was refused, or went wrong; nothing has changed.
@@ -38,9 +38,9 @@ pub enum Outcome {
 /// The text is no action or outcome of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "an action is one word of letters, as in ROLLED_BACK; an outcome one of BEGUN, SUCCESS, FAILED, ABANDONED"
+    "an action is one word of letters, as in ROLLED_BACK; an outcome one of STARTED, SUCCESS, FAILED, ABANDONED"
 )]
-pub struct NoWord;
+pub struct ParseActionError;
 
 impl Action {
     /// The first key of a ring was made.
@@ -63,7 +63,7 @@ impl Action {
     pub const FORCED: Self = Self(Cow::Borrowed("FORCED"));
     /// Something was opened under a revoked key.
     pub const OPENED_REVOKED: Self = Self(Cow::Borrowed("OPENED_REVOKED"));
-    /// A sweep went through what is stored.
+    /// A rewrap went through what is stored.
     pub const REWRAPPED: Self = Self(Cow::Borrowed("REWRAPPED"));
     /// Somebody was reminded.
     pub const REMINDED: Self = Self(Cow::Borrowed("REMINDED"));
@@ -120,16 +120,16 @@ impl From<manifest::Action> for Action {
 }
 
 impl FromStr for Action {
-    type Err = NoWord;
+    type Err = ParseActionError;
 
     /// In upper or lower case, `-` for `_`.
-    fn from_str(text: &str) -> Result<Self, NoWord> {
+    fn from_str(text: &str) -> Result<Self, ParseActionError> {
         let word = text.to_ascii_uppercase().replace('-', "_");
         let is_word = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
         if is_word && (1..=32).contains(&word.len()) {
             Ok(Self(Cow::Owned(word)))
         } else {
-            Err(NoWord)
+            Err(ParseActionError)
         }
     }
 }
@@ -143,13 +143,13 @@ impl fmt::Display for Action {
 impl Outcome {
     /// All of them.
     pub const ALL: [Self; 5] =
-        [Self::Begun, Self::Success, Self::Failed, Self::Abandoned, Self::Unknown];
+        [Self::Started, Self::Success, Self::Failed, Self::Abandoned, Self::Unknown];
 
     /// The word that stands in a record.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Begun => "BEGUN",
+            Self::Started => "STARTED",
             Self::Success => "SUCCESS",
             Self::Failed => "FAILED",
             Self::Abandoned => "ABANDONED",
@@ -159,12 +159,12 @@ impl Outcome {
 }
 
 impl FromStr for Outcome {
-    type Err = NoWord;
+    type Err = ParseActionError;
 
-    fn from_str(text: &str) -> Result<Self, NoWord> {
+    fn from_str(text: &str) -> Result<Self, ParseActionError> {
         let found =
             Self::ALL.into_iter().find(|outcome| outcome.as_str().eq_ignore_ascii_case(text));
-        found.ok_or(NoWord)
+        found.ok_or(ParseActionError)
     }
 }
 

@@ -205,7 +205,7 @@ impl FileTrail {
             End::At(head) if head.n > 0 => Ok(false),
             // The text after an empty trail may be forged, or half a record.
             End::At(_) => {
-                let listing = self.read(&Query::new().with_begun().take(1))?;
+                let listing = self.read(&Query::new().with_started().take(1))?;
                 Ok(listing.records.is_empty() && listing.problem.is_none())
             }
         }

@@ -48,7 +48,7 @@ pub(super) struct Start<'a> {
 
 impl<'a> Start<'a> {
     /// In their order.
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "store-postgres")]
     pub(super) fn fields(&self) -> [&'a str; 6] {
         [self.time, self.secret, self.action, self.actor, self.environment, self.outcome]
     }

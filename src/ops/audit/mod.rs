@@ -34,7 +34,7 @@ mod key;
 mod line;
 mod lines;
 mod observer;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "store-postgres")]
 mod postgres;
 mod problem;
 mod query;
@@ -49,14 +49,14 @@ mod verify;
 
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingSink;
-pub use action::{Action, NoWord, Outcome};
+pub use action::{Action, Outcome, ParseActionError};
 pub use error::AuditError;
 pub use file::FileTrail;
 pub use import::{Imported, import};
 pub use json::to_json;
 pub use key::AuditKey;
 pub use observer::AuditObserver;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "store-postgres")]
 pub use postgres::PostgresTrail;
 pub use problem::{Forged, Problem, Verification};
 pub use query::{Entry, Listing, Query};

@@ -31,7 +31,7 @@ pub struct Query {
     pub(super) since: Option<SystemTime>,
     pub(super) until: Option<SystemTime>,
     pub(super) take: Option<usize>,
-    pub(super) with_begun: bool,
+    pub(super) with_started: bool,
     pub(super) is_of_steps: bool,
     pub(super) needs_voucher: bool,
 }
@@ -78,7 +78,7 @@ impl Listing {
 }
 
 impl Query {
-    /// All records, but for [`Outcome::Begun`]: another one says how those went.
+    /// All records, but for [`Outcome::Started`]: another one says how those went.
     pub fn new() -> Self {
         Self::default()
     }
@@ -113,7 +113,7 @@ impl Query {
         self
     }
 
-    /// Those that went so; with [`Outcome::Begun`], those that were begun.
+    /// Those that went so; with [`Outcome::Started`], those that were begun.
     pub fn outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = Some(outcome);
         self
@@ -138,8 +138,8 @@ impl Query {
     }
 
     /// Also what was only begun.
-    pub fn with_begun(mut self) -> Self {
-        self.with_begun = true;
+    pub fn with_started(mut self) -> Self {
+        self.with_started = true;
         self
     }
 
@@ -168,7 +168,7 @@ impl Query {
             outcome: self.outcome,
             since: time(self.since),
             until: time(self.until),
-            with_begun: self.with_begun || self.outcome == Some(Outcome::Begun),
+            with_started: self.with_started || self.outcome == Some(Outcome::Started),
         }
     }
 }
@@ -205,7 +205,7 @@ pub(super) struct Filter {
     pub(super) outcome: Option<Outcome>,
     pub(super) since: Option<String>,
     pub(super) until: Option<String>,
-    pub(super) with_begun: bool,
+    pub(super) with_started: bool,
 }
 
 impl Filter {
@@ -222,7 +222,7 @@ impl Filter {
             && is(&self.actor, start.actor)
             && is(&self.environment, start.environment)
             && self.outcome.is_none_or(|outcome| outcome.as_str() == start.outcome)
-            && (self.with_begun || start.outcome != Outcome::Begun.as_str())
+            && (self.with_started || start.outcome != Outcome::Started.as_str())
             && (self.actions.is_empty()
                 || self.actions.iter().any(|action| action.as_str() == start.action))
             && self.since.as_ref().is_none_or(|since| start.time >= since.as_str())

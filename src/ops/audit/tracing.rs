@@ -19,7 +19,7 @@ impl Sink for TracingSink {
                 let (secret, action) = (&record.secret, record.action.as_str());
                 let outcome = record.outcome.as_str();
                 match record.outcome {
-                    Outcome::Begun | Outcome::Success => {
+                    Outcome::Started | Outcome::Success => {
                         info!(target: "dualkey::audit", secret, action, outcome, "{record}");
                     }
                     Outcome::Failed | Outcome::Abandoned | Outcome::Unknown => {

@@ -97,7 +97,7 @@ impl<'r> Walk<'r> {
     }
 
     /// Takes a line that is no record, whatever it says.
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "store-postgres")]
     pub(super) fn take_stray(&mut self, text: &str) -> bool {
         let changed = Problem::Changed { n: self.next() };
         self.cursor = match std::mem::replace(&mut self.cursor, Cursor::Linked) {

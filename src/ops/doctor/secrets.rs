@@ -17,7 +17,7 @@ use crate::manifest::Manifest;
 use crate::ops::adopt::in_use;
 use crate::ops::audit::Trail;
 use crate::ops::error::OpsError;
-use crate::ops::inventory::{Item, Place, Project};
+use crate::ops::inventory::{Place, Project, SecretSpec};
 use crate::ops::rotate::facts::reports;
 use crate::ops::rotate::{check_new, last_step};
 use crate::ops::warnings::{encrypted, of_reports};
@@ -102,7 +102,7 @@ struct Examination<'p> {
 }
 
 impl Examination<'_> {
-    async fn examine_secret(&mut self, item: &Item, environment: &str) {
+    async fn examine_secret(&mut self, item: &SecretSpec, environment: &str) {
         let subject = format!("{} ({environment})", item.name);
         if let Some(tool) = encrypted(self.project, item, environment) {
             self.all.push(finding("encrypted", &subject, tool.found(), &tool.remedy()));
@@ -145,7 +145,7 @@ impl Examination<'_> {
         }
     }
 
-    async fn examine_missing(&mut self, item: &Item, environment: &str, subject: String) {
+    async fn examine_missing(&mut self, item: &SecretSpec, environment: &str, subject: String) {
         if environment == self.project.environment_name() {
             examine_in_use(&mut self.all, self.project, item, &subject);
         }
@@ -171,7 +171,7 @@ fn examine_reports(
     }
     let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
     let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
-    let holds_others = |obstacle: &Obstacle| matches!(obstacle, Obstacle::OtherKeys { .. });
+    let holds_others = |obstacle: &Obstacle| matches!(obstacle, Obstacle::KeySetMismatch { .. });
     for obstacle in against.into_iter().filter(holds_others) {
         let remedy = "look at its log, or restart it";
         all.push(finding("differ", subject, obstacle.to_string(), remedy));
@@ -184,7 +184,7 @@ fn unread(subject: String, error: &OpsError) -> Finding {
 
 /// A value is in use that no store holds: no step is taken on it, and a new key would refuse what
 /// it signed.
-fn examine_in_use(all: &mut Vec<Finding>, project: &Project, item: &Item, subject: &str) {
+fn examine_in_use(all: &mut Vec<Finding>, project: &Project, item: &SecretSpec, subject: &str) {
     match in_use(project, &item.name) {
         Ok(Some(found)) => {
             let (variable, place) = (&found.variable, found.place());
@@ -196,7 +196,7 @@ fn examine_in_use(all: &mut Vec<Finding>, project: &Project, item: &Item, subjec
     }
 }
 
-fn unloaded(item: &Item, subject: String, error: StoreError) -> Finding {
+fn unloaded(item: &SecretSpec, subject: String, error: StoreError) -> Finding {
     let source = match &error {
         StoreError::Refused(source) => Some(source),
         StoreError::Manifest { source, .. } => Some(&**source),
@@ -228,7 +228,7 @@ fn unloaded(item: &Item, subject: String, error: StoreError) -> Finding {
 
 fn examine_keys(
     all: &mut Vec<Finding>,
-    item: &Item,
+    item: &SecretSpec,
     manifest: &Manifest,
     subject: &str,
     now: SystemTime,
@@ -238,16 +238,16 @@ fn examine_keys(
         let state = manifest.state(&kid, now);
         let is_dangerous =
             item.policy.dangerous_min_secret_bytes.is_some() && key.life.is_guessable;
-        if (key.life.is_short || is_dangerous) && matches!(state, Some(KeyState::Active(_))) {
+        if (key.life.is_short || is_dangerous) && matches!(state, Some(KeyState::Live(_))) {
             let found =
                 format!("`{kid}` is shorter than its purpose asks for, and can be searched for");
             let mend = match state {
-                Some(KeyState::Active(Role::Primary)) => format!("dualkey rotate {}", item.name),
+                Some(KeyState::Live(Role::Primary)) => format!("dualkey rotate {}", item.name),
                 _ => format!("dualkey retire {} --kid {kid} as soon as it may go", item.name),
             };
             all.push(finding("short", subject, found, &mend));
         }
-        if state == Some(KeyState::Retired) && matches!(item.store, Place::Dotenv(_)) {
+        if state == Some(KeyState::Expired) && matches!(item.store, Place::Dotenv(_)) {
             let found = format!("`{kid}` has come to its end, and still stands in the file");
             let mend = format!("dualkey retire {} --kid {kid}", item.name);
             all.push(finding("past", subject, found, &mend));
@@ -259,7 +259,7 @@ fn examine_keys(
 async fn examine_last_step(
     all: &mut Vec<Finding>,
     trail: &dyn Trail,
-    item: &Item,
+    item: &SecretSpec,
     manifest: &Manifest,
     subject: &str,
 ) {

@@ -10,13 +10,13 @@ use crate::secret::Secret;
 use crate::source::{DotenvStore, KeyStore, StoreError, StoreFuture, Wake, Watch};
 
 use super::other_databases::keys_apart;
-use super::secret::Item;
+use super::secret::SecretSpec;
 
 /// The store of a credential: `DATABASE_URL_BACKUP` that names another database is no other value
 /// of `DATABASE_URL`, and no step is taken on both.
 pub(super) struct DatabaseCheck {
     pub(super) store: Arc<dyn KeyStore>,
-    pub(super) item: Item,
+    pub(super) item: SecretSpec,
     pub(super) clock: Arc<dyn Clock>,
     /// Says in which variable a value stands.
     pub(super) variables: Option<DotenvStore>,

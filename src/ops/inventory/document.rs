@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::nearest::nearest;
-use super::secret::Item;
+use super::secret::SecretSpec;
 use crate::ops::error::OpsError;
 
 /// Every secret that a backend has, and what is to become of each.
@@ -33,7 +33,7 @@ pub struct Inventory {
     /// How somebody is reminded.
     pub remind: Remind,
     /// The secrets, in their order.
-    pub secrets: Vec<Item>,
+    pub secrets: Vec<SecretSpec>,
 }
 
 /// Where the audit trail is, and what signs it.
@@ -73,7 +73,7 @@ impl Inventory {
     ///
     /// # Errors
     /// [`OpsError::UnknownSecret`], with the name that is written most like it.
-    pub fn secret(&self, name: &str) -> Result<&Item, OpsError> {
+    pub fn secret(&self, name: &str) -> Result<&SecretSpec, OpsError> {
         self.secrets.iter().find(|item| item.name == name).ok_or_else(|| {
             let names = self.secrets.iter().map(|item| item.name.as_str());
             OpsError::UnknownSecret { name: name.to_owned(), nearest: nearest(name, names) }

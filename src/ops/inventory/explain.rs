@@ -1,12 +1,12 @@
 //! Errors of the library in an operator's terms: with the command to type or the setting to write.
 
-use super::secret::{Item, Place};
+use super::secret::{Place, SecretSpec};
 use crate::error::Error;
 use crate::ops::error::OpsError;
 use crate::ops::recognise::Short;
 use crate::source::StoreError;
 
-impl Item {
+impl SecretSpec {
     /// The error with the remedy for this secret, where it has one that the library does not know.
     pub(crate) fn explain(&self, error: impl Into<OpsError>) -> OpsError {
         let error = error.into();

@@ -14,7 +14,7 @@
 //! priority = "critical"
 //! store = { file = "keys/{env}/JWT_SECRET.json" }
 //! rotate = "quarterly"
-//! longest_life = "7 days"
+//! max_lifetime = "7 days"
 //! environments = ["staging", "production"]
 //! automatic = true
 //! ```
@@ -53,4 +53,4 @@ mod variables;
 pub use document::{Audit, AuditPlace, Inventory, Remind};
 pub(crate) use other_databases::kids_apart;
 pub use project::Project;
-pub use secret::{Backup, Data, Form, Item, Place, Priority};
+pub use secret::{Backup, Data, Form, Place, Priority, SecretSpec};

@@ -1,6 +1,6 @@
 //! The new keys of a secret: made here, or of a value in the form of the one in use.
 
-use super::secret::Item;
+use super::secret::SecretSpec;
 use super::value_form;
 use crate::manifest::NewEntry;
 use crate::ops::error::OpsError;
@@ -8,7 +8,7 @@ use crate::ops::generate::Generated;
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 
-impl Item {
+impl SecretSpec {
     /// A new key for it: of `value`, or of a new secret where those are made here.
     ///
     /// ```

@@ -21,7 +21,7 @@ impl Notes {
     }
 
     /// Passes `note` on, unless it was passed on before.
-    #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+    #[cfg(any(feature = "store-postgres", feature = "rewrap-postgres"))]
     pub(super) fn pass(&self, note: String) {
         let Some(listener) = &self.listener else { return };
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

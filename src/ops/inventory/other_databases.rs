@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::secret::Item;
+use super::secret::SecretSpec;
 use crate::kid::Kid;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::address::{Difference, difference};
@@ -10,7 +10,7 @@ use crate::purpose::Purpose;
 
 /// The keys of `manifest` that name another database than its primary does.
 pub(super) fn keys_apart<'m>(
-    item: &Item,
+    item: &SecretSpec,
     manifest: &'m Manifest,
     now: SystemTime,
 ) -> Vec<(&'m Entry, Difference)> {
@@ -28,6 +28,6 @@ pub(super) fn keys_apart<'m>(
 }
 
 /// The kids of those keys.
-pub(crate) fn kids_apart(item: &Item, manifest: &Manifest, now: SystemTime) -> Vec<Kid> {
+pub(crate) fn kids_apart(item: &SecretSpec, manifest: &Manifest, now: SystemTime) -> Vec<Kid> {
     keys_apart(item, manifest, now).into_iter().map(|(key, _)| key.kid()).collect()
 }

@@ -9,7 +9,7 @@ use super::document::{Audit, AuditPlace, Inventory, Remind};
 use super::nearest::nearest;
 use super::parse_secret::parse_secret;
 use super::scalar::{Wrong, environment_name, wrong};
-use super::secret::{Item, Place};
+use super::secret::{Place, SecretSpec};
 use super::toml_form::{Document, Secret, Trail};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
@@ -17,7 +17,7 @@ use crate::purpose::Purpose;
 /// Parses the text of an inventory, which errors call `path`.
 pub(super) fn parse(text: &str, path: PathBuf) -> Result<Inventory, OpsError> {
     let read = toml::from_str(text)
-        .map_err(|error| Wrong(error.span().unwrap_or(0..0), error.message().to_owned()));
+        .map_err(|error| Wrong(error.span().unwrap_or(0..0), named(error.message())));
     read.and_then(|document| check(document, path.clone())).map_err(|Wrong(place, problem)| {
         let before = text.get(..place.start).unwrap_or(text);
         let start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -28,6 +28,24 @@ pub(super) fn parse(text: &str, path: PathBuf) -> Result<Inventory, OpsError> {
             problem,
         }
     })
+}
+
+/// Former names of fields, with the present ones.
+const FORMER: [(&str, &str); 3] = [
+    ("longest_life", "max_lifetime"),
+    ("observation", "observation_window"),
+    ("enough_traffic", "min_observed_verifications"),
+];
+
+/// The message of the parser, with the present name of a field that it calls unknown.
+fn named(message: &str) -> String {
+    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    match FORMER.iter().find(|(former, _)| unknown == Some(former)) {
+        Some((former, present)) => {
+            format!("the field `{former}` is called `{present}` now: rename it")
+        }
+        None => message.to_owned(),
+    }
 }
 
 fn check(document: Document, path: PathBuf) -> Result<Inventory, Wrong> {
@@ -50,7 +68,11 @@ fn check(document: Document, path: PathBuf) -> Result<Inventory, Wrong> {
 }
 
 /// Parses the secrets, each of which has a name and a file of its own.
-fn parse_secrets(all: Vec<Secret>, environment: &str, has_kek: bool) -> Result<Vec<Item>, Wrong> {
+fn parse_secrets(
+    all: Vec<Secret>,
+    environment: &str,
+    has_kek: bool,
+) -> Result<Vec<SecretSpec>, Wrong> {
     let (mut names, mut files, mut secrets) = (HashSet::new(), HashSet::new(), Vec::new());
     for secret in all {
         let name = &secret.name;
@@ -71,7 +93,11 @@ fn parse_secrets(all: Vec<Secret>, environment: &str, has_kek: bool) -> Result<V
 }
 
 /// Checks that the secret `name` can sign the audit trail.
-fn check_signer(name: &Spanned<String>, secrets: &[Item], environment: &str) -> Result<(), Wrong> {
+fn check_signer(
+    name: &Spanned<String>,
+    secrets: &[SecretSpec],
+    environment: &str,
+) -> Result<(), Wrong> {
     let signer = secrets.iter().find(|item| item.name == *name.get_ref());
     let problem = match signer {
         None => {
@@ -82,7 +108,7 @@ fn check_signer(name: &Spanned<String>, secrets: &[Item], environment: &str) -> 
         Some(item) if item.purpose != Purpose::Audit => {
             "the purpose of this secret must be \"audit\": it signs nothing else".to_owned()
         }
-        Some(Item { store: Place::Manual(_), .. }) => {
+        Some(SecretSpec { store: Place::Manual(_), .. }) => {
             "this secret must be in a store: it signs every record".to_owned()
         }
         Some(item) if !item.environments.iter().any(|name| name == environment) => {

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::scalar::{Wrong, duration, environment_name, one_of, schedule, wrong};
-use super::secret::{Backup, Data, Form, Item, Place, Priority};
+use super::secret::{Backup, Data, Form, Place, Priority, SecretSpec};
 use super::toml_form::{Secret, Store, Table};
 use crate::envelope::Layout;
 use crate::lifecycle::Policy;
@@ -14,7 +14,7 @@ pub(super) fn parse_secret(
     secret: Secret,
     environment: &str,
     has_kek: bool,
-) -> Result<Item, Wrong> {
+) -> Result<SecretSpec, Wrong> {
     let purpose = one_of(&secret.purpose, Purpose::named(secret.purpose.get_ref()), || {
         Purpose::ALL.map(Purpose::as_str).to_vec()
     })?;
@@ -40,7 +40,7 @@ pub(super) fn parse_secret(
         return wrong(&secret.store, problem.to_owned());
     }
     let data = secret.data.iter().map(|table| parse_data(table, purpose));
-    Ok(Item {
+    Ok(SecretSpec {
         purpose,
         priority,
         store,
@@ -92,23 +92,26 @@ fn check_url_settings(secret: &Secret, purpose: Purpose) -> Result<(), Wrong> {
 fn parse_policy(secret: &Secret) -> Result<Policy, Wrong> {
     let mut policy = Policy::default();
     for (text, into) in [
-        (&secret.longest_life, &mut policy.longest_life),
+        (&secret.max_lifetime, &mut policy.max_lifetime),
         (&secret.rollout_window, &mut policy.rollout_window),
         (&secret.skew, &mut policy.skew),
-        (&secret.observation, &mut policy.observation),
+        (&secret.observation_window, &mut policy.observation_window),
     ] {
         if let Some(text) = text {
             *into = duration(text)?;
         }
     }
-    policy.enough_traffic = secret.enough_traffic.unwrap_or(policy.enough_traffic);
+    policy.min_observed_verifications =
+        secret.min_observed_verifications.unwrap_or(policy.min_observed_verifications);
     policy.min_secret_bytes = secret.min_secret_bytes;
     policy.dangerous_min_secret_bytes = secret.dangerous_min_secret_bytes;
     policy.schedule = secret.rotate.as_ref().map(schedule).transpose()?.flatten();
     if let Err(error) = policy.check() {
         return wrong(&secret.name, error.to_string());
     }
-    if let Some((text, error)) = secret.observation.as_ref().zip(policy.check_observation().err()) {
+    if let Some((text, error)) =
+        secret.observation_window.as_ref().zip(policy.check_observation_window().err())
+    {
         return wrong(text, error.to_string());
     }
     Ok(policy)

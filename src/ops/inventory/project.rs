@@ -7,14 +7,14 @@ use std::time::SystemTime;
 
 use super::document::Inventory;
 use super::notes::Notes;
-use super::secret::Item;
+use super::secret::SecretSpec;
 use crate::clock::{Clock, SystemClock};
 use crate::ops::audit::{Action, Record};
 use crate::ops::error::OpsError;
-use crate::ring::env::{NotUnicode, process};
+use crate::ring::env::{LookupError, process};
 
 /// Answers with the value of a variable.
-pub(super) type Lookup = dyn Fn(&str) -> Result<Option<String>, NotUnicode> + Send + Sync;
+pub(super) type Lookup = dyn Fn(&str) -> Result<Option<String>, LookupError> + Send + Sync;
 
 /// An inventory, opened: from the names in it to stores and to the trail.
 ///
@@ -36,7 +36,7 @@ pub struct Project {
     pub(super) lookup: Arc<Lookup>,
     pub(super) with_backup: bool,
     pub(super) notes: Notes,
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "store-postgres")]
     pub(super) pools: Arc<std::sync::Mutex<std::collections::HashMap<String, sqlx::PgPool>>>,
 }
 
@@ -52,7 +52,7 @@ impl Project {
             lookup: Arc::new(process),
             with_backup: false,
             notes: Notes::default(),
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "store-postgres")]
             pools: Arc::default(),
         }
     }
@@ -141,7 +141,7 @@ impl Project {
     }
 
     /// The secrets of this environment.
-    pub fn secrets(&self) -> impl Iterator<Item = &Item> {
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretSpec> {
         self.inventory.secrets.iter().filter(|item| item.environments.contains(&self.environment))
     }
 }

@@ -9,7 +9,7 @@ use crate::purpose::Purpose;
 /// A secret: what it is for, where it is, and when it is rotated.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Item {
+pub struct SecretSpec {
     /// Its name: that of its variable.
     pub name: String,
     /// What it is for.
@@ -34,7 +34,7 @@ pub struct Item {
     pub backup: Option<Backup>,
     /// What must be reachable before it is rotated: `host:port`.
     pub peers: Vec<String>,
-    /// The tables that hold what it has sealed: all of them, or a sweep says too much.
+    /// The tables that hold what it has sealed: all of them, or a rewrap says too much.
     pub data: Vec<Data>,
 }
 
@@ -54,7 +54,7 @@ pub struct Data {
     /// The legacy layouts in which there may be values yet.
     pub layouts: Vec<Layout>,
     /// Whether there may be nothing sealed in the table yet: see
-    /// [`Rewrap::may_hold_nothing`](crate::rewrap::Rewrap::may_hold_nothing).
+    /// [`RewrapJob::may_hold_nothing`](crate::rewrap::RewrapJob::may_hold_nothing).
     pub may_hold_nothing: bool,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::database_check::DatabaseCheck;
 use super::identity_check::IdentityCheck;
 use super::project::Project;
-use super::secret::{Item, Place};
+use super::secret::{Place, SecretSpec};
 use crate::ops::address::is_apart;
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
@@ -27,7 +27,7 @@ impl Project {
     /// As for [`store`](Self::store).
     pub(crate) fn store_in(
         &self,
-        item: &Item,
+        item: &SecretSpec,
         environment: &str,
     ) -> Result<Arc<dyn KeyStore>, OpsError> {
         item.check_environment(environment)?;
@@ -43,7 +43,7 @@ impl Project {
     /// The store, and the `.env` file if it is one.
     fn open_store(
         &self,
-        item: &Item,
+        item: &SecretSpec,
         environment: &str,
     ) -> Result<(Arc<dyn KeyStore>, Option<DotenvStore>), OpsError> {
         match &item.store {
@@ -67,16 +67,16 @@ impl Project {
                 let store = if item.other_databases { store.keeping(is_apart) } else { store };
                 Ok((Arc::new(store.clone()), Some(store)))
             }
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "store-postgres")]
             Place::Postgres(variable) => {
                 let pool = self.pool(variable)?;
                 let kek = self.kek()?;
                 let store = crate::source::PostgresStore::new(pool, &item.name, environment, kek);
                 Ok((Arc::new(store), None))
             }
-            #[cfg(not(feature = "postgres"))]
+            #[cfg(not(feature = "store-postgres"))]
             Place::Postgres(_) => {
-                Err(OpsError::Feature { what: "a store in PostgreSQL", feature: "postgres" })
+                Err(OpsError::Feature { what: "a store in PostgreSQL", feature: "store-postgres" })
             }
             Place::Manual(place) => {
                 Err(OpsError::Manual { name: item.name.clone(), place: place.clone() })

@@ -135,14 +135,14 @@ impl Project {
                     None => Arc::new(trail),
                 })
             }
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "store-postgres")]
             AuditPlace::Postgres(variable) => {
                 let pool = self.pool(variable)?;
                 Ok(Arc::new(crate::ops::audit::PostgresTrail::new(pool, ring)))
             }
-            #[cfg(not(feature = "postgres"))]
+            #[cfg(not(feature = "store-postgres"))]
             AuditPlace::Postgres(_) => {
-                Err(OpsError::Feature { what: "a trail in PostgreSQL", feature: "postgres" })
+                Err(OpsError::Feature { what: "a trail in PostgreSQL", feature: "store-postgres" })
             }
         }
     }

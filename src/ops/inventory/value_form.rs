@@ -1,6 +1,6 @@
 //! The form of a new value: where a secret is a URL, what is none is refused before it is staged.
 
-use super::secret::{Form, Item};
+use super::secret::{Form, SecretSpec};
 use crate::ops::address::Url;
 use crate::postgres::{ConnectionString, ConnectionStringError};
 use crate::purpose::Purpose;
@@ -10,7 +10,7 @@ const ESCAPES: &str = "its password has a character that ends it: write `#` as %
 
 /// Whether the values of `item` are URLs: because the inventory says so, by its name, or because
 /// the one in use is one.
-fn expects_url(item: &Item, in_use: Option<&str>) -> bool {
+fn expects_url(item: &SecretSpec, in_use: Option<&str>) -> bool {
     match item.form {
         Some(form) => form == Form::Url,
         None => {
@@ -40,7 +40,7 @@ fn is_of_postgres(text: &str) -> bool {
 
 /// What keeps `value` from being a value of `item`, of which `in_use` is the one in use. It holds
 /// nothing of either.
-pub(crate) fn problem(item: &Item, value: &[u8], in_use: Option<&[u8]>) -> Option<String> {
+pub(crate) fn problem(item: &SecretSpec, value: &[u8], in_use: Option<&[u8]>) -> Option<String> {
     let in_use = in_use.and_then(|value| std::str::from_utf8(value).ok());
     if !expects_url(item, in_use) {
         return None;

@@ -5,12 +5,12 @@ use super::project::Project;
 use crate::envelope::AesKey;
 use crate::error::Error;
 use crate::ops::error::OpsError;
-#[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres"))]
 use crate::postgres::ConnectionString;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "store-postgres")]
 use crate::postgres::ConnectionStringError;
 use crate::ring::KeyRing;
-use crate::ring::env::NotUnicode;
+use crate::ring::env::LookupError;
 
 impl Project {
     /// The value of a variable, if it is set and not empty.
@@ -19,12 +19,12 @@ impl Project {
     /// [`Error::NotUnicode`]: a lookup that fails is no absence.
     pub(crate) fn value(&self, variable: &str) -> Result<Option<String>, Error> {
         let found = (self.lookup)(variable);
-        let found = found.map_err(|NotUnicode| Error::NotUnicode { variable: variable.to_owned() });
+        let found = found.map_err(|error| error.for_variable(variable.to_owned()));
         Ok(found?.filter(|value| !value.is_empty()))
     }
 
     /// The same, with the error of a lookup.
-    pub(crate) fn lookup(&self, variable: &str) -> Result<Option<String>, NotUnicode> {
+    pub(crate) fn lookup(&self, variable: &str) -> Result<Option<String>, LookupError> {
         (self.lookup)(variable)
     }
 
@@ -42,7 +42,7 @@ impl Project {
     }
 
     /// The connection string `text` of a variable, with its notes passed on.
-    #[cfg(any(feature = "postgres", feature = "sqlx-postgres"))]
+    #[cfg(any(feature = "store-postgres", feature = "rewrap-postgres"))]
     pub(crate) fn connection_string(
         &self,
         variable: &str,
@@ -59,7 +59,7 @@ impl Project {
     }
 
     /// The pool of the database whose URL is in `variable`, opened once.
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "store-postgres")]
     pub(super) fn pool(&self, variable: &str) -> Result<sqlx::PgPool, OpsError> {
         let wrong = |error: ConnectionStringError| OpsError::DatabaseUrl {
             variable: variable.to_owned(),

@@ -98,7 +98,7 @@ fn entry(secret: &Recognised, root: &Path, keep: Keep) -> String {
         && secret.purpose != Purpose::VerifyToken
         && secret.manual.is_none()
     {
-        line("longest_life = \"7 days\" # of what it signs: a superseded key verifies for so long");
+        line("max_lifetime = \"7 days\" # of what it signs: a superseded key verifies for so long");
     }
     let floor = "# The value in use is short. It signs until the first rotation; a new one is longer.\n\
                  # Remove this line once the old key is destroyed.";

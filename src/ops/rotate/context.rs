@@ -10,7 +10,7 @@ use crate::evidence::Report;
 use crate::manifest::Manifest;
 use crate::ops::audit::{Action, Outcome, Record, Trail};
 use crate::ops::error::OpsError;
-use crate::ops::inventory::Item;
+use crate::ops::inventory::SecretSpec;
 use crate::source::{KeyStore, StoreError};
 
 /// The store, the trail and the options of one operator.
@@ -27,7 +27,7 @@ pub(super) struct Context {
     pub(super) is_deployed: bool,
     pub(super) trusts_clock: bool,
     /// The secret of the inventory whose rules new keys keep, with its environment.
-    pub(super) item: Option<(Item, String)>,
+    pub(super) item: Option<(SecretSpec, String)>,
 }
 
 impl Context {

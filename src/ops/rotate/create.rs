@@ -12,21 +12,21 @@ use crate::source::disk;
 /// In whose name a first key is made, and why.
 ///
 /// ```
-/// use dualkey::ops::rotate::By;
+/// use dualkey::ops::rotate::CreateOptions;
 ///
-/// let by = By::new("ada@example.com").reason("the service is new");
+/// let by = CreateOptions::new("ada@example.com").reason("the service is new");
 /// # let _ = by;
 /// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use = "it is for `create`"]
-pub struct By<'a> {
+pub struct CreateOptions<'a> {
     actor: &'a str,
     reason: Option<&'a str>,
     is_forced: bool,
     is_dry_run: bool,
 }
 
-impl<'a> By<'a> {
+impl<'a> CreateOptions<'a> {
     /// In the name of `actor`.
     pub fn new(actor: &'a str) -> Self {
         Self { actor, reason: None, is_forced: false, is_dry_run: false }
@@ -57,12 +57,12 @@ impl<'a> By<'a> {
 ///
 /// # Errors
 /// As for [`Operator::create`]; [`OpsError::HasKeys`]; [`OpsError::InUse`] if a value of it is in use, which is not that of
-/// `first`, unless [forced](By::force). Of the key of the audit [`OpsError::WasThere`] is not gone over:
+/// `first`, unless [forced](CreateOptions::force). Of the key of the audit [`OpsError::WasThere`] is not gone over:
 /// without the key that signed it, a trail is put aside by hand.
 pub async fn create(
     project: &Project,
     name: &str,
-    by: By<'_>,
+    by: CreateOptions<'_>,
     first: NewEntry,
 ) -> Result<Manifest, OpsError> {
     let inventory = project.inventory();
@@ -82,8 +82,8 @@ pub async fn create(
         disk::make_folder(&disk::folder(&path)).map_err(OpsError::io(path))?;
     }
     if name != inventory.audit.secret {
-        let mut operator = match Operator::of(project, name, by.actor).await {
-            // Whoever rehearses the first keys of all has made none of them, and no trail.
+        let mut operator = match Operator::for_project(project, name, by.actor).await {
+            // A dry run of the first keys has made none of them, and no trail.
             Err(OpsError::NoAuditKey { .. }) if by.is_dry_run => return Ok(manifest),
             operator => operator?,
         };
@@ -110,7 +110,7 @@ pub async fn create(
 pub(crate) async fn begin_trail(
     project: &Project,
     name: &str,
-    by: By<'_>,
+    by: CreateOptions<'_>,
     manifest: &Manifest,
 ) -> Result<(), OpsError> {
     let trail = project.trail_under(manifest)?;

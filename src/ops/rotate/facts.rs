@@ -39,8 +39,8 @@ pub(crate) async fn reports(store: &dyn KeyStore) -> Result<Vec<Report>, OpsErro
 /// recorded end.
 pub(crate) fn to_retire(manifest: &Manifest, now: SystemTime) -> Vec<Kid> {
     let is_old = |key: &&Entry| match manifest.state(&key.kid(), now) {
-        Some(KeyState::Active(Role::Fallback)) => true,
-        Some(KeyState::Retired) => key.secret().is_some() && key.retire_at().is_none(),
+        Some(KeyState::Live(Role::Fallback)) => true,
+        Some(KeyState::Expired) => key.secret().is_some() && key.retire_at().is_none(),
         _ => false,
     };
     manifest.keys().iter().filter(is_old).map(Entry::kid).collect()
@@ -48,7 +48,7 @@ pub(crate) fn to_retire(manifest: &Manifest, now: SystemTime) -> Vec<Kid> {
 
 /// The keys that have `role`.
 pub(crate) fn with_role(manifest: &Manifest, role: Role, now: SystemTime) -> Vec<Kid> {
-    let has_role = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Active(role));
+    let has_role = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Live(role));
     manifest.keys().iter().map(Entry::kid).filter(has_role).collect()
 }
 

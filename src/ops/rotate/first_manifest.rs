@@ -46,6 +46,6 @@ fn first_record(context: &Context, manifest: &Manifest) -> Record {
     let mut record = context.record(manifest, Action::CREATED, now).kid(kid);
     record.fingerprint = Some(manifest.fingerprint());
     record.revision = Some(manifest.revision());
-    record.to = Some(KeyState::Active(Role::Primary).as_str().to_owned());
+    record.to = Some(KeyState::Live(Role::Primary).as_str().to_owned());
     record
 }

@@ -5,14 +5,14 @@ use std::time::SystemTime;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::address::difference;
 use crate::ops::error::OpsError;
-use crate::ops::inventory::Item;
+use crate::ops::inventory::SecretSpec;
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 
 /// Fails if a key that `next` has and `current` has not is no value of `item`: it has another form, or
 /// names another database.
 pub(super) fn check_new_keys(
-    item: &Item,
+    item: &SecretSpec,
     current: &Manifest,
     next: &Manifest,
     now: SystemTime,

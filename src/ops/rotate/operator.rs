@@ -18,7 +18,7 @@ use crate::source::KeyStore;
 /// Takes the steps of one secret, and tells each to an audit trail.
 ///
 /// A step is told twice: before anything changes
-/// ([`Outcome::Begun`](crate::ops::audit::Outcome::Begun)), so that none goes through
+/// ([`Outcome::Started`](crate::ops::audit::Outcome::Started)), so that none goes through
 /// unaudited where the trail cannot be written; and how it went. Who is killed in between
 /// leaves the second to who comes next: [`settle`](Self::settle), with which every step begins.
 /// A lock of the trail keeps two operators from one secret; who goes past it, at the store
@@ -68,7 +68,7 @@ impl Operator {
     ///
     /// # Errors
     /// As for [`Project::store`] and [`Project::trail`].
-    pub async fn of(project: &Project, name: &str, actor: &str) -> Result<Self, OpsError> {
+    pub async fn for_project(project: &Project, name: &str, actor: &str) -> Result<Self, OpsError> {
         let mut operator = Self::new(project.store(name)?, project.trail().await?, actor);
         let item = project.inventory().secret(name)?.clone();
         operator.context.item = Some((item, project.environment_name().to_owned()));
@@ -113,7 +113,7 @@ impl Operator {
     /// that silence in [`promote`](Self::promote), and over nothing that an instance says. It is
     /// the [`reason`](Self::reason) of the step, unless another is given.
     #[must_use]
-    pub fn deployed(mut self) -> Self {
+    pub fn assume_deployed(mut self) -> Self {
         self.context.is_deployed = true;
         self.context.reason.get_or_insert_with(|| "deployed everywhere".to_owned());
         self

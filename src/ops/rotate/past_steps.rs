@@ -10,7 +10,7 @@ pub(crate) async fn last_step(
     ring: &str,
     environment: &str,
 ) -> Result<Option<Entry>, OpsError> {
-    let mut query = Query::new().secret(ring).environment(environment).with_begun().of_steps();
+    let mut query = Query::new().secret(ring).environment(environment).with_started().of_steps();
     query = query.take(1);
     for action in Action::STEPS {
         query = query.action(action);
@@ -29,7 +29,7 @@ pub(crate) async fn unfinished_step(
     let set = trail.ring().load();
     let is_trusted = |kid: &Kid| set.key(kid).is_some_and(|key| key.revoked().is_none());
     let last = last.filter(|entry| is_trusted(&entry.signer)).map(|entry| entry.record);
-    Ok(last.filter(|record| record.outcome == Outcome::Begun))
+    Ok(last.filter(|record| record.outcome == Outcome::Started))
 }
 
 /// Fails if the trail has a step of a secret whose store holds nothing: it may be another folder, or

@@ -15,7 +15,7 @@ use crate::manifest::Manifest;
 use crate::moment::NotBefore;
 use crate::ops::audit::{Outcome, Query, Trail, Verification};
 use crate::ops::error::OpsError;
-use crate::ops::inventory::{Item, Place, Project};
+use crate::ops::inventory::{Place, Project, SecretSpec};
 use crate::source::StoreError;
 
 /// How long a peer may take to answer.
@@ -76,7 +76,7 @@ async fn check_clock(
     if let Err(error) = manifest.check_clock(reports, now) {
         return Ok(failed("clock", error.to_string()));
     }
-    let query = Query::new().with_begun().take(1);
+    let query = Query::new().with_started().take(1);
     let last = trail.query(&query).await?.pop().map(|entry| entry.record.at);
     let skew = manifest.policy().skew;
     let behind = last.and_then(|last| last.duration_since(now).ok()).unwrap_or_default();
@@ -90,7 +90,7 @@ async fn check_clock(
 
 async fn check_underway(
     trail: &dyn Trail,
-    item: &Item,
+    item: &SecretSpec,
     manifest: &Manifest,
     now: SystemTime,
 ) -> Result<Check, OpsError> {
@@ -116,7 +116,7 @@ async fn check_underway(
     if fallbacks.len() + 2 <= cap {
         return Ok(passed(NAME, "nothing is".to_owned()));
     }
-    let ends = fallbacks.iter().filter_map(|kid| manifest.ends_at(kid)).min();
+    let ends = fallbacks.iter().filter_map(|kid| manifest.verifies_until(kid)).min();
     let ends = ends.map_or_else(String::new, |ends| {
         format!("; the first of them expires at {}", NotBefore(ends))
     });
@@ -128,7 +128,12 @@ async fn check_underway(
     Ok(failed(NAME, found))
 }
 
-fn check_instances(item: &Item, manifest: &Manifest, reports: &[Report], now: SystemTime) -> Check {
+fn check_instances(
+    item: &SecretSpec,
+    manifest: &Manifest,
+    reports: &[Report],
+    now: SystemTime,
+) -> Check {
     const NAME: &str = "instances";
     if !item.purpose.needs_agreement() {
         return unneeded(NAME, "its keys are read anew each time");
@@ -150,10 +155,10 @@ fn check_instances(item: &Item, manifest: &Manifest, reports: &[Report], now: Sy
     }
 }
 
-fn check_backup(project: &Project, item: &Item, now: SystemTime) -> Check {
+fn check_backup(project: &Project, item: &SecretSpec, now: SystemTime) -> Check {
     const NAME: &str = "backup";
     let Some(backup) = &item.backup else {
-        if !item.purpose.needs_sweep() {
+        if !item.purpose.needs_rewrap() {
             return unneeded(NAME, "nothing is sealed with it");
         }
         let found = "data is sealed with it, and no backup is named in the inventory";
@@ -177,7 +182,7 @@ fn check_backup(project: &Project, item: &Item, now: SystemTime) -> Check {
     }
 }
 
-fn check_peers(item: &Item) -> Check {
+fn check_peers(item: &SecretSpec) -> Check {
     const NAME: &str = "peers";
     if item.peers.is_empty() {
         return unneeded(NAME, "none are named in the inventory");
@@ -196,7 +201,7 @@ fn check_peers(item: &Item) -> Check {
 async fn check_rehearsal(
     trail: &dyn Trail,
     project: &Project,
-    item: &Item,
+    item: &SecretSpec,
     now: SystemTime,
 ) -> Result<Check, OpsError> {
     const NAME: &str = "rehearsal";

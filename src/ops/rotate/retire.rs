@@ -31,7 +31,7 @@ pub async fn retire(
     let (manifest, now) = (operator.load().await?, project.now());
     let is_old = |kid: &Kid| {
         let state = manifest.state(kid, now);
-        matches!(state, Some(KeyState::Active(Role::Fallback) | KeyState::Retired))
+        matches!(state, Some(KeyState::Live(Role::Fallback) | KeyState::Expired))
     };
     let kept = manifest.keys().iter().filter(|key| key.secret().is_some());
     let apart = kids_apart(item, &manifest, now);
@@ -43,16 +43,16 @@ pub async fn retire(
         (None, [kid]) => *kid,
         (None, _) => return Err(no_fallback(&manifest, &candidates, now)),
     };
-    if manifest.state(&kid, now) == Some(KeyState::Retired) {
+    if manifest.state(&kid, now) == Some(KeyState::Expired) {
         return operator.destroy(&kid).await;
     }
-    match manifest.ends_at(&kid).filter(|_| is_old(&kid) && !operator.is_forced()) {
+    match manifest.verifies_until(&kid).filter(|_| is_old(&kid) && !operator.is_forced()) {
         Some(until) => {
             Err(Error::Blocked { kid, obstacles: vec![Obstacle::TooEarly { until }] }.into())
         }
         // It settles its own end now, if that is asked for and allowed.
         None => match operator.retire(Some(kid)).await? {
-            change if change.to == KeyState::Retired && !operator.is_dry_run() => {
+            change if change.to == KeyState::Expired && !operator.is_dry_run() => {
                 operator.destroy(&kid).await
             }
             change => Ok(change),

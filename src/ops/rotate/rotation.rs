@@ -30,7 +30,7 @@ pub enum Progress<'a> {
 /// How far a rotation came.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Walked {
+pub enum RotationOutcome {
     /// The new key signs.
     Promoted(Change),
     /// It is staged, and the rest is for later: not every instance holds it yet, or none says
@@ -50,7 +50,7 @@ pub enum Walked {
 /// # Errors
 /// [`OpsError::Checks`] if one fails that is not to be skipped; and what the steps refuse. Then
 /// the key may be staged: the trail and the manifest say so.
-pub async fn walk(
+pub async fn run_rotation(
     project: &Project,
     name: &str,
     operator: &Operator,
@@ -58,7 +58,7 @@ pub async fn walk(
     skip: &[String],
     wait: Duration,
     mut tell: impl FnMut(Progress<'_>),
-) -> Result<Walked, OpsError> {
+) -> Result<RotationOutcome, OpsError> {
     let all = checks(project, name).await?;
     tell(Progress::Checked(&all));
     let is_bad = |check: &&Check| {
@@ -75,7 +75,7 @@ pub async fn walk(
     tell(Progress::Staged(&staged));
     let is_silent = matches!(project.inventory().secret(name)?.store, Place::Dotenv(_));
     if is_silent || operator.is_dry_run() {
-        return Ok(Walked::Staged { staged, obstacles: Vec::new() });
+        return Ok(RotationOutcome::Staged { staged, obstacles: Vec::new() });
     }
     let started = Instant::now();
     let mut last: Option<Vec<Obstacle>> = None;
@@ -85,20 +85,20 @@ pub async fn walk(
         let obstacles = match manifest.promote(&staged.kid, &reports, project.now()) {
             Ok(_) => {
                 let promoted = operator.promote(Some(staged.kid)).await?;
-                return Ok(Walked::Promoted(promoted));
+                return Ok(RotationOutcome::Promoted(promoted));
             }
             Err(Error::NotAgreed { obstacles, .. }) => obstacles,
             Err(error) => return Err(error.into()),
         };
         // Without an instance that reports, no report will come.
         if is_silence(&obstacles) {
-            return Ok(Walked::Staged { staged, obstacles });
+            return Ok(RotationOutcome::Staged { staged, obstacles });
         }
         if last.as_ref() != Some(&obstacles) {
             tell(Progress::Waiting(&obstacles));
         }
         if started.elapsed() >= wait {
-            return Ok(Walked::Staged { staged, obstacles });
+            return Ok(RotationOutcome::Staged { staged, obstacles });
         }
         last = Some(obstacles);
         tokio::time::sleep(PAUSE).await;

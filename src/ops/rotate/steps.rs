@@ -174,7 +174,7 @@ impl Operator {
     ///
     /// # Errors
     /// As there; [`OpsError::NoReason`].
-    pub async fn emergency(
+    pub async fn emergency_rotate(
         &self,
         kid: Option<Kid>,
         replacement: impl Into<NewEntry>,
@@ -305,14 +305,14 @@ impl Operator {
 
 /// The change of a policy, which changes no key: it is recorded with the primary, `kid`.
 fn policy_change(before: &Manifest, next: Manifest, kid: Kid, now: SystemTime) -> Change {
-    let to = next.state(&kid, now).unwrap_or(KeyState::Active(Role::Primary));
+    let to = next.state(&kid, now).unwrap_or(KeyState::Live(Role::Primary));
     Change {
         action: manifest::Action::SetPolicy,
         kid,
         from: before.state(&kid, now),
         to,
         revoked: None,
-        until: None,
+        verifies_until: None,
         effect: RolloutEffect::NONE,
         manifest: next,
     }

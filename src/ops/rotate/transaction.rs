@@ -116,7 +116,7 @@ pub(super) async fn commit(
     expected: u64,
     next: &Manifest,
 ) -> Result<(), OpsError> {
-    context.append(record, Outcome::Begun).await?;
+    context.append(record, Outcome::Started).await?;
     let stored = context.store.compare_and_swap(expected, next).await;
     let outcome = match &stored {
         Ok(()) => Outcome::Success,

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use super::dueness::dueness;
 use super::facts::next_step_facts;
 use super::phrase::phrase;
+use super::schedule_state::schedule_state;
 use super::stall::state_of;
-use super::standing::{Advice, Other, Standing, State};
+use super::status::{Advice, OtherKey, ScheduleState, SecretStatus};
 use super::traffic::expected_traffic;
 use super::trail_facts::TrailFacts;
 use crate::evidence::Report;
@@ -14,15 +14,15 @@ use crate::evidence::next_step::next_step;
 use crate::evidence::next_step::step::NextStep;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::error::OpsError;
-use crate::ops::inventory::{Item, Place};
+use crate::ops::inventory::{Place, SecretSpec};
 use crate::ops::warnings::{of_policy, of_reports};
 use crate::source::StoreError;
 
-impl Standing {
+impl SecretStatus {
     /// How a secret stands of which `manifest` is stored, by what the instances `reports` say.
     #[must_use]
-    pub fn of(
-        item: &Item,
+    pub fn compute(
+        item: &SecretSpec,
         manifest: &Manifest,
         reports: &[Report],
         now: SystemTime,
@@ -34,7 +34,7 @@ impl Standing {
 
     /// The same, with the facts of the trail.
     pub(super) fn with_trail_facts(
-        item: &Item,
+        item: &SecretSpec,
         manifest: &Manifest,
         reports: &[Report],
         now: SystemTime,
@@ -50,14 +50,16 @@ impl Standing {
             .keys()
             .iter()
             .filter(|key| key.kid() != kid && key.secret().is_some())
-            .filter_map(|key| Other::of(key, item, manifest, reports, now))
-            .map(|other| Other { is_restaged: facts.restaged.contains(&other.kid), ..other })
+            .filter_map(|key| OtherKey::compute(key, item, manifest, reports, now))
+            .map(|other| OtherKey { is_restaged: facts.restaged.contains(&other.kid), ..other })
             .collect();
-        let dueness = due.map_or(State::Rested, |due| dueness(due, now, ahead));
+        let schedule_state =
+            due.map_or(ScheduleState::UpToDate, |due| schedule_state(due, now, ahead));
         let (next, state) = {
-            let facts = next_step_facts(item, manifest, reports, &others, (due, &dueness), now);
+            let facts =
+                next_step_facts(item, manifest, reports, &others, (due, &schedule_state), now);
             let words = |step: &NextStep| phrase(step, item, manifest, reports, now);
-            (words(&next_step(&facts)), state_of(dueness, &facts, words))
+            (words(&next_step(&facts)), state_of(schedule_state, &facts, words))
         };
         let variable = manifest.key(&kid).and_then(Entry::variable).map(str::to_owned);
         let mut warnings = of_reports(reports, manifest.policy(), now);
@@ -85,7 +87,7 @@ impl Standing {
     /// How a secret stands that is rotated by hand, the last time at `last`.
     #[must_use]
     pub fn by_hand(
-        (item, environment): (&Item, &str),
+        (item, environment): (&SecretSpec, &str),
         last: Option<SystemTime>,
         now: SystemTime,
         ahead: u16,
@@ -95,12 +97,12 @@ impl Standing {
             // No record says that it was ever done.
             None => Some(now),
         });
-        let mut standing = Self::bare((item, environment));
-        (standing.since, standing.due) = (last, due);
-        standing.state = due.map_or(State::Rested, |due| dueness(due, now, ahead));
-        let Place::Manual(place) = &item.store else { return standing };
+        let mut status = Self::bare((item, environment));
+        (status.since, status.due) = (last, due);
+        status.state = due.map_or(ScheduleState::UpToDate, |due| schedule_state(due, now, ahead));
+        let Place::Manual(place) = &item.store else { return status };
         let command = format!("dualkey record {} rotated", item.name);
-        standing.next = match due {
+        status.next = match due {
             Some(at) => Advice {
                 what: format!("rotate it in {place}, and say so"),
                 command: Some(command),
@@ -108,29 +110,29 @@ impl Standing {
             },
             None => Advice { what: "nothing".to_owned(), command: None, at: None },
         };
-        standing
+        status
     }
 
     /// One that cannot be read.
     #[must_use]
-    pub fn unread((item, environment): (&Item, &str), error: &OpsError) -> Self {
-        let mut standing = Self::bare((item, environment));
+    pub fn unread((item, environment): (&SecretSpec, &str), error: &OpsError) -> Self {
+        let mut status = Self::bare((item, environment));
         if !matches!(error, OpsError::Store(StoreError::Missing { .. })) {
-            standing.state = State::Unread { why: error.to_string() };
-            return standing;
+            status.state = ScheduleState::Unread { why: error.to_string() };
+            return status;
         }
-        standing.state = State::Absent;
-        (standing.next.what, standing.next.command) = match &item.store {
+        status.state = ScheduleState::Absent;
+        (status.next.what, status.next.command) = match &item.store {
             Place::Dotenv(path) => (format!("set it in {path}"), None),
             _ => {
                 let command = item.command(&format!("generate {} --store", item.name));
                 ("make its first key".to_owned(), Some(command))
             }
         };
-        standing
+        status
     }
 
-    fn bare((item, environment): (&Item, &str)) -> Self {
+    fn bare((item, environment): (&SecretSpec, &str)) -> Self {
         Self {
             name: item.name.clone(),
             environment: environment.to_owned(),
@@ -142,7 +144,7 @@ impl Standing {
             is_since_at_least: false,
             others: Vec::new(),
             due: None,
-            state: State::Rested,
+            state: ScheduleState::UpToDate,
             next: Advice {
                 what: "correct what is wrong with it".to_owned(),
                 command: None,

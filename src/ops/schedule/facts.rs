@@ -2,22 +2,22 @@
 
 use std::time::SystemTime;
 
-use super::standing::{Other, State};
+use super::status::{OtherKey, ScheduleState};
 use crate::error::Obstacle;
 use crate::evidence::Report;
 use crate::evidence::Verdict;
 use crate::evidence::next_step::facts::{Facts, Fleet, KeyFacts};
 use crate::kid::Kid;
 use crate::manifest::Manifest;
-use crate::ops::inventory::{Item, Place, kids_apart};
+use crate::ops::inventory::{Place, SecretSpec, kids_apart};
 
 /// The facts about the secret `item`, of which the keys `others` are beside the primary.
 pub(super) fn next_step_facts<'m>(
-    item: &Item,
+    item: &SecretSpec,
     manifest: &'m Manifest,
     reports: &[Report],
-    others: &[Other],
-    (due, dueness): (Option<SystemTime>, &State),
+    others: &[OtherKey],
+    (due, schedule_state): (Option<SystemTime>, &ScheduleState),
     now: SystemTime,
 ) -> Facts<'m> {
     let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
@@ -36,13 +36,13 @@ pub(super) fn next_step_facts<'m>(
         is_file: matches!(item.store, Place::Dotenv(_)),
         signing_since: manifest.key(&primary).map(|key| key.life.signing_since()),
         due,
-        is_due: matches!(dueness, State::Due | State::Overdue { .. }),
+        is_due: matches!(schedule_state, ScheduleState::Due | ScheduleState::Overdue { .. }),
     }
 }
 
 fn key_facts(
-    other: &Other,
-    item: &Item,
+    other: &OtherKey,
+    item: &SecretSpec,
     manifest: &Manifest,
     reports: &[Report],
     apart: &[Kid],
@@ -53,7 +53,7 @@ fn key_facts(
         Some(Verdict::Wait { .. }) => manifest.expected_obstacle(&kid, reports, now).ok().flatten(),
         _ => None,
     };
-    let after_withdrawal = if other.is_restaged && item.purpose.needs_sweep() {
+    let after_withdrawal = if other.is_restaged && item.purpose.needs_rewrap() {
         obstacles_after_withdrawal(&kid, manifest, reports, now)
     } else {
         Vec::new()
@@ -63,7 +63,7 @@ fn key_facts(
         state: other.state,
         added_at: other.added_at,
         signs_from: other.signs_from,
-        ends_at: other.ends_at,
+        verifies_until: other.verifies_until,
         is_retired: other.is_retired,
         is_restaged: other.is_restaged,
         is_apart: apart.contains(&kid),

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::standing::{Other, Standing, State};
+use super::status::{OtherKey, ScheduleState, SecretStatus};
 use crate::manifest::verdict_json::VerdictJson;
 use crate::ops::rfc3339::{time, time_from};
 
 /// How secrets stand, as a JSON array: what `dualkey status --json` prints.
 #[must_use]
-pub fn to_json(standings: &[Standing]) -> String {
-    let rows: Vec<_> = standings.iter().map(secret).collect();
+pub fn to_json(secret_statuses: &[SecretStatus]) -> String {
+    let rows: Vec<_> = secret_statuses.iter().map(secret).collect();
     serde_json::to_string_pretty(&rows).expect("texts and numbers are JSON")
 }
 
@@ -44,7 +44,7 @@ struct Key<'a> {
     variable: Option<&'a str>,
     state: &'static str,
     signs_from: Option<String>,
-    ends_at: Option<String>,
+    verifies_until: Option<String>,
     verdict: Option<VerdictJson<String>>,
 }
 
@@ -55,42 +55,42 @@ struct Step<'a> {
     at: Option<String>,
 }
 
-fn secret(standing: &Standing) -> Secret<'_> {
-    let (days, why) = match &standing.state {
-        State::Soon { days } | State::Overdue { days } => (Some(*days), None),
-        State::Stuck { why } | State::Unread { why } => (None, Some(why.as_str())),
+fn secret(status: &SecretStatus) -> Secret<'_> {
+    let (days, why) = match &status.state {
+        ScheduleState::Soon { days } | ScheduleState::Overdue { days } => (Some(*days), None),
+        ScheduleState::Stuck { why } | ScheduleState::Unread { why } => (None, Some(why.as_str())),
         _ => (None, None),
     };
     Secret {
-        secret: &standing.name,
-        environment: &standing.environment,
-        purpose: standing.purpose.as_str(),
-        priority: standing.priority.as_str(),
-        state: standing.state.as_str(),
+        secret: &status.name,
+        environment: &status.environment,
+        purpose: status.purpose.as_str(),
+        priority: status.priority.as_str(),
+        state: status.state.as_str(),
         days,
         why,
-        primary: standing.primary.map(|kid| kid.to_string()),
-        variable: standing.variable.as_deref(),
-        since: standing.since.map(time),
-        is_since_at_least: standing.is_since_at_least,
-        others: standing.others.iter().map(key).collect(),
-        due: standing.due.map(time),
+        primary: status.primary.map(|kid| kid.to_string()),
+        variable: status.variable.as_deref(),
+        since: status.since.map(time),
+        is_since_at_least: status.is_since_at_least,
+        others: status.others.iter().map(key).collect(),
+        due: status.due.map(time),
         next: Step {
-            what: &standing.next.what,
-            command: standing.next.command.as_deref(),
-            at: standing.next.at.map(time_from),
+            what: &status.next.what,
+            command: status.next.command.as_deref(),
+            at: status.next.at.map(time_from),
         },
-        warnings: &standing.warnings,
+        warnings: &status.warnings,
     }
 }
 
-fn key(other: &Other) -> Key<'_> {
+fn key(other: &OtherKey) -> Key<'_> {
     Key {
         kid: other.kid.to_string(),
         variable: other.variable.as_deref(),
         state: other.state.as_str(),
         signs_from: other.signs_from.map(time_from),
-        ends_at: other.ends_at.map(time_from),
+        verifies_until: other.verifies_until.map(time_from),
         verdict: other.verdict.as_ref().map(|verdict| VerdictJson::new(verdict, time_from)),
     }
 }

@@ -4,18 +4,18 @@
 //! midnight on, and overdue by one day on the 16th.
 
 mod compute;
-mod dueness;
 mod facts;
 mod json;
 mod other_keys;
 mod phrase;
 mod read;
+mod schedule_state;
 mod stall;
-mod standing;
+mod status;
 mod traffic;
 mod trail_facts;
 
-pub use dueness::dueness;
 pub use json::to_json;
-pub use read::{standing_of, standings};
-pub use standing::{Advice, Other, Standing, State};
+pub use read::{secret_status, secret_statuses};
+pub use schedule_state::schedule_state;
+pub use status::{Advice, OtherKey, ScheduleState, SecretStatus};

@@ -2,19 +2,19 @@
 
 use std::time::SystemTime;
 
-use super::standing::Other;
+use super::status::OtherKey;
 use crate::evidence::Report;
 use crate::evidence::Verdict;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::manifest::{Entry, Manifest};
-use crate::ops::inventory::{Item, Place};
+use crate::ops::inventory::{Place, SecretSpec};
 
-impl Other {
-    pub(super) fn of(
+impl OtherKey {
+    pub(super) fn compute(
         key: &Entry,
-        item: &Item,
+        item: &SecretSpec,
         manifest: &Manifest,
         reports: &[Report],
         now: SystemTime,
@@ -22,22 +22,22 @@ impl Other {
         let (kid, state) = (key.kid(), manifest.state(&key.kid(), now)?);
         let verdict = match (state, &item.store) {
             // No instance reports: only the time decides.
-            (KeyState::Active(Role::Fallback), Place::Dotenv(_)) => {
-                manifest.ends_at(&kid).map(|until| Verdict::Wait { until })
+            (KeyState::Live(Role::Fallback), Place::Dotenv(_)) => {
+                manifest.verifies_until(&kid).map(|until| Verdict::Wait { until })
             }
-            (KeyState::Active(Role::Fallback), _) => manifest.retirement(&kid, reports, now).ok(),
-            (KeyState::Retired, _) if !manifest.purpose().ends_by_time() => {
+            (KeyState::Live(Role::Fallback), _) => manifest.retirement(&kid, reports, now).ok(),
+            (KeyState::Expired, _) if !manifest.purpose().ends_by_time() => {
                 manifest.retirement(&kid, reports, now).ok()
             }
-            (KeyState::Revoked, _) if manifest.purpose().needs_sweep() => {
+            (KeyState::Revoked, _) if manifest.purpose().needs_rewrap() => {
                 manifest.retirement(&kid, reports, now).ok()
             }
             _ => None,
         };
         let is_retired = key.retire_at().is_some();
-        let (added_at, ends_at) = (key.added_at(), manifest.ends_at(&kid));
-        let signs_from = match (state, key.signs()) {
-            (KeyState::Active(Role::Staged), Signs::From(moment)) => Some(moment),
+        let (added_at, verifies_until) = (key.added_at(), manifest.verifies_until(&kid));
+        let signs_from = match (state, key.signing_start()) {
+            (KeyState::Live(Role::Staged), SigningStart::From(moment)) => Some(moment),
             _ => None,
         };
         let variable = key.variable().map(str::to_owned);
@@ -47,7 +47,7 @@ impl Other {
             state,
             added_at,
             signs_from,
-            ends_at,
+            verifies_until,
             is_retired,
             is_restaged: false,
             verdict,

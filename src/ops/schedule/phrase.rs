@@ -5,13 +5,13 @@ use crate::evidence::Report;
 use crate::evidence::reports::{ClockProblem, clock_problem, may_run};
 use std::time::SystemTime;
 
-use super::standing::Advice;
+use super::status::Advice;
 use crate::evidence::next_step::step::{Deployment, NextStep};
 use crate::evidence::next_step::step::{Ground, Removal, RewrapScope, Staged};
 use crate::kid::Kid;
 use crate::manifest::Manifest;
 use crate::moment::NotBefore;
-use crate::ops::inventory::Item;
+use crate::ops::inventory::SecretSpec;
 
 /// The words of a step, and its command.
 type Phrase = (String, Option<String>);
@@ -19,7 +19,7 @@ type Phrase = (String, Option<String>);
 /// Phrases `step` for the secret `item`.
 pub(super) fn phrase(
     step: &NextStep,
-    item: &Item,
+    item: &SecretSpec,
     manifest: &Manifest,
     reports: &[Report],
     now: SystemTime,
@@ -48,7 +48,7 @@ pub(super) fn phrase(
         NextStep::Retire { kid, because, .. } => {
             (format!("retire the old key{}", until_then(because)), command("retire", kid))
         }
-        NextStep::Destroy { kid, because, ends_at: Some(ends), .. } => {
+        NextStep::Destroy { kid, because, verifies_until: Some(ends), .. } => {
             let what = format!(
                 "the old key is retired and ends at {}; then destroy its secret{}",
                 NotBefore(*ends),
@@ -146,7 +146,7 @@ fn rewrap(name: &str, scope: RewrapScope, obstacle: &Obstacle) -> Phrase {
         return (what, Some(format!("{command} {options}")));
     }
     let problem = match obstacle {
-        Obstacle::NotSwept => String::new(),
+        Obstacle::NotRewrapped => String::new(),
         Obstacle::RowsUnreadable { .. } => {
             format!(": {obstacle}; correct or delete those that it lists first")
         }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::standing::{Advice, Standing, State};
+use super::status::{Advice, ScheduleState, SecretStatus};
 use super::trail_facts::TrailFacts;
 use crate::ops::adopt::{first_audit_key_command, in_use};
 use crate::ops::audit::{Outcome, Query, Trail};
 use crate::ops::error::OpsError;
-use crate::ops::inventory::{Item, Place, Project};
+use crate::ops::inventory::{Place, Project, SecretSpec};
 use crate::ops::rotate::facts::reports;
 use crate::ops::rotate::{check_new, unfinished_step};
 use crate::ops::warnings::encrypted;
@@ -16,13 +16,13 @@ use crate::source::StoreError;
 /// How every secret of the environment stands, in the order of the inventory.
 ///
 /// # Errors
-/// None of one secret, which stands as [`State::Unread`]; only where the trail cannot be read
+/// None of one secret, which stands as [`ScheduleState::Unread`]; only where the trail cannot be read
 /// is nothing known of those that are rotated by hand.
-pub async fn standings(project: &Project) -> Result<Vec<Standing>, OpsError> {
+pub async fn secret_statuses(project: &Project) -> Result<Vec<SecretStatus>, OpsError> {
     let trail = project.trail().await;
     let mut all = Vec::new();
     for item in project.secrets() {
-        all.push(standing(project, item, &trail).await);
+        all.push(status(project, item, &trail).await);
     }
     Ok(all)
 }
@@ -31,41 +31,41 @@ pub async fn standings(project: &Project) -> Result<Vec<Standing>, OpsError> {
 ///
 /// # Errors
 /// [`OpsError::UnknownSecret`], [`OpsError::OtherEnvironment`]. One that cannot be read stands as
-/// [`State::Unread`].
-pub async fn standing_of(project: &Project, name: &str) -> Result<Standing, OpsError> {
+/// [`ScheduleState::Unread`].
+pub async fn secret_status(project: &Project, name: &str) -> Result<SecretStatus, OpsError> {
     let item = project.inventory().secret(name)?;
     item.check_environment(project.environment_name())?;
     let trail = project.trail().await;
-    Ok(standing(project, item, &trail).await)
+    Ok(status(project, item, &trail).await)
 }
 
-async fn standing(
+async fn status(
     project: &Project,
-    item: &Item,
+    item: &SecretSpec,
     trail: &Result<Arc<dyn Trail>, OpsError>,
-) -> Standing {
+) -> SecretStatus {
     let name = (item, project.environment_name());
     let trail = match trail {
         Ok(trail) => Some(&**trail),
         // Nothing is decided by a trail that is missing or cannot be read, nor without it.
-        Err(error @ OpsError::Audit(_)) => return Standing::unread(name, error),
+        Err(error @ OpsError::Audit(_)) => return SecretStatus::unread(name, error),
         Err(_) => None,
     };
-    let standing = read(project, item, trail).await;
-    let mut standing = standing.unwrap_or_else(|error| Standing::unread(name, &error));
+    let status = read(project, item, trail).await;
+    let mut status = status.unwrap_or_else(|error| SecretStatus::unread(name, &error));
     let encrypted = encrypted(project, item, name.1);
-    standing.warnings.extend(encrypted.map(|file| format!("{}; {}", file.found(), file.remedy())));
-    if standing.state == State::Absent {
-        standing.next = advise_adoption(project, &item.name, standing.next);
+    status.warnings.extend(encrypted.map(|file| format!("{}; {}", file.found(), file.remedy())));
+    if status.state == ScheduleState::Absent {
+        status.next = advise_adoption(project, &item.name, status.next);
     }
-    standing
+    status
 }
 
 async fn read(
     project: &Project,
-    item: &Item,
+    item: &SecretSpec,
     trail: Option<&dyn Trail>,
-) -> Result<Standing, OpsError> {
+) -> Result<SecretStatus, OpsError> {
     let (now, environment) = (project.now(), project.environment_name());
     let ahead = project.inventory().remind.days_ahead;
     if let Place::Manual(_) = item.store {
@@ -76,7 +76,7 @@ async fn read(
         let query = Query::new().secret(&item.name).environment(environment);
         let query = query.rotations().outcome(Outcome::Success).take(1);
         let last = trail.query(&query).await?.pop().map(|entry| entry.record.at);
-        return Ok(Standing::by_hand((item, environment), last, now, ahead));
+        return Ok(SecretStatus::by_hand((item, environment), last, now, ahead));
     }
     let store = project.store(&item.name)?;
     let manifest = match (store.load().await, trail) {
@@ -98,12 +98,12 @@ async fn read(
         Some(trail) => TrailFacts::read(trail, item, &manifest, now).await?,
         None => TrailFacts::unknown(item, &manifest, now),
     };
-    let mut standing = Standing::with_trail_facts(item, &manifest, &reports, now, (ahead, &past));
+    let mut status = SecretStatus::with_trail_facts(item, &manifest, &reports, now, (ahead, &past));
     if let Some(record) = unfinished {
         let why = format!("{} began {}, and has not said how it went", record.actor, record.action);
-        standing.state = standing.state.max(State::Stuck { why });
+        status.state = status.state.max(ScheduleState::Stuck { why });
     }
-    Ok(standing)
+    Ok(status)
 }
 
 /// The advice for a secret whose store holds no key: to adopt a value that is in use, if there is one,

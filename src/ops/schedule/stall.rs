@@ -1,27 +1,28 @@
 //! The state of a secret whose rotation is under way or has stopped midway.
 
-use super::standing::{Advice, State};
+use super::status::{Advice, ScheduleState};
 use crate::evidence::next_step::facts::Facts;
 use crate::evidence::next_step::stall::{Stall, is_underway, stalls};
 use crate::evidence::next_step::step::NextStep;
 
-/// The state that follows from the schedule, `dueness`, and from `facts`. `phrase` has the words of a
+/// The state that follows from the schedule, `schedule_state`, and from `facts`. `phrase` has the words of a
 /// step.
 pub(super) fn state_of(
-    dueness: State,
+    schedule_state: ScheduleState,
     facts: &Facts<'_>,
     phrase: impl Fn(&NextStep) -> Advice,
-) -> State {
-    let mut state = match dueness {
+) -> ScheduleState {
+    let mut state = match schedule_state {
         // A rotation that was started is due no more.
-        State::Soon { .. } if facts.staged().is_some() => State::Underway,
+        ScheduleState::Soon { .. } if facts.staged().is_some() => ScheduleState::Underway,
         state => state,
     };
     if is_underway(facts) {
-        state = state.max(State::Underway);
+        state = state.max(ScheduleState::Underway);
     }
-    let stuck = stalls(facts).into_iter().map(|stall| State::Stuck { why: why(stall, &phrase) });
-    stuck.fold(state, State::max)
+    let stuck =
+        stalls(facts).into_iter().map(|stall| ScheduleState::Stuck { why: why(stall, &phrase) });
+    stuck.fold(state, ScheduleState::max)
 }
 
 fn why(stall: Stall, phrase: &impl Fn(&NextStep) -> Advice) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::standing::Other;
+use super::status::OtherKey;
 use crate::error::Obstacle;
 use crate::evidence::Report;
 use crate::evidence::silence::SILENT_WINDOWS;
@@ -10,16 +10,16 @@ use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::moment::NotBefore;
-use crate::ops::inventory::{Item, Place, kids_apart};
+use crate::ops::inventory::{Place, SecretSpec, kids_apart};
 use crate::purpose::Purpose;
 
 /// A warning that the verdict on a fallback will find too little traffic, with the setting: known
 /// before the overlap is over.
 pub(super) fn expected_traffic(
-    item: &Item,
+    item: &SecretSpec,
     manifest: &Manifest,
     reports: &[Report],
-    others: &[Other],
+    others: &[OtherKey],
     now: SystemTime,
 ) -> Option<String> {
     // Instances that read a `.env` file report nothing.
@@ -27,22 +27,22 @@ pub(super) fn expected_traffic(
         return None;
     }
     let apart = kids_apart(item, manifest, now);
-    let is_fallback = |other: &&Other| {
-        other.state == KeyState::Active(Role::Fallback) && !apart.contains(&other.kid)
+    let is_fallback = |other: &&OtherKey| {
+        other.state == KeyState::Live(Role::Fallback) && !apart.contains(&other.kid)
     };
     let fallback = others.iter().find(is_fallback).filter(|_| item.purpose != Purpose::Audit)?;
-    let (kid, ends_at) = (fallback.kid, fallback.ends_at);
+    let (kid, verifies_until) = (fallback.kid, fallback.verifies_until);
     let expected = manifest.expected_obstacle(&kid, reports, now).ok()??;
     let Obstacle::TooLittleTraffic { seen, enough, from } = expected else { return None };
-    let window = length(manifest.policy().observation);
-    let ends = ends_at.map_or_else(String::new, |ends| {
+    let window = length(manifest.policy().observation_window);
+    let ends = verifies_until.map_or_else(String::new, |ends| {
         format!("; the key expires at {} all the same", NotBefore(ends))
     });
     let name = &item.name;
     let Some(from) = from else {
         return Some(format!(
             "the primary verified nothing within {window}, and the verdict on `{kid}` needs {enough} \
-             verifications (`enough_traffic`): that the key is unused says nothing until there are \
+             verifications (`min_observed_verifications`): that the key is unused says nothing until there are \
              some{ends}"
         ));
     };
@@ -51,7 +51,7 @@ pub(super) fn expected_traffic(
     Some(format!(
         "about {seen} verifications per {window}, and the verdict on `{kid}` needs {enough}: without \
          them the key must stay unused for {SILENT_WINDOWS} times as long, until {} at the \
-         earliest{ends}; to need fewer, write `enough_traffic = {line}` for {name} in the inventory, \
+         earliest{ends}; to need fewer, write `min_observed_verifications = {line}` for {name} in the inventory, \
          then run `dualkey policy {name}`",
         NotBefore(from)
     ))

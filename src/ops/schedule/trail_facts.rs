@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::audit::{Action, Outcome, Query, Record, Trail};
 use crate::ops::error::OpsError;
-use crate::ops::inventory::{Item, Place};
+use crate::ops::inventory::{Place, SecretSpec};
 
 /// The facts about the keys of a secret that the trail has, and the manifest lacks.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub(super) struct TrailFacts {
 
 impl TrailFacts {
     /// The facts without a trail.
-    pub(super) fn unknown(item: &Item, manifest: &Manifest, now: SystemTime) -> Self {
+    pub(super) fn unknown(item: &SecretSpec, manifest: &Manifest, now: SystemTime) -> Self {
         let is_at_least = is_dated_by_file(item, manifest, &manifest.primary(now));
         Self { is_at_least, ..Self::default() }
     }
@@ -33,7 +33,7 @@ impl TrailFacts {
     /// Reads the facts from `trail`.
     pub(super) async fn read(
         trail: &dyn Trail,
-        item: &Item,
+        item: &SecretSpec,
         manifest: &Manifest,
         now: SystemTime,
     ) -> Result<Self, OpsError> {
@@ -58,7 +58,7 @@ impl TrailFacts {
             }
         }
         let is_staged =
-            |key: &&Entry| manifest.state(&key.kid(), now) == Some(KeyState::Active(Role::Staged));
+            |key: &&Entry| manifest.state(&key.kid(), now) == Some(KeyState::Live(Role::Staged));
         let staged: Vec<_> = manifest.keys().iter().filter(is_staged).collect();
         if !staged.is_empty() {
             let all = records(Action::RESTAGED).await?;
@@ -83,7 +83,7 @@ fn is_same_second(one: SystemTime, other: SystemTime) -> bool {
 
 /// Returns whether nothing but the date of its `.env` file says since when the key `kid` signs: it was
 /// there before the first step.
-fn is_dated_by_file(item: &Item, manifest: &Manifest, kid: &Kid) -> bool {
-    let is_first = |key: &Entry| key.signs() == Signs::From(UNIX_EPOCH);
+fn is_dated_by_file(item: &SecretSpec, manifest: &Manifest, kid: &Kid) -> bool {
+    let is_first = |key: &Entry| key.signing_start() == SigningStart::From(UNIX_EPOCH);
     matches!(item.store, Place::Dotenv(_)) && manifest.key(kid).is_some_and(is_first)
 }

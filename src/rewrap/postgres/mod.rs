@@ -7,7 +7,7 @@ use std::fmt;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 
-use super::error::SweepError;
+use super::error::RewrapJobError;
 use super::key::{KeyPart, RowKey};
 use super::row::{Column, Row, Swap, Value};
 use super::sql::{PAGE_BYTES, read_rows, value_or_too_large};
@@ -52,7 +52,7 @@ impl PgTable {
     /// unless set.
     ///
     /// ```no_run
-    /// # async fn open(pool: sqlx::PgPool) -> Result<(), dualkey::rewrap::SweepError> {
+    /// # async fn open(pool: sqlx::PgPool) -> Result<(), dualkey::rewrap::RewrapJobError> {
     /// use dualkey::rewrap::{PgTable, RowStore};
     ///
     /// let notes = PgTable::open(&pool, "\"tenant 1\".notes", ["body"]).await?.with_name("notes");
@@ -120,11 +120,11 @@ impl PgTable {
     }
 
     /// A transaction. Behind a pooler, its statements reach one server connection.
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, SweepError> {
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, RewrapJobError> {
         begin(&self.pool, &self.name).await
     }
 
-    fn row(&self, row: &PgRow) -> Result<Row, SweepError> {
+    fn row(&self, row: &PgRow) -> Result<Row, RewrapJobError> {
         let failed = |error| database_error(&self.name, error);
         let parts: Vec<_> = (0..self.keys.len())
             .map(|place| row.try_get(place).map(KeyPart::Text))
@@ -150,7 +150,7 @@ impl PgTable {
         transaction: &mut sqlx::PgConnection,
         column: usize,
         swaps: &[(usize, &Swap)],
-    ) -> Result<Vec<usize>, SweepError> {
+    ) -> Result<Vec<usize>, RewrapJobError> {
         let count = self.keys.len();
         let name = quote_identifier(&self.columns[column].name);
         let is_bytes = self.are_bytes[column];
@@ -306,7 +306,7 @@ impl RowStore for PgTable {
                     .map_err(failed)?;
             if is_read_only {
                 let problem = "the server, or the session, is read-only".to_owned();
-                return Err(SweepError::ReadOnly { table: table(), problem });
+                return Err(RewrapJobError::ReadOnly { table: table(), problem });
             }
             for column in &self.columns {
                 let may: bool = sqlx::query_scalar("SELECT has_column_privilege($1, $2, 'UPDATE')")
@@ -318,7 +318,7 @@ impl RowStore for PgTable {
                     .map_err(failed)?;
                 if !may {
                     let problem = format!("this user may not UPDATE its column `{}`", column.name);
-                    return Err(SweepError::ReadOnly { table: table(), problem });
+                    return Err(RewrapJobError::ReadOnly { table: table(), problem });
                 }
             }
             Ok(())
@@ -326,7 +326,10 @@ impl RowStore for PgTable {
     }
 }
 
-async fn begin(pool: &PgPool, table: &str) -> Result<Transaction<'static, Postgres>, SweepError> {
+async fn begin(
+    pool: &PgPool,
+    table: &str,
+) -> Result<Transaction<'static, Postgres>, RewrapJobError> {
     pool.begin_with(BEGIN).await.map_err(|error| database_error(table, error))
 }
 
@@ -337,13 +340,13 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-fn database_error(table: &str, error: sqlx::Error) -> SweepError {
+fn database_error(table: &str, error: sqlx::Error) -> RewrapJobError {
     let table = table.to_owned();
     let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref() {
         // read_only_sql_transaction, insufficient_privilege.
-        Some("25006" | "42501") => SweepError::ReadOnly { table, problem: error.to_string() },
-        _ => SweepError::Database { table, source: explained(error) },
+        Some("25006" | "42501") => RewrapJobError::ReadOnly { table, problem: error.to_string() },
+        _ => RewrapJobError::Database { table, source: explained(error) },
     }
 }
 

@@ -1,9 +1,9 @@
-//! What the database says of a table, before a sweep begins.
+//! What the database says of a table, before a rewrap begins.
 
 use sqlx::postgres::{PgConnection, PgPool};
 
 use super::{Key, PgTable, begin, database_error};
-use crate::rewrap::error::SweepError;
+use crate::rewrap::error::RewrapJobError;
 use crate::rewrap::row::Column;
 use crate::rewrap::sql::pick_columns;
 use crate::sql::quote_identifier;
@@ -12,14 +12,14 @@ impl PgTable {
     /// The table `name`, or `schema.name`, and those of its columns that hold sealed values.
     ///
     /// # Errors
-    /// [`SweepError::UnknownTable`], [`SweepError::NoPrimaryKey`], [`SweepError::UnknownColumn`],
-    /// [`SweepError::NoColumn`], [`SweepError::ColumnType`], [`SweepError::HiddenRows`],
-    /// [`SweepError::Database`].
+    /// [`RewrapJobError::UnknownTable`], [`RewrapJobError::NoPrimaryKey`], [`RewrapJobError::UnknownColumn`],
+    /// [`RewrapJobError::NoColumn`], [`RewrapJobError::ColumnType`], [`RewrapJobError::HiddenRows`],
+    /// [`RewrapJobError::Database`].
     pub async fn open<C: Into<String>>(
         pool: &PgPool,
         name: &str,
         columns: impl IntoIterator<Item = C>,
-    ) -> Result<Self, SweepError> {
+    ) -> Result<Self, RewrapJobError> {
         let mut transaction = begin(pool, name).await?;
         let relation = find_relation(&mut transaction, name).await?;
         let keys = read_keys(&mut transaction, name, &relation).await?;
@@ -60,7 +60,10 @@ struct Details {
 }
 
 /// Finds the table, and returns its name as the database writes it.
-async fn find_relation(transaction: &mut PgConnection, name: &str) -> Result<String, SweepError> {
+async fn find_relation(
+    transaction: &mut PgConnection,
+    name: &str,
+) -> Result<String, RewrapJobError> {
     let table = || name.to_owned();
     let found: Option<(String, bool)> = sqlx::query_as(
         "SELECT format('%I.%I', n.nspname, c.relname), row_security_active(c.oid) \
@@ -73,8 +76,8 @@ async fn find_relation(transaction: &mut PgConnection, name: &str) -> Result<Str
     .await
     .map_err(|error| database_error(name, error))?;
     match found {
-        None => Err(SweepError::UnknownTable { table: table() }),
-        Some((_, true)) => Err(SweepError::HiddenRows { table: table() }),
+        None => Err(RewrapJobError::UnknownTable { table: table() }),
+        Some((_, true)) => Err(RewrapJobError::HiddenRows { table: table() }),
         Some((relation, false)) => Ok(relation),
     }
 }
@@ -84,7 +87,7 @@ async fn read_keys(
     transaction: &mut PgConnection,
     name: &str,
     relation: &str,
-) -> Result<Vec<Key>, SweepError> {
+) -> Result<Vec<Key>, RewrapJobError> {
     let keys: Vec<(String, String)> = sqlx::query_as(
         "SELECT a.attname::text, format_type(a.atttypid, -1) FROM pg_index i \
          CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) \
@@ -98,7 +101,7 @@ async fn read_keys(
     .await
     .map_err(|error| database_error(name, error))?;
     if keys.is_empty() {
-        return Err(SweepError::NoPrimaryKey { table: name.to_owned() });
+        return Err(RewrapJobError::NoPrimaryKey { table: name.to_owned() });
     }
     Ok(keys.into_iter().map(|(name, kind)| Key { name, kind }).collect())
 }
@@ -108,7 +111,7 @@ async fn read_columns(
     transaction: &mut PgConnection,
     name: &str,
     relation: &str,
-) -> Result<Vec<(String, Details)>, SweepError> {
+) -> Result<Vec<(String, Details)>, RewrapJobError> {
     let found: Vec<(String, String, i32, bool)> = sqlx::query_as(
         "SELECT a.attname::text, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), -1), \
              CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, \

@@ -7,7 +7,7 @@ use super::problem::{Problem, Unclear};
 use super::{DotenvStore, SUFFIXES};
 use crate::error::Error;
 use crate::lifecycle::Role;
-use crate::lifecycle::Signs;
+use crate::lifecycle::SigningStart;
 use crate::lifecycle::{KeyState, admission};
 use crate::manifest::{Entry, Manifest};
 use crate::secret::Secret;
@@ -66,9 +66,9 @@ impl DotenvStore {
         let (mut verifying, mut staged) = (Vec::new(), Vec::new());
         for key in next.keys().iter().filter(|key| key.secret().is_some()) {
             match next.state(&key.kid(), now) {
-                Some(KeyState::Active(Role::Staged)) => staged.push(key),
+                Some(KeyState::Live(Role::Staged)) => staged.push(key),
                 // One that has come to its end stands there until it is destroyed.
-                Some(KeyState::Active(_) | KeyState::Retired) => verifying.push(key),
+                Some(KeyState::Live(_) | KeyState::Expired) => verifying.push(key),
                 Some(KeyState::Revoked) | None => {}
             }
         }
@@ -84,7 +84,7 @@ impl DotenvStore {
         if staged.len() > 1 {
             return unfit("there is room for one staged key, X_NEXT: promote or retire it first");
         }
-        if staged.iter().any(|key| matches!(key.signs(), Signs::From(_))) {
+        if staged.iter().any(|key| matches!(key.signing_start(), SigningStart::From(_))) {
             return unfit("a key in it cannot promote itself: stage it without a moment");
         }
         verifying.sort_by_key(|key| std::cmp::Reverse(key.life.begun(now)));

@@ -44,8 +44,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// A builder without a name or an environment is refused when the follower starts, before the
     /// store is asked: [`Error::NoName`](crate::Error::NoName),
     /// [`Error::NoEnvironment`](crate::Error::NoEnvironment).
-    pub fn follow(self, store: impl KeyStore) -> Follow<K> {
-        Follow {
+    pub fn follow(self, store: impl KeyStore) -> FollowBuilder<K> {
+        FollowBuilder {
             builder: self,
             store: Arc::new(store),
             pace: Pace::default(),
@@ -57,7 +57,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
 
 /// How a ring is to follow its store.
 #[must_use = "nothing follows until it is spawned"]
-pub struct Follow<K: KeyMaterial> {
+pub struct FollowBuilder<K: KeyMaterial> {
     pub(super) builder: RingBuilder<K>,
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) pace: Pace,
@@ -65,7 +65,7 @@ pub struct Follow<K: KeyMaterial> {
     pub(super) instance: Option<String>,
 }
 
-impl<K: KeyMaterial> Follow<K> {
+impl<K: KeyMaterial> FollowBuilder<K> {
     /// How often the store is asked, whether or not it said anything: every 30 seconds unless
     /// set, between a second and two minutes; each time a quarter more or less, so that a
     /// fleet does not ask as one.
@@ -107,8 +107,8 @@ impl<K: KeyMaterial> Follow<K> {
     }
 }
 
-impl<K: KeyMaterial> fmt::Debug for Follow<K> {
+impl<K: KeyMaterial> fmt::Debug for FollowBuilder<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follow").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("FollowBuilder").field("store", &self.store).finish_non_exhaustive()
     }
 }

@@ -4,23 +4,23 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::builder::Follow;
+use super::builder::FollowBuilder;
 use super::health::Health;
-use super::turn::Turner;
+use super::turn::Poller;
 use super::wait::off_thread;
 use crate::ring::{KeyMaterial, KeyRing};
 use crate::source::error::StoreError;
 
-impl<K: KeyMaterial> Follow<K> {
-    /// Loads the ring, and asks the store again only when [`Following::refresh`] is called: for
+impl<K: KeyMaterial> FollowBuilder<K> {
+    /// Loads the ring, and asks the store again only when [`FollowHandle::refresh`] is called: for
     /// who has a loop of his own, and for tests.
     ///
     /// # Errors
     /// If the first load fails.
-    pub fn on_demand(self) -> Result<Following<K>, StoreError> {
-        let turner = Arc::new(self.begin()?);
-        turner.report_at_start();
-        Ok(Following { turner })
+    pub fn on_demand(self) -> Result<FollowHandle<K>, StoreError> {
+        let poller = Arc::new(self.begin()?);
+        poller.report_at_start();
+        Ok(FollowHandle { poller })
     }
 }
 
@@ -29,28 +29,28 @@ impl<K: KeyMaterial> Follow<K> {
 /// To drop it, or to stop it, takes a bounded time, also while a call to the store hangs: a
 /// drop waits for no store, and at most a second for other work of a turn.
 #[must_use = "dropped, the ring follows no more"]
-pub struct Following<K: KeyMaterial> {
-    pub(super) turner: Arc<Turner<K>>,
+pub struct FollowHandle<K: KeyMaterial> {
+    pub(super) poller: Arc<Poller<K>>,
 }
 
-impl<K: KeyMaterial> Following<K> {
+impl<K: KeyMaterial> FollowHandle<K> {
     /// The ring, to be handed to adapters: a clone follows as well.
     #[must_use]
     pub fn ring(&self) -> &KeyRing<K> {
-        &self.turner.ring
+        &self.poller.ring
     }
 
     /// Asks the store at once, on this thread, and says whether there was news. A report of
     /// this instance that is due is kept as well. In async code, take
     /// [`refresh_async`](Self::refresh_async), which blocks no thread of the runtime.
     ///
-    /// It takes at most four times the [`timeout`](Follow::timeout): two for a turn that runs
+    /// It takes at most four times the [`timeout`](FollowBuilder::timeout): two for a turn that runs
     /// already, two for its own.
     ///
     /// # Errors
     /// What keeps the ring from it: the ring stays as it is.
     pub fn refresh(&self) -> Result<bool, StoreError> {
-        self.turner.refresh()
+        self.poller.refresh()
     }
 
     /// The same, without blocking the thread: it runs on one of its own.
@@ -58,33 +58,33 @@ impl<K: KeyMaterial> Following<K> {
     /// # Errors
     /// As for [`refresh`](Self::refresh).
     pub async fn refresh_async(&self) -> Result<bool, StoreError> {
-        let turner = Arc::clone(&self.turner);
-        off_thread(move || turner.refresh()).await.unwrap_or_else(|error| self.no_thread(error))
+        let poller = Arc::clone(&self.poller);
+        off_thread(move || poller.refresh()).await.unwrap_or_else(|error| self.no_thread(error))
     }
 
     /// Returns the task that keeps the ring equal to its store: this remains the one that stops it.
     #[allow(dead_code, reason = "only `telemetry`, a higher module, watches a task")]
-    pub(crate) fn turner(&self) -> Arc<Turner<K>> {
-        Arc::clone(&self.turner)
+    pub(crate) fn poller(&self) -> Arc<Poller<K>> {
+        Arc::clone(&self.poller)
     }
 
     /// How it goes.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.turner.health()
+        self.poller.health()
     }
 
     /// Ends it, and says good-bye: the last report of this instance says that it holds nothing
     /// any more, so that no verdict waits for it. To be called when the service has stopped
     /// serving; in async code, as [`stop_async`](Self::stop_async).
     ///
-    /// It takes at most the [`timeout`](Follow::timeout), for a turn that runs and the report
-    /// together. Without an [`instance`](Follow::instance) it waits for no store.
+    /// It takes at most the [`timeout`](FollowBuilder::timeout), for a turn that runs and the report
+    /// together. Without an [`instance`](FollowBuilder::instance) it waits for no store.
     ///
     /// # Errors
     /// If the report cannot be stored. The follower has ended all the same.
     pub fn stop(self) -> Result<(), StoreError> {
-        self.turner.stop()
+        self.poller.stop()
     }
 
     /// The same, without blocking the thread.
@@ -92,24 +92,24 @@ impl<K: KeyMaterial> Following<K> {
     /// # Errors
     /// As for [`stop`](Self::stop).
     pub async fn stop_async(self) -> Result<(), StoreError> {
-        let turner = Arc::clone(&self.turner);
-        off_thread(move || turner.stop()).await.unwrap_or_else(|error| self.no_thread(error))
+        let poller = Arc::clone(&self.poller);
+        off_thread(move || poller.stop()).await.unwrap_or_else(|error| self.no_thread(error))
     }
 
     fn no_thread<T>(&self, error: io::Error) -> Result<T, StoreError> {
-        Err(self.turner.calls.no_thread(error))
+        Err(self.poller.calls.no_thread(error))
     }
 }
 
-impl<K: KeyMaterial> Drop for Following<K> {
+impl<K: KeyMaterial> Drop for FollowHandle<K> {
     fn drop(&mut self) {
-        self.turner.close();
+        self.poller.close();
     }
 }
 
-impl<K: KeyMaterial> fmt::Debug for Following<K> {
+impl<K: KeyMaterial> fmt::Debug for FollowHandle<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Following")
+        f.debug_struct("FollowHandle")
             .field("ring", self.ring())
             .field("health", &self.health())
             .finish_non_exhaustive()

@@ -49,7 +49,7 @@ pub struct Health {
     /// report.
     pub turns: u64,
     /// When the last turn ended, whatever came of it. Of a follower that runs, this is never
-    /// much older than the poll interval and four times its [`timeout`](super::Follow::timeout).
+    /// much older than the poll interval and four times its [`timeout`](super::FollowBuilder::timeout).
     pub last_turn: Option<SystemTime>,
     /// Number of turns in which the store did not answer in time.
     pub turns_timed_out: u64,
@@ -67,12 +67,12 @@ pub struct Health {
 pub enum FollowState {
     /// A thread runs them.
     Running,
-    /// They run when the service calls [`Following::refresh`](super::Following::refresh).
+    /// They run when the service calls [`FollowHandle::refresh`](super::FollowHandle::refresh).
     OnDemand,
     /// The follower was stopped or dropped: the ring stays as it is.
     Stopped,
     /// The thread has ended although nothing stopped it: restart the service. Until then,
-    /// [`Following::refresh`](super::Following::refresh) works.
+    /// [`FollowHandle::refresh`](super::FollowHandle::refresh) works.
     Ended,
 }
 

@@ -5,12 +5,12 @@
 //! store is asked again; what was revoked stays so.
 //!
 //! A store that can tell says that it has changed; each is asked from time to time as well, at
-//! moments that differ between instances; and [`Following::refresh`] asks at once. A store that
+//! moments that differ between instances; and [`FollowHandle::refresh`] asks at once. A store that
 //! says so all the time is asked at most once in 100 milliseconds, and once after the last time.
 //!
 //! A follower ends only when it is stopped or dropped. Panics of the store and of observers are
 //! caught and counted. Every call to the store is made on a worker thread and ends within the
-//! [`Follow::timeout`], also one that never answers or blocks its thread; the next turn asks
+//! [`FollowBuilder::timeout`], also one that never answers or blocks its thread; the next turn asks
 //! again. It does not survive `panic = "abort"`, nor an observer or a clock that blocks for ever.
 
 mod builder;
@@ -28,6 +28,6 @@ mod wait;
 mod task;
 mod thread;
 
-pub use builder::Follow;
-pub use handle::Following;
+pub use builder::FollowBuilder;
+pub use handle::FollowHandle;
 pub use health::{FollowState, Health};

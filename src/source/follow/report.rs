@@ -4,14 +4,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::pace::REPORT_EVERY;
 use super::signal::Turn;
-use super::turn::{Turner, text};
+use super::turn::{Poller, text};
 use crate::evidence::Report;
 use crate::evidence::reports::observed_since;
 use crate::observer::catch;
 use crate::ring::KeyMaterial;
 use crate::source::error::StoreError;
 
-impl<K: KeyMaterial> Turner<K> {
+impl<K: KeyMaterial> Poller<K> {
     /// Goes on with what the instance of this name saw before.
     pub(super) fn resume(&self) {
         let Some(instance) = &self.instance else { return };
@@ -65,7 +65,7 @@ impl<K: KeyMaterial> Turner<K> {
         let is_due = self.state().reported_at.is_none_or(|last| {
             // A window is watched in pieces; and a clock that jumped back is no reason to be
             // silent.
-            let every = REPORT_EVERY.min(self.ring.load().policy().observation / 24);
+            let every = REPORT_EVERY.min(self.ring.load().policy().observation_window / 24);
             now.duration_since(last).map_or(true, |since| since >= every)
         });
         let has_news = self.ring.take_report_news();
@@ -98,7 +98,7 @@ impl<K: KeyMaterial> Turner<K> {
         now: SystemTime,
     ) -> Result<(), StoreError> {
         let (policy, changed_at) = (*self.ring.load().policy(), self.ring.load().changed_at());
-        let counts = policy.observation.max(policy.window());
+        let counts = policy.observation_window.max(policy.window());
         let kept = counts.saturating_add(REPORT_EVERY).saturating_mul(2);
         let mut gone = self.ask(turn, self.left(start), (), |store, ()| store.reports())?;
         let since = observed_since(&gone, &policy, changed_at, now);

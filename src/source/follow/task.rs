@@ -1,12 +1,12 @@
 //! A follower whose store needs a tokio runtime.
 
-use super::builder::Follow;
-use super::handle::Following;
+use super::builder::FollowBuilder;
+use super::handle::FollowHandle;
 use super::wait::off_thread;
 use crate::ring::KeyMaterial;
 use crate::source::error::StoreError;
 
-impl<K: KeyMaterial> Follow<K> {
+impl<K: KeyMaterial> FollowBuilder<K> {
     /// Loads the ring, and follows the store on a thread that is in the current tokio runtime:
     /// the store's client and the observers use its timers and sockets, and may spawn tasks.
     ///
@@ -18,7 +18,7 @@ impl<K: KeyMaterial> Follow<K> {
     /// If the first load fails: without it there is no ring, and the service should not
     /// start. Or if the system gives no thread.
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    pub async fn spawn(self) -> Result<Following<K>, StoreError> {
+    pub async fn spawn(self) -> Result<FollowHandle<K>, StoreError> {
         let store = std::sync::Arc::clone(&self.store);
         off_thread(move || self.spawn_thread())
             .await

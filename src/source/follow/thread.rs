@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::builder::Follow;
-use super::handle::Following;
+use super::builder::FollowBuilder;
+use super::handle::FollowHandle;
 use crate::ring::KeyMaterial;
 use crate::source::error::StoreError;
 use crate::source::store::Wake;
 
-impl<K: KeyMaterial> Follow<K> {
+impl<K: KeyMaterial> FollowBuilder<K> {
     /// Loads the ring, and follows the store on a thread. A second one makes the calls to the
     /// store.
     ///
@@ -18,13 +18,13 @@ impl<K: KeyMaterial> Follow<K> {
     /// # Errors
     /// If the first load fails: without it there is no ring, and the service should not
     /// start. Or if the system gives no thread.
-    pub fn spawn_thread(self) -> Result<Following<K>, StoreError> {
-        let turner = Arc::new(self.begin()?);
-        let woken = Arc::clone(&turner.signal);
-        let watch = turner.watch(Wake::new(move || woken.wake()));
+    pub fn spawn_thread(self) -> Result<FollowHandle<K>, StoreError> {
+        let poller = Arc::new(self.begin()?);
+        let woken = Arc::clone(&poller.signal);
+        let watch = poller.watch(Wake::new(move || woken.wake()));
         // What changed between the load and the watch.
-        let first = turner.turn();
-        let (driven, driving) = (turner.signal.drive(), Arc::clone(&turner));
+        let first = poller.turn();
+        let (driven, driving) = (poller.signal.drive(), Arc::clone(&poller));
         let run = move || {
             // Dropped last: whoever waits for the end waits for the end of the watch as well.
             let _driven = driven;
@@ -36,9 +36,9 @@ impl<K: KeyMaterial> Follow<K> {
                 }
             });
         };
-        let thread = std::thread::Builder::new().name(format!("dualkey {}", turner.ring.name()));
+        let thread = std::thread::Builder::new().name(format!("dualkey {}", poller.ring.name()));
         // Not joined: `Signal` says when it has ended, and a join has no limit.
-        thread.spawn(run).map_err(|source| turner.calls.no_thread(source))?;
-        Ok(Following { turner })
+        thread.spawn(run).map_err(|source| poller.calls.no_thread(source))?;
+        Ok(FollowHandle { poller })
     }
 }

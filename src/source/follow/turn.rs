@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::builder::Follow;
+use super::builder::FollowBuilder;
 use super::calls::Calls;
 use super::health::Health;
 use super::pace::Pace;
@@ -15,7 +15,7 @@ use crate::ring::KeyRing;
 use crate::source::error::StoreError;
 use crate::source::store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus};
 
-pub(crate) struct Turner<K: KeyMaterial> {
+pub(crate) struct Poller<K: KeyMaterial> {
     pub(crate) ring: KeyRing<K>,
     /// For who looks at the reports of others. Turns go through `calls`.
     #[allow(dead_code, reason = "only the status page, in a higher module, reads it")]
@@ -43,16 +43,16 @@ pub(super) struct State {
     turns_panicked: u64,
 }
 
-impl<K: KeyMaterial> Follow<K> {
+impl<K: KeyMaterial> FollowBuilder<K> {
     /// Loads for the first time: without that there is no ring.
-    pub(super) fn begin(self) -> Result<Turner<K>, StoreError> {
+    pub(super) fn begin(self) -> Result<Poller<K>, StoreError> {
         self.builder.check_follows()?;
         let calls = Calls::new(Arc::clone(&self.store), self.timeout);
         let manifest = calls.call(self.timeout, (), |store, ()| store.load())?;
         let ring = manifest.build_ring(self.builder)?;
         ring.set_followed();
         let now = ring.now();
-        let turner = Turner {
+        let poller = Poller {
             ring,
             store: self.store,
             calls,
@@ -75,18 +75,18 @@ impl<K: KeyMaterial> Follow<K> {
                 turns_panicked: 0,
             }),
         };
-        turner.resume();
-        let signal = Arc::downgrade(&turner.signal);
-        turner.ring.on_report_news(move || {
+        poller.resume();
+        let signal = Arc::downgrade(&poller.signal);
+        poller.ring.on_report_news(move || {
             if let Some(signal) = signal.upgrade() {
                 signal.wake();
             }
         });
-        Ok(turner)
+        Ok(poller)
     }
 }
 
-impl<K: KeyMaterial> Turner<K> {
+impl<K: KeyMaterial> Poller<K> {
     /// Has the store call `wake` when it has changed, if it can. One that cannot is asked from
     /// time to time, as each is.
     pub(super) fn watch(&self, wake: Wake) -> Option<Watch> {

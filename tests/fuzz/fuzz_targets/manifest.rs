@@ -8,8 +8,8 @@ use dualkey::{KeyRing, ManualClock};
 use libfuzzer_sys::fuzz_target;
 
 const SEED: &str = r#"{"format":"dualkey manifest","version":1,"ring":"X","purpose":"cookie",
-"environment":"e","revision":3,"changed_at":"2026-01-15T10:00:00Z","policy":{"longest_life_seconds":1,
-"rollout_window_seconds":1,"skew_seconds":1,"observation_seconds":1,"enough_traffic":1},"keys":["#;
+"environment":"e","revision":3,"changed_at":"2026-01-15T10:00:00Z","policy":{"max_lifetime_seconds":1,
+"rollout_window_seconds":1,"skew_seconds":1,"observation_window_seconds":1,"min_observed_verifications":1},"keys":["#;
 
 fuzz_target!(|data: &[u8]| {
     // Half of the runs go on where the keys begin.

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
-use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+use dualkey::webhook::{WebhookVerifier, VerifyToken, WebhookKey};
 use dualkey::{KeyRing, Secret};
 use hmac::{Hmac, KeyInit, Mac};
 use libfuzzer_sys::fuzz_target;
@@ -24,11 +24,11 @@ struct Input {
     query: String,
 }
 
-static HOOKS: LazyLock<[MetaWebhook; 2]> = LazyLock::new(|| {
+static HOOKS: LazyLock<[WebhookVerifier; 2]> = LazyLock::new(|| {
     let key = Secret::from;
     let ring = KeyRing::<WebhookKey>::builder().primary(key(SECRETS[0])).fallback(key(SECRETS[1]));
     let tokens = KeyRing::<VerifyToken>::builder().primary(key(TOKEN)).build().unwrap();
-    let hook = MetaWebhook::new(ring.build().unwrap()).verify_tokens(tokens);
+    let hook = WebhookVerifier::new(ring.build().unwrap()).verify_tokens(tokens);
     [hook.clone(), hook.accept_unescaped()]
 });
 

@@ -53,7 +53,7 @@ const NEVER: [(&str, &str); 1] = [("cli", "http")];
 const NOT_COMPILED: [&str; 3] = ["bin/dualkey.rs", "compile_fail.rs", "mac/count.rs"];
 
 /// The module that a feature belongs to.
-const FEATURES: [(&str, &str); 23] = [
+const FEATURES: [(&str, &str); 24] = [
     ("jwt", "jwt"),
     ("cookie", "cookie"),
     ("webhook", "webhook"),
@@ -64,11 +64,12 @@ const FEATURES: [(&str, &str); 23] = [
     ("store", "manifest"),
     ("notify", "source"),
     ("tokio", "source"),
-    ("postgres", "postgres"),
+    ("store-postgres", "postgres"),
     ("rewrap", "rewrap"),
-    ("sqlx-sqlite", "rewrap"),
-    ("sqlx-postgres", "postgres"),
-    ("api", "credential"),
+    ("rewrap-sqlite", "rewrap"),
+    ("rewrap-postgres", "postgres"),
+    ("pool-postgres", "postgres"),
+    ("api-key", "credential"),
     ("reqwest", "credential"),
     ("tower", "http"),
     ("axum", "http"),

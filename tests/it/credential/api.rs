@@ -147,7 +147,7 @@ fn only_a_401_is_answered_with_the_next_key() {
         let expected = [(A, "first"), (B, "first"), (B, "second")];
         assert_eq!(bodies, expected.map(|(key, body)| (key.to_owned(), Bytes::from(body))));
         assert_eq!(switches.take(), ["a refused", "a -> b"]);
-        // Its rest is over, and it is refused again: for twice as long.
+        // Its cool-down is over, and it is refused again: for twice as long.
         for (after, keys) in [(29, &[B][..]), (30, &[A, B]), (59, &[B]), (60, &[A, B])] {
             clock.set(std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
             let base = if after >= 59 { 30 } else { 0 };
@@ -182,7 +182,7 @@ fn a_staged_key_comes_before_a_fallback_and_a_revoked_one_never() {
         ring.promote(&"c".parse().unwrap()).unwrap();
         ring.revoke(&"b".parse().unwrap(), "in a public log").unwrap();
         provider.answer(C, 401);
-        // The other one, although it rests: it may have been mended.
+        // The other one, although it cools down: it may have been mended.
         let error = client.post(&url).body("x").send().await.unwrap_err();
         assert_eq!(refused(&error), ["c", "a"]);
         assert_eq!(provider.keys(), [C, A]);

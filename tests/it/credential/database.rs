@@ -419,7 +419,7 @@ fn v8_a_revoked_password_makes_no_connection_any_more() {
         let pool = RotatingPool::new(ring.clone(), Login::Url, PgPoolOptions::new()).unwrap();
         ask(pool.clone()).await.unwrap();
         assert!(connections(&mut admin, "app_a").await > 0);
-        ring.revoke_and_replace(&kid("a"), "in a log", key("b", &urls[1])).unwrap();
+        ring.emergency_rotate(&kid("a"), "in a log", key("b", &urls[1])).unwrap();
         // V8: from the next load on, though the server takes it yet.
         ask(pool.clone()).await.unwrap();
         while connections(&mut admin, "app_a").await > 0 {
@@ -451,7 +451,7 @@ fn what_is_no_url_is_named_and_not_printed() {
             KeyRing::<Credential>::builder().primary(Secret::from([0xff_u8, 0xfe].repeat(9)));
         let ring = { bytes }.dangerous().allow_placeholders().build().unwrap();
         let options = Box::new(PgConnectOptions::new());
-        let pool = RotatingPool::of(
+        let pool = RotatingPool::from_credentials(
             Credentials::new(ring),
             Login::Password(options),
             PgPoolOptions::new(),

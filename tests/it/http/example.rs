@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use dualkey::mac::HmacSha256;
 use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::source::{FileStore, KeyStore, update};
-use dualkey::webhook::MetaWebhook;
+use dualkey::webhook::WebhookVerifier;
 use dualkey::{Purpose, Secret};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Client;
@@ -91,7 +91,7 @@ async fn the_service_to_start_from_rotates_while_it_runs() {
     let tag = hex::encode(HmacSha256::new(secret.expose()).mac(body.as_bytes()));
     let send = client
         .post(format!("{url}/webhook"))
-        .header(MetaWebhook::HEADER, format!("sha256={tag}"))
+        .header(WebhookVerifier::HEADER, format!("sha256={tag}"))
         .header("content-type", "application/json")
         .body(body);
     assert_eq!(send.send().await.unwrap().status(), 200);

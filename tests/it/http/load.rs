@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use dualkey::mac::HmacSha256;
-use dualkey::webhook::{MetaWebhook, WebhookKey};
+use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{KeyMaterial, KeyRing, Secret};
 use reqwest::Client;
 use tokio::io::AsyncWriteExt;
@@ -61,7 +61,7 @@ async fn no_verdict_is_wrong_while_keys_rotate_under_thousands_of_requests() {
                         let tag = format!("sha256={}", hex::encode(tag));
                         client
                             .post(format!("{url}/layer/webhook"))
-                            .header(MetaWebhook::HEADER, tag)
+                            .header(WebhookVerifier::HEADER, tag)
                             .body("e")
                     }
                 };
@@ -161,11 +161,11 @@ fn memory_is_the_same_after_ten_times_as_many_requests() {
                     client.get(format!("{url}/extract/cookie")).header("cookie", "sid=x"),
                     client
                         .post(format!("{url}/layer/webhook"))
-                        .header(MetaWebhook::HEADER, &tag)
+                        .header(WebhookVerifier::HEADER, &tag)
                         .body(body.clone()),
                     client
                         .post(format!("{url}/extract/webhook"))
-                        .header(MetaWebhook::HEADER, &tag)
+                        .header(WebhookVerifier::HEADER, &tag)
                         .body(body[1..].to_vec()),
                 ];
                 for request in send {

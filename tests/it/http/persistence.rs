@@ -32,7 +32,7 @@ impl Site {
         let clock = ManualClock::at_unix(NOW);
         let ring = KeyRing::<CookieKey>::builder()
             .primary(Secret::from(secret(0)))
-            .longest_life(Duration::from_secs(LIFE))
+            .max_lifetime(Duration::from_secs(LIFE))
             .clock(clock.clone())
             .build()
             .unwrap();

@@ -17,7 +17,7 @@ use dualkey::http::{
     WebhookLayer,
 };
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{KeyRing, Secret, Verified};
 use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
@@ -32,7 +32,7 @@ pub const TOKEN: &str = "hV3-dashboard-token";
 pub struct Site {
     pub jwt: Jwt,
     pub session: SessionCookie,
-    pub hook: MetaWebhook,
+    pub hook: WebhookVerifier,
     /// How many requests reached a handler.
     pub reached: Reached,
 }
@@ -61,7 +61,7 @@ impl Site {
         Self {
             jwt: Jwt::new(jwt),
             session: SessionCookie::new(CookieSigner::new(cookies), "sid"),
-            hook: MetaWebhook::new(webhooks).verify_tokens(tokens).max_body_bytes(64 * 1024),
+            hook: WebhookVerifier::new(webhooks).verify_tokens(tokens).max_body_bytes(64 * 1024),
             reached: Reached::default(),
         }
     }

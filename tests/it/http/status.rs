@@ -10,7 +10,7 @@ use dualkey::http::Status;
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::source::{FileStore, KeyStore, update};
-use dualkey::{Clock, KeyRing, Kid, ManualClock, Policy, Purpose, Schedule, Secret, Sweep};
+use dualkey::{Clock, KeyRing, Kid, ManualClock, Policy, Purpose, RewrapRecord, Schedule, Secret};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -132,7 +132,7 @@ async fn each_step_of_a_rotation_is_told_with_what_is_to_be_done() {
     let ring = look().await;
     let old = key(&ring, "2026-q3");
     assert_eq!((&old["state"], &old["verdict"]["answer"]), (&json!("fallback"), &json!("wait")));
-    assert_eq!(old["verdict"]["until"], old["ends_at"]);
+    assert_eq!(old["verdict"]["until"], old["verifies_until"]);
     assert_eq!(ring["instances"][0]["uses"][0]["verified_as_fallback"], 7);
     let advice = ring["advice"].as_str().unwrap();
     assert!(advice.starts_with("Wait until ") && advice.contains("(in 7 d 1 h)"), "{advice}");
@@ -144,12 +144,12 @@ async fn each_step_of_a_rotation_is_told_with_what_is_to_be_done() {
     scene.clock.advance(DAY * 2);
     let ring = look().await;
     let old = key(&ring, "2026-q3");
-    assert_eq!((&old["state"], &old["verdict"]["answer"]), (&json!("retired"), &json!("blocked")));
+    assert_eq!((&old["state"], &old["verdict"]["answer"]), (&json!("expired"), &json!("blocked")));
     let reasons = old["verdict"]["reasons"].as_array().unwrap();
     assert_eq!(reasons.len(), 1, "{reasons:?}");
     let reason = reasons[0].as_str().unwrap();
     assert!(reason.starts_with("0 verifications under the primary"), "{reason}");
-    assert!(reason.contains("`enough_traffic`"), "{reason}");
+    assert!(reason.contains("`min_observed_verifications`"), "{reason}");
     let token = scene.sign();
     scene.verify(&token, 1000);
     assert_eq!(key(&look().await, "2026-q3")["verdict"]["answer"], "safe");
@@ -426,7 +426,7 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     let shown = browse(folder, &chromium, &url, "2-overlap").await;
     let rings = check(&shown, &url);
     let (old, new) = (&rings[0]["keys"][0], &rings[0]["keys"][1]);
-    assert_eq!(states(old), ["primary", "fallback", "retired"]);
+    assert_eq!(states(old), ["primary", "fallback", "expired"]);
     assert_eq!(states(new), ["staged", "primary"]);
     // Ten overlaps and a quarter wide: the promotion was two days before the middle.
     let overlap = scene.ring.overlap().as_secs_f64() * 2.5;
@@ -449,7 +449,7 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     scene.clock.advance(DAY * 7);
     let kek = sealer_ring.stage(aes_key(1, "kek-2")).unwrap();
     sealer_ring.promote(&kek).unwrap();
-    sealer_ring.record_sweep(&Sweep {
+    sealer_ring.record_rewrap(&RewrapRecord {
         started_at: scene.clock.now(),
         finished_at: scene.clock.now(),
         unreadable: 2,
@@ -461,7 +461,7 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     let old = &rings[0]["keys"][0];
     assert_eq!(
         (old["state"].as_str(), old["verdict"].as_str()),
-        (Some("retired"), Some("blocked"))
+        (Some("expired"), Some("blocked"))
     );
     let kek = &rings[1]["keys"][0];
     assert_eq!(kek["verdict"], "blocked");
@@ -475,7 +475,7 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     scene.verify(&token, 1000);
     scene
         .ring
-        .revoke_and_replace(&"2026-q4".parse().unwrap(), "found in a public log", key(2, "2027-q1"))
+        .emergency_rotate(&"2026-q4".parse().unwrap(), "found in a public log", key(2, "2027-q1"))
         .unwrap();
     scene.clock.advance(DAY);
     let rings = check(&browse(folder, &chromium, &url, "4-revoked").await, &url);

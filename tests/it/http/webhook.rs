@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dualkey::http::WebhookLayer;
 use dualkey::mac::HmacSha256;
-use dualkey::webhook::{MetaWebhook, VerifyToken, WebhookKey};
+use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{KeyRing, Reason, Secret, Verified};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, Response};
@@ -25,9 +25,9 @@ pub fn signature(seed: u64, body: &[u8]) -> String {
     format!("sha256={}", hex::encode(HmacSha256::new(secret(seed).as_bytes()).mac(body)))
 }
 
-fn hook(ring: KeyRing<WebhookKey>) -> MetaWebhook {
+fn hook(ring: KeyRing<WebhookKey>) -> WebhookVerifier {
     let tokens = KeyRing::<VerifyToken>::builder().primary(Secret::from(TOKEN)).build().unwrap();
-    MetaWebhook::new(ring).verify_tokens(tokens)
+    WebhookVerifier::new(ring).verify_tokens(tokens)
 }
 
 /// A body that comes in these frames, and says how many of them were asked for.
@@ -69,11 +69,11 @@ fn echo(request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
     text(head + std::str::from_utf8(verified).unwrap())
 }
 
-async fn deliver(probe: &Probe, hook: &MetaWebhook, signature: &str, body: Frames) -> Answer {
+async fn deliver(probe: &Probe, hook: &WebhookVerifier, signature: &str, body: Frames) -> Answer {
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     request.headers_mut().insert(CONTENT_TYPE, "application/odd; x=1".parse().unwrap());
-    request.headers_mut().insert(MetaWebhook::HEADER, signature.parse().unwrap());
+    request.headers_mut().insert(WebhookVerifier::HEADER, signature.parse().unwrap());
     ask(WebhookLayer::new(hook.clone()).layer(probe.service(echo)), request).await
 }
 
@@ -145,7 +145,7 @@ async fn a_body_is_not_read_under_a_signature_of_the_wrong_form() {
         let mut request = Request::new(Frames::new(&[b"event"]));
         *request.method_mut() = Method::PUT;
         for tag in tags {
-            request.headers_mut().append(MetaWebhook::HEADER, tag.parse().unwrap());
+            request.headers_mut().append(WebhookVerifier::HEADER, tag.parse().unwrap());
         }
         ask(layer.layer(probe.service(echo)), request).await.refused(401, reason);
     }
@@ -200,7 +200,7 @@ fn the_adapter_refuses_a_byte_over_the_bound() {
         assert_eq!(delivery.finish().unwrap_err().reason(), Reason::TooLarge, "{chunk}");
     }
     let large = vec![b'x'; 3 * 1024 * 1024 + 1];
-    let hook = MetaWebhook::new(ring(0));
+    let hook = WebhookVerifier::new(ring(0));
     assert!(hook.verify([signature(0, &large[1..])], &large[1..]).is_ok());
     let refused = hook.verify([signature(0, &large)], &large).unwrap_err();
     assert_eq!(refused.reason(), Reason::TooLarge);
@@ -217,7 +217,7 @@ async fn trailers_are_not_signed_and_do_not_arrive() {
     assert!(answer.text().ends_with(" event"));
 }
 
-async fn shake(probe: &Probe, hook: &MetaWebhook, query: &str) -> Answer {
+async fn shake(probe: &Probe, hook: &WebhookVerifier, query: &str) -> Answer {
     let request = Request::get(format!("/webhook?{query}")).body(Frames::new(&[])).unwrap();
     ask(WebhookLayer::new(hook.clone()).layer(probe.service(echo)), request).await
 }
@@ -248,7 +248,7 @@ async fn the_handshake_is_answered_and_never_handed_on() {
     ] {
         shake(&probe, &hook, &query).await.refused(403, reason);
     }
-    let none = MetaWebhook::new(ring(0));
+    let none = WebhookVerifier::new(ring(0));
     shake(&probe, &none, &query(TOKEN, "1")).await.refused(403, Reason::Missing);
     assert_eq!(probe.calls(), 0);
 }
@@ -281,7 +281,7 @@ proptest! {
                 let mut request = Request::new(Frames::new(&chunks));
                 *request.method_mut() = Method::POST;
                 let tag = signature(seed, &body).parse().unwrap();
-                request.headers_mut().insert(MetaWebhook::HEADER, tag);
+                request.headers_mut().insert(WebhookVerifier::HEADER, tag);
                 let answer = ask(WebhookLayer::new(hook.clone()).layer(service), request).await;
                 (answer.status.as_u16(), answer.body, probe.calls())
             };

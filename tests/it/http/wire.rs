@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use dualkey::http::BearerLayer;
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::webhook::MetaWebhook;
+use dualkey::webhook::WebhookVerifier;
 use dualkey::{Secret, Verified};
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
@@ -81,11 +81,11 @@ async fn each_layer_and_each_extractor_holds_in_both_versions() {
         check(get("/extract/cookie/optional").header("cookie", "sid=x"), Ok("nobody")).await;
         for path in ["/layer/webhook", "/extract/webhook", "/extract/webhook/optional"] {
             let body = "{\"object\":\"page\"}";
-            let send = |tag: String| post(path).header(MetaWebhook::HEADER, tag).body(body);
+            let send = |tag: String| post(path).header(WebhookVerifier::HEADER, tag).body(body);
             check(send(tag(body)), Ok(body)).await;
             check(send(tag("another")), Err(401)).await;
             let large = "x".repeat(64 * 1024 + 1);
-            let over = post(path).header(MetaWebhook::HEADER, tag(&large)).body(large);
+            let over = post(path).header(WebhookVerifier::HEADER, tag(&large)).body(large);
             check(over, Err(413)).await;
         }
         check(post("/layer/webhook").body("{}"), Err(401)).await;

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use dualkey::Sweep;
+use dualkey::RewrapRecord;
 use dualkey::credential::{Credential, Credentials};
 use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::JwtKey;
-use dualkey::ops::sweep;
-use dualkey::source::{FileStore, Following, KeyStore};
+use dualkey::ops::rewrap;
+use dualkey::source::{FileStore, FollowHandle, KeyStore};
 
 use super::next::{next, refresh, take};
 use super::shell::{Shell, inventory};
@@ -16,7 +16,7 @@ use crate::postgres::runtime;
 use crate::rewrap::base::Base;
 use crate::rewrap::live::context;
 
-const NONE: [Following<AesKey>; 0] = [];
+const NONE: [FollowHandle<AesKey>; 0] = [];
 
 /// A project with one secret in a file, and the key of the trail.
 fn shell(name: &str, purpose: &str, more: &str) -> Shell {
@@ -51,7 +51,7 @@ fn pass_hour(shell: &mut Shell) {
 }
 
 /// An encryption key that was just rotated, with five notes under the old one, and a copy of them.
-async fn rotated(base: &Base) -> (Shell, [Following<AesKey>; 1]) {
+async fn rotated(base: &Base) -> (Shell, [FollowHandle<AesKey>; 1]) {
     let mut shell = shell(
         "ENCRYPTION_KEY",
         "envelope",
@@ -76,7 +76,7 @@ async fn rotated(base: &Base) -> (Shell, [Following<AesKey>; 1]) {
 }
 
 /// Notes that the instance opens.
-async fn opened(base: &Base, instances: &[Following<AesKey>]) -> usize {
+async fn opened(base: &Base, instances: &[FollowHandle<AesKey>]) -> usize {
     let sealer = Sealer::new(instances[0].ring().clone());
     let texts = base.texts("notes", "body").await;
     texts
@@ -90,7 +90,7 @@ const RESTORE: &str = "UPDATE notes SET body = (SELECT body FROM kept WHERE kept
 /// Takes the steps that are shown until the next is one of `last`.
 fn take_until(
     shell: &mut Shell,
-    instances: &[Following<AesKey>],
+    instances: &[FollowHandle<AesKey>],
     name: &str,
     last: &str,
 ) -> Vec<String> {
@@ -105,12 +105,12 @@ fn take_until(
 }
 
 /// The evidence in the report of the rewraps, and how much they sealed.
-async fn left(shell: &Shell) -> (Option<Sweep>, u64) {
+async fn left(shell: &Shell) -> (Option<RewrapRecord>, u64) {
     let store = FileStore::new(shell.path("ENCRYPTION_KEY.json"));
     let reports = store.reports().await.unwrap();
-    let own = reports.into_iter().find(|own| own.instance == sweep::INSTANCE).unwrap();
+    let own = reports.into_iter().find(|own| own.instance == rewrap::INSTANCE).unwrap();
     let sealed = own.signed.iter().map(|(_, count)| count).sum();
-    (own.sweep, sealed)
+    (own.rewrap, sealed)
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn a_rewrap_that_fails_is_no_evidence_and_what_it_sealed_counts() {
         shell.set(command.0.as_deref().unwrap());
         let (code, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
         assert!(code != 0 && text.contains("refused"), "{text}");
-        let (sweep, sealed) = left(&shell).await;
-        assert!(sweep.is_none() && sealed > 0, "{sealed}");
+        let (rewrap, sealed) = left(&shell).await;
+        assert!(rewrap.is_none() && sealed > 0, "{sealed}");
         base.sql("DROP TRIGGER refused").await;
         let lines = take_until(&mut shell, &instances, "ENCRYPTION_KEY", "nothing");
         assert_eq!(lines, ["rewrap", "retire", "destroy"]);
@@ -149,10 +149,10 @@ fn an_encryption_key_that_is_used_after_the_rewrap_is_rewrapped_again() {
         assert_eq!(opened(&base, &instances).await, 5);
         refresh(&instances);
         // A rewrap within the second of the use does not count, and what it seals does.
-        let (sweep, sealed) = left(&shell).await;
+        let (rewrap, sealed) = left(&shell).await;
         let (code, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
         assert!(code == 3 && text.contains("too early to count"), "{text}");
-        assert_eq!(left(&shell).await, (sweep, sealed + 5));
+        assert_eq!(left(&shell).await, (rewrap, sealed + 5));
         base.sql(RESTORE).await;
         shell.set("2026-01-15T21:00:00Z");
         assert_eq!(opened(&base, &instances).await, 5);
@@ -317,8 +317,8 @@ fn no_force_is_advised_for_a_credential_that_is_in_use() {
         pass_hour(&mut shell);
         let credentials = Credentials::new(instances[0].ring().clone());
         let shown = credentials.choose().unwrap();
-        let old = credentials.refused(&shown).unwrap();
-        credentials.accepted(&old);
+        let old = credentials.report_rejected(&shown).unwrap();
+        credentials.report_accepted(&old);
         refresh(&instances);
     }
     let step = status(&mut shell, "API_KEY")["next"].clone();

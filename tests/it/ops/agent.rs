@@ -19,7 +19,7 @@ priority = "critical"
 store = { file = "JWT_SECRET.json" }
 rotate = "quarterly"
 automatic = true
-enough_traffic = 1
+min_observed_verifications = 1
 "#;
 
 fn records(shell: &Shell) -> Vec<Entry> {
@@ -28,7 +28,7 @@ fn records(shell: &Shell) -> Vec<Entry> {
         let trail = project.trail().await.unwrap();
         let verified = trail.verify().await.unwrap();
         assert!(verified.is_whole(), "{verified:?}");
-        let query = Query::new().secret("JWT_SECRET").with_begun();
+        let query = Query::new().secret("JWT_SECRET").with_started();
         let mut all = trail.query(&query).await.unwrap();
         all.reverse();
         all
@@ -133,7 +133,7 @@ fn killed_again_and_again_it_ends_in_the_same_state_and_tells_each_step_once() {
         let ended = done(&action, Outcome::Success)
             + done(&action, Outcome::Abandoned)
             + done(&action, Outcome::Failed);
-        assert_eq!(done(&action, Outcome::Begun), ended, "{action}");
+        assert_eq!(done(&action, Outcome::Started), ended, "{action}");
     }
     let abandoned = own.iter().filter(|own| own.record.outcome == Outcome::Abandoned).count();
     println!("{killed} kills: {} records, {abandoned} steps begun and not taken", own.len());
@@ -168,7 +168,7 @@ fn wherever_it_is_killed_the_next_takes_the_step_once() {
             own.iter().filter(is_own).count()
         };
         let (begun, taken, left) =
-            (of(Outcome::Begun), of(Outcome::Success), of(Outcome::Abandoned));
+            (of(Outcome::Started), of(Outcome::Success), of(Outcome::Abandoned));
         assert_eq!((begun, taken), (1 + left, 1), "killed at call {last}: {own:#?}");
         let store = FileStore::new(shell.path("JWT_SECRET.json"));
         let manifest = pollster::block_on(store.load()).unwrap();

@@ -691,12 +691,12 @@ fn queries_answer_what_was_asked() {
     let folder = tempfile::tempdir().unwrap();
     let trail = trail(folder.path(), 90);
     let mut begun = record(90);
-    begun.outcome = Outcome::Begun;
+    begun.outcome = Outcome::Started;
     trail.write(&[begun]).unwrap();
     let count = |query: Query| trail.find(&query).unwrap().len();
     assert_eq!(count(Query::new()), 90);
-    assert_eq!(count(Query::new().with_begun()), 91);
-    assert_eq!(count(Query::new().outcome(Outcome::Begun)), 1);
+    assert_eq!(count(Query::new().with_started()), 91);
+    assert_eq!(count(Query::new().outcome(Outcome::Started)), 1);
     assert_eq!(count(Query::new().outcome(Outcome::Failed)), 0);
     assert_eq!(count(Query::new().secret("JWT_SECRET")), 30);
     assert_eq!(count(Query::new().actor("bob")), 30);

@@ -41,7 +41,7 @@ fn a_forged_step_is_not_settled_under_a_name_of_the_forgers_choice() {
     // A record of another secret is the last one.
     assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
     let fields = " | to=primary | reason=I, eve, have leaked all session keys | revision=3";
-    insert(&shell, &forged("JWT_SECRET", "EMERGENCY_ROTATED", "BEGUN", fields));
+    insert(&shell, &forged("JWT_SECRET", "EMERGENCY_ROTATED", "STARTED", fields));
     let forged_line = fs::read_to_string(shell.path("audit.log")).unwrap();
     let forged_line = forged_line.lines().rev().nth(1).unwrap().to_owned();
 

@@ -189,9 +189,9 @@ fn deployed_goes_over_silence_and_over_nothing_that_an_instance_says() {
     assert_eq!(status, 0, "{text}");
 }
 
-/// What a rotation would be refused for, its rehearsal is.
+/// A dry run is refused for what a rotation would be refused for.
 #[test]
-fn a_rehearsal_makes_the_same_checks() {
+fn a_dry_run_makes_the_same_checks() {
     let mut shell = shell();
     let (status, text) = shell.run("rotate JWT_SECRET --dry-run");
     assert!(status == 0 && text.contains("would be staged"), "{text}");

@@ -10,7 +10,7 @@ use dualkey::manifest::NewEntry;
 use dualkey::ops::doctor::{Finding, examine};
 use dualkey::ops::generate::Generated;
 use dualkey::ops::inventory::{Inventory, Project};
-use dualkey::ops::rotate::{By, Operator, create};
+use dualkey::ops::rotate::{CreateOptions, Operator, create};
 use dualkey::source::{FileStore, update};
 use dualkey::{KeyRing, ManualClock, Purpose, Secret};
 
@@ -65,16 +65,21 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let own = project(root, &clock);
     let staging = own.clone().environment("staging").unwrap();
-    create(&own, "AUDIT_SECRET", By::new("ada"), Generated::new(Purpose::Audit).unwrap().entry())
-        .await
-        .unwrap();
+    create(
+        &own,
+        "AUDIT_SECRET",
+        CreateOptions::new("ada"),
+        Generated::new(Purpose::Audit).unwrap().entry(),
+    )
+    .await
+    .unwrap();
     // Where there is no repository, nothing of git is said.
     assert_eq!(found(&own).await, []);
 
     // One secret in two environments.
     let same = || NewEntry::new(Secret::from(secret(1)));
-    create(&own, "SESSION_SECRET", By::new("ada"), same()).await.unwrap();
-    create(&staging, "SESSION_SECRET", By::new("ada"), same()).await.unwrap();
+    create(&own, "SESSION_SECRET", CreateOptions::new("ada"), same()).await.unwrap();
+    create(&staging, "SESSION_SECRET", CreateOptions::new("ada"), same()).await.unwrap();
     let all = found(&own).await;
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(named(&all, "shared"), ["SESSION_SECRET (production), SESSION_SECRET (staging)"],);
@@ -82,7 +87,7 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     fs::remove_dir_all(root.join("keys/staging")).unwrap();
     let all = found(&own).await;
     assert_eq!(all, [("unread", "SESSION_SECRET (staging)".to_owned())]);
-    let by = By::new("ada").reason("lost").force();
+    let by = CreateOptions::new("ada").reason("lost").force();
     let new = NewEntry::new(Secret::from(secret(3)));
     create(&staging, "SESSION_SECRET", by, new).await.unwrap();
 
@@ -125,7 +130,7 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
         .on_demand()
         .unwrap();
     let new = NewEntry::new(Secret::from(secret(2)));
-    let operator = Operator::of(&own, "SESSION_SECRET", "ada").await.unwrap();
+    let operator = Operator::for_project(&own, "SESSION_SECRET", "ada").await.unwrap();
     operator.stage(new).await.unwrap();
     assert_eq!(named(&found(&own).await, "differ"), ["SESSION_SECRET (production)"]);
     following.refresh().unwrap();
@@ -133,7 +138,7 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
 
     // Another policy than the inventory's.
     let text = fs::read_to_string(root.join("dualkey.toml")).unwrap();
-    let longer = text.replace("environments = [", "longest_life = \"30 days\"\nenvironments = [");
+    let longer = text.replace("environments = [", "max_lifetime = \"30 days\"\nenvironments = [");
     fs::write(root.join("dualkey.toml"), longer).unwrap();
     let own = project(root, &clock);
     assert_eq!(
@@ -157,9 +162,14 @@ async fn a_broken_trail_is_one_finding() {
     let root = folder.path();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let own = project(root, &clock);
-    create(&own, "AUDIT_SECRET", By::new("ada"), Generated::new(Purpose::Audit).unwrap().entry())
-        .await
-        .unwrap();
+    create(
+        &own,
+        "AUDIT_SECRET",
+        CreateOptions::new("ada"),
+        Generated::new(Purpose::Audit).unwrap().entry(),
+    )
+    .await
+    .unwrap();
     // The other secrets of the inventory are not used yet.
     fs::remove_file(root.join("audit.log")).unwrap();
     let all = found(&own).await;
@@ -173,9 +183,14 @@ async fn git_neither_has_the_secrets_nor_would_take_them() {
     let root = folder.path();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let own = project(root, &clock);
-    create(&own, "AUDIT_SECRET", By::new("ada"), Generated::new(Purpose::Audit).unwrap().entry())
-        .await
-        .unwrap();
+    create(
+        &own,
+        "AUDIT_SECRET",
+        CreateOptions::new("ada"),
+        Generated::new(Purpose::Audit).unwrap().entry(),
+    )
+    .await
+    .unwrap();
     git(root, &["init", "-q"]);
     let all = found(&own).await;
     let ignored = named(&all, "ignored");

@@ -316,7 +316,7 @@ impl Scene {
         // An instance that reports, and what a dry run of a policy would change.
         drop(scene.shell.instance::<JwtKey>("keys/JWT_SECRET.json", "web-1"));
         fs::remove_file(scene.shell.path("keys/LOST_SECRET.json")).unwrap();
-        let longer = tables.replacen("rotate = ", "longest_life = \"9 days\"\nrotate = ", 1);
+        let longer = tables.replacen("rotate = ", "max_lifetime = \"9 days\"\nrotate = ", 1);
         inventory(&scene.shell.path("dualkey.toml"), &longer);
         for arguments in [&["init", "-q"][..], &["add", "old.log"]] {
             let mut git = Command::new("git");

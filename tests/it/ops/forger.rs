@@ -89,7 +89,7 @@ impl Witness {
         own.lines.push(String::from_utf8_lossy(&text).lines().last().unwrap().to_owned());
         let name = record.secret.clone();
         match record.outcome {
-            Outcome::Begun => drop(own.open.insert(name, record.clone())),
+            Outcome::Started => drop(own.open.insert(name, record.clone())),
             Outcome::Failed => assert!(record.reason.as_ref().unwrap().contains("refused")),
             _ => {
                 // A conclusion says what was begun, and nothing else.
@@ -197,7 +197,7 @@ impl Scene {
             (SECRETS[n % 2], [Action::STAGED, Action::ROTATED][n / 2 % 2].clone());
         let mut record = Record::new(now(), secret, action, "staging@rival.example", "production");
         (record.revision, record.to) = (Some(n as u64 + 2), Some("primary".to_owned()));
-        record.outcome([Outcome::Begun, Outcome::Success][n / 4 % 2])
+        record.outcome([Outcome::Started, Outcome::Success][n / 4 % 2])
     }
 
     fn path(&self) -> PathBuf {
@@ -259,15 +259,15 @@ impl Scene {
                     "production",
                 );
                 (record.revision, record.clock_given) = (Some(manifest.revision() + 1), true);
-                let record = record.outcome(Outcome::Begun);
+                let record = record.outcome(Outcome::Started);
                 operator.settle().await?;
                 return self.witness.append(&[record]).await.map_err(OpsError::from);
             }
             match kind {
                 0 | 1 => operator.stage(entry).await.map(drop),
-                2 | 3 => operator.deployed().promote(None).await.map(drop),
+                2 | 3 => operator.assume_deployed().promote(None).await.map(drop),
                 4 => operator.rollback().await.map(drop),
-                _ => operator.emergency(None, entry).await.map(drop),
+                _ => operator.emergency_rotate(None, entry).await.map(drop),
             }
         });
         tally.steps += 1;
@@ -350,7 +350,7 @@ impl Scene {
         let plain = format!("2027-01-15 08:00:00 UTC | {secret} | ROTATED | {FORGER} | production");
         match self.numbers.below(7) {
             0 => format!(
-                "{plain} | BEGUN | to=primary | revision={n} | n={n} | prev=- | mac=x.{tag}"
+                "{plain} | STARTED | to=primary | revision={n} | n={n} | prev=- | mac=x.{tag}"
             )
             .into_bytes(),
             1 => format!("{plain} | SUCCESS | revision={n} | n={n} | prev=- | mac={kid}.{tag}")
@@ -367,7 +367,7 @@ impl Scene {
     fn check(&mut self, tally: &mut Tally, was_edited: bool) {
         let trail = &self.witness.trail;
         let verified = trail.check().unwrap();
-        let listing = trail.read(&Query::new().with_begun()).unwrap();
+        let listing = trail.read(&Query::new().with_started()).unwrap();
         let honest = self.witness.written.lock().unwrap().lines.clone();
         let is_as_written = self.lines() == honest;
         let is_found = !verified.is_whole() || verified.is_torn;
@@ -396,7 +396,7 @@ impl Scene {
         // A decision is taken on all that it needs, or not at all.
         let is_latest = fs::read(self.head()).ok().as_ref() == self.heads.last();
         for name in SECRETS {
-            let query = Query::new().secret(name).with_begun().take(1);
+            let query = Query::new().secret(name).with_started().take(1);
             tally.queries += 1;
             // With an older head the trail may be an older copy of all of it.
             if let Ok(found) = trail.find(&query)
@@ -412,7 +412,7 @@ impl Scene {
     /// lines: that it is older cannot be found.
     fn is_copy(&self) -> bool {
         let written = self.witness.written.lock().unwrap().lines.len() as u64;
-        let listing = self.witness.trail.read(&Query::new().with_begun()).unwrap();
+        let listing = self.witness.trail.read(&Query::new().with_started()).unwrap();
         let is_older = fs::read(self.head()).ok().as_ref() != self.heads.last();
         is_older && listing.problem.is_none() && (listing.records.len() as u64) < written
     }

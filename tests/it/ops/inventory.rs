@@ -37,7 +37,8 @@ fn the_template_has_what_a_usual_backend_has() {
         ],
     );
     assert_eq!((of(Priority::Standard).len(), of(Priority::Service).len()), (5, 3));
-    let manual = |item: &&dualkey::ops::inventory::Item| matches!(item.store, Place::Manual(_));
+    let manual =
+        |item: &&dualkey::ops::inventory::SecretSpec| matches!(item.store, Place::Manual(_));
     assert_eq!(own.secrets.iter().filter(manual).count(), 3);
     let jwt = own.secret("JWT_SECRET").unwrap();
     assert_eq!(jwt.policy.schedule, Some(Schedule::Quarterly));
@@ -64,8 +65,16 @@ fn each_mistake_is_named_with_its_place() {
         (changed(3, "store = { file = \"X\", sealed = true }"), 15, 9, "kek"),
         (with(&format!("{GOOD}rotate = \"monthly\"")), 16, 10, "90 days"),
         (with(&format!("{GOOD}rotate = \"0 days\"")), 16, 10, "90 days"),
-        (with(&format!("{GOOD}longest_life = \"7 dyas\"")), 16, 16, "7 days"),
-        (with(&format!("{GOOD}longest_life = \"-7 days\"")), 16, 16, "7 days"),
+        (with(&format!("{GOOD}max_lifetime = \"7 dyas\"")), 16, 16, "7 days"),
+        (with(&format!("{GOOD}max_lifetime = \"-7 days\"")), 16, 16, "7 days"),
+        (with(&format!("{GOOD}longest_life = \"7 days\"")), 16, 1, "called `max_lifetime` now"),
+        (with(&format!("{GOOD}observation = \"1 day\"")), 16, 1, "called `observation_window` now"),
+        (
+            with(&format!("{GOOD}enough_traffic = 7")),
+            16,
+            1,
+            "called `min_observed_verifications` now",
+        ),
         (with(&format!("{GOOD}peers = [\"db\"]")), 16, 10, "host:port"),
         (with(&format!("{GOOD}automatic = \"yes\"")), 16, 13, "boolean"),
         (with(&format!("{GOOD}environments = [\"a\", \"\"]")), 16, 22, "letters"),

@@ -3,7 +3,7 @@
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::envelope::{AesKey, Sealer};
 use dualkey::jwt::JwtKey;
-use dualkey::source::{FileStore, Following, KeyStore};
+use dualkey::source::{FileStore, FollowHandle, KeyStore};
 use dualkey::{KeyMaterial, Verdict};
 
 use super::shell::{DAY, Shell, at, inventory};
@@ -23,7 +23,11 @@ pub fn next(shell: &mut Shell, name: &str) -> (Option<String>, String) {
 }
 
 /// Types the next step at the moment that it names, while the instances follow.
-pub fn take<K: KeyMaterial>(shell: &mut Shell, name: &str, instances: &[Following<K>]) -> String {
+pub fn take<K: KeyMaterial>(
+    shell: &mut Shell,
+    name: &str,
+    instances: &[FollowHandle<K>],
+) -> String {
     let (moment, command) = next(shell, name);
     if let Some(moment) = moment {
         assert!(at(&moment) > dualkey::Clock::now(&shell.clock), "{moment} has come: {command}");
@@ -48,7 +52,10 @@ pub fn take<K: KeyMaterial>(shell: &mut Shell, name: &str, instances: &[Followin
     line
 }
 
-fn while_they_follow<K: KeyMaterial, T>(instances: &[Following<K>], work: impl FnOnce() -> T) -> T {
+fn while_they_follow<K: KeyMaterial, T>(
+    instances: &[FollowHandle<K>],
+    work: impl FnOnce() -> T,
+) -> T {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -64,7 +71,7 @@ fn while_they_follow<K: KeyMaterial, T>(instances: &[Following<K>], work: impl F
     })
 }
 
-pub fn refresh<K: KeyMaterial>(instances: &[Following<K>]) {
+pub fn refresh<K: KeyMaterial>(instances: &[FollowHandle<K>]) {
     instances.iter().for_each(|own| own.refresh().map(|_| ()).unwrap());
 }
 
@@ -308,22 +315,22 @@ fn too_little_traffic_is_said_on_the_first_day_with_the_line_to_write() {
         "about 48 verifications per 1d",
         "needs 1000",
         "unused for 7 times as long, until 2026-01-22 10:00 UTC",
-        "write `enough_traffic = 24` for SESSION_SECRET in the inventory",
+        "write `min_observed_verifications = 24` for SESSION_SECRET in the inventory",
         "`dualkey policy SESSION_SECRET`",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let (_, json) = shell.run("status SESSION_SECRET --json");
-    assert!(json.contains("enough_traffic = 24"), "{json}");
+    assert!(json.contains("min_observed_verifications = 24"), "{json}");
 
     // It is a line of the inventory, and silences the warning.
     let path = shell.path("dualkey.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("{text}enough_traffic = 24\n")).unwrap();
+    std::fs::write(&path, format!("{text}min_observed_verifications = 24\n")).unwrap();
     assert_eq!(shell.run("policy SESSION_SECRET").0, 0);
     refresh(&instances);
     let (_, text) = shell.run("status SESSION_SECRET");
-    assert!(!text.contains("enough_traffic"), "{text}");
+    assert!(!text.contains("min_observed_verifications"), "{text}");
     shell.clock.advance(DAY);
 }
 
@@ -337,9 +344,11 @@ fn a_window_below_the_report_interval_is_refused_in_the_inventory_and_said_of_a_
              store = {{ file = \"SESSION_SECRET.json\" }}\n{line}"
         )
     };
-    for (line, is_refused) in
-        [("observation = \"119s\"\n", true), ("observation = \"2m\"\n", false), ("", false)]
-    {
+    for (line, is_refused) in [
+        ("observation_window = \"119s\"\n", true),
+        ("observation_window = \"2m\"\n", false),
+        ("", false),
+    ] {
         inventory(&shell.path("dualkey.toml"), &table(line));
         let (status, text) = shell.run("status SESSION_SECRET --json");
         let has_both = text.contains("119 s") && text.contains("120 s");
@@ -352,7 +361,8 @@ fn a_window_below_the_report_interval_is_refused_in_the_inventory_and_said_of_a_
     shell.run("generate --store AUDIT_SECRET SESSION_SECRET");
     let path = shell.path("SESSION_SECRET.json");
     let stored = std::fs::read_to_string(&path).unwrap();
-    let short = stored.replace("\"observation_seconds\": 86400", "\"observation_seconds\": 60");
+    let short = stored
+        .replace("\"observation_window_seconds\": 86400", "\"observation_window_seconds\": 60");
     assert_ne!(short, stored);
     std::fs::write(&path, short).unwrap();
     // The ring is served all the same.

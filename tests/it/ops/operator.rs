@@ -150,7 +150,7 @@ impl World {
 
     /// What was told of stagings, the oldest first.
     fn told(&self) -> Vec<Outcome> {
-        let query = Query::new().action(Action::STAGED).with_begun();
+        let query = Query::new().action(Action::STAGED).with_started();
         let mut all = self.trail.find(&query).unwrap();
         all.reverse();
         assert!(self.trail.check().unwrap().is_whole());
@@ -164,17 +164,17 @@ fn entry(seed: u64) -> NewEntry {
 
 #[tokio::test]
 async fn a_store_that_fails_leaves_a_record_of_what_is_there() {
-    use Outcome::{Begun, Failed, Success};
+    use Outcome::{Failed, Started, Success};
 
     let world = World::new().await;
     world.fail(BEFORE);
     assert!(world.operator().stage(entry(2)).await.is_err());
-    assert_eq!(world.told(), [Begun, Failed]);
+    assert_eq!(world.told(), [Started, Failed]);
 
     // The answer was lost, and the step was taken: that is no failure.
     world.fail(AFTER);
     let staged = world.operator().stage(entry(2)).await.unwrap();
-    assert_eq!(world.told(), [Begun, Failed, Begun, Success]);
+    assert_eq!(world.told(), [Started, Failed, Started, Success]);
     assert_eq!(world.operator().load().await.unwrap().keys()[1].kid(), staged.kid);
 
     // Nobody can say: it stays begun, until somebody can.
@@ -183,11 +183,11 @@ async fn a_store_that_fails_leaves_a_record_of_what_is_there() {
     world.fail(CUT);
     let error = world.operator().stage(entry(2)).await.unwrap_err();
     assert!(error.to_string().contains("connection lost"), "{error}");
-    assert_eq!(world.told(), [Begun]);
+    assert_eq!(world.told(), [Started]);
     assert_eq!(world.store.store.load().await.unwrap().revision(), before.revision() + 1);
     world.fail(NOTHING);
     assert_eq!(world.operator().settle().await.unwrap(), Some(Success));
-    assert_eq!(world.told(), [Begun, Success]);
+    assert_eq!(world.told(), [Started, Success]);
     assert_eq!(world.operator().settle().await.unwrap(), None);
 }
 
@@ -216,11 +216,11 @@ async fn what_was_left_is_settled_whatever_instances_and_old_logs_tell() {
 #[tokio::test]
 async fn a_trail_that_fails_stops_a_step_before_it_is_taken() {
     let world = World::new().await;
-    let deaf = Deaf { trail: world.trail.clone(), to: Outcome::Begun };
+    let deaf = Deaf { trail: world.trail.clone(), to: Outcome::Started };
     let operator = Operator::new(world.store.clone(), deaf, "ada").reason("leaked");
     for error in [
         operator.stage(entry(2)).await.unwrap_err(),
-        operator.emergency(None, entry(3)).await.unwrap_err(),
+        operator.emergency_rotate(None, entry(3)).await.unwrap_err(),
     ] {
         assert!(matches!(error, OpsError::Audit(_)), "{error}");
     }
@@ -231,9 +231,9 @@ async fn a_trail_that_fails_stops_a_step_before_it_is_taken() {
     let operator = Operator::new(world.store.clone(), deaf, "ada");
     let error = operator.stage(entry(2)).await.unwrap_err();
     assert!(matches!(error, OpsError::Unsettled { .. }), "{error}");
-    assert_eq!(world.told(), [Outcome::Begun]);
+    assert_eq!(world.told(), [Outcome::Started]);
     world.operator().rollback().await.unwrap_err();
-    assert_eq!(world.told(), [Outcome::Begun, Outcome::Success]);
+    assert_eq!(world.told(), [Outcome::Started, Outcome::Success]);
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn what_was_left_is_settled_by_what_is_stored() {
             "bob",
             "production",
         );
-        own.outcome = Outcome::Begun;
+        own.outcome = Outcome::Started;
         own.revision = Some(revision);
         own.fingerprint = Some(manifest.fingerprint());
         own.kid = Some(manifest.keys()[manifest.keys().len() - 1].kid());
@@ -280,19 +280,19 @@ async fn what_was_left_is_settled_by_what_is_stored() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_and_a_rehearsal_is_not() {
+async fn a_refusal_is_told_and_a_dry_run_is_not() {
     let world = World::new().await;
     let staged = world.operator().stage(entry(2)).await.unwrap();
-    let count = || world.trail.find(&Query::new().with_begun()).unwrap().len();
+    let count = || world.trail.find(&Query::new().with_started()).unwrap().len();
     let before = count();
     let forced = world.operator().force();
     let policy = Policy::default();
     let made = forced.create("JWT_SECRET", Purpose::Jwt, "production", policy, entry(9)).await;
     assert!(matches!(made, Err(OpsError::NoReason { .. })));
-    let rehearsed = world.operator().dry_run();
-    assert!(rehearsed.promote(None).await.is_err());
-    rehearsed.clone().reason("sure").force().promote(None).await.unwrap();
-    rehearsed.reason("leaked").emergency(None, entry(3)).await.unwrap();
+    let dry_run = world.operator().dry_run();
+    assert!(dry_run.promote(None).await.is_err());
+    dry_run.clone().reason("sure").force().promote(None).await.unwrap();
+    dry_run.reason("leaked").emergency_rotate(None, entry(3)).await.unwrap();
     assert_eq!(count(), before);
     assert_eq!(world.operator().load().await.unwrap().revision(), 2);
 
@@ -316,7 +316,7 @@ async fn a_policy_is_set_and_told() {
     let world = World::new().await;
     let mut policy = Policy::default();
     assert!(!world.operator().set_policy(policy).await.unwrap());
-    policy.longest_life *= 2;
+    policy.max_lifetime *= 2;
     assert!(world.operator().set_policy(policy).await.unwrap());
     assert_eq!(*world.operator().load().await.unwrap().policy(), policy);
     let told = world.trail.find(&Query::new().action(Action::POLICY_SET)).unwrap();
@@ -336,21 +336,21 @@ async fn a_step_that_only_a_revoked_key_signed_is_not_settled() {
         "eve@rival.example",
         "production",
     );
-    forged = forged.change(&staged).outcome(Outcome::Begun).reason("I chose this");
+    forged = forged.change(&staged).outcome(Outcome::Started).reason("I chose this");
     world.trail.write(&[forged]).unwrap();
     let replacement = NewKey::from(Secret::from(secret(7)));
-    world.trail.ring().revoke_and_replace(&leaked, "it leaked", replacement).unwrap();
+    world.trail.ring().emergency_rotate(&leaked, "it leaked", replacement).unwrap();
 
     // It is listed as what it is, and decides nothing.
-    let listing = world.trail.read(&Query::new().with_begun()).unwrap();
+    let listing = world.trail.read(&Query::new().with_started()).unwrap();
     assert!(!listing.records[0].is_vouched);
-    let found = world.trail.find(&Query::new().with_begun()).unwrap();
+    let found = world.trail.find(&Query::new().with_started()).unwrap();
     assert!(found.is_empty(), "no other key has signed yet");
     assert_eq!(world.operator().settle().await.unwrap(), None);
     // Nor once another key has signed what comes after it, so that it is no later forgery.
     let other = Record::new(world.clock.now(), "OTHER", Action::REMINDED, "ada", "production");
     world.trail.write(&[other]).unwrap();
-    let found = world.trail.find(&Query::new().secret("JWT_SECRET").with_begun()).unwrap();
+    let found = world.trail.find(&Query::new().secret("JWT_SECRET").with_started()).unwrap();
     assert_eq!(found[0].record.actor, "eve@rival.example");
     assert_eq!(world.operator().settle().await.unwrap(), None);
     let begun = world.operator().reason("sure").force().promote(None).await.unwrap();
@@ -359,7 +359,7 @@ async fn a_step_that_only_a_revoked_key_signed_is_not_settled() {
     assert_eq!(world.operator().settle().await.unwrap(), None);
     let concluded = Query::new().actor("eve@rival.example").outcome(Outcome::Success);
     assert!(world.trail.find(&concluded).unwrap().is_empty());
-    assert!(!world.trail.find(&Query::new().with_begun()).unwrap().is_empty());
+    assert!(!world.trail.find(&Query::new().with_started()).unwrap().is_empty());
 }
 
 /// The rule: what is compromised waits for no old record. Other steps do.
@@ -382,7 +382,7 @@ async fn an_emergency_goes_through_where_an_old_record_was_removed() {
         matches!(&refused, OpsError::Audit(AuditError::Broken { problem }) if is_removed(problem)),
         "{refused}"
     );
-    world.operator().reason("it leaked").emergency(None, entry(3)).await.unwrap();
+    world.operator().reason("it leaked").emergency_rotate(None, entry(3)).await.unwrap();
     assert_eq!(world.operator().load().await.unwrap().revision(), 2);
     assert_eq!(world.trail.check().unwrap().problem, Some(Problem::Removed { n: 3 }));
 }
@@ -398,7 +398,7 @@ async fn a_store_with_steps_and_a_trail_without_records_is_an_error() {
     let operator = world.operator().reason("it leaked");
     for refused in [
         operator.stage(entry(2)).await.unwrap_err(),
-        operator.emergency(None, entry(2)).await.unwrap_err(),
+        operator.emergency_rotate(None, entry(2)).await.unwrap_err(),
         operator.clone().dry_run().stage(entry(2)).await.unwrap_err(),
     ] {
         let expected = Problem::Missing;

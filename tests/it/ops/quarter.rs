@@ -2,7 +2,7 @@
 
 use dualkey::Clock;
 use dualkey::jwt::{Jwt, JwtKey};
-use dualkey::source::Following;
+use dualkey::source::FollowHandle;
 use serde_json::json;
 
 use super::shell::{DAY, Shell};
@@ -110,6 +110,6 @@ fn a_quarter_goes_as_the_transcript_says() {
     insta::assert_snapshot!(shell.transcript);
 }
 
-fn refresh(instances: &[Following<JwtKey>]) {
+fn refresh(instances: &[FollowHandle<JwtKey>]) {
     instances.iter().for_each(|own| own.refresh().map(|_| ()).unwrap());
 }

@@ -16,7 +16,7 @@ use dualkey::ops::audit::{Action, Outcome, Query, Record};
 use dualkey::ops::generate::Generated;
 use dualkey::ops::inventory::{Inventory, Project};
 use dualkey::ops::remind::{Delivery, remind, reminders};
-use dualkey::ops::rotate::{By, Operator, create};
+use dualkey::ops::rotate::{CreateOptions, Operator, create};
 use dualkey::{ManualClock, Purpose};
 use tokio::net::TcpListener;
 
@@ -93,7 +93,7 @@ async fn project(folder: &Path, clock: &ManualClock, url: &str) -> Project {
         .clock(clock.clone())
         .variables(move |name| (name == "HOOK").then(|| url.clone()));
     for (name, purpose) in [("AUDIT_SECRET", Purpose::Audit), ("JWT_SECRET", Purpose::Jwt)] {
-        create(&project, name, By::new("ada"), Generated::new(purpose).unwrap().entry())
+        create(&project, name, CreateOptions::new("ada"), Generated::new(purpose).unwrap().entry())
             .await
             .unwrap();
     }
@@ -141,12 +141,12 @@ async fn each_state_is_told_once_a_day() {
     let operator =
         Operator::new(project.store("JWT_SECRET").unwrap(), project.trail().await.unwrap(), "ada");
     let operator = operator.clock(clock.clone()).reason("in a <public> log\n& more");
-    operator.emergency(None, NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
+    operator.emergency_rotate(None, NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
     assert_eq!(states().await, [own("JWT_SECRET", "emergency")]);
     assert_eq!(states().await, []);
     // One of the night is told in the morning, and once.
     clock.set(at("2026-02-02T23:59:00Z"));
-    operator.emergency(None, NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
+    operator.emergency_rotate(None, NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
     assert_eq!(states().await, [], "it was told today that there was one");
     clock.set(at("2026-02-03T08:00:00Z"));
     assert_eq!(states().await, [own("DEPLOY_KEY", "overdue"), own("JWT_SECRET", "emergency")]);

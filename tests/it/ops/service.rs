@@ -31,14 +31,14 @@ name = "JWT_SECRET"
 purpose = "jwt"
 priority = "critical"
 store = { file = "keys/JWT_SECRET.json" }
-longest_life = "24h"
+max_lifetime = "24h"
 
 [[secret]]
 name = "SESSION_SECRET"
 purpose = "cookie"
 priority = "critical"
 store = { file = "keys/SESSION_SECRET.json" }
-longest_life = "24h"
+max_lifetime = "24h"
 "#;
 
 /// What a client holds: a token for good, a session that it keeps as it is given.

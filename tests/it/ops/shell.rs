@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dualkey::source::{FileStore, Following};
+use dualkey::source::{FileStore, FollowHandle};
 use dualkey::{KeyMaterial, KeyRing, ManualClock};
 
 /// A folder with a project, and a clock that stands still.
@@ -70,7 +70,7 @@ impl Shell {
 
     /// An instance of the service, which follows a file as services do, and learns of a change
     /// when the test says so.
-    pub fn instance<K: KeyMaterial>(&self, file: &str, name: &str) -> Following<K> {
+    pub fn instance<K: KeyMaterial>(&self, file: &str, name: &str) -> FollowHandle<K> {
         let ring = Path::new(file).file_stem().and_then(|own| own.to_str()).unwrap();
         KeyRing::<K>::builder()
             .name(ring)

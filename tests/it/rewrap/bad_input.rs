@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dualkey::envelope::{Layout, Sealer};
-use dualkey::rewrap::{KeyPart, PgTable, Rewrap, RowKey, SqliteTable, SweepError};
+use dualkey::rewrap::{KeyPart, PgTable, RewrapJob, RewrapJobError, RowKey, SqliteTable};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
@@ -100,10 +100,14 @@ fn sqlite_takes_keys_and_values_that_are_none() {
         }
         base.sql("INSERT INTO notes VALUES (8, 8), (9, 9.5), (10, CAST(x'ff00' AS text))").await;
         let table = SqliteTable::open(pool, "notes", ["body"]).await.unwrap();
-        let swept = Rewrap::new(&sealer, table, context).batch(1).execute().run().await;
-        let swept = swept.unwrap();
-        assert_eq!((swept.counts.rewritten, swept.counts.unreadable), (3, 3), "{swept:?}");
-        let keys: Vec<_> = swept.unreadable.iter().map(|own| own.key.to_string()).collect();
+        let rewrapped = RewrapJob::new(&sealer, table, context).batch(1).execute().run().await;
+        let rewrapped = rewrapped.unwrap();
+        assert_eq!(
+            (rewrapped.counts.rewritten, rewrapped.counts.unreadable),
+            (3, 3),
+            "{rewrapped:?}"
+        );
+        let keys: Vec<_> = rewrapped.unreadable.iter().map(|own| own.key.to_string()).collect();
         assert_eq!(keys, ["8", "9", "10"]);
         let after: Vec<_> = base.dump("notes", &["body"]).await;
         assert_eq!(after.len(), 6);
@@ -132,11 +136,11 @@ fn a_column_that_is_too_short_is_found_before_the_first_write() {
         let before = base.dump("notes", &["body", "other"]).await;
         let notes = base.table("notes", &["body", "other"]).await.unwrap();
         for rewrap in [
-            Rewrap::new(&sealer, notes.clone(), context),
-            Rewrap::new(&sealer, notes, context).execute(),
+            RewrapJob::new(&sealer, notes.clone(), context),
+            RewrapJob::new(&sealer, notes, context).execute(),
         ] {
             match rewrap.run().await.unwrap_err() {
-                SweepError::TooShort { column, key, max_bytes, needed, .. } => {
+                RewrapJobError::TooShort { column, key, max_bytes, needed, .. } => {
                     assert_eq!((column.as_str(), max_bytes), ("other", length));
                     assert_eq!(key, RowKey::new([KeyPart::Text("899".to_owned())]));
                     assert_eq!(needed, sealer.seal_text("a note", "").unwrap().len());
@@ -164,8 +168,8 @@ fn a_column_that_is_too_short_is_found_before_the_first_write() {
             ))
             .await;
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let swept = Rewrap::new(&sealer, notes, context).execute().run().await;
-            assert_eq!(swept.is_ok(), fits, "{swept:?}");
+            let rewrapped = RewrapJob::new(&sealer, notes, context).execute().run().await;
+            assert_eq!(rewrapped.is_ok(), fits, "{rewrapped:?}");
         }
     });
 }
@@ -174,7 +178,7 @@ fn a_column_that_is_too_short_is_found_before_the_first_write() {
 fn a_database_that_may_only_be_read_is_found_before_the_first_write() {
     runtime().block_on(async {
         let (sealer, old) = sealers();
-        let read_only = |error: SweepError| {
+        let read_only = |error: RewrapJobError| {
             assert_eq!(error.as_str(), "read_only", "{error}");
         };
         let base = Base::sqlite().await;
@@ -184,7 +188,7 @@ fn a_database_that_may_only_be_read_is_found_before_the_first_write() {
         for options in [options.clone().read_only(true), options.pragma("query_only", "1")] {
             let pool = SqlitePool::connect_with(options).await.unwrap();
             let table = SqliteTable::open(&pool, "notes", ["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, table, context);
+            let rewrap = RewrapJob::new(&sealer, table, context);
             assert_eq!(rewrap.clone().run().await.unwrap().counts.rewritten, 3);
             read_only(rewrap.execute().run().await.unwrap_err());
         }
@@ -195,7 +199,7 @@ fn a_database_that_may_only_be_read_is_found_before_the_first_write() {
         let reading = format!("{url}&options[default_transaction_read_only]=on");
         let pool = PgPool::connect(&reading).await.unwrap();
         let table = PgTable::open(&pool, "notes", ["body"]).await.unwrap();
-        read_only(Rewrap::new(&sealer, table, context).execute().run().await.unwrap_err());
+        read_only(RewrapJob::new(&sealer, table, context).execute().run().await.unwrap_err());
 
         // A user who may read, and one from whom rows are hidden.
         let role = format!("reader_{:x}", getrandom::u64().unwrap());
@@ -213,10 +217,10 @@ fn a_database_that_may_only_be_read_is_found_before_the_first_write() {
         });
         let pool = pool.connect(url).await.unwrap();
         let table = PgTable::open(&pool, "notes", ["body"]).await.unwrap();
-        read_only(Rewrap::new(&sealer, table, context).execute().run().await.unwrap_err());
+        read_only(RewrapJob::new(&sealer, table, context).execute().run().await.unwrap_err());
         base.sql("ALTER TABLE notes ENABLE ROW LEVEL SECURITY").await;
         let hidden = PgTable::open(&pool, "notes", ["body"]).await.unwrap_err();
-        assert!(matches!(hidden, SweepError::HiddenRows { .. }), "{hidden}");
+        assert!(matches!(hidden, RewrapJobError::HiddenRows { .. }), "{hidden}");
         base.sql(format!(
             "DO $$ BEGIN EXECUTE 'REVOKE ALL ON SCHEMA ' || current_schema() || ' FROM {role}'; END $$; \
              REVOKE ALL ON notes FROM {role}; DROP ROLE {role}"
@@ -254,7 +258,7 @@ fn a_change_that_the_database_refuses_leaves_its_batch_as_it_was() {
             base.sql(refuse).await;
             let before = base.dump("notes", &["body"]).await;
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context).batch(10).concurrency(1).execute();
+            let rewrap = RewrapJob::new(&sealer, notes, context).batch(10).concurrency(1).execute();
             let error = rewrap.run().await.unwrap_err();
             assert!(error.to_string().contains("not this one"), "{error}");
             let after = base.dump("notes", &["body"]).await;
@@ -280,7 +284,7 @@ fn a_connection_that_is_lost_midway_ends_it_and_the_next_goes_on() {
         let base = Base::Postgres { pool: pool.clone(), url: cluster.url() };
         base.notes(rows(&old, 3000)).await;
         let notes = base.table("notes", &["body"]).await.unwrap();
-        let rewrap = Rewrap::new(&sealer, notes, context).batch(100).concurrency(1).execute();
+        let rewrap = RewrapJob::new(&sealer, notes, context).batch(100).concurrency(1).execute();
         let (stop, stopped) = (
             std::sync::Mutex::new(Some(cluster)),
             std::sync::Arc::new(std::sync::Mutex::new(None)),
@@ -298,10 +302,10 @@ fn a_connection_that_is_lost_midway_ends_it_and_the_next_goes_on() {
         assert_eq!(error.as_str(), "database", "{error}");
         let (cluster, checkpoint) = stopped.lock().unwrap().take().unwrap();
         cluster.restart();
-        let swept = rewrap.clone().resume(checkpoint).run().await.unwrap();
-        assert_eq!((swept.counts.rows, swept.counts.unreadable), (3000, 0));
-        let swept = rewrap.run().await.unwrap();
-        assert_eq!((swept.counts.current, swept.counts.unreadable), (3000, 0));
+        let rewrapped = rewrap.clone().resume(checkpoint).run().await.unwrap();
+        assert_eq!((rewrapped.counts.rows, rewrapped.counts.unreadable), (3000, 0));
+        let rewrapped = rewrap.run().await.unwrap();
+        assert_eq!((rewrapped.counts.current, rewrapped.counts.unreadable), (3000, 0));
         drop(cluster);
     });
 }

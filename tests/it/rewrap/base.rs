@@ -1,8 +1,8 @@
-//! The databases that sweeps are tried on: SQLite in a file, and PostgreSQL where there is one.
+//! The databases that rewraps are tried on: SQLite in a file, and PostgreSQL where there is one.
 
 use std::sync::Arc;
 
-use dualkey::rewrap::{PgTable, RowStore, SqliteTable, SweepError, Value};
+use dualkey::rewrap::{PgTable, RewrapJobError, RowStore, SqliteTable, Value};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Row};
@@ -78,7 +78,7 @@ impl Base {
         &self,
         name: &str,
         columns: &[&str],
-    ) -> Result<Arc<dyn RowStore>, SweepError> {
+    ) -> Result<Arc<dyn RowStore>, RewrapJobError> {
         let columns = columns.iter().copied();
         Ok(match self {
             Self::Sqlite { pool, .. } => Arc::new(SqliteTable::open(pool, name, columns).await?),

@@ -2,7 +2,7 @@
 
 use dualkey::Reason;
 use dualkey::envelope::{Sealed, Sealer};
-use dualkey::rewrap::Rewrap;
+use dualkey::rewrap::RewrapJob;
 use sqlx::Row;
 
 use super::base::Base;
@@ -70,8 +70,8 @@ fn a_sealed_column_is_ciphertext_to_the_database() {
             .unwrap();
             let notes = base.table("notes", &["body", "file"]).await.unwrap();
             let context = |key: &_, column: &str| format!("notes/{key}/{column}");
-            let swept = Rewrap::new(&sealer, notes, context).execute().run().await;
-            let counts = swept.unwrap().counts;
+            let rewrapped = RewrapJob::new(&sealer, notes, context).execute().run().await;
+            let counts = rewrapped.unwrap().counts;
             assert_eq!((counts.rewritten, counts.current, counts.empty), (1, 1, 2));
         }
     });

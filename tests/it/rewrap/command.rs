@@ -19,7 +19,7 @@ fn run(shell: &mut Shell, base: &Base, line: &str) -> (i32, String) {
 }
 
 #[test]
-fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
+fn a_rewrap_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
     runtime().block_on(async {
         for base in Base::all().await {
             let mut shell = Shell::new("2026-11-26T00:00:00Z");
@@ -46,7 +46,7 @@ fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
                 "{text}"
             );
             let reports = store.reports().await.unwrap();
-            assert!(reports[0].has_stopped && reports[0].sweep.is_some());
+            assert!(reports[0].has_stopped && reports[0].rewrap.is_some());
             let (_, text) = run(&mut shell, &base, "audit --secret ENCRYPTION_KEY");
             assert!(text.contains("REWRAPPED | ada@example.com | production | SUCCESS"), "{text}");
             assert!(text.contains("reason=notes: 20 rows, 20 rewritten"), "{text}");
@@ -63,8 +63,8 @@ fn a_sweep_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
                 assert_eq!(text.contains("\"reason\": \"signature\""), line == lines[1], "{text}");
             }
             let reports = store.reports().await.unwrap();
-            let sweep = reports[0].sweep.as_ref().unwrap();
-            assert_eq!(sweep.unreadable, 2);
+            let rewrap = reports[0].rewrap.as_ref().unwrap();
+            assert_eq!(rewrap.unreadable, 2);
             // How much the keys have sealed adds up over the runs.
             let signed = &reports[0].signed;
             assert_eq!(
@@ -87,7 +87,7 @@ fn a_table_that_holds_nothing_sealed_is_named_and_lets_no_key_go() {
             assert!(text.contains("problem   nothing is sealed in notes"), "{text}");
             assert!(text.contains("add `may_hold_nothing = true`"), "{text}");
             let reports = store.reports().await.unwrap();
-            assert_eq!(reports[0].sweep.as_ref().unwrap().nothing_sealed, 1);
+            assert_eq!(reports[0].rewrap.as_ref().unwrap().nothing_sealed, 1);
             let (_, text) = run(&mut shell, &base, "audit --secret ENCRYPTION_KEY");
             assert!(text.contains("0 left, nothing sealed"), "{text}");
             let (_, text) = run(&mut shell, &base, "status ENCRYPTION_KEY");
@@ -107,7 +107,7 @@ fn a_table_that_holds_nothing_sealed_is_named_and_lets_no_key_go() {
             assert_eq!(status, 0, "{text}");
             assert!(!text.contains("nothing is sealed"), "{text}");
             let reports = store.reports().await.unwrap();
-            assert_eq!(reports[0].sweep.as_ref().unwrap().nothing_sealed, 0);
+            assert_eq!(reports[0].rewrap.as_ref().unwrap().nothing_sealed, 0);
         }
     });
 }
@@ -157,8 +157,8 @@ fn a_table_is_taken_from_the_schema_that_the_url_names() {
             assert_eq!(status, 0, "{text}");
             assert!(text.contains("notes     1 rows: "), "{text}");
         }
-        let sweep = store.reports().await.unwrap()[0].sweep.clone().unwrap();
-        assert_eq!((sweep.nothing_sealed, sweep.rows.len()), (0, 1));
+        let rewrap = store.reports().await.unwrap()[0].rewrap.clone().unwrap();
+        assert_eq!((rewrap.nothing_sealed, rewrap.rows.len()), (0, 1));
         let opened: String =
             sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT body FROM {quoted}.notes")))
                 .fetch_one(&sqlx::PgPool::connect(base.url()).await.unwrap())

@@ -1,4 +1,4 @@
-//! A sweep of the real command over a table that a service goes on writing, killed and resumed.
+//! A rewrap of the real command over a table that a service goes on writing, killed and resumed.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -24,12 +24,12 @@ pub fn context(id: i64) -> String {
 }
 
 #[test]
-fn in_sqlite_a_sweep_that_is_killed_loses_no_write() {
+fn in_sqlite_a_rewrap_that_is_killed_loses_no_write() {
     runtime().block_on(async { is_killed(Base::sqlite().await).await });
 }
 
 #[test]
-fn in_postgres_a_sweep_that_is_killed_loses_no_write() {
+fn in_postgres_a_rewrap_that_is_killed_loses_no_write() {
     runtime().block_on(async {
         if let Some(base) = Base::postgres().await {
             is_killed(base).await;
@@ -58,13 +58,13 @@ pub async fn rotated(shell: &mut Shell) -> (FileStore, Manifest) {
     assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0, "{}", shell.transcript);
     let mut policy = Policy::default();
     let second = Duration::from_secs(1);
-    (policy.rollout_window, policy.skew, policy.longest_life) = (second, second, second);
+    (policy.rollout_window, policy.skew, policy.max_lifetime) = (second, second, second);
     let then = SystemTime::now() - Duration::from_secs(1000);
     let key = || NewEntry::generate(Purpose::Envelope).unwrap();
     let first =
         Manifest::new("ENCRYPTION_KEY", Purpose::Envelope, "production", policy, key(), then);
     // The rows are to be evidence within seconds.
-    policy.observation = second;
+    policy.observation_window = second;
     let first = first.unwrap().force("a test").set_policy(policy, then);
     let staged = first.unwrap().stage(key(), then).unwrap();
     let promoted = staged.manifest.force("a test").promote(&staged.kid, then + second).unwrap();
@@ -122,7 +122,7 @@ async fn is_killed(base: Base) {
         .collect();
 
     let command = |further: &[&str]| {
-        let mut all = vec!["rewrap", "ENCRYPTION_KEY", "--execute", "--checkpoint", "sweep"];
+        let mut all = vec!["rewrap", "ENCRYPTION_KEY", "--execute", "--checkpoint", "rewrap"];
         all.extend(further);
         let mut command = shell.command(&all);
         // The system's clock, by which the manifest was made.
@@ -130,7 +130,7 @@ async fn is_killed(base: Base) {
         command
     };
     // How far it says that it has come.
-    let reached = || std::fs::read_to_string(shell.path("sweep")).unwrap_or_default();
+    let reached = || std::fs::read_to_string(shell.path("rewrap")).unwrap_or_default();
     let (mut kills, mut random) = (0, fastrand::Rng::with_seed(7));
     while kills < KILLS {
         let mut child = command(&["--batch", "100", "--rate", "8000"])
@@ -162,7 +162,7 @@ async fn is_killed(base: Base) {
     let took = begun.elapsed();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!shell.path("sweep").exists());
+    assert!(!shell.path("rewrap").exists());
     goes_on.store(false, Relaxed);
     let mut last = HashMap::new();
     for writer in writers {
@@ -187,20 +187,20 @@ async fn is_killed(base: Base) {
 
     // What it left is what the verdict asks for: what is missing yet is traffic.
     let reports = store.reports().await.unwrap();
-    let own = reports.iter().find(|own| own.instance == dualkey::ops::sweep::INSTANCE).unwrap();
-    let sweep = own.sweep.as_ref().unwrap();
-    assert_eq!((sweep.unreadable, &sweep.rows[..]), (0, &[(new, rows as u64)][..]));
+    let own = reports.iter().find(|own| own.instance == dualkey::ops::rewrap::INSTANCE).unwrap();
+    let rewrap = own.rewrap.as_ref().unwrap();
+    assert_eq!((rewrap.unreadable, &rewrap.rows[..]), (0, &[(new, rows as u64)][..]));
     let Verdict::Blocked(obstacles) =
         manifest.retirement(&old, &reports, SystemTime::now()).unwrap()
     else {
         panic!("nobody reports");
     };
     assert!(obstacles.contains(&Obstacle::NoInstance), "{obstacles:?}");
-    let is_of_sweep = |own: &Obstacle| {
+    let is_of_rewrap = |own: &Obstacle| {
         let own = format!("{own:?}");
-        own.contains("Swept") || own.contains("Rows") || own.contains("UsedAsFallback")
+        own.contains("RewrapReport") || own.contains("Rows") || own.contains("UsedAsFallback")
     };
-    assert!(!obstacles.iter().any(is_of_sweep), "{obstacles:?}");
+    assert!(!obstacles.iter().any(is_of_rewrap), "{obstacles:?}");
     println!(
         "{}: killed {kills} times, resumed from {} rows, {} writes of {WRITERS} writers meanwhile; \
          the last run went through the rest in {took:?}; {}",

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dualkey::envelope::{AesKey, Layout, Sealer};
 use dualkey::rewrap::{
-    Checkpoint, Column, KeyPart, Progress, Rewrap, Row, RowFuture, RowKey, RowStore, Swap,
-    SweepError, Swept, Unreadable, Value,
+    Checkpoint, Column, KeyPart, Progress, RewrapJob, RewrapJobError, RewrapReport, Row, RowFuture,
+    RowKey, RowStore, Swap, Unreadable, Value,
 };
 use dualkey::{Clock, KeyRing, Kid, ManualClock, Obstacle, Reason, Verdict};
 
@@ -38,8 +38,8 @@ fn sealed(sealer: &Sealer, id: i64) -> (i64, String) {
     (id, sealer.seal_text(format!("note {id}"), format!("notes/{id}/body")).unwrap())
 }
 
-fn by_kid(swept: &Swept) -> Vec<(String, u64)> {
-    swept.by_kid.iter().map(|(kid, count)| (kid.to_string(), *count)).collect()
+fn by_kid(rewrapped: &RewrapReport) -> Vec<(String, u64)> {
+    rewrapped.by_kid.iter().map(|(kid, count)| (kid.to_string(), *count)).collect()
 }
 
 fn pairs(all: &[(&str, u64)]) -> Vec<(String, u64)> {
@@ -55,18 +55,23 @@ fn a_pass_only_looks_unless_it_is_told_to_execute() {
             rotate(&ring);
             let before = base.dump("notes", &["body"]).await;
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context).batch(40);
-            let swept = rewrap.clone().run().await.unwrap();
-            assert_eq!((swept.counts.rows, swept.counts.rewritten), (250, 250), "{}", base.name());
-            assert!(!swept.has_written && swept.is_complete());
-            assert_eq!(by_kid(&swept), pairs(&[("old", 250)]));
+            let rewrap = RewrapJob::new(&sealer, notes, context).batch(40);
+            let rewrapped = rewrap.clone().run().await.unwrap();
+            assert_eq!(
+                (rewrapped.counts.rows, rewrapped.counts.rewritten),
+                (250, 250),
+                "{}",
+                base.name()
+            );
+            assert!(!rewrapped.has_written && rewrapped.is_complete());
+            assert_eq!(by_kid(&rewrapped), pairs(&[("old", 250)]));
             assert_eq!(base.dump("notes", &["body"]).await, before);
             // Nothing was sealed for it.
             assert_eq!(ring.keys()[1].usage.signed, 0);
 
-            let swept = rewrap.clone().execute().run().await.unwrap();
-            assert_eq!((swept.counts.rewritten, swept.counts.current), (250, 0));
-            assert_eq!(by_kid(&swept), pairs(&[("new", 250)]));
+            let rewrapped = rewrap.clone().execute().run().await.unwrap();
+            assert_eq!((rewrapped.counts.rewritten, rewrapped.counts.current), (250, 0));
+            assert_eq!(by_kid(&rewrapped), pairs(&[("new", 250)]));
             for (id, body) in base.texts("notes", "body").await {
                 let body = sealer.open(body.unwrap(), format!("notes/{id}/body")).unwrap();
                 assert_eq!((body.kid(), &body[..]), (kid("new"), format!("note {id}").as_bytes()));
@@ -88,18 +93,18 @@ fn a_table_in_which_nothing_is_sealed_is_no_evidence() {
             rotate(&ring);
             base.notes([]).await;
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context);
+            let rewrap = RewrapJob::new(&sealer, notes, context);
             // Without a row, and with rows that hold no value.
             for rows in [0, 2] {
                 for id in 0..rows {
                     base.sql(format!("INSERT INTO notes (id, body) VALUES ({id}, NULL)")).await;
                 }
                 for rewrap in [rewrap.clone(), rewrap.clone().execute()] {
-                    let swept = rewrap.run().await.unwrap();
-                    let counts = swept.counts;
+                    let rewrapped = rewrap.run().await.unwrap();
+                    let counts = rewrapped.counts;
                     assert_eq!((counts.rows, counts.nothing_sealed), (rows, 1), "{}", base.name());
-                    assert!(!swept.is_complete());
-                    ring.record_sweep(&swept.sweep());
+                    assert!(!rewrapped.is_complete());
+                    ring.record_rewrap(&rewrapped.record());
                     let Verdict::Blocked(all) = ring.retirement(&kid("old")).unwrap() else {
                         panic!("a rewrap of nothing is taken as evidence");
                     };
@@ -108,7 +113,7 @@ fn a_table_in_which_nothing_is_sealed_is_no_evidence() {
             }
             let allowed = rewrap.clone().may_hold_nothing().execute().run().await.unwrap();
             assert!(allowed.is_complete());
-            ring.record_sweep(&allowed.sweep());
+            ring.record_rewrap(&allowed.record());
             let against = ring.retirement(&kid("old")).unwrap().to_string();
             assert!(!against.contains("nothing sealed"), "{against}");
             // A value that cannot be read is sealed, for all that is known.
@@ -122,7 +127,7 @@ fn a_table_in_which_nothing_is_sealed_is_no_evidence() {
             assert!(full.is_complete());
             let mut blank = allowed;
             blank.counts.nothing_sealed = 1;
-            assert_eq!(full.merge(blank).sweep().nothing_sealed, 1);
+            assert_eq!(full.merge(blank).record().nothing_sealed, 1);
         }
     });
 }
@@ -138,7 +143,7 @@ fn a_rewrap_that_started_too_early_says_from_when_one_counts() {
         let sealer = Sealer::new(ring.clone());
         base.notes((0..3).map(|id| sealed(&sealer, id))).await;
         let notes = base.table("notes", &["body"]).await.unwrap();
-        let rewrap = Rewrap::new(&sealer, notes, context);
+        let rewrap = RewrapJob::new(&sealer, notes, context);
         // Before a rotation there is no old key.
         assert_eq!(rewrap.clone().run().await.unwrap().counts_from, None);
         rotate(&ring);
@@ -146,23 +151,23 @@ fn a_rewrap_that_started_too_early_says_from_when_one_counts() {
         let counts_from = clock.now() + window;
         clock.advance(window - Duration::from_secs(1));
         for rewrap in [rewrap.clone(), rewrap.clone().execute()] {
-            let swept = rewrap.run().await.unwrap();
-            assert_eq!(swept.counts_from, Some(counts_from));
-            assert!(swept.is_too_early() && swept.is_complete());
-            ring.record_sweep(&swept.sweep());
+            let rewrapped = rewrap.run().await.unwrap();
+            assert_eq!(rewrapped.counts_from, Some(counts_from));
+            assert!(rewrapped.is_too_early() && rewrapped.is_complete());
+            ring.record_rewrap(&rewrapped.record());
             let verdict = ring.retirement(&kid("old")).unwrap();
             let Verdict::Blocked(all) = &verdict else { panic!("{verdict:?}") };
-            let (started_at, not_before) = (swept.started_at, counts_from);
-            assert!(all.contains(&Obstacle::SweptTooEarly { started_at, not_before }), "{all:?}");
+            let (started_at, not_before) = (rewrapped.started_at, counts_from);
+            assert!(all.contains(&Obstacle::RewrapTooEarly { started_at, not_before }), "{all:?}");
         }
         clock.advance(Duration::from_secs(1));
-        let swept = rewrap.execute().run().await.unwrap();
-        assert_eq!((swept.counts_from, swept.is_too_early()), (None, false));
+        let rewrapped = rewrap.execute().run().await.unwrap();
+        assert_eq!((rewrapped.counts_from, rewrapped.is_too_early()), (None, false));
         // Of several tables, one that started too early is enough.
-        let mut early = swept.clone();
+        let mut early = rewrapped.clone();
         early.counts_from = Some(counts_from);
-        assert!(swept.clone().merge(early).is_too_early());
-        ring.record_sweep(&swept.sweep());
+        assert!(rewrapped.clone().merge(early).is_too_early());
+        ring.record_rewrap(&rewrapped.record());
         assert!(matches!(ring.retirement(&kid("old")).unwrap(), Verdict::Wait { .. }));
     });
 }
@@ -175,9 +180,9 @@ fn the_report_is_what_a_verdict_takes() {
         base.notes((0..3).map(|id| sealed(&sealer, id))).await;
         rotate(&ring);
         let notes = base.table("notes", &["body"]).await.unwrap();
-        let rewrap = Rewrap::new(&sealer, notes, context);
-        let against = |swept: &Swept| {
-            ring.record_sweep(&swept.sweep());
+        let rewrap = RewrapJob::new(&sealer, notes, context);
+        let against = |rewrapped: &RewrapReport| {
+            ring.record_rewrap(&rewrapped.record());
             match ring.retirement(&kid("old")).unwrap() {
                 Verdict::Blocked(obstacles) => obstacles,
                 verdict => panic!("{verdict:?}"),
@@ -193,11 +198,11 @@ fn the_report_is_what_a_verdict_takes() {
         base.write(1, "dk1.torn").await;
         let torn = rewrap.run().await.unwrap();
         assert!(against(&torn).contains(&Obstacle::RowsUnreadable { rows: 1 }));
-        // The sweep itself is no use of the old key.
+        // The rewrap itself is no use of the old key.
         assert_eq!(ring.keys()[0].usage.verified_as_fallback, 0);
         assert!(!torn.is_complete());
 
-        let other = Swept::clone(&written);
+        let other = RewrapReport::clone(&written);
         let both = other.merge(torn);
         assert_eq!((both.counts.rows, both.counts.unreadable), (6, 1));
         assert!(!both.has_written && both.unreadable.len() == 1);
@@ -245,7 +250,7 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
                 let (base, sealer) = (&base, &sealer);
                 async move {
                     let notes = base.table("notes", &["body"]).await.unwrap();
-                    let own = Rewrap::new(sealer, notes, context).batch(4);
+                    let own = RewrapJob::new(sealer, notes, context).batch(4);
                     let own = if executes { own.execute() } else { own };
                     own.on_unreadable(move |one: &Unreadable| {
                         told.lock().unwrap().push(one.clone())
@@ -253,9 +258,9 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
                 }
             };
             // A torn wrap, a torn payload and one of another row show in a dry run already.
-            let swept = rewrap(false).await.run().await.unwrap();
-            let reasons = |swept: &Swept| -> Vec<(String, Reason)> {
-                swept.unreadable.iter().map(|own| (own.key.to_string(), own.reason)).collect()
+            let rewrapped = rewrap(false).await.run().await.unwrap();
+            let reasons = |rewrapped: &RewrapReport| -> Vec<(String, Reason)> {
+                rewrapped.unreadable.iter().map(|own| (own.key.to_string(), own.reason)).collect()
             };
             let list = |all: &[(&str, Reason)]| -> Vec<(String, Reason)> {
                 all.iter().map(|(key, reason)| ((*key).to_owned(), *reason)).collect()
@@ -270,14 +275,14 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
                 ("8", Reason::Malformed),
                 ("11", Reason::TooLarge),
             ]);
-            assert_eq!(reasons(&swept), expected, "{}", base.name());
-            assert_eq!(swept.unreadable[3].kid, Some(kid("other")));
-            assert_eq!(*told.lock().unwrap(), swept.unreadable);
-            assert_eq!((swept.counts.empty, swept.counts.rewritten), (2, 2));
-            assert_eq!(swept.counts.unreadable, 8);
+            assert_eq!(reasons(&rewrapped), expected, "{}", base.name());
+            assert_eq!(rewrapped.unreadable[3].kid, Some(kid("other")));
+            assert_eq!(*told.lock().unwrap(), rewrapped.unreadable);
+            assert_eq!((rewrapped.counts.empty, rewrapped.counts.rewritten), (2, 2));
+            assert_eq!(rewrapped.counts.unreadable, 8);
             assert_eq!(base.dump("notes", &["body"]).await, before);
-            let swept = rewrap(true).await.run().await.unwrap();
-            assert_eq!((reasons(&swept), swept.counts.rewritten), (expected.clone(), 2));
+            let rewrapped = rewrap(true).await.run().await.unwrap();
+            assert_eq!((reasons(&rewrapped), rewrapped.counts.rewritten), (expected.clone(), 2));
             let after = base.dump("notes", &["body"]).await;
             for ((key, before), (_, after)) in before.iter().zip(&after) {
                 let is_same = !["1", "10"].contains(&key.as_str());
@@ -285,10 +290,10 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
             }
             // Under the primary a value that does not open is found as well.
             base.write(10, &sealer.seal_text("another's", "notes/1/body").unwrap()).await;
-            let swept = rewrap(true).await.run().await.unwrap();
+            let rewrapped = rewrap(true).await.run().await.unwrap();
             let mut expected = expected;
             expected.insert(7, ("10".to_owned(), Reason::Signature));
-            assert_eq!((reasons(&swept), swept.counts.current), (expected, 1));
+            assert_eq!((reasons(&rewrapped), rewrapped.counts.current), (expected, 1));
         }
     });
 }
@@ -325,10 +330,10 @@ fn several_columns_of_texts_and_bytes_go_in_one_pass() {
                 Base::Postgres { .. } => "\"odd \"\"name\"",
             };
             let table = base.table(name, &["two", "one"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, table, context).batch(1).execute();
-            let swept = rewrap.run().await.unwrap();
-            assert_eq!(swept.unreadable, [], "{}", base.name());
-            assert_eq!((swept.counts.rows, swept.counts.rewritten), (4, 8));
+            let rewrap = RewrapJob::new(&sealer, table, context).batch(1).execute();
+            let rewrapped = rewrap.run().await.unwrap();
+            assert_eq!(rewrapped.unreadable, [], "{}", base.name());
+            assert_eq!((rewrapped.counts.rows, rewrapped.counts.rewritten), (4, 8));
             let all = base.dump(name, &["one", "two"]).await;
             assert_eq!(all.len(), 4);
             for (key, values) in all {
@@ -357,13 +362,18 @@ fn large_values_are_read_a_few_at_a_time() {
             // Not all sixteen of the page, which would be 6 MB.
             let page = notes.page(None, 16, 1 << 20).await.unwrap();
             assert!(page.len() > 1 && page.len() < 16, "{}: {}", base.name(), page.len());
-            let swept = Rewrap::new(&sealer, notes, context).execute().run().await.unwrap();
-            assert_eq!((swept.counts.rows, swept.counts.rewritten), (16, 16), "{}", base.name());
+            let rewrapped = RewrapJob::new(&sealer, notes, context).execute().run().await.unwrap();
+            assert_eq!(
+                (rewrapped.counts.rows, rewrapped.counts.rewritten),
+                (16, 16),
+                "{}",
+                base.name()
+            );
         }
     });
 }
 
-/// Another hand, which writes a row between the read and the write of the sweep.
+/// Another hand, which writes a row between the read and the write of the rewrap.
 #[derive(Debug)]
 struct Meddled {
     inner: Arc<dyn RowStore>,
@@ -439,13 +449,13 @@ fn a_write_of_the_application_is_never_undone() {
                 ]),
                 held: vec![keys[7].clone()],
             };
-            let rewrap = Rewrap::new(&sealer, rows, context).execute().batch(50);
-            let swept = rewrap.run().await.unwrap();
-            let counts = swept.counts;
+            let rewrap = RewrapJob::new(&sealer, rows, context).execute().batch(50);
+            let rewrapped = rewrap.run().await.unwrap();
+            let counts = rewrapped.counts;
             assert_eq!((counts.rewritten, counts.current, counts.empty), (17, 1, 1));
             assert_eq!((counts.left, counts.unreadable), (1, 0));
-            assert!(counts.changed_meanwhile >= 4 && !swept.is_complete());
-            assert_eq!(by_kid(&swept), pairs(&[("new", 18), ("old", 1)]));
+            assert!(counts.changed_meanwhile >= 4 && !rewrapped.is_complete());
+            assert_eq!(by_kid(&rewrapped), pairs(&[("new", 18), ("old", 1)]));
             let all = base.texts("notes", "body").await;
             assert_eq!(all[2].1.as_ref(), Some(&mine), "{}", base.name());
             let opened = sealer.open(all[3].1.as_ref().unwrap(), "notes/3/body").unwrap();
@@ -464,16 +474,16 @@ fn a_row_that_somebody_else_has_locked_is_passed_over_and_taken_later() {
         base.notes((0..10).map(|id| sealed(&sealer, id))).await;
         rotate(&ring);
         let notes = base.table("notes", &["body"]).await.unwrap();
-        let rewrap = Rewrap::new(&sealer, notes, context).execute();
+        let rewrap = RewrapJob::new(&sealer, notes, context).execute();
         let mut other = pool.begin().await.unwrap();
         let hold = "SELECT 1 FROM notes WHERE id = 4 FOR UPDATE";
         sqlx::query(hold).execute(&mut *other).await.unwrap();
         // It ends although the other does not.
-        let swept = rewrap.clone().run().await.unwrap();
-        assert_eq!((swept.counts.rewritten, swept.counts.left), (9, 1));
+        let rewrapped = rewrap.clone().run().await.unwrap();
+        assert_eq!((rewrapped.counts.rewritten, rewrapped.counts.left), (9, 1));
         other.rollback().await.unwrap();
-        let swept = rewrap.run().await.unwrap();
-        assert_eq!((swept.counts.rewritten, swept.counts.current), (1, 9));
+        let rewrapped = rewrap.run().await.unwrap();
+        assert_eq!((rewrapped.counts.rewritten, rewrapped.counts.current), (1, 9));
     });
 }
 
@@ -504,8 +514,9 @@ fn rows_of_node_are_taken_over_in_every_layout() {
                     sealer = sealer.accept_legacy(layout, far());
                 }
                 let notes = base.table("notes", &["body"]).await.unwrap();
-                let swept = Rewrap::new(&sealer, notes, context).execute().run().await.unwrap();
-                assert_eq!(swept.counts.rewritten, 4, "{swept:?}");
+                let rewrapped =
+                    RewrapJob::new(&sealer, notes, context).execute().run().await.unwrap();
+                assert_eq!(rewrapped.counts.rewritten, 4, "{rewrapped:?}");
                 let natively = Sealer::new(ring);
                 let plaintext = hex::decode(vector["plaintext_hex"].as_str().unwrap()).unwrap();
                 for (id, body) in base.texts("notes", "body").await {
@@ -535,19 +546,19 @@ fn v8_only_by_name_and_told_is_what_a_revoked_key_sealed_rescued() {
                 .unwrap();
             let sealer = Sealer::new(ring.clone());
             base.notes((0..5).map(|id| sealed(&sealer, id))).await;
-            ring.revoke_and_replace(&kid("old"), "in a log", aes_key(2, "new")).unwrap();
+            ring.emergency_rotate(&kid("old"), "in a log", aes_key(2, "new")).unwrap();
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context).execute();
+            let rewrap = RewrapJob::new(&sealer, notes, context).execute();
             let before = base.dump("notes", &["body"]).await;
-            let swept = rewrap.clone().run().await.unwrap();
-            assert_eq!(swept.counts.unreadable, 5);
-            assert!(swept.unreadable.iter().all(|own| own.reason == Reason::RevokedKey));
+            let rewrapped = rewrap.clone().run().await.unwrap();
+            assert_eq!(rewrapped.counts.unreadable, 5);
+            assert!(rewrapped.unreadable.iter().all(|own| own.reason == Reason::RevokedKey));
             assert_eq!(base.dump("notes", &["body"]).await, before);
             let opened = || told.all().iter().filter(|own| own.contains("OpenedRevoked")).count();
             assert_eq!(opened(), 0);
 
-            let swept = rewrap.dangerous().open_revoked().run().await.unwrap();
-            assert_eq!((swept.counts.rewritten, swept.counts.unreadable), (5, 0));
+            let rewrapped = rewrap.dangerous().open_revoked().run().await.unwrap();
+            assert_eq!((rewrapped.counts.rewritten, rewrapped.counts.unreadable), (5, 0));
             assert_eq!(opened(), 5);
             for ((id, body), (_, before)) in base.texts("notes", "body").await.iter().zip(before) {
                 let body = body.as_ref().unwrap();
@@ -577,20 +588,20 @@ fn v8_a_legacy_value_under_a_revoked_key_is_rescued_by_name_and_told() {
                         75e3e2bb9ee4fb0958193b";
             assert!(sealer.needs_rewrap(text).unwrap());
             base.notes([(0, text.to_owned())]).await;
-            ring.revoke_and_replace(&kid("node"), "in a log", aes_key(2, "new")).unwrap();
+            ring.emergency_rotate(&kid("node"), "in a log", aes_key(2, "new")).unwrap();
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context).execute();
+            let rewrap = RewrapJob::new(&sealer, notes, context).execute();
             assert_eq!(rewrap.clone().run().await.unwrap().counts.unreadable, 1);
             let opened = || told.all().iter().filter(|own| own.contains("OpenedRevoked")).count();
             assert_eq!(opened(), 0);
-            let swept = rewrap.dangerous().open_revoked().run().await.unwrap();
-            assert_eq!((swept.counts.rewritten, opened()), (1, 1));
+            let rewrapped = rewrap.dangerous().open_revoked().run().await.unwrap();
+            assert_eq!((rewrapped.counts.rewritten, opened()), (1, 1));
         }
     });
 }
 
 #[test]
-fn a_checkpoint_is_gone_on_with_and_is_of_one_sweep() {
+fn a_checkpoint_is_gone_on_with_and_is_of_one_rewrap() {
     runtime().block_on(async {
         for base in Base::all().await {
             let (ring, sealer) = ring();
@@ -601,7 +612,7 @@ fn a_checkpoint_is_gone_on_with_and_is_of_one_sweep() {
             let notes = base.table("notes", &["body"]).await.unwrap();
             let reached = Arc::new(Mutex::new(Vec::<Progress>::new()));
             let keep = Arc::clone(&reached);
-            let rewrap = Rewrap::new(&sealer, notes.clone(), context).batch(10).concurrency(3);
+            let rewrap = RewrapJob::new(&sealer, notes.clone(), context).batch(10).concurrency(3);
             let rewrap = rewrap.execute();
             let whole = rewrap
                 .clone()
@@ -620,25 +631,25 @@ fn a_checkpoint_is_gone_on_with_and_is_of_one_sweep() {
             let half = Checkpoint::from_json(half.as_bytes()).unwrap();
             assert_eq!(half, reached[4].checkpoint);
             base.write(5, &sealed(&sealer, 5).1).await;
-            let swept = rewrap.clone().resume(half.clone()).run().await.unwrap();
-            assert_eq!(swept.started_at, whole.started_at);
-            let counts = swept.counts;
+            let rewrapped = rewrap.clone().resume(half.clone()).run().await.unwrap();
+            assert_eq!(rewrapped.started_at, whole.started_at);
+            let counts = rewrapped.counts;
             assert_eq!((counts.rows, counts.unreadable), (100, 0), "{}", base.name());
             assert_eq!((counts.rewritten, counts.current), (49, 51));
-            assert_eq!(by_kid(&swept), pairs(&[("new", 100)]));
+            assert_eq!(by_kid(&rewrapped), pairs(&[("new", 100)]));
 
             let others = [
                 rewrap.clone().renew_all(),
-                Rewrap::new(&sealer, notes.clone(), context),
-                Rewrap::new(&Sealer::new(aes_ring([aes_key(3, "third")])), notes, context)
+                RewrapJob::new(&sealer, notes.clone(), context),
+                RewrapJob::new(&Sealer::new(aes_ring([aes_key(3, "third")])), notes, context)
                     .execute(),
             ];
             for other in others {
                 let refused = other.resume(half.clone()).run().await.unwrap_err();
-                assert!(matches!(refused, SweepError::Checkpoint { .. }), "{refused}");
+                assert!(matches!(refused, RewrapJobError::Checkpoint { .. }), "{refused}");
             }
             let text = half.to_json().unwrap();
-            for torn in [&text[..text.len() / 2], "", "{}", &text.replace("sweep", "seep")] {
+            for torn in [&text[..text.len() / 2], "", "{}", &text.replace("rewrap", "seep")] {
                 assert!(Checkpoint::from_json(torn.as_bytes()).is_err(), "{torn}");
             }
         }
@@ -736,10 +747,10 @@ impl RowStore for Stuck {
 }
 
 #[test]
-fn a_store_that_does_not_get_on_ends_the_sweep() {
+fn a_store_that_does_not_get_on_ends_the_rewrap() {
     runtime().block_on(async {
         let (sealer, table) = endless(20);
-        let rewrap = Rewrap::new(&sealer, Stuck(table), |_, _| "").execute().batch(10);
+        let rewrap = RewrapJob::new(&sealer, Stuck(table), |_, _| "").execute().batch(10);
         let error = rewrap.run().await.unwrap_err();
         assert_eq!(error.as_str(), "key", "{error}");
     });
@@ -748,8 +759,8 @@ fn a_store_that_does_not_get_on_ends_the_sweep() {
 #[test]
 fn outside_a_runtime_it_is_an_error() {
     let (sealer, table) = endless(1);
-    let error = pollster::block_on(Rewrap::new(&sealer, table, |_, _| "").run()).unwrap_err();
-    assert!(matches!(error, SweepError::NoRuntime), "{error}");
+    let error = pollster::block_on(RewrapJob::new(&sealer, table, |_, _| "").run()).unwrap_err();
+    assert!(matches!(error, RewrapJobError::NoRuntime), "{error}");
 }
 
 #[test]
@@ -759,14 +770,14 @@ fn memory_does_not_grow_with_the_number_of_rows() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // All of it on this thread, where it is counted.
         let info = allocation_counter::measure(|| {
-            let rewrap = Rewrap::new(&sealer, table, |_, _| "").execute().batch(50);
-            let swept = runtime.block_on(rewrap.run()).unwrap();
-            assert_eq!(swept.counts.rewritten, rows as u64);
+            let rewrap = RewrapJob::new(&sealer, table, |_, _| "").execute().batch(50);
+            let rewrapped = runtime.block_on(rewrap.run()).unwrap();
+            assert_eq!(rewrapped.counts.rewritten, rows as u64);
         });
         info.bytes_max
     };
     let (few, many) = (peak(1_000), peak(10_000));
-    println!("a sweep over 1,000 rows holds {few} bytes at most, over 10,000 rows {many}");
+    println!("a rewrap over 1,000 rows holds {few} bytes at most, over 10,000 rows {many}");
     assert!(many < few + few / 10, "{few}, {many}");
 }
 
@@ -778,7 +789,7 @@ fn a_rate_is_kept_to() {
         let (sealer, table) = endless(1000);
         let begun = tokio::time::Instant::now();
         let rate = NonZeroU32::new(100).unwrap();
-        let rewrap = Rewrap::new(&sealer, table, |_, _| "").execute().batch(10);
+        let rewrap = RewrapJob::new(&sealer, table, |_, _| "").execute().batch(10);
         let rewrap = rewrap.rows_per_second(rate);
         rewrap.run().await.unwrap();
         // The last batch begins when those before it may have been.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use dualkey::envelope::Sealer;
-use dualkey::rewrap::{Checkpoint, Rewrap, RowKey, SweepError};
+use dualkey::rewrap::{Checkpoint, RewrapJob, RewrapJobError, RowKey};
 use dualkey::{KeyRing, Kid, Reason};
 
 use super::base::Base;
@@ -50,17 +50,17 @@ fn rows_that_were_rewrapped_before_a_leak_are_safe_and_the_others_are_rescued() 
             let backup = bodies(&base).await;
             rotate(&ring);
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context).execute().batch(7);
+            let rewrap = RewrapJob::new(&sealer, notes, context).execute().batch(7);
             assert_eq!(rewrap.clone().run().await.unwrap().counts.rewritten, 20);
             // Written by an instance that had not reloaded yet, behind the rewrap.
             base.write(5, &late).await;
             ring.revoke(&kid("old"), "in a public log").unwrap();
 
-            let swept = rewrap.clone().run().await.unwrap();
-            assert_eq!((swept.counts.current, swept.counts.unreadable), (19, 1));
-            assert_eq!(swept.unreadable[0].reason, Reason::RevokedKey);
-            let swept = rewrap.dangerous().open_revoked().run().await.unwrap();
-            assert_eq!((swept.counts.current, swept.counts.rewritten), (19, 1));
+            let rewrapped = rewrap.clone().run().await.unwrap();
+            assert_eq!((rewrapped.counts.current, rewrapped.counts.unreadable), (19, 1));
+            assert_eq!(rewrapped.unreadable[0].reason, Reason::RevokedKey);
+            let rewrapped = rewrap.dangerous().open_revoked().run().await.unwrap();
+            assert_eq!((rewrapped.counts.current, rewrapped.counts.rewritten), (19, 1));
             for ((id, today), (_, backup)) in bodies(&base).await.iter().zip(&backup) {
                 let backup = if *id == 5 { &late } else { backup };
                 let (today, dek) = (decode(today), data_key(&kek(1), &decode(backup)));
@@ -96,10 +96,15 @@ fn rows_of_a_rewrap_that_replaced_the_wrap_alone_are_renewed_by_name() {
                 sealer.open(forged, of(id)).is_ok()
             };
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context).batch(3);
+            let rewrap = RewrapJob::new(&sealer, notes, context).batch(3);
             // An ordinary one has no way to know: they are under the primary.
-            let swept = rewrap.clone().execute().run().await.unwrap();
-            assert_eq!((swept.counts.rewritten, swept.counts.current), (1, 8), "{}", base.name());
+            let rewrapped = rewrap.clone().execute().run().await.unwrap();
+            assert_eq!(
+                (rewrapped.counts.rewritten, rewrapped.counts.current),
+                (1, 8),
+                "{}",
+                base.name()
+            );
             let before = bodies(&base).await;
             assert!(is_open_to_the_attacker(&before[0].1, 0));
 
@@ -135,12 +140,12 @@ fn a_renewal_takes_rows_under_every_key() {
         base.notes(rows.map(|(own, id)| (id, own.seal_text("a note", of(id)).unwrap()))).await;
         let sealer = Sealer::new(ring);
         let notes = base.table("notes", &["body"]).await.unwrap();
-        let rewrap = Rewrap::new(&sealer, notes, context).execute();
-        let swept = rewrap.clone().run().await.unwrap();
-        assert_eq!((swept.counts.rewritten, swept.counts.current), (1, 2));
+        let rewrap = RewrapJob::new(&sealer, notes, context).execute();
+        let rewrapped = rewrap.clone().run().await.unwrap();
+        assert_eq!((rewrapped.counts.rewritten, rewrapped.counts.current), (1, 2));
         let before = bodies(&base).await;
-        let swept = rewrap.renew_all().run().await.unwrap();
-        assert_eq!(swept.by_kid, [(kid("now"), 3)].into());
+        let rewrapped = rewrap.renew_all().run().await.unwrap();
+        assert_eq!(rewrapped.by_kid, [(kid("now"), 3)].into());
         for ((id, after), (_, before)) in bodies(&base).await.iter().zip(before) {
             assert_ne!(*after, before);
             assert_eq!(sealer.open(after, of(*id)).unwrap().kid(), kid("now"));
@@ -157,8 +162,8 @@ fn a_renewal_that_was_killed_continues_and_is_mistaken_for_no_other() {
             base.notes((0..100).map(|id| (id, sealer.seal_text("a note", of(id)).unwrap()))).await;
             rotate(&ring);
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context).batch(10).execute();
-            let checkpoints = |rewrap: Rewrap| async move {
+            let rewrap = RewrapJob::new(&sealer, notes, context).batch(10).execute();
+            let checkpoints = |rewrap: RewrapJob| async move {
                 let all = Arc::new(Mutex::new(Vec::new()));
                 let keep = Arc::clone(&all);
                 rewrap
@@ -172,9 +177,9 @@ fn a_renewal_that_was_killed_continues_and_is_mistaken_for_no_other() {
             let (ordinary, _) = checkpoints(rewrap.clone()).await;
             let (renewal, text) = checkpoints(rewrap.clone().renew_all()).await;
             let before = bodies(&base).await;
-            let swept = rewrap.clone().renew_all().resume(renewal.clone()).run().await.unwrap();
+            let rewrapped = rewrap.clone().renew_all().resume(renewal.clone()).run().await.unwrap();
             // Those before it are not renewed a second time.
-            assert_eq!((swept.counts.rows, swept.counts.rewritten), (100, 100));
+            assert_eq!((rewrapped.counts.rows, rewrapped.counts.rewritten), (100, 100));
             for ((id, after), (_, before)) in bodies(&base).await.iter().zip(&before) {
                 assert_eq!(after == before, *id < 40, "{}: {id}", base.name());
             }
@@ -185,7 +190,7 @@ fn a_renewal_that_was_killed_continues_and_is_mistaken_for_no_other() {
                 rewrap.clone().renew_all().resume(ordinary.clone()),
             ] {
                 let refused = other.run().await.unwrap_err();
-                assert!(matches!(refused, SweepError::Checkpoint { .. }), "{refused}");
+                assert!(matches!(refused, RewrapJobError::Checkpoint { .. }), "{refused}");
                 assert!(refused.to_string().contains("renews all rows"), "{refused}");
             }
             // Nor one of a version whose rewrap left data keys and payloads as they were.
@@ -194,7 +199,7 @@ fn a_renewal_that_was_killed_continues_and_is_mistaken_for_no_other() {
             for former in former {
                 assert_ne!(former, text);
                 let refused = Checkpoint::from_json(former.as_bytes()).unwrap_err();
-                assert!(matches!(refused, SweepError::Checkpoint { .. }), "{refused}");
+                assert!(matches!(refused, RewrapJobError::Checkpoint { .. }), "{refused}");
             }
             assert_eq!(bodies(&base).await, before);
         }
@@ -237,7 +242,7 @@ fn a_write_of_the_application_wins_whatever_the_lengths_are() {
                 format!("notes/{key}/{column}")
             };
             let notes = base.table("notes", &["body"]).await.unwrap();
-            let rewrap = Rewrap::new(&sealer, notes, context).execute().batch(8);
+            let rewrap = RewrapJob::new(&sealer, notes, context).execute().batch(8);
             let counts = rewrap.run().await.unwrap().counts;
             assert!(writes.lock().unwrap().is_empty());
             assert_eq!((counts.rewritten, counts.current, counts.changed_meanwhile), (37, 3, 3));

@@ -22,7 +22,7 @@ pub(super) struct Filter {
     /// Of this actor
     #[arg(long)]
     actor: Option<String>,
-    /// That went so: success, failed, begun, abandoned
+    /// That went so: success, failed, started, abandoned
     #[arg(long, value_parser = outcome)]
     outcome: Option<Outcome>,
     /// Not before this

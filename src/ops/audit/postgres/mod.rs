@@ -191,7 +191,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
             // The rows after an empty trail may be forged.
             Some(_) => drop(snapshot),
         }
-        let listing = self.list(&Query::new().with_begun().take(1)).await?;
+        let listing = self.list(&Query::new().with_started().take(1)).await?;
         Ok(listing.records.is_empty() && listing.problem.is_none())
     }
 

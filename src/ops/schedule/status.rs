@@ -11,7 +11,7 @@ use crate::purpose::Purpose;
 /// How a secret stands.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Standing {
+pub struct SecretStatus {
     /// Its name.
     pub name: String,
     /// The environment.
@@ -30,11 +30,11 @@ pub struct Standing {
     /// the earliest moment that is known, which is that of its adoption or of the last edit of the file.
     pub is_since_at_least: bool,
     /// All other keys that still verify, or that should not.
-    pub others: Vec<Other>,
+    pub others: Vec<OtherKey>,
     /// When the next rotation is due.
     pub due: Option<SystemTime>,
     /// How it stands.
-    pub state: State,
+    pub state: ScheduleState,
     /// What comes next.
     pub next: Advice,
     /// What is wrong with the reports of its instances: one that cannot be read, one from the
@@ -45,7 +45,7 @@ pub struct Standing {
 /// A key beside the primary.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Other {
+pub struct OtherKey {
     /// Its kid.
     pub kid: Kid,
     /// The variable that it was read from, if it was.
@@ -57,7 +57,7 @@ pub struct Other {
     /// When it begins to sign by itself, if it is staged for a moment ahead.
     pub signs_from: Option<SystemTime>,
     /// When it stops verifying, if that is known.
-    pub ends_at: Option<SystemTime>,
+    pub verifies_until: Option<SystemTime>,
     /// Whether its end was set by a retirement, and does not only follow from its overlap.
     pub is_retired: bool,
     /// True if it is staged because it was added again after it had expired: to read what is still
@@ -71,9 +71,9 @@ pub struct Other {
 /// How a secret stands, from nothing to do to what cannot wait.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum State {
+pub enum ScheduleState {
     /// Nothing is to be done.
-    Rested,
+    UpToDate,
     /// A rotation is under way.
     Underway,
     /// A rotation is due within the days ahead.
@@ -114,12 +114,12 @@ pub struct Advice {
     pub at: Option<SystemTime>,
 }
 
-impl State {
+impl ScheduleState {
     /// A stable name.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Rested => "rested",
+            Self::UpToDate => "up-to-date",
             Self::Underway => "underway",
             Self::Soon { .. } => "soon",
             Self::Due => "due",
@@ -135,7 +135,7 @@ impl State {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Rested | Self::Underway | Self::Soon { .. } => 0,
+            Self::UpToDate | Self::Underway | Self::Soon { .. } => 0,
             Self::Due => 3,
             Self::Overdue { .. } => 4,
             Self::Stuck { .. } => 5,

@@ -9,11 +9,11 @@ use crate::evidence::Verdict;
 use crate::manifest::Entry;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::Project;
-use crate::rewrap::Swept;
+use crate::rewrap::RewrapReport;
 use crate::ring::KeyRing;
 use crate::source::{KeyStore, StoreError};
 
-/// What the report of a sweep is kept under, among those of the instances.
+/// What the report of a rewrap is kept under, among those of the instances.
 pub const INSTANCE: &str = "dualkey-rewrap";
 
 /// Leaves the report where the verdict looks for it: of a rewrap that failed, how much it sealed.
@@ -21,9 +21,9 @@ pub(super) async fn leave_report(
     project: &Project,
     store: &dyn KeyStore,
     ring: &KeyRing<AesKey>,
-    swept: &mut [(String, Swept)],
+    rewrapped: &mut [(String, RewrapReport)],
 ) -> Result<(), OpsError> {
-    let all = swept.iter().map(|(_, table)| table.clone()).reduce(Swept::merge);
+    let all = rewrapped.iter().map(|(_, table)| table.clone()).reduce(RewrapReport::merge);
     let before = match store.reports().await {
         Ok(reports) => reports,
         // Such a store keeps none, and retires by force.
@@ -39,11 +39,11 @@ pub(super) async fn leave_report(
             // It may miss the same row: the rewrap before stays the evidence, and another one must
             // follow.
             Some(not_before) => {
-                for (_, table) in swept {
+                for (_, table) in rewrapped {
                     table.counts_from = table.counts_from.max(Some(not_before));
                 }
             }
-            None => ring.record_sweep(&all.sweep()),
+            None => ring.record_rewrap(&all.record()),
         }
     }
     let mut report = ring.report(INSTANCE);
@@ -60,7 +60,7 @@ async fn next_rewrap_from(
     project: &Project,
     store: &dyn KeyStore,
     before: &[Report],
-    swept: &Swept,
+    rewrapped: &RewrapReport,
 ) -> Result<Option<SystemTime>, OpsError> {
     let (manifest, now) = (store.load().await?, project.now());
     let obstacles = |key: &Entry| match manifest.retirement(&key.kid(), before, now) {
@@ -72,5 +72,7 @@ async fn next_rewrap_from(
             Obstacle::UsedAfterRewrap { not_before, .. } => Some(not_before),
             _ => None,
         });
-    Ok(moments.max().filter(|not_before| swept.started_at < *not_before && swept.is_complete()))
+    Ok(moments
+        .max()
+        .filter(|not_before| rewrapped.started_at < *not_before && rewrapped.is_complete()))
 }

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use super::checkpoints::Checkpoints;
 use super::context::fill;
-use super::sweeper::Sweeper;
+use super::job::ProjectRewrap;
 use crate::envelope::{AesKey, Sealer};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Data, Project};
-use crate::rewrap::{Rewrap, RowKey, RowStore};
+use crate::rewrap::{RewrapJob, RowKey, RowStore};
 use crate::ring::KeyRing;
 
-/// A row that a sweep waits for is written within seconds.
-#[cfg(feature = "sqlx-sqlite")]
+/// A row that a rewrap waits for is written within seconds.
+#[cfg(feature = "rewrap-sqlite")]
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What `sqlx` knows.
-#[cfg(feature = "sqlx-sqlite")]
+#[cfg(feature = "rewrap-sqlite")]
 const SQLITE_PARAMETERS: [&str; 4] = ["cache", "immutable", "mode", "vfs"];
 
 /// Opens the table of `data`, for so many batches at a time.
@@ -33,7 +33,7 @@ pub(super) async fn open_table(
     open_postgres(project, data, &url, concurrency).await
 }
 
-#[cfg(feature = "sqlx-sqlite")]
+#[cfg(feature = "rewrap-sqlite")]
 async fn open_sqlite(
     data: &Data,
     url: &str,
@@ -56,12 +56,12 @@ async fn open_sqlite(
     Ok(Arc::new(table))
 }
 
-#[cfg(not(feature = "sqlx-sqlite"))]
+#[cfg(not(feature = "rewrap-sqlite"))]
 async fn open_sqlite(_: &Data, _: &str, _: usize) -> Result<Arc<dyn RowStore>, OpsError> {
-    Err(OpsError::Feature { what: "a table of SQLite", feature: "sqlx-sqlite" })
+    Err(OpsError::Feature { what: "a table of SQLite", feature: "rewrap-sqlite" })
 }
 
-#[cfg(feature = "sqlx-postgres")]
+#[cfg(feature = "rewrap-postgres")]
 async fn open_postgres(
     project: &Project,
     data: &Data,
@@ -87,30 +87,30 @@ async fn open_postgres(
     Ok(Arc::new(table.with_name(&data.table)))
 }
 
-#[cfg(not(feature = "sqlx-postgres"))]
+#[cfg(not(feature = "rewrap-postgres"))]
 async fn open_postgres(
     _: &Project,
     _: &Data,
     _: &str,
     _: usize,
 ) -> Result<Arc<dyn RowStore>, OpsError> {
-    Err(OpsError::Feature { what: "a table of PostgreSQL", feature: "sqlx-postgres" })
+    Err(OpsError::Feature { what: "a table of PostgreSQL", feature: "rewrap-postgres" })
 }
 
 /// One for each batch that is written, and one that reads.
-#[cfg(any(feature = "sqlx-sqlite", feature = "sqlx-postgres"))]
+#[cfg(any(feature = "rewrap-sqlite", feature = "rewrap-postgres"))]
 fn connections(concurrency: usize) -> u32 {
     u32::try_from(concurrency).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// The rewrap of the table of `data`, with the settings of `sweeper`.
+/// The rewrap of the table of `data`, with the settings of `job`.
 pub(super) fn rewrap_of_table(
-    sweeper: &Sweeper<'_>,
+    job: &ProjectRewrap<'_>,
     ring: &KeyRing<AesKey>,
     data: &Data,
     rows: Arc<dyn RowStore>,
     file: &Arc<Checkpoints>,
-) -> Rewrap {
+) -> RewrapJob {
     let mut sealer = Sealer::new(ring.clone());
     for layout in &data.layouts {
         // For as long as the inventory says that there are such values.
@@ -121,20 +121,20 @@ pub(super) fn rewrap_of_table(
     let (template, table) = (data.context.clone(), data.table.clone());
     let context = move |key: &RowKey, column: &str| fill(&template, &table, key, column);
     let mut rewrap =
-        Rewrap::new(&sealer, rows, context).batch(sweeper.batch).concurrency(sweeper.concurrency);
-    if sweeper.executes {
+        RewrapJob::new(&sealer, rows, context).batch(job.batch).concurrency(job.concurrency);
+    if job.executes {
         rewrap = rewrap.execute();
     }
     if data.may_hold_nothing {
         rewrap = rewrap.may_hold_nothing();
     }
-    if sweeper.renews_all {
+    if job.renews_all {
         rewrap = rewrap.renew_all();
     }
-    if sweeper.rescues {
+    if job.rescues {
         rewrap = rewrap.dangerous().open_revoked();
     }
-    if let Some(rate) = sweeper.rows_per_second {
+    if let Some(rate) = job.rows_per_second {
         rewrap = rewrap.rows_per_second(rate);
     }
     // Two databases may have tables of one name.
@@ -143,9 +143,9 @@ pub(super) fn rewrap_of_table(
         rewrap = rewrap.resume(checkpoint);
     }
     let (on_progress, table, file) =
-        (Arc::clone(&sweeper.on_progress), data.table.clone(), Arc::clone(file));
-    let unreadable = Arc::clone(&sweeper.on_unreadable);
-    let executes = sweeper.executes;
+        (Arc::clone(&job.on_progress), data.table.clone(), Arc::clone(file));
+    let unreadable = Arc::clone(&job.on_unreadable);
+    let executes = job.executes;
     rewrap
         .on_progress(move |progress| {
             // Without it, nothing is changed.
@@ -158,7 +158,7 @@ pub(super) fn rewrap_of_table(
 }
 
 /// The first parameter of a URL of SQLite that is not known; `?` for one whose name is no plain word.
-#[cfg(feature = "sqlx-sqlite")]
+#[cfg(feature = "rewrap-sqlite")]
 fn unknown_parameter(url: &str) -> Option<&str> {
     let (_, query) = url.split_once('?')?;
     let mut names = query.split('&').filter_map(|pair| pair.split('=').next());

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use super::checkpoints::{Checkpoints, remove};
+use super::job::ProjectRewrap;
 use super::report::leave_report;
-use super::sweeper::Sweeper;
 use super::table::{open_table, rewrap_of_table};
 use crate::envelope::AesKey;
 use crate::ops::audit::{Action, Outcome, Record};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::Data;
-use crate::rewrap::{RowStore, Swept};
+use crate::rewrap::{RewrapReport, RowStore};
 use crate::ring::KeyRing;
 use crate::source::KeyStore;
 
-impl Sweeper<'_> {
+impl ProjectRewrap<'_> {
     /// Goes through all tables; says of each, by its name, what was found and done.
     ///
     /// # Errors
-    /// [`OpsError::NoData`], [`OpsError::Sweep`], and what keeps the inventory, the store or the
+    /// [`OpsError::NoData`], [`OpsError::Rewrap`], and what keeps the inventory, the store or the
     /// trail from being read or written.
-    pub async fn run(self) -> Result<Vec<(String, Swept)>, OpsError> {
+    pub async fn run(self) -> Result<Vec<(String, RewrapReport)>, OpsError> {
         let item = self.project.inventory().secret(&self.name)?;
         if item.data.is_empty() {
             return Err(OpsError::NoData { name: item.name.clone() });
@@ -44,28 +44,28 @@ impl Sweeper<'_> {
         }
         let trail = self.project.trail().await?;
         let record = self.record(Action::REWRAPPED, &ring, self.reason.clone());
-        trail.append(&[record.outcome(Outcome::Begun)]).await?;
-        let swept = self.rewrap_tables(&ring, tables).await;
-        let (outcome, found) = match &swept {
+        trail.append(&[record.outcome(Outcome::Started)]).await?;
+        let rewrapped = self.rewrap_tables(&ring, tables).await;
+        let (outcome, found) = match &rewrapped {
             Ok(all) => (Outcome::Success, self.summarize(all)),
             Err(error) => (Outcome::Failed, error.to_string()),
         };
         let found: String = found.chars().take(200).collect();
         let record = self.record(Action::REWRAPPED, &ring, Some(found));
         trail.append(&[record.outcome(outcome)]).await?;
-        let mut swept = match swept {
-            Ok(swept) => swept,
+        let mut rewrapped = match rewrapped {
+            Ok(rewrapped) => rewrapped,
             Err(error) => {
                 // The messages that it sealed count. The first error is the one to return.
                 let _ = leave_report(self.project, &*store, &ring, &mut []).await;
                 return Err(error);
             }
         };
-        leave_report(self.project, &*store, &ring, &mut swept).await?;
+        leave_report(self.project, &*store, &ring, &mut rewrapped).await?;
         if let Some(path) = &self.checkpoint {
             remove(path)?;
         }
-        Ok(swept)
+        Ok(rewrapped)
     }
 
     /// Builds the ring of the keys that are stored now.
@@ -84,7 +84,7 @@ impl Sweeper<'_> {
         &self,
         ring: &KeyRing<AesKey>,
         tables: Vec<(&Data, Arc<dyn RowStore>)>,
-    ) -> Result<Vec<(String, Swept)>, OpsError> {
+    ) -> Result<Vec<(String, RewrapReport)>, OpsError> {
         let file = Checkpoints::read(self.checkpoint.as_deref())?;
         let mut all = Vec::new();
         for (data, rows) in tables {
@@ -95,7 +95,7 @@ impl Sweeper<'_> {
     }
 
     /// The rewrap in the words of the trail.
-    fn summarize(&self, all: &[(String, Swept)]) -> String {
+    fn summarize(&self, all: &[(String, RewrapReport)]) -> String {
         let scope = if self.renews_all { "all rows renewed; " } else { "" };
         scope.to_owned() + &all.iter().map(summarize_table).collect::<Vec<_>>().join("; ")
     }
@@ -110,8 +110,8 @@ impl Sweeper<'_> {
     }
 }
 
-fn summarize_table((table, swept): &(String, Swept)) -> String {
-    let counts = &swept.counts;
+fn summarize_table((table, rewrapped): &(String, RewrapReport)) -> String {
+    let counts = &rewrapped.counts;
     let nothing = if counts.nothing_sealed > 0 { ", nothing sealed" } else { "" };
     format!(
         "{table}: {} rows, {} rewritten, {} unreadable, {} left{nothing}",

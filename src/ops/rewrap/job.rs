@@ -11,20 +11,20 @@ use crate::rewrap::{BATCH, CONCURRENCY, Progress, Unreadable};
 /// its manifest, where the verdict on the old key looks for it.
 ///
 /// ```no_run
-/// # async fn sweep() -> Result<(), dualkey::ops::OpsError> {
+/// # async fn rewrap() -> Result<(), dualkey::ops::OpsError> {
 /// use dualkey::ops::inventory::{Inventory, Project};
-/// use dualkey::ops::sweep::Sweeper;
+/// use dualkey::ops::rewrap::ProjectRewrap;
 ///
 /// let project = Project::new(Inventory::read("dualkey.toml")?);
-/// let tables = Sweeper::new(&project, "ENCRYPTION_KEY", "ada@example.com").execute().run().await?;
-/// for (table, swept) in &tables {
-///     println!("{table}: {} rewritten", swept.counts.rewritten);
+/// let tables = ProjectRewrap::new(&project, "ENCRYPTION_KEY", "ada@example.com").execute().run().await?;
+/// for (table, rewrapped) in &tables {
+///     println!("{table}: {} rewritten", rewrapped.counts.rewritten);
 /// }
 /// # Ok(())
 /// # }
 /// ```
 #[must_use = "it does nothing until it runs"]
-pub struct Sweeper<'p> {
+pub struct ProjectRewrap<'p> {
     pub(super) project: &'p Project,
     pub(super) name: String,
     pub(super) actor: String,
@@ -43,7 +43,7 @@ pub struct Sweeper<'p> {
 pub(super) type OnProgress = dyn Fn(&str, &Progress) + Send + Sync;
 pub(super) type OnUnreadable = dyn Fn(&Unreadable) + Send + Sync;
 
-impl<'p> Sweeper<'p> {
+impl<'p> ProjectRewrap<'p> {
     /// Of what the secret `name` has sealed, in the name of `actor`.
     pub fn new(project: &'p Project, name: &str, actor: &str) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl<'p> Sweeper<'p> {
         self
     }
 
-    /// Seals every row again: see [`Rewrap::renew_all`](crate::rewrap::Rewrap::renew_all).
+    /// Seals every row again: see [`RewrapJob::renew_all`](crate::rewrap::RewrapJob::renew_all).
     pub fn renew_all(mut self) -> Self {
         self.renews_all = true;
         self
@@ -89,19 +89,19 @@ impl<'p> Sweeper<'p> {
         self
     }
 
-    /// As [`Rewrap::batch`](crate::rewrap::Rewrap::batch).
+    /// As [`RewrapJob::batch`](crate::rewrap::RewrapJob::batch).
     pub fn batch(mut self, rows: usize) -> Self {
         self.batch = rows;
         self
     }
 
-    /// As [`Rewrap::concurrency`](crate::rewrap::Rewrap::concurrency).
+    /// As [`RewrapJob::concurrency`](crate::rewrap::RewrapJob::concurrency).
     pub fn concurrency(mut self, batches: usize) -> Self {
         self.concurrency = batches.max(1);
         self
     }
 
-    /// As [`Rewrap::rows_per_second`](crate::rewrap::Rewrap::rows_per_second).
+    /// As [`RewrapJob::rows_per_second`](crate::rewrap::RewrapJob::rows_per_second).
     pub fn rows_per_second(mut self, rows: NonZeroU32) -> Self {
         self.rows_per_second = Some(rows);
         self

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::ops::error::OpsError;
-use crate::rewrap::{Checkpoint, SweepError};
+use crate::rewrap::{Checkpoint, RewrapJobError};
 use crate::source::disk;
 
 /// The file is written so often.
@@ -33,7 +33,7 @@ impl Checkpoints {
             match disk::read_trusted_text(path, MAX_BYTES) {
                 Ok(text) => {
                     for line in text.lines() {
-                        let wrong = || SweepError::Checkpoint { problem: "it cannot be read" };
+                        let wrong = || RewrapJobError::Checkpoint { problem: "it cannot be read" };
                         let (table, checkpoint) = line.split_once('\t').ok_or_else(wrong)?;
                         tables.push((
                             table.to_owned(),
@@ -70,7 +70,7 @@ impl Checkpoints {
             .tables
             .iter()
             .filter_map(|(table, reached)| Some(format!("{table}\t{}\n", reached.to_json().ok()?)));
-        // Without it, the sweep begins at the first row again.
+        // Without it, the rewrap begins at the first row again.
         let _ = disk::write(path, lines.collect::<String>().as_bytes(), false);
     }
 }
