@@ -144,7 +144,7 @@ fn check_instances(
     if running == 0 && against.is_empty() {
         return warned(
             NAME,
-            "none reports: promote with `--deployed` once every instance runs with the new key"
+            "none reports: promote with `--assume-deployed` once every instance runs with the new key"
                 .to_owned(),
         );
     }

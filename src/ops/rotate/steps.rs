@@ -67,7 +67,7 @@ impl Operator {
                 if is_silence(&obstacles) =>
             {
                 let option = given.map_or_else(String::new, |kid| format!(" --kid {kid}"));
-                let command = format!("dualkey promote {} --deployed{option}", item.name);
+                let command = format!("dualkey promote {} --assume-deployed{option}", item.name);
                 Err(OpsError::NoReports { kid, command })
             }
             (promoted, _) => promoted,

@@ -110,11 +110,11 @@ fn promote(name: &str, staged: &Staged, deployment: Deployment, clock: &str) -> 
     let (what, options) = match deployment {
         Deployment::File => (
             "deploy the file everywhere, then promote the staged key",
-            format!(" --deployed{option}"),
+            format!(" --assume-deployed{option}"),
         ),
         Deployment::Unreported => (
             "promote the staged key once every instance runs with it: no instance reports",
-            format!(" --deployed{option}{clock}"),
+            format!(" --assume-deployed{option}{clock}"),
         ),
         Deployment::Reported => ("promote the staged key: every instance holds it", option),
     };
