@@ -91,6 +91,15 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Overwrites the stack below the caller. Calls that computed with a secret may have left copies there,
+/// and a value that is built later may take them along in its unused bytes.
+#[inline(never)]
+#[allow(dead_code, reason = "stores use it, behind a feature")]
+pub(crate) fn wipe_stack() {
+    let mut below = [0_u8; 16 * 1024];
+    std::hint::black_box(&mut below);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

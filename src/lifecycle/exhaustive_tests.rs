@@ -545,7 +545,9 @@ impl Explorer {
         for index in 0..before.len() {
             let was = timeline.state(index, &before[index], at(dated));
             let is = after.state(index, &lives[index], at(dated));
-            let is_over = |state| matches!(state, KeyState::Expired | KeyState::Revoked);
+            let is_over = |state| {
+                matches!(state, KeyState::Expired | KeyState::Revoked | KeyState::Destroyed)
+            };
             if is_over(was) && !is_over(is) && step != Step::Restage(index) {
                 self.found.get_or_insert(format!("{step:?} revives {index}: {lives:#?}"));
             }

@@ -26,16 +26,18 @@ impl Role {
     }
 }
 
-/// What a key of a set is at a moment.
+/// The state of a key at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyState {
-    /// It verifies, in this role.
+    /// The key verifies, in this role.
     Live(Role),
-    /// It has come to its end.
+    /// The key has expired, and verifies nothing.
     Expired,
-    /// It is compromised, and verifies nothing.
+    /// The key is compromised, and verifies nothing.
     Revoked,
+    /// The secret of the key was wiped; the record is kept. A revoked key can be destroyed as well.
+    Destroyed,
 }
 
 impl KeyState {
@@ -52,6 +54,7 @@ impl KeyState {
             Self::Live(role) => role.as_str(),
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::Destroyed => "destroyed",
         }
     }
 }

@@ -153,6 +153,7 @@ impl Phase {
         let mut live = self.verifying.iter().chain(&self.idle);
         match live.find(|(own, _)| *own == index) {
             Some((_, role)) => KeyState::Live(*role),
+            None if life.destroyed_at.is_some() => KeyState::Destroyed,
             None if life.revoked.is_some() => KeyState::Revoked,
             None => KeyState::Expired,
         }

@@ -200,7 +200,7 @@ impl<'a> Steps<'a> {
             KeyState::Live(Role::Staged) => return Ok(self.withdraw(index)),
             KeyState::Live(Role::Fallback) => {}
             // Its end is final. That it is recorded now is the change.
-            KeyState::Expired | KeyState::Revoked => {
+            KeyState::Expired | KeyState::Revoked | KeyState::Destroyed => {
                 self.has_recorded |= self.given[index].retire_at != life.retire_at;
                 return Ok(life.retire_at);
             }
@@ -247,7 +247,7 @@ impl<'a> Steps<'a> {
         match self.state(index) {
             KeyState::Live(Role::Primary) => return Err(Error::IsPrimary { kid: *kid }),
             KeyState::Live(_) => return Err(Error::NotExpired { kid: *kid }),
-            KeyState::Expired | KeyState::Revoked => {}
+            KeyState::Expired | KeyState::Revoked | KeyState::Destroyed => {}
         }
         let sequence = self.next_sequence();
         let life = &mut self.lives[index];

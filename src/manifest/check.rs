@@ -6,6 +6,7 @@ use crate::lifecycle::Policy;
 use crate::lifecycle::admission::{Rules, check, is_below_floor};
 use crate::lifecycle::timeline::Timeline;
 use crate::purpose::Purpose;
+use crate::secret::wipe_stack;
 use crate::text::is_hidden;
 
 impl Manifest {
@@ -69,6 +70,7 @@ impl Manifest {
 
     /// A key that may come into it.
     pub(super) fn admitted(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
+        wipe_stack();
         new.admitted(self.purpose, &lenient(&self.policy, is_fallback), is_fallback, |first| {
             self.free_number(first)
         })

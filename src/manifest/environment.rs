@@ -16,7 +16,7 @@ use crate::lifecycle::admission::numbered;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::timeline::Timeline;
 use crate::lifecycle::transitions::record;
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 /// A secret with the name of its variable.
 type Named = (String, Secret);
@@ -34,6 +34,7 @@ impl Marked {
         signing: &[Named],
         next: Option<&Named>,
     ) -> Result<Self, Error> {
+        wipe_stack();
         let found: Vec<_> = signing.iter().chain(next).map(|(_, secret)| secret).collect();
         let (manifest, is_less) = json::read_marked(text, &found)?;
         Ok(Self { manifest, is_less })
@@ -56,6 +57,7 @@ impl Marked {
         next: Option<&Named>,
         now: SystemTime,
     ) -> Result<Manifest, Error> {
+        wipe_stack();
         let mut own = self.manifest.with_found(signing, next, now)?;
         if self.is_less && own.revision == self.manifest.revision {
             // The removal of a variable is a change as well.
@@ -83,6 +85,7 @@ impl Manifest {
         next: Option<&Named>,
         now: SystemTime,
     ) -> Result<Self, Error> {
+        wipe_stack();
         let now = now.max(self.changed_at);
         if let Some((_, refusal)) = self.find_final(signing, next) {
             return Err(refusal);
@@ -126,6 +129,7 @@ impl Manifest {
         found: impl Iterator<Item = &'f Named> + Clone,
         warnings: Vec<(String, &'static str)>,
     ) -> Self {
+        wipe_stack();
         for key in &mut self.keys {
             let own = found.clone().find(|(_, secret)| is_of(key, secret));
             key.variable = own.map(|(variable, _)| variable.clone());

@@ -42,7 +42,7 @@ pub(super) struct Document<P, K> {
 #[derive(Serialize)]
 pub(super) struct Extended<'a, T> {
     #[serde(flatten)]
-    pub(super) known: T,
+    pub(super) known: &'a T,
     #[serde(flatten)]
     pub(super) unknown: &'a Unknown,
 }

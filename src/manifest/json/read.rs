@@ -19,7 +19,7 @@ use crate::manifest::recogniser::Recogniser;
 use crate::manifest::unknown::Unknown;
 use crate::manifest::versions::Versions;
 use crate::purpose::Purpose;
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 pub(super) fn read(text: &[u8]) -> Result<Manifest, Error> {
     read_any(text, None).map(|(manifest, _)| manifest)
@@ -99,6 +99,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         keys.retain_mut(|(key, _)| insert_secret(key, purpose, found));
     }
     let is_less = keys.len() < count;
+    wipe_stack();
     let keys = keys.into_iter().map(|(key, unknown)| {
         let entry = read_entry(key, purpose, &policy)?;
         Ok(Entry { unknown, ..entry })

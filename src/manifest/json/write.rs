@@ -19,7 +19,7 @@ use crate::manifest::document::Manifest;
 use crate::manifest::entry::{Entry, ForcedStep};
 use crate::manifest::recogniser::Recogniser;
 use crate::manifest::time::Time;
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
     write_document(manifest, false)
@@ -48,6 +48,12 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
             Schedule::Annual => When::Annual,
         }),
     };
+    wipe_stack();
+    let keys: Vec<Key> = manifest
+        .keys
+        .iter()
+        .map(|key| write_key(key, manifest, is_marked))
+        .collect::<Result<_, Error>>()?;
     let document = Document {
         format: FORMAT.to_owned(),
         version: manifest.versions.version,
@@ -57,23 +63,20 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         environment: manifest.environment.clone(),
         revision: manifest.revision,
         changed_at: manifest.changed_at.try_into()?,
-        policy: Extended { known: terms, unknown: &manifest.unknown_policy },
+        policy: Extended { known: &terms, unknown: &manifest.unknown_policy },
         earlier_window: match manifest.earlier_window {
             Some(EarlierWindow { length, until }) => {
                 Some(Window { seconds: length.as_secs(), until: until.try_into()? })
             }
             None => None,
         },
-        keys: manifest
-            .keys
+        keys: keys
             .iter()
-            .map(|key| {
-                let known = write_key(key, manifest, is_marked)?;
-                Ok(Extended { known, unknown: &key.unknown })
-            })
-            .collect::<Result<Vec<_>, Error>>()?,
+            .zip(&manifest.keys)
+            .map(|(known, key)| Extended { known, unknown: &key.unknown })
+            .collect::<Vec<_>>(),
     };
-    let text = to_wiped(&Extended { known: document, unknown: &manifest.unknown })?;
+    let text = to_wiped(&Extended { known: &document, unknown: &manifest.unknown })?;
     // What is stored must be readable again.
     match text.expose().len() > MAX_BYTES {
         true => Err(Error::manifest("it has more than 1 MiB")),

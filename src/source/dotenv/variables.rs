@@ -69,7 +69,7 @@ impl DotenvStore {
                 Some(KeyState::Live(Role::Staged)) => staged.push(key),
                 // One that has come to its end stands there until it is destroyed.
                 Some(KeyState::Live(_) | KeyState::Expired) => verifying.push(key),
-                Some(KeyState::Revoked) | None => {}
+                Some(KeyState::Revoked | KeyState::Destroyed) | None => {}
             }
         }
         // Services that read `X_NEW` are there, if it is set.
