@@ -17,9 +17,12 @@ pub(crate) struct Plain<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|own| match is_hidden(own) {
-            true => write!(f, "{}", own.escape_unicode()),
-            false => f.write_char(own),
+        self.0.chars().try_for_each(|character| {
+            if is_hidden(character) {
+                write!(f, "{}", character.escape_unicode())
+            } else {
+                f.write_char(character)
+            }
         })
     }
 }
@@ -64,14 +67,14 @@ const HIDDEN: [(char, char); 28] = [
     ('\u{f0000}', '\u{10ffff}'),
 ];
 
-/// Returns whether `own` would end a line, move a cursor, change the direction of what follows, or
+/// Returns whether `character` would end a line, move a cursor, change the direction of what follows, or
 /// not be shown at all.
-pub(crate) fn is_hidden(own: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     // The last two of each plane.
-    let is_noncharacter = u32::from(own) & 0xfffe == 0xfffe;
-    own.is_control()
+    let is_noncharacter = u32::from(character) & 0xfffe == 0xfffe;
+    character.is_control()
         || is_noncharacter
-        || HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&own))
+        || HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&character))
 }
 
 #[cfg(test)]
@@ -113,9 +116,9 @@ mod tests {
         let all = format.into_iter().chain(control).chain(lines);
         let all = all.chain(ignorable).chain(private).chain(none).flatten();
         let mut count = 0;
-        for own in all.map(|own| char::from_u32(own).unwrap()) {
-            let text = Plain(&format!("a{own}b")).to_string();
-            assert_eq!(text, format!("a\\u{{{:x}}}b", u32::from(own)));
+        for character in all.map(|code| char::from_u32(code).unwrap()) {
+            let text = Plain(&format!("a{character}b")).to_string();
+            assert_eq!(text, format!("a\\u{{{:x}}}b", u32::from(character)));
             count += 1;
         }
         assert!(count > 6_700, "{count}");

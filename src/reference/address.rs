@@ -15,7 +15,7 @@ pub(super) fn address(value: &str) -> Option<&'static str> {
     let by_scheme = || {
         let (head, rest) = value.split_once(':')?;
         match rest.strip_prefix("//") {
-            Some(own) => scheme(head).filter(|_| is_locator(own) && !has_password(own)),
+            Some(rest) => scheme(head).filter(|_| is_locator(rest) && !has_password(rest)),
             None => colon(head, rest).or_else(|| plain(head, rest)),
         }
     };
@@ -31,8 +31,8 @@ fn has_password(rest: &str) -> bool {
 /// The store whose references begin with `scheme://`, or with the same word and a colon.
 fn scheme(scheme: &str) -> Option<&'static str> {
     let scheme = (scheme.len() < 32).then_some(scheme)?;
-    let is_part = |own: &char| !"-_+. ".contains(*own);
-    let scheme = mapped(scheme, |own| Some(own.to_ascii_lowercase()).filter(is_part));
+    let is_part = |character: &char| !"-_+. ".contains(*character);
+    let scheme = mapped(scheme, |character| Some(character.to_ascii_lowercase()).filter(is_part));
     let scheme = scheme.trim_start_matches('@');
     Some(match scheme {
         "op" | "onepassword" | "1password" | "onepasswordconnect" | "opconnect" => "1Password",
@@ -113,12 +113,14 @@ fn plain(head: &str, rest: &str) -> Option<&'static str> {
         "doppler",
         "bitwarden",
     ];
-    let is_of = |words: &[&str]| words.iter().any(|own| head.eq_ignore_ascii_case(own));
+    let is_of = |words: &[&str]| words.iter().any(|word| head.eq_ignore_ascii_case(word));
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let is_part = |own: char| own.is_alphanumeric() || "/_-.:#@,~ ".contains(own);
+    let is_part = |character: char| character.is_alphanumeric() || "/_-.:#@,~ ".contains(character);
     // A secret may begin alike: a path has names that people gave.
     let is_words = |text: &str, marks: [char; 2]| {
-        is_named(&mapped(text, |own| Some(if marks.contains(&own) { ' ' } else { own })))
+        is_named(&mapped(text, |character| {
+            Some(if marks.contains(&character) { ' ' } else { character })
+        }))
     };
     let is_path = place.chars().all(is_part) && is_words(place, [',', '~']);
     let is_reference = is_path && !is_of(&OTHERS) && (!is_of(&WORDS) || place.contains('/'));
@@ -136,7 +138,8 @@ fn mapped(text: &str, each: impl FnMut(char) -> Option<char>) -> Zeroizing<Strin
 /// The store of a reference with a colon and a path: `vault:secret/data/app#JWT_SECRET`.
 fn colon(head: &str, rest: &str) -> Option<&'static str> {
     let (path, key) = rest.split_once('#').unwrap_or((rest, ""));
-    let is_part = |own: char| own.is_alphanumeric() || "/_-.${}| \"'#@+:".contains(own);
+    let is_part =
+        |character: char| character.is_alphanumeric() || "/_-.${}| \"'#@+:".contains(character);
     let is_deep = path.trim_matches('/').contains('/');
     // A secret may begin alike: a path has names that people gave.
     let is_path = is_deep && rest.chars().all(is_part) && !path.split('/').any(is_mixed);
@@ -157,8 +160,8 @@ fn colon(head: &str, rest: &str) -> Option<&'static str> {
 /// The store of the name of a resource, as its cloud writes it.
 fn resource(value: &str) -> Option<&'static str> {
     let lower = Zeroizing::new(value.to_ascii_lowercase());
-    if let Some(own) = lower.strip_prefix("arn:aws") {
-        let mut parts = own.split(':').skip(1);
+    if let Some(rest) = lower.strip_prefix("arn:aws") {
+        let mut parts = rest.split(':').skip(1);
         let (service, is_whole) = (parts.next()?, parts.count() > 2);
         return is_whole.then_some(match service {
             "secretsmanager" => AWS,
@@ -183,12 +186,14 @@ fn resource(value: &str) -> Option<&'static str> {
         return Some(GOOGLE);
     }
     // The path of an engine of the second version.
-    if ["secret/data/", "kv/data/"].iter().any(|own| value.starts_with(own)) && is_named(value) {
+    if ["secret/data/", "kv/data/"].iter().any(|start| value.starts_with(start)) && is_named(value)
+    {
         return Some("Vault");
     }
     let (host, path) = lower.strip_prefix("https://")?.split_once('/')?;
-    let is_of = |ends: &[&str]| ends.iter().any(|own| host.ends_with(own));
-    let is_kept = ["secrets/", "keys/", "certificates/"].iter().any(|own| path.starts_with(own));
+    let is_of = |ends: &[&str]| ends.iter().any(|end| host.ends_with(end));
+    let is_kept =
+        ["secrets/", "keys/", "certificates/"].iter().any(|start| path.starts_with(start));
     let clouds = [
         ".vault.azure.net",
         ".vault.azure.cn",
@@ -205,17 +210,17 @@ fn resource(value: &str) -> Option<&'static str> {
 fn inside(value: &str) -> Option<&'static str> {
     let is_of_vals = |rest: &str| {
         rest.split_once("://").is_some_and(|(kind, rest)| {
-            let is_kind = |own: u8| own.is_ascii_lowercase() || own.is_ascii_digit();
+            let is_kind = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
             kind.len() > 1 && kind.bytes().all(is_kind) && !rest.is_empty()
         })
     };
-    if ["ref+", "REF+"].iter().any(|own| value.split(own).skip(1).any(is_of_vals)) {
+    if ["ref+", "REF+"].iter().any(|start| value.split(start).skip(1).any(is_of_vals)) {
         return Some("a store that vals reads");
     }
     let is_of_op = |(place, _): (usize, &str)| {
         let before = value[..place].chars().next_back();
         let path = &value[place + 5..];
-        before.is_none_or(|own| !own.is_alphanumeric()) && path.split('/').count() > 2
+        before.is_none_or(|character| !character.is_alphanumeric()) && path.split('/').count() > 2
     };
     (value.contains("://") && value.match_indices("op://").any(is_of_op)).then_some("1Password")
 }
@@ -225,11 +230,13 @@ fn is_google_name(value: &str) -> bool {
     const KINDS: [&str; 4] = ["secrets", "parameters", "keyRings", "cryptoKeys"];
     let value = value
         .strip_prefix("//")
-        .map_or(value, |own| own.split_once(".googleapis.com/").map_or(value, |(_, path)| path));
+        .map_or(value, |rest| rest.split_once(".googleapis.com/").map_or(value, |(_, path)| path));
     let parts: Vec<_> = value.split('/').collect();
-    let is_whole = parts.iter().all(|own| !own.is_empty()) && parts.len() <= 10;
-    let place = parts.iter().position(|own| KINDS.contains(own));
-    is_whole && parts[0] == "projects" && place.is_some_and(|own| own > 1 && own + 1 < parts.len())
+    let is_whole = parts.iter().all(|part| !part.is_empty()) && parts.len() <= 10;
+    let place = parts.iter().position(|part| KINDS.contains(part));
+    is_whole
+        && parts[0] == "projects"
+        && place.is_some_and(|place| place > 1 && place + 1 < parts.len())
 }
 
 /// Returns `true` for a path of a file, alone or as a URL.
@@ -246,13 +253,13 @@ pub(super) fn is_file(value: &str) -> bool {
         "${CREDENTIALS_DIRECTORY}/",
     ];
     let value = value.strip_prefix('@').unwrap_or(value);
-    let rest = FOLDERS.iter().find_map(|own| value.strip_prefix(own));
+    let rest = FOLDERS.iter().find_map(|folder| value.strip_prefix(folder));
     let rest = rest.or_else(|| value.strip_prefix("file:/"));
-    let is_path = |own: &str| !own.trim_matches('/').is_empty() && is_locator(own);
+    let is_path = |path: &str| !path.trim_matches('/').is_empty() && is_locator(path);
     let braces = ["$__file{", "$__vault{", "$__env{"];
     rest.is_some_and(is_path)
         || is_path_of_words(value)
-        || braces.iter().any(|own| value.starts_with(own) && value.ends_with('}'))
+        || braces.iter().any(|start| value.starts_with(start) && value.ends_with('}'))
 }
 
 /// Returns `true` for a path of a secret, in which people gave every name: `/etc/app/jwt.key`. Base64
@@ -263,17 +270,17 @@ fn is_path_of_words(value: &str) -> bool {
     }
     let windows = || {
         let (drive, rest) = value.split_once(":\\")?;
-        let is_drive = drive.len() == 1 && drive.bytes().all(|own| own.is_ascii_alphabetic());
+        let is_drive = drive.len() == 1 && drive.bytes().all(|byte| byte.is_ascii_alphabetic());
         is_drive.then(|| Zeroizing::new(rest.replace('\\', "/")))
     };
     let starts = ["./", "../", "~/", "$HOME/", "${HOME}/", "%APPDATA%/"];
-    let relative = || starts.iter().find_map(|own| value.strip_prefix(own));
-    let absolute = || value.strip_prefix('/').filter(|own| own.contains('/'));
-    let is_part = |own: &str| own.len() > 1 && !own.contains([':', '@', '#', ' ']);
+    let relative = || starts.iter().find_map(|start| value.strip_prefix(start));
+    let absolute = || value.strip_prefix('/').filter(|path| path.contains('/'));
+    let is_part = |part: &str| part.len() > 1 && !part.contains([':', '@', '#', ' ']);
     let is_of_words = |rest: &str| {
         is_named(rest) && rest.split('/').all(is_part) && rest.split(SEPARATORS).any(is_of_secret)
     };
-    windows().is_some_and(|own| is_of_words(&own))
+    windows().is_some_and(|path| is_of_words(&path))
         || relative().or_else(absolute).is_some_and(is_of_words)
 }
 
@@ -305,5 +312,5 @@ fn is_of_secret(word: &str) -> bool {
         "json",
         "env",
     ];
-    WORDS.iter().any(|own| word.eq_ignore_ascii_case(own))
+    WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
 }

@@ -49,20 +49,20 @@ const WORDS: [&str; 10] = [
 /// The tool that made the ciphertext `value`.
 pub(super) fn ciphertext(value: &str) -> Option<&'static str> {
     let inside = |start: &str, end: &str| value.strip_prefix(start)?.strip_suffix(end);
-    if value.strip_prefix("encrypted:").is_some_and(|own| is_base64(own, 16)) {
+    if value.strip_prefix("encrypted:").is_some_and(|text| is_base64(text, 16)) {
         return Some("dotenvx");
     }
-    if let Some(own) = inside("ENC[", "]") {
-        return in_brackets(own);
+    if let Some(inner) = inside("ENC[", "]") {
+        return in_brackets(inner);
     }
-    if inside("ENCRYPTED[", "]").is_some_and(|own| own.len() >= 16) {
+    if inside("ENCRYPTED[", "]").is_some_and(|inner| inner.len() >= 16) {
         return Some("Cirrus CI");
     }
     let in_parens = inside("ENC(", ")").or_else(|| inside("DEC(", ")"));
-    if in_parens.is_some_and(|own| is_base64(own, 16)) {
+    if in_parens.is_some_and(|text| is_base64(text, 16)) {
         return Some("Jasypt");
     }
-    if value.strip_prefix("{cipher}").is_some_and(|own| is_base64(own, 16)) {
+    if value.strip_prefix("{cipher}").is_some_and(|text| is_base64(text, 16)) {
         return Some("Spring Cloud Config");
     }
     let heads = HEADS.iter().find(|(head, _)| value.starts_with(head)).map(|(_, tool)| *tool);
@@ -75,10 +75,10 @@ pub(super) fn ciphertext(value: &str) -> Option<&'static str> {
     heads.or_else(|| with_colons(value)).or_else(binary).or_else(|| is_jwe(value).then_some("JWE"))
 }
 
-/// The tool of `ENC[own]`.
-fn in_brackets(own: &str) -> Option<&'static str> {
-    let (kind, rest) = own.split_once(',').unwrap_or((own, ""));
-    let is_kind = |own: u8| own.is_ascii_alphanumeric() || own == b'_';
+/// The tool of `ENC[inner]`.
+fn in_brackets(inner: &str) -> Option<&'static str> {
+    let (kind, rest) = inner.split_once(',').unwrap_or((inner, ""));
+    let is_kind = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     match kind {
         "AES256_GCM" => Some("sops"),
         // A plug-in of it, or its own form.
@@ -86,7 +86,7 @@ fn in_brackets(own: &str) -> Option<&'static str> {
             Some("hiera-eyaml")
         }
         // A handle, by which the agent of Datadog asks for the secret.
-        _ if kind.len() == own.len() && is_handle(own) => Some("the agent of Datadog"),
+        _ if kind.len() == inner.len() && is_handle(inner) => Some("the agent of Datadog"),
         _ => None,
     }
 }
@@ -105,12 +105,12 @@ fn with_colons(value: &str) -> Option<&'static str> {
     if head == "v1" && version.len() == 16 && is_base64(version, 16) && is_base64(text, 24) {
         return Some("Pulumi");
     }
-    let is_known = WORDS.iter().any(|own| head.eq_ignore_ascii_case(own));
+    let is_known = WORDS.iter().any(|word| head.eq_ignore_ascii_case(word));
     (is_known && is_version && is_base64(text, 16)).then_some("an encryption tool")
 }
 
 /// Returns `true` for the compact form of RFC 7516: five parts, of which the first is JSON.
 fn is_jwe(value: &str) -> bool {
     let parts: Vec<_> = value.split('.').collect();
-    parts.len() == 5 && parts[0].starts_with("eyJ") && parts.iter().all(|own| is_base64(own, 0))
+    parts.len() == 5 && parts[0].starts_with("eyJ") && parts.iter().all(|part| is_base64(part, 0))
 }

@@ -24,24 +24,26 @@ pub(super) fn environment(value: &str) -> Option<Reference> {
         "env ",
     ];
     let variables = |name: &str| Reference::Variables { names: clear(vec![name.to_owned()]) };
-    let head_of =
-        |own: &&&str| value.get(..own.len()).is_some_and(|start| start.eq_ignore_ascii_case(own));
+    let head_of = |head: &&&str| {
+        value.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head))
+    };
     if let Some(head) = HEADS.iter().find(head_of) {
         let name = &value[head.len()..];
         return is_clear_name(name).then(|| variables(name));
     }
     // `$jwt_secret`, and a call: `os.environ["JWT_SECRET"]`, `%env(resolve:JWT_SECRET)%`.
-    if let Some(name) = value.strip_prefix('$').filter(|own| is_clear_name(own) && own.len() > 4) {
+    if let Some(name) = value.strip_prefix('$').filter(|name| is_clear_name(name) && name.len() > 4)
+    {
         return Some(variables(name));
     }
     let place = value.find(['(', '[', '{'])?;
-    let ends_with = |own: &str| {
-        let start = place.checked_sub(own.len());
+    let ends_with = |word: &str| {
+        let start = place.checked_sub(word.len());
         start
             .and_then(|start| value.get(start..place))
-            .is_some_and(|end| end.eq_ignore_ascii_case(own))
+            .is_some_and(|end| end.eq_ignore_ascii_case(word))
     };
-    let is_call = ["env", "environ", "getenv", "env::var"].iter().any(|own| ends_with(own));
+    let is_call = ["env", "environ", "getenv", "env::var"].iter().any(|word| ends_with(word));
     let inner = value[place + 1..].trim_end_matches(['%', ';', ' ']);
     let inner = inner.strip_suffix([')', ']', '}'])?;
     let name = inner.rsplit(':').next().unwrap_or_default().trim_matches(['"', '\'', ' ']);
@@ -69,9 +71,10 @@ pub(super) fn expansion(value: &str) -> Option<Reference> {
         let name = inner.split([':', '-', '?', '+', '=']).next().unwrap_or_default();
         // A random secret may hold `${aB}`; a URL, and a value that is nothing else, do not.
         let is_whole = is_url || part.len() + 2 == value.len();
-        let is_clear = match is_whole {
-            true => is_dotted(name) && (name.len() < 24 || is_named(name)),
-            false => is_name(name) && name.len() > 2 && is_of_one_case(name),
+        let is_clear = if is_whole {
+            is_dotted(name) && (name.len() < 24 || is_named(name))
+        } else {
+            is_name(name) && name.len() > 2 && is_of_one_case(name)
         };
         let is_long = inner.len() > 3 && !is_mixed(inner);
         if (is_url || is_whole && is_long)
@@ -90,13 +93,15 @@ pub(super) fn expansion(value: &str) -> Option<Reference> {
         names.extend(names_in_percent(value));
     }
     let commands = value.match_indices("$(").map(|(place, _)| &value[place + 2..]);
-    for inner in commands.filter_map(|own| start(own).split_once(')')).map(|(inner, _)| inner) {
+    for inner in
+        commands.filter_map(|command| start(command).split_once(')')).map(|(inner, _)| inner)
+    {
         let is_whole = is_url || value.len() == inner.len() + 3;
         // Kubernetes and Azure Pipelines have `$(NAME)` for a variable.
-        match is_upper(inner) || is_whole && is_dotted(inner) {
-            true => names.push(inner.to_owned()),
-            false if is_command(inner) => return Some(Reference::Command),
-            false => {}
+        if is_upper(inner) || is_whole && is_dotted(inner) {
+            names.push(inner.to_owned());
+        } else if is_command(inner) {
+            return Some(Reference::Command);
         }
     }
     if value.starts_with("$(") && value.ends_with(')') && names.is_empty() {
@@ -122,7 +127,7 @@ pub(super) fn start(text: &str) -> &str {
 
 /// Those of `names` that can be shown: one with digits and no `_` may be a password, `$UMMER2024`.
 fn clear(mut names: Vec<String>) -> Vec<String> {
-    names.retain(|own| own.contains('_') || !own.bytes().any(|own| own.is_ascii_digit()));
+    names.retain(|name| name.contains('_') || !name.bytes().any(|byte| byte.is_ascii_digit()));
     names
 }
 
@@ -130,11 +135,13 @@ fn clear(mut names: Vec<String>) -> Vec<String> {
 fn bare_names(value: &str) -> impl Iterator<Item = &str> {
     value.match_indices('$').filter_map(|(place, _)| {
         let rest = &value[place + 1..];
-        let is_part = |own: char| own == '_' || own.is_ascii_alphanumeric();
-        let name = &rest[..rest.find(|own| !is_part(own)).unwrap_or(rest.len())];
+        let is_part = |character: char| character == '_' || character.is_ascii_alphanumeric();
+        let name = &rest[..rest.find(|character| !is_part(character)).unwrap_or(rest.len())];
         let before = value[..place].chars().next_back();
         let after = rest[name.len()..].chars().next();
-        let is_edge = |own: Option<char>| own.is_none_or(|own| "/:@?&=,; ".contains(own));
+        let is_edge = |character: Option<char>| {
+            character.is_none_or(|character| "/:@?&=,; ".contains(character))
+        };
         let is_clear = name.len() > 2 && is_clear_name(name);
         (is_clear && is_edge(before) && is_edge(after)).then_some(name)
     })
@@ -143,10 +150,10 @@ fn bare_names(value: &str) -> impl Iterator<Item = &str> {
 /// The names of `%NAME%` and `%env(NAME)%` in a URL: no escape of the URL ends there.
 fn names_in_percent(value: &str) -> impl Iterator<Item = String> {
     let parts = value.split('%').skip(1).zip(value.split('%').skip(2));
-    parts.filter_map(|(own, next)| {
-        let is_escape = next.len() > 1 && next.bytes().take(2).all(|own| own.is_ascii_hexdigit());
-        let inner = own.strip_prefix("env(").and_then(|own| own.strip_suffix(')'));
-        let name = inner.unwrap_or(own).rsplit(':').next().unwrap_or_default();
+    parts.filter_map(|(part, next)| {
+        let is_escape = next.len() > 1 && next.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+        let inner = part.strip_prefix("env(").and_then(|rest| rest.strip_suffix(')'));
+        let name = inner.unwrap_or(part).rsplit(':').next().unwrap_or_default();
         let is_clear = is_upper(name) && name.trim_matches('_').contains('_') && !is_escape;
         is_clear.then(|| name.to_owned())
     })
@@ -156,7 +163,7 @@ fn names_in_percent(value: &str) -> impl Iterator<Item = String> {
 fn secret_names(mut names: Vec<String>) -> Vec<String> {
     const WORDS: [&str; 9] =
         ["PASS", "PWD", "PSW", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "CRED", "AUTH"];
-    let is_secret = |name: &String| WORDS.iter().any(|own| name.to_uppercase().contains(own));
+    let is_secret = |name: &String| WORDS.iter().any(|word| name.to_uppercase().contains(word));
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     if names.iter().any(is_secret) {
@@ -188,7 +195,7 @@ fn is_tag(value: &str) -> bool {
         "split",
         "lookup",
     ];
-    let Some((tag, rest)) = value.strip_prefix('!').and_then(|own| own.split_once(' ')) else {
+    let Some((tag, rest)) = value.strip_prefix('!').and_then(|rest| rest.split_once(' ')) else {
         return false;
     };
     let name = tag.split(':').next().unwrap_or_default().to_ascii_lowercase();
@@ -199,15 +206,20 @@ fn is_tag(value: &str) -> bool {
 /// password: a program or a person fills it in before the service starts.
 fn template(value: &str) -> Option<Reference> {
     let inside = |start: &str, end: &str| {
-        value.split_once(start).and_then(|(_, own)| own.split_once(end)).map(|own| own.0.trim())
+        value
+            .split_once(start)
+            .and_then(|(_, rest)| rest.split_once(end))
+            .map(|parts| parts.0.trim())
     };
-    let is_word = |own: char| own.is_ascii_alphanumeric() || "_.$-\"' |/:#[](){,=".contains(own);
+    let is_word = |character: char| {
+        character.is_ascii_alphanumeric() || "_.$-\"' |/:#[](){,=".contains(character)
+    };
     let is_filled = |inner: &str| inner.len() > 2 && inner.chars().all(is_word);
     let inner = inside("{{", "}}");
     if let Some(store) = inner.and_then(address) {
         return Some(Reference::Address { store });
     }
-    match inner.and_then(|own| own.strip_prefix("resolve:")?.split_once(':')) {
+    match inner.and_then(|inner| inner.strip_prefix("resolve:")?.split_once(':')) {
         Some(("secretsmanager", _)) => {
             return Some(Reference::Address { store: "AWS Secrets Manager" });
         }

@@ -54,11 +54,11 @@ impl Reference {
     pub(crate) fn tool_of_metadata(name: &str) -> Option<&'static str> {
         const SOPS: [&str; 5] = ["version", "mac", "lastmodified", "unencrypted", "encrypted"];
         const KEYS: [&str; 7] = ["age", "pgp", "kms", "gcp_kms", "azure_kv", "hc_vault", "hckms"];
-        let is_of = |rest: &str, own: &str| {
-            rest.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        let is_of = |rest: &str, word: &str| {
+            rest.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         };
         match name.strip_prefix("sops_") {
-            Some(rest) if SOPS.iter().chain(&KEYS).any(|own| is_of(rest, own)) => Some("sops"),
+            Some(rest) if SOPS.iter().chain(&KEYS).any(|word| is_of(rest, word)) => Some("sops"),
             _ if is_of(name, "DOTENV_PUBLIC_KEY") => Some("dotenvx"),
             _ if is_of(name, "DOTENV_VAULT") => Some("dotenv-vault"),
             _ => None,

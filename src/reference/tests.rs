@@ -169,8 +169,9 @@ const KNOWN: [(&str, &str); 159] = [
 #[test]
 fn ciphertext_and_references_are_named() {
     for (value, word) in KNOWN {
-        let own = Reference::recognise(value).map(|own| own.to_string()).unwrap_or_default();
-        assert!(own.contains(word) && own.contains(": rotate "), "{value}: {own:?}");
+        let shown =
+            Reference::recognise(value).map(|reference| reference.to_string()).unwrap_or_default();
+        assert!(shown.contains(word) && shown.contains(": rotate "), "{value}: {shown:?}");
     }
 }
 
@@ -193,8 +194,8 @@ fn interpolation_names_the_variables_with_the_secret() {
         ("$UMMER2024XKCDPASS", "them"),
         ("postgres://app:$UMMER2024@db/app", "them"),
     ] {
-        let own = Reference::recognise(value).unwrap().to_string();
-        assert_eq!(own, format!("it is made of other variables: rotate {names}"), "{value}");
+        let shown = Reference::recognise(value).unwrap().to_string();
+        assert_eq!(shown, format!("it is made of other variables: rotate {names}"), "{value}");
     }
 }
 
@@ -296,12 +297,12 @@ fn random_secrets_are_secrets() {
         let bytes: Vec<u8> = (0..random.usize(16..64)).map(|_| random.u8(..)).collect();
         let base64 = base64_simd::STANDARD.encode_to_string(&bytes);
         let base64url = base64_simd::URL_SAFE_NO_PAD.encode_to_string(&bytes);
-        let hex: String = bytes.iter().map(|own| format!("{own:02x}")).collect();
-        let printable: String = bytes.iter().map(|own| char::from(own % 94 + 33)).collect();
-        for own in [&base64, &base64url, &hex, &printable] {
-            for lead in leads.iter().filter(|lead| **lead != "vault:" || own.len() > 40) {
-                let own = format!("{lead}{own}");
-                assert_eq!(Reference::recognise(&own), None, "{own}");
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let printable: String = bytes.iter().map(|byte| char::from(byte % 94 + 33)).collect();
+        for secret in [&base64, &base64url, &hex, &printable] {
+            for lead in leads.iter().filter(|lead| **lead != "vault:" || secret.len() > 40) {
+                let value = format!("{lead}{secret}");
+                assert_eq!(Reference::recognise(&value), None, "{value}");
             }
         }
     }

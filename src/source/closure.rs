@@ -159,8 +159,8 @@ impl KeyStore for ClosureStore {
         Box::pin(async move {
             let store = self.name.clone();
             let Some(write) = &self.store else {
-                let mend = "give it a closure that writes, with `writes`";
-                return Err(StoreError::ReadOnly { store, mend });
+                let remedy = "give it a closure that writes, with `writes`";
+                return Err(StoreError::ReadOnly { store, mend: remedy });
             };
             let text = self.codec.encode(next, &store)?;
             if write(expected, text).await.map_err(|source| self.client(source))? {

@@ -121,13 +121,11 @@ impl Codec {
             let opened = opened.map_err(|_| NOT_OPENED)?;
             return Ok(Some(Zeroizing::new(opened.into_inner())));
         }
-        match is_sealed {
-            true => Err("it is sealed; give the store its KEK ring with `sealed`"),
-            false => {
-                let _ = text;
-                Ok(None)
-            }
+        if is_sealed {
+            return Err("it is sealed; give the store its KEK ring with `sealed`");
         }
+        let _ = text;
+        Ok(None)
     }
 }
 
@@ -166,13 +164,14 @@ mod tests {
             let secret = "kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eU";
             let (key, now) = (NewEntry::new(Secret::from(secret)), std::time::UNIX_EPOCH);
             let policy = Policy::default();
-            let own = Manifest::new(ring, Purpose::Jwt, environment, policy, key, now).unwrap();
-            let text = own.to_json().unwrap();
+            let manifest =
+                Manifest::new(ring, Purpose::Jwt, environment, policy, key, now).unwrap();
+            let text = manifest.to_json().unwrap();
             seal.sealer.seal_text(text.expose(), seal.context()).unwrap()
         };
-        let own = sealed("USER_JWT", "prod");
-        assert!(codec.decode(own.as_bytes(), "a file").is_ok());
-        assert!(codec.decode(format!("{own}\r\n").as_bytes(), "a file").is_ok());
+        let text = sealed("USER_JWT", "prod");
+        assert!(codec.decode(text.as_bytes(), "a file").is_ok());
+        assert!(codec.decode(format!("{text}\r\n").as_bytes(), "a file").is_ok());
         for other in [sealed("OTHER_JWT", "prod"), sealed("USER_JWT", "staging")] {
             let error = codec.decode(other.as_bytes(), "a file").unwrap_err();
             assert!(matches!(error, StoreError::Manifest { .. }), "{error}");

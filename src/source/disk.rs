@@ -9,9 +9,9 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-/// How long a writer waits for another, who holds the lock for milliseconds: ten seconds. Who
-/// writes one record after the other leaves microseconds between them, so that with longer
-/// pauses another would miss them all.
+/// The number of attempts of a writer to take the lock: ten seconds, while another writer holds it for
+/// milliseconds. A process that writes one record after the other leaves microseconds between them.
+/// With longer pauses, another writer would miss all of these gaps.
 const LOCK_ATTEMPTS: u32 = 10_000;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
@@ -21,7 +21,7 @@ const MARK: &str = ".~";
 const RANDOM: usize = 12;
 const SUFFIX: &str = ".tmp";
 
-/// What keeps somebody from holding a lock.
+/// The reason why a process cannot take a lock.
 #[derive(Debug)]
 pub(crate) enum LockError {
     /// Another process holds it, and has for seconds.
@@ -29,8 +29,8 @@ pub(crate) enum LockError {
     Io(io::Error),
 }
 
-/// An advisory lock on the file at `path`: held until it is dropped, and by nobody once a
-/// process is gone.
+/// Takes an advisory lock on the file at `path`. The lock ends when it is dropped, and when its
+/// process ends.
 pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
     let file = lock_file(path).map_err(LockError::Io)?;
     for _ in 0..LOCK_ATTEMPTS {
@@ -47,11 +47,12 @@ pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
 /// through a symbolic link, which could make a file anywhere.
 fn lock_file(path: &Path) -> io::Result<File> {
     let bad = |what| io::Error::other(BadLock { path: path.to_owned(), what });
-    let check =
-        |own: &Metadata| if own.is_file() { Ok(()) } else { Err(bad(kind(own.file_type()))) };
+    let check = |metadata: &Metadata| {
+        if metadata.is_file() { Ok(()) } else { Err(bad(kind(metadata.file_type()))) }
+    };
     // Before it is opened, because to open a device may have an effect.
-    if let Ok(own) = fs::symlink_metadata(path) {
-        check(&own)?;
+    if let Ok(metadata) = fs::symlink_metadata(path) {
+        check(&metadata)?;
     }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -59,7 +60,7 @@ fn lock_file(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path).map_err(|error| match fs::symlink_metadata(path) {
-        Ok(own) if !own.is_file() => bad(kind(own.file_type())),
+        Ok(metadata) if !metadata.is_file() => bad(kind(metadata.file_type())),
         _ => error,
     })?;
     check(&file.metadata()?)?;
@@ -121,9 +122,9 @@ pub(crate) fn read_trusted_text(path: &Path, most: usize) -> io::Result<Zeroizin
 /// it too. With the usual umask of a user who has a group of their own, 002, every file is so.
 pub(crate) fn read_edited(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
     let mut file = open(path)?;
-    let own = file.metadata()?;
-    if !is_writable_by_own_group_alone(path, &own) {
-        check_writers(path, &own)?;
+    let metadata = file.metadata()?;
+    if !is_writable_by_own_group_alone(path, &metadata) {
+        check_writers(path, &metadata)?;
     }
     text(read_open(&mut file, most)?)
 }
@@ -169,33 +170,34 @@ pub(crate) fn read_open(file: &mut File, most: usize) -> io::Result<Zeroizing<Ve
     Ok(bytes)
 }
 
-/// Whether an error of [`open`] is that the path leads to something else than a file.
+/// Returns `true` if an error of [`open`] is that the path leads to something else than a file.
 pub(crate) fn is_no_file(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|own| own.is::<NotAFile>())
+    error.get_ref().is_some_and(|inner| inner.is::<NotAFile>())
 }
 
-fn check_file(own: &Metadata) -> io::Result<()> {
-    match own.is_file() {
-        true => Ok(()),
-        false => Err(io::Error::other(NotAFile(kind(own.file_type())))),
+fn check_file(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(io::Error::other(NotAFile(kind(metadata.file_type()))))
     }
 }
 
 #[cfg(unix)]
-fn kind(own: FileType) -> &'static str {
+fn kind(file_type: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
-    match own {
-        _ if own.is_symlink() => "a symbolic link",
-        _ if own.is_dir() => "a folder",
-        _ if own.is_fifo() => "a pipe",
-        _ if own.is_socket() => "a socket",
+    match file_type {
+        _ if file_type.is_symlink() => "a symbolic link",
+        _ if file_type.is_dir() => "a folder",
+        _ if file_type.is_fifo() => "a pipe",
+        _ if file_type.is_socket() => "a socket",
         _ => "a device",
     }
 }
 
 #[cfg(not(unix))]
-fn kind(own: FileType) -> &'static str {
-    if own.is_dir() { "a folder" } else { "something else" }
+fn kind(file_type: FileType) -> &'static str {
+    if file_type.is_dir() { "a folder" } else { "something else" }
 }
 
 /// A file or a folder that another user can change, so that what it holds cannot be trusted.
@@ -214,17 +216,17 @@ pub(crate) enum Untrusted {
 impl Untrusted {
     /// The reason that `error` holds, if it is one.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
-        error.get_ref().and_then(|own| own.downcast_ref()).copied()
+        error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
     }
 }
 
 /// Checks that only this process's user, root, and the owner of the folder, who can replace it
-/// anyway, can write the file at `path`, which `own` describes. Others may read it.
+/// anyway, can write the file at `path`, which `metadata` describes. Others may read it.
 #[cfg(unix)]
-fn check_writers(path: &Path, own: &Metadata) -> io::Result<()> {
+fn check_writers(path: &Path, metadata: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
-    check_owner(path, own)?;
-    let mode = own.mode() & 0o7777;
+    check_owner(path, metadata)?;
+    let mode = metadata.mode() & 0o7777;
     match mode & 0o022 {
         0 => Ok(()),
         _ => Err(io::Error::other(Untrusted::Writable { mode })),
@@ -232,12 +234,12 @@ fn check_writers(path: &Path, own: &Metadata) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn is_writable_by_own_group_alone(path: &Path, own: &Metadata) -> bool {
+fn is_writable_by_own_group_alone(path: &Path, metadata: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let group = own.gid();
+    let group = metadata.gid();
     let is_of_folder = || fs::metadata(folder(path)).is_ok_and(|folder| folder.gid() == group);
     let is_own_group = group == rustix::process::getegid().as_raw() || is_of_folder();
-    check_owner(path, own).is_ok() && is_own_group && own.mode() & 0o002 == 0
+    check_owner(path, metadata).is_ok() && is_own_group && metadata.mode() & 0o002 == 0
 }
 
 #[cfg(not(unix))]
@@ -251,11 +253,11 @@ fn check_writers(_: &Path, _: &Metadata) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn check_owner(path: &Path, own: &Metadata) -> io::Result<()> {
+fn check_owner(path: &Path, metadata: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let user = rustix::process::geteuid().as_raw();
-    let is_of_folder = |owner| fs::metadata(folder(path)).is_ok_and(|own| own.uid() == owner);
-    match own.uid() {
+    let is_of_folder = |owner| fs::metadata(folder(path)).is_ok_and(|folder| folder.uid() == owner);
+    match metadata.uid() {
         owner if owner == user || owner == 0 || is_of_folder(owner) => Ok(()),
         owner => Err(io::Error::other(Untrusted::Owner { owner })),
     }
@@ -270,20 +272,22 @@ fn check_owner(_: &Path, _: &Metadata) -> io::Result<()> {
 pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     let link = fs::symlink_metadata(path)?;
     check_owner(path, &link)?;
-    let own = match fs::metadata(path) {
+    let metadata = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(io::Error::other("it is a symbolic link that leads nowhere; remove it"));
         }
-        own => own?,
+        found => found?,
     };
-    match own.is_dir() {
-        true => check_writers(path, &own),
-        false => Err(io::Error::other(format!("it is {}, not a folder; remove it", named(&own)))),
+    if metadata.is_dir() {
+        check_writers(path, &metadata)
+    } else {
+        let kind = kind_of(&metadata);
+        Err(io::Error::other(format!("it is {kind}, not a folder; remove it")))
     }
 }
 
-fn named(own: &Metadata) -> &'static str {
-    if own.is_file() { "a file" } else { kind(own.file_type()) }
+fn kind_of(metadata: &Metadata) -> &'static str {
+    if metadata.is_file() { "a file" } else { kind(metadata.file_type()) }
 }
 
 /// Has to open return at once, also where a pipe was put in the place of a file, and never leads to
@@ -353,14 +357,16 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM).tempfile_in(folder(path))
 }
 
-/// Root edits the files of others, who go on reading them.
+/// Gives `file` the owner that `before` shows. Root edits the files of other users, who must still be
+/// able to read them.
 #[cfg(unix)]
 fn own_as(file: &File, before: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
-    let own = file.metadata()?;
-    match (own.uid(), own.gid()) == (before.uid(), before.gid()) {
-        true => Ok(()),
-        false => fchown(file, Some(before.uid()), Some(before.gid())),
+    let current = file.metadata()?;
+    if (current.uid(), current.gid()) == (before.uid(), before.gid()) {
+        Ok(())
+    } else {
+        fchown(file, Some(before.uid()), Some(before.gid()))
     }
 }
 
@@ -390,10 +396,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Has what was made or renamed at `path` survive a crash.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    match cfg!(unix) {
-        true => File::open(folder(path))?.sync_all(),
-        false => Ok(()),
-    }
+    if cfg!(unix) { File::open(folder(path))?.sync_all() } else { Ok(()) }
 }
 
 /// Removes what writers of `path` left that were killed: it may hold secrets. Under the lock, no
@@ -401,9 +404,9 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 pub(crate) fn sweep_up(path: &Path) {
     let Some(prefix) = prefix(path) else { return };
     for entry in fs::read_dir(folder(path)).into_iter().flatten().flatten() {
-        let is_file = entry.file_type().is_ok_and(|own| own.is_file());
+        let is_file = entry.file_type().is_ok_and(|file_type| file_type.is_file());
         if is_file && is_temporary(&entry.file_name(), &prefix) {
-            // It is in nobody's way: the next writer tries again.
+            // A file that stays does no harm: the next writer tries again.
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -413,7 +416,9 @@ pub(crate) fn sweep_up(path: &Path) {
 fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
     let rest = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
     let random = rest.and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
-    random.is_some_and(|own| own.len() == RANDOM && own.iter().all(u8::is_ascii_alphanumeric))
+    random.is_some_and(|random| {
+        random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric)
+    })
 }
 
 /// Where the file at `path` lies.
@@ -455,7 +460,7 @@ pub(crate) fn file_name(instance: &str) -> String {
 /// The instance whose [`file_name`] is `name`; the name itself, if it is of none.
 pub(crate) fn instance_of(name: &str) -> String {
     let decoded = decoded(name).and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.filter(|own| file_name(own) == name).unwrap_or_else(|| name.to_owned())
+    decoded.filter(|instance| file_name(instance) == name).unwrap_or_else(|| name.to_owned())
 }
 
 fn decoded(name: &str) -> Option<Vec<u8>> {
@@ -485,8 +490,9 @@ mod tests {
         };
         let random = "0123456789aZ";
         // Each name is the beginning of another, and one looks like a temporary file itself.
-        let own = format!(".a.~{random}.tmp");
-        let names = [".env", ".env.production", ".env.~0", "a", "a.~0123456789aZ.tmp", &own, ".~"];
+        let leftover = format!(".a.~{random}.tmp");
+        let names =
+            [".env", ".env.production", ".env.~0", "a", "a.~0123456789aZ.tmp", &leftover, ".~"];
         for one in names {
             for other in names {
                 let name = format!(".{one}.~{random}.tmp");

@@ -112,16 +112,17 @@ impl<K: KeyMaterial> EnvStore<K> {
         if taken.is_err() {
             memory.drop_pending();
         }
-        let (own, found) = taken?;
-        let own = own.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })?;
-        Ok(own.read_from(found.all(), found.warnings.clone()))
+        let (manifest, found) = taken?;
+        let manifest =
+            manifest.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })?;
+        Ok(manifest.read_from(found.all(), found.warnings.clone()))
     }
 
     /// The manifest that is accepted now; none, if the reading does not count yet.
     fn take(&self, memory: &mut Memory, found: &Found) -> Result<Option<Manifest>, StoreError> {
         let print = Print::new(found, None);
-        if let Some(own) = memory.recall(&print) {
-            return Ok(Some(own));
+        if let Some(manifest) = memory.recall(&print) {
+            return Ok(Some(manifest));
         }
         let now = self.clock.now();
         let next = match memory.accepted() {
@@ -163,8 +164,8 @@ impl<K: KeyMaterial> KeyStore for EnvStore<K> {
 
     fn compare_and_swap<'a>(&'a self, _: u64, _: &'a Manifest) -> StoreFuture<'a, ()> {
         Box::pin(async {
-            let mend = "set the new secret as _NEXT, and as _NEW once every instance has it";
-            Err(StoreError::ReadOnly { store: self.name.clone(), mend })
+            let remedy = "set the new secret as _NEXT, and as _NEW once every instance has it";
+            Err(StoreError::ReadOnly { store: self.name.clone(), mend: remedy })
         })
     }
 

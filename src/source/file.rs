@@ -143,9 +143,9 @@ impl FileStore {
         if mode & others != 0 {
             return Err(StoreError::Permissions { path: path(), mode });
         }
-        let own = rustix::process::geteuid().as_raw();
+        let user = rustix::process::geteuid().as_raw();
         match metadata.uid() {
-            owner if owner == own || owner == 0 => Ok(()),
+            owner if owner == user || owner == 0 => Ok(()),
             owner => Err(StoreError::Owner { path: path(), owner }),
         }
     }
@@ -157,7 +157,7 @@ impl FileStore {
 
     fn swap(&self, expected: u64, next: &Manifest) -> Result<(), StoreError> {
         match fs::symlink_metadata(&self.path) {
-            Ok(own) if own.is_symlink() => {
+            Ok(metadata) if metadata.is_symlink() => {
                 return Err(StoreError::Link { path: self.path.clone() });
             }
             _ => {}
@@ -236,7 +236,7 @@ impl FileStore {
         };
         // The link itself, where it leads in a circle.
         let metadata = fs::metadata(path).or_else(|_| fs::symlink_metadata(path));
-        let received_at = match metadata.and_then(|own| own.modified()) {
+        let received_at = match metadata.and_then(|metadata| metadata.modified()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             modified => modified.map_err(|source| self.io(source))?,
         };

@@ -71,15 +71,15 @@ impl Memory {
         self.accepted.as_ref().map(|(_, manifest)| manifest)
     }
 
-    /// Whether the accepted reading had the same record.
+    /// Returns `true` if the accepted reading had the same record.
     pub(super) fn has_record_of(&self, print: &Print) -> bool {
-        self.accepted.as_ref().is_some_and(|(own, _)| own.record == print.record)
+        self.accepted.as_ref().is_some_and(|(accepted, _)| accepted.record == print.record)
     }
 
     /// Returns the accepted manifest if `print` is that of the accepted reading. Then a pending
     /// reading is dropped.
     pub(super) fn recall(&mut self, print: &Print) -> Option<Manifest> {
-        let (_, manifest) = self.accepted.as_ref().filter(|(own, _)| own == print)?;
+        let (_, manifest) = self.accepted.as_ref().filter(|(accepted, _)| accepted == print)?;
         self.pending = None;
         Some(manifest.clone())
     }
@@ -93,7 +93,8 @@ impl Memory {
         is_whole: bool,
     ) -> Option<Manifest> {
         let is_seen = self.pending.take() == Some(print);
-        let is_known = self.accepted().is_none_or(|own| own.revision() == next.revision());
+        let is_known =
+            self.accepted().is_none_or(|accepted| accepted.revision() == next.revision());
         if !(is_known || is_whole || is_seen) {
             self.pending = Some(print);
             return None;
@@ -109,15 +110,16 @@ impl Memory {
 
     /// Revokes in the accepted manifest what `record` says is revoked.
     pub(super) fn revoke(&mut self, record: &Manifest, now: SystemTime) -> Revoked {
-        let revoked = self.accepted().map(|own| own.revoked_by(record)).unwrap_or_default();
+        let revoked =
+            self.accepted().map(|accepted| accepted.revoked_by(record)).unwrap_or_default();
         self.revoke_all(revoked, now)
     }
 
     /// The same for keys that are named by their kids: of a record that cannot be read whole.
     pub(super) fn revoke_all(&mut self, revoked: Vec<(Kid, String)>, now: SystemTime) -> Revoked {
         let Some((_, accepted)) = self.accepted.as_mut() else { return Revoked::Nothing };
-        let is_own = |kid: &Kid| accepted.key(kid).is_some_and(|key| key.revoked().is_none());
-        let revoked: Vec<_> = revoked.into_iter().filter(|(kid, _)| is_own(kid)).collect();
+        let is_unrevoked = |kid: &Kid| accepted.key(kid).is_some_and(|key| key.revoked().is_none());
+        let revoked: Vec<_> = revoked.into_iter().filter(|(kid, _)| is_unrevoked(kid)).collect();
         let mut next = accepted.clone();
         for (kid, reason) in revoked.clone() {
             match next.revoke(&kid, &reason, now) {
@@ -170,18 +172,18 @@ impl First<'_> {
         };
         let mut signing = found.signing.iter();
         let Some(primary) = signing.next() else {
-            let mend = format!("set {} to a random secret", self.ring);
-            return Err(Error::NoPrimary { ring: self.ring.to_owned(), mend });
+            let remedy = format!("set {} to a random secret", self.ring);
+            return Err(Error::NoPrimary { ring: self.ring.to_owned(), mend: remedy });
         };
         let (ring, purpose, environment) = (self.ring, self.purpose, self.environment);
-        let mut own =
+        let mut manifest =
             Manifest::new(ring, purpose, environment, self.policy, entry(primary), since)?;
         for fallback in signing {
-            own = own.with_fallback(entry(fallback), since)?;
+            manifest = manifest.with_fallback(entry(fallback), since)?;
         }
         match &found.next {
-            Some(next) => Ok(own.stage(entry(next), since)?.manifest),
-            None => Ok(own),
+            Some(next) => Ok(manifest.stage(entry(next), since)?.manifest),
+            None => Ok(manifest),
         }
     }
 }

@@ -34,9 +34,10 @@ pub(super) fn watch(path: &Path, wake: Wake) -> io::Result<Watch> {
     let (changed, changes) = sync_channel(1);
     let places = route(&path);
     let route = Arc::new(Mutex::new(places.clone()));
-    let own = Arc::clone(&route);
-    let tell = move |event: notify::Result<Event>| tell(&event, &lock(&own), &changed);
-    let mut watcher = notify::recommended_watcher(tell).map_err(io::Error::other)?;
+    let watched = Arc::clone(&route);
+    let on_event =
+        move |event: notify::Result<Event>| signal_change(&event, &lock(&watched), &changed);
+    let mut watcher = notify::recommended_watcher(on_event).map_err(io::Error::other)?;
     // Without the lock: the thread of the watcher takes it for each event, and answers here.
     arm(&mut watcher, &path, &places)?;
     let watcher = Arc::new(Mutex::new(Some(watcher)));
@@ -72,7 +73,7 @@ impl Drop for Armed {
 }
 
 /// Passes a change on, if it is one of the file. One that waits already is enough.
-fn tell(event: &notify::Result<Event>, route: &BTreeSet<Place>, changed: &SyncSender<()>) {
+fn signal_change(event: &notify::Result<Event>, route: &BTreeSet<Place>, changed: &SyncSender<()>) {
     if concerns(event, route) {
         let _ = changed.try_send(());
     }
@@ -80,7 +81,7 @@ fn tell(event: &notify::Result<Event>, route: &BTreeSet<Place>, changed: &SyncSe
 
 fn concerns(event: &notify::Result<Event>, route: &BTreeSet<Place>) -> bool {
     match event {
-        // To read is no change, and who is woken reads.
+        // A read is no change, and the woken follower reads.
         Ok(Event { kind: EventKind::Access(kind), .. })
             if *kind != AccessKind::Close(AccessMode::Write) =>
         {
@@ -92,7 +93,7 @@ fn concerns(event: &notify::Result<Event>, route: &BTreeSet<Place>) -> bool {
         // Deliberately not by the whole path, which some systems name in another way.
         Ok(event) => event.paths.iter().any(|path| {
             let name = path.file_name();
-            name.is_none_or(|name| route.iter().any(|(_, own)| own == name))
+            name.is_none_or(|name| route.iter().any(|(_, watched)| watched == name))
         }),
     }
 }
@@ -130,12 +131,12 @@ fn route(path: &Path) -> BTreeSet<Place> {
         };
         let next = folder.join(name);
         let place = (folder.clone(), name.to_owned());
-        let Ok(own) = std::fs::symlink_metadata(&next) else {
+        let Ok(metadata) = std::fs::symlink_metadata(&next) else {
             all.push((place, true));
             break;
         };
-        all.push((place, own.is_symlink() || rest.is_empty()));
-        if !own.is_symlink() {
+        all.push((place, metadata.is_symlink() || rest.is_empty()));
+        if !metadata.is_symlink() {
             folder = next;
             continue;
         }
@@ -150,7 +151,7 @@ fn route(path: &Path) -> BTreeSet<Place> {
         rest.extend(parts(&target));
     }
     let mut route: BTreeSet<Place> =
-        all.into_iter().filter(|(_, is_own)| *is_own).map(|(place, _)| place).collect();
+        all.into_iter().filter(|(_, is_stop)| *is_stop).map(|(place, _)| place).collect();
     let folders: Vec<_> = route.iter().map(|(folder, _)| folder.clone()).collect();
     for folder in folders {
         let above = folder.parent().zip(folder.file_name());
@@ -193,9 +194,9 @@ mod tests {
         symlink("..data/ring.json", mount.join("ring.json")).unwrap();
         symlink("releases/7", root.join("current")).unwrap();
         let route = route(&root.join("current/keys/ring.json"));
-        let (above, own) = (root.parent().unwrap(), root.file_name().unwrap().to_str().unwrap());
+        let (above, name) = (root.parent().unwrap(), root.file_name().unwrap().to_str().unwrap());
         let expected = [
-            place(above, own),
+            place(above, name),
             place(&root, "current"),
             place(&mount, "ring.json"),
             place(&mount, "..data"),
@@ -207,7 +208,7 @@ mod tests {
 
         // What is missing is watched for where it should be.
         let route = self::route(&root.join("later/ring.json"));
-        assert_eq!(route, [place(above, own), place(&root, "later")].into());
+        assert_eq!(route, [place(above, name), place(&root, "later")].into());
         symlink("round", root.join("round")).unwrap();
         assert!(self::route(&root.join("round/ring.json")).contains(&place(&root, "round")));
     }

@@ -50,21 +50,23 @@ impl Assigns {
     /// The assignment with which `text` begins; its first line ends at `first`.
     pub(super) fn parse(text: &str, first: usize) -> Option<Self> {
         let line = text[..first].trim_end_matches(['\n', '\r']);
-        let own = line.trim_start_matches(|own: char| own.is_whitespace() || own == '\u{feff}');
-        let (own, is_export) = match own.strip_prefix("export") {
+        let rest = line.trim_start_matches(|character: char| {
+            character.is_whitespace() || character == '\u{feff}'
+        });
+        let (rest, is_export) = match rest.strip_prefix("export") {
             Some(after) if after.starts_with([' ', '\t']) => (after.trim_start(), true),
-            _ => (own, false),
+            _ => (rest, false),
         };
-        let start = line.len() - own.len();
+        let start = line.len() - rest.len();
         let lead = line[..start].trim_start_matches(' ');
         let is_indented = !lead.is_empty() && lead != "export ";
-        let is_invisible = |own: char| own != ' ' && own != '\t';
+        let is_invisible = |character: char| character != ' ' && character != '\t';
         let mut has_invisible = line[..start].replacen("export", "", 1).contains(is_invisible);
-        let (name, value, is_colon) = split(own)?;
+        let (name, value, is_colon) = split(rest)?;
         let is_spaced = name.ends_with([' ', '\t']);
         has_invisible |= name[name.trim_end().len()..].contains(is_invisible);
         let name = name.trim_end();
-        let is_odd = |own: char| own.is_whitespace() || "#'\"`".contains(own);
+        let is_odd = |character: char| character.is_whitespace() || "#'\"`".contains(character);
         if name.is_empty() || name.contains(is_odd) {
             return None;
         }
@@ -85,7 +87,7 @@ impl Assigns {
 
 /// The name and the value of a line, and whether a colon is between them.
 fn split(line: &str) -> Option<(&str, &str, bool)> {
-    let is_part = |own: char| own.is_ascii_alphanumeric() || "_.-".contains(own);
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "_.-".contains(character);
     let (name, value) = line.split_once(':').unwrap_or_default();
     if !name.is_empty() && name.chars().all(is_part) && value.starts_with(char::is_whitespace) {
         return Some((name, value, true));
@@ -115,7 +117,7 @@ pub(super) fn reach(text: &str, quote: char) -> Reach {
         (Some(early), Some(late)) if early.max(late) <= line => {
             // Some readers take what follows for more of the value, with quotes of its own.
             let rest = text[late..].trim_start_matches([' ', '\t']);
-            match quote_of(rest).filter(|own| *own != '`').map(|own| reach(rest, own)) {
+            match quote_of(rest).filter(|next| *next != '`').map(|next| reach(rest, next)) {
                 Some(Reach::Open(lines)) => Reach::Open(lines),
                 Some(Reach::Clean(end)) => match rest[..end].matches('\n').count() {
                     0 => Reach::SameLine,
@@ -134,11 +136,11 @@ pub(super) fn reach(text: &str, quote: char) -> Reach {
 /// The end of the quoted value with which `text` begins.
 fn closing(text: &str, quote: char, knows_escapes: bool) -> Option<usize> {
     let mut is_escaped = false;
-    for (place, own) in text.char_indices().skip(1) {
-        if own == quote && !is_escaped {
-            return Some(place + own.len_utf8());
+    for (place, character) in text.char_indices().skip(1) {
+        if character == quote && !is_escaped {
+            return Some(place + character.len_utf8());
         }
-        is_escaped = knows_escapes && own == '\\' && !is_escaped;
+        is_escaped = knows_escapes && character == '\\' && !is_escaped;
     }
     None
 }
@@ -157,7 +159,9 @@ fn length_of_bare(value: &str) -> usize {
 
 /// Returns `true` if readers agree on the value `inner` in quotes `quote`.
 pub(super) fn is_clear(inner: &str, quote: Option<char>) -> bool {
-    let is_odd = |own: char| own == '\\' || is_break(own) || own.is_control() && own != '\t';
+    let is_odd = |character: char| {
+        character == '\\' || is_break(character) || character.is_control() && character != '\t'
+    };
     let is_line = !inner.contains(is_odd);
     match quote {
         // Python's reader expands `${NAME}` in every value.
@@ -169,9 +173,9 @@ pub(super) fn is_clear(inner: &str, quote: Option<char>) -> bool {
     }
 }
 
-/// Returns `true` if some readers end a line at `own`, and others do not.
-pub(super) fn is_break(own: char) -> bool {
-    matches!(own, '\r' | '\u{2028}' | '\u{2029}')
+/// Returns `true` if some readers end a line at `character`, and others do not.
+pub(super) fn is_break(character: char) -> bool {
+    matches!(character, '\r' | '\u{2028}' | '\u{2029}')
 }
 
 /// Returns `true` if a shell takes a part of `value` for a home folder.
@@ -181,7 +185,7 @@ fn is_home(value: &str) -> bool {
 
 /// Returns `true` if `value` has letters, digits and `others` alone.
 fn is_plain(value: &str, others: &[u8]) -> bool {
-    value.bytes().all(|own| own.is_ascii_alphanumeric() || others.contains(&own))
+    value.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }
 
 /// `value` so that every reader takes it for what it is; with the quotes that the line had, if
@@ -190,7 +194,7 @@ pub(super) fn quoted(value: &str, quote: Option<char>) -> Option<Zeroizing<Strin
     let fits = |quote: Option<char>| match quote {
         // A shell ends a command at `&`.
         None => is_plain(value, b"_-+/=.:@%^,?!*") && !value.is_empty(),
-        Some(own) => is_clear(value, quote) && !value.contains(own),
+        Some(mark) => is_clear(value, quote) && !value.contains(mark),
     };
     let quote = [quote, None, Some('\''), Some('"')].into_iter().find(|quote| fits(*quote))?;
     let mut room = [0; 4];
@@ -205,5 +209,5 @@ pub(super) fn joined(parts: &[&str]) -> Zeroizing<String> {
 }
 
 pub(super) fn quote_of(value: &str) -> Option<char> {
-    value.chars().next().filter(|own| matches!(own, '\'' | '"' | '`'))
+    value.chars().next().filter(|character| matches!(character, '\'' | '"' | '`'))
 }

@@ -52,10 +52,12 @@ impl Lines {
         while !rest.is_empty() {
             let first = rest.find('\n').map_or(rest.len(), |end| end + 1);
             let assigns = Assigns::parse(rest, first);
-            gaps.extend(assigns.as_ref().and_then(|own| gap(&rest[..first], rest, own, number)));
+            gaps.extend(
+                assigns.as_ref().and_then(|assigns| gap(&rest[..first], rest, assigns, number)),
+            );
             // A quoted value may have several lines.
-            let length = assigns.as_ref().map_or(first, |own| {
-                rest[own.end..].find('\n').map_or(rest.len(), |end| own.end + end + 1)
+            let length = assigns.as_ref().map_or(first, |assigns| {
+                rest[assigns.end..].find('\n').map_or(rest.len(), |end| assigns.end + end + 1)
             });
             let (line, after) = rest.split_at(length);
             lines.push(Line { text: Zeroizing::new(line.to_owned()), number, assigns });
@@ -77,26 +79,27 @@ impl Lines {
     pub(super) fn value(&self, name: &str) -> Result<Option<Zeroizing<String>>, Unclear> {
         let Some(place) = self.place(name)? else { return Ok(None) };
         let line = &self.lines[place];
-        let Some(own) = &line.assigns else { return Ok(None) };
-        match self.problem(line, own) {
+        let Some(assigns) = &line.assigns else { return Ok(None) };
+        match self.problem(line, assigns) {
             Some(problem) => Err(unclear(line, name, problem)),
-            None => Ok(Some(Zeroizing::new(inner(line, own).to_owned()))),
+            None => Ok(Some(Zeroizing::new(inner(line, assigns).to_owned()))),
         }
     }
 
     /// The line of the first assignment of `name`.
     pub(super) fn number_of(&self, name: &str) -> Option<usize> {
-        let is_own = |line: &&Line| line.assigns.as_ref().is_some_and(|own| own.name == name);
-        self.lines.iter().find(is_own).map(|line| line.number)
+        let has_name =
+            |line: &&Line| line.assigns.as_ref().is_some_and(|assigns| assigns.name == name);
+        self.lines.iter().find(has_name).map(|line| line.number)
     }
 
     /// Returns why readers differ in the value of a line, or why it is no secret.
-    fn problem(&self, line: &Line, own: &Assigns) -> Option<Problem> {
-        let inner = inner(line, own);
-        let rest = line.text[own.end..].trim_end_matches(['\n', '\r']);
+    fn problem(&self, line: &Line, assigns: &Assigns) -> Option<Problem> {
+        let inner = inner(line, assigns);
+        let rest = line.text[assigns.end..].trim_end_matches(['\n', '\r']);
         // Of a reference, `#` is a part: `vault:secret/data/app#KEY`.
-        let text = &line.text[own.before..];
-        let is_whole = rest.starts_with('#') || own.quote == Some('`');
+        let text = &line.text[assigns.before..];
+        let is_whole = rest.starts_with('#') || assigns.quote == Some('`');
         let whole = if is_whole { text } else { inner };
         if let Some(reference) = Reference::recognise(inner).or_else(|| Reference::recognise(whole))
         {
@@ -110,10 +113,10 @@ impl Lines {
         let has_comment = rest.trim_start_matches([' ', '\t']).starts_with('#');
         // Node's reader takes a tab for a part of a bare value.
         let has_tab = rest.split('#').next().is_some_and(|blanks| blanks.contains('\t'));
-        let form = own.form;
+        let form = assigns.form;
         // Docker is no reader of the others: it refuses the file, or takes more than the value.
         let is_for_docker = !form.is_export && !has_comment;
-        match own.quote {
+        match assigns.quote {
             _ if form.has_invisible => Some(Problem::Invisible),
             _ if form.is_colon => Some(Problem::Colon),
             _ if form.is_indented => Some(Problem::Indented),
@@ -133,8 +136,8 @@ impl Lines {
     #[allow(dead_code, reason = "operators use it, behind a feature")]
     pub(super) fn written(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines.iter().filter_map(|line| {
-            let own = line.assigns.as_ref()?;
-            Some((own.name.as_str(), inner(line, own)))
+            let assigns = line.assigns.as_ref()?;
+            Some((assigns.name.as_str(), inner(line, assigns)))
         })
     }
 
@@ -142,7 +145,7 @@ impl Lines {
     pub(super) fn shared(&self) -> Option<Shared> {
         self.lines.iter().find_map(|line| {
             let (text, variable) = match &line.assigns {
-                Some(own) => (inner(line, own), own.name.as_str()),
+                Some(assigns) => (inner(line, assigns), assigns.name.as_str()),
                 None => (line.text.trim(), ""),
             };
             let tool =
@@ -165,14 +168,17 @@ impl Lines {
             problem: Problem::Unwritable,
         };
         if let Some(place) = self.place(name)? {
-            if self.value(name).is_ok_and(|own| own.is_some_and(|own| *own == value)) {
+            if self
+                .value(name)
+                .is_ok_and(|current| current.is_some_and(|current| *current == value))
+            {
                 return Ok(());
             }
             let line = &self.lines[place];
-            let Some(own) = &line.assigns else { return Ok(()) };
-            let quoted = quoted(value, own.quote).ok_or_else(|| unwritable(Some(line)))?;
+            let Some(assigns) = &line.assigns else { return Ok(()) };
+            let quoted = quoted(value, assigns.quote).ok_or_else(|| unwritable(Some(line)))?;
             let end = &line.text[line.text.trim_end_matches(['\n', '\r']).len()..];
-            let text = joined(&[&line.text[..own.start], name, "=", &quoted, end]);
+            let text = joined(&[&line.text[..assigns.start], name, "=", &quoted, end]);
             self.lines[place].text = text;
             self.renew();
             return Ok(());
@@ -182,9 +188,9 @@ impl Lines {
             anchor = anchor.max(self.place(other)?);
         }
         let like = anchor.and_then(|place| {
-            let own = self.lines[place].assigns.as_ref()?;
-            let lead = self.lines[place].text[..own.start].trim_start_matches('\u{feff}');
-            Some((lead.to_owned(), own.quote))
+            let assigns = self.lines[place].assigns.as_ref()?;
+            let lead = self.lines[place].text[..assigns.start].trim_start_matches('\u{feff}');
+            Some((lead.to_owned(), assigns.quote))
         });
         let (lead, quote) = like.unwrap_or_default();
         let quoted = quoted(value, quote).ok_or_else(|| unwritable(None))?;
@@ -192,7 +198,7 @@ impl Lines {
         let number = self.lines.get(place).map_or(usize::MAX, |line| line.number);
         self.check_gaps(number)?;
         let end = self.line_end(place);
-        let own_end = match place.checked_sub(1).map(|last| &mut self.lines[last].text) {
+        let new_end = match place.checked_sub(1).map(|last| &mut self.lines[last].text) {
             // The last line has no end, and the new last line has none either.
             Some(last) if !last.ends_with('\n') => {
                 *last = joined(&[last, end]);
@@ -200,7 +206,7 @@ impl Lines {
             }
             _ => end,
         };
-        let text = joined(&[&lead, name, "=", &quoted, own_end]);
+        let text = joined(&[&lead, name, "=", &quoted, new_end]);
         self.lines.insert(place, Line { text, number: 0, assigns: None });
         self.renew();
         Ok(())
@@ -225,8 +231,9 @@ impl Lines {
             let (line, variable) = (Some(line), name.to_owned());
             return Err(Unclear { line, variable, problem: Problem::Break });
         }
-        let is_own = |line: &Line| line.assigns.as_ref().is_some_and(|own| own.name == name);
-        let mut places = (0..self.lines.len()).filter(|place| is_own(&self.lines[*place]));
+        let has_name =
+            |line: &Line| line.assigns.as_ref().is_some_and(|assigns| assigns.name == name);
+        let mut places = (0..self.lines.len()).filter(|place| has_name(&self.lines[*place]));
         let (place, second) = (places.next(), places.next());
         for line in [place, second].into_iter().flatten().map(|place| &self.lines[place]) {
             self.check_gaps(line.number)?;
@@ -274,39 +281,42 @@ impl Line {
     /// Returns `true` if some readers find a second line in it. In quotes they find none.
     fn is_broken(&self) -> bool {
         let text = self.text.trim_end_matches(['\n', '\r']);
-        let quoted = self.assigns.as_ref().filter(|own| own.quote.is_some_and(|own| own != '`'));
+        let quoted =
+            self.assigns.as_ref().filter(|assigns| assigns.quote.is_some_and(|quote| quote != '`'));
         let outside = match quoted {
-            Some(own) => [&text[..own.before], &text[own.end..]],
+            Some(assigns) => [&text[..assigns.before], &text[assigns.end..]],
             None => [text, ""],
         };
-        outside.into_iter().any(|own| own.contains(is_break))
+        outside.into_iter().any(|part| part.contains(is_break))
     }
 
     /// Returns `true` if some readers set the variable `name` here, though the line is no
     /// assignment of it.
     fn sets(&self, name: &str) -> bool {
-        let Some(own) = &self.assigns else {
+        let Some(assigns) = &self.assigns else {
             // Python's reader takes a name in quotes for the name.
             let text = self.text.trim_start();
             let text = text.strip_prefix("export").map_or(text, str::trim_start);
-            let quoted = text.strip_prefix('\'').and_then(|own| own.split_once('\''));
-            return quoted.is_some_and(|(own, _)| own == name)
+            let quoted = text.strip_prefix('\'').and_then(|inner| inner.split_once('\''));
+            return quoted.is_some_and(|(word, _)| word == name)
                 || sets(&self.text, name, true, false);
         };
-        let more = own.name.strip_prefix(name).unwrap_or_default();
+        let more = assigns.name.strip_prefix(name).unwrap_or_default();
         // `NAME+=value`, `NAME[0]=value`.
         let is_part = more == "+" || more.starts_with('[');
-        let (rest, is_start) = match own.quote {
-            Some(_) => (own.end, false),
-            None => (own.before, own.form.is_led),
+        let (rest, is_start) = match assigns.quote {
+            Some(_) => (assigns.end, false),
+            None => (assigns.before, assigns.form.is_led),
         };
-        is_part || own.name != name && sets(&self.text[rest..], name, is_start, own.form.is_export)
+        is_part
+            || assigns.name != name
+                && sets(&self.text[rest..], name, is_start, assigns.form.is_export)
     }
 }
 
-/// The gap after the assignment `own` in line `number`, which begins `text`.
-fn gap(line: &str, text: &str, own: &Assigns, number: usize) -> Option<Gap> {
-    let value = &text[own.before..];
+/// The gap after the assignment `assigns` in line `number`, which begins `text`.
+fn gap(line: &str, text: &str, assigns: &Assigns, number: usize) -> Option<Gap> {
+    let value = &text[assigns.before..];
     let (last, problem) = match quote_of(value) {
         Some(quote) => match reach(value, quote) {
             Reach::Open(lines) => {
@@ -322,13 +332,13 @@ fn gap(line: &str, text: &str, own: &Assigns, number: usize) -> Option<Gap> {
             (backslashes % 2 == 1).then_some((last, Problem::Backslash))?
         }
     };
-    Some(Gap { line: number, last, variable: own.name.clone(), problem })
+    Some(Gap { line: number, last, variable: assigns.name.clone(), problem })
 }
 
-/// The value of `own` as it is written, without the quotes.
-fn inner<'l>(line: &'l Line, own: &Assigns) -> &'l str {
-    let quote = own.quote.map_or(0, char::len_utf8);
-    &line.text[own.before + quote..own.end - quote]
+/// The value of `assigns` as it is written, without the quotes.
+fn inner<'l>(line: &'l Line, assigns: &Assigns) -> &'l str {
+    let quote = assigns.quote.map_or(0, char::len_utf8);
+    &line.text[assigns.before + quote..assigns.end - quote]
 }
 
 fn unclear(line: &Line, name: &str, problem: Problem) -> Unclear {

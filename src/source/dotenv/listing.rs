@@ -32,12 +32,10 @@ pub(crate) struct Encrypted {
 }
 
 impl Encrypted {
-    /// The finding, for an operator who did not take a step yet.
+    /// The finding, for an operator that did not take a step yet.
     pub(crate) fn found(&self) -> String {
-        let shown = match self.marker.is_empty() {
-            true => String::new(),
-            false => format!(", `{}`", self.marker),
-        };
+        let shown =
+            if self.marker.is_empty() { String::new() } else { format!(", `{}`", self.marker) };
         format!(
             "{} is encrypted with {} (line {}{shown}): dualkey writes in the clear, and refuses to rotate \
              there",
@@ -86,17 +84,17 @@ impl Listing {
             };
             variables.push(Variable { name: name.to_owned(), value, problem });
         }
-        let encrypted = lines.shared().map(|own| Encrypted {
+        let encrypted = lines.shared().map(|shared| Encrypted {
             path: path.to_owned(),
-            tool: own.tool,
-            line: own.line,
-            marker: own.variable,
+            tool: shared.tool,
+            line: shared.line,
+            marker: shared.variable,
         });
         Ok(Some(Self { path: path.to_owned(), variables, encrypted }))
     }
 
     /// The variable `name`, if it has a value.
     pub(crate) fn get(&self, name: &str) -> Option<&Variable> {
-        self.variables.iter().find(|own| own.name == name && !own.value.is_empty())
+        self.variables.iter().find(|variable| variable.name == name && !variable.value.is_empty())
     }
 }

@@ -90,7 +90,8 @@ impl DotenvStore {
         let found = self.found(&lines)?;
         let Records { json, next } = &look.records;
         let next = next.as_ref().filter(|next| {
-            let is_later = |own| self.revision(next).is_some_and(|next| self.is_later(own, next));
+            let is_later =
+                |record| self.revision(next).is_some_and(|next| self.is_later(record, next));
             !json.as_deref().is_some_and(is_later)
         });
         // Of a writer that was killed: in force if the file is as it is after that change.
@@ -116,7 +117,7 @@ impl DotenvStore {
     }
 
     fn revision(&self, text: &[u8]) -> Option<u64> {
-        Marked::read(text, &[], None).ok().map(|own| own.partial().revision())
+        Marked::read(text, &[], None).ok().map(|marked| marked.partial().revision())
     }
 
     /// Returns `true` if the record `next` revokes or destroys a key that the record `json` does not.
@@ -130,14 +131,14 @@ impl DotenvStore {
     /// written with it.
     fn whole(&self, text: &[u8], found: &Found) -> Result<(u64, Option<Manifest>), StoreError> {
         let marked = self.marked(text, found)?;
-        let is_written = |own: &Manifest| {
+        let is_written = |manifest: &Manifest| {
             let standing: Vec<_> = found.all().cloned().collect();
-            let Ok(wanted) = self.variables(own, &standing) else { return false };
+            let Ok(wanted) = self.variables(manifest, &standing) else { return false };
             let mut wanted = wanted.into_iter();
             let is_next = |(variable, secret): &(String, Secret)| {
                 wanted.next().is_some_and(|(name, key)| {
                     name == *variable
-                        && key.secret().is_some_and(|own| own.expose() == secret.expose())
+                        && key.secret().is_some_and(|known| known.expose() == secret.expose())
                 })
             };
             found.all().all(is_next) && wanted.next().is_none()
@@ -146,12 +147,13 @@ impl DotenvStore {
     }
 
     fn is_later(&self, text: &[u8], revision: u64) -> bool {
-        let own = Marked::read(text, &[], None);
-        own.is_ok_and(|own| own.partial().revision() >= revision)
+        let marked = Marked::read(text, &[], None);
+        marked.is_ok_and(|marked| marked.partial().revision() >= revision)
     }
 
     fn marked(&self, text: &[u8], found: &Found) -> Result<Marked, StoreError> {
-        Marked::read(text, &found.signing, found.next.as_ref()).map_err(|own| self.unusable(own))
+        Marked::read(text, &found.signing, found.next.as_ref())
+            .map_err(|source| self.unusable(source))
     }
 
     /// The manifest that is accepted now; none, if the reading does not count yet.
@@ -161,15 +163,15 @@ impl DotenvStore {
         reading: &Reading,
     ) -> Result<Option<Manifest>, StoreError> {
         let print = Print::new(&reading.found, reading.record.as_deref());
-        let own = match memory.recall(&print) {
-            Some(own) => Some(own),
+        let accepted = match memory.recall(&print) {
+            Some(accepted) => Some(accepted),
             None => {
                 let next = self.next(memory, reading, &print)?;
                 memory.take(print, next, reading.whole.is_some())
             }
         };
         let found = &reading.found;
-        Ok(own.map(|own| own.read_from(found.all(), found.warnings.clone())))
+        Ok(accepted.map(|manifest| manifest.read_from(found.all(), found.warnings.clone())))
     }
 
     /// The manifest that comes after the accepted one, if this reading counts.
@@ -186,8 +188,8 @@ impl DotenvStore {
             Some(text) => Some(self.marked(text, found)?),
             None => None,
         };
-        for own in marked.iter().map(Marked::partial).chain(held) {
-            if let Some((variable, refusal)) = own.find_final(signing, staged) {
+        for manifest in marked.iter().map(Marked::partial).chain(held) {
+            if let Some((variable, refusal)) = manifest.find_final(signing, staged) {
                 let store = format!("{variable} in {}", self.path.display());
                 return Err(StoreError::Manifest { store, source: Box::new(refusal) });
             }
@@ -195,13 +197,13 @@ impl DotenvStore {
         let is_news = !memory.has_record_of(print) || reading.whole.is_some();
         let next = match (marked.filter(|_| held.is_none() || is_news), held) {
             (Some(marked), held) => {
-                let own = match &reading.whole {
+                let recorded = match &reading.whole {
                     Some(whole) => Ok(whole.clone()),
                     None => marked.with_found(signing, staged, now),
                 };
-                own.and_then(|own| match held {
-                    Some(held) => own.following(held, now),
-                    None => Ok(own),
+                recorded.and_then(|recorded| match held {
+                    Some(held) => recorded.following(held, now),
+                    None => Ok(recorded),
                 })
             }
             (None, Some(held)) => held.with_found(signing, staged, now),
@@ -212,7 +214,7 @@ impl DotenvStore {
 
     fn first(&self, found: &Found) -> Result<Manifest, crate::error::Error> {
         // The file says since when at the latest its secrets are there.
-        let changed = fs::metadata(&self.path).and_then(|own| own.modified());
+        let changed = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
         let now = self.clock.now();
         let since = changed.map_or(now, |changed| changed.min(now));
         let (ring, environment) = (&self.ring, &self.environment);
@@ -230,8 +232,10 @@ impl DotenvStore {
         match (Marked::read(json, &[], None), Revocations::read(json)) {
             (Ok(record), _) => memory.revoke(record.partial(), now),
             // Of another version, or with something that cannot be read.
-            (Err(_), Some(own)) if own.ring == self.ring && own.environment == self.environment => {
-                memory.revoke_all(own.keys, now)
+            (Err(_), Some(revocations))
+                if revocations.ring == self.ring && revocations.environment == self.environment =>
+            {
+                memory.revoke_all(revocations.keys, now)
             }
             (Err(_), _) => Revoked::Nothing,
         }
@@ -240,7 +244,7 @@ impl DotenvStore {
     /// Whether the record holds a key that was revoked or destroyed.
     pub(super) fn has_final(&self, look: &Look) -> Result<bool, StoreError> {
         for record in look.records.all() {
-            let record = Marked::read(record, &[], None).map_err(|own| self.unusable(own))?;
+            let record = Marked::read(record, &[], None).map_err(|source| self.unusable(source))?;
             if record.partial().ends_more_than(None) {
                 return Ok(true);
             }
@@ -258,10 +262,10 @@ impl DotenvStore {
             Ok(lines.value(variable).ok().flatten().map(|value| value.as_str().to_owned()))
         };
         let found = read(self.purpose, &self.ring, &value)?;
-        match found.signing.is_empty() {
-            false => Ok(found),
-            true => Err(StoreError::Missing { store: self.name() }),
+        if found.signing.is_empty() {
+            return Err(StoreError::Missing { store: self.name() });
         }
+        Ok(found)
     }
 
     /// The text of the file, whole.

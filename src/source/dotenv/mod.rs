@@ -205,7 +205,7 @@ impl DotenvStore {
         };
         let taken = self.reading(&mut look).and_then(|reading| self.take(&mut memory, &reading));
         let refusal = match taken {
-            Ok(Some(own)) => return Ok(own),
+            Ok(Some(manifest)) => return Ok(manifest),
             Ok(None) => StoreError::Unconfirmed { store: self.name() },
             Err(error) => {
                 memory.drop_pending();
@@ -215,7 +215,7 @@ impl DotenvStore {
         // The revocations of a reading that does not count are final all the same.
         match self.revoke(&mut memory, &look) {
             Revoked::Nothing => Err(refusal),
-            Revoked::Some(own) => Ok(own),
+            Revoked::Some(manifest) => Ok(manifest),
             Revoked::Last(revocations) => Err(StoreError::OnlyRevocations {
                 store: self.name(),
                 source: Box::new(Error::NothingSigns),
@@ -225,7 +225,7 @@ impl DotenvStore {
     }
 
     fn swap(&self, expected: u64, next: &Manifest) -> Result<(), StoreError> {
-        if fs::symlink_metadata(&self.path).is_ok_and(|own| own.is_symlink()) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_symlink()) {
             return Err(StoreError::Link { path: self.path.clone() });
         }
         let path = beside(&self.path, ".lock");
@@ -288,7 +288,7 @@ impl DotenvStore {
         disk::sweep_up(&self.path);
         let metadata = match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            own => Some(own?),
+            found => Some(found?),
         };
         if self.with_backup && metadata.is_some() {
             let stamp = jiff::Timestamp::try_from(self.clock.now()).unwrap_or_default();
@@ -329,8 +329,9 @@ impl DotenvStore {
 
 /// Returns whether `next` revokes a key that is not revoked in `current`.
 fn revokes(current: &Manifest, next: &Manifest) -> bool {
-    let is_revoked =
-        |own: &Manifest, kid: &Kid| own.key(kid).is_some_and(|key| key.revoked().is_some());
+    let is_revoked = |manifest: &Manifest, kid: &Kid| {
+        manifest.key(kid).is_some_and(|key| key.revoked().is_some())
+    };
     next.keys()
         .iter()
         .map(Entry::kid)
@@ -347,7 +348,7 @@ impl KeyStore for DotenvStore {
     }
 
     fn has_steps(&self, _: &Manifest) -> bool {
-        [".json", ".json.next"].into_iter().any(|own| self.record_path(own).exists())
+        [".json", ".json.next"].into_iter().any(|ending| self.record_path(ending).exists())
     }
 }
 

@@ -26,8 +26,8 @@ impl DotenvStore {
         let mut names = SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring));
         names.find(|name| {
             let value = lines.value(name).ok().flatten();
-            let value = value.and_then(|own| self.purpose.decode(own.as_str().to_owned()).ok());
-            value.is_some_and(|own| own.expose() == secret)
+            let value = value.and_then(|value| self.purpose.decode(value.as_str().to_owned()).ok());
+            value.is_some_and(|value| value.expose() == secret)
         })
     }
 
@@ -54,23 +54,23 @@ impl DotenvStore {
         let secret = |key: &&'m Entry| key.secret().map(Secret::expose);
         let primary = verifying.first().and_then(secret);
         let slot_of = |key: &&'m Entry| {
-            let own = secret(key)?;
+            let value = secret(key)?;
             let is_apart =
-                self.is_apart.zip(primary).is_some_and(|(apart, first)| apart(first, own));
-            let place = standing.iter().find(|(_, other)| is_apart && other.expose() == own)?;
+                self.is_apart.zip(primary).is_some_and(|(apart, first)| apart(first, value));
+            let place = standing.iter().find(|(_, other)| is_apart && other.expose() == value)?;
             let kept = place.0.strip_prefix(self.ring.as_str())?;
             slots.iter().copied().skip(1).find(|slot| *slot == kept)
         };
         let kept: Vec<(Kid, &'static str)> =
             verifying.iter().skip(1).filter_map(|key| Some((key.kid(), slot_of(key)?))).collect();
-        let is_free = |slot: &&'static str| kept.iter().all(|(_, own)| own != slot);
+        let is_free = |slot: &&'static str| kept.iter().all(|(_, taken)| taken != slot);
         let mut free = slots.iter().copied().filter(is_free);
         let slot = |key: &'m Entry| {
-            let own = kept.iter().find(|(kid, _)| *kid == key.kid()).map(|(_, slot)| *slot);
-            Some((own.or_else(|| free.next())?, key))
+            let held = kept.iter().find(|(kid, _)| *kid == key.kid()).map(|(_, slot)| *slot);
+            Some((held.or_else(|| free.next())?, key))
         };
         let mut all: Vec<_> = verifying.into_iter().filter_map(slot).collect();
-        all.sort_by_key(|(slot, _)| SLOTS.iter().position(|own| own == slot));
+        all.sort_by_key(|(slot, _)| SLOTS.iter().position(|known| known == slot));
         all
     }
 }

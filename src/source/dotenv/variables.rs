@@ -28,7 +28,7 @@ impl DotenvStore {
         for (variable, text) in &wanted {
             lines.set(variable, text, &after).map_err(|unclear| self.unclear(unclear))?;
         }
-        for variable in names.iter().filter(|own| wanted.iter().all(|(other, _)| other != *own)) {
+        for variable in names.iter().filter(|name| wanted.iter().all(|(other, _)| other != *name)) {
             lines.remove(variable).map_err(|unclear| self.unclear(unclear))?;
         }
         Ok(())
@@ -67,7 +67,7 @@ impl DotenvStore {
         for key in next.keys().iter().filter(|key| key.secret().is_some()) {
             match next.state(&key.kid(), now) {
                 Some(KeyState::Live(Role::Staged)) => staged.push(key),
-                // One that has come to its end stands there until it is destroyed.
+                // An expired key keeps its variable until it is destroyed.
                 Some(KeyState::Live(_) | KeyState::Expired) => verifying.push(key),
                 Some(KeyState::Revoked | KeyState::Destroyed) | None => {}
             }
@@ -113,13 +113,13 @@ impl DotenvStore {
         written: &[Zeroizing<String>],
     ) -> Result<(String, Zeroizing<String>), StoreError> {
         let secret = key.secret().map(Secret::expose).unwrap_or_default();
-        let is_own = |text: &&Zeroizing<String>| {
+        let is_same = |text: &&Zeroizing<String>| {
             let decoded = self.purpose.decode(text.as_str().to_owned());
-            decoded.is_ok_and(|own| own.expose() == secret)
+            decoded.is_ok_and(|known| known.expose() == secret)
         };
-        let text = match written.iter().find(is_own) {
+        let text = match written.iter().find(is_same) {
             Some(text) => text.clone(),
-            None => self.purpose.encode_like(secret, written.first().map(|own| own.as_str())),
+            None => self.purpose.encode_like(secret, written.first().map(|text| text.as_str())),
         };
         // The next reading would refuse it, and with it the whole file.
         match admission::form_of(&text, &variable, self.purpose) {

@@ -51,7 +51,7 @@ pub(super) fn sets(text: &str, name: &str, is_start: bool, is_export: bool) -> b
     if !text.contains(name) && !text.contains(['\'', '"', '\\']) {
         return false;
     }
-    if text.split("((").skip(1).any(|own| names(own, name, true)) {
+    if text.split("((").skip(1).any(|code| names(code, name, true)) {
         return true;
     }
     let (mut is_set, mut is_target) = (false, false);
@@ -69,14 +69,16 @@ pub(super) fn sets(text: &str, name: &str, is_start: bool, is_export: bool) -> b
             continue;
         }
         match &command {
-            Some(own) if COMMANDS.contains(own) && names(text, name, false) => return true,
-            Some(own) if EVALUATING.contains(own) && names(text, name, true) => return true,
+            Some(command) if COMMANDS.contains(command) && names(text, name, false) => return true,
+            Some(command) if EVALUATING.contains(command) && names(text, name, true) => {
+                return true;
+            }
             Some(_) => {}
             None if *is_plain && is_assignment(text) => is_set |= names(text, name, false),
             None if LEADING.contains(&text.as_str()) => {}
             // `>file`, `2> file`, `2>&1`.
             None if text
-                .trim_start_matches(|own: char| own.is_ascii_digit())
+                .trim_start_matches(|character: char| character.is_ascii_digit())
                 .starts_with(['<', '>']) =>
             {
                 is_target = text.ends_with(['<', '>', '&']);
@@ -101,25 +103,27 @@ fn words(text: &str, is_start: bool) -> Vec<Word> {
     let (mut all, mut quote) = (Vec::new(), None);
     let (mut has_word, mut is_left_out, mut is_plain) = (!is_start, !is_start, true);
     let mut is_escaped = false;
-    for own in text.chars().chain(['\n']) {
+    for character in text.chars().chain(['\n']) {
         match quote {
             _ if is_escaped => {
-                word.push(own);
+                word.push(character);
                 is_escaped = false;
             }
-            Some(open) if own == open => quote = None,
-            Some('\'') => word.push(own),
-            _ if own == '\\' => {
+            Some(open) if character == open => quote = None,
+            Some('\'') => word.push(character),
+            _ if character == '\\' => {
                 is_plain = is_plain && word.contains('=');
                 (is_escaped, has_word) = (true, true);
             }
-            Some(_) => word.push(own),
-            None if own == '#' && !has_word => break,
-            None if own == '\'' || own == '"' => {
+            Some(_) => word.push(character),
+            None if character == '#' && !has_word => break,
+            None if character == '\'' || character == '"' => {
                 is_plain = is_plain && word.contains('=');
-                (quote, has_word) = (Some(own), true);
+                (quote, has_word) = (Some(character), true);
             }
-            None if own.is_whitespace() || is_end(own) && !(own == '&' && word.ends_with('>')) => {
+            None if character.is_whitespace()
+                || is_end(character) && !(character == '&' && word.ends_with('>')) =>
+            {
                 if has_word && !is_left_out {
                     // Of its own length: the room of each word would be that of the line.
                     let text = Zeroizing::new(word.as_str().to_owned());
@@ -128,10 +132,10 @@ fn words(text: &str, is_start: bool) -> Vec<Word> {
                 word.clear();
                 is_left_out &= !has_word;
                 (has_word, is_plain) = (false, true);
-                all.extend(is_end(own).then_some(Word::End));
+                all.extend(is_end(character).then_some(Word::End));
             }
             None => {
-                word.push(own);
+                word.push(character);
                 has_word = true;
             }
         }
@@ -145,7 +149,7 @@ fn words(text: &str, is_start: bool) -> Vec<Word> {
 
 /// Returns `true` for `NAME=value`, whatever the name.
 fn is_assignment(word: &str) -> bool {
-    let is_part = |own: u8| own == b'_' || own.is_ascii_alphanumeric();
+    let is_part = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
     word.split_once('=').is_some_and(|(name, _)| {
         let name = name.strip_suffix('+').unwrap_or(name);
         let name = name.split('[').next().unwrap_or_default();
@@ -156,20 +160,21 @@ fn is_assignment(word: &str) -> bool {
 /// Returns `true` if `word` is `name`, an element of it or an assignment of it; or has one in it, if
 /// it `is_code`.
 fn names(word: &str, name: &str, is_code: bool) -> bool {
-    let is_part = |own: char| own == '_' || own.is_ascii_alphanumeric();
+    let is_part = |character: char| character == '_' || character.is_ascii_alphanumeric();
     let is_set = |rest: &str| {
         let rest = if is_code { rest.trim_start() } else { rest };
         !is_code && rest.is_empty() || rest.starts_with(['=', '[']) || rest.starts_with("+=")
     };
-    match is_code {
-        false => word.strip_prefix(name).is_some_and(is_set),
-        true => word.match_indices(name).any(|(place, _)| {
+    if is_code {
+        word.match_indices(name).any(|(place, _)| {
             !word[..place].ends_with(is_part) && is_set(&word[place + name.len()..])
-        }),
+        })
+    } else {
+        word.strip_prefix(name).is_some_and(is_set)
     }
 }
 
-/// Returns `true` if a command ends at `own`.
-fn is_end(own: char) -> bool {
-    matches!(own, ';' | '&' | '|' | '\n')
+/// Returns `true` if a command ends at `character`.
+fn is_end(character: char) -> bool {
+    matches!(character, ';' | '&' | '|' | '\n')
 }

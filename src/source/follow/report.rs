@@ -23,8 +23,8 @@ impl<K: KeyMaterial> Poller<K> {
                 return;
             }
         };
-        if let Some(own) = reports.iter().find(|report| report.instance == *instance) {
-            let resumed = catch(|| self.ring.resume(own));
+        if let Some(previous) = reports.iter().find(|report| report.instance == *instance) {
+            let resumed = catch(|| self.ring.resume(previous));
             self.state().report_error = resumed.is_none().then(|| text(&self.calls.panicked()));
         }
     }
@@ -94,7 +94,7 @@ impl<K: KeyMaterial> Poller<K> {
         &self,
         turn: &Turn<'_>,
         start: Instant,
-        own: &str,
+        instance: &str,
         now: SystemTime,
     ) -> Result<(), StoreError> {
         let (policy, changed_at) = (*self.ring.load().policy(), self.ring.load().changed_at());
@@ -104,7 +104,7 @@ impl<K: KeyMaterial> Poller<K> {
         let since = observed_since(&gone, &policy, changed_at, now);
         gone.retain(|report| {
             let is_gone = now.duration_since(report.reported_at).is_ok_and(|age| age > kept);
-            is_gone && report.instance != own
+            is_gone && report.instance != instance
         });
         if gone.is_empty() {
             return Ok(());
@@ -116,7 +116,7 @@ impl<K: KeyMaterial> Poller<K> {
             }
         }
         // Kept in the own report first: whoever is killed in between loses nothing.
-        self.save(turn, start, self.ring.report(own))?;
+        self.save(turn, start, self.ring.report(instance))?;
         for report in gone {
             self.ask(turn, self.left(start), report.instance, |store, instance| {
                 store.forget_report(instance)

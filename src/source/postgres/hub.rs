@@ -180,12 +180,12 @@ impl Hub {
     pub(super) fn routes(&self) -> Vec<Route> {
         let mut routes: Vec<(Route, [Arc<PgConnectOptions>; 2])> = Vec::new();
         for store in lock(&self.stores).iter().rev() {
-            let own = [store.route.listening(), store.route.pool.connect_options()];
+            let options = [store.route.listening(), store.route.pool.connect_options()];
             let is_same = |other: &[Arc<PgConnectOptions>; 2]| {
-                own.iter().zip(other).all(|(own, other)| Arc::ptr_eq(own, other))
+                options.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
             };
             if !routes.iter().any(|(_, other)| is_same(other)) {
-                routes.push((store.route.clone(), own));
+                routes.push((store.route.clone(), options));
             }
         }
         routes.into_iter().map(|(route, _)| route).collect()

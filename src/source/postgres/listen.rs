@@ -176,7 +176,7 @@ async fn second(
     match second.execute("BEGIN").await {
         // One that shares them between the statements of a transaction refuses it.
         Err(error) if has_code(&error, "08P01") => return Err(Failure::Shared),
-        begun => begun.map_err(Failure::of)?,
+        started => started.map_err(Failure::of)?,
     };
     if server_of(&mut second, "").await.map_err(Failure::of)? == first {
         return Err(Failure::Shared);
@@ -287,7 +287,7 @@ async fn hear(hub: &Hub, mut listener: PgListener) -> Failure {
 }
 
 fn has_code(error: &sqlx::Error, code: &str) -> bool {
-    error.as_database_error().and_then(|own| own.code()).as_deref() == Some(code)
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some(code)
 }
 
 /// Reason why notifications do not arrive.
@@ -306,10 +306,7 @@ enum Failure {
 
 impl Failure {
     fn of(error: sqlx::Error) -> Self {
-        match has_code(&error, STANDBY) {
-            true => Self::Standby,
-            false => Self::Client(error),
-        }
+        if has_code(&error, STANDBY) { Self::Standby } else { Self::Client(error) }
     }
 
     /// The sentence for the operator.

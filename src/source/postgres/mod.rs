@@ -175,23 +175,22 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
     /// The reason why the pool gave no connection in time.
     fn starved(&self) -> String {
         let most = self.pool.options().get_max_connections();
-        match self.pool.num_idle() == 0 && self.pool.size() >= most {
-            true => format!(
+        if self.pool.num_idle() == 0 && self.pool.size() >= most {
+            format!(
                 "all {most} connections of the pool are in use; raise `max_connections`, or \
                  release connections sooner"
-            ),
-            false => {
-                "the pool has no connection in time; check the server and the way to it".to_owned()
-            }
+            )
+        } else {
+            "the pool has no connection in time; check the server and the way to it".to_owned()
         }
     }
 
-    async fn commit(&self, own: Transaction<'_, Postgres>) -> Result<(), StoreError> {
-        own.commit().await.map_err(|error| self.client(error))
+    async fn commit(&self, transaction: Transaction<'_, Postgres>) -> Result<(), StoreError> {
+        transaction.commit().await.map_err(|error| self.client(error))
     }
 
     async fn read(&self) -> Result<Manifest, StoreError> {
-        let mut own = self.begin().await?;
+        let mut transaction = self.begin().await?;
         // What is too large is not fetched.
         let row: Option<(i64, Option<String>)> = sqlx::query_as(
             "SELECT revision, CASE WHEN octet_length(document) <= $3 THEN document END \
@@ -201,10 +200,10 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .bind(&self.environment)
         .bind(MAX_BYTES)
         .persistent(false)
-        .fetch_optional(&mut *own)
+        .fetch_optional(&mut *transaction)
         .await
         .map_err(|error| self.client(error))?;
-        self.commit(own).await?;
+        self.commit(transaction).await?;
         let (revision, text) = row.ok_or_else(|| StoreError::Missing { store: self.name() })?;
         let text = text.ok_or_else(|| StoreError::Sealed {
             store: self.name(),
@@ -212,12 +211,11 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         })?;
         let manifest = self.codec.decode(text.as_bytes(), &self.name())?;
         // What is sealed is authentic, and says itself of which revision it is.
-        match i64::try_from(manifest.revision()) == Ok(revision) {
-            true => Ok(manifest),
-            false => {
-                let problem = "the row holds the manifest of another revision";
-                Err(StoreError::Sealed { store: self.name(), problem })
-            }
+        if i64::try_from(manifest.revision()) == Ok(revision) {
+            Ok(manifest)
+        } else {
+            let problem = "the row holds the manifest of another revision";
+            Err(StoreError::Sealed { store: self.name(), problem })
         }
     }
 
@@ -230,7 +228,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         let text = self.codec.encode(next, &store)?;
         // It is sealed, and so no secret.
         let text = String::from_utf8_lossy(text.expose()).into_owned();
-        // One statement: it compares, swaps and tells, or does nothing.
+        // One statement: it compares, swaps and notifies, or does nothing.
         let statement = match expected {
             0 => {
                 "WITH changed AS ( \
@@ -251,7 +249,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         let number = |revision: u64| {
             i64::try_from(revision).map_err(|error| self.client(sqlx::Error::Encode(error.into())))
         };
-        let mut own = self.begin().await?;
+        let mut transaction = self.begin().await?;
         let changed = sqlx::query(statement)
             .bind(&self.ring)
             .bind(&self.environment)
@@ -261,11 +259,11 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
             .bind(CHANNEL)
             .bind(&store)
             .persistent(false)
-            .fetch_optional(&mut *own)
+            .fetch_optional(&mut *transaction)
             .await
             .map_err(|error| self.client(error))?;
         if changed.is_some() {
-            return self.commit(own).await;
+            return self.commit(transaction).await;
         }
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT revision FROM dualkey_manifests WHERE ring = $1 AND environment = $2",
@@ -273,16 +271,16 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .bind(&self.ring)
         .bind(&self.environment)
         .persistent(false)
-        .fetch_optional(&mut *own)
+        .fetch_optional(&mut *transaction)
         .await
         .map_err(|error| self.client(error))?;
-        self.commit(own).await?;
+        self.commit(transaction).await?;
         let found = found.unwrap_or(0).unsigned_abs();
         Err(StoreError::Conflict { store, expected, found })
     }
 
     async fn read_reports(&self) -> Result<Vec<Report>, StoreError> {
-        let mut own = self.begin().await?;
+        let mut transaction = self.begin().await?;
         // What is too large is not fetched.
         let rows: Vec<(String, Option<String>, Option<i64>)> = sqlx::query_as(
             "SELECT instance, CASE WHEN octet_length(document) <= $3 THEN document END, \
@@ -294,16 +292,16 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .bind(&self.environment)
         .bind(MAX_REPORT_BYTES)
         .persistent(false)
-        .fetch_all(&mut *own)
+        .fetch_all(&mut *transaction)
         .await
         .map_err(|error| self.client(error))?;
-        self.commit(own).await?;
+        self.commit(transaction).await?;
         Ok(rows.into_iter().map(report).collect())
     }
 
     async fn write_report(&self, report: &Report) -> Result<(), StoreError> {
         let document = report.to_json()?;
-        let mut own = self.begin().await?;
+        let mut transaction = self.begin().await?;
         sqlx::query(
             "INSERT INTO dualkey_reports (ring, environment, instance, document) \
              VALUES ($1, $2, $3, $4) ON CONFLICT (ring, environment, instance) \
@@ -314,14 +312,14 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .bind(&report.instance)
         .bind(document)
         .persistent(false)
-        .execute(&mut *own)
+        .execute(&mut *transaction)
         .await
         .map_err(|error| self.client(error))?;
-        self.commit(own).await
+        self.commit(transaction).await
     }
 
     async fn forget(&self, instance: &str) -> Result<(), StoreError> {
-        let mut own = self.begin().await?;
+        let mut transaction = self.begin().await?;
         sqlx::query(
             "DELETE FROM dualkey_reports WHERE ring = $1 AND environment = $2 AND instance = $3",
         )
@@ -329,10 +327,10 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .bind(&self.environment)
         .bind(instance)
         .persistent(false)
-        .execute(&mut *own)
+        .execute(&mut *transaction)
         .await
         .map_err(|error| self.client(error))?;
-        self.commit(own).await
+        self.commit(transaction).await
     }
 
     /// `work`, for as long as an answer may take.
@@ -358,7 +356,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         StoreError::Client { store: self.name(), source: explained(error) }
     }
 
-    /// What errors call it, and what is told on the channel.
+    /// The name in errors, and the payload of a notification.
     fn name(&self) -> String {
         format!("{}/{}", self.environment, self.ring)
     }

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(text: &str, name: &str) -> Result<Option<String>, Unclear> {
-    Lines::parse(text).value(name).map(|own| own.map(|own| own.to_string()))
+    Lines::parse(text).value(name).map(|value| value.map(|value| value.to_string()))
 }
 
 fn problem(text: &str, name: &str) -> Option<Problem> {
-    read(text, name).err().map(|own| own.problem)
+    read(text, name).err().map(|unclear| unclear.problem)
 }
 
 /// A word of a sentence is no variable, and a long line needs room for itself alone.
@@ -138,8 +138,8 @@ fn a_reference_is_no_value_however_it_is_written() {
         "X=$(cat /run/secrets/jwt)",
         "X=`cat /run/secrets/jwt`",
     ] {
-        let own = problem(text, "X");
-        assert!(matches!(own, Some(Problem::Reference(_))), "{text:?}: {own:?}");
+        let found = problem(text, "X");
+        assert!(matches!(found, Some(Problem::Reference(_))), "{text:?}: {found:?}");
     }
 }
 
@@ -240,23 +240,23 @@ fn edits_look_like_what_is_there() {
         ("A=1\r\nB=2\r\n", "A=1\r\nB=2\r\nX=new\r\n"),
         ("", "X=new\n"),
     ] {
-        assert_eq!(edit(before, |own| own.set("X", "new", &[]).unwrap()), after, "{before:?}");
+        assert_eq!(edit(before, |lines| lines.set("X", "new", &[]).unwrap()), after, "{before:?}");
     }
     for (before, after) in [
         ("X=a\nB=2\n", "X=a\nX_OLD=new\nB=2\n"),
         ("B=2\r\n export X='a'", "B=2\r\n export X='a'\r\n export X_OLD='new'"),
         ("B=2\n", "B=2\nX_OLD=new\n"),
     ] {
-        let own = edit(before, |own| own.set("X_OLD", "new", &["X"]).unwrap());
-        assert_eq!(own, after, "{before:?}");
+        let edited = edit(before, |lines| lines.set("X_OLD", "new", &["X"]).unwrap());
+        assert_eq!(edited, after, "{before:?}");
     }
-    let own = edit("A=1\nX='one\ntwo' # why\nB=2", |own| own.remove("X").unwrap());
-    assert_eq!(own, "A=1\nB=2");
-    let odd = edit("X=old\n", |own| own.set("X", "a b$c", &[]).unwrap());
+    let edited = edit("A=1\nX='one\ntwo' # why\nB=2", |lines| lines.remove("X").unwrap());
+    assert_eq!(edited, "A=1\nB=2");
+    let odd = edit("X=old\n", |lines| lines.set("X", "a b$c", &[]).unwrap());
     assert_eq!(odd, "X='a b$c'\n");
     for value in ["a&b", "a;b", "a|b", "(a)", "a<b>", "~a", "a #b", "a$b", "é", "a\"b", "{a,b}"] {
-        let own = edit("X=old\n", |own| own.set("X", "new", &[]).unwrap());
-        assert_eq!(own, "X=new\n");
+        let edited = edit("X=old\n", |lines| lines.set("X", "new", &[]).unwrap());
+        assert_eq!(edited, "X=new\n");
         let mut lines = Lines::parse("X=old\n");
         lines.set("X", value, &[]).unwrap();
         assert_eq!(*lines.text(), format!("X='{value}'\n"));
@@ -305,9 +305,9 @@ fn file() -> impl Strategy<Value = String> {
 
 /// What `dotenvy` makes of a file, line by line of ours where it takes them at all.
 fn as_dotenvy(text: &str) -> Option<BTreeMap<String, String>> {
-    let own = dotenvy::from_read_iter(text.as_bytes());
+    let pairs = dotenvy::from_read_iter(text.as_bytes());
     let mut found = BTreeMap::new();
-    for pair in own {
+    for pair in pairs {
         let (name, value) = pair.ok()?;
         found.entry(name).or_insert(value);
     }
@@ -359,7 +359,7 @@ proptest! {
         }
         if !removes {
             let again = Lines::parse(&lines.text());
-            prop_assert_eq!(again.value(name).unwrap().map(|own| own.to_string()), Some(value));
+            prop_assert_eq!(again.value(name).unwrap().map(|found| found.to_string()), Some(value));
         }
     }
 
@@ -369,8 +369,8 @@ proptest! {
         let lines = Lines::parse(&text);
         if let Some(found) = as_dotenvy(&text) {
             for name in ["A", "X", "X_OLD", "B_2"] {
-                if let Ok(Some(own)) = lines.value(name) {
-                    prop_assert_eq!(Some(&*own), found.get(name), "{} in {:?}", name, text);
+                if let Ok(Some(value)) = lines.value(name) {
+                    prop_assert_eq!(Some(&*value), found.get(name), "{} in {:?}", name, text);
                 }
             }
         }
