@@ -194,7 +194,7 @@
 //!
 //! The id of the session is signed; its data stays where it is, and both backends
 //! read the same store. An express server with `rolling: true` signs again what it gets, in
-//! its own form: the cookie then goes to and fro, and the session stays. To leave the cookies
+//! its own form: the form of the cookie then changes with each server, and the session stays. To leave the cookies
 //! to Node for a while, call [`verify`](crate::cookie::CookieSigner::verify) and set none.
 //!
 //! *Moving back:* a native cookie is nothing to express-session. Put `nativeCookies` of
@@ -208,7 +208,7 @@
 //!
 //! # Webhooks checked with `createHmac`
 //! What was a loop with `createHmac("sha256", secret).update(body).digest("hex")`, compared
-//! with `===`, which tells by its time where the digits differ:
+//! with `===`, whose time reveals where the digits differ:
 //!
 //! ```
 //! use dualkey::{KeyRing, Secret};
@@ -302,7 +302,7 @@
 //! [the context](crate::envelope::Layout::context_as_aad). The context of an envelope is yours to
 //! choose: say what the value belongs to, and it opens nowhere else. Update a row only if it
 //! still holds what was opened (`WHERE body = $old`), so that no write is lost. Any other
-//! derivation of a key: do it, and hand over the 32 bytes as a [`Secret`](crate::Secret).
+//! derivation of a key: do it, and pass the 32 bytes as a [`Secret`](crate::Secret).
 //!
 //! *Moving back:* Node opens envelopes with `openEnvelope` of
 //! [the file below](#for-a-node-backend), and may write its own layout all the while. Without
@@ -338,7 +338,7 @@
 //! [above](#express-session-with-a-secret-array).
 //!
 //! *Moving back:* `SignedJar` does not read native cookies. Make the move in two releases:
-//! the first reads both and goes on writing with `SignedJar`, the second writes. From the
+//! the first reads both and continues to write with `SignedJar`, the second writes. From the
 //! second there is a way back to the first.
 //!
 //! # `cookie::PrivateJar`

@@ -5,8 +5,8 @@
 //! here it is turned by hand.
 //!
 //! # Once: what every instance runs
-//! Each ring follows its store, under the name of the instance, so that the operator is told
-//! what it holds and what it saw.
+//! Each ring follows its store, under the name of the instance, so that its reports show the
+//! operator what it holds and what it saw.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,7 +35,7 @@
 //! last good ring serves.
 //!
 //! # The move from `.env` pairs
-//! What stands in `SESSION_SECRET` and `SESSION_SECRET_OLD` becomes the first manifest. The
+//! What is in `SESSION_SECRET` and `SESSION_SECRET_OLD` becomes the first manifest. The
 //! kids stay what they were, because they are derived from the secrets; so instances that
 //! still read the variables and those that follow the file understand each other while you
 //! deploy. Say in the [`Policy`](crate::Policy) how long what you sign lives.
@@ -79,8 +79,8 @@
 //! # Ok::<(), dualkey::source::StoreError>(())
 //! ```
 //!
-//! `SESSION_SECRET_OLD` verifies until it is retired: since when it was superseded, nobody
-//! knows, so the verdict waits for a whole overlap. Once every instance follows the file, take
+//! `SESSION_SECRET_OLD` verifies until it is retired. The time at which it was superseded
+//! is not known, so the verdict waits for a whole overlap. Once every instance follows the file, take
 //! the variables away. A secret shorter than the purpose asks for comes in only as a fallback,
 //! on rings that [say so](crate::RingBuilder::allow_short_fallbacks); rotate it first.
 //!
@@ -115,22 +115,22 @@
 //! # pollster::block_on(async {
 //! // 1. Stage. The key verifies on every instance that has reloaded, and signs on none.
 //! let new = NewEntry::generate(Purpose::Cookie)?;
-//! let staged = update(&store, |own| own.stage(new.clone(), clock.now())).await?;
+//! let staged = update(&store, |manifest| manifest.stage(new.clone(), clock.now())).await?;
 //!
 //! // 2. Promote. Refused, with their names, while instances do not hold the key.
 //! let kid = staged.kid;
 //! let reports = store.reports().await?;
-//! assert!(update(&store, |own| own.promote(&kid, &reports, clock.now())).await.is_err());
-//! following.refresh()?; // which each instance does by itself
+//! assert!(update(&store, |manifest| manifest.promote(&kid, &reports, clock.now())).await.is_err());
+//! following.refresh()?; // which each instance does automatically
 //! let reports = store.reports().await?;
-//! let promoted = update(&store, |own| own.promote(&kid, &reports, clock.now())).await?;
+//! let promoted = update(&store, |manifest| manifest.promote(&kid, &reports, clock.now())).await?;
 //! # following.refresh()?;
 //! # assert_eq!(following.ring().primary(), Some(kid));
 //!
 //! // 3. Wait. What the old key signed is valid until its overlap is over.
 //! assert!(signer.verify("session", &value).is_ok());
 //! println!("come back at {:?}", promoted.verifies_until);
-//! # let begun = clock.now();
+//! # let start = clock.now();
 //! # clock.advance(Duration::from_secs(6 * 86_400 + 3600));
 //! # let value = signer.sign("session", "user-43")?;
 //! # while clock.now() < promoted.verifies_until.unwrap() + Duration::from_secs(60) {
@@ -139,20 +139,20 @@
 //! #     following.refresh()?;
 //! # }
 //!
-//! // 4. Ask whether it may go, and let it go. Its record stays, its secret does not.
+//! // 4. Ask whether it can be retired, and retire it. Its record stays, its secret does not.
 //! let (manifest, reports) = (store.load().await?, store.reports().await?);
 //! assert_eq!(manifest.retirement(&old, &reports, clock.now())?, Verdict::Safe);
-//! update(&store, |own| own.retire(&old, &reports, clock.now())).await?;
-//! update(&store, |own| own.destroy(&old, &reports, clock.now())).await?;
+//! update(&store, |manifest| manifest.retire(&old, &reports, clock.now())).await?;
+//! update(&store, |manifest| manifest.destroy(&old, &reports, clock.now())).await?;
 //! # Ok::<(), StoreError>(())
 //! # })?;
 //! # Ok::<(), StoreError>(())
 //! ```
 //!
-//! - **To let it happen by itself**, stage with a
+//! - **To have it happen automatically**, stage with a
 //!   [`signs_from`](crate::manifest::NewEntry::signs_from): every instance begins to sign at
 //!   that moment. It must lie at least the rollout window and the skew ahead.
-//! - **If step 2 goes on being refused**, an instance cannot read its store: its health says
+//! - **If step 2 continues to be refused**, an instance cannot read its store: its health says
 //!   why. If no instance reports, and you know that all hold the key,
 //!   [`assume_deployed`](crate::manifest::Manifest::assume_deployed) (`--assume-deployed`).
 //!   [`Manifest::force`](crate::manifest::Manifest::force) overrides what an instance reports;
@@ -165,8 +165,8 @@
 //!   it, [`restage`](crate::manifest::Manifest::restage) it. No other step makes an expired key
 //!   live.
 //! - **If the verdict is `Blocked`**, it says with what: an old key that is still used after
-//!   its overlap means that something lives longer than the policy says, or that somebody else
-//!   signs with it. Find out, before you force it.
+//!   its overlap means that something lives longer than the policy says, or that another
+//!   service signs with it. Find out before you force it.
 //! - **An encryption key** asks for a rewrap of every table that it sealed values of, started once
 //!   all instances have the new primary: `dualkey rewrap NAME --execute`, or the module `rewrap`,
 //!   whose report you [`record`](crate::KeyRing::record_rewrap). One that starts before counts for
@@ -181,15 +181,15 @@
 //! - **The password of a database**: with two roles that take turns, set the password of the idle
 //!   one, stage its URL, probe it, promote it; with one role, stage the new password everywhere,
 //!   change it on the server, promote it. `credential::database` has both.
-//! - **An API key that goes out**: make the new one at the provider, where both are taken for a
-//!   while, stage it and promote it; revoke the old one there once nobody shows it any more.
-//!   `credential::api` goes on with the next if that comes too early.
+//! - **An API key that is replaced**: make the new one at the provider, where both are taken for a
+//!   while, stage it and promote it; revoke the old one there once no instance shows it any more.
+//!   `credential::api` continues with the next if that comes too early.
 //! - **A webhook's secret**: Meta signs with the new one from the moment at which it is reset,
 //!   so stage what the dashboard shows at once; deliveries in between come again.
 //!
 //! # The emergency
-//! A key has leaked. It is revoked without an overlap: who was logged in under it is logged out,
-//! which is what is wanted.
+//! A key has leaked. It is revoked without an overlap: every user who was logged in under it
+//! is logged out, which is intended.
 //!
 //! ```
 //! # use dualkey::manifest::{Manifest, NewEntry};

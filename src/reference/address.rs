@@ -10,16 +10,16 @@ const GOOGLE: &str = "Google Secret Manager";
 const AZURE: &str = "Azure Key Vault";
 
 /// The store in which `value` names a secret.
-pub(super) fn address(value: &str) -> Option<&'static str> {
+pub(super) fn store_of(value: &str) -> Option<&'static str> {
     let value = value.strip_prefix(">>").unwrap_or(value);
     let by_scheme = || {
         let (head, rest) = value.split_once(':')?;
         match rest.strip_prefix("//") {
-            Some(rest) => scheme(head).filter(|_| is_locator(rest) && !has_password(rest)),
-            None => colon(head, rest).or_else(|| plain(head, rest)),
+            Some(rest) => store_of_scheme(head).filter(|_| is_locator(rest) && !has_password(rest)),
+            None => store_of_path(head, rest).or_else(|| store_of_words(head, rest)),
         }
     };
-    by_scheme().or_else(|| resource(value)).or_else(|| inside(value))
+    by_scheme().or_else(|| store_of_resource(value)).or_else(|| store_within(value))
 }
 
 /// Returns `true` if `rest` of a URL has a user and a password: it holds a secret itself.
@@ -29,10 +29,11 @@ fn has_password(rest: &str) -> bool {
 }
 
 /// The store whose references begin with `scheme://`, or with the same word and a colon.
-fn scheme(scheme: &str) -> Option<&'static str> {
+fn store_of_scheme(scheme: &str) -> Option<&'static str> {
     let scheme = (scheme.len() < 32).then_some(scheme)?;
     let is_part = |character: &char| !"-_+. ".contains(*character);
-    let scheme = mapped(scheme, |character| Some(character.to_ascii_lowercase()).filter(is_part));
+    let scheme =
+        map_characters(scheme, |character| Some(character.to_ascii_lowercase()).filter(is_part));
     let scheme = scheme.trim_start_matches('@');
     Some(match scheme {
         "op" | "onepassword" | "1password" | "onepasswordconnect" | "opconnect" => "1Password",
@@ -96,7 +97,7 @@ fn scheme(scheme: &str) -> Option<&'static str> {
 }
 
 /// The store of a reference with a colon and a name of words: `awssm:prod/jwt`.
-fn plain(head: &str, rest: &str) -> Option<&'static str> {
+fn store_of_words(head: &str, rest: &str) -> Option<&'static str> {
     // These are schemes of URLs alone, or a secret may be behind them: `pass:hunter2`.
     const OTHERS: [&str; 5] = ["op", "sm", "bw", "dl", "kube"];
     const WORDS: [&str; 12] = [
@@ -118,25 +119,25 @@ fn plain(head: &str, rest: &str) -> Option<&'static str> {
     let is_part = |character: char| character.is_alphanumeric() || "/_-.:#@,~ ".contains(character);
     // A secret may begin alike: a path has names that people gave.
     let is_words = |text: &str, marks: [char; 2]| {
-        is_named(&mapped(text, |character| {
+        is_named(&map_characters(text, |character| {
             Some(if marks.contains(&character) { ' ' } else { character })
         }))
     };
     let is_path = place.chars().all(is_part) && is_words(place, [',', '~']);
     let is_reference = is_path && !is_of(&OTHERS) && (!is_of(&WORDS) || place.contains('/'));
     let is_query = query.is_empty() || is_words(query, ['=', '&']);
-    scheme(head).filter(|_| is_reference && is_query)
+    store_of_scheme(head).filter(|_| is_reference && is_query)
 }
 
 /// A copy of `text`, which is wiped. With its room from the start: growing would leave parts behind.
-fn mapped(text: &str, each: impl FnMut(char) -> Option<char>) -> Zeroizing<String> {
+fn map_characters(text: &str, each: impl FnMut(char) -> Option<char>) -> Zeroizing<String> {
     let mut copy = Zeroizing::new(String::with_capacity(text.len()));
     copy.extend(text.chars().filter_map(each));
     copy
 }
 
 /// The store of a reference with a colon and a path: `vault:secret/data/app#JWT_SECRET`.
-fn colon(head: &str, rest: &str) -> Option<&'static str> {
+fn store_of_path(head: &str, rest: &str) -> Option<&'static str> {
     let (path, key) = rest.split_once('#').unwrap_or((rest, ""));
     let is_part =
         |character: char| character.is_alphanumeric() || "/_-.${}| \"'#@+:".contains(character);
@@ -158,7 +159,7 @@ fn colon(head: &str, rest: &str) -> Option<&'static str> {
 }
 
 /// The store of the name of a resource, as its cloud writes it.
-fn resource(value: &str) -> Option<&'static str> {
+fn store_of_resource(value: &str) -> Option<&'static str> {
     let lower = Zeroizing::new(value.to_ascii_lowercase());
     if let Some(rest) = lower.strip_prefix("arn:aws") {
         let mut parts = rest.split(':').skip(1);
@@ -207,7 +208,7 @@ fn resource(value: &str) -> Option<&'static str> {
 }
 
 /// The store of a reference that may be a part of the value: of vals, and of 1Password.
-fn inside(value: &str) -> Option<&'static str> {
+fn store_within(value: &str) -> Option<&'static str> {
     let is_of_vals = |rest: &str| {
         rest.split_once("://").is_some_and(|(kind, rest)| {
             let is_kind = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

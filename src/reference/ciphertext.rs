@@ -47,13 +47,13 @@ const WORDS: [&str; 10] = [
 ];
 
 /// The tool that made the ciphertext `value`.
-pub(super) fn ciphertext(value: &str) -> Option<&'static str> {
+pub(super) fn tool_of_ciphertext(value: &str) -> Option<&'static str> {
     let inside = |start: &str, end: &str| value.strip_prefix(start)?.strip_suffix(end);
     if value.strip_prefix("encrypted:").is_some_and(|text| is_base64(text, 16)) {
         return Some("dotenvx");
     }
     if let Some(inner) = inside("ENC[", "]") {
-        return in_brackets(inner);
+        return tool_in_brackets(inner);
     }
     if inside("ENCRYPTED[", "]").is_some_and(|inner| inner.len() >= 16) {
         return Some("Cirrus CI");
@@ -72,11 +72,14 @@ pub(super) fn ciphertext(value: &str) -> Option<&'static str> {
         };
         BINARY.iter().find(is_it).map(|(_, _, tool)| *tool)
     };
-    heads.or_else(|| with_colons(value)).or_else(binary).or_else(|| is_jwe(value).then_some("JWE"))
+    heads
+        .or_else(|| tool_with_colons(value))
+        .or_else(binary)
+        .or_else(|| is_jwe(value).then_some("JWE"))
 }
 
 /// The tool of `ENC[inner]`.
-fn in_brackets(inner: &str) -> Option<&'static str> {
+fn tool_in_brackets(inner: &str) -> Option<&'static str> {
     let (kind, rest) = inner.split_once(',').unwrap_or((inner, ""));
     let is_kind = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     match kind {
@@ -92,7 +95,7 @@ fn in_brackets(inner: &str) -> Option<&'static str> {
 }
 
 /// The tool of parts with a colon between them.
-fn with_colons(value: &str) -> Option<&'static str> {
+fn tool_with_colons(value: &str) -> Option<&'static str> {
     let (head, rest) = value.split_once(':')?;
     let (version, text) = rest.split_once(':').unwrap_or(("", rest));
     let is_version =

@@ -1,6 +1,6 @@
 //! Values of which a shell or another program makes the secret.
 
-use super::address::address;
+use super::address::store_of;
 use super::command::{is_command, is_command_of_tool};
 use super::kind::Reference;
 use super::words::{
@@ -8,7 +8,7 @@ use super::words::{
 };
 
 /// A value that names a variable of the environment: `env:JWT_SECRET`, `process.env.JWT_SECRET`.
-pub(super) fn environment(value: &str) -> Option<Reference> {
+pub(super) fn recognise_variable(value: &str) -> Option<Reference> {
     const HEADS: [&str; 12] = [
         "process.env.",
         "import.meta.env.",
@@ -23,7 +23,7 @@ pub(super) fn environment(value: &str) -> Option<Reference> {
         "!env ",
         "env ",
     ];
-    let variables = |name: &str| Reference::Variables { names: clear(vec![name.to_owned()]) };
+    let variables = |name: &str| Reference::Variables { names: keep_clear(vec![name.to_owned()]) };
     let head_of = |head: &&&str| {
         value.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head))
     };
@@ -51,7 +51,7 @@ pub(super) fn environment(value: &str) -> Option<Reference> {
 }
 
 /// A value with variables, commands or templates in it.
-pub(super) fn expansion(value: &str) -> Option<Reference> {
+pub(super) fn recognise_expansion(value: &str) -> Option<Reference> {
     let is_url = value.contains("://");
     let mut names = Vec::new();
     for part in value.split("${").skip(1) {
@@ -63,8 +63,8 @@ pub(super) fn expansion(value: &str) -> Option<Reference> {
                 return Some(Reference::Address { store: "the AWS parameter store" });
             }
             Some(("file", _)) => return Some(Reference::File),
-            Some(_) if address(inner).is_some() => {
-                return address(inner).map(|store| Reference::Address { store });
+            Some(_) if store_of(inner).is_some() => {
+                return store_of(inner).map(|store| Reference::Address { store });
             }
             _ => {}
         }
@@ -113,9 +113,9 @@ pub(super) fn expansion(value: &str) -> Option<Reference> {
         return Some(Reference::Command);
     }
     if !names.is_empty() {
-        return Some(Reference::Variables { names: clear(secret_names(names)) });
+        return Some(Reference::Variables { names: keep_clear(keep_secret_names(names)) });
     }
-    is_tag(value).then_some(Reference::Template).or_else(|| template(value))
+    is_tag(value).then_some(Reference::Template).or_else(|| recognise_template(value))
 }
 
 /// The start of `text`, within which a command or a name ends.
@@ -126,7 +126,7 @@ pub(super) fn start(text: &str) -> &str {
 }
 
 /// Those of `names` that can be shown: one with digits and no `_` may be a password, `$UMMER2024`.
-fn clear(mut names: Vec<String>) -> Vec<String> {
+fn keep_clear(mut names: Vec<String>) -> Vec<String> {
     names.retain(|name| name.contains('_') || !name.bytes().any(|byte| byte.is_ascii_digit()));
     names
 }
@@ -160,7 +160,7 @@ fn names_in_percent(value: &str) -> impl Iterator<Item = String> {
 }
 
 /// Those of `names` that say that they hold a secret; all, if none does.
-fn secret_names(mut names: Vec<String>) -> Vec<String> {
+fn keep_secret_names(mut names: Vec<String>) -> Vec<String> {
     const WORDS: [&str; 9] =
         ["PASS", "PWD", "PSW", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "CRED", "AUTH"];
     let is_secret = |name: &String| WORDS.iter().any(|word| name.to_uppercase().contains(word));
@@ -204,7 +204,7 @@ fn is_tag(value: &str) -> bool {
 
 /// A value with `{{ … }}`, `{% … %}` or `<%= … %>`, or with a word in brackets where a URL has its
 /// password: a program or a person fills it in before the service starts.
-fn template(value: &str) -> Option<Reference> {
+fn recognise_template(value: &str) -> Option<Reference> {
     let inside = |start: &str, end: &str| {
         value
             .split_once(start)
@@ -216,7 +216,7 @@ fn template(value: &str) -> Option<Reference> {
     };
     let is_filled = |inner: &str| inner.len() > 2 && inner.chars().all(is_word);
     let inner = inside("{{", "}}");
-    if let Some(store) = inner.and_then(address) {
+    if let Some(store) = inner.and_then(store_of) {
         return Some(Reference::Address { store });
     }
     match inner.and_then(|inner| inner.strip_prefix("resolve:")?.split_once(':')) {

@@ -1,4 +1,4 @@
-//! The kinds of values that stand for a secret elsewhere.
+//! The kinds of values that refer to a secret elsewhere.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use std::fmt;
 /// ```
 /// use dualkey::Reference;
 ///
-/// let own = Reference::recognise("op://Production/PostgreSQL/password").unwrap();
-/// assert_eq!(own, Reference::Address { store: "1Password" });
-/// assert_eq!(own.to_string(), "this is a reference to 1Password: rotate the secret there");
+/// let reference = Reference::recognise("op://Production/PostgreSQL/password").unwrap();
+/// assert_eq!(reference, Reference::Address { store: "1Password" });
+/// assert_eq!(reference.to_string(), "this is a reference to 1Password: rotate the secret there");
 ///
-/// let own = Reference::recognise("postgres://${DB_USER}:${DB_PASS}@db/app").unwrap();
-/// assert_eq!(own.to_string(), "it is made of other variables: rotate `DB_PASS`");
+/// let reference = Reference::recognise("postgres://${DB_USER}:${DB_PASS}@db/app").unwrap();
+/// assert_eq!(reference.to_string(), "it is made of other variables: rotate `DB_PASS`");
 ///
 /// assert_eq!(Reference::recognise("yZ8mPq3nR7tV2xC5bN9kL4jH6gF1dS0aQwErTyUiOp1="), None);
 /// ```

@@ -71,7 +71,7 @@ type Store = dyn Fn(u64, Secret) -> Future<bool> + Send + Sync;
 /// ```
 ///
 /// AWS Secrets Manager has no check-and-set: what it stores last is there. So it is read
-/// here, and written where nobody else does at the same time.
+/// here, and written only where no other writer runs at the same time.
 ///
 /// ```no_run
 /// # async fn run() {
@@ -95,8 +95,8 @@ type Store = dyn Fn(u64, Secret) -> Future<bool> + Send + Sync;
 /// # }
 /// ```
 ///
-/// Whatever a client's error says is told to the observer and stands in
-/// [`Health`](super::Health): see that yours says no secret.
+/// The text of a client's error is reported to the observer and appears in
+/// [`Health`](super::Health): make sure that it has no secret.
 #[derive(Clone)]
 pub struct ClosureStore {
     name: String,
@@ -141,7 +141,7 @@ impl ClosureStore {
         self
     }
 
-    fn client(&self, source: ClientError) -> StoreError {
+    fn client_error(&self, source: ClientError) -> StoreError {
         StoreError::Client { store: self.name.clone(), source }
     }
 }
@@ -149,7 +149,7 @@ impl ClosureStore {
 impl KeyStore for ClosureStore {
     fn load(&self) -> StoreFuture<'_, Manifest> {
         Box::pin(async {
-            let text = (self.load)().await.map_err(|source| self.client(source))?;
+            let text = (self.load)().await.map_err(|source| self.client_error(source))?;
             let text = text.ok_or_else(|| StoreError::Missing { store: self.name.clone() })?;
             self.codec.decode(text.expose(), &self.name)
         })
@@ -163,7 +163,7 @@ impl KeyStore for ClosureStore {
                 return Err(StoreError::ReadOnly { store, mend: remedy });
             };
             let text = self.codec.encode(next, &store)?;
-            if write(expected, text).await.map_err(|source| self.client(source))? {
+            if write(expected, text).await.map_err(|source| self.client_error(source))? {
                 return Ok(());
             }
             let found = match self.load().await {

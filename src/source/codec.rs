@@ -27,7 +27,7 @@ const NOT_OPENED: &str = "it was sealed for another ring or environment, under a
 /// The beginning of an envelope as text.
 const SEALED: &[u8] = b"dk1.";
 
-fn unusable(store: &str, source: Error) -> StoreError {
+fn manifest_error(store: &str, source: Error) -> StoreError {
     StoreError::Manifest { store: store.to_owned(), source: Box::new(source) }
 }
 
@@ -71,21 +71,21 @@ impl Codec {
     }
 
     pub(super) fn encode(&self, manifest: &Manifest, store: &str) -> Result<Secret, StoreError> {
-        let refused = |source| unusable(store, source);
+        let to_error = |source| manifest_error(store, source);
         #[cfg(feature = "envelope")]
         if let Some(seal) = &self.seal {
-            seal.check(manifest).map_err(refused)?;
-            let text = manifest.to_json().map_err(refused)?;
+            seal.check(manifest).map_err(to_error)?;
+            let text = manifest.to_json().map_err(to_error)?;
             let sealed = seal.sealer.seal_text(text.expose(), seal.context());
-            return Ok(Secret::from(sealed.map_err(refused)?));
+            return Ok(Secret::from(sealed.map_err(to_error)?));
         }
-        manifest.to_json().map_err(refused)
+        manifest.to_json().map_err(to_error)
     }
 
     pub(super) fn decode(&self, text: &[u8], store: &str) -> Result<Manifest, StoreError> {
         let is_sealed = text.starts_with(SEALED);
         let opened = self
-            .opened(text, is_sealed)
+            .open(text, is_sealed)
             .map_err(|problem| StoreError::Sealed { store: store.to_owned(), problem })?;
         let text = opened.as_ref().map_or(text, |opened| opened);
         let manifest =
@@ -95,18 +95,18 @@ impl Codec {
                     source: Box::new(source),
                     revocations: Box::new(revocations),
                 },
-                None => unusable(store, source),
+                None => manifest_error(store, source),
             })?;
         // The seal is of the store's own. What was sealed says so itself as well.
         #[cfg(feature = "envelope")]
         if let Some(seal) = &self.seal {
-            seal.check(&manifest).map_err(|source| unusable(store, source))?;
+            seal.check(&manifest).map_err(|source| manifest_error(store, source))?;
         }
         Ok(manifest)
     }
 
     /// What was sealed; none, if nothing should be.
-    fn opened(
+    fn open(
         &self,
         text: &[u8],
         is_sealed: bool,

@@ -109,13 +109,13 @@ pub(crate) fn read_trusted(path: &Path, most: usize) -> io::Result<Zeroizing<Vec
 /// The same as [`read_bounded`], of a file that holds text.
 #[allow(dead_code, reason = "operators use it, behind a feature")]
 pub(crate) fn read_text(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
-    text(read_bounded(path, most)?)
+    into_text(read_bounded(path, most)?)
 }
 
 /// The same as [`read_trusted`], of a file that holds text.
 #[allow(dead_code, reason = "operators use it, behind a feature")]
 pub(crate) fn read_trusted_text(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
-    text(read_trusted(path, most)?)
+    into_text(read_trusted(path, most)?)
 }
 
 /// The text of a file that people edit: this process's own group, or that of the folder, may write
@@ -126,10 +126,10 @@ pub(crate) fn read_edited(path: &Path, most: usize) -> io::Result<Zeroizing<Stri
     if !is_writable_by_own_group_alone(path, &metadata) {
         check_writers(path, &metadata)?;
     }
-    text(read_open(&mut file, most)?)
+    into_text(read_open(&mut file, most)?)
 }
 
-fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+fn into_text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
     match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Ok(Zeroizing::new(text)),
         Err(error) => {
@@ -215,7 +215,7 @@ pub(crate) enum Untrusted {
 
 impl Untrusted {
     /// The reason that `error` holds, if it is one.
-    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+    pub(crate) fn from_io(error: &io::Error) -> Option<Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
     }
 }
@@ -322,7 +322,7 @@ pub(crate) fn write_like(path: &Path, text: &[u8], before: Option<&Metadata>) ->
 }
 
 /// Writes a copy of the file at `path` to `copy`. What a killed writer leaves of it is a temporary
-/// file of `path`, which [`sweep_up`] removes.
+/// file of `path`, which [`remove_temporary_files`] removes.
 pub(crate) fn write_copy(copy: &Path, text: &[u8], path: &Path) -> io::Result<()> {
     put(copy, text, None, true, path)
 }
@@ -334,10 +334,10 @@ fn put(
     is_durable: bool,
     under: &Path,
 ) -> io::Result<()> {
-    let mut file = temporary(under)?;
+    let mut file = create_temporary(under)?;
     file.write_all(text)?;
     if let Some(before) = before {
-        own_as(file.as_file(), before)?;
+        copy_owner(file.as_file(), before)?;
         file.as_file().set_permissions(before.permissions())?;
     }
     if is_durable {
@@ -351,7 +351,7 @@ fn put(
 }
 
 /// A temporary file of `path`, beside it: made with mode 0600, whatever the umask.
-fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+fn create_temporary(path: &Path) -> io::Result<NamedTempFile> {
     let prefix = prefix(path).unwrap_or_default();
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM).tempfile_in(folder(path))
@@ -360,7 +360,7 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
 /// Gives `file` the owner that `before` shows. Root edits the files of other users, who must still be
 /// able to read them.
 #[cfg(unix)]
-fn own_as(file: &File, before: &Metadata) -> io::Result<()> {
+fn copy_owner(file: &File, before: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
     let current = file.metadata()?;
     if (current.uid(), current.gid()) == (before.uid(), before.gid()) {
@@ -371,14 +371,14 @@ fn own_as(file: &File, before: &Metadata) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn own_as(_: &File, _: &Metadata) -> io::Result<()> {
+fn copy_owner(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
 /// Writes `text` to a file that was not there, mode 0600, whole or not at all.
 #[allow(dead_code, reason = "operators use it, behind a feature")]
 pub(crate) fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = temporary(path)?;
+    let mut file = create_temporary(path)?;
     file.write_all(text)?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
@@ -401,7 +401,7 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 
 /// Removes what writers of `path` left that were killed: it may hold secrets. Under the lock, no
 /// other writes. The temporary files of other names stay: their writers have other locks.
-pub(crate) fn sweep_up(path: &Path) {
+pub(crate) fn remove_temporary_files(path: &Path) {
     let Some(prefix) = prefix(path) else { return };
     for entry in fs::read_dir(folder(path)).into_iter().flatten().flatten() {
         let is_file = entry.file_type().is_ok_and(|file_type| file_type.is_file());
@@ -459,11 +459,11 @@ pub(crate) fn file_name(instance: &str) -> String {
 
 /// The instance whose [`file_name`] is `name`; the name itself, if it is of none.
 pub(crate) fn instance_of(name: &str) -> String {
-    let decoded = decoded(name).and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = decode_name(name).and_then(|bytes| String::from_utf8(bytes).ok());
     decoded.filter(|instance| file_name(instance) == name).unwrap_or_else(|| name.to_owned())
 }
 
-fn decoded(name: &str) -> Option<Vec<u8>> {
+fn decode_name(name: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -506,7 +506,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        let file = temporary(&path).unwrap();
+        let file = create_temporary(&path).unwrap();
         let name = file.path().file_name().unwrap();
         assert!(is_temporary(name, &prefix(&path).unwrap()), "{name:?}");
     }

@@ -17,8 +17,8 @@ use crate::ring::env::{Found, Lookup, LookupError, process, read};
 /// [`mod@super::env`].
 ///
 /// It is read-only: a change is a change of the variables. Those of a process stay as they
-/// are, so this store is for who wants one way for all, or for a lookup of your own whose
-/// answers change, as a `.env` file that is read again.
+/// are, so this store is for a service that wants one way for all rings, or for a lookup of your own
+/// whose answers change, as a `.env` file that is read again.
 ///
 /// The first reading counts. A changed one counts when the next reading is the same, because
 /// the first may show half of an edit; until then [`load`](KeyStore::load) returns
@@ -90,7 +90,7 @@ impl<K: KeyMaterial> EnvStore<K> {
         }
     }
 
-    /// What the keys live by. The default of a [`Policy`] unless set.
+    /// Sets the policy of the keys. The default of a [`Policy`] unless set.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -127,7 +127,7 @@ impl<K: KeyMaterial> EnvStore<K> {
         let now = self.clock.now();
         let next = match memory.accepted() {
             Some(held) => held.with_found(&found.signing, found.next.as_ref(), now)?,
-            None => self.first().manifest(found, now)?,
+            None => self.first().build_manifest(found, now)?,
         };
         Ok(memory.take(print, next, false))
     }

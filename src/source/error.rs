@@ -1,4 +1,4 @@
-//! What keeps a store from giving or taking a manifest.
+//! The reasons why a store cannot give or take a manifest.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::manifest::Revocations;
 use crate::reference::Reference;
 
-/// What keeps a store from giving or taking a manifest. It names the store and how to mend
-/// it, never a secret.
+/// The reason why a store cannot give or take a manifest. It names the store and the remedy, never
+/// a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -70,14 +70,14 @@ pub enum StoreError {
         owner: u32,
     },
 
-    /// Something else than a file stands there.
+    /// Something else than a file is there.
     #[error("{} is not a file", path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
 
-    /// The file is a symbolic link: somebody else puts it there.
+    /// The file is a symbolic link: another program puts it there.
     #[error(
         "{} is a symbolic link, so something else manages it: change the manifest there", path.display()
     )]
@@ -121,11 +121,11 @@ pub enum StoreError {
     Sealed {
         /// The store: a path, a name.
         store: String,
-        /// Why not, and how to mend it.
+        /// The reason, and the remedy.
         problem: &'static str,
     },
 
-    /// Somebody else was faster: load it again.
+    /// Another writer was faster: load it again.
     #[error("{store} was changed by another: expected revision {expected}, found {found}")]
     Conflict {
         /// The store: a path, a name.
@@ -253,9 +253,9 @@ pub enum StoreError {
 
 impl StoreError {
     /// Makes the error of the file or the folder at `path` of what `source` says.
-    pub(super) fn of_path(path: &Path, source: io::Error) -> Self {
+    pub(super) fn from_path(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        match Untrusted::of(&source) {
+        match Untrusted::from_io(&source) {
             Some(Untrusted::Writable { mode }) => Self::Writable { path, mode },
             Some(Untrusted::Owner { owner }) => Self::Owner { path, owner },
             None => Self::Io { store: path.display().to_string(), source },

@@ -2,12 +2,12 @@
 //!
 //! It promises: a reader sees one whole generation, whatever becomes of a writer; a change
 //! that was stored survives a crash; what others could read or have written is refused; of two
-//! writers at once one is told of the other.
+//! writers at the same time, one gets a conflict.
 //!
 //! A change is written to a file beside it, mode 0600, synced, and renamed; then the folder is
 //! synced. Writers, and they alone, hold an advisory lock on `NAME.lock`. A reader opens the
-//! path once, so that a link that is switched meanwhile (as Kubernetes does with a mounted
-//! secret) shows it one generation or the other.
+//! path once, so that a link that is switched during the read (as Kubernetes does with a
+//! mounted secret) shows it one generation or the other.
 //!
 //! Reports are kept in the folder `NAME.reports`, which only this process's user and root may
 //! write; else it is refused with [`StoreError::Writable`] or [`StoreError::Owner`], for writing and
@@ -58,7 +58,7 @@ const MAX_REPORT_BYTES: usize = 1024 * 1024;
 /// store.compare_and_swap(0, &first).await?;
 /// assert_eq!(store.load().await?.fingerprint(), first.fingerprint());
 ///
-/// // Who is late is told.
+/// // The later of two writers gets a conflict.
 /// let late = store.compare_and_swap(0, &first).await;
 /// assert!(matches!(late, Err(StoreError::Conflict { expected: 0, found: 1, .. })));
 /// # Ok::<(), StoreError>(())
@@ -127,10 +127,10 @@ impl FileStore {
     }
 
     fn read(&self) -> Result<Manifest, StoreError> {
-        let mut file = disk::open(&self.path).map_err(|source| self.unread(source))?;
+        let mut file = disk::open(&self.path).map_err(|source| self.read_error(source))?;
         // Of what was opened, which may be another file than a moment ago.
-        self.check(&file.metadata().map_err(|source| self.io(source))?)?;
-        let text = disk::read_open(&mut file, MAX_BYTES).map_err(|source| self.io(source))?;
+        self.check(&file.metadata().map_err(|source| self.io_error(source))?)?;
+        let text = disk::read_open(&mut file, MAX_BYTES).map_err(|source| self.io_error(source))?;
         self.codec.decode(&text, &self.name())
     }
 
@@ -176,15 +176,15 @@ impl FileStore {
             return Err(StoreError::Conflict { store: self.name(), expected, found });
         }
         let text = self.codec.encode(next, &self.name())?;
-        disk::sweep_up(&self.path);
-        write(&self.path, text.expose(), true).map_err(|source| self.io(source))
+        disk::remove_temporary_files(&self.path);
+        write(&self.path, text.expose(), true).map_err(|source| self.io_error(source))
     }
 
     fn lock(&self) -> Result<File, StoreError> {
         let path = beside(&self.path, ".lock");
         disk::lock(&path).map_err(|error| match error {
             LockError::Held => StoreError::Locked { path },
-            LockError::Io(source) => self.io(source),
+            LockError::Io(source) => self.io_error(source),
         })
     }
 
@@ -198,7 +198,7 @@ impl FileStore {
         match disk::check_folder(&folder) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(StoreError::of_path(&folder, error)),
+            Err(error) => Err(StoreError::from_path(&folder, error)),
         }
     }
 
@@ -208,11 +208,11 @@ impl FileStore {
         }
         let entries = match fs::read_dir(self.reports_folder()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|source| self.io(source))?,
+            entries => entries.map_err(|source| self.io_error(source))?,
         };
         let mut reports = Vec::new();
         for entry in entries {
-            let path = entry.map_err(|source| self.io(source))?.path();
+            let path = entry.map_err(|source| self.io_error(source))?.path();
             if path.extension().is_none_or(|ending| ending != "json") {
                 continue;
             }
@@ -238,7 +238,7 @@ impl FileStore {
         let metadata = fs::metadata(path).or_else(|_| fs::symlink_metadata(path));
         let received_at = match metadata.and_then(|metadata| metadata.modified()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            modified => modified.map_err(|source| self.io(source))?,
+            modified => modified.map_err(|source| self.io_error(source))?,
         };
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Some(Report::unreadable(disk::instance_of(&name), received_at, problem)))
@@ -246,27 +246,27 @@ impl FileStore {
 
     fn write_report(&self, report: &Report) -> Result<(), StoreError> {
         let folder = self.reports_folder();
-        disk::make_folder(&folder).map_err(|source| StoreError::of_path(&folder, source))?;
+        disk::make_folder(&folder).map_err(|source| StoreError::from_path(&folder, source))?;
         self.has_reports()?;
         let text = report.to_json()?;
         // Not synced: one that is lost is written again in two minutes.
         write(&folder.join(report_name(&report.instance)), text.as_bytes(), false)
-            .map_err(|source| self.io(source))
+            .map_err(|source| self.io_error(source))
     }
 
     fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    fn io(&self, source: io::Error) -> StoreError {
+    fn io_error(&self, source: io::Error) -> StoreError {
         StoreError::Io { store: self.name(), source }
     }
 
-    fn unread(&self, source: io::Error) -> StoreError {
+    fn read_error(&self, source: io::Error) -> StoreError {
         match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
             _ if disk::is_no_file(&source) => StoreError::NotAFile { path: self.path.clone() },
-            _ => self.io(source),
+            _ => self.io_error(source),
         }
     }
 }
@@ -284,7 +284,7 @@ impl KeyStore for FileStore {
     fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
         Box::pin(async move {
             let watch = super::watch::watch(&self.path, wake);
-            watch.map(Some).map_err(|source| self.io(source))
+            watch.map(Some).map_err(|source| self.io_error(source))
         })
     }
 
@@ -308,7 +308,7 @@ impl KeyStore for FileStore {
                 removed => removed,
             };
             match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io_error(error)),
                 _ => Ok(()),
             }
         })

@@ -162,7 +162,11 @@ pub(super) struct First<'a> {
 }
 
 impl First<'_> {
-    pub(super) fn manifest(&self, found: &Found, since: SystemTime) -> Result<Manifest, Error> {
+    pub(super) fn build_manifest(
+        &self,
+        found: &Found,
+        since: SystemTime,
+    ) -> Result<Manifest, Error> {
         let entry = |(variable, secret): &(String, Secret)| {
             let new = NewEntry::new(secret.clone()).label(variable);
             match self.algorithm {
@@ -232,6 +236,6 @@ impl InUse {
         algorithm: Option<&str>,
         now: SystemTime,
     ) -> Result<Manifest, Error> {
-        First { ring, purpose, environment, policy, algorithm }.manifest(&self.0, now)
+        First { ring, purpose, environment, policy, algorithm }.build_manifest(&self.0, now)
     }
 }

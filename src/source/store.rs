@@ -16,11 +16,11 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// Where the manifest of one ring lives.
 ///
 /// Two methods make a store: [`load`](Self::load), and
-/// [`compare_and_swap`](Self::compare_and_swap) on the revision, by which of two operators at
-/// once one is told of the other. Reports and a push of changes are for stores that can.
+/// [`compare_and_swap`](Self::compare_and_swap) on the revision, so that one of two
+/// operators at the same time gets a conflict. Reports and a push of changes are for stores that can.
 ///
-/// What is there and cannot be read is an error, never an empty manifest: who follows the
-/// store keeps what it has (V9).
+/// What is there and cannot be read is an error, never an empty manifest: a ring that
+/// follows the store keeps what it has (V9).
 ///
 /// A ring that [follows](crate::RingBuilder::follow) a store makes its calls on a worker thread,
 /// one at a time, and gives each the [timeout](crate::source::FollowBuilder::timeout). A call may block
@@ -30,12 +30,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// The manifest, whole and checked.
     fn load(&self) -> StoreFuture<'_, Manifest>;
 
-    /// Stores `next` if the revision that is there is `expected`, where 0 stands for
-    /// nothing at all; else it is a [`StoreError::Conflict`].
+    /// Stores `next` if the revision that is there is `expected`, where 0 means
+    /// that there is no manifest; else it is a [`StoreError::Conflict`].
     fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()>;
 
     /// Has `wake` called whenever the manifest may have changed, for as long as the result
-    /// lives. `None`, if the store cannot tell: then it is asked from time to time.
+    /// lives. `None`, if the store cannot report changes: then it is asked from time to time.
     ///
     /// A watch that may stop working and recover has a [`WatchStatus`], which followers show in
     /// [`Health::watch_error`](crate::source::Health::watch_error).

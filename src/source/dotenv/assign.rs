@@ -16,17 +16,17 @@ pub(super) struct Assigns {
     pub(super) form: Form,
 }
 
-/// The form of an assignment, which decides who reads it.
+/// The form of an assignment, which decides the readers that accept it.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Form {
-    /// `export` stands before the name: systemd ignores the line, and docker refuses the file.
+    /// `export` is before the name: systemd ignores the line, and docker refuses the file.
     pub(super) is_export: bool,
     /// Blanks are before `=`: docker refuses the file, and a shell runs a command.
     pub(super) is_spaced: bool,
     /// A tab, or several blanks after `export`, are before the name: Node's reader does not find the
     /// variable.
     pub(super) is_indented: bool,
-    /// Blanks stand after `=`.
+    /// Blanks are after `=`.
     pub(super) is_led: bool,
     /// A colon separates the value: npm's `dotenv` reads it, and no other.
     pub(super) is_colon: bool,
@@ -99,8 +99,8 @@ fn split(line: &str) -> Option<(&str, &str, bool)> {
 fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
     match reach(text, quote) {
         Reach::Clean(end) => Some(end),
-        // In one line: the same for who knows escapes.
-        Reach::SameLine => closing(text, quote, true).filter(|end| is_end(&text[*end..])),
+        // In one line: the same for readers that know escapes.
+        Reach::SameLine => find_closing(text, quote, true).filter(|end| is_end(&text[*end..])),
         Reach::Open(_) => None,
     }
 }
@@ -109,7 +109,7 @@ fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
 pub(super) fn reach(text: &str, quote: char) -> Reach {
     let line = text.find('\n').unwrap_or(text.len());
     // Some readers know of an escaped quote, and some do not.
-    let (early, late) = (closing(text, quote, false), closing(text, quote, true));
+    let (early, late) = (find_closing(text, quote, false), find_closing(text, quote, true));
     match (early, late) {
         (Some(early), Some(late)) if early == late && quote != '`' && is_end(&text[late..]) => {
             Reach::Clean(late)
@@ -127,14 +127,14 @@ pub(super) fn reach(text: &str, quote: char) -> Reach {
             }
         }
         (Some(_), Some(late)) => Reach::Open(Some(text[..late].matches('\n').count())),
-        // Who knows of this quote takes one that is not closed for a part of the value.
+        // Readers that know this quote take one that is not closed for a part of the value.
         _ if quote == '`' => Reach::SameLine,
         _ => Reach::Open(None),
     }
 }
 
 /// The end of the quoted value with which `text` begins.
-fn closing(text: &str, quote: char, knows_escapes: bool) -> Option<usize> {
+fn find_closing(text: &str, quote: char, knows_escapes: bool) -> Option<usize> {
     let mut is_escaped = false;
     for (place, character) in text.char_indices().skip(1) {
         if character == quote && !is_escaped {
@@ -190,7 +190,7 @@ fn is_plain(value: &str, others: &[u8]) -> bool {
 
 /// `value` so that every reader takes it for what it is; with the quotes that the line had, if
 /// they will do.
-pub(super) fn quoted(value: &str, quote: Option<char>) -> Option<Zeroizing<String>> {
+pub(super) fn quote_value(value: &str, quote: Option<char>) -> Option<Zeroizing<String>> {
     let fits = |quote: Option<char>| match quote {
         // A shell ends a command at `&`.
         None => is_plain(value, b"_-+/=.:@%^,?!*") && !value.is_empty(),
@@ -199,12 +199,12 @@ pub(super) fn quoted(value: &str, quote: Option<char>) -> Option<Zeroizing<Strin
     let quote = [quote, None, Some('\''), Some('"')].into_iter().find(|quote| fits(*quote))?;
     let mut room = [0; 4];
     let quote = quote.map_or("", |quote| quote.encode_utf8(&mut room));
-    Some(joined(&[quote, value, quote]))
+    Some(join(&[quote, value, quote]))
 }
 
 /// The parts in one text, which has its room from the start: a text that grows leaves parts of a
 /// secret behind unwiped.
-pub(super) fn joined(parts: &[&str]) -> Zeroizing<String> {
+pub(super) fn join(parts: &[&str]) -> Zeroizing<String> {
     Zeroizing::new(parts.concat())
 }
 

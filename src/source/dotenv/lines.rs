@@ -9,7 +9,7 @@
 
 use zeroize::Zeroizing;
 
-use super::assign::{Assigns, Reach, is_break, is_clear, joined, quote_of, quoted, reach};
+use super::assign::{Assigns, Reach, is_break, is_clear, join, quote_of, quote_value, reach};
 use super::problem::{Problem, Unclear};
 use super::words::sets;
 use crate::reference::Reference;
@@ -134,7 +134,7 @@ impl Lines {
 
     /// The variables in their order, with their values as they are written, without the quotes.
     #[allow(dead_code, reason = "operators use it, behind a feature")]
-    pub(super) fn written(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines.iter().filter_map(|line| {
             let assigns = line.assigns.as_ref()?;
             Some((assigns.name.as_str(), inner(line, assigns)))
@@ -142,7 +142,7 @@ impl Lines {
     }
 
     /// The first sign that the file belongs to a tool that encrypts its values.
-    pub(super) fn shared(&self) -> Option<Shared> {
+    pub(super) fn find_shared(&self) -> Option<Shared> {
         self.lines.iter().find_map(|line| {
             let (text, variable) = match &line.assigns {
                 Some(assigns) => (inner(line, assigns), assigns.name.as_str()),
@@ -176,9 +176,9 @@ impl Lines {
             }
             let line = &self.lines[place];
             let Some(assigns) = &line.assigns else { return Ok(()) };
-            let quoted = quoted(value, assigns.quote).ok_or_else(|| unwritable(Some(line)))?;
+            let quoted = quote_value(value, assigns.quote).ok_or_else(|| unwritable(Some(line)))?;
             let end = &line.text[line.text.trim_end_matches(['\n', '\r']).len()..];
-            let text = joined(&[&line.text[..assigns.start], name, "=", &quoted, end]);
+            let text = join(&[&line.text[..assigns.start], name, "=", &quoted, end]);
             self.lines[place].text = text;
             self.renew();
             return Ok(());
@@ -193,7 +193,7 @@ impl Lines {
             Some((lead.to_owned(), assigns.quote))
         });
         let (lead, quote) = like.unwrap_or_default();
-        let quoted = quoted(value, quote).ok_or_else(|| unwritable(None))?;
+        let quoted = quote_value(value, quote).ok_or_else(|| unwritable(None))?;
         let place = anchor.map_or(self.lines.len(), |place| place + 1);
         let number = self.lines.get(place).map_or(usize::MAX, |line| line.number);
         self.check_gaps(number)?;
@@ -201,12 +201,12 @@ impl Lines {
         let new_end = match place.checked_sub(1).map(|last| &mut self.lines[last].text) {
             // The last line has no end, and the new last line has none either.
             Some(last) if !last.ends_with('\n') => {
-                *last = joined(&[last, end]);
+                *last = join(&[last, end]);
                 ""
             }
             _ => end,
         };
-        let text = joined(&[&lead, name, "=", &quoted, new_end]);
+        let text = join(&[&lead, name, "=", &quoted, new_end]);
         self.lines.insert(place, Line { text, number: 0, assigns: None });
         self.renew();
         Ok(())

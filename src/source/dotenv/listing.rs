@@ -72,11 +72,12 @@ impl Listing {
             Err(source) if disk::is_no_file(&source) => {
                 return Err(StoreError::NotAFile { path: path.to_owned() });
             }
-            Err(source) => return Err(StoreError::of_path(path, source)),
+            Err(source) => return Err(StoreError::from_path(path, source)),
         };
         let lines = Lines::parse(&text);
         let (mut names, mut variables) = (HashSet::new(), Vec::new());
-        for (name, written) in lines.written().filter(|(name, _)| names.insert(name.to_string())) {
+        for (name, written) in lines.variables().filter(|(name, _)| names.insert(name.to_string()))
+        {
             let (value, problem) = match lines.value(name) {
                 Ok(Some(value)) => (value, None),
                 Ok(None) => continue,
@@ -84,7 +85,7 @@ impl Listing {
             };
             variables.push(Variable { name: name.to_owned(), value, problem });
         }
-        let encrypted = lines.shared().map(|shared| Encrypted {
+        let encrypted = lines.find_shared().map(|shared| Encrypted {
             path: path.to_owned(),
             tool: shared.tool,
             line: shared.line,

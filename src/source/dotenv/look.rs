@@ -66,10 +66,10 @@ impl DotenvStore {
     /// Reads all. A writer replaces the file between two changes of the records, so a text
     /// between two equal readings of the records is of the same moment.
     pub(super) fn look(&self) -> Result<Look, StoreError> {
-        let mut records = self.records()?;
+        let mut records = self.read_records()?;
         for _ in 0..ATTEMPTS {
-            let text = self.text();
-            let after = self.records()?;
+            let text = self.read_text();
+            let after = self.read_records()?;
             if after == records {
                 return Ok(Look { text, records, is_carried: false });
             }
@@ -79,7 +79,7 @@ impl DotenvStore {
     }
 
     /// Takes the variables out of the text, and chooses the record.
-    pub(super) fn reading(&self, look: &mut Look) -> Result<Reading, StoreError> {
+    pub(super) fn read_look(&self, look: &mut Look) -> Result<Reading, StoreError> {
         let lines = match &mut look.text {
             Ok(text) => Lines::parse(text),
             Err(error) => {
@@ -87,7 +87,7 @@ impl DotenvStore {
                 return Err(std::mem::replace(error, missing));
             }
         };
-        let found = self.found(&lines)?;
+        let found = self.find_secrets(&lines)?;
         let Records { json, next } = &look.records;
         let next = next.as_ref().filter(|next| {
             let is_later =
@@ -96,12 +96,12 @@ impl DotenvStore {
         });
         // Of a writer that was killed: in force if the file is as it is after that change.
         if let Some(next) = next
-            && let Ok((_, Some(whole))) = self.whole(next, &found)
+            && let Ok((_, Some(whole))) = self.read_whole(next, &found)
         {
             return Ok(Reading { lines, found, record: Some(next.clone()), whole: Some(whole) });
         }
         let whole = match json {
-            Some(json) => self.whole(json, &found)?.1,
+            Some(json) => self.read_whole(json, &found)?.1,
             None => None,
         };
         // The file was edited since, so that nothing says whether the change was made: what it
@@ -129,11 +129,15 @@ impl DotenvStore {
 
     /// The revision of the record `text`, and its manifest if the file is exactly what was
     /// written with it.
-    fn whole(&self, text: &[u8], found: &Found) -> Result<(u64, Option<Manifest>), StoreError> {
-        let marked = self.marked(text, found)?;
+    fn read_whole(
+        &self,
+        text: &[u8],
+        found: &Found,
+    ) -> Result<(u64, Option<Manifest>), StoreError> {
+        let marked = self.read_marked(text, found)?;
         let is_written = |manifest: &Manifest| {
-            let standing: Vec<_> = found.all().cloned().collect();
-            let Ok(wanted) = self.variables(manifest, &standing) else { return false };
+            let current: Vec<_> = found.all().cloned().collect();
+            let Ok(wanted) = self.variables(manifest, &current) else { return false };
             let mut wanted = wanted.into_iter();
             let is_next = |(variable, secret): &(String, Secret)| {
                 wanted.next().is_some_and(|(name, key)| {
@@ -151,9 +155,9 @@ impl DotenvStore {
         marked.is_ok_and(|marked| marked.partial().revision() >= revision)
     }
 
-    fn marked(&self, text: &[u8], found: &Found) -> Result<Marked, StoreError> {
+    fn read_marked(&self, text: &[u8], found: &Found) -> Result<Marked, StoreError> {
         Marked::read(text, &found.signing, found.next.as_ref())
-            .map_err(|source| self.unusable(source))
+            .map_err(|source| self.manifest_error(source))
     }
 
     /// The manifest that is accepted now; none, if the reading does not count yet.
@@ -166,7 +170,7 @@ impl DotenvStore {
         let accepted = match memory.recall(&print) {
             Some(accepted) => Some(accepted),
             None => {
-                let next = self.next(memory, reading, &print)?;
+                let next = self.derive_next(memory, reading, &print)?;
                 memory.take(print, next, reading.whole.is_some())
             }
         };
@@ -175,7 +179,7 @@ impl DotenvStore {
     }
 
     /// The manifest that comes after the accepted one, if this reading counts.
-    fn next(
+    fn derive_next(
         &self,
         memory: &Memory,
         reading: &Reading,
@@ -185,7 +189,7 @@ impl DotenvStore {
         let (signing, staged) = (&found.signing[..], found.next.as_ref());
         let held = memory.accepted();
         let marked = match &reading.record {
-            Some(text) => Some(self.marked(text, found)?),
+            Some(text) => Some(self.read_marked(text, found)?),
             None => None,
         };
         for manifest in marked.iter().map(Marked::partial).chain(held) {
@@ -207,19 +211,19 @@ impl DotenvStore {
                 })
             }
             (None, Some(held)) => held.with_found(signing, staged, now),
-            (None, None) => self.first(found),
+            (None, None) => self.build_first(found),
         };
-        next.map_err(|source| self.unusable(source))
+        next.map_err(|source| self.manifest_error(source))
     }
 
-    fn first(&self, found: &Found) -> Result<Manifest, crate::error::Error> {
+    fn build_first(&self, found: &Found) -> Result<Manifest, crate::error::Error> {
         // The file says since when at the latest its secrets are there.
         let changed = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
         let now = self.clock.now();
         let since = changed.map_or(now, |changed| changed.min(now));
         let (ring, environment) = (&self.ring, &self.environment);
         First { ring, purpose: self.purpose, environment, policy: self.policy, algorithm: None }
-            .manifest(found, since)
+            .build_manifest(found, since)
     }
 
     /// Revokes what a record says is revoked although the file cannot be taken as it is, and
@@ -244,7 +248,8 @@ impl DotenvStore {
     /// Whether the record holds a key that was revoked or destroyed.
     pub(super) fn has_final(&self, look: &Look) -> Result<bool, StoreError> {
         for record in look.records.all() {
-            let record = Marked::read(record, &[], None).map_err(|source| self.unusable(source))?;
+            let record =
+                Marked::read(record, &[], None).map_err(|source| self.manifest_error(source))?;
             if record.partial().ends_more_than(None) {
                 return Ok(true);
             }
@@ -252,11 +257,11 @@ impl DotenvStore {
         Ok(false)
     }
 
-    fn found(&self, lines: &Lines) -> Result<Found, StoreError> {
+    fn find_secrets(&self, lines: &Lines) -> Result<Found, StoreError> {
         // All first, so that a variable that cannot be read is not passed over.
         for suffix in SUFFIXES {
             let variable = format!("{}{suffix}", self.ring);
-            lines.value(&variable).map_err(|unclear| self.unclear(unclear))?;
+            lines.value(&variable).map_err(|unclear| self.line_error(unclear))?;
         }
         let value = |variable: &str| {
             Ok(lines.value(variable).ok().flatten().map(|value| value.as_str().to_owned()))
@@ -269,28 +274,28 @@ impl DotenvStore {
     }
 
     /// The text of the file, whole.
-    fn text(&self) -> Result<Zeroizing<String>, StoreError> {
+    fn read_text(&self) -> Result<Zeroizing<String>, StoreError> {
         disk::read_edited(&self.path, MAX_BYTES).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { store: self.name() },
             _ if disk::is_no_file(&source) => StoreError::NotAFile { path: self.path.clone() },
-            _ => StoreError::of_path(&self.path, source),
+            _ => StoreError::from_path(&self.path, source),
         })
     }
 
-    fn records(&self) -> Result<Records, StoreError> {
+    fn read_records(&self) -> Result<Records, StoreError> {
         let folder = self.folder();
         match disk::check_folder(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            checked => checked.map_err(|source| StoreError::of_path(&folder, source))?,
+            checked => checked.map_err(|source| StoreError::from_path(&folder, source))?,
         }
-        Ok(Records { json: self.record(".json")?, next: self.record(".json.next")? })
+        Ok(Records { json: self.read_record(".json")?, next: self.read_record(".json.next")? })
     }
 
-    fn record(&self, ending: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    fn read_record(&self, ending: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.record_path(ending);
         match disk::read_trusted(&path, MAX_BYTES) {
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::of_path(&path, source)),
+            Err(source) => Err(StoreError::from_path(&path, source)),
             Ok(mut text) => Ok(Some(std::mem::take(&mut *text))),
         }
     }

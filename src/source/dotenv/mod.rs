@@ -1,4 +1,4 @@
-//! A manifest whose secrets stand in a `.env` file, as services that know nothing of this crate
+//! A manifest whose secrets are in a `.env` file, as services that know nothing of this crate
 //! read it.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //! .env.dualkey/JWT_SECRET.json      since when which of them signs, and what was revoked; no
 //!                                   secret
 //! .env.dualkey/JWT_SECRET.json.next the same, of a change that is about to be made
-//! .env.lock                         held by who writes
+//! .env.lock                         held by the writer
 //! ```
 //!
 //! It guarantees:
@@ -124,7 +124,7 @@ type IsApart = fn(&[u8], &[u8]) -> bool;
 /// std::fs::write(&path, format!("PORT=3000\nJWT_SECRET='{old}'\n"))?;
 /// let store = DotenvStore::new(&path, "JWT_SECRET", Purpose::Jwt, "production");
 /// # pollster::block_on(async {
-/// update(&store, |own| own.stage(Secret::from(new), SystemTime::now())).await?;
+/// update(&store, |manifest| manifest.stage(Secret::from(new), SystemTime::now())).await?;
 /// # Ok::<_, dualkey::source::StoreError>(()) })?;
 ///
 /// let text = std::fs::read_to_string(&path)?;
@@ -165,7 +165,7 @@ impl DotenvStore {
         }
     }
 
-    /// What the keys live by until the first change. The default of a [`Policy`] unless set.
+    /// Sets the policy of the keys until the first change. The default of a [`Policy`] unless set.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -203,7 +203,7 @@ impl DotenvStore {
                 return Err(error);
             }
         };
-        let taken = self.reading(&mut look).and_then(|reading| self.take(&mut memory, &reading));
+        let taken = self.read_look(&mut look).and_then(|reading| self.take(&mut memory, &reading));
         let refusal = match taken {
             Ok(Some(manifest)) => return Ok(manifest),
             Ok(None) => StoreError::Unconfirmed { store: self.name() },
@@ -231,24 +231,24 @@ impl DotenvStore {
         let path = beside(&self.path, ".lock");
         let _lock = disk::lock(&path).map_err(|error| match error {
             LockError::Held => StoreError::Locked { path },
-            LockError::Io(source) => self.io(source),
+            LockError::Io(source) => self.io_error(source),
         })?;
         let mut look = self.look()?;
         let mut memory = self.readings.lock();
         // A file that holds no such secret yet takes its first.
-        let (mut lines, found) = match self.reading(&mut look) {
+        let (mut lines, found) = match self.read_look(&mut look) {
             Ok(reading) => {
                 let current = self.take(&mut memory, &reading)?;
                 let current =
                     current.ok_or_else(|| StoreError::Unconfirmed { store: self.name() })?;
                 next.check_same(&current)?;
-                self.is_known(&current, next)?;
+                self.check_known(&current, next)?;
                 // A revocation does not wait for it: its key verifies nothing.
                 if reading.leaves_out_backup() && !revokes(&current, next) {
                     let variable = format!("{}_BACKUP", self.ring);
                     let line = reading.lines.number_of(&variable);
                     let problem = Problem::LeftOut;
-                    return Err(self.unclear(Unclear { line, variable, problem }));
+                    return Err(self.line_error(Unclear { line, variable, problem }));
                 }
                 (reading.lines, current.revision())
             }
@@ -264,12 +264,12 @@ impl DotenvStore {
             return Err(StoreError::Conflict { store: self.name(), expected, found });
         }
         self.render(next, &mut lines)?;
-        let record = next.to_marked().map_err(|source| self.unusable(source))?;
-        self.write(&lines, &record).map_err(|source| self.io(source))
+        let record = next.to_marked().map_err(|source| self.manifest_error(source))?;
+        self.write(&lines, &record).map_err(|source| self.io_error(source))
     }
 
-    /// What is there and `next` does not know was put there meanwhile.
-    fn is_known(&self, current: &Manifest, next: &Manifest) -> Result<(), StoreError> {
+    /// Fails if `current` has a key that `next` does not have: another writer added it after the load.
+    fn check_known(&self, current: &Manifest, next: &Manifest) -> Result<(), StoreError> {
         let stranger = current.keys().iter().find(|key| next.key(&key.kid()).is_none());
         match stranger {
             None => Ok(()),
@@ -285,7 +285,7 @@ impl DotenvStore {
         let folder = self.folder();
         disk::make_folder(&folder)?;
         disk::check_folder(&folder)?;
-        disk::sweep_up(&self.path);
+        disk::remove_temporary_files(&self.path);
         let metadata = match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             found => Some(found?),
@@ -310,7 +310,7 @@ impl DotenvStore {
         self.folder().join(file_name(&self.ring) + ending)
     }
 
-    fn unclear(&self, unclear: Unclear) -> StoreError {
+    fn line_error(&self, unclear: Unclear) -> StoreError {
         unclear.error(&self.path)
     }
 
@@ -318,11 +318,11 @@ impl DotenvStore {
         format!("{} in {}", self.ring, self.path.display())
     }
 
-    fn io(&self, source: io::Error) -> StoreError {
+    fn io_error(&self, source: io::Error) -> StoreError {
         StoreError::Io { store: self.path.display().to_string(), source }
     }
 
-    fn unusable(&self, source: Error) -> StoreError {
+    fn manifest_error(&self, source: Error) -> StoreError {
         StoreError::Manifest { store: self.name(), source: Box::new(source) }
     }
 }

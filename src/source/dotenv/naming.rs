@@ -1,4 +1,4 @@
-//! The variable in which a value stands.
+//! The variable that holds a value.
 
 use super::lines::Lines;
 use super::{DotenvStore, SUFFIXES};
@@ -32,7 +32,7 @@ impl DotenvStore {
     }
 
     /// The secrets of the variables, as `lines` have them.
-    pub(super) fn standing(&self, lines: &Lines) -> Vec<(String, Secret)> {
+    pub(super) fn current_secrets(&self, lines: &Lines) -> Vec<(String, Secret)> {
         let all = SUFFIXES.iter().filter_map(|suffix| {
             let variable = format!("{}{suffix}", self.ring);
             let value = lines.value(&variable).ok().flatten()?;
@@ -43,11 +43,11 @@ impl DotenvStore {
     }
 
     /// Which of the keys in `verifying`, of which the first is the primary, gets which variable,
-    /// where `standing` are those of now.
-    pub(super) fn slots<'m>(
+    /// where `current` are those of now.
+    pub(super) fn assign_slots<'m>(
         &self,
         verifying: Vec<&'m Entry>,
-        standing: &[(String, Secret)],
+        current: &[(String, Secret)],
     ) -> Vec<(&'static str, &'m Entry)> {
         // `X_NEW` is for a fourth alone.
         let slots = &SLOTS[usize::from(verifying.len() < SLOTS.len())..];
@@ -57,7 +57,7 @@ impl DotenvStore {
             let value = secret(key)?;
             let is_apart =
                 self.is_apart.zip(primary).is_some_and(|(apart, first)| apart(first, value));
-            let place = standing.iter().find(|(_, other)| is_apart && other.expose() == value)?;
+            let place = current.iter().find(|(_, other)| is_apart && other.expose() == value)?;
             let kept = place.0.strip_prefix(self.ring.as_str())?;
             slots.iter().copied().skip(1).find(|slot| *slot == kept)
         };

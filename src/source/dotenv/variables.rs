@@ -16,9 +16,9 @@ use crate::source::error::StoreError;
 impl DotenvStore {
     /// Writes the variables of `next` into `lines`.
     pub(super) fn render(&self, next: &Manifest, lines: &mut Lines) -> Result<(), StoreError> {
-        let written = self.written(lines)?;
+        let written = self.read_values(lines)?;
         let text_of = |(variable, key)| self.text_of(variable, key, &written);
-        let wanted = self.variables(next, &self.standing(lines))?;
+        let wanted = self.variables(next, &self.current_secrets(lines))?;
         let wanted: Vec<_> = wanted.into_iter().map(text_of).collect::<Result<_, _>>()?;
         self.check_shared(lines, &wanted, &written)?;
         let names: Vec<_> =
@@ -26,10 +26,10 @@ impl DotenvStore {
         let after: Vec<_> = names.iter().map(String::as_str).collect();
         // New ones first, which look like the others, and come after them.
         for (variable, text) in &wanted {
-            lines.set(variable, text, &after).map_err(|unclear| self.unclear(unclear))?;
+            lines.set(variable, text, &after).map_err(|unclear| self.line_error(unclear))?;
         }
         for variable in names.iter().filter(|name| wanted.iter().all(|(other, _)| other != *name)) {
-            lines.remove(variable).map_err(|unclear| self.unclear(unclear))?;
+            lines.remove(variable).map_err(|unclear| self.line_error(unclear))?;
         }
         Ok(())
     }
@@ -42,24 +42,24 @@ impl DotenvStore {
         wanted: &[(String, Zeroizing<String>)],
         written: &[Zeroizing<String>],
     ) -> Result<(), StoreError> {
-        let Some(shared) = lines.shared() else { return Ok(()) };
+        let Some(shared) = lines.find_shared() else { return Ok(()) };
         let is_new = |(_, text): &&(String, Zeroizing<String>)| {
             shared.tool == "sops" || !written.contains(text)
         };
         let Some((variable, _)) = wanted.iter().find(is_new) else { return Ok(()) };
         let (tool, marker, marker_line) = (shared.tool, shared.variable, shared.line);
-        Err(self.unclear(Unclear {
+        Err(self.line_error(Unclear {
             line: None,
             variable: variable.clone(),
             problem: Problem::Shared { tool, marker, marker_line },
         }))
     }
 
-    /// The variables of `next`, with their keys, after `standing`.
+    /// The variables of `next`, with their keys, after `current`.
     pub(super) fn variables<'m>(
         &self,
         next: &'m Manifest,
-        standing: &[(String, Secret)],
+        current: &[(String, Secret)],
     ) -> Result<Vec<(String, &'m Entry)>, StoreError> {
         let unfit = |problem| Err(StoreError::Unfit { store: self.name(), problem });
         let now = next.changed_at();
@@ -74,7 +74,7 @@ impl DotenvStore {
         }
         // Services that read `X_NEW` are there, if it is set.
         let new = format!("{}_NEW", self.ring);
-        let has_new = standing.iter().any(|(variable, _)| *variable == new);
+        let has_new = current.iter().any(|(variable, _)| *variable == new);
         if verifying.len() > 4 || verifying.len() > 3 && !has_new {
             return unfit(
                 "there is room for two fallbacks, X_OLD and X_BACKUP: retire one first, or revoke a \
@@ -88,17 +88,17 @@ impl DotenvStore {
             return unfit("a key in it cannot promote itself: stage it without a moment");
         }
         verifying.sort_by_key(|key| std::cmp::Reverse(key.life.begun(now)));
-        let named = self.slots(verifying, standing).into_iter();
+        let named = self.assign_slots(verifying, current).into_iter();
         let all = named.chain(staged.into_iter().map(|key| ("_NEXT", key)));
         Ok(all.map(|(suffix, key)| (format!("{}{suffix}", self.ring), key)).collect())
     }
 
     /// The values of the variables as they are written, the first that is set first.
-    fn written(&self, lines: &Lines) -> Result<Vec<Zeroizing<String>>, StoreError> {
+    fn read_values(&self, lines: &Lines) -> Result<Vec<Zeroizing<String>>, StoreError> {
         let mut written = Vec::new();
         for suffix in SUFFIXES {
             let variable = format!("{}{suffix}", self.ring);
-            let value = lines.value(&variable).map_err(|unclear| self.unclear(unclear))?;
+            let value = lines.value(&variable).map_err(|unclear| self.line_error(unclear))?;
             written.extend(value.filter(|value| !value.is_empty()));
         }
         Ok(written)

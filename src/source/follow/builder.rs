@@ -95,7 +95,7 @@ impl<K: KeyMaterial> FollowBuilder<K> {
     /// there are none.
     ///
     /// No two instances that run at one time may share a name. One that starts under the name
-    /// of one that ran before goes on with what that saw.
+    /// of one that ran before continues with the observations of that one.
     ///
     /// A name has 1 to 128 characters of `A-Z a-z 0-9 - _ . : / @ + =`. In another one, which a
     /// `HOSTNAME` may be, each other character becomes `-`, the rest is cut off, and a digest of

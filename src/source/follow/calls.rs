@@ -75,7 +75,7 @@ impl Calls {
         F: for<'a> FnOnce(&'a dyn KeyStore, &'a A) -> StoreFuture<'a, T> + Send + 'static,
     {
         if time.is_zero() {
-            return Err(self.timed_out());
+            return Err(self.timeout_error());
         }
         let (sender, answer) = channel();
         let (store, runtime) = (Arc::clone(&self.store), Runtime::current().or(&self.runtime));
@@ -87,61 +87,61 @@ impl Calls {
             // If the call was abandoned, its answer is dropped.
             let _ = sender.send(catch(run));
         };
-        let worker = self.worker()?;
+        let worker = self.take_worker()?;
         if worker.jobs.send(Box::new(job)).is_err() {
-            return Err(self.panicked());
+            return Err(self.panic_error());
         }
         match answer.recv_timeout(time.saturating_add(GRACE.min(time / 4))) {
             Ok(answered) => {
-                self.workers().idle = Some(worker);
-                let answered = answered.ok_or_else(|| self.panicked())?;
-                answered.unwrap_or_else(|| Err(self.timed_out()))
+                self.lock_workers().idle = Some(worker);
+                let answered = answered.ok_or_else(|| self.panic_error())?;
+                answered.unwrap_or_else(|| Err(self.timeout_error()))
             }
             Err(_) => {
-                self.workers().abandoned.push(worker.thread);
-                Err(self.timed_out())
+                self.lock_workers().abandoned.push(worker.thread);
+                Err(self.timeout_error())
             }
         }
     }
 
     /// The number of calls that still block a thread.
-    pub(super) fn unanswered(&self) -> usize {
-        let mut workers = self.workers();
+    pub(super) fn unanswered_count(&self) -> usize {
+        let mut workers = self.lock_workers();
         workers.abandoned.retain(|thread| !thread.is_finished());
         workers.abandoned.len()
     }
 
     /// Lets the worker go, once no further call is to be made.
     pub(super) fn release(&self) {
-        self.workers().idle = None;
+        self.lock_workers().idle = None;
     }
 
-    pub(super) fn timed_out(&self) -> StoreError {
+    pub(super) fn timeout_error(&self) -> StoreError {
         StoreError::TimedOut { store: self.name.clone(), after: self.timeout }
     }
 
-    pub(super) fn panicked(&self) -> StoreError {
+    pub(super) fn panic_error(&self) -> StoreError {
         StoreError::Panicked { store: self.name.clone() }
     }
 
-    pub(super) fn no_thread(&self, source: io::Error) -> StoreError {
+    pub(super) fn thread_error(&self, source: io::Error) -> StoreError {
         StoreError::Io { store: self.name.clone(), source }
     }
 
-    fn worker(&self) -> Result<Worker, StoreError> {
-        if let Some(worker) = self.workers().idle.take() {
+    fn take_worker(&self) -> Result<Worker, StoreError> {
+        if let Some(worker) = self.lock_workers().idle.take() {
             return Ok(worker);
         }
-        if self.unanswered() >= MAX_UNANSWERED {
-            return Err(self.timed_out());
+        if self.unanswered_count() >= MAX_UNANSWERED {
+            return Err(self.timeout_error());
         }
         let (jobs, received) = channel::<Job>();
         let run = move || received.into_iter().for_each(|job| job());
         let thread = thread::Builder::new().name("dualkey store".to_owned()).spawn(run);
-        Ok(Worker { jobs, thread: thread.map_err(|source| self.no_thread(source))? })
+        Ok(Worker { jobs, thread: thread.map_err(|source| self.thread_error(source))? })
     }
 
-    fn workers(&self) -> MutexGuard<'_, Workers> {
+    fn lock_workers(&self) -> MutexGuard<'_, Workers> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

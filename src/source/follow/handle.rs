@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::builder::FollowBuilder;
 use super::health::Health;
 use super::turn::Poller;
-use super::wait::off_thread;
+use super::wait::run_on_thread;
 use crate::ring::{KeyMaterial, KeyRing};
 use crate::source::error::StoreError;
 
 impl<K: KeyMaterial> FollowBuilder<K> {
     /// Loads the ring, and asks the store again only when [`FollowHandle::refresh`] is called: for
-    /// who has a loop of his own, and for tests.
+    /// a caller that has its own loop, and for tests.
     ///
     /// # Errors
     /// If the first load fails.
@@ -59,7 +59,9 @@ impl<K: KeyMaterial> FollowHandle<K> {
     /// As for [`refresh`](Self::refresh).
     pub async fn refresh_async(&self) -> Result<bool, StoreError> {
         let poller = Arc::clone(&self.poller);
-        off_thread(move || poller.refresh()).await.unwrap_or_else(|error| self.no_thread(error))
+        run_on_thread(move || poller.refresh())
+            .await
+            .unwrap_or_else(|error| self.thread_error(error))
     }
 
     /// Returns the task that keeps the ring equal to its store: this remains the one that stops it.
@@ -68,13 +70,13 @@ impl<K: KeyMaterial> FollowHandle<K> {
         Arc::clone(&self.poller)
     }
 
-    /// How it goes.
+    /// Returns the health of the follower.
     #[must_use]
     pub fn health(&self) -> Health {
         self.poller.health()
     }
 
-    /// Ends it, and says good-bye: the last report of this instance says that it holds nothing
+    /// Ends it, and saves a last report: the last report of this instance says that it holds nothing
     /// any more, so that no verdict waits for it. To be called when the service has stopped
     /// serving; in async code, as [`stop_async`](Self::stop_async).
     ///
@@ -93,11 +95,11 @@ impl<K: KeyMaterial> FollowHandle<K> {
     /// As for [`stop`](Self::stop).
     pub async fn stop_async(self) -> Result<(), StoreError> {
         let poller = Arc::clone(&self.poller);
-        off_thread(move || poller.stop()).await.unwrap_or_else(|error| self.no_thread(error))
+        run_on_thread(move || poller.stop()).await.unwrap_or_else(|error| self.thread_error(error))
     }
 
-    fn no_thread<T>(&self, error: io::Error) -> Result<T, StoreError> {
-        Err(self.poller.calls.no_thread(error))
+    fn thread_error<T>(&self, error: io::Error) -> Result<T, StoreError> {
+        Err(self.poller.calls.thread_error(error))
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Health {
     pub generation: u64,
     /// The revision of the manifest that it holds.
     pub revision: u64,
-    /// What tells its state apart from others.
+    /// What distinguishes its state from others.
     pub fingerprint: Fingerprint,
     /// When the store was last read and agreed with.
     pub last_success: SystemTime,

@@ -1,10 +1,10 @@
 //! A ring that follows its store while the service runs.
 //!
 //! It promises: a change in the store is swapped in whole, after it was checked and every new
-//! key tested; whatever goes wrong, the last good ring serves, is told of and counted, and the
+//! key tested; whatever fails, the last good ring serves, the failure is reported and counted, and the
 //! store is asked again; what was revoked stays so.
 //!
-//! A store that can tell says that it has changed; each is asked from time to time as well, at
+//! A store that can push reports its changes; each is asked from time to time as well, at
 //! moments that differ between instances; and [`FollowHandle::refresh`] asks at once. A store that
 //! says so all the time is asked at most once in 100 milliseconds, and once after the last time.
 //!

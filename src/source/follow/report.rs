@@ -12,7 +12,7 @@ use crate::ring::KeyMaterial;
 use crate::source::error::StoreError;
 
 impl<K: KeyMaterial> Poller<K> {
-    /// Goes on with what the instance of this name saw before.
+    /// Continues with the observations of the instance that had this name before.
     pub(super) fn resume(&self) {
         let Some(instance) = &self.instance else { return };
         let reports = match self.calls.call(self.calls.timeout(), (), |store, ()| store.reports()) {
@@ -25,7 +25,7 @@ impl<K: KeyMaterial> Poller<K> {
         };
         if let Some(previous) = reports.iter().find(|report| report.instance == *instance) {
             let resumed = catch(|| self.ring.resume(previous));
-            self.state().report_error = resumed.is_none().then(|| text(&self.calls.panicked()));
+            self.state().report_error = resumed.is_none().then(|| text(&self.calls.panic_error()));
         }
     }
 
@@ -40,7 +40,7 @@ impl<K: KeyMaterial> Poller<K> {
     pub(super) fn report(&self, turn: &Turn<'_>, has_changed: bool) -> Result<(), StoreError> {
         let Some(instance) = &self.instance else { return Ok(()) };
         let reported = catch(|| self.report_if_due(turn, instance, has_changed));
-        let reported = reported.unwrap_or_else(|| Err(self.calls.panicked()));
+        let reported = reported.unwrap_or_else(|| Err(self.calls.panic_error()));
         let outcome = match &reported {
             Ok(None) => return Ok(()),
             Ok(Some(now)) => (Some(*now), None),
@@ -100,7 +100,7 @@ impl<K: KeyMaterial> Poller<K> {
         let (policy, changed_at) = (*self.ring.load().policy(), self.ring.load().changed_at());
         let counts = policy.observation_window.max(policy.window());
         let kept = counts.saturating_add(REPORT_EVERY).saturating_mul(2);
-        let mut gone = self.ask(turn, self.left(start), (), |store, ()| store.reports())?;
+        let mut gone = self.ask(turn, self.time_left(start), (), |store, ()| store.reports())?;
         let since = observed_since(&gone, &policy, changed_at, now);
         gone.retain(|report| {
             let is_gone = now.duration_since(report.reported_at).is_ok_and(|age| age > kept);
@@ -118,7 +118,7 @@ impl<K: KeyMaterial> Poller<K> {
         // Kept in the own report first: whoever is killed in between loses nothing.
         self.save(turn, start, self.ring.report(instance))?;
         for report in gone {
-            self.ask(turn, self.left(start), report.instance, |store, instance| {
+            self.ask(turn, self.time_left(start), report.instance, |store, instance| {
                 store.forget_report(instance)
             })?;
         }
@@ -126,25 +126,27 @@ impl<K: KeyMaterial> Poller<K> {
     }
 
     fn save(&self, turn: &Turn<'_>, start: Instant, report: Report) -> Result<(), StoreError> {
-        self.ask(turn, self.left(start), report, |store, report| store.save_report(report))
+        self.ask(turn, self.time_left(start), report, |store, report| store.save_report(report))
     }
 
     /// Ends it, and saves the last report of this instance: that it is no more. Both together
     /// take no longer than the timeout.
     pub(super) fn stop(&self) -> Result<(), StoreError> {
-        let stopped = self.say_farewell();
+        let stopped = self.save_last_report();
         self.close();
         stopped
     }
 
-    fn say_farewell(&self) -> Result<(), StoreError> {
+    fn save_last_report(&self) -> Result<(), StoreError> {
         let Some(instance) = &self.instance else { return Ok(()) };
         let start = Instant::now();
         self.signal.close_and_wait(self.calls.timeout());
-        let report = catch(|| self.ring.report(instance)).ok_or_else(|| self.calls.panicked())?;
+        let report =
+            catch(|| self.ring.report(instance)).ok_or_else(|| self.calls.panic_error())?;
         let report = Report { has_stopped: true, ..report };
-        let saved =
-            self.calls.call(self.left(start), report, |store, report| store.save_report(report));
+        let saved = self
+            .calls
+            .call(self.time_left(start), report, |store, report| store.save_report(report));
         match saved {
             Err(StoreError::NoReports { .. }) => Ok(()),
             saved => saved,
@@ -152,7 +154,7 @@ impl<K: KeyMaterial> Poller<K> {
     }
 
     /// What is left of the time for work that began at `start`.
-    fn left(&self, start: Instant) -> Duration {
+    fn time_left(&self, start: Instant) -> Duration {
         self.calls.timeout().saturating_sub(start.elapsed())
     }
 }

@@ -118,10 +118,10 @@ impl Signal {
     fn wait_while(
         &self,
         time: Duration,
-        goes_on: impl Fn(&State) -> bool,
+        continues: impl Fn(&State) -> bool,
     ) -> MutexGuard<'_, State> {
         self.changed
-            .wait_timeout_while(self.lock(), time, |state| goes_on(state))
+            .wait_timeout_while(self.lock(), time, |state| continues(state))
             .unwrap_or_else(PoisonError::into_inner)
             .0
     }

@@ -2,7 +2,7 @@
 
 use super::builder::FollowBuilder;
 use super::handle::FollowHandle;
-use super::wait::off_thread;
+use super::wait::run_on_thread;
 use crate::ring::KeyMaterial;
 use crate::source::error::StoreError;
 
@@ -20,7 +20,7 @@ impl<K: KeyMaterial> FollowBuilder<K> {
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
     pub async fn spawn(self) -> Result<FollowHandle<K>, StoreError> {
         let store = std::sync::Arc::clone(&self.store);
-        off_thread(move || self.spawn_thread())
+        run_on_thread(move || self.spawn_thread())
             .await
             .unwrap_or_else(|source| Err(StoreError::Io { store: format!("{store:?}"), source }))
     }

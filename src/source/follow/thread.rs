@@ -23,7 +23,7 @@ impl<K: KeyMaterial> FollowBuilder<K> {
         let woken = Arc::clone(&poller.signal);
         let watch = poller.watch(Wake::new(move || woken.wake()));
         // What changed between the load and the watch.
-        let first = poller.turn();
+        let first = poller.run_turn();
         let (driven, driving) = (poller.signal.drive(), Arc::clone(&poller));
         let run = move || {
             // Dropped last: whoever waits for the end waits for the end of the watch as well.
@@ -32,13 +32,13 @@ impl<K: KeyMaterial> FollowBuilder<K> {
             driving.calls.runtime().enter(|| {
                 let mut delay = first;
                 while driving.signal.wait(delay) {
-                    delay = driving.turn();
+                    delay = driving.run_turn();
                 }
             });
         };
         let thread = std::thread::Builder::new().name(format!("dualkey {}", poller.ring.name()));
         // Not joined: `Signal` says when it has ended, and a join has no limit.
-        thread.spawn(run).map_err(|source| poller.calls.no_thread(source))?;
+        thread.spawn(run).map_err(|source| poller.calls.thread_error(source))?;
         Ok(FollowHandle { poller })
     }
 }

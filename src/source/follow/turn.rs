@@ -17,7 +17,7 @@ use crate::source::store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus};
 
 pub(crate) struct Poller<K: KeyMaterial> {
     pub(crate) ring: KeyRing<K>,
-    /// For who looks at the reports of others. Turns go through `calls`.
+    /// For a reader of the reports of other instances. Turns use `calls`.
     #[allow(dead_code, reason = "only the status page, in a higher module, reads it")]
     pub(crate) store: Arc<dyn KeyStore>,
     pub(super) calls: Calls,
@@ -100,14 +100,14 @@ impl<K: KeyMaterial> Poller<K> {
     }
 
     /// One turn. Returns for how long to wait until the next, if nothing wakes before.
-    pub(super) fn turn(&self) -> Duration {
+    pub(super) fn run_turn(&self) -> Duration {
         let random = getrandom::u64().unwrap_or(0);
-        // What went wrong is in its health, and told. What panics outside the parts of a turn is
+        // A failure is in its health, and reported. What panics outside the parts of a turn is
         // an error of a client's that cannot be shown or dropped.
         let is_unconfirmed =
             catch(|| matches!(self.refresh(), Err(StoreError::Unconfirmed { .. })));
         if is_unconfirmed.is_none() {
-            let panicked = Err(self.calls.panicked());
+            let panicked = Err(self.calls.panic_error());
             self.record(&panicked);
             self.count([panicked.as_ref().err(), None]);
         }
@@ -122,11 +122,13 @@ impl<K: KeyMaterial> Poller<K> {
     /// timeout, and a panic ends only the part that it comes from.
     pub(super) fn refresh(&self) -> Result<bool, StoreError> {
         let two_parts = self.calls.timeout().saturating_mul(2);
-        let Some(turn) = self.signal.begin(two_parts) else { return Err(self.calls.timed_out()) };
+        let Some(turn) = self.signal.begin(two_parts) else {
+            return Err(self.calls.timeout_error());
+        };
         let loaded = self.ask(&turn, self.calls.timeout(), (), |store, ()| store.load());
         if self.signal.is_closed() {
             self.calls.release();
-            return loaded.and(Err(self.calls.timed_out()));
+            return loaded.and(Err(self.calls.timeout_error()));
         }
         // A revocation is final, whatever else the store holds (V8).
         if let Err(StoreError::OnlyRevocations { revocations, .. }) = &loaded {
@@ -153,16 +155,16 @@ impl<K: KeyMaterial> Poller<K> {
         F: for<'a> FnOnce(&'a dyn KeyStore, &'a A) -> StoreFuture<'a, T> + Send + 'static,
     {
         let answered = turn.call(|| self.calls.call(time, argument, call));
-        answered.unwrap_or_else(|| Err(self.calls.timed_out()))
+        answered.unwrap_or_else(|| Err(self.calls.timeout_error()))
     }
 
     fn apply(&self, manifest: &Manifest) -> Result<bool, StoreError> {
         // Whatever panics in it, the ring holds the old set or the new one, whole.
         let applied = catch(|| manifest.apply_to(&self.ring));
-        Ok(applied.ok_or_else(|| self.calls.panicked())??)
+        Ok(applied.ok_or_else(|| self.calls.panic_error())??)
     }
 
-    /// Keeps what came of a load, and tells of a failure.
+    /// Keeps the outcome of a load, and reports a failure.
     fn record(&self, applied: &Result<bool, StoreError>) {
         let (now, error) = (self.now(), applied.as_ref().err().map(text));
         let mut state = self.state();
@@ -202,7 +204,7 @@ impl<K: KeyMaterial> Poller<K> {
 
     pub(crate) fn health(&self) -> Health {
         let (set, now) = (self.ring.load(), self.ring.now());
-        let unanswered_calls = self.calls.unanswered();
+        let unanswered_calls = self.calls.unanswered_count();
         let state = self.state();
         Health {
             generation: set.generation(),

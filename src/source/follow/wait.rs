@@ -56,7 +56,7 @@ impl Wake for Alarm {
 ///
 /// # Errors
 /// If the system gives no thread.
-pub(super) async fn off_thread<T, W>(work: W) -> io::Result<T>
+pub(super) async fn run_on_thread<T, W>(work: W) -> io::Result<T>
 where
     T: Send + 'static,
     W: FnOnce() -> T + Send + 'static,
@@ -70,7 +70,7 @@ where
         state.0 = Some(done);
         let waker = state.1.take();
         drop(state);
-        // Where nobody waits any more, the result is dropped here.
+        // If no caller waits any more, the result is dropped here.
         drop(result);
         if let Some(waker) = waker {
             waker.wake();

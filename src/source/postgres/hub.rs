@@ -54,7 +54,7 @@ struct End {
 }
 
 impl End {
-    fn of(options: &PgConnectOptions) -> Self {
+    fn from_options(options: &PgConnectOptions) -> Self {
         Self {
             host: options.get_host().to_owned(),
             port: options.get_port(),
@@ -70,12 +70,15 @@ impl End {
 
 impl Route {
     /// The options to listen with, as they are now: a pool may have been given another password.
-    fn listening(&self) -> Arc<PgConnectOptions> {
+    fn listen_options(&self) -> Arc<PgConnectOptions> {
         self.direct.clone().unwrap_or_else(|| self.pool.connect_options())
     }
 
     fn ends(&self) -> Ends {
-        Ends([End::of(&self.listening()), End::of(&self.pool.connect_options())])
+        Ends([
+            End::from_options(&self.listen_options()),
+            End::from_options(&self.pool.connect_options()),
+        ])
     }
 }
 
@@ -162,7 +165,7 @@ impl Hub {
     }
 
     /// Does `work` until the last store has left.
-    pub(super) async fn until_left(&self, work: impl Future<Output = ()>) {
+    pub(super) async fn run_until_left(&self, work: impl Future<Output = ()>) {
         let (mut left, mut work) = (pin!(self.left.notified()), pin!(work));
         poll_fn(|context| match left.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(()),
@@ -180,7 +183,7 @@ impl Hub {
     pub(super) fn routes(&self) -> Vec<Route> {
         let mut routes: Vec<(Route, [Arc<PgConnectOptions>; 2])> = Vec::new();
         for store in lock(&self.stores).iter().rev() {
-            let options = [store.route.listening(), store.route.pool.connect_options()];
+            let options = [store.route.listen_options(), store.route.pool.connect_options()];
             let is_same = |other: &[Arc<PgConnectOptions>; 2]| {
                 options.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
             };

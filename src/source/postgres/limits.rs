@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The channel on which a change is told.
+/// The channel on which a change is notified.
 pub(super) const CHANNEL: &str = "dualkey";
 /// A connection that was cut without a word never answers.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

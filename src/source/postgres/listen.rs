@@ -51,7 +51,7 @@ pub(super) fn subscribe(route: Route, name: String, wake: Wake) -> io::Result<Wa
 
 /// Serves the stores of `hub` until the last of them has left.
 fn run(hub: &Hub, runtime: &Runtime) {
-    while !hub.is_left() && catch(|| runtime.block_on(hub.until_left(serve(hub)))).is_none() {
+    while !hub.is_left() && catch(|| runtime.block_on(hub.run_until_left(serve(hub)))).is_none() {
         hub.status().set_problem(Failure::Panicked.problem());
         std::thread::sleep(PAUSE);
     }
@@ -92,10 +92,10 @@ async fn open(hub: &Hub, turn: usize) -> Result<PgListener, Failure> {
         return Err(Failure::Lost);
     };
     let mut listener = connect(&attempt.listening).await?;
-    let second = second(&mut listener, &attempt.listening);
+    let second = connect_second(&mut listener, &attempt.listening);
     let second = timeout(PATIENCE, second).await.unwrap_or(Err(Failure::NoSecond))?;
     let server = match timeout(PATIENCE, server_of(&mut listener, "LISTEN")).await {
-        Ok(server) => server.map_err(Failure::of)?,
+        Ok(server) => server.map_err(Failure::from_error)?,
         Err(_) => return Err(Failure::NoAnswer),
     };
     hub.wake_all();
@@ -155,38 +155,38 @@ async fn connect(options: &PgConnectOptions) -> Result<PgListener, Failure> {
         // A pool tries again what the server refuses for a while, and drops the reason.
         Err(sqlx::Error::PoolTimedOut) => {
             match timeout(ARRIVAL, PgConnection::connect_with(options)).await {
-                Ok(Err(error)) => Err(Failure::of(error)),
+                Ok(Err(error)) => Err(Failure::from_error(error)),
                 Ok(Ok(_)) | Err(_) => Err(Failure::NoAnswer),
             }
         }
-        Err(error) => Err(Failure::of(error)),
+        Err(error) => Err(Failure::from_error(error)),
     }
 }
 
 /// Makes a second connection on the way of the first, unless a pooler on that way shares server
 /// connections.
-async fn second(
+async fn connect_second(
     listener: &mut PgListener,
     options: &PgConnectOptions,
 ) -> Result<PgConnection, Failure> {
     let mut second = PgConnection::connect_with(options).await.map_err(Failure::NoSender)?;
-    let first = server_of(&mut *listener, "").await.map_err(Failure::of)?;
+    let first = server_of(&mut *listener, "").await.map_err(Failure::from_error)?;
     // A transaction keeps its server connection: a pooler gives it the one that was last used, or
     // the first gets another the next time.
     match second.execute("BEGIN").await {
         // One that shares them between the statements of a transaction refuses it.
         Err(error) if has_code(&error, "08P01") => return Err(Failure::Shared),
-        started => started.map_err(Failure::of)?,
+        started => started.map_err(Failure::from_error)?,
     };
-    if server_of(&mut second, "").await.map_err(Failure::of)? == first {
+    if server_of(&mut second, "").await.map_err(Failure::from_error)? == first {
         return Err(Failure::Shared);
     }
     for _ in 0..LOOKS {
-        if server_of(&mut *listener, "").await.map_err(Failure::of)? != first {
+        if server_of(&mut *listener, "").await.map_err(Failure::from_error)? != first {
             return Err(Failure::Shared);
         }
     }
-    second.execute("ROLLBACK").await.map_err(Failure::of)?;
+    second.execute("ROLLBACK").await.map_err(Failure::from_error)?;
     Ok(second)
 }
 
@@ -241,7 +241,7 @@ async fn probe(
                 Ok(Some(received)) if received.payload() == payload => return Ok(()),
                 Ok(Some(received)) => hub.wake(received.payload()),
                 Ok(None) => return Err(Failure::Lost),
-                Err(error) => return Err(Failure::of(error)),
+                Err(error) => return Err(Failure::from_error(error)),
             }
         }
     });
@@ -272,13 +272,13 @@ async fn hear(hub: &Hub, mut listener: PgListener) -> Failure {
         match timeout(PING, listener.try_recv()).await {
             Ok(Ok(Some(received))) => hub.wake(received.payload()),
             Ok(Ok(None)) => return Failure::Lost,
-            Ok(Err(error)) => return Failure::of(error),
+            Ok(Err(error)) => return Failure::from_error(error),
             Err(_) => {
                 // It changes nothing, and `pg_stat_activity` shows what the connection is for.
                 let ping = listener.execute(AssertSqlSafe(format!("LISTEN \"{CHANNEL}\"")));
                 match timeout(PATIENCE, ping).await {
                     Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return Failure::of(error),
+                    Ok(Err(error)) => return Failure::from_error(error),
                     Err(_) => return Failure::NoAnswer,
                 }
             }
@@ -305,7 +305,7 @@ enum Failure {
 }
 
 impl Failure {
-    fn of(error: sqlx::Error) -> Self {
+    fn from_error(error: sqlx::Error) -> Self {
         if has_code(&error, STANDBY) { Self::Standby } else { Self::Client(error) }
     }
 

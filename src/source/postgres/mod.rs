@@ -1,14 +1,14 @@
 //! A manifest in PostgreSQL, for fleets.
 //!
-//! It promises: what the database holds is sealed under a KEK ring of yours, so that who reads
-//! its rows, or a backup of them, reads no secret; of two writers at once one is told of the
-//! other, by the statement that writes; a change is pushed to all who follow. All of them in one
+//! It promises: what the database holds is sealed under a KEK ring of yours, so that a reader
+//! of its rows, or of a backup of them, reads no secret; of two writers at the same time one gets a
+//! conflict, by the statement that writes; a change is pushed to every ring that follows. All of them in one
 //! process listen on one connection to a server, which is in no pool of the application.
 //!
 //! Each statement runs in a transaction of its own and is not kept: so it works through PgBouncer in
 //! session and in transaction mode.
 //!
-//! It does not promise to notice who puts an old row back whole: an instance that runs refuses
+//! It does not promise to notice that an old row was put back whole: an instance that runs refuses
 //! it, because its revision is older; one that starts takes it.
 
 mod hub;
@@ -167,13 +167,15 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         match timeout(POOL_PATIENCE, self.pool.begin_with(BEGIN)).await {
             Ok(Ok(transaction)) => Ok(transaction),
-            Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => Err(self.failed(self.starved())),
-            Ok(Err(error)) => Err(self.client(error)),
+            Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => {
+                Err(self.client_error(self.pool_problem()))
+            }
+            Ok(Err(error)) => Err(self.sqlx_error(error)),
         }
     }
 
     /// The reason why the pool gave no connection in time.
-    fn starved(&self) -> String {
+    fn pool_problem(&self) -> String {
         let most = self.pool.options().get_max_connections();
         if self.pool.num_idle() == 0 && self.pool.size() >= most {
             format!(
@@ -186,7 +188,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
     }
 
     async fn commit(&self, transaction: Transaction<'_, Postgres>) -> Result<(), StoreError> {
-        transaction.commit().await.map_err(|error| self.client(error))
+        transaction.commit().await.map_err(|error| self.sqlx_error(error))
     }
 
     async fn read(&self) -> Result<Manifest, StoreError> {
@@ -202,7 +204,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .persistent(false)
         .fetch_optional(&mut *transaction)
         .await
-        .map_err(|error| self.client(error))?;
+        .map_err(|error| self.sqlx_error(error))?;
         self.commit(transaction).await?;
         let (revision, text) = row.ok_or_else(|| StoreError::Missing { store: self.name() })?;
         let text = text.ok_or_else(|| StoreError::Sealed {
@@ -247,7 +249,8 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
             }
         };
         let number = |revision: u64| {
-            i64::try_from(revision).map_err(|error| self.client(sqlx::Error::Encode(error.into())))
+            i64::try_from(revision)
+                .map_err(|error| self.sqlx_error(sqlx::Error::Encode(error.into())))
         };
         let mut transaction = self.begin().await?;
         let changed = sqlx::query(statement)
@@ -261,7 +264,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
             .persistent(false)
             .fetch_optional(&mut *transaction)
             .await
-            .map_err(|error| self.client(error))?;
+            .map_err(|error| self.sqlx_error(error))?;
         if changed.is_some() {
             return self.commit(transaction).await;
         }
@@ -273,7 +276,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .persistent(false)
         .fetch_optional(&mut *transaction)
         .await
-        .map_err(|error| self.client(error))?;
+        .map_err(|error| self.sqlx_error(error))?;
         self.commit(transaction).await?;
         let found = found.unwrap_or(0).unsigned_abs();
         Err(StoreError::Conflict { store, expected, found })
@@ -294,9 +297,9 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .persistent(false)
         .fetch_all(&mut *transaction)
         .await
-        .map_err(|error| self.client(error))?;
+        .map_err(|error| self.sqlx_error(error))?;
         self.commit(transaction).await?;
-        Ok(rows.into_iter().map(report).collect())
+        Ok(rows.into_iter().map(parse_report).collect())
     }
 
     async fn write_report(&self, report: &Report) -> Result<(), StoreError> {
@@ -314,7 +317,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .persistent(false)
         .execute(&mut *transaction)
         .await
-        .map_err(|error| self.client(error))?;
+        .map_err(|error| self.sqlx_error(error))?;
         self.commit(transaction).await
     }
 
@@ -329,30 +332,30 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
         .persistent(false)
         .execute(&mut *transaction)
         .await
-        .map_err(|error| self.client(error))?;
+        .map_err(|error| self.sqlx_error(error))?;
         self.commit(transaction).await
     }
 
     /// `work`, for as long as an answer may take.
-    async fn patiently<T>(
+    async fn run_in_time<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         // Its pool would panic without one.
         if Handle::try_current().is_err() {
-            return Err(self.failed("it needs a tokio runtime: follow it with `spawn`"));
+            return Err(self.client_error("it needs a tokio runtime: follow it with `spawn`"));
         }
         match timeout(PATIENCE, work).await {
             Ok(done) => done,
-            Err(_) => Err(self.failed("no answer within ten seconds")),
+            Err(_) => Err(self.client_error("no answer within ten seconds")),
         }
     }
 
-    fn failed(&self, problem: impl Into<Box<dyn StdError + Send + Sync>>) -> StoreError {
+    fn client_error(&self, problem: impl Into<Box<dyn StdError + Send + Sync>>) -> StoreError {
         StoreError::Client { store: self.name(), source: problem.into() }
     }
 
-    fn client(&self, error: sqlx::Error) -> StoreError {
+    fn sqlx_error(&self, error: sqlx::Error) -> StoreError {
         StoreError::Client { store: self.name(), source: explained(error) }
     }
 
@@ -364,11 +367,11 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
 
 impl KeyStore for PostgresStore {
     fn load(&self) -> StoreFuture<'_, Manifest> {
-        Box::pin(self.patiently(self.read()))
+        Box::pin(self.run_in_time(self.read()))
     }
 
     fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
-        Box::pin(self.patiently(self.swap(expected, next)))
+        Box::pin(self.run_in_time(self.swap(expected, next)))
     }
 
     fn watch(&self, wake: Wake) -> StoreFuture<'_, Option<Watch>> {
@@ -382,22 +385,22 @@ impl KeyStore for PostgresStore {
     }
 
     fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
-        Box::pin(self.patiently(self.read_reports()))
+        Box::pin(self.run_in_time(self.read_reports()))
     }
 
     fn save_report<'a>(&'a self, report: &'a Report) -> StoreFuture<'a, ()> {
-        Box::pin(self.patiently(self.write_report(report)))
+        Box::pin(self.run_in_time(self.write_report(report)))
     }
 
     fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(self.patiently(self.forget(instance)))
+        Box::pin(self.run_in_time(self.forget(instance)))
     }
 }
 
 /// The report of a row: its instance, its document unless that is too large, and when it was received
 /// in milliseconds since 1970. What cannot be read is an unreadable report, so that it does not hide
 /// the others.
-fn report((instance, text, received): (String, Option<String>, Option<i64>)) -> Report {
+fn parse_report((instance, text, received): (String, Option<String>, Option<i64>)) -> Report {
     let problem = match text.map(|text| Report::from_json(text.as_bytes())) {
         Some(Ok(report)) => return report,
         Some(Err(Error::Manifest { problem })) => problem,
