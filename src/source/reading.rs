@@ -138,7 +138,7 @@ impl Memory {
             return Revoked::Nothing;
         }
         *accepted = next.clone();
-        Revoked::Some(next)
+        Revoked::Some(Box::new(next))
     }
 }
 
@@ -146,7 +146,7 @@ impl Memory {
 pub(super) enum Revoked {
     Nothing,
     /// The accepted manifest with them, of the next revision.
-    Some(Manifest),
+    Some(Box<Manifest>),
     /// They leave no key that signs.
     Last(Revocations),
 }

@@ -215,7 +215,7 @@ impl DotenvStore {
         // The revocations of a reading that does not count are final all the same.
         match self.revoke(&mut memory, &look) {
             Revoked::Nothing => Err(refusal),
-            Revoked::Some(manifest) => Ok(manifest),
+            Revoked::Some(manifest) => Ok(*manifest),
             Revoked::Last(revocations) => Err(StoreError::OnlyRevocations {
                 store: self.name(),
                 source: Box::new(Error::NothingSigns),
