@@ -128,8 +128,8 @@ mod tests {
             for place in 0..length.max(1) {
                 for byte in 0..=255 {
                     let mut text = good.clone();
-                    if let Some(own) = text.get_mut(place) {
-                        *own = byte;
+                    if let Some(old) = text.get_mut(place) {
+                        *old = byte;
                     }
                     let (url, plain) =
                         (URL_SAFE_NO_PAD.decode(&text), STANDARD_NO_PAD.decode(&text));

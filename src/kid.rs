@@ -62,7 +62,9 @@ impl Kid {
     /// Returns whether it is a number of this purpose, as in `jwt-2`.
     pub(crate) fn is_numbered(&self, purpose: &str) -> bool {
         let number = self.as_str().strip_prefix(purpose).and_then(|rest| rest.strip_prefix('-'));
-        number.is_some_and(|own| !own.is_empty() && own.bytes().all(|byte| byte.is_ascii_digit()))
+        number.is_some_and(|digits| {
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
     }
 
     #[inline]

@@ -45,13 +45,13 @@ impl fmt::Display for At {
 impl fmt::Display for NotBefore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.0.duration_since(UNIX_EPOCH).ok();
-        let seconds = since.map(|own| own.as_secs() + u64::from(own.subsec_nanos() > 0));
-        write(f, seconds.map(|own| own.div_ceil(MINUTE) * MINUTE))
+        let seconds = since.map(|since| since.as_secs() + u64::from(since.subsec_nanos() > 0));
+        write(f, seconds.map(|seconds| seconds.div_ceil(MINUTE) * MINUTE))
     }
 }
 
 fn write(f: &mut fmt::Formatter<'_>, seconds: Option<u64>) -> fmt::Result {
-    let Some(seconds) = seconds.filter(|own| *own < BEYOND) else {
+    let Some(seconds) = seconds.filter(|seconds| *seconds < BEYOND) else {
         return f.write_str("a time beyond the calendar");
     };
     let (year, month, day) = date(seconds / DAY);

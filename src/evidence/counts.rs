@@ -41,9 +41,9 @@ impl UsageCounts {
 
 impl UsageBucket {
     pub(super) fn add(&mut self, kid: Kid, more: UsageCounts) {
-        match self.uses.iter_mut().find(|(own, _)| *own == kid) {
-            Some((_, own)) => {
-                *own = own.plus(more);
+        match self.uses.iter_mut().find(|(known, _)| *known == kid) {
+            Some((_, counts)) => {
+                *counts = counts.plus(more);
             }
             None => self.uses.push((kid, more)),
         }

@@ -100,11 +100,12 @@ impl OldKey<'_> {
             Some(Verdict::Wait { until }) => return make(Some(*until), None),
             Some(Verdict::Blocked(obstacles)) => obstacles,
         };
-        let rewrap = obstacles.iter().find(|own| is_of_rewrap(own));
+        let rewrap = obstacles.iter().find(|obstacle| is_of_rewrap(obstacle));
         // An instance reloads within seconds: no date is known, unless something else has one.
-        let is_of_reload = |own: &&Obstacle| matches!(own, Obstacle::KeySetMismatch { .. });
-        let is_endless = |own: &&Obstacle| over_at(own, policy).is_none();
-        let endless = match obstacles.iter().all(|own| is_of_reload(&own)) {
+        let is_of_reload =
+            |obstacle: &&Obstacle| matches!(obstacle, Obstacle::KeySetMismatch { .. });
+        let is_endless = |obstacle: &&Obstacle| over_at(obstacle, policy).is_none();
+        let endless = match obstacles.iter().all(|obstacle| is_of_reload(&obstacle)) {
             true => obstacles.first(),
             false => obstacles.iter().find(is_endless),
         };
@@ -115,7 +116,7 @@ impl OldKey<'_> {
             },
             (None, Some(obstacle)) => OldKeyStep::Wait { obstacle: obstacle.clone() },
             (None, None) => {
-                let from = obstacles.iter().filter_map(|own| over_at(own, policy)).max();
+                let from = obstacles.iter().filter_map(|obstacle| over_at(obstacle, policy)).max();
                 make(from, obstacles.first().cloned())
             }
         }
@@ -125,7 +126,9 @@ impl OldKey<'_> {
 /// The obstacle to name: not the time alone, which the moment says.
 fn first_obstacle(verdict: &Verdict) -> Option<&Obstacle> {
     match verdict {
-        Verdict::Blocked(all) => all.iter().find(|own| !matches!(own, Obstacle::TooEarly { .. })),
+        Verdict::Blocked(all) => {
+            all.iter().find(|obstacle| !matches!(obstacle, Obstacle::TooEarly { .. }))
+        }
         _ => None,
     }
 }
@@ -155,7 +158,7 @@ pub(crate) fn needs_key(obstacle: &Obstacle) -> bool {
 
 /// The start of the first rewrap that counts, by the obstacles that name one.
 fn rewrap_from(obstacles: &[Obstacle]) -> Option<SystemTime> {
-    let moments = obstacles.iter().filter_map(|own| match own {
+    let moments = obstacles.iter().filter_map(|obstacle| match obstacle {
         Obstacle::RewrapTooEarly { not_before, .. }
         | Obstacle::UsedAfterRewrap { not_before, .. } => Some(*not_before),
         _ => None,

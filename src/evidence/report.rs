@@ -85,8 +85,8 @@ pub(crate) fn is_instance_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.chars().all(is_of_name)
 }
 
-fn is_of_name(own: char) -> bool {
-    own.is_ascii_alphanumeric() || "-_.:/@+=".contains(own)
+fn is_of_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "-_.:/@+=".contains(character)
 }
 
 /// The name of an instance that is called `name`: that itself, if a report may be stored under it.
@@ -99,7 +99,7 @@ pub(crate) fn instance_name(name: String) -> String {
     if name.is_empty() || is_instance_name(&name) {
         return name;
     }
-    let kept = name.chars().map(|own| if is_of_name(own) { own } else { '-' });
+    let kept = name.chars().map(|character| if is_of_name(character) { character } else { '-' });
     let digest = Sha256::digest(name.as_bytes());
     let digits = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
     kept.take(MAX_NAME - SUFFIX).chain(['-']).collect::<String>() + &digits.collect::<String>()

@@ -29,7 +29,7 @@ pub(crate) fn seen(
     // Deliberately not bounded by the moment of the report or by now: a clock that was ahead dated the
     // use too late, so its own date is never before the use.
     let uses = reports.iter().flat_map(|report| &report.last_as_fallback);
-    let last_as_fallback = uses.filter(|(own, _)| own == kid).map(|(_, seen)| *seen).max();
+    let last_as_fallback = uses.filter(|(used, _)| used == kid).map(|(_, seen)| *seen).max();
     let since = observed_since(reports, policy, changed_at, now);
     let mut objections: Vec<_> = reports
         .iter()
@@ -63,8 +63,9 @@ pub(crate) fn rewraps<'r>(
     now: SystemTime,
 ) -> Vec<&'r RewrapRecord> {
     let rewraps = reports.iter().filter_map(|report| report.rewrap.as_ref());
-    let mut all: Vec<_> = rewraps.filter(|own| !is_ahead(own.finished_at, policy, now)).collect();
-    all.sort_by_key(|own| std::cmp::Reverse(own.finished_at));
+    let mut all: Vec<_> =
+        rewraps.filter(|rewrap| !is_ahead(rewrap.finished_at, policy, now)).collect();
+    all.sort_by_key(|rewrap| std::cmp::Reverse(rewrap.finished_at));
     all
 }
 
@@ -153,8 +154,8 @@ pub(crate) fn disagreement_ends(
     changed_at: SystemTime,
     now: SystemTime,
 ) -> Option<SystemTime> {
-    let objects = |own: &&Report| objection(own, expected, policy, changed_at, now).is_some();
-    let end = |own: &Report| end_of(made_at(own, policy, changed_at, now), policy);
+    let objects = |report: &&Report| objection(report, expected, policy, changed_at, now).is_some();
+    let end = |report: &Report| end_of(made_at(report, policy, changed_at, now), policy);
     reports.iter().filter(objects).filter_map(end).max()
 }
 
@@ -184,8 +185,9 @@ pub(crate) fn observed_since(
 ) -> Option<SystemTime> {
     let gap = LONGEST_GAP.saturating_add(policy.skew);
     // What tells of a rewrap and is gone has watched nothing.
-    let has_watched = |own: &&Report| {
-        own.problem.is_none() && (!own.has_stopped || own.observed_since < own.reported_at)
+    let has_watched = |report: &&Report| {
+        report.problem.is_none()
+            && (!report.has_stopped || report.observed_since < report.reported_at)
     };
     let watches: Vec<_> = reports
         .iter()
@@ -245,14 +247,15 @@ pub(crate) fn clock_problem(
     now: SystemTime,
 ) -> Option<ClockProblem> {
     let is_over = |moment| end_of(moment, policy).is_some_and(|end| end <= now);
-    let readable = || reports.iter().filter(|own| own.problem.is_none());
-    let newest = readable().map(|own| own.reported_at).max()?;
-    let mut recent = readable().filter(|own| !own.has_stopped && !is_over(own.reported_at));
+    let readable = || reports.iter().filter(|report| report.problem.is_none());
+    let newest = readable().map(|report| report.reported_at).max()?;
+    let mut recent =
+        readable().filter(|report| !report.has_stopped && !is_over(report.reported_at));
     if is_over(newest) {
         return Some(ClockProblem::Silent { newest });
     }
-    let last = recent.clone().map(|own| own.reported_at).max()?;
-    let is_behind = recent.all(|own| is_ahead(own.reported_at, policy, now));
+    let last = recent.clone().map(|report| report.reported_at).max()?;
+    let is_behind = recent.all(|report| is_ahead(report.reported_at, policy, now));
     is_behind.then_some(ClockProblem::Behind { newest: last })
 }
 

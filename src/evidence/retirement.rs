@@ -70,7 +70,8 @@ fn of_encryption_key(
     now: SystemTime,
 ) -> Verdict {
     let policy = &terms.policy;
-    let mut sane = rewraps.iter().copied().filter(|own| !is_ahead(own.finished_at, policy, now));
+    let mut sane =
+        rewraps.iter().copied().filter(|rewrap| !is_ahead(rewrap.finished_at, policy, now));
     let rewrap = sane.next();
     let mut obstacles = seen.objections;
     let against = rows(kid, began, terms, rewrap);
@@ -80,10 +81,10 @@ fn of_encryption_key(
         return Verdict::Blocked(obstacles);
     };
     let (finished, last) = (rewrap.finished_at, seen.last_as_fallback);
-    let is_complete = |own: &&RewrapRecord| rows(kid, began, terms, Some(own)).is_empty();
+    let is_complete = |rewrap: &&RewrapRecord| rows(kid, began, terms, Some(rewrap)).is_empty();
     // The first complete one: a use after it is of a row that it did not find, and a later one counts if
     // it started after that use.
-    let first = sane.rfind(is_complete).map_or(finished, |own| own.finished_at);
+    let first = sane.rfind(is_complete).map_or(finished, |rewrap| rewrap.finished_at);
     let is_missed = |last: &SystemTime| {
         first < *last && rewrap.started_at < last.checked_add(SECOND).unwrap_or(*last)
     };
@@ -204,7 +205,7 @@ fn rows(
     {
         obstacles.push(Obstacle::RewrapTooEarly { started_at: rewrap.started_at, not_before });
     }
-    let rows = rewrap.rows.iter().filter(|(own, _)| *own == kid).map(|(_, rows)| *rows);
+    let rows = rewrap.rows.iter().filter(|(named, _)| *named == kid).map(|(_, rows)| *rows);
     let rows = rows.fold(0, u64::saturating_add);
     if rows > 0 {
         obstacles.push(Obstacle::RowsLeft { rows });

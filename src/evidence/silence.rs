@@ -40,16 +40,18 @@ impl Silence {
     ) -> Self {
         let Some(since) = unused_since(watched, last) else { return Self::default() };
         let place = |moment: SystemTime| window_of(moment, since, window);
-        let is_counted = |own: &&UsageBucket| {
+        let is_counted = |bucket: &&UsageBucket| {
             // Of a longer bucket it is not known in which window something was verified.
-            let is_short = own.to.duration_since(own.from).is_ok_and(|length| length <= window);
-            let is_used = own.uses.iter().any(|(_, uses)| uses.verified_as_primary > 0);
-            is_short && is_used && own.to <= now
+            let is_short =
+                bucket.to.duration_since(bucket.from).is_ok_and(|length| length <= window);
+            let is_used = bucket.uses.iter().any(|(_, uses)| uses.verified_as_primary > 0);
+            is_short && is_used && bucket.to <= now
         };
         let counted: Vec<&UsageBucket> = buckets.filter(is_counted).collect();
         let begin = now.checked_sub(window);
-        let is_in_use = counted.iter().any(|own| begin.is_none_or(|begin| begin <= own.to));
-        let active: BTreeSet<u128> = counted.iter().filter_map(|own| place(own.from)).collect();
+        let is_in_use = counted.iter().any(|bucket| begin.is_none_or(|begin| begin <= bucket.to));
+        let active: BTreeSet<u128> =
+            counted.iter().filter_map(|bucket| place(bucket.from)).collect();
         Self {
             since: Some(since),
             active: active.len() as u64,
@@ -113,21 +115,21 @@ mod tests {
         hours.into_iter().map(bucket).collect()
     }
 
-    fn silence(buckets: &[UsageBucket], last: Option<SystemTime>, now: u32) -> Silence {
+    fn silence_of(buckets: &[UsageBucket], last: Option<SystemTime>, now: u32) -> Silence {
         Silence::new(buckets.iter(), Some(at(0)), last, at(now), DAY)
     }
 
     #[test]
     fn seven_windows_with_a_verification_each_are_long_enough() {
         let daily = buckets((0..7).map(|day| day * 24 + 5));
-        let own = silence(&daily, None, 7 * 24);
-        assert!(own.is_long(at(7 * 24), DAY));
-        assert!(!silence(&daily, None, 7 * 24 - 1).is_long(at(7 * 24 - 1), DAY));
+        let silence = silence_of(&daily, None, 7 * 24);
+        assert!(silence.is_long(at(7 * 24), DAY));
+        assert!(!silence_of(&daily, None, 7 * 24 - 1).is_long(at(7 * 24 - 1), DAY));
         // On each of the days before, that moment is the one that is named.
         for day in 0..7 {
             let now = day * 24 + 6;
-            let own = silence(&daily[..=day as usize], None, now);
-            assert_eq!(own.long_from(at(now), DAY), Some(at(7 * 24)), "{day}");
+            let silence = silence_of(&daily[..=day as usize], None, now);
+            assert_eq!(silence.long_from(at(now), DAY), Some(at(7 * 24)), "{day}");
         }
     }
 
@@ -135,44 +137,46 @@ mod tests {
     fn a_window_without_a_verification_counts_for_nothing() {
         let daily = |days: std::ops::Range<u32>| buckets(days.map(|day| day * 24 + 5));
         let mut rests = daily(0..5);
-        assert!(!silence(&rests, None, 7 * 24).is_long(at(7 * 24), DAY));
-        assert_eq!(silence(&rests, None, 7 * 24).long_from(at(7 * 24), DAY), Some(at(9 * 24)));
+        assert!(!silence_of(&rests, None, 7 * 24).is_long(at(7 * 24), DAY));
+        assert_eq!(silence_of(&rests, None, 7 * 24).long_from(at(7 * 24), DAY), Some(at(9 * 24)));
         rests.extend(daily(7..9));
-        assert!(silence(&rests, None, 9 * 24).is_long(at(9 * 24), DAY));
-        assert_eq!(silence(&[], None, 30 * 24).long_from(at(30 * 24), DAY), None);
-        assert!(!silence(&[], None, 30 * 24).is_long(at(30 * 24), DAY));
+        assert!(silence_of(&rests, None, 9 * 24).is_long(at(9 * 24), DAY));
+        assert_eq!(silence_of(&[], None, 30 * 24).long_from(at(30 * 24), DAY), None);
+        assert!(!silence_of(&[], None, 30 * 24).is_long(at(30 * 24), DAY));
         // Many verifications of one window are those of one window.
         let busy = buckets(0..24);
-        assert!(!silence(&busy, None, 30 * 24).is_long(at(30 * 24), DAY));
+        assert!(!silence_of(&busy, None, 30 * 24).is_long(at(30 * 24), DAY));
     }
 
     #[test]
     fn a_use_of_the_key_starts_it_again() {
         let daily = buckets((0..30).map(|day| day * 24 + 5));
         for hour in 0..30 * 24 {
-            let own = silence(&daily, Some(at(hour)), 30 * 24);
+            let silence = silence_of(&daily, Some(at(hour)), 30 * 24);
             let is_long = at(hour) + Duration::from_secs(1) + 7 * DAY <= at(30 * 24);
-            assert_eq!(own.is_long(at(30 * 24), DAY), is_long, "{hour}");
+            assert_eq!(silence.is_long(at(30 * 24), DAY), is_long, "{hour}");
         }
         // It was used this hour, and the service is in use: seven days from then.
-        let own = silence(&daily, Some(at(29 * 24 + 6)), 29 * 24 + 7);
+        let silence = silence_of(&daily, Some(at(29 * 24 + 6)), 29 * 24 + 7);
         let from = at(29 * 24 + 6) + Duration::from_secs(1) + 7 * DAY;
-        assert_eq!(own.long_from(at(29 * 24 + 7), DAY), Some(from));
+        assert_eq!(silence.long_from(at(29 * 24 + 7), DAY), Some(from));
         // A clock that was ahead dated the last use: seven days from that date.
-        let own = silence(&daily, Some(at(40 * 24)), 29 * 24 + 7);
-        assert!(!own.is_long(at(29 * 24 + 7), DAY));
+        let silence = silence_of(&daily, Some(at(40 * 24)), 29 * 24 + 7);
+        assert!(!silence.is_long(at(29 * 24 + 7), DAY));
         let from = at(40 * 24) + Duration::from_secs(1) + 7 * DAY;
-        assert_eq!(own.long_from(at(29 * 24 + 7), DAY), Some(from));
+        assert_eq!(silence.long_from(at(29 * 24 + 7), DAY), Some(from));
         // Nobody watched.
-        let own = Silence::new(daily.iter(), None, None, at(30 * 24), DAY);
-        assert!(!own.is_long(at(30 * 24), DAY) && own.long_from(at(30 * 24), DAY).is_none());
+        let silence = Silence::new(daily.iter(), None, None, at(30 * 24), DAY);
+        assert!(
+            !silence.is_long(at(30 * 24), DAY) && silence.long_from(at(30 * 24), DAY).is_none()
+        );
     }
 
     #[test]
     fn a_window_without_length_is_never_long_enough() {
         let daily = buckets(0..30);
-        let own = Silence::new(daily.iter(), Some(at(0)), None, at(60), Duration::ZERO);
-        assert!(!own.is_long(at(60), Duration::ZERO));
-        assert_eq!(own.long_from(at(60), Duration::ZERO), None);
+        let silence = Silence::new(daily.iter(), Some(at(0)), None, at(60), Duration::ZERO);
+        assert!(!silence.is_long(at(60), Duration::ZERO));
+        assert_eq!(silence.long_from(at(60), Duration::ZERO), None);
     }
 }

@@ -73,8 +73,8 @@ impl UsageWindow {
         let span = window / PIECES;
         let from = std::mem::replace(&mut self.looked_at, now);
         // Looks in quick succession share a bucket, so that their number is bounded.
-        let current = self.buckets.back_mut().filter(|own| {
-            own.to == from && now.duration_since(own.from).is_ok_and(|length| length <= span)
+        let current = self.buckets.back_mut().filter(|bucket| {
+            bucket.to == from && now.duration_since(bucket.from).is_ok_and(|length| length <= span)
         });
         match current {
             Some(bucket) => {
@@ -88,7 +88,8 @@ impl UsageWindow {
         // One that reaches into the windows is kept whole.
         let begin = window.checked_mul(KEPT_WINDOWS).and_then(|kept| now.checked_sub(kept));
         while self.buckets.len() > 1
-            && begin.is_some_and(|begin| self.buckets.front().is_some_and(|own| own.to < begin))
+            && begin
+                .is_some_and(|begin| self.buckets.front().is_some_and(|bucket| bucket.to < begin))
         {
             self.buckets.pop_front();
         }
@@ -130,9 +131,9 @@ impl UsageWindow {
     /// How much each key has ever signed, here or before.
     pub(crate) fn signed(&self) -> Vec<(Kid, u64)> {
         let signed = |kid: Kid| {
-            let own = self.last.get(&kid).map_or(0, |usage| usage.signed);
+            let here = self.last.get(&kid).map_or(0, |usage| usage.signed);
             let before = self.inherited.get(&kid).map_or(0, |(_, signed)| *signed);
-            (kid, own.saturating_add(before))
+            (kid, here.saturating_add(before))
         };
         self.known().map(signed).filter(|(_, signed)| *signed > 0).collect()
     }
@@ -143,8 +144,8 @@ impl UsageWindow {
     }
 
     fn last_of(&self, kid: &Kid) -> Option<SystemTime> {
-        let own = self.last.get(kid).and_then(|usage| usage.last_seen_as_fallback);
-        own.max(self.inherited.get(kid).and_then(|(seen, _)| *seen))
+        let here = self.last.get(kid).and_then(|usage| usage.last_seen_as_fallback);
+        here.max(self.inherited.get(kid).and_then(|(seen, _)| *seen))
     }
 
     /// Goes on from what another process of this place had seen.
@@ -154,7 +155,7 @@ impl UsageWindow {
         }
         // What it says of the time after this process began is not of this clock.
         let before: Vec<_> =
-            report.buckets.iter().filter(|own| own.to <= self.since).cloned().collect();
+            report.buckets.iter().filter(|bucket| bucket.to <= self.since).cloned().collect();
         for bucket in before.into_iter().rev() {
             self.buckets.push_front(bucket);
         }
@@ -168,7 +169,7 @@ impl UsageWindow {
     pub(crate) fn continue_watch(&mut self, report: &Report, since: SystemTime) {
         let mut all: Vec<_> =
             report.buckets.iter().cloned().chain(self.buckets.drain(..)).collect();
-        all.sort_by_key(|own| own.to);
+        all.sort_by_key(|bucket| bucket.to);
         self.buckets = all.into();
         self.bound_inherited();
         self.since = self.since.min(since);
@@ -181,12 +182,12 @@ impl UsageWindow {
             // was no later than the report. Deliberately not bounded by now alone: the clock of a
             // process that has just started may be behind.
             let seen = (*seen).min(self.looked_at.max(report.reported_at));
-            let own = &mut self.inherited.entry(*kid).or_default().0;
-            *own = (*own).max(Some(seen));
+            let last = &mut self.inherited.entry(*kid).or_default().0;
+            *last = (*last).max(Some(seen));
         }
         for (kid, signed) in &report.signed {
-            let own = &mut self.inherited.entry(*kid).or_default().1;
-            *own = own.saturating_add(*signed);
+            let total = &mut self.inherited.entry(*kid).or_default().1;
+            *total = total.saturating_add(*signed);
         }
         self.rewrapped(report.rewrap.as_ref());
     }
@@ -209,7 +210,7 @@ impl UsageWindow {
     /// Keeps the latest rewrap.
     pub(crate) fn rewrapped(&mut self, rewrap: Option<&RewrapRecord>) {
         let is_later = |new: &&RewrapRecord| {
-            self.rewrap.as_ref().is_none_or(|own| own.finished_at <= new.finished_at)
+            self.rewrap.as_ref().is_none_or(|held| held.finished_at <= new.finished_at)
         };
         if let Some(rewrap) = rewrap.filter(is_later) {
             self.rewrap = Some(rewrap.clone());

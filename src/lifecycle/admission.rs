@@ -71,10 +71,10 @@ pub(crate) fn numbered(purpose: Purpose, number: usize) -> String {
 pub(crate) fn number_of(variable: Option<&str>, purpose: Purpose) -> Option<usize> {
     let variable = variable.filter(|_| purpose.derives_kid())?;
     Some(match variable {
-        own if own.ends_with("_NEW") => 1,
-        own if own.ends_with("_OLD") => 3,
-        own if own.ends_with("_BACKUP") => 4,
-        own if own.ends_with("_NEXT") => 5,
+        name if name.ends_with("_NEW") => 1,
+        name if name.ends_with("_OLD") => 3,
+        name if name.ends_with("_BACKUP") => 4,
+        name if name.ends_with("_NEXT") => 5,
         _ => 2,
     })
 }
@@ -341,13 +341,13 @@ const UNSET: [&str; 4] = ["undefined", "null", "None", "NaN"];
 
 /// Returns whether `text` was joined from parts of which one is not set: `prod-undefined`.
 fn is_unset(text: &str) -> bool {
-    let is_apart = |rest: &str, own: Option<char>| {
-        rest.is_empty() || own.is_some_and(|own| "-_.:/ ".contains(own))
+    let is_apart = |rest: &str, next: Option<char>| {
+        rest.is_empty() || next.is_some_and(|next| "-_.:/ ".contains(next))
     };
     UNSET.iter().any(|word| {
-        let after = text.strip_prefix(word).is_some_and(|own| is_apart(own, own.chars().next()));
+        let after = text.strip_prefix(word).is_some_and(|rest| is_apart(rest, rest.chars().next()));
         let before =
-            text.strip_suffix(word).is_some_and(|own| is_apart(own, own.chars().next_back()));
+            text.strip_suffix(word).is_some_and(|rest| is_apart(rest, rest.chars().next_back()));
         after || before
     })
 }
@@ -412,11 +412,14 @@ mod tests {
         let (secret, rules) = (Secret::from(key.as_str()), Rules::default());
         for purpose in [Purpose::Jwt, Purpose::Cookie, Purpose::Webhook, Purpose::Audit] {
             let refused = check(&secret, "the primary key", false, purpose, None, &rules);
-            let is_named =
-                |own: &Error| matches!(own, Error::NotASecret { form: ValueForm::JsonWebKey, .. });
+            let is_named = |error: &Error| {
+                matches!(error, Error::NotASecret { form: ValueForm::JsonWebKey, .. })
+            };
             assert!(refused.as_ref().err().is_some_and(is_named), "{purpose}: {refused:?}");
         }
-        assert!(check(&secret, "own", false, Purpose::Credential, None, &rules).is_ok());
+        assert!(
+            check(&secret, "the primary key", false, Purpose::Credential, None, &rules).is_ok()
+        );
     }
 
     #[test]

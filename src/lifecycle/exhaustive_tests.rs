@@ -98,7 +98,7 @@ struct Document {
 type Print = [u64; 10];
 
 fn print(life: &Life) -> Print {
-    let moment = |own: Option<SystemTime>| own.map_or(0, |own| 1 + tick(own));
+    let moment = |moment: Option<SystemTime>| moment.map_or(0, |moment| 1 + tick(moment));
     let signs = match life.signing_start {
         SigningStart::Never => 0,
         SigningStart::Unscheduled => 1,
@@ -111,21 +111,21 @@ fn print(life: &Life) -> Print {
         moment(life.superseded_at),
         moment(life.retire_at),
         moment(life.kept_until),
-        moment(life.earlier_end.map(|own| own.at)),
-        moment(life.earlier_end.map(|own| own.until)),
+        moment(life.earlier_end.map(|earlier| earlier.at)),
+        moment(life.earlier_end.map(|earlier| earlier.until)),
         u64::from(life.revoked.is_some()),
         u64::from(life.is_short),
     ]
 }
 
 fn terms_print(terms: &Terms) -> [u64; 4] {
-    let length = |own: Duration| own.as_secs() / 3600;
+    let length = |length: Duration| length.as_secs() / 3600;
     let (policy, earlier) = (&terms.policy, terms.earlier_window);
     [
         length(policy.max_lifetime),
         length(policy.rollout_window),
-        earlier.map_or(0, |own| length(own.length)),
-        earlier.map_or(0, |own| tick(own.until)),
+        earlier.map_or(0, |window| length(window.length)),
+        earlier.map_or(0, |window| tick(window.until)),
     ]
 }
 
@@ -223,20 +223,20 @@ impl Hasher for Quick {
         }
     }
 
-    fn write_u8(&mut self, own: u8) {
-        self.write_u64(own.into());
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(number.into());
     }
 
-    fn write_u32(&mut self, own: u32) {
-        self.write_u64(own.into());
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
     }
 
-    fn write_u64(&mut self, own: u64) {
-        self.0 = (self.0.rotate_left(5) ^ own).wrapping_mul(0x517c_c1b7_2722_0a95);
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
 
-    fn write_usize(&mut self, own: usize) {
-        self.write_u64(own as u64);
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
     }
 }
 
@@ -397,8 +397,8 @@ impl Explorer {
             let mut next = *state;
             next.push(*document, *rollout);
             if effect.new_rejected {
-                let own = &self.documents[*document as usize];
-                if let (_, Some(primary)) = own.roles[own.changed_at as usize] {
+                let document = &self.documents[*document as usize];
+                if let (_, Some(primary)) = document.roles[document.changed_at as usize] {
                     next.declared[primary] = next.length - 1;
                 }
             }
@@ -412,12 +412,12 @@ impl Explorer {
         clock: u64,
         agreed: bool,
     ) -> Vec<(u32, RolloutEffect, u8)> {
-        let own = &self.documents[current as usize];
-        let (count, Size { lifetime, rollout, .. }) = (own.lives.len(), self.size);
+        let document = &self.documents[current as usize];
+        let (count, Size { lifetime, rollout, .. }) = (document.lives.len(), self.size);
         let mut all = vec![Step::Rollback, Step::Policy(lifetime, 1)];
         all.push(Step::Policy(1, rollout + 1));
         all.extend([Step::Policy(1, rollout), Step::Policy(2 * lifetime, rollout)]);
-        let window = tick(at(0) + own.terms.window(at(clock.max(own.changed_at))));
+        let window = tick(at(0) + document.terms.window(at(clock.max(document.changed_at))));
         let lead = window - if self.fault == Fault::LeadWithoutSkew { SKEW } else { 0 };
         if count < KEYS {
             let later = lead + lifetime + window;
@@ -442,9 +442,9 @@ impl Explorer {
         step: Step,
         agreed: bool,
     ) -> Option<(u32, RolloutEffect, u8)> {
-        let own = &self.documents[current as usize];
-        let (changed_at, terms_before) = (own.changed_at, own.terms);
-        let before = own.lives.clone();
+        let document = &self.documents[current as usize];
+        let (changed_at, terms_before) = (document.changed_at, document.terms);
+        let before = document.lives.clone();
         let timeline = Timeline::unchecked(&before, at(changed_at), &terms_before);
         let mut steps = Steps::new(before.clone(), &timeline, &terms_before, at(clock));
         if self.fault == Fault::NotRecorded {
@@ -482,8 +482,9 @@ impl Explorer {
             }
             Step::Emergency(index) => {
                 steps.find(&kid(index)).ok()?;
-                let staged = (0..before.len())
-                    .find(|own| *own != index && steps.state(*own) == KeyState::Live(Role::Staged));
+                let staged = (0..before.len()).find(|other| {
+                    *other != index && steps.state(*other) == KeyState::Live(Role::Staged)
+                });
                 match staged {
                     Some(staged) => drop(steps.promote(&kid(staged), true).ok()?),
                     None if before.len() < KEYS => steps.replace(new),
@@ -558,10 +559,10 @@ impl Explorer {
         let history: Vec<_> = state
             .documents()
             .iter()
-            .map(|(own, due)| {
-                let own = &self.documents[*own as usize];
-                let lives = own.lives.iter().map(|life| {
-                    let moment = |own: Option<SystemTime>| own.map(tick);
+            .map(|(index, due)| {
+                let document = &self.documents[*index as usize];
+                let lives = document.lives.iter().map(|life| {
+                    let moment = |moment: Option<SystemTime>| moment.map(tick);
                     let signs = match life.signing_start {
                         SigningStart::From(from) => format!("from {}", tick(from)),
                         signs => format!("{signs:?}"),
@@ -578,7 +579,9 @@ impl Explorer {
                 let lives: Vec<_> = lives.collect();
                 format!(
                     "due {due}, {:?}, {:?}, dated {}: {lives:?}",
-                    own.terms.policy.max_lifetime, own.terms.policy.rollout_window, own.changed_at
+                    document.terms.policy.max_lifetime,
+                    document.terms.policy.rollout_window,
+                    document.changed_at
                 )
             })
             .collect();

@@ -29,8 +29,9 @@ impl Terms {
     /// The longest time from a step at `now` until the last instance acts on it, by any clock:
     /// the rollout window and the skew.
     pub(crate) fn window(&self, now: SystemTime) -> Duration {
-        let earlier = self.earlier_window.filter(|own| now < own.until).map(|own| own.length);
-        earlier.map_or(self.policy.window(), |own| own.max(self.policy.window()))
+        let earlier =
+            self.earlier_window.filter(|window| now < window.until).map(|window| window.length);
+        earlier.map_or(self.policy.window(), |length| length.max(self.policy.window()))
     }
 
     /// The terms under `policy`, which is set at `now`.

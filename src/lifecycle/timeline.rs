@@ -41,9 +41,9 @@ impl Timeline {
         terms: &Terms,
         ring: &str,
     ) -> Result<Self, Error> {
-        let own = Self::unchecked(lives, as_of, terms);
-        own.check(terms, ring)?;
-        Ok(own)
+        let timeline = Self::unchecked(lives, as_of, terms);
+        timeline.check(terms, ring)?;
+        Ok(timeline)
     }
 
     /// The same, for a ring that may be left without a primary, and serves nothing then: a
@@ -96,10 +96,10 @@ impl Timeline {
 
     /// Whether both have the same roles at every moment from now on.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let roles = |own: &Self| {
-            let later = own.phases.iter().skip(1).map(|phase| phase.from);
+        let roles = |timeline: &Self| {
+            let later = timeline.phases.iter().skip(1).map(|phase| phase.from);
             let roles =
-                own.phases.iter().map(|phase| (phase.verifying.clone(), phase.idle.clone()));
+                timeline.phases.iter().map(|phase| (phase.verifying.clone(), phase.idle.clone()));
             (later.collect::<Vec<_>>(), roles.collect::<Vec<_>>())
         };
         roles(self) == roles(other)
@@ -151,7 +151,7 @@ impl Phase {
 
     pub(crate) fn state(&self, index: usize, life: &Life) -> KeyState {
         let mut live = self.verifying.iter().chain(&self.idle);
-        match live.find(|(own, _)| *own == index) {
+        match live.find(|(place, _)| *place == index) {
             Some((_, role)) => KeyState::Live(*role),
             None if life.destroyed_at.is_some() => KeyState::Destroyed,
             None if life.revoked.is_some() => KeyState::Revoked,
@@ -161,7 +161,7 @@ impl Phase {
 
     /// The role in which the key at `index` verifies.
     pub(crate) fn role(&self, index: usize) -> Option<Role> {
-        self.verifying.iter().find(|(own, _)| *own == index).map(|(_, role)| *role)
+        self.verifying.iter().find(|(place, _)| *place == index).map(|(_, role)| *role)
     }
 }
 
@@ -184,12 +184,12 @@ pub(crate) fn overlap_end(lives: &[Life], index: usize, overlap: Duration) -> Op
 /// later signer that is neither revoked nor destroyed.
 pub(crate) fn superseded_at(lives: &[Life], index: usize) -> Option<SystemTime> {
     lives[index].superseded_at.or_else(|| {
-        let own = lives[index].start()?;
+        let start = lives[index].start()?;
         lives
             .iter()
             .filter(|other| other.is_alive())
             .filter_map(Life::start)
-            .filter(|other| *other > own)
+            .filter(|other| *other > start)
             .min()
             .map(|(start, _)| start)
     })

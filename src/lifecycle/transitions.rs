@@ -107,13 +107,13 @@ impl<'a> Steps<'a> {
             let before = self.timeline.verifies_until(index).filter(|end| self.now < *end);
             let after = end(&self.lives, index, &self.next_terms);
             // A later end is no reason to refuse a step that every instance holds by then.
-            let matters = |own: &SystemTime| {
+            let matters = |end: &SystemTime| {
                 let latest = self.now.checked_add(window.saturating_mul(2));
-                after.is_none_or(|after| *own < after) && latest.is_none_or(|latest| *own < latest)
+                after.is_none_or(|after| *end < after) && latest.is_none_or(|latest| *end < latest)
             };
             let Some(before) = before.filter(matters) else { continue };
             let life = &mut self.lives[index];
-            let at = life.earlier_end.map_or(before, |own| own.at.min(before));
+            let at = life.earlier_end.map_or(before, |earlier| earlier.at.min(before));
             life.earlier_end = until.map(|until| EarlierEnd { at, until });
         }
         Some(self.lives)
@@ -220,7 +220,7 @@ impl<'a> Steps<'a> {
             }
         };
         let due = if by_time && life.start().is_some() { due } else { due.max(self.now) };
-        let ends = life.retire_at.map_or(due, |own| own.min(due));
+        let ends = life.retire_at.map_or(due, |end| end.min(due));
         self.lives[index].retire_at = Some(ends);
         Ok(Some(ends))
     }
@@ -233,7 +233,7 @@ impl<'a> Steps<'a> {
             return Err(Error::IsPrimary { kid: *kid });
         }
         let life = &mut self.lives[index];
-        let ends = life.retire_at.map_or(self.now, |own| own.min(self.now));
+        let ends = life.retire_at.map_or(self.now, |end| end.min(self.now));
         life.retire_at = Some(ends);
         if state == KeyState::Live(Role::Staged) {
             life.signing_start = SigningStart::Never;
@@ -264,13 +264,13 @@ impl<'a> Steps<'a> {
         let life = &mut self.lives[index];
         life.destroyed_at = Some(self.now);
         // It is past its end, by the clock as well: the record says so.
-        life.retire_at = Some(life.retire_at.map_or(self.now, |own| own.min(self.now)));
+        life.retire_at = Some(life.retire_at.map_or(self.now, |end| end.min(self.now)));
     }
 
     /// Declares `kid` compromised; says whether that was news.
     pub(crate) fn revoke(&mut self, kid: &Kid, reason: &str) -> Result<bool, Error> {
-        let own = self.lives.iter_mut().find(|life| life.kid == *kid);
-        let life = own.ok_or(Error::UnknownKey { kid: *kid })?;
+        let found = self.lives.iter_mut().find(|life| life.kid == *kid);
+        let life = found.ok_or(Error::UnknownKey { kid: *kid })?;
         if life.revoked.is_some() {
             return Ok(false);
         }
@@ -368,12 +368,13 @@ impl<'a> Steps<'a> {
             life.superseded_at = life.superseded_at.filter(|at| *at <= now);
             life.kept_until =
                 life.kept_until.map(|kept| if kept > changed_at { shift(kept) } else { kept });
-            life.earlier_end = life.earlier_end.map(|own| {
-                let until = if own.until > changed_at { shift(own.until) } else { own.until };
-                EarlierEnd { until, ..own }
+            life.earlier_end = life.earlier_end.map(|earlier| {
+                let until =
+                    if earlier.until > changed_at { shift(earlier.until) } else { earlier.until };
+                EarlierEnd { until, ..earlier }
             });
-            if let Some(own) = &mut life.revoked {
-                own.at = own.at.min(now);
+            if let Some(revocation) = &mut life.revoked {
+                revocation.at = revocation.at.min(now);
             }
             life.destroyed_at = life.destroyed_at.map(|at| at.min(now));
             if let Some(at) = life.destroyed_at {
@@ -431,7 +432,7 @@ impl<'a> Steps<'a> {
             _ => self
                 .timeline
                 .verifies_until(index)
-                .is_none_or(|end| earliest.is_none_or(|own| own < end)),
+                .is_none_or(|end| earliest.is_none_or(|earliest| earliest < end)),
         };
         let is_revoked_now = |index: usize| {
             self.lives[index].revoked.is_some() && self.recorded[index].revoked.is_none()
@@ -456,7 +457,7 @@ impl<'a> Steps<'a> {
     /// Checks that the key at `index` verifies on every instance until all of them hold the step.
     fn check_end(&self, index: usize) -> Result<(), Error> {
         let Some(life) = self.recorded.get(index) else { return Ok(()) };
-        let earlier = life.earlier_end.map(|own| own.at);
+        let earlier = life.earlier_end.map(|earlier| earlier.at);
         let ends = [self.timeline.verifies_until(index), earlier].into_iter().flatten().min();
         let needed = self.now.checked_add(self.window());
         match (ends, needed) {
@@ -546,7 +547,7 @@ pub(crate) fn record(lives: &[Life], timeline: &Timeline, now: SystemTime) -> Ve
         if let Some(end) = timeline.verifies_until(index).filter(has_come) {
             life.retire_at = Some(end);
         }
-        life.earlier_end = life.earlier_end.filter(|own| now < own.until);
+        life.earlier_end = life.earlier_end.filter(|earlier| now < earlier.until);
     }
     recorded
 }

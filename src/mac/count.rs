@@ -17,22 +17,22 @@ thread_local! {
 }
 
 pub(super) fn computed(macs: usize) {
-    WORK.with(|own| {
-        let work = own.get();
-        own.set(Work { computed: work.computed + macs as u64, ..work });
+    WORK.with(|cell| {
+        let work = cell.get();
+        cell.set(Work { computed: work.computed + macs as u64, ..work });
     });
 }
 
 pub(super) fn compared() {
-    WORK.with(|own| {
-        let work = own.get();
-        own.set(Work { compared: work.compared + 1, ..work });
+    WORK.with(|cell| {
+        let work = cell.get();
+        cell.set(Work { compared: work.compared + 1, ..work });
     });
 }
 
 /// Returns what `run` returns, and the work of it.
 pub(crate) fn count<T>(run: impl FnOnce() -> T) -> (T, Work) {
-    WORK.with(|own| own.set(Work::default()));
+    WORK.with(|cell| cell.set(Work::default()));
     let result = run();
     (result, WORK.with(Cell::get))
 }

@@ -249,8 +249,8 @@ impl Tags {
 
     #[inline]
     fn fill<const N: usize>(&mut self, keys: [&HmacSha256; N], message: &[u8]) {
-        let own = self.tags.first_chunk_mut().expect("N is MAX_LANES at most");
-        *own = tags(keys, message, compress);
+        let room = self.tags.first_chunk_mut().expect("N is MAX_LANES at most");
+        *room = tags(keys, message, compress);
     }
 
     /// The tag under the first key.
@@ -279,8 +279,8 @@ impl std::fmt::Debug for Tags {
 pub(crate) fn matching<const N: usize>(tags: &[[u32; N]], tag: &[u32; N]) -> Option<usize> {
     const NONE: u8 = u8::MAX;
     let mut found = NONE;
-    for (index, own) in tags.iter().enumerate() {
-        found.conditional_assign(&(index as u8), equal(own, tag));
+    for (index, candidate) in tags.iter().enumerate() {
+        found.conditional_assign(&(index as u8), equal(candidate, tag));
     }
     // Whether anything matched shows in the answer anyway.
     (found != NONE).then_some(usize::from(found))

@@ -41,8 +41,8 @@ macro_rules! wide {
             #[must_use = "a message that no key verified must be refused"]
             pub fn verify_any(keys: &[&Self], message: &[u8], tag: &[u8; $length]) -> Option<usize> {
                 let mut tags = [[0; $length / 4]; MAX_LANES];
-                for (own, key) in tags.iter_mut().zip(keys) {
-                    *own = words(&key.mac(message));
+                for (room, key) in tags.iter_mut().zip(keys) {
+                    *room = words(&key.mac(message));
                 }
                 let count = keys.len().min(MAX_LANES);
                 matching(&tags[..count], &words(tag))

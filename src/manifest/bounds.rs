@@ -50,7 +50,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
     if !is_date(manifest.changed_at) {
         return Err(no_date("its `changed_at`".to_owned()));
     }
-    if manifest.earlier_window.is_some_and(|own| !is_date(own.until)) {
+    if manifest.earlier_window.is_some_and(|window| !is_date(window.until)) {
         return Err(no_date("its `earlier_window`".to_owned()));
     }
     for key in &manifest.keys {
@@ -69,14 +69,14 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Error> {
             ("superseded_at", life.superseded_at),
             ("retire_at", life.retire_at),
             ("kept_until", life.kept_until),
-            ("earlier_end", life.earlier_end.map(|own| own.at)),
-            ("earlier_end", life.earlier_end.map(|own| own.until)),
-            ("revoked", life.revoked.as_ref().map(|own| own.at)),
+            ("earlier_end", life.earlier_end.map(|end| end.at)),
+            ("earlier_end", life.earlier_end.map(|end| end.until)),
+            ("revoked", life.revoked.as_ref().map(|revocation| revocation.at)),
             ("destroyed_at", life.destroyed_at),
         ];
-        let forced_steps = key.forced_steps.iter().map(|own| ("forced_steps", Some(own.at)));
+        let forced_steps = key.forced_steps.iter().map(|step| ("forced_steps", Some(step.at)));
         let is_out =
-            |(_, moment): &(_, Option<SystemTime>)| moment.is_some_and(|own| !is_date(own));
+            |(_, moment): &(_, Option<SystemTime>)| moment.is_some_and(|moment| !is_date(moment));
         if let Some((field, _)) = moments.into_iter().chain(forced_steps).find(is_out) {
             return Err(no_date(format!("`{field}` of the key `{}`", life.kid)));
         }

@@ -165,7 +165,7 @@ impl Manifest {
     /// The key `kid`, or of which that is an alias.
     #[must_use]
     pub fn key(&self, kid: &Kid) -> Option<&Entry> {
-        self.keys.iter().find(|key| key.names().any(|own| own == *kid))
+        self.keys.iter().find(|key| key.names().any(|name| name == *kid))
     }
 
     /// The key with `secret`, also one whose secret was wiped.
@@ -173,7 +173,7 @@ impl Manifest {
     pub(crate) fn find(&self, secret: &Secret) -> Option<&Entry> {
         let candidate = recogniser::Candidate::new(secret);
         let is_own = |key: &&Entry| {
-            let same = key.secret().is_some_and(|own| own.expose() == secret.expose());
+            let same = key.secret().is_some_and(|held| held.expose() == secret.expose());
             same || key.was_of(&candidate)
         };
         self.keys.iter().find(is_own)

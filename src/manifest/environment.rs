@@ -57,14 +57,13 @@ impl Marked {
         next: Option<&Named>,
         now: SystemTime,
     ) -> Result<Manifest, Error> {
-        wipe_stack();
-        let mut own = self.manifest.with_found(signing, next, now)?;
-        if self.is_less && own.revision == self.manifest.revision {
+        let mut manifest = self.manifest.with_found(signing, next, now)?;
+        if self.is_less && manifest.revision == self.manifest.revision {
             // The removal of a variable is a change as well.
-            own.revision = next_revision(self.manifest.revision)?;
-            own.changed_at = now.max(own.changed_at);
+            manifest.revision = next_revision(self.manifest.revision)?;
+            manifest.changed_at = now.max(manifest.changed_at);
         }
-        own.checked()
+        manifest.checked()
     }
 }
 
@@ -93,7 +92,7 @@ impl Manifest {
         let lives = self.lives();
         // Without a primary, where the one that signed is gone already.
         let timeline = Timeline::unchecked(&lives, self.changed_at, &self.terms());
-        let primary = timeline.primary(now).map(|own| self.keys[own].life.kid);
+        let primary = timeline.primary(now).map(|index| self.keys[index].life.kid);
         let recorded = record(&lives, &timeline, now);
         let mut manifest = self.clone().with_lives(recorded.clone());
         for (place, (variable, secret)) in signing.iter().enumerate() {
@@ -114,7 +113,7 @@ impl Manifest {
         // Deliberately after new keys came in, so that none gets the number of one that is
         // left out. The record of a revoked or destroyed key stays: it does not come back.
         let found = || signing.iter().chain(next).map(|(_, secret)| secret);
-        let is_kept = |key: &Entry| is_final(key) || found().any(|own| is_of(key, own));
+        let is_kept = |key: &Entry| is_final(key) || found().any(|secret| is_of(key, secret));
         manifest.keys.retain(is_kept);
         if manifest.lives() == recorded {
             return Ok(self.clone());
@@ -131,8 +130,8 @@ impl Manifest {
     ) -> Self {
         wipe_stack();
         for key in &mut self.keys {
-            let own = found.clone().find(|(_, secret)| is_of(key, secret));
-            key.variable = own.map(|(variable, _)| variable.clone());
+            let source = found.clone().find(|(_, secret)| is_of(key, secret));
+            key.variable = source.map(|(variable, _)| variable.clone());
         }
         self.warnings = warnings;
         self
@@ -176,7 +175,7 @@ impl Manifest {
     /// Returns `true` if a key is revoked or destroyed here that is neither in `other`.
     pub(crate) fn ends_more_than(&self, other: Option<&Self>) -> bool {
         let is_final_there =
-            |key: &Entry| other.and_then(|own| own.key(&key.life.kid)).is_some_and(is_final);
+            |key: &Entry| other.and_then(|other| other.key(&key.life.kid)).is_some_and(is_final);
         self.keys.iter().any(|key| is_final(key) && !is_final_there(key))
     }
 
@@ -191,8 +190,8 @@ impl Manifest {
                 (Some(recogniser), Some(secret)) => recogniser.recognises(&Candidate::new(secret)),
                 _ => key.life.kid == entry.life.kid,
             };
-            let own = self.keys.iter().find(is_own)?;
-            Some((own.life.kid, revocation.reason.clone()))
+            let held = self.keys.iter().find(is_own)?;
+            Some((held.life.kid, revocation.reason.clone()))
         });
         found.collect()
     }
@@ -207,8 +206,8 @@ impl Manifest {
                 && one.forced_steps == other.forced_steps
                 && one.recogniser.is_some() == other.recogniser.is_some()
                 && match secrets {
-                    (Some(own), Some(_)) => is_of(other, own),
-                    (own, other) => own.is_none() == other.is_none(),
+                    (Some(secret), Some(_)) => is_of(other, secret),
+                    (secret, other) => secret.is_none() == other.is_none(),
                 }
         };
         self.policy == other.policy
@@ -221,7 +220,7 @@ impl Manifest {
     pub(super) fn free_number(&self, first: Option<usize>) -> usize {
         let is_free = |number: &usize| {
             let name = numbered(self.purpose, *number);
-            !self.keys.iter().flat_map(Entry::names).any(|own| own.as_str() == name)
+            !self.keys.iter().flat_map(Entry::names).any(|kid| kid.as_str() == name)
         };
         let first = first.unwrap_or(self.keys.len() + 1);
         (first..).find(is_free).unwrap_or(first)
@@ -264,5 +263,5 @@ fn is_final(key: &Entry) -> bool {
 
 fn is_of(key: &Entry, secret: &Secret) -> bool {
     // Both are of this process, so that the time of the comparison tells nobody anything.
-    key.secret.as_ref().is_some_and(|own| own.expose() == secret.expose())
+    key.secret.as_ref().is_some_and(|held| held.expose() == secret.expose())
 }

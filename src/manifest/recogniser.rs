@@ -80,19 +80,19 @@ mod tests {
     #[test]
     fn a_recogniser_recognises_its_own_secret_alone() {
         let secret = Secret::from("Winter2024!Winter2025?");
-        let own = Recogniser::new(&secret, Purpose::Credential).unwrap();
-        let recognises = |text: &str| own.recognises(&Candidate::new(&Secret::from(text)));
+        let recogniser = Recogniser::new(&secret, Purpose::Credential).unwrap();
+        let recognises = |text: &str| recogniser.recognises(&Candidate::new(&Secret::from(text)));
         assert!(recognises("Winter2024!Winter2025?"));
         assert!(recognises("Winter2024!Winter2025?\0\0"));
         assert!(!recognises("Winter2024!Winter2025"));
 
         let other = Recogniser::new(&secret, Purpose::Credential).unwrap();
-        assert_ne!(own, other, "a salt is fresh");
-        let (salt, tag) = own.write();
+        assert_ne!(recogniser, other, "a salt is fresh");
+        let (salt, tag) = recogniser.write();
         let read = |purpose, tag| Recogniser::read(purpose, &salt, tag).unwrap();
         let token = read(Purpose::VerifyToken, &tag);
         assert!(!token.recognises(&Candidate::new(&secret)), "a purpose is bound");
-        assert_eq!(read(Purpose::Credential, &tag), own);
+        assert_eq!(read(Purpose::Credential, &tag), recogniser);
         assert_eq!(Recogniser::read(Purpose::Credential, &salt, &tag[1..]), None);
     }
 

@@ -95,8 +95,8 @@ impl Report {
         check_length("last_as_fallback", self.last_as_fallback.len(), MAX_KEYS)?;
         check_length("signed", self.signed.len(), MAX_KEYS)?;
         let counts = |counts: &[(Kid, u64)]| {
-            let own = counts.iter();
-            own.map(|(kid, count)| (kid.to_string(), (*count).min(MAX_COUNT))).collect()
+            let written = |(kid, count): &(Kid, u64)| (kid.to_string(), (*count).min(MAX_COUNT));
+            counts.iter().map(written).collect()
         };
         let document = Document {
             format: FORMAT.to_owned(),
@@ -109,7 +109,7 @@ impl Report {
             observed_since: self.observed_since.try_into()?,
             reported_at: self.reported_at.try_into()?,
             has_stopped: self.has_stopped,
-            buckets: self.buckets.iter().map(span).collect::<Result<_, _>>()?,
+            buckets: self.buckets.iter().map(write_span).collect::<Result<_, _>>()?,
             last_as_fallback: self
                 .last_as_fallback
                 .iter()
@@ -118,13 +118,13 @@ impl Report {
             signed: counts(&self.signed),
             rewrap: match &self.rewrap {
                 None => None,
-                Some(own) => Some(Rewrapped {
-                    started_at: own.started_at.try_into()?,
-                    finished_at: own.finished_at.try_into()?,
+                Some(rewrap) => Some(Rewrapped {
+                    started_at: rewrap.started_at.try_into()?,
+                    finished_at: rewrap.finished_at.try_into()?,
                     opened_all: None,
-                    unreadable: own.unreadable.min(MAX_COUNT),
-                    nothing_sealed: own.nothing_sealed.min(MAX_COUNT),
-                    rows: counts(&own.rows),
+                    unreadable: rewrap.unreadable.min(MAX_COUNT),
+                    nothing_sealed: rewrap.nothing_sealed.min(MAX_COUNT),
+                    rows: counts(&rewrap.rows),
                 }),
             },
         };
@@ -154,37 +154,40 @@ impl Report {
         // Further fields, which a newer report may have, say nothing to this release.
         Versions::new(head.version, head.min_reader_version, "report")?;
         check_former(text)?;
-        let own: Document = serde_json::from_slice(text).map_err(|error| no_report(&error))?;
-        check_names(&own.instance, &own.ring)?;
-        if own.revision > MAX_REVISION {
+        let report: Document = serde_json::from_slice(text).map_err(|error| no_report(&error))?;
+        check_names(&report.instance, &report.ring)?;
+        if report.revision > MAX_REVISION {
             return Err(wrong("its `revision` is more than 2^53 - 1"));
         }
-        check_length("buckets", own.buckets.len(), MAX_BUCKETS)?;
-        check_length("last_as_fallback", own.last_as_fallback.len(), MAX_KEYS)?;
+        check_length("buckets", report.buckets.len(), MAX_BUCKETS)?;
+        check_length("last_as_fallback", report.last_as_fallback.len(), MAX_KEYS)?;
         Ok(Self {
-            instance: own.instance,
-            ring: own.ring,
-            fingerprint: own.fingerprint.parse().map_err(|_| wrong("its fingerprint is none"))?,
-            revision: own.revision,
-            observed_since: date("observed_since", own.observed_since)?,
-            reported_at: date("reported_at", own.reported_at)?,
-            has_stopped: own.has_stopped,
-            buckets: own.buckets.into_iter().map(bucket).collect::<Result<_, Error>>()?,
-            last_as_fallback: own
+            instance: report.instance,
+            ring: report.ring,
+            fingerprint: report
+                .fingerprint
+                .parse()
+                .map_err(|_| wrong("its fingerprint is none"))?,
+            revision: report.revision,
+            observed_since: read_date("observed_since", report.observed_since)?,
+            reported_at: read_date("reported_at", report.reported_at)?,
+            has_stopped: report.has_stopped,
+            buckets: report.buckets.into_iter().map(read_bucket).collect::<Result<_, Error>>()?,
+            last_as_fallback: report
                 .last_as_fallback
                 .into_iter()
-                .map(|(kid, seen)| Ok((Kid::new(&kid)?, date("last_as_fallback", seen)?)))
+                .map(|(kid, seen)| Ok((Kid::new(&kid)?, read_date("last_as_fallback", seen)?)))
                 .collect::<Result<_, Error>>()?,
-            signed: counts("signed", own.signed)?,
-            rewrap: match own.rewrap {
+            signed: read_counts("signed", report.signed)?,
+            rewrap: match report.rewrap {
                 // It opened no payload, and is evidence of nothing.
                 Some(Rewrapped { opened_all: Some(false), .. }) | None => None,
-                Some(own) => Some(RewrapRecord {
-                    started_at: date("started_at", own.started_at)?,
-                    finished_at: date("finished_at", own.finished_at)?,
-                    unreadable: count("unreadable", own.unreadable)?,
-                    nothing_sealed: count("nothing_sealed", own.nothing_sealed)?,
-                    rows: counts("rows", own.rows)?,
+                Some(rewrap) => Some(RewrapRecord {
+                    started_at: read_date("started_at", rewrap.started_at)?,
+                    finished_at: read_date("finished_at", rewrap.finished_at)?,
+                    unreadable: check_count("unreadable", rewrap.unreadable)?,
+                    nothing_sealed: check_count("nothing_sealed", rewrap.nothing_sealed)?,
+                    rows: read_counts("rows", rewrap.rows)?,
                 }),
             },
             problem: None,
@@ -196,34 +199,34 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-fn bucket(own: Span) -> Result<UsageBucket, Error> {
-    check_length("uses", own.uses.len(), MAX_KEYS)?;
-    let uses = own.uses.into_iter().map(|own| {
-        let uses = UsageCounts {
-            verified_as_primary: count("verified_as_primary", own.verified_as_primary)?,
-            verified_as_fallback: count("verified_as_fallback", own.verified_as_fallback)?,
-            signed: count("signed", own.signed)?,
+fn read_bucket(span: Span) -> Result<UsageBucket, Error> {
+    check_length("uses", span.uses.len(), MAX_KEYS)?;
+    let uses = span.uses.into_iter().map(|uses| {
+        let counts = UsageCounts {
+            verified_as_primary: check_count("verified_as_primary", uses.verified_as_primary)?,
+            verified_as_fallback: check_count("verified_as_fallback", uses.verified_as_fallback)?,
+            signed: check_count("signed", uses.signed)?,
         };
-        Ok((Kid::new(&own.kid)?, uses))
+        Ok((Kid::new(&uses.kid)?, counts))
     });
     let uses = uses.collect::<Result<_, Error>>()?;
-    Ok(UsageBucket { from: date("from", own.from)?, to: date("to", own.to)?, uses })
+    Ok(UsageBucket { from: read_date("from", span.from)?, to: read_date("to", span.to)?, uses })
 }
 
-fn counts(field: &str, all: Vec<(String, u64)>) -> Result<Vec<(Kid, u64)>, Error> {
+fn read_counts(field: &str, all: Vec<(String, u64)>) -> Result<Vec<(Kid, u64)>, Error> {
     check_length(field, all.len(), MAX_KEYS)?;
-    all.into_iter().map(|(kid, own)| Ok((Kid::new(&kid)?, count(field, own)?))).collect()
+    all.into_iter().map(|(kid, count)| Ok((Kid::new(&kid)?, check_count(field, count)?))).collect()
 }
 
-fn count(field: &str, own: u64) -> Result<u64, Error> {
-    match own > MAX_COUNT {
+fn check_count(field: &str, count: u64) -> Result<u64, Error> {
+    match count > MAX_COUNT {
         true => Err(Error::manifest(format!("`{field}` of the report is more than 2^53 - 1"))),
-        false => Ok(own),
+        false => Ok(count),
     }
 }
 
-fn date(field: &str, own: Time) -> Result<SystemTime, Error> {
-    let moment = SystemTime::from(own);
+fn read_date(field: &str, time: Time) -> Result<SystemTime, Error> {
+    let moment = SystemTime::from(time);
     match is_date(moment) {
         true => Ok(moment),
         false => Err(Error::manifest(format!("`{field}` of the report is not from 1970 to 9999"))),
@@ -254,7 +257,7 @@ fn check_names(instance: &str, ring: &str) -> Result<(), Error> {
     }
 }
 
-fn span(bucket: &UsageBucket) -> Result<Span, Error> {
+fn write_span(bucket: &UsageBucket) -> Result<Span, Error> {
     let used = |(kid, uses): &(Kid, UsageCounts)| Used {
         kid: kid.to_string(),
         verified_as_primary: uses.verified_as_primary.min(MAX_COUNT),

@@ -58,7 +58,7 @@ impl Revocations {
         let revoked = |key: &&RawValue| {
             let key: Key<'_> = serde_json::from_str(key.get()).ok()?;
             let reason = serde_json::from_str::<Reason>(key.revoked?.get());
-            let reason = reason.map_or_else(|_| UNREAD.to_owned(), |own| own.reason);
+            let reason = reason.map_or_else(|_| UNREAD.to_owned(), |revoked| revoked.reason);
             Some((Kid::new(&key.kid).ok()?, reason))
         };
         let keys: Vec<_> = document.keys.iter().filter_map(revoked).collect();

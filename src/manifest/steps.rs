@@ -472,13 +472,14 @@ impl Manifest {
             // Instances are at their own time, and do not hold keys of the wrong one.
             let before = self.primary_at_own_time(now);
             for key in &mut next.keys {
-                for own in &mut key.forced_steps {
-                    own.at = own.at.min(now);
+                for step in &mut key.forced_steps {
+                    step.at = step.at.min(now);
                 }
             }
             // It was set by the wrong time.
-            if let Some(own) = &mut next.earlier_window {
-                own.until = own.until.min(now.checked_add(own.length).unwrap_or(own.until));
+            if let Some(window) = &mut next.earlier_window {
+                window.until =
+                    window.until.min(now.checked_add(window.length).unwrap_or(window.until));
             }
             next = next.with_lives(lives).changed(self.revision, now)?;
             let primary = next.primary(now);

@@ -32,7 +32,7 @@ impl Purpose {
     #[allow(dead_code, reason = "stores use it, behind a feature")]
     pub(crate) fn encode(self, secret: &[u8]) -> Zeroizing<String> {
         let text = std::str::from_utf8(secret).ok().filter(|text| {
-            let is_printed = text.chars().all(|own| !own.is_control());
+            let is_printed = text.chars().all(|character| !character.is_control());
             is_printed && !text.starts_with("hex:") && !text.starts_with("base64:")
         });
         match text {

@@ -245,8 +245,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 let first = number_of(new.label.as_deref(), K::PURPOSE).unwrap_or(index + 1);
                 let is_free = |number: &usize| {
                     let name = numbered(K::PURPOSE, *number);
-                    let is_set = self.keys.iter().any(|(_, own)| own.is_named(&name));
-                    !is_set && keys.iter().all(|own| own.kid() != *name)
+                    let is_set = self.keys.iter().any(|(_, new)| new.is_named(&name));
+                    !is_set && keys.iter().all(|key| key.kid() != *name)
                 };
                 (first..).find(is_free).unwrap_or(first)
             };

@@ -202,13 +202,13 @@ pub(crate) fn read(
         }
     };
     // All first: a lookup that fails is an error, also of a variable that is left out.
-    let [new, own, old, backup, next] =
+    let [new, current, old, backup, next] =
         [value("_NEW")?, value("")?, value("_OLD")?, value("_BACKUP")?, value("_NEXT")?];
     let mut signing: Vec<(String, Secret)> = Vec::new();
     let known = |signing: &[(String, Secret)], secret: &Secret| {
         signing.iter().any(|(_, other)| other.expose() == secret.expose())
     };
-    for (variable, text) in [new, own, old].into_iter().flatten() {
+    for (variable, text) in [new, current, old].into_iter().flatten() {
         let secret = decode(purpose, &variable, &text)?;
         if !known(&signing, &secret) {
             signing.push((variable, secret));
@@ -225,7 +225,11 @@ pub(crate) fn read(
         match decode(purpose, &variable, &text) {
             Ok(secret) if known(&signing, &secret) => {}
             // One secret under two names is one key, under the first name.
-            Ok(secret) if next.as_ref().is_some_and(|(_, own)| own.expose() == secret.expose()) => {
+            Ok(secret)
+                if next.as_ref().is_some_and(|(_, secret_of_next)| {
+                    secret_of_next.expose() == secret.expose()
+                }) =>
+            {
                 next = None;
                 signing.push((variable, secret));
             }

@@ -305,7 +305,7 @@ impl<K: KeyMaterial> NewKey<K> {
 
     /// Returns whether a kid or an alias was set to `name`.
     pub(crate) fn is_named(&self, name: &str) -> bool {
-        self.kid.iter().chain(&self.aliases).any(|own| *own == *name)
+        self.kid.iter().chain(&self.aliases).any(|known| *known == *name)
     }
 
     /// What errors call it: its variable, its kid, or `place`.

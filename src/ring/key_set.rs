@@ -308,9 +308,9 @@ fn evaluate(
     ring: &str,
 ) -> Result<Timeline, Error> {
     if is_ahead(changed_at, &terms.policy, now) {
-        let own = Timeline::unchecked(lives, now, terms);
-        if own.primary(now).is_some() {
-            return Ok(own);
+        let timeline = Timeline::unchecked(lives, now, terms);
+        if timeline.primary(now).is_some() {
+            return Ok(timeline);
         }
     }
     Timeline::new(lives, now.max(changed_at), terms, ring)

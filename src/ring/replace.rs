@@ -121,10 +121,10 @@ impl<K: KeyMaterial> KeyRing<K> {
         let ring = self.name();
         for key in after.keys() {
             let (kid, old) = (key.kid(), before.key(&key.kid()));
-            if let Some(own) =
+            if let Some(revocation) =
                 key.revoked().filter(|_| old.is_none_or(|old| old.revoked().is_none()))
             {
-                self.inner.tell(Event::Revoked { ring, kid, reason: &own.reason });
+                self.inner.tell(Event::Revoked { ring, kid, reason: &revocation.reason });
                 continue;
             }
             let state = after.state(&kid, now);

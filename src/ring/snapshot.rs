@@ -111,7 +111,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
 
     /// The keys that verify, in the order in which they came into the ring.
     pub(crate) fn by_arrival(&self) -> impl Iterator<Item = Matched<'r, K>> {
-        let active = |key: &Key<K>| self.verifying().find(|(own, _)| std::ptr::eq(*own, key));
+        let active = |key: &Key<K>| self.verifying().find(|(other, _)| std::ptr::eq(*other, key));
         self.set.keys().iter().filter_map(active)
     }
 

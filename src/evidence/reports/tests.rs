@@ -10,10 +10,10 @@ fn at(days: u32) -> SystemTime {
 }
 
 /// A report that can be read, of no ring.
-fn report(instance: &str, reported_at: SystemTime) -> Report {
-    let mut own = Report::unreadable(instance, reported_at, "");
-    own.problem = None;
-    own
+fn readable_report(instance: &str, reported_at: SystemTime) -> Report {
+    let mut report = Report::unreadable(instance, reported_at, "");
+    report.problem = None;
+    report
 }
 
 fn broken(instance: &str, received_at: SystemTime) -> Report {
@@ -31,22 +31,23 @@ fn other() -> Fingerprint {
 #[test]
 fn a_clock_is_behind_if_every_recent_report_is_ahead_of_it() {
     let (policy, now) = (Policy::default(), at(0));
-    let (sane, ahead) = (report("sane", now - HOUR), report("ahead", now + YEARS));
+    let (sane, ahead) =
+        (readable_report("sane", now - HOUR), readable_report("ahead", now + YEARS));
     let newest = now + YEARS;
     let behind = Some(ClockProblem::Behind { newest });
     let problem = |reports: &[Report]| clock_problem(reports, &policy, now);
     assert_eq!(problem(std::slice::from_ref(&ahead)), behind);
-    assert_eq!(problem(&[ahead.clone(), report("more", now + HOUR)]), behind);
+    assert_eq!(problem(&[ahead.clone(), readable_report("more", now + HOUR)]), behind);
     // An outlier beside one of this time is its own problem.
     assert_eq!(problem(&[ahead.clone(), sane.clone()]), None);
     // Within the skew, before and after.
-    assert_eq!(problem(&[report("near", now + policy.skew)]), None);
+    assert_eq!(problem(&[readable_report("near", now + policy.skew)]), None);
     let newest = now + policy.skew + Duration::from_nanos(1);
-    assert_eq!(problem(&[report("far", newest)]), Some(ClockProblem::Behind { newest }));
+    assert_eq!(problem(&[readable_report("far", newest)]), Some(ClockProblem::Behind { newest }));
     // One that is gone says nothing of this time, and neither does one that stopped.
     let mut stopped = sane.clone();
     stopped.has_stopped = true;
-    assert_eq!(problem(&[ahead.clone(), report("old", now - 2 * DAY), stopped]), behind);
+    assert_eq!(problem(&[ahead.clone(), readable_report("old", now - 2 * DAY), stopped]), behind);
     // What cannot be read shows no clock.
     assert_eq!(problem(&[broken("broken", now + YEARS)]), None);
     assert_eq!(problem(&[broken("broken", now - HOUR), ahead]), behind);
@@ -59,22 +60,25 @@ fn nothing_confirms_a_clock_if_the_newest_report_is_old() {
     let problem = |reports: &[Report]| clock_problem(reports, &policy, now);
     let newest = now - DAY;
     let silent = Some(ClockProblem::Silent { newest });
-    assert_eq!(problem(&[report("old", newest)]), silent);
-    assert_eq!(problem(&[report("old", newest), report("older", now - 9 * DAY)]), silent);
-    assert_eq!(problem(&[report("old", newest), broken("broken", now)]), silent);
-    assert_eq!(problem(&[report("late", now - DAY + HOUR)]), None);
+    assert_eq!(problem(&[readable_report("old", newest)]), silent);
+    assert_eq!(
+        problem(&[readable_report("old", newest), readable_report("older", now - 9 * DAY)]),
+        silent
+    );
+    assert_eq!(problem(&[readable_report("old", newest), broken("broken", now)]), silent);
+    assert_eq!(problem(&[readable_report("late", now - DAY + HOUR)]), None);
     // One that stopped said what the time was, as any other.
-    let mut stopped = report("stopped", now);
+    let mut stopped = readable_report("stopped", now);
     stopped.has_stopped = true;
-    assert_eq!(problem(&[report("old", newest), stopped]), None);
+    assert_eq!(problem(&[readable_report("old", newest), stopped]), None);
 }
 
 #[test]
 fn a_report_from_the_future_counts_as_made_at_the_last_change() {
     let (policy, changed_at) = (Policy::default(), at(0));
-    let mut own = report("gone", changed_at + YEARS);
-    own.fingerprint = other();
-    let reports = [own];
+    let mut report = readable_report("gone", changed_at + YEARS);
+    report.fingerprint = other();
+    let reports = [report];
     let against = |now| disagreement(&reports, Fingerprint::NONE, &policy, changed_at, now);
     let expected = vec![Obstacle::KeySetMismatch {
         instance: "gone".to_owned(),
@@ -101,7 +105,7 @@ fn a_report_from_the_future_counts_as_made_at_the_last_change() {
 fn a_use_from_the_future_counts_until_its_own_date_and_a_rewrap_from_there_never() {
     let (policy, changed_at) = (Policy::default(), at(0));
     let kid = kid();
-    let mut ahead = report("ahead", changed_at + YEARS);
+    let mut ahead = readable_report("ahead", changed_at + YEARS);
     ahead.last_as_fallback = vec![(kid, changed_at + YEARS)];
     ahead.buckets = vec![UsageBucket {
         from: changed_at,
@@ -119,7 +123,7 @@ fn a_use_from_the_future_counts_until_its_own_date_and_a_rewrap_from_there_never
         rows: Vec::new(),
     };
     ahead.rewrap = Some(rewrapped(changed_at + YEARS));
-    let mut sane = report("sane", changed_at + 2 * DAY);
+    let mut sane = readable_report("sane", changed_at + 2 * DAY);
     sane.last_as_fallback = vec![(kid, changed_at + HOUR)];
     let now = changed_at + 2 * DAY;
     let reports = [ahead.clone(), sane.clone()];
@@ -144,24 +148,24 @@ fn a_use_from_the_future_counts_until_its_own_date_and_a_rewrap_from_there_never
 #[test]
 fn an_instance_whose_clock_is_ahead_objects_to_a_retirement_until_its_own_date() {
     let (policy, changed_at, ahead) = (Policy::default(), at(0), 9 * DAY);
-    let objects = |own: &Report, now| {
-        let reports = std::slice::from_ref(own);
+    let objects = |report: &Report, now| {
+        let reports = std::slice::from_ref(report);
         let key = (&kid(), SystemTime::UNIX_EPOCH);
         let found = seen(reports, key, Fingerprint::NONE, &policy, changed_at, now);
-        found.objections.iter().any(|own| *own != Obstacle::NoInstance)
+        found.objections.iter().any(|obstacle| *obstacle != Obstacle::NoInstance)
     };
     // Running, and gone: the report is of one window ago at most, or of that moment.
     for now in [changed_at, changed_at + 2 * DAY, changed_at + 40 * DAY] {
-        let mut own = report("running", now + ahead);
-        own.fingerprint = other();
-        assert!(objects(&own, now));
-        assert!(objects(&own, now + ahead + DAY - HOUR));
-        assert!(!objects(&own, now + ahead + DAY));
+        let mut report = readable_report("running", now + ahead);
+        report.fingerprint = other();
+        assert!(objects(&report, now));
+        assert!(objects(&report, now + ahead + DAY - HOUR));
+        assert!(!objects(&report, now + ahead + DAY));
         assert!(objects(&broken("running", now + ahead), now));
-        own.has_stopped = true;
-        assert!(!objects(&own, now));
-        own = report("running", now + ahead);
-        assert!(!objects(&own, now), "it holds these keys");
+        report.has_stopped = true;
+        assert!(!objects(&report, now));
+        report = readable_report("running", now + ahead);
+        assert!(!objects(&report, now), "it holds these keys");
     }
 }
 
@@ -172,10 +176,10 @@ fn a_use_from_the_future_outlives_a_restart() {
     use crate::evidence::window::UsageWindow;
     let (kid, now) = (kid(), at(9));
     let last = |started, reported_at, seen| {
-        let mut own = report("one", reported_at);
-        own.last_as_fallback = vec![(kid, seen)];
+        let mut report = readable_report("one", reported_at);
+        report.last_as_fallback = vec![(kid, seen)];
         let mut history = UsageWindow::new(started);
-        history.inherit(&own);
+        history.inherit(&report);
         history.last_as_fallback()
     };
     assert_eq!(last(now, now + DAY, now + DAY), [(kid, now + DAY)]);
@@ -226,15 +230,15 @@ fn extreme_policies_and_moments_overflow_nothing() {
     let mut cases = 0;
     for (now, changed_at) in moments.iter().flat_map(|one| moments.map(|other| (*one, other))) {
         for (observation_window, skew) in
-            lengths.iter().flat_map(|one| lengths.map(|own| (*one, own)))
+            lengths.iter().flat_map(|one| lengths.map(|other| (*one, other)))
         {
             let policy =
                 Policy { observation_window, skew, max_lifetime: MAX, ..Policy::default() };
             for reported_at in moments {
-                let mut own = report("one", reported_at);
-                own.last_as_fallback = vec![(kid, reported_at)];
-                own.observed_since = changed_at;
-                let reports = [own, broken("two", changed_at)];
+                let mut report = readable_report("one", reported_at);
+                report.last_as_fallback = vec![(kid, reported_at)];
+                report.observed_since = changed_at;
+                let reports = [report, broken("two", changed_at)];
                 let _ = seen(
                     &reports,
                     (&kid, SystemTime::UNIX_EPOCH),

@@ -47,14 +47,14 @@ const SECRET_WORDS: [&str; 10] = [
 
 /// The form of `text`, if it is not a secret alone; `label` is the variable or the key that has it.
 pub(super) fn of(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
-    let own = Reference::recognise(text)
+    let form = Reference::recognise(text)
         .map(ValueForm::Reference)
         .or_else(|| edges(text).filter(|_| !ends_with_value(text, purpose)))
         .or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment))
         .or_else(|| has_comment(text, purpose).then_some(ValueForm::Comment));
     match purpose {
-        Purpose::Credential => own,
-        _ => own.or_else(|| escaped_edges(text)).or_else(|| inside(text, label, purpose)),
+        Purpose::Credential => form,
+        _ => form.or_else(|| escaped_edges(text)).or_else(|| inside(text, label, purpose)),
     }
 }
 
@@ -66,7 +66,9 @@ fn has_comment(text: &str, purpose: Purpose) -> bool {
         let is_blank = before.is_empty() || before.ends_with([' ', '\t']);
         let is_whole = || {
             purpose != Purpose::Credential
-                || !before.trim().contains(|own: char| own.is_whitespace() || QUOTES.contains(&own))
+                || !before.trim().contains(|character: char| {
+                    character.is_whitespace() || QUOTES.contains(&character)
+                })
         };
         // At its beginning `#` may be a part of the secret, without a blank behind it.
         let is_led = !before.is_empty() || text[place + 1..].starts_with([' ', '\t']);
@@ -100,15 +102,15 @@ fn edges(text: &str) -> Option<ValueForm> {
     if has(is_hidden) {
         return Some(ValueForm::Hidden);
     }
-    has(|own| QUOTES.contains(&own)).then_some(ValueForm::Quote)
+    has(|character| QUOTES.contains(&character)).then_some(ValueForm::Quote)
 }
 
 /// The same as another format writes it. A certificate in a variable ends so, too.
 fn escaped_edges(text: &str) -> Option<ValueForm> {
-    if ESCAPED_LINE_ENDS.iter().any(|own| text.ends_with(own)) {
+    if ESCAPED_LINE_ENDS.iter().any(|end| text.ends_with(end)) {
         return Some(ValueForm::LineEnd);
     }
-    let is_around = |own: &&str| text.starts_with(*own) || text.ends_with(*own);
+    let is_around = |quote: &&str| text.starts_with(*quote) || text.ends_with(*quote);
     ESCAPED_QUOTES.iter().any(is_around).then_some(ValueForm::Quote)
 }
 
@@ -141,20 +143,20 @@ pub(super) fn in_brackets(text: &str) -> Option<&str> {
         ("%", "%"),
     ];
     let inside = |(open, close): &(&str, &str)| text.strip_prefix(open)?.strip_suffix(close);
-    BRACKETS.iter().find_map(inside).filter(|own| !own.is_empty())
+    BRACKETS.iter().find_map(inside).filter(|inner| !inner.is_empty())
 }
 
 /// Returns `true` for a name or words in brackets, as a template has them: `<your secret>`,
 /// `__JWT_SECRET__`. A random text is none.
 pub(super) fn is_template(text: &str) -> bool {
-    let is_mark = |own: char| "#{}%$@_~*<>[]()|!^&+=".contains(own);
+    let is_mark = |character: char| "#{}%$@_~*<>[]()|!^&+=".contains(character);
     let name = text.trim_matches(is_mark);
     let has_marks = text.starts_with(is_mark) && text.ends_with(is_mark);
     let is_braced = text.starts_with('{') && text.ends_with('}') && is_upper(name);
-    let inner = in_brackets(text).map(|own| own.trim_matches(['%', '=', '-', '.', '$', ' ']));
+    let inner = in_brackets(text).map(|inner| inner.trim_matches(['%', '=', '-', '.', '$', ' ']));
     has_marks && is_variable(name)
         || is_braced && !name.is_empty()
-        || inner.is_some_and(|own| own.len() <= 3 || is_named(own))
+        || inner.is_some_and(|inner| inner.len() <= 3 || is_named(inner))
 }
 
 /// Returns `true` for a random secret with words beside it: `SECRET of production`. A passphrase has
@@ -162,9 +164,9 @@ pub(super) fn is_template(text: &str) -> bool {
 fn has_remark(text: &str) -> bool {
     let parts: Vec<_> = text.split_whitespace().collect();
     let is_random = |part: &&str| {
-        let has = |is: fn(&u8) -> bool| part.bytes().any(|own| is(&own));
+        let has = |is: fn(&u8) -> bool| part.bytes().any(|byte| is(&byte));
         let is_token =
-            part.bytes().all(|own| own.is_ascii_alphanumeric() || b"+/=_-".contains(&own));
+            part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte));
         // A passphrase of words with hyphens is not random.
         part.len() >= 24
             && is_token
@@ -174,15 +176,15 @@ fn has_remark(text: &str) -> bool {
     };
     let is_remark = |part: &&str| {
         part.len() < 24
-            && part.chars().all(|own| own.is_alphanumeric() || "/;:,.-_()=!".contains(own))
+            && part.chars().all(|letter| letter.is_alphanumeric() || "/;:,.-_()=!".contains(letter))
     };
     let [first, between @ .., last] = &parts[..] else { return false };
     let are_remarks = between.iter().all(is_remark);
     are_remarks && (is_random(first) && is_remark(last) || is_remark(first) && is_random(last))
 }
 
-fn is_line_end(own: char) -> bool {
-    matches!(own, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+fn is_line_end(character: char) -> bool {
+    matches!(character, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// JSON or ciphertext, as it is or in base64 or hexadecimal digits, also twice: Kubernetes encodes what
@@ -193,14 +195,14 @@ fn document(text: &str) -> Option<ValueForm> {
     }
     let mut inner = decoded(text)?;
     for _ in 0..2 {
-        let own = inner.trim_start_matches('\u{feff}').trim();
-        if is_json(own) {
-            return Some(json_form(own));
+        let text = inner.trim_start_matches('\u{feff}').trim();
+        if is_json(text) {
+            return Some(json_form(text));
         }
-        if let Some(reference) = Reference::recognise(own) {
+        if let Some(reference) = Reference::recognise(text) {
             return Some(ValueForm::Reference(reference));
         }
-        inner = decoded(own)?;
+        inner = decoded(text)?;
     }
     None
 }
@@ -208,13 +210,14 @@ fn document(text: &str) -> Option<ValueForm> {
 /// The text that `text` is in base64 or in hexadecimal digits.
 fn decoded(text: &str) -> Option<Zeroizing<String>> {
     let is_long = text.len() >= 16;
-    let is_hex = text.bytes().all(|own| own.is_ascii_hexdigit());
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let decode = || if is_hex { from_hex(text) } else { None }.or_else(|| from_any_base64(text));
     let bytes = Zeroizing::new(is_long.then(decode).flatten()?);
     // Random bytes of this length are no text.
     let text = std::str::from_utf8(&bytes).ok()?;
-    let is_text =
-        text.chars().all(|own| own.is_whitespace() || own == '\u{feff}' || !is_hidden(own));
+    let is_text = text.chars().all(|character| {
+        character.is_whitespace() || character == '\u{feff}' || !is_hidden(character)
+    });
     is_text.then(|| Zeroizing::new(text.to_owned()))
 }
 
@@ -234,7 +237,7 @@ pub(super) fn is_json(text: &str) -> bool {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix('{') {
         let rest = rest.trim_start();
-        let is_quote = |own: char| own == '"' || own == '\'';
+        let is_quote = |character: char| character == '"' || character == '\'';
         let is_member = |after: &str| after.trim_start().starts_with(':');
         let inner = rest.trim_start_matches('\\');
         if let Some(inner) = inner.strip_prefix(is_quote) {
@@ -244,7 +247,7 @@ pub(super) fn is_json(text: &str) -> bool {
         let (name, after) = split_name(rest);
         return rest == "}" || !name.is_empty() && is_member(after) && text.ends_with('}');
     }
-    let Some(rest) = text.strip_prefix('[').and_then(|own| own.strip_suffix(']')) else {
+    let Some(rest) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
         let lower = Zeroizing::new(text.to_ascii_lowercase());
         let ends = [("%7b", "%7d"), ("%5b", "%5d")];
         return lower.starts_with("%7b%22")
@@ -262,7 +265,7 @@ fn is_other_prefix(text: &str) -> bool {
     let head = text.split(':').next().filter(|head| head.len() < text.len()).unwrap_or_default();
     let is_exact = head == "hex" || head == "base64";
     let known = ["hex", "base64", "base64url", "b64", "b64url", "utf8", "text"];
-    !is_exact && known.iter().any(|own| head.eq_ignore_ascii_case(own))
+    !is_exact && known.iter().any(|prefix| head.eq_ignore_ascii_case(prefix))
 }
 
 /// The variable itself, with its value.
@@ -275,7 +278,7 @@ fn is_own_line(text: &str, label: &str) -> bool {
 /// A line of a shell, of a `.env` file or of YAML, or a text into which the next line has run.
 fn is_assignment(text: &str, label: &str) -> bool {
     const MARKS: [&str; 6] = ["- ", "| ", ">- ", "|- ", "> ", "!!"];
-    if MARKS.iter().any(|own| text.starts_with(own)) {
+    if MARKS.iter().any(|mark| text.starts_with(mark)) {
         return true;
     }
     let (name, rest) = split_name(without_keyword(text));
@@ -289,7 +292,9 @@ fn is_assignment(text: &str, label: &str) -> bool {
     }
     let is_run_in = |(place, _): (usize, &str)| {
         let (before, after) = (&text[..place], &text[place + 1..]);
-        let is_part = |own: char| own == '_' || own.is_ascii_uppercase() || own.is_ascii_digit();
+        let is_part = |character: char| {
+            character == '_' || character.is_ascii_uppercase() || character.is_ascii_digit()
+        };
         let run = &before[before.trim_end_matches(is_part).len()..];
         let is_named = !label.is_empty() && is_upper(label) && run.ends_with(label);
         !after.is_empty() && !after.starts_with('=') && (is_named || is_variable(run))
@@ -300,23 +305,24 @@ fn is_assignment(text: &str, label: &str) -> bool {
 /// `text` after a word that declares a variable.
 fn without_keyword(text: &str) -> &str {
     let words = ["export ", "set ", "setx ", "ENV ", "env ", "declare -x "];
-    words.iter().find_map(|own| text.strip_prefix(own)).unwrap_or(text).trim_start()
+    words.iter().find_map(|word| text.strip_prefix(word)).unwrap_or(text).trim_start()
 }
 
 /// The name at the beginning of `text`, and what follows it.
 fn split_name(text: &str) -> (&str, &str) {
-    let is_part = |own: char| own.is_ascii_alphanumeric() || "_-.".contains(own);
-    text.split_at(text.find(|own| !is_part(own)).unwrap_or(text.len()))
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
+    text.split_at(text.find(|character| !is_part(character)).unwrap_or(text.len()))
 }
 
 fn is_upper(name: &str) -> bool {
-    name.bytes().all(|own| own == b'_' || own.is_ascii_uppercase() || own.is_ascii_digit())
+    name.bytes().all(|byte| byte == b'_' || byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 /// `NODE_ENV`: chance makes no such name before a `=`.
 fn is_variable(name: &str) -> bool {
     let parts: Vec<_> = name.split('_').collect();
-    let is_word = |part: &&str| part.len() > 1 && part.bytes().all(|own| own.is_ascii_uppercase());
+    let is_word =
+        |part: &&str| part.len() > 1 && part.bytes().all(|byte| byte.is_ascii_uppercase());
     parts.len() > 1 && parts.iter().all(is_word)
 }
 
@@ -324,11 +330,11 @@ fn is_variable(name: &str) -> bool {
 fn is_secret_name(name: &str) -> bool {
     let last = name.rsplit(['_', '-', '.']).next().unwrap_or_default();
     let is_upper = is_upper(last);
-    let word = match last.rfind(|own: char| own.is_ascii_uppercase()) {
+    let word = match last.rfind(|character: char| character.is_ascii_uppercase()) {
         Some(place) if !is_upper => &last[place..],
         _ => last,
     };
-    SECRET_WORDS.iter().any(|own| word.eq_ignore_ascii_case(own))
+    SECRET_WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// Several parts, of which each would be a secret.
@@ -338,7 +344,7 @@ fn is_list(text: &str, purpose: Purpose) -> bool {
         SecretLength::Exactly(length) => length,
     };
     let is_token = |part: &&str| {
-        part.bytes().all(|own| own.is_ascii_alphanumeric() || b"+/=_-.:~@".contains(&own))
+        part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-.:~@".contains(&byte))
     };
     [',', ';', '|', ' '].into_iter().any(|separator| {
         let parts: Vec<_> =

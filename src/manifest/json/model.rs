@@ -143,7 +143,7 @@ pub(super) struct Overridden {
 /// V8: whatever stands there revokes the key, if it cannot be read as well.
 fn revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Error> {
     let value = serde_json::Value::deserialize(input)?;
-    let read = Revoked::deserialize(value).ok().filter(|own| is_date(own.at.0));
+    let read = Revoked::deserialize(value).ok().filter(|revoked| is_date(revoked.at.0));
     Ok(Some(read.unwrap_or_else(|| Revoked {
         at: Time(SystemTime::UNIX_EPOCH),
         reason: UNREAD.to_owned(),

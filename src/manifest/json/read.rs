@@ -66,7 +66,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
     let terms = document.policy;
     let earlier_window = document.earlier_window;
     for (field, seconds) in [
-        ("earlier_window", earlier_window.as_ref().map_or(0, |own| own.seconds / 2)),
+        ("earlier_window", earlier_window.as_ref().map_or(0, |window| window.seconds / 2)),
         ("max_lifetime_seconds", terms.max_lifetime_seconds),
         ("rollout_window_seconds", terms.rollout_window_seconds),
         ("skew_seconds", terms.skew_seconds),
@@ -111,9 +111,9 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         revision: document.revision,
         changed_at: document.changed_at.into(),
         policy,
-        earlier_window: earlier_window.map(|own| EarlierWindow {
-            length: Duration::from_secs(own.seconds),
-            until: own.until.into(),
+        earlier_window: earlier_window.map(|window| EarlierWindow {
+            length: Duration::from_secs(window.seconds),
+            until: window.until.into(),
         }),
         keys: keys.collect::<Result<_, Error>>()?,
         versions,
@@ -130,9 +130,9 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
 fn insert_secret(key: &mut Key, purpose: Purpose, found: &[&Secret]) -> bool {
     let Some(text) = &mut key.secret else { return true };
     let Ok(kid) = Kid::new(&key.kid) else { return true };
-    match found.iter().find(|own| mark(&kid, own, purpose) == *text.0) {
-        Some(own) => {
-            *text = Text::new(own);
+    match found.iter().find(|secret| mark(&kid, secret, purpose) == *text.0) {
+        Some(secret) => {
+            *text = Text::new(secret);
             true
         }
         None => !text.0.starts_with(MARK),
@@ -173,18 +173,19 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
     life.retire_at = key.retire_at.map(SystemTime::from);
     life.kept_until = key.kept_until.map(SystemTime::from);
     life.earlier_end =
-        key.earlier_end.map(|own| EarlierEnd { at: own.at.into(), until: own.until.into() });
-    life.revoked = key.revoked.map(|own| Revocation { at: own.at.into(), reason: own.reason });
+        key.earlier_end.map(|end| EarlierEnd { at: end.at.into(), until: end.until.into() });
+    life.revoked =
+        key.revoked.map(|revoked| Revocation { at: revoked.at.into(), reason: revoked.reason });
     life.destroyed_at = key.destroyed_at.map(SystemTime::from);
-    let recogniser = key.recogniser.map(|own| {
+    let recogniser = key.recogniser.map(|recognised| {
         let problem = || Error::manifest(format!("{label}: its recogniser cannot be read"));
-        Recogniser::read(purpose, &own.salt, &own.tag).ok_or_else(problem)
+        Recogniser::read(purpose, &recognised.salt, &recognised.tag).ok_or_else(problem)
     });
     let aliases = key.aliases.iter().map(|alias| Kid::new(alias));
-    let forced_steps = key.forced_steps.into_iter().map(|own| ForcedStep {
-        at: own.at.into(),
-        action: own.action,
-        reason: own.reason,
+    let forced_steps = key.forced_steps.into_iter().map(|step| ForcedStep {
+        at: step.at.into(),
+        action: step.action,
+        reason: step.reason,
     });
     Ok(Entry {
         life,

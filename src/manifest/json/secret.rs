@@ -65,5 +65,5 @@ pub(super) fn mark(kid: &Kid, secret: &Secret, purpose: Purpose) -> String {
     let label = [b"dualkey mark v1\0", kid.as_bytes()].concat();
     let tag = HmacSha256::new(secret.expose()).mac(&label);
     let digits = tag[..length].iter().map(|byte| format!("{byte:02x}"));
-    digits.fold(MARK.to_owned(), |text, own| text + &own)
+    digits.fold(MARK.to_owned(), |text, digits| text + &digits)
 }

@@ -40,7 +40,7 @@ fn escaped(text: &str) -> Option<(char, &str)> {
         'n' => '\n',
         'r' => '\r',
         't' => '\t',
-        own @ ('"' | '\\' | '/') => own,
+        character @ ('"' | '\\' | '/') => character,
         _ => return None,
     };
     Some((character, rest.as_str()))
@@ -49,7 +49,7 @@ fn escaped(text: &str) -> Option<(char, &str)> {
 /// The unit of UTF-16 of which the four digits begin `text`, and what follows them.
 fn unit(text: &str) -> Option<(u16, &str)> {
     let (digits, rest) = text.split_at_checked(4)?;
-    let is_hex = digits.bytes().all(|own| own.is_ascii_hexdigit());
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some((u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)?, rest))
 }
 
@@ -79,7 +79,7 @@ mod tests {
             "true",
         ] {
             let parsed = serde_json::from_str::<String>(raw).ok();
-            assert_eq!(unescaped(raw).map(|own| own.to_string()), parsed, "{raw}");
+            assert_eq!(unescaped(raw).map(|text| text.to_string()), parsed, "{raw}");
         }
     }
 
@@ -89,14 +89,14 @@ mod tests {
             let mut raw = serde_json::to_string(&text).unwrap();
             if is_ascii {
                 let units = raw.encode_utf16().map(|unit| match u8::try_from(unit) {
-                    Ok(own) if own.is_ascii() => char::from(own).to_string(),
+                    Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
                     _ => format!("\\u{unit:04X}"),
                 });
                 raw = units.collect();
             }
-            let own = unescaped(&raw).unwrap();
-            prop_assert_eq!(&*own, &text);
-            prop_assert!(own.capacity() <= raw.len(), "it never grew");
+            let read = unescaped(&raw).unwrap();
+            prop_assert_eq!(&*read, &text);
+            prop_assert!(read.capacity() <= raw.len(), "it never grew");
         }
     }
 }

@@ -88,7 +88,7 @@ fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, E
     let secret = key.secret.as_ref().filter(|_| !is_marked || key.life.revoked.is_none());
     let gone = (secret.is_none() && is_marked).then_some(manifest.changed_at);
     let recogniser = match (&key.secret, &key.recogniser) {
-        (Some(own), _) if secret.is_none() => Some(Recogniser::new(own, manifest.purpose)?),
+        (Some(held), _) if secret.is_none() => Some(Recogniser::new(held, manifest.purpose)?),
         (Some(_), _) => None,
         (None, kept) => kept.clone(),
     };
@@ -134,8 +134,8 @@ fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, E
             })
             .collect::<Result<_, Error>>()?,
         secret: secret.map(text),
-        recogniser: recogniser.map(|own| {
-            let (salt, tag) = own.write();
+        recogniser: recogniser.map(|recogniser| {
+            let (salt, tag) = recogniser.write();
             Recognised { salt, tag }
         }),
     })
