@@ -38,25 +38,25 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
 /// is refused.
 pub(crate) fn from_any_base64(text: &str) -> Option<Vec<u8>> {
     if !text.contains(['-', '_']) {
-        return checked(if text.ends_with('=') { &STANDARD } else { &BASE64 }, text);
+        return check_and_decode(if text.ends_with('=') { &STANDARD } else { &BASE64 }, text);
     }
     let form = if text.ends_with('=') { &URL_SAFE } else { &BASE64URL };
-    checked(form, text)
+    check_and_decode(form, text)
 }
 
 /// Decodes `text`, which is checked first: a failure halfway would leave the decoded part in memory.
-fn checked(form: &Base64, text: &str) -> Option<Vec<u8>> {
+fn check_and_decode(form: &Base64, text: &str) -> Option<Vec<u8>> {
     form.check(text.as_bytes()).ok()?;
     form.decode_to_vec(text).ok()
 }
 
 /// Decodes exactly `N` bytes of base64url, without an allocation.
-pub(crate) fn exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    exactly_in(&BASE64URL, text)
+pub(crate) fn decode_exact<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    decode_exact_in(&BASE64URL, text)
 }
 
 /// Decodes exactly `N` bytes of an unpadded base64, without an allocation.
-pub(crate) fn exactly_in<const N: usize>(form: &Base64, text: &[u8]) -> Option<[u8; N]> {
+pub(crate) fn decode_exact_in<const N: usize>(form: &Base64, text: &[u8]) -> Option<[u8; N]> {
     if text.len() != (N * 4).div_ceil(3) {
         return None;
     }
@@ -105,14 +105,14 @@ mod tests {
     #[test]
     fn exactly_refuses_padding_stray_bits_and_other_lengths() {
         let text = BASE64URL.encode_to_string([7; 32]);
-        assert_eq!(exactly(text.as_bytes()), Some([7; 32]));
-        assert_eq!(exactly::<31>(text.as_bytes()), None);
-        assert_eq!(exactly::<33>(text.as_bytes()), None);
-        assert_eq!(exactly::<32>(format!("{text}=").as_bytes()), None);
-        assert_eq!(exactly::<32>(&text.as_bytes()[..42]), None);
+        assert_eq!(decode_exact(text.as_bytes()), Some([7; 32]));
+        assert_eq!(decode_exact::<31>(text.as_bytes()), None);
+        assert_eq!(decode_exact::<33>(text.as_bytes()), None);
+        assert_eq!(decode_exact::<32>(format!("{text}=").as_bytes()), None);
+        assert_eq!(decode_exact::<32>(&text.as_bytes()[..42]), None);
         // The last of 43 characters holds four bits and two that must be zero.
         let stray = format!("{}d", &text[..42]);
-        assert_eq!(exactly::<32>(stray.as_bytes()), None);
+        assert_eq!(decode_exact::<32>(stray.as_bytes()), None);
     }
 
     /// Both alphabets, each byte at each place of texts of every length around those at

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::encoding::{BASE64URL, exactly};
+use crate::encoding::{BASE64URL, decode_exact};
 
 /// What tells two states of a ring apart: equal on two instances, and they hold the same keys
 /// with the same times. 16 characters of base64url as text; public, safe to log.
@@ -62,6 +62,6 @@ impl FromStr for Fingerprint {
     type Err = ParseFingerprintError;
 
     fn from_str(text: &str) -> Result<Self, ParseFingerprintError> {
-        exactly(text.as_bytes()).map(Self).ok_or(ParseFingerprintError)
+        decode_exact(text.as_bytes()).map(Self).ok_or(ParseFingerprintError)
     }
 }

@@ -39,23 +39,24 @@ impl Kid {
     /// [`ParseKidError`] if it is empty, longer than 64 bytes, or holds a
     /// character outside of the alphabet.
     pub fn new(name: &str) -> Result<Self, ParseKidError> {
-        Self::of(name.as_bytes()).map_err(|_| {
+        Self::from_bytes(name.as_bytes()).map_err(|_| {
             let is_wrong = |character: &char| !u8::try_from(*character).is_ok_and(is_allowed);
             ParseKidError { length: name.len(), found: name.chars().find(is_wrong) }
         })
     }
 
     /// Checks the bytes of a kid; what is wrong with them is the error.
-    pub(crate) fn of(name: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn from_bytes(name: &[u8]) -> Result<Self, &'static str> {
         if name.is_empty() {
             return Err("it is empty");
         }
         let mut bytes = [0; MAX_LEN];
         let room = bytes.get_mut(..name.len()).ok_or("it is longer than 64 bytes")?;
         room.copy_from_slice(name);
-        match name.iter().copied().all(is_allowed) {
-            true => Ok(Self { bytes, len: name.len() as u8 }),
-            false => Err("only A-Z a-z 0-9 - _ : / + = @ ~ are allowed"),
+        if name.iter().copied().all(is_allowed) {
+            Ok(Self { bytes, len: name.len() as u8 })
+        } else {
+            Err("only A-Z a-z 0-9 - _ : / + = @ ~ are allowed")
         }
     }
 

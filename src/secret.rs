@@ -39,7 +39,7 @@ impl Secret {
 
     /// The value of a variable, whose form is checked when it becomes a key. In code, a caller has the
     /// bytes that it means.
-    pub(crate) fn of_value(text: &str) -> Self {
+    pub(crate) fn from_value(text: &str) -> Self {
         Self { is_text: true, ..Self::from(text) }
     }
 

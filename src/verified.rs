@@ -1,9 +1,9 @@
 //! `Verified<T>`, a value that only a verifier can make.
 
-use crate::lifecycle::Role;
 use std::ops::Deref;
 
 use crate::kid::Kid;
+use crate::lifecycle::Role;
 
 /// A value whose signature held, with the key that made it.
 ///

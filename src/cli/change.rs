@@ -27,7 +27,7 @@ pub(super) async fn print_change(
     let is_dotenv = matches!(project.inventory().secret(name)?.store, Place::Dotenv(_));
     if change.effect != RolloutEffect::NONE {
         let load = if is_dotenv { "restart with this file" } else { "reload" };
-        terminal.line(&format!("  effect    {}", change.effect.until(load)))?;
+        terminal.line(&format!("  effect    {}", change.effect.describe(load)))?;
     }
     if dry_run.is_set() {
         return terminal.line("  nothing was changed");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cookie::Cookie;
 use percent_encoding::percent_decode_str;
 
-use crate::encoding::{BASE64URL, TAG_TEXT_LEN, exactly};
+use crate::encoding::{BASE64URL, TAG_TEXT_LEN, decode_exact};
 use crate::error::Reason;
 use crate::kid::Kid;
 use crate::mac::lanes::{bytes, matching, words};
@@ -52,7 +52,7 @@ impl<'v> Parts<'v> {
 
     #[inline(always)]
     fn mac(&self) -> Option<[u8; 32]> {
-        exactly(self.mac.as_bytes())
+        decode_exact(self.mac.as_bytes())
     }
 
     /// What a MAC covers under the name of the cookie.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::encoding::{BASE64, TAG_TEXT_LEN, exactly_in};
+use crate::encoding::{BASE64, TAG_TEXT_LEN, decode_exact_in};
 use crate::mac::HmacSha256;
 
 /// A form in which another library signs cookies with HMAC-SHA-256 under the same secret.
@@ -41,11 +41,11 @@ impl LegacyCookie {
         match self {
             Self::Express => {
                 let (value, tag) = text.strip_prefix("s:")?.rsplit_once('.')?;
-                Some((value, exactly_in(&BASE64, tag.as_bytes())?))
+                Some((value, decode_exact_in(&BASE64, tag.as_bytes())?))
             }
             Self::SignedJar | Self::SignedJarDerived => {
                 let (tag, value) = text.split_at_checked(TAG_TEXT_LEN)?;
-                Some((value.strip_prefix('=')?, exactly_in(&BASE64, tag.as_bytes())?))
+                Some((value.strip_prefix('=')?, decode_exact_in(&BASE64, tag.as_bytes())?))
             }
         }
     }

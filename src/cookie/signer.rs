@@ -157,6 +157,6 @@ pub(super) fn sign_at(
         let problem = "the cookie is too large: browsers drop it, so keep less in it";
         return Err(Error::Sign { problem, source: None });
     }
-    key.counters().signed();
+    key.counters().count_signed();
     Ok(signed)
 }

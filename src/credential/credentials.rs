@@ -106,7 +106,7 @@ impl Credentials {
             let before = self.selector().accept(&attempt.choice);
             if let Some(from) = before {
                 let (ring, to) = (view.ring(), attempt.kid());
-                view.tell(Event::CredentialSwitched { ring, from, to });
+                view.emit(Event::CredentialSwitched { ring, from, to });
             }
             count_use(view, attempt);
         });
@@ -151,13 +151,13 @@ impl Credentials {
             drop(selector);
             let ring = view.ring();
             if refusal.is_news {
-                view.tell(match error {
+                view.emit(match error {
                     None => Event::CredentialRefused { ring, kid },
                     Some(error) => Event::CredentialUnusable { ring, kid, error },
                 });
             }
             if let Some(next) = next.filter(|next| next.kid != kid && refusal.was_current) {
-                view.tell(Event::CredentialSwitched { ring, from: kid, to: next.kid });
+                view.emit(Event::CredentialSwitched { ring, from: kid, to: next.kid });
             }
             next.and_then(|next| show(view, next))
         })

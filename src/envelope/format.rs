@@ -106,19 +106,19 @@ impl<'b> Head<'b> {
     /// The kid of what is stored in either form, of which only the beginning is decoded.
     pub(super) fn peek(stored: &[u8]) -> Option<Kid> {
         if is_binary(stored) {
-            return Kid::of(Head::of(stored).ok()?.kid).ok();
+            return Kid::from_bytes(Head::of(stored).ok()?.kid).ok();
         }
         let body = stored.strip_prefix(TEXT_MARK.as_bytes())?;
         // Whole groups of four characters, enough for the longest kid.
         let start = BASE64URL.decode_to_vec(body.get(..92).unwrap_or(body)).ok()?;
         let head = Head::read(&start).ok()?;
-        let kid = Kid::of(head.kid).ok()?;
+        let kid = Kid::from_bytes(head.kid).ok()?;
         (body.len() * 3 / 4 >= OVERHEAD + head.kid.len()).then_some(kid)
     }
 
     /// Why it opens nothing, where the ring has no such key.
     pub(super) fn unknown(&self) -> Reason {
-        match Kid::of(self.kid) {
+        match Kid::from_bytes(self.kid) {
             Ok(_) => Reason::UnknownKid,
             Err(_) => Reason::Malformed,
         }

@@ -44,8 +44,8 @@ impl Dangerous<'_> {
             let opened = opened.map_err(|reason| view.reject(reason))?;
             let kid = opened.key.kid();
             match opened.role {
-                None => view.tell(Event::OpenedRevoked { ring: view.ring(), kid }),
-                Some(role) => opened.key.counters().verified(role, view.since_epoch()),
+                None => view.emit(Event::OpenedRevoked { ring: view.ring(), kid }),
+                Some(role) => opened.key.counters().count_verified(role, view.since_epoch()),
             }
             Ok(opened.payload)
         })

@@ -119,7 +119,7 @@ fn seal_again(
 }
 
 fn report_rescue(view: &View<'_, AesKey>, key: &Key<AesKey>) {
-    view.tell(Event::OpenedRevoked { ring: view.ring(), kid: key.kid() });
+    view.emit(Event::OpenedRevoked { ring: view.ring(), kid: key.kid() });
 }
 
 fn stored_as(blob: Vec<u8>, is_text: bool) -> Vec<u8> {

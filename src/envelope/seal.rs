@@ -115,7 +115,7 @@ impl<'k> Draft<'k> {
         let (key, kid) = (self.key.material(), self.key.kid());
         let count = key.count().ok_or(Error::Exhausted { kid })?;
         if AesKey::is_worth_telling(count) {
-            view.tell(Event::MessageLimitNear { ring: view.ring(), kid, sealed: count });
+            view.emit(Event::MessageLimitNear { ring: view.ring(), kid, sealed: count });
         }
         let (start, payload) = self.blob.split_at_mut(self.payload);
         let (head, rest) = start.split_at_mut(self.wrap);
@@ -124,7 +124,7 @@ impl<'k> Draft<'k> {
             .cipher
             .seal(&wrap_nonce, head, &mut *wrapped)
             .expect("a key of 32 bytes is not too long a message");
-        self.key.counters().signed();
+        self.key.counters().count_signed();
         let mut place = 0;
         for part in [&wrap_nonce[..], &wrapped[..], &wrap_tag, &nonce[..]] {
             rest[place..place + part.len()].copy_from_slice(part);

@@ -1,7 +1,7 @@
 //! The two kinds of error.
 //!
 //! [`Error`] is for who configures and operates a ring: it names the key or the
-//! variable, what was expected and how to mend it, never the secret.
+//! variable, what was expected and the remedy, never the secret.
 //! [`VerifyError`] is for a value that did not verify: to the peer all such
 //! errors look the same; the operator gets a [`Reason`].
 
@@ -34,7 +34,7 @@ pub enum Error {
     },
 
     /// A secret shorter than its purpose asks for.
-    #[error("{key} has {length} bytes and needs at least {minimum}; {mend}")]
+    #[error("{key} has {length} bytes and needs at least {minimum}; {remedy}")]
     ShortSecret {
         /// The variable, the kid or the place of the key.
         key: String,
@@ -43,7 +43,7 @@ pub enum Error {
         /// How long it must be, in bytes.
         minimum: usize,
         /// What to do about it.
-        mend: String,
+        remedy: String,
     },
 
     /// A secret that is not of the one length that its cipher takes.
@@ -160,23 +160,25 @@ pub enum Error {
     },
 
     /// More keys than may verify at one time.
-    #[error("in the ring `{ring}` {count} keys would verify, at most {cap} may: retire one first")]
+    #[error(
+        "in the ring `{ring}` {count} keys would verify, at most {max_live_keys} may: retire one first"
+    )]
     TooManyKeys {
         /// The name of the ring.
         ring: String,
         /// How many there would be.
         count: usize,
         /// How many there may be.
-        cap: usize,
+        max_live_keys: usize,
     },
 
     /// A ring in which nothing signs, now or at a moment ahead.
-    #[error("the ring `{ring}` would have no primary key: {mend}")]
+    #[error("the ring `{ring}` would have no primary key: {remedy}")]
     NoPrimary {
         /// The name of the ring.
         ring: String,
         /// What to do about it.
-        mend: String,
+        remedy: String,
     },
 
     /// It is not clear which key signs.

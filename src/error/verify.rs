@@ -44,9 +44,10 @@ impl VerifyError {
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.is_authentic() {
-            true => write!(f, "refused: {}", self.reason),
-            false => f.write_str("verification failed"),
+        if self.is_authentic() {
+            write!(f, "refused: {}", self.reason)
+        } else {
+            f.write_str("verification failed")
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct UsageCounts {
 
 impl UsageCounts {
     /// The sum of both.
-    pub(crate) fn plus(self, more: Self) -> Self {
+    pub(crate) fn saturating_add(self, more: Self) -> Self {
         Self {
             verified_as_primary: self.verified_as_primary.saturating_add(more.verified_as_primary),
             verified_as_fallback: self
@@ -43,7 +43,7 @@ impl UsageBucket {
     pub(super) fn add(&mut self, kid: Kid, more: UsageCounts) {
         match self.uses.iter_mut().find(|(known, _)| *known == kid) {
             Some((_, counts)) => {
-                *counts = counts.plus(more);
+                *counts = counts.saturating_add(more);
             }
             None => self.uses.push((kid, more)),
         }
@@ -52,7 +52,7 @@ impl UsageBucket {
 
 /// The verifications under a primary within the window, since the old key was superseded at `began`:
 /// of a bucket that reaches out of that time nothing counts, because it may all have been before.
-pub(crate) fn under_primary<'b>(
+pub(crate) fn count_under_primary<'b>(
     buckets: impl Iterator<Item = &'b UsageBucket>,
     began: SystemTime,
     now: SystemTime,

@@ -13,13 +13,13 @@
 )]
 
 pub(crate) mod counts;
+pub(crate) mod key_evidence;
 pub(crate) mod next_step;
 pub(crate) mod old_key;
 pub(crate) mod report;
 pub(crate) mod reports;
 pub(crate) mod retirement;
 mod rewrap;
-pub(crate) mod seen;
 pub(crate) mod silence;
 pub(crate) mod usage;
 mod verdict;

@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::error::Obstacle;
 use crate::evidence::Verdict;
 use crate::evidence::reports::end_of;
-use crate::lifecycle::KeyState;
-use crate::lifecycle::Policy;
-use crate::lifecycle::Role;
+use crate::lifecycle::{KeyState, Policy, Role};
 use crate::purpose::Purpose;
 
 /// A key that signs no more, and whose secret is still there.
@@ -44,51 +42,55 @@ pub(crate) enum OldKeyStep {
 
 impl OldKey<'_> {
     /// The next step of the key; `None`, if there is none, as for one that signs.
-    pub(crate) fn next(
+    pub(crate) fn next_step(
         &self,
         purpose: Purpose,
         policy: &Policy,
         now: SystemTime,
     ) -> Option<OldKeyStep> {
         let ahead = |moment: Option<SystemTime>| moment.filter(|moment| now < *moment);
-        let ends_by_time = purpose.ends_by_time();
+        let expires_by_time = purpose.expires_by_time();
         let retire = |from, because| OldKeyStep::Retire { from: ahead(from), because };
         let destroy = |from, because| OldKeyStep::Destroy { from: ahead(from), because };
         Some(match (self.state, self.verdict) {
             // It ends by itself, whatever is known of its use: a step then only records that.
-            (KeyState::Live(Role::Fallback), _) if self.is_retired && ends_by_time => {
+            (KeyState::Live(Role::Fallback), _) if self.is_retired && expires_by_time => {
                 destroy(self.verifies_until, None)
             }
             (KeyState::Live(Role::Fallback), verdict)
-                if ends_by_time && self.verifies_until.is_some() =>
+                if expires_by_time && self.verifies_until.is_some() =>
             {
                 let because = verdict.and_then(first_obstacle).cloned();
                 retire(self.verifies_until, because)
             }
             (KeyState::Live(Role::Fallback), verdict) if self.is_retired => {
-                self.gated(verdict, policy, now, &|from, because| {
+                self.gate_on_verdict(verdict, policy, now, &|from, because| {
                     destroy(from.max(self.verifies_until), because)
                 })
             }
-            (KeyState::Live(Role::Fallback), verdict) => self.gated(verdict, policy, now, &retire),
-            (KeyState::Expired, _) if ends_by_time => destroy(None, None),
-            (KeyState::Expired, verdict) => match self.gated(verdict, policy, now, &destroy) {
-                // A rewrap opens no row under it.
-                OldKeyStep::Rewrap { obstacle, .. } if needs_key(&obstacle) => {
-                    OldKeyStep::Restage { obstacle }
+            (KeyState::Live(Role::Fallback), verdict) => {
+                self.gate_on_verdict(verdict, policy, now, &retire)
+            }
+            (KeyState::Expired, _) if expires_by_time => destroy(None, None),
+            (KeyState::Expired, verdict) => {
+                match self.gate_on_verdict(verdict, policy, now, &destroy) {
+                    // A rewrap opens no row under it.
+                    OldKeyStep::Rewrap { obstacle, .. } if needs_key(&obstacle) => {
+                        OldKeyStep::Restage { obstacle }
+                    }
+                    step => step,
                 }
-                step => step,
-            },
+            }
             // What the compromised key sealed is rescued first.
             (KeyState::Revoked, verdict) if purpose.needs_rewrap() => {
-                self.gated(verdict, policy, now, &destroy)
+                self.gate_on_verdict(verdict, policy, now, &destroy)
             }
             _ => return None,
         })
     }
 
     /// The step that `make` makes, once the verdict allows it.
-    fn gated(
+    fn gate_on_verdict(
         &self,
         verdict: Option<&Verdict>,
         policy: &Policy,
@@ -105,9 +107,10 @@ impl OldKey<'_> {
         let is_of_reload =
             |obstacle: &&Obstacle| matches!(obstacle, Obstacle::KeySetMismatch { .. });
         let is_endless = |obstacle: &&Obstacle| over_at(obstacle, policy).is_none();
-        let endless = match obstacles.iter().all(|obstacle| is_of_reload(&obstacle)) {
-            true => obstacles.first(),
-            false => obstacles.iter().find(is_endless),
+        let endless = if obstacles.iter().all(|obstacle| is_of_reload(&obstacle)) {
+            obstacles.first()
+        } else {
+            obstacles.iter().find(is_endless)
         };
         match (rewrap, endless) {
             (Some(obstacle), _) => OldKeyStep::Rewrap {

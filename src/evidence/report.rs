@@ -93,7 +93,7 @@ fn is_of_name(character: char) -> bool {
 /// Else each other character becomes `-`, the rest is cut off, and a digest of the whole is
 /// appended, so that two such names stay two. An empty name stays empty: it is that of no
 /// instance.
-pub(crate) fn instance_name(name: String) -> String {
+pub(crate) fn to_instance_name(name: String) -> String {
     /// The length of the digest in hexadecimal digits, with a `-` before it.
     const SUFFIX: usize = 1 + 12;
     if name.is_empty() || is_instance_name(&name) {

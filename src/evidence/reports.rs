@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use crate::error::Obstacle;
-use crate::evidence::counts::under_primary;
-use crate::evidence::seen::Seen;
+use crate::evidence::counts::count_under_primary;
+use crate::evidence::key_evidence::KeyEvidence;
 use crate::evidence::silence::Silence;
 use crate::evidence::{Report, RewrapRecord};
 use crate::fingerprint::Fingerprint;
@@ -18,14 +18,14 @@ pub(crate) const LONGEST_GAP: Duration = Duration::from_secs(5 * 60);
 
 /// What `reports` say together of the key `kid`, which was superseded at `began`, to an operator who sees the fingerprint
 /// `expected` in the store, which was last changed at `changed_at`.
-pub(crate) fn seen(
+pub(crate) fn collect_evidence(
     reports: &[Report],
     (kid, began): (&Kid, SystemTime),
     expected: Fingerprint,
     policy: &Policy,
     changed_at: SystemTime,
     now: SystemTime,
-) -> Seen {
+) -> KeyEvidence {
     // Deliberately not bounded by the moment of the report or by now: a clock that was ahead dated the
     // use too late, so its own date is never before the use.
     let uses = reports.iter().flat_map(|report| &report.last_as_fallback);
@@ -43,12 +43,12 @@ pub(crate) fn seen(
     let buckets = sane().flat_map(|report| &report.buckets);
     let counted_since = since.map(|since| since.max(began));
     let window = policy.observation_window;
-    Seen {
+    KeyEvidence {
         since,
         last_as_fallback,
         counted_since,
         under_primary: sane()
-            .map(|report| under_primary(report.buckets.iter(), began, now, window))
+            .map(|report| count_under_primary(report.buckets.iter(), began, now, window))
             .fold(0, u64::saturating_add),
         silence: Silence::new(buckets, counted_since, last_as_fallback, now, window),
         objections,
@@ -93,10 +93,7 @@ pub(crate) fn objection(
     changed_at: SystemTime,
     now: SystemTime,
 ) -> Option<Obstacle> {
-    match is_recent(report, policy, changed_at, now) {
-        true => mismatch(report, expected),
-        false => None,
-    }
+    if is_recent(report, policy, changed_at, now) { mismatch(report, expected) } else { None }
 }
 
 /// Returns whether a report may object to a retirement. One from the future may until its own moment
@@ -147,7 +144,7 @@ pub(crate) fn end_of(moment: SystemTime, policy: &Policy) -> Option<SystemTime> 
 
 /// The latest moment at which the objections of `reports` to the keys that `expected` names are over, if
 /// those instances are gone.
-pub(crate) fn disagreement_ends(
+pub(crate) fn disagreement_end(
     reports: &[Report],
     expected: Fingerprint,
     policy: &Policy,
@@ -169,10 +166,7 @@ pub(crate) fn made_at(
     changed_at: SystemTime,
     now: SystemTime,
 ) -> SystemTime {
-    match is_ahead(report.reported_at, policy, now) {
-        true => changed_at.min(now),
-        false => report.reported_at,
-    }
+    if is_ahead(report.reported_at, policy, now) { changed_at.min(now) } else { report.reported_at }
 }
 
 /// Since when an instance has been watching at every moment until now: instances come and go, and

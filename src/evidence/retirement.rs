@@ -1,30 +1,26 @@
 //! "May the old key go now?", answered with its evidence.
 
-use crate::evidence::{RewrapRecord, seen::Seen};
 use std::time::{Duration, SystemTime};
 
 use crate::error::Obstacle;
-use crate::evidence::Verdict;
+use crate::evidence::key_evidence::KeyEvidence;
 use crate::evidence::silence::Silence;
+use crate::evidence::{RewrapRecord, Verdict};
 use crate::kid::Kid;
-use crate::lifecycle::KeyState;
-use crate::lifecycle::Policy;
-use crate::lifecycle::Role;
-use crate::lifecycle::SigningStart;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::policy::is_ahead;
 use crate::lifecycle::terms::Terms;
-use crate::lifecycle::timeline::Timeline;
-use crate::lifecycle::timeline::superseded_at;
+use crate::lifecycle::timeline::{Timeline, superseded_at};
+use crate::lifecycle::{KeyState, Policy, Role, SigningStart};
 use crate::purpose::Purpose;
 
 /// The verdict on the key at `index` of `lives`, by the rewraps `rewraps`, of which the first is the latest.
-pub(crate) fn verdict(
+pub(crate) fn decide_verdict(
     lives: &[Life],
     index: usize,
     timeline: &Timeline,
     terms: &Terms,
-    seen: Seen,
+    evidence: KeyEvidence,
     rewraps: &[&RewrapRecord],
     now: SystemTime,
 ) -> Verdict {
@@ -37,22 +33,22 @@ pub(crate) fn verdict(
         _ => {}
     }
     let policy = &terms.policy;
-    let began = superseded(lives, index, now);
+    let began = superseded_since(lives, index, now);
     if terms.purpose.needs_rewrap() {
-        return of_encryption_key(life.kid, began, terms, seen, rewraps, now);
+        return decide_for_encryption_key(life.kid, began, terms, evidence, rewraps, now);
     }
-    let mut obstacles = seen.objections;
-    let until = due(began, seen.since.unwrap_or(now), policy);
+    let mut obstacles = evidence.objections;
+    let until = due(began, evidence.since.unwrap_or(now), policy);
     // What was signed under a longer policy.
     let until = until.map(|until| life.kept_until.map_or(until, |kept| until.max(kept)));
     if until.is_none_or(|until| now < until) {
-        return too_early(obstacles, until.unwrap_or(now));
+        return wait_or_block(obstacles, until.unwrap_or(now));
     }
     // Evidence is asked for once the time has passed: until then a use is what the overlap
     // is for.
-    obstacles.extend(used(seen.last_as_fallback, policy, now));
-    obstacles.extend(too_little(seen.under_primary, &seen.silence, policy, now));
-    verdict_of(obstacles)
+    obstacles.extend(recent_use(evidence.last_as_fallback, policy, now));
+    obstacles.extend(too_little_traffic(evidence.under_primary, &evidence.silence, policy, now));
+    allow_or_block(obstacles)
 }
 
 /// The verdict on an encryption key. A complete rewrap replaces the overlap and `min_observed_verifications`;
@@ -61,11 +57,11 @@ pub(crate) fn verdict(
 ///
 /// A use while the first rewrap runs does not count: the rewrap itself uses the key, and services read
 /// rows that it has not reached yet.
-fn of_encryption_key(
+fn decide_for_encryption_key(
     kid: Kid,
     began: SystemTime,
     terms: &Terms,
-    seen: Seen,
+    evidence: KeyEvidence,
     rewraps: &[&RewrapRecord],
     now: SystemTime,
 ) -> Verdict {
@@ -73,15 +69,16 @@ fn of_encryption_key(
     let mut sane =
         rewraps.iter().copied().filter(|rewrap| !is_ahead(rewrap.finished_at, policy, now));
     let rewrap = sane.next();
-    let mut obstacles = seen.objections;
-    let against = rows(kid, began, terms, rewrap);
+    let mut obstacles = evidence.objections;
+    let against = rewrap_obstacles(kid, began, terms, rewrap);
     let Some(rewrap) = rewrap.filter(|_| against.is_empty()) else {
         // No time replaces the rewrap.
         obstacles.extend(against);
         return Verdict::Blocked(obstacles);
     };
-    let (finished, last) = (rewrap.finished_at, seen.last_as_fallback);
-    let is_complete = |rewrap: &&RewrapRecord| rows(kid, began, terms, Some(rewrap)).is_empty();
+    let (finished, last) = (rewrap.finished_at, evidence.last_as_fallback);
+    let is_complete =
+        |rewrap: &&RewrapRecord| rewrap_obstacles(kid, began, terms, Some(rewrap)).is_empty();
     // The first complete one: a use after it is of a row that it did not find, and a later one counts if
     // it started after that use.
     let first = sane.rfind(is_complete).map_or(finished, |rewrap| rewrap.finished_at);
@@ -96,16 +93,17 @@ fn of_encryption_key(
     // Uses are known to the second: the rewrap itself may have used the key in the second in which
     // it finished, and a reader after it.
     let unused = last.and_then(|last| last.checked_add(SECOND)).unwrap_or(finished).max(finished);
-    let until = unused.max(seen.since.unwrap_or(now)).checked_add(policy.observation_window);
-    match until.is_none_or(|until| now < until) {
-        true => too_early(obstacles, until.unwrap_or(now)),
-        false => verdict_of(obstacles),
+    let until = unused.max(evidence.since.unwrap_or(now)).checked_add(policy.observation_window);
+    if until.is_none_or(|until| now < until) {
+        wait_or_block(obstacles, until.unwrap_or(now))
+    } else {
+        allow_or_block(obstacles)
     }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn too_early(mut obstacles: Vec<Obstacle>, until: SystemTime) -> Verdict {
+fn wait_or_block(mut obstacles: Vec<Obstacle>, until: SystemTime) -> Verdict {
     if obstacles.is_empty() {
         return Verdict::Wait { until };
     }
@@ -113,15 +111,12 @@ fn too_early(mut obstacles: Vec<Obstacle>, until: SystemTime) -> Verdict {
     Verdict::Blocked(obstacles)
 }
 
-fn verdict_of(obstacles: Vec<Obstacle>) -> Verdict {
-    match obstacles.is_empty() {
-        true => Verdict::Safe,
-        false => Verdict::Blocked(obstacles),
-    }
+fn allow_or_block(obstacles: Vec<Obstacle>) -> Verdict {
+    if obstacles.is_empty() { Verdict::Safe } else { Verdict::Blocked(obstacles) }
 }
 
 /// The objection to a key that was last used at `last`, if that is within the observation window.
-fn used(last: Option<SystemTime>, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+fn recent_use(last: Option<SystemTime>, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
     let window = now.checked_sub(policy.observation_window);
     let last = last.filter(|last| window.is_none_or(|from| *last >= from))?;
     Some(Obstacle::UsedAsFallback { last })
@@ -129,7 +124,12 @@ fn used(last: Option<SystemTime>, policy: &Policy, now: SystemTime) -> Option<Ob
 
 /// The objection that so little was `seen` under the primary within the observation window that the
 /// silence of the key means nothing, unless that silence is long.
-fn too_little(seen: u64, silence: &Silence, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+fn too_little_traffic(
+    seen: u64,
+    silence: &Silence,
+    policy: &Policy,
+    now: SystemTime,
+) -> Option<Obstacle> {
     // Never safe on an empty denominator, whatever the policy says is enough.
     let enough = policy.min_observed_verifications.max(1);
     let is_enough = seen >= enough || silence.is_long(now, policy.observation_window);
@@ -139,23 +139,27 @@ fn too_little(seen: u64, silence: &Silence, policy: &Policy, now: SystemTime) ->
 
 /// The obstacle [`Obstacle::TooLittleTraffic`] that is expected once the time is over, by what was
 /// `seen` so far: with the verifications of a whole window, at the rate until now.
-pub(crate) fn expected_traffic(seen: &Seen, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
+pub(crate) fn expected_traffic(
+    evidence: &KeyEvidence,
+    policy: &Policy,
+    now: SystemTime,
+) -> Option<Obstacle> {
     let window = policy.observation_window;
-    let watched = now.duration_since(seen.counted_since?).ok()?.min(window);
+    let watched = now.duration_since(evidence.counted_since?).ok()?.min(window);
     // The first piece of a window says something, the first second does not.
-    let is_early = watched < window / 24 || (seen.under_primary == 0 && watched < window);
+    let is_early = watched < window / 24 || (evidence.under_primary == 0 && watched < window);
     if is_early || watched.is_zero() {
         return None;
     }
     let expected =
-        u128::from(seen.under_primary).checked_mul(window.as_nanos())? / watched.as_nanos();
+        u128::from(evidence.under_primary).checked_mul(window.as_nanos())? / watched.as_nanos();
     let expected = u64::try_from(expected).ok()?;
-    too_little(expected, &seen.silence, policy, now)
+    too_little_traffic(expected, &evidence.silence, policy, now)
 }
 
 /// The moment at which the key at `index` was superseded. What is not known to have been superseded counts from
 /// when the ring knew it.
-pub(crate) fn superseded(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
+pub(crate) fn superseded_since(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
     let life = &lives[index];
     superseded_at(lives, index).unwrap_or(match life.signing_start {
         SigningStart::Never | SigningStart::Unscheduled => life.added_at,
@@ -171,7 +175,7 @@ pub(crate) fn rewrap_counts_from(
     terms: &Terms,
     now: SystemTime,
 ) -> Option<SystemTime> {
-    let began = superseded(lives, index, now);
+    let began = superseded_since(lives, index, now);
     began.checked_add(terms.window(began))
 }
 
@@ -189,7 +193,7 @@ fn due(began: SystemTime, watched: SystemTime, policy: &Policy) -> Option<System
 }
 
 /// The obstacles that the rewrap leaves.
-fn rows(
+fn rewrap_obstacles(
     kid: Kid,
     began: SystemTime,
     terms: &Terms,

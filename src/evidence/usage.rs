@@ -49,7 +49,7 @@ impl Counters {
 
     /// Counts a use, at a time since the Unix epoch.
     #[inline]
-    pub(crate) fn verified(&self, role: Role, now: Duration) {
+    pub(crate) fn count_verified(&self, role: Role, now: Duration) {
         // Hidden from the optimizer, which would make a branch on the role of it.
         let index = std::hint::black_box(usize::from(role != Role::Primary));
         let shard = self.shard();
@@ -61,11 +61,11 @@ impl Counters {
 
     /// Counts a use as the primary, where its role may show.
     #[inline]
-    pub(crate) fn verified_as_primary(&self) {
+    pub(crate) fn count_verified_as_primary(&self) {
         self.shard().verified[0].fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn signed(&self) {
+    pub(crate) fn count_signed(&self) {
         self.shard().signed.fetch_add(1, Relaxed);
     }
 
@@ -108,9 +108,9 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for second in 0..1000 {
-                        counters.verified(Role::Primary, Duration::ZERO);
-                        counters.verified(Role::Fallback, Duration::from_secs(second));
-                        counters.signed();
+                        counters.count_verified(Role::Primary, Duration::ZERO);
+                        counters.count_verified(Role::Fallback, Duration::from_secs(second));
+                        counters.count_signed();
                     }
                 });
             }
@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn last_seen_is_of_fallback_hits_only() {
         let counters = Counters::new();
-        counters.verified(Role::Primary, Duration::from_secs(7));
+        counters.count_verified(Role::Primary, Duration::from_secs(7));
         assert_eq!(counters.read().last_seen_as_fallback, None);
-        counters.verified(Role::Staged, Duration::from_secs(9));
+        counters.count_verified(Role::Staged, Duration::from_secs(9));
         assert_eq!(
             counters.read().last_seen_as_fallback,
             Some(UNIX_EPOCH + Duration::from_secs(9))

@@ -25,7 +25,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Until when the key has to verify yet; that it may not go at all is the error.
-    pub(crate) fn until(self, kid: &Kid) -> Result<Option<SystemTime>, Error> {
+    pub(crate) fn check_unblocked(self, kid: &Kid) -> Result<Option<SystemTime>, Error> {
         match self {
             Self::Safe => Ok(None),
             Self::Wait { until } => Ok(Some(until)),

@@ -3,16 +3,13 @@
 //! Counters only ever grow; how much there was within a window comes from the difference
 //! between two looks at them. A look is taken with every report and every verdict.
 
-use crate::evidence::counts::under_primary;
-use crate::evidence::{UsageBucket, UsageCounts};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use crate::evidence::KeyUsage;
-use crate::evidence::Report;
-use crate::evidence::RewrapRecord;
-use crate::evidence::seen::Seen;
+use crate::evidence::counts::count_under_primary;
+use crate::evidence::key_evidence::KeyEvidence;
 use crate::evidence::silence::{KEPT_WINDOWS, Silence};
+use crate::evidence::{KeyUsage, Report, RewrapRecord, UsageBucket, UsageCounts};
 use crate::kid::Kid;
 
 /// A window is watched in so many pieces: the least that is dropped at once.
@@ -125,7 +122,7 @@ impl UsageWindow {
 
     /// When each key was last used as a fallback, by this process or one before it.
     pub(crate) fn last_as_fallback(&self) -> Vec<(Kid, SystemTime)> {
-        self.known().filter_map(|kid| Some((kid, self.last_of(&kid)?))).collect()
+        self.kids().filter_map(|kid| Some((kid, self.last_used(&kid)?))).collect()
     }
 
     /// How much each key has ever signed, here or before.
@@ -135,15 +132,15 @@ impl UsageWindow {
             let before = self.inherited.get(&kid).map_or(0, |(_, signed)| *signed);
             (kid, here.saturating_add(before))
         };
-        self.known().map(signed).filter(|(_, signed)| *signed > 0).collect()
+        self.kids().map(signed).filter(|(_, signed)| *signed > 0).collect()
     }
 
-    fn known(&self) -> impl Iterator<Item = Kid> {
+    fn kids(&self) -> impl Iterator<Item = Kid> {
         let kids: BTreeSet<_> = self.last.keys().chain(self.inherited.keys()).copied().collect();
         kids.into_iter()
     }
 
-    fn last_of(&self, kid: &Kid) -> Option<SystemTime> {
+    fn last_used(&self, kid: &Kid) -> Option<SystemTime> {
         let here = self.last.get(kid).and_then(|usage| usage.last_seen_as_fallback);
         here.max(self.inherited.get(kid).and_then(|(seen, _)| *seen))
     }
@@ -189,7 +186,7 @@ impl UsageWindow {
             let total = &mut self.inherited.entry(*kid).or_default().1;
             *total = total.saturating_add(*signed);
         }
-        self.rewrapped(report.rewrap.as_ref());
+        self.record_rewrap(report.rewrap.as_ref());
     }
 
     /// Joins the oldest buckets where there are too many. Each restart adds some, and a report must
@@ -208,7 +205,7 @@ impl UsageWindow {
     }
 
     /// Keeps the latest rewrap.
-    pub(crate) fn rewrapped(&mut self, rewrap: Option<&RewrapRecord>) {
+    pub(crate) fn record_rewrap(&mut self, rewrap: Option<&RewrapRecord>) {
         let is_later = |new: &&RewrapRecord| {
             self.rewrap.as_ref().is_none_or(|held| held.finished_at <= new.finished_at)
         };
@@ -218,20 +215,20 @@ impl UsageWindow {
     }
 
     /// The evidence for a verdict on `kid`, which was superseded at `began`.
-    pub(crate) fn seen(
+    pub(crate) fn key_evidence(
         &self,
         kid: &Kid,
         began: SystemTime,
         now: SystemTime,
         window: Duration,
-    ) -> Seen {
-        let (since, last) = (Some(self.since), self.last_of(kid));
+    ) -> KeyEvidence {
+        let (since, last) = (Some(self.since), self.last_used(kid));
         let counted_since = Some(self.since.max(began));
-        Seen {
+        KeyEvidence {
             since,
             last_as_fallback: last,
             counted_since,
-            under_primary: under_primary(self.buckets(), began, now, window),
+            under_primary: count_under_primary(self.buckets(), began, now, window),
             silence: Silence::new(self.buckets(), counted_since, last, now, window),
             objections: Vec::new(),
         }
@@ -259,11 +256,11 @@ mod tests {
         let mut history = UsageWindow::new(at(0));
         history.look(usage(100), at(30), DAY);
         // All hundred may have been in the first hour.
-        assert_eq!(under_primary(history.buckets(), at(0), at(30), DAY), 0);
+        assert_eq!(count_under_primary(history.buckets(), at(0), at(30), DAY), 0);
         history.look(usage(150), at(31), DAY);
-        assert_eq!(under_primary(history.buckets(), at(0), at(31), DAY), 50);
-        assert_eq!(under_primary(history.buckets(), at(0), at(54), DAY), 50);
-        assert_eq!(under_primary(history.buckets(), at(0), at(55), DAY), 0);
+        assert_eq!(count_under_primary(history.buckets(), at(0), at(31), DAY), 50);
+        assert_eq!(count_under_primary(history.buckets(), at(0), at(54), DAY), 50);
+        assert_eq!(count_under_primary(history.buckets(), at(0), at(55), DAY), 0);
     }
 
     #[test]
@@ -273,7 +270,7 @@ mod tests {
             history.look(usage(minute), at(0) + HOUR / 60 * minute as u32, DAY);
         }
         assert!(history.buckets.len() <= 36, "{}", history.buckets.len());
-        let counted = under_primary(history.buckets(), at(0), at(72), DAY);
+        let counted = count_under_primary(history.buckets(), at(0), at(72), DAY);
         assert!((23 * 60..=24 * 60).contains(&counted), "{counted}");
     }
 
@@ -284,10 +281,10 @@ mod tests {
             verified_as_fallback: u64::MAX,
             signed: u64::MAX,
         };
-        assert_eq!(most.plus(most), most);
+        assert_eq!(most.saturating_add(most), most);
         let one = UsageCounts { verified_as_primary: 1, verified_as_fallback: 2, signed: 3 };
         let two = UsageCounts { verified_as_primary: 2, verified_as_fallback: 4, signed: 6 };
-        assert_eq!(one.plus(one), two);
+        assert_eq!(one.saturating_add(one), two);
     }
 
     #[test]
@@ -295,6 +292,6 @@ mod tests {
         let mut history = UsageWindow::new(at(10));
         history.look(usage(5), at(11), DAY);
         history.look(usage(9), at(2), DAY);
-        assert_eq!(under_primary(history.buckets(), at(0), at(11), DAY), 9);
+        assert_eq!(count_under_primary(history.buckets(), at(0), at(11), DAY), 9);
     }
 }

@@ -4,7 +4,7 @@ use super::Algorithm;
 use super::adapter::Jwt;
 use super::header::{self, Named};
 use super::key::{JwtKey, Mac};
-use crate::encoding::{TAG_TEXT_LEN, exactly};
+use crate::encoding::{TAG_TEXT_LEN, decode_exact};
 use crate::error::Reason;
 use crate::mac::{HmacSha384, HmacSha512, Tags};
 use crate::ring::snapshot::{Matched, Tried, View};
@@ -102,5 +102,5 @@ fn find_signer<'r>(
 }
 
 fn tag<const N: usize>(signature: &[u8]) -> Result<[u8; N], Reason> {
-    exactly(signature).ok_or(Reason::Malformed)
+    decode_exact(signature).ok_or(Reason::Malformed)
 }

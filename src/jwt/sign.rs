@@ -93,6 +93,6 @@ fn sign_under<C: Serialize + ?Sized>(
              `max_token_bytes` of every verifier",
         ));
     }
-    key.counters().signed();
+    key.counters().count_signed();
     Ok(token)
 }

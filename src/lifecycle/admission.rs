@@ -4,10 +4,9 @@
 mod form;
 
 use crate::error::{Error, ValueForm};
-use crate::lifecycle::identity::derived_kid;
-
 use crate::kid::Kid;
 use crate::lifecycle::Policy;
+use crate::lifecycle::identity::derive_kid;
 use crate::purpose::{Purpose, SecretLength};
 use crate::secret::Secret;
 
@@ -25,7 +24,7 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// The rules of a manifest with `policy`.
-    pub(crate) fn of_policy(policy: &Policy) -> Self {
+    pub(crate) fn from_policy(policy: &Policy) -> Self {
         let dangerous = policy.dangerous_min_secret_bytes;
         Self {
             min_secret_bytes: dangerous.or(policy.min_secret_bytes),
@@ -56,13 +55,13 @@ pub(crate) fn kid(
 ) -> Result<Kid, Error> {
     match set {
         Some(kid) => Ok(kid),
-        None if purpose.derives_kid() && !is_short => Ok(derived_kid(secret.expose(), purpose)),
-        None => Ok(Kid::new(&numbered(purpose, number()))?),
+        None if purpose.derives_kid() && !is_short => Ok(derive_kid(secret.expose(), purpose)),
+        None => Ok(Kid::new(&numbered_kid(purpose, number()))?),
     }
 }
 
 /// The kid of a key by its number.
-pub(crate) fn numbered(purpose: Purpose, number: usize) -> String {
+pub(crate) fn numbered_kid(purpose: Purpose, number: usize) -> String {
     format!("{purpose}-{number}")
 }
 
@@ -94,11 +93,11 @@ pub(crate) fn check(
         return Err(Error::EmptySecret { key: label.to_owned() });
     }
     // What is only shown to others may be one: a provider gives what it gives.
-    if let Some(what) = asymmetric(secret).filter(|_| purpose != Purpose::Credential) {
+    if let Some(what) = asymmetric_kind(secret).filter(|_| purpose != Purpose::Credential) {
         return Err(Error::AsymmetricKey { key: label.to_owned(), what });
     }
     let form = match text {
-        Some(text) => form::of(text, label, purpose),
+        Some(text) => form::detect(text, label, purpose),
         // A secret from code has no variable that something could be around.
         None => is_json_web_key(secret)
             .then_some(ValueForm::JsonWebKey)
@@ -133,8 +132,8 @@ pub(crate) fn check(
     if !is_short || (is_fallback && rules.allow_short_fallbacks) {
         return Ok(is_short);
     }
-    let mend = short_remedy(is_fallback, minimum > floor, purpose, rules);
-    Err(Error::ShortSecret { key: label.to_owned(), length: secret.len(), minimum, mend })
+    let remedy = short_remedy(is_fallback, minimum > floor, purpose, rules);
+    Err(Error::ShortSecret { key: label.to_owned(), length: secret.len(), minimum, remedy })
 }
 
 fn short_remedy(is_fallback: bool, is_relaxed: bool, purpose: Purpose, rules: &Rules) -> String {
@@ -190,19 +189,19 @@ fn placeholder_remedy(is_fallback: bool, purpose: Purpose, rules: &Rules) -> &'s
 
 /// The form of the value `text` of a variable, if it is not a secret alone.
 pub(crate) fn form_of(text: &str, variable: &str, purpose: Purpose) -> Option<ValueForm> {
-    form::of(text, variable, purpose)
+    form::detect(text, variable, purpose)
 }
 
 /// The error of the `text` of a variable that does not stand for bytes, as `expected` has it: its form
 /// says more, where it has one.
-pub(crate) fn undecoded(
+pub(crate) fn encoding_error(
     variable: &str,
     text: &str,
     purpose: Purpose,
     expected: &'static str,
 ) -> Error {
     let key = variable.to_owned();
-    match form::of(text, variable, purpose) {
+    match form::detect(text, variable, purpose) {
         Some(form) => Error::NotASecret { key, form },
         None => Error::Encoding { key, expected },
     }
@@ -210,7 +209,7 @@ pub(crate) fn undecoded(
 
 /// What a value looks like that is a key of an asymmetric algorithm. Under an
 /// HMAC a public key would be a secret that everybody knows.
-fn asymmetric(secret: &[u8]) -> Option<&'static str> {
+fn asymmetric_kind(secret: &[u8]) -> Option<&'static str> {
     // The first bytes of public and private keys without their PEM lines: of RSA, of ECDSA with P-256
     // and P-384, of Ed25519 (RFC 5280, RFC 5958), and of a PEM document.
     const BASE64: [&str; 10] = [
@@ -430,7 +429,7 @@ mod tests {
             "ssh-ed25519 AAAAC3Nz",
             r#"{"kty":"RSA","n":"0vx7"}"#,
         ] {
-            assert!(asymmetric(value.as_bytes()).is_some(), "{value}");
+            assert!(asymmetric_kind(value.as_bytes()).is_some(), "{value}");
         }
     }
 }

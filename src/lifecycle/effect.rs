@@ -19,7 +19,7 @@ impl RolloutEffect {
 
 impl RolloutEffect {
     /// The effect in words, on instances that have to `load` the step: `reload`, for example.
-    pub(crate) fn until(self, load: &str) -> String {
+    pub(crate) fn describe(self, load: &str) -> String {
         match (self.new_rejected, self.compromised_accepted) {
             (false, false) => "nothing valid is rejected".to_owned(),
             (true, false) => {
@@ -38,6 +38,6 @@ impl RolloutEffect {
 
 impl fmt::Display for RolloutEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.until("reload"))
+        f.write_str(&self.describe("reload"))
     }
 }

@@ -18,15 +18,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::kid::Kid;
-use crate::lifecycle::KeyState;
-use crate::lifecycle::Policy;
-use crate::lifecycle::Role;
-use crate::lifecycle::RolloutEffect;
-use crate::lifecycle::SigningStart;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::terms::Terms;
 use crate::lifecycle::timeline::Timeline;
 use crate::lifecycle::transitions::Steps;
+use crate::lifecycle::{KeyState, Policy, Role, RolloutEffect, SigningStart};
 use crate::purpose::Purpose;
 
 const SKEW: u64 = 1;
@@ -315,7 +311,7 @@ impl Explorer {
             return *place;
         }
         let as_of = if self.fault == Fault::BeforeChangedAt { 0 } else { changed_at };
-        let timeline = Timeline::unchecked(&lives, at(as_of), &terms);
+        let timeline = Timeline::new_unchecked(&lives, at(as_of), &terms);
         let roles = (0..=self.size.horizon + SKEW + 1)
             .map(|clock| {
                 let now = at(clock.max(as_of));
@@ -445,7 +441,7 @@ impl Explorer {
         let document = &self.documents[current as usize];
         let (changed_at, terms_before) = (document.changed_at, document.terms);
         let before = document.lives.clone();
-        let timeline = Timeline::unchecked(&before, at(changed_at), &terms_before);
+        let timeline = Timeline::new_unchecked(&before, at(changed_at), &terms_before);
         let mut steps = Steps::new(before.clone(), &timeline, &terms_before, at(clock));
         if self.fault == Fault::NotRecorded {
             steps.lives.clone_from(&before);
@@ -514,7 +510,7 @@ impl Explorer {
         let mut lives = steps.finish()?;
         Timeline::new(&lives, at(dated), &next_terms, "x").ok()?;
         if self.fault == Fault::EndsSettledAhead {
-            let ends = Timeline::unchecked(&lives, at(dated), &next_terms);
+            let ends = Timeline::new_unchecked(&lives, at(dated), &next_terms);
             for (index, life) in lives.iter_mut().enumerate() {
                 life.retire_at = ends.verifies_until(index);
             }
@@ -542,7 +538,7 @@ impl Explorer {
         dated: u64,
         step: Step,
     ) {
-        let after = Timeline::unchecked(lives, at(dated), terms);
+        let after = Timeline::new_unchecked(lives, at(dated), terms);
         for index in 0..before.len() {
             let was = timeline.state(index, &before[index], at(dated));
             let is = after.state(index, &lives[index], at(dated));
@@ -637,9 +633,9 @@ fn no_run_of_a_small_fleet_loses_a_value_or_revives_a_key() {
     // Four steps, and all sizes, take minutes in a release build.
     let is_full = std::env::var_os("DUALKEY_TEST_FULL").is_some();
     for size in if is_full { &SIZES[..] } else { &SIZES[..2] } {
-        let begun = Instant::now();
+        let started = Instant::now();
         let (states, found) = explore(Fault::None, *size);
-        let seconds = begun.elapsed().as_secs_f64();
+        let seconds = started.elapsed().as_secs_f64();
         let violations = usize::from(found.is_some());
         println!("{size:?}: {states} states, {seconds:.1} s, {violations} violations");
         assert!(found.is_none(), "{}", found.unwrap_or_default());
@@ -660,13 +656,13 @@ fn each_planted_fault_is_found() {
         Fault::WindowShortenedAtOnce,
         Fault::EarlierEndForgotten,
     ] {
-        let begun = Instant::now();
+        let started = Instant::now();
         let found = [0, 2, 1].map(|place| &SIZES[place]).into_iter().find_map(|size| {
             let (states, found) = explore(fault, *size);
             Some((size, states, found?))
         });
         let (size, states, found) = found.unwrap_or_else(|| panic!("{fault:?} is not found"));
-        let seconds = begun.elapsed().as_secs_f64();
+        let seconds = started.elapsed().as_secs_f64();
         println!("{fault:?}: found after {states} states of {size:?}, {seconds:.1} s: {found}");
     }
 }

@@ -6,9 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
-use crate::lifecycle::SigningStart;
 use crate::lifecycle::life::Life;
-use crate::lifecycle::{Policy, Schedule};
+use crate::lifecycle::{Policy, Schedule, SigningStart};
 use crate::purpose::Purpose;
 
 /// What of a key goes into a fingerprint.
@@ -37,11 +36,11 @@ pub(crate) fn fingerprint<'a>(
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort_unstable_by_key(|key| key.life.kid);
     let mut text = Text(Sha256::new());
-    text.bytes(b"dualkey fingerprint v1");
-    text.bytes(purpose.as_str().as_bytes());
-    text.policy(policy);
+    text.write_bytes(b"dualkey fingerprint v1");
+    text.write_bytes(purpose.as_str().as_bytes());
+    text.write_policy(policy);
     for key in keys {
-        text.key(&key, purpose.derives_kid() && !key.is_hidden(purpose));
+        text.write_key(&key, purpose.derives_kid() && !key.is_hidden(purpose));
     }
     Fingerprint::from_digest(&text.0.finalize().into())
 }
@@ -55,10 +54,10 @@ pub(crate) fn fingerprint_of_secrets<'a>(
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort_unstable_by_key(|key| key.life.kid);
     let mut text = Text(Sha256::new());
-    text.bytes(b"dualkey secrets v1");
-    text.bytes(public.to_string().as_bytes());
+    text.write_bytes(b"dualkey secrets v1");
+    text.write_bytes(public.to_string().as_bytes());
     for key in keys {
-        text.bytes(&key.print);
+        text.write_bytes(&key.print);
     }
     Fingerprint::from_digest(&text.0.finalize().into())
 }
@@ -67,48 +66,48 @@ pub(crate) fn fingerprint_of_secrets<'a>(
 struct Text(Sha256);
 
 impl Text {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
+    fn write_bytes(&mut self, bytes: &[u8]) {
+        self.write_number(bytes.len() as u64);
         self.0.update(bytes);
     }
 
-    fn number(&mut self, number: u64) {
+    fn write_number(&mut self, number: u64) {
         self.0.update(number.to_be_bytes());
     }
 
-    fn duration(&mut self, duration: Duration) {
+    fn write_duration(&mut self, duration: Duration) {
         self.0.update(duration.as_nanos().to_be_bytes());
     }
 
-    fn moment(&mut self, moment: Option<SystemTime>) {
+    fn write_moment(&mut self, moment: Option<SystemTime>) {
         match moment.map(|moment| moment.duration_since(UNIX_EPOCH)) {
-            None => self.number(0),
+            None => self.write_number(0),
             Some(Ok(since)) => {
-                self.number(1);
-                self.duration(since);
+                self.write_number(1);
+                self.write_duration(since);
             }
             Some(Err(before)) => {
-                self.number(2);
-                self.duration(before.duration());
+                self.write_number(2);
+                self.write_duration(before.duration());
             }
         }
     }
 
-    fn policy(&mut self, policy: &Policy) {
+    fn write_policy(&mut self, policy: &Policy) {
         for part in
             [policy.max_lifetime, policy.rollout_window, policy.skew, policy.observation_window]
         {
-            self.duration(part);
+            self.write_duration(part);
         }
-        self.number(policy.min_observed_verifications);
+        self.write_number(policy.min_observed_verifications);
         // Both are at most 64 KiB, so that the mark tells them apart.
         const DANGEROUS: u64 = 1 << 62;
-        self.number(match (policy.min_secret_bytes, policy.dangerous_min_secret_bytes) {
+        self.write_number(match (policy.min_secret_bytes, policy.dangerous_min_secret_bytes) {
             (_, Some(bytes)) => DANGEROUS | bytes as u64,
             (Some(bytes), None) => bytes as u64,
             (None, None) => u64::MAX,
         });
-        self.number(match policy.schedule {
+        self.write_number(match policy.schedule {
             None => 0,
             Some(Schedule::Quarterly) => 1,
             Some(Schedule::SemiAnnual) => 2,
@@ -117,28 +116,28 @@ impl Text {
         });
     }
 
-    fn key(&mut self, key: &Marks<'_>, with_print: bool) {
+    fn write_key(&mut self, key: &Marks<'_>, with_print: bool) {
         let life = key.life;
-        self.bytes(life.kid.as_bytes());
-        self.number(key.aliases.len() as u64);
+        self.write_bytes(life.kid.as_bytes());
+        self.write_number(key.aliases.len() as u64);
         for alias in key.aliases {
-            self.bytes(alias.as_bytes());
+            self.write_bytes(alias.as_bytes());
         }
         match life.signing_start {
-            SigningStart::Never => self.bytes(b"never"),
-            SigningStart::Unscheduled => self.bytes(b"unscheduled"),
+            SigningStart::Never => self.write_bytes(b"never"),
+            SigningStart::Unscheduled => self.write_bytes(b"unscheduled"),
             SigningStart::From(moment) => {
-                self.bytes(b"from");
-                self.moment(Some(moment));
+                self.write_bytes(b"from");
+                self.write_moment(Some(moment));
             }
         }
-        self.number(life.sequence);
-        self.moment(life.superseded_at);
-        self.moment(life.retire_at);
-        self.moment(life.kept_until);
-        self.number(u64::from(life.revoked.is_some()));
+        self.write_number(life.sequence);
+        self.write_moment(life.superseded_at);
+        self.write_moment(life.retire_at);
+        self.write_moment(life.kept_until);
+        self.write_number(u64::from(life.revoked.is_some()));
         if with_print {
-            self.bytes(&key.print);
+            self.write_bytes(&key.print);
         }
     }
 }

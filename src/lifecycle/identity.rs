@@ -7,7 +7,7 @@ use crate::mac::{HmacSha256, HmacSha512};
 use crate::purpose::Purpose;
 
 /// The kid of a key that nobody named.
-pub(crate) fn derived_kid(secret: &[u8], purpose: Purpose) -> Kid {
+pub(crate) fn derive_kid(secret: &[u8], purpose: Purpose) -> Kid {
     let purpose = purpose.as_str().as_bytes();
     let tag = HmacSha256::new(secret).mac(&[b"dualkey kid v1\0", purpose].concat());
     Kid::new(&BASE64URL.encode_to_string(&tag[..12])).expect("16 characters of base64url are a kid")
@@ -15,7 +15,7 @@ pub(crate) fn derived_kid(secret: &[u8], purpose: Purpose) -> Kid {
 
 /// What tells two secrets apart after HMAC has padded them, with blocks of 64
 /// bytes and with blocks of 128: equal in one of the two is the same secret.
-pub(crate) fn prints(secret: &[u8]) -> [[u8; 32]; 2] {
+pub(crate) fn secret_prints(secret: &[u8]) -> [[u8; 32]; 2] {
     const LABEL: &[u8] = b"dualkey print v1";
     let wide = HmacSha512::new(secret).mac(LABEL);
     let mut half = [0; 32];
@@ -88,7 +88,7 @@ mod tests {
             (Purpose::Webhook, "IDtCyjmk3u6bn09I"),
             (Purpose::Envelope, "xUemqEaLmY_4yeod"),
         ] {
-            assert_eq!(derived_kid(secret, purpose), *kid, "{purpose:?}");
+            assert_eq!(derive_kid(secret, purpose), *kid, "{purpose:?}");
         }
     }
 }

@@ -93,7 +93,7 @@ impl Life {
     }
 
     /// Its start, if that has come and it may sign: a short fallback never does.
-    pub(crate) fn begun(&self, now: SystemTime) -> Option<(SystemTime, u64)> {
+    pub(crate) fn past_start(&self, now: SystemTime) -> Option<(SystemTime, u64)> {
         self.start().filter(|(from, _)| *from <= now && !self.is_short)
     }
 

@@ -115,13 +115,13 @@ impl Policy {
     /// Checks that instances can report on a whole observation window. A stored manifest with a
     /// shorter one is read all the same: a ring is not lost for it.
     pub(crate) fn check_observation_window(&self) -> Result<(), Error> {
-        match self.observation_window < REPORT_EVERY {
-            true => Err(Error::ObservationTooShort {
+        if self.observation_window < REPORT_EVERY {
+            return Err(Error::ObservationTooShort {
                 observation_window: self.observation_window,
                 report_interval: REPORT_EVERY,
-            }),
-            false => Ok(()),
+            });
         }
+        Ok(())
     }
 
     /// Checks that each field is within its bounds.

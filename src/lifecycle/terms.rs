@@ -35,7 +35,7 @@ impl Terms {
     }
 
     /// The terms under `policy`, which is set at `now`.
-    pub(crate) fn under(&self, policy: Policy, now: SystemTime) -> Self {
+    pub(crate) fn apply_policy(&self, policy: Policy, now: SystemTime) -> Self {
         let length = self.window(now);
         let earlier = now.checked_add(length).map(|until| EarlierWindow { length, until });
         let earlier_window = earlier.filter(|_| length > policy.window());

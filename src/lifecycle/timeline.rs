@@ -41,14 +41,14 @@ impl Timeline {
         terms: &Terms,
         ring: &str,
     ) -> Result<Self, Error> {
-        let timeline = Self::unchecked(lives, as_of, terms);
+        let timeline = Self::new_unchecked(lives, as_of, terms);
         timeline.check(terms, ring)?;
         Ok(timeline)
     }
 
     /// The same, for a ring that may be left without a primary, and serves nothing then: a
     /// revocation is never refused.
-    pub(crate) fn unchecked(lives: &[Life], as_of: SystemTime, terms: &Terms) -> Self {
+    pub(crate) fn new_unchecked(lives: &[Life], as_of: SystemTime, terms: &Terms) -> Self {
         let ends: Vec<_> = (0..lives.len()).map(|index| end(lives, index, terms)).collect();
 
         let mut moments: Vec<_> = lives
@@ -69,26 +69,23 @@ impl Timeline {
 
     /// Whether there is a primary at every moment, and never too many keys.
     fn check(&self, terms: &Terms, ring: &str) -> Result<(), Error> {
-        let cap = terms.purpose.cap();
+        let max_live_keys = terms.purpose.max_live_keys();
         for phase in &self.phases {
             if phase.verifying.is_empty() {
                 return Err(Error::NoPrimary {
                     ring: ring.to_owned(),
-                    mend: match phase.from == self.as_of {
-                        true => {
-                            "promote another key first, or give the replacement in the same call"
-                        }
-                        false => {
-                            "at a moment ahead nothing would be left that signs; promote or \
+                    remedy: if phase.from == self.as_of {
+                        "promote another key first, or give the replacement in the same call"
+                    } else {
+                        "at a moment ahead nothing would be left that signs; promote or \
                              stage another key first"
-                        }
                     }
                     .to_owned(),
                 });
             }
             let count = phase.verifying.len();
-            if count > cap {
-                return Err(Error::TooManyKeys { ring: ring.to_owned(), count, cap });
+            if count > max_live_keys {
+                return Err(Error::TooManyKeys { ring: ring.to_owned(), count, max_live_keys });
             }
         }
         Ok(())
@@ -168,7 +165,7 @@ impl Phase {
 /// When a key stops verifying: when it was superseded plus the overlap, or its `retire_at`, if
 /// that is earlier.
 pub(crate) fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemTime> {
-    let by_time = terms.purpose.ends_by_time();
+    let by_time = terms.purpose.expires_by_time();
     let superseded = if by_time { overlap_end(lives, index, terms.policy.overlap()) } else { None };
     [superseded, lives[index].retire_at].into_iter().flatten().min()
 }
@@ -202,13 +199,13 @@ fn live(lives: &[Life], ends: &[Option<SystemTime>], now: SystemTime) -> Vec<(us
         .filter(|index| ends[*index].is_none_or(|end| now < end))
         .collect();
     // Those that signed last come first; those that never signed, last.
-    active.sort_by_key(|index| std::cmp::Reverse(lives[*index].begun(now)));
+    active.sort_by_key(|index| std::cmp::Reverse(lives[*index].past_start(now)));
     active
         .into_iter()
         .enumerate()
         .map(|(place, index)| {
             let role = match lives[index].signing_start {
-                _ if place == 0 && lives[index].begun(now).is_some() => Role::Primary,
+                _ if place == 0 && lives[index].past_start(now).is_some() => Role::Primary,
                 SigningStart::Unscheduled => Role::Staged,
                 SigningStart::From(moment) if moment > now => Role::Staged,
                 SigningStart::Never | SigningStart::From(_) => Role::Fallback,

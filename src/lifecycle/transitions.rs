@@ -10,15 +10,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::lifecycle::KeyState;
-use crate::lifecycle::Role;
-use crate::lifecycle::RolloutEffect;
 use crate::lifecycle::life::{EarlierEnd, Life};
 use crate::lifecycle::policy::MAX_COUNT;
 use crate::lifecycle::terms::Terms;
-use crate::lifecycle::timeline::Timeline;
-use crate::lifecycle::timeline::{end, overlap_end, superseded_at};
-use crate::lifecycle::{Revocation, SigningStart};
+use crate::lifecycle::timeline::{Timeline, end, overlap_end, superseded_at};
+use crate::lifecycle::{KeyState, Revocation, Role, RolloutEffect, SigningStart};
 
 /// A copy of the lives of a ring's keys, on which steps are taken. [`Timeline::new`] checks
 /// the result.
@@ -68,7 +64,7 @@ impl<'a> Steps<'a> {
     /// until then is kept for that longer overlap.
     fn keep_for_earlier_window(&mut self) {
         let (window, policy) = (self.next_terms.window(self.now), self.next_terms.policy);
-        if window <= policy.window() || !self.terms.purpose.ends_by_time() {
+        if window <= policy.window() || !self.terms.purpose.expires_by_time() {
             return;
         }
         let kept = self.now.checked_add(policy.max_lifetime.saturating_add(window));
@@ -165,9 +161,9 @@ impl<'a> Steps<'a> {
         let primary = self.timeline.primary(self.now);
         let earlier = (0..self.lives.len())
             .filter(|index| Some(*index) != primary && self.lives[*index].is_alive())
-            .filter_map(|index| Some((self.lives[index].begun(self.now)?, index)));
+            .filter_map(|index| Some((self.lives[index].past_start(self.now)?, index)));
         let live = |index: usize| matches!(self.state(index), KeyState::Live(_));
-        let latest = earlier.map(|(begun, index)| (live(index), begun, index)).max();
+        let latest = earlier.map(|(start, index)| (live(index), start, index)).max();
         let superseded = self.primary();
         let index = match (latest, superseded) {
             (Some((true, _, index)), _) => index,
@@ -206,7 +202,7 @@ impl<'a> Steps<'a> {
             }
         }
         let overlap = self.terms.policy.overlap();
-        let by_time = self.terms.purpose.ends_by_time();
+        let by_time = self.terms.purpose.expires_by_time();
         let due = match overlap_end(&self.lives, index, overlap) {
             // It ends by then, whatever is asked for.
             Some(due) if by_time => due,
@@ -281,7 +277,7 @@ impl<'a> Steps<'a> {
         let next = (0..self.lives.len())
             .filter(|index| self.lives[*index].is_alive())
             .filter(|index| self.lives[*index].retire_at.is_none_or(|end| now < end))
-            .filter_map(|index| Some((self.lives[index].begun(now)?, index)))
+            .filter_map(|index| Some((self.lives[index].past_start(now)?, index)))
             .max();
         if let Some((_, index)) = next {
             if self.timeline.primary(now) != Some(index) {
@@ -303,7 +299,7 @@ impl<'a> Steps<'a> {
         // The longer of both windows delivers this step.
         let window = self.window().max(policy.window());
         let longest = self.terms.policy.max_lifetime.saturating_add(window);
-        self.next_terms = self.terms.under(policy, self.now);
+        self.next_terms = self.terms.apply_policy(policy, self.now);
         self.has_recorded |= policy != self.terms.policy;
         for index in 0..self.lives.len() {
             if !matches!(self.state(index), KeyState::Live(_)) {
@@ -317,7 +313,7 @@ impl<'a> Steps<'a> {
             if let Some(longer) = after.checked_sub(before) {
                 life.retire_at = life.retire_at.and_then(|end| end.checked_add(longer));
             }
-            if !self.terms.purpose.ends_by_time() || longest <= after {
+            if !self.terms.purpose.expires_by_time() || longest <= after {
                 continue;
             }
             let since = match life.signing_start {
@@ -399,7 +395,7 @@ impl<'a> Steps<'a> {
         for life in &mut lives {
             life.added_at = life.added_at.min(now);
         }
-        match (Timeline::unchecked(&lives, now, terms).primary(now), latest) {
+        match (Timeline::new_unchecked(&lives, now, terms).primary(now), latest) {
             // Another key superseded it by the wrong time alone.
             (Some(index), _) => {
                 (lives[index].superseded_at, lives[index].retire_at) = (None, None);
@@ -417,7 +413,8 @@ impl<'a> Steps<'a> {
     /// Effect of the step on instances that have not reloaded. Where they are `agreed` to hold
     /// what this ring did, none of them lacks a key.
     pub(crate) fn effect(&self, agreed: bool) -> RolloutEffect {
-        let after = Timeline::unchecked(&self.lives, self.now, &self.next_terms).primary(self.now);
+        let after =
+            Timeline::new_unchecked(&self.lives, self.now, &self.next_terms).primary(self.now);
         let is_new = after.filter(|_| after != self.timeline.primary(self.now));
         let may_reject = |index: usize| {
             index >= self.recorded.len()
@@ -512,9 +509,10 @@ impl<'a> Steps<'a> {
         let life = &mut self.lives[index];
         let may_sign = life.start().is_some_and(|(from, _)| is_close(from));
         life.signing_start = SigningStart::Never;
-        match may_sign {
-            true => life.superseded_at = Some(self.now),
-            false => life.retire_at = Some(self.now),
+        if may_sign {
+            life.superseded_at = Some(self.now)
+        } else {
+            life.retire_at = Some(self.now)
         }
         end(&self.lives, index, &self.terms)
     }

@@ -16,14 +16,14 @@ thread_local! {
     static WORK: Cell<Work> = const { Cell::new(Work { computed: 0, compared: 0 }) };
 }
 
-pub(super) fn computed(macs: usize) {
+pub(super) fn count_computed(macs: usize) {
     WORK.with(|cell| {
         let work = cell.get();
         cell.set(Work { computed: work.computed + macs as u64, ..work });
     });
 }
 
-pub(super) fn compared() {
+pub(super) fn count_compared() {
     WORK.with(|cell| {
         let work = cell.get();
         cell.set(Work { compared: work.compared + 1, ..work });

@@ -1,10 +1,10 @@
 //! HMAC-SHA-256 of one message under up to four keys at once.
 
-use crate::purpose::MAX_TRIED_KEYS;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroize;
 
 use super::kernel::{self, Block, End, State};
+use crate::purpose::MAX_TRIED_KEYS;
 
 /// The most keys that are tried together.
 pub const MAX_LANES: usize = 4;
@@ -291,7 +291,7 @@ pub(crate) fn matching<const N: usize>(tags: &[[u32; N]], tag: &[u32; N]) -> Opt
 #[inline]
 fn equal<const N: usize>(one: &[u32; N], other: &[u32; N]) -> Choice {
     #[cfg(test)]
-    super::count::compared();
+    super::count::count_compared();
     one.iter().zip(other).fold(0, |difference, (one, other)| difference | (one ^ other)).ct_eq(&0)
 }
 
@@ -348,7 +348,7 @@ fn compress<const N: usize>(
     end: Option<End<'_, N>>,
 ) -> [State; N] {
     #[cfg(test)]
-    super::count::computed(if end.is_some() { N } else { 0 });
+    super::count::count_computed(if end.is_some() { N } else { 0 });
     kernel::compress(states, blocks, end).unwrap_or_else(|| compress_portable(states, blocks, end))
 }
 

@@ -61,10 +61,10 @@ impl Manifest {
         builder.policy = *self.policy();
         check_identity::<K>(self, &name, builder.environment.as_deref())?;
         let now = builder.clock.now();
-        let keys = keys(self, &[], &builder.options, &builder.rules, now)?;
+        let keys = build_keys(self, &[], &builder.options, &builder.rules, now)?;
         let origin = origin(self, builder.max_staleness, now);
         let times = (*self.policy(), self.changed_at());
-        let set = KeySet::evaluated(keys, 1, times, now, &name)?.from(origin);
+        let set = KeySet::from_stored(keys, 1, times, now, &name)?.with_origin(origin);
         let ring = builder.ring(set, name);
         ring.warn(&self.warnings);
         Ok(ring)
@@ -120,26 +120,26 @@ fn swap_in<K: KeyMaterial>(manifest: &Manifest, ring: &KeyRing<K>) -> Result<boo
     let keys = if is_known {
         Vec::new()
     } else {
-        keys(manifest, held.keys(), ring.options(), ring.rules(), now)?
+        build_keys(manifest, held.keys(), ring.options(), ring.rules(), now)?
     };
     let is_news = ring.update(|set| {
         if set.is_of(&origin)? {
             // Only how fresh it is has changed, or the names of its variables.
             let has_changed =
                 set.fresh_until() != origin.fresh_until || !is_read_from(set, manifest);
-            let next = has_changed.then(|| set.refreshed(origin, renamed_keys(set, manifest)));
+            let next = has_changed.then(|| set.refresh(origin, rename_keys(set, manifest)));
             return Ok((next, false));
         }
-        let keys = with_revoked(keys.clone(), set, manifest);
+        let keys = keep_revocations(keys.clone(), set, manifest);
         let (generation, times) =
             (set.generation() + 1, (*manifest.policy(), manifest.changed_at()));
-        let next = KeySet::evaluated(keys, generation, times, now, ring.name())?;
-        Ok::<_, Error>((Some(next.from(origin)), true))
+        let next = KeySet::from_stored(keys, generation, times, now, ring.name())?;
+        Ok::<_, Error>((Some(next.with_origin(origin)), true))
     })?;
     if is_news {
         let set = ring.load();
-        ring.tell_changes(&held, &set, now);
-        ring.tell(Event::Reloaded {
+        ring.emit_changes(&held, &set, now);
+        ring.emit(Event::Reloaded {
             ring: ring.name(),
             revision: set.revision(),
             generation: set.generation(),
@@ -151,7 +151,7 @@ fn swap_in<K: KeyMaterial>(manifest: &Manifest, ring: &KeyRing<K>) -> Result<boo
 }
 
 /// Returns `keys`, the keys of `manifest`, with every revocation that `set` holds (V8).
-fn with_revoked<K: KeyMaterial>(
+fn keep_revocations<K: KeyMaterial>(
     mut keys: Vec<Key<K>>,
     set: &KeySet<K>,
     manifest: &Manifest,
@@ -180,11 +180,11 @@ fn is_read_from<K: KeyMaterial>(set: &KeySet<K>, manifest: &Manifest) -> bool {
 }
 
 /// Returns the keys of `set` with the names of the variables that `manifest` has.
-fn renamed_keys<K: KeyMaterial>(set: &KeySet<K>, manifest: &Manifest) -> Vec<Key<K>> {
+fn rename_keys<K: KeyMaterial>(set: &KeySet<K>, manifest: &Manifest) -> Vec<Key<K>> {
     let renamed = |key: &Key<K>| {
         let entry = manifest.key(&key.kid());
         let variable = entry.map_or(key.variable(), |entry| entry.variable());
-        key.clone().read_from(variable)
+        key.clone().with_variable(variable)
     };
     set.keys().iter().map(renamed).collect()
 }
@@ -213,7 +213,7 @@ fn check_identity<K: KeyMaterial>(
 
 /// The keys of the manifest: those of `held` that are the same, and new ones, which have been
 /// tested.
-fn keys<K: KeyMaterial>(
+fn build_keys<K: KeyMaterial>(
     manifest: &Manifest,
     held: &[Key<K>],
     options: &K::Options,
@@ -260,7 +260,7 @@ fn keys<K: KeyMaterial>(
         };
         let mut life = entry.life.clone();
         life.is_short = is_short;
-        keys.push(key.living(life).read_from(entry.variable()));
+        keys.push(key.with_life(life).with_variable(entry.variable()));
     }
     Ok(keys)
 }

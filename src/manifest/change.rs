@@ -3,8 +3,7 @@
 use std::time::SystemTime;
 
 use super::{ForcedStep, Manifest};
-use crate::error::Error;
-use crate::error::Obstacle;
+use crate::error::{Error, Obstacle};
 use crate::evidence::Report;
 use crate::kid::Kid;
 use crate::lifecycle::{KeyState, Policy, RolloutEffect};
@@ -84,13 +83,13 @@ impl AssumedDeployed<'_> {
     pub fn promote(self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
         let change = match self.manifest.promote(kid, reports, now) {
             Err(Error::NotAgreed { obstacles, .. }) if obstacles == [Obstacle::NoInstance] => {
-                let change = self.manifest.promoted(kid, now, true, false)?;
+                let change = self.manifest.apply_promotion(kid, now, true, false)?;
                 self.manifest.check_clock_but_silence(reports, now)?;
                 change
             }
             change => return change,
         };
-        Ok(recorded(change, self.manifest, self.reason))
+        Ok(record_force(change, self.manifest, self.reason))
     }
 }
 
@@ -102,10 +101,10 @@ impl Force<'_> {
     /// The errors of [`Manifest::promote`], except [`Error::NotAgreed`] and
     /// [`Error::ExpiresSoon`].
     pub fn promote(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        let mut change = self.manifest.promoted(kid, now, false, true)?;
+        let mut change = self.manifest.apply_promotion(kid, now, false, true)?;
         // It also overrides contradicting reports.
         change.effect.new_rejected = change.has_changed(self.manifest);
-        self.recorded(change)
+        self.record_force(change)
     }
 
     /// [`Manifest::rollback`] to a key that some instances may not hold yet, or that expires
@@ -115,7 +114,7 @@ impl Force<'_> {
     /// The errors of [`Manifest::rollback`], except [`Error::AddedRecently`] and
     /// [`Error::ExpiresSoon`]. An expired key does not sign again: [`Error::Expired`].
     pub fn rollback(self, now: SystemTime) -> Result<Change, Error> {
-        self.recorded(self.manifest.rolled_back(now, false, true)?)
+        self.record_force(self.manifest.apply_rollback(now, false, true)?)
     }
 
     /// [`Manifest::restage`], for every purpose.
@@ -127,7 +126,7 @@ impl Force<'_> {
     /// # Errors
     /// The errors of [`Manifest::restage`], except [`Error::RestageNeedsForce`].
     pub fn restage(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        self.recorded(self.manifest.restaged(kid, now)?)
+        self.record_force(self.manifest.apply_restage(kid, now)?)
     }
 
     /// Ends the key `kid` at once, whatever the verdict: what it signed is refused, and what
@@ -136,7 +135,9 @@ impl Force<'_> {
     /// # Errors
     /// As for [`Manifest::retire`], but for [`Error::Blocked`].
     pub fn retire(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        self.recorded(self.manifest.retired(kid, now, |steps| steps.cut(kid).map(Some))?)
+        self.record_force(
+            self.manifest.apply_retirement(kid, now, |steps| steps.cut(kid).map(Some))?,
+        )
     }
 
     /// [`Manifest::destroy`], whatever the verdict: **what an encryption key sealed is lost.**
@@ -145,7 +146,7 @@ impl Force<'_> {
     /// [`Error::UnknownKey`], [`Error::Destroyed`], or [`Error::InUse`] if it is neither
     /// revoked nor retired.
     pub fn destroy(self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        self.recorded(self.manifest.destroyed(kid, now)?)
+        self.record_force(self.manifest.apply_destruction(kid, now)?)
     }
 
     /// [`Manifest::set_policy`], also with an observation window that is shorter than the interval in
@@ -167,13 +168,13 @@ impl Force<'_> {
         Ok(next)
     }
 
-    fn recorded(self, change: Change) -> Result<Change, Error> {
-        Ok(recorded(change, self.manifest, self.reason))
+    fn record_force(self, change: Change) -> Result<Change, Error> {
+        Ok(record_force(change, self.manifest, self.reason))
     }
 }
 
 /// Has the key of `change` keep that a refusal was forced, and why.
-fn recorded(mut change: Change, before: &Manifest, reason: &str) -> Change {
+fn record_force(mut change: Change, before: &Manifest, reason: &str) -> Change {
     if change.has_changed(before) {
         let at = change.manifest.changed_at;
         let (action, reason) = (change.action.as_str().to_owned(), reason.to_owned());

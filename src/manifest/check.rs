@@ -36,7 +36,7 @@ impl Manifest {
     }
 
     /// Whether a ring can be made of it, now and at every moment ahead.
-    pub(super) fn checked(self) -> Result<Self, Error> {
+    pub(super) fn validate(self) -> Result<Self, Error> {
         for (what, name) in [("ring", &self.ring), ("environment", &self.environment)] {
             if name.is_empty() || name.len() > 128 || name.chars().any(is_hidden) {
                 return Err(Error::manifest(format!(
@@ -52,14 +52,14 @@ impl Manifest {
     }
 
     /// The same, under another policy.
-    pub(super) fn under(mut self, policy: Policy) -> Result<Self, Error> {
+    pub(super) fn apply_policy(mut self, policy: Policy) -> Result<Self, Error> {
         self.policy = policy;
         for key in &mut self.keys {
             let Some(secret) = &key.secret else { continue };
             let label = format!("the key `{}`", key.life.kid);
             let is_fallback = key.life.start().is_none();
             let algorithm = key.algorithm.as_deref();
-            let rules = lenient(&policy, is_fallback);
+            let rules = lenient_rules(&policy, is_fallback);
             key.life.is_short =
                 check(secret, &label, is_fallback, self.purpose, algorithm, &rules)?;
             key.life.is_guessable =
@@ -69,15 +69,14 @@ impl Manifest {
     }
 
     /// A key that may come into it.
-    pub(super) fn admitted(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
-        wipe_stack();
-        new.admitted(self.purpose, &lenient(&self.policy, is_fallback), is_fallback, |first| {
+    pub(super) fn admit(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
+        new.admit(self.purpose, &lenient_rules(&self.policy, is_fallback), is_fallback, |first| {
             self.free_number(first)
         })
     }
 }
 
 /// What a manifest lets in: no placeholder, and of old keys any length.
-fn lenient(policy: &Policy, is_fallback: bool) -> Rules {
-    Rules { allow_short_fallbacks: is_fallback, ..Rules::of_policy(policy) }
+fn lenient_rules(policy: &Policy, is_fallback: bool) -> Rules {
+    Rules { allow_short_fallbacks: is_fallback, ..Rules::from_policy(policy) }
 }

@@ -4,21 +4,21 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::entry::{Entry, NewEntry};
-use super::recogniser;
-use super::schedule;
 use super::unknown::Unknown;
 use super::versions::Versions;
+use super::{recogniser, schedule};
 use crate::error::{Error, Obstacle};
-use crate::evidence::reports::{rewraps, seen};
-use crate::evidence::retirement::{expected_traffic, rewrap_counts_from, superseded, verdict};
+use crate::evidence::reports::{collect_evidence, rewraps};
+use crate::evidence::retirement::{
+    decide_verdict, expected_traffic, rewrap_counts_from, superseded_since,
+};
 use crate::evidence::{Report, Verdict};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 use crate::lifecycle::fingerprint::{Marks, fingerprint, fingerprint_of_secrets};
 use crate::lifecycle::life::Life;
 use crate::lifecycle::terms::{EarlierWindow, Terms};
-use crate::lifecycle::timeline::Timeline;
-use crate::lifecycle::timeline::overlap_end;
+use crate::lifecycle::timeline::{Timeline, overlap_end};
 use crate::lifecycle::{KeyState, Policy, Role};
 use crate::purpose::Purpose;
 use crate::secret::Secret;
@@ -97,9 +97,9 @@ impl Manifest {
             trusts_clock: false,
             warnings: Vec::new(),
         };
-        let first = manifest.admitted(first.into(), false)?;
-        manifest.keys.push(first.signing_from_the_beginning(now));
-        manifest.checked()
+        let first = manifest.admit(first.into(), false)?;
+        manifest.keys.push(first.sign_from_beginning(now));
+        manifest.validate()
     }
 
     /// Adds an old key that only ever verifies, whatever its length: `X_OLD` of a pair of
@@ -113,10 +113,10 @@ impl Manifest {
         key: impl Into<NewEntry>,
         now: SystemTime,
     ) -> Result<Self, Error> {
-        let key = self.admitted(key.into(), true)?;
-        self.keys.push(key.only_verifying(now));
+        let key = self.admit(key.into(), true)?;
+        self.keys.push(key.verify_only(now));
         self.changed_at = self.changed_at.max(now);
-        self.checked()
+        self.validate()
     }
 
     /// What events and errors call the ring.
@@ -246,10 +246,11 @@ impl Manifest {
     ) -> Result<Verdict, Error> {
         let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
         let (lives, timeline) = (self.lives(), self.timeline());
-        let key = (kid, superseded(&lives, index, now));
-        let seen = seen(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
+        let key = (kid, superseded_since(&lives, index, now));
+        let evidence =
+            collect_evidence(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
         let rewraps = rewraps(reports, &self.policy, now);
-        Ok(verdict(&lives, index, &timeline, &self.terms(), seen, &rewraps, now))
+        Ok(decide_verdict(&lives, index, &timeline, &self.terms(), evidence, &rewraps, now))
     }
 
     /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
@@ -269,9 +270,10 @@ impl Manifest {
             return Ok(None);
         }
         let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
-        let key = (kid, superseded(&self.lives(), index, now));
-        let seen = seen(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
-        Ok(expected_traffic(&seen, &self.policy, now))
+        let key = (kid, superseded_since(&self.lives(), index, now));
+        let evidence =
+            collect_evidence(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
+        Ok(expected_traffic(&evidence, &self.policy, now))
     }
 
     /// Returns the start of the first rewrap that counts for the key `kid`.
@@ -304,7 +306,7 @@ impl Manifest {
     /// The key that signs on an instance whose clock shows `now`, whatever the manifest takes
     /// for the time of its last change.
     pub(super) fn primary_at_own_time(&self, now: SystemTime) -> Option<Kid> {
-        let timeline = Timeline::unchecked(&self.lives(), now, &self.terms());
+        let timeline = Timeline::new_unchecked(&self.lives(), now, &self.terms());
         timeline.primary(now).map(|index| self.keys[index].life.kid)
     }
 

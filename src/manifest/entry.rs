@@ -1,6 +1,5 @@
 //! A key as a manifest holds it, and one on its way in.
 
-use crate::lifecycle::identity::{Identity, check_unique};
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,7 +9,7 @@ use super::unknown::Unknown;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::lifecycle::admission::{self, Rules};
-use crate::lifecycle::identity::prints;
+use crate::lifecycle::identity::{Identity, check_unique, secret_prints};
 use crate::lifecycle::life::Life;
 use crate::lifecycle::{Revocation, SigningStart};
 use crate::purpose::Purpose;
@@ -169,7 +168,7 @@ impl Entry {
         Identity {
             kid: self.life.kid,
             aliases: &self.aliases,
-            prints: self.secret.as_ref().map(|secret| prints(secret.expose())),
+            prints: self.secret.as_ref().map(|secret| secret_prints(secret.expose())),
             is_revoked: self.life.revoked.is_some(),
         }
     }
@@ -180,16 +179,16 @@ impl Entry {
 
     /// What tells its secret apart from others.
     pub(crate) fn print(&self) -> Option<[u8; 32]> {
-        self.secret.as_ref().map(|secret| prints(secret.expose())[0])
+        self.secret.as_ref().map(|secret| secret_prints(secret.expose())[0])
     }
 
-    pub(super) fn signing_from_the_beginning(mut self, now: SystemTime) -> Self {
+    pub(super) fn sign_from_beginning(mut self, now: SystemTime) -> Self {
         (self.life.added_at, self.life.sequence) = (now, 1);
         self.life.signing_start = SigningStart::From(UNIX_EPOCH);
         self
     }
 
-    pub(super) fn only_verifying(mut self, now: SystemTime) -> Self {
+    pub(super) fn verify_only(mut self, now: SystemTime) -> Self {
         (self.life.added_at, self.life.signing_start) = (now, SigningStart::Never);
         self
     }
@@ -286,7 +285,7 @@ impl NewEntry {
         self
     }
 
-    pub(super) fn admitted(
+    pub(super) fn admit(
         self,
         purpose: Purpose,
         rules: &Rules,

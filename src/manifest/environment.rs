@@ -12,7 +12,7 @@ use super::{Entry, Manifest, NewEntry, json};
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::lifecycle::SigningStart;
-use crate::lifecycle::admission::numbered;
+use crate::lifecycle::admission::numbered_kid;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::timeline::Timeline;
 use crate::lifecycle::transitions::record;
@@ -42,7 +42,7 @@ impl Marked {
 
     /// The manifest that was written, if every secret of it was found.
     pub(crate) fn whole(&self) -> Option<Manifest> {
-        self.manifest.clone().checked().ok().filter(|_| !self.is_less)
+        self.manifest.clone().validate().ok().filter(|_| !self.is_less)
     }
 
     /// The keys that were found, and the records of the others.
@@ -63,7 +63,7 @@ impl Marked {
             manifest.revision = next_revision(self.manifest.revision)?;
             manifest.changed_at = now.max(manifest.changed_at);
         }
-        manifest.checked()
+        manifest.validate()
     }
 }
 
@@ -91,24 +91,24 @@ impl Manifest {
         }
         let lives = self.lives();
         // Without a primary, where the one that signed is gone already.
-        let timeline = Timeline::unchecked(&lives, self.changed_at, &self.terms());
+        let timeline = Timeline::new_unchecked(&lives, self.changed_at, &self.terms());
         let primary = timeline.primary(now).map(|index| self.keys[index].life.kid);
         let recorded = record(&lives, &timeline, now);
         let mut manifest = self.clone().with_lives(recorded.clone());
         for (place, (variable, secret)) in signing.iter().enumerate() {
-            let index = manifest.place_of(variable, secret, place > 0, now)?;
+            let index = manifest.find_or_add(variable, secret, place > 0, now)?;
             let sequence = self.next_sequence()?;
             let life = &mut manifest.keys[index].life;
             if place == 0 && Some(life.kid) != primary {
-                let_live(life, SigningStart::From(now));
+                revive(life, SigningStart::From(now));
                 life.sequence = sequence;
             } else if place > 0 && life.signing_start == SigningStart::Unscheduled {
                 life.signing_start = SigningStart::Never;
             }
         }
         if let Some((variable, secret)) = next {
-            let index = manifest.place_of(variable, secret, false, now)?;
-            let_live(&mut manifest.keys[index].life, SigningStart::Unscheduled);
+            let index = manifest.find_or_add(variable, secret, false, now)?;
+            revive(&mut manifest.keys[index].life, SigningStart::Unscheduled);
         }
         // Deliberately after new keys came in, so that none gets the number of one that is
         // left out. The record of a revoked or destroyed key stays: it does not come back.
@@ -118,12 +118,12 @@ impl Manifest {
         if manifest.lives() == recorded {
             return Ok(self.clone());
         }
-        manifest.changed(self.revision, now)
+        manifest.finish_change(self.revision, now)
     }
 
     /// This manifest with the variables of its keys, which are those of `found`, and with the dangers
     /// that they show.
-    pub(crate) fn read_from<'f>(
+    pub(crate) fn with_variables<'f>(
         mut self,
         found: impl Iterator<Item = &'f Named> + Clone,
         warnings: Vec<(String, &'static str)>,
@@ -154,7 +154,7 @@ impl Manifest {
 
     /// This manifest in the place of `held`: with a higher revision, or `held` itself if both
     /// are the same but for that. It keeps the records of revoked and destroyed keys.
-    pub(crate) fn following(mut self, held: &Self, now: SystemTime) -> Result<Self, Error> {
+    pub(crate) fn continue_from(mut self, held: &Self, now: SystemTime) -> Result<Self, Error> {
         for key in held.keys.iter().filter(|key| is_final(key)) {
             let is_known = key.names().any(|name| self.key(&name).is_some());
             if !is_known {
@@ -162,14 +162,14 @@ impl Manifest {
             }
         }
         if self.revision > held.revision {
-            return self.checked();
+            return self.validate();
         }
         if self.is_like(held) {
             return Ok(held.clone());
         }
         self.revision = next_revision(held.revision)?;
         self.changed_at = now.max(held.changed_at).max(self.changed_at);
-        self.checked()
+        self.validate()
     }
 
     /// Returns `true` if a key is revoked or destroyed here that is neither in `other`.
@@ -219,7 +219,7 @@ impl Manifest {
     /// first that no key has.
     pub(super) fn free_number(&self, first: Option<usize>) -> usize {
         let is_free = |number: &usize| {
-            let name = numbered(self.purpose, *number);
+            let name = numbered_kid(self.purpose, *number);
             !self.keys.iter().flat_map(Entry::names).any(|kid| kid.as_str() == name)
         };
         let first = first.unwrap_or(self.keys.len() + 1);
@@ -233,7 +233,7 @@ impl Manifest {
     }
 
     /// The place of the key with `secret`, which is added if it is new.
-    fn place_of(
+    fn find_or_add(
         &mut self,
         variable: &str,
         secret: &Secret,
@@ -244,14 +244,14 @@ impl Manifest {
             return Ok(index);
         }
         let new = NewEntry::new(secret.clone()).label(variable);
-        let key = self.admitted(new, is_fallback)?;
-        self.keys.push(key.only_verifying(now));
+        let key = self.admit(new, is_fallback)?;
+        self.keys.push(key.verify_only(now));
         Ok(self.keys.len() - 1)
     }
 }
 
 /// Makes a key live in another role: every end that it had is gone, because the source decides.
-fn let_live(life: &mut Life, signing_start: SigningStart) {
+fn revive(life: &mut Life, signing_start: SigningStart) {
     (life.signing_start, life.superseded_at, life.retire_at) = (signing_start, None, None);
     (life.kept_until, life.earlier_end) = (None, None);
 }

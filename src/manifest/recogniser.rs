@@ -18,7 +18,7 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::encoding::{BASE64URL, exactly};
+use crate::encoding::{BASE64URL, decode_exact};
 use crate::error::Error;
 use crate::mac::HmacSha256;
 use crate::purpose::Purpose;
@@ -59,7 +59,11 @@ impl Recogniser {
 
     /// Reads the two texts of a document.
     pub(super) fn read(purpose: Purpose, salt: &str, tag: &str) -> Option<Self> {
-        Some(Self { purpose, salt: exactly(salt.as_bytes())?, tag: exactly(tag.as_bytes())? })
+        Some(Self {
+            purpose,
+            salt: decode_exact(salt.as_bytes())?,
+            tag: decode_exact(tag.as_bytes())?,
+        })
     }
 
     /// Returns salt and tag as texts of a document.

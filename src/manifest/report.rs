@@ -88,7 +88,7 @@ impl Report {
     /// could not be read itself.
     pub fn to_json(&self) -> Result<String, Error> {
         if self.problem.is_some() {
-            return Err(wrong("the report could not be read, and is not stored again"));
+            return Err(report_error("the report could not be read, and is not stored again"));
         }
         check_names(&self.instance, &self.ring)?;
         check_length("buckets", self.buckets.len(), MAX_BUCKETS)?;
@@ -129,10 +129,11 @@ impl Report {
             },
         };
         let text = serde_json::to_string_pretty(&document);
-        let text = text.map_err(|_| wrong("it cannot be written as JSON"))?;
-        match text.len() > MAX_BYTES {
-            true => Err(wrong("the report has more than 1 MiB")),
-            false => Ok(text),
+        let text = text.map_err(|_| report_error("it cannot be written as JSON"))?;
+        if text.len() > MAX_BYTES {
+            Err(report_error("the report has more than 1 MiB"))
+        } else {
+            Ok(text)
         }
     }
 
@@ -145,19 +146,19 @@ impl Report {
     /// `A-Z a-z 0-9 - _ . : / @ + =`.
     pub fn from_json(text: &[u8]) -> Result<Self, Error> {
         if text.len() > MAX_BYTES {
-            return Err(wrong("the report has more than 1 MiB"));
+            return Err(report_error("the report has more than 1 MiB"));
         }
-        let head: Head = serde_json::from_slice(text).map_err(|error| no_report(&error))?;
+        let head: Head = serde_json::from_slice(text).map_err(|error| parse_error(&error))?;
         if head.format != FORMAT {
-            return Err(wrong("its `format` is not `dualkey report`"));
+            return Err(report_error("its `format` is not `dualkey report`"));
         }
         // Further fields, which a newer report may have, say nothing to this release.
         Versions::new(head.version, head.min_reader_version, "report")?;
         check_former(text)?;
-        let report: Document = serde_json::from_slice(text).map_err(|error| no_report(&error))?;
+        let report: Document = serde_json::from_slice(text).map_err(|error| parse_error(&error))?;
         check_names(&report.instance, &report.ring)?;
         if report.revision > MAX_REVISION {
-            return Err(wrong("its `revision` is more than 2^53 - 1"));
+            return Err(report_error("its `revision` is more than 2^53 - 1"));
         }
         check_length("buckets", report.buckets.len(), MAX_BUCKETS)?;
         check_length("last_as_fallback", report.last_as_fallback.len(), MAX_KEYS)?;
@@ -167,7 +168,7 @@ impl Report {
             fingerprint: report
                 .fingerprint
                 .parse()
-                .map_err(|_| wrong("its fingerprint is none"))?,
+                .map_err(|_| report_error("its fingerprint is none"))?,
             revision: report.revision,
             observed_since: read_date("observed_since", report.observed_since)?,
             reported_at: read_date("reported_at", report.reported_at)?,
@@ -219,41 +220,43 @@ fn read_counts(field: &str, all: Vec<(String, u64)>) -> Result<Vec<(Kid, u64)>, 
 }
 
 fn check_count(field: &str, count: u64) -> Result<u64, Error> {
-    match count > MAX_COUNT {
-        true => Err(Error::manifest(format!("`{field}` of the report is more than 2^53 - 1"))),
-        false => Ok(count),
+    if count > MAX_COUNT {
+        Err(Error::manifest(format!("`{field}` of the report is more than 2^53 - 1")))
+    } else {
+        Ok(count)
     }
 }
 
 fn read_date(field: &str, time: Time) -> Result<SystemTime, Error> {
     let moment = SystemTime::from(time);
-    match is_date(moment) {
-        true => Ok(moment),
-        false => Err(Error::manifest(format!("`{field}` of the report is not from 1970 to 9999"))),
+    if is_date(moment) {
+        Ok(moment)
+    } else {
+        Err(Error::manifest(format!("`{field}` of the report is not from 1970 to 9999")))
     }
 }
 
 fn check_length(field: &str, found: usize, most: usize) -> Result<(), Error> {
-    match found > most {
-        true => {
-            Err(Error::manifest(format!("`{field}` of the report has more than {most} entries")))
-        }
-        false => Ok(()),
+    if found > most {
+        Err(Error::manifest(format!("`{field}` of the report has more than {most} entries")))
+    } else {
+        Ok(())
     }
 }
 
 fn check_names(instance: &str, ring: &str) -> Result<(), Error> {
     if !is_instance_name(instance) {
-        return Err(wrong(
+        return Err(report_error(
             "the name of the instance must have 1 to 128 characters of \
              `A-Z a-z 0-9 - _ . : / @ + =`",
         ));
     }
-    match ring.len() > MAX_NAME || ring.chars().any(is_hidden) {
-        true => Err(wrong(
+    if ring.len() > MAX_NAME || ring.chars().any(is_hidden) {
+        Err(report_error(
             "the name of the ring must have at most 256 bytes, and no character that is not shown",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 
@@ -283,11 +286,11 @@ fn check_former(text: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn no_report(error: &serde_json::Error) -> Error {
+fn parse_error(error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
     Error::manifest(format!("it is no report, at line {line} column {column}"))
 }
 
-fn wrong(problem: &str) -> Error {
+fn report_error(problem: &str) -> Error {
     Error::manifest(problem)
 }

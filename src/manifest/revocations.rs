@@ -34,7 +34,7 @@ struct Document<'a> {
 #[derive(Deserialize)]
 struct Key<'a> {
     kid: String,
-    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(borrow, default, deserialize_with = "read_present")]
     revoked: Option<&'a RawValue>,
 }
 
@@ -44,7 +44,9 @@ struct Reason {
 }
 
 /// Whatever is there revokes the key, `null` too.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<&'a RawValue>, D::Error> {
+fn read_present<'de: 'a, 'a, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(input).map(Some)
 }
 

@@ -8,8 +8,7 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::lifecycle::life::Life;
 use crate::lifecycle::{Policy, Schedule};
-use crate::ring::KeyMaterial;
-use crate::ring::KeySet;
+use crate::ring::{KeyMaterial, KeySet};
 
 /// So many days before its date a rotation counts for it.
 const EARLY: i64 = 7;

@@ -5,16 +5,13 @@ use std::time::SystemTime;
 use super::bounds::next_revision;
 use super::change::{Action, AssumedDeployed, Change, Force};
 use super::{Entry, Manifest, NewEntry};
-use crate::error::Error;
-use crate::error::Obstacle;
-use crate::evidence::Report;
-use crate::evidence::Verdict;
+use crate::error::{Error, Obstacle};
 use crate::evidence::reports::{ClockProblem, clock_problem, disagreement, may_run};
+use crate::evidence::{Report, Verdict};
 use crate::kid::Kid;
-use crate::lifecycle::Role;
 use crate::lifecycle::policy::is_ahead;
 use crate::lifecycle::transitions::Steps;
-use crate::lifecycle::{KeyState, Policy};
+use crate::lifecycle::{KeyState, Policy, Role};
 
 /// The treatment of a clock that is behind the last change by more than the skew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +35,7 @@ impl Manifest {
     pub fn stage(&self, key: impl Into<NewEntry>, now: SystemTime) -> Result<Change, Error> {
         let new = key.into();
         let (moment, dated) = (new.signs_from, now.max(self.changed_at));
-        let entry = self.admitted(new, false)?;
+        let entry = self.admit(new, false)?;
         let kid = entry.life.kid;
         if let Some(moment) = moment
             && let Some(earliest) = dated.checked_add(self.terms().window(dated))
@@ -67,7 +64,7 @@ impl Manifest {
     /// [`Error::TooShortToSign`]; [`Error::ClockDisagrees`] as for
     /// [`check_clock`](Self::check_clock).
     pub fn promote(&self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
-        let change = self.promoted(kid, now, true, false)?;
+        let change = self.apply_promotion(kid, now, true, false)?;
         if !change.has_changed(self) {
             return Ok(change);
         }
@@ -91,7 +88,7 @@ impl Manifest {
     /// signs; [`Error::ClockDisagrees`] as for [`check_clock`](Self::check_clock).
     pub fn rollback(&self, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
         let agreed = self.is_reported(reports, now) && self.disagreement(reports, now).is_empty();
-        let change = self.rolled_back(now, agreed || !self.purpose.needs_agreement(), false)?;
+        let change = self.apply_rollback(now, agreed || !self.purpose.needs_agreement(), false)?;
         self.check_clock(reports, now)?;
         Ok(change)
     }
@@ -110,11 +107,11 @@ impl Manifest {
         let dated = now.max(self.changed_at);
         let until = match self.state(kid, dated) {
             Some(KeyState::Live(Role::Fallback)) => {
-                self.retirement(kid, reports, dated)?.until(kid)?
+                self.retirement(kid, reports, dated)?.check_unblocked(kid)?
             }
             _ => None,
         };
-        let change = self.retired(kid, now, |steps| steps.retire(kid, until))?;
+        let change = self.apply_retirement(kid, now, |steps| steps.retire(kid, until))?;
         self.check_clock(reports, now)?;
         Ok(change)
     }
@@ -131,7 +128,7 @@ impl Manifest {
         if self.purpose.revives_what_it_signed() {
             return Err(Error::RestageNeedsForce { kid: *kid });
         }
-        self.restaged(kid, now)
+        self.apply_restage(kid, now)
     }
 
     /// Declares the key `kid` compromised: it verifies nothing, for good, from the moment at
@@ -185,7 +182,7 @@ impl Manifest {
         now: SystemTime,
     ) -> Result<Change, Error> {
         let dated = now.max(self.changed_at);
-        let staged = self.staged(dated).find(|kid| kid != compromised);
+        let staged = self.staged_kids(dated).find(|kid| kid != compromised);
         let rotate = Action::EmergencyRotate;
         let mut change = match staged {
             Some(kid) => {
@@ -196,7 +193,7 @@ impl Manifest {
                 })?
             }
             None => {
-                let entry = self.admitted(replacement.into(), false)?;
+                let entry = self.admit(replacement.into(), false)?;
                 let kid = entry.life.kid;
                 self.step_by(WrongClock::Accepted, rotate, kid, now, false, |keys, steps| {
                     steps.find(compromised)?;
@@ -223,9 +220,9 @@ impl Manifest {
     /// [`Error::Destroyed`]; [`Error::ClockDisagrees`] as for
     /// [`check_clock`](Self::check_clock).
     pub fn destroy(&self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
-        let change = self.destroyed(kid, now)?;
+        let change = self.apply_destruction(kid, now)?;
         let mut obstacles = Vec::new();
-        if !self.purpose.ends_by_time() {
+        if !self.purpose.expires_by_time() {
             match self.retirement(kid, reports, now.max(self.changed_at))? {
                 Verdict::Safe => {}
                 Verdict::Wait { until } => obstacles.push(Obstacle::TooEarly { until }),
@@ -270,9 +267,9 @@ impl Manifest {
         steps.set_policy(policy);
         let (dated, next_terms) = (steps.now(), steps.next_terms());
         let Some(lives) = steps.finish() else { return Ok(self.clone()) };
-        let mut next = self.clone().with_lives(lives).under(policy)?;
+        let mut next = self.clone().with_lives(lives).apply_policy(policy)?;
         next.earlier_window = next_terms.earlier_window;
-        next.changed(self.revision, dated)
+        next.finish_change(self.revision, dated)
     }
 
     /// Corrects the times of a manifest that was written while a clock was ahead: sets
@@ -287,7 +284,7 @@ impl Manifest {
     /// unchanged if it was not changed after `now`.
     pub fn repair_clock(&self, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
         self.check_reports(reports, now)?;
-        self.clock_repaired(now)
+        self.apply_clock_repair(now)
     }
 
     /// Checks that `now` agrees with the last change and with the `reports`, up to the skew: a
@@ -368,7 +365,7 @@ impl Manifest {
     }
 
     /// The staged keys, those first that were to sign first.
-    fn staged(&self, now: SystemTime) -> impl Iterator<Item = Kid> {
+    fn staged_kids(&self, now: SystemTime) -> impl Iterator<Item = Kid> {
         let timeline = self.timeline();
         let mut staged: Vec<_> = self
             .keys
@@ -385,7 +382,7 @@ impl Manifest {
     }
 
     /// Where the instances are `agreed` to hold this manifest, none lacks the key.
-    pub(super) fn promoted(
+    pub(super) fn apply_promotion(
         &self,
         kid: &Kid,
         now: SystemTime,
@@ -400,7 +397,7 @@ impl Manifest {
         Ok(change)
     }
 
-    pub(super) fn rolled_back(
+    pub(super) fn apply_rollback(
         &self,
         now: SystemTime,
         agreed: bool,
@@ -421,11 +418,11 @@ impl Manifest {
         Ok(change)
     }
 
-    pub(super) fn restaged(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
+    pub(super) fn apply_restage(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
         self.step(Action::Restage, *kid, now, false, |_, steps| steps.restage(kid))
     }
 
-    pub(super) fn retired(
+    pub(super) fn apply_retirement(
         &self,
         kid: &Kid,
         now: SystemTime,
@@ -440,7 +437,7 @@ impl Manifest {
         Ok(change)
     }
 
-    pub(super) fn destroyed(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
+    pub(super) fn apply_destruction(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
         let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
         if self.keys[index].life.destroyed_at.is_some() {
             return Err(Error::Destroyed { kid: *kid });
@@ -460,7 +457,7 @@ impl Manifest {
         })
     }
 
-    fn clock_repaired(&self, now: SystemTime) -> Result<Change, Error> {
+    fn apply_clock_repair(&self, now: SystemTime) -> Result<Change, Error> {
         let kid = self.primary(self.changed_at);
         let from = self.state(&kid, now);
         let (mut next, mut effect) = (self.clone(), crate::lifecycle::RolloutEffect::NONE);
@@ -481,7 +478,7 @@ impl Manifest {
                 window.until =
                     window.until.min(now.checked_add(window.length).unwrap_or(window.until));
             }
-            next = next.with_lives(lives).changed(self.revision, now)?;
+            next = next.with_lives(lives).finish_change(self.revision, now)?;
             let primary = next.primary(now);
             let is_held = |key: &Entry| {
                 key.added_at().checked_add(terms.window(now)).is_some_and(|held| held <= now)
@@ -524,7 +521,7 @@ impl Manifest {
             if wrong_clock == WrongClock::Refused {
                 self.check_changed_at(now)?;
             }
-            next = next.with_lives(lives).changed(self.revision, dated)?;
+            next = next.with_lives(lives).finish_change(self.revision, dated)?;
         }
         let to = next.state(&kid, dated).ok_or(Error::UnknownKey { kid })?;
         let from = self.state(&kid, dated);
@@ -541,9 +538,9 @@ impl Manifest {
     }
 
     /// The manifest as the change after `revision`, checked.
-    pub(super) fn changed(mut self, revision: u64, now: SystemTime) -> Result<Self, Error> {
+    pub(super) fn finish_change(mut self, revision: u64, now: SystemTime) -> Result<Self, Error> {
         self.revision = next_revision(revision)?;
         self.changed_at = now;
-        self.checked()
+        self.validate()
     }
 }

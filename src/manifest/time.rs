@@ -45,9 +45,10 @@ impl TryFrom<SystemTime> for Time {
     type Error = Error;
 
     fn try_from(moment: SystemTime) -> Result<Self, Error> {
-        match is_date(moment) {
-            true => Ok(Self(moment)),
-            false => Err(Error::manifest("a moment is not from 1970 to 9999")),
+        if is_date(moment) {
+            Ok(Self(moment))
+        } else {
+            Err(Error::manifest("a moment is not from 1970 to 9999"))
         }
     }
 }

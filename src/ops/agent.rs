@@ -128,7 +128,7 @@ impl Agent {
                 Some(KeyState::Expired) => true,
                 _ => is_to_retire(&manifest, &kid, &reports, now)?,
             };
-            if is_over && item.purpose.ends_by_time() {
+            if is_over && item.purpose.expires_by_time() {
                 return operator.retire(Some(kid)).await.map(Some);
             }
         }
@@ -195,6 +195,6 @@ fn is_to_retire(
         verdict: Some(&verdict),
         rewrap_from: None,
     };
-    let step = old.next(manifest.purpose(), manifest.policy(), now);
+    let step = old.next_step(manifest.purpose(), manifest.policy(), now);
     Ok(matches!(step, Some(OldKeyStep::Retire { from: None, .. })))
 }

@@ -75,7 +75,7 @@ impl Generated {
     #[must_use]
     pub fn kid(&self) -> Option<Kid> {
         let derives = self.purpose.derives_kid();
-        derives.then(|| crate::lifecycle::identity::derived_kid(self.secret.expose(), self.purpose))
+        derives.then(|| crate::lifecycle::identity::derive_kid(self.secret.expose(), self.purpose))
     }
 
     /// As a key for a manifest.

@@ -13,7 +13,7 @@ use super::connection_string::ConnectionString;
 use super::draft::Draft;
 use super::error::ConnectionStringError;
 use super::scheme::{Dialect, other_scheme};
-use crate::manifest::json::unescape::unescaped;
+use crate::manifest::json::unescape::unescape;
 
 const ENGINES: [&str; 4] = ["postgres", "postgresql", "aurora-postgresql", "aurora-postgres"];
 
@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<ConnectionString, ConnectionStringErro
 /// The text of a value, `None` for null.
 fn scalar(raw: &str) -> Result<Option<Zeroizing<String>>, ConnectionStringError> {
     match raw.as_bytes().first() {
-        Some(b'"') => unescaped(raw).map(Some).ok_or(ConnectionStringError::Json),
+        Some(b'"') => unescape(raw).map(Some).ok_or(ConnectionStringError::Json),
         Some(b'n') => Ok(None),
         Some(b'{' | b'[') | None => Err(ConnectionStringError::Json),
         Some(_) => Ok(Some(Zeroizing::new(raw.to_owned()))),

@@ -19,7 +19,7 @@ impl Purpose {
             return from_any_base64(base64).map(Secret::from).ok_or("base64 after `base64:`");
         }
         if self != Self::Envelope {
-            return Ok(Secret::of_value(&text));
+            return Ok(Secret::from_value(&text));
         }
         // A key in hexadecimal digits would be base64 of another length as well.
         let is_hex =
@@ -67,13 +67,13 @@ impl Purpose {
         // With its room from the start, so that no part is left behind unwiped.
         let mut text = String::with_capacity(prefix.len() + secret.len() * 2 + 4);
         text.push_str(prefix);
-        match is_base64 {
+        if !is_base64 {
+            text.push_str(&self.encode(secret));
+        } else if like.is_some_and(|like| like.contains(['-', '_'])) {
             // In the alphabet that the reader is known to take.
-            true if like.is_some_and(|like| like.contains(['-', '_'])) => {
-                base64_simd::URL_SAFE.encode_append(secret, &mut text);
-            }
-            true => base64_simd::STANDARD.encode_append(secret, &mut text),
-            false => text.push_str(&self.encode(secret)),
+            base64_simd::URL_SAFE.encode_append(secret, &mut text);
+        } else {
+            base64_simd::STANDARD.encode_append(secret, &mut text);
         }
         Zeroizing::new(text)
     }

@@ -162,7 +162,7 @@ impl Purpose {
     /// needed until somebody has rewrapped it, a credential until nobody shows it any more, and
     /// a record of the audit is to be verified after years.
     #[must_use]
-    pub fn ends_by_time(self) -> bool {
+    pub fn expires_by_time(self) -> bool {
         self.spec().expires_by_time
     }
 
@@ -198,7 +198,7 @@ impl Purpose {
 
     /// The most keys that may verify at one time: where none is tried, more may be kept.
     #[must_use]
-    pub fn cap(self) -> usize {
+    pub fn max_live_keys(self) -> usize {
         self.spec().max_live_keys
     }
 

@@ -10,12 +10,11 @@ use super::swap::Swap;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::evidence::window::UsageWindow;
-use crate::lifecycle::Policy;
-use crate::lifecycle::SigningStart;
-use crate::lifecycle::admission::{Rules, number_of, numbered};
+use crate::lifecycle::admission::{Rules, number_of, numbered_kid};
+use crate::lifecycle::{Policy, SigningStart};
 use crate::observer::{Both, Event, Observer};
 use crate::ring::key_ring::{Inner, KeyRing};
-use crate::ring::prepare::{only_fallbacks_end, prepare};
+use crate::ring::prepare::{check_no_end, prepare};
 use crate::ring::{Key, KeyMaterial, NewKey};
 
 /// Builds a [`KeyRing`], and checks every key by itself and all of them together.
@@ -227,13 +226,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self.policy.check()?;
         let name = self.name.take().unwrap_or_else(|| K::PURPOSE.to_string());
         let mut primaries = self.keys.iter().filter(|(place, _)| *place == Place::Primary);
-        let unclear = |problem| unclear(&name, problem);
+        let primary_unclear = |problem| primary_unclear(&name, problem);
         if primaries.next().is_none() {
-            let mend = "give it one with `primary`".to_owned();
-            return Err(Error::NoPrimary { ring: name, mend });
+            let remedy = "give it one with `primary`".to_owned();
+            return Err(Error::NoPrimary { ring: name, remedy });
         }
         if primaries.next().is_some() {
-            return Err(unclear("two keys were given as it: all but one are fallbacks"));
+            return Err(primary_unclear("two keys were given as it: all but one are fallbacks"));
         }
 
         let now = self.clock.now();
@@ -244,7 +243,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
             let number = || {
                 let first = number_of(new.label.as_deref(), K::PURPOSE).unwrap_or(index + 1);
                 let is_free = |number: &usize| {
-                    let name = numbered(K::PURPOSE, *number);
+                    let name = numbered_kid(K::PURPOSE, *number);
                     let is_set = self.keys.iter().any(|(_, new)| new.is_named(&name));
                     !is_set && keys.iter().all(|key| key.kid() != *name)
                 };
@@ -253,9 +252,11 @@ impl<K: KeyMaterial> RingBuilder<K> {
             let mut key =
                 prepare(new, &label, is_fallback, &self.options, &self.rules, number, now)?;
             if !is_fallback {
-                only_fallbacks_end(new, &label)?;
+                check_no_end(new, &label)?;
             } else if new.signs_from.is_some_and(|moment| moment > now) {
-                return Err(unclear("a fallback's `signs_from` lies ahead: that is a staged key"));
+                return Err(primary_unclear(
+                    "a fallback's `signs_from` lies ahead: that is a staged key",
+                ));
             }
             (key.life.signing_start, key.life.sequence) = match (place, new.signs_from) {
                 (Place::Primary, None) => (SigningStart::From(UNIX_EPOCH), self.keys.len() as u64),
@@ -273,13 +274,15 @@ impl<K: KeyMaterial> RingBuilder<K> {
             *place == Place::Primary && Some(key.kid()) == set.primary(now).map(Key::kid)
         });
         if !is_primary {
-            return Err(unclear("by its `signs_from`, another key signs than the one given as it"));
+            return Err(primary_unclear(
+                "by its `signs_from`, another key signs than the one given as it",
+            ));
         }
 
         let warnings = std::mem::take(&mut self.warnings);
         let ring = self.ring(set, name);
         for (variable, warning) in &warnings {
-            ring.inner.tell(Event::EnvironmentWarning { ring: ring.name(), variable, warning });
+            ring.inner.emit(Event::EnvironmentWarning { ring: ring.name(), variable, warning });
         }
         Ok(ring)
     }
@@ -312,7 +315,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
     }
 }
 
-pub(super) fn unclear(ring: &str, problem: &'static str) -> Error {
+pub(super) fn primary_unclear(ring: &str, problem: &'static str) -> Error {
     Error::PrimaryUnclear { ring: ring.to_owned(), problem }
 }
 

@@ -38,8 +38,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::lifecycle::admission;
 use crate::purpose::Purpose;
-use crate::ring::{KeyMaterial, NewKey};
-use crate::ring::{KeyRing, RingBuilder};
+use crate::ring::{KeyMaterial, KeyRing, NewKey, RingBuilder};
 use crate::secret::Secret;
 use crate::text::is_hidden;
 
@@ -105,7 +104,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         if found.signing.is_empty() {
             self.failed.get_or_insert(Error::NoPrimary {
                 ring: name.to_owned(),
-                mend: match found.next {
+                remedy: match found.next {
                     None => format!("set {name} to a random secret (`{}`)", K::PURPOSE.generate()),
                     Some(_) => format!("{name}_NEXT is only staged: set {name} as well"),
                 },
@@ -219,7 +218,7 @@ pub(crate) fn read(
     };
     let next = next.map(decode_next).transpose()?;
     let mut next = next.filter(|(_, secret)| !known(&signing, secret));
-    let is_full = signing.len() + usize::from(next.is_some()) >= purpose.cap();
+    let is_full = signing.len() + usize::from(next.is_some()) >= purpose.max_live_keys();
     let mut left_out = None;
     if let Some((variable, text)) = backup {
         match decode(purpose, &variable, &text) {
@@ -263,5 +262,5 @@ pub(crate) fn read(
 fn decode(purpose: Purpose, variable: &str, text: &str) -> Result<Secret, Error> {
     purpose
         .decode(text.to_owned())
-        .map_err(|expected| admission::undecoded(variable, text, purpose, expected))
+        .map_err(|expected| admission::encoding_error(variable, text, purpose, expected))
 }

@@ -3,23 +3,18 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::error::Error;
-use crate::error::Obstacle;
-use crate::evidence::Report;
-use crate::evidence::RewrapRecord;
-use crate::evidence::Verdict;
-use crate::evidence::reports::{rewraps, seen};
-use crate::evidence::retirement::{expected_traffic, superseded, verdict};
-use crate::evidence::seen::Seen;
+use crate::error::{Error, Obstacle};
+use crate::evidence::key_evidence::KeyEvidence;
+use crate::evidence::reports::{collect_evidence, rewraps};
+use crate::evidence::retirement::{decide_verdict, expected_traffic, superseded_since};
 use crate::evidence::window::UsageWindow;
+use crate::evidence::{Report, RewrapRecord, Verdict};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
-use crate::lifecycle::KeyState;
-use crate::lifecycle::Role;
 use crate::lifecycle::fingerprint::fingerprint;
-use crate::ring::KeyRing;
+use crate::lifecycle::{KeyState, Role};
 use crate::ring::key_set::KeySet;
-use crate::ring::{Key, KeyMaterial};
+use crate::ring::{Key, KeyMaterial, KeyRing};
 
 impl<K: KeyMaterial> KeyRing<K> {
     /// What tells this state of the ring apart from others.
@@ -96,7 +91,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// A ring that [follows](crate::source) a store reports it at once. One that follows
     /// [on demand](crate::source::FollowBuilder::on_demand) reports it with the next refresh.
     pub fn record_rewrap(&self, rewrap: &RewrapRecord) {
-        self.history().rewrapped(Some(rewrap));
+        self.history().record_rewrap(Some(rewrap));
         self.inner.news.announce();
     }
 
@@ -128,7 +123,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// }
     /// clock.advance(Duration::from_secs(6 * 3600));
     /// let expected = ring.expected_obstacle(&old)?;
-    /// let is_of_a_day = |own: &Obstacle| matches!(own, Obstacle::TooLittleTraffic { seen: 40, .. });
+    /// let is_of_a_day =
+    ///     |found: &Obstacle| matches!(found, Obstacle::TooLittleTraffic { seen: 40, .. });
     /// assert!(expected.as_ref().is_some_and(is_of_a_day));
     /// # Ok::<(), dualkey::Error>(())
     /// ```
@@ -139,9 +135,13 @@ impl<K: KeyMaterial> KeyRing<K> {
         let now = self.inner.clock.now();
         let set = self.load();
         let history = self.look(&set, now);
-        let seen =
-            history.seen(kid, set.superseded(kid, now), now, set.policy().observation_window);
-        set.expected(kid, &seen, now)
+        let evidence = history.key_evidence(
+            kid,
+            set.superseded_since(kid, now),
+            now,
+            set.policy().observation_window,
+        );
+        set.expected(kid, &evidence, now)
     }
 
     /// Returns what this process reports of the ring, under the name of its `instance`, which is to
@@ -219,9 +219,14 @@ pub(super) fn verdict_in<K: KeyMaterial>(
     history: &UsageWindow,
     now: SystemTime,
 ) -> Result<Verdict, Error> {
-    let seen = history.seen(kid, set.superseded(kid, now), now, set.policy().observation_window);
+    let evidence = history.key_evidence(
+        kid,
+        set.superseded_since(kid, now),
+        now,
+        set.policy().observation_window,
+    );
     let rewraps: Vec<_> = history.rewrap.iter().collect();
-    set.verdict(kid, seen, &rewraps, now)
+    set.verdict(kid, evidence, &rewraps, now)
 }
 
 impl<K: KeyMaterial> KeySet<K> {
@@ -238,9 +243,9 @@ impl<K: KeyMaterial> KeySet<K> {
         now: SystemTime,
     ) -> Result<Verdict, Error> {
         let (policy, changed_at) = (self.policy(), self.changed_at());
-        let key = (kid, self.superseded(kid, now));
-        let seen = seen(reports, key, self.fingerprint(), policy, changed_at, now);
-        self.verdict(kid, seen, &rewraps(reports, policy, now), now)
+        let key = (kid, self.superseded_since(kid, now));
+        let evidence = collect_evidence(reports, key, self.fingerprint(), policy, changed_at, now);
+        self.verdict(kid, evidence, &rewraps(reports, policy, now), now)
     }
 
     /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
@@ -255,15 +260,20 @@ impl<K: KeyMaterial> KeySet<K> {
         now: SystemTime,
     ) -> Result<Option<Obstacle>, Error> {
         let (policy, changed_at) = (self.policy(), self.changed_at());
-        let key = (kid, self.superseded(kid, now));
-        let seen = seen(reports, key, self.fingerprint(), policy, changed_at, now);
-        self.expected(kid, &seen, now)
+        let key = (kid, self.superseded_since(kid, now));
+        let evidence = collect_evidence(reports, key, self.fingerprint(), policy, changed_at, now);
+        self.expected(kid, &evidence, now)
     }
 
-    fn expected(&self, kid: &Kid, seen: &Seen, now: SystemTime) -> Result<Option<Obstacle>, Error> {
+    fn expected(
+        &self,
+        kid: &Kid,
+        evidence: &KeyEvidence,
+        now: SystemTime,
+    ) -> Result<Option<Obstacle>, Error> {
         let state = self.state(kid, now).ok_or(Error::UnknownKey { kid: *kid })?;
         let depends = state == KeyState::Live(Role::Fallback) && K::PURPOSE.needs_traffic();
-        Ok(depends.then(|| expected_traffic(seen, self.policy(), now)).flatten())
+        Ok(depends.then(|| expected_traffic(evidence, self.policy(), now)).flatten())
     }
 
     /// Returns the start of the first rewrap that counts for every key that signs no more: a rewrap
@@ -280,21 +290,29 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// The moment at which the key `kid` was superseded; `now`, if there is no such key.
-    fn superseded(&self, kid: &Kid, now: SystemTime) -> SystemTime {
+    fn superseded_since(&self, kid: &Kid, now: SystemTime) -> SystemTime {
         let index = self.keys().iter().position(|key| key.kid() == *kid);
-        index.map_or(now, |index| superseded(&self.lives(), index, now))
+        index.map_or(now, |index| superseded_since(&self.lives(), index, now))
     }
 
     fn verdict(
         &self,
         kid: &Kid,
-        seen: Seen,
+        evidence: KeyEvidence,
         rewraps: &[&RewrapRecord],
         now: SystemTime,
     ) -> Result<Verdict, Error> {
         let index = self.keys().iter().position(|key| key.kid() == *kid);
         let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
-        Ok(verdict(&self.lives(), index, self.timeline(), &self.terms(), seen, rewraps, now))
+        Ok(decide_verdict(
+            &self.lives(),
+            index,
+            self.timeline(),
+            &self.terms(),
+            evidence,
+            rewraps,
+            now,
+        ))
     }
 
     /// What tells this set apart from others: equal on two instances, and they hold the same

@@ -1,6 +1,5 @@
 //! `Key<K>`: a kid, the times that a key lives by, and its prepared material.
 
-use crate::lifecycle::{Revocation, SigningStart};
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,8 +8,9 @@ use crate::evidence::KeyUsage;
 use crate::evidence::usage::Counters;
 use crate::kid::{Kid, is_same};
 use crate::lifecycle::fingerprint::Marks;
-use crate::lifecycle::identity::{Identity, derived_kid, prints};
+use crate::lifecycle::identity::{Identity, derive_kid, secret_prints};
 use crate::lifecycle::life::Life;
+use crate::lifecycle::{Revocation, SigningStart};
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 
@@ -145,12 +145,12 @@ impl<K> Key<K> {
     }
 
     /// The same key, with another life.
-    pub(crate) fn living(&self, life: Life) -> Self {
+    pub(crate) fn with_life(&self, life: Life) -> Self {
         Self { core: Arc::clone(&self.core), life, variable: self.variable.clone() }
     }
 
     /// The same key, read from another variable.
-    pub(crate) fn read_from(mut self, variable: Option<&str>) -> Self {
+    pub(crate) fn with_variable(mut self, variable: Option<&str>) -> Self {
         self.variable = variable.map(Arc::from);
         self
     }
@@ -186,7 +186,7 @@ impl<K> Key<K> {
 
     /// Whether it was made from `secret`, as HMAC pads it.
     pub(crate) fn is_of(&self, secret: &Secret) -> bool {
-        self.core.prints == prints(secret.expose())
+        self.core.prints == secret_prints(secret.expose())
     }
 
     /// Returns the identity of the key among those of its ring.
@@ -202,7 +202,7 @@ impl<K> Key<K> {
 
 impl<K> Clone for Key<K> {
     fn clone(&self) -> Self {
-        self.living(self.life.clone())
+        self.with_life(self.life.clone())
     }
 }
 
@@ -324,7 +324,7 @@ impl<K: KeyMaterial> NewKey<K> {
     ) -> Result<Key<K>, String> {
         let secret = self.secret.expose();
         let is_numbered = K::PURPOSE.derives_kid() && kid.is_numbered(K::PURPOSE.as_str());
-        let former = is_numbered.then(|| Box::new(derived_kid(secret, K::PURPOSE)));
+        let former = is_numbered.then(|| Box::new(derive_kid(secret, K::PURPOSE)));
         Ok(Key {
             core: Arc::new(Core {
                 kid,
@@ -332,7 +332,7 @@ impl<K: KeyMaterial> NewKey<K> {
                 former,
                 material: K::prepare(secret, kid, options)?,
                 counters: Counters::new(),
-                prints: prints(secret),
+                prints: secret_prints(secret),
                 algorithm: K::algorithm(options),
             }),
             variable: self.label.as_deref().map(Arc::from),

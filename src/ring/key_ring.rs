@@ -146,8 +146,8 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.inner.clock.now()
     }
 
-    pub(crate) fn tell(&self, event: Event<'_>) {
-        self.inner.tell(event);
+    pub(crate) fn emit(&self, event: Event<'_>) {
+        self.inner.emit(event);
     }
 
     /// Number of events on which an observer panicked.
@@ -157,7 +157,7 @@ impl<K: KeyMaterial> KeyRing<K> {
 }
 
 impl<K: KeyMaterial> Inner<K> {
-    pub(super) fn tell(&self, event: Event<'_>) {
+    pub(super) fn emit(&self, event: Event<'_>) {
         if let Some(observer) = &self.observer {
             self.deliver(&**observer, &event);
             return;

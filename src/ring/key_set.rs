@@ -4,7 +4,6 @@
 //! set is cut into phases, in each of which every role is fixed. A reader finds its
 //! phase by the clock, and reads the clock only if there is more than one.
 
-use crate::lifecycle::KeyState;
 use std::cmp::Ordering;
 use std::fmt;
 use std::time::SystemTime;
@@ -12,14 +11,12 @@ use std::time::SystemTime;
 use crate::error::{Error, Reason};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
-use crate::lifecycle::Policy;
-use crate::lifecycle::Role;
 use crate::lifecycle::identity::check_unique;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::policy::is_ahead;
 use crate::lifecycle::terms::Terms;
-use crate::lifecycle::timeline::Timeline;
-use crate::lifecycle::timeline::{NOTHING, Phase};
+use crate::lifecycle::timeline::{NOTHING, Phase, Timeline};
+use crate::lifecycle::{KeyState, Policy, Role};
 use crate::ring::status::KeyStatus;
 use crate::ring::{Key, KeyMaterial};
 
@@ -60,7 +57,7 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// The set that a store's `keys` make on an instance whose clock shows `now`.
-    pub(crate) fn evaluated(
+    pub(crate) fn from_stored(
         keys: Vec<Key<K>>,
         generation: u64,
         (policy, changed_at): (Policy, SystemTime),
@@ -74,19 +71,19 @@ impl<K: KeyMaterial> KeySet<K> {
 
     /// The set with the roles of `now`, where those that it has are of another moment: a clock
     /// was corrected, or a transition has passed. `None`, if it has them already.
-    pub(super) fn reevaluated(&self, now: SystemTime, ring: &str) -> Option<Self> {
+    pub(super) fn reevaluate(&self, now: SystemTime, ring: &str) -> Option<Self> {
         let (lives, terms) = (self.lives(), self.terms());
         let timeline = evaluate(&lives, self.changed_at, now, &terms, ring)
             // A ring that serves nothing stays so.
-            .unwrap_or_else(|_| Timeline::unchecked(&lives, now.max(self.changed_at), &terms));
+            .unwrap_or_else(|_| Timeline::new_unchecked(&lives, now.max(self.changed_at), &terms));
         let is_news = !timeline.is_same(&self.timeline);
         is_news.then(|| Self { keys: self.keys.clone(), timeline, ..*self })
     }
 
     /// The set after a step at `now` that may leave it without a primary: a revocation.
-    pub(super) fn after_revocation(&self, lives: Vec<Life>, now: SystemTime) -> Self {
-        let timeline = Timeline::unchecked(&lives, now, &self.terms());
-        let keys = self.keys.iter().zip(lives).map(|(key, life)| key.living(life)).collect();
+    pub(super) fn apply_revocation(&self, lives: Vec<Life>, now: SystemTime) -> Self {
+        let timeline = Timeline::new_unchecked(&lives, now, &self.terms());
+        let keys = self.keys.iter().zip(lives).map(|(key, life)| key.with_life(life)).collect();
         Self { keys, timeline, generation: self.generation + 1, ..*self }
     }
 
@@ -183,7 +180,7 @@ impl<K: KeyMaterial> KeySet<K> {
 
     /// The same set, in the place of `before`: of its origin, and, where that is a manifest, of
     /// the same last change.
-    pub(super) fn replacing(mut self, before: &Self) -> Self {
+    pub(super) fn inherit_origin(mut self, before: &Self) -> Self {
         self.origin = before.origin;
         if before.origin.manifest.is_some() {
             self.changed_at = before.changed_at;
@@ -192,14 +189,14 @@ impl<K: KeyMaterial> KeySet<K> {
     }
 
     /// The same set, of `origin`.
-    pub(crate) fn from(mut self, origin: Origin) -> Self {
+    pub(crate) fn with_origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
     }
 
     /// A copy of this set, of `origin`, whose keys are `keys`: the same ones, read from other
     /// variables.
-    pub(crate) fn refreshed(&self, origin: Origin, keys: Vec<Key<K>>) -> Self {
+    pub(crate) fn refresh(&self, origin: Origin, keys: Vec<Key<K>>) -> Self {
         Self { keys, timeline: self.timeline.clone(), origin, ..*self }
     }
 
@@ -308,7 +305,7 @@ fn evaluate(
     ring: &str,
 ) -> Result<Timeline, Error> {
     if is_ahead(changed_at, &terms.policy, now) {
-        let timeline = Timeline::unchecked(lives, now, terms);
+        let timeline = Timeline::new_unchecked(lives, now, terms);
         if timeline.primary(now).is_some() {
             return Ok(timeline);
         }

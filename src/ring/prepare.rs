@@ -26,10 +26,7 @@ pub(super) fn prepare<K: KeyMaterial>(
 }
 
 /// A key that is to sign has no end of its own: what it signed last would be cut off.
-pub(super) fn only_fallbacks_end<K: KeyMaterial>(
-    new: &NewKey<K>,
-    label: &str,
-) -> Result<(), Error> {
+pub(super) fn check_no_end<K: KeyMaterial>(new: &NewKey<K>, label: &str) -> Result<(), Error> {
     match new.retire_at {
         Some(_) => Err(Error::EndsWhileItSigns { key: label.to_owned() }),
         None => Ok(()),

@@ -10,7 +10,7 @@ use crate::lifecycle::admission::Rules;
 use crate::lifecycle::transitions::Steps;
 use crate::lifecycle::{KeyState, Role};
 use crate::observer::Event;
-use crate::ring::builder::unclear;
+use crate::ring::builder::primary_unclear;
 use crate::ring::key::{Key, KeyMaterial};
 use crate::ring::key_set::KeySet;
 use crate::ring::{KeyRing, RingBuilder};
@@ -28,11 +28,10 @@ impl<K: KeyMaterial> RingBuilder<K> {
     }
 
     pub(crate) fn check_without_keys(&self, ring: &str) -> Result<(), Error> {
-        match self.keys.is_empty() && self.failed.is_none() {
-            true => Ok(()),
-            false => {
-                Err(unclear(ring, "its keys are those of the manifest: give the builder none"))
-            }
+        if self.keys.is_empty() && self.failed.is_none() {
+            Ok(())
+        } else {
+            Err(primary_unclear(ring, "its keys are those of the manifest: give the builder none"))
         }
     }
 }
@@ -56,18 +55,18 @@ impl<K: KeyMaterial> KeyRing<K> {
                 done.push((*kid, reason.as_str()));
             }
             let now = steps.now();
-            let next = steps.finish().map(|lives| set.after_revocation(lives, now));
+            let next = steps.finish().map(|lives| set.apply_revocation(lives, now));
             Ok::<_, Error>((next, done))
         });
         for (kid, reason) in done.unwrap_or_default() {
-            self.inner.tell(Event::Revoked { ring: self.name(), kid, reason });
+            self.inner.emit(Event::Revoked { ring: self.name(), kid, reason });
         }
     }
 
     /// Corrects the roles to those of `now`.
     pub(crate) fn reevaluate(&self, now: SystemTime) {
-        if self.load().reevaluated(now, self.name()).is_some() {
-            let update = |set: &KeySet<K>| Ok((set.reevaluated(now, self.name()), ()));
+        if self.load().reevaluate(now, self.name()).is_some() {
+            let update = |set: &KeySet<K>| Ok((set.reevaluate(now, self.name()), ()));
             let _: Result<(), Error> = self.inner.set.update(update);
         }
     }
@@ -112,41 +111,41 @@ impl<K: KeyMaterial> KeyRing<K> {
             *reported = warnings.to_vec();
         }
         for (variable, warning) in warnings {
-            self.inner.tell(Event::EnvironmentWarning { ring: self.name(), variable, warning });
+            self.inner.emit(Event::EnvironmentWarning { ring: self.name(), variable, warning });
         }
     }
 
     /// Tells what a reload did, as if it had been done here.
-    pub(crate) fn tell_changes(&self, before: &KeySet<K>, after: &KeySet<K>, now: SystemTime) {
+    pub(crate) fn emit_changes(&self, before: &KeySet<K>, after: &KeySet<K>, now: SystemTime) {
         let ring = self.name();
         for key in after.keys() {
             let (kid, old) = (key.kid(), before.key(&key.kid()));
             if let Some(revocation) =
                 key.revoked().filter(|_| old.is_none_or(|old| old.revoked().is_none()))
             {
-                self.inner.tell(Event::Revoked { ring, kid, reason: &revocation.reason });
+                self.inner.emit(Event::Revoked { ring, kid, reason: &revocation.reason });
                 continue;
             }
             let state = after.state(&kid, now);
             let was_expired = before.state(&kid, now) == Some(KeyState::Expired);
             if was_expired && matches!(state, Some(KeyState::Live(_))) {
-                self.inner.tell(Event::LiveAgain { ring, kid });
+                self.inner.emit(Event::LiveAgain { ring, kid });
             }
             if old.is_none() && state == Some(KeyState::Live(Role::Staged)) {
                 let signs_from = key.life.start().map(|(from, _)| from);
-                self.inner.tell(Event::Staged { ring, kid, signs_from });
+                self.inner.emit(Event::Staged { ring, kid, signs_from });
             }
             if let Some(verifies_until) = key.retire_at()
                 && old.is_none_or(|old| old.retire_at() != Some(verifies_until))
             {
-                self.inner.tell(Event::Retired { ring, kid, verifies_until });
+                self.inner.emit(Event::Retired { ring, kid, verifies_until });
             }
         }
         let primary = |set: &KeySet<K>| set.primary(now).map(Key::kid);
         if let Some(kid) = primary(after)
             && primary(before) != Some(kid)
         {
-            self.inner.tell(Event::Promoted { ring, kid });
+            self.inner.emit(Event::Promoted { ring, kid });
         }
     }
 }

@@ -10,12 +10,11 @@ use super::evidence::verdict_in;
 use super::key_set::KeySet;
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::lifecycle::KeyState;
-use crate::lifecycle::Role;
-use crate::lifecycle::admission::numbered;
+use crate::lifecycle::admission::numbered_kid;
 use crate::lifecycle::transitions::Steps;
+use crate::lifecycle::{KeyState, Role};
 use crate::observer::Event;
-use crate::ring::prepare::{only_fallbacks_end, prepare};
+use crate::ring::prepare::{check_no_end, prepare};
 use crate::ring::{Key, KeyMaterial, NewKey};
 
 /// What a promotion did.
@@ -62,7 +61,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         let (new, signs_from) = self.prepare_new(&key.into())?;
         self.change(Some(&new), |_, steps| steps.stage(new.life.clone(), signs_from))?;
         let kid = new.kid();
-        self.inner.tell(Event::Staged { ring: self.name(), kid, signs_from });
+        self.inner.emit(Event::Staged { ring: self.name(), kid, signs_from });
         Ok(kid)
     }
 
@@ -88,7 +87,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// [`Error::TooShortToSign`] if it is a short fallback that was admitted. The ring stays
     /// as it is.
     pub fn promote(&self, kid: &Kid) -> Result<Promotion, Error> {
-        self.promoted(kid, false)
+        self.apply_promotion(kid, false)
     }
 
     /// Takes a step that a check refuses. The observer gets `reason`.
@@ -112,11 +111,11 @@ impl<K: KeyMaterial> KeyRing<K> {
         ForceRing { ring: self, reason }
     }
 
-    fn promoted(&self, kid: &Kid, forced: bool) -> Result<Promotion, Error> {
+    fn apply_promotion(&self, kid: &Kid, forced: bool) -> Result<Promotion, Error> {
         self.check_unfollowed()?;
         let (set, superseded) = self.change(None, |_, steps| steps.promote(kid, forced))?;
         if superseded != *kid {
-            self.inner.tell(Event::Promoted { ring: self.name(), kid: *kid });
+            self.inner.emit(Event::Promoted { ring: self.name(), kid: *kid });
         }
         Ok(Promotion { kid: *kid, superseded, verifies_until: set.verifies_until(&superseded) })
     }
@@ -144,13 +143,13 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// rollback undoes; [`Error::ExpiresSoon`] if it expires within the rollout window and the
     /// skew. The ring stays as it is.
     pub fn rollback(&self) -> Result<Promotion, Error> {
-        self.rolled_back(false)
+        self.apply_rollback(false)
     }
 
-    fn rolled_back(&self, forced: bool) -> Result<Promotion, Error> {
+    fn apply_rollback(&self, forced: bool) -> Result<Promotion, Error> {
         self.check_unfollowed()?;
         let (set, (kid, superseded)) = self.change(None, |_, steps| steps.rollback(forced))?;
-        self.inner.tell(Event::RolledBack { ring: self.name(), kid });
+        self.inner.emit(Event::RolledBack { ring: self.name(), kid });
         Ok(Promotion { kid, superseded, verifies_until: set.verifies_until(&superseded) })
     }
 
@@ -197,14 +196,14 @@ impl<K: KeyMaterial> KeyRing<K> {
             // What was only staged has signed nothing, and what has ended needs no verdict.
             let until = match set.state(kid, now) {
                 Some(KeyState::Live(Role::Fallback)) => {
-                    verdict_in(set, kid, &history, now)?.until(kid)?
+                    verdict_in(set, kid, &history, now)?.check_unblocked(kid)?
                 }
                 _ => None,
             };
             steps.retire(kid, until)
         })?;
         if let Some(verifies_until) = verifies_until {
-            self.inner.tell(Event::Retired { ring: self.name(), kid: *kid, verifies_until });
+            self.inner.emit(Event::Retired { ring: self.name(), kid: *kid, verifies_until });
         }
         Ok(verifies_until)
     }
@@ -221,13 +220,13 @@ impl<K: KeyMaterial> KeyRing<K> {
         if K::PURPOSE.revives_what_it_signed() {
             return Err(Error::RestageNeedsForce { kid: *kid });
         }
-        self.restaged(kid)
+        self.apply_restage(kid)
     }
 
-    fn restaged(&self, kid: &Kid) -> Result<(), Error> {
+    fn apply_restage(&self, kid: &Kid) -> Result<(), Error> {
         self.check_unfollowed()?;
         self.change(None, |_, steps| steps.restage(kid))?;
-        self.inner.tell(Event::Staged { ring: self.name(), kid: *kid, signs_from: None });
+        self.inner.emit(Event::Staged { ring: self.name(), kid: *kid, signs_from: None });
         Ok(())
     }
 
@@ -267,7 +266,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     pub fn revoke(&self, kid: &Kid, reason: &str) -> Result<(), Error> {
         let (_, is_news) = self.change(None, |_, steps| steps.revoke(kid, reason))?;
         if is_news {
-            self.inner.tell(Event::Revoked { ring: self.name(), kid: *kid, reason });
+            self.inner.emit(Event::Revoked { ring: self.name(), kid: *kid, reason });
         }
         Ok(())
     }
@@ -306,19 +305,19 @@ impl<K: KeyMaterial> KeyRing<K> {
             steps.replace(new.life.clone());
             steps.revoke(kid, reason)
         })?;
-        self.inner.tell(Event::Revoked { ring: self.name(), kid: *kid, reason });
-        self.inner.tell(Event::Promoted { ring: self.name(), kid: new.kid() });
+        self.inner.emit(Event::Revoked { ring: self.name(), kid: *kid, reason });
+        self.inner.emit(Event::Promoted { ring: self.name(), kid: new.kid() });
         Ok(new.kid())
     }
 
     /// Checks and prepares outside of the swap, which may run more than once.
     fn prepare_new(&self, new: &NewKey<K>) -> Result<(Key<K>, Option<SystemTime>), Error> {
         let label = new.label(|| "the new key".to_owned());
-        only_fallbacks_end(new, &label)?;
+        check_no_end(new, &label)?;
         let set = self.load();
         let number = || loop {
             let number = self.inner.ordinal.fetch_add(1, Relaxed).saturating_add(1);
-            let name = numbered(K::PURPOSE, number);
+            let name = numbered_kid(K::PURPOSE, number);
             if !set.keys().iter().any(|key| key.is_named(name.as_bytes())) && !new.is_named(&name) {
                 break number;
             }
@@ -332,9 +331,10 @@ impl<K: KeyMaterial> KeyRing<K> {
 
     /// Whether it is this ring that is changed, and not a manifest in a store.
     fn check_unfollowed(&self) -> Result<(), Error> {
-        match self.inner.is_followed.load(Relaxed) {
-            true => Err(Error::Followed { ring: self.name().to_owned() }),
-            false => Ok(()),
+        if self.inner.is_followed.load(Relaxed) {
+            Err(Error::Followed { ring: self.name().to_owned() })
+        } else {
+            Ok(())
         }
     }
 
@@ -352,9 +352,9 @@ impl<K: KeyMaterial> KeyRing<K> {
             let now = steps.now();
             let Some(lives) = steps.finish() else { return Ok((None, result)) };
             let keys = set.keys().iter().chain(added).zip(lives);
-            let keys = keys.map(|(key, life)| key.living(life)).collect();
+            let keys = keys.map(|(key, life)| key.with_life(life)).collect();
             let next = KeySet::new(keys, set.generation() + 1, now, *set.policy(), self.name())?;
-            Ok::<_, Error>((Some(next.replacing(set)), result))
+            Ok::<_, Error>((Some(next.inherit_origin(set)), result))
         })?;
         Ok((self.load(), result))
     }
@@ -375,9 +375,9 @@ impl<K: KeyMaterial> ForceRing<'_, K> {
     /// # Errors
     /// As for [`promote`](KeyRing::promote), except [`Error::ExpiresSoon`].
     pub fn promote(self, kid: &Kid) -> Result<Promotion, Error> {
-        let promotion = self.ring.promoted(kid, true)?;
+        let promotion = self.ring.apply_promotion(kid, true)?;
         if promotion.superseded != *kid {
-            self.ring.inner.tell(Event::Forced {
+            self.ring.inner.emit(Event::Forced {
                 ring: self.ring.name(),
                 kid: *kid,
                 reason: self.reason,
@@ -392,9 +392,9 @@ impl<K: KeyMaterial> ForceRing<'_, K> {
     /// # Errors
     /// As for [`rollback`](KeyRing::rollback), except [`Error::ExpiresSoon`].
     pub fn rollback(self) -> Result<Promotion, Error> {
-        let promotion = self.ring.rolled_back(true)?;
+        let promotion = self.ring.apply_rollback(true)?;
         let kid = promotion.kid;
-        self.ring.inner.tell(Event::Forced { ring: self.ring.name(), kid, reason: self.reason });
+        self.ring.inner.emit(Event::Forced { ring: self.ring.name(), kid, reason: self.reason });
         Ok(promotion)
     }
 
@@ -406,12 +406,12 @@ impl<K: KeyMaterial> ForceRing<'_, K> {
     pub fn retire(self, kid: &Kid) -> Result<(), Error> {
         self.ring.check_unfollowed()?;
         let (_, verifies_until) = self.ring.change(None, |_, steps| steps.cut(kid))?;
-        self.ring.inner.tell(Event::Forced {
+        self.ring.inner.emit(Event::Forced {
             ring: self.ring.name(),
             kid: *kid,
             reason: self.reason,
         });
-        self.ring.inner.tell(Event::Retired { ring: self.ring.name(), kid: *kid, verifies_until });
+        self.ring.inner.emit(Event::Retired { ring: self.ring.name(), kid: *kid, verifies_until });
         Ok(())
     }
 
@@ -424,8 +424,8 @@ impl<K: KeyMaterial> ForceRing<'_, K> {
     /// # Errors
     /// As for [`restage`](KeyRing::restage), except [`Error::RestageNeedsForce`].
     pub fn restage(self, kid: &Kid) -> Result<(), Error> {
-        self.ring.restaged(kid)?;
-        self.ring.inner.tell(Event::Forced {
+        self.ring.apply_restage(kid)?;
+        self.ring.inner.emit(Event::Forced {
             ring: self.ring.name(),
             kid: *kid,
             reason: self.reason,

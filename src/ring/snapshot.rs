@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::key_set::KeySet;
 use crate::error::{Error, Reason, VerifyError};
 use crate::kid::Kid;
-use crate::lifecycle::Policy;
-use crate::lifecycle::Role;
 use crate::lifecycle::timeline::Phase;
+use crate::lifecycle::{Policy, Role};
 use crate::mac::MAX_LANES;
 use crate::observer::Event;
 use crate::ring::key_ring::{Inner, KeyRing};
@@ -136,18 +135,18 @@ impl<'r, K: KeyMaterial> View<'r, K> {
     /// role: the time does not depend on which key matched.
     #[inline]
     pub(crate) fn accept<T>(&self, (key, role): Matched<'_, K>, value: T) -> Verified<T> {
-        key.counters().verified(role, self.since_epoch());
+        key.counters().count_verified(role, self.since_epoch());
         if self.inner.hears_verifications() {
-            self.tell_of_fallback(key.kid(), role);
+            self.emit_fallback(key.kid(), role);
         }
         Verified::new(value, key.kid(), role)
     }
 
     /// Not inlined: the role would be asked for first, observer or not.
     #[inline(never)]
-    fn tell_of_fallback(&self, kid: Kid, role: Role) {
+    fn emit_fallback(&self, kid: Kid, role: Role) {
         if role != Role::Primary {
-            self.inner.tell(Event::VerifiedByFallback { ring: &self.inner.name, kid });
+            self.inner.emit(Event::VerifiedByFallback { ring: &self.inner.name, kid });
         }
     }
 
@@ -158,7 +157,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         if key.1 != Role::Primary {
             return self.accept(key, value);
         }
-        key.0.counters().verified_as_primary();
+        key.0.counters().count_verified_as_primary();
         Verified::new(value, key.0.kid(), key.1)
     }
 
@@ -170,8 +169,8 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         form: &'static str,
         value: T,
     ) -> Verified<T> {
-        key.counters().verified(role, self.since_epoch());
-        self.tell(Event::LegacyAccepted { ring: &self.inner.name, kid: key.kid(), form });
+        key.counters().count_verified(role, self.since_epoch());
+        self.emit(Event::LegacyAccepted { ring: &self.inner.name, kid: key.kid(), form });
         Verified::legacy(value, key.kid(), role)
     }
 
@@ -180,8 +179,8 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         &self.inner.name
     }
 
-    pub(crate) fn tell(&self, event: Event<'_>) {
-        self.inner.tell(event);
+    pub(crate) fn emit(&self, event: Event<'_>) {
+        self.inner.emit(event);
     }
 
     /// Whether the ring serves nothing.
@@ -201,7 +200,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         if self.is_idle() && !error.is_authentic() && error.reason() != Reason::RevokedKey {
             error = self.unavailable().into();
         }
-        self.inner.tell(Event::Rejected { ring: &self.inner.name, reason: error.reason() });
+        self.inner.emit(Event::Rejected { ring: &self.inner.name, reason: error.reason() });
         error
     }
 }

@@ -112,10 +112,9 @@ impl<K: KeyMaterial> EnvStore<K> {
         if taken.is_err() {
             memory.drop_pending();
         }
-        let (manifest, found) = taken?;
-        let manifest =
-            manifest.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })?;
-        Ok(manifest.read_from(found.all(), found.warnings.clone()))
+        let (own, found) = taken?;
+        let own = own.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })?;
+        Ok(own.with_variables(found.all(), found.warnings.clone()))
     }
 
     /// The manifest that is accepted now; none, if the reading does not count yet.

@@ -177,7 +177,7 @@ impl First<'_> {
         let mut signing = found.signing.iter();
         let Some(primary) = signing.next() else {
             let remedy = format!("set {} to a random secret", self.ring);
-            return Err(Error::NoPrimary { ring: self.ring.to_owned(), mend: remedy });
+            return Err(Error::NoPrimary { ring: self.ring.to_owned(), remedy });
         };
         let (ring, purpose, environment) = (self.ring, self.purpose, self.environment);
         let mut manifest =
@@ -212,8 +212,8 @@ impl InUse {
         let found = crate::ring::env::read(purpose, name, &lookup)?;
         if found.leaves_out_backup {
             // A manifest without this key would reject what it signed, without a warning.
-            let (ring, cap) = (name.to_owned(), purpose.cap());
-            return Err(Error::TooManyKeys { ring, count: cap + 1, cap });
+            let (ring, max_live_keys) = (name.to_owned(), purpose.max_live_keys());
+            return Err(Error::TooManyKeys { ring, count: max_live_keys + 1, max_live_keys });
         }
         Ok((!found.signing.is_empty()).then_some(Self(found)))
     }

@@ -132,7 +132,7 @@ fn a_ring_has_one_primary_and_at_most_four_keys_that_verify() {
     for seed in 1..=4 {
         five = five.fallback(Secret::from(secret(seed)));
     }
-    assert!(matches!(five.build(), Err(Error::TooManyKeys { count: 5, cap: 4, .. })));
+    assert!(matches!(five.build(), Err(Error::TooManyKeys { count: 5, max_live_keys: 4, .. })));
     let four = ring::<CookieKey>(3);
     let error = four.stage(Secret::from(secret(9))).unwrap_err();
     assert!(matches!(error, Error::TooManyKeys { .. }), "{error}");

@@ -209,7 +209,7 @@ fn sixteen_keys_may_open_and_none_ends_by_time() {
         assert_eq!(*sealer.open(blob, "").unwrap(), b"a note");
     }
     let error = ring.stage(aes_key(16, "k16")).unwrap_err();
-    assert!(matches!(error, Error::TooManyKeys { cap: 16, .. }), "{error}");
+    assert!(matches!(error, Error::TooManyKeys { max_live_keys: 16, .. }), "{error}");
     // Once rewrapped, the old one may go.
     let first = "k0".parse().unwrap();
     assert!(sealer.rewrap(&mut blobs[0], "").unwrap());

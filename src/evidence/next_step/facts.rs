@@ -3,16 +3,14 @@
 use std::time::SystemTime;
 
 use crate::error::Obstacle;
-use crate::evidence::Report;
-use crate::evidence::Verdict;
 use crate::evidence::reports::{
-    ClockProblem, clock_problem, disagreement, disagreement_ends, may_run, rewraps,
+    ClockProblem, clock_problem, disagreement, disagreement_end, may_run, rewraps,
 };
+use crate::evidence::{Report, Verdict};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
-use crate::lifecycle::Role;
 use crate::lifecycle::policy::is_ahead;
-use crate::lifecycle::{KeyState, Policy};
+use crate::lifecycle::{KeyState, Policy, Role};
 use crate::purpose::Purpose;
 
 /// The facts about a ring.
@@ -88,7 +86,7 @@ impl Fleet {
         let clock = clock_problem(reports, policy, now);
         Self {
             objection: disagreement(reports, expected, policy, changed_at, now).into_iter().next(),
-            objections_end: disagreement_ends(reports, expected, policy, changed_at, now),
+            objections_end: disagreement_end(reports, expected, policy, changed_at, now),
             is_reported: reports.iter().any(|report| may_run(report, policy, changed_at, now)),
             is_clock_behind: matches!(clock, Some(ClockProblem::Behind { .. })),
             rewrapped_at: rewraps(reports, policy, now).first().map(|rewrap| rewrap.finished_at),

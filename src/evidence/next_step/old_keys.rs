@@ -8,8 +8,7 @@ use crate::error::Obstacle;
 use crate::evidence::Verdict;
 use crate::evidence::old_key::{OldKey, OldKeyStep, is_of_rewrap};
 use crate::evidence::reports::end_of;
-use crate::lifecycle::Role;
-use crate::lifecycle::{KeyState, Policy};
+use crate::lifecycle::{KeyState, Policy, Role};
 use crate::purpose::Purpose;
 
 /// The step of the old keys that is accepted first, with its key.
@@ -40,7 +39,7 @@ fn step_of(key: &KeyFacts, facts: &Facts<'_>) -> Option<NextStep> {
         verdict: verdict.as_ref(),
         rewrap_from: key.rewrap_from,
     };
-    Some(match old.next(facts.purpose, policy, facts.now)? {
+    Some(match old.next_step(facts.purpose, policy, facts.now)? {
         OldKeyStep::Retire { from, because } => NextStep::Retire { kid, from, because },
         OldKeyStep::Destroy { from, because } => {
             let verifies_until =
@@ -57,7 +56,7 @@ fn step_of(key: &KeyFacts, facts: &Facts<'_>) -> Option<NextStep> {
         }
         OldKeyStep::Restage { obstacle } => NextStep::Restage { kid, obstacle },
         OldKeyStep::Wait { obstacle } => match contradiction(verdict.as_ref()) {
-            None if is_unobserved(&obstacle) => by_force(key, facts, obstacle),
+            None if is_unobserved(&obstacle) => force_step(key, facts, obstacle),
             contradiction => {
                 let obstacle = contradiction.cloned().unwrap_or(obstacle);
                 NextStep::Keep { kid, gone_at: gone_at(&obstacle, policy), obstacle }
@@ -117,7 +116,7 @@ fn step_of_restaged(key: &KeyFacts, facts: &Facts<'_>) -> NextStep {
 }
 
 /// The step of an old key of which nothing is seen: by force, once its time is over.
-fn by_force(key: &KeyFacts, facts: &Facts<'_>, obstacle: Obstacle) -> NextStep {
+fn force_step(key: &KeyFacts, facts: &Facts<'_>, obstacle: Obstacle) -> NextStep {
     let (ground, from) = if facts.purpose.needs_rewrap() {
         let finished = facts.fleet.rewrapped_at;
         let from =

@@ -9,8 +9,7 @@ use crate::error::Obstacle;
 use crate::evidence::Verdict;
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
-use crate::lifecycle::Role;
-use crate::lifecycle::{KeyState, Policy};
+use crate::lifecycle::{KeyState, Policy, Role};
 use crate::purpose::Purpose;
 
 const HOUR: Duration = Duration::from_secs(3600);

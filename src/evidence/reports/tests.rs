@@ -127,15 +127,27 @@ fn a_use_from_the_future_counts_until_its_own_date_and_a_rewrap_from_there_never
     sane.last_as_fallback = vec![(kid, changed_at + HOUR)];
     let now = changed_at + 2 * DAY;
     let reports = [ahead.clone(), sane.clone()];
-    let found =
-        seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
+    let found = collect_evidence(
+        &reports,
+        (&kid, SystemTime::UNIX_EPOCH),
+        Fingerprint::NONE,
+        &policy,
+        changed_at,
+        now,
+    );
     assert_eq!(found.last_as_fallback, Some(changed_at + YEARS));
     assert_eq!(found.under_primary, 0);
     // The same, once the clock was set, and the process still knows of it.
     ahead.reported_at = now;
     let reports = [ahead.clone(), sane.clone()];
-    let found =
-        seen(&reports, (&kid, SystemTime::UNIX_EPOCH), Fingerprint::NONE, &policy, changed_at, now);
+    let found = collect_evidence(
+        &reports,
+        (&kid, SystemTime::UNIX_EPOCH),
+        Fingerprint::NONE,
+        &policy,
+        changed_at,
+        now,
+    );
     assert_eq!(found.last_as_fallback, Some(changed_at + YEARS));
     assert!(rewraps(&reports, &policy, now).is_empty());
     sane.rewrap = Some(rewrapped(changed_at + HOUR));
@@ -151,7 +163,7 @@ fn an_instance_whose_clock_is_ahead_objects_to_a_retirement_until_its_own_date()
     let objects = |report: &Report, now| {
         let reports = std::slice::from_ref(report);
         let key = (&kid(), SystemTime::UNIX_EPOCH);
-        let found = seen(reports, key, Fingerprint::NONE, &policy, changed_at, now);
+        let found = collect_evidence(reports, key, Fingerprint::NONE, &policy, changed_at, now);
         found.objections.iter().any(|obstacle| *obstacle != Obstacle::NoInstance)
     };
     // Running, and gone: the report is of one window ago at most, or of that moment.
@@ -204,7 +216,7 @@ fn an_unreadable_report_objects_for_one_window_and_proves_nothing() {
     assert!(!may_run(&reports[0], &policy, received_at, received_at));
     assert_eq!(observed_since(&reports, &policy, received_at, received_at), None);
     let kid = kid();
-    let found = seen(
+    let found = collect_evidence(
         &reports,
         (&kid, SystemTime::UNIX_EPOCH),
         Fingerprint::NONE,
@@ -239,7 +251,7 @@ fn extreme_policies_and_moments_overflow_nothing() {
                 report.last_as_fallback = vec![(kid, reported_at)];
                 report.observed_since = changed_at;
                 let reports = [report, broken("two", changed_at)];
-                let _ = seen(
+                let _ = collect_evidence(
                     &reports,
                     (&kid, SystemTime::UNIX_EPOCH),
                     other(),
@@ -252,7 +264,7 @@ fn extreme_policies_and_moments_overflow_nothing() {
                 history.inherit(&reports[0]);
                 history.look([(kid, Default::default())], now, observation_window);
                 history.look([(kid, Default::default())], changed_at, observation_window);
-                let _ = history.seen(&kid, SystemTime::UNIX_EPOCH, now, observation_window);
+                let _ = history.key_evidence(&kid, SystemTime::UNIX_EPOCH, now, observation_window);
                 cases += 1;
             }
         }
@@ -262,7 +274,7 @@ fn extreme_policies_and_moments_overflow_nothing() {
 
 #[test]
 fn the_name_of_an_instance_has_at_most_128_characters() {
-    use crate::evidence::report::{instance_name, is_instance_name};
+    use crate::evidence::report::{is_instance_name, to_instance_name};
     assert!(is_instance_name(&"a".repeat(128)) && !is_instance_name(&"a".repeat(129)));
-    assert_eq!(instance_name("a".repeat(129)).len(), 128);
+    assert_eq!(to_instance_name("a".repeat(129)).len(), 128);
 }

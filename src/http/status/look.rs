@@ -150,7 +150,7 @@ fn instance(look: &Look, report: &Report) -> Instance {
         report.buckets.iter().filter(|bucket| bucket.to >= begin).flat_map(|bucket| &bucket.uses)
     {
         let sum = sums.entry(*kid).or_default();
-        *sum = sum.plus(*uses);
+        *sum = sum.saturating_add(*uses);
     }
     let uses = look.keys.iter().map(|key| {
         let sum = sums.get(&key.kid).copied().unwrap_or_default();

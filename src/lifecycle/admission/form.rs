@@ -13,13 +13,13 @@
 //! | `a # b`, and words beside a random secret | `#` without white space before it, and words alone |
 //! | `"a`, `a'`, `` `a` ``, `“a”`, `\"a\"`, `&quot;a` | a quote within a text |
 
+use zeroize::Zeroizing;
+
 use crate::encoding::{from_any_base64, from_hex};
 use crate::error::ValueForm;
 use crate::purpose::{Purpose, SecretLength};
 use crate::reference::{Reference, is_named};
 use crate::text::is_hidden;
-
-use zeroize::Zeroizing;
 
 /// Quotes of a shell, of JSON, and of documents that were printed.
 const QUOTES: [char; 15] =
@@ -46,15 +46,17 @@ const SECRET_WORDS: [&str; 10] = [
 ];
 
 /// The form of `text`, if it is not a secret alone; `label` is the variable or the key that has it.
-pub(super) fn of(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
+pub(super) fn detect(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
     let form = Reference::recognise(text)
         .map(ValueForm::Reference)
-        .or_else(|| edges(text).filter(|_| !ends_with_value(text, purpose)))
+        .or_else(|| detect_edges(text).filter(|_| !ends_with_value(text, purpose)))
         .or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment))
         .or_else(|| has_comment(text, purpose).then_some(ValueForm::Comment));
     match purpose {
         Purpose::Credential => form,
-        _ => form.or_else(|| escaped_edges(text)).or_else(|| inside(text, label, purpose)),
+        _ => form
+            .or_else(|| detect_escaped_edges(text))
+            .or_else(|| detect_inside(text, label, purpose)),
     }
 }
 
@@ -89,7 +91,7 @@ fn ends_with_value(text: &str, purpose: Purpose) -> bool {
 }
 
 /// What is at the first or the last place of `text`.
-fn edges(text: &str) -> Option<ValueForm> {
+fn detect_edges(text: &str) -> Option<ValueForm> {
     let ends = [text.chars().next()?, text.chars().next_back()?];
     let has = |is: fn(char) -> bool| ends.into_iter().any(is);
     if has(is_line_end) {
@@ -106,7 +108,7 @@ fn edges(text: &str) -> Option<ValueForm> {
 }
 
 /// The same as another format writes it. A certificate in a variable ends so, too.
-fn escaped_edges(text: &str) -> Option<ValueForm> {
+fn detect_escaped_edges(text: &str) -> Option<ValueForm> {
     if ESCAPED_LINE_ENDS.iter().any(|end| text.ends_with(end)) {
         return Some(ValueForm::LineEnd);
     }
@@ -115,23 +117,25 @@ fn escaped_edges(text: &str) -> Option<ValueForm> {
 }
 
 /// The form of a text that is a key, by what is within it.
-fn inside(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
+fn detect_inside(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
     if text.chars().any(is_line_end) {
         return Some(ValueForm::LineEnd);
     }
     if text.chars().any(char::is_control) {
         return Some(ValueForm::Hidden);
     }
-    document(text)
+    detect_document(text)
         .or_else(|| is_other_prefix(text).then_some(ValueForm::Prefix))
         .or_else(|| is_assignment(text, label).then_some(ValueForm::Assignment))
         .or_else(|| is_list(text, purpose).then_some(ValueForm::List))
         .or_else(|| has_remark(text).then_some(ValueForm::Comment))
-        .or_else(|| in_brackets(text).map(|_| ValueForm::Brackets).filter(|_| !is_template(text)))
+        .or_else(|| {
+            strip_brackets(text).map(|_| ValueForm::Brackets).filter(|_| !is_template(text))
+        })
 }
 
 /// The part of `text` between the brackets of a template.
-pub(super) fn in_brackets(text: &str) -> Option<&str> {
+pub(super) fn strip_brackets(text: &str) -> Option<&str> {
     const BRACKETS: [(&str, &str); 8] = [
         ("{{", "}}"),
         ("((", "))"),
@@ -153,7 +157,8 @@ pub(super) fn is_template(text: &str) -> bool {
     let name = text.trim_matches(is_mark);
     let has_marks = text.starts_with(is_mark) && text.ends_with(is_mark);
     let is_braced = text.starts_with('{') && text.ends_with('}') && is_upper(name);
-    let inner = in_brackets(text).map(|inner| inner.trim_matches(['%', '=', '-', '.', '$', ' ']));
+    let inner =
+        strip_brackets(text).map(|inner| inner.trim_matches(['%', '=', '-', '.', '$', ' ']));
     has_marks && is_variable(name)
         || is_braced && !name.is_empty()
         || inner.is_some_and(|inner| inner.len() <= 3 || is_named(inner))
@@ -189,11 +194,11 @@ fn is_line_end(character: char) -> bool {
 
 /// JSON or ciphertext, as it is or in base64 or hexadecimal digits, also twice: Kubernetes encodes what
 /// is encoded already.
-fn document(text: &str) -> Option<ValueForm> {
+fn detect_document(text: &str) -> Option<ValueForm> {
     if is_json(text) {
         return Some(json_form(text));
     }
-    let mut inner = decoded(text)?;
+    let mut inner = decode_text(text)?;
     for _ in 0..2 {
         let text = inner.trim_start_matches('\u{feff}').trim();
         if is_json(text) {
@@ -202,13 +207,13 @@ fn document(text: &str) -> Option<ValueForm> {
         if let Some(reference) = Reference::recognise(text) {
             return Some(ValueForm::Reference(reference));
         }
-        inner = decoded(text)?;
+        inner = decode_text(text)?;
     }
     None
 }
 
 /// The text that `text` is in base64 or in hexadecimal digits.
-fn decoded(text: &str) -> Option<Zeroizing<String>> {
+fn decode_text(text: &str) -> Option<Zeroizing<String>> {
     let is_long = text.len() >= 16;
     let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let decode = || if is_hex { from_hex(text) } else { None }.or_else(|| from_any_base64(text));
@@ -270,7 +275,7 @@ fn is_other_prefix(text: &str) -> bool {
 
 /// The variable itself, with its value.
 fn is_own_line(text: &str, label: &str) -> bool {
-    let (name, rest) = split_name(without_keyword(text));
+    let (name, rest) = split_name(strip_keyword(text));
     let rest = rest.trim_start();
     name == label && !name.is_empty() && rest.starts_with(['=', ':']) && rest.len() > 1
 }
@@ -281,8 +286,8 @@ fn is_assignment(text: &str, label: &str) -> bool {
     if MARKS.iter().any(|mark| text.starts_with(mark)) {
         return true;
     }
-    let (name, rest) = split_name(without_keyword(text));
-    let is_exported = name.len() > 1 && text.len() > without_keyword(text).len();
+    let (name, rest) = split_name(strip_keyword(text));
+    let is_exported = name.len() > 1 && text.len() > strip_keyword(text).len();
     if let Some(value) = rest.trim_start().strip_prefix(['=', ':'])
         && !value.is_empty()
         && !value.starts_with('=')
@@ -303,7 +308,7 @@ fn is_assignment(text: &str, label: &str) -> bool {
 }
 
 /// `text` after a word that declares a variable.
-fn without_keyword(text: &str) -> &str {
+fn strip_keyword(text: &str) -> &str {
     let words = ["export ", "set ", "setx ", "ENV ", "env ", "declare -x "];
     words.iter().find_map(|word| text.strip_prefix(word)).unwrap_or(text).trim_start()
 }

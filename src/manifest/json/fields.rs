@@ -133,17 +133,17 @@ impl UnknownFields {
         let keys = manifest.get("keys").map(|keys| keys.get()).unwrap_or_default();
         let keys: Vec<&RawValue> = serde_json::from_str(keys).unwrap_or_default();
         Self {
-            policy: unknown(&serde_json::from_str(policy).unwrap_or_default(), POLICY),
+            policy: read_unknown(&serde_json::from_str(policy).unwrap_or_default(), POLICY),
             keys: keys
                 .into_iter()
-                .map(|key| unknown(&serde_json::from_str(key.get()).unwrap_or_default(), KEY))
+                .map(|key| read_unknown(&serde_json::from_str(key.get()).unwrap_or_default(), KEY))
                 .collect(),
-            manifest: unknown(&manifest, MANIFEST),
+            manifest: read_unknown(&manifest, MANIFEST),
         }
     }
 }
 
-fn unknown(members: &Members<'_>, known: &[(&str, Form)]) -> Unknown {
+fn read_unknown(members: &Members<'_>, known: &[(&str, Form)]) -> Unknown {
     let mut unknown = Unknown::default();
     for (name, value) in members {
         if known.iter().all(|(field, _)| field != name) {

@@ -31,6 +31,6 @@ impl Manifest {
     /// whatever else keeps a ring from being made of it: no primary, a kid or a secret that
     /// is there twice.
     pub fn from_json(text: &[u8]) -> Result<Self, Error> {
-        read::read(text)?.checked()
+        read::read(text)?.validate()
     }
 }

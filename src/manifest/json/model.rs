@@ -95,7 +95,7 @@ pub(super) struct Key {
     pub(super) kept_until: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) earlier_end: Option<Earlier>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "revoked")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "read_revoked")]
     pub(super) revoked: Option<Revoked>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) destroyed_at: Option<Time>,
@@ -141,7 +141,7 @@ pub(super) struct Overridden {
 }
 
 /// V8: whatever stands there revokes the key, if it cannot be read as well.
-fn revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Error> {
+fn read_revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Error> {
     let value = serde_json::Value::deserialize(input)?;
     let read = Revoked::deserialize(value).ok().filter(|revoked| is_date(revoked.at.0));
     Ok(Some(read.unwrap_or_else(|| Revoked {

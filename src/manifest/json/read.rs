@@ -153,7 +153,7 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
         let rules = Rules {
             allow_short_fallbacks: true,
             allow_placeholders: true,
-            ..Rules::of_policy(policy)
+            ..Rules::from_policy(policy)
         };
         let algorithm = key.algorithm.as_deref();
         life.is_short = check(secret, &label, true, purpose, algorithm, &rules)?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::unescape::unescaped;
+use super::unescape::unescape;
 use crate::encoding::{from_base64, from_hex};
 use crate::kid::Kid;
 use crate::mac::HmacSha256;
@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(input)?;
         // Said without the value.
-        let text = unescaped(raw.get());
+        let text = unescape(raw.get());
         text.map(Self).ok_or_else(|| serde::de::Error::custom("a secret must be text"))
     }
 }

@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 /// The text that `raw` is as a string of JSON, which is valid but for its surrogates; `None`, if it is
 /// no string. It is put together in memory that is wiped, and has its room from the start: no escape
 /// is shorter than its character.
-pub(crate) fn unescaped(raw: &str) -> Option<Zeroizing<String>> {
+pub(crate) fn unescape(raw: &str) -> Option<Zeroizing<String>> {
     let mut rest = raw.strip_prefix('"')?.strip_suffix('"')?;
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));
     while let Some((plain, escape)) = rest.split_once('\\') {
-        let (character, after) = escaped(escape)?;
+        let (character, after) = read_escape(escape)?;
         text.push_str(plain);
         text.push(character);
         rest = after;
@@ -19,12 +19,12 @@ pub(crate) fn unescaped(raw: &str) -> Option<Zeroizing<String>> {
 }
 
 /// The character whose escape begins `text`, without its backslash, and what follows it.
-fn escaped(text: &str) -> Option<(char, &str)> {
+fn read_escape(text: &str) -> Option<(char, &str)> {
     let mut rest = text.chars();
     let character = match rest.next()? {
         'u' => {
-            let (unit, after) = unit(rest.as_str())?;
-            let low = after.strip_prefix("\\u").and_then(self::unit);
+            let (unit, after) = read_unit(rest.as_str())?;
+            let low = after.strip_prefix("\\u").and_then(read_unit);
             let units = [unit, low.map_or(0, |(low, _)| low)];
             let mut decoded = char::decode_utf16(units);
             return match (decoded.next()?, low) {
@@ -47,7 +47,7 @@ fn escaped(text: &str) -> Option<(char, &str)> {
 }
 
 /// The unit of UTF-16 of which the four digits begin `text`, and what follows them.
-fn unit(text: &str) -> Option<(u16, &str)> {
+fn read_unit(text: &str) -> Option<(u16, &str)> {
     let (digits, rest) = text.split_at_checked(4)?;
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some((u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)?, rest))
@@ -79,7 +79,7 @@ mod tests {
             "true",
         ] {
             let parsed = serde_json::from_str::<String>(raw).ok();
-            assert_eq!(unescaped(raw).map(|text| text.to_string()), parsed, "{raw}");
+            assert_eq!(unescape(raw).map(|text| text.to_string()), parsed, "{raw}");
         }
     }
 
@@ -94,7 +94,7 @@ mod tests {
                 });
                 raw = units.collect();
             }
-            let read = unescaped(&raw).unwrap();
+            let read = unescape(&raw).unwrap();
             prop_assert_eq!(&*read, &text);
             prop_assert!(read.capacity() <= raw.len(), "it never grew");
         }

@@ -78,9 +78,10 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
     };
     let text = to_wiped(&Extended { known: &document, unknown: &manifest.unknown })?;
     // What is stored must be readable again.
-    match text.expose().len() > MAX_BYTES {
-        true => Err(Error::manifest("it has more than 1 MiB")),
-        false => Ok(text),
+    if text.expose().len() > MAX_BYTES {
+        Err(Error::manifest("it has more than 1 MiB"))
+    } else {
+        Ok(text)
     }
 }
 
@@ -92,9 +93,12 @@ fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, E
         (Some(_), _) => None,
         (None, kept) => kept.clone(),
     };
-    let text = |secret: &Secret| match is_marked {
-        true => Text(Zeroizing::new(mark(&key.life.kid, secret, manifest.purpose))),
-        false => Text::new(secret),
+    let text = |secret: &Secret| {
+        if is_marked {
+            Text(Zeroizing::new(mark(&key.life.kid, secret, manifest.purpose)))
+        } else {
+            Text::new(secret)
+        }
     };
     let time = |moment: Option<SystemTime>| moment.map(Time::try_from).transpose();
     let life = &key.life;

@@ -3,7 +3,7 @@
 use super::error::AuditError;
 use super::key::{AuditKey, Found, check, sign_text};
 use super::line;
-use crate::encoding::{BASE64URL, exactly};
+use crate::encoding::{BASE64URL, decode_exact};
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::ring::KeyRing;
@@ -74,7 +74,7 @@ impl Head {
         let (n, hash) = part.strip_prefix(HEAD)?.strip_prefix(" | n=")?.split_once(" | last=")?;
         let hash = match hash {
             "-" => None,
-            hash => Some(exactly(hash.as_bytes())?),
+            hash => Some(decode_exact(hash.as_bytes())?),
         };
         Some(Self { n: n.parse().ok()?, hash, revoked })
     }

@@ -72,7 +72,7 @@ pub(super) fn sign_text(ring: &KeyRing<AuditKey>, part: &str) -> Result<String, 
     ring.read(|view| {
         let key = view.primary()?;
         let tag = key.material().0.mac(part.as_bytes());
-        key.counters().signed();
+        key.counters().count_signed();
         Ok(append_mac(part, key.kid(), &tag))
     })
 }

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::action::{Action, Outcome};
 use super::escape::{Escaped, unescape};
 use super::record::Record;
-use crate::encoding::{BASE64URL, exactly};
+use crate::encoding::{BASE64URL, decode_exact};
 use crate::kid::Kid;
 
 pub(super) const BAR: &str = " | ";
@@ -101,7 +101,7 @@ pub(super) fn append_mac(part: &str, signer: Kid, tag: &[u8; 32]) -> String {
 pub(super) fn split(line: &str) -> Option<(&str, Kid, [u8; 32])> {
     let (part, mac) = line.rsplit_once(" | mac=")?;
     let (signer, tag) = mac.split_once('.')?;
-    Some((part, Kid::new(signer).ok()?, exactly(tag.as_bytes())?))
+    Some((part, Kid::new(signer).ok()?, decode_exact(tag.as_bytes())?))
 }
 
 /// The link of a line that is known to be a record.
@@ -111,7 +111,7 @@ pub(super) fn link(line: &str) -> Option<Link> {
     let (_, n) = part.rsplit_once(" | n=")?;
     let prev = match prev {
         "-" => None,
-        prev => Some(exactly(prev.as_bytes())?),
+        prev => Some(decode_exact(prev.as_bytes())?),
     };
     Some(Link { n: n.parse().ok()?, prev })
 }
@@ -152,7 +152,7 @@ pub(super) fn parse(line: &str) -> Option<Line> {
             "prev" => {
                 let prev = match text {
                     "-" => None,
-                    text => Some(exactly(text.as_bytes())?),
+                    text => Some(decode_exact(text.as_bytes())?),
                 };
                 link = Some(Link { n: number?, prev });
             }

@@ -94,7 +94,7 @@ fn entry(secret: &Recognised, root: &Path, keep: Keep) -> String {
         (None, Keep::File) => format!("store = {{ file = \"keys/{{env}}/{}.json\" }}", secret.name),
     });
     line(&format!("rotate = \"{}\"", secret.rotate));
-    if secret.purpose.ends_by_time()
+    if secret.purpose.expires_by_time()
         && secret.purpose != Purpose::VerifyToken
         && secret.manual.is_none()
     {

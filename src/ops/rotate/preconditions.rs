@@ -111,7 +111,7 @@ async fn check_underway(
     let cap = match item.store {
         // X, X_OLD and X_BACKUP, one of which the next rotation needs.
         Place::Dotenv(_) => 3,
-        _ => item.purpose.cap(),
+        _ => item.purpose.max_live_keys(),
     };
     if fallbacks.len() + 2 <= cap {
         return Ok(passed(NAME, "nothing is".to_owned()));

@@ -87,8 +87,8 @@ impl DotenvStore {
         if staged.iter().any(|key| matches!(key.signing_start(), SigningStart::From(_))) {
             return unfit("a key in it cannot promote itself: stage it without a moment");
         }
-        verifying.sort_by_key(|key| std::cmp::Reverse(key.life.begun(now)));
-        let named = self.assign_slots(verifying, current).into_iter();
+        verifying.sort_by_key(|key| std::cmp::Reverse(key.life.past_start(now)));
+        let named = self.slots(verifying, standing).into_iter();
         let all = named.chain(staged.into_iter().map(|key| ("_NEXT", key)));
         Ok(all.map(|(suffix, key)| (format!("{}{suffix}", self.ring), key)).collect())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pace::Pace;
-use crate::evidence::report::instance_name;
+use crate::evidence::report::to_instance_name;
 use crate::ring::{KeyMaterial, RingBuilder};
 use crate::source::store::KeyStore;
 
@@ -102,7 +102,7 @@ impl<K: KeyMaterial> FollowBuilder<K> {
     /// the whole is appended: the service starts, and two such names stay two. Under an empty name
     /// no report is stored, and [`Health::report_error`] says why.
     pub fn instance(mut self, name: impl Into<String>) -> Self {
-        self.instance = Some(instance_name(name.into()));
+        self.instance = Some(to_instance_name(name.into()));
         self
     }
 }

@@ -184,7 +184,7 @@ impl<K: KeyMaterial> Poller<K> {
                 let failures = state.failures_in_a_row;
                 drop(state);
                 let ring = self.ring.name();
-                self.ring.tell(Event::ReloadFailed { ring, error: failure, failures });
+                self.ring.emit(Event::ReloadFailed { ring, error: failure, failures });
             }
         }
     }

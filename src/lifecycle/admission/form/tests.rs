@@ -7,7 +7,7 @@ fn random(seed: u64, length: usize) -> String {
 }
 
 fn form(text: &str) -> Option<ValueForm> {
-    of(text, "JWT_SECRET", Purpose::Jwt)
+    detect(text, "JWT_SECRET", Purpose::Jwt)
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn ciphertext_and_references_are_no_secrets() {
         "$(openssl rand -hex 64)",
     ] {
         for purpose in Purpose::ALL {
-            let found = of(text, "X", purpose);
+            let found = detect(text, "X", purpose);
             assert!(matches!(found, Some(ValueForm::Reference(_))), "{text}: {found:?}");
         }
     }
@@ -192,7 +192,7 @@ fn a_document_in_base64_or_hexadecimal_digits_is_none() {
 /// A credential belongs to the format of another.
 #[test]
 fn a_credential_is_refused_for_its_edges_alone() {
-    let credential = |text: &str| of(text, "DATABASE_URL", Purpose::Credential);
+    let credential = |text: &str| detect(text, "DATABASE_URL", Purpose::Credential);
     let a = random(1, 24);
     for text in [
         format!(
@@ -216,7 +216,7 @@ fn a_credential_is_refused_for_its_edges_alone() {
     ] {
         assert_eq!(credential(&text), None, "{text}");
         let rules = crate::lifecycle::admission::Rules::default();
-        let secret = crate::secret::Secret::of_value(&text);
+        let secret = crate::secret::Secret::from_value(&text);
         let admitted = crate::lifecycle::admission::check(
             &secret,
             "X",

@@ -7,7 +7,7 @@ use crate::evidence::silence::Silence;
 
 /// What was seen of a key and its ring within the observation window.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+pub(crate) struct KeyEvidence {
     /// Since when there has been somebody to see it.
     pub(crate) since: Option<SystemTime>,
     /// When the key was last used as a fallback.
