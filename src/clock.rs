@@ -23,7 +23,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move. Clones are the same clock.
+/// A clock that moves only by [`advance`](Self::advance) and [`set`](Self::set). Clones are the same
+/// clock.
 ///
 /// ```
 /// use dualkey::{Clock, ManualClock};

@@ -1,11 +1,11 @@
-//! What tells two states of a ring apart, and holds nothing secret.
+//! The fingerprint of a state of a ring, which holds nothing secret.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::encoding::{BASE64URL, decode_exact};
 
-/// What tells two states of a ring apart: equal on two instances, and they hold the same keys
+/// The public digest of a state of a ring. Two instances with equal fingerprints hold the same keys
 /// with the same times. 16 characters of base64url as text; public, safe to log.
 ///
 /// It does not depend on the moment: a promotion by the clock leaves it as it is.
@@ -25,7 +25,7 @@ use crate::encoding::{BASE64URL, decode_exact};
 /// ```
 ///
 /// # Security
-/// Of a secret that may be guessed (a verify token) nothing goes into it but the kid.
+/// A secret that may be guessed (a verify token) is not part of it: only its kid is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 12]);
 

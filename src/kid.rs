@@ -13,8 +13,8 @@ const MAX_LEN: usize = 64;
 
 /// The public name of a key: 1 to 64 characters of `A-Z a-z 0-9 - _ : / + = @ ~`.
 ///
-/// A kid holds no dot (it stands between dots in a cookie), no blank and no
-/// control character (it stands in log lines). What a token calls `kid` is
+/// A kid holds no dot (in a cookie it is between dots), no blank and no
+/// control character (it is in log lines). The field `kid` of a token is
 /// RFC 7515 §4.1.4.
 ///
 /// ```

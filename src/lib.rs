@@ -20,7 +20,7 @@
 //! let kid = ring.stage(Secret::from(new))?; // on every instance: verifies, does not sign
 //! ring.promote(&kid)?;                      // one after the other: signs from now on
 //!
-//! let claims = jwt.verify::<serde_json::Value>(&token).expect("nobody is logged out");
+//! let claims = jwt.verify::<serde_json::Value>(&token).expect("every user stays logged in");
 //! assert_eq!(claims["sub"], "user-42");
 //! assert!(claims.needs_resign());
 //! # Ok::<(), dualkey::Error>(())
@@ -29,8 +29,8 @@
 //! # The words
 //! A **primary** signs and verifies, a **fallback** verifies only, a **staged** key
 //! verifies and is to become the primary. These roles are not stored: they follow from
-//! the times at which keys begin to sign and end. **Expired** is a key that has come to
-//! its end, **revoked** one that is compromised and verifies nothing, at once and for
+//! the times at which keys begin to sign and end. An **expired** key has stopped verifying,
+//! **revoked** is one that is compromised and verifies nothing, at once and for
 //! good. The **overlap** is how long a superseded key verifies: the max lifetime of what
 //! it signed, plus the rollout window, plus the skew of the clocks.
 //!
@@ -51,23 +51,23 @@
 //!
 //! # Moving in
 //! What a backend has already (npm `jsonwebtoken`, express-session, `createHmac`, an
-//! `encryption.ts`, `cookie::SignedJar`, PyJWT) goes on being valid: [`moving_in`].
+//! `encryption.ts`, `cookie::SignedJar`, PyJWT) stays valid: [`moving_in`].
 //!
 //! # In a service
-//! Nobody calls verifiers; one mounts middleware: [`http`] has a layer and an axum extractor for
+//! A service mounts middleware instead of calling verifiers: [`http`] has a layer and an axum extractor for
 //! tokens, sessions and webhooks, and a page that shows an operator each ring; [`telemetry`]
-//! tells `tracing` and the `metrics` facade what goes on.
+//! reports events to `tracing` and the `metrics` facade.
 //!
 //! # A life in a store
 //! With the feature `store`, keys live in a [`manifest`] in a file, in PostgreSQL, or behind a
 //! client of yours, and every instance follows it ([`source`]): a change in the store is a
 //! change everywhere, checked and tested before it is swapped in. Reports of the instances say
-//! when a new key may sign, and whether the old one may go ([`Verdict`]). The [`runbook`] has
+//! when a new key may sign, and whether the old one can be retired ([`Verdict`]). The [`runbook`] has
 //! the steps.
 //!
 //! # Data at rest, and secrets that are shown
 //! With the feature `rewrap`, [`rewrap`] brings everything that is stored under a new key while
-//! the service goes on writing; [`envelope::Sealed`] is a column of ciphertext. [`credential`] is
+//! the service continues to write; [`envelope::Sealed`] is a column of ciphertext. [`credential`] is
 //! for what others verify: API keys that go out, and the password of a database, each with the
 //! next where one is refused.
 //!
@@ -79,11 +79,11 @@
 //!
 //! # Features
 //! `jwt`, `cookie`, `webhook` and `envelope` are on by default; `scrypt` adds the keys that
-//! Node derives with it, and `aws-lc` a faster AES-256-GCM that a ring may be told to take.
+//! Node derives with it, and `aws-lc` a faster AES-256-GCM, which a ring uses if it is set.
 //! `store` is for manifests and rings that follow them on a thread, `tokio` for stores that need a runtime;
-//! `notify` tells of a file's change at once; `store-postgres` keeps manifests in PostgreSQL, and
+//! `notify` reports a file's change at once; `store-postgres` keeps manifests in PostgreSQL, and
 //! needs Rust 1.94. `tower` has layers for each adapter that is on, `axum` extractors, `status`
-//! the page for operators; `tracing` and `metrics` tell a service's own tools. `rewrap` is the job over
+//! the page for operators; `tracing` and `metrics` report to a service's own tools. `rewrap` is the job over
 //! stored data, of tables of SQLite with `rewrap-sqlite` and of PostgreSQL with `rewrap-postgres`
 //! (both need Rust 1.94), of others through a trait. `api-key`
 //! sends API keys with a tower stack's requests, `reqwest` with that client's; `pool-postgres` is a pool
@@ -91,7 +91,7 @@
 //! `full` is all of them. `cli` is the command line, for `cargo install`; it takes PostgreSQL
 //! with it.
 //!
-//! What each costs, by itself, in crates and in seconds of a release build on two cores
+//! What each costs, alone, in crates and in seconds of a release build on two cores
 //! (`cargo build --release --no-default-features --features …`; the six from `rewrap` to `reqwest`
 //! on a day on which everything took about half as long again, `full` and `cli` before they had
 //! them):

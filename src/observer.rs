@@ -1,4 +1,4 @@
-//! What a ring tells who watches it: facts, through a trait, without any I/O of its own.
+//! The events of a ring, through a trait, without any I/O of its own.
 
 #[cfg(feature = "tracing")]
 mod tracing;
@@ -19,7 +19,7 @@ pub use self::tracing::Tracing;
 
 /// Receives the facts of a ring.
 ///
-/// It is called on the thread that verifies: hand over, do not wait. A ring
+/// It is called on the thread that verifies: pass the event on, and do not wait. A ring
 /// without an observer pays nothing for it; with the feature `tracing` it writes its facts to
 /// `tracing`, as `telemetry::Tracing` does, and pays for the check of a level.
 ///
@@ -94,8 +94,8 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// Two that are told one after the other: what
-/// [`RingBuilder::observer`](crate::RingBuilder::observer), called twice, makes of them.
+/// Two observers, which receive each event one after the other: the result of
+/// [`RingBuilder::observer`](crate::RingBuilder::observer), called twice.
 #[derive(Debug)]
 pub(crate) struct Both(pub(crate) Arc<dyn Observer>, pub(crate) Arc<dyn Observer>);
 
@@ -172,7 +172,7 @@ pub enum Event<'a> {
         /// The revoked key.
         kid: Kid,
     },
-    /// A key nears the number of messages that it may seal, 2^32. Told at 2^28 of this
+    /// A key nears the number of messages that it may seal, 2^32. Reported at 2^28 of this
     /// process, and each time that number has doubled.
     MessageLimitNear {
         /// The name of the ring.
@@ -221,12 +221,12 @@ pub enum Event<'a> {
         ring: &'a str,
         /// The new key.
         kid: Kid,
-        /// When it begins to sign by itself, if that is set.
+        /// The scheduled start of its signing, if there is one.
         signs_from: Option<SystemTime>,
     },
     /// A key was made the primary, here or in the store that the ring follows, a rollback
-    /// there included. One that promotes itself, because it was scheduled, is not told of:
-    /// nobody does it.
+    /// there included. A scheduled start is not reported: it needs
+    /// no step.
     Promoted {
         /// The name of the ring.
         ring: &'a str,
@@ -257,7 +257,7 @@ pub enum Event<'a> {
         /// The key in question.
         kid: Kid,
     },
-    /// Somebody went over a refusal: for the audit.
+    /// An operator forced a step that a check refused: for the audit.
     Forced {
         /// The name of the ring.
         ring: &'a str,

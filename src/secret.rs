@@ -30,8 +30,8 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// The bytes themselves. Name the call in review: everything that goes on
-    /// from here is no longer redacted.
+    /// The bytes themselves. Name the call in review: nothing after this
+    /// call redacts them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.bytes

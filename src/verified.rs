@@ -29,7 +29,7 @@ impl<T> Verified<T> {
         Self { value, kid, role, needs_resign: role == Role::Fallback }
     }
 
-    /// Of a form that is only read: to be made anew, whichever key made it.
+    /// A value of a form that is only read: it needs a new signature, whichever key made it.
     pub(crate) fn legacy(value: T, kid: Kid, role: Role) -> Self {
         Self { value, kid, role, needs_resign: true }
     }
@@ -46,8 +46,8 @@ impl<T> Verified<T> {
         self.role
     }
 
-    /// Whether the value should be signed, or its envelope wrapped, again: because the key
-    /// that made it is on its way out, or because it came in a legacy form.
+    /// Whether the value should be signed, or its envelope wrapped, again: because a fallback
+    /// made it, or because it came in a legacy form.
     #[must_use]
     pub fn needs_resign(&self) -> bool {
         self.needs_resign

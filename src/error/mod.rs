@@ -1,6 +1,6 @@
 //! The two kinds of error.
 //!
-//! [`Error`] is for who configures and operates a ring: it names the key or the
+//! [`Error`] is for the operator of a ring: it names the key or the
 //! variable, what was expected and the remedy, never the secret.
 //! [`VerifyError`] is for a value that did not verify: to the peer all such
 //! errors look the same; the operator gets a [`Reason`].
@@ -61,7 +61,7 @@ pub enum Error {
         generate: &'static str,
     },
 
-    /// A value that stands for a secret which nobody filled in.
+    /// A placeholder in the place of a secret.
     #[error("{key} is a placeholder ({why}): {remedy}")]
     Placeholder {
         /// The variable, the kid or the place of the key.
@@ -105,7 +105,7 @@ pub enum Error {
         algorithm: String,
     },
 
-    /// A text that does not stand for bytes in the way that it should.
+    /// A text that is not bytes in the expected form.
     #[error("{key} is not {expected}")]
     Encoding {
         /// The variable, the kid or the place of the key.
@@ -302,7 +302,7 @@ pub enum Error {
     )]
     RevisionLimit,
 
-    /// A short fallback that was let in verifies, and does not sign.
+    /// A short fallback that was admitted verifies, and does not sign.
     #[error("the secret of the key `{kid}` is too short to sign with: stage a new key")]
     TooShortToSign {
         /// The kid in question.
@@ -416,7 +416,7 @@ pub enum Error {
     /// A stored document that no ring can be made of.
     #[error("cannot use the manifest: {problem}")]
     Manifest {
-        /// What is wrong with it and where, never what stands there.
+        /// The problem and its place, never the text at that place.
         problem: String,
     },
 
@@ -443,7 +443,7 @@ pub enum Error {
         purpose: &'static str,
     },
 
-    /// A ring was given a manifest, and not told its environment.
+    /// A ring was given a manifest, and has no environment.
     #[error("the ring `{ring}` does not know its environment: set it with `environment`")]
     NoEnvironment {
         /// The name of the ring.
@@ -505,7 +505,7 @@ pub enum Error {
     /// What was to be signed cannot be.
     #[error("cannot sign: {problem}")]
     Sign {
-        /// What stands in the way.
+        /// The reason.
         problem: &'static str,
         /// The error below it, where there is one.
         #[source]
@@ -515,7 +515,7 @@ pub enum Error {
     /// What was to be sealed cannot be.
     #[error("cannot seal: {problem}")]
     Seal {
-        /// What stands in the way.
+        /// The reason.
         problem: &'static str,
         /// The error below it, where there is one.
         #[source]

@@ -35,7 +35,7 @@ impl VerifyError {
     }
 
     /// Whether the signature held and only the content was refused (expired,
-    /// another audience): then, and only then, the peer may be told why.
+    /// another audience). Only then the peer may learn the reason.
     #[must_use]
     pub fn is_authentic(&self) -> bool {
         self.reason.is_authentic()
@@ -106,7 +106,7 @@ pub enum Reason {
     MissingClaim(Claim),
     /// Authentic, but a registered claim is of the wrong JSON type.
     ClaimType(Claim),
-    /// Authentic, but a registered claim stands there twice.
+    /// Authentic, but a registered claim is there twice.
     DuplicateClaim(Claim),
     /// Authentic, but for another issuer, audience or subject.
     WrongClaim(Claim),
@@ -246,7 +246,7 @@ pub enum Claim {
 }
 
 impl Claim {
-    /// The name of the claim, as it stands in a token.
+    /// The name of the claim, as in a token.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

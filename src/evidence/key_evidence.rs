@@ -5,20 +5,20 @@ use std::time::SystemTime;
 use crate::error::Obstacle;
 use crate::evidence::silence::Silence;
 
-/// What was seen of a key and its ring within the observation window.
+/// The uses of a key and of its ring within the observation window.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyEvidence {
-    /// Since when there has been somebody to see it.
+    /// The start of the watch: since then an instance has counted uses without a gap.
     pub(crate) since: Option<SystemTime>,
     /// When the key was last used as a fallback.
     pub(crate) last_as_fallback: Option<SystemTime>,
     /// The start of the time in which verifications under a primary count: the start of the watch, or
     /// the moment at which the key was superseded. What its own tokens verified before says nothing.
     pub(crate) counted_since: Option<SystemTime>,
-    /// What verified under a primary since then.
+    /// The number of values that verified under a primary since then.
     pub(crate) under_primary: u64,
     /// The observation windows since the key was last used.
     pub(crate) silence: Silence,
-    /// What instances say that speaks against it.
+    /// The obstacles that instances report.
     pub(crate) objections: Vec<Obstacle>,
 }

@@ -41,7 +41,7 @@ pub(crate) enum OldKeyStep {
 }
 
 impl OldKey<'_> {
-    /// The next step of the key; `None`, if there is none, as for one that signs.
+    /// Returns the next step of the key; `None` if it needs no step, as a key that signs.
     pub(crate) fn next_step(
         &self,
         purpose: Purpose,
@@ -53,7 +53,7 @@ impl OldKey<'_> {
         let retire = |from, because| OldKeyStep::Retire { from: ahead(from), because };
         let destroy = |from, because| OldKeyStep::Destroy { from: ahead(from), because };
         Some(match (self.state, self.verdict) {
-            // It ends by itself, whatever is known of its use: a step then only records that.
+            // It expires by time, whatever is known of its use: a step then only records that.
             (KeyState::Live(Role::Fallback), _) if self.is_retired && expires_by_time => {
                 destroy(self.verifies_until, None)
             }
@@ -89,7 +89,7 @@ impl OldKey<'_> {
         })
     }
 
-    /// The step that `make` makes, once the verdict allows it.
+    /// Returns the step that `make` makes, once the verdict allows it.
     fn gate_on_verdict(
         &self,
         verdict: Option<&Verdict>,

@@ -10,8 +10,8 @@ use crate::kid::Kid;
 
 /// What an instance says of its ring: which keys it holds, and what it saw of them.
 ///
-/// Reports are kept beside the manifest, so that a restart does not begin the observation
-/// anew, and so that a whole fleet can be asked whether an old key may go.
+/// Reports are kept beside the manifest. So a restart does not begin the observation again, and the
+/// verdict on an old key covers the whole fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -36,8 +36,8 @@ pub struct Report {
     pub buckets: Vec<UsageBucket>,
     /// When each key was last used as a fallback.
     pub last_as_fallback: Vec<(Kid, SystemTime)>,
-    /// How many values each key has ever signed or sealed here: over a fleet, what a key of
-    /// AES wears out by (SP 800-38D section 8.3).
+    /// How many values each key has ever signed or sealed here. The sum over a fleet shows how near a
+    /// key of AES is to its limit (SP 800-38D section 8.3).
     pub signed: Vec<(Kid, u64)>,
     /// The latest rewrap that it knows of.
     pub rewrap: Option<RewrapRecord>,

@@ -12,12 +12,12 @@ use crate::kid::Kid;
 use crate::lifecycle::Policy;
 use crate::lifecycle::policy::is_ahead;
 
-/// How long nobody may have reported, before the observation has a gap: twice the time in
-/// which a follower reports.
+/// The longest time without a report that is no gap in the observation: twice the interval in which
+/// a follower reports.
 pub(crate) const LONGEST_GAP: Duration = Duration::from_secs(5 * 60);
 
-/// What `reports` say together of the key `kid`, which was superseded at `began`, to an operator who sees the fingerprint
-/// `expected` in the store, which was last changed at `changed_at`.
+/// Collects the evidence of all `reports` on the key `kid`, which was superseded at `began`. The
+/// manifest in the store has the fingerprint `expected` and was last changed at `changed_at`.
 pub(crate) fn collect_evidence(
     reports: &[Report],
     (kid, began): (&Kid, SystemTime),
@@ -178,7 +178,7 @@ pub(crate) fn observed_since(
     now: SystemTime,
 ) -> Option<SystemTime> {
     let gap = LONGEST_GAP.saturating_add(policy.skew);
-    // What tells of a rewrap and is gone has watched nothing.
+    // A report from a rewrap run does not count as an observing instance.
     let has_watched = |report: &&Report| {
         report.problem.is_none()
             && (!report.has_stopped || report.observed_since < report.reported_at)
@@ -216,7 +216,7 @@ pub(crate) fn observed_since(
     }
 }
 
-/// What is wrong with a clock, by the reports.
+/// A problem of a clock that the reports show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClockProblem {
     /// Every instance that may be running reports from the future: the clock is behind.
@@ -231,7 +231,7 @@ pub(crate) enum ClockProblem {
     },
 }
 
-/// What speaks against a clock that shows `now`.
+/// Returns the problem of a clock that shows `now`.
 ///
 /// One report from the future beside another of this time is the wrong clock of its instance, and no
 /// problem of this one.

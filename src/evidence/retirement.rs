@@ -1,4 +1,4 @@
-//! "May the old key go now?", answered with its evidence.
+//! The verdict on an old key, from its evidence.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use crate::lifecycle::timeline::{Timeline, superseded_at};
 use crate::lifecycle::{KeyState, Policy, Role, SigningStart};
 use crate::purpose::Purpose;
 
-/// The verdict on the key at `index` of `lives`, by the rewraps `rewraps`, of which the first is the latest.
+/// Decides the verdict on the key at `index` of `lives`. The first of `rewraps` is the latest.
 pub(crate) fn decide_verdict(
     lives: &[Life],
     index: usize,
@@ -51,7 +51,7 @@ pub(crate) fn decide_verdict(
     allow_or_block(obstacles)
 }
 
-/// The verdict on an encryption key. A complete rewrap replaces the overlap and `min_observed_verifications`;
+/// Decides the verdict on an encryption key. A complete rewrap replaces the overlap and `min_observed_verifications`;
 /// from its end on, the key must be unused for one observation window. A use after its end proves that
 /// it was not complete: then another one must start after that use.
 ///
@@ -115,7 +115,7 @@ fn allow_or_block(obstacles: Vec<Obstacle>) -> Verdict {
     if obstacles.is_empty() { Verdict::Safe } else { Verdict::Blocked(obstacles) }
 }
 
-/// The objection to a key that was last used at `last`, if that is within the observation window.
+/// Returns the obstacle that a use at `last` is, if that is within the observation window.
 fn recent_use(last: Option<SystemTime>, policy: &Policy, now: SystemTime) -> Option<Obstacle> {
     let window = now.checked_sub(policy.observation_window);
     let last = last.filter(|last| window.is_none_or(|from| *last >= from))?;

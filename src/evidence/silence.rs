@@ -165,7 +165,7 @@ mod tests {
         assert!(!silence.is_long(at(29 * 24 + 7), DAY));
         let from = at(40 * 24) + Duration::from_secs(1) + 7 * DAY;
         assert_eq!(silence.long_from(at(29 * 24 + 7), DAY), Some(from));
-        // Nobody watched.
+        // No instance watched.
         let silence = Silence::new(daily.iter(), None, None, at(30 * 24), DAY);
         assert!(
             !silence.is_long(at(30 * 24), DAY) && silence.long_from(at(30 * 24), DAY).is_none()

@@ -2,7 +2,7 @@
 //!
 //! A verification adds to one counter of a shard of its own thread, so that two
 //! threads that verify with one key do not fight for a cache line. What it does is
-//! the same for every role, so that its duration does not tell which key matched.
+//! the same for every role, so that its duration does not depend on which key matched.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

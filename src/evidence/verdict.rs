@@ -1,4 +1,4 @@
-//! The answer to "may the old key go now?", with everything that speaks against it.
+//! The verdict on an old key: whether it can be retired now, and every obstacle.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use crate::error::{Blocked, Error, Obstacle};
 use crate::kid::Kid;
 use crate::moment::NotBefore;
 
-/// Whether an old key may go.
+/// The verdict on an old key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "a verdict that is not looked at is a guess"]
@@ -19,12 +19,12 @@ pub enum Verdict {
         /// When the time that it has to verify, and to be watched, is over.
         until: SystemTime,
     },
-    /// Something speaks against it that time alone does not mend.
+    /// Obstacles that time alone does not remove.
     Blocked(Vec<Obstacle>),
 }
 
 impl Verdict {
-    /// Until when the key has to verify yet; that it may not go at all is the error.
+    /// Checks that no obstacle blocks the key `kid`, and returns the moment until which it must verify.
     pub(crate) fn check_unblocked(self, kid: &Kid) -> Result<Option<SystemTime>, Error> {
         match self {
             Self::Safe => Ok(None),

@@ -145,7 +145,7 @@ impl UsageWindow {
         here.max(self.inherited.get(kid).and_then(|(seen, _)| *seen))
     }
 
-    /// Goes on from what another process of this place had seen.
+    /// Continues from the uses that an earlier process of this instance counted.
     pub(crate) fn inherit(&mut self, report: &Report) {
         if report.problem.is_some() {
             return;

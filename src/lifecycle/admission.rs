@@ -78,8 +78,8 @@ pub(crate) fn number_of(variable: Option<&str>, purpose: Purpose) -> Option<usiz
     })
 }
 
-/// Checks the secret of a key, which errors call `label`; says whether it is a short one
-/// that was let in.
+/// Checks the secret of a key, which errors call `label`. Returns `true` if it is a short one that was
+/// admitted.
 pub(crate) fn check(
     secret: &Secret,
     label: &str,
@@ -192,8 +192,8 @@ pub(crate) fn form_of(text: &str, variable: &str, purpose: Purpose) -> Option<Va
     form::detect(text, variable, purpose)
 }
 
-/// The error of the `text` of a variable that does not stand for bytes, as `expected` has it: its form
-/// says more, where it has one.
+/// Returns the error of the `text` of a variable that is not `expected`: its form says more, where it
+/// has one.
 pub(crate) fn encoding_error(
     variable: &str,
     text: &str,
@@ -208,7 +208,7 @@ pub(crate) fn encoding_error(
 }
 
 /// What a value looks like that is a key of an asymmetric algorithm. Under an
-/// HMAC a public key would be a secret that everybody knows.
+/// HMAC a public key would be a secret that is public.
 fn asymmetric_kind(secret: &[u8]) -> Option<&'static str> {
     // The first bytes of public and private keys without their PEM lines: of RSA, of ECDSA with P-256
     // and P-384, of Ed25519 (RFC 5280, RFC 5958), and of a PEM document.
@@ -324,7 +324,7 @@ fn placeholder(secret: &[u8], is_text: bool, purpose: Purpose) -> Option<&'stati
     let yours = plain.starts_with("your")
         && ["secret", "key", "token", "here"].iter().any(|word| plain.contains(word));
     if WORDS.contains(&plain.as_str()) || STARTS.iter().any(|s| plain.starts_with(s)) || yours {
-        return Some("a word that stands for a secret");
+        return Some("a word that takes the place of a secret");
     }
     // A random secret of eight bytes and more never consists of a repeated part.
     let repeats = |part: usize| secret.chunks(part).all(|chunk| secret.starts_with(chunk));

@@ -90,7 +90,7 @@ struct Document {
     changed_at: u64,
 }
 
-/// A [`Life`] in ticks, by which documents are told apart.
+/// A [`Life`] in ticks, by which documents are compared.
 type Print = [u64; 10];
 
 fn print(life: &Life) -> Print {
@@ -334,7 +334,7 @@ impl Explorer {
         &self.documents[state.history[state.holds[instance] as usize].0 as usize]
     }
 
-    /// Every instance signs, and verifies what any has signed; then time goes on.
+    /// Every instance signs, and verifies what any has signed; then time continues.
     fn tick(&mut self, state: &State, open: &mut Vec<State>) {
         let mut next = *state;
         let clock = |instance: usize| u64::from(state.now) + self.clocks[1 + instance];

@@ -1,4 +1,4 @@
-//! From the keys of a ring, and what they live by, to its fingerprint.
+//! The fingerprint of the keys of a ring, with their times and their policy.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use crate::lifecycle::life::Life;
 use crate::lifecycle::{Policy, Schedule, SigningStart};
 use crate::purpose::Purpose;
 
-/// What of a key goes into a fingerprint.
+/// The parts of a key that a fingerprint covers.
 pub(crate) struct Marks<'a> {
     pub(crate) life: &'a Life,
     pub(crate) aliases: &'a [Kid],
@@ -45,7 +45,7 @@ pub(crate) fn fingerprint<'a>(
     Fingerprint::from_digest(&text.0.finalize().into())
 }
 
-/// A digest of the same and of every secret, which tells two manifests apart that differ in a
+/// Returns a digest of the same and of every secret. It differs between two manifests that differ in a
 /// secret that may be guessed. It is not shown: it would confirm a guess.
 pub(crate) fn fingerprint_of_secrets<'a>(
     public: Fingerprint,
@@ -100,7 +100,7 @@ impl Text {
             self.write_duration(part);
         }
         self.write_number(policy.min_observed_verifications);
-        // Both are at most 64 KiB, so that the mark tells them apart.
+        // Both are at most 64 KiB, so that the mark distinguishes them.
         const DANGEROUS: u64 = 1 << 62;
         self.write_number(match (policy.min_secret_bytes, policy.dangerous_min_secret_bytes) {
             (_, Some(bytes)) => DANGEROUS | bytes as u64,

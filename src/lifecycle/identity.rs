@@ -6,15 +6,15 @@ use crate::kid::Kid;
 use crate::mac::{HmacSha256, HmacSha512};
 use crate::purpose::Purpose;
 
-/// The kid of a key that nobody named.
+/// Derives the kid of a key that was given none.
 pub(crate) fn derive_kid(secret: &[u8], purpose: Purpose) -> Kid {
     let purpose = purpose.as_str().as_bytes();
     let tag = HmacSha256::new(secret).mac(&[b"dualkey kid v1\0", purpose].concat());
     Kid::new(&BASE64URL.encode_to_string(&tag[..12])).expect("16 characters of base64url are a kid")
 }
 
-/// What tells two secrets apart after HMAC has padded them, with blocks of 64
-/// bytes and with blocks of 128: equal in one of the two is the same secret.
+/// The digests of a secret as HMAC pads it, with blocks of 64 bytes and with
+/// blocks of 128. Two secrets with one equal digest are the same.
 pub(crate) fn secret_prints(secret: &[u8]) -> [[u8; 32]; 2] {
     const LABEL: &[u8] = b"dualkey print v1";
     let wide = HmacSha512::new(secret).mac(LABEL);

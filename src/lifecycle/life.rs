@@ -92,7 +92,7 @@ impl Life {
         self.start().map_or(self.added_at, |(from, _)| from.max(self.added_at))
     }
 
-    /// Its start, if that has come and it may sign: a short fallback never does.
+    /// Returns its start, if that is past and it may sign: a short fallback never does.
     pub(crate) fn past_start(&self, now: SystemTime) -> Option<(SystemTime, u64)> {
         self.start().filter(|(from, _)| *from <= now && !self.is_short)
     }

@@ -1,4 +1,4 @@
-//! What a rotation needs to be told.
+//! The policy of a ring.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,8 +21,8 @@ pub(crate) const REPORT_EVERY: Duration = Duration::from_secs(120);
 /// The largest `min_secret_bytes`: the command line reads no secret that is longer.
 pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 
-/// What a rotation needs to be told: how long what is signed lives, how long a change takes
-/// to reach everybody, and how much silence says that an old key is not needed.
+/// The settings of a rotation: the longest lifetime of what is signed, the longest time until a change
+/// has reached every instance, and how much silence shows that an old key is not needed.
 ///
 /// ```
 /// use dualkey::Policy;

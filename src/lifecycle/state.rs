@@ -32,7 +32,7 @@ impl Role {
 pub enum KeyState {
     /// The key verifies, in this role.
     Live(Role),
-    /// The key has expired, and verifies nothing.
+    /// It has stopped verifying, because its end is past.
     Expired,
     /// The key is compromised, and verifies nothing.
     Revoked,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::lifecycle::Policy;
 use crate::purpose::Purpose;
 
-/// The terms that a ring's keys live by.
+/// The terms of the keys of a ring.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) purpose: Purpose,

@@ -126,7 +126,7 @@ impl Timeline {
         self.ends[index]
     }
 
-    /// The next moment after `now` at which a role changes by itself.
+    /// The next moment after `now` at which a role changes without a step.
     pub(crate) fn next_transition(&self, now: SystemTime) -> Option<SystemTime> {
         self.phases.iter().map(|phase| phase.from).find(|from| *from > now)
     }
@@ -172,7 +172,7 @@ pub(crate) fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemT
 
 /// When nothing new can come from a superseded key any more, and what it signed is dead.
 pub(crate) fn overlap_end(lives: &[Life], index: usize, overlap: Duration) -> Option<SystemTime> {
-    // An end beyond what the clock can show is none.
+    // An end beyond what the clock can show is no end.
     let end = superseded_at(lives, index)?.checked_add(overlap)?;
     Some(lives[index].kept_until.map_or(end, |kept| end.max(kept)))
 }

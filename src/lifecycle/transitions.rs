@@ -263,7 +263,7 @@ impl<'a> Steps<'a> {
         life.retire_at = Some(life.retire_at.map_or(self.now, |end| end.min(self.now)));
     }
 
-    /// Declares `kid` compromised; says whether that was news.
+    /// Declares `kid` compromised. Returns `true` if it was not revoked before.
     pub(crate) fn revoke(&mut self, kid: &Kid, reason: &str) -> Result<bool, Error> {
         let found = self.lives.iter_mut().find(|life| life.kid == *kid);
         let life = found.ok_or(Error::UnknownKey { kid: *kid })?;

@@ -112,7 +112,7 @@ impl std::fmt::Debug for HmacSha256 {
 ///
 /// # Security
 /// All keys are computed and compared, always, in constant time: the duration
-/// tells neither which key matched nor where a tag differs. It does depend on the
+/// does not depend on which key matched or where a tag differs. It does depend on the
 /// length of the message and on the number of keys.
 #[must_use = "a message that no key verified must be refused"]
 #[inline]
@@ -171,7 +171,7 @@ impl Lanes {
         lanes
     }
 
-    /// Feeds the next piece of the message. Whole blocks of it are hashed where they stand;
+    /// Feeds the next piece of the message. Whole blocks of it are hashed in place;
     /// what is left is kept for the next piece.
     pub fn update(&mut self, mut piece: &[u8]) {
         self.length = self.length.wrapping_add(piece.len() as u64);

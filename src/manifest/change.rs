@@ -1,4 +1,4 @@
-//! What a step made of a manifest, and steps that go over a refusal.
+//! The result of a step, and steps that force a refusal.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use crate::evidence::Report;
 use crate::kid::Kid;
 use crate::lifecycle::{KeyState, Policy, RolloutEffect};
 
-/// What a step made of a manifest.
+/// The result of a step on a manifest.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Change {
@@ -51,13 +51,13 @@ pub enum Action {
     Destroy,
     /// Added again after it had expired: it verifies, and does not sign yet.
     Restage,
-    /// Nothing: what all keys live by was set.
+    /// Nothing: the policy of all keys was set.
     SetPolicy,
     /// Nothing: the times of a manifest that was written with a wrong clock were corrected.
     RepairClock,
 }
 
-/// Steps that go over a refusal; the key that they are done to keeps a record of it.
+/// Steps that are taken although a check refuses them. The key keeps a record of each.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "nothing is forced until one of its steps is taken"]
 pub struct Force<'m> {
@@ -173,7 +173,7 @@ impl Force<'_> {
     }
 }
 
-/// Has the key of `change` keep that a refusal was forced, and why.
+/// Records in the key of `change` that a refusal was forced, and why.
 fn record_force(mut change: Change, before: &Manifest, reason: &str) -> Change {
     if change.has_changed(before) {
         let at = change.manifest.changed_at;

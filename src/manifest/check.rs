@@ -35,7 +35,7 @@ impl Manifest {
         self.check_is(current.ring(), current.environment(), current.purpose())
     }
 
-    /// Whether a ring can be made of it, now and at every moment ahead.
+    /// Checks that a ring can be made of it, now and at every moment ahead.
     pub(super) fn validate(self) -> Result<Self, Error> {
         for (what, name) in [("ring", &self.ring), ("environment", &self.environment)] {
             if name.is_empty() || name.len() > 128 || name.chars().any(is_hidden) {
@@ -51,7 +51,7 @@ impl Manifest {
         Ok(self)
     }
 
-    /// The same, under another policy.
+    /// Sets another policy, and checks every secret by it.
     pub(super) fn apply_policy(mut self, policy: Policy) -> Result<Self, Error> {
         self.policy = policy;
         for key in &mut self.keys {
@@ -68,7 +68,7 @@ impl Manifest {
         Ok(self)
     }
 
-    /// A key that may come into it.
+    /// Admits a new key.
     pub(super) fn admit(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
         new.admit(self.purpose, &lenient_rules(&self.policy, is_fallback), is_fallback, |first| {
             self.free_number(first)
@@ -76,7 +76,7 @@ impl Manifest {
     }
 }
 
-/// What a manifest lets in: no placeholder, and of old keys any length.
+/// The rules of admission to a manifest: no placeholder, and old keys of any length.
 fn lenient_rules(policy: &Policy, is_fallback: bool) -> Rules {
     Rules { allow_short_fallbacks: is_fallback, ..Rules::from_policy(policy) }
 }

@@ -23,7 +23,7 @@ use crate::lifecycle::{KeyState, Policy, Role};
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 
-/// The stored document of one ring: whose keys they are, what they live by, and their secrets.
+/// The stored document of one ring: its name, its policy, and its keys with their secrets.
 ///
 /// ```
 /// use dualkey::manifest::{Manifest, NewEntry};
@@ -149,7 +149,7 @@ impl Manifest {
         self.changed_at
     }
 
-    /// What its keys live by.
+    /// Returns the [`Policy`] of this ring.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -205,7 +205,7 @@ impl Manifest {
         self.timeline().verifies_until(self.index(kid)?)
     }
 
-    /// The next moment after `now` at which a role changes by itself.
+    /// The next moment after `now` at which a role changes without a step.
     #[must_use]
     pub fn next_transition(&self, now: SystemTime) -> Option<SystemTime> {
         self.timeline().next_transition(now)
@@ -218,8 +218,7 @@ impl Manifest {
         schedule::due(&self.policy, &self.keys[self.primary_index(now)].life)
     }
 
-    /// What tells this state apart from others: a ring that was made of this manifest has
-    /// the same.
+    /// Returns the fingerprint of this state: a ring that was made of this manifest has the same.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(self.purpose, &self.policy, self.keys.iter().filter_map(marks))
@@ -231,10 +230,10 @@ impl Manifest {
         fingerprint_of_secrets(self.fingerprint(), self.keys.iter().filter_map(marks))
     }
 
-    /// Whether the key `kid` may go, by what the instances `reports` say together: as
+    /// Returns the verdict on the key `kid`, by all `reports` together: as
     /// [`KeyRing::retirement`](crate::KeyRing::retirement), and no instance that may be
-    /// running holds other keys than this manifest. The observation goes back as far as the
-    /// reports reach into each other, so that restarts do not begin it anew.
+    /// running holds other keys than this manifest. The observation begins where the first of
+    /// the reports begins that reach into each other, so that a restart does not begin it again.
     ///
     /// # Errors
     /// [`Error::UnknownKey`].
@@ -319,7 +318,7 @@ impl Manifest {
     }
 }
 
-/// Of a key that was destroyed nothing is left to tell apart.
+/// Returns the parts that a fingerprint covers; `None` for a key that was destroyed.
 fn marks(key: &Entry) -> Option<Marks<'_>> {
     let print = key.print()?;
     Some(Marks { life: &key.life, aliases: &key.aliases, print })

@@ -33,7 +33,7 @@ pub struct Entry {
     pub(crate) variable: Option<String>,
 }
 
-/// That somebody went over a refusal: when, of what, and why.
+/// The record of a step that was forced: when, which step, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForcedStep {
@@ -119,7 +119,7 @@ impl Entry {
         self.life.destroyed_at
     }
 
-    /// Where somebody went over a refusal.
+    /// Returns the steps that an operator forced.
     #[must_use]
     pub fn forced_steps(&self) -> &[ForcedStep] {
         &self.forced_steps
@@ -177,7 +177,7 @@ impl Entry {
         std::iter::once(self.life.kid).chain(self.aliases.iter().copied())
     }
 
-    /// What tells its secret apart from others.
+    /// Returns a digest of its secret.
     pub(crate) fn print(&self) -> Option<[u8; 32]> {
         self.secret.as_ref().map(|secret| secret_prints(secret.expose())[0])
     }
@@ -243,7 +243,7 @@ impl NewEntry {
 
     /// A key with a new secret from the operating system's generator: of an AES key 32
     /// bytes; of a credential 32 letters and digits, 190 bits; of all others 128 hexadecimal
-    /// digits, 512 bits, so that it can also stand in a variable.
+    /// digits, 512 bits, so that it can also be set in a variable.
     ///
     /// # Errors
     /// [`Error::Random`] if the system has none to give.

@@ -68,7 +68,7 @@ impl Marked {
 }
 
 impl Manifest {
-    /// The document, in which marks stand for the secrets.
+    /// Writes the document with marks in the place of the secrets.
     pub(crate) fn to_marked(&self) -> Result<Secret, Error> {
         json::write_marked(self)
     }
@@ -180,8 +180,8 @@ impl Manifest {
     }
 
     /// The live keys of this manifest that `record` says are revoked, with the reasons. A
-    /// record that has a recogniser of the secret goes by the secret, because a kid that was
-    /// counted differs between processes.
+    /// record that has a recogniser is compared by the secret, because a kid that was counted
+    /// differs between processes.
     pub(crate) fn revoked_by(&self, record: &Self) -> Vec<(Kid, String)> {
         let revoked = record.keys.iter().filter_map(|key| Some((key, key.revoked()?)));
         let found = revoked.filter_map(|(entry, revocation)| {
@@ -262,6 +262,6 @@ fn is_final(key: &Entry) -> bool {
 }
 
 fn is_of(key: &Entry, secret: &Secret) -> bool {
-    // Both are of this process, so that the time of the comparison tells nobody anything.
+    // Both are of this process, so that the time of the comparison reveals nothing to others.
     key.secret.as_ref().is_some_and(|held| held.expose() == secret.expose())
 }

@@ -26,7 +26,7 @@
 //! its key (V8). No role is stored: it follows from the times. A key whose secret was wiped has
 //! a `recogniser` in its place, a salted HMAC: the secret is refused under any other kid.
 //!
-//! It does not encrypt itself: a store may be told to
+//! It is not encrypted: a store can do that
 //! ([`FileStore::sealed`](crate::source::FileStore::sealed)).
 
 mod apply;

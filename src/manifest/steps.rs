@@ -53,11 +53,11 @@ impl Manifest {
     }
 
     /// Makes the key `kid` the primary. Every instance that may be running must hold what
-    /// this manifest does, by its report: else one would refuse what another signs. Of keys of
-    /// the audit nobody has to have reported.
+    /// this manifest does, by its report: else one would refuse what another signs. Keys of
+    /// the audit need no reports.
     ///
     /// # Errors
-    /// [`Error::NotAgreed`] with the instances that do not, or without one if nobody has
+    /// [`Error::NotAgreed`] with the instances that do not, or without one if none has
     /// reported; [`Error::ExpiresSoon`] if the key stops verifying within the rollout window
     /// and the skew, on an instance that has not reloaded; [`Error::UnknownKey`],
     /// [`Error::Revoked`], [`Error::Expired`], [`Error::Destroyed`] or
@@ -213,7 +213,7 @@ impl Manifest {
     /// its kid does not come back, and so neither does a secret from which that is derived.
     ///
     /// What an encryption key sealed is lost with it. So the [verdict](Self::retirement) on
-    /// one must be that it may go, after a rewrap: that opens every row.
+    /// one must be [`Verdict::Safe`] after a rewrap, which opens every row.
     ///
     /// # Errors
     /// [`Error::Blocked`] with all reasons; [`Error::InUse`], [`Error::UnknownKey`] or
@@ -236,7 +236,7 @@ impl Manifest {
         Ok(change)
     }
 
-    /// Goes over a refusal, and records that, with the reason: `manifest.force("…").retire(…)`.
+    /// Takes a step that a check refuses, and records the reason: `manifest.force("…").retire(…)`.
     pub fn force<'m>(&'m self, reason: &'m str) -> Force<'m> {
         Force { manifest: self, reason }
     }
@@ -321,7 +321,7 @@ impl Manifest {
         })
     }
 
-    /// [`check_clock`](Self::check_clock), where missing reports are assumed away.
+    /// Checks the clock as [`check_clock`](Self::check_clock), without an error for missing reports.
     pub(crate) fn check_clock_but_silence(
         &self,
         reports: &[Report],

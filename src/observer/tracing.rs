@@ -8,7 +8,7 @@ use ::tracing::{Level, debug, info, trace, warn};
 use crate::observer::{Event, Observer};
 use crate::text::Plain;
 
-/// Writes what a ring tells as events of `tracing`, under the target `dualkey`, with the fields
+/// Writes the events of a ring to `tracing`, under the target `dualkey`, with the fields
 /// `ring`, `kid`, `variable` and `reason` where there are such. Moments are in seconds since the Unix
 /// epoch.
 ///

@@ -7,8 +7,7 @@ use crate::encoding::{from_any_base64, from_hex};
 use crate::secret::Secret;
 
 impl Purpose {
-    /// The secret that the text of a variable stands for; what it should have been is the
-    /// error. `hex:` and `base64:`, of either alphabet, say what follows. Else it is, as Node's and Python's
+    /// Reads the secret from the text of a variable; the expected form is the error. `hex:` and `base64:`, of either alphabet, say what follows. Else it is, as Node's and Python's
     /// libraries take it, its UTF-8 bytes; of an AES key, hexadecimal digits or base64.
     pub(crate) fn decode(self, text: String) -> Result<Secret, &'static str> {
         let text = Zeroizing::new(text);
@@ -28,7 +27,7 @@ impl Purpose {
         bytes.map(Secret::from).ok_or("64 hexadecimal digits or base64 of 32 bytes")
     }
 
-    /// The text that stands for a secret in a variable: what [`decode`](Self::decode) reads.
+    /// Writes a secret as the text of a variable, which [`decode`](Self::decode) reads.
     #[allow(dead_code, reason = "stores use it, behind a feature")]
     pub(crate) fn encode(self, secret: &[u8]) -> Zeroizing<String> {
         let text = std::str::from_utf8(secret).ok().filter(|text| {

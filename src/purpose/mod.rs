@@ -32,7 +32,7 @@ pub(crate) enum SecretLength {
     AtLeast {
         /// Unless it is relaxed.
         minimum: usize,
-        /// Below which only `dangerous()` goes.
+        /// The least length without `dangerous()`.
         floor: usize,
     },
     /// The length of the cipher's key: no setting relaxes it.
@@ -146,7 +146,7 @@ impl Purpose {
         }
     }
 
-    /// Its name: frozen, because it stands in manifests and goes into derived kids.
+    /// Returns its name: frozen, because it is in manifests and a part of derived kids.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.spec().name
@@ -158,9 +158,9 @@ impl Purpose {
         Self::ALL.into_iter().find(|purpose| purpose.as_str() == name)
     }
 
-    /// Whether a superseded key ends by itself when its overlap is over. What is sealed is
-    /// needed until somebody has rewrapped it, a credential until nobody shows it any more, and
-    /// a record of the audit is to be verified after years.
+    /// Returns `true` if a superseded key expires when its overlap is over. Other keys do not: an
+    /// encryption key is needed until a rewrap replaces it, a credential until no instance shows it,
+    /// and an audit key for as long as its records are kept.
     #[must_use]
     pub fn expires_by_time(self) -> bool {
         self.spec().expires_by_time
@@ -183,20 +183,21 @@ impl Purpose {
     }
 
     /// Whether instances hold its keys, and so have to agree before another one signs. The
-    /// keys of the audit are read anew for each record.
+    /// keys of the audit are read again for each record.
     #[allow(dead_code, reason = "stores use it, behind a feature")]
     pub(crate) fn needs_agreement(self) -> bool {
         self.spec().needs_agreement
     }
 
-    /// Whether its values come from the other side: from who signs with it, or who verifies it. A
-    /// random one that was made here would be known to nobody there.
+    /// Returns `true` if its values come from the other side, which signs with them or verifies them. The
+    /// other side would not know a random value that was made here.
     #[must_use]
     pub fn is_made_elsewhere(self) -> bool {
         self.spec().is_made_elsewhere
     }
 
-    /// The most keys that may verify at one time: where none is tried, more may be kept.
+    /// Returns the largest number of keys that may verify at one time: more where a value names its key,
+    /// so that no key is tried.
     #[must_use]
     pub fn max_live_keys(self) -> usize {
         self.spec().max_live_keys

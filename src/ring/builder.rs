@@ -17,7 +17,7 @@ use crate::ring::key_ring::{Inner, KeyRing};
 use crate::ring::prepare::{check_no_end, prepare};
 use crate::ring::{Key, KeyMaterial, NewKey};
 
-/// Builds a [`KeyRing`], and checks every key by itself and all of them together.
+/// Builds a [`KeyRing`], and checks each key alone and all of them together.
 ///
 /// ```
 /// use dualkey::{KeyRing, Secret};
@@ -109,7 +109,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self.add(Place::Fallback, key.into())
     }
 
-    /// A key that verifies, and signs once it is promoted: by hand, or by itself
+    /// A key that verifies, and signs once it is promoted: by a step, or
     /// at its [`signs_from`](NewKey::signs_from).
     pub fn staged(self, key: impl Into<NewKey<K>>) -> Self {
         self.add(Place::Staged, key.into())
@@ -139,7 +139,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self
     }
 
-    /// Sets everything that a rotation needs to be told at once. A manifest brings its own.
+    /// Sets the whole policy at once. A manifest brings its own.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -177,10 +177,10 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self
     }
 
-    /// Lets in secrets of at least `bytes`, where less than the default of the
+    /// Admits secrets of at least `bytes`, where less than the default of the
     /// purpose (64 for tokens and cookies, 32 for webhooks) must do.
     ///
-    /// It never goes below what the standards ask for, the output of the hash
+    /// It is never less than what the standards ask for, the output of the hash
     /// (RFC 7518 §3.2: 32 bytes for HS256, 48 for HS384, 64 for HS512). An AES key has its
     /// 32 bytes whatever is set.
     pub fn min_secret_bytes(mut self, bytes: usize) -> Self {
@@ -189,11 +189,11 @@ impl<K: KeyMaterial> RingBuilder<K> {
         self
     }
 
-    /// Lets in fallbacks of any length: who has a weak old secret is who needs to
-    /// rotate most. They never sign, and new keys still have to be long enough.
+    /// Admits fallbacks of any length: a weak old secret needs a rotation most.
+    /// They never sign, and new keys still have to be long enough.
     ///
     /// # Security
-    /// A short secret can be searched for by anybody who holds one token. Until
+    /// An attacker who holds one token can search for a short secret. Until
     /// the fallback is gone, its tokens can be forged. Nothing that the ring shows allows a guess:
     /// the kid of such a key is a [number](NewKey::kid), and no fingerprint depends on its secret.
     pub fn allow_short_fallbacks(mut self) -> Self {
@@ -331,11 +331,11 @@ impl<K: KeyMaterial> fmt::Debug for RingBuilder<K> {
 pub struct Dangerous<K: KeyMaterial>(RingBuilder<K>);
 
 impl<K: KeyMaterial> Dangerous<K> {
-    /// Lets in secrets of `bytes` and more, however short that is.
+    /// Admits secrets of `bytes` and more, however short that is.
     ///
     /// # Security
-    /// **A short secret can be searched for** by anybody who holds one signed
-    /// value, and whoever finds it signs as you. RFC 7518 §3.2 forbids it. The kid of such a key
+    /// **An attacker who holds one signed value can search for a short secret**, and then
+    /// sign as you. RFC 7518 §3.2 forbids it. The kid of such a key
     /// is derived from the secret, and allows the same search: it is in logs, metrics and reports.
     pub fn min_secret_bytes(mut self, bytes: usize) -> RingBuilder<K> {
         self.0.rules.min_secret_bytes = Some(bytes);
@@ -343,10 +343,10 @@ impl<K: KeyMaterial> Dangerous<K> {
         self.0
     }
 
-    /// Lets in placeholders such as `changeme`: for tests against published examples.
+    /// Admits placeholders such as `changeme`: for tests against published examples.
     ///
     /// # Security
-    /// **Everybody knows these secrets**, and signs as you.
+    /// **These secrets are public**: an attacker can sign as you.
     pub fn allow_placeholders(mut self) -> RingBuilder<K> {
         self.0.rules.allow_placeholders = true;
         self.0

@@ -1,4 +1,4 @@
-//! What a ring can say of itself: its fingerprint, its report, and whether an old key may go.
+//! The fingerprint of a ring, its report, and the verdict on an old key.
 
 use std::sync::{MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -17,14 +17,14 @@ use crate::ring::key_set::KeySet;
 use crate::ring::{Key, KeyMaterial, KeyRing};
 
 impl<K: KeyMaterial> KeyRing<K> {
-    /// What tells this state of the ring apart from others.
+    /// Returns the fingerprint of the current state.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.load().fingerprint()
     }
 
-    /// Whether the key `kid` may go, as far as this process can tell; a fleet is asked
-    /// through its [`Manifest`](crate::manifest::Manifest::retirement).
+    /// Returns the verdict on the key `kid`, by what this process counted. The verdict of a fleet comes
+    /// from its [`Manifest`](crate::manifest::Manifest::retirement).
     ///
     /// It asks for three things: the overlap of the key is over; the key was not used as a
     /// fallback within the [observation window](crate::Policy::observation_window); and
@@ -40,8 +40,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// A use that a wrong clock dates in the future counts until that date plus one observation window.
     ///
     /// How much there was within a window comes from looks at the counters over time: one is
-    /// taken with each call, and with each poll of a ring that follows a store. A ring that
-    /// nobody asks for a day cannot say what of its traffic was yesterday's, and counts none.
+    /// taken with each call, and with each poll of a ring that follows a store. A ring
+    /// without a look for a day does not know which uses were of the last day, and counts none.
     ///
     /// ```
     /// use dualkey::{KeyRing, ManualClock, Obstacle, Secret, Verdict};
@@ -168,8 +168,8 @@ impl<K: KeyMaterial> KeyRing<K> {
         }
     }
 
-    /// Goes on from the last report of the process that ran in this one's place, so that a
-    /// restart does not begin the observation anew. Once, and before the first report.
+    /// Continues from the last report of the process that ran in the place of this one, so that a
+    /// restart does not begin the observation again. Call it once, before the first report.
     pub fn resume(&self, report: &Report) {
         self.history().inherit(report);
     }
@@ -184,7 +184,6 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.history().continue_watch(report, since);
     }
 
-    /// A look at the counters of all keys.
     /// Has `wake` called when a report is due at once.
     pub(crate) fn on_report_news(&self, wake: impl Fn() + Send + Sync + 'static) {
         self.inner.news.wake_with(wake);
@@ -200,6 +199,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.inner.news.keep();
     }
 
+    /// Takes a look at the counters of all keys.
     pub(super) fn look(&self, set: &KeySet<K>, now: SystemTime) -> MutexGuard<'_, UsageWindow> {
         let mut history = self.history();
         let usages = set.keys().iter().map(|key| (key.kid(), key.usage()));
@@ -230,7 +230,7 @@ pub(super) fn verdict_in<K: KeyMaterial>(
 }
 
 impl<K: KeyMaterial> KeySet<K> {
-    /// Whether the key `kid` may go, by what the instances `reports` say together: as
+    /// Returns the verdict on the key `kid`, by all `reports` together: as
     /// [`Manifest::retirement`](crate::manifest::Manifest::retirement), of what this process
     /// holds.
     ///
@@ -315,8 +315,8 @@ impl<K: KeyMaterial> KeySet<K> {
         ))
     }
 
-    /// What tells this set apart from others: equal on two instances, and they hold the same
-    /// keys with the same times.
+    /// Returns the fingerprint of this set. Two instances with equal fingerprints hold the same keys
+    /// with the same times.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(K::PURPOSE, self.policy(), self.keys().iter().map(Key::marks))

@@ -1,4 +1,4 @@
-//! `Key<K>`: a kid, the times that a key lives by, and its prepared material.
+//! `Key<K>`: a kid, the times of a key, and its prepared material.
 
 use std::fmt;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ impl<K> Key<K> {
         self.core.algorithm.as_deref()
     }
 
-    /// What goes into a fingerprint.
+    /// Returns the parts that a fingerprint covers.
     pub(crate) fn marks(&self) -> Marks<'_> {
         Marks { life: &self.life, aliases: &self.core.aliases, print: self.core.prints[0] }
     }

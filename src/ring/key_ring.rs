@@ -135,7 +135,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.load().policy().overlap()
     }
 
-    /// What its keys live by.
+    /// Returns the [`Policy`] of this ring.
     #[must_use]
     pub fn policy(&self) -> Policy {
         *self.load().policy()

@@ -137,13 +137,13 @@ impl<K: KeyMaterial> KeySet<K> {
         self.timeline.verifies_until(self.position(kid.as_bytes())?)
     }
 
-    /// The next moment after `now` at which a role changes by itself.
+    /// The next moment after `now` at which a role changes without a step.
     #[must_use]
     pub fn next_transition(&self, now: SystemTime) -> Option<SystemTime> {
         self.timeline.next_transition(now)
     }
 
-    /// What its keys live by.
+    /// Returns the [`Policy`] of this set.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy

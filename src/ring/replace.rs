@@ -115,7 +115,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         }
     }
 
-    /// Tells what a reload did, as if it had been done here.
+    /// Reports the changes of a reload, as if they had been made here.
     pub(crate) fn emit_changes(&self, before: &KeySet<K>, after: &KeySet<K>, now: SystemTime) {
         let ring = self.name();
         for key in after.keys() {

@@ -32,8 +32,8 @@ pub struct Promotion {
 impl<K: KeyMaterial> KeyRing<K> {
     /// Adds a key that verifies from now on, and does not sign yet.
     ///
-    /// With [`signs_from`](NewKey::signs_from) it promotes itself at that moment,
-    /// on every instance that was told.
+    /// With [`signs_from`](NewKey::signs_from) it begins to sign at that moment,
+    /// on every instance that holds it.
     ///
     /// ```
     /// # use dualkey::{KeyRing, Secret};
@@ -275,7 +275,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// from now on, whatever its [`signs_from`](NewKey::signs_from).
     ///
     /// Instances that do not know the replacement refuse what it signs until they
-    /// are told. Where there is a moment for it, stage the replacement everywhere
+    /// reload. If there is time, stage the replacement everywhere
     /// first, promote it, and revoke then.
     ///
     /// ```
@@ -398,7 +398,7 @@ impl<K: KeyMaterial> ForceRing<'_, K> {
         Ok(promotion)
     }
 
-    /// Ends the key `kid` at once, whatever the verdict on it, and tells the observer why:
+    /// Ends the key `kid` at once, whatever the verdict on it, and reports the reason to the observer:
     /// what it signed is refused, and what it sealed cannot be opened.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         since
     }
 
-    /// What the keys live by.
+    /// Returns the policy of the ring.
     pub(crate) fn policy(&self) -> &'r Policy {
         self.set.policy()
     }
@@ -102,7 +102,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         })
     }
 
-    /// The keys that verify, the primary first: at most the cap.
+    /// The keys that verify, the primary first: at most [`Purpose::max_live_keys`](crate::Purpose::max_live_keys).
     #[inline]
     pub(crate) fn verifying(&self) -> impl Iterator<Item = Matched<'r, K>> {
         self.set.verifying(self.phase)
@@ -161,7 +161,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         Verified::new(value, key.0.kid(), key.1)
     }
 
-    /// As [`accept`](Self::accept), for a value of a legacy form: it is to be written anew,
+    /// As [`accept`](Self::accept), for a value of a legacy form: it is to be written again,
     /// whichever key made it.
     pub(crate) fn accept_legacy<T>(
         &self,
@@ -193,7 +193,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         if self.set.is_stale(self.now()) { Reason::Stale } else { Reason::NoPrimary }
     }
 
-    /// Tells the operator why, and the peer nothing (V7).
+    /// Reports the reason to the operator, and nothing to the peer (V7).
     pub(crate) fn reject(&self, error: impl Into<VerifyError>) -> VerifyError {
         let mut error = error.into();
         // A revoked key stays the reason.
@@ -206,7 +206,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
 }
 
 impl<K: KeyMaterial> KeyRing<K> {
-    /// Tells the operator that a value was refused before its signature was looked at.
+    /// Reports to the operator that a value was refused before its signature was looked at.
     pub(crate) fn reject(&self, reason: Reason) -> VerifyError {
         self.read(|view| view.reject(reason))
     }

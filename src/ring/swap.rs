@@ -34,7 +34,7 @@ impl<T> Swap<T> {
     ) -> Result<R, E> {
         let mut outcome = None;
         self.0.rcu(|current| {
-            // Recorded anew at each attempt: a refusal of an attempt that lost
+            // Recorded again at each attempt: a refusal of an attempt that lost
             // the race is not a refusal.
             let (next, result) = match change(current) {
                 Ok((next, result)) => (next, Ok(result)),

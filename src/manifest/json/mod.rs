@@ -27,7 +27,7 @@ impl Manifest {
     /// Reads a stored document, and checks it whole.
     ///
     /// # Errors
-    /// [`Error::Manifest`], which says what is wrong and where, never what stands there; and
+    /// [`Error::Manifest`], with the problem and its place, never the text at that place; and
     /// whatever else keeps a ring from being made of it: no primary, a kid or a secret that
     /// is there twice.
     pub fn from_json(text: &[u8]) -> Result<Self, Error> {

@@ -140,7 +140,7 @@ pub(super) struct Overridden {
     pub(super) reason: String,
 }
 
-/// V8: whatever stands there revokes the key, if it cannot be read as well.
+/// Reads a revocation. Any value revokes the key, also one that cannot be read (V8).
 fn read_revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Error> {
     let value = serde_json::Value::deserialize(input)?;
     let read = Revoked::deserialize(value).ok().filter(|revoked| is_date(revoked.at.0));

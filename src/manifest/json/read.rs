@@ -199,8 +199,8 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
     })
 }
 
-/// Where it cannot be read. Deliberately not the parser's own words: they may hold what
-/// stands there.
+/// Returns the error of a document that cannot be read. Deliberately not the parser's own words: they
+/// may hold the text at that place.
 fn unread(error: &serde_json::Error) -> Error {
     use serde_json::error::Category;
     let (line, column) = (error.line(), error.column());

@@ -58,7 +58,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// What stands for the secret of the key `kid` in a document without secrets: enough to find it
+/// Returns the mark that replaces the secret of the key `kid` in a document without secrets: enough to find it
 /// among those of a `.env` file, and of one that can be guessed not enough to confirm a guess.
 pub(super) fn mark(kid: &Kid, secret: &Secret, purpose: Purpose) -> String {
     let length = if purpose.is_guessable(secret.expose().len()) { 2 } else { 8 };

@@ -25,8 +25,7 @@ pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
     write_document(manifest, false)
 }
 
-/// The document, in which marks stand for the secrets; those of revoked keys are gone, and
-/// recognisers are left.
+/// Writes the document with marks in the place of the secrets. Revoked keys have a recogniser instead.
 pub(in crate::manifest) fn write_marked(manifest: &Manifest) -> Result<Secret, Error> {
     write_document(manifest, true)
 }
