@@ -108,7 +108,7 @@ pub(crate) fn check(
     }
     // Before the length: `changeme` is too short as well, and a longer placeholder is no remedy.
     let is_name = secret == label.as_bytes();
-    let why = placeholder(secret, text.is_some(), purpose)
+    let why = placeholder_reason(secret, text.is_some(), purpose)
         .or_else(|| is_name.then_some("the name of its variable"));
     if let Some(why) = why.filter(|_| !rules.allow_placeholders) {
         let remedy = placeholder_remedy(is_fallback, purpose, rules);
@@ -251,7 +251,7 @@ fn is_json_web_key(secret: &[u8]) -> bool {
 
 /// The reason why a value is a placeholder. `is_text` says that it is the whole value of a variable, and
 /// not bytes that the caller means.
-fn placeholder(secret: &[u8], is_text: bool, purpose: Purpose) -> Option<&'static str> {
+fn placeholder_reason(secret: &[u8], is_text: bool, purpose: Purpose) -> Option<&'static str> {
     const WORDS: [&str; 35] = [
         "changeme",
         "changeit",
@@ -356,7 +356,7 @@ mod tests {
     use super::*;
 
     fn placeholder(secret: &[u8]) -> Option<&'static str> {
-        super::placeholder(secret, true, Purpose::Jwt)
+        super::placeholder_reason(secret, true, Purpose::Jwt)
     }
 
     #[test]

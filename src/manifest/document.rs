@@ -320,7 +320,7 @@ impl Manifest {
 
 /// Returns the parts that a fingerprint covers; `None` for a key that was destroyed.
 fn marks(key: &Entry) -> Option<Marks<'_>> {
-    let print = key.print()?;
+    let print = key.secret_print()?;
     Some(Marks { life: &key.life, aliases: &key.aliases, print })
 }
 

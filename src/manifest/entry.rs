@@ -178,7 +178,7 @@ impl Entry {
     }
 
     /// Returns a digest of its secret.
-    pub(crate) fn print(&self) -> Option<[u8; 32]> {
+    pub(crate) fn secret_print(&self) -> Option<[u8; 32]> {
         self.secret.as_ref().map(|secret| secret_prints(secret.expose())[0])
     }
 

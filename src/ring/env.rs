@@ -113,18 +113,18 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
         self.warnings.extend(found.warnings);
         for (place, (variable, secret)) in found.signing.into_iter().enumerate() {
-            let key = labelled(variable, secret);
+            let key = labelled_key(variable, secret);
             self = if place == 0 { self.primary(key) } else { self.fallback(key) };
         }
         if let Some((variable, secret)) = found.next {
-            self = self.staged(labelled(variable, secret));
+            self = self.staged(labelled_key(variable, secret));
         }
         self
     }
 }
 
 /// A key that errors call by its variable.
-fn labelled<K: KeyMaterial>(variable: String, secret: Secret) -> NewKey<K> {
+fn labelled_key<K: KeyMaterial>(variable: String, secret: Secret) -> NewKey<K> {
     let mut key = NewKey::new(secret);
     key.label = Some(variable);
     key
@@ -220,15 +220,14 @@ pub(crate) fn read(
     let mut next = next.filter(|(_, secret)| !known(&signing, secret));
     let is_full = signing.len() + usize::from(next.is_some()) >= purpose.max_live_keys();
     let mut left_out = None;
+    let is_next = |secret: &Secret| {
+        next.as_ref().is_some_and(|(_, staged)| staged.expose() == secret.expose())
+    };
     if let Some((variable, text)) = backup {
         match decode(purpose, &variable, &text) {
             Ok(secret) if known(&signing, &secret) => {}
             // One secret under two names is one key, under the first name.
-            Ok(secret)
-                if next.as_ref().is_some_and(|(_, secret_of_next)| {
-                    secret_of_next.expose() == secret.expose()
-                }) =>
-            {
+            Ok(secret) if is_next(&secret) => {
                 next = None;
                 signing.push((variable, secret));
             }

@@ -102,7 +102,7 @@ impl<'r, K: KeyMaterial> View<'r, K> {
         })
     }
 
-    /// The keys that verify, the primary first: at most [`Purpose::max_live_keys`](crate::Purpose::max_live_keys).
+    /// The keys that verify, the primary first: at most as many as may be live.
     #[inline]
     pub(crate) fn verifying(&self) -> impl Iterator<Item = Matched<'r, K>> {
         self.set.verifying(self.phase)

@@ -42,7 +42,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         return Err(Error::manifest("it has more than 1 MiB"));
     }
     let text = std::str::from_utf8(text).map_err(|_| Error::manifest("it is not UTF-8"))?;
-    let head: Head<'_> = serde_json::from_str(text).map_err(|error| unread(&error))?;
+    let head: Head<'_> = serde_json::from_str(text).map_err(|error| read_error(&error))?;
     if head.format != FORMAT {
         return Err(Error::manifest(format!("its `format` is not `{FORMAT}`")));
     }
@@ -54,7 +54,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         check_known(text)?;
     }
     let document: Document<Terms, Key> =
-        serde_json::from_str(text).map_err(|error| unread(&error))?;
+        serde_json::from_str(text).map_err(|error| read_error(&error))?;
     let purpose = Purpose::named(&document.purpose)
         .ok_or_else(|| Error::manifest("its `purpose` is none that this release knows"))?;
     if document.revision == 0 {
@@ -201,7 +201,7 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
 
 /// Returns the error of a document that cannot be read. Deliberately not the parser's own words: they
 /// may hold the text at that place.
-fn unread(error: &serde_json::Error) -> Error {
+fn read_error(error: &serde_json::Error) -> Error {
     use serde_json::error::Category;
     let (line, column) = (error.line(), error.column());
     Error::manifest(match error.classify() {

@@ -119,7 +119,7 @@ impl Examination<'_> {
             }
             Err(error) => return self.all.push(unloaded(item, subject, error)),
         };
-        for print in manifest.keys().iter().filter_map(|key| key.print()) {
+        for print in manifest.keys().iter().filter_map(|key| key.secret_print()) {
             self.prints.entry(print).or_default().push(subject.clone());
         }
         let now = self.project.now();
