@@ -48,16 +48,18 @@ fn libpq(texts: &[String]) -> Option<Vec<Parsed>> {
 }
 
 /// The password, which the options of `sqlx` show in no other way.
-fn password(own: &ConnectionString) -> Option<String> {
-    let url = sqlx::ConnectOptions::to_url_lossy(&own.connect_options().unwrap().username("app"));
-    url.password().map(|own| percent_encoding::percent_decode_str(own).decode_utf8_lossy().into())
+fn password(parsed: &ConnectionString) -> Option<String> {
+    let url =
+        sqlx::ConnectOptions::to_url_lossy(&parsed.connect_options().unwrap().username("app"));
+    url.password()
+        .map(|password| percent_encoding::percent_decode_str(password).decode_utf8_lossy().into())
 }
 
 /// Compares what both read. Returns whether both read the text.
 fn compare(text: &str, theirs: &Parsed) -> bool {
-    let own = ConnectionString::parse(text);
-    let (own, theirs) = match (own, theirs) {
-        (Ok(own), Some(theirs)) => (own, theirs),
+    let parsed = ConnectionString::parse(text);
+    let (parsed, theirs) = match (parsed, theirs) {
+        (Ok(parsed), Some(theirs)) => (parsed, theirs),
         (Err(_), None) => return false,
         // Deliberately stricter: what other readers read in another way, or what is not supported.
         (
@@ -74,15 +76,15 @@ fn compare(text: &str, theirs: &Parsed) -> bool {
         (Err(_), Some(theirs)) if theirs.is_empty() => return false,
         // A further `=` in a value, and parameters of other clients.
         (Ok(_), None) if text.contains("://") || text.contains("db=") => return false,
-        (own, theirs) => panic!("{text:?}: {own:?}, and libpq {theirs:?}"),
+        (parsed, theirs) => panic!("{text:?}: {parsed:?}, and libpq {theirs:?}"),
     };
-    let get = |name: &str| theirs.get(name).map(String::as_str).filter(|own| !own.is_empty());
-    assert_eq!(own.role(), get("user"), "{text:?}");
-    assert_eq!(own.database(), get("dbname"), "{text:?}");
-    assert_eq!(own.host(), get("host").or(get("hostaddr")), "{text:?}");
-    assert_eq!(own.port().to_string(), get("port").unwrap_or("5432"), "{text:?}");
+    let get = |name: &str| theirs.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    assert_eq!(parsed.role(), get("user"), "{text:?}");
+    assert_eq!(parsed.database(), get("dbname"), "{text:?}");
+    assert_eq!(parsed.host(), get("host").or(get("hostaddr")), "{text:?}");
+    assert_eq!(parsed.port().to_string(), get("port").unwrap_or("5432"), "{text:?}");
     if get("password").is_some() {
-        assert_eq!(password(&own).as_deref(), get("password"), "{text:?}");
+        assert_eq!(password(&parsed).as_deref(), get("password"), "{text:?}");
     }
     true
 }
@@ -177,14 +179,14 @@ fn a_string_is_read_as_libpq_reads_it() {
     let mut rng = fastrand::Rng::with_seed(21);
     // Blanks around the whole are removed here; libpq before 17 keeps them.
     let blanks = [' ', '\t', '\n'];
-    let trimmed = |own: String| own.trim_matches(blanks).to_owned();
+    let trimmed = |text: String| text.trim_matches(blanks).to_owned();
     texts.extend((0..20_000).map(|_| trimmed(random(&mut rng))));
     let Some(theirs) = libpq(&texts) else {
         println!("left out: there is no python3 with libpq.so.5");
         return;
     };
     assert_eq!(theirs.len(), texts.len());
-    let both = texts.iter().zip(&theirs).filter(|(text, own)| compare(text, own)).count();
+    let both = texts.iter().zip(&theirs).filter(|(text, expected)| compare(text, expected)).count();
     println!("{} strings, {both} read by both", texts.len());
     assert!(both > 1_000, "{both}");
 }

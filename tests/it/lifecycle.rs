@@ -61,7 +61,7 @@ fn three() -> (Manifest, SystemTime) {
 }
 
 /// A cookie that whoever has the secret of `seed` makes at `now`.
-fn forged(seed: u64, name: &str, now: SystemTime) -> String {
+fn forge_cookie(seed: u64, name: &str, now: SystemTime) -> String {
     let key = NewKey::new(Secret::from(secret(seed))).kid(kid(name));
     let ring = KeyRing::<CookieKey>::builder().primary(key).clock(ManualClock::new(now));
     CookieSigner::new(ring.build().unwrap()).sign("session", "admin").unwrap()
@@ -86,7 +86,7 @@ fn ends_are_final_whatever_becomes_of_the_keys_after() {
             manifest.set_policy(policy, now).unwrap()
         }),
     ];
-    let cookie = forged(0, "a", now);
+    let cookie = forge_cookie(0, "a", now);
     for (name, after) in steps {
         for moment in [now, now + HOUR, now + 2 * overlap()] {
             assert_eq!(state(&after, "a", moment), KeyState::Expired, "{name}");
@@ -322,7 +322,7 @@ fn a_rollback_waits_until_every_instance_holds_the_key() {
     let held = at(0) + WINDOW;
     let refused = manifest.rollback(&[], at(240));
     assert!(
-        matches!(&refused, Err(Error::AddedRecently { held: own, .. }) if *own == held),
+        matches!(&refused, Err(Error::AddedRecently { held: until, .. }) if *until == held),
         "{refused:?}"
     );
     // Every instance that reports holds it, or the time has passed, or it is forced.
@@ -422,7 +422,7 @@ fn v8_a_refused_manifest_still_revokes_and_the_ring_then_serves_nothing() {
     assert!(told.all().iter().any(|event| event.contains("Revoked")), "{:?}", told.all());
     assert_eq!(signer.verify("session", &cookie).unwrap_err().reason(), Reason::RevokedKey);
     assert!(matches!(signer.sign("session", "x"), Err(Error::NothingSigns)));
-    let other = forged(7, "q", at(10));
+    let other = forge_cookie(7, "q", at(10));
     assert_eq!(signer.verify("session", &other).unwrap_err().reason(), Reason::NoPrimary);
 
     // One that it can use brings it back, and the revocation holds.
@@ -438,7 +438,7 @@ fn a_change_from_the_future_is_refused_and_its_revocations_are_not() {
     let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
     let clock = ManualClock::new(at(60));
     let ring = ring_of(&manifest, &clock);
-    let old = forged(0, "a", at(60));
+    let old = forge_cookie(0, "a", at(60));
     let signer = CookieSigner::new(ring.clone());
 
     // An operator whose clock is ten years ahead.
@@ -493,11 +493,11 @@ fn an_instance_whose_clock_was_ahead_for_one_reload_has_its_roles_back_at_the_ne
     let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
     let clock = ManualClock::new(at(60));
     let ring = ring_of(&manifest, &clock);
-    let old = forged(0, "a", at(60));
+    let old = forge_cookie(0, "a", at(60));
     let signer = CookieSigner::new(ring.clone());
 
     clock.set(at(60) + 20 * DAY);
-    // A change is taken meanwhile, and the clock is corrected.
+    // A change is taken before the clock is corrected.
     let next = manifest.stage(entry(2, "c"), at(70)).unwrap().manifest;
     next.apply_to(&ring).unwrap();
     clock.set(at(120));
@@ -669,9 +669,9 @@ fn a_revision_at_its_limit_is_an_error_and_no_silence() {
         manifest
             .set_policy(
                 {
-                    let mut own = Policy::default();
-                    own.max_lifetime = HOUR;
-                    own
+                    let mut policy = Policy::default();
+                    policy.max_lifetime = HOUR;
+                    policy
                 },
                 at(10),
             )

@@ -90,7 +90,7 @@ fn an_expired_key_takes_over_from_no_revoked_one() {
     let refused = manifest.revoke(&kid("b"), "leaked", now);
     assert!(matches!(refused, Err(Error::NoPrimary { .. })), "{refused:?}");
     let refused = manifest.rollback(&[], now);
-    assert!(matches!(refused, Err(Error::Expired { kid: own }) if own == kid("a")));
+    assert!(matches!(refused, Err(Error::Expired { kid: expired }) if expired == kid("a")));
 
     let clock = ManualClock::new(now);
     let builder = KeyRing::<CookieKey>::builder().name("SESSION_SECRET").environment("test");
@@ -155,8 +155,8 @@ fn a_step_by_a_clock_that_the_reports_contradict_is_refused_and_a_revocation_is_
         let reports = reports_at(newest);
         let error = manifest.retire(&kid("c"), &reports, now).unwrap_err();
         assert!(
-            matches!(error, Error::ClockDisagrees { now: own, other, .. }
-                if own == now && other == newest),
+            matches!(error, Error::ClockDisagrees { now: here, other, .. }
+                if here == now && other == newest),
             "{error}"
         );
         assert!(error.to_string().contains(says), "{error}");
@@ -239,7 +239,7 @@ fn v8_a_document_that_revokes_its_only_key_leaves_a_ring_that_serves_nothing() {
         assert!(!health.is_serving && !health.is_stale);
         assert!(health.last_error.unwrap().contains("applies its revocations"));
         let told = scene.told.all();
-        assert!(told.iter().any(|own| own.contains("in a public log")), "{told:?}");
+        assert!(told.iter().any(|line| line.contains("in a public log")), "{told:?}");
     }
 }
 
@@ -312,7 +312,8 @@ fn v8_a_record_that_revokes_the_only_key_leaves_a_ring_that_serves_nothing() {
 
     let now = clock.now();
     let spare = || NewEntry::new(Secret::from(letters(1)));
-    let rotate = |own: &Manifest| own.emergency_rotate(&leaked, "in a public log", spare(), now);
+    let rotate =
+        |manifest: &Manifest| manifest.emergency_rotate(&leaked, "in a public log", spare(), now);
     block_on(update(&store(), rotate)).unwrap();
     fs::write(&path, format!("X={}\n", letters(2))).unwrap();
     let error = following.refresh().unwrap_err();
@@ -350,7 +351,8 @@ fn v8_a_record_that_cannot_be_read_still_revokes() {
 
         let now = clock.now();
         let spare = || NewEntry::new(Secret::from(letters(1)));
-        let rotate = |own: &Manifest| own.emergency_rotate(&leaked, "leaked", spare(), now);
+        let rotate =
+            |manifest: &Manifest| manifest.emergency_rotate(&leaked, "leaked", spare(), now);
         block_on(update(&store(), rotate)).unwrap();
         let record = folder.path().join(".env.dualkey").join("X.json");
         let text = fs::read_to_string(&record).unwrap();

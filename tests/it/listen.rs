@@ -25,12 +25,12 @@ use crate::postgres::{
 const LONG: Duration = Duration::from_secs(120);
 
 /// Options that `pg_stat_activity` shows under this name.
-fn named(url: &str, name: &str) -> PgConnectOptions {
+fn named_options(url: &str, name: &str) -> PgConnectOptions {
     url.parse::<PgConnectOptions>().unwrap().application_name(name)
 }
 
 /// A pool of five, whose users wait for two seconds.
-async fn five(options: PgConnectOptions) -> PgPool {
+async fn connect_five(options: PgConnectOptions) -> PgPool {
     let wait = Duration::from_secs(2);
     let pool = PgPoolOptions::new().max_connections(5).acquire_timeout(wait);
     pool.connect_with(options).await.unwrap()
@@ -108,10 +108,10 @@ fn five_rings_leave_a_pool_of_five_to_the_application() {
     let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };
     runtime().block_on(async {
         let rings = rings(&pool(&url).await, 5).await;
-        let own = five(named(&url, &name())).await;
+        let pool = connect_five(named_options(&url, &name())).await;
         let mut all = Vec::new();
         for ring in &rings {
-            all.push(follow(store(&own, ring), ring, LONG).await);
+            all.push(follow(store(&pool, ring), ring, LONG).await);
         }
         for (following, _) in &all {
             until_watch(following, None).await;
@@ -122,12 +122,12 @@ fn five_rings_leave_a_pool_of_five_to_the_application() {
             tokio::time::sleep(time).await;
             over.store(true, SeqCst);
         });
-        let (served, failed) = load(&own, 10, is_over).await;
+        let (served, failed) = load(&pool, 10, is_over).await;
         assert!(served > 0 && failed == 0, "{served} served, {failed} failed");
         // All five at once.
         let mut held = Vec::new();
         for _ in 0..5 {
-            held.push(own.acquire().await.unwrap());
+            held.push(pool.acquire().await.unwrap());
         }
     });
 }
@@ -136,7 +136,7 @@ fn five_rings_leave_a_pool_of_five_to_the_application() {
 async fn measure(url: &str, count: usize, time: Duration) -> String {
     let admin = pool(url).await;
     let (rings, label) = (rings(&admin, count).await, name());
-    let own = five(named(url, &label)).await;
+    let pool = connect_five(named_options(url, &label)).await;
     let (sender, heard) = channel();
     let mut all = Vec::new();
     for ring in &rings {
@@ -145,7 +145,7 @@ async fn measure(url: &str, count: usize, time: Duration) -> String {
             .environment("test")
             .observer(Ear(Mutex::new(sender.clone())))
             .clock(ManualClock::new(at(100)))
-            .follow(store(&own, ring))
+            .follow(store(&pool, ring))
             .poll(LONG);
         all.push(following.spawn().await.unwrap());
     }
@@ -156,8 +156,8 @@ async fn measure(url: &str, count: usize, time: Duration) -> String {
     }
     let is_over = Arc::new(AtomicBool::new(false));
     let queries = {
-        let (own, is_over) = (own.clone(), Arc::clone(&is_over));
-        tokio::spawn(async move { load(&own, 8, is_over).await })
+        let (pool, is_over) = (pool.clone(), Arc::clone(&is_over));
+        tokio::spawn(async move { load(&pool, 8, is_over).await })
     };
     let start = Instant::now();
     tokio::time::sleep(time).await;
@@ -202,10 +202,10 @@ async fn change(writer: &PostgresStore, revision: u64) {
     let kid = format!("k{revision}");
     if revision % 2 == 1 {
         let new = entry(revision + 10, &kid);
-        update(writer, |own| own.stage(new.clone(), at(0))).await.unwrap();
+        update(writer, |manifest| manifest.stage(new.clone(), at(0))).await.unwrap();
     } else {
         let staged: dualkey::Kid = format!("k{}", revision - 1).parse().unwrap();
-        update(writer, |own| own.revoke(&staged, "measured", at(9))).await.unwrap();
+        update(writer, |manifest| manifest.revoke(&staged, "measured", at(9))).await.unwrap();
     }
 }
 
@@ -243,21 +243,24 @@ fn the_child_that_serves() {
     };
     runtime().block_on(async {
         let label = name();
-        let own = five(named(url, &label)).await;
+        let pool = connect_five(named_options(url, &label)).await;
         let mut all = Vec::new();
         for ring in &rings {
-            all.push(follow(store(&own, ring), ring, LONG).await.0);
+            all.push(follow(store(&pool, ring), ring, LONG).await.0);
         }
-        until("it listens", async || !listening(&own, &label).await.is_empty()).await;
+        until("it listens", async || !listening(&pool, &label).await.is_empty()).await;
         let is_over = Arc::new(AtomicBool::new(false));
-        let (over, pool) = (Arc::clone(&is_over), own.clone());
-        let queries = tokio::spawn(async move { load(&pool, 8, over).await });
+        let (over, shared) = (Arc::clone(&is_over), pool.clone());
+        let queries = tokio::spawn(async move { load(&shared, 8, over).await });
         say("ready".to_owned());
-        until("all rings follow", async || all.iter().all(|own| own.health().revision >= 3)).await;
-        let count = listening(&own, &label).await.len();
+        until("all rings follow", async || {
+            all.iter().all(|following| following.health().revision >= 3)
+        })
+        .await;
+        let count = listening(&pool, &label).await.len();
         is_over.store(true, SeqCst);
         let (served, failed) = queries.await.unwrap();
-        let failures: u64 = all.iter().map(|own| own.health().failures).sum();
+        let failures: u64 = all.iter().map(|following| following.health().failures).sum();
         say(format!("{served} served, {failed} failed, {failures} failed turns, {count} listen"));
     });
 }
@@ -279,9 +282,10 @@ impl Service {
         Self { child, lines }
     }
 
-    fn said(&mut self) -> String {
+    fn read_message(&mut self) -> String {
         let mut said = self.lines.by_ref().map_while(Result::ok);
-        let said = said.find_map(|own| own.split_once("service: ").map(|(_, own)| own.to_owned()));
+        let said =
+            said.find_map(|line| line.split_once("service: ").map(|(_, text)| text.to_owned()));
         said.unwrap_or_else(|| "nothing".to_owned())
     }
 }
@@ -303,16 +307,18 @@ fn services_serve_while_all_rings_rotate() {
         let rings = rings(&admin, 8).await;
         let mut services: Vec<_> = (0..4).map(|_| Service::start(&url, &rings)).collect();
         for service in &mut services {
-            assert_eq!(service.said(), "ready");
+            assert_eq!(service.read_message(), "ready");
         }
         for ring in &rings {
             let writer = store(&admin, ring);
             stage(&writer, 1).await;
             let kid = "k1".parse().unwrap();
-            update(&writer, |own| own.force("a test").promote(&kid, at(9))).await.unwrap();
+            update(&writer, |manifest| manifest.force("a test").promote(&kid, at(9)))
+                .await
+                .unwrap();
         }
         for service in &mut services {
-            let said = service.said();
+            let said = service.read_message();
             println!("of four services with eight rings over a pool of five, one: {said}");
             assert!(said.ends_with("served, 0 failed, 0 failed turns, 1 listen"), "{said}");
             assert!(!said.starts_with("0 "), "{said}");
@@ -329,8 +335,8 @@ fn the_connection_outlives_the_runtime_that_made_it_and_ends_with_the_last_ring(
     let rings = second.block_on(rings(&admin, 2));
     let start = |runtime: &tokio::runtime::Runtime, ring: &str| {
         runtime.block_on(async {
-            let own = five(named(&url, &label)).await;
-            follow(store(&own, ring), ring, LONG).await
+            let pool = connect_five(named_options(&url, &label)).await;
+            follow(store(&pool, ring), ring, LONG).await
         })
     };
     let (gone, _) = start(&first, &rings[0]);
@@ -349,8 +355,8 @@ fn the_connection_outlives_the_runtime_that_made_it_and_ends_with_the_last_ring(
         drop(following);
         until("it is closed", async || listening(&admin, &label).await.is_empty()).await;
         // A ring that comes later has a new one.
-        let own = five(named(&url, &label)).await;
-        let _later = follow(store(&own, &rings[0]), &rings[0], LONG).await;
+        let pool = connect_five(named_options(&url, &label)).await;
+        let _later = follow(store(&pool, &rings[0]), &rings[0], LONG).await;
         until("it listens again", async || !listening(&admin, &label).await.is_empty()).await;
     });
 }
@@ -361,15 +367,15 @@ fn a_server_that_restarts_shows_in_health_until_it_is_heard_again() {
     let Some(programs) = variable("DUALKEY_TEST_POSTGRES_BIN") else { return };
     let cluster = Cluster::start(&programs);
     runtime().block_on(async {
-        let own = pool(&cluster.url()).await;
-        let ring = &rings(&own, 1).await[0];
-        let (following, heard) = follow(store(&own, ring), ring, LONG).await;
+        let pool = pool(&cluster.url()).await;
+        let ring = &rings(&pool, 1).await[0];
+        let (following, heard) = follow(store(&pool, ring), ring, LONG).await;
         until_watch(&following, None).await;
         cluster.stop();
         until_watch(&following, Some("cannot listen for changes: ")).await;
         cluster.restart();
         until_watch(&following, None).await;
-        stage(&store(&own, ring), 1).await;
+        stage(&store(&pool, ring), 1).await;
         assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), 2);
     });
 }
@@ -383,11 +389,11 @@ fn a_password_that_rotates_is_taken_from_the_pool() {
         let admin = pool(&cluster.url()).await;
         sql(&admin, "CREATE ROLE app LOGIN SUPERUSER PASSWORD 'old'").await;
         let rings = rings(&admin, 2).await;
-        let login = |password: &str| named(&cluster.url_of("app", password), "listens");
-        let own = five(login("old")).await;
-        let (following, heard) = follow(store(&own, &rings[0]), &rings[0], LONG).await;
+        let login = |password: &str| named_options(&cluster.url_of("app", password), "listens");
+        let pool = connect_five(login("old")).await;
+        let (following, heard) = follow(store(&pool, &rings[0]), &rings[0], LONG).await;
         // A direct URL is set once, and its password grows old.
-        let direct = store(&own, &rings[1]).direct(login("old").application_name("direct"));
+        let direct = store(&pool, &rings[1]).direct(login("old").application_name("direct"));
         let (other, heard_direct) = follow(direct, &rings[1], LONG).await;
         until_watch(&following, None).await;
         until_watch(&other, None).await;
@@ -407,7 +413,7 @@ fn a_password_that_rotates_is_taken_from_the_pool() {
         cut().await;
         until_watch(&following, Some("password authentication failed")).await;
         until_watch(&other, Some("password authentication failed")).await;
-        own.set_connect_options(login("new"));
+        pool.set_connect_options(login("new"));
         until_watch(&following, None).await;
         until_watch(&other, None).await;
         for (ring, heard) in [(&rings[0], heard), (&rings[1], heard_direct)] {
@@ -425,14 +431,14 @@ fn two_databases_of_one_server_are_heard_apart() {
     runtime().block_on(async {
         let first = pool(&cluster.url()).await;
         sql(&first, "CREATE DATABASE other").await;
-        let options = named(&cluster.url(), "").database("other");
+        let options = named_options(&cluster.url(), "").database("other");
         let second = PgPoolOptions::new().connect_with(options).await.unwrap();
         make_tables(&second).await;
         let ring = name();
         let mut heard = Vec::new();
-        for own in [&first, &second] {
-            store(own, &ring).compare_and_swap(0, &manifest(&ring)).await.unwrap();
-            let (following, ear) = follow(store(own, &ring), &ring, LONG).await;
+        for pool in [&first, &second] {
+            store(pool, &ring).compare_and_swap(0, &manifest(&ring)).await.unwrap();
+            let (following, ear) = follow(store(pool, &ring), &ring, LONG).await;
             heard.push((following, ear));
         }
         let count = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
@@ -461,7 +467,7 @@ fn a_wake_that_panics_reaches_no_other_ring() {
     let Some(url) = variable("DUALKEY_TEST_POSTGRES") else { return };
     runtime().block_on(async {
         let admin = pool(&url).await;
-        let own = five(named(&url, &name())).await;
+        let pool = connect_five(named_options(&url, &name())).await;
         let rings = rings(&admin, 2).await;
         let counts = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
         let counted = counts.clone();
@@ -473,10 +479,10 @@ fn a_wake_that_panics_reaches_no_other_ring() {
         let works = Wake::new(move || {
             counted.fetch_add(1, SeqCst);
         });
-        let _panics = store(&own, &rings[0]).watch(panics).await.unwrap().unwrap();
-        let _works = store(&own, &rings[1]).watch(works).await.unwrap().unwrap();
+        let _panics = store(&pool, &rings[0]).watch(panics).await.unwrap().unwrap();
+        let _works = store(&pool, &rings[1]).watch(works).await.unwrap().unwrap();
         for round in 1..=3 {
-            until("each is woken", async || counts.iter().all(|own| own.load(SeqCst) >= round))
+            until("each is woken", async || counts.iter().all(|count| count.load(SeqCst) >= round))
                 .await;
             for ring in &rings {
                 sql(&admin, &format!("NOTIFY dualkey, 'test/{ring}'")).await;
@@ -495,9 +501,9 @@ fn a_server_without_a_free_connection_shows_in_health() {
         sql(&admin, "CREATE ROLE app LOGIN PASSWORD 'app' CONNECTION LIMIT 1").await;
         sql(&admin, "GRANT ALL ON ALL TABLES IN SCHEMA public TO app").await;
         let ring = &rings(&admin, 1).await[0];
-        let own = PgPoolOptions::new().max_connections(1);
-        let own = own.connect(&cluster.url_of("app", "app")).await.unwrap();
-        let (following, heard) = follow(store(&own, ring), ring, LONG).await;
+        let options = PgPoolOptions::new().max_connections(1);
+        let pool = options.connect(&cluster.url_of("app", "app")).await.unwrap();
+        let (following, heard) = follow(store(&pool, ring), ring, LONG).await;
         until_watch(&following, Some("too many connections for role \"app\"")).await;
         assert_eq!(following.health().last_error, None, "it is asked all the same");
         sql(&admin, "ALTER ROLE app CONNECTION LIMIT 3").await;
@@ -519,7 +525,7 @@ fn a_standby_names_the_remedy_and_a_direct_url_to_the_primary_listens() {
         let copy = PgPool::connect(&standby.url()).await.unwrap();
         let (following, _) = follow(store(&copy, ring), ring, LONG).await;
         until_watch(&following, Some("a standby, which takes no LISTEN; pass a URL")).await;
-        let direct = store(&copy, ring).direct(named(&cluster.url(), "direct"));
+        let direct = store(&copy, ring).direct(named_options(&cluster.url(), "direct"));
         let (following, _) = follow(direct, ring, LONG).await;
         until("it listens", async || listening(&primary, "direct").await.len() == 1).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -542,10 +548,10 @@ fn a_starved_pool_shows_in_health() {
     runtime().block_on(async {
         let ring = &rings(&pool(&url).await, 1).await[0];
         let wait = Duration::from_secs(if is_full() { 30 } else { 1 });
-        let own = PgPoolOptions::new().max_connections(1).acquire_timeout(wait);
-        let own = own.connect(&url).await.unwrap();
-        let (following, _) = follow(store(&own, ring), ring, LONG).await;
-        let held = own.acquire().await.unwrap();
+        let options = PgPoolOptions::new().max_connections(1).acquire_timeout(wait);
+        let pool = options.connect(&url).await.unwrap();
+        let (following, _) = follow(store(&pool, ring), ring, LONG).await;
+        let held = pool.acquire().await.unwrap();
         following.refresh_async().await.unwrap_err();
         let error = following.health().last_error.unwrap();
         assert!(error.contains("all 1 connections of the pool are in use; raise"), "{error}");
@@ -591,7 +597,7 @@ fn a_connection_that_is_cut_without_a_word_is_noticed() {
         });
         let admin = pool(&url).await;
         let ring = &rings(&admin, 1).await[0];
-        let direct = named(&url, &name()).port(port);
+        let direct = named_options(&url, &name()).port(port);
         let (following, _) = follow(store(&admin, ring).direct(direct), ring, LONG).await;
         until_watch(&following, None).await;
         tokio::time::sleep(Duration::from_secs(1)).await;

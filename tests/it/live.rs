@@ -166,7 +166,7 @@ async fn log_in(http: &Client, express: &str, service: &str, number: usize) -> B
 }
 
 #[tokio::test]
-async fn nobody_is_logged_out_while_a_node_backend_and_this_crate_rotate_together() {
+async fn no_user_is_logged_out_while_a_node_backend_and_this_crate_rotate_together() {
     let folder = match peers::folder() {
         Ok(folder) => folder,
         Err(why) => return println!("0 live requests: {why}"),

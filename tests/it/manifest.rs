@@ -145,7 +145,7 @@ fn promotion_waits_for_every_instance_that_may_be_running() {
         Err(Error::NotAgreed { obstacles, .. }) => obstacles,
         other => panic!("{other:?}"),
     };
-    // Nobody said anything.
+    // No instance reports.
     assert_eq!(refusal(&[], now), [Obstacle::NoInstance]);
     let has = report(&manifest, "has", now);
     let lacks = report(&before, "lacks", now);
@@ -209,7 +209,7 @@ fn an_emergency_promotes_what_is_staged_and_makes_a_key_where_nothing_is() {
     let change = staged.emergency_rotate(&kid("b"), "it alone", spare(), at(20)).unwrap();
     assert_eq!(change.kid, kid("spare"));
 
-    // An end that was settled holds: who is replaced has no heir.
+    // An end that was settled holds: a key that was replaced has none that takes over from it.
     let rotated = staged.force("nobody runs").promote(&kid("b"), at(30)).unwrap().manifest;
     let reports = [report(&rotated, "one", at(40))];
     let settled = rotated.retire(&leaked, &reports, at(40)).unwrap();
@@ -335,7 +335,7 @@ fn a_shorter_policy_cuts_no_overlap_short_and_a_longer_one_moves_ends() {
     assert_eq!(next.verifies_until(&kid("b")), Some(at(20) + old));
     // What signed under the shorter one alone has the shorter overlap.
     let next = next.force("a test").promote(&kid("b"), at(20) + 2 * old).unwrap_err();
-    assert!(matches!(next, Error::Expired { kid: own } if own == kid("b")), "{next}");
+    assert!(matches!(next, Error::Expired { kid: expired } if expired == kid("b")), "{next}");
     let mut longer = *manifest.policy();
     longer.max_lifetime = 30 * DAY;
     let next = manifest.set_policy(longer, at(20)).unwrap();
@@ -545,7 +545,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// What `step` makes of `manifest`; `None`, if it is no step.
-fn taken(
+fn take_step(
     manifest: &Manifest,
     step: &Step,
     new: NewEntry,
@@ -607,7 +607,7 @@ proptest! {
             seed += 1;
             let new = entry(seed, &format!("k{seed}"));
             let text = manifest.to_json().unwrap();
-            let Some(next) = taken(&manifest, step, new, &[ring.report("one")], now) else {
+            let Some(next) = take_step(&manifest, step, new, &[ring.report("one")], now) else {
                 continue;
             };
             let Ok(next) = next else {
@@ -675,25 +675,25 @@ fn a_secret_below_the_floor_needs_the_dangerous_setting_of_both() {
     policy.dangerous_min_secret_bytes = Some(12);
     assert!(matches!(manifest(policy), Err(Error::PolicyBounds { .. })), "one of them");
     policy.min_secret_bytes = None;
-    let own = manifest(policy).unwrap();
+    let weak = manifest(policy).unwrap();
     // What may be guessed has no kid and no fingerprint that would confirm a guess.
-    assert_eq!(own.primary(at(0)), kid("jwt-1"));
+    assert_eq!(weak.primary(at(0)), kid("jwt-1"));
     let other = NewEntry::new(Secret::from("tooshort-Zq8"));
     let other = Manifest::new("JWT_SECRET", Purpose::Jwt, "test", policy, other, at(0)).unwrap();
-    assert_eq!(own.fingerprint(), other.fingerprint());
+    assert_eq!(weak.fingerprint(), other.fingerprint());
 
-    let text = own.to_json().unwrap();
+    let text = weak.to_json().unwrap();
     let again = Manifest::from_json(text.expose()).unwrap();
-    assert_eq!(again.policy(), own.policy());
+    assert_eq!(again.policy(), weak.policy());
     let long = NewEntry::new(Secret::from(secret(1)));
     let staged = again.stage(long, at(1)).unwrap();
     let rotated = staged.manifest.force("a test").promote(&staged.kid, at(2)).unwrap().manifest;
     assert_eq!(rotated.state(&kid("jwt-1"), at(2)), Some(KeyState::Live(Role::Fallback)));
 
     let builder = || KeyRing::<JwtKey>::builder().environment("test");
-    assert!(matches!(own.build_ring(builder()), Err(Error::ShortSecret { .. })));
-    assert!(own.build_ring(builder().min_secret_bytes(12)).is_err());
-    assert!(own.build_ring(builder().dangerous().min_secret_bytes(12)).is_ok());
+    assert!(matches!(weak.build_ring(builder()), Err(Error::ShortSecret { .. })));
+    assert!(weak.build_ring(builder().min_secret_bytes(12)).is_err());
+    assert!(weak.build_ring(builder().dangerous().min_secret_bytes(12)).is_ok());
     assert!(rotated.build_ring(builder()).is_err());
     assert!(rotated.build_ring(builder().allow_short_fallbacks()).is_ok());
 }

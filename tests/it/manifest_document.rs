@@ -54,7 +54,7 @@ fn v10_no_output_holds_a_secret() {
 }
 
 /// A change of the document of [`first`], with another key staged.
-fn changed(change: impl FnOnce(&mut Value)) -> Result<Manifest, Error> {
+fn change_document(change: impl FnOnce(&mut Value)) -> Result<Manifest, Error> {
     let manifest = first().stage(entry(1, "b"), at(10)).unwrap().manifest;
     let text = manifest.to_json().unwrap();
     let mut document: Value = serde_json::from_slice(text.expose()).unwrap();
@@ -66,49 +66,53 @@ fn changed(change: impl FnOnce(&mut Value)) -> Result<Manifest, Error> {
 fn what_is_wrong_with_a_document_is_said() {
     type Wrong = (&'static str, fn(&mut Value));
     let wrong: [Wrong; 24] = [
-        ("needs a reader of the version 2", |own| {
-            own["version"] = json!(2);
-            own["min_reader_version"] = json!(2);
+        ("needs a reader of the version 2", |document| {
+            document["version"] = json!(2);
+            document["min_reader_version"] = json!(2);
         }),
-        ("its `format` is not", |own| own["format"] = json!("something")),
-        ("its `purpose` is none", |own| own["purpose"] = json!("toast")),
-        ("its `revision` is 0", |own| own["revision"] = json!(0)),
-        ("`the manifest` has a field", |own| own["extra"] = json!(1)),
-        ("`keys` has a field", |own| own["keys"][0]["role"] = json!("primary")),
-        ("not of the form", |own| own["changed_at"] = json!("yesterday")),
-        ("not of the form", |own| own["changed_at"] = json!("+12026-01-01T00:00:00Z")),
-        ("not of the form", |own| own["policy"]["skew_seconds"] = json!(-1)),
-        ("not of the form", |own| own["keys"][0]["signing_start"] = json!("always")),
-        ("no primary", |own| own["keys"][0]["signing_start"] = json!("never")),
-        ("no primary", |own| own["keys"] = json!([])),
-        ("the kid `a` is taken", |own| own["keys"][1]["kid"] = json!("a")),
-        ("the kid `a` is taken", |own| own["keys"][1]["aliases"] = json!(["a"])),
-        ("cannot use a text of 3 bytes as a kid", |own| own["keys"][1]["kid"] = json!("a b")),
-        ("the same secret as", |own| own["keys"][1]["secret"] = own["keys"][0]["secret"].clone()),
-        ("is empty", |own| own["keys"][1]["secret"] = json!("text:")),
-        ("`b` is not `base64:`", |own| own["keys"][1]["secret"] = json!("plain")),
-        ("has no secret", |own| own["keys"][1]["secret"] = Value::Null),
-        ("added after the manifest", |own| {
-            own["keys"][1]["added_at"] = json!("2030-01-01T00:00:00Z")
+        ("its `format` is not", |document| document["format"] = json!("something")),
+        ("its `purpose` is none", |document| document["purpose"] = json!("toast")),
+        ("its `revision` is 0", |document| document["revision"] = json!(0)),
+        ("`the manifest` has a field", |document| document["extra"] = json!(1)),
+        ("`keys` has a field", |document| document["keys"][0]["role"] = json!("primary")),
+        ("not of the form", |document| document["changed_at"] = json!("yesterday")),
+        ("not of the form", |document| document["changed_at"] = json!("+12026-01-01T00:00:00Z")),
+        ("not of the form", |document| document["policy"]["skew_seconds"] = json!(-1)),
+        ("not of the form", |document| document["keys"][0]["signing_start"] = json!("always")),
+        ("no primary", |document| document["keys"][0]["signing_start"] = json!("never")),
+        ("no primary", |document| document["keys"] = json!([])),
+        ("the kid `a` is taken", |document| document["keys"][1]["kid"] = json!("a")),
+        ("the kid `a` is taken", |document| document["keys"][1]["aliases"] = json!(["a"])),
+        ("cannot use a text of 3 bytes as a kid", |document| {
+            document["keys"][1]["kid"] = json!("a b")
         }),
-        ("end before it begins", |own| {
-            own["keys"][0]["signing_start"] = json!({ "from": "2020-01-01T00:00:00Z" });
-            own["keys"][0]["retire_at"] = json!("2019-01-01T00:00:00Z");
+        ("the same secret as", |document| {
+            document["keys"][1]["secret"] = document["keys"][0]["secret"].clone()
         }),
-        ("destroyed, and has a secret", |own| {
-            own["keys"][1]["destroyed_at"] = own["changed_at"].clone()
+        ("is empty", |document| document["keys"][1]["secret"] = json!("text:")),
+        ("`b` is not `base64:`", |document| document["keys"][1]["secret"] = json!("plain")),
+        ("has no secret", |document| document["keys"][1]["secret"] = Value::Null),
+        ("added after the manifest", |document| {
+            document["keys"][1]["added_at"] = json!("2030-01-01T00:00:00Z")
         }),
-        ("none is the later", |own| {
-            own["keys"][1]["signing_start"] = own["keys"][0]["signing_start"].clone();
-            own["keys"][1]["sequence"] = own["keys"][0]["sequence"].clone();
+        ("end before it begins", |document| {
+            document["keys"][0]["signing_start"] = json!({ "from": "2020-01-01T00:00:00Z" });
+            document["keys"][0]["retire_at"] = json!("2019-01-01T00:00:00Z");
         }),
-        ("1 to 128 bytes", |own| own["environment"] = json!("")),
+        ("destroyed, and has a secret", |document| {
+            document["keys"][1]["destroyed_at"] = document["changed_at"].clone()
+        }),
+        ("none is the later", |document| {
+            document["keys"][1]["signing_start"] = document["keys"][0]["signing_start"].clone();
+            document["keys"][1]["sequence"] = document["keys"][0]["sequence"].clone();
+        }),
+        ("1 to 128 bytes", |document| document["environment"] = json!("")),
     ];
     for (expected, change) in wrong {
-        let error = changed(change).unwrap_err().to_string();
+        let error = change_document(change).unwrap_err().to_string();
         assert!(error.contains(expected), "{expected}: {error}");
     }
-    assert!(changed(|_| {}).is_ok());
+    assert!(change_document(|_| {}).is_ok());
     for (text, expected) in [
         (&b""[..], "it is empty"),
         (b" \n", "it is empty"),
@@ -148,7 +152,8 @@ fn v8_a_revocation_that_cannot_be_read_revokes() {
         json!({ "at": "2026-01-01T00:00:00Z" }),
         json!({ "at": "2026-01-01T00:00:00Z", "reason": "", "undone": true }),
     ] {
-        let manifest = changed(|own| own["keys"][1]["revoked"] = value.clone()).unwrap();
+        let manifest =
+            change_document(|document| document["keys"][1]["revoked"] = value.clone()).unwrap();
         assert_eq!(manifest.state(&kid("b"), at(10)), Some(KeyState::Revoked), "{value}");
     }
 }
@@ -183,8 +188,8 @@ fn a_ring_refuses_the_manifest_of_another() {
 #[test]
 fn a_ring_asks_for_longer_secrets_than_a_document_may_hold() {
     let short = |at: usize| {
-        changed(|own| {
-            own["keys"][at]["secret"] = json!("text:Xk3-short-secret-of-40-bytes-9Qw2Zr7Lt5")
+        change_document(|document| {
+            document["keys"][at]["secret"] = json!("text:Xk3-short-secret-of-40-bytes-9Qw2Zr7Lt5")
         })
         .unwrap()
     };
@@ -194,15 +199,18 @@ fn a_ring_asks_for_longer_secrets_than_a_document_may_hold() {
     let error = build(&short(1)).unwrap_err();
     assert!(matches!(&error, Error::ShortSecret { key, .. } if key == "the key `b`"), "{error}");
     // The document may relax it, as far as the standards go.
-    let relaxed = changed(|own| {
-        own["policy"]["min_secret_bytes"] = json!(36);
-        own["keys"][1]["secret"] = json!("text:Xk3-short-secret-of-40-bytes-9Qw2Zr7Lt5");
+    let relaxed = change_document(|document| {
+        document["policy"]["min_secret_bytes"] = json!(36);
+        document["keys"][1]["secret"] = json!("text:Xk3-short-secret-of-40-bytes-9Qw2Zr7Lt5");
     });
     assert!(build(&relaxed.unwrap()).is_ok());
-    let error = build(&changed(|own| own["keys"][1]["secret"] = json!("text:changeme")).unwrap());
+    let error = build(
+        &change_document(|document| document["keys"][1]["secret"] = json!("text:changeme"))
+            .unwrap(),
+    );
     assert!(matches!(error, Err(Error::Placeholder { .. })), "{error:?}");
     // A short primary cannot be one at all.
-    let error = changed(|own| own["keys"][0]["secret"] = json!("text:Xk3-short"));
+    let error = change_document(|document| document["keys"][0]["secret"] = json!("text:Xk3-short"));
     assert!(matches!(error, Err(Error::NoPrimary { .. })), "{error:?}");
 }
 
@@ -216,7 +224,8 @@ fn version_1_of_the_document_is_read_as_it_was() {
     assert_eq!(nanos, 1_768_471_200_123_456_789);
     assert_eq!((manifest.revision(), manifest.primary(now)), (7, kid("2025-q4")));
     let expected = ["Expired", "Revoked", "Live(Primary)", "Live(Fallback)", "Live(Staged)"];
-    let states: Vec<_> = states(&manifest, now).iter().map(|(_, own)| format!("{own:?}")).collect();
+    let states: Vec<_> =
+        states(&manifest, now).iter().map(|(_, state)| format!("{state:?}")).collect();
     assert_eq!(states, expected);
     let policy = manifest.policy();
     assert_eq!(policy.overlap(), 7 * DAY + HOUR + Duration::from_secs(300));
@@ -226,16 +235,16 @@ fn version_1_of_the_document_is_read_as_it_was() {
     assert_eq!(manifest.fingerprint().to_string(), FINGERPRINT);
     // Written again, it is the same document.
     let again = manifest.to_json().unwrap();
-    let (mut own, mut other): (Value, Value) =
+    let (mut original, mut other): (Value, Value) =
         (serde_json::from_str(text).unwrap(), serde_json::from_slice(again.expose()).unwrap());
-    for document in [&mut own, &mut other] {
+    for document in [&mut original, &mut other] {
         for key in document["keys"].as_array_mut().unwrap() {
             // A secret is written in one form, a time in UTC.
             key.as_object_mut().unwrap().remove("secret");
             key.as_object_mut().unwrap().remove("added_at");
         }
     }
-    assert_eq!(own, other);
+    assert_eq!(original, other);
     let builder = KeyRing::<CookieKey>::builder().environment("production");
     let ring = manifest.build_ring(builder.clock(ManualClock::new(now))).unwrap();
     assert_eq!(ring.fingerprint(), manifest.fingerprint());

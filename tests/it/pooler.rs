@@ -135,7 +135,7 @@ impl Pooler {
         if self.server.role == role {
             password.clone_into(&mut self.server.password);
         }
-        self.users.retain(|(own, _)| own != role);
+        self.users.retain(|(user, _)| user != role);
         self.users.push((role.to_owned(), password.to_owned()));
         self.write_users();
         let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
@@ -194,8 +194,8 @@ impl Pooler {
 
     fn write_users(&self) {
         let mut text = String::new();
-        let own = (self.server.role.clone(), self.server.password.clone());
-        for (role, password) in self.users.iter().chain([&own]) {
+        let login = (self.server.role.clone(), self.server.password.clone());
+        for (role, password) in self.users.iter().chain([&login]) {
             writeln!(text, "\"{role}\" \"{password}\"").unwrap();
         }
         self.write("userlist.txt", &text);

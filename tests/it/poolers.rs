@@ -32,7 +32,7 @@ pub fn plain(url: &str) -> PgConnectOptions {
     url.parse::<PgConnectOptions>().unwrap().extra_float_digits(None)
 }
 
-async fn pooled(pooler: &Pooler, size: u32) -> PgPool {
+async fn connect_through(pooler: &Pooler, size: u32) -> PgPool {
     let pool = PgPoolOptions::new().max_connections(size);
     pool.connect_with(plain(&pooler.url())).await.unwrap()
 }
@@ -55,11 +55,11 @@ fn the_pooler_of_the_tests_pools_and_checks_passwords() {
     let settings = Pooler::of(&cluster.url()).mode("transaction").user("stranger", "unknown");
     let Some(mut pooler) = settings.size(1).start() else { return };
     runtime().block_on(async {
-        let mut own = PgConnection::connect_with(&plain(&pooler.url())).await.unwrap();
+        let mut one = PgConnection::connect_with(&plain(&pooler.url())).await.unwrap();
         let mut other = PgConnection::connect_with(&plain(&pooler.url())).await.unwrap();
         let pid = "SELECT pg_backend_pid()";
         let mut pids = Vec::new();
-        for connection in [&mut own, &mut other] {
+        for connection in [&mut one, &mut other] {
             let mut transaction = connection.begin().await.unwrap();
             let pid = sqlx::query_scalar(pid).persistent(false).fetch_one(&mut *transaction).await;
             pids.push(pid.unwrap());
@@ -67,7 +67,7 @@ fn the_pooler_of_the_tests_pools_and_checks_passwords() {
         }
         let pids: Vec<i32> = pids;
         assert_eq!(pids[0], pids[1], "two clients share the one server connection");
-        drop((own, other));
+        drop((one, other));
 
         let wrong = plain(&pooler.url_of("test", "wrong"));
         let refused = PgConnection::connect_with(&wrong).await.unwrap_err();
@@ -87,8 +87,8 @@ fn a_pooler_delivers_no_notification_but_those_of_the_same_connection() {
     let cluster = Cluster::start(&programs);
     let Some(pooler) = Pooler::of(&cluster.url()).start() else { return };
     runtime().block_on(async {
-        let own = pooled(&pooler, 1).await;
-        let mut listener = PgListener::connect_with(&own).await.unwrap();
+        let through_pooler = connect_through(&pooler, 1).await;
+        let mut listener = PgListener::connect_with(&through_pooler).await.unwrap();
         listener.listen("dualkey").await.unwrap();
         listener.execute("NOTIFY dualkey, 'mine'").await.unwrap();
         let received = tokio::time::timeout(A_WHILE, listener.recv()).await.unwrap().unwrap();
@@ -107,30 +107,30 @@ fn a_pooler_that_cannot_listen_shows_in_health_and_a_direct_url_listens() {
     let cluster = Cluster::start(&programs);
     let Some(mut pooler) = Pooler::of(&cluster.url()).start() else { return };
     runtime().block_on(async {
-        let (own, ring) = (pooled(&pooler, 5).await, name());
-        make_tables(&own).await;
-        let writer = store(&own, &ring);
+        let (pool, ring) = (connect_through(&pooler, 5).await, name());
+        make_tables(&pool).await;
+        let writer = store(&pool, &ring);
         writer.compare_and_swap(0, &manifest(&ring)).await.unwrap();
-        let (following, heard) = follow(store(&own, &ring), &ring, LONG).await;
+        let (following, heard) = follow(store(&pool, &ring), &ring, LONG).await;
         until_watch(&following, Some("a pooler shares the server connections")).await;
         let health = following.health();
         assert!(health.watch_error.unwrap().contains("`PostgresStore::direct`"));
         assert_eq!((health.failures, health.last_error), (0, None), "it is asked all the same");
 
-        let direct = store(&own, &ring).direct(plain(&cluster.url()));
+        let direct = store(&pool, &ring).direct(plain(&cluster.url()));
         let (direct, heard_directly) = follow(direct, &ring, LONG).await;
-        let begun = Instant::now();
+        let start = Instant::now();
         stage(&writer, 1).await;
         assert_eq!(heard_directly.recv_timeout(A_WHILE).unwrap(), 2);
         println!(
             "PgBouncer: a change was swapped in after {:?} over a direct URL",
-            begun.elapsed()
+            start.elapsed()
         );
         assert_eq!(direct.health().watch_error, None);
         // No server connection of the pooler listens: another client would get what arrives.
         let channels = "SELECT count(*) FROM pg_listening_channels()";
         for _ in 0..4 {
-            let mut one = own.begin().await.unwrap();
+            let mut one = pool.begin().await.unwrap();
             let channels = sqlx::query_scalar(channels).persistent(false);
             let count: i64 = channels.fetch_one(&mut *one).await.unwrap();
             assert_eq!(count, 0);
@@ -156,8 +156,8 @@ fn poolers_behind_one_address_show_in_health_and_nothing_listens_there() {
     let start = || Pooler::of(&cluster.url()).size(1).start();
     let (Some(first), Some(second)) = (start(), start()) else { return };
     runtime().block_on(async {
-        let (own, ring) = (pool(&cluster.url()).await, name());
-        store(&own, &ring).compare_and_swap(0, &manifest(&ring)).await.unwrap();
+        let (pool, ring) = (pool(&cluster.url()).await, name());
+        store(&pool, &ring).compare_and_swap(0, &manifest(&ring)).await.unwrap();
         let address = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = address.local_addr().unwrap().port();
         let ports = [plain(&first.url()).get_port(), plain(&second.url()).get_port()];
@@ -170,14 +170,14 @@ fn poolers_behind_one_address_show_in_health_and_nothing_listens_there() {
                 });
             }
         });
-        let direct = store(&own, &ring).direct(plain(&first.url()).port(port));
+        let direct = store(&pool, &ring).direct(plain(&first.url()).port(port));
         let (following, _) = follow(direct, &ring, LONG).await;
         until_watch(&following, Some("a notification that was sent did not arrive")).await;
         drop(following);
         let channels = "SELECT count(*) FROM pg_listening_channels()";
         for pooler in [&first, &second] {
-            let own = pooled(pooler, 1).await;
-            let row = sqlx::raw_sql(channels).fetch_one(&own).await.unwrap();
+            let pool = connect_through(pooler, 1).await;
+            let row = sqlx::raw_sql(channels).fetch_one(&pool).await.unwrap();
             let count: i64 = sqlx::Row::get(&row, 0);
             assert_eq!(count, 0);
         }
@@ -190,9 +190,9 @@ fn a_direct_url_to_another_database_shows_in_health() {
     let Some(programs) = variable("DUALKEY_TEST_POSTGRES_BIN") else { return };
     let cluster = Cluster::start(&programs);
     runtime().block_on(async {
-        let (own, ring) = (pool(&cluster.url()).await, name());
-        store(&own, &ring).compare_and_swap(0, &manifest(&ring)).await.unwrap();
-        let direct = store(&own, &ring).direct(plain(&cluster.url()).database("template1"));
+        let (pool, ring) = (pool(&cluster.url()).await, name());
+        store(&pool, &ring).compare_and_swap(0, &manifest(&ring)).await.unwrap();
+        let direct = store(&pool, &ring).direct(plain(&cluster.url()).database("template1"));
         let (following, _) = follow(direct, &ring, LONG).await;
         until_watch(&following, Some("and to the database of the pool")).await;
     });
@@ -204,9 +204,9 @@ fn mix(pool: &PgPool, is_over: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<
         let (pool, is_over) = (pool.clone(), Arc::clone(is_over));
         tokio::spawn(async move {
             while !is_over.load(SeqCst) {
-                let mut own = pool.begin().await.unwrap();
-                own.execute("SELECT pg_sleep(0.001)").await.unwrap();
-                own.commit().await.unwrap();
+                let mut transaction = pool.begin().await.unwrap();
+                transaction.execute("SELECT pg_sleep(0.001)").await.unwrap();
+                transaction.commit().await.unwrap();
                 tokio::time::sleep(Duration::from_micros(300 * place)).await;
             }
         })
@@ -221,15 +221,15 @@ fn all_parts_work_through_a_pooler_in_transaction_mode() {
     let cluster = Cluster::start(&programs);
     let Some(pooler) = Pooler::of(&cluster.url()).size(3).start() else { return };
     runtime().block_on(async {
-        let (own, is_over) = (pooled(&pooler, 4).await, Arc::new(AtomicBool::new(false)));
-        let mixing = mix(&pooled(&pooler, 3).await, &is_over);
+        let (pool, is_over) = (connect_through(&pooler, 4).await, Arc::new(AtomicBool::new(false)));
+        let mixing = mix(&connect_through(&pooler, 3).await, &is_over);
         for _ in 0..2 {
-            sqlx::raw_sql(PostgresStore::SCHEMA).execute(&own).await.unwrap();
-            sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&own).await.unwrap();
+            sqlx::raw_sql(PostgresStore::SCHEMA).execute(&pool).await.unwrap();
+            sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&pool).await.unwrap();
         }
 
         let ring = name();
-        let stored = store(&own, &ring);
+        let stored = store(&pool, &ring);
         let first = manifest(&ring);
         stored.compare_and_swap(0, &first).await.unwrap();
         let held = first.build_ring(KeyRing::<CookieKey>::builder().environment("test")).unwrap();
@@ -248,7 +248,7 @@ fn all_parts_work_through_a_pooler_in_transaction_mode() {
             stored.forget_report("a").await.unwrap();
         }
 
-        let trail = trail(&own);
+        let trail = trail(&pool);
         for place in 0..20 {
             let guard = trail.lock("production/JWT_SECRET").await.unwrap();
             trail.append(&[record(place), record(place)]).await.unwrap();
@@ -260,7 +260,7 @@ fn all_parts_work_through_a_pooler_in_transaction_mode() {
         assert!(!trail.is_empty().await.unwrap());
 
         sqlx::raw_sql("CREATE TABLE notes (id bigint PRIMARY KEY, body text, other bytea)")
-            .execute(&own)
+            .execute(&pool)
             .await
             .unwrap();
         let keys = aes_ring([aes_key(1, "old")]);
@@ -269,13 +269,13 @@ fn all_parts_work_through_a_pooler_in_transaction_mode() {
             let body = sealer.seal_text(format!("note {id}"), "").unwrap();
             let other = sealer.seal(b"note", b"").unwrap();
             let insert = sqlx::query("INSERT INTO notes VALUES ($1, $2, $3)").persistent(false);
-            let mut one = own.begin().await.unwrap();
+            let mut one = pool.begin().await.unwrap();
             insert.bind(id).bind(body).bind(other).execute(&mut *one).await.unwrap();
             one.commit().await.unwrap();
         }
         let new = keys.stage(aes_key(2, "new")).unwrap();
         keys.promote(&new).unwrap();
-        let notes = PgTable::open(&own, "notes", ["body", "other"]).await.unwrap();
+        let notes = PgTable::open(&pool, "notes", ["body", "other"]).await.unwrap();
         let rewrap = RewrapJob::new(&sealer, notes, |_, _| "").batch(20).concurrency(2).execute();
         let report = rewrap.run().await.unwrap();
         assert_eq!((report.counts.rows, report.by_kid.get(&new)), (200, Some(&400)));
@@ -302,22 +302,22 @@ fn what_a_pooler_refuses_has_its_remedy() {
             if url.contains("options") {
                 options = options.extra_float_digits(None);
             }
-            let own = PgPoolOptions::new().connect_lazy_with(options);
-            let error = store(&own, "A").load().await.unwrap_err().to_string();
+            let pool = PgPoolOptions::new().connect_lazy_with(options);
+            let error = store(&pool, "A").load().await.unwrap_err().to_string();
             assert!(error.contains("unsupported startup parameter"), "{error}");
             assert!(error.contains(remedy), "{error}");
-            let trail = trail(&own);
+            let trail = trail(&pool);
             let error = trail.verify().await.unwrap_err().to_string();
             assert!(error.contains(remedy), "{error}");
         }
-        let own = pooled(&pooler, 2).await;
+        let pool = connect_through(&pooler, 2).await;
         pooler.restart_with("pool_mode = statement");
         // The connections of before are cut.
-        while own.execute("SELECT 1").await.is_err() {}
+        while pool.execute("SELECT 1").await.is_err() {}
         let remedy = "set `pool_mode = transaction` in the pooler";
-        let error = store(&own, "A").load().await.unwrap_err().to_string();
+        let error = store(&pool, "A").load().await.unwrap_err().to_string();
         assert!(error.contains(remedy), "{error}");
-        let error = trail(&own).lock("A").await.unwrap_err().to_string();
+        let error = trail(&pool).lock("A").await.unwrap_err().to_string();
         assert!(error.contains(remedy), "{error}");
     });
 }
@@ -330,8 +330,8 @@ const HOLD: &str = "DUALKEY_TEST_HOLD";
 fn the_child_that_holds_the_lock() {
     let Ok(url) = std::env::var(HOLD) else { return };
     runtime().block_on(async {
-        let own = PgPoolOptions::new().max_connections(2).connect_with(plain(&url)).await.unwrap();
-        let _guard = trail(&own).lock("production/JWT_SECRET").await.unwrap();
+        let pool = PgPoolOptions::new().max_connections(2).connect_with(plain(&url)).await.unwrap();
+        let _guard = trail(&pool).lock("production/JWT_SECRET").await.unwrap();
         let mut output = std::io::stdout().lock();
         writeln!(output, "holding: held").unwrap();
         output.flush().unwrap();
@@ -339,7 +339,7 @@ fn the_child_that_holds_the_lock() {
     });
 }
 
-fn holder(url: &str) -> Child {
+fn spawn_holder(url: &str) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "poolers::the_child_that_holds_the_lock", "--nocapture"])
         .env(HOLD, url)
@@ -358,39 +358,39 @@ fn a_lock_is_free_when_its_holder_is_gone() {
     let Some(programs) = variable("DUALKEY_TEST_POSTGRES_BIN") else { return };
     let cluster = Cluster::start(&programs);
     let Some(mut pooler) = Pooler::of(&cluster.url()).size(3).start() else { return };
-    let free = async |own: &PgPool, how: &str| {
-        let begun = Instant::now();
-        let guard = trail(own).lock(SECRET).await;
-        println!("the lock is free {:?} after {how}", begun.elapsed());
+    let free = async |pool: &PgPool, how: &str| {
+        let start = Instant::now();
+        let guard = trail(pool).lock(SECRET).await;
+        println!("the lock is free {:?} after {how}", start.elapsed());
         guard.unwrap()
     };
     runtime().block_on(async {
         let admin = pool(&cluster.url()).await;
         let direct = PgPool::connect_with(plain(&cluster.url())).await.unwrap();
-        let through = pooled(&pooler, 3).await;
-        for (own, url) in [(&direct, cluster.url()), (&through, pooler.url())] {
+        let through = connect_through(&pooler, 3).await;
+        for (pool, url) in [(&direct, cluster.url()), (&through, pooler.url())] {
             for _ in 0..5 {
-                drop(free(own, "a drop").await);
+                drop(free(pool, "a drop").await);
             }
-            let mut child = holder(&url);
+            let mut child = spawn_holder(&url);
             child.kill().unwrap();
             child.wait().unwrap();
-            drop(free(own, "a kill").await);
+            drop(free(pool, "a kill").await);
 
             // An administrator cuts the connection: the guard holds nothing any more.
-            let guard = free(own, "a guard").await;
+            let guard = free(pool, "a guard").await;
             let cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'";
             admin.execute(cut).await.unwrap();
-            drop(free(own, "a cut").await);
+            drop(free(pool, "a cut").await);
             drop(guard);
 
             // A step that is cancelled while it waits.
-            let guard = free(own, "a cut").await;
-            let other = trail(own);
+            let guard = free(pool, "a cut").await;
+            let other = trail(pool);
             let waiting = tokio::time::timeout(Duration::from_millis(250), other.lock(SECRET));
             assert!(waiting.await.is_err(), "it is held");
             drop(guard);
-            drop(free(own, "a step that was cancelled").await);
+            drop(free(pool, "a step that was cancelled").await);
         }
         let _guard = free(&through, "all that").await;
         pooler.stop();
@@ -409,11 +409,11 @@ fn operators_behind_a_pooler_hold_a_lock_in_turn() {
         let mut operators = Vec::new();
         // Each with a pool of one connection, and two server connections for all.
         for _ in 0..3 {
-            let own = trail(&pooled(&pooler, 1).await);
+            let trail = trail(&connect_through(&pooler, 1).await);
             let (inside, turns) = (Arc::clone(&inside), Arc::clone(&turns));
             operators.push(tokio::spawn(async move {
                 for _ in 0..4 {
-                    let guard = own.lock("production/JWT_SECRET").await.unwrap();
+                    let guard = trail.lock("production/JWT_SECRET").await.unwrap();
                     assert_eq!(inside.fetch_add(1, SeqCst), 0, "two hold it");
                     tokio::time::sleep(Duration::from_millis(5)).await;
                     inside.fetch_sub(1, SeqCst);
@@ -440,9 +440,9 @@ fn a_timeout_of_idle_transactions_does_not_end_a_lock() {
         let limit = "ALTER ROLE test SET idle_in_transaction_session_timeout = '300ms'";
         admin.execute(limit).await.unwrap();
         let direct = PgPool::connect_with(plain(&cluster.url())).await.unwrap();
-        let through = pooled(&pooler, 2).await;
-        for own in [&direct, &through] {
-            let guard = trail(own).lock("A").await.unwrap();
+        let through = connect_through(&pooler, 2).await;
+        for pool in [&direct, &through] {
+            let guard = trail(pool).lock("A").await.unwrap();
             tokio::time::sleep(Duration::from_millis(900)).await;
             let other = trail(&direct);
             let waiting = tokio::time::timeout(Duration::from_millis(250), other.lock("A"));
@@ -452,7 +452,7 @@ fn a_timeout_of_idle_transactions_does_not_end_a_lock() {
             let shown = "SELECT current_setting('idle_in_transaction_session_timeout')";
             for _ in 0..4 {
                 let shown: String = sqlx::raw_sql(shown)
-                    .fetch_one(own)
+                    .fetch_one(pool)
                     .await
                     .map(|row| sqlx::Row::get(&row, 0))
                     .unwrap();
@@ -469,21 +469,21 @@ fn a_pooler_with_one_server_connection_names_the_setting() {
     let cluster = Cluster::start(&programs);
     let Some(pooler) = Pooler::of(&cluster.url()).size(1).start() else { return };
     runtime().block_on(async {
-        let own = pooled(&pooler, 4).await;
-        let error = trail(&own).lock("A").await.unwrap_err().to_string();
+        let pool = connect_through(&pooler, 4).await;
+        let error = trail(&pool).lock("A").await.unwrap_err().to_string();
         assert!(
             error.contains("cannot lock A") && error.contains("`default_pool_size`"),
             "{error}"
         );
         // Nothing is held, and other statements are served.
-        make_tables(&own).await;
+        make_tables(&pool).await;
         if !is_full() {
             return;
         }
         // Another client holds the only one.
-        let mut held = own.begin().await.unwrap();
+        let mut held = pool.begin().await.unwrap();
         held.execute("SELECT 1").await.unwrap();
-        let error = trail(&own).lock("A").await.unwrap_err().to_string();
+        let error = trail(&pool).lock("A").await.unwrap_err().to_string();
         assert!(error.contains("`default_pool_size`"), "{error}");
         held.commit().await.unwrap();
         let other = PgPool::connect_with(plain(&cluster.url())).await.unwrap();

@@ -69,7 +69,7 @@ pub struct Ear(pub Mutex<Sender<u64>>);
 impl Observer for Ear {
     fn observe(&self, event: &Event<'_>) {
         if let Event::Reloaded { revision, .. } = event {
-            // Nobody may be listening any more.
+            // The receiver may be gone.
             let _ = self.0.lock().unwrap().send(*revision);
         }
     }
@@ -96,7 +96,7 @@ pub async fn follow(
 
 pub async fn stage(store: &PostgresStore, seed: u64) {
     let new = entry(seed, &format!("k{seed}"));
-    update(store, |own| own.stage(new.clone(), at(0))).await.unwrap();
+    update(store, |manifest| manifest.stage(new.clone(), at(0))).await.unwrap();
 }
 
 /// How many connections of this database listen.
@@ -112,11 +112,11 @@ fn postgres_of_two_writers_at_once_each_change_is_there_or_its_writer_knows() {
     runtime().block_on(async {
         let ring = name();
         let first = pool(&url).await;
-        let begun = manifest(&ring).stage(entry(1, "b"), at(0)).unwrap().manifest;
-        let own = store(&first, &ring);
-        assert!(matches!(own.load().await, Err(StoreError::Missing { .. })));
-        own.compare_and_swap(0, &begun).await.unwrap();
-        let late = own.compare_and_swap(0, &begun).await;
+        let initial = manifest(&ring).stage(entry(1, "b"), at(0)).unwrap().manifest;
+        let main_store = store(&first, &ring);
+        assert!(matches!(main_store.load().await, Err(StoreError::Missing { .. })));
+        main_store.compare_and_swap(0, &initial).await.unwrap();
+        let late = main_store.compare_and_swap(0, &initial).await;
         assert!(matches!(late, Err(StoreError::Conflict { found: 2, .. })), "{late:?}");
         let mut writers = Vec::new();
         for _ in 0..2 {
@@ -141,10 +141,10 @@ fn postgres_of_two_writers_at_once_each_change_is_there_or_its_writer_knows() {
         }
         let (mut stored, mut conflicts) = (0, 0);
         for writer in writers {
-            let (own, other) = writer.await.unwrap();
-            (stored, conflicts) = (stored + own, conflicts + other);
+            let (swapped, other) = writer.await.unwrap();
+            (stored, conflicts) = (stored + swapped, conflicts + other);
         }
-        assert_eq!(own.load().await.unwrap().revision(), 2 + stored);
+        assert_eq!(main_store.load().await.unwrap().revision(), 2 + stored);
         assert!(stored > 0);
         println!("PostgreSQL, two writers: {stored} changes stored, {conflicts} conflicts told");
     });
@@ -166,10 +166,10 @@ fn postgres_pushes_a_change_and_is_asked_when_the_push_is_lost() {
         following.refresh_async().await.unwrap();
         let mut delays = Vec::new();
         for seed in 1..=3 {
-            let begun = Instant::now();
+            let start = Instant::now();
             stage(&writer, seed).await;
             assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), seed + 1);
-            delays.push(begun.elapsed());
+            delays.push(start.elapsed());
         }
         println!("PostgreSQL: a change was swapped in after {delays:?} by NOTIFY (with the write)");
         drop(following);
@@ -182,13 +182,14 @@ fn postgres_pushes_a_change_and_is_asked_when_the_push_is_lost() {
         let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()";
         sqlx::query(cut).execute(&pool).await.unwrap();
-        let begun = Instant::now();
-        let change = update(&writer, |own| own.revoke(&"k1".parse().unwrap(), "leaked", at(9)));
+        let start = Instant::now();
+        let change =
+            update(&writer, |manifest| manifest.revoke(&"k1".parse().unwrap(), "leaked", at(9)));
         let revision = change.await.unwrap().manifest.revision();
         assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), revision);
         println!(
             "PostgreSQL: after {:?}, the connection cut, polling every second",
-            begun.elapsed()
+            start.elapsed()
         );
     });
 }
@@ -211,9 +212,9 @@ fn postgres_is_not_asked_at_each_notification() {
         });
         let _watch = store.watch(wake).await.unwrap().unwrap();
         let wait = async |count: u32| {
-            let begun = Instant::now();
+            let start = Instant::now();
             while wakes.load(SeqCst) < count {
-                assert!(begun.elapsed() < A_WHILE);
+                assert!(start.elapsed() < A_WHILE);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
@@ -224,22 +225,23 @@ fn postgres_is_not_asked_at_each_notification() {
             notify.execute(&pool).await.unwrap();
         };
         let storm = async |payload: &str| {
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_millis(700) {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(700) {
                 notify(payload).await;
             }
-            begun.elapsed()
+            start.elapsed()
         };
-        let own = format!("test/{ring}");
-        for other in ["", "test/", &format!("{own}2"), &format!("prod/{ring}"), &own.to_lowercase()]
+        let payload = format!("test/{ring}");
+        for other in
+            ["", "test/", &format!("{payload}2"), &format!("prod/{ring}"), &payload.to_lowercase()]
         {
             storm(other).await;
         }
         assert_eq!(wakes.load(SeqCst), 1, "for other rings");
-        let time = storm(&own).await;
+        let time = storm(&payload).await;
         // The last is not left out.
         let before = wakes.load(SeqCst);
-        notify(&own).await;
+        notify(&payload).await;
         wait(before + 1).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let most = time.as_millis() / 100 + 4;
@@ -302,7 +304,7 @@ fn postgres_keeps_reports() {
             store.save_report(&held.report(instance)).await.unwrap();
         }
         let reports = store.reports().await.unwrap();
-        let names: Vec<_> = reports.iter().map(|own| own.instance.as_str()).collect();
+        let names: Vec<_> = reports.iter().map(|report| report.instance.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         let staged = first.stage(entry(1, "b"), at(0)).unwrap().manifest;
         assert!(staged.promote(&"b".parse().unwrap(), &reports, at(0)).is_err());
@@ -338,7 +340,7 @@ fn postgres_returns_a_broken_report_as_unreadable() {
             update.execute(&pool).await.unwrap();
         }
         let reports = store.reports().await.unwrap();
-        let problems: Vec<_> = reports.iter().map(|own| own.problem.as_deref()).collect();
+        let problems: Vec<_> = reports.iter().map(|report| report.problem.as_deref()).collect();
         let none = Some("it is no report, at line 1 column 0");
         let expected = [
             Some("it is no report, at line 1 column 1"),

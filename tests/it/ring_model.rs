@@ -191,9 +191,10 @@ impl Keys {
             let is_near = key.start().is_some_and(|(from, _)| from < now + WINDOW);
             let key = &mut self.0[index];
             key.signing = Signing::Never;
-            match is_near {
-                true => key.superseded_at = Some(now),
-                false => key.retire_at = Some(now),
+            if is_near {
+                key.superseded_at = Some(now);
+            } else {
+                key.retire_at = Some(now);
             }
             return true;
         }
@@ -419,7 +420,7 @@ proptest! {
                     }
                     if let Step::ForceRetire(place) = step {
                         let kid = kids[place % kids.len()];
-                        signed.retain(|(own, ..)| *own != kid);
+                        signed.retain(|(signer, ..)| *signer != kid);
                     }
                     if let Step::ForceRestage(place) = step {
                         expired.remove(&kids[place % kids.len()]);

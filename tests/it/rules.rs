@@ -258,9 +258,9 @@ fn v8_a_delivery_that_streams_keeps_its_generation_and_the_next_does_not() {
     assert_eq!(reason(hook.verify(&header, b"body")), Err(Reason::Signature));
 }
 
-/// The one exception: data is rescued under a revoked key, by name, and the observer is told.
+/// The one exception: data is rescued under a revoked key, by name, and the observer is notified.
 #[test]
-fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_told_of() {
+fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_reported() {
     let told = Told::default();
     let ring = KeyRing::<AesKey>::builder()
         .name("ENCRYPTION_KEY")

@@ -58,9 +58,9 @@ fn fifty_verifications_a_day_are_enough_after_seven_days_without_a_use() {
         }
     }
     let until = at(0) + Policy::default().overlap();
-    let wait = verdicts.iter().position(|own| *own != Verdict::Wait { until }).unwrap();
+    let wait = verdicts.iter().position(|verdict| *verdict != Verdict::Wait { until }).unwrap();
     // Seven days were quiet by then, and nothing is waited for beside the overlap.
-    assert_eq!(verdicts[wait..].iter().find(|own| **own != Verdict::Safe), None);
+    assert_eq!(verdicts[wait..].iter().find(|verdict| **verdict != Verdict::Safe), None);
     assert!(ring.retire(&old).is_ok());
 }
 
@@ -90,8 +90,8 @@ fn a_use_of_the_old_key_starts_the_seven_days_again() {
             Verdict::Blocked(all) => {
                 assert!(safe.is_none(), "{hour}: {all:?}");
                 let from = last + Duration::from_secs(1) + 7 * DAY;
-                let is_named = |own: &Obstacle| match own {
-                    Obstacle::TooLittleTraffic { from: own, .. } => *own == Some(from),
+                let is_named = |obstacle: &Obstacle| match obstacle {
+                    Obstacle::TooLittleTraffic { from: start, .. } => *start == Some(from),
                     _ => true,
                 };
                 assert!(all.iter().all(is_named), "{all:?}");
@@ -199,12 +199,12 @@ fn safe_is_never_said_while_the_old_key_was_used() {
         let last = used.map(back);
         report.last_as_fallback = last.map(|last| (kid("a"), last)).into_iter().collect();
         let counted = |span: Duration| -> u64 {
-            let is_within = |own: &&UsageBucket| own.from >= now - span;
+            let is_within = |bucket: &&UsageBucket| bucket.from >= now - span;
             report
                 .buckets
                 .iter()
                 .filter(is_within)
-                .map(|own| own.uses[0].1.verified_as_primary)
+                .map(|bucket| bucket.uses[0].1.verified_as_primary)
                 .sum()
         };
         let enough = Policy::default().min_observed_verifications;

@@ -50,7 +50,7 @@ fn a_file_is_written_for_its_owner_alone_and_leaves_nothing_behind() {
     // What a writer left that was killed holds secrets.
     fs::write(folder.path().join(".ring.json.~AbCdEf012345.tmp"), "a secret").unwrap();
     fs::write(folder.path().join(".other.json.~AbCdEf012345.tmp"), "of another").unwrap();
-    block_on(update(&store, |own| own.stage(entry(1, "b"), at(1)))).unwrap();
+    block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at(1)))).unwrap();
     assert_eq!(
         names(folder.path()),
         [".other.json.~AbCdEf012345.tmp", "ring.json", "ring.json.lock"]
@@ -60,7 +60,7 @@ fn a_file_is_written_for_its_owner_alone_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn who_is_late_is_told_and_nothing_is_written() {
+fn a_late_writer_is_refused_and_nothing_is_written() {
     let folder = folder();
     let path = folder.path().join("ring.json");
     let store = stored(&path, &first());
@@ -94,10 +94,11 @@ fn two_writers_at_once_are_both_there() {
             let store = FileStore::new(&path);
             std::thread::spawn(move || {
                 let new = entry(seed, &format!("k{seed}"));
-                block_on(update(&store, |own| own.stage(new.clone(), at(1)))).unwrap();
+                block_on(update(&store, |manifest| manifest.stage(new.clone(), at(1)))).unwrap();
                 for step in 0..20 {
-                    let forced = |own: &Manifest| {
-                        own.force("a test")
+                    let forced = |manifest: &Manifest| {
+                        manifest
+                            .force("a test")
                             .promote(&format!("k{seed}").parse().unwrap(), at(2 + step))
                     };
                     block_on(update(&store, forced)).unwrap();
@@ -160,7 +161,7 @@ fn what_is_no_file_is_refused() {
     chmod(&path("empty"), 0o600);
     assert!(matches!(load("empty"), StoreError::Manifest { .. }));
 
-    // Where there is no folder, or a link that somebody else manages, nothing is written.
+    // Where there is no folder, or a link that another program manages, nothing is written.
     let write = |name: &str| block_on(FileStore::new(path(name)).compare_and_swap(0, &first()));
     assert!(matches!(write("nothing/below"), Err(StoreError::Io { .. })));
     assert!(matches!(write("dangling"), Err(StoreError::Link { .. })));
@@ -178,9 +179,9 @@ fn a_link_that_is_switched_shows_one_generation_or_the_other() {
     let mut manifest = first();
     let mut revisions = vec![1];
     for seed in 0..2 {
-        let own = folder.path().join(format!("..{seed}"));
-        fs::create_dir(&own).unwrap();
-        stored(&own.join("ring.json"), &manifest);
+        let version = folder.path().join(format!("..{seed}"));
+        fs::create_dir(&version).unwrap();
+        stored(&version.join("ring.json"), &manifest);
         manifest = manifest.stage(entry(seed + 1, &format!("k{seed}")), at(1)).unwrap().manifest;
         revisions.push(manifest.revision());
     }
@@ -188,14 +189,14 @@ fn a_link_that_is_switched_shows_one_generation_or_the_other() {
     symlink("..data/ring.json", folder.path().join("ring.json")).unwrap();
     let store = FileStore::new(folder.path().join("ring.json"));
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let (own, has_stopped) = (folder.path().to_owned(), Arc::clone(&stop));
+    let (root, has_stopped) = (folder.path().to_owned(), Arc::clone(&stop));
     let switcher = std::thread::spawn(move || {
         for seed in (0..2).cycle() {
             if has_stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 return;
             }
-            symlink(format!("..{seed}"), own.join("..data_tmp")).unwrap();
-            fs::rename(own.join("..data_tmp"), own.join("..data")).unwrap();
+            symlink(format!("..{seed}"), root.join("..data_tmp")).unwrap();
+            fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
         }
     });
     let mut seen = [0; 2];
@@ -218,7 +219,7 @@ fn a_sealed_store_holds_no_secret_and_takes_nothing_unsealed() {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("dk1.") && !text.contains("SESSION_SECRET"), "{text}");
     assert_eq!(block_on(store.load()).unwrap().fingerprint(), first().fingerprint());
-    block_on(update(&store, |own| own.stage(entry(1, "b"), at(1)))).unwrap();
+    block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at(1)))).unwrap();
     assert_eq!(block_on(store.load()).unwrap().revision(), 2);
 
     let error = |store: &FileStore| block_on(store.load()).unwrap_err();
@@ -233,20 +234,20 @@ fn a_sealed_store_holds_no_secret_and_takes_nothing_unsealed() {
     for place in (0..text.len()).step_by(7) {
         let mut damaged = fs::read(&path).unwrap();
         damaged[place] ^= 1;
-        let own = folder.path().join("damaged.json");
-        fs::write(&own, damaged).unwrap();
-        chmod(&own, 0o600);
+        let copy = folder.path().join("damaged.json");
+        fs::write(&copy, damaged).unwrap();
+        chmod(&copy, 0o600);
         assert!(
-            block_on(FileStore::new(&own).sealed(kek.clone(), "SESSION_SECRET", "test").load())
+            block_on(FileStore::new(&copy).sealed(kek.clone(), "SESSION_SECRET", "test").load())
                 .is_err(),
             "{place}"
         );
     }
-    // A manifest of somebody else's, put in its place.
-    let own = folder.path().join("plain.json");
-    stored(&own, &first());
+    // Another manifest, put in its place.
+    let copy = folder.path().join("plain.json");
+    stored(&copy, &first());
     assert!(matches!(
-        error(&FileStore::new(&own).sealed(kek, "SESSION_SECRET", "test")),
+        error(&FileStore::new(&copy).sealed(kek, "SESSION_SECRET", "test")),
         StoreError::Sealed { .. }
     ));
 }
@@ -262,7 +263,7 @@ fn reports_are_kept_beside_the_manifest() {
         block_on(store.save_report(&ring.report(name))).unwrap();
     }
     let reports = block_on(store.reports()).unwrap();
-    let mut instances: Vec<_> = reports.iter().map(|own| own.instance.as_str()).collect();
+    let mut instances: Vec<_> = reports.iter().map(|report| report.instance.as_str()).collect();
     instances.sort_unstable();
     assert_eq!(instances, ["../../etc", "a", "pod/7", "pod:2f7"]);
     assert_eq!(names(folder.path()), ["ring.json", "ring.json.lock", "ring.json.reports"]);
@@ -276,7 +277,7 @@ fn reports_are_kept_beside_the_manifest() {
     let path = folder.path().join("ring.json.reports/ä.json");
     fs::write(&path, "{").unwrap();
     let reports = block_on(store.reports()).unwrap();
-    let broken = reports.iter().find(|own| own.problem.is_some()).unwrap();
+    let broken = reports.iter().find(|report| report.problem.is_some()).unwrap();
     assert_eq!((reports.len(), broken.instance.as_str()), (4, "ä"));
     assert_eq!(broken.problem.as_deref(), Some("it is no report, at line 1 column 1"));
 }
@@ -303,7 +304,7 @@ fn a_client_of_yours_is_a_store() {
     block_on(store.compare_and_swap(0, &first())).unwrap();
     let late = block_on(store.compare_and_swap(0, &first())).unwrap_err();
     assert!(matches!(late, StoreError::Conflict { expected: 0, found: 1, .. }), "{late}");
-    block_on(update(&store, |own| own.stage(entry(1, "b"), at(1)))).unwrap();
+    block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at(1)))).unwrap();
     assert_eq!(block_on(store.load()).unwrap().revision(), 2);
 
     let broken = ClosureStore::new("a wall", || async { Err("no answer".into()) });
@@ -320,7 +321,7 @@ fn an_environment_that_is_read_again_goes_on() {
     let lookup = Arc::clone(&vars);
     let store = EnvStore::<CookieKey>::vars("X", "test", move |name| {
         let vars = lookup.lock().unwrap();
-        Ok(vars.iter().find(|(own, _)| *own == name).map(|(_, value)| value.clone()))
+        Ok(vars.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.clone()))
     })
     .clock(dualkey::ManualClock::new(at(0)));
     assert!(matches!(block_on(store.load()), Err(StoreError::Refused(Error::NoPrimary { .. }))));
@@ -356,9 +357,9 @@ fn an_environment_that_is_read_again_goes_on() {
     assert!(matches!(read_only, StoreError::ReadOnly { .. }), "{read_only}");
 }
 
-/// What it is told when it runs as the child.
-const AS_NOBODY: &str = "DUALKEY_TEST_AS_NOBODY";
-const NOBODY: u32 = 65_534;
+/// The variable with the folder, for the child.
+const UNPRIVILEGED_FOLDER: &str = "DUALKEY_TEST_UNPRIVILEGED";
+const UNPRIVILEGED_ID: u32 = 65_534;
 
 /// Root may do everything, so this is checked by a child that is not.
 #[test]
@@ -368,12 +369,14 @@ fn permissions_hold_for_an_unprivileged_user() {
     let is_root = rustix::process::geteuid().is_root();
     if is_root {
         chmod(folder.path(), 0o755);
-        for (name, owner) in [("of-root", 0), ("of-another", 12_345), ("of-nobody", NOBODY)] {
+        for (name, owner) in
+            [("of-root", 0), ("of-another", 12_345), ("of-unprivileged", UNPRIVILEGED_ID)]
+        {
             stored(&path(name), &first());
             std::os::unix::fs::chown(path(name), Some(owner), Some(owner)).unwrap();
             stored(&path(&format!("{name}-for-group")), &first());
             let for_group = path(&format!("{name}-for-group"));
-            std::os::unix::fs::chown(&for_group, Some(owner), Some(NOBODY)).unwrap();
+            std::os::unix::fs::chown(&for_group, Some(owner), Some(UNPRIVILEGED_ID)).unwrap();
             chmod(&for_group, 0o640);
         }
         // Nor does root take what is another's.
@@ -381,12 +384,12 @@ fn permissions_hold_for_an_unprivileged_user() {
         assert!(matches!(error, StoreError::Owner { owner: 12_345, .. }), "{error}");
     } else {
         println!("not root: files of other users cannot be made, those cases are left out");
-        stored(&path("of-nobody"), &first());
+        stored(&path("of-unprivileged"), &first());
         chmod(folder.path(), 0o500);
     }
     let child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "stores::the_child_without_privileges", "--nocapture"])
-        .env(AS_NOBODY, folder.path())
+        .env(UNPRIVILEGED_FOLDER, folder.path())
         .output()
         .unwrap();
     let output = String::from_utf8_lossy(&child.stdout).into_owned();
@@ -399,23 +402,23 @@ fn permissions_hold_for_an_unprivileged_user() {
 /// Does nothing but where the test above has started it.
 #[test]
 fn the_child_without_privileges() {
-    let Some(folder) = std::env::var_os(AS_NOBODY) else { return };
+    let Some(folder) = std::env::var_os(UNPRIVILEGED_FOLDER) else { return };
     let path = |name: &str| Path::new(&folder).join(name);
     let is_root = rustix::process::geteuid().is_root();
     if is_root {
         use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
         setgroups(&[]).unwrap();
-        setgid(Gid::from_raw(NOBODY)).unwrap();
-        setuid(Uid::from_raw(NOBODY)).unwrap();
+        setgid(Gid::from_raw(UNPRIVILEGED_ID)).unwrap();
+        setuid(Uid::from_raw(UNPRIVILEGED_ID)).unwrap();
     }
     assert!(!rustix::process::geteuid().is_root());
     let load = |name: &str| block_on(FileStore::new(path(name)).load());
     let group = |name: &str| block_on(FileStore::new(path(name)).allow_group_read().load());
 
-    assert!(load("of-nobody").is_ok());
+    assert!(load("of-unprivileged").is_ok());
     // Into a folder that is not his.
     let next = first().stage(entry(1, "b"), at(1)).unwrap().manifest;
-    let error = block_on(FileStore::new(path("of-nobody")).compare_and_swap(1, &next));
+    let error = block_on(FileStore::new(path("of-unprivileged")).compare_and_swap(1, &next));
     assert!(matches!(error, Err(StoreError::Io { .. })), "{error:?}");
     let error = block_on(FileStore::new(path("new")).compare_and_swap(0, &first()));
     assert!(matches!(error, Err(StoreError::Io { .. })), "{error:?}");
@@ -423,7 +426,7 @@ fn the_child_without_privileges() {
         for name in ["of-root", "of-another"] {
             assert!(matches!(load(name), Err(StoreError::Io { .. })), "{name}");
         }
-        for name in ["of-root-for-group", "of-nobody-for-group"] {
+        for name in ["of-root-for-group", "of-unprivileged-for-group"] {
             assert!(matches!(load(name), Err(StoreError::Permissions { .. })), "{name}");
             assert!(group(name).is_ok(), "{name}");
         }

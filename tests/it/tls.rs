@@ -21,10 +21,10 @@ struct Certificates(tempfile::TempDir);
 
 impl Certificates {
     fn make() -> Self {
-        let own = Self(tempfile::tempdir().unwrap());
+        let certificates = Self(tempfile::tempdir().unwrap());
         for authority in ["ca", "other-ca"] {
             let subject = format!("/CN={authority}");
-            own.openssl(&[
+            certificates.openssl(&[
                 "req",
                 "-x509",
                 "-newkey",
@@ -44,9 +44,9 @@ impl Certificates {
                 "keyUsage=critical,keyCertSign",
             ]);
         }
-        own.issue("server", "subjectAltName=DNS:localhost");
-        own.issue("carol", "extendedKeyUsage=clientAuth");
-        own
+        certificates.issue("server", "subjectAltName=DNS:localhost");
+        certificates.issue("carol", "extendedKeyUsage=clientAuth");
+        certificates
     }
 
     fn issue(&self, name: &str, extension: &str) {
@@ -102,7 +102,7 @@ impl Certificates {
     }
 }
 
-/// A server that lets nobody in without TLS, and one role by a certificate alone.
+/// A server that refuses connections without TLS, and admits one role by a certificate alone.
 async fn cluster(certificates: &Certificates) -> Option<Cluster> {
     let cluster = Cluster::start(&variable("DUALKEY_TEST_POSTGRES_BIN")?);
     let mut admin = PgConnection::connect(&cluster.url()).await.unwrap();
@@ -128,8 +128,8 @@ fn url(cluster: &Cluster, host: &str, query: &str) -> String {
     cluster.url().replace("127.0.0.1", host) + "?" + query
 }
 
-async fn tried(text: &str) -> Result<bool, String> {
-    let options = ConnectionString::parse(text).and_then(|own| own.connect_options());
+async fn try_connect(text: &str) -> Result<bool, String> {
+    let options = ConnectionString::parse(text).and_then(|parsed| parsed.connect_options());
     let options = options.map_err(|error| error.to_string())?;
     let mut connection =
         PgConnection::connect_with(&options).await.map_err(|error| error.to_string())?;
@@ -172,7 +172,7 @@ fn each_mode_checks_what_it_says() {
             ("localhost", format!("sslmode=verify-full{other}"), Err("UnknownIssuer")),
             ("localhost", "sslrootcert=system".to_owned(), Err("UnknownIssuer")),
         ] {
-            let found = tried(&url(&cluster, host, &query)).await;
+            let found = try_connect(&url(&cluster, host, &query)).await;
             match (&found, expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(*found, expected, "{query}"),
                 (Err(error), Err(word)) => assert!(error.contains(word), "{query}: {error}"),
@@ -185,7 +185,7 @@ fn each_mode_checks_what_it_says() {
             url(&cluster, "localhost", "sslmode=verify-full"),
             cluster.folder().display()
         );
-        assert_eq!(tried(&socket).await, Ok(false));
+        assert_eq!(try_connect(&socket).await, Ok(false));
     });
 }
 
@@ -201,13 +201,13 @@ fn a_client_certificate_is_the_login() {
             parameter("sslkey", &certificates.path("carol.key")),
         );
         let carol = format!("postgres://carol@localhost:{}/postgres?{query}", cluster.port());
-        assert_eq!(tried(&carol).await, Ok(true));
+        assert_eq!(try_connect(&carol).await, Ok(true));
         let without =
             format!("postgres://carol@localhost:{}/postgres?sslmode=require", cluster.port());
-        let error = tried(&without).await.unwrap_err();
+        let error = try_connect(&without).await.unwrap_err();
         assert!(error.contains("certificate"), "{error}");
         // By one who is not carol.
-        let error = tried(&carol.replace("carol@", "test@")).await.unwrap_err();
+        let error = try_connect(&carol.replace("carol@", "test@")).await.unwrap_err();
         assert!(error.contains("password"), "{error}");
     });
 }

@@ -46,18 +46,19 @@ fn dotenv(path: &Path) -> DotenvStore {
 }
 
 /// A `.env` with one secret, and a record of it.
-fn with_record(folder: &TempDir) -> (PathBuf, DotenvStore) {
+fn write_with_record(folder: &TempDir) -> (PathBuf, DotenvStore) {
     let path = folder.path().join(".env");
     fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
     let store = dotenv(&path);
-    block_on(update(&store, |own| own.stage(Secret::from(plain(1)), SystemTime::now()))).unwrap();
+    block_on(update(&store, |manifest| manifest.stage(Secret::from(plain(1)), SystemTime::now())))
+        .unwrap();
     (path, store)
 }
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> =
-        entries.map(|own| own.unwrap().file_name().into_string().unwrap()).collect();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -70,7 +71,7 @@ fn a_lock_is_a_file_and_is_never_made_through_a_link() {
     let trail = FileTrail::new(path("audit.log"), ring);
     let record = || Record::new(SystemTime::now(), "X", Action::ROTATED, "ada", "prod");
     stored(&path("ring.json"), &first());
-    with_record(&folder);
+    write_with_record(&folder);
     trail.write(&[record()]).unwrap();
     let before = ["ring.json", ".env", "audit.log"].map(|name| fs::read(path(name)).unwrap());
     let writers: [(&str, Write<'_>); 3] = [
@@ -80,7 +81,9 @@ fn a_lock_is_a_file_and_is_never_made_through_a_link() {
             block_on(store.compare_and_swap(1, &next)).map_err(|error| error.to_string())
         }),
         (".env", &|| {
-            let stage = |own: &Manifest| own.revoke(&own.keys()[1].kid(), "x", SystemTime::now());
+            let stage = |manifest: &Manifest| {
+                manifest.revoke(&manifest.keys()[1].kid(), "x", SystemTime::now())
+            };
             let stepped = block_on(update(&dotenv(&path(".env")), stage));
             stepped.map(drop).map_err(|error| error.to_string())
         }),
@@ -89,7 +92,7 @@ fn a_lock_is_a_file_and_is_never_made_through_a_link() {
     for (name, write) in writers {
         let lock = path(&format!("{name}.lock"));
         assert_eq!(fs::metadata(&lock).unwrap().permissions().mode() & 0o7777, 0o600, "{name}");
-        let refused = |what: &str| {
+        let check_refused = |what: &str| {
             let error = write().unwrap_err();
             let expected =
                 format!("cannot lock {}: it is {what}, not a file; remove it", lock.display());
@@ -99,13 +102,13 @@ fn a_lock_is_a_file_and_is_never_made_through_a_link() {
             [(Found::Pipe, "a pipe"), (Found::Folder, "a folder"), (Found::Socket, "a socket")]
         {
             found.put(&lock);
-            refused(what);
+            check_refused(what);
         }
         // A link that leads nowhere, to a file, to a folder and to a device.
         for target in ["victim", "audit.log.head", ".", "/dev/zero"] {
             remove(&lock);
             symlink(target, &lock).unwrap();
-            refused("a symbolic link");
+            check_refused("a symbolic link");
             assert!(!path("victim").exists(), "{name}: the target was made");
         }
         remove(&lock);
@@ -140,7 +143,7 @@ fn reports_are_neither_written_to_nor_read_from_a_folder_of_others() {
     let elsewhere = folder.path().join("elsewhere");
     block_on(store.save_report(&one)).unwrap();
     assert_eq!(fs::metadata(&reports).unwrap().permissions().mode() & 0o7777, 0o700);
-    let refused = |what: &str, folder: &Path| {
+    let check_refused = |what: &str, folder: &Path| {
         let held = names(folder);
         for error in [
             block_on(store.reports()).map(drop).unwrap_err(),
@@ -163,7 +166,7 @@ fn reports_are_neither_written_to_nor_read_from_a_folder_of_others() {
     };
     for mode in [0o777, 0o770, 0o707, 0o720, 0o702, 0o1777, 0o2770] {
         chmod(&reports, mode);
-        refused(&format!("{mode:o}"), &reports);
+        check_refused(&format!("{mode:o}"), &reports);
     }
     let is_taken = || block_on(store.reports()).unwrap().len() == 1;
     for mode in [0o700, 0o750, 0o755, 0o711] {
@@ -172,18 +175,18 @@ fn reports_are_neither_written_to_nor_read_from_a_folder_of_others() {
     }
     if is_root() {
         chown(&reports, Some(OTHER), None).unwrap();
-        refused("of another", &reports);
+        check_refused("of another", &reports);
         chown(&reports, Some(0), None).unwrap();
     }
     fs::rename(&reports, &elsewhere).unwrap();
     symlink(&elsewhere, &reports).unwrap();
     assert!(is_taken());
     chmod(&elsewhere, 0o777);
-    refused("a link into a folder of others", &elsewhere);
+    check_refused("a link into a folder of others", &elsewhere);
     chmod(&elsewhere, 0o755);
     if is_root() {
         lchown(&reports, Some(OTHER), None).unwrap();
-        refused("a link of another", &elsewhere);
+        check_refused("a link of another", &elsewhere);
     }
     remove(&reports);
     symlink("nowhere", &reports).unwrap();
@@ -232,36 +235,38 @@ fn a_follower_keeps_following_beside_a_folder_of_others() {
         .unwrap();
     assert!(following.health().report_error.unwrap().contains("chmod go-w"));
     let at = crate::manifest::at(0);
-    block_on(update(&store, |own| own.stage(entry(1, "b"), at))).unwrap();
+    block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at))).unwrap();
     assert!(following.refresh().unwrap());
-    block_on(update(&store, |own| own.revoke(&"b".parse().unwrap(), "leaked", at))).unwrap();
+    block_on(update(&store, |manifest| manifest.revoke(&"b".parse().unwrap(), "leaked", at)))
+        .unwrap();
     assert!(following.refresh().unwrap(), "V8");
 }
 
 #[test]
 fn a_dotenv_that_others_can_write_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, store) = with_record(&folder);
+    let (path, store) = write_with_record(&folder);
     let sidecar = folder.path().join(".env.dualkey");
     let record = sidecar.join("SESSION_SECRET.json");
-    let step = |own: &Manifest| own.revoke(&own.keys()[1].kid(), "x", SystemTime::now());
+    let step =
+        |manifest: &Manifest| manifest.revoke(&manifest.keys()[1].kid(), "x", SystemTime::now());
     let text = fs::read(&path).unwrap();
-    let refused = |what: &str, named: &Path| {
+    let check_refused = |what: &str, named: &Path| {
         for error in [
             block_on(dotenv(&path).load()).map(drop).unwrap_err(),
             block_on(update(&store, step)).map(drop).unwrap_err(),
         ] {
-            let own = match &error {
+            let found = match &error {
                 StoreError::Writable { path, .. } | StoreError::Owner { path, owner: OTHER } => {
                     path
                 }
                 _ => panic!("{what}: {error}"),
             };
-            assert_eq!(own, named, "{what}");
+            assert_eq!(found, named, "{what}");
         }
         assert_eq!(fs::read(&path).unwrap(), text, "{what}");
     };
-    let taken = |what: &str| assert!(block_on(dotenv(&path).load()).is_ok(), "{what}");
+    let check_taken = |what: &str| assert!(block_on(dotenv(&path).load()).is_ok(), "{what}");
     for (place, bad, good) in [
         (
             &path,
@@ -274,29 +279,29 @@ fn a_dotenv_that_others_can_write_is_refused() {
     ] {
         for mode in bad {
             chmod(place, *mode);
-            refused(&format!("{} {mode:o}", place.display()), place);
+            check_refused(&format!("{} {mode:o}", place.display()), place);
         }
         if is_root() {
             chmod(place, good[0]);
             chown(place, Some(OTHER), None).unwrap();
-            refused(&format!("{} of another", place.display()), place);
+            check_refused(&format!("{} of another", place.display()), place);
             chown(place, Some(0), Some(OTHER)).unwrap();
             chmod(place, bad[0] & 0o770);
-            refused(&format!("{} of another group", place.display()), place);
+            check_refused(&format!("{} of another group", place.display()), place);
             chown(place, Some(0), Some(0)).unwrap();
             // The owner of the folder can replace it anyway: a project of another user, for root.
             chmod(place, good[0]);
             if *place != record {
                 chown(folder.path(), Some(OTHER), None).unwrap();
                 chown(place, Some(OTHER), None).unwrap();
-                taken(&format!("{} of the owner of its folder", place.display()));
+                check_taken(&format!("{} of the owner of its folder", place.display()));
                 chown(folder.path(), Some(0), None).unwrap();
             }
             chown(place, Some(0), None).unwrap();
         }
         for mode in good {
             chmod(place, *mode);
-            taken(&format!("{} {mode:o}", place.display()));
+            check_taken(&format!("{} {mode:o}", place.display()));
         }
         chmod(place, good[0]);
     }
@@ -304,16 +309,16 @@ fn a_dotenv_that_others_can_write_is_refused() {
     let elsewhere = folder.path().join("elsewhere");
     fs::rename(&sidecar, &elsewhere).unwrap();
     symlink(&elsewhere, &sidecar).unwrap();
-    taken("a link");
+    check_taken("a link");
     chmod(&elsewhere, 0o777);
-    refused("a link into a folder of others", &sidecar);
+    check_refused("a link into a folder of others", &sidecar);
 }
 
 #[test]
 fn a_writer_removes_its_own_leftovers_and_none_of_a_neighbour() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let (own, store) = with_record(&folder);
+    let (env_file, store) = write_with_record(&folder);
     let random = "0123456789aZ";
     let neighbours = [".env.production", ".env.", "env", ".env.~x", ".env.bak"];
     let theirs: Vec<_> = neighbours.map(|name| format!(".{name}.~{random}.tmp")).into();
@@ -325,12 +330,12 @@ fn a_writer_removes_its_own_leftovers_and_none_of_a_neighbour() {
     }
     fs::create_dir(path("..env.~0123456789aa.tmp")).unwrap();
     let kid = block_on(store.load()).unwrap().keys()[1].kid();
-    block_on(update(&store, |own| own.revoke(&kid, "x", SystemTime::now()))).unwrap();
+    block_on(update(&store, |manifest| manifest.revoke(&kid, "x", SystemTime::now()))).unwrap();
     for name in theirs.iter().map(String::as_str).chain(others) {
         assert!(path(name).exists(), "{name} is gone");
     }
     assert!(!path(&left).exists());
-    assert!(own.exists());
+    assert!(env_file.exists());
 }
 
 /// Two stores whose names begin alike, each under its own lock.
@@ -346,12 +351,12 @@ fn neighbours_write_beside_each_other() {
     let write = |path: &Path| {
         let store = dotenv(path).backup();
         for turn in 0..times {
-            let step = |own: &Manifest| {
+            let step = |manifest: &Manifest| {
                 let now = SystemTime::now() + Duration::from_secs(turn);
                 let staged = Some(KeyState::Live(Role::Staged));
-                match own.keys().iter().find(|key| own.state(&key.kid(), now) == staged) {
-                    Some(key) => own.revoke(&key.kid(), "a test", now),
-                    None => own.stage(NewEntry::generate(Purpose::Cookie).unwrap(), now),
+                match manifest.keys().iter().find(|key| manifest.state(&key.kid(), now) == staged) {
+                    Some(key) => manifest.revoke(&key.kid(), "a test", now),
+                    None => manifest.stage(NewEntry::generate(Purpose::Cookie).unwrap(), now),
                 }
             };
             block_on(update(&store, step)).unwrap_or_else(|error| panic!("{turn}: {error}"));
@@ -359,7 +364,7 @@ fn neighbours_write_beside_each_other() {
     };
     std::thread::scope(|scope| {
         let writers: Vec<_> = paths.iter().map(|path| scope.spawn(|| write(path))).collect();
-        writers.into_iter().for_each(|own| own.join().unwrap());
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
     });
     assert!(names(folder.path()).iter().all(|name| !name.ends_with(".tmp")));
     for path in &paths {

@@ -99,9 +99,9 @@ fn each_reason_alone_and_every_combination_is_given() {
             }
             // What instances hold is asked first, and always; what they saw, once the time
             // has passed: before, a use is what the overlap is for.
-            expected.sort_by_key(|own| !matches!(own, Obstacle::KeySetMismatch { .. }));
+            expected.sort_by_key(|obstacle| !matches!(obstacle, Obstacle::KeySetMismatch { .. }));
             if now < over() {
-                expected.retain(|own| matches!(own, Obstacle::KeySetMismatch { .. }));
+                expected.retain(|obstacle| matches!(obstacle, Obstacle::KeySetMismatch { .. }));
             }
             let expected = match (expected.is_empty(), now < over()) {
                 (true, true) => Verdict::Wait { until: over() },
@@ -115,8 +115,8 @@ fn each_reason_alone_and_every_combination_is_given() {
             let mut found = verdict(&reports, now);
             // When a long silence replaces them is compared elsewhere.
             if let Verdict::Blocked(all) = &mut found {
-                for own in all {
-                    if let Obstacle::TooLittleTraffic { from, .. } = own {
+                for obstacle in all {
+                    if let Obstacle::TooLittleTraffic { from, .. } = obstacle {
                         *from = None;
                     }
                 }
@@ -129,7 +129,7 @@ fn each_reason_alone_and_every_combination_is_given() {
 }
 
 #[test]
-fn it_was_watched_for_the_whole_window_by_somebody() {
+fn an_instance_observed_the_whole_window() {
     let now = over();
     // The one that watches began an hour ago.
     let mut late = report("late", now);
@@ -140,10 +140,10 @@ fn it_was_watched_for_the_whole_window_by_somebody() {
     let mut before = report("before", now - HOUR);
     before.buckets.clear();
     assert_eq!(verdict(&[late.clone(), before.clone()], now), Verdict::Safe);
-    // A gap in between, in which nobody would have seen a thing.
+    // A gap in between, which no instance observed.
     before.reported_at = now - 2 * HOUR;
     assert_eq!(verdict(&[late.clone(), before.clone()], now), Verdict::Wait { until });
-    // Nobody reports any more.
+    // No instance reports any more.
     let silent = report("one", now - HOUR);
     let expected =
         Verdict::Blocked(vec![Obstacle::NoInstance, Obstacle::TooEarly { until: now + DAY }]);
@@ -218,7 +218,7 @@ fn a_key_of_unknown_past_waits_from_when_it_was_seen_first() {
 }
 
 /// Never on an empty denominator, never while it was used, never before its time, never while
-/// somebody holds other keys.
+/// an instance holds other keys.
 #[test]
 fn safe_is_never_said_without_evidence() {
     let (back, count) = (0..60_u32, 0..600_u64);
@@ -241,10 +241,7 @@ fn safe_is_never_said_without_evidence() {
         let now = at(0) + HOUR * hours;
         let mut report = template.clone();
         report.reported_at = now - HOUR / 60 * age;
-        report.fingerprint = match is_other {
-            true => first().fingerprint(),
-            false => manifest.fingerprint(),
-        };
+        report.fingerprint = if is_other { first().fingerprint() } else { manifest.fingerprint() };
         let bucket = |(back, length, primary): &(u32, u32, u64)| {
             let from = now - HOUR * *back;
             bucket(from, from + HOUR * (*length).min(back + 1), *primary, 0)
@@ -255,8 +252,8 @@ fn safe_is_never_said_without_evidence() {
         let within: u64 = report
             .buckets
             .iter()
-            .filter(|own| own.from >= now - DAY && own.to <= now)
-            .map(|own| own.uses[0].1.verified_as_primary)
+            .filter(|bucket| bucket.from >= now - DAY && bucket.to <= now)
+            .map(|bucket| bucket.uses[0].1.verified_as_primary)
             .sum();
         if manifest.retirement(&kid("a"), &[report.clone()], now).unwrap() == Verdict::Safe {
             safe.set(safe.get() + 1);

@@ -30,16 +30,16 @@ fn builder<K: KeyMaterial>() -> RingBuilder<K> {
 /// A ring from variables, in which short old secrets are admitted.
 fn ring<K: KeyMaterial>(vars: &[(&str, &str)]) -> KeyRing<K> {
     let vars: HashMap<_, _> = vars.iter().copied().collect();
-    let lookup = |name: &str| Ok(vars.get(name).map(|own| (*own).to_owned()));
+    let lookup = |name: &str| Ok(vars.get(name).map(|value| (*value).to_owned()));
     builder().vars("X", lookup).allow_short_fallbacks().build().unwrap()
 }
 
 fn kids<K: KeyMaterial>(ring: &KeyRing<K>) -> Vec<String> {
-    ring.keys().iter().map(|own| own.kid.to_string()).collect()
+    ring.keys().iter().map(|key| key.kid.to_string()).collect()
 }
 
 /// The kid that a key with `secret` has where it signs.
-fn derived<K: KeyMaterial>(secret: &str) -> Kid {
+fn derive_kid<K: KeyMaterial>(secret: &str) -> Kid {
     let ring = builder::<K>().dangerous().min_secret_bytes(8);
     ring.primary(Secret::from(secret)).build().unwrap().primary().unwrap()
 }
@@ -49,7 +49,7 @@ fn claims() -> Value {
 }
 
 /// All that is shown of a ring and of a manifest with a weak fallback, after a use of it.
-fn shown(weak: &str) -> Vec<(String, String)> {
+fn collect_output(weak: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut show = |what: &str, text: String| all.push((what.to_owned(), text));
     let told = Told::default();
@@ -101,12 +101,12 @@ fn shown(weak: &str) -> Vec<(String, String)> {
 /// A guess is confirmed by nothing that is shown: not by a log, a label, a page or a report.
 #[test]
 fn nothing_that_is_shown_depends_on_a_weak_secret_that_never_signs() {
-    let [one, other] = WEAK.map(shown);
+    let [one, other] = WEAK.map(collect_output);
     assert_eq!(one.len(), 11);
     for (one, other) in one.iter().zip(&other) {
         assert_eq!(one, other);
         for weak in WEAK {
-            let kid = derived::<JwtKey>(weak).to_string();
+            let kid = derive_kid::<JwtKey>(weak).to_string();
             assert!(!one.1.contains(&kid) && !one.1.contains(weak), "{}", one.0);
         }
     }
@@ -122,7 +122,7 @@ fn the_record_of_a_file_confirms_no_guess_of_a_weak_fallback() {
     std::fs::write(&path, format!("X={}\nX_OLD='{weak}'\n", hex(0))).unwrap();
     let store = DotenvStore::new(&path, "X", Purpose::Cookie, "test");
     let store = || store.clone().clock(ManualClock::new(at(0)));
-    let staged = |own: &Manifest| own.stage(Secret::from(hex(1)), at(1));
+    let staged = |manifest: &Manifest| manifest.stage(Secret::from(hex(1)), at(1));
     block_on(dualkey::source::update(&store(), staged)).unwrap();
     let record = std::fs::read_to_string(folder.path().join(".env.dualkey/X.json")).unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();
@@ -150,15 +150,16 @@ fn what_a_weak_key_signed_before_it_was_numbered_still_verifies() {
     let token = former_jwt.sign(&claims()).unwrap();
     let former = builder().dangerous().min_secret_bytes(8).primary(Secret::from(weak));
     let cookie = CookieSigner::new(former.build().unwrap()).sign("sid", "user-42").unwrap();
-    assert!(cookie.contains(derived::<CookieKey>(weak).as_str()));
+    assert!(cookie.contains(derive_kid::<CookieKey>(weak).as_str()));
 
     let vars = [("X", secret(0)), ("X_OLD", weak.to_owned())];
-    let vars: Vec<_> = vars.iter().map(|(name, own)| (*name, own.as_str())).collect();
+    let vars: Vec<_> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let (jwts, cookies) = (ring::<JwtKey>(&vars), ring::<CookieKey>(&vars));
     let entry = |text: String| NewEntry::new(Secret::from(text));
     let of = |purpose| {
-        let own = Manifest::new("X", purpose, "test", Policy::default(), entry(secret(0)), at(0));
-        own.unwrap().with_fallback(Secret::from(weak), at(0)).unwrap()
+        let manifest =
+            Manifest::new("X", purpose, "test", Policy::default(), entry(secret(0)), at(0));
+        manifest.unwrap().with_fallback(Secret::from(weak), at(0)).unwrap()
     };
     let lenient = || builder().environment("test").allow_short_fallbacks();
     let stored_jwts = of(Purpose::Jwt).build_ring(lenient()).unwrap();
@@ -178,11 +179,11 @@ fn what_a_weak_key_signed_before_it_was_numbered_still_verifies() {
         assert_eq!((verified.kid().as_str(), verified.role()), (number, Role::Fallback));
     }
     // V2: it is that key alone, and no public name of it.
-    let kid = derived::<JwtKey>(weak);
+    let kid = derive_kid::<JwtKey>(weak);
     assert!(jwts.load().key(&kid).is_none() && jwts.load().state(&kid, at(0)).is_none());
     assert!(jwts.load().keys()[1].aliases().is_empty());
     assert!(matches!(jwts.revoke(&kid, "guessed"), Err(Error::UnknownKey { .. })));
-    let stranger = derived::<JwtKey>(WEAK[1]);
+    let stranger = derive_kid::<JwtKey>(WEAK[1]);
     let forged = {
         let header = format!(r#"{{"alg":"HS256","kid":"{stranger}"}}"#);
         crate::common::forge(weak.as_bytes(), &header, claims().to_string().as_bytes())
@@ -198,21 +199,26 @@ fn what_a_weak_key_signed_before_it_was_numbered_still_verifies() {
 /// The same variable, the same number: on every instance, whichever other variables it has.
 #[test]
 fn the_number_of_a_weak_key_is_that_of_its_variable() {
-    let (new, own) = (secret(0), secret(1));
+    let (new, current) = (secret(0), secret(1));
     let weak = WEAK[0];
     let old = |vars: &[(&str, &str)]| kids(&ring::<JwtKey>(vars));
-    assert_eq!(old(&[("X", &own), ("X_OLD", weak)])[1], "jwt-3");
-    assert_eq!(old(&[("X_NEW", &new), ("X", &own), ("X_OLD", weak)])[2], "jwt-3");
-    assert_eq!(old(&[("X", &own), ("X_OLD", weak), ("X_NEXT", &new)])[1], "jwt-3");
-    assert_eq!(old(&[("X", &own), ("X_BACKUP", weak)])[1], "jwt-4");
-    assert_eq!(old(&[("X_NEW", &own), ("X", weak)])[1], "jwt-2");
-    let both = old(&[("X", &own), ("X_OLD", weak), ("X_BACKUP", WEAK[1])]);
+    assert_eq!(old(&[("X", &current), ("X_OLD", weak)])[1], "jwt-3");
+    assert_eq!(old(&[("X_NEW", &new), ("X", &current), ("X_OLD", weak)])[2], "jwt-3");
+    assert_eq!(old(&[("X", &current), ("X_OLD", weak), ("X_NEXT", &new)])[1], "jwt-3");
+    assert_eq!(old(&[("X", &current), ("X_BACKUP", weak)])[1], "jwt-4");
+    assert_eq!(old(&[("X_NEW", &current), ("X", weak)])[1], "jwt-2");
+    let both = old(&[("X", &current), ("X_OLD", weak), ("X_BACKUP", WEAK[1])]);
     assert_eq!(both[1..], ["jwt-3", "jwt-4"]);
     // A manifest of the same variables, too.
-    let vars = Arc::new(Mutex::new(vec![("X", own.clone()), ("X_OLD", weak.to_owned())]));
+    let vars = Arc::new(Mutex::new(vec![("X", current.clone()), ("X_OLD", weak.to_owned())]));
     let lookup = Arc::clone(&vars);
     let store = EnvStore::<JwtKey>::vars("X", "test", move |name| {
-        Ok(lookup.lock().unwrap().iter().find(|(own, _)| *own == name).map(|own| own.1.clone()))
+        Ok(lookup
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(variable, _)| *variable == name)
+            .map(|pair| pair.1.clone()))
     });
     let number = |manifest: &Manifest| manifest.keys()[1].kid().to_string();
     assert_eq!(number(&block_on(store.load()).unwrap()), "jwt-3");
@@ -233,7 +239,7 @@ fn a_number_is_none_that_another_key_is_called() {
     let ring = ring.fallback(named(1, "old").alias("jwt-2".parse().unwrap())).build().unwrap();
     assert_eq!(kids(&ring), ["jwt-3", "jwt-4", "old"]);
     // Its former kid may be the name of another key, which then counts.
-    let former = derived::<JwtKey>(WEAK[0]);
+    let former = derive_kid::<JwtKey>(WEAK[0]);
     let ring = builder().primary(named(0, former.as_str())).fallback(weak());
     let ring = ring.allow_short_fallbacks().build().unwrap();
     let token = Jwt::new(ring.clone()).sign(&claims()).unwrap();
@@ -254,7 +260,7 @@ fn a_number_is_none_that_another_key_is_called() {
 #[test]
 fn a_key_that_signs_keeps_its_derived_kid_however_weak_it_is() {
     let weak = WEAK[0];
-    let (one, two) = (derived::<JwtKey>(weak), derived::<JwtKey>(weak));
+    let (one, two) = (derive_kid::<JwtKey>(weak), derive_kid::<JwtKey>(weak));
     assert_eq!(one, two);
     assert_eq!(one.as_str().len(), 16);
     // As a fallback that could sign again, too.
@@ -285,15 +291,16 @@ fn rings_of_one_manifest_have_one_fingerprint_whatever_they_admit() {
         policy.min_secret_bytes = minimum;
         let new = NewEntry::new(Secret::from(hex(0)));
         let manifest = Manifest::new("X", Purpose::Cookie, "test", policy, new, at(0)).unwrap();
-        let manifest = [&secret(1)[..40], &secret(2)[..20]]
-            .into_iter()
-            .fold(manifest, |own, old| own.with_fallback(Secret::from(old), at(0)).unwrap());
-        let own = || builder::<CookieKey>().environment("test");
+        let manifest =
+            [&secret(1)[..40], &secret(2)[..20]].into_iter().fold(manifest, |manifest, old| {
+                manifest.with_fallback(Secret::from(old), at(0)).unwrap()
+            });
+        let test_builder = || builder::<CookieKey>().environment("test");
         for ring in [
-            own().allow_short_fallbacks(),
-            own().min_secret_bytes(32).allow_short_fallbacks(),
-            own().min_secret_bytes(128).allow_short_fallbacks(),
-            own().dangerous().min_secret_bytes(1),
+            test_builder().allow_short_fallbacks(),
+            test_builder().min_secret_bytes(32).allow_short_fallbacks(),
+            test_builder().min_secret_bytes(128).allow_short_fallbacks(),
+            test_builder().dangerous().min_secret_bytes(1),
         ] {
             let ring = manifest.build_ring(ring).unwrap();
             assert_eq!(ring.fingerprint(), manifest.fingerprint(), "{minimum:?}");
@@ -310,8 +317,8 @@ fn rings_of_one_manifest_have_one_fingerprint_whatever_they_admit() {
 fn a_manifest_that_differs_in_a_weak_secret_alone_is_another() {
     let new = || NewEntry::new(Secret::from(secret(0)));
     let of = |weak: &str| {
-        let own = Manifest::new("X", Purpose::Jwt, "test", Policy::default(), new(), at(0));
-        own.unwrap().with_fallback(Secret::from(weak), at(0)).unwrap()
+        let manifest = Manifest::new("X", Purpose::Jwt, "test", Policy::default(), new(), at(0));
+        manifest.unwrap().with_fallback(Secret::from(weak), at(0)).unwrap()
     };
     let (one, other) = (of(WEAK[0]), of(WEAK[1]));
     assert_eq!(one.fingerprint(), other.fingerprint());

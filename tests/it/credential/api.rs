@@ -46,12 +46,12 @@ impl Provider {
         self.0.lock().unwrap().answers.insert(key.to_owned(), status);
     }
 
-    fn seen(&self) -> Vec<(String, String, Bytes)> {
+    fn take_seen(&self) -> Vec<(String, String, Bytes)> {
         std::mem::take(&mut self.0.lock().unwrap().seen)
     }
 
     fn keys(&self) -> Vec<String> {
-        self.seen().into_iter().map(|(key, ..)| key).collect()
+        self.take_seen().into_iter().map(|(key, ..)| key).collect()
     }
 
     async fn start(&self) -> SocketAddr {
@@ -68,16 +68,17 @@ async fn take(
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Response<Body> {
-    let text = |name: &str| headers.get(name).map(|own| own.to_str().unwrap().to_owned());
-    let bearer = text("authorization").map(|own| own.strip_prefix("Bearer ").unwrap().to_owned());
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let bearer =
+        text("authorization").map(|header| header.strip_prefix("Bearer ").unwrap().to_owned());
     let key = text("x-api-key").or(bearer).unwrap_or_default();
     let path = request.uri().path().to_owned();
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
     let (status, gate, retry_after) = {
-        let mut own = provider.0.lock().unwrap();
-        own.seen.push((key.clone(), path, body));
-        let status = own.answers.get(&key).copied().unwrap_or(401);
-        (status, own.gate.clone(), own.retry_after.clone())
+        let mut state = provider.0.lock().unwrap();
+        state.seen.push((key.clone(), path, body));
+        let status = state.answers.get(&key).copied().unwrap_or(401);
+        (status, state.gate.clone(), state.retry_after.clone())
     };
     // The first attempts of all are refused at the same moment.
     if let Some(gate) = gate.filter(|_| status == 401) {
@@ -108,7 +109,7 @@ async fn world(
     (provider, url, ring, switches, clock)
 }
 
-fn refused(error: &reqwest_middleware::Error) -> Vec<String> {
+fn refused_kids(error: &reqwest_middleware::Error) -> Vec<String> {
     let reqwest_middleware::Error::Middleware(error) = error else { panic!("{error}") };
     match error.downcast_ref::<ApiError<std::convert::Infallible>>().unwrap() {
         ApiError::Refused { ring, kids } => {
@@ -143,7 +144,7 @@ fn only_a_401_is_answered_with_the_next_key() {
         }
         // Whole, both times; the last good one is kept.
         let bodies: Vec<_> =
-            provider.seen().into_iter().map(|(key, _, body)| (key, body)).collect();
+            provider.take_seen().into_iter().map(|(key, _, body)| (key, body)).collect();
         let expected = [(A, "first"), (B, "first"), (B, "second")];
         assert_eq!(bodies, expected.map(|(key, body)| (key.to_owned(), Bytes::from(body))));
         assert_eq!(switches.take(), ["a refused", "a -> b"]);
@@ -182,9 +183,9 @@ fn a_staged_key_comes_before_a_fallback_and_a_revoked_one_never() {
         ring.promote(&"c".parse().unwrap()).unwrap();
         ring.revoke(&"b".parse().unwrap(), "in a public log").unwrap();
         provider.answer(C, 401);
-        // The other one, although it cools down: it may have been mended.
+        // The other one, although it cools down: it may have been fixed.
         let error = client.post(&url).body("x").send().await.unwrap_err();
-        assert_eq!(refused(&error), ["c", "a"]);
+        assert_eq!(refused_kids(&error), ["c", "a"]);
         assert_eq!(provider.keys(), [C, A]);
     });
 }
@@ -198,7 +199,7 @@ fn if_all_are_refused_the_error_names_them_and_none_is_shown_three_times() {
         let answer = client.post(&url).body("x").send().await.unwrap();
         assert_eq!((answer.status().as_u16(), provider.keys().len()), (401, 2));
         let error = client.post(&url).body("x").send().await.unwrap_err();
-        assert_eq!(refused(&error), ["a", "b", "c"]);
+        assert_eq!(refused_kids(&error), ["a", "b", "c"]);
         assert_eq!(provider.keys(), [C, A]);
         let shown = format!("{error} {error:?}");
         assert!(![A, B, C].iter().any(|secret| shown.contains(secret)), "{shown}");
@@ -253,7 +254,7 @@ fn a_thousand_refused_at_once_make_one_switch_and_one_more_attempt_each() {
         let statuses = tasks.join_all().await;
         assert!(statuses.iter().all(|status| *status == 200));
         let mut attempts: HashMap<String, Vec<String>> = HashMap::new();
-        for (key, path, _) in provider.seen() {
+        for (key, path, _) in provider.take_seen() {
             attempts.entry(path).or_default().push(key);
         }
         assert_eq!(attempts.len(), REQUESTS);
@@ -298,7 +299,7 @@ fn retry_after_takes_its_time() {
     let runtime = builder.enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let (ring, ..) = ring(&[("a", A)]);
-        let begun = tokio::time::Instant::now();
+        let start = tokio::time::Instant::now();
         let answers = Arc::new(Mutex::new(vec![200, 429]));
         let inner = tower::service_fn(move |_: Request<String>| {
             let status = answers.lock().unwrap().pop().unwrap();
@@ -308,7 +309,7 @@ fn retry_after_takes_its_time() {
         let mut service = ApiKeyLayer::new(bearer(&ring)).layer(inner);
         let request = Request::get("http://127.0.0.1/").body(String::new()).unwrap();
         assert_eq!(service.call(request).await.unwrap().status(), 200);
-        assert_eq!(begun.elapsed().as_secs(), 20);
+        assert_eq!(start.elapsed().as_secs(), 20);
     });
 }
 
@@ -322,17 +323,21 @@ fn a_timeout_and_a_server_that_is_gone_switch_nothing() {
         let client = bearer(&ring).client_from(slow).unwrap();
         // It takes connections, and says nothing.
         let error = client.post(format!("http://{address}/")).body("x").send().await.unwrap_err();
-        assert!(matches!(&error, reqwest_middleware::Error::Reqwest(own) if own.is_timeout()));
+        assert!(
+            matches!(&error, reqwest_middleware::Error::Reqwest(source) if source.is_timeout())
+        );
         drop(gone);
         let error = client.post(format!("http://{address}/")).body("x").send().await.unwrap_err();
-        assert!(matches!(&error, reqwest_middleware::Error::Reqwest(own) if own.is_connect()));
+        assert!(
+            matches!(&error, reqwest_middleware::Error::Reqwest(source) if source.is_connect())
+        );
         assert!(switches.take().is_empty());
         assert_eq!(ring.keys()[0].usage.verified_as_primary, 0);
     });
 }
 
 #[test]
-fn the_presets_put_the_key_where_it_is_wanted_and_show_it_to_nobody_else() {
+fn the_presets_put_the_key_where_it_is_wanted_and_show_it_to_no_other_host() {
     runtime().block_on(async {
         let (provider, url, ring, ..) = world(&[("a", A)]).await;
         provider.answer(A, 200);
@@ -343,8 +348,9 @@ fn the_presets_put_the_key_where_it_is_wanted_and_show_it_to_nobody_else() {
         let client = client(anthropic.only_host("127.0.0.1").allow_loopback());
         let version = client.get(&url).send().await.unwrap().text().await.unwrap();
         assert_eq!(version, "2023-06-01");
-        let own = client.get(&url).header("anthropic-version", "2099-01-01").send().await.unwrap();
-        assert_eq!(own.text().await.unwrap(), "2099-01-01");
+        let response =
+            client.get(&url).header("anthropic-version", "2099-01-01").send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "2099-01-01");
         assert_eq!(provider.keys(), [A, A]);
 
         let inner = tower::service_fn(|request: Request<()>| async move {
@@ -359,7 +365,7 @@ fn the_presets_put_the_key_where_it_is_wanted_and_show_it_to_nobody_else() {
 }
 
 /// The error of a request to `uri`, with this `Host` header; none if a key was shown.
-async fn shown(keys: &ApiKeys, uri: &str, host: Option<&str>) -> Option<ApiError<std::io::Error>> {
+async fn send(keys: &ApiKeys, uri: &str, host: Option<&str>) -> Option<ApiError<std::io::Error>> {
     let inner = tower::service_fn(|request: Request<()>| async move {
         assert!(request.headers().contains_key("authorization"));
         Ok::<_, std::io::Error>(Response::new(()))
@@ -385,8 +391,8 @@ fn a_key_is_shown_over_https_at_the_default_port_and_to_its_host_alone() {
                 "https://api.example.com:0443/",
                 "https://api.example.com",
             ] {
-                assert!(shown(keys, uri, None).await.is_none(), "{uri}");
-                assert!(shown(keys, uri, Some("API.example.com")).await.is_none(), "{uri}");
+                assert!(send(keys, uri, None).await.is_none(), "{uri}");
+                assert!(send(keys, uri, Some("API.example.com")).await.is_none(), "{uri}");
             }
             for uri in [
                 "http://api.example.com/",
@@ -396,7 +402,7 @@ fn a_key_is_shown_over_https_at_the_default_port_and_to_its_host_alone() {
                 "http://127.0.0.1/",
                 "http://localhost:80/",
             ] {
-                let error = shown(keys, uri, None).await.unwrap();
+                let error = send(keys, uri, None).await.unwrap();
                 let is_host = uri.contains("127") || uri.contains("localhost");
                 let is_refused = matches!(error, ApiError::Scheme { .. })
                     || is_host && matches!(error, ApiError::OtherHost { .. });
@@ -404,19 +410,19 @@ fn a_key_is_shown_over_https_at_the_default_port_and_to_its_host_alone() {
             }
             for port in ["0", "80", "444", "4443", "8080", "65979", "99999", "443443"] {
                 let error =
-                    shown(keys, &format!("https://api.example.com:{port}/"), None).await.unwrap();
+                    send(keys, &format!("https://api.example.com:{port}/"), None).await.unwrap();
                 assert!(matches!(error, ApiError::Port { expected: 443, .. }), "{error}");
             }
             for user in ["evil@", "evil:x@", "@", ":@", "api.example.com@"] {
                 let error =
-                    shown(keys, &format!("https://{user}api.example.com/"), None).await.unwrap();
+                    send(keys, &format!("https://{user}api.example.com/"), None).await.unwrap();
                 assert!(matches!(error, ApiError::UserInfo), "{error}");
                 assert!(!error.to_string().contains("evil"));
             }
             // The destination is not known: not even with a header.
             for host in [None, Some("api.example.com")] {
                 for uri in ["/v1", "*", "api.example.com:443"] {
-                    let error = shown(keys, uri, host).await.unwrap();
+                    let error = send(keys, uri, host).await.unwrap();
                     assert!(matches!(error, ApiError::NotAbsolute), "{uri}: {error}");
                 }
             }
@@ -427,7 +433,7 @@ fn a_key_is_shown_over_https_at_the_default_port_and_to_its_host_alone() {
                 "",
                 "api.example.com,b",
             ] {
-                let error = shown(keys, "https://api.example.com/", Some(host)).await.unwrap();
+                let error = send(keys, "https://api.example.com/", Some(host)).await.unwrap();
                 assert!(matches!(error, ApiError::OtherHost { .. }), "{host}: {error}");
             }
         }
@@ -438,7 +444,7 @@ fn a_key_is_shown_over_https_at_the_default_port_and_to_its_host_alone() {
             "api.example.com.evil.example",
             "127.0.0.1",
         ] {
-            let error = shown(&bound, &format!("https://{host}/"), None).await.unwrap();
+            let error = send(&bound, &format!("https://{host}/"), None).await.unwrap();
             assert!(matches!(error, ApiError::OtherHost { .. }), "{host}: {error}");
         }
         // A scheme that connectors do not take for `https`.
@@ -468,7 +474,7 @@ fn a_key_is_shown_elsewhere_only_where_that_was_set() {
             "https://127.0.0.1:8443/",
             "https://api.example.com/",
         ] {
-            assert!(shown(&local, uri, None).await.is_none(), "{uri}");
+            assert!(send(&local, uri, None).await.is_none(), "{uri}");
         }
         for uri in [
             "http://localhost.evil.example/",
@@ -484,55 +490,52 @@ fn a_key_is_shown_elsewhere_only_where_that_was_set() {
             "http://api.example.com/",
             "ftp://localhost/",
         ] {
-            let error = shown(&local, uri, None).await.unwrap();
+            let error = send(&local, uri, None).await.unwrap();
             assert!(matches!(error, ApiError::Scheme { .. }), "{uri}: {error}");
         }
         assert!(matches!(
-            shown(&local, "http://x@localhost/", None).await,
+            send(&local, "http://x@localhost/", None).await,
             Some(ApiError::UserInfo)
         ));
         assert!(matches!(
-            shown(&local, "http://localhost:99999/", None).await,
+            send(&local, "http://localhost:99999/", None).await,
             Some(ApiError::Port { .. })
         ));
         assert!(matches!(
-            shown(&local, "http://localhost/", Some("evil.example")).await,
+            send(&local, "http://localhost/", Some("evil.example")).await,
             Some(ApiError::OtherHost { .. })
         ));
         // A bound host stays bound.
         let bound = ApiKeys::bearer(ring.clone(), "api.example.com").allow_loopback();
-        let error = shown(&bound, "http://127.0.0.1/", None).await.unwrap();
+        let error = send(&bound, "http://127.0.0.1/", None).await.unwrap();
         assert!(matches!(error, ApiError::OtherHost { .. }), "{error}");
-        assert!(shown(&bound, "https://api.example.com:8443/", None).await.is_some());
+        assert!(send(&bound, "https://api.example.com:8443/", None).await.is_some());
 
         let port = ApiKeys::bearer(ring.clone(), "api.example.com").only_port(8443);
-        assert!(shown(&port, "https://api.example.com:8443/", None).await.is_none());
+        assert!(send(&port, "https://api.example.com:8443/", None).await.is_none());
         for uri in [
             "https://api.example.com/",
             "https://api.example.com:443/",
             "https://api.example.com:8444/",
         ] {
             assert!(
-                matches!(
-                    shown(&port, uri, None).await,
-                    Some(ApiError::Port { expected: 8443, .. })
-                ),
+                matches!(send(&port, uri, None).await, Some(ApiError::Port { expected: 8443, .. })),
                 "{uri}"
             );
         }
         assert!(matches!(
-            shown(&port, "http://api.example.com:8443/", None).await,
+            send(&port, "http://api.example.com:8443/", None).await,
             Some(ApiError::Scheme { .. })
         ));
 
         let http = ApiKeys::bearer(ring, "gateway").dangerous().allow_plain_http();
         for uri in ["http://gateway/", "http://gateway:80/", "https://gateway/"] {
-            assert!(shown(&http, uri, None).await.is_none(), "{uri}");
+            assert!(send(&http, uri, None).await.is_none(), "{uri}");
         }
         for uri in ["http://gateway:8080/", "http://gateway:443/", "https://gateway:80/"] {
-            assert!(matches!(shown(&http, uri, None).await, Some(ApiError::Port { .. })), "{uri}");
+            assert!(matches!(send(&http, uri, None).await, Some(ApiError::Port { .. })), "{uri}");
         }
-        assert!(shown(&http.only_port(8080), "http://gateway:8080/", None).await.is_none());
+        assert!(send(&http.only_port(8080), "http://gateway:8080/", None).await.is_none());
     });
 }
 

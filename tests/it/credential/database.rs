@@ -133,8 +133,8 @@ fn a_password_is_changed_under_load_and_no_query_fails() {
         role(&mut admin, "app", FIRST).await;
         let (ring, switches, _) = ring(&[("first", FIRST)]);
         let pool = RotatingPool::new(ring.clone(), login(&cluster, "app"), options()).unwrap();
-        let own = pool.clone();
-        let load = Load::start(move || ask(own.clone()));
+        let shared = pool.clone();
+        let load = Load::start(move || ask(shared.clone()));
         load.more(200).await;
 
         // Everywhere first; then on the server, from which moment the old one is dead.
@@ -155,7 +155,7 @@ fn a_password_is_changed_under_load_and_no_query_fails() {
         assert!(failures.is_empty(), "{failures:?}");
         told.extend(switches.take());
         assert_eq!(told[..2], ["first refused", "first -> second"], "{told:?}");
-        assert!(told[2..].iter().all(|own| own == "first refused"), "{told:?}");
+        assert!(told[2..].iter().all(|event| event == "first refused"), "{told:?}");
 
         // The usual way: whoever is restarted after the change, and whoever was not yet.
         change_password(&mut admin, "app", &Secret::from(FIRST)).await.unwrap();
@@ -174,7 +174,10 @@ fn a_password_is_changed_under_load_and_no_query_fails() {
         load.more(100).await;
         let (naive_queries, lost) = load.stop().await;
         assert!(!lost.is_empty());
-        assert!(lost.iter().all(|own| own.contains("password authentication failed")), "{lost:?}");
+        assert!(
+            lost.iter().all(|error| error.contains("password authentication failed")),
+            "{lost:?}"
+        );
         println!(
             "a password changed under load: {queries} transactions and queries, 0 failed; \
              the usual way: {naive_queries} went through, {} failed",
@@ -194,8 +197,8 @@ fn of_two_roles_that_take_turns_the_old_ones_connections_drain_and_none_is_cut()
         // Without an end of their own: only the switch closes them.
         let options = PgPoolOptions::new().max_connections(6).max_lifetime(None);
         let pool = RotatingPool::new(ring.clone(), Login::Url, options).unwrap();
-        let own = pool.clone();
-        let load = Load::start(move || ask(own.clone()));
+        let shared = pool.clone();
+        let load = Load::start(move || ask(shared.clone()));
         load.more(200).await;
         let mut held = pool.begin().await.unwrap();
         let pid: i32 =
@@ -238,15 +241,15 @@ fn a_wrong_password_that_was_promoted_leaves_all_with_the_old_one() {
         role(&mut admin, "app", FIRST).await;
         let (ring, switches, clock) = ring(&[("first", FIRST)]);
         let pool = RotatingPool::new(ring.clone(), login(&cluster, "app"), options()).unwrap();
-        let own = pool.clone();
-        let load = Load::start(move || ask(own.clone()));
+        let shared = pool.clone();
+        let load = Load::start(move || ask(shared.clone()));
         load.more(100).await;
         ring.stage(key("wrong", "typed-by-hand-and-wrong")).unwrap();
         ring.promote(&kid("wrong")).unwrap();
         load.more(300).await;
         clock.advance(Duration::from_secs(1));
         load.more(300).await;
-        // It was mended on the server.
+        // It was changed on the server.
         change_password(&mut admin, "app", &Secret::from("typed-by-hand-and-wrong")).await.unwrap();
         clock.advance(Duration::from_secs(2));
         load.more(300).await;
@@ -254,7 +257,7 @@ fn a_wrong_password_that_was_promoted_leaves_all_with_the_old_one() {
         assert!(failures.is_empty(), "{failures:?}");
         let told = switches.take();
         assert_eq!(told[0], "wrong refused");
-        let switches = told.iter().filter(|own| own.contains("->")).collect::<Vec<_>>();
+        let switches = told.iter().filter(|event| event.contains("->")).collect::<Vec<_>>();
         assert_eq!(switches, ["wrong -> first", "first -> wrong"], "{told:?}");
     });
 }
@@ -267,8 +270,8 @@ fn what_is_promoted_and_no_url_takes_nothing_down() {
         role(&mut admin, "app", FIRST).await;
         let (ring, switches, _) = ring(&[("first", &cluster.url_of("app", FIRST))]);
         let pool = RotatingPool::new(ring.clone(), Login::Url, options()).unwrap();
-        let own = pool.clone();
-        let load = Load::start(move || ask(own.clone()));
+        let shared = pool.clone();
+        let load = Load::start(move || ask(shared.clone()));
         load.more(50).await;
         ring.stage(key("typo", "postgers://app:s3cret-s3cret@db/app")).unwrap();
         let error = pool.probe(&kid("typo")).await.unwrap_err();
@@ -290,8 +293,8 @@ fn what_is_promoted_and_cannot_be_tried_is_waited_for() {
         role(&mut admin, "app_b", SECOND).await;
         let (ring, switches, _) = ring(&[("a", &cluster.url_of("app_a", FIRST))]);
         let pool = RotatingPool::new(ring.clone(), Login::Url, options()).unwrap();
-        let own = pool.clone();
-        let load = Load::start(move || ask(own.clone()));
+        let shared = pool.clone();
+        let load = Load::start(move || ask(shared.clone()));
         load.more(50).await;
         // The server has no room for it yet: that says nothing of the password.
         sql(&mut admin, "ALTER ROLE app_b CONNECTION LIMIT 0").await;
@@ -353,7 +356,9 @@ fn a_server_that_is_away_is_no_refusal() {
         let (ring, told, _) = super::ring(&[("first", &url), ("other", &url.replace("app", "b"))]);
         let pool = RotatingPool::new(ring, Login::Url, PgPoolOptions::new()).unwrap();
         let error = pool.acquire().await.unwrap_err();
-        assert!(matches!(&error, DatabaseError::Sqlx(own) if own.to_string().contains("nowhere")));
+        assert!(
+            matches!(&error, DatabaseError::Sqlx(source) if source.to_string().contains("nowhere"))
+        );
         let mut one = PgConnection::connect(&cluster.url()).await.unwrap();
         sql(&mut one, "ALTER ROLE app CONNECTION LIMIT 0").await;
         let url = cluster.url_of("app", FIRST);
@@ -391,8 +396,8 @@ fn a_pool_whose_every_credential_is_refused_says_so_and_comes_back() {
         assert!(told.len() <= 12, "{told:?}");
         // As an error of `sqlx`, it can be told from others.
         let error = sqlx::Error::from(pool.acquire().await.unwrap_err());
-        let sqlx::Error::Configuration(own) = &error else { panic!("{error}") };
-        assert!(own.downcast_ref::<DatabaseError>().is_some());
+        let sqlx::Error::Configuration(source) = &error else { panic!("{error}") };
+        assert!(source.downcast_ref::<DatabaseError>().is_some());
         change_password(&mut admin, "app", &Secret::from(SECOND)).await.unwrap();
         let mut tries = 0;
         while let Err(error) = ask(pool.clone()).await {

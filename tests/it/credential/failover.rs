@@ -86,9 +86,9 @@ fn a_role_that_may_not_log_in_is_refused_in_every_language() {
         let url = cluster.url_of("gone", FIRST);
         let error = loop {
             let error = PgConnection::connect(&url).await.unwrap_err();
-            let own = error.as_database_error().unwrap();
-            if own.code().unwrap() == "28000" {
-                break own.message().to_owned();
+            let refusal = error.as_database_error().unwrap();
+            if refusal.code().unwrap() == "28000" {
+                break refusal.message().to_owned();
             }
         };
         let good = cluster.url_of("app_b", SECOND);
@@ -148,23 +148,23 @@ fn what_pgbouncer_says_of_itself_is_no_refusal() {
         };
 
         // It connects: `sqlx` sends `extra_float_digits`, unless told not to.
-        let (own, told) = pool(&plain);
-        let held = own.begin().await.unwrap();
+        let (rotating, told) = pool(&plain);
+        let held = rotating.begin().await.unwrap();
         // The one connection of the server is taken.
-        let error = own.begin().await.unwrap_err();
+        let error = rotating.begin().await.unwrap_err();
         assert!(code(&error) == "08P01" && error.to_string().contains("query_wait_timeout"));
         held.rollback().await.unwrap();
         assert!(told.take().is_empty());
 
-        let (own, told) = pool(&plain.clone().options([("search_path", "other")]));
-        let error = own.acquire().await.unwrap_err();
+        let (rotating, told) = pool(&plain.clone().options([("search_path", "other")]));
+        let error = rotating.acquire().await.unwrap_err();
         let DatabaseError::Pooler { problem, .. } = &error else { panic!("{error:?}") };
         assert_eq!(*problem, PoolerProblem::StartupParameter { name: "options".to_owned() });
         assert!(error.to_string().contains("ignore_startup_parameters"), "{error}");
         assert!(told.take().is_empty());
 
-        let (own, told) = pool(&plain.clone().database("nowhere"));
-        let error = own.acquire().await.unwrap_err();
+        let (rotating, told) = pool(&plain.clone().database("nowhere"));
+        let error = rotating.acquire().await.unwrap_err();
         assert!(code(&error) == "08P01" && error.to_string().contains("nowhere"), "{error}");
         assert!(told.take().is_empty());
     });
@@ -183,12 +183,12 @@ fn prepared_statements_in_transaction_mode_work_or_the_error_names_the_setting()
         let url = pooler.url_of("app", FIRST);
         let plain: PgConnectOptions = url.parse().unwrap();
         let query = || sqlx::query("SELECT $1::int").bind(1);
-        let (own, told, _) = ring(&[("first", FIRST)]);
+        let (password_ring, told, _) = ring(&[("first", FIRST)]);
         // Under the same name, on the same connection of the server; and without a cache as well.
         for capacity in [100, 0] {
             let login = plain.clone().statement_cache_capacity(capacity);
             let login = Login::Password(Box::new(login));
-            let pool = RotatingPool::new(own.clone(), login, options()).unwrap();
+            let pool = RotatingPool::new(password_ring.clone(), login, options()).unwrap();
             let (mut one, mut two) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
             let mut results = Vec::new();
             for connection in [&mut one, &mut two] {
@@ -202,26 +202,27 @@ fn prepared_statements_in_transaction_mode_work_or_the_error_names_the_setting()
         }
         // With the setting, many at once, and others who prepare under the same names.
         let login = Login::Password(Box::new(plain.clone().statement_cache_capacity(0)));
-        let by_password = RotatingPool::new(own, login, options()).unwrap().behind_pooler();
-        let (own, also_told, _) = ring(&[("first", &format!("{url}?pgbouncer=true"))]);
-        let by_url = RotatingPool::new(own, Login::Url, options()).unwrap();
+        let by_password =
+            RotatingPool::new(password_ring, login, options()).unwrap().behind_pooler();
+        let (url_ring, also_told, _) = ring(&[("first", &format!("{url}?pgbouncer=true"))]);
+        let by_url = RotatingPool::new(url_ring, Login::Url, options()).unwrap();
         let mut tasks = tokio::task::JoinSet::new();
         for pool in [by_password, by_url] {
             for _ in 0..4 {
                 let pool = pool.clone();
                 tasks.spawn(async move {
                     for number in 0..20 {
-                        let query = || sqlx::query("SELECT $1::int AS own").bind(number);
+                        let query = || sqlx::query("SELECT $1::int AS number").bind(number);
                         let rows = pool.fetch_all(query()).await.unwrap();
-                        assert_eq!(rows[0].get::<i32, _>("own"), number);
+                        assert_eq!(rows[0].get::<i32, _>("number"), number);
                         assert!(pool.fetch_optional(query()).await.unwrap().is_some());
                         pool.execute(query()).await.unwrap();
                         pool.execute("SELECT 1").await.unwrap();
                         let mut transaction = pool.begin().await.unwrap();
                         let text = sqlx::query_scalar::<_, String>("SELECT $1::text").bind("x");
-                        let own = text.fetch_one(&mut *transaction).await.unwrap();
+                        let echo = text.fetch_one(&mut *transaction).await.unwrap();
                         transaction.commit().await.unwrap();
-                        assert_eq!(own, "x");
+                        assert_eq!(echo, "x");
                     }
                     pool.probe_with(&kid("first"), "SELECT 1").await.unwrap();
                 });

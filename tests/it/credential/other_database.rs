@@ -82,8 +82,8 @@ fn a_url_of_another_database_that_is_stored_later_is_never_used() {
         let elsewhere = cluster.url_of("app_b", SECOND).replace("/postgres", "/template1");
         let (ring, told, clock) = ring(&[("first", &cluster.url_of("app_a", FIRST))]);
         let pool = RotatingPool::new(ring.clone(), Login::Url, super::database::options()).unwrap();
-        let own = pool.clone();
-        let load = Load::start(move || ask(own.clone()));
+        let shared = pool.clone();
+        let load = Load::start(move || ask(shared.clone()));
         load.more(50).await;
         ring.stage(key("elsewhere", &elsewhere)).unwrap();
         let error = pool.probe(&kid("elsewhere")).await.unwrap_err();
@@ -136,10 +136,10 @@ fn with_the_setting_a_pool_fails_over_to_another_database() {
 #[test]
 fn v10_a_secret_in_a_url_parameter_is_refused_and_shown_nowhere() {
     let lines = super::plaintext::Lines::default();
-    let own = lines.clone();
+    let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || own.clone())
+        .with_writer(move || writer.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

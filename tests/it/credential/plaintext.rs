@@ -34,9 +34,9 @@ fn odd_passwords_are_set_as_they_are() {
             ] {
                 change_password_plaintext(&mut admin, odd, &Secret::from(password)).await.unwrap();
                 let login = base.clone().username(odd).password(password);
-                let mut own = PgConnection::connect_with(&login).await.unwrap();
+                let mut session = PgConnection::connect_with(&login).await.unwrap();
                 let who: String = sqlx::query_scalar("SELECT session_user::text")
-                    .fetch_one(&mut own)
+                    .fetch_one(&mut session)
                     .await
                     .unwrap();
                 assert_eq!(who, odd, "{conforming} {password}");
@@ -85,10 +85,10 @@ impl Write for Lines {
 fn v10_a_password_in_plaintext_is_in_no_log() {
     let Some(cluster) = cluster() else { return };
     let lines = Lines::default();
-    let own = lines.clone();
+    let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || own.clone())
+        .with_writer(move || writer.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -107,14 +107,14 @@ fn v10_a_password_in_plaintext_is_in_no_log() {
             sql(&mut admin, format!("ALTER SYSTEM SET {setting}")).await;
         }
         sql(&mut admin, "SELECT pg_reload_conf()").await;
-        let mut own = PgConnection::connect(&cluster.url()).await.unwrap();
+        let mut session = PgConnection::connect(&cluster.url()).await.unwrap();
         while !cluster.log().contains("marker-of-this-test") {
-            sql(&mut own, "SELECT 'marker-of-this-test'").await;
+            sql(&mut session, "SELECT 'marker-of-this-test'").await;
         }
-        change_password_plaintext(&mut own, "app", &"it's-hunter2-in-plaintext".into())
+        change_password_plaintext(&mut session, "app", &"it's-hunter2-in-plaintext".into())
             .await
             .unwrap();
-        change_password_plaintext(&mut own, "nowhere", &"hunter2-of-nowhere".into())
+        change_password_plaintext(&mut session, "nowhere", &"hunter2-of-nowhere".into())
             .await
             .unwrap_err();
         let query: String =

@@ -29,8 +29,10 @@ fn a_probe_with_a_statement_tells_a_wrong_password_from_a_missing_right() {
         pool.probe_with(&kid("a"), STATEMENT).await.unwrap();
         pool.probe(&kid("b")).await.unwrap();
         let error = pool.probe_with(&kid("b"), STATEMENT).await.unwrap_err();
-        let DatabaseError::Statement { kid: own, source, .. } = &error else { panic!("{error:?}") };
-        assert_eq!(*own, kid("b"));
+        let DatabaseError::Statement { kid: failed, source, .. } = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(*failed, kid("b"));
         assert_eq!(source.as_database_error().unwrap().code().unwrap(), "42501");
         let error = pool.probe_with(&kid("wrong"), STATEMENT).await.unwrap_err();
         assert!(matches!(error, DatabaseError::Refused { .. }), "{error}");
@@ -57,8 +59,8 @@ fn a_promoted_role_that_lacks_a_right_is_not_taken_until_it_has_it() {
         let (ring, told, clock) = ring(&[("a", &cluster.url_of("app_a", FIRST))]);
         let pool = RotatingPool::new(ring.clone(), Login::Url, options()).unwrap();
         let pool = pool.with_probe(STATEMENT);
-        let own = pool.clone();
-        let load = Load::start(move || ask(own.clone()));
+        let shared = pool.clone();
+        let load = Load::start(move || ask(shared.clone()));
         load.more(50).await;
         ring.stage(key("b", &cluster.url_of("app_b", SECOND))).unwrap();
         ring.promote(&kid("b")).unwrap();

@@ -28,9 +28,9 @@ fn two_roles_of_one_owner_alter_what_the_other_created_and_take_turns_under_load
         let (ring, told, _) = ring(&[("a", &cluster.url_of("app_a", FIRST))]);
         let pool = RotatingPool::new(ring.clone(), Login::Url, options()).unwrap();
         pool.execute("CREATE TABLE notes (id serial PRIMARY KEY, body text)").await.unwrap();
-        let own = pool.clone();
+        let shared = pool.clone();
         let load = Load::start(move || {
-            let pool = own.clone();
+            let pool = shared.clone();
             async move {
                 let mut transaction = pool.begin().await?;
                 sqlx::query("INSERT INTO notes (body) VALUES ('x')")

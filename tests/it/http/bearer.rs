@@ -14,7 +14,7 @@ const CHALLENGE: &str = "Bearer realm=\"restricted\"";
 const INVALID: &str = "Bearer realm=\"restricted\", error=\"invalid_token\"";
 
 /// What an inner service says of the claims that it was given.
-async fn through(
+async fn send_through(
     probe: &Probe,
     layer: &BearerLayer<Claims>,
     headers: Vec<(HeaderName, Vec<u8>)>,
@@ -28,8 +28,8 @@ async fn through(
     ask(layer.layer(inner), request(headers)).await
 }
 
-/// With who is told what its ring refuses.
-fn watched() -> (Probe, Told, KeyRing<JwtKey>) {
+/// A ring, with an observer of its refusals.
+fn build_watched() -> (Probe, Told, KeyRing<JwtKey>) {
     let told = Told::default();
     let builder = KeyRing::builder().primary(Secret::from(secret(0))).observer(told.clone());
     (Probe::default(), told, builder.build().unwrap())
@@ -45,12 +45,12 @@ async fn a_token_reaches_the_handler_with_the_key_that_made_it() {
     let jwt = Jwt::new(ring.clone());
     let layer = BearerLayer::<Claims>::new(jwt.clone());
     let token = jwt.sign(&claims()).unwrap();
-    let answer = through(&probe, &layer, bearer(&token)).await;
+    let answer = send_through(&probe, &layer, bearer(&token)).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "user-42 under Primary"));
 
     let kid = ring.stage(Secret::from(secret(7))).unwrap();
     ring.promote(&kid).unwrap();
-    let answer = through(&probe, &layer, bearer(&token)).await;
+    let answer = send_through(&probe, &layer, bearer(&token)).await;
     assert_eq!(answer.text(), "user-42 under Fallback");
     assert_eq!(probe.calls(), 2);
 }
@@ -66,9 +66,9 @@ async fn bearer_in_any_case_is_the_same_scheme_and_excuses_nothing() {
     // RFC 9110 §11.1: the name of a scheme has no case.
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         let header = |token: &str| vec![(AUTHORIZATION, format!("{scheme} {token}").into_bytes())];
-        assert_eq!(through(&probe, &layer, header(&good)).await.status, 200, "{scheme}");
+        assert_eq!(send_through(&probe, &layer, header(&good)).await.status, 200, "{scheme}");
         let calls = probe.calls();
-        through(&probe, &layer, header(&bad)).await.refused(401, Reason::UnknownKid);
+        send_through(&probe, &layer, header(&bad)).await.assert_refused(401, Reason::UnknownKid);
         assert_eq!(probe.calls(), calls);
     }
 }
@@ -76,7 +76,7 @@ async fn bearer_in_any_case_is_the_same_scheme_and_excuses_nothing() {
 /// V7: to the peer every failure is the same.
 #[tokio::test]
 async fn v7_every_refusal_of_a_token_is_the_same_to_its_sender() {
-    let (probe, told, ring) = watched();
+    let (probe, told, ring) = build_watched();
     let jwt = Jwt::new(ring);
     let layer = BearerLayer::<Claims>::new(jwt.clone());
     let good = jwt.sign(&claims()).unwrap();
@@ -103,8 +103,8 @@ async fn v7_every_refusal_of_a_token_is_the_same_to_its_sender() {
     ];
     let count = cases.len();
     for (headers, reason) in cases {
-        let answer = through(&probe, &layer, headers).await;
-        answer.refused(401, reason);
+        let answer = send_through(&probe, &layer, headers).await;
+        answer.assert_refused(401, reason);
         assert_eq!(answer.header(&WWW_AUTHENTICATE), INVALID);
         assert_eq!(answer.headers.len(), 1);
     }
@@ -112,8 +112,8 @@ async fn v7_every_refusal_of_a_token_is_the_same_to_its_sender() {
 }
 
 #[tokio::test]
-async fn who_shows_nothing_is_asked_for_a_token_and_not_told_of_an_error() {
-    let (probe, told, ring) = watched();
+async fn a_request_without_a_token_is_asked_for_one_and_gets_no_error() {
+    let (probe, told, ring) = build_watched();
     let layer = BearerLayer::<Claims>::new(Jwt::new(ring));
     for headers in [
         vec![],
@@ -121,32 +121,32 @@ async fn who_shows_nothing_is_asked_for_a_token_and_not_told_of_an_error() {
         vec![(AUTHORIZATION, b"Bearerx y".to_vec())],
         vec![(COOKIE, b"token=x".to_vec())],
     ] {
-        let answer = through(&probe, &layer, headers).await;
-        answer.refused(401, Reason::Missing);
+        let answer = send_through(&probe, &layer, headers).await;
+        answer.assert_refused(401, Reason::Missing);
         assert_eq!(answer.header(&WWW_AUTHENTICATE), CHALLENGE);
     }
     let named = layer.realm("the \"api\"");
-    let answer = through(&probe, &named, vec![]).await;
+    let answer = send_through(&probe, &named, vec![]).await;
     assert_eq!(answer.header(&WWW_AUTHENTICATE), "Bearer realm=\"the \\\"api\\\"\"");
     assert_eq!(probe.calls(), 0);
     assert!(told.all().iter().all(|event| event.contains("Missing")), "{:?}", told.all());
 }
 
 #[tokio::test]
-async fn optional_lets_nobody_in_under_a_token_that_does_not_hold() {
+async fn optional_admits_no_request_with_a_token_that_does_not_verify() {
     let probe = Probe::default();
     let jwt = Jwt::new(ring::<JwtKey>(0));
     let layer = BearerLayer::<Claims>::new(jwt.clone()).optional();
     let good = jwt.sign(&claims()).unwrap();
-    assert_eq!(through(&probe, &layer, vec![]).await.text(), "nobody");
+    assert_eq!(send_through(&probe, &layer, vec![]).await.text(), "nobody");
     let basic = vec![(AUTHORIZATION, b"Basic dXNlcjpwYXNz".to_vec())];
-    assert_eq!(through(&probe, &layer, basic).await.text(), "nobody");
-    assert_eq!(through(&probe, &layer, bearer(&good)).await.text(), "user-42 under Primary");
+    assert_eq!(send_through(&probe, &layer, basic).await.text(), "nobody");
+    assert_eq!(send_through(&probe, &layer, bearer(&good)).await.text(), "user-42 under Primary");
     let calls = probe.calls();
-    through(&probe, &layer, bearer(&good[1..])).await.refused(401, Reason::Malformed);
+    send_through(&probe, &layer, bearer(&good[1..])).await.assert_refused(401, Reason::Malformed);
     let mut two = bearer(&good);
     two.extend(bearer("x"));
-    through(&probe, &layer, two).await.refused(401, Reason::Repeated);
+    send_through(&probe, &layer, two).await.assert_refused(401, Reason::Repeated);
     assert_eq!(probe.calls(), calls);
 }
 
@@ -165,31 +165,33 @@ async fn a_cookie_serves_where_no_header_has_a_token() {
         format!("token={good}; token=x; token=y"),
         format!("token=x; token={good}"),
     ] {
-        assert_eq!(through(&probe, &layer, cookie(pairs)).await.status, 200);
+        assert_eq!(send_through(&probe, &layer, cookie(pairs)).await.status, 200);
     }
     // HTTP/2 may send each in a field of its own.
     let mut split = cookie("theme=dark".to_owned());
     split.extend(cookie(format!("token={good}")));
-    assert_eq!(through(&probe, &layer, split).await.status, 200);
+    assert_eq!(send_through(&probe, &layer, split).await.status, 200);
 
     let calls = probe.calls();
     // A header that has a token is the one that counts.
     let mut both = cookie(format!("token={good}"));
     both.extend(bearer("x"));
-    through(&probe, &layer, both).await.refused(401, Reason::Malformed);
+    send_through(&probe, &layer, both).await.assert_refused(401, Reason::Malformed);
     let many = vec![format!("token={good}"); 100].join("; ");
-    through(&probe, &layer, cookie(many)).await.refused(401, Reason::Repeated);
-    through(&probe, &layer, vec![(COOKIE, b"token=\xff\xff".to_vec())])
+    send_through(&probe, &layer, cookie(many)).await.assert_refused(401, Reason::Repeated);
+    send_through(&probe, &layer, vec![(COOKIE, b"token=\xff\xff".to_vec())])
         .await
-        .refused(401, Reason::Malformed);
-    through(&probe, &layer, cookie("other=1".to_owned())).await.refused(401, Reason::Missing);
+        .assert_refused(401, Reason::Malformed);
+    send_through(&probe, &layer, cookie("other=1".to_owned()))
+        .await
+        .assert_refused(401, Reason::Missing);
     assert_eq!(probe.calls(), calls);
 }
 
 /// Two layers around one another, with claims of one type: what the outer one verified is not
 /// what the inner one asks for.
 #[tokio::test]
-async fn nobody_inside_takes_what_another_layer_verified_for_this() {
+async fn no_inner_service_takes_what_another_layer_verified_for_this() {
     let probe = Probe::default();
     let (one, other) = (Jwt::new(ring::<JwtKey>(0)), Jwt::new(ring::<JwtKey>(0)));
     let inner = probe.service(|request: Request<Full<bytes::Bytes>>| {
@@ -226,11 +228,11 @@ async fn a_ring_that_is_too_old_is_no_fault_of_the_token() {
     let (probe, jwt) = (Probe::default(), Jwt::new(ring));
     let layer = BearerLayer::<Claims>::new(jwt.clone());
     let token = jwt.sign(&claims()).unwrap();
-    assert_eq!(through(&probe, &layer, bearer(&token)).await.status, 200);
+    assert_eq!(send_through(&probe, &layer, bearer(&token)).await.status, 200);
     clock.advance(Duration::from_secs(61));
     for headers in [bearer(&token), bearer("x"), vec![]] {
-        let answer = through(&probe, &layer, headers).await;
-        answer.refused(503, Reason::Stale);
+        let answer = send_through(&probe, &layer, headers).await;
+        answer.assert_refused(503, Reason::Stale);
         assert!(answer.headers.is_empty());
     }
     assert_eq!(probe.calls(), 1);
@@ -239,7 +241,7 @@ async fn a_ring_that_is_too_old_is_no_fault_of_the_token() {
 /// Of several token cookies the first that verifies counts, whichever others there are.
 #[tokio::test]
 async fn of_several_cookies_with_a_token_the_first_that_verifies_counts() {
-    let (probe, told, ring) = watched();
+    let (probe, told, ring) = build_watched();
     let jwt = Jwt::new(ring.clone());
     let layer = BearerLayer::<Claims>::new(jwt.clone()).or_cookie("token");
     let of = |sub: &str| jwt.sign(&Claims { sub: sub.to_owned(), ..claims() }).unwrap();
@@ -267,27 +269,30 @@ async fn of_several_cookies_with_a_token_the_first_that_verifies_counts() {
         (forge(0, r#"{"uid":"x","exp":4102444800}"#).into_bytes(), Reason::Payload),
     ];
     let headers = |tokens: &[&[u8]], is_one: bool| {
-        let pairs: Vec<_> = tokens.iter().map(|own| [b"token=", *own].concat()).collect();
-        match is_one {
-            true => vec![(COOKIE, pairs.join(&b"; "[..]))],
-            false => pairs.into_iter().map(|pair| (COOKIE, pair)).collect(),
+        let pairs: Vec<_> = tokens.iter().map(|token| [b"token=", *token].concat()).collect();
+        if is_one {
+            vec![(COOKIE, pairs.join(&b"; "[..]))]
+        } else {
+            pairs.into_iter().map(|pair| (COOKIE, pair)).collect()
         }
     };
-    for (own, reason) in &bad {
+    for (token, reason) in &bad {
         for is_one in [true, false] {
-            for tokens in [[own, good.as_bytes()], [good.as_bytes(), own]] {
-                let answer = through(&probe, &layer, headers(&tokens, is_one)).await;
+            for tokens in [[token, good.as_bytes()], [good.as_bytes(), token]] {
+                let answer = send_through(&probe, &layer, headers(&tokens, is_one)).await;
                 assert_eq!(answer.text(), "user-42 under Primary", "{reason}");
             }
             assert!(told.all().is_empty(), "{:?}", told.all());
-            through(&probe, &layer, headers(&[own], is_one)).await.refused(401, *reason);
+            send_through(&probe, &layer, headers(&[token], is_one))
+                .await
+                .assert_refused(401, *reason);
             assert_eq!(told.take().len(), 1);
         }
         // The reason does not depend on the order.
         for (other, second) in &bad {
-            let reasons = [[own, other], [other, own]].map(|tokens| {
+            let reasons = [[token, other], [other, token]].map(|tokens| {
                 let tokens = tokens.map(|token| &token[..]);
-                through(&probe, &layer, headers(&tokens, true))
+                send_through(&probe, &layer, headers(&tokens, true))
             });
             let [there, back] = reasons;
             let (there, back) = (there.await.reason.unwrap(), back.await.reason.unwrap());
@@ -298,21 +303,29 @@ async fn of_several_cookies_with_a_token_the_first_that_verifies_counts() {
         }
     }
     let both = headers(&[good.as_bytes(), second.as_bytes()], true);
-    assert_eq!(through(&probe, &layer, both).await.text(), "user-42 under Primary");
+    assert_eq!(send_through(&probe, &layer, both).await.text(), "user-42 under Primary");
     // The use of one key is counted, and once.
     let before = ring.keys()[0].usage.verified_as_primary;
     let all = headers(&[&bad[4].0, &bad[5].0, good.as_bytes(), second.as_bytes()], true);
-    assert_eq!(through(&probe, &layer, all).await.status, 200);
+    assert_eq!(send_through(&probe, &layer, all).await.status, 200);
     assert_eq!(ring.keys()[0].usage.verified_as_primary, before + 1);
     // At most eight.
     for place in 0..8 {
         let mut tokens = vec![&b"x"[..]; 7];
         tokens.insert(place, good.as_bytes());
-        assert_eq!(through(&probe, &layer, headers(&tokens, true)).await.status, 200, "{place}");
+        assert_eq!(
+            send_through(&probe, &layer, headers(&tokens, true)).await.status,
+            200,
+            "{place}"
+        );
         tokens.push(b"");
-        through(&probe, &layer, headers(&tokens, true)).await.refused(401, Reason::Repeated);
+        send_through(&probe, &layer, headers(&tokens, true))
+            .await
+            .assert_refused(401, Reason::Repeated);
     }
     // Tokens that do not verify are no request without a token, even where that one passes.
     let optional = layer.optional();
-    through(&probe, &optional, headers(&[b"x", b"y"], true)).await.refused(401, Reason::Malformed);
+    send_through(&probe, &optional, headers(&[b"x", b"y"], true))
+        .await
+        .assert_refused(401, Reason::Malformed);
 }

@@ -57,13 +57,13 @@ async fn the_service_to_start_from_rotates_while_it_runs() {
     // An operator rotates the session's key in its file.
     let store = FileStore::new(folder.path().join("keys/SESSION_SECRET.json"));
     let entry = NewEntry::new(Secret::from(secret(1))).kid("next".parse().unwrap());
-    update(&store, |own| own.stage(entry.clone(), SystemTime::now())).await.unwrap();
+    update(&store, |manifest| manifest.stage(entry.clone(), SystemTime::now())).await.unwrap();
     let kid = "next".parse().unwrap();
     // The instance says that it holds the key, once it does.
     let promoted = async {
         loop {
             let reports = store.reports().await.unwrap();
-            let step = |own: &Manifest| own.promote(&kid, &reports, SystemTime::now());
+            let step = |manifest: &Manifest| manifest.promote(&kid, &reports, SystemTime::now());
             if update(&store, step).await.is_ok() {
                 break;
             }

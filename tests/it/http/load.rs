@@ -137,7 +137,7 @@ fn memory_is_the_same_after_ten_times_as_many_requests() {
         let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
         let body = vec![b'x'; 60_000];
         let tag = super::webhook::signature(0, &body);
-        // Keys rotate meanwhile, and some clients hang up with half a body sent.
+        // Keys rotate during the load, and some clients hang up with half a body sent.
         turn(site.jwt.ring(), 101);
         turn(site.session.signer().ring(), 101);
         let address = url.strip_prefix("http://").unwrap();

@@ -84,9 +84,9 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// That it is an empty refusal of this kind.
+    /// Checks that it is an empty refusal of this kind.
     #[track_caller]
-    pub fn refused(&self, status: u16, reason: Reason) {
+    pub fn assert_refused(&self, status: u16, reason: Reason) {
         assert_eq!((self.status.as_u16(), self.reason), (status, Some(reason)));
         assert_eq!(self.body, Bytes::new());
     }

@@ -24,12 +24,12 @@ type Body = Full<bytes::Bytes>;
 type Read = Vec<(String, String)>;
 
 fn pairs<'c>(cookies: impl Iterator<Item = Cookie<'c>>) -> Read {
-    cookies.map(|own| (own.name().to_owned(), own.value().to_owned())).collect()
+    cookies.map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned())).collect()
 }
 
 /// The text of each header that is UTF-8: a parser that drops the others reads no more.
 fn texts(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers.get_all(COOKIE).iter().filter_map(|own| std::str::from_utf8(own.as_bytes()).ok())
+    headers.get_all(COOKIE).iter().filter_map(|header| std::str::from_utf8(header.as_bytes()).ok())
 }
 
 fn plain(headers: &HeaderMap) -> Read {
@@ -42,7 +42,7 @@ fn encoded(headers: &HeaderMap) -> Read {
 
 /// The whole header as one cookie with attributes.
 fn as_set_cookie(headers: &HeaderMap) -> Read {
-    pairs(texts(headers).filter_map(|own| Cookie::parse_encoded(own).ok()))
+    pairs(texts(headers).filter_map(|text| Cookie::parse_encoded(text).ok()))
 }
 
 fn axum_extra(headers: &HeaderMap) -> Read {
@@ -57,10 +57,10 @@ fn actix(headers: &HeaderMap) -> (Read, Read) {
     }
     let request = request.to_http_request();
     let read = |cookies: &[actix_web::cookie::Cookie<'_>]| {
-        cookies.iter().map(|own| (own.name().to_owned(), own.value().to_owned())).collect()
+        cookies.iter().map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned())).collect()
     };
-    let decoded = request.cookies().map_or(Read::new(), |own| read(&own));
-    let raw = request.cookies_raw().map_or(Read::new(), |own| read(&own));
+    let decoded = request.cookies().map_or(Read::new(), |cookies| read(&cookies));
+    let raw = request.cookies_raw().map_or(Read::new(), |cookies| read(&cookies));
     (decoded, raw)
 }
 
@@ -70,12 +70,12 @@ fn by_hand(headers: &HeaderMap) -> Read {
         &headers
             .get_all(COOKIE)
             .iter()
-            .flat_map(|own| [own.as_bytes(), b";"].concat())
+            .flat_map(|header| [header.as_bytes(), b";"].concat())
             .collect::<Vec<_>>(),
     )
     .into_owned();
-    let pairs = text.split(';').filter_map(|own| own.split_once('='));
-    let bare = |own: &str| own.trim().trim_matches('"').to_owned();
+    let pairs = text.split(';').filter_map(|part| part.split_once('='));
+    let bare = |text: &str| text.trim().trim_matches('"').to_owned();
     pairs.map(|(name, value)| (bare(name).to_lowercase(), bare(value))).collect()
 }
 
@@ -84,11 +84,11 @@ fn by_any_separator(headers: &HeaderMap) -> Read {
     let text: Vec<String> = headers
         .get_all(COOKIE)
         .iter()
-        .map(|own| String::from_utf8_lossy(own.as_bytes()).into())
+        .map(|header| String::from_utf8_lossy(header.as_bytes()).into())
         .collect();
-    let pairs = text.iter().flat_map(|own| own.split([';', ',', ' ', '\t']));
+    let pairs = text.iter().flat_map(|line| line.split([';', ',', ' ', '\t']));
     pairs
-        .filter_map(|own| own.split_once('='))
+        .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
@@ -96,7 +96,7 @@ fn by_any_separator(headers: &HeaderMap) -> Read {
 /// By the name of the parser, whether it percent-decodes, and what it reads.
 type Seen = Vec<(&'static str, bool, Read)>;
 
-fn seen(headers: &HeaderMap) -> Seen {
+fn read_all(headers: &HeaderMap) -> Seen {
     let (actix_decoded, actix_raw) = actix(headers);
     vec![
         ("cookie, plain", false, plain(headers)),
@@ -118,21 +118,21 @@ struct Inside {
 }
 
 /// Sends `cookies`, one a header, through `layer`, with `tower-cookies` inside.
-async fn inside(layer: &SessionLayer, cookies: &[Vec<u8>]) -> Inside {
+async fn send_inside(layer: &SessionLayer, cookies: &[Vec<u8>]) -> Inside {
     let inside = Arc::new(Mutex::new(Inside::default()));
     let put = Arc::clone(&inside);
     let probe = Probe::default();
     let service = probe.service(move |request: Request<Body>| {
         let cookies = request.extensions().get::<Cookies>().unwrap().list();
         let session = request.extensions().get::<Verified<Cookie<'static>>>();
-        let mut seen = seen(request.headers());
+        let mut seen = read_all(request.headers());
         seen.push(("tower-cookies", true, pairs(cookies.into_iter())));
-        let verified = session.map(|own| own.value().to_owned());
+        let verified = session.map(|cookie| cookie.value().to_owned());
         *put.lock().unwrap() = Inside { verified, seen };
         text("")
     });
     let service = layer.layer(CookieManagerLayer::new().layer(service));
-    let answer = ask(service, request(cookies.iter().map(|own| (COOKIE, own)))).await;
+    let answer = ask(service, request(cookies.iter().map(|cookie| (COOKIE, cookie)))).await;
     assert_eq!(answer.status, 200);
     let mut inside = inside.lock().unwrap();
     std::mem::take(&mut inside)
@@ -141,12 +141,12 @@ async fn inside(layer: &SessionLayer, cookies: &[Vec<u8>]) -> Inside {
 impl Inside {
     /// Checks that each parser reads what was verified and nothing else, or no session.
     #[track_caller]
-    fn agrees(&self, name: &str, shown: &dyn std::fmt::Debug) {
+    fn check_agrees(&self, name: &str, shown: &dyn std::fmt::Debug) {
         for (parser, _, read) in &self.seen {
             let sessions: Vec<_> = read
                 .iter()
-                .filter(|(own, _)| own.eq_ignore_ascii_case(name))
-                .map(|(_, own)| own)
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
                 .collect();
             let expected: Vec<_> = self.verified.iter().collect();
             assert_eq!(sessions, expected, "{parser} of {shown:?}");
@@ -158,7 +158,7 @@ fn session(name: &'static str) -> SessionCookie {
     SessionCookie::new(CookieSigner::new(ring::<CookieKey>(0)), name)
 }
 
-fn signed(session: &SessionCookie, value: &str) -> String {
+fn sign(session: &SessionCookie, value: &str) -> String {
     session.issue(value).unwrap().to_str().unwrap().split(';').next().unwrap().to_owned()
 }
 
@@ -177,7 +177,7 @@ fn spellings(name: &str) -> Vec<String> {
         ];
         all = all
             .iter()
-            .flat_map(|start| forms.iter().map(move |own| format!("{start}{own}")))
+            .flat_map(|start| forms.iter().map(move |form| format!("{start}{form}")))
             .collect();
     }
     all.sort();
@@ -216,7 +216,7 @@ const AROUND: [(&str, &str); 26] = [
 ];
 
 /// The forged pair alone, beside the signed one, in headers of its own, and in those of others.
-fn placed(forged: &[u8], good: &str) -> Vec<Vec<Vec<u8>>> {
+fn place(forged: &[u8], good: &str) -> Vec<Vec<Vec<u8>>> {
     let good = good.as_bytes();
     let join = |parts: &[&[u8]], by: &[u8]| parts.join(by);
     vec![
@@ -238,26 +238,31 @@ async fn no_parser_inside_reads_a_session_that_was_not_verified() {
     let mut requests = 0;
     for name in ["sid", "Jk.z"] {
         let session = session(name);
-        let good = signed(&session, "user-42");
+        let good = sign(&session, "user-42");
         let layer = SessionLayer::new(session).sign_for_inner();
-        let mut names: Vec<String> =
-            spellings(&name[..3]).iter().map(|own| format!("{own}{}", &name[3..])).collect();
-        for own in
+        let mut names: Vec<String> = spellings(&name[..3])
+            .iter()
+            .map(|spelling| format!("{spelling}{}", &name[3..]))
+            .collect();
+        for spelling in
             [name, &name.to_uppercase(), &format!("%{:02x}{}", name.as_bytes()[0], &name[1..])]
         {
-            names.extend(AROUND.iter().map(|(before, after)| format!("{before}{own}{after}")));
+            names.extend(AROUND.iter().map(|(before, after)| format!("{before}{spelling}{after}")));
         }
-        for own in names {
-            let forged = format!("{own}=admin").into_bytes();
-            for cookies in placed(&forged, &good) {
+        for spelling in names {
+            let forged = format!("{spelling}=admin").into_bytes();
+            for cookies in place(&forged, &good) {
                 requests += 1;
-                let inside = inside(&layer, &cookies).await;
-                inside.agrees(
+                let inside = send_inside(&layer, &cookies).await;
+                inside.check_agrees(
                     name,
-                    &cookies.iter().map(|own| String::from_utf8_lossy(own)).collect::<Vec<_>>(),
+                    &cookies
+                        .iter()
+                        .map(|cookie| String::from_utf8_lossy(cookie))
+                        .collect::<Vec<_>>(),
                 );
                 // The first of the exact name counts, whatever else is there.
-                assert!(inside.verified.is_none_or(|own| own == "user-42"));
+                assert!(inside.verified.is_none_or(|value| value == "user-42"));
             }
         }
     }
@@ -269,11 +274,11 @@ async fn no_parser_inside_reads_a_session_that_was_not_verified() {
 #[tokio::test]
 async fn every_parser_inside_reads_the_harmless_cookies() {
     let session = session("sid");
-    let good = signed(&session, "user-42");
+    let good = sign(&session, "user-42");
     let layer = SessionLayer::new(session).sign_for_inner();
     let others =
         ["theme=dark", "a=b==", "_ga=GA1.2.3", "q=%7B%22a%22%3A1%7D", "e=", "__Host-x=y", "xsid=1"];
-    let inside = inside(&layer, &[format!("{}; {good}", others.join(";")).into_bytes()]).await;
+    let inside = send_inside(&layer, &[format!("{}; {good}", others.join(";")).into_bytes()]).await;
     assert_eq!(inside.verified.as_deref(), Some("user-42"));
     for (parser, _, read) in &inside.seen {
         let count = if *parser == "cookie, one" { 1 } else { others.len() + 1 };
@@ -310,17 +315,17 @@ async fn every_parser_inside_reads_the_value_that_was_verified_or_none() {
         "'a'",
     ];
     for (value, is_same) in
-        same.map(|own| (own, true)).into_iter().chain(differing.map(|own| (own, false)))
+        same.map(|value| (value, true)).into_iter().chain(differing.map(|value| (value, false)))
     {
-        let cookies = [signed(&session, value).into_bytes()];
-        let seen = inside(&plain, &cookies).await;
-        seen.agrees("sid", &value);
+        let cookies = [sign(&session, value).into_bytes()];
+        let seen = send_inside(&plain, &cookies).await;
+        seen.check_agrees("sid", &value);
         assert_eq!(seen.verified.as_deref(), is_same.then_some(value));
         // With a service that decodes, every value.
-        let seen = inside(&encoded, &cookies).await;
+        let seen = send_inside(&encoded, &cookies).await;
         assert_eq!(seen.verified.as_deref(), Some(value));
         for (parser, decodes, read) in seen.seen {
-            let sessions: Vec<_> = read.iter().filter(|(own, _)| own == "sid").collect();
+            let sessions: Vec<_> = read.iter().filter(|(key, _)| key == "sid").collect();
             assert_eq!(sessions.len(), 1, "{parser} of {value:?}");
             assert!(!decodes || sessions[0].1 == value, "{parser} of {value:?}: {sessions:?}");
         }
@@ -344,12 +349,12 @@ async fn a_session_of_an_ambiguous_name_is_never_admitted() {
                 vec![good.clone().into_bytes()],
                 vec![b"sid=admin".to_vec(), good.clone().into_bytes()],
             ] {
-                let inside = inside(&layer, &cookies).await;
+                let inside = send_inside(&layer, &cookies).await;
                 assert_eq!(inside.verified, None, "{name:?}");
                 for (parser, _, read) in inside.seen {
                     let has_it = read
                         .iter()
-                        .any(|(own, _)| own == name || own == "sid" && name.contains('%'));
+                        .any(|(key, _)| key == name || key == "sid" && name.contains('%'));
                     assert!(!has_it, "{parser} of {name:?}: {read:?}");
                 }
             }
@@ -375,34 +380,37 @@ async fn answer(layer: &SessionLayer, sets: Vec<HeaderValue>) -> (u16, Vec<Heade
 
 /// The name and value under which a browser stores a cookie (RFC 6265bis §5.6).
 fn browser(set: &HeaderValue) -> (Vec<u8>, Vec<u8>) {
-    let pair = set.as_bytes().split(|own| *own == b';').next().unwrap();
+    let pair = set.as_bytes().split(|byte| *byte == b';').next().unwrap();
     let trim = |text: &[u8]| {
-        let blank = |own: &u8| b" \t".contains(own);
-        let start = text.iter().position(|own| !blank(own)).unwrap_or(text.len());
-        let end = text.iter().rposition(|own| !blank(own)).map_or(start, |own| own + 1);
+        let blank = |byte: &u8| b" \t".contains(byte);
+        let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
+        let end = text.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
         text[start..end].to_vec()
     };
-    match pair.iter().position(|own| *own == b'=') {
+    match pair.iter().position(|byte| *byte == b'=') {
         Some(equals) => (trim(&pair[..equals]), trim(&pair[equals + 1..])),
         None => (Vec::new(), trim(pair)),
     }
 }
 
 /// The cookies of this name of each parser of `Set-Cookie`.
-fn stored(set: &HeaderValue, name: &str) -> Vec<String> {
+fn store_all(set: &HeaderValue, name: &str) -> Vec<String> {
     let mut values = Vec::new();
-    let (own, value) = browser(set);
+    let (key, value) = browser(set);
     let mut sent = value.clone();
-    if !own.is_empty() {
-        sent = [&own[..], b"=", &value].concat();
+    if !key.is_empty() {
+        sent = [&key[..], b"=", &value].concat();
     }
     // What the browser sends back, and what is made of that.
     let mut headers = HeaderMap::new();
     headers.insert(COOKIE, HeaderValue::from_bytes(&sent).unwrap());
     // By any separator, every other cookie has a few: the layer removes those when they come back.
-    for (_, _, read) in seen(&headers).into_iter().filter(|own| own.0 != "by any separator") {
+    for (_, _, read) in read_all(&headers).into_iter().filter(|entry| entry.0 != "by any separator")
+    {
         values.extend(
-            read.into_iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, own)| own),
+            read.into_iter()
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value),
         );
     }
     let Ok(text) = std::str::from_utf8(set.as_bytes()) else { return values };
@@ -416,7 +424,7 @@ fn stored(set: &HeaderValue, name: &str) -> Vec<String> {
     let mut store = CookieStore::default();
     if store.parse(text, &url).is_ok() {
         let all = store.get_request_values(&url);
-        values.extend(all.filter(|(own, _)| *own == name).map(|(_, own)| own.to_owned()));
+        values.extend(all.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()));
     }
     values
 }
@@ -426,8 +434,8 @@ async fn no_session_goes_out_unsigned_under_any_spelling_of_its_name() {
     let session = session("sid");
     let layer = SessionLayer::new(session.clone()).sign_for_inner();
     let mut names = spellings("sid");
-    for own in ["sid", "SID", "%73id"] {
-        names.extend(AROUND.iter().map(|(before, after)| format!("{before}{own}{after}")));
+    for spelling in ["sid", "SID", "%73id"] {
+        names.extend(AROUND.iter().map(|(before, after)| format!("{before}{spelling}{after}")));
     }
     let (mut refused, mut signed) = (0, 0);
     for name in &names {
@@ -449,14 +457,14 @@ async fn no_session_goes_out_unsigned_under_any_spelling_of_its_name() {
                 refused += 1;
                 continue;
             }
-            for own in sets {
-                let values = stored(&own, "sid");
+            for header in sets {
+                let values = store_all(&header, "sid");
                 // An oracle: signed is only what a browser stores as the session anyway.
                 let is_session = browser(&set).0 == b"sid"
-                    || beside && own.as_bytes().starts_with(b"sid=user-8.");
+                    || beside && header.as_bytes().starts_with(b"sid=user-8.");
                 for value in &values {
                     let verified = session.signer().verify("sid", value);
-                    assert!(is_session && verified.is_ok(), "{name:?}{rest} as {own:?}");
+                    assert!(is_session && verified.is_ok(), "{name:?}{rest} as {header:?}");
                 }
                 signed += usize::from(!values.is_empty());
             }
@@ -518,20 +526,20 @@ async fn a_value_comes_back_as_it_was_set_or_is_refused() {
             continue;
         }
         assert!(sets[0].as_bytes().ends_with(b";Path=/"));
-        let inside = inside(
+        let inside = send_inside(
             &plain,
-            &[sets[0].as_bytes().split(|own| *own == b';').next().unwrap().to_vec()],
+            &[sets[0].as_bytes().split(|byte| *byte == b';').next().unwrap().to_vec()],
         )
         .await;
         assert_eq!(inside.verified.as_deref(), Some(value));
-        inside.agrees("sid", &value);
+        inside.check_agrees("sid", &value);
     }
     // As `cookie`, `tower-cookies` and `axum-extra` write them.
     let encoded = SessionLayer::new(session.clone()).sign_for_inner_encoded();
     for value in ["abc", "a=b/c+d", "a b; c", "Zoë", "%61dmin", "\"q\"", "100%"] {
         let set = Cookie::new("sid", value).encoded().to_string();
         let (_, sets) = answer(&encoded, vec![HeaderValue::try_from(set).unwrap()]).await;
-        let inside = inside(&encoded, &[sets[0].as_bytes().to_vec()]).await;
+        let inside = send_inside(&encoded, &[sets[0].as_bytes().to_vec()]).await;
         assert_eq!(inside.verified.as_deref(), Some(value));
         for (parser, decodes, read) in inside.seen {
             assert!(

@@ -49,7 +49,7 @@ impl Site {
     }
 
     /// The `Set-Cookie` by which the cookie of a request is signed again: the same from each way.
-    async fn signed_again(&self, name: &'static str, pair: &str) -> String {
+    async fn sign_again(&self, name: &'static str, pair: &str) -> String {
         let session = self.session(name);
         let shown = |answer: Answer| {
             assert_eq!(answer.status, 200);
@@ -78,11 +78,11 @@ impl Site {
     }
 
     /// The `Set-Cookie` of a login now, and the one of a request so much later.
-    async fn issued_and_signed_again(&self, after: Duration) -> [String; 2] {
+    async fn issue_and_sign_again(&self, after: Duration) -> [String; 2] {
         let issued = self.session("sid").issue("user-42").unwrap();
         self.rotate();
         self.clock.advance(after);
-        let again = self.signed_again("sid", pair(&issued)).await;
+        let again = self.sign_again("sid", pair(&issued)).await;
         [issued.to_str().unwrap().to_owned(), again]
     }
 }
@@ -105,28 +105,28 @@ fn lifetimes(set_cookies: &[String; 2]) -> [Option<i64>; 2] {
 #[tokio::test]
 async fn a_persistent_session_lives_as_long_as_it_has_left() {
     let site = Site::new(CookieSigner::persistent);
-    let all = site.issued_and_signed_again(Duration::from_secs(3600)).await;
+    let all = site.issue_and_sign_again(Duration::from_secs(3600)).await;
     assert_eq!(lifetimes(&all), [Some(604_800), Some(601_200)]);
     // An age of its own.
     let site = Site::new(|signer| signer.max_age(Duration::from_secs(7200)).persistent());
-    let all = site.issued_and_signed_again(Duration::from_secs(3600)).await;
+    let all = site.issue_and_sign_again(Duration::from_secs(3600)).await;
     assert_eq!(lifetimes(&all), [Some(7200), Some(3600)]);
     // Twice signed again, it counts from the first issue.
     let again = HeaderValue::try_from(&all[1]).unwrap();
     let kid = site.signer.ring().stage(Secret::from(secret(8))).unwrap();
     site.signer.ring().promote(&kid).unwrap();
     site.clock.advance(Duration::from_secs(600));
-    assert_eq!(max_age(&site.signed_again("sid", pair(&again)).await), Some(3000));
+    assert_eq!(max_age(&site.sign_again("sid", pair(&again)).await), Some(3000));
 }
 
 /// A cookie that ended with the browser must not become one that stays.
 #[tokio::test]
 async fn a_session_ends_with_the_browser_unless_asked_otherwise() {
     let site = Site::new(|signer| signer);
-    let all = site.issued_and_signed_again(Duration::from_secs(3600)).await;
+    let all = site.issue_and_sign_again(Duration::from_secs(3600)).await;
     assert_eq!(lifetimes(&all), [None, None]);
     let site = Site::new(|signer| signer.max_age(Duration::from_secs(7200)).domain("example.com"));
-    let all = site.issued_and_signed_again(Duration::from_secs(3600)).await;
+    let all = site.issue_and_sign_again(Duration::from_secs(3600)).await;
     assert_eq!(lifetimes(&all), [None, None]);
 }
 
@@ -142,18 +142,17 @@ async fn a_legacy_session_lives_as_long_as_it_can_have_left() {
     let until = UNIX_EPOCH + Duration::from_secs(NOW + 8 * DAY);
     let configure = |signer: CookieSigner| signer.accept_legacy(LegacyCookie::Express, until);
     for (is_persistent, expected) in [(false, [None; 3]), (true, [LIFE, LIFE, 6 * DAY].map(Some))] {
-        let site = Site::new(|signer| match is_persistent {
-            true => configure(signer).persistent(),
-            false => configure(signer),
+        let site = Site::new(|signer| {
+            if is_persistent { configure(signer).persistent() } else { configure(signer) }
         });
         for expected in expected {
-            let age = max_age(&site.signed_again("sid", &pair).await);
-            assert_eq!(age, expected.map(|own| i64::try_from(own).unwrap()));
+            let age = max_age(&site.sign_again("sid", &pair).await);
+            assert_eq!(age, expected.map(|seconds| i64::try_from(seconds).unwrap()));
             site.clock.advance(Duration::from_secs(DAY));
         }
         // In its last moment it is still no removal.
         site.clock.set(until - Duration::from_nanos(1));
-        let age = max_age(&site.signed_again("sid", &pair).await);
+        let age = max_age(&site.sign_again("sid", &pair).await);
         assert_eq!(age, is_persistent.then_some(1));
     }
 }
@@ -183,11 +182,11 @@ async fn a_lifetime_of_the_attributes_is_kept_and_never_exceeds_what_is_left() {
         (template().expires(None), None, None),
     ] {
         let site = Site::new(|signer| signer.attributes(attributes.clone()));
-        let all = site.issued_and_signed_again(after).await;
+        let all = site.issue_and_sign_again(after).await;
         assert_eq!(lifetimes(&all), [issued, again], "{attributes:?}");
         // Of a persistent session the shorter counts.
         let site = Site::new(|signer| signer.attributes(attributes.clone()).persistent());
-        let all = site.issued_and_signed_again(after).await;
+        let all = site.issue_and_sign_again(after).await;
         let expected = [issued.or(Some(604_800)), again.or(Some(86_400))];
         assert_eq!(lifetimes(&all), expected, "{attributes:?}");
     }
@@ -198,7 +197,7 @@ async fn the_max_age_of_a_live_session_is_never_zero() {
     for left in [1, 999_999_999, 1_000_000_000, 1_000_000_001] {
         let site = Site::new(CookieSigner::persistent);
         let after = Duration::from_secs(LIFE) - Duration::from_nanos(left);
-        let [_, again] = site.issued_and_signed_again(after).await;
+        let [_, again] = site.issue_and_sign_again(after).await;
         assert_eq!(max_age(&again), Some(if left > 1_000_000_000 { 2 } else { 1 }), "{left}");
     }
     // The clock moves back: within the skew the session is valid, and no older than new.
@@ -207,7 +206,7 @@ async fn the_max_age_of_a_live_session_is_never_zero() {
     site.rotate();
     for back in [1, 60, 299] {
         site.clock.set(UNIX_EPOCH + Duration::from_secs(NOW - back));
-        assert_eq!(max_age(&site.signed_again("sid", pair(&issued)).await), Some(604_800));
+        assert_eq!(max_age(&site.sign_again("sid", pair(&issued)).await), Some(604_800));
     }
     // Of each age, however short or long.
     for (age, expected) in [
@@ -261,7 +260,7 @@ async fn every_attribute_is_that_of_the_signer() {
     ];
     for (configure, expected) in cases {
         let site = Site::new(configure);
-        for set_cookie in site.issued_and_signed_again(Duration::from_secs(60)).await {
+        for set_cookie in site.issue_and_sign_again(Duration::from_secs(60)).await {
             let (pair, attributes) = set_cookie.split_at(set_cookie.find(';').unwrap());
             assert_eq!(attributes, expected);
             assert!(pair.starts_with("sid=user-42."), "{pair}");
@@ -337,10 +336,7 @@ fn a_jar_adds_a_cookie_with_the_lifetime_of_the_signer_or_its_own() {
         (true, Cookie::build(("sid", "v")).max_age(Time::hours(1)).build(), Some(3600)),
         (true, Cookie::build(("sid", "v")).expires(None).build(), None),
     ] {
-        let site = Site::new(|signer| match is_persistent {
-            true => signer.persistent(),
-            false => signer,
-        });
+        let site = Site::new(|signer| if is_persistent { signer.persistent() } else { signer });
         let mut jar = CookieJar::new();
         site.signer.jar(&mut jar).add(cookie).unwrap();
         assert_eq!(max_age(&jar.get("sid").unwrap().to_string()), expected);
@@ -359,7 +355,7 @@ fn a_prefix_of_the_name_needs_its_attributes() {
             session.signer().set_cookie(name, &signed).is_ok(),
             session.signer().removal(name).is_ok(),
         ];
-        assert!(ways.iter().all(|own| *own == ways[0]), "{name}");
+        assert!(ways.iter().all(|way| *way == ways[0]), "{name}");
         ways[0]
     };
     for name in ["__Host-sid", "__host-sid", "__HOST-"] {
@@ -422,7 +418,7 @@ fn attributes_that_no_browser_keeps_as_they_are_are_refused() {
 async fn a_template_without_a_path_has_that_of_the_host() {
     for attributes in [Cookie::new("", ""), Cookie::build(("sid", "x")).secure(true).build()] {
         let site = Site::new(|signer| signer.attributes(attributes.clone()).persistent());
-        for set_cookie in site.issued_and_signed_again(Duration::from_secs(60)).await {
+        for set_cookie in site.issue_and_sign_again(Duration::from_secs(60)).await {
             assert!(set_cookie.contains("; Path=/; Max-Age="), "{set_cookie}");
         }
         let removal = site.session("sid").removal().unwrap();

@@ -22,7 +22,7 @@ fn who(request: Request<Body>) -> Response<Body> {
     }
 }
 
-async fn through(
+async fn send_through(
     probe: &Probe,
     layer: &SessionLayer,
     answer: impl Fn(Request<Body>) -> Response<Body> + Clone + Send + 'static,
@@ -61,13 +61,13 @@ async fn a_cookie_under_a_fallback_is_signed_again_with_the_attributes_of_the_la
     let (probe, layer) = (Probe::default(), SessionLayer::new(session.clone()));
     let old = pair(&session.issue("user-42").unwrap());
 
-    let answer = through(&probe, &layer, who, &old).await;
+    let answer = send_through(&probe, &layer, who, &old).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "sid=user-42"));
     assert!(answer.headers.is_empty(), "under the primary nothing is to be done");
 
     rotate(&ring);
     clock.advance(Duration::from_secs(3600));
-    let answer = through(&probe, &layer, who, format!("a=1; {old}; b=2")).await;
+    let answer = send_through(&probe, &layer, who, format!("a=1; {old}; b=2")).await;
     assert_eq!(answer.text(), "sid=user-42");
     let again = &answer.headers[SET_COOKIE];
     assert!(again.to_str().unwrap().ends_with("; HttpOnly; SameSite=Strict; Path=/app"));
@@ -75,7 +75,7 @@ async fn a_cookie_under_a_fallback_is_signed_again_with_the_attributes_of_the_la
     assert_ne!(new, old);
     // The time of its first issue is kept: no rotation prolongs a session.
     assert!(new.contains(".1800000000."), "{new}");
-    let answer = through(&probe, &layer, who, &new).await;
+    let answer = send_through(&probe, &layer, who, &new).await;
     assert_eq!(answer.text(), "sid=user-42");
     assert!(answer.headers.is_empty());
     assert_eq!(probe.calls(), 3);
@@ -92,10 +92,10 @@ async fn a_legacy_cookie_comes_back_native() {
     let layer = SessionLayer::new(SessionCookie::new(signer, "sid"));
     let probe = Probe::default();
     let express = "sid=s%3Ahello.jbqmU5IuVEsCRNx6k0jF3uhNAMmpoEHTTE4uZHJATd8";
-    let answer = through(&probe, &layer, who, express).await;
+    let answer = send_through(&probe, &layer, who, express).await;
     assert_eq!(answer.text(), "sid=hello");
     let native = pair(&answer.headers[SET_COOKIE]);
-    assert_eq!(through(&probe, &layer, who, &native).await.text(), "sid=hello");
+    assert_eq!(send_through(&probe, &layer, who, &native).await.text(), "sid=hello");
 }
 
 #[tokio::test]
@@ -120,42 +120,42 @@ async fn what_the_service_inside_says_of_the_cookie_stands() {
         }
     };
     let signed = async |answer: Answer| {
-        answer.headers.get_all(SET_COOKIE).iter().filter(|own| pair(own).len() > 5).count()
+        answer.headers.get_all(SET_COOKIE).iter().filter(|header| pair(header).len() > 5).count()
     };
 
     // Never for a request that failed inside.
     for code in [400, 401, 403, 404, 429, 500, 502, 503] {
-        let answer = through(&probe, &layer, status(code), &old).await;
+        let answer = send_through(&probe, &layer, status(code), &old).await;
         assert_eq!(answer.headers.get(SET_COOKIE), None, "{code}");
     }
     for code in [101, 200, 204, 206, 302, 303, 304] {
-        let answer = through(&probe, &layer, status(code), &old).await;
+        let answer = send_through(&probe, &layer, status(code), &old).await;
         assert_eq!(signed(answer).await, 1, "{code}");
     }
     // A logout stays one, and a login too.
     let logout = session.removal().unwrap();
-    let answer = through(&probe, &layer, with(SET_COOKIE, logout.clone()), &old).await;
+    let answer = send_through(&probe, &layer, with(SET_COOKIE, logout.clone()), &old).await;
     assert_eq!(answer.headers.get_all(SET_COOKIE).iter().collect::<Vec<_>>(), [&logout]);
     let login = session.issue("user-7").unwrap();
-    let answer = through(&probe, &layer, with(SET_COOKIE, login.clone()), &old).await;
+    let answer = send_through(&probe, &layer, with(SET_COOKIE, login.clone()), &old).await;
     assert_eq!(answer.headers.get_all(SET_COOKIE).iter().collect::<Vec<_>>(), [&login]);
     // Another cookie is another matter.
     let other = HeaderValue::from_static("sid2=1; Path=/");
-    let answer = through(&probe, &layer, with(SET_COOKIE, other), &old).await;
+    let answer = send_through(&probe, &layer, with(SET_COOKIE, other), &old).await;
     assert_eq!(answer.headers.get_all(SET_COOKIE).iter().count(), 2);
-    // A shared cache would give it to somebody else.
+    // A shared cache would give it to another user.
     for cached in ["public, max-age=3600", "max-age=1, S-MaxAge=60", "PUBLIC"] {
         let value = HeaderValue::from_static(cached);
-        let answer = through(&probe, &layer, with(CACHE_CONTROL, value), &old).await;
+        let answer = send_through(&probe, &layer, with(CACHE_CONTROL, value), &old).await;
         assert_eq!(answer.headers.get(SET_COOKIE), None, "{cached}");
     }
     let private = HeaderValue::from_static("private, max-age=3600");
-    let answer = through(&probe, &layer, with(CACHE_CONTROL, private), &old).await;
+    let answer = send_through(&probe, &layer, with(CACHE_CONTROL, private), &old).await;
     assert_eq!(signed(answer).await, 1);
 }
 
 #[tokio::test]
-async fn what_does_not_verify_is_refused_or_nobody_and_stays_or_goes() {
+async fn a_session_that_does_not_verify_is_refused_or_absent_and_is_kept_or_removed() {
     let ring = ring::<CookieKey>(0);
     let (probe, session) = (Probe::default(), session(&ring));
     let required = SessionLayer::new(session.clone());
@@ -175,39 +175,39 @@ async fn what_does_not_verify_is_refused_or_nobody_and_stays_or_goes() {
         (format!("sid={}", "x".repeat(5000)).into_bytes(), Reason::TooLarge),
     ];
     for (cookies, reason) in cases {
-        let answer = through(&probe, &required, who, &cookies).await;
-        answer.refused(401, reason);
+        let answer = send_through(&probe, &required, who, &cookies).await;
+        answer.assert_refused(401, reason);
         assert!(answer.headers.is_empty(), "ignored, unless asked to remove it");
-        let answer = through(&probe, &required.clone().remove_invalid(), who, &cookies).await;
-        answer.refused(401, reason);
+        let answer = send_through(&probe, &required.clone().remove_invalid(), who, &cookies).await;
+        answer.assert_refused(401, reason);
         let removed = answer.headers.get(SET_COOKIE).map(pair);
         assert_eq!(removed, (reason != Reason::Missing).then(|| "sid=".to_owned()));
         assert_eq!(probe.calls(), 0);
     }
-    let answer = through(&probe, &required, who, &flipped).await;
+    let answer = send_through(&probe, &required, who, &flipped).await;
     assert!(matches!(answer.reason, Some(Reason::Signature | Reason::Malformed)));
 
     let optional = required.clone().optional();
-    assert_eq!(through(&probe, &optional, who, "").await.text(), "nobody");
-    let answer = through(&probe, &optional, who, "sid=x").await;
+    assert_eq!(send_through(&probe, &optional, who, "").await.text(), "nobody");
+    let answer = send_through(&probe, &optional, who, "sid=x").await;
     assert_eq!((answer.text(), answer.headers.len()), ("nobody", 0));
-    let answer = through(&probe, &optional.clone().remove_invalid(), who, "sid=x").await;
+    let answer = send_through(&probe, &optional.clone().remove_invalid(), who, "sid=x").await;
     assert_eq!(answer.text(), "nobody");
     let removal = answer.header(&SET_COOKIE);
     assert!(removal.starts_with("sid=; ") && removal.contains("Max-Age=0"), "{removal}");
     assert!(removal.contains("Path=/"), "{removal}");
-    assert_eq!(through(&probe, &optional, who, &good).await.text(), "sid=user-42");
-    // V8: a revoked key's session is nobody's.
+    assert_eq!(send_through(&probe, &optional, who, &good).await.text(), "sid=user-42");
+    // V8: a session under a revoked key is the session of no user.
     let kid = ring.primary().unwrap();
     ring.emergency_rotate(&kid, "leaked", Secret::from(secret(8))).unwrap();
     let calls = probe.calls();
-    through(&probe, &required, who, &good).await.refused(401, Reason::RevokedKey);
+    send_through(&probe, &required, who, &good).await.assert_refused(401, Reason::RevokedKey);
     assert_eq!(probe.calls(), calls);
 }
 
 /// As of tokens: the session of another cookie is another's.
 #[tokio::test]
-async fn nobody_inside_takes_the_session_of_another_layer_for_this() {
+async fn no_inner_service_takes_the_session_of_another_layer_for_this() {
     let ring = ring::<CookieKey>(0);
     let (probe, outer) = (Probe::default(), session(&ring));
     let inner = SessionCookie::new(CookieSigner::new(ring), "admin");
@@ -222,7 +222,7 @@ async fn nobody_inside_takes_the_session_of_another_layer_for_this() {
 }
 
 #[tokio::test]
-async fn a_ring_that_is_too_old_makes_nobody_of_no_user() {
+async fn a_ring_that_is_too_old_logs_no_user_out() {
     use dualkey::manifest::{Manifest, NewEntry};
     use dualkey::{Policy, Purpose};
     let clock = ManualClock::at_unix(1_800_000_000);
@@ -243,8 +243,8 @@ async fn a_ring_that_is_too_old_makes_nobody_of_no_user() {
     clock.advance(Duration::from_secs(61));
     let layer = SessionLayer::new(session).remove_invalid();
     for layer in [layer.clone(), layer.clone().optional(), layer.sign_for_inner()] {
-        let answer = through(&probe, &layer, who, &good).await;
-        answer.refused(503, Reason::Stale);
+        let answer = send_through(&probe, &layer, who, &good).await;
+        answer.assert_refused(503, Reason::Stale);
         assert!(answer.headers.is_empty(), "the cookie stays");
     }
     assert_eq!(probe.calls(), 0);
@@ -268,7 +268,7 @@ async fn a_service_inside_that_knows_of_no_signature_is_given_none() {
     let (probe, session) = (Probe::default(), session(&ring));
     let layer = SessionLayer::new(session.clone()).sign_for_inner();
     let ask = async |uri: &'static str, cookies: Vec<String>| {
-        let headers = cookies.into_iter().map(|own| (COOKIE, own));
+        let headers = cookies.into_iter().map(|cookie| (COOKIE, cookie));
         let mut request = request(headers);
         *request.uri_mut() = uri.parse().unwrap();
         ask(layer.layer(probe.service(plain)), request).await
@@ -316,17 +316,17 @@ async fn a_cookie_is_read_as_browsers_read_it() {
             response.headers_mut().insert(SET_COOKIE, HeaderValue::from_static(set));
             response
         };
-        through(&probe, &layer, answer, "").await
+        send_through(&probe, &layer, answer, "").await
     };
     // A removal may be in quotes.
     let removal = "sid=\"\"; Max-Age=0";
     assert_eq!(set(removal).await.header(&SET_COOKIE), removal);
     // Blanks and tabs around the name and the value do not count.
     let answer = set("\tsid \t= \tnew\t; Path=/").await;
-    let own = pair(&answer.headers[SET_COOKIE]);
-    assert_eq!(*session.signer().verify("sid", &own[4..]).unwrap(), "new");
+    let new_pair = pair(&answer.headers[SET_COOKIE]);
+    assert_eq!(*session.signer().verify("sid", &new_pair[4..]).unwrap(), "new");
     assert_eq!(
-        through(&probe, &layer, plain, format!("\ta\t=\t1\t; {own}")).await.text(),
+        send_through(&probe, &layer, plain, format!("\ta\t=\t1\t; {new_pair}")).await.text(),
         "sid=new; a=1"
     );
 }
@@ -367,9 +367,9 @@ async fn no_signed_value_becomes_two_cookies() {
         ("\"q\"", "sid=%22q%22"),
     ] {
         let cookies = pair(&session.issue(value).unwrap());
-        let answer = through(&probe, &layer, plain, &cookies).await;
+        let answer = send_through(&probe, &layer, plain, &cookies).await;
         assert_eq!(answer.text(), "", "parsers read it differently");
-        let answer = through(&probe, &encoded, plain, &cookies).await;
+        let answer = send_through(&probe, &encoded, plain, &cookies).await;
         assert_eq!(answer.text(), seen);
     }
 }
@@ -385,7 +385,7 @@ async fn what_cannot_be_signed_is_not_sent() {
         response.headers_mut().insert(SET_COOKIE, HeaderValue::try_from(&set).unwrap());
         response
     };
-    let answer = through(&probe, &layer, answer, "").await;
+    let answer = send_through(&probe, &layer, answer, "").await;
     assert_eq!((answer.status.as_u16(), answer.text(), answer.headers.len()), (500, "", 0));
 }
 
@@ -421,31 +421,32 @@ proptest! {
         }
         let name = |text: &str| text.split('=').next().unwrap_or_default().trim().to_owned();
         // The first that verifies counts, and of more than eight none.
-        let named = pairs.iter().filter(|own| own.contains('=') && name(own) == "sid");
+        let named = pairs.iter().filter(|pair| pair.contains('=') && name(pair) == "sid");
         let holds = is_signed && named.count() <= 8;
-        let headers: Vec<_> = match is_split {
-            true => pairs.clone(),
-            false => vec![pairs.join(";")],
+        let headers: Vec<_> = if is_split {
+            pairs.clone()
+        } else {
+            vec![pairs.join(";")]
         };
         let layer = SessionLayer::new(session).sign_for_inner();
         let probe = Probe::default();
-        let request = request(headers.into_iter().map(|own| (COOKIE, own)));
+        let request = request(headers.into_iter().map(|value| (COOKIE, value)));
         let answer = runtime.block_on(ask(layer.layer(probe.service(plain)), request));
         let seen: Vec<_> = Cookie::split_parse(answer.text()).flatten().collect();
         let sessions: Vec<_> =
-            seen.iter().filter(|own| own.name() == "sid").map(|own| own.value()).collect();
+            seen.iter().filter(|cookie| cookie.name() == "sid").map(|cookie| cookie.value()).collect();
         prop_assert_eq!(sessions, if holds { vec!["user-42"] } else { vec![] });
-        let is_token = |own: &str| {
-            let is_one = |own: char| own.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}%'".contains(own);
-            !own.is_empty() && !own.starts_with('$') && own.chars().all(is_one)
+        let is_token = |text: &str| {
+            let is_one = |character: char| character.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}%'".contains(character);
+            !text.is_empty() && !text.starts_with('$') && text.chars().all(is_one)
         };
-        let is_value = |own: &str| {
-            let inner = own.strip_prefix('"').and_then(|own| own.strip_suffix('"')).unwrap_or(own);
-            inner.chars().all(|own| own.is_ascii_graphic() && !"\",;\\".contains(own))
+        let is_value = |text: &str| {
+            let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+            inner.chars().all(|character| character.is_ascii_graphic() && !"\",;\\".contains(character))
         };
         let expected: Vec<_> = pairs
             .iter()
-            .filter_map(|own| own.split_once('='))
+            .filter_map(|pair| pair.split_once('='))
             .map(|(name, value)| (name.trim(), value.trim()))
             .filter(|(name, value)| is_token(name) && is_value(value) && !name.eq_ignore_ascii_case("sid"))
             .map(|(name, value)| format!("{name}={value}"))

@@ -46,18 +46,18 @@ impl Site {
     }
 
     /// A native cookie of `value`, as another instance signed it that long ago.
-    fn native(&self, seed: u64, kid: &str, value: &str, age: u64) -> String {
+    fn sign_native(&self, seed: u64, kid: &str, value: &str, age: u64) -> String {
         let clock = ManualClock::at_unix(NOW - age);
         let ring = KeyRing::builder().primary(key(seed, kid)).clock(clock).build().unwrap();
         let signed = CookieSigner::new(ring).sign("sid", value).unwrap();
         format!("sid={signed}")
     }
 
-    fn fresh(&self, value: &str) -> String {
-        self.native(0, "new", value, 60)
+    fn sign_fresh(&self, value: &str) -> String {
+        self.sign_native(0, "new", value, 60)
     }
 
-    fn express(&self, value: &str) -> String {
+    fn sign_express(&self, value: &str) -> String {
         let tag = HmacSha256::new(secret(1).as_bytes()).mac(value.as_bytes());
         let text = format!("s:{value}.{}", base64(&tag));
         let pair = Cookie::new("sid", text).encoded().stripped().to_string();
@@ -66,8 +66,11 @@ impl Site {
     }
 
     /// The verdict and the pair that the answer sets, the same at each entry point.
-    async fn everywhere(&self, headers: &[Vec<u8>]) -> (Result<String, Reason>, Option<String>) {
-        let headers = || headers.iter().map(|own| (COOKIE, own));
+    async fn check_everywhere(
+        &self,
+        headers: &[Vec<u8>],
+    ) -> (Result<String, Reason>, Option<String>) {
+        let headers = || headers.iter().map(|value| (COOKIE, value));
         let found = |answer: Answer| {
             let value = match answer.reason {
                 None => Ok(answer.text().to_owned()),
@@ -106,16 +109,16 @@ impl Site {
     }
 
     /// The same for these pairs in one header, in one header each, and in quotes.
-    async fn any_way<P: AsRef<[u8]>>(
+    async fn check_any_way<P: AsRef<[u8]>>(
         &self,
         pairs: &[P],
     ) -> (Result<String, Reason>, Option<String>) {
-        let pairs: Vec<Vec<u8>> = pairs.iter().map(|own| own.as_ref().to_vec()).collect();
+        let pairs: Vec<Vec<u8>> = pairs.iter().map(|pair| pair.as_ref().to_vec()).collect();
         let one = vec![pairs.join(&b"; "[..])];
-        let found = self.everywhere(&one).await;
-        assert_eq!(self.everywhere(&pairs).await, found);
-        let quoted = pairs.iter().map(|own| [&b"a=1; sid=\""[..], &own[4..], b"\""].concat());
-        assert_eq!(self.everywhere(&quoted.collect::<Vec<_>>()).await, found);
+        let found = self.check_everywhere(&one).await;
+        assert_eq!(self.check_everywhere(&pairs).await, found);
+        let quoted = pairs.iter().map(|pair| [&b"a=1; sid=\""[..], &pair[4..], b"\""].concat());
+        assert_eq!(self.check_everywhere(&quoted.collect::<Vec<_>>()).await, found);
         found
     }
 }
@@ -147,9 +150,9 @@ async fn maybe(session: Option<VerifiedCookie>) -> String {
 #[tokio::test]
 async fn a_fresh_login_counts_before_a_legacy_cookie_and_is_not_overwritten() {
     let site = Site::new();
-    let (old, new) = (site.express("old"), site.fresh("new"));
+    let (old, new) = (site.sign_express("old"), site.sign_fresh("new"));
     for pairs in [[&old, &new], [&new, &old]] {
-        let (value, set) = site.any_way(&pairs).await;
+        let (value, set) = site.check_any_way(&pairs).await;
         assert_eq!((value.as_deref(), set), (Ok("new"), None));
     }
     // The same once the date of the legacy form is past.
@@ -158,58 +161,58 @@ async fn a_fresh_login_counts_before_a_legacy_cookie_and_is_not_overwritten() {
     let signer = site.session.signer().clone().accept_legacy(LegacyCookie::Express, until);
     let site = Site { session: SessionCookie::new(signer, "sid"), ..site };
     for pairs in [[&old, &new], [&new, &old]] {
-        let (value, set) = site.any_way(&pairs).await;
+        let (value, set) = site.check_any_way(&pairs).await;
         assert_eq!((value.as_deref(), set), (Ok("new"), None));
     }
-    assert_eq!(site.any_way(&[&old]).await.0, Err(Reason::LegacyEnded));
+    assert_eq!(site.check_any_way(&[&old]).await.0, Err(Reason::LegacyEnded));
 }
 
 #[tokio::test]
 async fn a_cookie_that_does_not_verify_hides_no_other() {
     let site = Site::new();
-    let good = site.fresh("user-42");
+    let good = site.sign_fresh("user-42");
     let bad: [Vec<u8>; 10] = [
         b"sid=".to_vec(),
         b"sid=x".to_vec(),
         b"sid=\xff\xfe".to_vec(),
         b"sid=s%3Ax.AAAA".to_vec(),
         format!("sid={}", "x".repeat(5000)).into_bytes(),
-        site.native(7, "new", "admin", 60).into_bytes(),
-        site.native(7, "unknown", "admin", 60).into_bytes(),
-        site.native(2, "leaked", "admin", 60).into_bytes(),
-        site.native(0, "new", "too old", 7 * DAY).into_bytes(),
-        site.express("x").replace("s%3Ax", "s%3Ay").into_bytes(),
+        site.sign_native(7, "new", "admin", 60).into_bytes(),
+        site.sign_native(7, "unknown", "admin", 60).into_bytes(),
+        site.sign_native(2, "leaked", "admin", 60).into_bytes(),
+        site.sign_native(0, "new", "too old", 7 * DAY).into_bytes(),
+        site.sign_express("x").replace("s%3Ax", "s%3Ay").into_bytes(),
     ];
     for bad in &bad {
         let name = String::from_utf8_lossy(bad).into_owned();
         for pairs in [[&bad[..], good.as_bytes()], [good.as_bytes(), &bad[..]]] {
-            let (value, set) = site.any_way(&pairs).await;
+            let (value, set) = site.check_any_way(&pairs).await;
             assert_eq!((value.as_deref(), set), (Ok("user-42"), None), "{name}");
         }
-        assert!(site.any_way(&[bad]).await.0.is_err(), "{name}");
+        assert!(site.check_any_way(&[bad]).await.0.is_err(), "{name}");
         // One in front of it and one behind.
-        let (value, _) = site.any_way(&[&bad[..], good.as_bytes(), &bad[..]]).await;
+        let (value, _) = site.check_any_way(&[&bad[..], good.as_bytes(), &bad[..]]).await;
         assert_eq!(value.as_deref(), Ok("user-42"), "{name}");
     }
     // Never true of bad ones alone, however many.
-    assert!(site.any_way(&bad[..8]).await.0.is_err());
+    assert!(site.check_any_way(&bad[..8]).await.0.is_err());
 }
 
 #[tokio::test]
 async fn the_one_that_counts_is_signed_again_and_no_other() {
     let site = Site::new();
-    let (old, express) = (site.native(1, "old", "user-42", 60), site.express("express"));
+    let (old, express) = (site.sign_native(1, "old", "user-42", 60), site.sign_express("express"));
     for pairs in [vec!["sid=x", &old], vec![&old, "sid=x"], vec![&express, &old], vec![&old, &old]]
     {
-        let (value, set) = site.any_way(&pairs).await;
+        let (value, set) = site.check_any_way(&pairs).await;
         assert_eq!(value.as_deref(), Ok("user-42"), "{pairs:?}");
         let set = set.unwrap();
         assert!(set.starts_with(&format!("sid=user-42.new.{}.", NOW - 60)), "{set}");
     }
     // A legacy cookie beside a native one that is too old.
-    let late = site.native(0, "new", "late", 7 * DAY);
+    let late = site.sign_native(0, "new", "late", 7 * DAY);
     for pairs in [[&express, &late], [&late, &express]] {
-        let (value, set) = site.any_way(&pairs).await;
+        let (value, set) = site.check_any_way(&pairs).await;
         assert_eq!(value.as_deref(), Ok("express"));
         assert!(set.unwrap().starts_with("sid=express.new."));
     }
@@ -219,27 +222,29 @@ async fn the_one_that_counts_is_signed_again_and_no_other() {
 #[tokio::test]
 async fn a_session_is_not_signed_again_over_another_that_verifies() {
     let site = Site::new();
-    let (old, new) = (site.native(1, "old", "old", 3600), site.fresh("new"));
-    let (value, set) = site.any_way(&[&old, &new]).await;
+    let (old, new) = (site.sign_native(1, "old", "old", 3600), site.sign_fresh("new"));
+    let (value, set) = site.check_any_way(&[&old, &new]).await;
     assert_eq!((value.as_deref(), set), (Ok("old"), None));
-    let (value, set) = site.any_way(&[&new, &old]).await;
+    let (value, set) = site.check_any_way(&[&new, &old]).await;
     assert_eq!((value.as_deref(), set), (Ok("new"), None));
     // Of the same session it is one, and as old as its last login.
-    let again = site.native(1, "old", "old", 7200);
-    for pairs in [vec![&old, &site.fresh("old")], vec![&again, &old, &site.fresh("old"), &old]] {
-        let (value, set) = site.any_way(&pairs).await;
+    let again = site.sign_native(1, "old", "old", 7200);
+    for pairs in
+        [vec![&old, &site.sign_fresh("old")], vec![&again, &old, &site.sign_fresh("old"), &old]]
+    {
+        let (value, set) = site.check_any_way(&pairs).await;
         assert_eq!(value.as_deref(), Ok("old"));
         assert!(set.unwrap().starts_with(&format!("sid=old.new.{}.", NOW - 60)), "{pairs:?}");
     }
     for pairs in [[&again, &old], [&old, &again]] {
-        let set = site.any_way(&pairs).await.1.unwrap();
+        let set = site.check_any_way(&pairs).await.1.unwrap();
         assert!(set.starts_with(&format!("sid=old.new.{}.", NOW - 3600)), "{set}");
     }
     // A cookie of another session or another cookie does not change it.
-    let late = site.native(0, "new", "old", 7 * DAY);
-    let forged = site.native(7, "new", "old", 1);
+    let late = site.sign_native(0, "new", "old", 7 * DAY);
+    let forged = site.sign_native(7, "new", "old", 1);
     for other in [&late, &forged] {
-        let set = site.any_way(&[&old, other]).await.1.unwrap();
+        let set = site.check_any_way(&[&old, other]).await.1.unwrap();
         assert!(set.starts_with(&format!("sid=old.new.{}.", NOW - 3600)), "{set}");
     }
 }
@@ -248,10 +253,10 @@ async fn a_session_is_not_signed_again_over_another_that_verifies() {
 #[tokio::test]
 async fn a_legacy_session_is_not_signed_again_over_another_that_verifies() {
     let site = Site::new();
-    let (old, new) = (site.express("old"), site.express("new"));
-    let (value, set) = site.any_way(&[&old, &new]).await;
+    let (old, new) = (site.sign_express("old"), site.sign_express("new"));
+    let (value, set) = site.check_any_way(&[&old, &new]).await;
     assert_eq!((value.as_deref(), set), (Ok("old"), None));
-    let (value, set) = site.any_way(&[&old, "sid=s%3Anew.forged", &old]).await;
+    let (value, set) = site.check_any_way(&[&old, "sid=s%3Anew.forged", &old]).await;
     assert_eq!(value.as_deref(), Ok("old"));
     assert!(set.unwrap().starts_with("sid=old.new."));
 }
@@ -275,22 +280,23 @@ async fn of_several_legacy_forms_the_first_cookie_counts_and_a_native_one_before
         |value: &str| jar(cookie::Key::from(secret.as_bytes()), value),
         |value: &str| jar(cookie::Key::derive_from(secret.as_bytes()), value),
     );
-    let all = [site.express("express"), first("jar"), derived("derived")];
+    let all = [site.sign_express("express"), first("jar"), derived("derived")];
     for (one, value) in all.iter().zip(["express", "jar", "derived"]) {
-        let (found, set) = site.any_way(&[one]).await;
+        let (found, set) = site.check_any_way(&[one]).await;
         assert_eq!(found.as_deref(), Ok(value));
         assert!(set.unwrap().starts_with(&format!("sid={value}.new.{NOW}.")));
         for other in &all {
-            let (found, set) = site.any_way(&[one, other]).await;
+            let (found, set) = site.check_any_way(&[one, other]).await;
             assert_eq!((found.as_deref(), set.is_some()), (Ok(value), one == other));
         }
-        let fresh = site.fresh("fresh");
+        let fresh = site.sign_fresh("fresh");
         for pairs in [[one, &fresh], [&fresh, one]] {
-            assert_eq!(site.any_way(&pairs).await, (Ok("fresh".to_owned()), None));
+            assert_eq!(site.check_any_way(&pairs).await, (Ok("fresh".to_owned()), None));
         }
     }
     // The same session in two forms is one.
-    let (found, set) = site.any_way(&[site.express("one"), first("one"), derived("one")]).await;
+    let (found, set) =
+        site.check_any_way(&[site.sign_express("one"), first("one"), derived("one")]).await;
     assert_eq!((found.as_deref(), set.is_some()), (Ok("one"), true));
 }
 
@@ -298,29 +304,29 @@ async fn of_several_legacy_forms_the_first_cookie_counts_and_a_native_one_before
 #[tokio::test]
 async fn a_session_is_not_signed_again_over_a_login_that_is_not_yet_valid() {
     let site = Site::new();
-    let ahead = site.native(0, "new", "ahead", 0);
-    let (old, express) = (site.native(1, "old", "old", 3600), site.express("express"));
+    let ahead = site.sign_native(0, "new", "ahead", 0);
+    let (old, express) = (site.sign_native(1, "old", "old", 3600), site.sign_express("express"));
     site.clock.set(UNIX_EPOCH + Duration::from_secs(NOW - 600));
-    assert_eq!(site.any_way(&[&ahead]).await.0, Err(Reason::NotYetValid));
+    assert_eq!(site.check_any_way(&[&ahead]).await.0, Err(Reason::NotYetValid));
     for (other, value) in [(&old, "old"), (&express, "express")] {
         for pairs in [[&ahead, other], [other, &ahead]] {
-            let found = site.any_way(&pairs).await;
+            let found = site.check_any_way(&pairs).await;
             assert_eq!(found, (Ok(value.to_owned()), None), "{value}");
         }
-        assert!(site.any_way(&[other]).await.1.is_some());
+        assert!(site.check_any_way(&[other]).await.1.is_some());
     }
     // Nor is it removed.
     let probe = Probe::default();
     let layer = SessionLayer::new(site.session.clone()).remove_invalid();
-    for (pair, is_removed) in [(&ahead, false), (&site.native(7, "new", "ahead", 0), true)] {
+    for (pair, is_removed) in [(&ahead, false), (&site.sign_native(7, "new", "ahead", 0), true)] {
         let answer = ask(layer.layer(probe.service(who)), request([(COOKIE, pair)])).await;
         assert_eq!(answer.status, 401);
         assert_eq!(answer.headers.contains_key(SET_COOKIE), is_removed, "{pair}");
     }
     // One that no key has signed is none.
-    let forged = site.native(7, "new", "ahead", 0);
+    let forged = site.sign_native(7, "new", "ahead", 0);
     for other in [&old, &express] {
-        assert!(site.any_way(&[&forged, other]).await.1.is_some());
+        assert!(site.check_any_way(&[&forged, other]).await.1.is_some());
     }
 }
 
@@ -329,7 +335,7 @@ async fn a_session_is_not_signed_again_over_a_login_that_is_not_yet_valid() {
 async fn an_extractor_signs_nothing_again_behind_a_cookie_that_the_handler_sets() {
     use axum::response::AppendHeaders;
     let site = Site::new();
-    let old = site.native(1, "old", "user-42", 60);
+    let old = site.sign_native(1, "old", "user-42", 60);
     let session = site.session.clone();
     let login = session.issue("fresh").unwrap();
     let logout = session.removal().unwrap();
@@ -364,7 +370,7 @@ async fn an_extractor_signs_nothing_again_behind_a_cookie_that_the_handler_sets(
         *asked.uri_mut() = "/other".parse().unwrap();
         let answer = ask(app, asked.map(axum::body::Body::new)).await;
         let last = answer.headers.get_all(SET_COOKIE).iter().next_back().map(pair);
-        assert!(last.is_some_and(|own| own.starts_with("sid=user-42.new.")));
+        assert!(last.is_some_and(|value| value.starts_with("sid=user-42.new.")));
     }
 }
 
@@ -399,18 +405,18 @@ fn a_cookie_that_is_not_there_is_the_same_for_a_jar_and_for_a_header() {
 #[tokio::test]
 async fn of_nine_cookies_of_one_name_none_counts() {
     let site = Site::new();
-    let good = site.fresh("user-42");
+    let good = site.sign_fresh("user-42");
     for place in 0..8 {
         let mut pairs = vec!["sid=x"; 7];
         pairs.insert(place, &good);
-        assert_eq!(site.any_way(&pairs).await.0.as_deref(), Ok("user-42"), "{place}");
+        assert_eq!(site.check_any_way(&pairs).await.0.as_deref(), Ok("user-42"), "{place}");
         pairs.push("sid=");
-        assert_eq!(site.any_way(&pairs).await, (Err(Reason::Repeated), None), "{place}");
+        assert_eq!(site.check_any_way(&pairs).await, (Err(Reason::Repeated), None), "{place}");
     }
     // Those of other names do not count.
     let others: Vec<_> = (0..50).map(|place| format!("sid{place}=x; SID=x")).collect();
     let header = format!("{}; {good}", others.join("; "));
-    assert_eq!(site.everywhere(&[header.into_bytes()]).await.0.as_deref(), Ok("user-42"));
+    assert_eq!(site.check_everywhere(&[header.into_bytes()]).await.0.as_deref(), Ok("user-42"));
 }
 
 #[tokio::test]
@@ -420,16 +426,16 @@ async fn the_reason_does_not_depend_on_the_order_of_the_cookies() {
         ("sid=x".to_owned(), Reason::Malformed),
         (format!("sid={}", "x".repeat(5000)), Reason::TooLarge),
         ("sid=v.unknown.1800000000.".to_owned() + &"A".repeat(43), Reason::UnknownKid),
-        (site.native(7, "new", "admin", 60), Reason::Signature),
-        (site.native(2, "leaked", "admin", 60), Reason::RevokedKey),
-        (site.native(0, "new", "ahead", 0).replace("ahead", "behind"), Reason::Signature),
-        (site.native(0, "new", "late", 7 * DAY), Reason::Expired),
+        (site.sign_native(7, "new", "admin", 60), Reason::Signature),
+        (site.sign_native(2, "leaked", "admin", 60), Reason::RevokedKey),
+        (site.sign_native(0, "new", "ahead", 0).replace("ahead", "behind"), Reason::Signature),
+        (site.sign_native(0, "new", "late", 7 * DAY), Reason::Expired),
     ];
     for (one, first) in &ranked {
-        assert_eq!(site.any_way(&[one]).await.0, Err(*first));
+        assert_eq!(site.check_any_way(&[one]).await.0, Err(*first));
         for (other, second) in &ranked {
-            let there = site.any_way(&[one, other]).await;
-            assert_eq!(there, site.any_way(&[other, one]).await);
+            let there = site.check_any_way(&[one, other]).await;
+            assert_eq!(there, site.check_any_way(&[other, one]).await);
             let reason = there.0.unwrap_err();
             assert!([*first, *second].contains(&reason));
             // Only of a signature that held may the peer hear more.

@@ -24,7 +24,10 @@ const PASSWORD: &str = "let-me-see";
 
 async fn start(status: Status) -> String {
     let router = status.router(|request| {
-        request.headers.get("x-password").is_some_and(|own| own.as_bytes() == PASSWORD.as_bytes())
+        request
+            .headers
+            .get("x-password")
+            .is_some_and(|value| value.as_bytes() == PASSWORD.as_bytes())
     });
     format!("http://{}/admin/keys", serve(Router::new().nest("/admin/keys", router)).await)
 }
@@ -75,7 +78,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn nobody_sees_it_whom_the_guard_does_not_let_in() {
+async fn no_request_that_the_guard_refuses_sees_the_page() {
     let scene = Scene::new();
     let url = start(Status::new().watch(&scene.ring)).await;
     let client = Client::new();
@@ -100,13 +103,13 @@ async fn nobody_sees_it_whom_the_guard_does_not_let_in() {
 }
 
 #[tokio::test]
-async fn each_step_of_a_rotation_is_told_with_what_is_to_be_done() {
+async fn each_step_of_a_rotation_is_shown_with_what_is_to_be_done() {
     let scene = Scene::new();
     let url = start(Status::new().watch(&scene.ring)).await;
     let look = async || json(&url).await["rings"][0].clone();
     let key = |ring: &Value, kid: &str| {
         let keys = ring["keys"].as_array().unwrap();
-        keys.iter().find(|own| own["kid"] == kid).unwrap().clone()
+        keys.iter().find(|key| key["kid"] == kid).unwrap().clone()
     };
     let old_token = scene.sign();
     scene.verify(&old_token, 20);
@@ -219,11 +222,11 @@ async fn the_page_speaks_for_the_fleet() {
     let value = signer.sign("sid", "x").unwrap();
 
     clock.advance(Duration::from_secs(300));
-    update(&store, |own| own.stage(entry(1, "new"), clock.now())).await.unwrap();
+    update(&store, |manifest| manifest.stage(entry(1, "new"), clock.now())).await.unwrap();
     one.refresh_async().await.unwrap();
     let ring = look().await;
     let names: Vec<_> =
-        ring["instances"].as_array().unwrap().iter().map(|own| &own["name"]).collect();
+        ring["instances"].as_array().unwrap().iter().map(|instance| &instance["name"]).collect();
     assert_eq!(names, ["web-0", "web-1", "web-2"]);
     assert_eq!(ring["instances"][2]["agrees"], false);
     let may_run = |place: usize| ring["instances"][place]["may_run"].as_bool().unwrap();
@@ -235,7 +238,7 @@ async fn the_page_speaks_for_the_fleet() {
     assert_eq!(look().await["advice"], "The key new may be promoted: every instance holds it.");
     let kid = "new".parse().unwrap();
     let reports = store.reports().await.unwrap();
-    update(&store, |own| own.promote(&kid, &reports, clock.now())).await.unwrap();
+    update(&store, |manifest| manifest.promote(&kid, &reports, clock.now())).await.unwrap();
     one.refresh_async().await.unwrap();
     two.refresh_async().await.unwrap();
     for _ in 0..5 {
@@ -374,13 +377,16 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
         assert_eq!(answer["problems"], json!([]));
         // Nothing but the page is ever asked for.
         let requests = answer["requests"].as_array().unwrap();
-        assert!(requests.iter().all(|own| own == url), "{requests:?}");
+        assert!(requests.iter().all(|request| request == url), "{requests:?}");
         for (name, view) in answer["views"].as_object().unwrap() {
             assert_eq!(view["status"], 200);
             assert_eq!(view["violations"], json!([]), "{name}");
             let passes = view["passes"].as_array().unwrap();
             for rule in ["color-contrast", "region", "landmark-one-main", "svg-img-alt"] {
-                assert!(passes.iter().any(|own| own == rule), "{rule} was not checked: {passes:?}");
+                assert!(
+                    passes.iter().any(|passed| passed == rule),
+                    "{rule} was not checked: {passes:?}"
+                );
             }
             assert_eq!(view["landmarks"], json!(["header", "nav", "main", "footer"]));
             assert_eq!(view["overflow"], 0, "{name} scrolls to the side");
@@ -405,11 +411,11 @@ async fn a_browser_shows_a_live_rotation_to_everybody() {
     };
     let states = |key: &Value| -> Vec<String> {
         let segments = key["segments"].as_array().unwrap();
-        segments.iter().map(|own| own["state"].as_str().unwrap().to_owned()).collect()
+        segments.iter().map(|segment| segment["state"].as_str().unwrap().to_owned()).collect()
     };
     let at = |key: &Value, state: &str, end: &str| {
         let segments = key["segments"].as_array().unwrap();
-        segments.iter().find(|own| own["state"] == state).unwrap()[end].as_f64().unwrap()
+        segments.iter().find(|segment| segment["state"] == state).unwrap()[end].as_f64().unwrap()
     };
 
     // Staged, then promoted by hand.
@@ -505,7 +511,7 @@ async fn the_page_shows_text_of_others_in_its_order() {
     ring.revoke(&"b".parse().unwrap(), loud).unwrap();
     let url = start(Status::new().watch(&ring)).await;
     for text in [page(&url).await, page(&format!("{url}?format=json")).await] {
-        let is_loud = |own: char| "\u{202e}\u{2066}\u{61c}\u{200b}\u{9b}".contains(own);
+        let is_loud = |character: char| "\u{202e}\u{2066}\u{61c}\u{200b}\u{9b}".contains(character);
         assert!(!text.contains(is_loud), "{text}");
         assert!(text.contains("u{202e}"), "{text}");
     }

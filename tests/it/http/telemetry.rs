@@ -32,13 +32,14 @@ fn exporter() -> PrometheusHandle {
 async fn scrape(url: &str, ring: &str) -> BTreeMap<String, f64> {
     let text = Client::new().get(url).send().await.unwrap().text().await.unwrap();
     let label = format!("ring=\"{ring}\"");
-    let own = text.lines().filter(|line| line.contains(&label));
-    own.map(|line| {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        let series = series.replace(&format!("{label},"), "").replace(&format!(",{label}"), "");
-        (series.replace(&format!("{{{label}}}"), ""), value.parse().unwrap())
-    })
-    .collect()
+    let of_ring = text.lines().filter(|line| line.contains(&label));
+    of_ring
+        .map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let series = series.replace(&format!("{label},"), "").replace(&format!(",{label}"), "");
+            (series.replace(&format!("{{{label}}}"), ""), value.parse().unwrap())
+        })
+        .collect()
 }
 
 async fn endpoint(metrics: &RingMetrics) -> String {
@@ -101,14 +102,14 @@ async fn a_rotation_is_seen_at_an_endpoint_of_prometheus() {
 
     // The shares that a rotation is watched by.
     let sum = |name: &str| -> f64 {
-        seen.iter().filter(|(own, _)| own.starts_with(name)).map(|(_, value)| value).sum()
+        seen.iter().filter(|(series, _)| series.starts_with(name)).map(|(_, value)| value).sum()
     };
     let verified = sum("dualkey_verifications_total");
     let share = verified / (verified + sum("dualkey_rejections_total"));
     assert_eq!((verified, share), (40.0, 0.8));
     let fallback: f64 = seen
         .iter()
-        .filter(|(own, _)| own.contains("role=\"fallback\""))
+        .filter(|(series, _)| series.contains("role=\"fallback\""))
         .map(|(_, value)| value)
         .sum();
     assert_eq!(fallback / verified, 0.15);
@@ -212,16 +213,18 @@ fn life() {
     let jwt = Jwt::new(following.ring().clone());
     let token = jwt.sign(&claims()).unwrap();
     let b = "b".parse().unwrap();
-    pollster::block_on(update(&file, |own| own.stage(entry(1, "b"), now()))).unwrap();
+    pollster::block_on(update(&file, |manifest| manifest.stage(entry(1, "b"), now()))).unwrap();
     following.refresh().unwrap();
     clock.advance(Duration::from_secs(7200));
-    let forced = |own: &Manifest| own.force("nobody else is there").promote(&b, now());
+    let forced = |manifest: &Manifest| manifest.force("nobody else is there").promote(&b, now());
     pollster::block_on(update(&file, forced)).unwrap();
     following.refresh().unwrap();
     assert!(jwt.verify::<super::Claims>(&token).is_ok());
     assert!(jwt.verify::<super::Claims>("x").is_err());
-    pollster::block_on(update(&file, |own| own.revoke(&"a".parse().unwrap(), "it leaked", now())))
-        .unwrap();
+    pollster::block_on(update(&file, |manifest| {
+        manifest.revoke(&"a".parse().unwrap(), "it leaked", now())
+    }))
+    .unwrap();
     following.refresh().unwrap();
     std::fs::write(folder.path().join("x.json"), "{").unwrap();
     following.refresh().unwrap_err();
@@ -244,9 +247,9 @@ fn tracing_tells_an_operator_each_step_and_a_forger_cannot_fill_a_log() {
         assert!(line.starts_with(expected), "{line}");
     }
     let all = lines(tracing::Level::TRACE, life);
-    let own = |text: &str| all.iter().filter(|line| line.contains(text)).count();
-    assert_eq!(own("TRACE dualkey: verified by a fallback ring=\"X\" kid=a"), 1);
-    assert_eq!(own("DEBUG dualkey: rejected ring=\"X\" reason=malformed"), 1);
+    let count = |text: &str| all.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(count("TRACE dualkey: verified by a fallback ring=\"X\" kid=a"), 1);
+    assert_eq!(count("DEBUG dualkey: rejected ring=\"X\" reason=malformed"), 1);
     // V10: no output holds a byte of a secret.
     let text = all.join("\n");
     for seed in [0, 1] {
@@ -282,9 +285,10 @@ async fn the_last_reload_shows_of_a_ring_that_follows() {
     let broken = Arc::new(Mutex::new(false));
     let is_broken = Arc::clone(&broken);
     let store = ClosureStore::new("a closure", move || {
-        let answer = match *is_broken.lock().unwrap() {
-            true => Err(io::Error::other("gone").into()),
-            false => Ok(Some(text.clone())),
+        let answer = if *is_broken.lock().unwrap() {
+            Err(io::Error::other("gone").into())
+        } else {
+            Ok(Some(text.clone()))
         };
         async move { answer }
     });
@@ -342,7 +346,9 @@ fn what_a_store_says_stays_on_its_line_of_a_log() {
         *said.lock().unwrap() = Some(loud);
         let log = lines(tracing::Level::INFO, || drop(following.refresh()));
         assert_eq!(log.len(), 1, "{log:?}");
-        let is_loud = |own: char| own.is_control() || "\u{202e}\u{61c}\u{200b}".contains(own);
+        let is_loud = |character: char| {
+            character.is_control() || "\u{202e}\u{61c}\u{200b}".contains(character)
+        };
         assert!(!log[0].contains(is_loud) && log[0].contains("reload failed"), "{log:?}");
     }
 }
@@ -376,7 +382,7 @@ fn a_ring_without_an_observer_is_not_silent() {
     assert!(info[1].starts_with("WARN dualkey: revoked ring=\"X\" kid="), "{info:#?}");
     assert!(info[1].ends_with("variable=\"X_OLD\" reason=\"it leaked\""), "{info:#?}");
     let all = lines(tracing::Level::TRACE, bare);
-    let count = |all: &[String], text: &str| all.iter().filter(|own| own.contains(text)).count();
+    let count = |all: &[String], text: &str| all.iter().filter(|line| line.contains(text)).count();
     assert_eq!(
         (all.len(), count(&all, "verified by a fallback"), count(&all, "rejected")),
         (4, 1, 1)
@@ -384,8 +390,8 @@ fn a_ring_without_an_observer_is_not_silent() {
     assert_eq!(count(&all, "variable=\"X\""), 1, "{all:#?}");
 
     let told = crate::common::Told::default();
-    let own = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(told.clone())));
-    assert_eq!((own.len(), told.all().len()), (0, 4));
+    let observed = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(told.clone())));
+    assert_eq!((observed.len(), told.all().len()), (0, 4));
     let given = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(Tracing)));
     assert_eq!(given, all);
     let both = || life(KeyRing::builder().observer(told.clone()).observer(Tracing));

@@ -77,7 +77,7 @@ fn session(kid: &str) -> SessionCookie {
 
 /// The texts that the value may have in a `Cookie` header: as it is issued, and as a framework
 /// writes the cookie of a jar, which most of them percent-encode once more.
-fn written(session: &SessionCookie, value: &str) -> Vec<String> {
+fn write_texts(session: &SessionCookie, value: &str) -> Vec<String> {
     let issued = session.issue(value).unwrap();
     let issued = issued.to_str().unwrap().split(';').next().unwrap().to_owned();
     let mut jar = CookieJar::new();
@@ -110,9 +110,9 @@ async fn read(session: &SessionCookie, header: &str) -> Vec<(&'static str, Optio
         found.push((way("extractor"), shown(ask(app, asked.map(axum::body::Body::new)).await)));
         let all = HeaderMap::from_iter([(COOKIE, HeaderValue::try_from(&header).unwrap())]);
         let verified = session.verify(&all).ok();
-        found.push((way("verify of a request"), verified.map(|own| own.value().to_owned())));
+        found.push((way("verify of a request"), verified.map(|cookie| cookie.value().to_owned())));
         let verified = signer.verify_header("sid", all.get_all(COOKIE)).ok();
-        found.push((way("verify_header"), verified.map(|(own, _)| own.into_inner())));
+        found.push((way("verify_header"), verified.map(|(cookie, _)| cookie.into_inner())));
     }
     let verified = |value: &str| signer.verify("sid", value).ok().map(Verified::into_inner);
     found.push(("verify", verified(&header[4..])));
@@ -127,7 +127,7 @@ async fn read(session: &SessionCookie, header: &str) -> Vec<(&'static str, Optio
         let mut jar = CookieJar::new();
         jar.add_original(cookie);
         let cookie = signer.jar(&mut jar).get("sid").ok();
-        found.push((way, cookie.map(|own| own.value().to_owned())));
+        found.push((way, cookie.map(|cookie| cookie.value().to_owned())));
     }
     // In quotes, which the `cookie` crate leaves around the value.
     let quoted = format!("{}\"{}\"", &header[..4], &header[4..]);
@@ -141,7 +141,7 @@ async fn read(session: &SessionCookie, header: &str) -> Vec<(&'static str, Optio
         let mut jar = CookieJar::new();
         jar.add_original(cookie);
         let cookie = signer.jar(&mut jar).get("sid").ok();
-        found.push((way, cookie.map(|own| own.value().to_owned())));
+        found.push((way, cookie.map(|cookie| cookie.value().to_owned())));
     }
     found
 }
@@ -152,7 +152,7 @@ async fn a_value_that_needs_an_escape_verifies_through_every_entry_point() {
     for kid in ["new", "a/b:c+d=e@f~g"] {
         let session = session(kid);
         for value in VALUES {
-            for header in written(&session, value) {
+            for header in write_texts(&session, value) {
                 for (way, found) in read(&session, &header).await {
                     assert_eq!(found.as_deref(), Some(value), "{way}: {header}");
                     checks += 1;
@@ -169,7 +169,7 @@ async fn a_value_that_needs_an_escape_verifies_through_every_entry_point() {
 async fn never_true_of_an_escape_that_was_changed() {
     let session = session("new");
     for value in ["a b", "100%", "%20", "é"] {
-        let written = written(&session, value);
+        let written = write_texts(&session, value);
         for changed in [
             written[0].replace("%20", "+"),
             written[0].replace("%20", "%2b"),

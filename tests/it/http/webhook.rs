@@ -109,10 +109,10 @@ async fn nothing_is_handed_on_before_the_signature_held() {
     let body = b"event".as_slice();
     let tag = signature(0, body);
     let broken = || {
-        let mut own = Frames::new(&[b"eve"]);
-        own.frames.push_back(Err("the peer went away".into()));
-        own.frames.push_back(Ok(Frame::data(Bytes::from_static(b"nt"))));
-        own
+        let mut frames = Frames::new(&[b"eve"]);
+        frames.frames.push_back(Err("the peer went away".into()));
+        frames.frames.push_back(Ok(Frame::data(Bytes::from_static(b"nt"))));
+        frames
     };
     let cases = [
         (signature(9, body), Frames::new(&[body]), 401, Reason::Signature),
@@ -125,7 +125,7 @@ async fn nothing_is_handed_on_before_the_signature_held() {
     ];
     let count = cases.len();
     for (tag, body, status, reason) in cases {
-        deliver(&probe, &hook, &tag, body).await.refused(status, reason);
+        deliver(&probe, &hook, &tag, body).await.assert_refused(status, reason);
     }
     assert_eq!((probe.calls(), told.all().len()), (0, count), "each is told of once");
 }
@@ -136,7 +136,7 @@ async fn a_body_is_not_read_under_a_signature_of_the_wrong_form() {
     for (tag, reason) in [("", Reason::Malformed), ("sha256=00", Reason::Malformed)] {
         let body = Frames::new(&[b"event"]);
         let asked = Arc::clone(&body.asked);
-        deliver(&probe, &hook, tag, body).await.refused(401, reason);
+        deliver(&probe, &hook, tag, body).await.assert_refused(401, reason);
         assert_eq!(asked.load(SeqCst), 0);
     }
     let layer = WebhookLayer::new(hook);
@@ -147,7 +147,7 @@ async fn a_body_is_not_read_under_a_signature_of_the_wrong_form() {
         for tag in tags {
             request.headers_mut().append(WebhookVerifier::HEADER, tag.parse().unwrap());
         }
-        ask(layer.layer(probe.service(echo)), request).await.refused(401, reason);
+        ask(layer.layer(probe.service(echo)), request).await.assert_refused(401, reason);
     }
     assert_eq!(probe.calls(), 0);
 }
@@ -167,24 +167,24 @@ async fn a_byte_over_the_bound_is_too_much_and_not_waited_for() {
         // What would come after it is never asked for.
         body.frames.extend((0..100).map(|_| Ok(Frame::data(Bytes::from_static(b"more")))));
         let asked = Arc::clone(&body.asked);
-        deliver(&probe, &hook, &tag, body).await.refused(413, Reason::TooLarge);
+        deliver(&probe, &hook, &tag, body).await.assert_refused(413, Reason::TooLarge);
         assert_eq!(asked.load(SeqCst), chunks.len());
     }
     // What says that it is too large is not read at all; what says less than it is, is.
     let mut announced = Frames::new(&[over]);
     announced.announced = Some(11);
     let asked = Arc::clone(&announced.asked);
-    deliver(&probe, &hook, &tag, announced).await.refused(413, Reason::TooLarge);
+    deliver(&probe, &hook, &tag, announced).await.assert_refused(413, Reason::TooLarge);
     assert_eq!(asked.load(SeqCst), 0);
     let mut lying = Frames::new(&[over]);
     lying.announced = Some(3);
-    deliver(&probe, &hook, &tag, lying).await.refused(413, Reason::TooLarge);
+    deliver(&probe, &hook, &tag, lying).await.assert_refused(413, Reason::TooLarge);
     // A layer outside may have a bound of its own.
     let mut limited = Frames::new(&[b"012"]);
     let error = http_body_util::Limited::new(Full::new(Bytes::from_static(b"xyz")), 1);
     let error = http_body_util::BodyExt::collect(error).await.unwrap_err();
     limited.frames.push_back(Err(error));
-    deliver(&probe, &hook, &tag, limited).await.refused(413, Reason::TooLarge);
+    deliver(&probe, &hook, &tag, limited).await.assert_refused(413, Reason::TooLarge);
     assert_eq!(probe.calls(), 1);
 }
 
@@ -246,10 +246,10 @@ async fn the_handshake_is_answered_and_never_handed_on() {
         (query(TOKEN, "1").replace("subscribe", "x"), Reason::Malformed),
         (String::new(), Reason::Missing),
     ] {
-        shake(&probe, &hook, &query).await.refused(403, reason);
+        shake(&probe, &hook, &query).await.assert_refused(403, reason);
     }
     let none = WebhookVerifier::new(ring(0));
-    shake(&probe, &none, &query(TOKEN, "1")).await.refused(403, Reason::Missing);
+    shake(&probe, &none, &query(TOKEN, "1")).await.assert_refused(403, Reason::Missing);
     assert_eq!(probe.calls(), 0);
 }
 

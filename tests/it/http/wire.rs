@@ -130,7 +130,7 @@ async fn a_session_of_tower_sessions_survives_a_rotation() {
             cookie = again.unwrap_or(cookie);
         }
         assert!(cookie.split('.').count() > 2, "{cookie}");
-        // The same session without its signature is nobody's.
+        // The same session without its signature is the session of no user.
         let response = client.get(&url).header("cookie", &unsigned).send().await.unwrap();
         assert_eq!(response.text().await.unwrap(), "visit 1");
     }
@@ -285,7 +285,7 @@ async fn a_slow_body_is_handed_on_when_its_last_byte_is_there() {
         .await;
         for byte in body {
             slow.send([b"1\r\n", [*byte].as_slice(), b"\r\n"].concat()).await;
-            // Another request comes and goes meanwhile: what was sent has been read.
+            // Another request is answered first: what was sent has been read.
             let mut other = Raw::connect(address).await;
             other.send("GET /layer/bearer HTTP/1.1\r\nHost: x\r\n\r\n").await;
             assert_eq!(other.answer().await.0, 401);
@@ -320,7 +320,7 @@ async fn a_layer_serves_on_hyper_with_boxed_bodies_and_trailers() {
     let inner = service_fn(async |request: Request<Boxed>| {
         let claims = request.extensions().get::<Verified<Claims>>().cloned().unwrap();
         let body = request.into_body().collect().await.unwrap();
-        assert!(body.trailers().is_some_and(|own| own["x-end"] == "request"));
+        assert!(body.trailers().is_some_and(|trailers| trailers["x-end"] == "request"));
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
         let text = Bytes::from(format!("{} sent {} bytes", claims.sub, body.to_bytes().len()));
@@ -367,7 +367,7 @@ async fn a_layer_serves_on_hyper_with_boxed_bodies_and_trailers() {
         let response = client.send_request(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::from_u16(expected).unwrap());
         let body = response.into_body().collect().await.unwrap();
-        let is_ended = body.trailers().is_some_and(|own| own["grpc-status"] == "0");
+        let is_ended = body.trailers().is_some_and(|trailers| trailers["grpc-status"] == "0");
         assert_eq!(is_ended, expected == 200);
         let text = if expected == 200 { "user-42 sent 5 bytes" } else { "" };
         assert_eq!(body.to_bytes(), text);

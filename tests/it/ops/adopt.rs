@@ -16,12 +16,12 @@ fn survey(text: &str) -> (Survey, Inventory) {
     let survey = Survey::read(&[path]).unwrap();
     for keep in [Keep::Dotenv, Keep::File] {
         let text = survey.to_inventory(folder.path(), keep);
-        let own = Inventory::parse(&text, folder.path().join("dualkey.toml")).unwrap();
-        assert_eq!(own.secrets.len(), survey.secrets.len() + 1, "{text}");
+        let inventory = Inventory::parse(&text, folder.path().join("dualkey.toml")).unwrap();
+        assert_eq!(inventory.secrets.len(), survey.secrets.len() + 1, "{text}");
     }
     let text = survey.to_inventory(folder.path(), Keep::Dotenv);
-    let own = Inventory::parse(&text, folder.path().join("dualkey.toml")).unwrap();
-    (survey, own)
+    let inventory = Inventory::parse(&text, folder.path().join("dualkey.toml")).unwrap();
+    (survey, inventory)
 }
 
 /// Each secret of the procedure by hand, with its purpose, priority and store.
@@ -38,8 +38,8 @@ fn the_secrets_of_a_backend_are_recognised_and_no_others() {
          meta_system_user=EAABkH7vQ2mXw9LrT4nZ8yB1\ngithub_actions=ghp_9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2m\n",
         "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe",
     );
-    let (survey, own) = survey(&text);
-    let left: Vec<_> = survey.left_out.iter().map(|own| own.name.as_str()).collect();
+    let (survey, inventory) = survey(&text);
+    let left: Vec<_> = survey.left_out.iter().map(|variable| variable.name.as_str()).collect();
     assert_eq!(left, ["PORT", "NODE_ENV", "NEXT_PUBLIC_API_URL", "PUBLIC_KEY"]);
     for (name, purpose, priority) in [
         ("JWT_SECRET", Purpose::Jwt, Priority::Critical),
@@ -57,15 +57,15 @@ fn the_secrets_of_a_backend_are_recognised_and_no_others() {
         ("meta_system_user", Purpose::Credential, Priority::Service),
         ("github_actions", Purpose::Credential, Priority::Service),
     ] {
-        let item = own.secret(name).unwrap();
+        let item = inventory.secret(name).unwrap();
         assert_eq!((item.purpose, item.priority), (purpose, priority), "{name}");
         let is_manual = matches!(item.store, Place::Manual(_));
         assert_eq!(is_manual, name == "github_actions", "{name}");
         assert!(is_manual || item.store == Place::Dotenv(".env".to_owned()), "{name}");
         assert!(item.policy.schedule.is_some(), "{name}");
     }
-    assert_eq!(own.secrets.len(), 15);
-    assert_eq!(own.secret("SESSION_SECRET").unwrap().policy.min_secret_bytes, Some(32));
+    assert_eq!(inventory.secrets.len(), 15);
+    assert_eq!(inventory.secret("SESSION_SECRET").unwrap().policy.min_secret_bytes, Some(32));
 }
 
 /// By the value where the name says nothing, and against the name where the value is no secret.
@@ -106,9 +106,9 @@ fn shapes_count_beside_names() {
         ("JWT_SECRET=kH7vQ2mXw9LrT4nZ8yB1\nJWT_SECRET=T4nZ8yB1kH7vQ2mXw9Lr", None),
     ] {
         let (survey, _) = survey(&format!("{line}\n"));
-        assert_eq!(survey.secrets.first().map(|own| own.purpose), purpose, "{line}");
+        assert_eq!(survey.secrets.first().map(|secret| secret.purpose), purpose, "{line}");
         let left = survey.left_out.first();
-        assert!(purpose.is_some() || left.is_some_and(|own| !own.why.is_empty()), "{line}");
+        assert!(purpose.is_some() || left.is_some_and(|item| !item.why.is_empty()), "{line}");
         let shown = format!("{survey:?}");
         for value in ["kH7vQ2mXw9LrT4nZ8yB1", "b1c2d3e4f5a6", "K34VFiiu0qar9xWICc9P"] {
             assert!(!shown.contains(value), "{shown}");
@@ -122,13 +122,13 @@ fn variables_of_one_secret_are_one_entry() {
         "JWT_SECRET={JWT}\nJWT_SECRET_OLD=short\nJWT_SECRET_NEXT={SESSION}\n\
          TEST_NEW=1\nSESSION_SECRET_OLD={SESSION}\n"
     );
-    let (survey, own) = survey(&text);
+    let (survey, inventory) = survey(&text);
     assert_eq!(survey.secrets.len(), 1);
     assert_eq!(survey.secrets[0].with, ["JWT_SECRET_OLD", "JWT_SECRET_NEXT"]);
     // The staged one will sign, and the old one never does.
     assert_eq!(survey.secrets[0].short, Short::Floor(32));
-    assert_eq!(own.secret("JWT_SECRET").unwrap().policy.min_secret_bytes, Some(32));
-    let left: Vec<_> = survey.left_out.iter().map(|own| own.name.as_str()).collect();
+    assert_eq!(inventory.secret("JWT_SECRET").unwrap().policy.min_secret_bytes, Some(32));
+    let left: Vec<_> = survey.left_out.iter().map(|variable| variable.name.as_str()).collect();
     assert_eq!(left, ["TEST_NEW", "SESSION_SECRET_OLD"]);
     assert!(survey.left_out[1].why.contains("`SESSION_SECRET` is not set"));
 }
@@ -158,7 +158,7 @@ fn a_secret_below_the_floor_signs_until_its_rotation() {
     }
     let env = fs::read_to_string(shell.path(".env")).unwrap();
     assert!(env.contains("\nJWT_SECRET_OLD=tooshort-Zq9\n"), "{env}");
-    let new = env.lines().find_map(|own| own.strip_prefix("JWT_SECRET=")).unwrap();
+    let new = env.lines().find_map(|line| line.strip_prefix("JWT_SECRET=")).unwrap();
     assert_eq!(new.len(), 128);
     let (status, text) = shell.run("status JWT_SECRET");
     assert!(status == 0 && text.contains("jwt-2 (fallback"), "{text}");

@@ -28,11 +28,11 @@ fn shell(name: &str, purpose: &str, more: &str) -> Shell {
              store = {{ file = \"{name}.json\" }}\n{more}"
         ),
     );
-    done(&mut shell, "generate --store AUDIT_SECRET");
+    run_ok(&mut shell, "generate --store AUDIT_SECRET");
     shell
 }
 
-fn done(shell: &mut Shell, line: &str) -> String {
+fn run_ok(shell: &mut Shell, line: &str) -> String {
     let (status, text) = shell.run(line);
     assert_eq!(status, 0, "{line}: {text}");
     text
@@ -51,7 +51,7 @@ fn pass_hour(shell: &mut Shell) {
 }
 
 /// An encryption key that was just rotated, with five notes under the old one, and a copy of them.
-async fn rotated(base: &Base) -> (Shell, [FollowHandle<AesKey>; 1]) {
+async fn rotate_with_notes(base: &Base) -> (Shell, [FollowHandle<AesKey>; 1]) {
     let mut shell = shell(
         "ENCRYPTION_KEY",
         "envelope",
@@ -59,24 +59,24 @@ async fn rotated(base: &Base) -> (Shell, [FollowHandle<AesKey>; 1]) {
          database = \"DATABASE_URL\"\ntable = \"notes\"\ncolumns = [\"body\"]\n\
          context = \"notes/{key}/{column}\"\n",
     );
-    shell.variable("DATABASE_URL", base.url());
+    shell.set_variable("DATABASE_URL", base.url());
     std::fs::write(shell.path("backup.dump"), "a backup").unwrap();
-    done(&mut shell, "generate --store ENCRYPTION_KEY");
+    run_ok(&mut shell, "generate --store ENCRYPTION_KEY");
     let instances = [shell.instance::<AesKey>("ENCRYPTION_KEY.json", "web-1")];
     let sealer = Sealer::new(instances[0].ring().clone());
     let note = |id| (id, sealer.seal_text(format!("note {id}"), context(id)).unwrap());
     base.notes((0..5).map(note)).await;
     base.sql("CREATE TABLE kept AS SELECT * FROM notes").await;
     refresh(&instances);
-    done(&mut shell, "stage ENCRYPTION_KEY");
+    run_ok(&mut shell, "stage ENCRYPTION_KEY");
     refresh(&instances);
-    done(&mut shell, "promote ENCRYPTION_KEY");
+    run_ok(&mut shell, "promote ENCRYPTION_KEY");
     refresh(&instances);
     (shell, instances)
 }
 
 /// Notes that the instance opens.
-async fn opened(base: &Base, instances: &[FollowHandle<AesKey>]) -> usize {
+async fn count_opened(base: &Base, instances: &[FollowHandle<AesKey>]) -> usize {
     let sealer = Sealer::new(instances[0].ring().clone());
     let texts = base.texts("notes", "body").await;
     texts
@@ -105,19 +105,19 @@ fn take_until(
 }
 
 /// The evidence in the report of the rewraps, and how much they sealed.
-async fn left(shell: &Shell) -> (Option<RewrapRecord>, u64) {
+async fn rewrap_evidence(shell: &Shell) -> (Option<RewrapRecord>, u64) {
     let store = FileStore::new(shell.path("ENCRYPTION_KEY.json"));
     let reports = store.reports().await.unwrap();
-    let own = reports.into_iter().find(|own| own.instance == rewrap::INSTANCE).unwrap();
-    let sealed = own.signed.iter().map(|(_, count)| count).sum();
-    (own.rewrap, sealed)
+    let report = reports.into_iter().find(|report| report.instance == rewrap::INSTANCE).unwrap();
+    let sealed = report.signed.iter().map(|(_, count)| count).sum();
+    (report.rewrap, sealed)
 }
 
 #[test]
 fn a_rewrap_that_fails_is_no_evidence_and_what_it_sealed_counts() {
     runtime().block_on(async {
         let base = Base::sqlite().await;
-        let (mut shell, instances) = rotated(&base).await;
+        let (mut shell, instances) = rotate_with_notes(&base).await;
         base.sql(
             "CREATE TRIGGER refused BEFORE UPDATE ON notes WHEN NEW.id = 3
              BEGIN SELECT RAISE(ABORT, 'refused'); END",
@@ -127,12 +127,12 @@ fn a_rewrap_that_fails_is_no_evidence_and_what_it_sealed_counts() {
         shell.set(command.0.as_deref().unwrap());
         let (code, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
         assert!(code != 0 && text.contains("refused"), "{text}");
-        let (rewrap, sealed) = left(&shell).await;
+        let (rewrap, sealed) = rewrap_evidence(&shell).await;
         assert!(rewrap.is_none() && sealed > 0, "{sealed}");
         base.sql("DROP TRIGGER refused").await;
         let lines = take_until(&mut shell, &instances, "ENCRYPTION_KEY", "nothing");
         assert_eq!(lines, ["rewrap", "retire", "destroy"]);
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
     });
 }
 
@@ -140,33 +140,33 @@ fn a_rewrap_that_fails_is_no_evidence_and_what_it_sealed_counts() {
 fn an_encryption_key_that_is_used_after_the_rewrap_is_rewrapped_again() {
     runtime().block_on(async {
         let base = Base::sqlite().await;
-        let (mut shell, instances) = rotated(&base).await;
+        let (mut shell, instances) = rotate_with_notes(&base).await;
         take(&mut shell, "ENCRYPTION_KEY", &instances);
         refresh(&instances);
         // Rows of a backup, which the rewrap did not find.
         base.sql(RESTORE).await;
         shell.set("2026-01-15T20:00:00Z");
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
         refresh(&instances);
         // A rewrap within the second of the use does not count, and what it seals does.
-        let (rewrap, sealed) = left(&shell).await;
+        let (rewrap, sealed) = rewrap_evidence(&shell).await;
         let (code, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
         assert!(code == 3 && text.contains("too early to count"), "{text}");
-        assert_eq!(left(&shell).await, (rewrap, sealed + 5));
+        assert_eq!(rewrap_evidence(&shell).await, (rewrap, sealed + 5));
         base.sql(RESTORE).await;
         shell.set("2026-01-15T21:00:00Z");
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
         shell.set("2026-01-20T20:00:00Z");
         refresh(&instances);
         let (moment, command) = next(&mut shell, "ENCRYPTION_KEY");
         assert_eq!((moment, &*command), (None, "dualkey rewrap ENCRYPTION_KEY --execute"));
-        let own = status(&mut shell, "ENCRYPTION_KEY");
-        let what = own["next"]["what"].as_str().unwrap();
+        let shown = status(&mut shell, "ENCRYPTION_KEY");
+        let what = shown["next"]["what"].as_str().unwrap();
         assert!(what.contains("used at 2026-01-15 21:00 UTC, after the rewrap"), "{what}");
         assert!(what.contains("starts at or after 2026-01-15 21:01 UTC counts"), "{what}");
         let lines = take_until(&mut shell, &instances, "ENCRYPTION_KEY", "nothing");
         assert_eq!(lines, ["rewrap", "retire", "destroy"]);
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
     });
 }
 
@@ -175,27 +175,27 @@ fn an_encryption_key_that_is_used_after_the_rewrap_is_rewrapped_again() {
 fn an_expired_encryption_key_with_rows_is_restaged_and_withdrawn() {
     runtime().block_on(async {
         let base = Base::sqlite().await;
-        let (mut shell, instances) = rotated(&base).await;
+        let (mut shell, instances) = rotate_with_notes(&base).await;
         take(&mut shell, "ENCRYPTION_KEY", &instances);
         refresh(&instances);
-        done(&mut shell, "retire ENCRYPTION_KEY");
+        run_ok(&mut shell, "retire ENCRYPTION_KEY");
         refresh(&instances);
         base.sql(RESTORE).await;
         shell.set("2026-01-15T20:00:00Z");
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
         shell.set("2026-01-20T20:00:00Z");
         refresh(&instances);
-        assert_eq!(opened(&base, &instances).await, 0);
+        assert_eq!(count_opened(&base, &instances).await, 0);
         let (status, text) = shell.run("status ENCRYPTION_KEY");
         assert!(status == 5 && text.contains("has expired, and rows may need it"), "{text}");
         let line = take(&mut shell, "ENCRYPTION_KEY", &instances);
         assert!(line.starts_with("restage ENCRYPTION_KEY --kid "), "{line}");
         refresh(&instances);
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
         // It is not promoted: it reads what is there, and is withdrawn.
         let lines = take_until(&mut shell, &instances, "ENCRYPTION_KEY", "nothing");
         assert_eq!(lines, ["rewrap", "retire", "destroy"]);
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
     });
 }
 
@@ -203,22 +203,22 @@ fn an_expired_encryption_key_with_rows_is_restaged_and_withdrawn() {
 fn rows_under_a_leaked_encryption_key_are_rescued_at_once() {
     runtime().block_on(async {
         let base = Base::sqlite().await;
-        let (mut shell, instances) = rotated(&base).await;
-        done(&mut shell, "rollback ENCRYPTION_KEY");
+        let (mut shell, instances) = rotate_with_notes(&base).await;
+        run_ok(&mut shell, "rollback ENCRYPTION_KEY");
         refresh(&instances);
-        done(&mut shell, "emergency-rotate ENCRYPTION_KEY --reason leaked --yes");
+        run_ok(&mut shell, "emergency-rotate ENCRYPTION_KEY --reason leaked --yes");
         refresh(&instances);
-        assert_eq!(opened(&base, &instances).await, 0);
+        assert_eq!(count_opened(&base, &instances).await, 0);
         let (moment, command) = next(&mut shell, "ENCRYPTION_KEY");
         assert!(moment.is_none() && command.contains("--open-revoked --reason '"), "{command}");
         // At once, and again when it counts.
         let (status, text) = shell.run(command.strip_prefix("dualkey ").unwrap());
         assert!(status == 3 && text.contains("started too early to count"), "{text}");
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
         let lines = take_until(&mut shell, &instances, "ENCRYPTION_KEY", "nothing");
         assert!(lines.starts_with(&["rewrap".to_owned()]), "{lines:?}");
         assert!(lines.ends_with(&["destroy".to_owned()]), "{lines:?}");
-        assert_eq!(opened(&base, &instances).await, 5);
+        assert_eq!(count_opened(&base, &instances).await, 5);
     });
 }
 
@@ -227,7 +227,7 @@ fn rows_under_a_leaked_encryption_key_are_rescued_at_once() {
 fn a_rewrap_with_unreadable_rows_says_what_comes_next() {
     runtime().block_on(async {
         let base = Base::sqlite().await;
-        let (mut shell, _instances) = rotated(&base).await;
+        let (mut shell, _instances) = rotate_with_notes(&base).await;
         base.sql("UPDATE notes SET body = 'damaged' WHERE id = 3").await;
         shell.set("2026-01-15T12:00:00Z");
         let (status, text) = shell.run("rewrap ENCRYPTION_KEY --execute");
@@ -242,7 +242,7 @@ fn a_rewrap_with_unreadable_rows_says_what_comes_next() {
 fn an_encryption_key_that_no_instance_reports_on_is_destroyed_by_the_steps_that_are_shown() {
     runtime().block_on(async {
         let base = Base::sqlite().await;
-        let (mut shell, instances) = rotated(&base).await;
+        let (mut shell, instances) = rotate_with_notes(&base).await;
         drop(instances);
         std::fs::remove_dir_all(shell.path("ENCRYPTION_KEY.json.reports")).unwrap();
         let lines = take_until(&mut shell, &NONE, "ENCRYPTION_KEY", "nothing");
@@ -260,17 +260,17 @@ fn a_credential_of_which_nothing_is_seen_is_destroyed_by_the_steps_that_are_show
             std::fs::write(shell.path("new"), format!("sk-0123456789abcdef{number}\n")).unwrap();
         };
         value(&shell, 1);
-        done(&mut shell, "generate --store API_KEY --value-from new");
+        run_ok(&mut shell, "generate --store API_KEY --value-from new");
         let mut instances = Vec::new();
         if has_instance {
             instances.push(shell.instance::<Credential>("API_KEY.json", "web-1"));
         }
         value(&shell, 2);
         refresh(&instances);
-        done(&mut shell, "stage API_KEY --value-from new");
+        run_ok(&mut shell, "stage API_KEY --value-from new");
         refresh(&instances);
         if has_instance {
-            done(&mut shell, "promote API_KEY");
+            run_ok(&mut shell, "promote API_KEY");
         } else {
             assert_eq!(
                 take(&mut shell, "API_KEY", &instances),
@@ -305,13 +305,13 @@ fn a_credential_of_which_nothing_is_seen_is_destroyed_by_the_steps_that_are_show
 fn no_force_is_advised_for_a_credential_that_is_in_use() {
     let mut shell = shell("API_KEY", "credential", "");
     std::fs::write(shell.path("new"), "sk-0123456789abcdef1\n").unwrap();
-    done(&mut shell, "generate --store API_KEY --value-from new");
+    run_ok(&mut shell, "generate --store API_KEY --value-from new");
     let instances = [shell.instance::<Credential>("API_KEY.json", "web-1")];
     std::fs::write(shell.path("new"), "sk-0123456789abcdef2\n").unwrap();
     refresh(&instances);
-    done(&mut shell, "stage API_KEY --value-from new");
+    run_ok(&mut shell, "stage API_KEY --value-from new");
     refresh(&instances);
-    done(&mut shell, "promote API_KEY");
+    run_ok(&mut shell, "promote API_KEY");
     refresh(&instances);
     for _ in 0..240 {
         pass_hour(&mut shell);
@@ -330,12 +330,12 @@ fn no_force_is_advised_for_a_credential_that_is_in_use() {
 #[test]
 fn the_steps_are_accepted_although_the_instances_have_stopped_reporting() {
     let mut shell = shell("JWT_SECRET", "jwt", "");
-    done(&mut shell, "generate --store JWT_SECRET");
+    run_ok(&mut shell, "generate --store JWT_SECRET");
     let instance = shell.instance::<JwtKey>("JWT_SECRET.json", "web-1");
     refresh(std::slice::from_ref(&instance));
     std::mem::forget(instance);
     shell.set("2026-01-20T10:00:00Z");
-    done(&mut shell, "stage JWT_SECRET --trust-clock");
+    run_ok(&mut shell, "stage JWT_SECRET --trust-clock");
     let lines = take_until(&mut shell, &NONE, "JWT_SECRET", "nothing");
     assert_eq!(lines, ["promote", "retire", "destroy"]);
 }
@@ -344,12 +344,12 @@ fn the_steps_are_accepted_although_the_instances_have_stopped_reporting() {
 #[test]
 fn a_staged_key_that_is_not_everywhere_waits_with_the_date_at_which_a_dead_instance_is_gone() {
     let mut shell = shell("JWT_SECRET", "jwt", "");
-    done(&mut shell, "generate --store JWT_SECRET");
+    run_ok(&mut shell, "generate --store JWT_SECRET");
     let instances = [shell.instance::<JwtKey>("JWT_SECRET.json", "web-1")];
     refresh(&instances);
-    done(&mut shell, "stage JWT_SECRET");
-    let own = status(&mut shell, "JWT_SECRET");
-    assert_eq!(own["next"]["command"], "dualkey status JWT_SECRET");
+    run_ok(&mut shell, "stage JWT_SECRET");
+    let shown = status(&mut shell, "JWT_SECRET");
+    assert_eq!(shown["next"]["command"], "dualkey status JWT_SECRET");
     let (_, text) = shell.run("status JWT_SECRET");
     for part in [
         "wait until every instance holds the staged key, then run `dualkey promote JWT_SECRET`",
@@ -362,23 +362,23 @@ fn a_staged_key_that_is_not_everywhere_waits_with_the_date_at_which_a_dead_insta
     shell.set("2026-01-16T10:00:00Z");
     let live = [shell.instance::<JwtKey>("JWT_SECRET.json", "web-2")];
     refresh(&live);
-    done(&mut shell, "promote JWT_SECRET");
+    run_ok(&mut shell, "promote JWT_SECRET");
 }
 
 /// A key that signs on a day of its own hides no earlier step.
 #[test]
 fn a_scheduled_key_leaves_the_old_one_its_step() {
     let mut shell = shell("JWT_SECRET", "jwt", "");
-    done(&mut shell, "generate --store JWT_SECRET");
+    run_ok(&mut shell, "generate --store JWT_SECRET");
     let instances = [shell.instance::<JwtKey>("JWT_SECRET.json", "web-1")];
     refresh(&instances);
-    done(&mut shell, "stage JWT_SECRET");
+    run_ok(&mut shell, "stage JWT_SECRET");
     let (status, text) = shell.run("retire JWT_SECRET");
     assert!(status == 1 && text.contains("`dualkey retire JWT_SECRET --kid "), "{text}");
     refresh(&instances);
-    done(&mut shell, "promote JWT_SECRET");
+    run_ok(&mut shell, "promote JWT_SECRET");
     refresh(&instances);
-    done(&mut shell, "stage JWT_SECRET --at 2026-02-20T10:00:00Z");
+    run_ok(&mut shell, "stage JWT_SECRET --at 2026-02-20T10:00:00Z");
     refresh(&instances);
     for expected in ["retire JWT_SECRET --kid ", "destroy JWT_SECRET --kid "] {
         let line = take(&mut shell, "JWT_SECRET", &instances);
@@ -407,10 +407,10 @@ fn the_age_of_an_adopted_variable_is_a_least_age() {
         file.set_modified(super::shell::at(date)).unwrap();
     };
     write(&shell, &text, "2026-01-01T00:00:00Z");
-    done(&mut shell, "adopt");
+    run_ok(&mut shell, "adopt");
     let age = |shell: &mut Shell| {
-        let own = status(shell, "SESSION_SECRET");
-        (own["since"].clone(), own["is_since_at_least"].clone())
+        let shown = status(shell, "SESSION_SECRET");
+        (shown["since"].clone(), shown["is_since_at_least"].clone())
     };
     assert_eq!(age(&mut shell), ("2026-01-01T00:00:00Z".into(), true.into()));
     let (_, table) = shell.run("status SESSION_SECRET");
@@ -427,8 +427,8 @@ fn the_age_of_an_adopted_variable_is_a_least_age() {
     );
     assert_eq!(age(&mut shell), ("2026-02-20T00:00:00Z".into(), true.into()));
     // A key that was made here has an exact date.
-    done(&mut shell, "rotate SESSION_SECRET --dry-run");
-    done(&mut shell, "emergency-rotate SESSION_SECRET --reason leaked --yes");
+    run_ok(&mut shell, "rotate SESSION_SECRET --dry-run");
+    run_ok(&mut shell, "emergency-rotate SESSION_SECRET --reason leaked --yes");
     assert_eq!(age(&mut shell), ("2026-03-01T10:00:00Z".into(), serde_json::Value::Null));
 }
 
@@ -436,7 +436,7 @@ fn the_age_of_an_adopted_variable_is_a_least_age() {
 #[test]
 fn a_use_that_is_dated_in_the_future_is_shown_with_its_remedy() {
     let mut shell = shell("JWT_SECRET", "jwt", "");
-    done(&mut shell, "generate --store JWT_SECRET");
+    run_ok(&mut shell, "generate --store JWT_SECRET");
     let store = FileStore::new(shell.path("JWT_SECRET.json"));
     let instance = shell.instance::<JwtKey>("JWT_SECRET.json", "web-1");
     instance.refresh().unwrap();
@@ -456,7 +456,7 @@ fn a_use_that_is_dated_in_the_future_is_shown_with_its_remedy() {
 #[test]
 fn a_clock_that_the_reports_contradict_is_set_and_corrects_nothing() {
     let mut shell = shell("JWT_SECRET", "jwt", "");
-    done(&mut shell, "generate --store JWT_SECRET");
+    run_ok(&mut shell, "generate --store JWT_SECRET");
     let instances = [shell.instance::<JwtKey>("JWT_SECRET.json", "web-1")];
     refresh(&instances);
     shell.set("2026-01-10T10:00:00Z");
@@ -472,10 +472,10 @@ fn a_clock_that_the_reports_contradict_is_set_and_corrects_nothing() {
 #[test]
 fn a_rotation_without_room_says_when_the_first_fallback_expires() {
     let mut shell = shell("JWT_SECRET", "jwt", "");
-    done(&mut shell, "generate --store JWT_SECRET");
+    run_ok(&mut shell, "generate --store JWT_SECRET");
     for _ in 0..3 {
-        done(&mut shell, "stage JWT_SECRET");
-        done(&mut shell, "promote JWT_SECRET --assume-deployed");
+        run_ok(&mut shell, "stage JWT_SECRET");
+        run_ok(&mut shell, "promote JWT_SECRET --assume-deployed");
     }
     let (status, text) = shell.run("rotate JWT_SECRET");
     assert_eq!(status, 1, "{text}");

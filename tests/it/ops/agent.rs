@@ -117,34 +117,36 @@ fn killed_again_and_again_it_ends_in_the_same_state_and_tells_each_step_once() {
             }
         }
         killed += here;
-        // The rest of this step, whoever has begun it.
+        // The rest of this step, whoever started it.
         while turn(&shell, usize::MAX).1 {}
         use_it();
     }
-    let own = records(&shell);
+    let entries = records(&shell);
     let done = |action: &Action, outcome: Outcome| {
-        let is_own = |own: &&Entry| own.record.action == *action && own.record.outcome == outcome;
-        own.iter().filter(is_own).count()
+        let is_own =
+            |entry: &&Entry| entry.record.action == *action && entry.record.outcome == outcome;
+        entries.iter().filter(is_own).count()
     };
     for action in [Action::CREATED, Action::STAGED, Action::ROTATED, Action::RETIRED] {
-        assert_eq!(done(&action, Outcome::Success), 1, "{action}: {own:#?}");
+        assert_eq!(done(&action, Outcome::Success), 1, "{action}: {entries:#?}");
         assert_eq!(done(&action, Outcome::Unknown), 0, "{action}");
-        // Each that was begun came to an end, whoever told of it.
+        // Each that was started was concluded, whoever recorded it.
         let ended = done(&action, Outcome::Success)
             + done(&action, Outcome::Abandoned)
             + done(&action, Outcome::Failed);
         assert_eq!(done(&action, Outcome::Started), ended, "{action}");
     }
-    let abandoned = own.iter().filter(|own| own.record.outcome == Outcome::Abandoned).count();
-    println!("{killed} kills: {} records, {abandoned} steps begun and not taken", own.len());
+    let abandoned =
+        entries.iter().filter(|entry| entry.record.outcome == Outcome::Abandoned).count();
+    println!("{killed} kills: {} records, {abandoned} steps started and not taken", entries.len());
     let ring = following.ring();
     assert_ne!(ring.primary().unwrap(), first);
     assert_eq!(ring.keys().len(), 2);
     assert_eq!(ring.load().revision(), 4, "staged, promoted, retired");
 }
 
-/// At each system call of a step, from the same beginning: a rotation is begun and told, or it
-/// is not.
+/// At each system call of a step, from the same beginning: a rotation is started and recorded,
+/// or it is not.
 #[test]
 #[cfg(target_os = "linux")]
 fn wherever_it_is_killed_the_next_takes_the_step_once() {
@@ -161,15 +163,16 @@ fn wherever_it_is_killed_the_next_takes_the_step_once() {
         }
         moments += 1;
         while turn(&shell, usize::MAX).1 {}
-        let own = records(&shell);
+        let entries = records(&shell);
         let of = |outcome: Outcome| {
-            let is_own =
-                |own: &&Entry| own.record.action == Action::STAGED && own.record.outcome == outcome;
-            own.iter().filter(is_own).count()
+            let is_own = |entry: &&Entry| {
+                entry.record.action == Action::STAGED && entry.record.outcome == outcome
+            };
+            entries.iter().filter(is_own).count()
         };
-        let (begun, taken, left) =
+        let (started, taken, left) =
             (of(Outcome::Started), of(Outcome::Success), of(Outcome::Abandoned));
-        assert_eq!((begun, taken), (1 + left, 1), "killed at call {last}: {own:#?}");
+        assert_eq!((started, taken), (1 + left, 1), "killed at call {last}: {entries:#?}");
         let store = FileStore::new(shell.path("JWT_SECRET.json"));
         let manifest = pollster::block_on(store.load()).unwrap();
         assert_eq!((manifest.revision(), manifest.keys().len()), (2, 2), "killed at call {last}");
@@ -179,7 +182,7 @@ fn wherever_it_is_killed_the_next_takes_the_step_once() {
     assert!(moments > 1000 / every / 2 && settled[2] == 0);
 }
 
-/// What an operator staged for a moment ahead signs then: not before, and nobody is called.
+/// A key that an operator staged for a later moment signs from that moment, and no operator is called.
 #[test]
 fn a_key_with_a_moment_of_its_own_is_left_to_it() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
@@ -203,14 +206,14 @@ fn a_key_with_a_moment_of_its_own_is_left_to_it() {
     assert_eq!(following.ring().primary().unwrap(), first);
     shell.set("2026-01-12T00:00:00Z");
     assert_ne!(following.ring().primary().unwrap(), first);
-    let own = records(&shell);
-    let own: Vec<_> = own.iter().map(|own| own.record.action.as_str()).collect();
-    assert_eq!(own, ["CREATED", "CREATED", "STAGED", "STAGED"], "begun and done");
+    let entries = records(&shell);
+    let actions: Vec<_> = entries.iter().map(|entry| entry.record.action.as_str()).collect();
+    assert_eq!(actions, ["CREATED", "CREATED", "STAGED", "STAGED"], "started and done");
 }
 
-/// But one that an instance does not hold as its moment comes near calls somebody.
+/// A key that an instance does not hold as its moment comes near is reported to an operator.
 #[test]
-fn a_moment_that_comes_too_soon_for_an_instance_is_told() {
+fn a_moment_that_comes_too_soon_for_an_instance_is_reported() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), TABLES);
     assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
@@ -227,13 +230,13 @@ fn a_moment_that_comes_too_soon_for_an_instance_is_told() {
 }
 
 #[test]
-fn what_is_not_automatic_is_left_to_somebody() {
+fn a_step_that_is_not_automatic_is_left_to_an_operator() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), &TABLES.replace("automatic = true", ""));
     assert_eq!(shell.run("generate --store AUDIT_SECRET JWT_SECRET").0, 0);
     shell.set("2026-01-15T09:00:00Z");
     let (status, text) = shell.run("agent --once");
-    // There is somebody to remind, and no webhook.
+    // There is an operator to remind, and no webhook.
     assert!(status == 1 && text.contains("HOOK"), "{text}");
     assert_eq!(records(&shell).len(), 2, "created, and nothing else");
 }

@@ -1,4 +1,4 @@
-//! The trail: nobody changes, removes or moves a record unseen.
+//! The trail: a record that is changed, removed or moved is found.
 
 use std::fs;
 use std::path::Path;
@@ -136,13 +136,13 @@ fn every_removed_moved_or_doubled_record_is_named() {
 #[test]
 fn a_record_of_another_trail_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let own = trail(folder.path(), 6);
-    let good = fs::read_to_string(own.path()).unwrap();
+    let original = trail(folder.path(), 6);
+    let good = fs::read_to_string(original.path()).unwrap();
     let lines: Vec<_> = good.lines().collect();
     let check = |lines: &[&str], n: u64| {
-        fs::write(own.path(), lines.join("\n") + "\n").unwrap();
-        assert_eq!(problem(&own), Problem::Changed { n });
-        fs::write(own.path(), &good).unwrap();
+        fs::write(original.path(), lines.join("\n") + "\n").unwrap();
+        assert_eq!(problem(&original), Problem::Changed { n });
+        fs::write(original.path(), &good).unwrap();
     };
     // For each length of what both have in common.
     for common in 0..6 {
@@ -341,8 +341,8 @@ fn to_read_a_trail_that_is_not_there_makes_no_file() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     // Nor does a restart leave a folder for files that are not there.
     assert_eq!(trail.restart(&record(0)).unwrap(), None);
-    let mut all = fs::read_dir(folder.path()).unwrap().map(|own| own.unwrap().path());
-    assert!(all.all(|own| own.is_file()));
+    let mut all = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert!(all.all(|path| path.is_file()));
     // A file of another name is none of the trail.
     fs::write(folder.path().join("audit.log.1"), "garbage\n").unwrap();
     assert!(trail.check().unwrap().is_whole());
@@ -355,7 +355,7 @@ fn a_byte_in_the_place_of_a_replacement_character_is_a_change() {
     let trail = trail(folder.path(), 1);
     trail.write(&[record(1).reason("a\u{fffd}b"), record(2)]).unwrap();
     let good = fs::read(trail.path()).unwrap();
-    let place = good.windows(3).position(|own| own == "\u{fffd}".as_bytes()).unwrap();
+    let place = good.windows(3).position(|window| window == "\u{fffd}".as_bytes()).unwrap();
     let bad = [&good[..place], b"\xff", &good[place + 3..]].concat();
     fs::write(trail.path(), bad).unwrap();
     assert!(trail.check().unwrap().problem.is_some());
@@ -380,18 +380,18 @@ fn a_first_record_whose_writer_was_killed_before_the_head_is_kept() {
 #[test]
 fn the_next_record_of_another_trail_is_none_of_this_one() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let own = trail(folder.path(), 6);
+    let original = trail(folder.path(), 6);
     let copy = trail(other.path(), 3);
     copy.write(&(10..14).map(record).collect::<Vec<_>>()).unwrap();
-    let good = fs::read_to_string(own.path()).unwrap();
+    let good = fs::read_to_string(original.path()).unwrap();
     let others = fs::read_to_string(copy.path()).unwrap();
     let line = others.lines().last().unwrap();
     for end in ["", "\n"] {
-        fs::write(own.path(), format!("{good}{line}{end}")).unwrap();
-        assert!(own.check().unwrap().problem.is_some());
-        let listing = own.read(&Query::new()).unwrap();
+        fs::write(original.path(), format!("{good}{line}{end}")).unwrap();
+        assert!(original.check().unwrap().problem.is_some());
+        let listing = original.read(&Query::new()).unwrap();
         assert_eq!((listing.records.len(), &*listing.forged[0].line), (6, line));
-        assert!(own.write(&[record(7)]).is_err(), "nothing is built on it");
+        assert!(original.write(&[record(7)]).is_err(), "nothing is built on it");
     }
 }
 
@@ -443,7 +443,7 @@ fn a_query_names_the_problem_that_a_check_names() {
             n => Problem::Removed { n },
         };
         check(&without, Some(&head), expected);
-        let start: String = lines[..place].iter().map(|own| format!("{own}\n")).collect();
+        let start: String = lines[..place].iter().map(|line| format!("{line}\n")).collect();
         let expected = Problem::Truncated { expected: 6, found: n - 1 };
         check(&start, Some(&head), expected.clone());
         // Nor does a line that claims to be a later record hide how many there are.
@@ -488,9 +488,9 @@ fn a_trail_in_many_files_is_one() {
         trail.write(&[record(place)]).unwrap();
     }
     let files = || {
-        let names = fs::read_dir(folder.path()).unwrap().map(|own| own.unwrap().file_name());
-        let mut names: Vec<_> = names.map(|own| own.into_string().unwrap()).collect();
-        names.retain(|own| own.len() == "audit.log.".len() + 12);
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.retain(|name| name.len() == "audit.log.".len() + 12);
         names.sort();
         names
     };
@@ -498,7 +498,7 @@ fn a_trail_in_many_files_is_one() {
     assert!(names.len() > 6, "{names:?}");
     assert!(trail.check().unwrap().is_whole());
     let all = trail.find(&Query::new()).unwrap();
-    assert!(all.iter().map(|own| own.n).eq((1..=60).rev()));
+    assert!(all.iter().map(|entry| entry.n).eq((1..=60).rev()));
     assert_eq!(trail.find(&Query::new().take(17)).unwrap(), all[..17]);
 
     // A file that was put aside is missed.
@@ -552,7 +552,7 @@ fn the_ring_of_the_audit_rotates_and_a_revoked_key_vouches_for_nothing_at_the_en
     let two: String = text.split_inclusive('\n').take(2).collect();
     fs::write(trail.path(), two).unwrap();
     assert_eq!(problem(&trail), Problem::Truncated { expected: 4, found: 2 });
-    // Whoever has the old key makes the end as well; nobody else vouches for it.
+    // Whoever has the old key makes the end as well; no other key vouches for it.
     let thief = folder.path().join("thief.log");
     let thief = FileTrail::new(thief, self::ring());
     thief.write(&[record(0), record(7)]).unwrap();
@@ -610,19 +610,19 @@ fn text_of_an_operators_stays_in_its_field_and_on_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let trail = trail(folder.path(), 1);
     let reason = "line one\nline two | SUCCESS | mac=x\r\u{1b}[31m\\ é \u{202e}";
-    let own = Record::new(at(1), "A | B", Action::REVOKED, "eve\n", "prod").reason(reason);
-    trail.write(std::slice::from_ref(&own)).unwrap();
+    let unusual = Record::new(at(1), "A | B", Action::REVOKED, "eve\n", "prod").reason(reason);
+    trail.write(std::slice::from_ref(&unusual)).unwrap();
     trail.write(&[record(2)]).unwrap();
     assert!(trail.check().unwrap().is_whole());
     let text = fs::read_to_string(trail.path()).unwrap();
     assert_eq!(text.lines().count(), 3);
-    assert!(!text.chars().any(|own| own.is_control() && own != '\n'));
+    assert!(!text.chars().any(|character| character.is_control() && character != '\n'));
     let found = trail.find(&Query::new().secret("A | B").actor("eve\n")).unwrap();
-    assert_eq!(found[0].record, own);
+    assert_eq!(found[0].record, unusual);
 
     for (what, bad) in [
         ("no secret", Record::new(at(1), "", Action::REVOKED, "eve", "prod")),
-        ("nobody", Record::new(at(1), "X", Action::REVOKED, "", "prod")),
+        ("no actor", Record::new(at(1), "X", Action::REVOKED, "", "prod")),
         (
             "a novel",
             Record::new(at(1), "X", Action::REVOKED, "eve", "prod").reason("x".repeat(1025)),
@@ -632,9 +632,9 @@ fn text_of_an_operators_stays_in_its_field_and_on_its_line() {
     }
     // The longest that there can be.
     let loud = "\u{2066}".repeat(341);
-    let own = Record::new(at(1), &loud, Action::REVOKED, &loud, &loud).reason(loud.clone());
-    trail.write(&[own.clone(), own.clone()]).unwrap();
-    trail.write(&[own]).unwrap();
+    let longest = Record::new(at(1), &loud, Action::REVOKED, &loud, &loud).reason(loud.clone());
+    trail.write(&[longest.clone(), longest.clone()]).unwrap();
+    trail.write(&[longest]).unwrap();
     assert!(trail.check().unwrap().is_whole());
 }
 
@@ -690,9 +690,9 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
 fn queries_answer_what_was_asked() {
     let folder = tempfile::tempdir().unwrap();
     let trail = trail(folder.path(), 90);
-    let mut begun = record(90);
-    begun.outcome = Outcome::Started;
-    trail.write(&[begun]).unwrap();
+    let mut started = record(90);
+    started.outcome = Outcome::Started;
+    trail.write(&[started]).unwrap();
     let count = |query: Query| trail.find(&query).unwrap().len();
     assert_eq!(count(Query::new()), 90);
     assert_eq!(count(Query::new().with_started()), 91);
@@ -718,16 +718,16 @@ fn queries_are_those_of_a_plain_filter() {
     let span = prop::option::of(0_u64..220);
     proptest!(|(secret in secrets, actor in actors, since in span.clone(), until in span, take in 0_usize..220)| {
         let mut query = Query::new().take(take);
-        query = secret.map_or(query.clone(), |own| query.secret(own));
-        query = actor.map_or(query.clone(), |own| query.actor(own));
-        query = since.map_or(query.clone(), |own| query.since(at(own)));
-        query = until.map_or(query.clone(), |own| query.until(at(own)));
-        let expected: Vec<_> = all.iter().filter(|own| {
-            let record = &own.record;
-            secret.is_none_or(|own| record.secret == own)
-                && actor.is_none_or(|own| record.actor == own)
-                && since.is_none_or(|own| record.at >= at(own))
-                && until.is_none_or(|own| record.at < at(own))
+        query = secret.map_or(query.clone(), |secret| query.secret(secret));
+        query = actor.map_or(query.clone(), |actor| query.actor(actor));
+        query = since.map_or(query.clone(), |start| query.since(at(start)));
+        query = until.map_or(query.clone(), |end| query.until(at(end)));
+        let expected: Vec<_> = all.iter().filter(|entry| {
+            let record = &entry.record;
+            secret.is_none_or(|secret| record.secret == secret)
+                && actor.is_none_or(|actor| record.actor == actor)
+                && since.is_none_or(|start| record.at >= at(start))
+                && until.is_none_or(|end| record.at < at(end))
         }).take(take).cloned().collect();
         prop_assert_eq!(trail.find(&query).unwrap(), expected);
     });
@@ -741,12 +741,12 @@ fn the_old_log_is_taken_over_once() {
         2025-10-15 09:12:44 UTC | JWT_SECRET | ROTATED | user@example.com | prod | SUCCESS\n\
         \n\
         2025-10-15 09:20:00 UTC|SESSION_SECRET|rotated|user@example.com|prod|FAILURE\r\n";
-    let taken = |log: &str| pollster::block_on(import(&trail, log, at(5)));
-    let own = taken(log).unwrap();
-    assert_eq!((own.taken, own.known), (2, 0));
+    let import_log = |log: &str| pollster::block_on(import(&trail, log, at(5)));
+    let imported = import_log(log).unwrap();
+    assert_eq!((imported.taken, imported.known), (2, 0));
     let again = format!("{log}2025-10-16 09:20:00 UTC | X | ROTATED | ada | prod | OK\n");
-    let own = taken(&again).unwrap();
-    assert_eq!((own.taken, own.known), (1, 2));
+    let imported = import_log(&again).unwrap();
+    assert_eq!((imported.taken, imported.known), (1, 2));
     let verified = trail.check().unwrap();
     assert!(verified.is_whole() && verified.records == 5);
     let found = trail.find(&Query::new().environment("prod").outcome(Outcome::Failed)).unwrap();
@@ -761,7 +761,7 @@ fn the_old_log_is_taken_over_once() {
         (1, "2025-10-15 09:12:44 UTC |  | ROTATED | u | prod | SUCCESS"),
         (5, &format!("{log}nonsense")),
     ] {
-        match taken(bad) {
+        match import_log(bad) {
             Err(AuditError::Import { line: found }) => assert_eq!(found, line, "{bad}"),
             other => panic!("{bad}: {other:?}"),
         }
@@ -774,15 +774,16 @@ fn the_old_log_is_taken_over_once() {
 fn what_was_taken_over_stands_where_it_belongs_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let trail = FileTrail::new(folder.path().join("audit.log"), ring()).max_bytes(1000);
-    pollster::block_on(old_and_new(&trail));
+    pollster::block_on(check_old_and_new(&trail));
 }
 
 /// A log of before and of between is taken over into `trail`, after records of its own.
-pub async fn old_and_new(trail: &impl Trail) {
-    let own = |place: u64, action| Record::new(at(place), "DEPLOY_KEY", action, "ada", "prod");
+pub async fn check_old_and_new(trail: &impl Trail) {
+    let deploy_record =
+        |place: u64, action| Record::new(at(place), "DEPLOY_KEY", action, "ada", "prod");
     // Of the first the clock was set back afterwards.
     for place in [500, 100, 200, 300] {
-        trail.append(&[own(place, Action::ROTATED)]).await.unwrap();
+        trail.append(&[deploy_record(place, Action::ROTATED)]).await.unwrap();
     }
     let log = "2025-10-15 09:00:00 UTC | DEPLOY_KEY | ROTATED | bob | prod | SUCCESS\n\
         2026-01-15 10:04:10 UTC | DEPLOY_KEY | ROTATED | bob | prod | SUCCESS\n\
@@ -790,7 +791,7 @@ pub async fn old_and_new(trail: &impl Trail) {
     assert_eq!(import(trail, log, at(400)).await.unwrap().taken, 3);
     let numbers = async |query: Query| {
         let found = trail.query(&query.secret("DEPLOY_KEY")).await.unwrap();
-        found.iter().map(|own| own.n).collect::<Vec<_>>()
+        found.iter().map(|entry| entry.n).collect::<Vec<_>>()
     };
     // at(250) is 10:04:10; its own records stand as they were written, whatever their clock.
     let all = [4, 6, 3, 2, 1, 5, 7];
@@ -800,7 +801,7 @@ pub async fn old_and_new(trail: &impl Trail) {
     assert_eq!(numbers(Query::new()).await, all);
     assert_eq!(numbers(Query::new().actor("bob").take(2)).await, [6, 5]);
     assert_eq!(numbers(Query::new().actor("ada").take(1)).await, [4]);
-    trail.append(&[own(600, Action::RETIRED)]).await.unwrap();
+    trail.append(&[deploy_record(600, Action::RETIRED)]).await.unwrap();
     assert_eq!(numbers(Query::new().take(2)).await, [8, 4]);
     assert_eq!(numbers(Query::new().rotations().take(1)).await, [4]);
 }
@@ -840,13 +841,14 @@ fn records_of_eight_processes_at_once_are_all_there() {
         let trail = FileTrail::new(Path::new(&folder).join("audit.log"), ring()).max_bytes(200_000);
         let actor = std::process::id().to_string();
         for place in 0..each {
-            let own = Record::new(at(place), "JWT_SECRET", Action::REMINDED, &actor, "production");
-            trail.write(&[own.reason(place.to_string())]).unwrap();
+            let record =
+                Record::new(at(place), "JWT_SECRET", Action::REMINDED, &actor, "production");
+            trail.write(&[record.reason(place.to_string())]).unwrap();
         }
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let begun = Instant::now();
+    let start = Instant::now();
     let children: Vec<_> = (0..8)
         .map(|_| {
             std::process::Command::new(std::env::current_exe().unwrap())
@@ -862,14 +864,14 @@ fn records_of_eight_processes_at_once_are_all_there() {
         assert!(child.wait().unwrap().success());
     }
     let trail = FileTrail::new(folder.path().join("audit.log"), ring());
-    println!("{} records by 8 processes: {:?}", each * 8, begun.elapsed());
+    println!("{} records by 8 processes: {:?}", each * 8, start.elapsed());
     let verified = trail.check().unwrap();
     assert_eq!((verified.problem, verified.records), (None, each * 8));
     assert!(!verified.is_torn);
     for actor in actors {
-        let own = trail.find(&Query::new().actor(&actor)).unwrap();
+        let entries = trail.find(&Query::new().actor(&actor)).unwrap();
         // In the order in which it wrote them, each once.
-        let places = own.iter().rev().map(|own| own.record.reason.clone().unwrap());
+        let places = entries.iter().rev().map(|entry| entry.record.reason.clone().unwrap());
         assert!(places.eq((0..each).map(|place| place.to_string())));
     }
 }
@@ -883,21 +885,21 @@ fn a_query_over_many_records_is_timed() {
         let records: Vec<_> = (from..from + 10_000).map(record).collect();
         trail.write(&records).unwrap();
     }
-    let timed = |what: &str, query: &Query| {
-        let begun = Instant::now();
+    let time_query = |what: &str, query: &Query| {
+        let start = Instant::now();
         let found = trail.find(query).unwrap().len();
-        println!("{what} over {count} records: {found} found in {:?}", begun.elapsed());
+        println!("{what} over {count} records: {found} found in {:?}", start.elapsed());
         found
     };
-    assert_eq!(timed("the last 100", &Query::new().take(100)), 100);
+    assert_eq!(time_query("the last 100", &Query::new().take(100)), 100);
     assert_eq!(
-        timed("the last rotation", &Query::new().secret("JWT_SECRET").rotations().take(1)),
+        time_query("the last rotation", &Query::new().secret("JWT_SECRET").rotations().take(1)),
         1
     );
-    assert_eq!(timed("nobody's", &Query::new().actor("nobody")), 0);
-    let begun = Instant::now();
+    assert_eq!(time_query("no record", &Query::new().actor("nobody")), 0);
+    let start = Instant::now();
     assert_eq!(trail.check().unwrap().records, count);
-    println!("verified in {:?}", begun.elapsed());
+    println!("verified in {:?}", start.elapsed());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::shell::Shell;
 const FORGER: &str = "eve@rival.example";
 
 /// Lines of the trail, and a forged one, the kid of which is none of ours.
-fn forged(secret: &str, action: &str, outcome: &str, fields: &str) -> String {
+fn forge_line(secret: &str, action: &str, outcome: &str, fields: &str) -> String {
     let tag = "A".repeat(43);
     format!(
         "2026-01-02 09:00:00 UTC | {secret} | {action} | {FORGER} | production | {outcome}{fields} \
@@ -41,7 +41,7 @@ fn a_forged_step_is_not_settled_under_a_name_of_the_forgers_choice() {
     // A record of another secret is the last one.
     assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
     let fields = " | to=primary | reason=I, eve, have leaked all session keys | revision=3";
-    insert(&shell, &forged("JWT_SECRET", "EMERGENCY_ROTATED", "STARTED", fields));
+    insert(&shell, &forge_line("JWT_SECRET", "EMERGENCY_ROTATED", "STARTED", fields));
     let forged_line = fs::read_to_string(shell.path("audit.log")).unwrap();
     let forged_line = forged_line.lines().rev().nth(1).unwrap().to_owned();
 
@@ -55,7 +55,7 @@ fn a_forged_step_is_not_settled_under_a_name_of_the_forgers_choice() {
     assert!(text.contains("FORGED, after record") && text.contains("BROKEN"), "{text}");
     let (status, text) = shell.run("audit");
     assert_eq!(status, 3, "{text}");
-    let shown: Vec<_> = text.lines().filter(|own| own.contains(FORGER)).collect();
+    let shown: Vec<_> = text.lines().filter(|line| line.contains(FORGER)).collect();
     assert!(shown.len() == 1 && shown[0].starts_with("FORGED, after record"), "{text}");
     let (status, text) = shell.run("audit --json");
     assert!(status == 3 && text.contains("\"forged\": \"2026-01-02"), "{text}");
@@ -72,17 +72,17 @@ fn a_forged_rotation_and_a_forged_reminder_decide_nothing() {
     let mut shell = shell();
     assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
     // What is asked of the trail, before and after.
-    let rotation = forged("DEPLOY_KEY", "ROTATED", "SUCCESS", "");
+    let rotation = forge_line("DEPLOY_KEY", "ROTATED", "SUCCESS", "");
     let (_, before) = shell.run("status DEPLOY_KEY --json");
     let (_, listed) = shell.run("audit --last-rotations");
     insert(&shell, &rotation.replace("2026-01-02 09", "2026-01-02 10"));
     assert_eq!(shell.run("status DEPLOY_KEY --json").1, before);
     let (_, text) = shell.run("audit --last-rotations");
-    let records: Vec<_> = text.lines().filter(|own| !own.starts_with("FORGED")).collect();
+    let records: Vec<_> = text.lines().filter(|line| !line.starts_with("FORGED")).collect();
     assert_eq!(records, listed.lines().collect::<Vec<_>>());
 
     // A step of a secret that was never made.
-    let made = forged("NEW_SECRET", "CREATED", "SUCCESS", " | revision=1");
+    let made = forge_line("NEW_SECRET", "CREATED", "SUCCESS", " | revision=1");
     let tables = fs::read_to_string(shell.path("dualkey.toml")).unwrap()
         + "\n[[secret]]\nname = \"NEW_SECRET\"\npurpose = \"jwt\"\npriority = \"critical\"\n\
            store = { file = \"NEW.json\" }\n";
@@ -112,10 +112,10 @@ fn a_trail_that_was_deleted_is_an_error_everywhere() {
     for leaves_empty in [false, true] {
         let mut shell = shell();
         assert_eq!(shell.run("record DEPLOY_KEY rotated").0, 0);
-        for own in ["audit.log", "audit.log.head"] {
-            fs::remove_file(shell.path(own)).unwrap();
-            if leaves_empty && own == "audit.log" {
-                fs::write(shell.path(own), "").unwrap();
+        for name in ["audit.log", "audit.log.head"] {
+            fs::remove_file(shell.path(name)).unwrap();
+            if leaves_empty && name == "audit.log" {
+                fs::write(shell.path(name), "").unwrap();
             }
         }
         let stored = fs::read(shell.path("JWT_SECRET.json")).unwrap();
@@ -173,12 +173,12 @@ fn a_project_that_begins_needs_no_trail() {
 fn an_older_copy_of_the_trail_is_a_finding_of_the_doctor() {
     let mut shell = shell();
     let files = ["audit.log", "audit.log.head"];
-    let older = files.map(|own| fs::read(shell.path(own)).unwrap());
+    let older = files.map(|name| fs::read(shell.path(name)).unwrap());
     assert_eq!(shell.run("stage JWT_SECRET").0, 0);
     let (_, text) = shell.run("doctor");
     assert!(!text.contains("knows of no step"), "{text}");
-    for (own, text) in files.into_iter().zip(older) {
-        fs::write(shell.path(own), text).unwrap();
+    for (name, text) in files.into_iter().zip(older) {
+        fs::write(shell.path(name), text).unwrap();
     }
     assert_eq!(shell.run("audit verify").0, 0);
     let (status, text) = shell.run("doctor");

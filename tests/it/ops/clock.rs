@@ -7,13 +7,13 @@ use dualkey::jwt::JwtKey;
 use super::command::shell;
 use super::shell::Shell;
 
-fn ok(shell: &mut Shell, line: &str) -> String {
+fn run_ok(shell: &mut Shell, line: &str) -> String {
     let (status, text) = shell.run(line);
     assert_eq!(status, 0, "{line}: {text}");
     text
 }
 
-fn refused(shell: &mut Shell, line: &str, says: &str) {
+fn check_refused(shell: &mut Shell, line: &str, says: &str) {
     let before = fs::read(shell.path("JWT_SECRET.json")).unwrap();
     let (status, text) = shell.run(line);
     assert!(status == 1 && text.contains(says), "{line}: {status}: {text}");
@@ -27,7 +27,7 @@ fn a_manifest_that_was_written_with_a_wrong_clock_is_repaired() {
     // A laptop that is eleven years ahead. Nothing reports yet that disagrees by its own clock.
     fs::remove_dir_all(shell.path("JWT_SECRET.json.reports")).unwrap();
     shell.set("2037-03-01T00:00:00Z");
-    ok(&mut shell, "stage JWT_SECRET");
+    run_ok(&mut shell, "stage JWT_SECRET");
     shell.set("2026-01-02T10:00:00Z");
     assert_eq!(instance.refresh().unwrap_err().as_str(), "refused");
     assert!(instance.health().is_serving && instance.health().last_error.is_some());
@@ -37,19 +37,19 @@ fn a_manifest_that_was_written_with_a_wrong_clock_is_repaired() {
 
     let (status, text) = shell.run("status JWT_SECRET");
     assert!(status == 5 && text.contains("dualkey repair-clock JWT_SECRET"), "{status}: {text}");
-    refused(&mut shell, "stage JWT_SECRET", "repair-clock");
-    let text = ok(&mut shell, "repair-clock JWT_SECRET --dry-run");
+    check_refused(&mut shell, "stage JWT_SECRET", "repair-clock");
+    let text = run_ok(&mut shell, "repair-clock JWT_SECRET --dry-run");
     assert!(text.contains("nothing was changed"), "{text}");
-    let text = ok(&mut shell, "repair-clock JWT_SECRET");
+    let text = run_ok(&mut shell, "repair-clock JWT_SECRET");
     assert!(text.contains("clock repaired"), "{text}");
-    let text = ok(&mut shell, "repair-clock JWT_SECRET");
+    let text = run_ok(&mut shell, "repair-clock JWT_SECRET");
     assert!(text.contains("nothing to correct"), "{text}");
     for following in [&instance, &started] {
         assert!(following.refresh().unwrap());
         assert_eq!(following.health().changed_ahead, None);
     }
-    ok(&mut shell, "promote JWT_SECRET");
-    let text = ok(&mut shell, "audit --action clock-repaired");
+    run_ok(&mut shell, "promote JWT_SECRET");
+    let text = run_ok(&mut shell, "audit --action clock-repaired");
     assert!(text.contains("CLOCK_REPAIRED"), "{text}");
     assert_eq!(shell.run("audit verify").0, 0);
 }
@@ -65,17 +65,17 @@ fn instances_that_disagree_with_the_clock_stop_a_step_and_no_emergency() {
         ("2026-01-27T09:00:00Z", "older than the observation window"),
     ] {
         shell.set(time);
-        refused(&mut shell, "stage JWT_SECRET", says);
+        check_refused(&mut shell, "stage JWT_SECRET", says);
         let (status, text) = shell.run("rotate JWT_SECRET");
         assert!(status == 1 && text.contains("FAIL clock"), "{text}");
     }
-    let text = ok(&mut shell, "emergency-rotate JWT_SECRET --reason leaked --yes");
+    let text = run_ok(&mut shell, "emergency-rotate JWT_SECRET --reason leaked --yes");
     assert!(text.contains("warning"), "{text}");
     // Where the operator knows better.
     let (status, text) = shell.run("rotate JWT_SECRET --skip clock --reason x --wait 0s");
     assert!(status == 3, "{status}: {text}");
     assert!(text.contains("FAIL clock") && text.contains("staged"), "{text}");
-    ok(&mut shell, "stage JWT_SECRET --trust-clock");
+    run_ok(&mut shell, "stage JWT_SECRET --trust-clock");
     drop(instance);
 }
 
@@ -88,20 +88,20 @@ fn no_report_stops_an_emergency_or_a_revocation() {
     fs::write(reports.join("x.json"), "{").unwrap();
     let pipe = std::process::Command::new("mkfifo").arg(reports.join("y.json")).status();
     assert!(pipe.unwrap().success());
-    ok(&mut shell, "emergency-rotate JWT_SECRET --reason leaked --yes");
+    run_ok(&mut shell, "emergency-rotate JWT_SECRET --reason leaked --yes");
     // The folder itself cannot be read.
     fs::remove_dir_all(&reports).unwrap();
     fs::write(&reports, "").unwrap();
-    ok(&mut shell, "emergency-rotate JWT_SECRET --reason again --yes");
+    run_ok(&mut shell, "emergency-rotate JWT_SECRET --reason again --yes");
     // A step that asks the instances is refused, and says where.
-    refused(&mut shell, "stage JWT_SECRET", "JWT_SECRET.json");
+    check_refused(&mut shell, "stage JWT_SECRET", "JWT_SECRET.json");
 }
 
 #[test]
 fn an_expired_key_is_restaged_by_force_and_never_rolled_back_to() {
     let mut shell = shell();
-    ok(&mut shell, "stage JWT_SECRET");
-    let text = ok(&mut shell, "promote JWT_SECRET --assume-deployed");
+    run_ok(&mut shell, "stage JWT_SECRET");
+    let text = run_ok(&mut shell, "promote JWT_SECRET --assume-deployed");
     let row = |shell: &mut Shell| {
         let (_, text) = shell.run("status JWT_SECRET --json");
         let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -111,18 +111,18 @@ fn an_expired_key_is_restaged_by_force_and_never_rolled_back_to() {
     assert!(text.contains("verifies until"), "{text}");
     // Near its end it is not made the primary again, unless that is forced.
     shell.set("2026-01-09T09:30:00Z");
-    refused(&mut shell, "rollback JWT_SECRET", "expires at");
+    check_refused(&mut shell, "rollback JWT_SECRET", "expires at");
     let (status, text) = shell.run("rollback JWT_SECRET --force");
     assert!(status == 2 && text.contains("--reason"), "{text}");
-    let text = ok(&mut shell, "rollback JWT_SECRET --force --reason 'logins fail' --dry-run");
+    let text = run_ok(&mut shell, "rollback JWT_SECRET --force --reason 'logins fail' --dry-run");
     assert!(text.contains("effect"), "{text}");
 
     shell.set("2026-01-12T09:00:00Z");
-    refused(&mut shell, "rollback JWT_SECRET --force --reason x", "has expired");
-    refused(&mut shell, &format!("restage JWT_SECRET --kid {old}"), "valid again");
+    check_refused(&mut shell, "rollback JWT_SECRET --force --reason x", "has expired");
+    check_refused(&mut shell, &format!("restage JWT_SECRET --kid {old}"), "valid again");
     let line = format!("restage JWT_SECRET --kid {old} --force --reason 'a backup' --yes");
-    ok(&mut shell, &line);
+    run_ok(&mut shell, &line);
     assert_eq!(row(&mut shell)["others"][0]["state"], "staged");
-    let text = ok(&mut shell, "audit --action restaged");
+    let text = run_ok(&mut shell, "audit --action restaged");
     assert!(text.contains("RESTAGED") && text.contains("forced: a backup"), "{text}");
 }

@@ -43,20 +43,23 @@ pub fn shell() -> Shell {
     shell
 }
 
-fn refused(shell: &mut Shell, line: &str, status: i32, says: &str) {
+fn check_refused(shell: &mut Shell, line: &str, status: i32, says: &str) {
     let trail = fs::read(shell.path("audit.log")).ok();
     let store = fs::read(shell.path("JWT_SECRET.json")).ok();
     let (found, text) = shell.run(line);
     assert_eq!(found, status, "{line}: {text}");
     assert!(text.contains(says), "{line}: {text}");
     assert_eq!(fs::read(shell.path("JWT_SECRET.json")).ok(), store, "{line} changed something");
-    // What was refused by the rules of rotation is told; what could not be asked for is not.
-    let is_told = text.contains("roll back") || text.contains("the ring has no");
-    assert!(is_told || fs::read(shell.path("audit.log")).ok() == trail, "{line} told something");
+    // A refusal by the rules of rotation is recorded; a request that is not valid is not.
+    let is_recorded = text.contains("roll back") || text.contains("the ring has no");
+    assert!(
+        is_recorded || fs::read(shell.path("audit.log")).ok() == trail,
+        "{line} recorded something"
+    );
 }
 
 #[test]
-fn what_cannot_be_says_why_and_how_to_mend_it() {
+fn a_step_that_is_refused_names_the_reason_and_the_remedy() {
     let mut shell = shell();
     fs::write(shell.path("new.txt"), "sk-new-9LrT4nZ8yB1cF6gJ0sD3\n").unwrap();
     for (line, status, says) in [
@@ -108,7 +111,7 @@ fn what_cannot_be_says_why_and_how_to_mend_it() {
         ("audit import none.log", 1, "none.log: No such file"),
         ("audit restart --yes", 1, "needs a reason"),
     ] {
-        refused(&mut shell, line, status, says);
+        check_refused(&mut shell, line, status, says);
     }
     let (status, text) = shell.run("audit verify");
     assert!(status == 0, "{text}");
@@ -125,12 +128,12 @@ fn no_step_is_taken_on_the_keys_of_another() {
         "emergency-rotate JWT_SECRET --reason leaked --yes",
         "status JWT_SECRET",
     ] {
-        refused(&mut shell, line, 1, "AUDIT_SECRET");
+        check_refused(&mut shell, line, 1, "AUDIT_SECRET");
     }
     let text = fs::read_to_string(shell.path("JWT_SECRET.json")).unwrap();
     let staging = text.replace("AUDIT_SECRET", "JWT_SECRET").replace("production", "staging");
     fs::write(shell.path("JWT_SECRET.json"), staging.replace("\"audit\"", "\"jwt\"")).unwrap();
-    refused(&mut shell, "stage JWT_SECRET", 1, "staging");
+    check_refused(&mut shell, "stage JWT_SECRET", 1, "staging");
     let (status, text) = shell.run("doctor");
     assert!(status == 3 && text.contains("unread   JWT_SECRET (production)"), "{text}");
     assert_eq!(fs::read(shell.path("AUDIT_SECRET.json")).unwrap(), audit);
@@ -142,10 +145,15 @@ fn a_kid_that_begins_with_a_dash_is_a_kid() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), TABLES);
     assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0);
-    let kid_of = |own: &str| {
-        KeyRing::<JwtKey>::builder().primary(Secret::from(own)).build().unwrap().primary().unwrap()
+    let kid_of = |value: &str| {
+        KeyRing::<JwtKey>::builder()
+            .primary(Secret::from(value))
+            .build()
+            .unwrap()
+            .primary()
+            .unwrap()
     };
-    let value = (0..).map(secret).find(|own| kid_of(own).as_str().starts_with('-')).unwrap();
+    let value = (0..).map(secret).find(|value| kid_of(value).as_str().starts_with('-')).unwrap();
     fs::write(shell.path("value.txt"), &value).unwrap();
     assert_eq!(shell.run("generate --store JWT_SECRET --value-from value.txt").0, 0);
     let kid = kid_of(&value);
@@ -162,7 +170,7 @@ fn a_kid_that_begins_with_a_dash_is_a_kid() {
     }
 }
 
-/// That all were restarted is the operator's word where nobody else says it, and only there.
+/// The operator's word that all were restarted counts where no instance reports, and only there.
 #[test]
 fn deployed_goes_over_silence_and_over_nothing_that_an_instance_says() {
     let mut shell = shell();
@@ -245,10 +253,11 @@ fn two_operators_at_once_are_one_after_the_other() {
     for child in children {
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
-        match output.status.success() {
-            true => done += 1,
+        if output.status.success() {
+            done += 1;
+        } else {
             // What the first has revoked is not revoked again, nor what it has made.
-            false => assert!(text.contains("is revoked"), "{text}"),
+            assert!(text.contains("is revoked"), "{text}");
         }
     }
     let (_, text) = shell.run("audit --action emergency-rotated --outcome success");
@@ -276,7 +285,7 @@ fn a_clock_that_was_set_back_stops_a_rotation_and_no_emergency() {
 /// The disk takes no record: then nothing is changed.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_cannot_be_told_is_not_done() {
+fn a_step_that_cannot_be_recorded_is_not_done() {
     let shell = shell();
     let size = |name: &str| fs::metadata(shell.path(name)).unwrap().len();
     // Room for the manifest, and not for another record.
@@ -312,7 +321,7 @@ fn what_cannot_be_told_is_not_done() {
 }
 
 #[test]
-fn a_trail_that_was_cut_stops_every_step_until_somebody_says_so() {
+fn a_trail_that_was_cut_stops_every_step_until_the_operator_says_so() {
     let mut shell = shell();
     let trail = fs::read_to_string(shell.path("audit.log")).unwrap();
     fs::write(shell.path("audit.log"), &trail[..trail.len() - 60]).unwrap();
@@ -366,7 +375,7 @@ fn completions_and_help_are_there_for_every_command() {
     assert!(text.contains("dualkey_manifests") && text.contains("dualkey_audit"));
 }
 
-/// What must hold before a rotation, each as it fails, and as it is mended or skipped.
+/// Each check before a rotation fails, and passes once it is fixed or skipped.
 #[test]
 fn each_check_fails_where_it_should() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -380,7 +389,7 @@ fn each_check_fails_where_it_should() {
     inventory(&shell.path("dualkey.toml"), &tables);
     assert_eq!(shell.run("generate --store AUDIT_SECRET ENCRYPTION_KEY").0, 0);
     assert_eq!(shell.run("generate --store ENCRYPTION_KEY --env staging").0, 0);
-    let mut checked = |line: &str, expected: &[&str]| {
+    let mut check = |line: &str, expected: &[&str]| {
         let (_, text) = shell.run(line);
         let failed: Vec<_> = text
             .lines()
@@ -391,30 +400,30 @@ fn each_check_fails_where_it_should() {
         (shell.path(""), text)
     };
     const ROTATE: &str = "rotate ENCRYPTION_KEY --wait 0s";
-    let (folder, _) = checked(ROTATE, &["backup", "rehearsal"]);
+    let (folder, _) = check(ROTATE, &["backup", "rehearsal"]);
     fs::write(folder.join("dump"), "").unwrap();
-    checked(ROTATE, &["backup", "rehearsal"]);
+    check(ROTATE, &["backup", "rehearsal"]);
     fs::write(folder.join("dump"), "rows").unwrap();
     let dump = fs::File::options().write(true).open(folder.join("dump")).unwrap();
     dump.set_modified(at("2025-12-31T09:00:00Z")).unwrap();
-    checked(ROTATE, &["backup", "rehearsal"]);
+    check(ROTATE, &["backup", "rehearsal"]);
     dump.set_modified(at("2026-01-02T08:00:00Z")).unwrap();
-    checked(ROTATE, &["rehearsal"]);
+    check(ROTATE, &["rehearsal"]);
     drop(listener);
-    checked(ROTATE, &["peers", "rehearsal"]);
-    let (_, text) = checked(&format!("{ROTATE} --dry-run"), &["peers", "rehearsal"]);
+    check(ROTATE, &["peers", "rehearsal"]);
+    let (_, text) = check(&format!("{ROTATE} --dry-run"), &["peers", "rehearsal"]);
     assert!(text.contains("2 of the checks failed"), "{text}");
 
-    // In staging first; its peers are skipped, and that is told.
+    // In staging first; its peers are skipped, and that is recorded.
     let line = format!("{ROTATE} --env staging --skip peers --reason moved");
-    checked(&line, &["peers"]);
+    check(&line, &["peers"]);
     let promote = "promote ENCRYPTION_KEY --force --yes --reason alone";
-    let (_, text) = checked(&format!("{promote} --env staging"), &[]);
+    let (_, text) = check(&format!("{promote} --env staging"), &[]);
     assert!(text.contains("staged -> primary"), "{text}");
-    let (_, text) = checked(&format!("{ROTATE} --skip peers --reason moved"), &["peers"]);
+    let (_, text) = check(&format!("{ROTATE} --skip peers --reason moved"), &["peers"]);
     assert!(text.contains("ok   rehearsal") && text.contains("staged"), "{text}");
-    let (_, text) = checked(ROTATE, &["underway", "peers"]);
+    let (_, text) = check(ROTATE, &["underway", "peers"]);
     assert!(text.contains("dualkey status ENCRYPTION_KEY"), "{text}");
-    let (_, text) = checked("audit --action staged --env production", &[]);
+    let (_, text) = check("audit --action staged --env production", &[]);
     assert!(text.contains("reason=moved (skipped: peers)"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! The doctor: finds what is wrong, and says how to mend it.
+//! The doctor: finds what is wrong, and names the fix.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -46,27 +46,27 @@ fn project(folder: &Path, clock: &ManualClock) -> Project {
     Project::new(Inventory::read(path).unwrap()).clock(clock.clone())
 }
 
-async fn found(project: &Project) -> Vec<(&'static str, String)> {
+async fn find_all(project: &Project) -> Vec<(&'static str, String)> {
     let all = examine(project).await.unwrap();
     for Finding { mend, found, .. } in &all {
         assert!(!mend.is_empty() && !found.is_empty());
     }
-    all.into_iter().map(|own| (own.check, own.subject)).collect()
+    all.into_iter().map(|finding| (finding.check, finding.subject)).collect()
 }
 
-fn named<'a>(all: &'a [(&'static str, String)], check: &str) -> Vec<&'a str> {
-    all.iter().filter(|(own, _)| *own == check).map(|(_, subject)| subject.as_str()).collect()
+fn subjects_of<'a>(all: &'a [(&'static str, String)], check: &str) -> Vec<&'a str> {
+    all.iter().filter(|(name, _)| *name == check).map(|(_, subject)| subject.as_str()).collect()
 }
 
 #[tokio::test]
-async fn each_thing_that_is_wrong_is_found_and_mended() {
+async fn each_thing_that_is_wrong_is_found_and_fixed() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
-    let own = project(root, &clock);
-    let staging = own.clone().environment("staging").unwrap();
+    let production = project(root, &clock);
+    let staging = production.clone().environment("staging").unwrap();
     create(
-        &own,
+        &production,
         "AUDIT_SECRET",
         CreateOptions::new("ada"),
         Generated::new(Purpose::Audit).unwrap().entry(),
@@ -74,18 +74,21 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
     .await
     .unwrap();
     // Where there is no repository, nothing of git is said.
-    assert_eq!(found(&own).await, []);
+    assert_eq!(find_all(&production).await, []);
 
     // One secret in two environments.
     let same = || NewEntry::new(Secret::from(secret(1)));
-    create(&own, "SESSION_SECRET", CreateOptions::new("ada"), same()).await.unwrap();
+    create(&production, "SESSION_SECRET", CreateOptions::new("ada"), same()).await.unwrap();
     create(&staging, "SESSION_SECRET", CreateOptions::new("ada"), same()).await.unwrap();
-    let all = found(&own).await;
+    let all = find_all(&production).await;
     assert_eq!(all.len(), 1, "{all:?}");
-    assert_eq!(named(&all, "shared"), ["SESSION_SECRET (production), SESSION_SECRET (staging)"],);
+    assert_eq!(
+        subjects_of(&all, "shared"),
+        ["SESSION_SECRET (production), SESSION_SECRET (staging)"],
+    );
     // One of them is gone, and made again.
     fs::remove_dir_all(root.join("keys/staging")).unwrap();
-    let all = found(&own).await;
+    let all = find_all(&production).await;
     assert_eq!(all, [("unread", "SESSION_SECRET (staging)".to_owned())]);
     let by = CreateOptions::new("ada").reason("lost").force();
     let new = NewEntry::new(Secret::from(secret(3)));
@@ -93,30 +96,34 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
 
     // A `.env` that others may read, with an old key that is too short.
     let env = root.join(".env");
-    let value = |seed| Generated::new(Purpose::Jwt).map(|own| (seed, own.text())).unwrap().1;
+    let value =
+        |seed| Generated::new(Purpose::Jwt).map(|generated| (seed, generated.text())).unwrap().1;
     let value = value(0);
     let value = std::str::from_utf8(value.expose()).unwrap();
     fs::write(&env, format!("JWT_SECRET={value}\nJWT_SECRET_OLD=sh0rt-Xw9LrT4n\n")).unwrap();
     fs::set_permissions(&env, fs::Permissions::from_mode(0o644)).unwrap();
-    let all = found(&own).await;
-    assert_eq!(named(&all, "readable"), [env.display().to_string()]);
-    assert_eq!(named(&all, "short"), ["JWT_SECRET (production)"]);
+    let all = find_all(&production).await;
+    assert_eq!(subjects_of(&all, "readable"), [env.display().to_string()]);
+    assert_eq!(subjects_of(&all, "short"), ["JWT_SECRET (production)"]);
     fs::set_permissions(&env, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&env, format!("JWT_SECRET={value}\n")).unwrap();
-    assert_eq!(found(&own).await, []);
+    assert_eq!(find_all(&production).await, []);
     // The primary is too short: it cannot be used at all.
     fs::write(&env, "JWT_SECRET=sh0rt-Xw9LrT4n\n").unwrap();
-    assert_eq!(named(&found(&own).await, "short"), ["JWT_SECRET (production)"]);
+    assert_eq!(subjects_of(&find_all(&production).await, "short"), ["JWT_SECRET (production)"]);
 
-    // A key that has come to its end, and stands in the file.
+    // A key that expired and is still in the file.
     fs::write(&env, format!("JWT_SECRET={value}\n")).unwrap();
-    let store = own.store("JWT_SECRET").unwrap();
+    let store = production.store("JWT_SECRET").unwrap();
     let new = Generated::new(Purpose::Jwt).unwrap().entry();
-    let staged = update(&*store, |own| own.stage(new.clone(), clock_now(&clock))).await.unwrap();
-    update(&*store, |own| own.force("x").promote(&staged.kid, clock_now(&clock))).await.unwrap();
-    assert_eq!(found(&own).await, []);
+    let staged =
+        update(&*store, |manifest| manifest.stage(new.clone(), clock_now(&clock))).await.unwrap();
+    update(&*store, |manifest| manifest.force("x").promote(&staged.kid, clock_now(&clock)))
+        .await
+        .unwrap();
+    assert_eq!(find_all(&production).await, []);
     clock.set(at("2026-02-02T09:00:00Z"));
-    assert_eq!(named(&found(&own).await, "past"), ["JWT_SECRET (production)"]);
+    assert_eq!(subjects_of(&find_all(&production).await, "past"), ["JWT_SECRET (production)"]);
     fs::write(&env, format!("JWT_SECRET={value}\n")).unwrap();
 
     // An instance that holds other keys.
@@ -130,30 +137,39 @@ async fn each_thing_that_is_wrong_is_found_and_mended() {
         .on_demand()
         .unwrap();
     let new = NewEntry::new(Secret::from(secret(2)));
-    let operator = Operator::for_project(&own, "SESSION_SECRET", "ada").await.unwrap();
+    let operator = Operator::for_project(&production, "SESSION_SECRET", "ada").await.unwrap();
     operator.stage(new).await.unwrap();
-    assert_eq!(named(&found(&own).await, "differ"), ["SESSION_SECRET (production)"]);
+    assert_eq!(
+        subjects_of(&find_all(&production).await, "differ"),
+        ["SESSION_SECRET (production)"]
+    );
     following.refresh().unwrap();
-    assert_eq!(found(&own).await, []);
+    assert_eq!(find_all(&production).await, []);
 
     // Another policy than the inventory's.
     let text = fs::read_to_string(root.join("dualkey.toml")).unwrap();
     let longer = text.replace("environments = [", "max_lifetime = \"30 days\"\nenvironments = [");
     fs::write(root.join("dualkey.toml"), longer).unwrap();
-    let own = project(root, &clock);
+    let production = project(root, &clock);
     assert_eq!(
-        named(&found(&own).await, "policy"),
+        subjects_of(&find_all(&production).await, "policy"),
         ["SESSION_SECRET (production)", "SESSION_SECRET (staging)"]
     );
     fs::write(root.join("dualkey.toml"), text).unwrap();
 
     // A manifest that others may read.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    let own = project(root, &clock);
-    assert!(named(&found(&own).await, "readable").contains(&path.display().to_string().as_str()));
+    let production = project(root, &clock);
+    assert!(
+        subjects_of(&find_all(&production).await, "readable")
+            .contains(&path.display().to_string().as_str())
+    );
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&path, "{").unwrap();
-    assert_eq!(named(&found(&own).await, "unread"), ["SESSION_SECRET (production)"]);
+    assert_eq!(
+        subjects_of(&find_all(&production).await, "unread"),
+        ["SESSION_SECRET (production)"]
+    );
 }
 
 #[tokio::test]
@@ -161,9 +177,9 @@ async fn a_broken_trail_is_one_finding() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
-    let own = project(root, &clock);
+    let production = project(root, &clock);
     create(
-        &own,
+        &production,
         "AUDIT_SECRET",
         CreateOptions::new("ada"),
         Generated::new(Purpose::Audit).unwrap().entry(),
@@ -172,7 +188,7 @@ async fn a_broken_trail_is_one_finding() {
     .unwrap();
     // The other secrets of the inventory are not used yet.
     fs::remove_file(root.join("audit.log")).unwrap();
-    let all = found(&own).await;
+    let all = find_all(&production).await;
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(all[0].0, "audit");
 }
@@ -182,9 +198,9 @@ async fn git_neither_has_the_secrets_nor_would_take_them() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
-    let own = project(root, &clock);
+    let production = project(root, &clock);
     create(
-        &own,
+        &production,
         "AUDIT_SECRET",
         CreateOptions::new("ada"),
         Generated::new(Purpose::Audit).unwrap().entry(),
@@ -192,28 +208,31 @@ async fn git_neither_has_the_secrets_nor_would_take_them() {
     .await
     .unwrap();
     git(root, &["init", "-q"]);
-    let all = found(&own).await;
-    let ignored = named(&all, "ignored");
-    assert!(ignored.iter().any(|own| own.ends_with(".env")), "{all:?}");
-    assert!(ignored.iter().any(|own| own.ends_with("AUDIT_SECRET.json")), "{all:?}");
+    let all = find_all(&production).await;
+    let ignored = subjects_of(&all, "ignored");
+    assert!(ignored.iter().any(|path| path.ends_with(".env")), "{all:?}");
+    assert!(ignored.iter().any(|path| path.ends_with("AUDIT_SECRET.json")), "{all:?}");
 
     fs::write(root.join(".gitignore"), "/.env\n").unwrap();
-    let all = found(&own).await;
-    assert!(named(&all, "ignored").iter().any(|own| own.ends_with(".env.rotation")), "{all:?}");
+    let all = find_all(&production).await;
+    assert!(
+        subjects_of(&all, "ignored").iter().any(|path| path.ends_with(".env.rotation")),
+        "{all:?}"
+    );
     fs::write(root.join(".gitignore"), ".env*\nkeys/\nAUDIT_SECRET.json\n").unwrap();
-    assert_eq!(found(&own).await, []);
+    assert_eq!(find_all(&production).await, []);
 
     fs::write(root.join(".env.rotation"), "X_NEW=1\n").unwrap();
     fs::set_permissions(root.join(".env.rotation"), fs::Permissions::from_mode(0o600)).unwrap();
     git(root, &["add", "--force", ".env.rotation"]);
-    let all = found(&own).await;
+    let all = find_all(&production).await;
     assert_eq!(all.len(), 1, "{all:?}");
-    assert!(named(&all, "tracked")[0].ends_with(".env.rotation"));
+    assert!(subjects_of(&all, "tracked")[0].ends_with(".env.rotation"));
 }
 
 /// From whichever folder it is asked.
 #[test]
-fn git_is_asked_of_the_files_of_the_project_and_each_is_told_once() {
+fn git_is_asked_of_the_files_of_the_project_and_each_is_reported_once() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     let sub = shell.path("service");
     fs::create_dir(&sub).unwrap();
@@ -230,8 +249,8 @@ fn git_is_asked_of_the_files_of_the_project_and_each_is_told_once() {
     let mut lines = |line: &str| {
         let (status, text) = shell.run(line);
         assert_eq!(status, 3, "{text}");
-        let own = text.lines().filter(|own| own.contains(".env") && !own.contains("fix:"));
-        own.map(|own| own.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
+        let findings = text.lines().filter(|line| line.contains(".env") && !line.contains("fix:"));
+        findings.map(|line| line.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let beside = lines("doctor --inventory service/dualkey.toml");
     let expected = [
@@ -296,12 +315,12 @@ fn no_program_runs_that_a_repository_or_a_variable_of_git_names() {
         let output = command.output().unwrap();
         let (status, text) = shell.note("doctor", &output);
         assert_eq!(status, 3, "{what}: {text}");
-        let own: Vec<_> = text
+        let shown: Vec<_> = text
             .lines()
-            .filter(|own| own.contains("track") || own.starts_with("ignored"))
+            .filter(|line| line.contains("track") || line.starts_with("ignored"))
             .collect();
-        assert_eq!(own.len(), 1, "{what}: {text}");
-        assert!(own[0].starts_with("tracked  service/.env:"), "{what}: {text}");
+        assert_eq!(shown.len(), 1, "{what}: {text}");
+        assert!(shown[0].starts_with("tracked  service/.env:"), "{what}: {text}");
         let ran = fs::read_to_string(shell.path("ran")).unwrap_or_default();
         assert_eq!(ran, "", "{what} runs a program");
         assert_eq!(fs::read(shell.path("service/.git/index")).unwrap(), index, "{what}");

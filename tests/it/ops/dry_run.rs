@@ -177,7 +177,9 @@ fn tree(shell: &Shell) -> BTreeSet<String> {
     for line in script.lines().map(str::trim) {
         let Some(path) = line.strip_prefix("dualkey__subcmd__") else { continue };
         // The others are its transitions.
-        let Some(path) = path.strip_suffix(')').filter(|own| !own.contains(',')) else { continue };
+        let Some(path) = path.strip_suffix(')').filter(|path| !path.contains(',')) else {
+            continue;
+        };
         paths.insert(path.split("__subcmd__").map(str::to_owned).collect::<Vec<_>>());
     }
     // A dash is written as the step to a subcommand is: the command itself knows which it is.
@@ -187,13 +189,10 @@ fn tree(shell: &Shell) -> BTreeSet<String> {
         shell.command(&words).output().unwrap().status.success()
     };
     let is_help = |path: &Vec<String>| {
-        path.iter().skip(1).any(|own| own == "help") || (path.len() > 1 && path[0] == "help")
+        path.iter().skip(1).any(|word| word == "help") || (path.len() > 1 && path[0] == "help")
     };
     paths.retain(|path| !is_help(path));
-    let name = |path: Vec<String>| match exists(&path) {
-        true => path.join(" "),
-        false => path.join("-"),
-    };
+    let name = |path: Vec<String>| if exists(&path) { path.join(" ") } else { path.join("-") };
     paths.into_iter().map(name).collect()
 }
 
@@ -201,18 +200,24 @@ fn tree(shell: &Shell) -> BTreeSet<String> {
 /// the files and links hold. The time of a folder shows that a file was made and removed.
 fn snapshot(folder: &Path) -> BTreeMap<String, String> {
     fn walk(folder: &Path, root: &Path, into: &mut BTreeMap<String, String>) {
-        let own = fs::symlink_metadata(folder).unwrap();
-        let held = if own.is_symlink() {
+        let metadata = fs::symlink_metadata(folder).unwrap();
+        let held = if metadata.is_symlink() {
             format!("-> {}", fs::read_link(folder).unwrap().display())
-        } else if own.is_file() {
+        } else if metadata.is_file() {
             format!("{:?}", fs::read(folder).unwrap())
         } else {
             String::new()
         };
-        let times = (own.mtime(), own.mtime_nsec());
-        let text = format!("{:o} {:?} {} {} {held}", own.mode(), times, own.uid(), own.ino());
+        let times = (metadata.mtime(), metadata.mtime_nsec());
+        let text = format!(
+            "{:o} {:?} {} {} {held}",
+            metadata.mode(),
+            times,
+            metadata.uid(),
+            metadata.ino()
+        );
         into.insert(folder.strip_prefix(root).unwrap().display().to_string(), text);
-        if own.is_dir() {
+        if metadata.is_dir() {
             for entry in fs::read_dir(folder).unwrap() {
                 walk(&entry.unwrap().path(), root, into);
             }
@@ -224,7 +229,10 @@ fn snapshot(folder: &Path) -> BTreeMap<String, String> {
 }
 
 /// The names of what differs.
-fn changed(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+fn changed_paths(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<String> {
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
@@ -286,21 +294,21 @@ impl Scene {
         let mut scene = Self { shell, url, posts, kids: Vec::new(), wrong: Vec::new() };
         let stores = "generate --store AUDIT_SECRET JWT_SECRET STAGED_SECRET ROTATED_SECRET \
                       CLOCKED_SECRET LOST_SECRET ENCRYPTION_KEY";
-        scene.done(stores);
+        scene.run_ok(stores);
         // A fallback that expires, one that does not, and a key that is revoked.
         for name in ["ROTATED_SECRET", "JWT_SECRET"] {
-            scene.done(&format!("stage {name}"));
-            scene.done(&format!("promote {name} --assume-deployed"));
+            scene.run_ok(&format!("stage {name}"));
+            scene.run_ok(&format!("promote {name} --assume-deployed"));
             scene.shell.set("2026-01-20T09:00:00Z");
         }
-        let revoked = scene.staged("JWT_SECRET");
-        scene.done(&format!("revoke JWT_SECRET --kid {revoked} --reason leaked --yes"));
-        let staged = scene.staged("STAGED_SECRET");
-        scene.done("stage WEB_SECRET");
+        let revoked = scene.stage("JWT_SECRET");
+        scene.run_ok(&format!("revoke JWT_SECRET --kid {revoked} --reason leaked --yes"));
+        let staged = scene.stage("STAGED_SECRET");
+        scene.run_ok("stage WEB_SECRET");
         scene.shell.set("2026-01-20T15:00:00Z");
-        scene.done("stage CLOCKED_SECRET");
+        scene.run_ok("stage CLOCKED_SECRET");
         scene.shell.set("2026-01-20T09:30:00Z");
-        scene.done("record DEPLOY_KEY rotated");
+        scene.run_ok("record DEPLOY_KEY rotated");
         let kid = |name: &str, place: usize| {
             let store = FileStore::new(scene.shell.path(&format!("keys/{name}.json")));
             pollster::block_on(store.load()).unwrap().keys()[place].kid().to_string()
@@ -356,23 +364,23 @@ impl Scene {
         self.shell.note(&line, &output)
     }
 
-    fn done(&mut self, line: &str) {
+    fn run_ok(&mut self, line: &str) {
         let (status, text) = self.run(line);
         assert_eq!(status, 0, "{line}: {text}");
     }
 
     /// Stages a key, and returns its kid.
-    fn staged(&mut self, name: &str) -> String {
+    fn stage(&mut self, name: &str) -> String {
         let (status, text) = self.run(&format!("stage {name}"));
         assert_eq!(status, 0, "{text}");
         text.split("key       ").nth(1).unwrap().split(',').next().unwrap().to_owned()
     }
 
     /// Runs `line`, which must end with one of `expected` and leave every file as it is.
-    fn unchanged(&mut self, line: &str, expected: &[i32]) -> String {
+    fn check_unchanged(&mut self, line: &str, expected: &[i32]) -> String {
         let before = snapshot(&self.shell.path(""));
         let (status, text) = self.run(line);
-        let changed = changed(&before, &snapshot(&self.shell.path("")));
+        let changed = changed_paths(&before, &snapshot(&self.shell.path("")));
         let posts = self.posts.swap(0, SeqCst);
         if !changed.is_empty() || posts > 0 {
             self.wrong.push(format!("`{line}` changed {changed:?}, and posted {posts} times"));
@@ -394,18 +402,18 @@ fn no_command_changes_anything_under_dry_run() {
     let mut lines = 0;
     for (name, kind, arguments) in COMMANDS {
         let ask = if name == "help" { "--help".to_owned() } else { format!("{name} --help") };
-        let help = scene.unchanged(&ask, &[0]);
+        let help = scene.check_unchanged(&ask, &[0]);
         let has = |flag: &str| {
             help.contains(&format!(" {flag} ")) || help.contains(&format!(" {flag}\n"))
         };
         assert_eq!(has("--dry-run"), kind == Dry, "{name}: {help}");
         for flag in ["--force", "--execute"] {
-            let is_tried = arguments.iter().any(|own| own.contains(flag));
+            let is_tried = arguments.iter().any(|argument| argument.contains(flag));
             assert!(kind != Dry || !has(flag) || is_tried, "{name} is not run with {flag}");
         }
-        for own in arguments {
+        for argument in arguments {
             lines += 1;
-            let line = format!("{name} {own}");
+            let line = format!("{name} {argument}");
             match kind {
                 Dry => {
                     let mut flags = vec![
@@ -414,20 +422,20 @@ fn no_command_changes_anything_under_dry_run() {
                         "--dry-run --backup",
                         "--yes --dry-run --backup",
                     ];
-                    flags.retain(|own| own.split(' ').all(has));
+                    flags.retain(|flag| flag.split(' ').all(has));
                     for flags in flags {
-                        let text = scene.unchanged(&format!("{line} {flags}"), &[0]);
+                        let text = scene.check_unchanged(&format!("{line} {flags}"), &[0]);
                         assert!(!text.is_empty(), "{line} says nothing");
                     }
                 }
                 Reads => {
                     // The worst of a status counts, and one store is empty.
-                    scene.unchanged(&line, &[0, 1, 3, 4, 5]);
+                    scene.check_unchanged(&line, &[0, 1, 3, 4, 5]);
                 }
                 Acts => {}
             }
             if kind != Dry && name != "help" {
-                let text = scene.unchanged(&format!("{line} --dry-run"), &[2]);
+                let text = scene.check_unchanged(&format!("{line} --dry-run"), &[2]);
                 assert!(text.contains("--dry-run"), "{text}");
             }
         }
@@ -438,11 +446,11 @@ fn no_command_changes_anything_under_dry_run() {
     // The test sees what is changed and what is posted.
     let before = snapshot(&scene.shell.path(""));
     for line in ["generate", "audit restart --reason why --yes", "stage JWT_SECRET", "remind"] {
-        scene.done(line);
+        scene.run_ok(line);
     }
-    let changed = changed(&before, &snapshot(&scene.shell.path("")));
+    let changed = changed_paths(&before, &snapshot(&scene.shell.path("")));
     for name in [".env.rotation", "audit.log", "keys/JWT_SECRET.json"] {
-        assert!(changed.iter().any(|own| own == name), "{changed:?}");
+        assert!(changed.iter().any(|path| path == name), "{changed:?}");
     }
     assert_eq!(scene.posts.load(SeqCst), 1);
 }
@@ -457,7 +465,7 @@ fn the_dry_run_of_a_first_key_makes_no_file() {
     {
         let (status, text) = shell.run(line);
         assert!(status == 0 && text.contains("would be created"), "{line}: {text}");
-        assert_eq!(changed(&before, &snapshot(&shell.path(""))), [""; 0], "{line}");
+        assert_eq!(changed_paths(&before, &snapshot(&shell.path(""))), [""; 0], "{line}");
     }
     let (status, text) = shell.run("generate --dry-run");
     assert!(status == 0 && text.contains(".env.rotation would be written"), "{text}");

@@ -16,7 +16,7 @@ pub fn run(shell: &mut Shell, line: &str) -> (i32, String) {
 
 /// Puts everything that is no file at `place`, and runs `lines`, which are refused with a text that
 /// names it and says why.
-fn refused(shell: &mut Shell, place: &str, lines: &[&str]) {
+fn check_refused(shell: &mut Shell, place: &str, lines: &[&str]) {
     let path = shell.path(place);
     let before = fs::read(&path).ok();
     for found in ALL {
@@ -41,16 +41,16 @@ fn restore(path: &Path, before: Option<&[u8]>) {
 #[test]
 fn what_is_no_file_holds_no_command() {
     let mut shell = shell();
-    refused(&mut shell, "dualkey.toml", &["status", "doctor", "agent --once"]);
-    refused(&mut shell, "clock", &["status"]);
+    check_refused(&mut shell, "dualkey.toml", &["status", "doctor", "agent --once"]);
+    check_refused(&mut shell, "clock", &["status"]);
     let emergency = "emergency-rotate JWT_SECRET --reason leaked --yes";
     let lines = ["audit", "audit verify", "stage JWT_SECRET", emergency];
-    refused(&mut shell, "audit.log", &lines);
-    refused(&mut shell, "audit.log.head", &lines[1..]);
-    refused(&mut shell, "audit.log.000000000001", &lines[..2]);
-    refused(&mut shell, "old.log", &["audit import old.log"]);
+    check_refused(&mut shell, "audit.log", &lines);
+    check_refused(&mut shell, "audit.log.head", &lines[1..]);
+    check_refused(&mut shell, "audit.log.000000000001", &lines[..2]);
+    check_refused(&mut shell, "old.log", &["audit import old.log"]);
     let stage = "stage JWT_SECRET --value-from value.txt";
-    refused(&mut shell, "value.txt", &[stage]);
+    check_refused(&mut shell, "value.txt", &[stage]);
     Found::Pipe.put(&shell.path("value.txt"));
     let (_, text) = run(&mut shell, stage);
     assert!(text.contains("pass `-` to read standard input"), "{text}");

@@ -32,10 +32,10 @@ impl Numbers {
     fn below(&mut self, count: usize) -> usize {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut own = self.0;
-        own = (own ^ (own >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        own = (own ^ (own >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((own ^ (own >> 31)) % count.max(1) as u64) as usize
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % count.max(1) as u64) as usize
     }
 }
 
@@ -45,21 +45,22 @@ struct Shelf(Arc<Mutex<Option<Manifest>>>);
 
 impl KeyStore for Shelf {
     fn load(&self) -> StoreFuture<'_, Manifest> {
-        let own = self.0.lock().unwrap().clone();
-        Box::pin(async { own.ok_or(StoreError::Missing { store: "shelf".to_owned() }) })
+        let stored = self.0.lock().unwrap().clone();
+        Box::pin(async { stored.ok_or(StoreError::Missing { store: "shelf".to_owned() }) })
     }
 
     fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
-        let mut own = self.0.lock().unwrap();
-        let found = own.as_ref().map_or(0, Manifest::revision);
+        let mut stored = self.0.lock().unwrap();
+        let found = stored.as_ref().map_or(0, Manifest::revision);
         let is_expected = found == expected;
         if is_expected {
-            *own = Some(next.clone());
+            *stored = Some(next.clone());
         }
         Box::pin(async move {
-            match is_expected {
-                true => Ok(()),
-                false => Err(StoreError::Conflict { store: "shelf".to_owned(), expected, found }),
+            if is_expected {
+                Ok(())
+            } else {
+                Err(StoreError::Conflict { store: "shelf".to_owned(), expected, found })
             }
         })
     }
@@ -76,27 +77,27 @@ struct Witness {
 struct Written {
     /// Each line of the trail, as it was written.
     lines: Vec<String>,
-    /// The step of each secret that was begun and not concluded.
+    /// The step of each secret that was started and not concluded.
     open: HashMap<String, Record>,
     settled: usize,
 }
 
 impl Witness {
     fn note(&self, record: &Record) {
-        let mut own = self.written.lock().unwrap();
+        let mut written = self.written.lock().unwrap();
         // Of a forger's lines, not all are UTF-8.
         let text = fs::read(self.trail.path()).unwrap();
-        own.lines.push(String::from_utf8_lossy(&text).lines().last().unwrap().to_owned());
+        written.lines.push(String::from_utf8_lossy(&text).lines().last().unwrap().to_owned());
         let name = record.secret.clone();
         match record.outcome {
-            Outcome::Started => drop(own.open.insert(name, record.clone())),
+            Outcome::Started => drop(written.open.insert(name, record.clone())),
             Outcome::Failed => assert!(record.reason.as_ref().unwrap().contains("refused")),
             _ => {
-                // A conclusion says what was begun, and nothing else.
-                let mut begun = own.open.remove(&name).expect("it was begun");
-                (begun.outcome, begun.at) = (record.outcome, record.at);
-                assert_eq!(begun, *record, "a step was concluded that was not begun");
-                own.settled += 1;
+                // A conclusion says what was started, and nothing else.
+                let mut started = written.open.remove(&name).expect("it was started");
+                (started.outcome, started.at) = (record.outcome, record.at);
+                assert_eq!(started, *record, "a step was concluded that was not started");
+                written.settled += 1;
             }
         }
         assert!(!format!("{record:?}").contains("rival"), "the forger's text was signed");
@@ -211,12 +212,13 @@ impl Scene {
     /// The files of the trail, the oldest first.
     fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
-        let mut all: Vec<_> = entries.map(|own| own.unwrap().path()).collect();
-        all.retain(|own| {
-            own.extension().is_some_and(|own| own.to_string_lossy().parse::<u64>().is_ok())
+        let mut all: Vec<_> = entries.map(|path| path.unwrap().path()).collect();
+        all.retain(|path| {
+            path.extension()
+                .is_some_and(|extension| extension.to_string_lossy().parse::<u64>().is_ok())
         });
         all.sort();
-        all.extend(Some(self.path()).filter(|own| own.exists()));
+        all.extend(Some(self.path()).filter(|path| path.exists()));
         all
     }
 
@@ -292,10 +294,10 @@ impl Scene {
         let (place, other) = (self.numbers.below(count), self.numbers.below(count));
         match self.numbers.below(12) {
             0 | 1 => {
-                let line = self.forged();
+                let line = self.forge_line();
                 lines.insert(self.numbers.below(count + 1), [&line[..], b"\n"].concat());
             }
-            2 => lines.push(self.forged()),
+            2 => lines.push(self.forge_line()),
             3 => drop(lines.remove(place)),
             4 => lines.swap(place, other),
             5 => {
@@ -341,7 +343,7 @@ impl Scene {
     }
 
     /// A line that the forger makes up.
-    fn forged(&mut self) -> Vec<u8> {
+    fn forge_line(&mut self) -> Vec<u8> {
         let secret = SECRETS[self.numbers.below(2)];
         let written = self.witness.written.lock().unwrap();
         let genuine = written.lines.last().unwrap();
@@ -374,7 +376,7 @@ impl Scene {
         // Both walks agree.
         let is_listed = listing.problem.is_some() || !listing.forged.is_empty();
         assert_eq!(is_listed, !verified.is_whole(), "{verified:?} {listing:?}");
-        let head_is_good = fs::read(self.head()).is_ok_and(|own| self.heads.contains(&own));
+        let head_is_good = fs::read(self.head()).is_ok_and(|head| self.heads.contains(&head));
         match (is_as_written && head_is_good, was_edited) {
             // An older head, with every record: nothing is lost, and nothing was added.
             (true, _) => assert!(verified.is_whole(), "{verified:?}"),
@@ -402,8 +404,8 @@ impl Scene {
             if let Ok(found) = trail.find(&query)
                 && is_latest
             {
-                let last = honest.iter().rposition(|own| own.contains(&format!(" | {name} | ")));
-                assert_eq!(found.first().map(|own| own.n as usize - 1), last, "{name}");
+                let last = honest.iter().rposition(|line| line.contains(&format!(" | {name} | ")));
+                assert_eq!(found.first().map(|entry| entry.n as usize - 1), last, "{name}");
             }
         }
     }
@@ -424,7 +426,7 @@ impl Scene {
 
     fn save(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let files = self.files().into_iter().chain([self.head()]);
-        files.map(|own| (own.clone(), fs::read(own).unwrap())).collect()
+        files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
     }
 
     fn restore(&self, saved: &[(PathBuf, Vec<u8>)]) {
@@ -460,7 +462,7 @@ fn program(seed: u64, tally: &mut Tally) {
             scene.edit();
             tally.edits += 1;
             if scene.files().is_empty()
-                || !scene.files().iter().any(|own| !fs::read(own).unwrap().is_empty())
+                || !scene.files().iter().any(|path| !fs::read(path).unwrap().is_empty())
             {
                 break;
             }
@@ -505,20 +507,20 @@ fn a_forger_without_a_key_is_found_and_nothing_is_signed_for_him() {
     let programs = if is_full() { 1_000 } else { 300 };
     let mut tally = Tally::default();
     for seed in 0..programs {
-        let own = std::panic::catch_unwind(|| {
+        let outcome = std::panic::catch_unwind(|| {
             let mut tally = Tally::default();
             program(seed, &mut tally);
             tally
         });
-        match own {
-            Ok(own) => {
-                tally.edits += own.edits;
-                tally.found += own.found;
-                tally.copies += own.copies;
-                tally.steps += own.steps;
-                tally.refused += own.refused;
-                tally.settled += own.settled;
-                tally.queries += own.queries;
+        match outcome {
+            Ok(counts) => {
+                tally.edits += counts.edits;
+                tally.found += counts.found;
+                tally.copies += counts.copies;
+                tally.steps += counts.steps;
+                tally.refused += counts.refused;
+                tally.settled += counts.settled;
+                tally.queries += counts.queries;
             }
             Err(panic) => {
                 println!("seed {seed}");

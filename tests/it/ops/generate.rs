@@ -19,9 +19,9 @@ fn each_purpose_has_its_length_and_alphabet() {
         };
         let mut seen = std::collections::HashSet::new();
         for _ in 0..200 {
-            let own = Generated::new(purpose).unwrap();
-            let text = String::from_utf8(own.text().expose().to_vec()).unwrap();
-            assert_eq!((text.len(), own.bits()), (length, bits), "{purpose}");
+            let generated = Generated::new(purpose).unwrap();
+            let text = String::from_utf8(generated.text().expose().to_vec()).unwrap();
+            assert_eq!((text.len(), generated.bits()), (length, bits), "{purpose}");
             let is_own = |byte: u8| match purpose {
                 Purpose::Credential => byte.is_ascii_alphanumeric(),
                 _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
@@ -82,7 +82,7 @@ fn a_sheet_is_as_operators_know_it_and_is_never_written_over() {
             sheet.write_new(&path).is_ok()
         };
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(write)).collect();
-        threads.into_iter().map(|own| own.join().unwrap()).filter(|won| *won).count()
+        threads.into_iter().map(|thread| thread.join().unwrap()).filter(|won| *won).count()
     });
     assert_eq!(won, 1);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside them");

@@ -18,9 +18,9 @@ const GOOD: &str =
 
 #[test]
 fn the_template_has_what_a_usual_backend_has() {
-    let own = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml").unwrap();
+    let inventory = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml").unwrap();
     let of = |priority: Priority| {
-        let all = own.secrets.iter().filter(|item| item.priority == priority);
+        let all = inventory.secrets.iter().filter(|item| item.priority == priority);
         all.filter(|item| item.purpose != Purpose::Audit)
             .map(|item| item.name.as_str())
             .collect::<Vec<_>>()
@@ -39,8 +39,8 @@ fn the_template_has_what_a_usual_backend_has() {
     assert_eq!((of(Priority::Standard).len(), of(Priority::Service).len()), (5, 3));
     let manual =
         |item: &&dualkey::ops::inventory::SecretSpec| matches!(item.store, Place::Manual(_));
-    assert_eq!(own.secrets.iter().filter(manual).count(), 3);
-    let jwt = own.secret("JWT_SECRET").unwrap();
+    assert_eq!(inventory.secrets.iter().filter(manual).count(), 3);
+    let jwt = inventory.secret("JWT_SECRET").unwrap();
     assert_eq!(jwt.policy.schedule, Some(Schedule::Quarterly));
     assert_eq!(jwt.policy.overlap().as_secs(), 7 * 24 * 3600 + 3600 + 300);
     assert!(!Inventory::TEMPLATE.contains("secret = \"hex:"), "no value");
@@ -124,14 +124,14 @@ fn each_mistake_is_named_with_its_place() {
 
 #[test]
 fn names_that_are_written_alike_are_found_and_others_are_not() {
-    let own = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml").unwrap();
+    let inventory = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml").unwrap();
     for (typed, meant) in [
         ("jwt_secret", Some("JWT_SECRET")),
         ("JWTSECRET", Some("JWT_SECRET")),
         ("DATABSE_URL", Some("DATABASE_URL")),
         ("42", None),
     ] {
-        match own.secret(typed) {
+        match inventory.secret(typed) {
             Err(OpsError::UnknownSecret { nearest, .. }) => {
                 assert_eq!(nearest.as_deref(), meant, "{typed}");
             }

@@ -44,7 +44,7 @@ fn shell() -> Shell {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     inventory(&shell.path("dualkey.toml"), TABLES);
     fs::write(shell.path(".env"), format!("SESSION_SECRET={}\n", hex(1))).unwrap();
-    done(&mut shell, "generate --store AUDIT_SECRET JWT_SECRET");
+    run_ok(&mut shell, "generate --store AUDIT_SECRET JWT_SECRET");
     shell
 }
 
@@ -53,39 +53,45 @@ fn hex(seed: u64) -> String {
     secret(seed).bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn done(shell: &mut Shell, line: &str) -> String {
+fn run_ok(shell: &mut Shell, line: &str) -> String {
     let (status, text) = shell.run(line);
     assert_eq!(status, 0, "{line}: {text}");
     text
 }
 
 /// Runs `line`, which ends with `status`, and whose output has each of `says` and none of `lacks`.
-fn says(shell: &mut Shell, line: &str, status: i32, says: &[&str], lacks: &[&str]) {
+fn check_says(shell: &mut Shell, line: &str, status: i32, says: &[&str], lacks: &[&str]) {
     let (found, text) = shell.run(line);
     assert_eq!(found, status, "{line}: {text}");
-    for own in says {
-        assert!(text.contains(own), "{line} does not say `{own}`: {text}");
+    for part in says {
+        assert!(text.contains(part), "{line} does not say `{part}`: {text}");
     }
-    for own in lacks {
-        assert!(!text.contains(own), "{line} says `{own}`: {text}");
+    for part in lacks {
+        assert!(!text.contains(part), "{line} says `{part}`: {text}");
     }
 }
 
 #[test]
 fn a_choice_of_several_keys_names_the_option() {
     let mut shell = shell();
-    says(
+    check_says(
         &mut shell,
         "promote JWT_SECRET",
         1,
         &["has no staged key", "dualkey stage JWT_SECRET"],
         &[],
     );
-    says(&mut shell, "retire JWT_SECRET", 1, &["`JWT_SECRET` has no fallback"], &["name one"]);
+    check_says(
+        &mut shell,
+        "retire JWT_SECRET",
+        1,
+        &["`JWT_SECRET` has no fallback"],
+        &["name one"],
+    );
     for _ in 0..2 {
-        done(&mut shell, "stage JWT_SECRET");
+        run_ok(&mut shell, "stage JWT_SECRET");
     }
-    says(
+    check_says(
         &mut shell,
         "promote JWT_SECRET",
         1,
@@ -97,14 +103,17 @@ fn a_choice_of_several_keys_names_the_option() {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     let command = status[0]["next"]["command"].as_str().unwrap().to_owned();
     assert!(command.contains(" --assume-deployed --kid "), "{command}");
-    done(&mut shell, command.strip_prefix("dualkey ").unwrap());
-    done(&mut shell, "stage JWT_SECRET");
+    run_ok(&mut shell, command.strip_prefix("dualkey ").unwrap());
+    run_ok(&mut shell, "stage JWT_SECRET");
     for _ in 0..2 {
         let (_, status) = shell.run("status JWT_SECRET --json");
-        let Some(staged) = staged(&status) else { break };
-        done(&mut shell, &format!("promote JWT_SECRET --kid {staged} --force --reason test --yes"));
+        let Some(staged) = staged_kid(&status) else { break };
+        run_ok(
+            &mut shell,
+            &format!("promote JWT_SECRET --kid {staged} --force --reason test --yes"),
+        );
     }
-    says(
+    check_says(
         &mut shell,
         "retire JWT_SECRET",
         1,
@@ -114,11 +123,11 @@ fn a_choice_of_several_keys_names_the_option() {
 }
 
 /// The kid of a staged key in what `status --json` prints.
-fn staged(status: &str) -> Option<String> {
+fn staged_kid(status: &str) -> Option<String> {
     let all: serde_json::Value = serde_json::from_str(status).unwrap();
     let others = all[0]["others"].as_array()?;
-    let own = others.iter().find(|own| own["state"] == "staged")?;
-    own["kid"].as_str().map(str::to_owned)
+    let key = others.iter().find(|key| key["state"] == "staged")?;
+    key["kid"].as_str().map(str::to_owned)
 }
 
 #[test]
@@ -142,12 +151,18 @@ fn a_first_key_where_keys_exist_is_refused_with_the_command_that_rotates() {
             "`AUDIT_SECRET` has keys already: `dualkey rotate AUDIT_SECRET`",
         ),
     ] {
-        says(&mut shell, line, 1, &[command], &["revision", "changed by another"]);
+        check_says(&mut shell, line, 1, &[command], &["revision", "changed by another"]);
     }
     fs::write(shell.path("hook.txt"), hex(2)).unwrap();
-    done(&mut shell, "generate --store HOOK_SECRET --value-from hook.txt");
+    run_ok(&mut shell, "generate --store HOOK_SECRET --value-from hook.txt");
     let line = "generate --store HOOK_SECRET --value-from hook.txt";
-    says(&mut shell, line, 1, &["`dualkey rotate HOOK_SECRET --value-from FILE`"], &["revision"]);
+    check_says(
+        &mut shell,
+        line,
+        1,
+        &["`dualkey rotate HOOK_SECRET --value-from FILE`"],
+        &["revision"],
+    );
 }
 
 #[test]
@@ -175,7 +190,13 @@ fn a_secret_without_keys_names_the_command_that_makes_the_first() {
         ("retire META_VERIFY_TOKEN", "`dualkey generate META_VERIFY_TOKEN --store`"),
         ("policy META_VERIFY_TOKEN", "`dualkey generate META_VERIFY_TOKEN --store`"),
     ] {
-        says(&mut shell, line, 1, &["has no keys yet", command], &["compare_and_swap", "manifest"]);
+        check_says(
+            &mut shell,
+            line,
+            1,
+            &["has no keys yet", command],
+            &["compare_and_swap", "manifest"],
+        );
     }
 }
 
@@ -183,10 +204,16 @@ fn a_secret_without_keys_names_the_command_that_makes_the_first() {
 #[test]
 fn the_command_for_the_first_key_of_a_file_of_variables_works() {
     let mut shell = shell();
-    done(&mut shell, "generate META_VERIFY_TOKEN --store");
+    run_ok(&mut shell, "generate META_VERIFY_TOKEN --store");
     let text = fs::read_to_string(shell.path(".env")).unwrap();
     assert!(text.contains("META_VERIFY_TOKEN="), "{}", text.len());
-    says(&mut shell, "rotate META_VERIFY_TOKEN", 3, &["dualkey promote META_VERIFY_TOKEN"], &[]);
+    check_says(
+        &mut shell,
+        "rotate META_VERIFY_TOKEN",
+        3,
+        &["dualkey promote META_VERIFY_TOKEN"],
+        &[],
+    );
 }
 
 #[test]
@@ -194,9 +221,9 @@ fn a_missing_inventory_names_the_command_that_writes_one() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
     for line in ["status", "doctor", "rotate JWT_SECRET", "audit verify", "adopt", "remind"] {
         let says_all = ["dualkey.toml does not exist", "`dualkey init`", "--inventory"];
-        says(&mut shell, line, 1, &says_all, &["os error"]);
+        check_says(&mut shell, line, 1, &says_all, &["os error"]);
     }
-    says(&mut shell, "--inventory other.toml status", 1, &["other.toml does not exist"], &[]);
+    check_says(&mut shell, "--inventory other.toml status", 1, &["other.toml does not exist"], &[]);
 }
 
 /// Instances that read a `.env` file see an emergency only when they restart.
@@ -205,15 +232,15 @@ fn an_emergency_in_a_file_of_variables_says_to_deploy_and_restart() {
     let mut shell = shell();
     let line = "emergency-rotate SESSION_SECRET --reason leaked --yes";
     let says_all = ["deploy this file and restart every instance now"];
-    says(&mut shell, line, 0, &says_all, &["reload", "the next rotation"]);
+    check_says(&mut shell, line, 0, &says_all, &["reload", "the next rotation"]);
 
-    done(&mut shell, "generate META_VERIFY_TOKEN --store");
+    run_ok(&mut shell, "generate META_VERIFY_TOKEN --store");
     assert_eq!(shell.run("rotate META_VERIFY_TOKEN").0, 3);
     let line = "revoke META_VERIFY_TOKEN --kid verify-token-2 --reason leaked --yes";
-    says(&mut shell, line, 0, &says_all, &["the next rotation"]);
+    check_says(&mut shell, line, 0, &says_all, &["the next rotation"]);
     // A dry run changes no file that could be deployed.
     let line = "emergency-rotate SESSION_SECRET --reason leaked --yes --dry-run";
-    says(&mut shell, line, 0, &["nothing was changed"], &["deploy this file"]);
+    check_says(&mut shell, line, 0, &["nothing was changed"], &["deploy this file"]);
 }
 
 /// A script must not take a rotation that stopped after the staging for a finished one.
@@ -221,7 +248,7 @@ fn an_emergency_in_a_file_of_variables_says_to_deploy_and_restart() {
 fn a_rotation_that_stops_after_the_staging_has_its_own_status() {
     let mut shell = shell();
     // Without a single report there is nothing to wait for: this returns at once.
-    says(
+    check_says(
         &mut shell,
         "rotate JWT_SECRET --wait 24h",
         3,
@@ -229,11 +256,11 @@ fn a_rotation_that_stops_after_the_staging_has_its_own_status() {
         &["waiting"],
     );
     // The staged key is as the command says.
-    done(&mut shell, "promote JWT_SECRET --assume-deployed");
+    run_ok(&mut shell, "promote JWT_SECRET --assume-deployed");
 
     let instance = shell.instance::<dualkey::jwt::JwtKey>("JWT_SECRET.json", "web-1");
     instance.refresh().unwrap();
-    says(
+    check_says(
         &mut shell,
         "rotate JWT_SECRET --wait 0s",
         3,
@@ -241,38 +268,38 @@ fn a_rotation_that_stops_after_the_staging_has_its_own_status() {
         &["--assume-deployed"],
     );
     instance.refresh().unwrap();
-    done(&mut shell, "promote JWT_SECRET");
+    run_ok(&mut shell, "promote JWT_SECRET");
 
-    says(
+    check_says(
         &mut shell,
         "rotate SESSION_SECRET",
         3,
         &["dualkey promote SESSION_SECRET --assume-deployed"],
         &[],
     );
-    done(&mut shell, "promote SESSION_SECRET --assume-deployed");
-    says(&mut shell, "rotate SESSION_SECRET --dry-run", 0, &["nothing was changed"], &[]);
-    says(&mut shell, "rotate --help", 0, &["3 "], &[]);
+    run_ok(&mut shell, "promote SESSION_SECRET --assume-deployed");
+    check_says(&mut shell, "rotate SESSION_SECRET --dry-run", 0, &["nothing was changed"], &[]);
+    check_says(&mut shell, "rotate --help", 0, &["3 "], &[]);
 }
 
 #[test]
 fn a_promotion_without_a_report_names_the_option() {
     let mut shell = shell();
     for name in ["JWT_SECRET", "SESSION_SECRET"] {
-        done(&mut shell, &format!("stage {name}"));
+        run_ok(&mut shell, &format!("stage {name}"));
         let command = format!("dualkey promote {name} --assume-deployed");
         let line = format!("promote {name}");
-        says(&mut shell, &line, 1, &["no instance reports", &command], &["assume_deployed"]);
+        check_says(&mut shell, &line, 1, &["no instance reports", &command], &["assume_deployed"]);
     }
     // An instance that holds other keys is no silence: `--assume-deployed` does not go over it.
     let instance = shell.instance::<dualkey::jwt::JwtKey>("JWT_SECRET.json", "web-1");
     instance.refresh().unwrap();
-    done(&mut shell, "stage JWT_SECRET");
-    says(&mut shell, "promote JWT_SECRET", 1, &["--kid"], &[]);
+    run_ok(&mut shell, "stage JWT_SECRET");
+    check_says(&mut shell, "promote JWT_SECRET", 1, &["--kid"], &[]);
     let (_, status) = shell.run("status JWT_SECRET --json");
-    let kid = staged(&status).unwrap();
+    let kid = staged_kid(&status).unwrap();
     let line = format!("promote JWT_SECRET --kid {kid}");
-    says(&mut shell, &line, 1, &["web-1"], &["--assume-deployed"]);
+    check_says(&mut shell, &line, 1, &["web-1"], &["--assume-deployed"]);
 }
 
 /// What `openssl rand -base64 32` prints has a way in, which the error, the help and the template
@@ -284,26 +311,26 @@ fn a_secret_of_44_bytes_has_a_documented_way_in() {
     fs::write(shell.path("new.txt"), format!("{value}\n")).unwrap();
     let setting = "min_secret_bytes = 32";
     let line = "stage JWT_SECRET --value-from new.txt";
-    says(&mut shell, line, 1, &["44 bytes", setting, "inventory"], &[value]);
+    check_says(&mut shell, line, 1, &["44 bytes", setting, "inventory"], &[value]);
     for line in ["stage --help", "rotate --help", "generate --help"] {
-        says(&mut shell, line, 0, &["min_secret_bytes"], &[]);
+        check_says(&mut shell, line, 0, &["min_secret_bytes"], &[]);
     }
     let with_setting = TABLES.replacen("rotate = ", &format!("{setting}\nrotate = "), 1);
     inventory(&shell.path("dualkey.toml"), &with_setting);
-    done(&mut shell, "policy JWT_SECRET");
-    done(&mut shell, line);
-    done(&mut shell, "promote JWT_SECRET --assume-deployed");
+    run_ok(&mut shell, "policy JWT_SECRET");
+    run_ok(&mut shell, line);
+    run_ok(&mut shell, "promote JWT_SECRET --assume-deployed");
 
     // In a `.env` file it is refused until the setting is there, and rotates then.
     fs::write(shell.path(".env"), format!("SESSION_SECRET={value}\n")).unwrap();
     let says_all = ["44 bytes", setting, "inventory"];
     for line in ["status SESSION_SECRET", "rotate SESSION_SECRET"] {
-        says(&mut shell, line, 1, &says_all, &[value, "dualkey policy"]);
+        check_says(&mut shell, line, 1, &says_all, &[value, "dualkey policy"]);
     }
-    says(&mut shell, "doctor", 3, &says_all, &[value, "mend"]);
+    check_says(&mut shell, "doctor", 3, &says_all, &[value, "mend"]);
     let with_setting = TABLES.replace("rotate = ", &format!("{setting}\nrotate = "));
     inventory(&shell.path("dualkey.toml"), &with_setting);
-    says(&mut shell, "rotate SESSION_SECRET", 3, &["--assume-deployed"], &[]);
+    check_says(&mut shell, "rotate SESSION_SECRET", 3, &["--assume-deployed"], &[]);
 }
 
 /// A literal that lost the backslash at the end of a line shows its indentation.
@@ -317,13 +344,13 @@ fn no_message_of_the_source_holds_a_row_of_blanks() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|own| own == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 files += 1;
                 let text = fs::read_to_string(&path).unwrap();
                 let all = messages_in(&text);
                 messages += all.len();
-                let rows = all.into_iter().filter(|own| has_row_of_blanks(own));
-                found.extend(rows.map(|own| format!("{}: {own:?}", path.display())));
+                let rows = all.into_iter().filter(|message| has_row_of_blanks(message));
+                found.extend(rows.map(|message| format!("{}: {message:?}", path.display())));
             }
         }
     }
@@ -335,7 +362,7 @@ fn no_message_of_the_source_holds_a_row_of_blanks() {
         "#[error(\n    \"the manifest is not\n         the one\"\n)]",
         "#[error(\"two  blanks\")]",
     ] {
-        assert!(messages_in(planted).iter().any(|own| has_row_of_blanks(own)), "{planted}");
+        assert!(messages_in(planted).iter().any(|message| has_row_of_blanks(message)), "{planted}");
     }
     let joined = "#[error(\n    \"the manifest is \\\n         the one\"\n)]";
     assert_eq!(messages_in(joined), ["the manifest is the one"]);
@@ -356,8 +383,8 @@ fn messages_in(text: &str) -> Vec<String> {
         };
         let mut message = String::new();
         let mut rest = attribute[start + 1..].chars();
-        while let Some(own) = rest.next() {
-            match own {
+        while let Some(character) = rest.next() {
+            match character {
                 '"' => break,
                 '\\' => match rest.next() {
                     Some('\n') => {
@@ -366,7 +393,7 @@ fn messages_in(text: &str) -> Vec<String> {
                     }
                     other => message.extend(other),
                 },
-                own => message.push(own),
+                character => message.push(character),
             }
         }
         all.push(message);

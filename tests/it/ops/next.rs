@@ -41,9 +41,10 @@ pub fn take<K: KeyMaterial>(
         line.push_str(" --yes");
     }
     // A rotation waits for the instances; every other step is taken before they reload.
-    let (status, text) = match line.starts_with("rotate ") {
-        true => while_they_follow(instances, || shell.run(&line)),
-        false => shell.run(&line),
+    let (status, text) = if line.starts_with("rotate ") {
+        while_they_follow(instances, || shell.run(&line))
+    } else {
+        shell.run(&line)
     };
     if line.starts_with("rotate ") {
         refresh(instances);
@@ -72,7 +73,7 @@ fn while_they_follow<K: KeyMaterial, T>(
 }
 
 pub fn refresh<K: KeyMaterial>(instances: &[FollowHandle<K>]) {
-    instances.iter().for_each(|own| own.refresh().map(|_| ()).unwrap());
+    instances.iter().for_each(|instance| instance.refresh().map(|_| ()).unwrap());
 }
 
 /// No moment of an obstacle or a wait is left out of what is printed.
@@ -138,7 +139,7 @@ fn each_step_of_a_quarter_is_accepted_when_it_is_typed() {
     refresh(&sessions);
     assert_eq!(next(&mut shell, "SESSION_SECRET").1, "dualkey rotate SESSION_SECRET");
     has_moments(&shell.transcript);
-    insta::assert_snapshot!(without_chance(&shell.transcript));
+    insta::assert_snapshot!(remove_chance(&shell.transcript));
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn an_encryption_key_is_rotated_and_destroyed_by_the_steps_that_are_shown() {
              [[secret.data]]\ndatabase = \"DATABASE_URL\"\ntable = \"notes\"\ncolumns = [\"body\"]\n\
              context = \"notes/{key}/{column}\"\n",
         );
-        shell.variable("DATABASE_URL", base.url());
+        shell.set_variable("DATABASE_URL", base.url());
         std::fs::write(shell.path("backup.dump"), "a backup").unwrap();
         shell.run("generate --store AUDIT_SECRET ENCRYPTION_KEY");
         let instances = [
@@ -208,7 +209,7 @@ fn an_encryption_key_is_rotated_and_destroyed_by_the_steps_that_are_shown() {
         assert_eq!(next(&mut shell, "ENCRYPTION_KEY").1, "dualkey rotate ENCRYPTION_KEY");
         shell.run("audit verify");
         has_moments(&shell.transcript);
-        insta::assert_snapshot!(without_chance(&shell.transcript));
+        insta::assert_snapshot!(remove_chance(&shell.transcript));
     });
 }
 
@@ -226,7 +227,7 @@ fn an_encryption_key_that_is_retired_early_is_destroyed_at_its_end() {
              [[secret.data]]\ndatabase = \"DATABASE_URL\"\ntable = \"notes\"\ncolumns = [\"body\"]\n\
              context = \"notes/{key}/{column}\"\n",
         );
-        shell.variable("DATABASE_URL", base.url());
+        shell.set_variable("DATABASE_URL", base.url());
         std::fs::write(shell.path("backup.dump"), "a backup").unwrap();
         shell.run("generate --store AUDIT_SECRET ENCRYPTION_KEY");
         let instances = [shell.instance::<AesKey>("ENCRYPTION_KEY.json", "web-1")];
@@ -255,24 +256,27 @@ fn an_encryption_key_that_is_retired_early_is_destroyed_at_its_end() {
 
 /// Without what depends on the speed of the machine: how long a rewrap took, and which instances had
 /// not reloaded when a rotation asked.
-fn without_chance(transcript: &str) -> String {
+fn remove_chance(transcript: &str) -> String {
     let lines = transcript.lines().filter(|line| !line.starts_with("  waiting "));
-    let line = |line: &str| match line.starts_with("  took ") {
-        true => "  took      some time\n".to_owned(),
-        false => format!("{}\n", line.split("; until then: ").next().unwrap()),
+    let line = |line: &str| {
+        if line.starts_with("  took ") {
+            "  took      some time\n".to_owned()
+        } else {
+            format!("{}\n", line.split("; until then: ").next().unwrap())
+        }
     };
-    renumbered(&lines.map(line).collect::<String>())
+    renumber(&lines.map(line).collect::<String>())
 }
 
 /// Names of the form `<7>....`, 16 characters wide, numbered in the order of this text: a line that is
 /// left out may have had the first of one.
-fn renumbered(text: &str) -> String {
+fn renumber(text: &str) -> String {
     let (mut names, mut plain, mut rest) = (Vec::new(), String::new(), text);
     while let Some((before, after)) = rest.split_once('<') {
         plain += before;
         match after.split_once('>').filter(|(number, _)| number.parse::<usize>().is_ok()) {
             Some((number, after)) => {
-                let place = names.iter().position(|own| *own == number).unwrap_or_else(|| {
+                let place = names.iter().position(|name| *name == number).unwrap_or_else(|| {
                     names.push(number);
                     names.len() - 1
                 });

@@ -78,12 +78,13 @@ struct Deaf {
 impl Sink for Deaf {
     fn append<'a>(&'a self, records: &'a [Record]) -> AuditFuture<'a, ()> {
         Box::pin(async move {
-            match records.iter().any(|record| record.outcome == self.to) {
-                true => Err(AuditError::Io {
+            if records.iter().any(|record| record.outcome == self.to) {
+                Err(AuditError::Io {
                     path: "audit.log".into(),
                     source: std::io::Error::other("no space left"),
-                }),
-                false => self.trail.append(records).await,
+                })
+            } else {
+                self.trail.append(records).await
             }
         })
     }
@@ -125,7 +126,7 @@ impl World {
         let trail = FileTrail::new(folder.path().join("audit.log"), ring);
         let store = FileStore::new(folder.path().join("jwt.json"));
         let store = Flaky { store, fails: Arc::default() };
-        let own = Self {
+        let world = Self {
             _folder: folder,
             trail,
             store,
@@ -133,11 +134,12 @@ impl World {
         };
         let first = entry(1);
         let policy = Policy::default();
-        own.operator()
+        world
+            .operator()
             .create("JWT_SECRET", Purpose::Jwt, "production", policy, first)
             .await
             .unwrap();
-        own
+        world
     }
 
     fn operator(&self) -> Operator {
@@ -149,12 +151,12 @@ impl World {
     }
 
     /// What was told of stagings, the oldest first.
-    fn told(&self) -> Vec<Outcome> {
+    fn recorded_outcomes(&self) -> Vec<Outcome> {
         let query = Query::new().action(Action::STAGED).with_started();
         let mut all = self.trail.find(&query).unwrap();
         all.reverse();
         assert!(self.trail.check().unwrap().is_whole());
-        all.into_iter().map(|own| own.record.outcome).collect()
+        all.into_iter().map(|entry| entry.record.outcome).collect()
     }
 }
 
@@ -169,29 +171,29 @@ async fn a_store_that_fails_leaves_a_record_of_what_is_there() {
     let world = World::new().await;
     world.fail(BEFORE);
     assert!(world.operator().stage(entry(2)).await.is_err());
-    assert_eq!(world.told(), [Started, Failed]);
+    assert_eq!(world.recorded_outcomes(), [Started, Failed]);
 
     // The answer was lost, and the step was taken: that is no failure.
     world.fail(AFTER);
     let staged = world.operator().stage(entry(2)).await.unwrap();
-    assert_eq!(world.told(), [Started, Failed, Started, Success]);
+    assert_eq!(world.recorded_outcomes(), [Started, Failed, Started, Success]);
     assert_eq!(world.operator().load().await.unwrap().keys()[1].kid(), staged.kid);
 
-    // Nobody can say: it stays begun, until somebody can.
+    // No operator can say yet: it stays started until one can.
     let world = World::new().await;
     let before = world.store.store.load().await.unwrap();
     world.fail(CUT);
     let error = world.operator().stage(entry(2)).await.unwrap_err();
     assert!(error.to_string().contains("connection lost"), "{error}");
-    assert_eq!(world.told(), [Started]);
+    assert_eq!(world.recorded_outcomes(), [Started]);
     assert_eq!(world.store.store.load().await.unwrap().revision(), before.revision() + 1);
     world.fail(NOTHING);
     assert_eq!(world.operator().settle().await.unwrap(), Some(Success));
-    assert_eq!(world.told(), [Started, Success]);
+    assert_eq!(world.recorded_outcomes(), [Started, Success]);
     assert_eq!(world.operator().settle().await.unwrap(), None);
 }
 
-/// What others tell of a secret meanwhile does not pass for how the step went.
+/// Records of others about the secret do not count as the outcome of the step.
 #[tokio::test]
 async fn what_was_left_is_settled_whatever_instances_and_old_logs_tell() {
     let world = World::new().await;
@@ -231,28 +233,28 @@ async fn a_trail_that_fails_stops_a_step_before_it_is_taken() {
     let operator = Operator::new(world.store.clone(), deaf, "ada");
     let error = operator.stage(entry(2)).await.unwrap_err();
     assert!(matches!(error, OpsError::Unsettled { .. }), "{error}");
-    assert_eq!(world.told(), [Outcome::Started]);
+    assert_eq!(world.recorded_outcomes(), [Outcome::Started]);
     world.operator().rollback().await.unwrap_err();
-    assert_eq!(world.told(), [Outcome::Started, Outcome::Success]);
+    assert_eq!(world.recorded_outcomes(), [Outcome::Started, Outcome::Success]);
 }
 
 #[tokio::test]
 async fn what_was_left_is_settled_by_what_is_stored() {
     let world = World::new().await;
-    let begun = |revision: u64, manifest: &Manifest| {
-        let mut own = Record::new(
+    let started = |revision: u64, manifest: &Manifest| {
+        let mut record = Record::new(
             at("2026-01-15T09:59:00Z"),
             "JWT_SECRET",
             Action::STAGED,
             "bob",
             "production",
         );
-        own.outcome = Outcome::Started;
-        own.revision = Some(revision);
-        own.fingerprint = Some(manifest.fingerprint());
-        own.kid = Some(manifest.keys()[manifest.keys().len() - 1].kid());
-        own.to = Some("staged".to_owned());
-        own
+        record.outcome = Outcome::Started;
+        record.revision = Some(revision);
+        record.fingerprint = Some(manifest.fingerprint());
+        record.kid = Some(manifest.keys()[manifest.keys().len() - 1].kid());
+        record.to = Some("staged".to_owned());
+        record
     };
     let now = at("2026-01-15T10:00:00Z");
     let first = world.operator().load().await.unwrap();
@@ -260,19 +262,19 @@ async fn what_was_left_is_settled_by_what_is_stored() {
     let other = first.stage(entry(3), now).unwrap().manifest;
 
     // Never stored.
-    world.trail.write(&[begun(2, &mine)]).unwrap();
+    world.trail.write(&[started(2, &mine)]).unwrap();
     assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Abandoned));
     // Another stored another change of that number.
-    world.trail.write(&[begun(2, &mine)]).unwrap();
+    world.trail.write(&[started(2, &mine)]).unwrap();
     world.store.compare_and_swap(1, &other).await.unwrap();
     assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Abandoned));
     // Stored.
-    world.trail.write(&[begun(2, &other)]).unwrap();
+    world.trail.write(&[started(2, &other)]).unwrap();
     assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Success));
-    // And somebody has gone on, past the trail.
-    world.trail.write(&[begun(2, &mine)]).unwrap();
+    // Another operator continued, past the trail.
+    world.trail.write(&[started(2, &mine)]).unwrap();
     let kid = other.keys()[1].kid();
-    update(&world.store, |own| own.force("past it").promote(&kid, now)).await.unwrap();
+    update(&world.store, |manifest| manifest.force("past it").promote(&kid, now)).await.unwrap();
     assert_eq!(world.operator().settle().await.unwrap(), Some(Outcome::Unknown));
     // In the name of who began it.
     let last = world.trail.find(&Query::new().take(1)).unwrap().remove(0).record;
@@ -280,7 +282,7 @@ async fn what_was_left_is_settled_by_what_is_stored() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_and_a_dry_run_is_not() {
+async fn a_refusal_is_recorded_and_a_dry_run_is_not() {
     let world = World::new().await;
     let staged = world.operator().stage(entry(2)).await.unwrap();
     let count = || world.trail.find(&Query::new().with_started()).unwrap().len();
@@ -312,7 +314,7 @@ async fn a_refusal_is_told_and_a_dry_run_is_not() {
 }
 
 #[tokio::test]
-async fn a_policy_is_set_and_told() {
+async fn a_policy_is_set_and_recorded() {
     let world = World::new().await;
     let mut policy = Policy::default();
     assert!(!world.operator().set_policy(policy).await.unwrap());
@@ -353,8 +355,8 @@ async fn a_step_that_only_a_revoked_key_signed_is_not_settled() {
     let found = world.trail.find(&Query::new().secret("JWT_SECRET").with_started()).unwrap();
     assert_eq!(found[0].record.actor, "eve@rival.example");
     assert_eq!(world.operator().settle().await.unwrap(), None);
-    let begun = world.operator().reason("sure").force().promote(None).await.unwrap();
-    assert_eq!(begun.kid, staged.kid);
+    let promoted = world.operator().reason("sure").force().promote(None).await.unwrap();
+    assert_eq!(promoted.kid, staged.kid);
     // Nor later, when what comes after it is signed by another key.
     assert_eq!(world.operator().settle().await.unwrap(), None);
     let concluded = Query::new().actor("eve@rival.example").outcome(Outcome::Success);

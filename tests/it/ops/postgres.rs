@@ -55,7 +55,7 @@ fn what_is_changed_in_the_database_is_found() {
         assert_eq!((verified.records, verified.problem), (100, None));
 
         let found = trail.query(&Query::new().secret("a | b\n").take(3)).await.unwrap();
-        assert_eq!(found.iter().map(|own| own.n).collect::<Vec<_>>(), [100, 98, 96]);
+        assert_eq!(found.iter().map(|entry| entry.n).collect::<Vec<_>>(), [100, 98, 96]);
         assert_eq!(found[0].record, records[99]);
         let query = Query::new().since(records[10].at).until(records[20].at);
         assert_eq!(trail.query(&query.clone().actor("ada")).await.unwrap().len(), 10);
@@ -173,8 +173,8 @@ fn a_forger_in_the_database_is_found_and_decides_nothing() {
             found += usize::from(is_tampered);
 
             let listing = trail.read(&Query::new()).await.unwrap();
-            for own in &listing.records {
-                assert!(honest[own.n as usize - 1].1.starts_with(&own.record.to_string()));
+            for entry in &listing.records {
+                assert!(honest[entry.n as usize - 1].1.starts_with(&entry.record.to_string()));
             }
             let query = Query::new().secret("JWT_SECRET").take(1);
             if let Ok(last) = trail.query(&query).await
@@ -219,7 +219,7 @@ fn what_was_taken_over_into_a_database_stands_where_it_belongs_in_time() {
     runtime().block_on(async {
         let Some((pool, _)) = schema().await else { return };
         sqlx::raw_sql(PostgresTrail::SCHEMA).execute(&pool).await.unwrap();
-        super::audit::old_and_new(&PostgresTrail::new(pool, ring())).await;
+        super::audit::check_old_and_new(&PostgresTrail::new(pool, ring())).await;
     });
 }
 
@@ -235,9 +235,9 @@ fn many_append_at_once_and_one_at_a_time_does_something_to_a_secret() {
                 let trail = trail.clone();
                 tokio::spawn(async move {
                     for place in 0..each {
-                        let mut own = record(place);
-                        own.actor = format!("task-{task}");
-                        trail.append(&[own]).await.unwrap();
+                        let mut record = record(place);
+                        record.actor = format!("task-{task}");
+                        trail.append(&[record]).await.unwrap();
                     }
                 })
             })
@@ -248,8 +248,8 @@ fn many_append_at_once_and_one_at_a_time_does_something_to_a_secret() {
         let verified = trail.verify().await.unwrap();
         assert_eq!((verified.records, verified.problem), (each * 8, None));
         for task in 0..8 {
-            let own = trail.query(&Query::new().actor(&format!("task-{task}"))).await.unwrap();
-            assert_eq!(own.len() as u64, each);
+            let entries = trail.query(&Query::new().actor(&format!("task-{task}"))).await.unwrap();
+            assert_eq!(entries.len() as u64, each);
         }
 
         let held = trail.lock("production/JWT_SECRET").await.unwrap();

@@ -111,5 +111,5 @@ fn a_quarter_goes_as_the_transcript_says() {
 }
 
 fn refresh(instances: &[FollowHandle<JwtKey>]) {
-    instances.iter().for_each(|own| own.refresh().map(|_| ()).unwrap());
+    instances.iter().for_each(|instance| instance.refresh().map(|_| ()).unwrap());
 }

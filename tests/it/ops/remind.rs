@@ -103,15 +103,15 @@ async fn project(folder: &Path, clock: &ManualClock, url: &str) -> Project {
 }
 
 fn quick() -> Delivery {
-    let mut own = Delivery::default();
-    own.pause = Duration::from_millis(5);
-    own.patience = Duration::from_millis(300);
-    own.longest_wait = Duration::from_millis(400);
-    own
+    let mut delivery = Delivery::default();
+    delivery.pause = Duration::from_millis(5);
+    delivery.patience = Duration::from_millis(300);
+    delivery.longest_wait = Duration::from_millis(400);
+    delivery
 }
 
 #[tokio::test]
-async fn each_state_is_told_once_a_day() {
+async fn each_state_is_sent_once_a_day() {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     let (hook, url) = hook().await;
@@ -119,22 +119,25 @@ async fn each_state_is_told_once_a_day() {
     let count = || hook.seen.lock().unwrap().len();
     let states = async || {
         let told = remind(&project, "agent", quick()).await.unwrap();
-        told.iter().map(|own| (own.secret.clone(), own.state)).collect::<Vec<_>>()
+        told.iter().map(|reminder| (reminder.secret.clone(), reminder.state)).collect::<Vec<_>>()
     };
     assert_eq!(states().await, []);
     assert_eq!(count(), 0, "nothing is posted where there is nothing to tell");
 
-    let own = |secret: &str, state| (secret.to_owned(), state);
+    let reminder = |secret: &str, state| (secret.to_owned(), state);
     clock.set(at("2026-01-09T00:00:00Z"));
-    assert_eq!(states().await, [own("JWT_SECRET", "soon")]);
+    assert_eq!(states().await, [reminder("JWT_SECRET", "soon")]);
     clock.set(at("2026-01-09T23:59:59Z"));
     assert_eq!(states().await, []);
     clock.set(at("2026-01-10T00:00:00Z"));
-    assert_eq!(states().await, [own("JWT_SECRET", "soon")]);
+    assert_eq!(states().await, [reminder("JWT_SECRET", "soon")]);
     clock.set(at("2026-01-15T08:00:00Z"));
-    assert_eq!(states().await, [own("JWT_SECRET", "due")]);
+    assert_eq!(states().await, [reminder("JWT_SECRET", "due")]);
     clock.set(at("2026-02-02T08:00:00Z"));
-    assert_eq!(states().await, [own("JWT_SECRET", "overdue"), own("DEPLOY_KEY", "overdue")]);
+    assert_eq!(
+        states().await,
+        [reminder("JWT_SECRET", "overdue"), reminder("DEPLOY_KEY", "overdue")]
+    );
     assert_eq!(count(), 4, "both in one message");
 
     // Two states on one day are two.
@@ -142,20 +145,26 @@ async fn each_state_is_told_once_a_day() {
         Operator::new(project.store("JWT_SECRET").unwrap(), project.trail().await.unwrap(), "ada");
     let operator = operator.clock(clock.clone()).reason("in a <public> log\n& more");
     operator.emergency_rotate(None, NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
-    assert_eq!(states().await, [own("JWT_SECRET", "emergency")]);
+    assert_eq!(states().await, [reminder("JWT_SECRET", "emergency")]);
     assert_eq!(states().await, []);
     // One of the night is told in the morning, and once.
     clock.set(at("2026-02-02T23:59:00Z"));
     operator.emergency_rotate(None, NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
     assert_eq!(states().await, [], "it was told today that there was one");
     clock.set(at("2026-02-03T08:00:00Z"));
-    assert_eq!(states().await, [own("DEPLOY_KEY", "overdue"), own("JWT_SECRET", "emergency")]);
+    assert_eq!(
+        states().await,
+        [reminder("DEPLOY_KEY", "overdue"), reminder("JWT_SECRET", "emergency")]
+    );
     clock.set(at("2026-02-04T08:00:00Z"));
-    assert_eq!(states().await, [own("DEPLOY_KEY", "overdue")]);
+    assert_eq!(states().await, [reminder("DEPLOY_KEY", "overdue")]);
     // Left midway.
     operator.stage(NewEntry::generate(Purpose::Jwt).unwrap()).await.unwrap();
     clock.advance(2 * DAY);
-    assert_eq!(states().await, [own("JWT_SECRET", "stuck"), own("DEPLOY_KEY", "overdue")]);
+    assert_eq!(
+        states().await,
+        [reminder("JWT_SECRET", "stuck"), reminder("DEPLOY_KEY", "overdue")]
+    );
 
     let seen = hook.seen.lock().unwrap().clone();
     let text = seen[4].1["text"].as_str().unwrap();
@@ -190,7 +199,7 @@ async fn of_many_at_once_one_tells() {
 
 #[tokio::test]
 async fn what_may_pass_is_tried_again_and_what_is_refused_is_not() {
-    for (answers, posts, is_told) in [
+    for (answers, posts, is_sent) in [
         (&[Answer::Status(500), Answer::Status(503)][..], 3, true),
         (&[Answer::Stall], 2, true),
         (&[Answer::Hang, Answer::Hang, Answer::Status(502)], 4, true),
@@ -211,9 +220,9 @@ async fn what_may_pass_is_tried_again_and_what_is_refused_is_not() {
         hook.answers.lock().unwrap().extend(answers);
         let told = remind(&project, "agent", quick()).await;
         assert_eq!(hook.seen.lock().unwrap().len(), posts, "{answers:?}");
-        assert_eq!(told.is_ok(), is_told, "{answers:?}: {told:?}");
+        assert_eq!(told.is_ok(), is_sent, "{answers:?}: {told:?}");
         let left = reminders(&project).await.unwrap().len();
-        assert_eq!(left, usize::from(!is_told), "what was not told is told later");
+        assert_eq!(left, usize::from(!is_sent), "what was not sent is sent later");
         if let Err(error) = told {
             let text = format!("{error} {error:?}");
             assert!(matches!(error, OpsError::Remind { .. }), "{text}");
@@ -239,7 +248,7 @@ async fn a_retry_comes_when_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn nobody_there_and_no_url_are_errors_without_the_url() {
+async fn no_listener_and_no_url_are_errors_without_the_url() {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::new(at("2026-01-02T09:00:00Z"));
     // A port that was free a moment ago.

@@ -18,7 +18,7 @@ fn today(shell: &Shell, days: u32) {
     shell.set(&now.to_string());
 }
 
-fn broken(shell: &Shell, instance: &str) {
+fn write_broken_report(shell: &Shell, instance: &str) {
     let folder = shell.path("JWT_SECRET.json.reports");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(format!("{instance}.json")), "{").unwrap();
@@ -31,7 +31,7 @@ fn a_broken_report_holds_up_a_promotion_for_one_window_and_no_emergency() {
     let instance = shell.instance::<JwtKey>("JWT_SECRET.json", "web-1");
     assert_eq!(shell.run("stage JWT_SECRET").0, 0);
     instance.refresh().unwrap();
-    broken(&shell, "web%1b2");
+    write_broken_report(&shell, "web%1b2");
     // It is named, escaped, and said to be what it is.
     let says = "cannot read the report of the instance `web\\u{1b}2`: it is no report, at line 1";
     let (status, text) = shell.run("promote JWT_SECRET");

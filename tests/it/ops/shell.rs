@@ -21,15 +21,15 @@ pub struct Shell {
 
 impl Shell {
     pub fn new(time: &str) -> Self {
-        let own = Self {
+        let shell = Self {
             folder: tempfile::tempdir().unwrap(),
             clock: ManualClock::at_unix(0),
             transcript: String::new(),
             names: HashMap::new(),
             variables: HashMap::new(),
         };
-        own.set(time);
-        own
+        shell.set(time);
+        shell
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -37,20 +37,20 @@ impl Shell {
     }
 
     /// Sets a variable of the environment of the binary.
-    pub fn variable(&mut self, name: &str, value: &str) {
+    pub fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
     /// Another one, with the same files.
     pub fn copy(&self) -> Self {
-        let own = Self::new("2026-01-01T00:00:00Z");
+        let copy = Self::new("2026-01-01T00:00:00Z");
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
-                std::fs::copy(&path, own.folder.path().join(path.file_name().unwrap())).unwrap();
+                std::fs::copy(&path, copy.folder.path().join(path.file_name().unwrap())).unwrap();
             }
         }
-        own
+        copy
     }
 
     /// Sets the clock, of the binary and of everybody here.
@@ -71,7 +71,7 @@ impl Shell {
     /// An instance of the service, which follows a file as services do, and learns of a change
     /// when the test says so.
     pub fn instance<K: KeyMaterial>(&self, file: &str, name: &str) -> FollowHandle<K> {
-        let ring = Path::new(file).file_stem().and_then(|own| own.to_str()).unwrap();
+        let ring = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap();
         KeyRing::<K>::builder()
             .name(ring)
             .environment("production")
@@ -107,8 +107,8 @@ impl Shell {
         let mut text = String::from_utf8(output.stdout.clone()).unwrap();
         text += std::str::from_utf8(&output.stderr).unwrap();
         let status = output.status.code().unwrap();
-        let shown = self.plain(&text);
-        let typed = self.plain(line);
+        let shown = self.make_plain(&text);
+        let typed = self.make_plain(line);
         writeln!(self.transcript, "$ dualkey {typed}").unwrap();
         self.transcript += &shown;
         if status != 0 {
@@ -119,23 +119,27 @@ impl Shell {
     }
 
     /// The text with names for what is chance: kids and fingerprints, as wide as they are.
-    fn plain(&mut self, text: &str) -> String {
+    fn make_plain(&mut self, text: &str) -> String {
         let folder = self.folder.path().to_str().unwrap().to_owned();
         let text = text.replace(&folder, "<folder>");
         let mut plain = String::new();
         let mut rest = text.as_str();
-        let is_part = |own: char| own.is_ascii_alphanumeric() || own == '-' || own == '_';
+        let is_part = |character: char| {
+            character.is_ascii_alphanumeric() || character == '-' || character == '_'
+        };
         while let Some(start) = rest.find(is_part) {
             plain += &rest[..start];
-            let end = rest[start..].find(|own| !is_part(own)).map_or(rest.len(), |end| start + end);
-            plain += &self.named(&rest[start..end]);
+            let end = rest[start..]
+                .find(|character| !is_part(character))
+                .map_or(rest.len(), |end| start + end);
+            plain += &self.name_word(&rest[start..end]);
             rest = &rest[end..];
         }
         plain + rest
     }
 
-    fn named(&mut self, word: &str) -> String {
-        let has = |is: fn(&char) -> bool| word.chars().any(|own| is(&own));
+    fn name_word(&mut self, word: &str) -> String {
+        let has = |is: fn(&char) -> bool| word.chars().any(|character| is(&character));
         let is_chance = word.len() == 16
             && has(char::is_ascii_lowercase)
             && (has(char::is_ascii_uppercase) || has(char::is_ascii_digit));

@@ -57,7 +57,7 @@ impl Before {
         };
         let tag = HmacSha256::new(SESSION.as_bytes()).mac(b"session-42");
         let cookie = format!("s:session-42.{}", base64::encode(&tag).trim_end_matches('='));
-        let key = decoded(ENCRYPTION);
+        let key = decode(ENCRYPTION);
         let mut sealed = b"a note".to_vec();
         let cipher = aes_gcm::Aes256Gcm::new_from_slice(&key).unwrap();
         let iv = [7_u8; 12];
@@ -73,7 +73,10 @@ impl Before {
             dotenvy::from_read_iter(env.as_bytes()).map(Result::unwrap).collect();
         let all = |name: &str| {
             let names = ["", "_OLD", "_BACKUP", "_NEXT"].map(|ending| format!("{name}{ending}"));
-            names.into_iter().filter_map(|own| values.get(&own).cloned()).collect::<Vec<_>>()
+            names
+                .into_iter()
+                .filter_map(|variable| values.get(&variable).cloned())
+                .collect::<Vec<_>>()
         };
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
@@ -86,14 +89,15 @@ impl Before {
         }
         let (value, tag) = self.cookie[2..].split_once('.').unwrap();
         let signs = |secret: &String| {
-            let own = HmacSha256::new(secret.as_bytes()).mac(value.as_bytes());
-            base64::encode(&own).trim_end_matches('=') == tag
+            let mac = HmacSha256::new(secret.as_bytes()).mac(value.as_bytes());
+            base64::encode(&mac).trim_end_matches('=') == tag
         };
         assert!(all("SESSION_SECRET").iter().any(signs));
         let opens = |key: &String| {
             // `Buffer.from(key, "base64")` of a Node backend.
-            let key: [u8; 32] = decoded(key).try_into().unwrap();
-            let parts: Vec<_> = self.row.split(':').map(|own| hex::decode(own).unwrap()).collect();
+            let key: [u8; 32] = decode(key).try_into().unwrap();
+            let parts: Vec<_> =
+                self.row.split(':').map(|part| hex::decode(part).unwrap()).collect();
             let mut text = parts[2].clone();
             let cipher = aes_gcm::Aes256Gcm::new_from_slice(&key).unwrap();
             let iv: [u8; 12] = parts[0][..].try_into().unwrap();
@@ -128,14 +132,17 @@ impl Before {
 }
 
 /// The bytes of base64, or of hexadecimal digits, which Node would take for base64 too.
-fn decoded(text: &str) -> Vec<u8> {
+fn decode(text: &str) -> Vec<u8> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits: Vec<_> =
-        text.trim_end_matches('=').chars().map(|own| ALPHABET.find(own).unwrap()).collect();
+    let digits: Vec<_> = text
+        .trim_end_matches('=')
+        .chars()
+        .map(|character| ALPHABET.find(character).unwrap())
+        .collect();
     let mut bytes = Vec::new();
     for group in digits.chunks(4) {
         let number =
-            group.iter().fold(0, |number, own| number << 6 | own) << (6 * (4 - group.len()));
+            group.iter().fold(0, |number, digit| number << 6 | digit) << (6 * (4 - group.len()));
         bytes.extend_from_slice(&(number as u32).to_be_bytes()[1..group.len()]);
     }
     bytes
@@ -190,8 +197,8 @@ fn a_node_backend_comes_to_its_first_rotation_in_five_commands() {
     }
     let env = read(&shell);
     assert!(env.contains(&format!("\nENCRYPTION_KEY_OLD={ENCRYPTION}\n")), "{env}");
-    let new = env.lines().find_map(|own| own.strip_prefix("ENCRYPTION_KEY=")).unwrap();
-    assert_eq!(decoded(new).len(), 32, "the new key is read as the old one was");
+    let new = env.lines().find_map(|line| line.strip_prefix("ENCRYPTION_KEY=")).unwrap();
+    assert_eq!(decode(new).len(), 32, "the new key is read as the old one was");
     let path = shell.path(".env");
     let clock = shell.clock.clone();
     before.check_in_rings(&shell, move |name| {

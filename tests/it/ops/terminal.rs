@@ -24,7 +24,7 @@ const LOUD: [&str; 8] = [
 ];
 
 /// Runs a command. All that it prints must be plain, and no line may begin with what was given.
-fn plain(shell: &Shell, arguments: &[&str]) -> String {
+fn run_plain(shell: &Shell, arguments: &[&str]) -> String {
     let output = shell.command(arguments).output().unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
     text += std::str::from_utf8(&output.stderr).unwrap();
@@ -33,14 +33,14 @@ fn plain(shell: &Shell, arguments: &[&str]) -> String {
 }
 
 fn check(text: &str, arguments: &[&str]) {
-    let is_loud = |own: char| {
+    let is_loud = |character: char| {
         // Control, format, line and paragraph, by what a terminal and a reader make of them.
-        (own.is_control() && own != '\n')
-            || matches!(own, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(own, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+        (character.is_control() && character != '\n')
+            || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
     };
-    if let Some(own) = text.chars().find(|own| is_loud(*own)) {
-        panic!("{arguments:?}: U+{:04X} in {text:?}", u32::from(own));
+    if let Some(character) = text.chars().find(|character| is_loud(*character)) {
+        panic!("{arguments:?}: U+{:04X} in {text:?}", u32::from(character));
     }
     let forged = text.lines().find(|line| line.starts_with("FAKE"));
     assert_eq!(forged, None, "{arguments:?}: {text}");
@@ -80,11 +80,11 @@ fn arguments_are_repeated_plain() {
             &["completions", loud],
             &["help", loud],
         ] {
-            plain(&shell, arguments);
+            run_plain(&shell, arguments);
         }
         // What the trail and a refusal keep of it comes out plain later, too.
         for arguments in [&["audit"] as &[_], &["audit", "--json"], &["audit", "verify"]] {
-            plain(&shell, arguments);
+            run_plain(&shell, arguments);
         }
     }
 }
@@ -114,7 +114,7 @@ fn a_kid_that_is_none_is_not_repeated() {
             ["revoke", "JWT_SECRET", "--kid", secret, "--reason", "x"],
             ["revoke", "JWT_SECRET", &format!("--kid={secret}"), "--yes", "--reason", "x"],
         ] {
-            let text = plain(&shell, &arguments);
+            let text = run_plain(&shell, &arguments);
             assert!(!text.contains(&secret[..8]), "{text}");
             assert!(text.contains("cannot use a text of") && text.contains("--kid"), "{text}");
         }
@@ -134,7 +134,7 @@ fn an_inventory_is_shown_plain() {
              store = {{ file = {quoted} }}\n"
         );
         inventory(&shell.path("dualkey.toml"), &tables);
-        plain(&shell, &["generate", "--store", "AUDIT_SECRET"]);
+        run_plain(&shell, &["generate", "--store", "AUDIT_SECRET"]);
         for arguments in [
             &["status"] as &[_],
             &["status", "--json"],
@@ -144,11 +144,11 @@ fn an_inventory_is_shown_plain() {
             &["doctor", "--json"],
             &["remind", "--dry-run"],
         ] {
-            plain(&shell, arguments);
+            run_plain(&shell, arguments);
         }
         let bad = format!("version = 1\nenvironment = {quoted}\n");
         fs::write(shell.path("dualkey.toml"), bad).unwrap();
-        plain(&shell, &["status"]);
+        run_plain(&shell, &["status"]);
     }
 }
 
@@ -157,16 +157,16 @@ fn an_inventory_is_shown_plain() {
 fn reports_and_manifests_are_shown_plain() {
     let shell = shell();
     let instance = shell.instance::<JwtKey>("JWT_SECRET.json", "web-1");
-    plain(&shell, &["stage", "JWT_SECRET"]);
+    run_plain(&shell, &["stage", "JWT_SECRET"]);
     instance.refresh().unwrap();
     let folder = shell.path("JWT_SECRET.json.reports");
     let report = fs::read_to_string(folder.join("web-1.json")).unwrap();
     for loud in LOUD {
-        let mut own: Value = serde_json::from_str(&report).unwrap();
-        own["instance"] = loud.into();
-        own["ring"] = loud.into();
+        let mut document: Value = serde_json::from_str(&report).unwrap();
+        document["instance"] = loud.into();
+        document["ring"] = loud.into();
         // Under its name, and under one that is made of it.
-        fs::write(folder.join("web-2.json"), own.to_string()).unwrap();
+        fs::write(folder.join("web-2.json"), document.to_string()).unwrap();
         fs::write(folder.join(format!("{}.json", loud.replace('/', "-"))), "{").unwrap();
         for arguments in [
             &["promote", "JWT_SECRET"] as &[_],
@@ -176,7 +176,7 @@ fn reports_and_manifests_are_shown_plain() {
             &["doctor"],
             &["doctor", "--json"],
         ] {
-            plain(&shell, arguments);
+            run_plain(&shell, arguments);
         }
     }
     // An old manifest, a reason of a revocation, and names that no ring has.
@@ -184,20 +184,20 @@ fn reports_and_manifests_are_shown_plain() {
     let text = fs::read_to_string(&path).unwrap();
     for loud in LOUD {
         for field in ["ring", "environment", "purpose"] {
-            let mut own: Value = serde_json::from_str(&text).unwrap();
-            own[field] = loud.into();
-            fs::write(&path, own.to_string()).unwrap();
+            let mut document: Value = serde_json::from_str(&text).unwrap();
+            document[field] = loud.into();
+            fs::write(&path, document.to_string()).unwrap();
             for arguments in [&["status"] as &[_], &["stage", "JWT_SECRET"], &["doctor"]] {
-                plain(&shell, arguments);
+                run_plain(&shell, arguments);
             }
         }
-        let mut own: Value = serde_json::from_str(&text).unwrap();
-        own["keys"][1]["revoked"] =
+        let mut document: Value = serde_json::from_str(&text).unwrap();
+        document["keys"][1]["revoked"] =
             serde_json::json!({ "at": "2026-01-02T09:00:00Z", "reason": loud });
-        own["keys"][1]["kid"] = loud.into();
-        fs::write(&path, own.to_string()).unwrap();
+        document["keys"][1]["kid"] = loud.into();
+        fs::write(&path, document.to_string()).unwrap();
         for arguments in [&["status"] as &[_], &["stage", "JWT_SECRET"], &["doctor"]] {
-            plain(&shell, arguments);
+            run_plain(&shell, arguments);
         }
     }
 }
@@ -207,8 +207,8 @@ fn reports_and_manifests_are_shown_plain() {
 fn json_is_plain_and_says_what_was_there() {
     let shell = shell();
     for loud in LOUD {
-        plain(&shell, &["record", "DEPLOY_KEY", "rotated", "--reason", loud]);
-        let text = plain(&shell, &["audit", "--json", "--take", "1"]);
+        run_plain(&shell, &["record", "DEPLOY_KEY", "rotated", "--reason", loud]);
+        let text = run_plain(&shell, &["audit", "--json", "--take", "1"]);
         let all: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(all[0]["reason"], loud, "{text}");
     }

@@ -81,7 +81,7 @@ fn a_manifest_of_two_databases_is_refused_with_both_kids() {
     inventory(&shell.path("dualkey.toml"), &table);
     assert_eq!(shell.run("generate --store AUDIT_SECRET").0, 0);
     let now = dualkey::Clock::now(&shell.clock);
-    let own = Manifest::new(
+    let manifest = Manifest::new(
         "DATABASE_URL",
         Purpose::Credential,
         "production",
@@ -89,8 +89,9 @@ fn a_manifest_of_two_databases_is_refused_with_both_kids() {
         Secret::from(URL),
         now,
     );
-    let own = own.unwrap().with_fallback(Secret::from(BACKUP), now).unwrap();
-    pollster::block_on(FileStore::new(shell.path("url.json")).compare_and_swap(0, &own)).unwrap();
+    let manifest = manifest.unwrap().with_fallback(Secret::from(BACKUP), now).unwrap();
+    pollster::block_on(FileStore::new(shell.path("url.json")).compare_and_swap(0, &manifest))
+        .unwrap();
     for line in ["status DATABASE_URL", "retire DATABASE_URL", "doctor"] {
         let (status, text) = shell.run(line);
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -191,7 +192,7 @@ fn a_value_that_is_no_url_is_refused_before_it_is_staged() {
         }
     }
     assert_eq!(fs::read_to_string(shell.path(".env")).unwrap(), lines);
-    assert_eq!(fs::read(shell.path("audit.log")).unwrap(), trail, "nothing was begun");
+    assert_eq!(fs::read(shell.path("audit.log")).unwrap(), trail, "nothing was started");
     let good = "postgres://app:p%23ss-p%23ss@db/app?schema=x&unknown_to_all=y";
     let (status, text) = pass(&mut shell, good, "stage DATABASE_URL --value-from value");
     assert_eq!(status, 0, "{text}");
@@ -231,17 +232,17 @@ fn the_name_the_value_in_use_and_the_inventory_say_what_is_a_url() {
     }
 
     // A value in use that is a URL, under another name.
-    let mut own = shell("", "");
+    let mut other = shell("", "");
     let table = tables("").replace("DATABASE_URL", "DATABASE");
-    inventory(&own.path("dualkey.toml"), &table);
-    fs::write(own.path(".env"), format!("DATABASE={URL}\n")).unwrap();
-    assert_eq!(pass(&mut own, text, "stage DATABASE --value-from value").0, 1);
+    inventory(&other.path("dualkey.toml"), &table);
+    fs::write(other.path(".env"), format!("DATABASE={URL}\n")).unwrap();
+    assert_eq!(pass(&mut other, text, "stage DATABASE --value-from value").0, 1);
 
     for (more, says) in [
         ("form = \"uri\"", "`uri` is none of url, text"),
         ("form = \"url\"\npeers = [\"x\"]", "host:port"),
     ] {
-        let head = fs::read_to_string(own.path("dualkey.toml")).unwrap();
+        let head = fs::read_to_string(other.path("dualkey.toml")).unwrap();
         let head = head.split("[[secret]]\nname = \"DATABASE\"").next().unwrap().to_owned();
         let error = Inventory::parse(&format!("{head}{}", tables(more)), "x.toml").unwrap_err();
         assert!(error.to_string().contains(says), "{error}");

@@ -30,7 +30,7 @@ fn v9_a_store_that_is_gone_gets_no_new_first_key() {
     fs::rename(&gone, &jwt).unwrap();
     assert_eq!(shell.run("status JWT_SECRET").0, 0);
 
-    // For good: somebody says so, and why.
+    // For good: the operator says so, and why.
     fs::remove_file(&jwt).unwrap();
     let force = "generate --store JWT_SECRET --force";
     assert_eq!(shell.run(force).0, 2, "needs a reason");
@@ -40,7 +40,7 @@ fn v9_a_store_that_is_gone_gets_no_new_first_key() {
     let (_, text) = shell.run("audit --take 1");
     assert!(text.contains("| CREATED |") && text.contains("forced: the disk died"), "{text}");
 
-    // What signs the trail is never made anew beside it.
+    // What signs the trail is never made again beside it.
     fs::remove_file(shell.path("AUDIT_SECRET.json")).unwrap();
     let (status, text) = shell.run("generate --store AUDIT_SECRET");
     assert!(status == 1 && text.contains("put the trail aside"), "{text}");
@@ -107,7 +107,10 @@ fn no_value_of_a_secret_is_printed_but_where_it_is_asked_for() {
     assert!(!trail.contains("dH7vQ2m") && !trail.contains("Xw9LrT4"));
 
     let (_, text) = shell.run("generate JWT_SECRET --print");
-    assert!(text.len() == 129 && text.trim().bytes().all(|own| own.is_ascii_hexdigit()), "{text}");
+    assert!(
+        text.len() == 129 && text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{text}"
+    );
     let (_, text) = shell.run("generate JWT_SECRET API_KEY --json");
     let sheet: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(sheet["secrets"][0]["bits"], 512);
@@ -128,7 +131,7 @@ fn a_credential_goes_from_one_value_to_the_next() {
         "# keys\nexport API_KEY=\"{old}\" # at the provider\nexport API_KEY_NEXT=\"{new}\"\n"
     ));
     assert_eq!(shell.run("promote API_KEY --assume-deployed").0, 0);
-    // Nothing says that nobody shows the old one any more: somebody does.
+    // No report shows that the old one is out of use: the operator says so.
     let (status, text) = shell.run("retire API_KEY");
     assert!(status == 1 && text.contains("no instance has reported"), "{text}");
     assert_eq!(shell.run("retire API_KEY --force --yes").0, 1, "without a reason");
@@ -140,7 +143,7 @@ fn a_credential_goes_from_one_value_to_the_next() {
     is(&format!("# keys\nexport API_KEY=\"{new}\"\n"));
     let backups = fs::read_dir(shell.path(""))
         .unwrap()
-        .filter(|own| own.as_ref().unwrap().file_name().to_string_lossy().ends_with(".bak"));
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".bak"));
     assert_eq!(backups.count(), 1);
     assert_eq!(shell.run("audit verify").0, 0);
 }

@@ -107,7 +107,7 @@ fn sqlite_takes_keys_and_values_that_are_none() {
             (3, 3),
             "{rewrapped:?}"
         );
-        let keys: Vec<_> = rewrapped.unreadable.iter().map(|own| own.key.to_string()).collect();
+        let keys: Vec<_> = rewrapped.unreadable.iter().map(|row| row.key.to_string()).collect();
         assert_eq!(keys, ["8", "9", "10"]);
         let after: Vec<_> = base.dump("notes", &["body"]).await;
         assert_eq!(after.len(), 6);

@@ -19,7 +19,7 @@ fn run(shell: &mut Shell, base: &Base, line: &str) -> (i32, String) {
 }
 
 #[test]
-fn a_rewrap_says_what_it_would_do_does_it_and_is_told_to_the_trail() {
+fn a_rewrap_says_what_it_would_do_does_it_and_is_recorded() {
     runtime().block_on(async {
         for base in Base::all().await {
             let mut shell = Shell::new("2026-11-26T00:00:00Z");
@@ -187,7 +187,7 @@ fn after_a_compromise_it_opens_by_name_with_a_reason_and_tells_before() {
         let note = |id| (id, before.seal_text("a note", context(id)).unwrap());
         base.notes((0..3).map(note)).await;
         let old = manifest.keys()[0].kid();
-        update(&store, |own| own.revoke(&old, "in a log", std::time::SystemTime::now()))
+        update(&store, |manifest| manifest.revoke(&old, "in a log", std::time::SystemTime::now()))
             .await
             .unwrap();
         let (status, text) = run(&mut shell, &base, "rewrap ENCRYPTION_KEY --execute");

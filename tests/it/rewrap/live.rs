@@ -90,26 +90,26 @@ async fn is_killed(base: Base) {
     let (ring, before) = rings(&manifest);
     let (old, new) = (ring.keys()[0].kid, ring.primary().unwrap());
     let before = Sealer::new(before);
-    let begun = Instant::now();
+    let start = Instant::now();
     base.notes(
         (0..rows)
             .map(|id| (id, before.seal_text(format!("note {id}, first"), context(id)).unwrap())),
     )
     .await;
-    println!("{}: {rows} rows were sealed in {:?}", base.name(), begun.elapsed());
+    println!("{}: {rows} rows were sealed in {:?}", base.name(), start.elapsed());
 
     let base = Arc::new(base);
     let (goes_on, written) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
     let writers: Vec<_> = (0..WRITERS)
-        .map(|own| {
+        .map(|writer| {
             let (base, goes_on, written) = (base.clone(), goes_on.clone(), written.clone());
             let sealer = Sealer::new(ring.clone());
             tokio::spawn(async move {
                 let mut last = HashMap::new();
-                let mut random = fastrand::Rng::with_seed(own as u64);
+                let mut random = fastrand::Rng::with_seed(writer as u64);
                 while goes_on.load(Relaxed) {
                     // Rows of its own, so that which value was the last is known.
-                    let id = random.i64(0..rows / WRITERS) * WRITERS + own;
+                    let id = random.i64(0..rows / WRITERS) * WRITERS + writer;
                     let text = format!("note {id}, {}", random.u64(..));
                     base.write(id, &sealer.seal_text(&text, context(id)).unwrap()).await;
                     last.insert(id, text);
@@ -157,9 +157,9 @@ async fn is_killed(base: Base) {
     let resumed = resumed.split("\"rows\":").nth(1).unwrap().split([',', '}']).next().unwrap();
     let resumed: u64 = resumed.parse().unwrap();
     assert!(resumed > 0);
-    let begun = Instant::now();
+    let start = Instant::now();
     let output = tokio::task::block_in_place(|| command(&["--json"]).output().unwrap());
-    let took = begun.elapsed();
+    let took = start.elapsed();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(!shell.path("rewrap").exists());
@@ -187,22 +187,23 @@ async fn is_killed(base: Base) {
 
     // What it left is what the verdict asks for: what is missing yet is traffic.
     let reports = store.reports().await.unwrap();
-    let own = reports.iter().find(|own| own.instance == dualkey::ops::rewrap::INSTANCE).unwrap();
-    let rewrap = own.rewrap.as_ref().unwrap();
+    let report =
+        reports.iter().find(|report| report.instance == dualkey::ops::rewrap::INSTANCE).unwrap();
+    let rewrap = report.rewrap.as_ref().unwrap();
     assert_eq!((rewrap.unreadable, &rewrap.rows[..]), (0, &[(new, rows as u64)][..]));
     let Verdict::Blocked(obstacles) =
         manifest.retirement(&old, &reports, SystemTime::now()).unwrap()
     else {
-        panic!("nobody reports");
+        panic!("no instance reports");
     };
     assert!(obstacles.contains(&Obstacle::NoInstance), "{obstacles:?}");
-    let is_of_rewrap = |own: &Obstacle| {
-        let own = format!("{own:?}");
-        own.contains("RewrapReport") || own.contains("Rows") || own.contains("UsedAsFallback")
+    let is_of_rewrap = |obstacle: &Obstacle| {
+        let text = format!("{obstacle:?}");
+        text.contains("RewrapReport") || text.contains("Rows") || text.contains("UsedAsFallback")
     };
     assert!(!obstacles.iter().any(is_of_rewrap), "{obstacles:?}");
     println!(
-        "{}: killed {kills} times, resumed from {} rows, {} writes of {WRITERS} writers meanwhile; \
+        "{}: killed {kills} times, resumed from {} rows, {} writes of {WRITERS} writers at once; \
          the last run went through the rest in {took:?}; {}",
         base.name(),
         resumed,

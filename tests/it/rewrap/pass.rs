@@ -34,7 +34,7 @@ fn rotate(ring: &KeyRing<AesKey>) {
     ring.promote(&new).unwrap();
 }
 
-fn sealed(sealer: &Sealer, id: i64) -> (i64, String) {
+fn seal_note(sealer: &Sealer, id: i64) -> (i64, String) {
     (id, sealer.seal_text(format!("note {id}"), format!("notes/{id}/body")).unwrap())
 }
 
@@ -51,7 +51,7 @@ fn a_pass_only_looks_unless_it_is_told_to_execute() {
     runtime().block_on(async {
         for base in Base::all().await {
             let (ring, sealer) = ring();
-            base.notes((0..250).map(|id| sealed(&sealer, id))).await;
+            base.notes((0..250).map(|id| seal_note(&sealer, id))).await;
             rotate(&ring);
             let before = base.dump("notes", &["body"]).await;
             let notes = base.table("notes", &["body"]).await.unwrap();
@@ -121,7 +121,7 @@ fn a_table_in_which_nothing_is_sealed_is_no_evidence() {
             let torn = rewrap.clone().run().await.unwrap();
             assert_eq!((torn.counts.unreadable, torn.counts.nothing_sealed), (1, 0));
             // One sealed value is enough; a table beside it that holds none is counted.
-            let (_, body) = sealed(&sealer, 1);
+            let (_, body) = seal_note(&sealer, 1);
             base.write(1, &body).await;
             let full = rewrap.run().await.unwrap();
             assert!(full.is_complete());
@@ -141,7 +141,7 @@ fn a_rewrap_that_started_too_early_says_from_when_one_counts() {
         let builder = KeyRing::<AesKey>::builder().clock(clock.clone());
         let ring = builder.primary(aes_key(1, "old")).build().unwrap();
         let sealer = Sealer::new(ring.clone());
-        base.notes((0..3).map(|id| sealed(&sealer, id))).await;
+        base.notes((0..3).map(|id| seal_note(&sealer, id))).await;
         let notes = base.table("notes", &["body"]).await.unwrap();
         let rewrap = RewrapJob::new(&sealer, notes, context);
         // Before a rotation there is no old key.
@@ -177,7 +177,7 @@ fn the_report_is_what_a_verdict_takes() {
     runtime().block_on(async {
         let base = Base::sqlite().await;
         let (ring, sealer) = ring();
-        base.notes((0..3).map(|id| sealed(&sealer, id))).await;
+        base.notes((0..3).map(|id| seal_note(&sealer, id))).await;
         rotate(&ring);
         let notes = base.table("notes", &["body"]).await.unwrap();
         let rewrap = RewrapJob::new(&sealer, notes, context);
@@ -191,8 +191,8 @@ fn the_report_is_what_a_verdict_takes() {
         let looked = rewrap.clone().run().await.unwrap();
         assert!(against(&looked).contains(&Obstacle::RowsLeft { rows: 3 }));
         let written = rewrap.clone().execute().run().await.unwrap();
-        let is_of_rows = |own: &Obstacle| {
-            matches!(own, Obstacle::RowsLeft { .. } | Obstacle::RowsUnreadable { .. })
+        let is_of_rows = |obstacle: &Obstacle| {
+            matches!(obstacle, Obstacle::RowsLeft { .. } | Obstacle::RowsUnreadable { .. })
         };
         assert!(!against(&written).iter().any(is_of_rows));
         base.write(1, "dk1.torn").await;
@@ -215,7 +215,7 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
         for base in Base::all().await {
             let (ring, sealer) = ring();
             let other = Sealer::new(aes_ring([aes_key(9, "other")]));
-            let good = |id| sealed(&sealer, id);
+            let good = |id| seal_note(&sealer, id);
             let mut torn = good(2).1;
             torn.truncate(60);
             let mut flipped = good(3).1.into_bytes();
@@ -250,9 +250,9 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
                 let (base, sealer) = (&base, &sealer);
                 async move {
                     let notes = base.table("notes", &["body"]).await.unwrap();
-                    let own = RewrapJob::new(sealer, notes, context).batch(4);
-                    let own = if executes { own.execute() } else { own };
-                    own.on_unreadable(move |one: &Unreadable| {
+                    let job = RewrapJob::new(sealer, notes, context).batch(4);
+                    let job = if executes { job.execute() } else { job };
+                    job.on_unreadable(move |one: &Unreadable| {
                         told.lock().unwrap().push(one.clone())
                     })
                 }
@@ -260,7 +260,7 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
             // A torn wrap, a torn payload and one of another row show in a dry run already.
             let rewrapped = rewrap(false).await.run().await.unwrap();
             let reasons = |rewrapped: &RewrapReport| -> Vec<(String, Reason)> {
-                rewrapped.unreadable.iter().map(|own| (own.key.to_string(), own.reason)).collect()
+                rewrapped.unreadable.iter().map(|row| (row.key.to_string(), row.reason)).collect()
             };
             let list = |all: &[(&str, Reason)]| -> Vec<(String, Reason)> {
                 all.iter().map(|(key, reason)| ((*key).to_owned(), *reason)).collect()
@@ -413,11 +413,11 @@ impl RowStore for Meddled {
                 let old = swaps.iter().find(is_own).unwrap().old.clone();
                 first.push(Swap { key, column: 0, old, new });
             }
-            assert!(self.inner.swap(&first).await.unwrap().iter().all(|own| *own));
+            assert!(self.inner.swap(&first).await.unwrap().iter().all(|swapped| *swapped));
             let free: Vec<_> =
-                swaps.iter().filter(|own| !self.held.contains(&own.key)).cloned().collect();
+                swaps.iter().filter(|swap| !self.held.contains(&swap.key)).cloned().collect();
             let mut done = self.inner.swap(&free).await?.into_iter();
-            let mut is_done = |own: &Swap| !self.held.contains(&own.key) && done.next().unwrap();
+            let mut is_done = |swap: &Swap| !self.held.contains(&swap.key) && done.next().unwrap();
             Ok(swaps.iter().map(&mut is_done).collect())
         })
     }
@@ -428,7 +428,7 @@ fn a_write_of_the_application_is_never_undone() {
     runtime().block_on(async {
         for base in Base::all().await {
             let (ring, sealer) = ring();
-            base.notes((0..20).map(|id| sealed(&sealer, id))).await;
+            base.notes((0..20).map(|id| seal_note(&sealer, id))).await;
             let inner = base.table("notes", &["body"]).await.unwrap();
             let keys: Vec<_> = inner
                 .page(None, 20, 1 << 20)
@@ -466,12 +466,12 @@ fn a_write_of_the_application_is_never_undone() {
 }
 
 #[test]
-fn a_row_that_somebody_else_has_locked_is_passed_over_and_taken_later() {
+fn a_row_that_another_client_has_locked_is_passed_over_and_taken_later() {
     runtime().block_on(async {
         let Some(base) = Base::postgres().await else { return };
         let Base::Postgres { pool, .. } = &base else { unreachable!() };
         let (ring, sealer) = ring();
-        base.notes((0..10).map(|id| sealed(&sealer, id))).await;
+        base.notes((0..10).map(|id| seal_note(&sealer, id))).await;
         rotate(&ring);
         let notes = base.table("notes", &["body"]).await.unwrap();
         let rewrap = RewrapJob::new(&sealer, notes, context).execute();
@@ -533,7 +533,7 @@ fn rows_of_node_are_taken_over_in_every_layout() {
 }
 
 #[test]
-fn v8_only_by_name_and_told_is_what_a_revoked_key_sealed_rescued() {
+fn v8_data_under_a_revoked_key_is_rescued_only_by_name_and_reported() {
     runtime().block_on(async {
         for base in Base::all().await {
             let told = Told::default();
@@ -545,16 +545,16 @@ fn v8_only_by_name_and_told_is_what_a_revoked_key_sealed_rescued() {
                 .build()
                 .unwrap();
             let sealer = Sealer::new(ring.clone());
-            base.notes((0..5).map(|id| sealed(&sealer, id))).await;
+            base.notes((0..5).map(|id| seal_note(&sealer, id))).await;
             ring.emergency_rotate(&kid("old"), "in a log", aes_key(2, "new")).unwrap();
             let notes = base.table("notes", &["body"]).await.unwrap();
             let rewrap = RewrapJob::new(&sealer, notes, context).execute();
             let before = base.dump("notes", &["body"]).await;
             let rewrapped = rewrap.clone().run().await.unwrap();
             assert_eq!(rewrapped.counts.unreadable, 5);
-            assert!(rewrapped.unreadable.iter().all(|own| own.reason == Reason::RevokedKey));
+            assert!(rewrapped.unreadable.iter().all(|row| row.reason == Reason::RevokedKey));
             assert_eq!(base.dump("notes", &["body"]).await, before);
-            let opened = || told.all().iter().filter(|own| own.contains("OpenedRevoked")).count();
+            let opened = || told.all().iter().filter(|line| line.contains("OpenedRevoked")).count();
             assert_eq!(opened(), 0);
 
             let rewrapped = rewrap.dangerous().open_revoked().run().await.unwrap();
@@ -563,7 +563,7 @@ fn v8_only_by_name_and_told_is_what_a_revoked_key_sealed_rescued() {
             for ((id, body), (_, before)) in base.texts("notes", "body").await.iter().zip(before) {
                 let body = body.as_ref().unwrap();
                 assert!(sealer.open(body, format!("notes/{id}/body")).is_ok());
-                // Sealed anew, with another data key: nothing of the payload is as it was.
+                // Sealed again, with another data key: nothing of the payload is as it was.
                 let [Value::Text(before)] = &before[..] else { unreachable!() };
                 let end = |text: &str| text[text.len() - 30..].to_owned();
                 assert_ne!(end(body), end(before));
@@ -573,7 +573,7 @@ fn v8_only_by_name_and_told_is_what_a_revoked_key_sealed_rescued() {
 }
 
 #[test]
-fn v8_a_legacy_value_under_a_revoked_key_is_rescued_by_name_and_told() {
+fn v8_a_legacy_value_under_a_revoked_key_is_rescued_by_name_and_reported() {
     runtime().block_on(async {
         for base in Base::all().await {
             let told = Told::default();
@@ -592,7 +592,7 @@ fn v8_a_legacy_value_under_a_revoked_key_is_rescued_by_name_and_told() {
             let notes = base.table("notes", &["body"]).await.unwrap();
             let rewrap = RewrapJob::new(&sealer, notes, context).execute();
             assert_eq!(rewrap.clone().run().await.unwrap().counts.unreadable, 1);
-            let opened = || told.all().iter().filter(|own| own.contains("OpenedRevoked")).count();
+            let opened = || told.all().iter().filter(|line| line.contains("OpenedRevoked")).count();
             assert_eq!(opened(), 0);
             let rewrapped = rewrap.dangerous().open_revoked().run().await.unwrap();
             assert_eq!((rewrapped.counts.rewritten, opened()), (1, 1));
@@ -605,7 +605,7 @@ fn a_checkpoint_is_gone_on_with_and_is_of_one_rewrap() {
     runtime().block_on(async {
         for base in Base::all().await {
             let (ring, sealer) = ring();
-            let mut notes: Vec<_> = (0..100).map(|id| sealed(&sealer, id)).collect();
+            let mut notes: Vec<_> = (0..100).map(|id| seal_note(&sealer, id)).collect();
             notes[5].1 = "torn".to_owned();
             base.notes(notes).await;
             rotate(&ring);
@@ -621,16 +621,16 @@ fn a_checkpoint_is_gone_on_with_and_is_of_one_rewrap() {
                 .await
                 .unwrap();
             let reached = std::mem::take(&mut *reached.lock().unwrap());
-            let rows: Vec<_> = reached.iter().map(|own| own.rows).collect();
+            let rows: Vec<_> = reached.iter().map(|progress| progress.rows).collect();
             assert_eq!(reached.len(), 10, "{rows:?}");
-            assert!(reached.iter().all(|own| own.total == Some(100)));
+            assert!(reached.iter().all(|progress| progress.total == Some(100)));
             assert_eq!(reached[9].left, Some(Duration::ZERO));
 
             // From the middle: what was counted before counts, and what was torn is looked at.
             let half = reached[4].checkpoint.to_json().unwrap();
             let half = Checkpoint::from_json(half.as_bytes()).unwrap();
             assert_eq!(half, reached[4].checkpoint);
-            base.write(5, &sealed(&sealer, 5).1).await;
+            base.write(5, &seal_note(&sealer, 5).1).await;
             let rewrapped = rewrap.clone().resume(half.clone()).run().await.unwrap();
             assert_eq!(rewrapped.started_at, whole.started_at);
             let counts = rewrapped.counts;
@@ -787,13 +787,13 @@ fn a_rate_is_kept_to() {
     let runtime = builder.enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let (sealer, table) = endless(1000);
-        let begun = tokio::time::Instant::now();
+        let start = tokio::time::Instant::now();
         let rate = NonZeroU32::new(100).unwrap();
         let rewrap = RewrapJob::new(&sealer, table, |_, _| "").execute().batch(10);
         let rewrap = rewrap.rows_per_second(rate);
         rewrap.run().await.unwrap();
         // The last batch begins when those before it may have been.
-        let took = begun.elapsed();
+        let took = start.elapsed();
         assert!((9_800..=10_100).contains(&took.as_millis()), "{took:?}");
     });
 }

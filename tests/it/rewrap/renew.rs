@@ -137,7 +137,8 @@ fn a_renewal_takes_rows_under_every_key() {
         let under = |seed, kid: &str| Sealer::new(aes_ring([aes_key(seed, kid)]));
         let sealers = [under(1, "old"), under(2, "now"), under(3, "next")];
         let rows = sealers.iter().zip(0..);
-        base.notes(rows.map(|(own, id)| (id, own.seal_text("a note", of(id)).unwrap()))).await;
+        base.notes(rows.map(|(sealer, id)| (id, sealer.seal_text("a note", of(id)).unwrap())))
+            .await;
         let sealer = Sealer::new(ring);
         let notes = base.table("notes", &["body"]).await.unwrap();
         let rewrap = RewrapJob::new(&sealer, notes, context).execute();
@@ -227,7 +228,7 @@ fn a_write_of_the_application_wins_whatever_the_lengths_are() {
             ]));
             let left = Arc::clone(&writes);
             let (base, handle) = (Arc::new(base), tokio::runtime::Handle::current());
-            let (own, application) = (Arc::clone(&base), sealer.clone());
+            let (database, application) = (Arc::clone(&base), sealer.clone());
             let context = move |key: &RowKey, column: &str| {
                 // Not held over the write, which needs a thread that others would wait for it on.
                 let write = {
@@ -237,7 +238,7 @@ fn a_write_of_the_application_wins_whatever_the_lengths_are() {
                 };
                 if let Some((id, text)) = write {
                     let body = application.seal_text(text, of(id)).unwrap();
-                    tokio::task::block_in_place(|| handle.block_on(own.write(id, &body)));
+                    tokio::task::block_in_place(|| handle.block_on(database.write(id, &body)));
                 }
                 format!("notes/{key}/{column}")
             };
