@@ -338,10 +338,7 @@ fn main() -> ExitCode {
     if arguments.readme {
         write_into_readme(&table.to_string());
     }
-    match arguments.strict && broken + missing > 0 {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
-    }
+    if arguments.strict && broken + missing > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn write_into_readme(table: &str) {

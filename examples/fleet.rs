@@ -59,15 +59,16 @@ fn any_step(options: &Options) -> ExitCode {
     let outcomes = many(options, |seed| run(seed, Way::Anything, Bounds::of_anything));
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>().to_string();
     let mut table = table(["", "count"]);
-    table.add_row(["steps taken".to_owned(), sum(|own| own.steps)]);
-    table.add_row(["steps refused".to_owned(), sum(|own| own.refused)]);
-    table.add_row(["leaks".to_owned(), sum(|own| own.leaks)]);
-    table.add_row(["requests".to_owned(), sum(|own| own.requests)]);
-    table.add_row(["rejected, as a step declared".to_owned(), sum(|own| own.declared)]);
-    table.add_row(["rejected, because too old".to_owned(), sum(|own| own.unavailable)]);
-    table.add_row(["violations".to_owned(), sum(|own| own.kinds.values().sum())]);
+    table.add_row(["steps taken".to_owned(), sum(|outcome| outcome.steps)]);
+    table.add_row(["steps refused".to_owned(), sum(|outcome| outcome.refused)]);
+    table.add_row(["leaks".to_owned(), sum(|outcome| outcome.leaks)]);
+    table.add_row(["requests".to_owned(), sum(|outcome| outcome.requests)]);
+    table.add_row(["rejected, as a step declared".to_owned(), sum(|outcome| outcome.declared)]);
+    table.add_row(["rejected, because too old".to_owned(), sum(|outcome| outcome.unavailable)]);
+    table.add_row(["violations".to_owned(), sum(|outcome| outcome.kinds.values().sum())]);
     println!("{table}");
-    let violated = outcomes.iter().zip(options.seed..).filter(|(own, _)| !own.kinds.is_empty());
+    let violated =
+        outcomes.iter().zip(options.seed..).filter(|(outcome, _)| !outcome.kinds.is_empty());
     let mut status = ExitCode::SUCCESS;
     for (outcome, seed) in violated {
         status = ExitCode::FAILURE;
@@ -90,17 +91,17 @@ fn declared(options: &Options) -> ExitCode {
     for way in [Way::Staged, Way::Scheduled] {
         let outcomes = many(options, |seed| run(seed, way, Bounds::of));
         let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>().to_string();
-        let exposure = outcomes.iter().filter_map(|own| own.exposure).max();
+        let exposure = outcomes.iter().filter_map(|outcome| outcome.exposure).max();
         table.add_row([
             way.name().to_owned(),
-            sum(|own| own.requests),
-            sum(|own| own.unavailable),
-            sum(|own| u64::from(own.exposure.is_some())),
+            sum(|outcome| outcome.requests),
+            sum(|outcome| outcome.unavailable),
+            sum(|outcome| u64::from(outcome.exposure.is_some())),
             exposure.map_or("-".to_owned(), span),
-            sum(|own| own.violations.len() as u64),
+            sum(|outcome| outcome.violations.len() as u64),
         ]);
         let violated = outcomes.iter().zip(options.seed..);
-        for (outcome, seed) in violated.filter(|(own, _)| !own.violations.is_empty()) {
+        for (outcome, seed) in violated.filter(|(outcome, _)| !outcome.violations.is_empty()) {
             status = ExitCode::FAILURE;
             println!("{}, seed {seed}: {:#?}", way.name(), outcome.violations);
         }
@@ -127,12 +128,13 @@ fn quarterly(options: &Options) -> ExitCode {
     let mut has_lost = false;
     for way in Way::ALL {
         let outcomes = many(options, |seed| run(seed, way, quarter));
-        let requests: u64 = outcomes.iter().map(|own| own.requests).sum();
-        let lost: u64 = outcomes.iter().map(|own| own.lost).sum();
-        let hit = outcomes.iter().filter(|own| own.lost > 0).count();
-        let exposure = outcomes.iter().filter_map(|own| own.exposure).max();
-        let reached = outcomes.iter().filter_map(|own| own.reached).max();
-        let mut completed: Vec<_> = outcomes.iter().filter_map(|own| own.completed).collect();
+        let requests: u64 = outcomes.iter().map(|outcome| outcome.requests).sum();
+        let lost: u64 = outcomes.iter().map(|outcome| outcome.lost).sum();
+        let hit = outcomes.iter().filter(|outcome| outcome.lost > 0).count();
+        let exposure = outcomes.iter().filter_map(|outcome| outcome.exposure).max();
+        let reached = outcomes.iter().filter_map(|outcome| outcome.reached).max();
+        let mut completed: Vec<_> =
+            outcomes.iter().filter_map(|outcome| outcome.completed).collect();
         completed.sort_unstable();
         let median = completed.get(completed.len() / 2).copied();
         table.add_row([
@@ -144,8 +146,9 @@ fn quarterly(options: &Options) -> ExitCode {
             reached.map_or("-".to_owned(), span),
             median.map_or("-".to_owned(), span),
         ]);
-        let own = outcomes.iter().zip(options.seed..);
-        for (outcome, seed) in own.filter(|(own, _)| way.uses_store() && !own.violations.is_empty())
+        let pairs = outcomes.iter().zip(options.seed..);
+        for (outcome, seed) in
+            pairs.filter(|(outcome, _)| way.uses_store() && !outcome.violations.is_empty())
         {
             has_lost = true;
             println!("{}, seed {seed}: {:#?}", way.name(), outcome.violations);
@@ -173,12 +176,12 @@ fn quarter(random: &mut fastrand::Rng) -> Bounds {
 fn beyond(options: &Options) -> ExitCode {
     type Change = fn(&mut Bounds, u64);
     let changes: [(&str, [u64; 3], Change); 4] = [
-        ("clocks apart", [2, 4, 12], |own, by| own.clock_off *= by),
-        ("store away", [2, 4, 12], |own, by| own.outage *= by),
-        ("store behind", [2, 4, 12], |own, by| {
-            (own.lag, own.outage) = (own.lag * by, own.outage * by)
+        ("clocks apart", [2, 4, 12], |bounds, by| bounds.clock_off *= by),
+        ("store away", [2, 4, 12], |bounds, by| bounds.outage *= by),
+        ("store behind", [2, 4, 12], |bounds, by| {
+            (bounds.lag, bounds.outage) = (bounds.lag * by, bounds.outage * by)
         }),
-        ("tokens live on", [2, 3, 5], |own, by| own.real_life *= by),
+        ("tokens live on", [2, 3, 5], |bounds, by| bounds.real_life *= by),
     ];
     let mut runs: Vec<(String, u64, Change)> = vec![("as declared".to_owned(), 1, |_, _| {})];
     for (name, factors, change) in changes {
@@ -195,11 +198,11 @@ fn beyond(options: &Options) -> ExitCode {
             bounds
         };
         let outcomes = many(options, |seed| run(seed, Way::Staged, bounds));
-        let requests: u64 = outcomes.iter().map(|own| own.requests).sum();
-        let lost: u64 = outcomes.iter().map(|own| own.lost).sum();
-        let hit: Vec<_> = outcomes.iter().filter(|own| own.lost > 0).collect();
-        let first = hit.first().and_then(|own| own.violations.first());
-        let first = first.map_or("-", |own| own.split(';').next().unwrap_or(own));
+        let requests: u64 = outcomes.iter().map(|outcome| outcome.requests).sum();
+        let lost: u64 = outcomes.iter().map(|outcome| outcome.lost).sum();
+        let hit: Vec<_> = outcomes.iter().filter(|outcome| outcome.lost > 0).collect();
+        let first = hit.first().and_then(|outcome| outcome.violations.first());
+        let first = first.map_or("-", |violation| violation.split(';').next().unwrap_or(violation));
         let first = first.split_once("key ").map_or(first, |(_, what)| what);
         table.add_row([
             name.to_owned(),
@@ -222,26 +225,26 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 
 /// Every seed, on every core.
 fn many(options: &Options, work: impl Fn(u64) -> Outcome + Sync) -> Vec<Outcome> {
-    let threads = std::thread::available_parallelism().map_or(1, |own| own.get() as u64);
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let bar = indicatif::ProgressBar::new(options.rotations);
     let next = AtomicU64::new(0);
     let mut outcomes: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
                 scope.spawn(|| {
-                    let mut own = Vec::new();
+                    let mut done = Vec::new();
                     loop {
                         let turn = next.fetch_add(1, Relaxed);
                         if turn >= options.rotations {
-                            return own;
+                            return done;
                         }
-                        own.push((turn, work(options.seed + turn)));
+                        done.push((turn, work(options.seed + turn)));
                         bar.inc(1);
                     }
                 })
             })
             .collect();
-        workers.into_iter().flat_map(|own| own.join().unwrap()).collect()
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     bar.finish_and_clear();
     outcomes.sort_by_key(|(turn, _)| *turn);

@@ -109,9 +109,10 @@ async fn main() -> Result<()> {
     let lost = check(&pool, &sealer, &last, &options).await?;
     ring.record_rewrap(&verified.record());
     println!("may the old key go? {}", ring.retirement(&old)?);
-    match verified.is_complete() && !verified.by_kid.contains_key(&old) && lost == 0 {
-        true => println!("Every note opens under the new key, and no write was lost."),
-        false => return Err(format!("{lost} writes were lost").into()),
+    if verified.is_complete() && !verified.by_kid.contains_key(&old) && lost == 0 {
+        println!("Every note opens under the new key, and no write was lost.")
+    } else {
+        return Err(format!("{lost} writes were lost").into());
     }
     Ok(())
 }
@@ -242,15 +243,15 @@ async fn check(
 }
 
 fn report(rewrapped: &RewrapReport) {
-    let own = &rewrapped.counts;
+    let counts = &rewrapped.counts;
     println!(
         "{}: {} rows, {} rewritten, {} current already, {} changed meanwhile, {} unreadable",
         if rewrapped.has_written { "rewrapped" } else { "looked through" },
-        own.rows,
-        own.rewritten,
-        own.current,
-        own.changed_meanwhile,
-        own.unreadable,
+        counts.rows,
+        counts.rewritten,
+        counts.current,
+        counts.changed_meanwhile,
+        counts.unreadable,
     );
     for row in &rewrapped.unreadable {
         println!("  {} {} {}: {}", row.table, row.key, row.column, row.reason);

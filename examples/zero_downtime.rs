@@ -54,15 +54,17 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let options = Options::parse();
-    let stage = Stage::new(match options.naive {
-        true => "The usual way: each instance restarts in turn with [new, old]",
-        false => "dualkey: both instances follow files, in which an operator rotates",
+    let stage = Stage::new(if options.naive {
+        "The usual way: each instance restarts in turn with [new, old]"
+    } else {
+        "dualkey: both instances follow files, in which an operator rotates"
     });
     let mut old = Secrets::generate()?;
     old.session = load::node_secret()?;
-    let keys = match options.naive {
-        true => Keys::Given(vec![old.clone()]),
-        false => Keys::Stored(Box::new(Operator::new(&old).await?)),
+    let keys = if options.naive {
+        Keys::Given(vec![old.clone()])
+    } else {
+        Keys::Stored(Box::new(Operator::new(&old).await?))
     };
     let fleet = Arc::new(Fleet::start(&keys, 2).await?);
     let load = Load::start(&fleet, &old, &stage)?;

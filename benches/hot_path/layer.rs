@@ -111,11 +111,11 @@ pub fn bearer(c: &mut Criterion) {
         make,
     );
 
-    let keys = [SECRETS[0], SECRETS[1]].map(|own| DecodingKey::from_secret(own.as_bytes()));
+    let keys = [SECRETS[0], SECRETS[1]].map(|secret| DecodingKey::from_secret(secret.as_bytes()));
     let by_hand = ByHand(std::sync::Arc::new((keys, Validation::new(Algorithm::HS256))));
-    let handler = async |Extension(own): Extension<ByHand<([DecodingKey; 2], Validation)>>,
+    let handler = async |Extension(by_hand): Extension<ByHand<([DecodingKey; 2], Validation)>>,
                          headers: HeaderMap| {
-        let (keys, validation) = &*own.0;
+        let (keys, validation) = &*by_hand.0;
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         let found =

@@ -43,7 +43,7 @@ impl Operator {
     pub async fn new(first: &Secrets) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let stores = RINGS.map(|(name, _)| FileStore::new(folder.path().join(name)));
-        let own = Self { folder, stores };
+        let operator = Self { folder, stores };
         for (place, secret) in first.all().into_iter().enumerate() {
             let (name, purpose) = RINGS[place];
             let now = SystemTime::now();
@@ -52,9 +52,9 @@ impl Operator {
             let manifest = Manifest::new(name, purpose, ENVIRONMENT, first, secret.clone(), now)?;
             // Shorter than a report interval, which a service would be refused.
             let manifest = manifest.force("a demo in seconds").set_policy(policy(), now)?;
-            own.stores[place].compare_and_swap(0, &manifest).await?;
+            operator.stores[place].compare_and_swap(0, &manifest).await?;
         }
-        Ok(own)
+        Ok(operator)
     }
 
     pub fn store(&self, place: usize) -> FileStore {
@@ -70,7 +70,8 @@ impl Operator {
         let mut kids = Vec::new();
         for (store, secret) in self.stores.iter().zip(new.all()) {
             let new: &Secret = secret;
-            let step = |own: &Manifest| own.stage(NewEntry::new(new.clone()), SystemTime::now());
+            let step =
+                |manifest: &Manifest| manifest.stage(NewEntry::new(new.clone()), SystemTime::now());
             kids.push(update(store, step).await?.kid);
         }
         self.agreed().await?;
@@ -82,7 +83,7 @@ impl Operator {
     pub async fn promote(&self, kids: &Kids) -> Result<()> {
         for (store, kid) in self.stores.iter().zip(kids) {
             let reports = store.reports().await?;
-            update(store, |own| own.promote(kid, &reports, SystemTime::now())).await?;
+            update(store, |manifest| manifest.promote(kid, &reports, SystemTime::now())).await?;
         }
         self.agreed().await
     }
@@ -92,7 +93,7 @@ impl Operator {
         for store in &self.stores {
             loop {
                 let (manifest, reports) = (store.load().await?, store.reports().await?);
-                if reports.iter().all(|own| own.fingerprint == manifest.fingerprint()) {
+                if reports.iter().all(|report| report.fingerprint == manifest.fingerprint()) {
                     break;
                 }
                 sleep(PAUSE).await;
@@ -103,7 +104,7 @@ impl Operator {
 
     pub async fn revoke(&self, kids: &Kids, reason: &str) -> Result<()> {
         for (store, kid) in self.stores.iter().zip(kids) {
-            update(store, |own| own.revoke(kid, reason, SystemTime::now())).await?;
+            update(store, |manifest| manifest.revoke(kid, reason, SystemTime::now())).await?;
         }
         self.agreed().await
     }
@@ -119,7 +120,7 @@ impl Operator {
         };
         for (store, kid) in self.stores.iter().zip(kids) {
             let reports = store.reports().await?;
-            update(store, |own| own.retire(kid, &reports, SystemTime::now())).await?;
+            update(store, |manifest| manifest.retire(kid, &reports, SystemTime::now())).await?;
         }
         self.agreed().await?;
         Ok(verdicts)

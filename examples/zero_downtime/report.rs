@@ -59,10 +59,10 @@ impl Stage {
         let by_reason = |revoked: bool| {
             SECRETS.map(|secret| {
                 let all = reasons.counts().into_iter();
-                let own = all.filter(|((ring, reason), _)| {
+                let matching = all.filter(|((ring, reason), _)| {
                     ring == secret && (*reason == Reason::RevokedKey) == revoked
                 });
-                own.map(|(_, count)| count).sum::<u64>()
+                matching.map(|(_, count)| count).sum::<u64>()
             })
         };
         let (lost, revoked) = (by_reason(false), by_reason(true));
@@ -120,7 +120,7 @@ impl Stage {
             refused == total + revoked.iter().sum::<u64>() && counters_agree(counts, instances);
         let retired = instances.iter().flat_map(Rings::keys).flatten();
         let states: Vec<_> = retired.map(|key| key.state).collect();
-        let count = |state| states.iter().filter(|own| **own == state).count();
+        let count = |state| states.iter().filter(|found| **found == state).count();
         println!(
             "keys at the end, over both instances: {} retired, {} revoked; the rings' counters {}",
             count(KeyState::Expired),
@@ -128,8 +128,8 @@ impl Stage {
             if consistent { "agree with the clients" } else { "DO NOT AGREE with the clients" },
         );
         println!("\nmay they go?");
-        for (what, own) in verdicts {
-            for (secret, verdict) in SECRETS.iter().zip(own) {
+        for (what, found) in verdicts {
+            for (secret, verdict) in SECRETS.iter().zip(found) {
                 println!("  {secret}, {what}: {verdict}");
             }
         }
@@ -139,15 +139,12 @@ impl Stage {
             && (native == shown && shown > 0)
             && consistent
             && revoked.iter().sum::<u64>() > 0;
-        match safe {
-            true => {
-                println!("\nNothing was lost.");
-                ExitCode::SUCCESS
-            }
-            false => {
-                println!("\nFAILED: {total} valid requests were lost. {:?}", reasons.counts());
-                ExitCode::FAILURE
-            }
+        if safe {
+            println!("\nNothing was lost.");
+            ExitCode::SUCCESS
+        } else {
+            println!("\nFAILED: {total} valid requests were lost. {:?}", reasons.counts());
+            ExitCode::FAILURE
         }
     }
 }

@@ -127,9 +127,10 @@ async fn write_note(State(app): State<Arc<App>>, Path(id): Path<i64>, text: Stri
         Ok(body) => app.notes.put(id, &body).await.is_ok(),
         Err(_) => false,
     };
-    match written {
-        true => StatusCode::NO_CONTENT.into_response(),
-        false => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    if written {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
     }
 }
 

@@ -139,9 +139,9 @@ fn cookies_webhooks_and_envelopes_allocate_their_results_alone() {
     );
     let mut blobs = vec![blob.clone(), blob.clone(), blob.clone()];
     let in_place = allocations(|| {
-        let mut own = blobs.pop().unwrap();
-        assert!(sealer.open_in_place(&mut own, "notes/7/body").is_ok());
-        std::mem::forget(own);
+        let mut blob = blobs.pop().unwrap();
+        assert!(sealer.open_in_place(&mut blob, "notes/7/body").is_ok());
+        std::mem::forget(blob);
     });
     assert_eq!(in_place, 0);
 }

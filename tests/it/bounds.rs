@@ -24,34 +24,38 @@ type Change = fn(&mut Policy);
 /// Each field at its bound, and beyond it, with what is said of that.
 const FIELDS: [(Change, Change, &str); 7] = [
     (
-        |own| own.max_lifetime = MAX,
-        |own| own.max_lifetime = MAX + Duration::from_nanos(1),
+        |policy| policy.max_lifetime = MAX,
+        |policy| policy.max_lifetime = MAX + Duration::from_nanos(1),
         "`max_lifetime` is more than 36525 days",
     ),
     (
-        |own| own.rollout_window = MAX,
-        |own| own.rollout_window = Duration::MAX,
+        |policy| policy.rollout_window = MAX,
+        |policy| policy.rollout_window = Duration::MAX,
         "`rollout_window` is more than 36525 days",
     ),
-    (|own| own.skew = MAX, |own| own.skew = MAX + DAY, "`skew` is more than 36525 days"),
     (
-        |own| own.observation_window = MAX,
-        |own| own.observation_window = Duration::MAX,
+        |policy| policy.skew = MAX,
+        |policy| policy.skew = MAX + DAY,
+        "`skew` is more than 36525 days",
+    ),
+    (
+        |policy| policy.observation_window = MAX,
+        |policy| policy.observation_window = Duration::MAX,
         "`observation_window` is more than 36525 days",
     ),
     (
-        |own| own.schedule = Some(Schedule::Days(36_525)),
-        |own| own.schedule = Some(Schedule::Days(36_526)),
+        |policy| policy.schedule = Some(Schedule::Days(36_525)),
+        |policy| policy.schedule = Some(Schedule::Days(36_526)),
         "the days of `schedule` are more than 36525",
     ),
     (
-        |own| own.min_observed_verifications = MAX_COUNT,
-        |own| own.min_observed_verifications = u64::MAX,
+        |policy| policy.min_observed_verifications = MAX_COUNT,
+        |policy| policy.min_observed_verifications = u64::MAX,
         "`min_observed_verifications` is more than 2^53 - 1",
     ),
     (
-        |own| own.min_secret_bytes = Some(64),
-        |own| own.min_secret_bytes = Some(64 * 1024 + 1),
+        |policy| policy.min_secret_bytes = Some(64),
+        |policy| policy.min_secret_bytes = Some(64 * 1024 + 1),
         "`min_secret_bytes` is more than 65536",
     ),
 ];
@@ -195,27 +199,27 @@ fn a_manifest_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
         ),
     ] {
         let staged = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
-        let mut own = document(&staged);
-        *own.pointer_mut(pointer).unwrap() = within;
-        assert!(read(&own).is_ok(), "{pointer}: {:?}", read(&own));
-        *own.pointer_mut(pointer).unwrap() = beyond;
-        let error = read(&own).unwrap_err().to_string();
+        let mut document = document(&staged);
+        *document.pointer_mut(pointer).unwrap() = within;
+        assert!(read(&document).is_ok(), "{pointer}: {:?}", read(&document));
+        *document.pointer_mut(pointer).unwrap() = beyond;
+        let error = read(&document).unwrap_err().to_string();
         assert!(error.contains(says) && error.starts_with("cannot use the "), "{pointer}: {error}");
     }
     // A revocation at a moment out of bounds revokes its key (V8).
     let staged = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
-    let mut own = document(&staged);
-    own["keys"][1]["revoked"] = json!({ "at": "0001-01-01T00:00:00Z", "reason": "leaked" });
+    let mut document = document(&staged);
+    document["keys"][1]["revoked"] = json!({ "at": "0001-01-01T00:00:00Z", "reason": "leaked" });
     let kid: Kid = "b".parse().unwrap();
-    assert_eq!(read(&own).unwrap().state(&kid, at(1)).unwrap().as_str(), "revoked");
+    assert_eq!(read(&document).unwrap().state(&kid, at(1)).unwrap().as_str(), "revoked");
     // More keys than fit into its size.
     let gone = |place: usize| {
         json!({ "kid": format!("gone-{place}"), "added_at": "2026-01-01T00:00:00Z", "sequence": 1,
             "signing_start": "unscheduled", "destroyed_at": "2026-01-01T00:00:00Z" })
     };
-    let mut own = document(&first());
-    own["keys"].as_array_mut().unwrap().extend((0..4096).map(gone));
-    let error = read(&own).unwrap_err().to_string();
+    let mut full = document(&first());
+    full["keys"].as_array_mut().unwrap().extend((0..4096).map(gone));
+    let error = read(&full).unwrap_err().to_string();
     assert_eq!(error, "cannot use the manifest: it has more than 4096 keys; make a new manifest");
 }
 
@@ -294,9 +298,9 @@ fn a_report_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
         ("/rewrap/rows/0/1", json!(u64::MAX), "`rows` of the report is more than 2^53 - 1"),
         ("/min_reader_version", json!(2), "no reader is newer than its format"),
     ] {
-        let mut own: Value = serde_json::from_str(&text).unwrap();
-        *own.pointer_mut(pointer).unwrap() = beyond;
-        let error = Report::from_json(own.to_string().as_bytes()).unwrap_err();
+        let mut document: Value = serde_json::from_str(&text).unwrap();
+        *document.pointer_mut(pointer).unwrap() = beyond;
+        let error = Report::from_json(document.to_string().as_bytes()).unwrap_err();
         assert!(matches!(error, Error::Manifest { .. }), "{error}");
         assert!(error.to_string().contains(says), "{pointer}: {error}");
     }
@@ -305,9 +309,9 @@ fn a_report_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
     assert!(error.contains("more than 1 MiB"), "{error}");
     // What could not be read again is not written.
     for instance in ["", "web\n", "web 1", &"x".repeat(129)] {
-        let mut own = report();
-        own.instance = instance.to_owned();
-        assert!(own.to_json().is_err(), "{instance}");
+        let mut report = report();
+        report.instance = instance.to_owned();
+        assert!(report.to_json().is_err(), "{instance}");
     }
 }
 
@@ -318,14 +322,14 @@ pub fn extreme() -> Vec<Policy> {
     let mut all = Vec::new();
     for place in 0..3_usize.pow(5) {
         let digit = |power| place / 3_usize.pow(power) % 3;
-        let mut own = Policy::default();
-        own.max_lifetime = lengths[digit(0)];
-        own.rollout_window = lengths[digit(1)];
-        own.skew = lengths[digit(2)];
-        own.observation_window = [Duration::from_secs(120), DAY, MAX][digit(3)];
-        own.schedule = schedules[digit(4)];
-        own.min_observed_verifications = [0, 1, MAX_COUNT][digit(4)];
-        all.push(own);
+        let mut policy = Policy::default();
+        policy.max_lifetime = lengths[digit(0)];
+        policy.rollout_window = lengths[digit(1)];
+        policy.skew = lengths[digit(2)];
+        policy.observation_window = [Duration::from_secs(120), DAY, MAX][digit(3)];
+        policy.schedule = schedules[digit(4)];
+        policy.min_observed_verifications = [0, 1, MAX_COUNT][digit(4)];
+        all.push(policy);
     }
     all
 }
@@ -384,8 +388,8 @@ fn rings_verdicts_and_steps_at_their_bounds_overflow_nothing() {
                 let kid = "a".parse().unwrap();
                 let _ = manifest.retirement(&kid, &reports, now).unwrap();
                 let _ = (manifest.rotation_due(now), manifest.next_transition(now));
-                let _ = manifest.stage(entry(1, "b"), now).map(|own| {
-                    let staged = own.manifest;
+                let _ = manifest.stage(entry(1, "b"), now).map(|change| {
+                    let staged = change.manifest;
                     let _ = staged.promote(&"b".parse().unwrap(), &reports, now);
                     let _ = staged.force("a test").promote(&"b".parse().unwrap(), now);
                 });

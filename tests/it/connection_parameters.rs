@@ -107,7 +107,7 @@ fn v10_no_error_names_the_rest_of_a_secret() {
         "r2dbc:postgresql://app:hunter@db/app?a=b",
     ] {
         let said = match ConnectionString::parse(text) {
-            Ok(own) => format!("{:?} {own:?}", own.connect_options().map(drop)),
+            Ok(parsed) => format!("{:?} {parsed:?}", parsed.connect_options().map(drop)),
             Err(error) => format!("{error} {error:?}"),
         };
         assert!(!said.contains("hunter"), "{said}");
@@ -119,32 +119,32 @@ fn v10_no_error_names_the_rest_of_a_secret() {
 
 #[test]
 fn what_is_empty_is_not_given() {
-    let own = parse("postgres://app:@db/app");
+    let parsed = parse("postgres://app:@db/app");
     // `sqlx` looks the password up only if there is none.
-    let options = own.connect_options().unwrap();
+    let options = parsed.connect_options().unwrap();
     assert!(!format!("{options:?}").contains("password: Some"));
-    let own = parse("host='' port='' user=app password='' dbname=app sslmode=''");
-    assert_eq!((own.host(), own.ssl_mode()), (None, None));
+    let parsed = parse("host='' port='' user=app password='' dbname=app sslmode=''");
+    assert_eq!((parsed.host(), parsed.ssl_mode()), (None, None));
 }
 
 /// NBSP is a character to libpq, and a blank to Rust.
 #[test]
 fn only_blanks_of_ascii_end_a_value() {
-    let own = parse("host=db password=a\u{a0}b user=app");
-    let url = sqlx::ConnectOptions::to_url_lossy(&own.connect_options().unwrap());
+    let parsed = parse("host=db password=a\u{a0}b user=app");
+    let url = sqlx::ConnectOptions::to_url_lossy(&parsed.connect_options().unwrap());
     assert_eq!(url.password(), Some("a%C2%A0b"));
-    let own = parse("postgres://app:x@db/app\u{a0}");
-    assert_eq!(own.database(), Some("app\u{a0}"));
+    let parsed = parse("postgres://app:x@db/app\u{a0}");
+    assert_eq!(parsed.database(), Some("app\u{a0}"));
     assert_eq!(parse("host=db user=app\\").role(), Some("app"));
 }
 
 /// JDBC and SQLAlchemy read a blank, libpq reads a plus.
 #[test]
 fn a_plus_is_read_where_all_readers_agree() {
-    let own = parse("jdbc:postgresql://db/app?user=a+b&password=x");
-    assert_eq!(own.role(), Some("a b"));
-    let own = parse("postgresql+psycopg2://db/app?user=a+b");
-    assert_eq!(own.role(), Some("a b"));
+    let parsed = parse("jdbc:postgresql://db/app?user=a+b&password=x");
+    assert_eq!(parsed.role(), Some("a b"));
+    let parsed = parse("postgresql+psycopg2://db/app?user=a+b");
+    assert_eq!(parsed.role(), Some("a b"));
     let error = refused("postgres://db/app?user=a+b&password=x");
     assert!(error.to_string().contains("%2B"), "{error}");
     assert_eq!(parse("postgres://a+b:c+d@db/app").role(), Some("a+b"));
@@ -288,8 +288,8 @@ fn a_file_of_certificates_holds_what_it_is_named_for() {
         assert!(matches!(&error, Wrong::File { name, .. } if *name == parameter), "{error}");
     }
     // Without TLS no file is used.
-    let own = parse(&format!("postgres://db/app?sslmode=disable&sslrootcert={empty}"));
-    assert!(matches!(own.connect_options().unwrap().get_ssl_mode(), PgSslMode::Disable));
+    let parsed = parse(&format!("postgres://db/app?sslmode=disable&sslrootcert={empty}"));
+    assert!(matches!(parsed.connect_options().unwrap().get_ssl_mode(), PgSslMode::Disable));
 }
 
 /// Run in a process of its own, for its variables.
@@ -317,15 +317,15 @@ fn variables_of_libpq_fill_what_is_not_given() {
         }
         return;
     }
-    let own = parse("postgres://app@db/app");
-    let options = own.connect_options();
+    let parsed = parse("postgres://app@db/app");
+    let options = parsed.connect_options();
     match (std::env::var("PGSSLMODE").as_deref(), std::env::var(CHILD).as_deref()) {
         // `sqlx` takes the first for plaintext and the second for `prefer`.
         (Ok("allow"), _) => assert!(matches!(options.unwrap().get_ssl_mode(), PgSslMode::Prefer)),
         (Ok(_), _) => assert!(options.unwrap_err().to_string().contains("`PGSSLMODE`")),
         (_, Ok("PGPORT")) => {
-            assert_eq!((options.unwrap().get_port(), own.port()), (6432, 6432));
-            assert!(!own.is_same_database(&parse("postgres://app@db:5432/app")));
+            assert_eq!((options.unwrap().get_port(), parsed.port()), (6432, 6432));
+            assert!(!parsed.is_same_database(&parse("postgres://app@db:5432/app")));
         }
         (_, Ok("PGHOST")) => {
             let without = parse("postgres:///app");
@@ -335,8 +335,10 @@ fn variables_of_libpq_fill_what_is_not_given() {
         }
         // It is no file of that name.
         _ => {
-            let own = parse("postgres://app@db/app?sslmode=verify-full");
-            assert!(!format!("{:?}", own.connect_options().unwrap()).contains("File(\"system\")"));
+            let parsed = parse("postgres://app@db/app?sslmode=verify-full");
+            assert!(
+                !format!("{:?}", parsed.connect_options().unwrap()).contains("File(\"system\")")
+            );
         }
     }
 }

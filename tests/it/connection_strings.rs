@@ -31,14 +31,17 @@ fn every_form_leads_to_the_same_place() {
         r#"{"engine":"postgres","username":"app","password":"p@ss","host":"db.example.com","port":5433,"dbname":"notes"}"#,
         r#"{"username":"app","password":"p@ss","host":"db.example.com","port":"5433","dbname":"notes","dbInstanceIdentifier":"x"}"#,
     ] {
-        let own = parse(text);
-        assert_eq!(own.host().map(str::to_ascii_lowercase).as_deref(), Some("db.example.com"));
-        assert_eq!((own.port(), own.role(), own.database()), (5433, Some("app"), Some("notes")));
-        let options = own.connect_options().unwrap();
+        let parsed = parse(text);
+        assert_eq!(parsed.host().map(str::to_ascii_lowercase).as_deref(), Some("db.example.com"));
+        assert_eq!(
+            (parsed.port(), parsed.role(), parsed.database()),
+            (5433, Some("app"), Some("notes"))
+        );
+        let options = parsed.connect_options().unwrap();
         assert_eq!((options.get_port(), options.get_username()), (5433, "app"), "{text}");
         assert_eq!(options.get_database(), Some("notes"));
         assert_eq!(options.to_url_lossy_password(), Some("p@ss".to_owned()), "{text}");
-        assert!(own.is_same_database(&parse("postgres://other@db.example.com:5433/notes")));
+        assert!(parsed.is_same_database(&parse("postgres://other@db.example.com:5433/notes")));
     }
 }
 
@@ -51,8 +54,9 @@ impl Password for sqlx::postgres::PgConnectOptions {
     fn to_url_lossy_password(&self) -> Option<String> {
         use sqlx::ConnectOptions;
         let url = self.to_url_lossy();
-        url.password()
-            .map(|own| percent_encoding::percent_decode_str(own).decode_utf8_lossy().into())
+        url.password().map(|password| {
+            percent_encoding::percent_decode_str(password).decode_utf8_lossy().into()
+        })
     }
 }
 
@@ -69,12 +73,12 @@ fn sockets_and_addresses_are_read() {
         ("postgres://[::1]/notes", "::1"),
         ("hostaddr=10.0.0.7 dbname=notes", "10.0.0.7"),
     ] {
-        let own = parse(text);
-        assert_eq!((own.host(), own.database()), (Some(host), Some("notes")), "{text}");
+        let parsed = parse(text);
+        assert_eq!((parsed.host(), parsed.database()), (Some(host), Some("notes")), "{text}");
     }
     // A socket is not encrypted, whatever the mode: as with libpq.
-    let own = parse("postgres:///notes?host=/var/run/postgresql&sslmode=verify-full");
-    let options = own.connect_options().unwrap();
+    let parsed = parse("postgres:///notes?host=/var/run/postgresql&sslmode=verify-full");
+    let options = parsed.connect_options().unwrap();
     assert!(matches!(options.get_ssl_mode(), PgSslMode::Disable));
     assert_eq!(options.get_socket().unwrap().to_str(), Some("/var/run/postgresql"));
 }
@@ -131,10 +135,10 @@ fn what_cannot_be_read_is_refused_with_the_remedy() {
 #[test]
 fn no_parameter_is_ignored() {
     // Used and translated.
-    let own =
+    let parsed =
         parse("postgresql://app:x@db/app?schema=tenant1&application_name=web&lock_timeout=5s");
-    assert_eq!(own.schema(), Some("tenant1"));
-    let options = own.connect_options().unwrap();
+    assert_eq!(parsed.schema(), Some("tenant1"));
+    let options = parsed.connect_options().unwrap();
     assert_eq!(options.get_application_name(), Some("web"));
     assert_eq!(options.get_options(), Some("-c lock_timeout=5s -c search_path=\"tenant1\""));
     for text in [
@@ -149,11 +153,11 @@ fn no_parameter_is_ignored() {
         assert_eq!(parse(text).schema(), Some("tenant1"), "{text}");
     }
     // Dropped, and said once for each.
-    let own = parse(
+    let parsed = parse(
         "postgres://db/app?connection_limit=5&pool_timeout=10&connect_timeout=3&pgbouncer=true",
     );
-    assert_eq!(own.notes().len(), 3, "{:?}", own.notes());
-    assert!(own.notes()[0].contains("`connection_limit`"));
+    assert_eq!(parsed.notes().len(), 3, "{:?}", parsed.notes());
+    assert!(parsed.notes()[0].contains("`connection_limit`"));
     // Refused by name.
     for (query, name) in [
         ("tenant=7", "tenant"),
@@ -176,7 +180,10 @@ fn no_parameter_is_ignored() {
         ("hunter%202=x", "?"),
     ] {
         let error = refused(&format!("postgres://app:x@db/app?{query}"));
-        assert!(matches!(&error, Wrong::Parameter { name: own, .. } if own == name), "{error:?}");
+        assert!(
+            matches!(&error, Wrong::Parameter { name: found, .. } if found == name),
+            "{error:?}"
+        );
         assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
     }
     for query in [
@@ -219,21 +226,21 @@ fn every_mode_of_tls_is_that_of_libpq() {
     // What `sqlx` would do without encryption.
     let options = parse("postgres://db/app?sslmode=allow").connect_options().unwrap();
     assert!(matches!(options.get_ssl_mode(), PgSslMode::Prefer));
-    let own = parse("postgres://db/app?sslmode=verify-full&sslrootcert=/no/such/ca.pem");
-    let error = own.connect_options().unwrap_err();
+    let parsed = parse("postgres://db/app?sslmode=verify-full&sslrootcert=/no/such/ca.pem");
+    let error = parsed.connect_options().unwrap_err();
     assert!(error.to_string().contains("`sslrootcert` cannot be used: /no/such/ca.pem"), "{error}");
 }
 
 #[test]
 fn two_roles_are_of_one_database_and_another_host_port_or_name_is_not() {
-    let own = parse("postgres://app_a:one@db/app");
+    let parsed = parse("postgres://app_a:one@db/app");
     for same in ["postgres://app_b:two@DB:5432/app?sslmode=require", "host=db dbname=app user=c"] {
-        assert!(own.is_same_database(&parse(same)), "{same}");
+        assert!(parsed.is_same_database(&parse(same)), "{same}");
     }
     for other in
         ["postgres://app_a@db2/app", "postgres://app_a@db:5433/app", "postgres://app_a@db/b"]
     {
-        assert!(!own.is_same_database(&parse(other)), "{other}");
+        assert!(!parsed.is_same_database(&parse(other)), "{other}");
     }
     // Without a database its name is that of the role.
     assert!(parse("postgres://app@db").is_same_database(&parse("postgres://app@db/app")));
@@ -253,10 +260,10 @@ fn traced(work: impl FnOnce()) -> String {
         }
     }
     let lines = Lines::default();
-    let own = lines.clone();
+    let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || own.clone())
+        .with_writer(move || writer.clone())
         .finish();
     tracing::subscriber::with_default(subscriber, work);
     let bytes = lines.0.lock().unwrap().clone();
@@ -287,9 +294,12 @@ fn v10_no_output_holds_a_value_of_a_connection_string() {
     let lines = traced(|| {
         for text in &texts {
             match ConnectionString::parse(text) {
-                Ok(own) => {
-                    said +=
-                        &format!("{own:?} {:?} {:?}\n", own.notes(), own.connect_options().is_ok());
+                Ok(parsed) => {
+                    said += &format!(
+                        "{parsed:?} {:?} {:?}\n",
+                        parsed.notes(),
+                        parsed.connect_options().is_ok()
+                    );
                 }
                 Err(error) => said += &format!("{error} {error:?}\n"),
             }
@@ -300,7 +310,7 @@ fn v10_no_output_holds_a_value_of_a_connection_string() {
         || drop("postgres://db/app?tenant=hunter2".parse::<sqlx::postgres::PgConnectOptions>());
     assert!(traced(parser).contains(secret));
     // A scheme is public: it is what stands before the first colon.
-    let said: String = said.lines().filter(|own| !own.contains("Scheme")).collect();
+    let said: String = said.lines().filter(|line| !line.contains("Scheme")).collect();
     assert!(!said.contains(secret), "{said}");
     assert!(!lines.contains(secret), "{lines}");
 }
@@ -324,10 +334,10 @@ proptest! {
             quoted(&role), quoted(&password), quoted(&database), quoted(&schema),
         );
         for text in [url, words] {
-            let own = ConnectionString::parse(&text).unwrap();
-            prop_assert_eq!((own.role(), own.database()), (Some(&*role), Some(&*database)));
-            prop_assert_eq!(own.schema(), Some(&*schema));
-            let options = own.connect_options().unwrap();
+            let parsed = ConnectionString::parse(&text).unwrap();
+            prop_assert_eq!((parsed.role(), parsed.database()), (Some(&*role), Some(&*database)));
+            prop_assert_eq!(parsed.schema(), Some(&*schema));
+            let options = parsed.connect_options().unwrap();
             prop_assert_eq!(options.get_username(), &role);
             // `sqlx` writes the role into a URL as it is.
             let password_of = options.username("app").to_url_lossy_password();

@@ -198,9 +198,10 @@ fn interop_signed_jars_of_the_cookie_crate_have_the_expected_verdict() {
         let keys = file["keys"].as_array().unwrap();
         let source = &keys.iter().find(|key| key["name"] == *name).unwrap()["source"];
         let bytes = |value: &Value| Secret::from(hex::decode(value.as_str().unwrap()).unwrap());
-        match source["from64"].is_null() {
-            true => (LegacyCookie::SignedJarDerived, bytes(&source["derive_from"])),
-            false => (LegacyCookie::SignedJar, bytes(&source["from64"])),
+        if source["from64"].is_null() {
+            (LegacyCookie::SignedJarDerived, bytes(&source["derive_from"]))
+        } else {
+            (LegacyCookie::SignedJar, bytes(&source["from64"]))
         }
     };
     let (mut accepted, mut refused, mut private) = (0, 0, 0);
@@ -281,15 +282,12 @@ fn interop_private_jars_of_the_cookie_crate_are_opened_by_a_sealer() {
         let value = vector["cookie_value"].as_str().unwrap();
         for (key, sealer) in &sealers {
             let plain = sealer.open(value, name);
-            match vector["expected"] == "accept" && vector["key"] == *key {
-                true => {
-                    assert_eq!(*plain.unwrap(), vector["plain"].as_str().unwrap().as_bytes());
-                    opened += 1;
-                }
-                false => {
-                    assert!(plain.is_err(), "{vector}");
-                    refused += 1;
-                }
+            if vector["expected"] == "accept" && vector["key"] == *key {
+                assert_eq!(*plain.unwrap(), vector["plain"].as_str().unwrap().as_bytes());
+                opened += 1;
+            } else {
+                assert!(plain.is_err(), "{vector}");
+                refused += 1;
             }
         }
     }
@@ -310,16 +308,18 @@ proptest! {
         to in any::<char>(),
     ) {
         let secret = crate::common::secret(7);
-        let (form, key) = match derived {
-            true => (LegacyCookie::SignedJarDerived, cookie::Key::derive_from(secret.as_bytes())),
-            false => (LegacyCookie::SignedJar, cookie::Key::from(secret.as_bytes())),
+        let (form, key) = if derived {
+            (LegacyCookie::SignedJarDerived, cookie::Key::derive_from(secret.as_bytes()))
+        } else {
+            (LegacyCookie::SignedJar, cookie::Key::from(secret.as_bytes()))
         };
         let mut jar = cookie::CookieJar::new();
         jar.signed_mut(&key).add(cookie::Cookie::new("sid", value.clone()));
         let theirs = jar.get("sid").unwrap();
-        let text = match encoded {
-            true => theirs.encoded().stripped().to_string().split_once('=').unwrap().1.to_owned(),
-            false => theirs.value().to_owned(),
+        let text = if encoded {
+            theirs.encoded().stripped().to_string().split_once('=').unwrap().1.to_owned()
+        } else {
+            theirs.value().to_owned()
         };
         let signer = signer(&[Secret::from(crate::common::secret(8)), Secret::from(secret)], form);
         let signer = signer.max_cookie_bytes(1 << 20);

@@ -56,31 +56,31 @@ fn a_rotation_touches_its_own_lines_alone() {
     let kid = load(&store).primary(at(0));
 
     let entry = || NewEntry::new(Secret::from(new.as_str()));
-    let staged = step(&store, |own| own.stage(entry(), at(10))).unwrap().kid;
+    let staged = step(&store, |manifest| manifest.stage(entry(), at(10))).unwrap().kid;
     is(&format!("SESSION_SECRET={old}\r\nSESSION_SECRET_NEXT={new}\r\n"));
     assert_eq!(load(&store).state(&staged, at(10)), Some(KeyState::Live(Role::Staged)));
 
     // Nobody says that it holds the key; the operator does.
-    assert!(step(&store, |own| own.promote(&staged, &[], at(20))).is_err());
-    step(&store, |own| own.force("deployed").promote(&staged, at(20))).unwrap();
+    assert!(step(&store, |manifest| manifest.promote(&staged, &[], at(20))).is_err());
+    step(&store, |manifest| manifest.force("deployed").promote(&staged, at(20))).unwrap();
     is(&format!("SESSION_SECRET={new}\r\nSESSION_SECRET_OLD={old}\r\n"));
-    let own = load(&store);
-    assert_eq!((own.primary(at(20)), own.revision()), (staged, 3));
-    assert_eq!(own.verifies_until(&kid), Some(at(20) + own.policy().overlap()));
+    let manifest = load(&store);
+    assert_eq!((manifest.primary(at(20)), manifest.revision()), (staged, 3));
+    assert_eq!(manifest.verifies_until(&kid), Some(at(20) + manifest.policy().overlap()));
 
-    step(&store, |own| own.force("a test").rollback(at(30))).unwrap();
+    step(&store, |manifest| manifest.force("a test").rollback(at(30))).unwrap();
     is(&format!("SESSION_SECRET={old}\r\nSESSION_SECRET_OLD={new}\r\n"));
-    step(&store, |own| own.force("again").promote(&staged, at(40))).unwrap();
+    step(&store, |manifest| manifest.force("again").promote(&staged, at(40))).unwrap();
 
     // Past its end it stands there until it is wiped: services still take it.
     let end = load(&store).verifies_until(&kid).unwrap();
     clock.set(end);
     assert_eq!(load(&store).state(&kid, end), Some(KeyState::Expired));
-    step(&store, |own| own.destroy(&kid, &[], end)).unwrap();
+    step(&store, |manifest| manifest.destroy(&kid, &[], end)).unwrap();
     is(&format!("SESSION_SECRET={new}\r\n"));
 
     // Its record is there: it does not come back.
-    let again = step(&store, |own| own.stage(Secret::from(old.as_str()), end));
+    let again = step(&store, |manifest| manifest.stage(Secret::from(old.as_str()), end));
     assert!(matches!(again, Err(StoreError::Refused(Error::Destroyed { .. }))), "{again:?}");
     let side = fs::read_to_string(sidecar(&path, ".json")).unwrap();
     assert!(!side.contains(&old) && !side.contains(&new), "no secret beside the file");
@@ -101,7 +101,7 @@ fn an_emergency_takes_the_leaked_secret_out_for_good() {
     let store = store(&path, &clock).backup();
     let leaked = load(&store).primary(at(0));
     let new = || NewEntry::new(Secret::from(plain(1)));
-    step(&store, |own| own.emergency_rotate(&leaked, "in a log", new(), at(1))).unwrap();
+    step(&store, |manifest| manifest.emergency_rotate(&leaked, "in a log", new(), at(1))).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("SESSION_SECRET={}\n", plain(1)));
     assert_eq!(load(&store).state(&leaked, at(1)), Some(KeyState::Revoked));
     // Put back by hand, it is refused, and the last good ring would serve on.
@@ -109,8 +109,8 @@ fn an_emergency_takes_the_leaked_secret_out_for_good() {
         .unwrap();
     let error = pollster::block_on(store.load()).unwrap_err().to_string();
     assert!(error.contains(leaked.as_str()), "{error}");
-    let names = fs::read_dir(folder.path()).unwrap().map(|own| own.unwrap().file_name());
-    let backups = names.filter(|own| own.to_string_lossy().ends_with(".bak")).count();
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let backups = names.filter(|name| name.to_string_lossy().ends_with(".bak")).count();
     assert_eq!(backups, 1);
 }
 
@@ -123,25 +123,25 @@ fn an_edit_by_hand_counts_when_it_was_seen_twice() {
     let clock = ManualClock::new(at(0));
     let store = store(&path, &clock);
     let first = load(&store).primary(at(0));
-    step(&store, |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+    step(&store, |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
 
     // The runbook of before: X_NEW signs, X verifies.
     write(format!("SESSION_SECRET_NEW={}\nSESSION_SECRET={}\n", plain(1), plain(0)));
     clock.set(at(99));
     assert!(matches!(pollster::block_on(store.load()), Err(StoreError::Unconfirmed { .. })));
     clock.set(at(100));
-    let own = load(&store);
-    let second = own.primary(at(100));
-    assert!(second != first && own.revision() == 3);
-    assert_eq!(own.verifies_until(&first), Some(at(100) + own.policy().overlap()));
+    let manifest = load(&store);
+    let second = manifest.primary(at(100));
+    assert!(second != first && manifest.revision() == 3);
+    assert_eq!(manifest.verifies_until(&first), Some(at(100) + manifest.policy().overlap()));
 
     // Another edit is not written over.
-    let change = own.stage(Secret::from(plain(2)), at(101)).unwrap();
+    let change = manifest.stage(Secret::from(plain(2)), at(101)).unwrap();
     write(format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain(1), plain(3)));
-    let late = pollster::block_on(store.compare_and_swap(own.revision(), &change.manifest));
+    let late = pollster::block_on(store.compare_and_swap(manifest.revision(), &change.manifest));
     assert!(matches!(late, Err(StoreError::Unconfirmed { .. })), "{late:?}");
     // Over what is there now, it is one too many.
-    let full = step(&store, |own| own.stage(Secret::from(plain(2)), at(101)));
+    let full = step(&store, |manifest| manifest.stage(Secret::from(plain(2)), at(101)));
     assert!(matches!(full, Err(StoreError::Unfit { .. })), "{full:?}");
     assert!(fs::read_to_string(&path).unwrap().contains(&plain(3)));
 }
@@ -156,18 +156,21 @@ fn a_change_that_was_interrupted_was_made_or_was_not() {
         let clock = ManualClock::new(at(0));
         let store = store(&path, &clock);
         let first = load(&store).primary(at(0));
-        step(&store, |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+        step(&store, |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
         let files = || {
             let read = |path: &Path| fs::read(path).unwrap();
             (read(&path), read(&sidecar(&path, ".json")))
         };
         let before = files();
         let new = || NewEntry::new(Secret::from(plain(2)));
-        let own = load(&store);
-        let kid = own.keys()[1].kid();
-        let change = |own: &Manifest| match revokes {
-            true => own.emergency_rotate(&first, "in a log", new(), at(2)),
-            false => own.force("deployed").promote(&kid, at(2)),
+        let manifest = load(&store);
+        let kid = manifest.keys()[1].kid();
+        let change = |manifest: &Manifest| {
+            if revokes {
+                manifest.emergency_rotate(&first, "in a log", new(), at(2))
+            } else {
+                manifest.force("deployed").promote(&kid, at(2))
+            }
         };
         let made = step(&store, change).unwrap();
         let after = files();
@@ -177,23 +180,23 @@ fn a_change_that_was_interrupted_was_made_or_was_not() {
         fs::write(sidecar(&path, ".json"), &before.1).unwrap();
         // Another process, which has seen nothing of it.
         let another = || self::store(&path, &clock);
-        let own = load(&another());
+        let manifest = load(&another());
         let of_this = load(&store);
-        assert_eq!(own.revision(), of_this.revision());
-        assert_eq!(own.primary(at(50)), made.manifest.primary(at(50)), "made, {revokes}");
-        assert_eq!(own.verifies_until(&first), made.manifest.verifies_until(&first));
-        assert_eq!(own.state(&first, at(50)), made.manifest.state(&first, at(50)));
-        assert_eq!(own.revision(), made.manifest.revision());
+        assert_eq!(manifest.revision(), of_this.revision());
+        assert_eq!(manifest.primary(at(50)), made.manifest.primary(at(50)), "made, {revokes}");
+        assert_eq!(manifest.verifies_until(&first), made.manifest.verifies_until(&first));
+        assert_eq!(manifest.state(&first, at(50)), made.manifest.state(&first, at(50)));
+        assert_eq!(manifest.revision(), made.manifest.revision());
 
         fs::write(&path, &before.0).unwrap();
-        let own = load(&another());
-        assert_eq!((own.revision(), own.primary(at(50))), (2, first), "not made");
+        let manifest = load(&another());
+        assert_eq!((manifest.revision(), manifest.primary(at(50))), (2, first), "not made");
         // A process that has seen the change knows of the revocation.
         match pollster::block_on(store.load()) {
             Err(StoreError::Manifest { source, .. }) => {
                 assert!(revokes && matches!(*source, Error::Revoked { kid } if kid == first));
             }
-            own => assert_eq!((own.unwrap().revision(), revokes), (4, false)),
+            result => assert_eq!((result.unwrap().revision(), revokes), (4, false)),
         }
         // And is made now.
         step(&another(), change).unwrap();
@@ -219,14 +222,15 @@ fn a_revocation_that_was_interrupted_survives_an_edit_by_hand() {
             };
             fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
             if has_record {
-                step(&store(), |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+                step(&store(), |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
             }
             let running = store();
             let held = load(&running);
             let leaked = held.primary(at(1));
             let before = (fs::read(&path).unwrap(), fs::read(sidecar(&path, ".json")).ok());
             let new = || NewEntry::new(Secret::from(plain(2)));
-            let revoke = |own: &Manifest| own.emergency_rotate(&leaked, "in a log", new(), at(2));
+            let revoke =
+                |manifest: &Manifest| manifest.emergency_rotate(&leaked, "in a log", new(), at(2));
             step(&store(), revoke).unwrap();
             fs::rename(sidecar(&path, ".json"), sidecar(&path, ".json.next")).unwrap();
             if let Some(record) = &before.1 {
@@ -239,8 +243,8 @@ fn a_revocation_that_was_interrupted_survives_an_edit_by_hand() {
             }
             // The leaked secret is still there, and refused under each name.
             for suffix in ["", "_OLD", "_NEXT"] {
-                let (own, other) = (plain(0), plain(5));
-                let mut text = format!("SESSION_SECRET{suffix}={own}\n");
+                let (value, other) = (plain(0), plain(5));
+                let mut text = format!("SESSION_SECRET{suffix}={value}\n");
                 if !suffix.is_empty() {
                     text = format!("SESSION_SECRET={other}\n{text}");
                 }
@@ -254,7 +258,7 @@ fn a_revocation_that_was_interrupted_survives_an_edit_by_hand() {
             let edit = format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain(5), plain(6));
             fs::write(&path, edit).unwrap();
             match pollster::block_on(running.load()) {
-                Ok(own) => assert_eq!(own.state(&leaked, at(9)), Some(KeyState::Revoked)),
+                Ok(manifest) => assert_eq!(manifest.state(&leaked, at(9)), Some(KeyState::Revoked)),
                 Err(StoreError::OnlyRevocations { revocations, .. }) => {
                     assert_eq!(revocations.kids().collect::<Vec<_>>(), [leaked]);
                 }
@@ -262,12 +266,12 @@ fn a_revocation_that_was_interrupted_survives_an_edit_by_hand() {
             }
             // Its record stays through the next change, and keeps the secret out for good.
             clock.set(at(100));
-            let own = load(&store());
-            assert_eq!(own.keys().iter().filter(|key| key.secret().is_some()).count(), 2);
-            assert!(own.revision() > held.revision());
-            step(&store(), |own| own.stage(Secret::from(plain(7)), at(101))).unwrap();
+            let manifest = load(&store());
+            assert_eq!(manifest.keys().iter().filter(|key| key.secret().is_some()).count(), 2);
+            assert!(manifest.revision() > held.revision());
+            step(&store(), |manifest| manifest.stage(Secret::from(plain(7)), at(101))).unwrap();
             assert!(!sidecar(&path, ".json.next").exists());
-            let again = step(&store(), |own| own.stage(Secret::from(plain(0)), at(102)));
+            let again = step(&store(), |manifest| manifest.stage(Secret::from(plain(0)), at(102)));
             assert!(
                 matches!(again, Err(StoreError::Refused(Error::Revoked { .. }))),
                 "{purpose} {is_renamed} {has_record}: {again:?}"
@@ -314,7 +318,7 @@ fn what_readers_take_for_different_things_is_refused_and_left() {
     assert_eq!(text, format!("OTHER=1\nSESSION_SECRET={}", plain(0)));
     // A moment ahead, which no variable can hold.
     let ahead = NewEntry::new(Secret::from(plain(1))).signs_from(at(100_000));
-    let refused = step(&store, |own| own.stage(ahead.clone(), at(0)));
+    let refused = step(&store, |manifest| manifest.stage(ahead.clone(), at(0)));
     assert!(matches!(refused, Err(StoreError::Unfit { .. })), "{refused:?}");
 }
 
@@ -332,7 +336,7 @@ fn a_ring_follows_the_file() {
         .follow(store(&path, &clock))
         .spawn_thread()
         .unwrap();
-    step(&store(&path, &clock), |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+    step(&store(&path, &clock), |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
     following.refresh().unwrap();
     assert_eq!(following.ring().keys().len(), 2);
     fs::write(&path, "").unwrap();
@@ -369,9 +373,9 @@ proptest! {
         let clock = ManualClock::new(at(0));
         let store = store(&path, &clock);
         let (mut now, mut seed) = (at(0), 0);
-        for own in steps {
+        for action in steps {
             now += Duration::from_secs(60);
-            if let Step::Wait = own {
+            if let Step::Wait = action {
                 now += Duration::from_secs(8 * 24 * 3600);
             }
             clock.set(now);
@@ -383,7 +387,7 @@ proptest! {
                     let found = keys.clone().find(|kid| manifest.state(kid, now) == Some(KeyState::Live(role)));
                     found.unwrap_or(manifest.primary(now))
                 };
-                match own {
+                match action {
                     Step::Stage => manifest.stage(new(), now),
                     Step::Promote => manifest.force("deployed").promote(&is(Role::Staged), now),
                     Step::Rollback => manifest.force("a test").rollback(now),
@@ -413,26 +417,26 @@ proptest! {
 #[test]
 fn an_aes_key_keeps_the_form_in_which_its_readers_read_it() {
     let (old, new) = ([7_u8; 31], [9_u8; 31]);
-    let [old, new] = [old, new].map(|own| [&own[..], &[1]].concat());
-    let base64 = |own: &[u8]| crate::common::base64::encode(own);
+    let [old, new] = [old, new].map(|value| [&value[..], &[1]].concat());
+    let base64 = |bytes: &[u8]| crate::common::base64::encode(bytes);
     for (prefix, encode) in [
         ("", &base64 as &dyn Fn(&[u8]) -> String),
         ("base64:", &base64),
-        ("hex:", &|own| hex::encode(own)),
-        ("", &|own| hex::encode(own)),
+        ("hex:", &|bytes| hex::encode(bytes)),
+        ("", &|bytes| hex::encode(bytes)),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        let [was, next] = [&old, &new].map(|own| format!("{prefix}{}", encode(own)));
+        let [was, next] = [&old, &new].map(|value| format!("{prefix}{}", encode(value)));
         fs::write(&path, format!("DATA_KEY={was}\n")).unwrap();
         let clock = ManualClock::new(at(0));
         let store = DotenvStore::new(&path, "DATA_KEY", Purpose::Envelope, "production");
         let store = store.clock(clock);
         let entry = || NewEntry::new(Secret::from(&new[..]));
-        let staged = step(&store, |own| own.stage(entry(), at(10))).unwrap().kid;
+        let staged = step(&store, |manifest| manifest.stage(entry(), at(10))).unwrap().kid;
         let text = || fs::read_to_string(&path).unwrap();
         assert_eq!(text(), format!("DATA_KEY={was}\nDATA_KEY_NEXT={next}\n"));
-        step(&store, |own| own.force("deployed").promote(&staged, at(20))).unwrap();
+        step(&store, |manifest| manifest.force("deployed").promote(&staged, at(20))).unwrap();
         assert_eq!(text(), format!("DATA_KEY={next}\nDATA_KEY_OLD={was}\n"));
     }
 }
@@ -469,7 +473,7 @@ fn ciphertext_and_references_are_refused_before_anything_is_written() {
                 assert!(matches!(error, StoreError::Reference { line: Some(2), .. }), "{error}");
                 let error = error.to_string();
                 assert!(error.contains(says) && error.contains(".env, line 2: "), "{error}");
-                let staged = step(&store, |own| own.stage(Secret::from(plain(1)), at(1)));
+                let staged = step(&store, |manifest| manifest.stage(Secret::from(plain(1)), at(1)));
                 assert!(matches!(staged, Err(StoreError::Reference { .. })));
                 assert_eq!(fs::read_to_string(&path).unwrap(), text);
                 assert!(!folder.path().join(".env.dualkey").exists());
@@ -499,9 +503,12 @@ fn no_new_secret_is_written_into_a_file_of_ciphertext() {
         let first = load(&store(&path, &clock)).primary(at(0));
         let new = || NewEntry::new(Secret::from(plain(2)));
         for is_emergency in [false, true] {
-            let done = step(&store(&path, &clock), |own| match is_emergency {
-                true => own.emergency_rotate(&first, "leaked", new(), at(1)),
-                false => own.stage(new(), at(1)),
+            let done = step(&store(&path, &clock), |manifest| {
+                if is_emergency {
+                    manifest.emergency_rotate(&first, "leaked", new(), at(1))
+                } else {
+                    manifest.stage(new(), at(1))
+                }
             });
             let error = done.unwrap_err().to_string();
             assert!(error.contains(&format!("rotate them with {tool}")), "{error}");
@@ -512,7 +519,7 @@ fn no_new_secret_is_written_into_a_file_of_ciphertext() {
         fs::write(&path, format!("{text}SESSION_SECRET_NEXT={}\n", plain(1))).unwrap();
         let store = store(&path, &clock);
         let next = load(&store).keys()[1].kid();
-        let promoted = step(&store, |own| own.force("deployed").promote(&next, at(2)));
+        let promoted = step(&store, |manifest| manifest.force("deployed").promote(&next, at(2)));
         assert_eq!(promoted.is_ok(), tool != "sops", "{promoted:?}");
     }
 }
@@ -548,11 +555,11 @@ fn no_value_is_written_that_would_not_be_read() {
                     .clock(clock.clone())
             };
             let entry = || NewEntry::new(Secret::from(value.as_str()));
-            match step(&open(), |own| own.stage(entry(), at(1))) {
+            match step(&open(), |manifest| manifest.stage(entry(), at(1))) {
                 Ok(_) => {
-                    let own = load(&open());
-                    let staged = own.keys().iter().filter_map(|own| own.secret());
-                    assert!(staged.into_iter().any(|own| own.expose() == value.as_bytes()));
+                    let manifest = load(&open());
+                    let staged = manifest.keys().iter().filter_map(|key| key.secret());
+                    assert!(staged.into_iter().any(|secret| secret.expose() == value.as_bytes()));
                     written += 1;
                 }
                 Err(error) => {
@@ -594,14 +601,13 @@ fn a_full_file_takes_a_revocation_and_an_emergency() {
                         .clock(clock.clone())
                 };
                 let first = load(&open());
-                let place = NAMES.iter().position(|own| *own == compromised).unwrap();
+                let place = NAMES.iter().position(|name| *name == compromised).unwrap();
                 let leaked = plain(place as u64);
-                let key = first
-                    .keys()
-                    .iter()
-                    .find(|own| own.secret().is_some_and(|own| own.expose() == leaked.as_bytes()));
+                let key = first.keys().iter().find(|key| {
+                    key.secret().is_some_and(|secret| secret.expose() == leaked.as_bytes())
+                });
                 // The fifth of a ring that tries its keys is left out, and has no key to revoke.
-                let Some(kid) = key.map(|own| own.kid()) else { continue };
+                let Some(kid) = key.map(|key| key.kid()) else { continue };
                 let new = || NewEntry::new(Secret::from(plain(9)));
                 if first.primary(at(0)) == kid && !is_rotation {
                     continue;
@@ -610,7 +616,7 @@ fn a_full_file_takes_a_revocation_and_an_emergency() {
                 let is_left_out = purpose == Purpose::Cookie && count == 5;
                 if is_left_out {
                     let next = first.keys().last().unwrap().kid();
-                    let error = step(&open(), |own| own.force("x").promote(&next, at(1)));
+                    let error = step(&open(), |manifest| manifest.force("x").promote(&next, at(1)));
                     let error = error.unwrap_err().to_string();
                     let is_named = error.contains("cannot use SESSION_SECRET_BACKUP in")
                         && error.contains("line 4: ")
@@ -619,9 +625,12 @@ fn a_full_file_takes_a_revocation_and_an_emergency() {
                     assert_eq!(fs::read_to_string(&path).unwrap(), text, "{case}");
                 }
                 let store = open();
-                let done = step(&store, |own| match is_rotation {
-                    true => own.emergency_rotate(&kid, "leaked", new(), at(1)),
-                    false => own.revoke(&kid, "leaked", at(1)),
+                let done = step(&store, |manifest| {
+                    if is_rotation {
+                        manifest.emergency_rotate(&kid, "leaked", new(), at(1))
+                    } else {
+                        manifest.revoke(&kid, "leaked", at(1))
+                    }
                 });
                 // Five that verify have no place: the way is named.
                 if (purpose, compromised, is_rotation) == (Purpose::Credential, "_NEXT", true) {
@@ -633,18 +642,19 @@ fn a_full_file_takes_a_revocation_and_an_emergency() {
                 let after = fs::read_to_string(&path).unwrap();
                 assert!(!after.contains(&leaked), "{case}: {after}");
                 for store in [store, open()] {
-                    let own = load(&store);
-                    assert_eq!(own.primary(at(1)), change.manifest.primary(at(1)), "{case}");
-                    let live = |own: &Manifest| {
-                        own.keys()
+                    let manifest = load(&store);
+                    assert_eq!(manifest.primary(at(1)), change.manifest.primary(at(1)), "{case}");
+                    let live = |manifest: &Manifest| {
+                        manifest
+                            .keys()
                             .iter()
                             .filter(|key| key.secret().is_some() && key.revoked().is_none())
                             .count()
                     };
-                    assert_eq!(live(&own), live(&change.manifest), "{case}: {after}");
+                    assert_eq!(live(&manifest), live(&change.manifest), "{case}: {after}");
                 }
                 // Each key that verified and is not revoked verifies on.
-                for place in (0..count).filter(|own| plain(*own as u64) != leaked) {
+                for place in (0..count).filter(|place| plain(*place as u64) != leaked) {
                     let is_kept = !(is_left_out && place == 3);
                     assert_eq!(after.contains(&plain(place as u64)), is_kept, "{case}: {after}");
                 }
@@ -661,7 +671,7 @@ fn an_odd_line_of_another_variable_does_not_stop_a_rotation() {
     fs::write(&path, format!("{odd}SESSION_SECRET={}\n", plain(0))).unwrap();
     let clock = ManualClock::new(at(0));
     let store = store(&path, &clock);
-    step(&store, |own| own.stage(Secret::from(plain(1)), at(1))).unwrap();
+    step(&store, |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
     let lines = format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain(0), plain(1));
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{odd}{lines}"));
     // The line and the variable that are the reason, and no other.

@@ -91,16 +91,19 @@ fn without_a_complete_rewrap_no_time_and_no_traffic_is_enough() {
         change(&mut rewrap);
         Some(rewrap)
     };
-    let early = |own: &mut RewrapRecord| own.started_at -= SECOND;
+    let early = |record: &mut RewrapRecord| record.started_at -= SECOND;
     let not_before = rolled_out();
     for (rewrap, expected) in [
         (None, Obstacle::NotRewrapped),
         (with(early), Obstacle::RewrapTooEarly { started_at: not_before - SECOND, not_before }),
-        (with(|own| own.unreadable = 1), Obstacle::RowsUnreadable { rows: 1 }),
-        (with(|own| own.nothing_sealed = 1), Obstacle::NothingSealed { tables: 1 }),
-        (with(|own| own.rows.push(("a".parse().unwrap(), 2))), Obstacle::RowsLeft { rows: 2 }),
+        (with(|record| record.unreadable = 1), Obstacle::RowsUnreadable { rows: 1 }),
+        (with(|record| record.nothing_sealed = 1), Obstacle::NothingSealed { tables: 1 }),
+        (
+            with(|record| record.rows.push(("a".parse().unwrap(), 2))),
+            Obstacle::RowsLeft { rows: 2 },
+        ),
         // Recorded with a clock that was ahead.
-        (with(|own| own.finished_at += 400 * DAY), Obstacle::NotRewrapped),
+        (with(|record| record.finished_at += 400 * DAY), Obstacle::NotRewrapped),
     ] {
         let report = report(&manifest(), now, rewrap);
         assert_eq!(verdict(&report, now), Verdict::Blocked(vec![expected.clone()]));
@@ -142,11 +145,11 @@ fn only_a_complete_rewrap_after_the_use_removes_the_obstacle() {
     let last = first.finished_at + 3 * HOUR;
     let not_before = last + SECOND;
     let again = |rewrap: RewrapRecord, now| {
-        let mut own = report(&manifest(), now, Some(first.clone()));
-        own.last_as_fallback = vec![(kid("a"), last)];
-        let mut other = own.clone();
+        let mut report = report(&manifest(), now, Some(first.clone()));
+        report.last_as_fallback = vec![(kid("a"), last)];
+        let mut other = report.clone();
         (other.instance, other.rewrap) = ("rewrap".to_owned(), Some(rewrap));
-        manifest().retirement(&kid("a"), &[own, other], now).unwrap()
+        manifest().retirement(&kid("a"), &[report, other], now).unwrap()
     };
     let second = complete(not_before, not_before + HOUR);
     let until = second.finished_at + DAY;
@@ -173,12 +176,12 @@ fn a_use_in_the_future_asks_for_a_rewrap_after_its_own_date() {
     let last = finished + 5 * DAY;
     let not_before = last + SECOND;
     let used = |ahead: Duration, now| {
-        let mut own = report(&manifest(), now, Some(complete(rolled_out(), finished)));
-        let mut other = own.clone();
-        own.instance = "two".to_owned();
+        let mut report = report(&manifest(), now, Some(complete(rolled_out(), finished)));
+        let mut other = report.clone();
+        report.instance = "two".to_owned();
         other.last_as_fallback = vec![(kid("a"), last)];
         other.reported_at += ahead;
-        manifest().retirement(&kid("a"), &[own, other], now).unwrap()
+        manifest().retirement(&kid("a"), &[report, other], now).unwrap()
     };
     let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
     for ahead in [Duration::ZERO, 5 * DAY] {
@@ -194,13 +197,13 @@ fn that_it_is_unused_is_said_by_reports_that_reach_over_the_whole_window() {
     let rewrap = || Some(complete(rolled_out(), finished));
     let now = finished + 10 * DAY;
     // The report of the rewrap alone watches nothing.
-    let mut own = report(&manifest(), finished, rewrap());
-    (own.has_stopped, own.observed_since) = (true, finished);
+    let mut rewrap_only = report(&manifest(), finished, rewrap());
+    (rewrap_only.has_stopped, rewrap_only.observed_since) = (true, finished);
     let is_silent = |verdict: Verdict| match verdict {
         Verdict::Blocked(all) => all.contains(&Obstacle::NoInstance),
         _ => false,
     };
-    assert!(is_silent(verdict(&own, now)));
+    assert!(is_silent(verdict(&rewrap_only, now)));
     // An instance that fell silent an hour ago.
     assert!(is_silent(verdict(&report(&manifest(), now - HOUR, rewrap()), now)));
     // One that started an hour ago.

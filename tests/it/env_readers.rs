@@ -106,21 +106,21 @@ fn read(files: &[PathBuf], name: &str) -> Read {
     all.insert("docker", each(&|text| docker(text)?.remove(name)));
     all.insert("dotenvy", each(&|text| dotenvy_value(text, name)));
     match bash(files, name) {
-        Some(own) => _ = all.insert("bash", own),
+        Some(values) => _ = all.insert("bash", values),
         None => println!("left out: bash is not here"),
     }
     let request = json!({ "name": name, "files": files });
-    let answers = |own: &Value| -> Option<Vec<Option<String>>> {
-        let all = own.as_array()?.iter();
-        Some(all.map(|own| own.as_str().map(str::to_owned)).collect())
+    let answers = |answer: &Value| -> Option<Vec<Option<String>>> {
+        let all = answer.as_array()?.iter();
+        Some(all.map(|value| value.as_str().map(str::to_owned)).collect())
     };
     let folder = peers::folder();
     let packages = folder.unwrap_or(Path::new("."));
     if Command::new("node").arg("--version").output().is_ok() {
-        let own = peers::ask(&mut peers::node(packages, "env_peer.cjs"), &request);
+        let reply = peers::ask(&mut peers::node(packages, "env_peer.cjs"), &request);
         for (key, reader) in [("npm", "npm dotenv"), ("node", "node --env-file")] {
-            match answers(&own[key]) {
-                Some(own) => _ = all.insert(reader, own),
+            match answers(&reply[key]) {
+                Some(values) => _ = all.insert(reader, values),
                 None => println!("left out: {reader} is not here"),
             }
         }
@@ -158,15 +158,17 @@ fn bash(files: &[PathBuf], name: &str) -> Option<Vec<Option<String>>> {
         .output()
         .ok()?;
     let text = String::from_utf8(output.stdout).unwrap();
-    let all: Vec<_> =
-        text.split_terminator('\0').map(|own| own.strip_prefix('=').map(str::to_owned)).collect();
+    let all: Vec<_> = text
+        .split_terminator('\0')
+        .map(|field| field.strip_prefix('=').map(str::to_owned))
+        .collect();
     assert_eq!(all.len(), files.len());
     Some(all)
 }
 
 fn dotenvy_value(text: &str, name: &str) -> Option<String> {
     let pairs = dotenvy::from_read_iter(text.as_bytes());
-    pairs.map_while(Result::ok).find(|(own, _)| own == name).map(|(_, value)| value)
+    pairs.map_while(Result::ok).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// `EnvironmentFile=` of systemd.exec(5).
@@ -180,37 +182,43 @@ fn systemd(text: &str) -> BTreeMap<String, String> {
         }
         let mut key = String::new();
         let is_comment = "#;".contains(first);
-        while let Some(own) = rest.next_if(|own| *own != '\n' && (is_comment || *own != '=')) {
-            key.push(own);
+        while let Some(character) =
+            rest.next_if(|character| *character != '\n' && (is_comment || *character != '='))
+        {
+            key.push(character);
         }
         if is_comment || rest.next() != Some('=') {
             continue;
         }
         let mut value = String::new();
         let (mut bare, mut kept) = (false, 0);
-        while let Some(own) = rest.next_if(|own| *own != '\n' && *own != '\r') {
-            match own {
-                '\'' if !bare => value.extend(rest.by_ref().take_while(|own| *own != '\'')),
+        while let Some(character) =
+            rest.next_if(|character| *character != '\n' && *character != '\r')
+        {
+            match character {
+                '\'' if !bare => {
+                    value.extend(rest.by_ref().take_while(|character| *character != '\''))
+                }
                 '"' if !bare => {
-                    while let Some(own) = rest.next().filter(|own| *own != '"') {
-                        match (own, rest.peek().copied()) {
+                    while let Some(character) = rest.next().filter(|character| *character != '"') {
+                        match (character, rest.peek().copied()) {
                             ('\\', Some('\n')) => _ = rest.next(),
                             ('\\', Some(next)) if "\"\\`$".contains(next) => {
                                 value.extend(rest.next());
                             }
-                            _ => value.push(own),
+                            _ => value.push(character),
                         }
                     }
                 }
                 '\\' => {
                     bare = true;
-                    value.extend(rest.next().filter(|own| *own != '\n'));
+                    value.extend(rest.next().filter(|character| *character != '\n'));
                 }
-                own if own.is_whitespace() && !bare => continue,
-                own => {
+                character if character.is_whitespace() && !bare => continue,
+                character => {
                     bare = true;
-                    value.push(own);
-                    if own.is_whitespace() {
+                    value.push(character);
+                    if character.is_whitespace() {
                         continue;
                     }
                 }
@@ -219,7 +227,7 @@ fn systemd(text: &str) -> BTreeMap<String, String> {
         }
         value.truncate(kept);
         let key = key.trim_end();
-        let is_name = |own: char| own.is_ascii_alphanumeric() || own == '_';
+        let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
         if !key.is_empty() && key.chars().all(is_name) {
             found.insert(key.to_owned(), value);
         }
@@ -235,11 +243,12 @@ fn docker(text: &str) -> Option<BTreeMap<String, String>> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (key, value) = line.split_once('=').map_or((line, None), |(key, own)| (key, Some(own)));
+        let (key, value) =
+            line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value)));
         if key.is_empty() || key.contains([' ', '\t']) {
             return None;
         }
-        found.extend(value.map(|own| (key.to_owned(), own.to_owned())));
+        found.extend(value.map(|text| (key.to_owned(), text.to_owned())));
     }
     Some(found)
 }
@@ -262,15 +271,15 @@ fn agree(all: &Read, place: usize, line: &str, value: &str, is_written: bool) ->
     let is_cut = !is_written && value.contains('&') && !line.contains(['\'', '"']);
     let readers =
         all.iter().filter(|(reader, _)| is_reader(reader, line) && !(is_cut && **reader == "bash"));
-    let own = readers.map(|(reader, values)| {
+    let checked = readers.map(|(reader, values)| {
         assert_eq!(values[place].as_deref(), Some(value), "{reader} reads {line:?}");
     });
-    own.count()
+    checked.count()
 }
 
 fn secret_of(path: &Path) -> Result<String, StoreError> {
-    let own = pollster::block_on(store(path).load())?;
-    let secret = own.keys()[0].secret().unwrap().expose().to_vec();
+    let manifest = pollster::block_on(store(path).load())?;
+    let secret = manifest.keys()[0].secret().unwrap().expose().to_vec();
     Ok(String::from_utf8(secret).unwrap())
 }
 
@@ -331,9 +340,12 @@ fn a_value_that_is_written_is_read_by_every_reader() {
                 let now = std::time::SystemTime::now();
                 let store = store(&path).clock(clock);
                 let new = || NewEntry::new(Secret::from(value));
-                let done = pollster::block_on(update(&store, |own| match in_place {
-                    false => own.stage(new(), now),
-                    true => own.emergency_rotate(&own.primary(now), "leaked", new(), now),
+                let done = pollster::block_on(update(&store, |manifest| {
+                    if in_place {
+                        manifest.emergency_rotate(&manifest.primary(now), "leaked", new(), now)
+                    } else {
+                        manifest.stage(new(), now)
+                    }
                 }));
                 let after = fs::read_to_string(&path).unwrap();
                 match done {
@@ -354,14 +366,14 @@ fn a_value_that_is_written_is_read_by_every_reader() {
     }
     let mut readings = 0;
     for name in [NAME, "API_KEY_NEXT"] {
-        let own: Vec<_> = written.iter().filter(|own| own.1 == name).collect();
-        let files: Vec<_> = own.iter().map(|own| own.0.clone()).collect();
+        let cases: Vec<_> = written.iter().filter(|case| case.1 == name).collect();
+        let files: Vec<_> = cases.iter().map(|case| case.0.clone()).collect();
         // A line above that a reader refuses is not what is asked about here.
-        for (path, own) in files.iter().zip(&own) {
-            fs::write(path, format!("A=1\n{}\nB=2\n", own.2)).unwrap();
+        for (path, case) in files.iter().zip(&cases) {
+            fs::write(path, format!("A=1\n{}\nB=2\n", case.2)).unwrap();
         }
         let all = read(&files, name);
-        for (place, (_, _, line, value)) in own.into_iter().enumerate() {
+        for (place, (_, _, line, value)) in cases.into_iter().enumerate() {
             readings += agree(&all, place, line, value, true);
         }
     }
@@ -376,58 +388,59 @@ fn a_value_that_is_written_is_read_by_every_reader() {
 fn a_line_in_which_some_readers_find_another_value_is_refused() {
     const OTHER: &str = "other-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4F";
     let folder = tempfile::tempdir().unwrap();
-    let own = "API_KEY=own-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6";
+    let assignment = "API_KEY=own-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6";
     let cases = [
-        (format!("{own}\nAPI_KEY_OLD=#{OTHER}\n"), "API_KEY_OLD", 2),
-        (format!("{own}\nAPI_KEY_OLD= #{OTHER}\n"), "API_KEY_OLD", 2),
-        (format!("{own}\nAPI_KEY_OLD=''#{OTHER}\n"), "API_KEY_OLD", 2),
-        (format!("{own}\nAPI_KEY_OLD=\u{a0}#{OTHER}\n"), "API_KEY_OLD", 2),
-        (format!("{own}\nAPI_KEY_NEXT=# {OTHER}\n"), "API_KEY_NEXT", 2),
-        (format!("{own}\n# x\rAPI_KEY={OTHER}\n"), NAME, 2),
-        (format!("# x\rAPI_KEY_OLD={OTHER}\n{own}\n"), "API_KEY_OLD", 1),
-        (format!("{own}\nB=1\rAPI_KEY={OTHER}\n"), NAME, 2),
-        (format!("{own}\n# x\u{2028}API_KEY={OTHER}\n"), NAME, 2),
-        (format!("{own}\n# x\u{2029}API_KEY={OTHER}\n"), NAME, 2),
-        (format!("\u{feff}{own}\n"), NAME, 1),
-        (format!("\u{a0}{own}\n"), NAME, 1),
-        (format!("{own}\nAPI_KEY+=x\n"), NAME, 2),
-        (format!("{own}\nA=1;API_KEY={OTHER}\n"), NAME, 2),
-        (format!("{own}\nA=1 API_KEY={OTHER}\n"), NAME, 2),
-        (format!("{own}\nA=1&API_KEY={OTHER}\n"), NAME, 2),
-        (format!("{own}\nA='1' API_KEY={OTHER}\n"), NAME, 2),
-        (format!("{own}\nreadonly API_KEY_OLD={OTHER}\n"), "API_KEY_OLD", 2),
-        (format!("{own}\nunset API_KEY\n"), NAME, 2),
-        (format!("{own}\nexport API_KEY\n"), NAME, 2),
-        (format!("export\t{own}\n"), NAME, 1),
-        (format!("export  {own}\n"), NAME, 1),
-        (format!("\t{own}\n"), NAME, 1),
-        (format!("{}\n", own.replace('=', " =")), NAME, 1),
-        (format!("{}\n", own.replace('=', "\t=")), NAME, 1),
-        (format!("{}\n", own.replace('=', ": ")), NAME, 1),
-        (format!("{own}\t# of the quarter\n"), NAME, 1),
-        (format!("export {own}\t\n"), NAME, 1),
+        (format!("{assignment}\nAPI_KEY_OLD=#{OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{assignment}\nAPI_KEY_OLD= #{OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{assignment}\nAPI_KEY_OLD=''#{OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{assignment}\nAPI_KEY_OLD=\u{a0}#{OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{assignment}\nAPI_KEY_NEXT=# {OTHER}\n"), "API_KEY_NEXT", 2),
+        (format!("{assignment}\n# x\rAPI_KEY={OTHER}\n"), NAME, 2),
+        (format!("# x\rAPI_KEY_OLD={OTHER}\n{assignment}\n"), "API_KEY_OLD", 1),
+        (format!("{assignment}\nB=1\rAPI_KEY={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\n# x\u{2028}API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\n# x\u{2029}API_KEY={OTHER}\n"), NAME, 2),
+        (format!("\u{feff}{assignment}\n"), NAME, 1),
+        (format!("\u{a0}{assignment}\n"), NAME, 1),
+        (format!("{assignment}\nAPI_KEY+=x\n"), NAME, 2),
+        (format!("{assignment}\nA=1;API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\nA=1 API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\nA=1&API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\nA='1' API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\nreadonly API_KEY_OLD={OTHER}\n"), "API_KEY_OLD", 2),
+        (format!("{assignment}\nunset API_KEY\n"), NAME, 2),
+        (format!("{assignment}\nexport API_KEY\n"), NAME, 2),
+        (format!("export\t{assignment}\n"), NAME, 1),
+        (format!("export  {assignment}\n"), NAME, 1),
+        (format!("\t{assignment}\n"), NAME, 1),
+        (format!("{}\n", assignment.replace('=', " =")), NAME, 1),
+        (format!("{}\n", assignment.replace('=', "\t=")), NAME, 1),
+        (format!("{}\n", assignment.replace('=', ": ")), NAME, 1),
+        (format!("{assignment}\t# of the quarter\n"), NAME, 1),
+        (format!("export {assignment}\t\n"), NAME, 1),
         (format!("A=1 API_KEY={OTHER}\n"), NAME, 1),
         (format!("API_KEY+={OTHER}\n"), NAME, 1),
-        (format!("{own}\nAPI_KEY # of the quarter\n"), NAME, 2),
-        (format!("{own}\n'API_KEY'={OTHER}\n"), NAME, 2),
-        (format!("{own}\nexport \"API_KEY={OTHER}\"\n"), NAME, 2),
-        (format!("{own}\nexport A=1 'API_KEY'={OTHER}\n"), NAME, 2),
-        (format!("{own}\neval 'API_KEY={OTHER}'\n"), NAME, 2),
-        (format!("{own}\nfor API_KEY in {OTHER}; do :; done\n"), NAME, 2),
-        (format!("{own}\nprintf -v API_KEY {OTHER}\n"), NAME, 2),
-        (format!("{own}\nif :; then API_KEY={OTHER}; fi\n"), NAME, 2),
-        (format!("{own}\nA=1 2>&1 API_KEY={OTHER}\n"), NAME, 2),
-        (format!("{own}\nA=$((API_KEY=5))\n"), NAME, 2),
+        (format!("{assignment}\nAPI_KEY # of the quarter\n"), NAME, 2),
+        (format!("{assignment}\n'API_KEY'={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\nexport \"API_KEY={OTHER}\"\n"), NAME, 2),
+        (format!("{assignment}\nexport A=1 'API_KEY'={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\neval 'API_KEY={OTHER}'\n"), NAME, 2),
+        (format!("{assignment}\nfor API_KEY in {OTHER}; do :; done\n"), NAME, 2),
+        (format!("{assignment}\nprintf -v API_KEY {OTHER}\n"), NAME, 2),
+        (format!("{assignment}\nif :; then API_KEY={OTHER}; fi\n"), NAME, 2),
+        (format!("{assignment}\nA=1 2>&1 API_KEY={OTHER}\n"), NAME, 2),
+        (format!("{assignment}\nA=$((API_KEY=5))\n"), NAME, 2),
     ];
     for (place, (text, name, line)) in cases.iter().enumerate() {
         let files = write_all(folder.path(), std::slice::from_ref(text));
         let error = secret_of(&files[0]);
         let error = error.expect_err(text);
-        let is_named = matches!(&error, StoreError::Dotenv { line: own, variable, .. }
-            if *own == Some(*line) && variable.starts_with(NAME));
+        let is_named = matches!(&error, StoreError::Dotenv { line: found, variable, .. }
+            if *found == Some(*line) && variable.starts_with(NAME));
         assert!(is_named, "{text:?}: {error}");
         let all = read(&files, name);
-        let readings: std::collections::BTreeSet<_> = all.values().map(|own| &own[0]).collect();
+        let readings: std::collections::BTreeSet<_> =
+            all.values().map(|values| &values[0]).collect();
         assert!(all.len() < 8 || readings.len() > 1, "case {place}, {text:?}: all read the same");
     }
 }
@@ -435,7 +448,7 @@ fn a_line_in_which_some_readers_find_another_value_is_refused() {
 #[test]
 fn a_line_that_only_resembles_one_of_another_value_is_no_reason_to_refuse() {
     let folder = tempfile::tempdir().unwrap();
-    let own = "own-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6";
+    let secret = "own-9Lr2vTb7Yx2Zq9Ml5KiWm3HjPs8Dn4Fg6";
     let texts = [
         "# API_KEY=x",
         "A=API_KEY",
@@ -451,13 +464,13 @@ fn a_line_that_only_resembles_one_of_another_value_is_no_reason_to_refuse() {
         "MY_API_KEY=1",
         "API_KEYS=1",
     ]
-    .map(|line| format!("{line}\nAPI_KEY={own}\n{line}\n"));
+    .map(|line| format!("{line}\nAPI_KEY={secret}\n{line}\n"));
     let files = write_all(folder.path(), &texts);
     let all = read(&files, NAME);
     for (place, path) in files.iter().enumerate() {
-        assert_eq!(secret_of(path).unwrap(), own, "{:?}", texts[place]);
+        assert_eq!(secret_of(path).unwrap(), secret, "{:?}", texts[place]);
         for (reader, values) in &all {
-            assert_eq!(values[place].as_deref(), Some(own), "{reader}: {:?}", texts[place]);
+            assert_eq!(values[place].as_deref(), Some(secret), "{reader}: {:?}", texts[place]);
         }
     }
 }

@@ -99,9 +99,12 @@ fn the_first_that_is_set_is_the_primary_and_the_rest_are_fallbacks() {
         let is_set = |place: usize| set & 1 << place != 0;
         let lines: Vec<_> = (0..4)
             // Unset and empty are the same.
-            .map(|place| match is_set(place) {
-                true => format!("{}={}", names[place], secret(place as u8)),
-                false => format!("{}=", names[place]),
+            .map(|place| {
+                if is_set(place) {
+                    format!("{}={}", names[place], secret(place as u8))
+                } else {
+                    format!("{}=", names[place])
+                }
             })
             .collect();
         let (ring, warnings) = build(&lines.join("\n")).unwrap();
@@ -184,23 +187,23 @@ fn a_value_that_is_not_a_secret_alone_is_refused_by_name() {
         let text = format!("{error} {error:?}");
         assert!(text.starts_with("cannot use X: "), "{text}");
         assert!(text.contains("`hex:` or `base64:`"), "{text}");
-        let own = value.trim();
-        assert!((0..own.len() - 8).all(|start| {
-            own.get(start..start + 8).is_none_or(|part| {
+        let trimmed = value.trim();
+        assert!((0..trimmed.len() - 8).all(|start| {
+            trimmed.get(start..start + 8).is_none_or(|part| {
                 !part.is_ascii() || part.starts_with("base64:") || !text.contains(part)
             })
         }));
     }
-    let own = secret(1);
+    let random = secret(1);
     for (value, form) in [
-        (format!("{own}\n"), ValueForm::LineEnd),
-        (format!("{own}\r"), ValueForm::LineEnd),
-        (format!(" {own}"), ValueForm::Whitespace),
-        (format!("{own}\u{a0}"), ValueForm::Whitespace),
-        (format!("\u{feff}{own}"), ValueForm::Hidden),
-        (format!("{own}\u{200b}"), ValueForm::Hidden),
-        (format!("\"{own}\""), ValueForm::Quote),
-        (format!("'{own}"), ValueForm::Quote),
+        (format!("{random}\n"), ValueForm::LineEnd),
+        (format!("{random}\r"), ValueForm::LineEnd),
+        (format!(" {random}"), ValueForm::Whitespace),
+        (format!("{random}\u{a0}"), ValueForm::Whitespace),
+        (format!("\u{feff}{random}"), ValueForm::Hidden),
+        (format!("{random}\u{200b}"), ValueForm::Hidden),
+        (format!("\"{random}\""), ValueForm::Quote),
+        (format!("'{random}"), ValueForm::Quote),
     ] {
         refused::<JwtKey>(&value, &form);
         refused::<CookieKey>(&value, &form);
@@ -209,13 +212,13 @@ fn a_value_that_is_not_a_secret_alone_is_refused_by_name() {
         refused::<Credential>(&value, &form);
         refused::<AesKey>(&value, &form);
     }
-    let json = format!(r#"{{"type":"HS256","key":"{own}"}}"#);
+    let json = format!(r#"{{"type":"HS256","key":"{random}"}}"#);
     for (value, form) in [
         (json.clone(), ValueForm::Json),
-        (format!(r#"{{"kty":"oct","k":"{own}"}}"#), ValueForm::JsonWebKey),
-        (format!("{own},{}", secret(2)), ValueForm::List),
-        (format!("X={own}"), ValueForm::Assignment),
-        (format!("{own}\n{own}"), ValueForm::LineEnd),
+        (format!(r#"{{"kty":"oct","k":"{random}"}}"#), ValueForm::JsonWebKey),
+        (format!("{random},{}", secret(2)), ValueForm::List),
+        (format!("X={random}"), ValueForm::Assignment),
+        (format!("{random}\n{random}"), ValueForm::LineEnd),
     ] {
         refused::<JwtKey>(&value, &form);
         refused::<CookieKey>(&value, &form);
@@ -225,28 +228,28 @@ fn a_value_that_is_not_a_secret_alone_is_refused_by_name() {
     assert!(!error.contains("asymmetric") && !error.contains("template"), "{error}");
     // A credential may be a document, and a certificate with escaped line ends.
     with::<Credential>(&json).unwrap();
-    with::<Credential>(&format!("-----BEGIN PRIVATE KEY-----\\n{own}\\n")).unwrap();
-    with::<Credential>(&format!("postgres://app:{own}@a.example,b.example/app")).unwrap();
+    with::<Credential>(&format!("-----BEGIN PRIVATE KEY-----\\n{random}\\n")).unwrap();
+    with::<Credential>(&format!("postgres://app:{random}@a.example,b.example/app")).unwrap();
 }
 
 /// The way out: after a prefix, every byte counts.
 #[test]
 fn every_byte_after_a_prefix_counts() {
-    let own = format!("\"{}\"\n", secret(1));
-    let hex: String = own.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let base64 = crate::common::base64url::encode(own.as_bytes());
-    let by_hand = KeyRing::<JwtKey>::builder().primary(Secret::from(own.as_bytes())).build();
+    let quoted = format!("\"{}\"\n", secret(1));
+    let hex: String = quoted.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let base64 = crate::common::base64url::encode(quoted.as_bytes());
+    let by_hand = KeyRing::<JwtKey>::builder().primary(Secret::from(quoted.as_bytes())).build();
     let by_hand = by_hand.unwrap().primary();
     assert_eq!(with::<JwtKey>(&format!("hex:{hex}")).unwrap().primary(), by_hand);
     assert_eq!(with::<JwtKey>(&format!("base64:{base64}")).unwrap().primary(), by_hand);
     // In code, a caller has the bytes that it means.
-    let text = KeyRing::<JwtKey>::builder().primary(Secret::from(own)).build();
+    let text = KeyRing::<JwtKey>::builder().primary(Secret::from(quoted)).build();
     assert_eq!(text.unwrap().primary(), by_hand);
 }
 
 #[test]
 fn values_that_are_not_set_or_not_filled_in_are_refused() {
-    let own = secret(1);
+    let random = secret(1);
     for value in [
         "${X}",
         "{{ x }}",
@@ -267,26 +270,29 @@ fn values_that_are_not_set_or_not_filled_in_are_refused() {
         let error = with::<JwtKey>(value).unwrap_err();
         assert!(matches!(error, Error::Placeholder { .. }), "{value}: {error}");
     }
-    for value in
-        [format!("{own}-undefined"), format!("null:{own}"), format!("{own}[object Object]")]
-    {
+    for value in [
+        format!("{random}-undefined"),
+        format!("null:{random}"),
+        format!("{random}[object Object]"),
+    ] {
         let error = with::<JwtKey>(&value).unwrap_err();
         assert!(matches!(error, Error::Placeholder { .. }), "{value}: {error}");
     }
-    for value in
-        [format!("-----BEGIN PUBLIC KEY-----\\n{own}"), format!("MIIBIjANBgkqhkiG9w0BAQEFAAO{own}")]
-    {
+    for value in [
+        format!("-----BEGIN PUBLIC KEY-----\\n{random}"),
+        format!("MIIBIjANBgkqhkiG9w0BAQEFAAO{random}"),
+    ] {
         let error = with::<JwtKey>(&value).unwrap_err();
         assert!(matches!(error, Error::AsymmetricKey { .. }), "{value}: {error}");
     }
-    with::<JwtKey>(&format!("{own}nullable")).unwrap();
+    with::<JwtKey>(&format!("{random}nullable")).unwrap();
     // The way out of the forms that chance makes.
-    for value in [format!("<{own}>"), format!("[{own}]"), format!("None of {own}")] {
+    for value in [format!("<{random}>"), format!("[{random}]"), format!("None of {random}")] {
         assert!(with::<JwtKey>(&value).is_err(), "{value}");
         let digits: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
         with::<JwtKey>(&format!("hex:{digits}")).unwrap();
     }
-    with::<JwtKey>(&format!("undefine{own}")).unwrap();
+    with::<JwtKey>(&format!("undefine{random}")).unwrap();
 }
 
 /// RFC 4648 §4, §5: no text is of both alphabets, unless it means the same in both.
@@ -326,9 +332,12 @@ fn either_alphabet_of_base64_is_one_key() {
 #[test]
 fn a_lookup_that_fails_is_an_error() {
     for failing in ["X_NEW", "X", "X_OLD", "X_BACKUP", "X_NEXT"] {
-        let lookup = move |name: &str| match name == failing {
-            true => Err(LookupError::NotUnicode),
-            false => Ok(Some(secret(name.len() as u8))),
+        let lookup = move |name: &str| {
+            if name == failing {
+                Err(LookupError::NotUnicode)
+            } else {
+                Ok(Some(secret(name.len() as u8)))
+            }
         };
         let error = KeyRing::<JwtKey>::builder().vars("X", lookup).build().unwrap_err();
         assert!(matches!(&error, Error::NotUnicode { variable } if variable == failing), "{error}");
@@ -351,8 +360,8 @@ fn a_lookup_that_fails_is_an_error() {
 fn five(same: &[(&str, &str)]) -> String {
     let names = ["X_NEW", "X", "X_OLD", "X_BACKUP", "X_NEXT"];
     let value = |name: &str| {
-        let name = same.iter().find(|(own, _)| *own == name).map_or(name, |(_, other)| other);
-        match names.iter().position(|own| *own == name) {
+        let name = same.iter().find(|(twin, _)| *twin == name).map_or(name, |(_, other)| other);
+        match names.iter().position(|known| *known == name) {
             Some(place) => secret(place as u8),
             None => name.to_owned(),
         }
@@ -457,7 +466,8 @@ fn a_file_with_five_keys_is_read_and_no_step_but_a_revocation_writes_it() {
     assert_eq!(*heard.0.lock().unwrap(), ["X_NEW", "X_BACKUP"]);
     assert_eq!(ring.keys()[1].variable.as_deref(), Some("X"));
     let staged = manifest.keys()[3].kid();
-    let step = |own: &Manifest| own.force("a test").promote(&staged, own.changed_at());
+    let step =
+        |manifest: &Manifest| manifest.force("a test").promote(&staged, manifest.changed_at());
     let error = pollster::block_on(update(&store, step)).unwrap_err();
     assert!(matches!(error, StoreError::Dotenv { line: Some(4), .. }), "{error}");
     assert!(error.to_string().contains("cannot use X_BACKUP in"), "{error}");

@@ -63,7 +63,7 @@ impl Found {
 /// Removes what a test put at `path`, if anything.
 pub fn remove(path: &Path) {
     match fs::symlink_metadata(path) {
-        Ok(own) if own.is_dir() => fs::remove_dir(path).unwrap(),
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir(path).unwrap(),
         Ok(_) => fs::remove_file(path).unwrap(),
         Err(_) => {}
     }
@@ -134,8 +134,8 @@ fn a_report_that_is_no_file_is_unreadable_and_hides_no_other() {
     let path = folder.path().join("ring.json.reports/pod%2f7.json");
     for found in ALL {
         found.put(&path);
-        let own = store.clone();
-        let reports = returns(format!("{found:?}"), move || block_on(own.reports()).unwrap());
+        let reader = store.clone();
+        let reports = returns(format!("{found:?}"), move || block_on(reader.reports()).unwrap());
         let [broken, sane] = &reports[..] else { panic!("{found:?}: {reports:?}") };
         assert_eq!((broken.instance.as_str(), sane.instance.as_str()), ("pod/7", "web-1"));
         assert!(broken.problem.as_ref().unwrap().starts_with(found.words()), "{broken:?}");
@@ -161,18 +161,19 @@ fn a_dotenv_and_its_records_that_are_no_files_are_refused() {
     fs::write(&path, &text).unwrap();
     let store =
         || DotenvStore::new(path.clone(), "SESSION_SECRET", Purpose::Cookie, "production").backup();
-    let step = move |own: &Manifest| own.stage(entry(1, "b"), std::time::SystemTime::now());
+    let step =
+        move |manifest: &Manifest| manifest.stage(entry(1, "b"), std::time::SystemTime::now());
     for record in [".json", ".json.next"] {
         let record = folder.path().join(".env.dualkey").join(format!("SESSION_SECRET{record}"));
         fs::create_dir_all(record.parent().unwrap()).unwrap();
         for found in ALL {
             found.put(&record);
-            let own = store();
-            let error = returns(format!("{found:?}"), move || block_on(own.load()).unwrap_err());
+            let reader = store();
+            let error = returns(format!("{found:?}"), move || block_on(reader.load()).unwrap_err());
             assert!(error.to_string().contains(found.words()), "{found:?}: {error}");
             assert!(error.to_string().contains(record.to_str().unwrap()), "{found:?}: {error}");
-            let own = store();
-            let stepped = returns(format!("{found:?}"), move || block_on(update(&own, step)));
+            let reader = store();
+            let stepped = returns(format!("{found:?}"), move || block_on(update(&reader, step)));
             assert!(stepped.is_err(), "{found:?}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
@@ -180,8 +181,8 @@ fn a_dotenv_and_its_records_that_are_no_files_are_refused() {
     }
     for found in ALL {
         found.put(&path);
-        let own = store();
-        let error = returns(format!("{found:?}"), move || block_on(own.load()).unwrap_err());
+        let reader = store();
+        let error = returns(format!("{found:?}"), move || block_on(reader.load()).unwrap_err());
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
         match found {
             Found::Huge => assert!(error.to_string().contains(found.words()), "{error}"),

@@ -73,8 +73,8 @@ fn fleet_the_usual_ways_lose_what_they_lose() {
     for way in [Way::SwapAndRestart, Way::NewAndOld] {
         let outcomes: Vec<_> =
             (0..seeds().min(200)).map(|seed| run(seed, way, Bounds::of)).collect();
-        let requests: u64 = outcomes.iter().map(|own| own.requests).sum();
-        let lost: u64 = outcomes.iter().map(|own| own.lost).sum();
+        let requests: u64 = outcomes.iter().map(|outcome| outcome.requests).sum();
+        let lost: u64 = outcomes.iter().map(|outcome| outcome.lost).sum();
         println!("{}: {lost} of {requests} valid requests lost", way.name());
         assert!(lost > 0);
     }
@@ -113,12 +113,12 @@ fn fleet_beyond_what_is_declared_it_breaks() {
     assert!((68..78).any(|seed| !kinds(seed).is_empty()));
     type Break = (&'static str, fn(&mut Bounds));
     let breaks: [Break; 4] = [
-        ("clocks that differ more", |own| own.clock_off *= 12),
-        ("a store that is away longer", |own| own.outage *= 12),
-        ("a store that is more behind", |own| {
-            (own.lag, own.outage) = (own.lag * 12, own.outage * 12)
+        ("clocks that differ more", |bounds| bounds.clock_off *= 12),
+        ("a store that is away longer", |bounds| bounds.outage *= 12),
+        ("a store that is more behind", |bounds| {
+            (bounds.lag, bounds.outage) = (bounds.lag * 12, bounds.outage * 12)
         }),
-        ("what is signed lives longer", |own| own.real_life *= 3),
+        ("what is signed lives longer", |bounds| bounds.real_life *= 3),
     ];
     for (name, change) in breaks {
         let seed = lost(change);

@@ -57,7 +57,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ring.json");
         let store = stored(&path, &first());
-        block_on(update(&store, |own| own.stage(entry(1, "b"), at(0)))).unwrap();
+        block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at(0)))).unwrap();
         let (clock, told) = (ManualClock::new(at(0)), Told::default());
         let following = following(&path, &clock, &told);
         let signer = CookieSigner::new(following.ring().clone());
@@ -92,57 +92,63 @@ type Spoil = fn(&Scene);
 
 /// Everything that a reload may find, with the name of the error.
 const BAD: [(&str, &str, Spoil); 23] = [
-    ("missing", "missing", |own| fs::remove_file(own.path()).unwrap()),
-    ("empty", "manifest", |own| own.write(b"")),
-    ("blank", "manifest", |own| own.write(b" \n\n")),
-    ("half-written", "manifest", |own| {
-        let text = fs::read(own.path()).unwrap();
-        own.write(&text[..text.len() / 2]);
+    ("missing", "missing", |scene| fs::remove_file(scene.path()).unwrap()),
+    ("empty", "manifest", |scene| scene.write(b"")),
+    ("blank", "manifest", |scene| scene.write(b" \n\n")),
+    ("half-written", "manifest", |scene| {
+        let text = fs::read(scene.path()).unwrap();
+        scene.write(&text[..text.len() / 2]);
     }),
-    ("its end is missing", "manifest", |own| {
-        let text = fs::read(own.path()).unwrap();
-        own.write(&text[..text.len() - 3]);
+    ("its end is missing", "manifest", |scene| {
+        let text = fs::read(scene.path()).unwrap();
+        scene.write(&text[..text.len() - 3]);
     }),
-    ("zeros", "manifest", |own| own.write(&[0; 4096])),
-    ("too large", "manifest", |own| own.write(&vec![b' '; 2 << 20])),
-    ("no JSON", "manifest", |own| own.write(b"JWT_SECRET=abc")),
-    ("sealed", "sealed", |own| own.write(b"dk1.REsBAQ")),
-    ("another version", "manifest", |own| own.edit(|own| own["version"] = json!(2))),
-    ("older", "refused", |own| own.edit(|own| own["revision"] = json!(1))),
-    ("two of one revision", "refused", |own| {
-        own.edit(|own| {
-            own["revision"] = json!(2);
-            own["policy"]["skew_seconds"] = json!(1);
+    ("zeros", "manifest", |scene| scene.write(&[0; 4096])),
+    ("too large", "manifest", |scene| scene.write(&vec![b' '; 2 << 20])),
+    ("no JSON", "manifest", |scene| scene.write(b"JWT_SECRET=abc")),
+    ("sealed", "sealed", |scene| scene.write(b"dk1.REsBAQ")),
+    ("another version", "manifest", |scene| scene.edit(|document| document["version"] = json!(2))),
+    ("older", "refused", |scene| scene.edit(|document| document["revision"] = json!(1))),
+    ("two of one revision", "refused", |scene| {
+        scene.edit(|document| {
+            document["revision"] = json!(2);
+            document["policy"]["skew_seconds"] = json!(1);
         })
     }),
-    ("without a primary", "manifest", |own| {
-        own.edit(|own| own["keys"][0]["signing_start"] = json!("never"))
+    ("without a primary", "manifest", |scene| {
+        scene.edit(|document| document["keys"][0]["signing_start"] = json!("never"))
     }),
-    ("without a key", "manifest", |own| own.edit(|own| own["keys"] = json!([]))),
-    ("two of one kid", "manifest", |own| own.edit(|own| own["keys"][1]["kid"] = json!("a"))),
-    ("one secret twice", "manifest", |own| {
-        own.edit(|own| {
-            own["keys"][1]["secret"] = own["keys"][0]["secret"].clone();
+    ("without a key", "manifest", |scene| scene.edit(|document| document["keys"] = json!([]))),
+    ("two of one kid", "manifest", |scene| {
+        scene.edit(|document| document["keys"][1]["kid"] = json!("a"))
+    }),
+    ("one secret twice", "manifest", |scene| {
+        scene.edit(|document| {
+            document["keys"][1]["secret"] = document["keys"][0]["secret"].clone();
         })
     }),
-    ("too short", "refused", |own| {
-        own.edit(|own| own["keys"][1]["secret"] = json!("text:Xk3-short"))
+    ("too short", "refused", |scene| {
+        scene.edit(|document| document["keys"][1]["secret"] = json!("text:Xk3-short"))
     }),
-    ("a placeholder", "refused", |own| {
-        own.edit(|own| own["keys"][1]["secret"] = json!("text:changeme"))
+    ("a placeholder", "refused", |scene| {
+        scene.edit(|document| document["keys"][1]["secret"] = json!("text:changeme"))
     }),
-    ("of another environment", "refused", |own| own.edit(|own| own["environment"] = json!("prod"))),
-    ("of another purpose", "refused", |own| own.edit(|own| own["purpose"] = json!("jwt"))),
-    ("for all to read", "permissions", |own| {
-        fs::set_permissions(own.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    ("of another environment", "refused", |scene| {
+        scene.edit(|document| document["environment"] = json!("prod"))
     }),
-    ("a folder", "not_a_file", |own| {
-        fs::remove_file(own.path()).unwrap();
-        fs::create_dir(own.path()).unwrap();
+    ("of another purpose", "refused", |scene| {
+        scene.edit(|document| document["purpose"] = json!("jwt"))
     }),
-    ("a dangling link", "missing", |own| {
-        fs::remove_file(own.path()).unwrap();
-        symlink("nowhere", own.path()).unwrap();
+    ("for all to read", "permissions", |scene| {
+        fs::set_permissions(scene.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    }),
+    ("a folder", "not_a_file", |scene| {
+        fs::remove_file(scene.path()).unwrap();
+        fs::create_dir(scene.path()).unwrap();
+    }),
+    ("a dangling link", "missing", |scene| {
+        fs::remove_file(scene.path()).unwrap();
+        symlink("nowhere", scene.path()).unwrap();
     }),
 ];
 
@@ -161,11 +167,12 @@ fn v9_no_bad_reload_changes_the_ring_and_each_is_counted_and_told() {
             assert_eq!((health.revision, health.fingerprint), (2, before), "{name}");
             assert!(scene.serves(), "{name}");
         }
-        let failed = scene.told.all().iter().filter(|own| own.contains("ReloadFailed")).count();
+        let failed = scene.told.all().iter().filter(|event| event.contains("ReloadFailed")).count();
         assert_eq!(failed, 2, "{name}");
         // V10: nothing of what stood there was told.
         let told = format!("{:?} {:?}", scene.told.all(), scene.following.health());
-        for window in [secret(0), secret(1)].iter().flat_map(|own| own.as_bytes().windows(8)) {
+        for window in [secret(0), secret(1)].iter().flat_map(|secret| secret.as_bytes().windows(8))
+        {
             assert!(!told.contains(std::str::from_utf8(window).unwrap()), "{name}");
         }
 
@@ -206,7 +213,7 @@ fn a_ring_that_follows_changes_with_its_store_and_is_revoked_by_hand() {
     ring.revoke(&kid("b"), "seen in a log").unwrap();
     // The next manifest does not know of that.
     let store = FileStore::new(scene.path());
-    block_on(update(&store, |own| own.stage(entry(2, "c"), at(1)))).unwrap();
+    block_on(update(&store, |manifest| manifest.stage(entry(2, "c"), at(1)))).unwrap();
     assert!(scene.following.refresh().unwrap());
     assert!(ring.load().key(&kid("b")).unwrap().revoked().is_some());
     assert!(scene.serves());
@@ -216,21 +223,24 @@ fn a_ring_that_follows_changes_with_its_store_and_is_revoked_by_hand() {
 fn clocks_that_jump_an_hour_either_way_leave_the_service_up() {
     for is_behind in [true, false] {
         let scene = Scene::new();
-        let moved = |seconds: u64| match is_behind {
-            true => at(seconds) - Duration::from_secs(3600),
-            false => at(seconds) + Duration::from_secs(3600),
+        let moved = |seconds: u64| {
+            if is_behind {
+                at(seconds) - Duration::from_secs(3600)
+            } else {
+                at(seconds) + Duration::from_secs(3600)
+            }
         };
         let store = FileStore::new(scene.path());
-        block_on(update(&store, |own| own.force("a test").promote(&kid("b"), at(5)))).unwrap();
+        block_on(update(&store, |manifest| manifest.force("a test").promote(&kid("b"), at(5))))
+            .unwrap();
         scene.clock.set(moved(10));
         // Which clock is right cannot be told here: a change from the future waits.
         let taken = scene.following.refresh();
-        match is_behind {
-            true => {
-                assert_eq!(taken.unwrap_err().as_str(), "refused");
-                assert_eq!(scene.following.ring().primary().unwrap(), kid("a"));
-            }
-            false => assert!(taken.unwrap()),
+        if is_behind {
+            assert_eq!(taken.unwrap_err().as_str(), "refused");
+            assert_eq!(scene.following.ring().primary().unwrap(), kid("a"));
+        } else {
+            assert!(taken.unwrap())
         }
         scene.clock.set(at(20));
         assert_eq!(scene.following.refresh().unwrap(), is_behind);
@@ -349,7 +359,7 @@ fn a_thread_learns_of_a_change_without_being_asked() {
     for seed in 1..=3 {
         let begun = std::time::Instant::now();
         let new = entry(seed, &format!("k{seed}"));
-        block_on(update(&store, |own| own.stage(new.clone(), at(0)))).unwrap();
+        block_on(update(&store, |manifest| manifest.stage(new.clone(), at(0)))).unwrap();
         assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), format!("reloaded {}", seed + 1));
         println!("a file's change was swapped in after {:?}", begun.elapsed());
     }
@@ -376,7 +386,7 @@ fn a_task_learns_of_a_change_and_of_what_is_wrong() {
                 .spawn(),
         )
         .unwrap();
-    block_on(update(&store, |own| own.stage(entry(1, "b"), at(0)))).unwrap();
+    block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at(0)))).unwrap();
     assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), "reloaded 2");
     let text = fs::read(&path).unwrap();
     fs::write(&path, "").unwrap();
@@ -472,7 +482,7 @@ fn a_thousand_reloads_a_second_lose_nothing() {
         }
         println!("1,000 reloads in {:?}", begun.elapsed());
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        workers.into_iter().map(|own| own.join().unwrap()).sum::<u64>()
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum::<u64>()
     });
     println!("{verified} cookies verified meanwhile, none lost");
     assert!(verified > 0);

@@ -104,10 +104,10 @@ fn what_a_gone_instance_knew_is_kept() {
         drop(start(&format!("pod-{day}")));
     }
     let reports = block_on(store.reports()).unwrap();
-    assert!(reports.len() < 4 && reports.iter().all(|own| own.instance != "gone"));
+    assert!(reports.len() < 4 && reports.iter().all(|report| report.instance != "gone"));
     let knows = |report: &Report| report.rewrap.as_ref() == Some(&rewrap);
     assert!(reports.iter().any(knows), "{reports:?}");
-    assert!(reports.iter().any(|own| own.signed == [(kid("a"), 1)]));
+    assert!(reports.iter().any(|report| report.signed == [(kid("a"), 1)]));
 }
 
 /// Not with the report that is due two minutes later.
@@ -135,7 +135,7 @@ fn a_rewrap_that_was_recorded_is_reported_at_once() {
     };
     let reported = |name: &str| {
         let reports = block_on(store.reports()).unwrap();
-        reports.into_iter().find(|own| own.instance == name).unwrap().rewrap
+        reports.into_iter().find(|report| report.instance == name).unwrap().rewrap
     };
     let following = follow("on-demand").on_demand().unwrap();
     assert_eq!(reported("on-demand"), None);
@@ -196,7 +196,7 @@ fn an_instance_goes_on_with_what_it_saw_before() {
     assert_eq!(report.observed_since, at(0));
     assert_eq!(report.signed, [(kid("a"), 1)]);
     let primary = |(_, uses): &(Kid, dualkey::UsageCounts)| uses.verified_as_primary;
-    let seen: u64 = report.buckets.iter().flat_map(|own| &own.uses).map(primary).sum();
+    let seen: u64 = report.buckets.iter().flat_map(|bucket| &bucket.uses).map(primary).sum();
     assert_eq!(seen, 1);
     drop(again);
     let other = start("another").ring().report("another");

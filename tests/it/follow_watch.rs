@@ -256,10 +256,10 @@ fn a_watch_that_is_dropped_wakes_no_more() {
     let store = stored(&path, &first());
     let is_dropped = Arc::new(AtomicBool::new(false));
     let (late, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (own, counts, all) = (Arc::clone(&is_dropped), Arc::clone(&late), Arc::clone(&seen));
+    let (dropped, counts, all) = (Arc::clone(&is_dropped), Arc::clone(&late), Arc::clone(&seen));
     let wake = Wake::new(move || {
         all.fetch_add(1, SeqCst);
-        counts.fetch_add(usize::from(own.load(SeqCst)), SeqCst);
+        counts.fetch_add(usize::from(dropped.load(SeqCst)), SeqCst);
     });
     let watch = block_on(store.watch(wake)).unwrap().unwrap();
     change(&store, 1);

@@ -75,8 +75,8 @@ impl Source {
         fs::write(path, format!("X={}\n", long(0))).unwrap();
         let store = dotenv(path, Purpose::Cookie, clock);
         if self == Self::Recorded {
-            step(&store, |own| own.stage(new(8), at(0))).unwrap();
-            step(&store, |own| own.revoke(&kid(8), "for the record", at(0))).unwrap();
+            step(&store, |manifest| manifest.stage(new(8), at(0))).unwrap();
+            step(&store, |manifest| manifest.revoke(&kid(8), "for the record", at(0))).unwrap();
         }
         if self != Self::Variables {
             return follow(dotenv(path, Purpose::Cookie, clock), clock);
@@ -85,7 +85,7 @@ impl Source {
         let store = EnvStore::<CookieKey>::vars("X", "test", move |name| {
             let text = fs::read_to_string(&path).unwrap_or_default();
             let mut lines = text.lines().filter_map(|line| line.split_once('='));
-            Ok(lines.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned()))
+            Ok(lines.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned()))
         });
         follow(store.clock(clock.clone()), clock)
     }
@@ -129,13 +129,12 @@ fn half_an_edit_changes_no_ring() {
                     is_unchanged();
                 }
                 let finished = finished.replace('\n', ending);
-                match renames {
-                    true => {
-                        let beside = folder.path().join("beside");
-                        fs::write(&beside, finished).unwrap();
-                        fs::rename(beside, &path).unwrap();
-                    }
-                    false => fs::write(&path, finished).unwrap(),
+                if renames {
+                    let beside = folder.path().join("beside");
+                    fs::write(&beside, finished).unwrap();
+                    fs::rename(beside, &path).unwrap();
+                } else {
+                    fs::write(&path, finished).unwrap()
                 }
                 clock.advance(Duration::from_secs(30));
                 is_unchanged();
@@ -201,7 +200,8 @@ fn the_revision_never_goes_back_and_every_edit_arrives() {
             continue;
         }
         // A change by another process, whose revisions are lower.
-        step(&dotenv(&path, Purpose::Cookie, &clock), |own| own.stage(new(5), at(380))).unwrap();
+        step(&dotenv(&path, Purpose::Cookie, &clock), |manifest| manifest.stage(new(5), at(380)))
+            .unwrap();
         assert!(following.refresh().unwrap(), "its record was written with it");
         assert_eq!(ring.keys().len(), 2, "{source:?}");
         assert!(ring.load().revision() > revision, "{source:?}");
@@ -211,7 +211,7 @@ fn the_revision_never_goes_back_and_every_edit_arrives() {
         fs::write(&path, format!("X={}\n", long(6))).unwrap();
         let _ = block_on(store.load());
         assert!(block_on(store.load()).unwrap().revision() > seen.revision());
-        let next = step(&store, |own| own.stage(new(7), at(390))).unwrap().manifest;
+        let next = step(&store, |manifest| manifest.stage(new(7), at(390))).unwrap().manifest;
         assert_eq!(block_on(store.load()).unwrap().revision(), next.revision());
     }
 }
@@ -250,12 +250,12 @@ fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
         fs::write(&path, format!("X={}\nX_OLD={}\n", long(0), long(1))).unwrap();
         let clock = ManualClock::new(at(10));
         let another = dotenv(&path, Purpose::Cookie, &clock);
-        step(&another, |own| own.stage(new(2), at(10))).unwrap();
+        step(&another, |manifest| manifest.stage(new(2), at(10))).unwrap();
         let following = follow(dotenv(&path, Purpose::Cookie, &clock), &clock);
         let ring = following.ring();
         assert_eq!(ring.keys().len(), 3);
 
-        step(&another, |own| own.revoke(&kid(1), "in a log", at(20))).unwrap();
+        step(&another, |manifest| manifest.revoke(&kid(1), "in a log", at(20))).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, edit(&text)).unwrap();
         clock.set(at(30));
@@ -283,7 +283,7 @@ fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
         fs::write(&path, text).unwrap();
         following.refresh().unwrap();
         assert_eq!(ring.primary().unwrap(), kid(0), "{name}");
-        assert!(state(kid(1)).is_none_or(|own| own == KeyState::Revoked), "{name}");
+        assert!(state(kid(1)).is_none_or(|state| state == KeyState::Revoked), "{name}");
     }
 }
 
@@ -299,11 +299,12 @@ fn yesterdays_file_does_not_bring_a_revoked_credential_back() {
     let (good, leaked) = ("Summer2023!x9Lr", "Winter2024!vQ2m");
     fs::write(&path, format!("{name}={good}-abc\n")).unwrap();
     let second: Kid = "credential-2".parse().unwrap();
-    step(&store(), |own| own.stage(Secret::from(format!("{leaked}-abc")), at(1))).unwrap();
-    step(&store(), |own| own.force("deployed").promote(&second, at(2))).unwrap();
+    step(&store(), |manifest| manifest.stage(Secret::from(format!("{leaked}-abc")), at(1)))
+        .unwrap();
+    step(&store(), |manifest| manifest.force("deployed").promote(&second, at(2))).unwrap();
     let yesterday = fs::read_to_string(&path).unwrap();
-    step(&store(), |own| own.force("a test").rollback(at(3))).unwrap();
-    step(&store(), |own| own.revoke(&second, "in a log", at(4))).unwrap();
+    step(&store(), |manifest| manifest.force("a test").rollback(at(3))).unwrap();
+    step(&store(), |manifest| manifest.revoke(&second, "in a log", at(4))).unwrap();
     let today = fs::read_to_string(&path).unwrap();
 
     // A process that has seen all of it, and one that starts.
@@ -319,7 +320,8 @@ fn yesterdays_file_does_not_bring_a_revoked_credential_back() {
         assert!(error.contains("credential-2") && error.contains(name), "{error}");
         assert!(!error.contains("Winter") && !error.contains(leaked), "{error}");
         // Nor can a step be taken on it.
-        let refused = step(store, |own| own.stage(Secret::from("Autumn2026!k3Vz-abc"), at(100)));
+        let refused =
+            step(store, |manifest| manifest.stage(Secret::from("Autumn2026!k3Vz-abc"), at(100)));
         assert!(matches!(refused, Err(StoreError::Manifest { .. })), "{refused:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), yesterday, "nothing is written over");
     }
@@ -335,18 +337,22 @@ fn a_revoked_secret_is_refused_for_every_purpose_and_under_every_variable() {
         let clock = ManualClock::new(at(0));
         let store = || dotenv(&path, purpose, &clock);
         fs::write(&path, format!("X={}\n", long(0))).unwrap();
-        let leaked = step(&store(), |own| own.stage(new(1).kid("leaked".parse().unwrap()), at(1)));
+        let leaked =
+            step(&store(), |manifest| manifest.stage(new(1).kid("leaked".parse().unwrap()), at(1)));
         let leaked = leaked.unwrap().kid;
-        step(&store(), |own| own.revoke(&leaked, "in a log", at(2))).unwrap();
+        step(&store(), |manifest| manifest.revoke(&leaked, "in a log", at(2))).unwrap();
         // The recogniser is kept when the record is written again.
         for seed in 2..5 {
-            let staged = step(&store(), |own| own.stage(new(seed), at(seed * 10))).unwrap().kid;
-            let promote = |own: &Manifest| own.force("deployed").promote(&staged, at(seed * 10));
+            let staged =
+                step(&store(), |manifest| manifest.stage(new(seed), at(seed * 10))).unwrap().kid;
+            let promote =
+                |manifest: &Manifest| manifest.force("deployed").promote(&staged, at(seed * 10));
             step(&store(), promote).unwrap();
             let old = block_on(store().load()).unwrap();
             let old = old.keys().iter().find(|key| key.secret().is_some() && key.kid() != staged);
             let old = old.unwrap().kid();
-            step(&store(), |own| own.revoke(&old, "no longer used", at(seed * 10 + 1))).unwrap();
+            step(&store(), |manifest| manifest.revoke(&old, "no longer used", at(seed * 10 + 1)))
+                .unwrap();
         }
         let text = fs::read_to_string(record(&path, ".json")).unwrap();
         assert!((0..5).all(|seed| !text.contains(&long(seed))), "no secret in the record");
@@ -355,14 +361,14 @@ fn a_revoked_secret_is_refused_for_every_purpose_and_under_every_variable() {
         let running = store();
         let before = block_on(running.load()).unwrap();
         for variable in VARIABLES {
-            let others = VARIABLES.iter().filter(|own| **own == "X" && **own != variable);
-            let others: String = others.map(|own| format!("{own}={}\n", long(4))).collect();
+            let others = VARIABLES.iter().filter(|other| **other == "X" && **other != variable);
+            let others: String = others.map(|name| format!("{name}={}\n", long(4))).collect();
             // Two are the same secret: the first of both is the leaked one.
             fs::write(&path, format!("{others}{variable}={}\n", long(1))).unwrap();
             for store in [&running, &running, &store()] {
                 let error = block_on(store.load()).unwrap_err();
                 let is_revoked =
-                    |own: &Error| matches!(own, Error::Revoked { kid } if *kid == leaked);
+                    |error: &Error| matches!(error, Error::Revoked { kid } if *kid == leaked);
                 let StoreError::Manifest { source, .. } = &error else {
                     // Only X_NEXT: no key signs.
                     assert!(matches!(error, StoreError::Missing { .. }), "{error}");
@@ -375,13 +381,14 @@ fn a_revoked_secret_is_refused_for_every_purpose_and_under_every_variable() {
         fs::write(&path, format!("X={}\n", long(4))).unwrap();
         assert_eq!(block_on(running.load()).unwrap().revision(), before.revision());
         // Nor does a step bring it back, under any name.
-        let again =
-            step(&running, |own| own.stage(new(1).kid("another".parse().unwrap()), at(100)));
+        let again = step(&running, |manifest| {
+            manifest.stage(new(1).kid("another".parse().unwrap()), at(100))
+        });
         let is_refused =
             matches!(&again, Err(StoreError::Refused(Error::Revoked { kid })) if *kid == leaked);
         assert!(is_refused, "{again:?}");
-        let emergency = step(&running, |own| {
-            own.emergency_rotate(&own.primary(at(100)), "in a log", new(1), at(100))
+        let emergency = step(&running, |manifest| {
+            manifest.emergency_rotate(&manifest.primary(at(100)), "in a log", new(1), at(100))
         });
         assert!(matches!(emergency, Err(StoreError::Refused(Error::Revoked { .. }))));
     }
@@ -395,12 +402,12 @@ fn a_destroyed_secret_is_refused_in_a_file() {
     let store = || dotenv(&path, Purpose::VerifyToken, &clock);
     fs::write(&path, format!("X={}\n", long(0))).unwrap();
     let first = block_on(store().load()).unwrap().primary(at(0));
-    let second = step(&store(), |own| own.stage(new(1), at(1))).unwrap().kid;
-    step(&store(), |own| own.force("deployed").promote(&second, at(2))).unwrap();
+    let second = step(&store(), |manifest| manifest.stage(new(1), at(1))).unwrap().kid;
+    step(&store(), |manifest| manifest.force("deployed").promote(&second, at(2))).unwrap();
     let yesterday = fs::read_to_string(&path).unwrap();
     let end = block_on(store().load()).unwrap().verifies_until(&first).unwrap();
     clock.set(end);
-    step(&store(), |own| own.destroy(&first, &[], end)).unwrap();
+    step(&store(), |manifest| manifest.destroy(&first, &[], end)).unwrap();
     fs::write(&path, yesterday).unwrap();
     let error = block_on(store().load()).unwrap_err();
     let StoreError::Manifest { source, .. } = &error else { panic!("{error}") };
@@ -415,18 +422,18 @@ fn a_revocation_that_was_interrupted_and_made_is_final() {
     let clock = ManualClock::new(at(0));
     let store = || dotenv(&path, Purpose::Credential, &clock);
     fs::write(&path, format!("X={}\nX_OLD={}\n", long(0), long(1))).unwrap();
-    step(&store(), |own| own.stage(new(2), at(1))).unwrap();
+    step(&store(), |manifest| manifest.stage(new(2), at(1))).unwrap();
     let yesterday = fs::read(&path).unwrap();
     let before = fs::read(record(&path, ".json")).unwrap();
     let leaked: Kid = "credential-2".parse().unwrap();
-    step(&store(), |own| own.revoke(&leaked, "in a log", at(2))).unwrap();
+    step(&store(), |manifest| manifest.revoke(&leaked, "in a log", at(2))).unwrap();
     let after = fs::read(record(&path, ".json")).unwrap();
     fs::write(record(&path, ".json.next"), after).unwrap();
     fs::write(record(&path, ".json"), before).unwrap();
 
     let running = store();
-    let own = block_on(running.load()).unwrap();
-    assert_eq!(own.state(&leaked, at(3)), Some(KeyState::Revoked));
+    let manifest = block_on(running.load()).unwrap();
+    assert_eq!(manifest.state(&leaked, at(3)), Some(KeyState::Revoked));
     // The process that has seen it refuses the file of before.
     let made = fs::read(&path).unwrap();
     fs::write(&path, &yesterday).unwrap();
@@ -437,7 +444,7 @@ fn a_revocation_that_was_interrupted_and_made_is_final() {
     // The next change completes it, for every process.
     fs::write(&path, made).unwrap();
     let third: Kid = "credential-3".parse().unwrap();
-    step(&store(), |own| own.force("deployed").promote(&third, at(4))).unwrap();
+    step(&store(), |manifest| manifest.force("deployed").promote(&third, at(4))).unwrap();
     assert!(!record(&path, ".json.next").exists());
     fs::write(&path, &yesterday).unwrap();
     let error = block_on(store().load()).unwrap_err();
@@ -452,10 +459,10 @@ fn a_process_keeps_what_it_knows_to_be_revoked_when_the_record_is_restored() {
     let clock = ManualClock::new(at(0));
     let store = dotenv(&path, Purpose::Credential, &clock);
     fs::write(&path, format!("X={}\n", long(0))).unwrap();
-    step(&store, |own| own.stage(new(1), at(1))).unwrap();
+    step(&store, |manifest| manifest.stage(new(1), at(1))).unwrap();
     let yesterday = (fs::read(&path).unwrap(), fs::read(record(&path, ".json")).unwrap());
     let leaked: Kid = "credential-2".parse().unwrap();
-    step(&store, |own| own.revoke(&leaked, "in a log", at(2))).unwrap();
+    step(&store, |manifest| manifest.revoke(&leaked, "in a log", at(2))).unwrap();
     block_on(store.load()).unwrap();
     fs::write(&path, &yesterday.0).unwrap();
     for _ in 0..3 {
@@ -483,8 +490,8 @@ fn an_expired_key_lives_again_in_the_variable_that_it_is_moved_to() {
         let clock = ManualClock::new(at(0));
         let store = dotenv(&path, Purpose::Cookie, &clock);
         fs::write(&path, format!("X={}\n", long(0))).unwrap();
-        step(&store, |own| own.stage(new(1), at(1))).unwrap();
-        step(&store, |own| own.force("deployed").promote(&kid(1), at(2))).unwrap();
+        step(&store, |manifest| manifest.stage(new(1), at(1))).unwrap();
+        step(&store, |manifest| manifest.force("deployed").promote(&kid(1), at(2))).unwrap();
         let following = follow(store.clone(), &clock);
         let end = block_on(store.load()).unwrap().verifies_until(&kid(0)).unwrap();
         let now = end + Duration::from_secs(60);
@@ -498,8 +505,8 @@ fn an_expired_key_lives_again_in_the_variable_that_it_is_moved_to() {
         assert_eq!(state(), Some(KeyState::Expired), "seen once");
         following.refresh().unwrap();
         assert_eq!(state(), Some(KeyState::Live(role)));
-        let own = block_on(store.load()).unwrap();
-        assert_eq!(own.key(&kid(0)).unwrap().retire_at(), None);
+        let manifest = block_on(store.load()).unwrap();
+        assert_eq!(manifest.key(&kid(0)).unwrap().retire_at(), None);
     }
 }
 
@@ -525,7 +532,7 @@ fn a_record_of_revoked_keys_is_not_replaced_by_a_first_one() {
     let store = || dotenv(&path, Purpose::Credential, &clock);
     fs::write(&path, format!("X={}\nX_OLD={}\n", long(0), long(1))).unwrap();
     let leaked: Kid = "credential-2".parse().unwrap();
-    step(&store(), |own| own.revoke(&leaked, "in a log", at(1))).unwrap();
+    step(&store(), |manifest| manifest.revoke(&leaked, "in a log", at(1))).unwrap();
     fs::write(&path, "PORT=1\n").unwrap();
     let first = |seed| {
         let policy = Policy::default();
@@ -536,11 +543,11 @@ fn a_record_of_revoked_keys_is_not_replaced_by_a_first_one() {
         assert!(matches!(refused, Err(StoreError::Unfit { .. })), "{refused:?}");
     }
     fs::write(&path, format!("X={}\n", long(2))).unwrap();
-    let own = block_on(store().load()).unwrap();
-    assert_eq!(own.state(&leaked, at(3)), Some(KeyState::Revoked));
+    let manifest = block_on(store().load()).unwrap();
+    assert_eq!(manifest.state(&leaked, at(3)), Some(KeyState::Revoked));
     // The number of a key is not given twice, by an edit or by a step.
-    assert_eq!(own.primary(at(3)), *"credential-3");
-    let staged = step(&store(), |own| own.stage(new(3), at(3))).unwrap().kid;
+    assert_eq!(manifest.primary(at(3)), *"credential-3");
+    let staged = step(&store(), |manifest| manifest.stage(new(3), at(3))).unwrap().kid;
     assert_eq!(staged, *"credential-4");
     fs::write(&path, format!("X={}\n", long(1))).unwrap();
     assert!(block_on(store().load()).is_err());
@@ -570,7 +577,7 @@ fn a_process_that_starts_beside_a_writer_reads_one_generation() {
     fs::write(&path, format!("X={}\n", long(0))).unwrap();
     let mut written = HashSet::new();
     let mut seen = HashSet::new();
-    step(&store, |own| own.stage(new(1), at(1))).unwrap();
+    step(&store, |manifest| manifest.stage(new(1), at(1))).unwrap();
     written.insert(block_on(store.load()).unwrap().fingerprint());
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -578,7 +585,7 @@ fn a_process_that_starts_beside_a_writer_reads_one_generation() {
             let mut seen = HashSet::new();
             while !is_over.load(Ordering::Relaxed) {
                 match block_on(dotenv(&path, Purpose::Cookie, &clock).load()) {
-                    Ok(own) => seen.insert(own.fingerprint()),
+                    Ok(manifest) => seen.insert(manifest.fingerprint()),
                     Err(StoreError::Unconfirmed { .. }) => false,
                     Err(error) => panic!("{error}"),
                 };
@@ -588,8 +595,8 @@ fn a_process_that_starts_beside_a_writer_reads_one_generation() {
         for turn in 0..150 {
             let now = at(2 + turn);
             let change = match turn {
-                0 => step(&store, |own| own.force("deployed").promote(&kid(1), now)),
-                _ => step(&store, |own| own.force("a test").rollback(now)),
+                0 => step(&store, |manifest| manifest.force("deployed").promote(&kid(1), now)),
+                _ => step(&store, |manifest| manifest.force("a test").rollback(now)),
             };
             written.insert(change.unwrap().manifest.fingerprint());
         }

@@ -122,7 +122,7 @@ fn sealed_files_that_are_exchanged_or_copied_do_not_open() {
         block_on(store.compare_and_swap(0, &manifest(ring, environment, seed))).unwrap();
         assert!(block_on(store.load()).is_ok(), "{file}");
     }
-    let own = |file: &str| fs::read(path(file)).unwrap();
+    let content = |file: &str| fs::read(path(file)).unwrap();
     for (from, to, ring, environment) in [
         ("user", "admin", "ADMIN_JWT", "production"),
         ("admin", "user", "USER_JWT", "production"),
@@ -132,7 +132,7 @@ fn sealed_files_that_are_exchanged_or_copied_do_not_open() {
         ("user", "cut", "USER_JWTp", "roduction"),
     ] {
         let place = path("place");
-        fs::write(&place, own(from)).unwrap();
+        fs::write(&place, content(from)).unwrap();
         fs::set_permissions(&place, fs::Permissions::from_mode(0o600)).unwrap();
         let store = sealed(&place, ring, environment);
         let error = block_on(store.load()).unwrap_err();
@@ -146,7 +146,7 @@ fn sealed_files_that_are_exchanged_or_copied_do_not_open() {
         let stored = block_on(store.compare_and_swap(1, &next));
         assert!(matches!(stored, Err(StoreError::Sealed { .. })), "{from} as {to}");
 
-        let text = Secret::from(own(from));
+        let text = Secret::from(content(from));
         let closure = ClosureStore::new("closure", move || {
             let text = text.clone();
             async move { Ok(Some(text)) }
@@ -187,7 +187,7 @@ fn a_change_after_a_rotation_of_the_kek_is_sealed_under_the_new_one() {
     let old = with(kek(7));
     block_on(old.compare_and_swap(0, &manifest("USER_JWT", "production", 0))).unwrap();
     let both = with(aes_ring([aes_key(8, "kek-8"), aes_key(7, "kek-7")]));
-    block_on(update(&both, |own| own.stage(entry(1, "b"), at(1)))).unwrap();
+    block_on(update(&both, |manifest| manifest.stage(entry(1, "b"), at(1)))).unwrap();
     assert_eq!(block_on(with(kek(8)).load()).unwrap().revision(), 2);
     assert!(matches!(block_on(old.load()), Err(StoreError::Sealed { .. })));
 }
@@ -208,12 +208,12 @@ fn an_instance_with_an_odd_name_reports_under_a_plain_one() {
         let ring = builder().name("SESSION_SECRET").environment("test");
         let following = ring.follow(store.clone()).instance(name).on_demand().unwrap();
         assert_eq!(following.health().report_error, None, "{name:?}");
-        for own in block_on(store.reports()).unwrap() {
-            assert_eq!(own.problem, None, "{name:?}");
-            assert!(own.instance.len() <= 128, "{}", own.instance);
-            let is_plain = |own: char| own.is_ascii_alphanumeric() || "-_.:/@+=".contains(own);
-            assert!(own.instance.chars().all(is_plain), "{}", own.instance);
-            names.insert(own.instance);
+        for report in block_on(store.reports()).unwrap() {
+            assert_eq!(report.problem, None, "{name:?}");
+            assert!(report.instance.len() <= 128, "{}", report.instance);
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@+=".contains(c);
+            assert!(report.instance.chars().all(is_plain), "{}", report.instance);
+            names.insert(report.instance);
         }
     }
     assert_eq!(names.len(), odd.len() + plain.len(), "{names:?}");
@@ -246,8 +246,8 @@ fn a_report_with_a_bad_name_is_unreadable() {
         assert!(Report::from_json(text.as_bytes()).is_err(), "{bad}");
         fs::write(&file, text).unwrap();
         let reports = block_on(store.reports()).unwrap();
-        let [own] = &reports[..] else { panic!("{reports:?}") };
-        assert!(own.problem.is_some() && own.instance == "web-1", "{own:?}");
+        let [report] = &reports[..] else { panic!("{reports:?}") };
+        assert!(report.problem.is_some() && report.instance == "web-1", "{report:?}");
         let emergency =
             first().emergency_rotate(&"a".parse().unwrap(), "leaked", entry(1, "b"), at(1));
         assert!(emergency.is_ok());

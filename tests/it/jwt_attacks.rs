@@ -23,8 +23,8 @@ fn key(jwk: &Value, algorithm: Algorithm) -> Option<NewKey<JwtKey>> {
     if let Some(kid) = jwk["kid"].as_str() {
         key = key.kid(kid.parse().unwrap());
     }
-    let own = jwk["alg"].as_str().and_then(|alg| alg.parse().ok());
-    Some(key.algorithm(own.unwrap_or(algorithm)))
+    let named = jwk["alg"].as_str().and_then(|alg| alg.parse().ok());
+    Some(key.algorithm(named.unwrap_or(algorithm)))
 }
 
 fn validation(policy: &Value) -> Validation {

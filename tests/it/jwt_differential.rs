@@ -201,7 +201,7 @@ proptest! {
     #[test]
     fn jsonwebtoken_verifies_what_is_signed_here(claims in claims(), algorithm in algorithm()) {
         // Claims that no verifier reads are not signed.
-        let is_date = |value: &Value| value.is_null() || value.as_f64().is_some_and(|own| own < 1e18);
+        let is_date = |value: &Value| value.is_null() || value.as_f64().is_some_and(|number| number < 1e18);
         let mut claims = claims;
         claims.retain(|name, value| !["exp", "nbf"].contains(&name.as_str()) || is_date(value));
         claims.retain(|name, value| name != "aud" || !value.to_string().contains("null"));
@@ -237,12 +237,12 @@ fn each_documented_difference_is_one() {
     let names = r#""iss":"one","sub":"one","aud":"one""#;
     // All that is asked for, but for what `more` has of it.
     let claims = |more: &str| {
-        let is_other = |own: &&str| !more.contains(&own[..5]);
+        let is_other = |member: &&str| !more.contains(&member[..5]);
         let names: Vec<_> = names.split(',').filter(is_other).collect();
         format!("{{{exp},{},{more}}}", names.join(","))
     };
     let without = |name: &str| {
-        let names: Vec<_> = names.split(',').filter(|own| !own.contains(name)).collect();
+        let names: Vec<_> = names.split(',').filter(|member| !member.contains(name)).collect();
         format!("{{{exp},{}}}", names.join(","))
     };
     let accepted_there_alone = [

@@ -418,7 +418,10 @@ fn null_in_a_claim_that_is_not_required_counts_as_absent() {
         assert_eq!(verdict::<Value>(&jwt(), &payload), Ok(()), "{payload}");
         let twice = format!(r#"{{"exp":{EXP},"{claim}":null,"{claim}":null}}"#);
         let reason = verdict::<Value>(&jwt(), &twice).unwrap_err();
-        assert!(matches!(reason, Reason::DuplicateClaim(own) if own.as_str() == claim), "{twice}");
+        assert!(
+            matches!(reason, Reason::DuplicateClaim(name) if name.as_str() == claim),
+            "{twice}"
+        );
     }
     assert_eq!(verdict::<Value>(&jwt(), r#"{"exp":null}"#), Err(Reason::MissingClaim(Claim::Exp)));
     assert_eq!(verdict::<Value>(&lax(), r#"{"exp":null,"nbf":null}"#), Ok(()));
@@ -426,14 +429,14 @@ fn null_in_a_claim_that_is_not_required_counts_as_absent() {
     validation.set_required_spec_claims(&["exp", "nbf", "iss", "sub", "aud"]);
     let all = jwt().dangerous().validation(Validation { validate_aud: false, ..validation });
     for claim in ["exp", "nbf", "iss", "sub", "aud"] {
-        let members = ["exp", "nbf", "iss", "sub", "aud"].map(|own| match own {
-            own if own == claim => format!(r#""{own}":null"#),
+        let members = ["exp", "nbf", "iss", "sub", "aud"].map(|name| match name {
+            name if name == claim => format!(r#""{name}":null"#),
             "exp" => format!(r#""exp":{EXP}"#),
             "nbf" => r#""nbf":1"#.to_owned(),
-            own => format!(r#""{own}":"one""#),
+            name => format!(r#""{name}":"one""#),
         });
         let reason = verdict::<Value>(&all, &format!("{{{}}}", members.join(","))).unwrap_err();
-        assert!(matches!(reason, Reason::MissingClaim(own) if own.as_str() == claim), "{claim}");
+        assert!(matches!(reason, Reason::MissingClaim(name) if name.as_str() == claim), "{claim}");
     }
 }
 
@@ -451,14 +454,14 @@ fn no_setting_switches_another_check_off() {
         jwt().issuer("one"),
         jwt().audience("one"),
         jwt().validation(validation(|_| ())),
-        jwt().validation(validation(|own| own.leeway = 0)),
-        jwt().validation(validation(|own| own.set_issuer(&["one"]))),
-        jwt().validation(validation(|own| own.set_audience(&["one"]))),
-        jwt().validation(validation(|own| own.sub = Some("one".to_owned()))),
-        jwt().validation(validation(|own| own.set_required_spec_claims(&["sub"]))),
-        jwt().validation(validation(|own| own.set_required_spec_claims(&["iss", "aud"]))),
-        jwt().validation(validation(|own| own.validate_aud = false)),
-        jwt().validation(validation(|own| own.reject_tokens_expiring_in_less_than = 1)),
+        jwt().validation(validation(|rules| rules.leeway = 0)),
+        jwt().validation(validation(|rules| rules.set_issuer(&["one"]))),
+        jwt().validation(validation(|rules| rules.set_audience(&["one"]))),
+        jwt().validation(validation(|rules| rules.sub = Some("one".to_owned()))),
+        jwt().validation(validation(|rules| rules.set_required_spec_claims(&["sub"]))),
+        jwt().validation(validation(|rules| rules.set_required_spec_claims(&["iss", "aud"]))),
+        jwt().validation(validation(|rules| rules.validate_aud = false)),
+        jwt().validation(validation(|rules| rules.reject_tokens_expiring_in_less_than = 1)),
         jwt().max_token_bytes(1000),
     ];
     for (place, jwt) in settings.iter().enumerate() {
@@ -478,13 +481,13 @@ fn no_setting_switches_another_check_off() {
     // What was asked for first stays asked for.
     let exp = format!(r#"{{"exp":{EXP}}}"#);
     for (jwt, claim) in [
-        (jwt().issuer("one").validation(validation(|own| own.leeway = 0)), Claim::Iss),
-        (jwt().audience("one").validation(validation(|own| own.leeway = 0)), Claim::Aud),
+        (jwt().issuer("one").validation(validation(|rules| rules.leeway = 0)), Claim::Iss),
+        (jwt().audience("one").validation(validation(|rules| rules.leeway = 0)), Claim::Aud),
         (jwt().audience("one").leeway(Duration::ZERO).max_token_bytes(1000), Claim::Aud),
         (jwt().audience("two").issuer("one"), Claim::Iss),
         (
             jwt()
-                .validation(validation(|own| own.sub = Some("one".to_owned())))
+                .validation(validation(|rules| rules.sub = Some("one".to_owned())))
                 .validation(validation(|_| ())),
             Claim::Sub,
         ),
@@ -492,9 +495,9 @@ fn no_setting_switches_another_check_off() {
         assert_eq!(verdict::<Value>(&jwt, &exp), Err(Reason::MissingClaim(claim)));
     }
     // What is switched off by name is off.
-    let off = validation(|own| own.validate_exp = false);
+    let off = validation(|rules| rules.validate_exp = false);
     assert_eq!(verdict::<Value>(&jwt().validation(off), r#"{"exp":1}"#), Ok(()));
-    let off = validation(|own| own.required_spec_claims.clear());
+    let off = validation(|rules| rules.required_spec_claims.clear());
     assert_eq!(verdict::<Value>(&jwt().validation(off), "{}"), Ok(()));
     let nbf = format!(r#"{{"exp":{EXP},"nbf":{EXP}}}"#);
     let off = jwt().dangerous().validation(Validation::default());
@@ -752,12 +755,12 @@ proptest! {
         let signed = jwt.sign(&claims);
         prop_assert_eq!(signed.is_ok(), jwt.sign(&*raw(&text)).is_ok(), "{}", text);
         if let Ok(token) = signed {
-            let own = jwt.verify::<IgnoredAny>(&token).map(drop).map_err(|error| error.reason());
+            let outcome = jwt.verify::<IgnoredAny>(&token).map(drop).map_err(|error| error.reason());
             let is_known = matches!(
-                own,
+                outcome,
                 Ok(()) | Err(Reason::WrongClaim(_) | Reason::Expired | Reason::NotYetValid)
             );
-            prop_assert!(is_known, "{own:?}: {text}");
+            prop_assert!(is_known, "{outcome:?}: {text}");
         }
     }
 }
@@ -783,8 +786,8 @@ proptest! {
         let signed = jwt.sign(&*raw(&payload));
         match (&signed, form) {
             (Ok(token), Ok(())) => {
-                let own = jwt.verify::<IgnoredAny>(token).map(drop).map_err(|error| error.reason());
-                prop_assert_eq!(own, verdict, "{}", payload);
+                let outcome = jwt.verify::<IgnoredAny>(token).map(drop).map_err(|error| error.reason());
+                prop_assert_eq!(outcome, verdict, "{}", payload);
                 let value = jwt.verify::<Value>(token).map(drop).map_err(|error| error.reason());
                 prop_assert_eq!(value, verdict, "{}", payload);
             }
@@ -792,7 +795,7 @@ proptest! {
             (Err(error), Ok(())) => {
                 let message = error.to_string();
                 let is_known = ["a claim is there twice", "`exp` is negative"];
-                prop_assert!(is_known.iter().any(|own| message.contains(own)), "{error}: {payload}");
+                prop_assert!(is_known.iter().any(|known| message.contains(known)), "{error}: {payload}");
             }
             (Ok(_), Err(reason)) => prop_assert!(false, "{reason}: {payload}"),
         }

@@ -191,13 +191,13 @@ fn of_two_processes_that_rotate_at_once_each_change_is_there_or_its_writer_knows
     };
     let rounds = if std::env::var_os("DUALKEY_TEST_FULL").is_some() { 500 } else { 150 };
     for _ in 0..rounds {
-        for own in &mut both {
-            count(own.said().unwrap());
+        for process in &mut both {
+            count(process.said().unwrap());
         }
     }
-    for own in &mut both {
-        own.kill();
-        while let Some(said) = own.said() {
+    for process in &mut both {
+        process.kill();
+        while let Some(said) = process.said() {
             count(said);
         }
     }

@@ -125,10 +125,10 @@ fn keys() -> [HmacSha256; 4] {
 }
 
 fn mac(name: &'static str, classes: [fn([[u8; 32]; 4]) -> [u8; 32]; 2]) -> Case {
-    let own = keys();
+    let signers = keys();
     let input = move |class: usize, number| {
         let message = message(number);
-        let tags = own.each_ref().map(|key| key.mac(message.as_bytes()));
+        let tags = signers.each_ref().map(|key| key.mac(message.as_bytes()));
         [message.as_bytes(), &classes[class](tags)].concat()
     };
     let keys = keys();
@@ -162,9 +162,9 @@ fn jwt(name: &'static str, classes: [fn([String; 4]) -> String; 2]) -> Case {
 /// A native cookie names its key, so which one matched is no secret.
 fn cookie(name: &'static str, classes: [fn(&str) -> String; 2]) -> Case {
     let signer = CookieSigner::new(ring::<CookieKey>());
-    let own = signer.clone();
+    let sender = signer.clone();
     let input = move |class: usize, number| {
-        classes[class](&own.sign("session", &format!("{number:032}")).unwrap())
+        classes[class](&sender.sign("session", &format!("{number:032}")).unwrap())
     };
     Case::new(name, input, move |value| {
         let _ = black_box(signer.verify("session", value));
@@ -203,8 +203,8 @@ fn webhook(name: &'static str, classes: [fn([String; 4]) -> String; 2]) -> Case 
 /// What most backends have: `==` on the hexadecimal digits.
 fn hand_written_comparison() -> Case {
     let expected = hex::encode([0x5a; 32]);
-    let own = expected.clone();
-    let input = move |class: usize, _| replaced(&own, class * 63);
+    let base = expected.clone();
+    let input = move |class: usize, _| replaced(&base, class * 63);
     let case = Case::new("by hand: `==` on the digits", input, move |digits| {
         black_box(black_box(&expected) == digits);
     });
@@ -212,10 +212,10 @@ fn hand_written_comparison() -> Case {
 }
 
 fn first_match_loop() -> Case {
-    let own = keys();
+    let signers = keys();
     let input = move |class: usize, number| {
         let message = message(number);
-        [message.as_bytes(), &own[class].mac(message.as_bytes())].concat()
+        [message.as_bytes(), &signers[class].mac(message.as_bytes())].concat()
     };
     let keys = keys();
     let case = Case::new("by hand: the first key that matches", input, move |input| {

@@ -48,8 +48,5 @@ fn main() -> ExitCode {
         println!("{t:>9.2}  {name}: {expected}{verdict}");
     }
     // The short form reports: with few samples, a small leak may not be found.
-    match full && failed {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
-    }
+    if full && failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -62,8 +62,8 @@ fn holds_secret(bytes: &[u8]) -> bool {
     bytes.windows(16).any(|window| {
         let is_own = |secret: &[u8]| secret.chunks_exact(16).any(|part| part == window);
         MADE.get().is_some_and(|made| made == window)
-            || SECRETS.iter().any(|own| is_own(*own))
-            || ENCODED.iter().any(|own| is_own(*own))
+            || SECRETS.iter().any(|secret| is_own(*secret))
+            || ENCODED.iter().any(|encoded| is_own(*encoded))
     })
 }
 
@@ -117,11 +117,11 @@ fn file(path: &Path) {
     });
     let new = NewEntry::new(dualkey::Secret::from(text(SECRETS[1])));
     leaves_nothing("a step", || {
-        block_on(update(&store, |own| own.stage(new.clone(), now))).unwrap()
+        block_on(update(&store, |manifest| manifest.stage(new.clone(), now))).unwrap()
     });
     let kid = leaves_nothing("a load", || {
-        let own = block_on(store.load()).unwrap();
-        own.keys()[1].kid()
+        let manifest = block_on(store.load()).unwrap();
+        manifest.keys()[1].kid()
     });
     // Written by hand: as text, with an escape at the beginning, in the midst and at the end.
     let document = fs::read_to_string(path).unwrap();
@@ -144,8 +144,8 @@ fn file(path: &Path) {
         assert_eq!(one.len(), 32);
         write(path, &bytes);
         leaves_nothing(&format!("escapes {before}{between}{after}"), || {
-            let own = block_on(store.load()).unwrap();
-            assert_eq!(own.keys().len(), 2);
+            let manifest = block_on(store.load()).unwrap();
+            assert_eq!(manifest.keys().len(), 2);
         });
     }
     leaves_nothing("a ring", || {
@@ -153,7 +153,7 @@ fn file(path: &Path) {
         drop(block_on(store.load()).unwrap().build_ring(builder).unwrap());
     });
     leaves_nothing("a revocation", || {
-        block_on(update(&store, |own| own.revoke(&kid, "leaked", now))).unwrap()
+        block_on(update(&store, |manifest| manifest.revoke(&kid, "leaked", now))).unwrap()
     });
     // A document that is refused, with the secret in the wrong place.
     for (lead, end) in [("{\"secret\":\"", "\"}"), ("{\"keys\":[{\"secret\":\"\\n", "\"")] {
@@ -186,15 +186,16 @@ fn dotenv(folder: &Path) {
             let store = DotenvStore::new(&path, "X", Purpose::Cookie, "test").backup();
             let first = block_on(store.load()).unwrap().primary(now);
             let step = |kid: &dualkey::Kid, place: usize| {
-                block_on(update(&store, |own| match place {
-                    0 => own.force("a test").promote(kid, now),
-                    1 => own.force("a test").rollback(now),
-                    2 => own.revoke(kid, "leaked", now),
-                    _ => own.emergency_rotate(kid, "leaked", new(3), now),
+                block_on(update(&store, |manifest| match place {
+                    0 => manifest.force("a test").promote(kid, now),
+                    1 => manifest.force("a test").rollback(now),
+                    2 => manifest.revoke(kid, "leaked", now),
+                    _ => manifest.emergency_rotate(kid, "leaked", new(3), now),
                 }))
                 .unwrap();
             };
-            let staged = block_on(update(&store, |own| own.stage(new(1), now))).unwrap().kid;
+            let staged =
+                block_on(update(&store, |manifest| manifest.stage(new(1), now))).unwrap().kid;
             (0..2).for_each(|place| step(&staged, place));
             step(&staged, 2);
             step(&first, 3);
@@ -211,8 +212,8 @@ fn dotenv(folder: &Path) {
 #[cfg(feature = "ops")]
 fn sheet() {
     use dualkey::ops::generate::Sheet;
-    let names: Vec<_> = (0..5).map(|own| format!("{own}{}", "N".repeat(200))).collect();
-    let names = || names.iter().map(|own| (own.as_str(), Purpose::Jwt));
+    let names: Vec<_> = (0..5).map(|number| format!("{number}{}", "N".repeat(200))).collect();
+    let names = || names.iter().map(|name| (name.as_str(), Purpose::Jwt));
     let sheet = Sheet::new(SystemTime::now(), names()).unwrap();
     let mut part = [0; 16];
     part.copy_from_slice(&sheet.rows()[2].1.text().expose()[32..48]);

@@ -159,8 +159,9 @@ fn verdict(claim: &str, value: &str, strict: &str, lax: &str) -> usize {
             value => vec![format!("\"{claim}\":{value}")],
         };
         let is_other = |(name, _): &&(&str, &str)| *name != claim && (is_strict || *name == "exp");
-        members
-            .extend(others.iter().filter(is_other).map(|(name, own)| format!("\"{name}\":{own}")));
+        members.extend(
+            others.iter().filter(is_other).map(|(name, text)| format!("\"{name}\":{text}")),
+        );
         for _ in 0..2 {
             members.reverse();
             let payload = format!("{{{}}}", members.join(","));
@@ -186,7 +187,7 @@ fn verdict(claim: &str, value: &str, strict: &str, lax: &str) -> usize {
 fn signed(jwt: &Jwt, payload: &str, raw: &RawValue, expected: &str) -> usize {
     let is_signed = |verdict: Result<String, Error>| {
         let message = verdict.as_ref().err().map(Error::to_string);
-        let is_refusal = |own: &String| own.starts_with("cannot sign: ");
+        let is_refusal = |message: &String| message.starts_with("cannot sign: ");
         assert!(message.as_ref().is_none_or(is_refusal), "{message:?}");
         verdict.is_ok()
     };

@@ -106,12 +106,11 @@ fn edited(text: String, edits: &[(u16, char)]) -> String {
 }
 
 fn encoded(text: String, is_encoded: bool) -> String {
-    match is_encoded {
-        true => {
-            let pair = Cookie::new("sid", text).encoded().stripped().to_string();
-            pair.strip_prefix("sid=").unwrap().to_owned()
-        }
-        false => text,
+    if is_encoded {
+        let pair = Cookie::new("sid", text).encoded().stripped().to_string();
+        pair.strip_prefix("sid=").unwrap().to_owned()
+    } else {
+        text
     }
 }
 

@@ -66,9 +66,10 @@ impl Member {
             "zip", "role", "sid", "name",
         ];
         let name = NAMES[usize::from(self.name) % NAMES.len()];
-        let name = match self.escaped {
-            true => name.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect(),
-            false => name.to_owned(),
+        let name = if self.escaped {
+            name.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect()
+        } else {
+            name.to_owned()
         };
         let number = self.number;
         let value = match self.value % 18 {

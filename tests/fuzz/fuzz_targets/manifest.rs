@@ -13,11 +13,11 @@ const SEED: &str = r#"{"format":"dualkey manifest","version":1,"ring":"X","purpo
 
 fuzz_target!(|data: &[u8]| {
     // Half of the runs go on where the keys begin.
-    let own;
+    let document;
     let text = match data.split_first() {
         Some((b'[', keys)) => {
-            own = [SEED.as_bytes(), keys, b"]}"].concat();
-            &own[..]
+            document = [SEED.as_bytes(), keys, b"]}"].concat();
+            &document[..]
         }
         _ => data,
     };

@@ -106,13 +106,13 @@ type Parser = fn(&HeaderMap) -> Vec<String>;
 /// Each with whether it percent-decodes.
 const PARSERS: [(&str, bool, Parser); 5] = [
     ("plain", false, |headers| {
-        values(texts(headers).iter().flat_map(|own| Cookie::split_parse(own.as_str())).flatten())
+        values(texts(headers).iter().flat_map(|text| Cookie::split_parse(text.as_str())).flatten())
     }),
     ("encoded", true, |headers| {
         values(
             texts(headers)
                 .iter()
-                .flat_map(|own| Cookie::split_parse_encoded(own.as_str()))
+                .flat_map(|text| Cookie::split_parse_encoded(text.as_str()))
                 .flatten(),
         )
     }),
@@ -120,7 +120,7 @@ const PARSERS: [(&str, bool, Parser); 5] = [
         let pairs = headers
             .get_all(COOKIE)
             .iter()
-            .flat_map(|own| own.as_bytes().split(|byte| *byte == b';'));
+            .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
         pairs
             .map(stored)
             .filter(|(name, _)| name == b"sid")
@@ -129,36 +129,36 @@ const PARSERS: [(&str, bool, Parser); 5] = [
     }),
     ("naive", false, |headers| {
         let texts: Vec<_> =
-            headers.get_all(COOKIE).iter().map(|own| lossy(own.as_bytes())).collect();
+            headers.get_all(COOKIE).iter().map(|header| lossy(header.as_bytes())).collect();
         let pairs =
-            texts.iter().flat_map(|own| own.split(';')).filter_map(|own| own.split_once('='));
-        let bare = |own: &str| own.trim().trim_matches(['"', '\'']).trim().to_lowercase();
-        let own = pairs.filter(|(name, _)| bare(name) == "sid");
-        own.map(|(_, value)| value.trim().trim_matches('"').to_owned()).collect()
+            texts.iter().flat_map(|text| text.split(';')).filter_map(|pair| pair.split_once('='));
+        let bare = |text: &str| text.trim().trim_matches(['"', '\'']).trim().to_lowercase();
+        let pairs = pairs.filter(|(name, _)| bare(name) == "sid");
+        pairs.map(|(_, value)| value.trim().trim_matches('"').to_owned()).collect()
     }),
     // RFC 2109 separates with commas too, and Python with white space.
     ("any separator", false, |headers| {
         let texts: Vec<_> =
-            headers.get_all(COOKIE).iter().map(|own| lossy(own.as_bytes())).collect();
+            headers.get_all(COOKIE).iter().map(|header| lossy(header.as_bytes())).collect();
         let pairs = texts
             .iter()
-            .flat_map(|own| own.split(|own: char| ";, \t".contains(own) || own.is_whitespace()));
-        let own = pairs
-            .filter_map(|own| own.split_once('='))
+            .flat_map(|text| text.split(|c: char| ";, \t".contains(c) || c.is_whitespace()));
+        let pairs = pairs
+            .filter_map(|pair| pair.split_once('='))
             .filter(|(name, _)| name.eq_ignore_ascii_case("sid"));
-        own.map(|(_, value)| value.to_owned()).collect()
+        pairs.map(|(_, value)| value.to_owned()).collect()
     }),
 ];
 
 fn texts(headers: &HeaderMap) -> Vec<String> {
     let all = headers.get_all(COOKIE).iter();
-    all.filter_map(|own| String::from_utf8(own.as_bytes().to_vec()).ok()).collect()
+    all.filter_map(|header| String::from_utf8(header.as_bytes().to_vec()).ok()).collect()
 }
 
 fn values<'c>(cookies: impl Iterator<Item = Cookie<'c>>) -> Vec<String> {
     cookies
-        .filter(|own| own.name().eq_ignore_ascii_case("sid"))
-        .map(|own| own.value().to_owned())
+        .filter(|cookie| cookie.name().eq_ignore_ascii_case("sid"))
+        .map(|cookie| cookie.value().to_owned())
         .collect()
 }
 
@@ -169,12 +169,12 @@ fn lossy(bytes: &[u8]) -> String {
 /// The name and the value that a browser stores (RFC 6265bis §5.6).
 fn stored(header: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let trim = |text: &[u8]| {
-        let text: Vec<u8> = text.iter().copied().skip_while(|own| b" \t".contains(own)).collect();
-        let end = text.iter().rposition(|own| !b" \t".contains(own)).map_or(0, |own| own + 1);
+        let text: Vec<u8> = text.iter().copied().skip_while(|byte| b" \t".contains(byte)).collect();
+        let end = text.iter().rposition(|byte| !b" \t".contains(byte)).map_or(0, |last| last + 1);
         text[..end].to_vec()
     };
-    let pair = header.split(|own| *own == b';').next().unwrap_or_default();
-    match pair.iter().position(|own| *own == b'=') {
+    let pair = header.split(|byte| *byte == b';').next().unwrap_or_default();
+    match pair.iter().position(|byte| *byte == b'=') {
         Some(equals) => (trim(&pair[..equals]), trim(&pair[equals + 1..])),
         None => (Vec::new(), trim(pair)),
     }
@@ -198,7 +198,7 @@ impl Service<Request<()>> for Inner {
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
         let session = request.extensions().get::<Verified<Cookie<'static>>>();
-        let session = session.map(|own| own.value().to_owned());
+        let session = session.map(|cookie| cookie.value().to_owned());
         *self.seen.borrow_mut() = Some((request.headers().clone(), session));
         let mut response = Response::new(());
         for set in &self.sets {
@@ -231,29 +231,29 @@ fn ask(
 fn agree(headers: &HeaderMap, verified: Option<&String>, decodes: bool) {
     for (parser, does, read) in PARSERS {
         let values = read(headers);
-        let expected: Vec<_> = verified.iter().map(|own| own.as_str()).collect();
-        match decodes && !does {
-            true => assert_eq!(values.len(), expected.len(), "{parser}: {headers:?}"),
-            false => assert_eq!(values, expected, "{parser}: {headers:?}"),
+        let expected: Vec<_> = verified.iter().map(|value| value.as_str()).collect();
+        if decodes && !does {
+            assert_eq!(values.len(), expected.len(), "{parser}: {headers:?}")
+        } else {
+            assert_eq!(values, expected, "{parser}: {headers:?}")
         }
     }
 }
 
 fuzz_target!(|input: Input| {
     let layer = SessionLayer::new(SESSION.clone());
-    let layer = match input.decodes {
-        true => layer.sign_for_inner_encoded(),
-        false => layer.sign_for_inner(),
-    };
+    let layer = if input.decodes { layer.sign_for_inner_encoded() } else { layer.sign_for_inner() };
     let mut signed = Vec::new();
     let header = |parts: &Vec<Part>, signed: &mut Vec<String>| {
         HeaderValue::from_bytes(&written(parts, signed)).ok()
     };
-    let cookies: Vec<_> = input.cookies.iter().filter_map(|own| header(own, &mut signed)).collect();
-    let sets: Vec<_> = input.sets.iter().filter_map(|own| header(own, &mut Vec::new())).collect();
+    let cookies: Vec<_> =
+        input.cookies.iter().filter_map(|parts| header(parts, &mut signed)).collect();
+    let sets: Vec<_> =
+        input.sets.iter().filter_map(|parts| header(parts, &mut Vec::new())).collect();
 
     let (headers, verified, response) = ask(&layer, &cookies, sets.clone());
-    assert!(verified.iter().all(|own| signed.contains(own)), "{verified:?} was never signed");
+    assert!(verified.iter().all(|value| signed.contains(value)), "{verified:?} was never signed");
     agree(&headers, verified.as_ref(), input.decodes);
 
     let answered: Vec<_> = response.headers().get_all(SET_COOKIE).iter().cloned().collect();
@@ -262,29 +262,29 @@ fuzz_target!(|input: Input| {
         return;
     }
     assert_eq!(answered.len(), sets.len());
-    for (set, own) in sets.iter().zip(answered) {
+    for (set, answer) in sets.iter().zip(answered) {
         let (name, value) = stored(set.as_bytes());
         if name != b"sid" || value.is_empty() || value == b"\"\"" {
-            assert_eq!(*set, own, "signed although it is not the session's");
+            assert_eq!(*set, answer, "signed although it is not the session's");
             // What it is sent back as, and what a parser of `Set-Cookie` makes of it.
-            let (name, value) = stored(own.as_bytes());
+            let (name, value) = stored(answer.as_bytes());
             let sent = if name.is_empty() { value } else { [&name[..], b"=", &value].concat() };
             let back =
-                HeaderMap::from_iter(HeaderValue::from_bytes(&sent).map(|own| (COOKIE, own)));
+                HeaderMap::from_iter(HeaderValue::from_bytes(&sent).map(|header| (COOKIE, header)));
             for (parser, _, read) in &PARSERS[..4] {
                 let values = read(&back);
                 assert!(
-                    values.iter().all(|own| own.is_empty() || own == "\"\""),
+                    values.iter().all(|value| value.is_empty() || value == "\"\""),
                     "{parser} reads {set:?} as the session"
                 );
             }
             continue;
         }
         // It comes back as the session that was set.
-        let pair = own.as_bytes().split(|byte| *byte == b';').next().unwrap();
+        let pair = answer.as_bytes().split(|byte| *byte == b';').next().unwrap();
         let pair = HeaderValue::from_bytes(pair).unwrap();
         let (headers, verified, _) = ask(&layer, &[pair], Vec::new());
-        assert!(verified.is_some(), "{own:?} does not verify");
+        assert!(verified.is_some(), "{answer:?} does not verify");
         agree(&headers, verified.as_ref(), input.decodes);
         if !input.decodes {
             assert_eq!(verified.unwrap().as_bytes(), value);

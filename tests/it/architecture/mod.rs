@@ -138,7 +138,7 @@ fn wrong_features(graph: &Graph) -> Vec<String> {
     for (file, features) in graph.features.iter().filter(|(file, _)| module(file) != "lib") {
         for feature in features.iter().filter(|feature| *feature != "full") {
             let owner = owners.get(feature.as_str()).and_then(|owner| layer(owner));
-            if owner.is_none_or(|owner| layer(module(file)).is_none_or(|own| own < owner)) {
+            if owner.is_none_or(|owner| layer(module(file)).is_none_or(|layer| layer < owner)) {
                 wrong.push(format!(
                     "{file} must not name the feature `{feature}` of a higher module"
                 ));
