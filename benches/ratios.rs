@@ -286,7 +286,7 @@ fn criterion() -> PathBuf {
 }
 
 /// The median of the fastest of `names`, in nanoseconds; `None` if one was not measured.
-fn fastest(folder: &Path, names: &[&str]) -> Option<f64> {
+fn fastest_time(folder: &Path, names: &[&str]) -> Option<f64> {
     let median = |name: &&str| {
         let path = folder.join(name).join("new/estimates.json");
         let text = std::fs::read_to_string(path).ok()?;
@@ -305,7 +305,7 @@ fn main() -> ExitCode {
     for (name, over, under, bound) in &RATIOS {
         let mut runs: Vec<(f64, f64)> = folders
             .iter()
-            .filter_map(|folder| Some((fastest(folder, over)?, fastest(folder, under)?)))
+            .filter_map(|folder| Some((fastest_time(folder, over)?, fastest_time(folder, under)?)))
             .collect();
         runs.sort_by(|one, other| (one.0 / one.1).total_cmp(&(other.0 / other.1)));
         let Some((over, under)) = runs.get(runs.len() / 2) else {

@@ -47,16 +47,16 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     match () {
-        () if options.declared => declared(&options),
-        () if options.beyond => beyond(&options),
-        () if options.any_step => any_step(&options),
-        () => quarterly(&options),
+        () if options.declared => run_declared(&options),
+        () if options.beyond => run_beyond(&options),
+        () if options.any_step => run_any_step(&options),
+        () => run_quarterly(&options),
     }
 }
 
-fn any_step(options: &Options) -> ExitCode {
+fn run_any_step(options: &Options) -> ExitCode {
     println!("{} programs of random steps\n", options.rotations);
-    let outcomes = many(options, |seed| run(seed, Way::Anything, Bounds::of_anything));
+    let outcomes = run_many(options, |seed| run(seed, Way::Anything, Bounds::of_anything));
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>().to_string();
     let mut table = table(["", "count"]);
     table.add_row(["steps taken".to_owned(), sum(|outcome| outcome.steps)]);
@@ -77,7 +77,7 @@ fn any_step(options: &Options) -> ExitCode {
     status
 }
 
-fn declared(options: &Options) -> ExitCode {
+fn run_declared(options: &Options) -> ExitCode {
     println!("{} rotations in each way, each within bounds of its own\n", options.rotations);
     let mut table = table([
         "way",
@@ -89,7 +89,7 @@ fn declared(options: &Options) -> ExitCode {
     ]);
     let mut status = ExitCode::SUCCESS;
     for way in [Way::Staged, Way::Scheduled] {
-        let outcomes = many(options, |seed| run(seed, way, Bounds::of));
+        let outcomes = run_many(options, |seed| run(seed, way, Bounds::of));
         let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>().to_string();
         let exposure = outcomes.iter().filter_map(|outcome| outcome.exposure).max();
         table.add_row([
@@ -110,7 +110,7 @@ fn declared(options: &Options) -> ExitCode {
     status
 }
 
-fn quarterly(options: &Options) -> ExitCode {
+fn run_quarterly(options: &Options) -> ExitCode {
     println!(
         "{} quarterly rotations in each way, four instances, what is signed lives for 7 days;\n\
          in half of them the key leaks at a random moment\n",
@@ -127,7 +127,7 @@ fn quarterly(options: &Options) -> ExitCode {
     ]);
     let mut has_lost = false;
     for way in Way::ALL {
-        let outcomes = many(options, |seed| run(seed, way, quarter));
+        let outcomes = run_many(options, |seed| run(seed, way, quarter));
         let requests: u64 = outcomes.iter().map(|outcome| outcome.requests).sum();
         let lost: u64 = outcomes.iter().map(|outcome| outcome.lost).sum();
         let hit = outcomes.iter().filter(|outcome| outcome.lost > 0).count();
@@ -173,7 +173,7 @@ fn quarter(random: &mut fastrand::Rng) -> Bounds {
     }
 }
 
-fn beyond(options: &Options) -> ExitCode {
+fn run_beyond(options: &Options) -> ExitCode {
     type Change = fn(&mut Bounds, u64);
     let changes: [(&str, [u64; 3], Change); 4] = [
         ("clocks apart", [2, 4, 12], |bounds, by| bounds.clock_off *= by),
@@ -197,7 +197,7 @@ fn beyond(options: &Options) -> ExitCode {
             change(&mut bounds, by);
             bounds
         };
-        let outcomes = many(options, |seed| run(seed, Way::Staged, bounds));
+        let outcomes = run_many(options, |seed| run(seed, Way::Staged, bounds));
         let requests: u64 = outcomes.iter().map(|outcome| outcome.requests).sum();
         let lost: u64 = outcomes.iter().map(|outcome| outcome.lost).sum();
         let hit: Vec<_> = outcomes.iter().filter(|outcome| outcome.lost > 0).collect();
@@ -224,7 +224,7 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 /// Every seed, on every core.
-fn many(options: &Options, work: impl Fn(u64) -> Outcome + Sync) -> Vec<Outcome> {
+fn run_many(options: &Options, work: impl Fn(u64) -> Outcome + Sync) -> Vec<Outcome> {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let bar = indicatif::ProgressBar::new(options.rotations);
     let next = AtomicU64::new(0);

@@ -50,7 +50,7 @@ async fn main() -> Result<()> {
     let options = Options::parse();
     let folder = tempfile::tempdir()?;
     let pool = open(&folder.path().join("notes.db")).await?;
-    let ring = KeyRing::<AesKey>::builder().primary(random()?).build()?;
+    let ring = KeyRing::<AesKey>::builder().primary(random_secret()?).build()?;
     let sealer = Sealer::new(ring.clone());
     let old = ring.primary().expect("a new ring has a primary");
     let begun = Instant::now();
@@ -65,19 +65,19 @@ async fn main() -> Result<()> {
     // The usual way, while nobody writes, on a copy.
     let copy = folder.path().join("copy.db");
     sqlx::query("VACUUM INTO ?").bind(copy.display().to_string()).execute(&pool).await?;
-    let by_hand = by_hand(&open(&copy).await?, &sealer).await?;
+    let by_hand = rewrap_by_hand(&open(&copy).await?, &sealer).await?;
 
     let goes_on = Arc::new(AtomicBool::new(true));
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         writers.spawn(write(writer, pool.clone(), sealer.clone(), options.rows, goes_on.clone()));
     }
-    let new = ring.stage(random()?)?;
+    let new = ring.stage(random_secret()?)?;
     ring.promote(&new)?;
     println!("rotated: {new} seals from now on, {old} opens what there is");
 
     let before = memory();
-    let half = interrupted(&pool, &sealer, options.rows).await?;
+    let half = interrupt(&pool, &sealer, options.rows).await?;
     println!("a rewrap was killed in the middle; another goes on");
     let bar = bar();
     let shown = bar.clone();
@@ -127,7 +127,7 @@ async fn open(path: &Path) -> Result<SqlitePool> {
     Ok(SqlitePoolOptions::new().max_connections(8).connect_with(options).await?)
 }
 
-fn random() -> Result<Secret> {
+fn random_secret() -> Result<Secret> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
     Ok(Secret::from(bytes))
@@ -181,7 +181,7 @@ async fn rewrap(pool: &SqlitePool, sealer: &Sealer) -> Result<RewrapJob> {
 }
 
 /// A rewrap that is dropped when it has come half of its way; what it told last.
-async fn interrupted(pool: &SqlitePool, sealer: &Sealer, rows: i64) -> Result<Checkpoint> {
+async fn interrupt(pool: &SqlitePool, sealer: &Sealer, rows: i64) -> Result<Checkpoint> {
     let (sender, mut told) = mpsc::unbounded_channel();
     let rewrap = rewrap(pool, sealer).await?.execute().on_progress(move |at| {
         // Nobody may be listening any more.
@@ -199,8 +199,8 @@ async fn interrupted(pool: &SqlitePool, sealer: &Sealer, rows: i64) -> Result<Ch
 
 /// What is written for a maintenance window: read, decrypt, encrypt, write, in transactions of as
 /// many rows as the rewrap takes.
-async fn by_hand(pool: &SqlitePool, sealer: &Sealer) -> Result<f64> {
-    let other = Sealer::new(KeyRing::<AesKey>::builder().primary(random()?).build()?);
+async fn rewrap_by_hand(pool: &SqlitePool, sealer: &Sealer) -> Result<f64> {
+    let other = Sealer::new(KeyRing::<AesKey>::builder().primary(random_secret()?).build()?);
     let begun = Instant::now();
     let (mut after, mut count) = (-1_i64, 0);
     loop {

@@ -69,15 +69,17 @@ async fn main() -> Result<ExitCode> {
     let fleet = Arc::new(Fleet::start(&keys, 2).await?);
     let load = Load::start(&fleet, &old, &stage)?;
 
-    stage.next("steady: everything is under the old secrets; browsers come from the Node server");
+    stage.start_phase(
+        "steady: everything is under the old secrets; browsers come from the Node server",
+    );
     sleep(FIRST_PHASE).await;
     let mut verdicts = Vec::new();
     match &keys {
-        Keys::Given(_) => usual_way(&fleet, &load, &stage, old).await?,
+        Keys::Given(_) => run_usual_way(&fleet, &load, &stage, old).await?,
         Keys::Stored(operator) => {
             let (new, verdict) = rotate(operator, &fleet, &load, &stage).await?;
             verdicts.push(("the old key, when it was retired", verdict));
-            emergency(operator, &fleet, &load, &stage, new).await?;
+            run_emergency(operator, &fleet, &load, &stage, new).await?;
             verdicts.push(("the leaked key, at the end", operator.verdicts(&new).await?));
         }
     }
@@ -97,31 +99,33 @@ async fn rotate(
     let instances = fleet.rings();
     let old = instances[0].primaries();
 
-    stage.next(&format!("stage: the new keys are in the files in {}", operator.folder()));
+    stage.start_phase(&format!("stage: the new keys are in the files in {}", operator.folder()));
     let kids = operator.stage(&new).await?;
 
     // Both instances verify the new webhook secret now, so the sender may switch. Meta switches as
     // soon as its secret is reset; there, retries deliver what arrives before the reload.
-    load.sender_switches_to(&new);
+    load.switch_sender_to(&new);
     operator.promote(&kids).await?;
-    stage.next("promote: both instances held the new keys; now both sign with them");
+    stage.start_phase("promote: both instances held the new keys; now both sign with them");
     let rewrapped = fleet.rewrap().await?;
-    stage.next(&format!("rewrap: {rewrapped} notes are under the new key now, without downtime"));
+    stage.start_phase(&format!(
+        "rewrap: {rewrapped} notes are under the new key now, without downtime"
+    ));
 
-    stage.next("overlap: the old keys verify, until nothing that they signed can be alive");
+    stage.start_phase("overlap: the old keys verify, until nothing that they signed can be alive");
     sleep(instances[0].overlap() + Duration::from_millis(300)).await;
 
     // What was on its way during the first rewrap; nothing is sealed under the old key since.
     fleet.rewrap().await?;
     fleet.look_through().await?;
     let verdicts = operator.retire(&old).await?;
-    stage.next("retire: the verdict on the old keys is that they may go");
+    stage.start_phase("retire: the verdict on the old keys is that they may go");
     sleep(Duration::from_millis(1500)).await;
     Ok((kids, verdicts))
 }
 
 /// The new secrets have leaked: no overlap, what they signed is refused at once.
-async fn emergency(
+async fn run_emergency(
     operator: &Operator,
     fleet: &Fleet,
     load: &Load,
@@ -129,9 +133,9 @@ async fn emergency(
     leaked: Kids,
 ) -> Result<()> {
     let fresh = Secrets::generate()?;
-    stage.next("emergency: a fresh key is staged and promoted, the leaked one is revoked");
+    stage.start_phase("emergency: a fresh key is staged and promoted, the leaked one is revoked");
     let kids = operator.stage(&fresh).await?;
-    load.sender_switches_to(&fresh);
+    load.switch_sender_to(&fresh);
     operator.promote(&kids).await?;
     // The webhooks that are on their way, and carry no name of a key.
     sleep(Duration::from_secs(1)).await;
@@ -146,21 +150,23 @@ async fn emergency(
 }
 
 /// What the runbooks say: put the new secret first, redeploy, wait, drop the old one.
-async fn usual_way(fleet: &Fleet, load: &Load, stage: &Stage, old: Secrets) -> Result<()> {
+async fn run_usual_way(fleet: &Fleet, load: &Load, stage: &Stage, old: Secrets) -> Result<()> {
     let new = Secrets::generate()?;
-    stage.next("the first instance restarts with [new, old]: it signs what the second refuses");
-    load.sender_switches_to(&new);
+    stage.start_phase(
+        "the first instance restarts with [new, old]: it signs what the second refuses",
+    );
+    load.switch_sender_to(&new);
     let both = Keys::Given(vec![new.clone(), old]);
     fleet.restart(0, &both).await?;
     sleep(Duration::from_millis(1500)).await;
 
-    stage.next("the second instance restarts with [new, old]");
+    stage.start_phase("the second instance restarts with [new, old]");
     fleet.restart(1, &both).await?;
-    stage.next("waiting, until nothing that the old secrets signed can be alive");
+    stage.start_phase("waiting, until nothing that the old secrets signed can be alive");
     sleep(Duration::from_secs(7)).await;
 
     fleet.rewrap().await?;
-    stage.next("each note is encrypted anew; each instance restarts with [new]");
+    stage.start_phase("each note is encrypted anew; each instance restarts with [new]");
     let new = Keys::Given(vec![new]);
     fleet.restart(0, &new).await?;
     sleep(Duration::from_millis(1500)).await;

@@ -42,7 +42,7 @@ fn request(name: HeaderName, value: &HeaderValue, body: &Bytes) -> Request<Body>
 }
 
 /// What a future that waits for nothing comes to.
-fn now<F: Future>(future: F) -> F::Output {
+fn run_ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => unreachable!("it waits for nothing"),
@@ -58,11 +58,11 @@ fn serve<S, R>(
 ) where
     S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
 {
-    assert_eq!(now(service.call(make())).unwrap().status(), StatusCode::OK, "{name}");
+    assert_eq!(run_ready(service.call(make())).unwrap().status(), StatusCode::OK, "{name}");
     group.bench_function(name, |b| {
         b.iter_batched(
             &make,
-            |request| black_box(now(service.call(request))),
+            |request| black_box(run_ready(service.call(request))),
             BatchSize::SmallInput,
         );
     });

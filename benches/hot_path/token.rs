@@ -53,9 +53,11 @@ pub fn verify(c: &mut Criterion) {
     // Keyed beforehand, and compared in constant time: better than most have it.
     let keys = [SECRETS[0], SECRETS[1]]
         .map(|secret| Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap());
-    group.bench_function("by_hand_1key", |b| b.iter(|| by_hand(&keys, black_box(&new)).unwrap()));
+    group.bench_function("by_hand_1key", |b| {
+        b.iter(|| verify_by_hand(&keys, black_box(&new)).unwrap())
+    });
     group.bench_function("by_hand_loop_fallback", |b| {
-        b.iter(|| by_hand(&keys, black_box(&old)).unwrap());
+        b.iter(|| verify_by_hand(&keys, black_box(&old)).unwrap());
     });
 
     let keys = [SECRETS[0], SECRETS[1]].map(|secret| DecodingKey::from_secret(secret.as_bytes()));
@@ -75,7 +77,7 @@ pub fn verify(c: &mut Criterion) {
 }
 
 /// Without a check of the header, of a claim or of the time.
-fn by_hand(keys: &[Hmac<Sha256>], token: &str) -> Option<Claims> {
+fn verify_by_hand(keys: &[Hmac<Sha256>], token: &str) -> Option<Claims> {
     let (message, signature) = token.rsplit_once('.')?;
     let (_, payload) = message.split_once('.')?;
     let tag = URL_SAFE_NO_PAD.decode_to_vec(signature).ok()?;

@@ -149,13 +149,13 @@ fn count(name: &str) -> Count {
     let child = Command::new(exe).args(["--child", name]).stdout(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     let mut least = u64::MAX;
-    assert!(stopped(pid), "{name}: the child does not stop");
+    assert!(wait_for_stop(pid), "{name}: the child does not stop");
     for _ in 0..COUNTED {
         let mut steps = 0;
         loop {
             ptrace::step(pid, None).unwrap();
             steps += 1;
-            if stopped(pid) {
+            if wait_for_stop(pid) {
                 break;
             }
         }
@@ -169,7 +169,7 @@ fn count(name: &str) -> Count {
 }
 
 /// Whether the child has stopped itself, and not only made a step.
-fn stopped(pid: Pid) -> bool {
+fn wait_for_stop(pid: Pid) -> bool {
     match waitpid(pid, None).unwrap() {
         WaitStatus::Stopped(_, Signal::SIGSTOP) => true,
         WaitStatus::Stopped(_, Signal::SIGTRAP) => false,

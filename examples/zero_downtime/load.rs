@@ -89,18 +89,19 @@ impl Load {
             counts: Arc::default(),
             sender: Mutex::new(sender(&secrets.meta)),
         });
-        let clients = (0..CLIENTS).map(|number| tokio::spawn(client(Arc::clone(&shared), number)));
+        let clients =
+            (0..CLIENTS).map(|number| tokio::spawn(run_client(Arc::clone(&shared), number)));
         let mut tasks: Vec<_> = clients.collect();
         tasks.extend((0..SENDERS).map(|number| tokio::spawn(send(Arc::clone(&shared), number))));
         for (number, cookie) in node_cookies()?.into_iter().enumerate() {
-            tasks.push(tokio::spawn(from_node(Arc::clone(&shared), number, cookie)));
+            tasks.push(tokio::spawn(run_node_client(Arc::clone(&shared), number, cookie)));
         }
         tasks.push(tokio::spawn(show(Arc::clone(&shared), stage.clone())));
         Ok(Self { shared, tasks })
     }
 
     /// The owner of the webhook sets another secret at the peer.
-    pub fn sender_switches_to(&self, secrets: &Secrets) {
+    pub fn switch_sender_to(&self, secrets: &Secrets) {
         *self.shared.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender(&secrets.meta);
     }
 
@@ -148,7 +149,7 @@ struct Held {
     until: SystemTime,
 }
 
-async fn client(shared: Arc<Shared>, number: usize) {
+async fn run_client(shared: Arc<Shared>, number: usize) {
     let mut held: Vec<Held> = Vec::new();
     let mut notes = 0;
     let mut noted: Option<Instant> = None;
@@ -197,7 +198,7 @@ async fn client(shared: Arc<Shared>, number: usize) {
 }
 
 /// A browser that logged in at the Node server, and shows its cookie in the first phase.
-async fn from_node(shared: Arc<Shared>, number: usize, mut cookie: String) {
+async fn run_node_client(shared: Arc<Shared>, number: usize, mut cookie: String) {
     tokio::time::sleep(FIRST_PHASE.mul_f64(0.8) / 10 * (number as u32 % 10)).await;
     shared.counts.node_cookies.fetch_add(1, Relaxed);
     let until = SystemTime::now() + LIFE - MARGIN;
@@ -325,7 +326,7 @@ async fn show(shared: Arc<Shared>, stage: Stage) {
         let sum = |pick: fn(&Outcome) -> &AtomicU64| {
             shared.counts.columns().iter().map(|outcome| pick(outcome).load(Relaxed)).sum()
         };
-        stage.progress(sum(|outcome| &outcome.requests), sum(|outcome| &outcome.refused));
+        stage.show_progress(sum(|outcome| &outcome.requests), sum(|outcome| &outcome.refused));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

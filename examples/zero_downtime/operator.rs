@@ -74,7 +74,7 @@ impl Operator {
                 |manifest: &Manifest| manifest.stage(NewEntry::new(new.clone()), SystemTime::now());
             kids.push(update(store, step).await?.kid);
         }
-        self.agreed().await?;
+        self.wait_for_agreement().await?;
         Ok(kids.try_into().map_err(|_| "four rings have four keys")?)
     }
 
@@ -85,11 +85,11 @@ impl Operator {
             let reports = store.reports().await?;
             update(store, |manifest| manifest.promote(kid, &reports, SystemTime::now())).await?;
         }
-        self.agreed().await
+        self.wait_for_agreement().await
     }
 
     /// Waits until every instance holds what is stored.
-    pub async fn agreed(&self) -> Result<()> {
+    pub async fn wait_for_agreement(&self) -> Result<()> {
         for store in &self.stores {
             loop {
                 let (manifest, reports) = (store.load().await?, store.reports().await?);
@@ -106,7 +106,7 @@ impl Operator {
         for (store, kid) in self.stores.iter().zip(kids) {
             update(store, |manifest| manifest.revoke(kid, reason, SystemTime::now())).await?;
         }
-        self.agreed().await
+        self.wait_for_agreement().await
     }
 
     /// Waits until the verdict on every key is that it may go, and retires them.
@@ -122,7 +122,7 @@ impl Operator {
             let reports = store.reports().await?;
             update(store, |manifest| manifest.retire(kid, &reports, SystemTime::now())).await?;
         }
-        self.agreed().await?;
+        self.wait_for_agreement().await?;
         Ok(verdicts)
     }
 

@@ -33,12 +33,12 @@ impl Stage {
         Self { bar, begun: Instant::now() }
     }
 
-    pub fn next(&self, phase: &str) {
+    pub fn start_phase(&self, phase: &str) {
         let seconds = self.begun.elapsed().as_secs_f64();
         self.bar.suspend(|| println!("{seconds:5.1} s  {phase}"));
     }
 
-    pub fn progress(&self, requests: u64, refused: u64) {
+    pub fn show_progress(&self, requests: u64, refused: u64) {
         self.bar.set_message(format!("{requests} requests, {refused} refused"));
     }
 

@@ -159,7 +159,7 @@ fn request(name: HeaderName, value: &HeaderValue, body: &Bytes) -> Request<Body>
 }
 
 /// What `service` allocates for a request, and how it answers.
-fn served<S, R>(mut service: S, make: impl Fn() -> Request<Body>) -> (u64, StatusCode)
+fn serve<S, R>(mut service: S, make: impl Fn() -> Request<Body>) -> (u64, StatusCode)
 where
     S: Service<Request<Body>, Response = Response<R>, Error = std::convert::Infallible>,
 {
@@ -197,9 +197,9 @@ fn a_layer_allocates_the_extensions_alone() {
     let layer = BearerLayer::<Claims>::new(jwt);
     let good = header(format!("Bearer {token}"));
     let bad = header(format!("Bearer {}", &token[1..]));
-    let bare = served(inner(), || request(AUTHORIZATION, &good, &none));
-    let let_in = served(layer.layer(inner()), || request(AUTHORIZATION, &good, &none));
-    let refused = served(layer.layer(inner()), || request(AUTHORIZATION, &bad, &none));
+    let bare = serve(inner(), || request(AUTHORIZATION, &good, &none));
+    let let_in = serve(layer.layer(inner()), || request(AUTHORIZATION, &good, &none));
+    let refused = serve(layer.layer(inner()), || request(AUTHORIZATION, &bad, &none));
     assert_eq!(
         (bare, let_in.1, refused.1),
         ((0, StatusCode::OK), StatusCode::OK, StatusCode::UNAUTHORIZED)
@@ -212,8 +212,8 @@ fn a_layer_allocates_the_extensions_alone() {
     let pair = set.to_str().unwrap().split(';').next().unwrap();
     let layer = SessionLayer::new(session.clone());
     let (good, bad) = (header(pair.to_owned()), header(pair[..pair.len() - 1].to_owned()));
-    let let_in = served(layer.layer(inner()), || request(COOKIE, &good, &none));
-    let refused = served(layer.layer(inner()), || request(COOKIE, &bad, &none));
+    let let_in = serve(layer.layer(inner()), || request(COOKIE, &good, &none));
+    let refused = serve(layer.layer(inner()), || request(COOKIE, &bad, &none));
     assert_eq!((let_in.1, refused.1), (StatusCode::OK, StatusCode::UNAUTHORIZED));
     println!("session: {} allocations let in, {} refused", let_in.0, refused.0);
     // And the value of the cookie.
@@ -225,8 +225,8 @@ fn a_layer_allocates_the_extensions_alone() {
     let good = header(format!("sha256={}", hex::encode(tag)));
     let bad = header(format!("sha256={}", "0".repeat(64)));
     let layer = WebhookLayer::new(WebhookVerifier::new(ring::<WebhookKey>()));
-    let let_in = served(layer.layer(inner()), || request(name.clone(), &good, &body));
-    let refused = served(layer.layer(inner()), || request(name.clone(), &bad, &body));
+    let let_in = serve(layer.layer(inner()), || request(name.clone(), &good, &body));
+    let refused = serve(layer.layer(inner()), || request(name.clone(), &bad, &body));
     assert_eq!((let_in.1, refused.1), (StatusCode::OK, StatusCode::UNAUTHORIZED));
     println!("webhook: {} allocations let in, {} refused", let_in.0, refused.0);
     // A body that comes whole is handed on without a copy.

@@ -10,7 +10,7 @@ fn parse(text: &str) -> ConnectionString {
     ConnectionString::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn refused(text: &str) -> Wrong {
+fn parse_error(text: &str) -> Wrong {
     ConnectionString::parse(text).expect_err(text)
 }
 
@@ -33,7 +33,7 @@ fn a_value_never_replaces_another_one() {
         r#"{"username":"a","password":"b","host":"c","host":"d"}"#,
         r#"{"username":"a","user":"b","password":"b","host":"c"}"#,
     ] {
-        let error = refused(text);
+        let error = parse_error(text);
         assert!(
             matches!(error, Wrong::Twice { .. } | Wrong::Parameter { .. }),
             "{text}: {error:?}"
@@ -58,7 +58,7 @@ fn a_password_that_is_not_encoded_is_refused_and_reaches_no_host() {
         "postgres://a@b:p@db/app",
         "postgres://db?user=a@b",
     ] {
-        let error = refused(text);
+        let error = parse_error(text);
         assert!(matches!(error, Wrong::Escape { .. } | Wrong::Port), "{text}: {error:?}");
     }
 }
@@ -76,7 +76,7 @@ fn a_host_is_a_name_an_address_or_a_path() {
         "host=@abstract dbname=app",
         "postgres:///app?host=%40abstract",
     ] {
-        let error = refused(text);
+        let error = parse_error(text);
         assert!(
             matches!(&error, Wrong::Parameter { name, .. } if name == "host"),
             "{text}: {error:?}"
@@ -113,7 +113,7 @@ fn v10_no_error_names_the_rest_of_a_secret() {
         assert!(!said.contains("hunter"), "{said}");
         assert!(ConnectionString::parse(text).is_err(), "{text}");
     }
-    let error = refused(r#"{"username":"app","password":"abc","host":"db","tenant":"x"}"#);
+    let error = parse_error(r#"{"username":"app","password":"abc","host":"db","tenant":"x"}"#);
     assert!(error.to_string().contains("`tenant`"), "{error}");
 }
 
@@ -145,7 +145,7 @@ fn a_plus_is_read_where_all_readers_agree() {
     assert_eq!(parsed.role(), Some("a b"));
     let parsed = parse("postgresql+psycopg2://db/app?user=a+b");
     assert_eq!(parsed.role(), Some("a b"));
-    let error = refused("postgres://db/app?user=a+b&password=x");
+    let error = parse_error("postgres://db/app?user=a+b&password=x");
     assert!(error.to_string().contains("%2B"), "{error}");
     assert_eq!(parse("postgres://a+b:c+d@db/app").role(), Some("a+b"));
 }
@@ -171,7 +171,7 @@ fn a_search_path_is_a_list_and_a_schema_is_a_name() {
         "postgres://db/app?search_path=a,,b",
         "postgres://db/app?search_path=a%20b",
     ] {
-        assert!(matches!(refused(text), Wrong::Parameter { .. }), "{text}");
+        assert!(matches!(parse_error(text), Wrong::Parameter { .. }), "{text}");
     }
     // The server cuts `options` at each blank of C, not at spaces alone.
     let odd = parse("postgres://db/app?schema=a%09-c%0Ab%5C").connect_options().unwrap();
@@ -250,7 +250,10 @@ fn schemes_and_modes_are_read_in_any_case_and_of_every_framework() {
         let options = format!("{:?}", parse(text).connect_options().unwrap());
         assert!(options.contains(capacity), "{text}");
     }
-    assert!(matches!(refused("postgres://db/app?uselibpqcompat=false"), Wrong::Parameter { .. }));
+    assert!(matches!(
+        parse_error("postgres://db/app?uselibpqcompat=false"),
+        Wrong::Parameter { .. }
+    ));
 }
 
 /// `sqlx` trusts other authorities alone if the file holds no certificate, and libpq takes no key

@@ -10,7 +10,7 @@ fn parse(text: &str) -> ConnectionString {
     ConnectionString::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn refused(text: &str) -> Wrong {
+fn parse_error(text: &str) -> Wrong {
     ConnectionString::parse(text).expect_err(text)
 }
 
@@ -86,7 +86,7 @@ fn sockets_and_addresses_are_read() {
 #[test]
 fn what_cannot_be_read_is_refused_with_the_remedy() {
     let escape = |text: &str| {
-        let error = refused(text);
+        let error = parse_error(text);
         assert!(matches!(error, Wrong::Escape { .. } | Wrong::Port), "{text}: {error:?}");
         assert!(error.to_string().contains("%23"), "{error}");
     };
@@ -110,7 +110,7 @@ fn what_cannot_be_read_is_refused_with_the_remedy() {
         "host=a,b dbname=app",
         "postgres:///app?host=a,b",
     ] {
-        assert_eq!(refused(text), Wrong::SeveralHosts, "{text}");
+        assert_eq!(parse_error(text), Wrong::SeveralHosts, "{text}");
     }
     for (text, scheme) in [
         ("mysql://app:x@db/app", "mysql"),
@@ -119,16 +119,16 @@ fn what_cannot_be_read_is_refused_with_the_remedy() {
         ("postgrest://db/app", "postgrest"),
         (r#"{"engine":"mysql","username":"a","password":"b","host":"c"}"#, "mysql"),
     ] {
-        assert_eq!(refused(text), Wrong::Scheme { scheme: scheme.to_owned() }, "{text}");
+        assert_eq!(parse_error(text), Wrong::Scheme { scheme: scheme.to_owned() }, "{text}");
     }
     for text in ["", "hunter2", "db/app", "postgres:/db", "host=db 'x", "host='db", "=x", "host"] {
-        assert_eq!(refused(text), Wrong::Form, "{text}");
+        assert_eq!(parse_error(text), Wrong::Form, "{text}");
     }
     for text in ["{", r#"{"host":"db"}"#, r#"{"username":[],"password":"x","host":"db"}"#] {
-        assert_eq!(refused(text), Wrong::Json, "{text}");
+        assert_eq!(parse_error(text), Wrong::Json, "{text}");
     }
     for text in ["postgres://db:0/app", "postgres://db:65536/app", "postgres://db:+1/app"] {
-        assert_eq!(refused(text), Wrong::Port, "{text}");
+        assert_eq!(parse_error(text), Wrong::Port, "{text}");
     }
 }
 
@@ -179,7 +179,7 @@ fn no_parameter_is_ignored() {
         ("sslidentity=a.p12", "sslidentity"),
         ("hunter%202=x", "?"),
     ] {
-        let error = refused(&format!("postgres://app:x@db/app?{query}"));
+        let error = parse_error(&format!("postgres://app:x@db/app?{query}"));
         assert!(
             matches!(&error, Wrong::Parameter { name: found, .. } if found == name),
             "{error:?}"
@@ -197,7 +197,7 @@ fn no_parameter_is_ignored() {
         "port=1&port=2",
         "lock_timeout=1&options=-c+lock_timeout%3D2",
     ] {
-        let error = refused(&format!("postgres://app:x@db/app?{query}"));
+        let error = parse_error(&format!("postgres://app:x@db/app?{query}"));
         assert!(matches!(error, Wrong::Twice { .. }), "{query}: {error:?}");
     }
 }
@@ -247,7 +247,7 @@ fn two_roles_are_of_one_database_and_another_host_port_or_name_is_not() {
 }
 
 /// What `tracing` is told while `work` runs.
-fn traced(work: impl FnOnce()) -> String {
+fn trace(work: impl FnOnce()) -> String {
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
     impl std::io::Write for Lines {
@@ -291,7 +291,7 @@ fn v10_no_output_holds_a_value_of_a_connection_string() {
         secret.to_owned(),
     ];
     let mut said = String::new();
-    let lines = traced(|| {
+    let lines = trace(|| {
         for text in &texts {
             match ConnectionString::parse(text) {
                 Ok(parsed) => {
@@ -308,7 +308,7 @@ fn v10_no_output_holds_a_value_of_a_connection_string() {
     // The subscriber hears `sqlx`, which says what it is given.
     let parser =
         || drop("postgres://db/app?tenant=hunter2".parse::<sqlx::postgres::PgConnectOptions>());
-    assert!(traced(parser).contains(secret));
+    assert!(trace(parser).contains(secret));
     // A scheme is public: it is what stands before the first colon.
     let said: String = said.lines().filter(|line| !line.contains("Scheme")).collect();
     assert!(!said.contains(secret), "{said}");

@@ -32,7 +32,7 @@ fn secret(value: &Value) -> Secret {
 }
 
 /// Accepted, and native under the primary when it comes back, with its value as it was.
-fn comes_back_native(signer: &CookieSigner, value: &str, expected: &str) -> Role {
+fn resign_as_native(signer: &CookieSigner, value: &str, expected: &str) -> Role {
     let (verified, again) =
         signer.verify_and_resign("sid", value).unwrap_or_else(|error| panic!("{value}: {error:?}"));
     assert_eq!(*verified, expected);
@@ -62,7 +62,7 @@ fn interop_cookies_of_cookie_signature_have_the_expected_verdict() {
                         "primary" => Role::Primary,
                         _ => Role::Fallback,
                     };
-                    assert_eq!(comes_back_native(&signer, value, plain), role, "{name}");
+                    assert_eq!(resign_as_native(&signer, value, plain), role, "{name}");
                     accepted += 1;
                 }
                 _ => {
@@ -156,7 +156,7 @@ fn interop_sessions_of_express_are_resumed_by_whom_express_resumes_them() {
             (vector["cookie_value_encoded"].as_str().unwrap(), vector["sid"].as_str().unwrap());
         for (server, signer) in &signers {
             if vector["observed"][server]["resumed"] == true {
-                comes_back_native(signer, value, sid);
+                resign_as_native(signer, value, sid);
                 let set_cookie = vector["set_cookie"].as_str().unwrap();
                 let header = set_cookie.split(';').next().unwrap();
                 assert!(signer.verify_header("connect.sid", [header]).is_ok());
@@ -173,7 +173,7 @@ fn interop_sessions_of_express_are_resumed_by_whom_express_resumes_them() {
         let value = vector["cookie_value_encoded"].as_str().unwrap();
         match vector["expected"].as_str().unwrap() {
             "accept" => {
-                comes_back_native(both, value, vector["base_sid"].as_str().unwrap());
+                resign_as_native(both, value, vector["base_sid"].as_str().unwrap());
                 accepted_odd += 1;
             }
             _ => {
@@ -221,7 +221,7 @@ fn interop_signed_jars_of_the_cookie_crate_have_the_expected_verdict() {
                 }
                 (_, "accept") => {
                     let plain = vector["plain"].as_str().unwrap_or(&value[44..]);
-                    assert_eq!(comes_back_native(&signer, value, plain), Role::Fallback);
+                    assert_eq!(resign_as_native(&signer, value, plain), Role::Fallback);
                     // Under the other form of the same secret it is not one.
                     let other = match form {
                         LegacyCookie::SignedJar => LegacyCookie::SignedJarDerived,

@@ -17,7 +17,7 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(4_000_000_000 + seconds)
 }
 
-fn plain(seed: u64) -> String {
+fn plain_secret(seed: u64) -> String {
     secret(seed).chars().filter(char::is_ascii_alphanumeric).cycle().take(64).collect()
 }
 
@@ -44,7 +44,7 @@ fn sidecar(path: &Path, ending: &str) -> PathBuf {
 fn a_rotation_touches_its_own_lines_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
-    let (old, new) = (plain(0), plain(1));
+    let (old, new) = (plain_secret(0), plain_secret(1));
     let head = "# The service\r\nPORT=3000\r\n";
     let tail = "export  QUOTED=\"a # b\"  # why\r\nschlüssel='é'\r\nLAST=1";
     fs::write(&path, format!("{head}SESSION_SECRET={old}\r\n{tail}")).unwrap();
@@ -96,17 +96,20 @@ fn a_rotation_touches_its_own_lines_alone() {
 fn an_emergency_takes_the_leaked_secret_out_for_good() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
-    fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
+    fs::write(&path, format!("SESSION_SECRET={}\n", plain_secret(0))).unwrap();
     let clock = ManualClock::new(at(0));
     let store = store(&path, &clock).backup();
     let leaked = load(&store).primary(at(0));
-    let new = || NewEntry::new(Secret::from(plain(1)));
+    let new = || NewEntry::new(Secret::from(plain_secret(1)));
     step(&store, |manifest| manifest.emergency_rotate(&leaked, "in a log", new(), at(1))).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), format!("SESSION_SECRET={}\n", plain(1)));
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("SESSION_SECRET={}\n", plain_secret(1)));
     assert_eq!(load(&store).state(&leaked, at(1)), Some(KeyState::Revoked));
     // Put back by hand, it is refused, and the last good ring would serve on.
-    fs::write(&path, format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain(1), plain(0)))
-        .unwrap();
+    fs::write(
+        &path,
+        format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain_secret(1), plain_secret(0)),
+    )
+    .unwrap();
     let error = pollster::block_on(store.load()).unwrap_err().to_string();
     assert!(error.contains(leaked.as_str()), "{error}");
     let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
@@ -119,14 +122,14 @@ fn an_edit_by_hand_counts_when_it_was_seen_twice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
     let write = |text: String| fs::write(&path, text).unwrap();
-    write(format!("SESSION_SECRET={}\n", plain(0)));
+    write(format!("SESSION_SECRET={}\n", plain_secret(0)));
     let clock = ManualClock::new(at(0));
     let store = store(&path, &clock);
     let first = load(&store).primary(at(0));
-    step(&store, |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
+    step(&store, |manifest| manifest.stage(Secret::from(plain_secret(1)), at(1))).unwrap();
 
     // The runbook of before: X_NEW signs, X verifies.
-    write(format!("SESSION_SECRET_NEW={}\nSESSION_SECRET={}\n", plain(1), plain(0)));
+    write(format!("SESSION_SECRET_NEW={}\nSESSION_SECRET={}\n", plain_secret(1), plain_secret(0)));
     clock.set(at(99));
     assert!(matches!(pollster::block_on(store.load()), Err(StoreError::Unconfirmed { .. })));
     clock.set(at(100));
@@ -136,14 +139,14 @@ fn an_edit_by_hand_counts_when_it_was_seen_twice() {
     assert_eq!(manifest.verifies_until(&first), Some(at(100) + manifest.policy().overlap()));
 
     // Another edit is not written over.
-    let change = manifest.stage(Secret::from(plain(2)), at(101)).unwrap();
-    write(format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain(1), plain(3)));
+    let change = manifest.stage(Secret::from(plain_secret(2)), at(101)).unwrap();
+    write(format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain_secret(1), plain_secret(3)));
     let late = pollster::block_on(store.compare_and_swap(manifest.revision(), &change.manifest));
     assert!(matches!(late, Err(StoreError::Unconfirmed { .. })), "{late:?}");
     // Over what is there now, it is one too many.
-    let full = step(&store, |manifest| manifest.stage(Secret::from(plain(2)), at(101)));
+    let full = step(&store, |manifest| manifest.stage(Secret::from(plain_secret(2)), at(101)));
     assert!(matches!(full, Err(StoreError::Unfit { .. })), "{full:?}");
-    assert!(fs::read_to_string(&path).unwrap().contains(&plain(3)));
+    assert!(fs::read_to_string(&path).unwrap().contains(&plain_secret(3)));
 }
 
 /// Killed before the file was renamed, and after it.
@@ -152,17 +155,17 @@ fn a_change_that_was_interrupted_was_made_or_was_not() {
     for revokes in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
+        fs::write(&path, format!("SESSION_SECRET={}\n", plain_secret(0))).unwrap();
         let clock = ManualClock::new(at(0));
         let store = store(&path, &clock);
         let first = load(&store).primary(at(0));
-        step(&store, |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
+        step(&store, |manifest| manifest.stage(Secret::from(plain_secret(1)), at(1))).unwrap();
         let files = || {
             let read = |path: &Path| fs::read(path).unwrap();
             (read(&path), read(&sidecar(&path, ".json")))
         };
         let before = files();
-        let new = || NewEntry::new(Secret::from(plain(2)));
+        let new = || NewEntry::new(Secret::from(plain_secret(2)));
         let manifest = load(&store);
         let kid = manifest.keys()[1].kid();
         let change = |manifest: &Manifest| {
@@ -220,15 +223,16 @@ fn a_revocation_that_was_interrupted_survives_an_edit_by_hand() {
                 DotenvStore::new(&path, "SESSION_SECRET", purpose, "production")
                     .clock(clock.clone())
             };
-            fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
+            fs::write(&path, format!("SESSION_SECRET={}\n", plain_secret(0))).unwrap();
             if has_record {
-                step(&store(), |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
+                step(&store(), |manifest| manifest.stage(Secret::from(plain_secret(1)), at(1)))
+                    .unwrap();
             }
             let running = store();
             let held = load(&running);
             let leaked = held.primary(at(1));
             let before = (fs::read(&path).unwrap(), fs::read(sidecar(&path, ".json")).ok());
-            let new = || NewEntry::new(Secret::from(plain(2)));
+            let new = || NewEntry::new(Secret::from(plain_secret(2)));
             let revoke =
                 |manifest: &Manifest| manifest.emergency_rotate(&leaked, "in a log", new(), at(2));
             step(&store(), revoke).unwrap();
@@ -243,19 +247,24 @@ fn a_revocation_that_was_interrupted_survives_an_edit_by_hand() {
             }
             // The leaked secret is still there, and refused under each name.
             for suffix in ["", "_OLD", "_NEXT"] {
-                let (value, other) = (plain(0), plain(5));
+                let (value, other) = (plain_secret(0), plain_secret(5));
                 let mut text = format!("SESSION_SECRET{suffix}={value}\n");
                 if !suffix.is_empty() {
                     text = format!("SESSION_SECRET={other}\n{text}");
                 }
-                fs::write(&path, text + &format!("SESSION_SECRET_BACKUP={}\n", plain(6))).unwrap();
+                fs::write(&path, text + &format!("SESSION_SECRET_BACKUP={}\n", plain_secret(6)))
+                    .unwrap();
                 let error = pollster::block_on(store().load()).unwrap_err();
                 let is_refused = matches!(&error, StoreError::Manifest { source, .. }
                     if matches!(**source, Error::Revoked { .. }));
                 assert!(is_refused, "{purpose} {is_renamed} {has_record} {suffix}: {error}");
             }
             // A process that ran through all of it revokes at once, before it takes the edit.
-            let edit = format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain(5), plain(6));
+            let edit = format!(
+                "SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n",
+                plain_secret(5),
+                plain_secret(6)
+            );
             fs::write(&path, edit).unwrap();
             match pollster::block_on(running.load()) {
                 Ok(manifest) => assert_eq!(manifest.state(&leaked, at(9)), Some(KeyState::Revoked)),
@@ -269,9 +278,11 @@ fn a_revocation_that_was_interrupted_survives_an_edit_by_hand() {
             let manifest = load(&store());
             assert_eq!(manifest.keys().iter().filter(|key| key.secret().is_some()).count(), 2);
             assert!(manifest.revision() > held.revision());
-            step(&store(), |manifest| manifest.stage(Secret::from(plain(7)), at(101))).unwrap();
+            step(&store(), |manifest| manifest.stage(Secret::from(plain_secret(7)), at(101)))
+                .unwrap();
             assert!(!sidecar(&path, ".json.next").exists());
-            let again = step(&store(), |manifest| manifest.stage(Secret::from(plain(0)), at(102)));
+            let again =
+                step(&store(), |manifest| manifest.stage(Secret::from(plain_secret(0)), at(102)));
             assert!(
                 matches!(again, Err(StoreError::Refused(Error::Revoked { .. }))),
                 "{purpose} {is_renamed} {has_record}: {again:?}"
@@ -288,15 +299,15 @@ fn what_readers_take_for_different_things_is_refused_and_left() {
     let store = store(&path, &clock);
     assert!(matches!(pollster::block_on(store.load()), Err(StoreError::Missing { .. })));
     for text in [
-        format!("SESSION_SECRET={0}\nSESSION_SECRET={0}\n", plain(0)),
-        format!("SESSION_SECRET=\"{}$x\"\n", plain(0)),
-        format!("SESSION_SECRET={}\nSESSION_SECRET_OLD=a#b\n", plain(0)),
-        format!("OTHER='never closed\nSESSION_SECRET={}\n", plain(0)),
+        format!("SESSION_SECRET={0}\nSESSION_SECRET={0}\n", plain_secret(0)),
+        format!("SESSION_SECRET=\"{}$x\"\n", plain_secret(0)),
+        format!("SESSION_SECRET={}\nSESSION_SECRET_OLD=a#b\n", plain_secret(0)),
+        format!("OTHER='never closed\nSESSION_SECRET={}\n", plain_secret(0)),
     ] {
         fs::write(&path, &text).unwrap();
         let error = pollster::block_on(store.load()).unwrap_err();
         assert!(matches!(error, StoreError::Dotenv { .. }), "{error}");
-        assert!(!error.to_string().contains(&plain(0)[..8]));
+        assert!(!error.to_string().contains(&plain_secret(0)[..8]));
     }
     fs::write(&path, "SESSION_SECRET=\nOTHER=1\n").unwrap();
     assert!(matches!(pollster::block_on(store.load()), Err(StoreError::Missing { .. })));
@@ -308,16 +319,16 @@ fn what_readers_take_for_different_things_is_refused_and_left() {
 
     // A first secret, into a file that has none.
     fs::write(&path, "OTHER=1").unwrap();
-    let first = NewEntry::new(Secret::from(plain(0)));
+    let first = NewEntry::new(Secret::from(plain_secret(0)));
     let policy = dualkey::Policy::default();
     let first =
         Manifest::new("SESSION_SECRET", Purpose::Cookie, "production", policy, first, at(0))
             .unwrap();
     pollster::block_on(store.compare_and_swap(0, &first)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert_eq!(text, format!("OTHER=1\nSESSION_SECRET={}", plain(0)));
+    assert_eq!(text, format!("OTHER=1\nSESSION_SECRET={}", plain_secret(0)));
     // A moment ahead, which no variable can hold.
-    let ahead = NewEntry::new(Secret::from(plain(1))).signs_from(at(100_000));
+    let ahead = NewEntry::new(Secret::from(plain_secret(1))).signs_from(at(100_000));
     let refused = step(&store, |manifest| manifest.stage(ahead.clone(), at(0)));
     assert!(matches!(refused, Err(StoreError::Unfit { .. })), "{refused:?}");
 }
@@ -327,7 +338,7 @@ fn what_readers_take_for_different_things_is_refused_and_left() {
 fn a_ring_follows_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
-    fs::write(&path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
+    fs::write(&path, format!("SESSION_SECRET={}\n", plain_secret(0))).unwrap();
     let clock = ManualClock::new(at(0));
     let following = KeyRing::<CookieKey>::builder()
         .name("SESSION_SECRET")
@@ -336,7 +347,8 @@ fn a_ring_follows_the_file() {
         .follow(store(&path, &clock))
         .spawn_thread()
         .unwrap();
-    step(&store(&path, &clock), |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
+    step(&store(&path, &clock), |manifest| manifest.stage(Secret::from(plain_secret(1)), at(1)))
+        .unwrap();
     following.refresh().unwrap();
     assert_eq!(following.ring().keys().len(), 2);
     fs::write(&path, "").unwrap();
@@ -369,7 +381,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         let others = ["# a comment\n", "\n", "OTHER='x y'\n", "export Z=1"];
-        fs::write(&path, format!("{}{}SESSION_SECRET={}\n{}{}", others[0], others[1], plain(0), others[2], others[3])).unwrap();
+        fs::write(&path, format!("{}{}SESSION_SECRET={}\n{}{}", others[0], others[1], plain_secret(0), others[2], others[3])).unwrap();
         let clock = ManualClock::new(at(0));
         let store = store(&path, &clock);
         let (mut now, mut seed) = (at(0), 0);
@@ -380,7 +392,7 @@ proptest! {
             }
             clock.set(now);
             seed += 1;
-            let new = || NewEntry::new(Secret::from(plain(seed)));
+            let new = || NewEntry::new(Secret::from(plain_secret(seed)));
             let done = step(&store, |manifest| {
                 let keys = manifest.keys().iter().map(|key| key.kid());
                 let is = |role: Role| {
@@ -465,7 +477,7 @@ fn ciphertext_and_references_are_refused_before_anything_is_written() {
                 let path = folder.path().join(".env");
                 let mut text = format!("A=1\nSESSION_SECRET{suffix}={value}\n");
                 if !suffix.is_empty() {
-                    text += &format!("SESSION_SECRET={}\n", plain(0));
+                    text += &format!("SESSION_SECRET={}\n", plain_secret(0));
                 }
                 fs::write(&path, &text).unwrap();
                 let store = DotenvStore::new(&path, "SESSION_SECRET", purpose, "production");
@@ -473,7 +485,8 @@ fn ciphertext_and_references_are_refused_before_anything_is_written() {
                 assert!(matches!(error, StoreError::Reference { line: Some(2), .. }), "{error}");
                 let error = error.to_string();
                 assert!(error.contains(says) && error.contains(".env, line 2: "), "{error}");
-                let staged = step(&store, |manifest| manifest.stage(Secret::from(plain(1)), at(1)));
+                let staged =
+                    step(&store, |manifest| manifest.stage(Secret::from(plain_secret(1)), at(1)));
                 assert!(matches!(staged, Err(StoreError::Reference { .. })));
                 assert_eq!(fs::read_to_string(&path).unwrap(), text);
                 assert!(!folder.path().join(".env.dualkey").exists());
@@ -497,11 +510,11 @@ fn no_new_secret_is_written_into_a_file_of_ciphertext() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        let text = format!("{lead}\nSESSION_SECRET={}\n", plain(0));
+        let text = format!("{lead}\nSESSION_SECRET={}\n", plain_secret(0));
         fs::write(&path, &text).unwrap();
         let clock = ManualClock::new(at(0));
         let first = load(&store(&path, &clock)).primary(at(0));
-        let new = || NewEntry::new(Secret::from(plain(2)));
+        let new = || NewEntry::new(Secret::from(plain_secret(2)));
         for is_emergency in [false, true] {
             let done = step(&store(&path, &clock), |manifest| {
                 if is_emergency {
@@ -516,7 +529,7 @@ fn no_new_secret_is_written_into_a_file_of_ciphertext() {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         // What is there in the clear may take another role; sops notices every edit.
-        fs::write(&path, format!("{text}SESSION_SECRET_NEXT={}\n", plain(1))).unwrap();
+        fs::write(&path, format!("{text}SESSION_SECRET_NEXT={}\n", plain_secret(1))).unwrap();
         let store = store(&path, &clock);
         let next = load(&store).keys()[1].kid();
         let promoted = step(&store, |manifest| manifest.force("deployed").promote(&next, at(2)));
@@ -530,24 +543,24 @@ fn no_value_is_written_that_would_not_be_read() {
     let (mut written, mut refused) = (0, 0);
     for purpose in [Purpose::Cookie, Purpose::Credential] {
         for value in [
-            plain(1),
-            format!("{} # of production", plain(1)),
-            format!("{}\"", plain(1)),
-            format!("{}' ", plain(1)),
-            format!(" {}", plain(1)),
-            format!("<{}>", plain(1)),
-            format!("{},{}", plain(1), plain(2)),
-            format!("{{\"key\":\"{}\"}}", plain(1)),
-            format!("{}#{}", plain(1), plain(2)),
-            format!("SESSION_SECRET={}", plain(1)),
+            plain_secret(1),
+            format!("{} # of production", plain_secret(1)),
+            format!("{}\"", plain_secret(1)),
+            format!("{}' ", plain_secret(1)),
+            format!(" {}", plain_secret(1)),
+            format!("<{}>", plain_secret(1)),
+            format!("{},{}", plain_secret(1), plain_secret(2)),
+            format!("{{\"key\":\"{}\"}}", plain_secret(1)),
+            format!("{}#{}", plain_secret(1), plain_secret(2)),
+            format!("SESSION_SECRET={}", plain_secret(1)),
             "op://Production/Session/secret/of/a/long/path/which/is/no/secret/itself".to_owned(),
             "awssm:production/session-secret-of-the-service-which-is-long-enough".to_owned(),
-            format!("hex:{}", plain(1)),
-            format!("Base64:{}", plain(1)),
+            format!("hex:{}", plain_secret(1)),
+            format!("Base64:{}", plain_secret(1)),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(".env");
-            let text = format!("SESSION_SECRET={}\n", plain(0));
+            let text = format!("SESSION_SECRET={}\n", plain_secret(0));
             fs::write(&path, &text).unwrap();
             let clock = ManualClock::new(at(0));
             let open = || {
@@ -591,7 +604,7 @@ fn a_full_file_takes_a_revocation_and_an_emergency() {
                 let folder = tempfile::tempdir().unwrap();
                 let path = folder.path().join(".env");
                 let line = |(place, name): (usize, &&str)| {
-                    format!("SESSION_SECRET{name}={}\n", plain(place as u64))
+                    format!("SESSION_SECRET{name}={}\n", plain_secret(place as u64))
                 };
                 let text: String = NAMES.iter().take(count).enumerate().map(line).collect();
                 fs::write(&path, &text).unwrap();
@@ -602,13 +615,13 @@ fn a_full_file_takes_a_revocation_and_an_emergency() {
                 };
                 let first = load(&open());
                 let place = NAMES.iter().position(|name| *name == compromised).unwrap();
-                let leaked = plain(place as u64);
+                let leaked = plain_secret(place as u64);
                 let key = first.keys().iter().find(|key| {
                     key.secret().is_some_and(|secret| secret.expose() == leaked.as_bytes())
                 });
                 // The fifth of a ring that tries its keys is left out, and has no key to revoke.
                 let Some(kid) = key.map(|key| key.kid()) else { continue };
-                let new = || NewEntry::new(Secret::from(plain(9)));
+                let new = || NewEntry::new(Secret::from(plain_secret(9)));
                 if first.primary(at(0)) == kid && !is_rotation {
                     continue;
                 }
@@ -654,9 +667,13 @@ fn a_full_file_takes_a_revocation_and_an_emergency() {
                     assert_eq!(live(&manifest), live(&change.manifest), "{case}: {after}");
                 }
                 // Each key that verified and is not revoked verifies on.
-                for place in (0..count).filter(|place| plain(*place as u64) != leaked) {
+                for place in (0..count).filter(|place| plain_secret(*place as u64) != leaked) {
                     let is_kept = !(is_left_out && place == 3);
-                    assert_eq!(after.contains(&plain(place as u64)), is_kept, "{case}: {after}");
+                    assert_eq!(
+                        after.contains(&plain_secret(place as u64)),
+                        is_kept,
+                        "{case}: {after}"
+                    );
                 }
             }
         }
@@ -668,11 +685,12 @@ fn an_odd_line_of_another_variable_does_not_stop_a_rotation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
     let odd = "EMAIL_FROM=\"Support\" <no-reply@example.com>\nOWNER=it's\n";
-    fs::write(&path, format!("{odd}SESSION_SECRET={}\n", plain(0))).unwrap();
+    fs::write(&path, format!("{odd}SESSION_SECRET={}\n", plain_secret(0))).unwrap();
     let clock = ManualClock::new(at(0));
     let store = store(&path, &clock);
-    step(&store, |manifest| manifest.stage(Secret::from(plain(1)), at(1))).unwrap();
-    let lines = format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain(0), plain(1));
+    step(&store, |manifest| manifest.stage(Secret::from(plain_secret(1)), at(1))).unwrap();
+    let lines =
+        format!("SESSION_SECRET={}\nSESSION_SECRET_NEXT={}\n", plain_secret(0), plain_secret(1));
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{odd}{lines}"));
     // The line and the variable that are the reason, and no other.
     fs::write(&path, format!("A=1\nGREETING='hello\n{lines}")).unwrap();

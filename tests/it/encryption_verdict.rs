@@ -36,11 +36,11 @@ fn manifest() -> Manifest {
 }
 
 /// Every instance has the new primary from then on.
-fn rolled_out() -> SystemTime {
+fn rollout_end() -> SystemTime {
     at(0) + Policy::default().rollout_window + Policy::default().skew
 }
 
-fn complete(started_at: SystemTime, finished_at: SystemTime) -> RewrapRecord {
+fn complete_record(started_at: SystemTime, finished_at: SystemTime) -> RewrapRecord {
     let rows = vec![(kid("b"), 5)];
     RewrapRecord { started_at, finished_at, unreadable: 0, nothing_sealed: 0, rows }
 }
@@ -60,9 +60,9 @@ fn verdict(report: &Report, now: SystemTime) -> Verdict {
 
 #[test]
 fn a_complete_rewrap_replaces_the_lifetime_and_the_traffic() {
-    let finished = rolled_out() + HOUR;
+    let finished = rollout_end() + HOUR;
     let until = finished + DAY;
-    let rewrapped = |now| report(&manifest(), now, Some(complete(rolled_out(), finished)));
+    let rewrapped = |now| report(&manifest(), now, Some(complete_record(rollout_end(), finished)));
     for (now, expected) in [
         (finished, Verdict::Wait { until }),
         (until - SECOND, Verdict::Wait { until }),
@@ -85,14 +85,14 @@ fn a_complete_rewrap_replaces_the_lifetime_and_the_traffic() {
 #[test]
 fn without_a_complete_rewrap_no_time_and_no_traffic_is_enough() {
     let now = at(0) + 300 * DAY;
-    let finished = rolled_out() + HOUR;
+    let finished = rollout_end() + HOUR;
     let with = |change: fn(&mut RewrapRecord)| {
-        let mut rewrap = complete(rolled_out(), finished);
+        let mut rewrap = complete_record(rollout_end(), finished);
         change(&mut rewrap);
         Some(rewrap)
     };
     let early = |record: &mut RewrapRecord| record.started_at -= SECOND;
-    let not_before = rolled_out();
+    let not_before = rollout_end();
     for (rewrap, expected) in [
         (None, Obstacle::NotRewrapped),
         (with(early), Obstacle::RewrapTooEarly { started_at: not_before - SECOND, not_before }),
@@ -114,9 +114,9 @@ fn without_a_complete_rewrap_no_time_and_no_traffic_is_enough() {
 
 #[test]
 fn a_use_after_the_rewrap_asks_for_another_one() {
-    let finished = rolled_out() + HOUR;
+    let finished = rollout_end() + HOUR;
     let used = |last, now| {
-        let mut report = report(&manifest(), now, Some(complete(rolled_out(), finished)));
+        let mut report = report(&manifest(), now, Some(complete_record(rollout_end(), finished)));
         report.last_as_fallback = vec![(kid("a"), last)];
         verdict(&report, now)
     };
@@ -141,7 +141,7 @@ fn a_use_after_the_rewrap_asks_for_another_one() {
 /// that ended before the use, does not.
 #[test]
 fn only_a_complete_rewrap_after_the_use_removes_the_obstacle() {
-    let first = complete(rolled_out(), rolled_out() + HOUR);
+    let first = complete_record(rollout_end(), rollout_end() + HOUR);
     let last = first.finished_at + 3 * HOUR;
     let not_before = last + SECOND;
     let again = |rewrap: RewrapRecord, now| {
@@ -151,15 +151,15 @@ fn only_a_complete_rewrap_after_the_use_removes_the_obstacle() {
         (other.instance, other.rewrap) = ("rewrap".to_owned(), Some(rewrap));
         manifest().retirement(&kid("a"), &[report, other], now).unwrap()
     };
-    let second = complete(not_before, not_before + HOUR);
+    let second = complete_record(not_before, not_before + HOUR);
     let until = second.finished_at + DAY;
     assert_eq!(again(second.clone(), until - SECOND), Verdict::Wait { until });
     assert_eq!(again(second.clone(), until), Verdict::Safe);
-    let before = complete(first.finished_at, last - SECOND);
+    let before = complete_record(first.finished_at, last - SECOND);
     let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
     assert_eq!(again(before, last + 300 * DAY), expected);
     // It ran while the key was used, so it may have missed the same row.
-    let during = complete(first.finished_at + HOUR, last + HOUR);
+    let during = complete_record(first.finished_at + HOUR, last + HOUR);
     let expected = Verdict::Blocked(vec![Obstacle::UsedAfterRewrap { last, not_before }]);
     assert_eq!(again(during, last + 300 * DAY), expected);
     let mut incomplete = second;
@@ -172,11 +172,11 @@ fn only_a_complete_rewrap_after_the_use_removes_the_obstacle() {
 /// asked for starts after that date.
 #[test]
 fn a_use_in_the_future_asks_for_a_rewrap_after_its_own_date() {
-    let finished = rolled_out() + HOUR;
+    let finished = rollout_end() + HOUR;
     let last = finished + 5 * DAY;
     let not_before = last + SECOND;
     let used = |ahead: Duration, now| {
-        let mut report = report(&manifest(), now, Some(complete(rolled_out(), finished)));
+        let mut report = report(&manifest(), now, Some(complete_record(rollout_end(), finished)));
         let mut other = report.clone();
         report.instance = "two".to_owned();
         other.last_as_fallback = vec![(kid("a"), last)];
@@ -193,8 +193,8 @@ fn a_use_in_the_future_asks_for_a_rewrap_after_its_own_date() {
 
 #[test]
 fn that_it_is_unused_is_said_by_reports_that_reach_over_the_whole_window() {
-    let finished = rolled_out() + HOUR;
-    let rewrap = || Some(complete(rolled_out(), finished));
+    let finished = rollout_end() + HOUR;
+    let rewrap = || Some(complete_record(rollout_end(), finished));
     let now = finished + 10 * DAY;
     // The report of the rewrap alone watches nothing.
     let mut rewrap_only = report(&manifest(), finished, rewrap());
@@ -225,8 +225,8 @@ fn a_ring_in_memory_follows_the_same_rule() {
     let row = sealer.seal("a row", "").unwrap();
     let new = ring.stage(aes_key(1, "b")).unwrap();
     ring.promote(&new).unwrap();
-    clock.set(rolled_out());
-    ring.record_rewrap(&complete(clock.now(), clock.now()));
+    clock.set(rollout_end());
+    ring.record_rewrap(&complete_record(clock.now(), clock.now()));
     let until = clock.now() + DAY;
     assert_eq!(ring.retirement(&kid("a")).unwrap(), Verdict::Wait { until });
     clock.advance(HOUR);
@@ -239,7 +239,7 @@ fn a_ring_in_memory_follows_the_same_rule() {
     clock.advance(30 * DAY);
     assert_eq!(ring.retirement(&kid("a")).unwrap(), expected);
     // A rewrap that finds the row, and is recorded.
-    ring.record_rewrap(&complete(clock.now(), clock.now()));
+    ring.record_rewrap(&complete_record(clock.now(), clock.now()));
     clock.advance(DAY);
     assert_eq!(ring.retirement(&kid("a")).unwrap(), Verdict::Safe);
     assert_eq!(ring.retire(&kid("a")).unwrap(), Some(clock.now()));
@@ -249,12 +249,12 @@ fn a_ring_in_memory_follows_the_same_rule() {
 #[test]
 fn a_revoked_key_waits_for_the_rewrap_and_not_for_the_lifetime() {
     let revoked = manifest().revoke(&kid("a"), "leaked", at(10)).unwrap().manifest;
-    let finished = rolled_out() + HOUR;
+    let finished = rollout_end() + HOUR;
     let until = finished + DAY;
     let report = |now, rewrap| report(&revoked, now, rewrap);
     let of = |now, rewrap| revoked.retirement(&kid("a"), &[report(now, rewrap)], now).unwrap();
     assert_eq!(of(until, None), Verdict::Blocked(vec![Obstacle::NotRewrapped]));
-    let rewrap = || Some(complete(rolled_out(), finished));
+    let rewrap = || Some(complete_record(rollout_end(), finished));
     assert_eq!(of(until - SECOND, rewrap()), Verdict::Wait { until });
     assert_eq!(of(until, rewrap()), Verdict::Safe);
 }
@@ -283,7 +283,7 @@ fn safe_is_said_exactly_when_the_rule_holds() {
         let (started_at, finished_at) = (hours(start), hours(start + length));
         let now = hours(now).max(finished_at);
         let [unreadable, left, nothing, is_other] = flaws;
-        let mut rewrap = complete(started_at, finished_at);
+        let mut rewrap = complete_record(started_at, finished_at);
         (rewrap.unreadable, rewrap.nothing_sealed) = (unreadable.into(), nothing.into());
         if left {
             rewrap.rows.push((kid("a"), 1));
@@ -296,7 +296,7 @@ fn safe_is_said_exactly_when_the_rule_holds() {
         if is_other {
             report.fingerprint = "AAAAAAAAAAAAAAAA".parse().unwrap();
         }
-        let is_complete = started_at >= rolled_out() && !(unreadable || left || nothing);
+        let is_complete = started_at >= rollout_end() && !(unreadable || left || nothing);
         let window = now.checked_sub(DAY).unwrap();
         let is_watched = since <= window;
         // A use is within the second that starts at the recorded moment. One after the rewrap proves

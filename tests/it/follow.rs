@@ -31,7 +31,7 @@ fn kid(name: &str) -> Kid {
 }
 
 /// A ring that follows the file, asked only when the test says so.
-fn following(path: &Path, clock: &ManualClock, told: &Told) -> FollowHandle<CookieKey> {
+fn follow(path: &Path, clock: &ManualClock, told: &Told) -> FollowHandle<CookieKey> {
     KeyRing::<CookieKey>::builder()
         .name("SESSION_SECRET")
         .environment("test")
@@ -59,7 +59,7 @@ impl Scene {
         let store = stored(&path, &first());
         block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at(0)))).unwrap();
         let (clock, told) = (ManualClock::new(at(0)), Told::default());
-        let following = following(&path, &clock, &told);
+        let following = follow(&path, &clock, &told);
         let signer = CookieSigner::new(following.ring().clone());
         let cookie = signer.sign("session", "user-42").unwrap();
         Self { folder, clock, told, following, signer, cookie }
@@ -81,7 +81,7 @@ impl Scene {
         self.write(document.to_string().as_bytes());
     }
 
-    fn serves(&self) -> bool {
+    fn is_serving(&self) -> bool {
         let ours = self.signer.sign("session", "user-43").unwrap();
         self.signer.verify("session", &self.cookie).is_ok()
             && self.signer.verify("session", &ours).is_ok()
@@ -165,7 +165,7 @@ fn v9_no_bad_reload_changes_the_ring_and_each_is_counted_and_told() {
             assert_eq!((health.failures, health.failures_in_a_row), (failures, failures), "{name}");
             assert_eq!(health.last_error, Some(error.to_string()), "{name}");
             assert_eq!((health.revision, health.fingerprint), (2, before), "{name}");
-            assert!(scene.serves(), "{name}");
+            assert!(scene.is_serving(), "{name}");
         }
         let failed = scene.told.all().iter().filter(|event| event.contains("ReloadFailed")).count();
         assert_eq!(failed, 2, "{name}");
@@ -191,7 +191,7 @@ fn v9_no_bad_reload_changes_the_ring_and_each_is_counted_and_told() {
             "{name}"
         );
         assert_eq!((health.last_error, health.revision), (None, 3), "{name}");
-        assert!(scene.serves(), "{name}");
+        assert!(scene.is_serving(), "{name}");
     }
 }
 
@@ -216,7 +216,7 @@ fn a_ring_that_follows_changes_with_its_store_and_is_revoked_by_hand() {
     block_on(update(&store, |manifest| manifest.stage(entry(2, "c"), at(1)))).unwrap();
     assert!(scene.following.refresh().unwrap());
     assert!(ring.load().key(&kid("b")).unwrap().revoked().is_some());
-    assert!(scene.serves());
+    assert!(scene.is_serving());
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn builder() -> dualkey::RingBuilder<CookieKey> {
 type Start =
     fn(FollowBuilder<CookieKey>) -> Result<(FollowHandle<CookieKey>, Option<Runtime>), StoreError>;
 
-fn on(
+fn spawn_on(
     runtime: Runtime,
     follow: FollowBuilder<CookieKey>,
 ) -> Result<(FollowHandle<CookieKey>, Option<Runtime>), StoreError> {
@@ -100,22 +100,25 @@ fn on(
 const DRIVERS: [(&str, Start); 3] = [
     ("thread", |follow| Ok((follow.spawn_thread()?, None))),
     ("tokio, one thread", |follow| {
-        on(Builder::new_current_thread().enable_all().build().unwrap(), follow)
+        spawn_on(Builder::new_current_thread().enable_all().build().unwrap(), follow)
     }),
     ("tokio, two threads", |follow| {
-        on(Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(), follow)
+        spawn_on(
+            Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+            follow,
+        )
     }),
 ];
 
 /// Runs `work`, which must end.
-fn ends<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+fn run_to_end<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = channel();
     std::thread::spawn(move || sender.send(work()));
     receiver.recv_timeout(A_WHILE).unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
 /// `a` has leaked, and `b` takes its place.
-fn emergency(manifest: &Manifest) -> Manifest {
+fn rotate_in_emergency(manifest: &Manifest) -> Manifest {
     let new = entry(7, "b");
     manifest.emergency_rotate(&kid("a"), "seen in a log", new, at(0)).unwrap().manifest
 }
@@ -136,7 +139,7 @@ fn an_observer_that_panics_ends_no_follower_and_silences_no_other() {
         store.wake();
         hear(&heard, "Staged");
         hear(&heard, "Reloaded");
-        let next = emergency(&next);
+        let next = rotate_in_emergency(&next);
         store.put(&next);
         store.wake();
         hear(&heard, "Revoked");
@@ -190,7 +193,7 @@ fn a_store_that_panics_is_a_failure_that_is_reported_and_asked_again() {
             store.wake();
             hear(&heard, "ReloadFailed");
             // It is asked again after a second, and takes the change.
-            store.put(&emergency(&first()));
+            store.put(&rotate_in_emergency(&first()));
             store.script(Fault::None, Fault::None);
             hear(&heard, "Reloaded");
             let health = following.health();
@@ -233,7 +236,7 @@ fn a_store_that_never_answers_shows_in_health_and_keeps_nobody_from_stopping() {
             assert!(signer.verify("session", &value).is_ok(), "{name}");
             match runtime {
                 Some(runtime) => {
-                    let stopped = ends(&name, move || {
+                    let stopped = run_to_end(&name, move || {
                         let stopped = runtime.block_on(following.stop_async());
                         // No thread of the runtime is kept.
                         drop(runtime);
@@ -242,7 +245,7 @@ fn a_store_that_never_answers_shows_in_health_and_keeps_nobody_from_stopping() {
                     assert!(matches!(stopped, Err(StoreError::TimedOut { .. })), "{name}");
                 }
                 None => {
-                    let stopped = ends(&name, move || following.stop());
+                    let stopped = run_to_end(&name, move || following.stop());
                     assert!(matches!(stopped, Err(StoreError::TimedOut { .. })), "{name}");
                 }
             }
@@ -259,14 +262,14 @@ fn a_drop_waits_for_no_store_and_the_ring_then_stays_as_it_is() {
         let follow = builder().follow(store.clone()).poll(NEVER).timeout(A_WHILE * 10);
         let (following, _runtime) = start(follow).unwrap();
         let ring = following.ring().clone();
-        store.put(&emergency(&first()));
+        store.put(&rotate_in_emergency(&first()));
         store.script(Fault::Blocks, Fault::None);
         let loads = store.0.loads.load(SeqCst);
         store.wake();
         while store.0.loads.load(SeqCst) == loads {
             std::thread::yield_now();
         }
-        ends(name, move || drop(following));
+        run_to_end(name, move || drop(following));
         // The answer comes, and is for a follower that has ended.
         store.release();
         while Arc::strong_count(&store.0) > 1 {
@@ -283,18 +286,18 @@ fn a_store_that_blocks_at_the_start_is_an_error() {
             let store = Scripted::new(first());
             store.script(fault, Fault::None);
             let follow = builder().follow(store.clone()).timeout(SHORT);
-            let error = ends(name, move || start(follow).map(drop)).unwrap_err();
+            let error = run_to_end(name, move || start(follow).map(drop)).unwrap_err();
             assert!(matches!(error, StoreError::TimedOut { .. }), "{name}: {error}");
             store.release();
             // And a watch or a report that never comes keeps no service from its start.
             let store = Scripted::new(first());
             store.script(Fault::None, fault);
             let follow = builder().follow(store.clone()).timeout(SHORT).instance("one");
-            let (following, _runtime) = ends(name, move || start(follow)).unwrap();
+            let (following, _runtime) = run_to_end(name, move || start(follow)).unwrap();
             let health = following.health();
             assert!(health.watch_error.is_some() && health.report_error.is_some(), "{health:?}");
             assert_eq!(health.failures, 0, "{name}");
-            ends(name, move || drop(following));
+            run_to_end(name, move || drop(following));
             store.release();
         }
     }
@@ -324,7 +327,7 @@ fn calls_that_block_are_bounded_and_their_late_answers_dropped() {
     }
     assert_eq!(following.ring().load().revision(), 1);
     assert!(!following.refresh().unwrap());
-    store.put(&emergency(&first()));
+    store.put(&rotate_in_emergency(&first()));
     assert!(following.refresh().unwrap());
     assert_eq!(following.health().last_error, None);
 }
@@ -342,7 +345,7 @@ fn the_longest_observation_ends_no_follower() {
         let (ear, heard) = ear();
         let follow = builder().observer(ear).follow(store.clone()).poll(NEVER).instance("one");
         let (following, _runtime) = start(follow).unwrap();
-        store.put(&emergency(&manifest));
+        store.put(&rotate_in_emergency(&manifest));
         store.wake();
         hear(&heard, "Reloaded");
         let health = following.health();
@@ -358,7 +361,7 @@ fn a_runtime_that_ends_ends_no_follower() {
     let follow = builder().observer(ear).follow(store.clone()).poll(NEVER);
     let following = runtime.block_on(follow.spawn()).unwrap();
     drop(runtime);
-    store.put(&emergency(&first()));
+    store.put(&rotate_in_emergency(&first()));
     store.wake();
     hear(&heard, "Reloaded");
     assert_eq!(following.health().state, FollowState::Running);
@@ -400,7 +403,7 @@ fn a_client_that_needs_the_runtime_is_called_in_it() {
             let store = Scripted::new(first());
             let following =
                 builder().follow(Client(store.clone())).poll(NEVER).spawn().await.unwrap();
-            store.put(&emergency(&first()));
+            store.put(&rotate_in_emergency(&first()));
             assert!(following.refresh_async().await.unwrap());
             assert_eq!(following.ring().primary().unwrap(), kid("b"));
             following.stop_async().await.unwrap();
@@ -414,7 +417,7 @@ fn a_change_that_is_seen_once_is_no_failure_and_is_read_again_soon() {
     let told = Told::default();
     let follow = builder().observer(told.clone()).follow(store.clone()).instance("one");
     let following = follow.on_demand().unwrap();
-    store.put(&emergency(&first()));
+    store.put(&rotate_in_emergency(&first()));
     store.script(Fault::Unconfirmed, Fault::None);
     let error = following.refresh().unwrap_err();
     assert!(matches!(error, StoreError::Unconfirmed { .. }), "{error}");
@@ -432,7 +435,7 @@ fn a_change_that_is_seen_once_is_no_failure_and_is_read_again_soon() {
     let follow = builder().observer(ear).follow(store.clone()).poll(NEVER);
     let following = follow.spawn_thread().unwrap();
     store.script(Fault::Unconfirmed, Fault::None);
-    store.put(&emergency(&first()));
+    store.put(&rotate_in_emergency(&first()));
     store.wake();
     while following.health().last_error.is_none() {
         std::thread::yield_now();

@@ -112,7 +112,7 @@ impl Wild {
     }
 
     /// How the next call goes.
-    fn way(&self) -> Way {
+    fn choose_way(&self) -> Way {
         if !self.0.is_wild.load(SeqCst) {
             return Way::Answers;
         }
@@ -132,7 +132,7 @@ impl Wild {
     }
 
     /// What every call may do instead of answering.
-    fn ordeal<'a, T: Send + 'a>(&self, way: Way, answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+    fn answer<'a, T: Send + 'a>(&self, way: Way, answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         match way {
             Way::Hangs => Box::pin(std::future::pending()),
             Way::Blocks => {
@@ -205,8 +205,8 @@ impl Wild {
 
 impl KeyStore for Wild {
     fn load(&self) -> StoreFuture<'_, Manifest> {
-        let way = self.way();
-        self.ordeal(way, Box::pin(self.lie(way)))
+        let way = self.choose_way();
+        self.answer(way, Box::pin(self.lie(way)))
     }
 
     fn compare_and_swap<'a>(&'a self, _: u64, _: &'a Manifest) -> StoreFuture<'a, ()> {
@@ -219,15 +219,15 @@ impl KeyStore for Wild {
     }
 
     fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
-        self.ordeal(self.way(), self.0.file.reports())
+        self.answer(self.choose_way(), self.0.file.reports())
     }
 
     fn save_report<'a>(&'a self, report: &'a Report) -> StoreFuture<'a, ()> {
-        self.ordeal(self.way(), self.0.file.save_report(report))
+        self.answer(self.choose_way(), self.0.file.save_report(report))
     }
 
     fn forget_report<'a>(&'a self, instance: &'a str) -> StoreFuture<'a, ()> {
-        self.ordeal(self.way(), self.0.file.forget_report(instance))
+        self.answer(self.choose_way(), self.0.file.forget_report(instance))
     }
 }
 

@@ -64,14 +64,14 @@ fn follow(store: impl KeyStore) -> FollowHandle<CookieKey> {
 }
 
 /// Follows the file at `path`. Returns the number of its loads as well.
-fn counted(path: &Path) -> (FollowHandle<CookieKey>, Arc<AtomicUsize>) {
+fn follow_and_count(path: &Path) -> (FollowHandle<CookieKey>, Arc<AtomicUsize>) {
     let loads = Arc::new(AtomicUsize::new(0));
     let store = Counted { store: FileStore::new(path), loads: Arc::clone(&loads) };
     (follow(store), loads)
 }
 
 /// Waits until the ring has `revision`.
-fn reaches(following: &FollowHandle<CookieKey>, revision: u64) {
+fn wait_for_revision(following: &FollowHandle<CookieKey>, revision: u64) {
     let start = Instant::now();
     while following.ring().load().revision() != revision {
         assert!(start.elapsed() < A_WHILE, "revision {revision} does not come");
@@ -89,7 +89,7 @@ fn rage(mut storm: impl FnMut()) -> Duration {
 }
 
 /// The most loads within `time`: the first at once, one in each pause, one after the last.
-fn most(time: Duration) -> usize {
+fn max_loads(time: Duration) -> usize {
     (time.as_millis() / DAMPING.as_millis()) as usize + 2
 }
 
@@ -107,7 +107,7 @@ fn other_files_of_the_folder_are_not_loaded_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ring.json");
     let store = stored(&path, &first());
-    let (following, loads) = counted(&path);
+    let (following, loads) = follow_and_count(&path);
     let before = loads.load(SeqCst);
     let other = |name: &str| folder.path().join(name);
     rage(|| {
@@ -122,7 +122,7 @@ fn other_files_of_the_folder_are_not_loaded_for() {
     });
     // Whatever came of it has come before this.
     change(&store, 1);
-    reaches(&following, 2);
+    wait_for_revision(&following, 2);
     let loads = loads.load(SeqCst) - before;
     // One change, which the system may report in several events.
     assert!((1..=2).contains(&loads), "{loads} loads");
@@ -133,7 +133,7 @@ fn a_storm_of_changes_is_damped_and_the_last_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ring.json");
     let store = stored(&path, &first());
-    let (following, loads) = counted(&path);
+    let (following, loads) = follow_and_count(&path);
     let before = loads.load(SeqCst);
     let text = fs::read(&path).unwrap();
     let start = Instant::now();
@@ -143,10 +143,10 @@ fn a_storm_of_changes_is_damped_and_the_last_is_loaded() {
         fs::write(&path, &text).unwrap();
     });
     change(&store, 1);
-    reaches(&following, 2);
+    wait_for_revision(&following, 2);
     let (loads, time) = (loads.load(SeqCst) - before, start.elapsed());
     println!("{writes} writes in {time:?}: {loads} loads");
-    assert!(loads <= most(time), "{loads} loads in {time:?}");
+    assert!(loads <= max_loads(time), "{loads} loads in {time:?}");
 }
 
 /// Whatever the store: it may be a client that wakes at each message of its own.
@@ -167,10 +167,10 @@ fn a_storm_of_wakes_is_damped_and_the_last_counts() {
         let held = store.0.manifest.lock().unwrap().clone();
         store.put(&held.stage(new, at(0)).unwrap().manifest);
         store.wake();
-        reaches(&following, turn + 1);
+        wait_for_revision(&following, turn + 1);
         let (loads, time) = (store.0.loads.load(SeqCst) - before, start.elapsed());
         println!("{wakes} wakes in {time:?}: {loads} loads");
-        assert!(loads <= most(time), "{loads} loads in {time:?}");
+        assert!(loads <= max_loads(time), "{loads} loads in {time:?}");
         assert!(loads >= 2);
     }
     following.stop().unwrap();
@@ -183,7 +183,7 @@ fn a_folder_that_is_replaced_is_noticed() {
     fs::create_dir(&folder).unwrap();
     let path = folder.join("ring.json");
     stored(&path, &first());
-    let (following, loads) = counted(&path);
+    let (following, loads) = follow_and_count(&path);
     // A folder that was made elsewhere, in the place of this one.
     let new = root.path().join("keys.new");
     fs::create_dir(&new).unwrap();
@@ -191,14 +191,14 @@ fn a_folder_that_is_replaced_is_noticed() {
     stored(&new.join("ring.json"), &next);
     fs::rename(&folder, &before).unwrap();
     fs::rename(&new, &folder).unwrap();
-    reaches(&following, 2);
+    wait_for_revision(&following, 2);
     // The new one is watched, also once the old one is gone.
     let store = FileStore::new(&path);
     change(&store, 2);
-    reaches(&following, 3);
+    wait_for_revision(&following, 3);
     fs::remove_dir_all(&before).unwrap();
     change(&store, 3);
-    reaches(&following, 4);
+    wait_for_revision(&following, 4);
     // Removed and made again.
     let text = fs::read(&path).unwrap();
     fs::remove_dir_all(&folder).unwrap();
@@ -208,7 +208,7 @@ fn a_folder_that_is_replaced_is_noticed() {
     fs::set_permissions(folder.join("new"), mode).unwrap();
     fs::rename(folder.join("new"), &path).unwrap();
     change(&store, 4);
-    reaches(&following, 5);
+    wait_for_revision(&following, 5);
     assert!(loads.load(SeqCst) > 4);
 }
 
@@ -230,7 +230,7 @@ fn a_link_on_the_way_that_is_switched_is_noticed_each_time() {
     symlink("..0", path("app/mount/..data")).unwrap();
     symlink("..data/ring.json", path("app/mount/ring.json")).unwrap();
     symlink("app", path("current")).unwrap();
-    let (following, _) = counted(&path("current/mount/ring.json"));
+    let (following, _) = follow_and_count(&path("current/mount/ring.json"));
     for turn in 1..=3_u64 {
         let new = entry(turn, &format!("k{turn}"));
         manifest = manifest.stage(new, at(0)).unwrap().manifest;
@@ -238,7 +238,7 @@ fn a_link_on_the_way_that_is_switched_is_noticed_each_time() {
         symlink(format!("..{turn}"), path("app/mount/..data_tmp")).unwrap();
         fs::rename(path("app/mount/..data_tmp"), path("app/mount/..data")).unwrap();
         fs::remove_dir_all(path("app/mount").join(format!("..{}", turn - 1))).unwrap();
-        reaches(&following, turn + 1);
+        wait_for_revision(&following, turn + 1);
     }
     // The link of the release, from afar.
     fs::create_dir_all(path("next/mount")).unwrap();
@@ -246,7 +246,7 @@ fn a_link_on_the_way_that_is_switched_is_noticed_each_time() {
     stored(&path("next/mount/ring.json"), &manifest);
     symlink("next", path("current.new")).unwrap();
     fs::rename(path("current.new"), path("current")).unwrap();
-    reaches(&following, 5);
+    wait_for_revision(&following, 5);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 /// A secret of 128 letters and digits.
-fn long(seed: u64) -> String {
+fn long_secret(seed: u64) -> String {
     let letters =
         |seed| secret(seed).chars().filter(char::is_ascii_alphanumeric).take(32).collect();
     let parts: [String; 4] = std::array::from_fn(|part| letters(seed * 4 + part as u64));
@@ -38,8 +38,8 @@ fn step(
     block_on(update(store, step))
 }
 
-fn new(seed: u64) -> NewEntry {
-    NewEntry::new(Secret::from(long(seed)))
+fn new_entry(seed: u64) -> NewEntry {
+    NewEntry::new(Secret::from(long_secret(seed)))
 }
 
 fn record(path: &Path, ending: &str) -> PathBuf {
@@ -54,7 +54,8 @@ fn follow(store: impl KeyStore, clock: &ManualClock) -> FollowHandle<CookieKey> 
 
 /// The kid that a secret has in a ring of cookies.
 fn kid(seed: u64) -> Kid {
-    let first = Manifest::new("X", Purpose::Cookie, "test", Policy::default(), new(seed), at(0));
+    let first =
+        Manifest::new("X", Purpose::Cookie, "test", Policy::default(), new_entry(seed), at(0));
     first.unwrap().primary(at(0))
 }
 
@@ -72,10 +73,10 @@ const SOURCES: [Source; 3] = [Source::Recorded, Source::Unrecorded, Source::Vari
 impl Source {
     /// A file in which the secret 0 signs, and a ring that follows it.
     fn start(self, path: &Path, clock: &ManualClock) -> FollowHandle<CookieKey> {
-        fs::write(path, format!("X={}\n", long(0))).unwrap();
+        fs::write(path, format!("X={}\n", long_secret(0))).unwrap();
         let store = dotenv(path, Purpose::Cookie, clock);
         if self == Self::Recorded {
-            step(&store, |manifest| manifest.stage(new(8), at(0))).unwrap();
+            step(&store, |manifest| manifest.stage(new_entry(8), at(0))).unwrap();
             step(&store, |manifest| manifest.revoke(&kid(8), "for the record", at(0))).unwrap();
         }
         if self != Self::Variables {
@@ -93,7 +94,7 @@ impl Source {
 
 #[test]
 fn half_an_edit_changes_no_ring() {
-    let (old, new) = (long(0), long(1));
+    let (old, new) = (long_secret(0), long_secret(1));
     let finished = format!("X={new}\nX_OLD={old}\n");
     let halves = [
         ("a value of which the end is missing", vec![format!("X={}", &old[..80])]),
@@ -156,11 +157,11 @@ fn half_an_edit_that_is_gone_again_was_never_there() {
         let clock = ManualClock::new(at(10));
         let following = source.start(&path, &clock);
         let before = following.ring().fingerprint();
-        let half = format!("X={}\n", &long(0)[..80]);
+        let half = format!("X={}\n", &long_secret(0)[..80]);
         for _ in 0..3 {
             fs::write(&path, &half).unwrap();
             let _ = following.refresh();
-            fs::write(&path, format!("X={}\n", long(0))).unwrap();
+            fs::write(&path, format!("X={}\n", long_secret(0))).unwrap();
             following.refresh().unwrap();
             assert_eq!(following.ring().fingerprint(), before, "{source:?}");
         }
@@ -188,7 +189,7 @@ fn the_revision_never_goes_back_and_every_edit_arrives() {
         let mut revision = ring.load().revision();
         // Away from what the record says and back to it, several times.
         for seed in [1, 2, 0, 3, 0, 1] {
-            fs::write(&path, format!("X={}\n", long(seed))).unwrap();
+            fs::write(&path, format!("X={}\n", long_secret(seed))).unwrap();
             clock.advance(Duration::from_secs(60));
             let _ = following.refresh();
             let _ = following.refresh();
@@ -200,18 +201,20 @@ fn the_revision_never_goes_back_and_every_edit_arrives() {
             continue;
         }
         // A change by another process, whose revisions are lower.
-        step(&dotenv(&path, Purpose::Cookie, &clock), |manifest| manifest.stage(new(5), at(380)))
-            .unwrap();
+        step(&dotenv(&path, Purpose::Cookie, &clock), |manifest| {
+            manifest.stage(new_entry(5), at(380))
+        })
+        .unwrap();
         assert!(following.refresh().unwrap(), "its record was written with it");
         assert_eq!(ring.keys().len(), 2, "{source:?}");
         assert!(ring.load().revision() > revision, "{source:?}");
         // A change by this process, on the revision that it has seen.
         let store = dotenv(&path, Purpose::Cookie, &clock);
         let seen = block_on(store.load()).unwrap();
-        fs::write(&path, format!("X={}\n", long(6))).unwrap();
+        fs::write(&path, format!("X={}\n", long_secret(6))).unwrap();
         let _ = block_on(store.load());
         assert!(block_on(store.load()).unwrap().revision() > seen.revision());
-        let next = step(&store, |manifest| manifest.stage(new(7), at(390))).unwrap().manifest;
+        let next = step(&store, |manifest| manifest.stage(new_entry(7), at(390))).unwrap().manifest;
         assert_eq!(block_on(store.load()).unwrap().revision(), next.revision());
     }
 }
@@ -227,7 +230,7 @@ fn the_limit_of_the_revision_is_an_error() {
     let last = text.replace("\"revision\": 3", &format!("\"revision\": {}", u64::MAX));
     assert_ne!(text, last);
     fs::write(&record, last).unwrap();
-    fs::write(&path, format!("X={}\n", long(1))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(1))).unwrap();
     let error = block_on(dotenv(&path, Purpose::Cookie, &clock).load()).unwrap_err();
     assert!(matches!(&error, StoreError::Manifest { .. }), "{error}");
     assert!(error.to_string().contains("revision"), "{error}");
@@ -238,19 +241,19 @@ fn the_limit_of_the_revision_is_an_error() {
 fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
     type Edit = fn(&str) -> String;
     let edits: [(&str, Edit); 5] = [
-        ("another key", |text| format!("{text}X_OLD={}\n", long(3))),
-        ("a cut value", |text| text.replace(&long(0), &long(0)[..80])),
+        ("another key", |text| format!("{text}X_OLD={}\n", long_secret(3))),
+        ("a cut value", |text| text.replace(&long_secret(0), &long_secret(0)[..80])),
         ("an empty file", |_| String::new()),
         ("a line that is unclear", |text| format!("{text}X_OLD=a#b\n")),
-        ("the revoked key again", |text| format!("{text}X_BACKUP={}\n", long(1))),
+        ("the revoked key again", |text| format!("{text}X_BACKUP={}\n", long_secret(1))),
     ];
     for (name, edit) in edits {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        fs::write(&path, format!("X={}\nX_OLD={}\n", long(0), long(1))).unwrap();
+        fs::write(&path, format!("X={}\nX_OLD={}\n", long_secret(0), long_secret(1))).unwrap();
         let clock = ManualClock::new(at(10));
         let another = dotenv(&path, Purpose::Cookie, &clock);
-        step(&another, |manifest| manifest.stage(new(2), at(10))).unwrap();
+        step(&another, |manifest| manifest.stage(new_entry(2), at(10))).unwrap();
         let following = follow(dotenv(&path, Purpose::Cookie, &clock), &clock);
         let ring = following.ring();
         assert_eq!(ring.keys().len(), 3);
@@ -271,7 +274,7 @@ fn a_revocation_counts_before_the_edit_that_it_is_seen_with() {
             "the revoked key again" => {
                 let error = refused.unwrap_err().to_string();
                 assert!(error.contains(kid(1).as_str()) && error.contains("X_BACKUP"), "{error}");
-                assert!(!error.contains(&long(1)[..8]), "{error}");
+                assert!(!error.contains(&long_secret(1)[..8]), "{error}");
             }
             "another key" => {
                 assert!(refused.unwrap());
@@ -336,15 +339,17 @@ fn a_revoked_secret_is_refused_for_every_purpose_and_under_every_variable() {
         let path = folder.path().join(".env");
         let clock = ManualClock::new(at(0));
         let store = || dotenv(&path, purpose, &clock);
-        fs::write(&path, format!("X={}\n", long(0))).unwrap();
-        let leaked =
-            step(&store(), |manifest| manifest.stage(new(1).kid("leaked".parse().unwrap()), at(1)));
+        fs::write(&path, format!("X={}\n", long_secret(0))).unwrap();
+        let leaked = step(&store(), |manifest| {
+            manifest.stage(new_entry(1).kid("leaked".parse().unwrap()), at(1))
+        });
         let leaked = leaked.unwrap().kid;
         step(&store(), |manifest| manifest.revoke(&leaked, "in a log", at(2))).unwrap();
         // The recogniser is kept when the record is written again.
         for seed in 2..5 {
-            let staged =
-                step(&store(), |manifest| manifest.stage(new(seed), at(seed * 10))).unwrap().kid;
+            let staged = step(&store(), |manifest| manifest.stage(new_entry(seed), at(seed * 10)))
+                .unwrap()
+                .kid;
             let promote =
                 |manifest: &Manifest| manifest.force("deployed").promote(&staged, at(seed * 10));
             step(&store(), promote).unwrap();
@@ -355,16 +360,17 @@ fn a_revoked_secret_is_refused_for_every_purpose_and_under_every_variable() {
                 .unwrap();
         }
         let text = fs::read_to_string(record(&path, ".json")).unwrap();
-        assert!((0..5).all(|seed| !text.contains(&long(seed))), "no secret in the record");
+        assert!((0..5).all(|seed| !text.contains(&long_secret(seed))), "no secret in the record");
         assert_eq!(text.matches("\"recogniser\"").count(), 4, "{text}");
 
         let running = store();
         let before = block_on(running.load()).unwrap();
         for variable in VARIABLES {
             let others = VARIABLES.iter().filter(|other| **other == "X" && **other != variable);
-            let others: String = others.map(|name| format!("{name}={}\n", long(4))).collect();
+            let others: String =
+                others.map(|name| format!("{name}={}\n", long_secret(4))).collect();
             // Two are the same secret: the first of both is the leaked one.
-            fs::write(&path, format!("{others}{variable}={}\n", long(1))).unwrap();
+            fs::write(&path, format!("{others}{variable}={}\n", long_secret(1))).unwrap();
             for store in [&running, &running, &store()] {
                 let error = block_on(store.load()).unwrap_err();
                 let is_revoked =
@@ -378,17 +384,17 @@ fn a_revoked_secret_is_refused_for_every_purpose_and_under_every_variable() {
                 assert!(error.to_string().starts_with(&format!("{variable} in ")), "{error}");
             }
         }
-        fs::write(&path, format!("X={}\n", long(4))).unwrap();
+        fs::write(&path, format!("X={}\n", long_secret(4))).unwrap();
         assert_eq!(block_on(running.load()).unwrap().revision(), before.revision());
         // Nor does a step bring it back, under any name.
         let again = step(&running, |manifest| {
-            manifest.stage(new(1).kid("another".parse().unwrap()), at(100))
+            manifest.stage(new_entry(1).kid("another".parse().unwrap()), at(100))
         });
         let is_refused =
             matches!(&again, Err(StoreError::Refused(Error::Revoked { kid })) if *kid == leaked);
         assert!(is_refused, "{again:?}");
         let emergency = step(&running, |manifest| {
-            manifest.emergency_rotate(&manifest.primary(at(100)), "in a log", new(1), at(100))
+            manifest.emergency_rotate(&manifest.primary(at(100)), "in a log", new_entry(1), at(100))
         });
         assert!(matches!(emergency, Err(StoreError::Refused(Error::Revoked { .. }))));
     }
@@ -400,9 +406,9 @@ fn a_destroyed_secret_is_refused_in_a_file() {
     let path = folder.path().join(".env");
     let clock = ManualClock::new(at(0));
     let store = || dotenv(&path, Purpose::VerifyToken, &clock);
-    fs::write(&path, format!("X={}\n", long(0))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(0))).unwrap();
     let first = block_on(store().load()).unwrap().primary(at(0));
-    let second = step(&store(), |manifest| manifest.stage(new(1), at(1))).unwrap().kid;
+    let second = step(&store(), |manifest| manifest.stage(new_entry(1), at(1))).unwrap().kid;
     step(&store(), |manifest| manifest.force("deployed").promote(&second, at(2))).unwrap();
     let yesterday = fs::read_to_string(&path).unwrap();
     let end = block_on(store().load()).unwrap().verifies_until(&first).unwrap();
@@ -421,8 +427,8 @@ fn a_revocation_that_was_interrupted_and_made_is_final() {
     let path = folder.path().join(".env");
     let clock = ManualClock::new(at(0));
     let store = || dotenv(&path, Purpose::Credential, &clock);
-    fs::write(&path, format!("X={}\nX_OLD={}\n", long(0), long(1))).unwrap();
-    step(&store(), |manifest| manifest.stage(new(2), at(1))).unwrap();
+    fs::write(&path, format!("X={}\nX_OLD={}\n", long_secret(0), long_secret(1))).unwrap();
+    step(&store(), |manifest| manifest.stage(new_entry(2), at(1))).unwrap();
     let yesterday = fs::read(&path).unwrap();
     let before = fs::read(record(&path, ".json")).unwrap();
     let leaked: Kid = "credential-2".parse().unwrap();
@@ -458,8 +464,8 @@ fn a_process_keeps_what_it_knows_to_be_revoked_when_the_record_is_restored() {
     let path = folder.path().join(".env");
     let clock = ManualClock::new(at(0));
     let store = dotenv(&path, Purpose::Credential, &clock);
-    fs::write(&path, format!("X={}\n", long(0))).unwrap();
-    step(&store, |manifest| manifest.stage(new(1), at(1))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(0))).unwrap();
+    step(&store, |manifest| manifest.stage(new_entry(1), at(1))).unwrap();
     let yesterday = (fs::read(&path).unwrap(), fs::read(record(&path, ".json")).unwrap());
     let leaked: Kid = "credential-2".parse().unwrap();
     step(&store, |manifest| manifest.revoke(&leaked, "in a log", at(2))).unwrap();
@@ -471,7 +477,7 @@ fn a_process_keeps_what_it_knows_to_be_revoked_when_the_record_is_restored() {
         assert!(error.to_string().contains("credential-2"), "{error}");
     }
     // It is in force as well if only the record is of yesterday.
-    fs::write(&path, format!("X={}\n", long(3))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(3))).unwrap();
     let _ = block_on(store.load());
     block_on(store.load()).unwrap();
     fs::write(&path, &yesterday.0).unwrap();
@@ -482,15 +488,15 @@ fn a_process_keeps_what_it_knows_to_be_revoked_when_the_record_is_restored() {
 #[test]
 fn an_expired_key_lives_again_in_the_variable_that_it_is_moved_to() {
     for (edit, role) in [
-        (format!("X={}\nX_OLD={}\n", long(0), long(1)), Role::Primary),
-        (format!("X={}\nX_NEXT={}\n", long(1), long(0)), Role::Staged),
+        (format!("X={}\nX_OLD={}\n", long_secret(0), long_secret(1)), Role::Primary),
+        (format!("X={}\nX_NEXT={}\n", long_secret(1), long_secret(0)), Role::Staged),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         let clock = ManualClock::new(at(0));
         let store = dotenv(&path, Purpose::Cookie, &clock);
-        fs::write(&path, format!("X={}\n", long(0))).unwrap();
-        step(&store, |manifest| manifest.stage(new(1), at(1))).unwrap();
+        fs::write(&path, format!("X={}\n", long_secret(0))).unwrap();
+        step(&store, |manifest| manifest.stage(new_entry(1), at(1))).unwrap();
         step(&store, |manifest| manifest.force("deployed").promote(&kid(1), at(2))).unwrap();
         let following = follow(store.clone(), &clock);
         let end = block_on(store.load()).unwrap().verifies_until(&kid(0)).unwrap();
@@ -516,9 +522,9 @@ fn clones_of_a_store_share_what_was_read() {
     let path = folder.path().join(".env");
     let clock = ManualClock::new(at(0));
     let store = dotenv(&path, Purpose::Cookie, &clock);
-    fs::write(&path, format!("X={}\n", long(0))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(0))).unwrap();
     block_on(store.load()).unwrap();
-    fs::write(&path, format!("X={}\n", long(1))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(1))).unwrap();
     let error = block_on(store.clone().load()).unwrap_err();
     assert!(matches!(error, StoreError::Unconfirmed { .. }), "{error}");
     assert_eq!(block_on(store.load()).unwrap().primary(at(0)), kid(1));
@@ -530,26 +536,26 @@ fn a_record_of_revoked_keys_is_not_replaced_by_a_first_one() {
     let path = folder.path().join(".env");
     let clock = ManualClock::new(at(0));
     let store = || dotenv(&path, Purpose::Credential, &clock);
-    fs::write(&path, format!("X={}\nX_OLD={}\n", long(0), long(1))).unwrap();
+    fs::write(&path, format!("X={}\nX_OLD={}\n", long_secret(0), long_secret(1))).unwrap();
     let leaked: Kid = "credential-2".parse().unwrap();
     step(&store(), |manifest| manifest.revoke(&leaked, "in a log", at(1))).unwrap();
     fs::write(&path, "PORT=1\n").unwrap();
     let first = |seed| {
         let policy = Policy::default();
-        Manifest::new("X", Purpose::Credential, "test", policy, new(seed), at(2)).unwrap()
+        Manifest::new("X", Purpose::Credential, "test", policy, new_entry(seed), at(2)).unwrap()
     };
     for seed in [1, 2] {
         let refused = block_on(store().compare_and_swap(0, &first(seed)));
         assert!(matches!(refused, Err(StoreError::Unfit { .. })), "{refused:?}");
     }
-    fs::write(&path, format!("X={}\n", long(2))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(2))).unwrap();
     let manifest = block_on(store().load()).unwrap();
     assert_eq!(manifest.state(&leaked, at(3)), Some(KeyState::Revoked));
     // The number of a key is not given twice, by an edit or by a step.
     assert_eq!(manifest.primary(at(3)), *"credential-3");
-    let staged = step(&store(), |manifest| manifest.stage(new(3), at(3))).unwrap().kid;
+    let staged = step(&store(), |manifest| manifest.stage(new_entry(3), at(3))).unwrap().kid;
     assert_eq!(staged, *"credential-4");
-    fs::write(&path, format!("X={}\n", long(1))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(1))).unwrap();
     assert!(block_on(store().load()).is_err());
 }
 
@@ -574,10 +580,10 @@ fn a_process_that_starts_beside_a_writer_reads_one_generation() {
     let path = folder.path().join(".env");
     let clock = ManualClock::new(at(0));
     let store = dotenv(&path, Purpose::Cookie, &clock);
-    fs::write(&path, format!("X={}\n", long(0))).unwrap();
+    fs::write(&path, format!("X={}\n", long_secret(0))).unwrap();
     let mut written = HashSet::new();
     let mut seen = HashSet::new();
-    step(&store, |manifest| manifest.stage(new(1), at(1))).unwrap();
+    step(&store, |manifest| manifest.stage(new_entry(1), at(1))).unwrap();
     written.insert(block_on(store.load()).unwrap().fingerprint());
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {

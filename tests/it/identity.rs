@@ -27,7 +27,7 @@ fn kek(seed: u64) -> KeyRing<AesKey> {
     aes_ring([aes_key(seed, &format!("kek-{seed}"))])
 }
 
-fn sealed(path: &Path, ring: &str, environment: &str) -> FileStore {
+fn sealed_store(path: &Path, ring: &str, environment: &str) -> FileStore {
     FileStore::new(path).sealed(kek(7), ring, environment)
 }
 
@@ -118,7 +118,7 @@ fn sealed_files_that_are_exchanged_or_copied_do_not_open() {
         // The same text, cut elsewhere.
         ("cut", "USER_JWTp", "roduction", 3),
     ] {
-        let store = sealed(&path(file), ring, environment);
+        let store = sealed_store(&path(file), ring, environment);
         block_on(store.compare_and_swap(0, &manifest(ring, environment, seed))).unwrap();
         assert!(block_on(store.load()).is_ok(), "{file}");
     }
@@ -134,7 +134,7 @@ fn sealed_files_that_are_exchanged_or_copied_do_not_open() {
         let place = path("place");
         fs::write(&place, content(from)).unwrap();
         fs::set_permissions(&place, fs::Permissions::from_mode(0o600)).unwrap();
-        let store = sealed(&place, ring, environment);
+        let store = sealed_store(&place, ring, environment);
         let error = block_on(store.load()).unwrap_err();
         assert!(matches!(error, StoreError::Sealed { .. }), "{from} as {to}: {error}");
         let text = error.to_string();
@@ -160,7 +160,7 @@ fn sealed_files_that_are_exchanged_or_copied_do_not_open() {
 fn a_sealed_store_seals_no_manifest_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("user");
-    let store = sealed(&path, "USER_JWT", "production");
+    let store = sealed_store(&path, "USER_JWT", "production");
     for (ring, environment) in [("ADMIN_JWT", "production"), ("USER_JWT", "staging")] {
         let stored = block_on(store.compare_and_swap(0, &manifest(ring, environment, 0)));
         let error = stored.unwrap_err().to_string();

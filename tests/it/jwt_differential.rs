@@ -21,7 +21,11 @@ fn ring(algorithm: Algorithm) -> KeyRing<JwtKey> {
         .unwrap()
 }
 
-fn ours(token: &str, validation: &Validation, algorithm: Algorithm) -> Result<Value, Reason> {
+fn verify_ours(
+    token: &str,
+    validation: &Validation,
+    algorithm: Algorithm,
+) -> Result<Value, Reason> {
     Jwt::new(ring(algorithm))
         .dangerous()
         .validation(validation.clone())
@@ -30,7 +34,7 @@ fn ours(token: &str, validation: &Validation, algorithm: Algorithm) -> Result<Va
         .map_err(|error| error.reason())
 }
 
-fn theirs(token: &str, validation: &Validation) -> Option<Value> {
+fn verify_theirs(token: &str, validation: &Validation) -> Option<Value> {
     let key = DecodingKey::from_secret(secret(0).as_bytes());
     jsonwebtoken::decode::<Value>(token, &key, validation).ok().map(|data| data.claims)
 }
@@ -142,7 +146,7 @@ proptest! {
         claims in claims(),
     ) {
         let token = encode(secret(0).as_bytes(), &header, &Value::Object(claims));
-        match (ours(&token, &validation, algorithm), theirs(&token, &validation)) {
+        match (verify_ours(&token, &validation, algorithm), verify_theirs(&token, &validation)) {
             (Ok(ours), Some(theirs)) => prop_assert_eq!(ours, theirs),
             (Err(_), None) => {}
             (Err(reason), Some(_)) => {
@@ -171,7 +175,7 @@ proptest! {
             _ => drop(bytes.remove(place)),
         }
         let changed = String::from_utf8(bytes).unwrap();
-        let (ours, theirs) = (ours(&changed, &validation, Algorithm::HS256), theirs(&changed, &validation));
+        let (ours, theirs) = (verify_ours(&changed, &validation, Algorithm::HS256), verify_theirs(&changed, &validation));
         prop_assert_eq!(ours.is_ok(), theirs.is_some());
         // The negation: nothing but the token itself verifies.
         prop_assert!(ours.is_err() || changed == token);
@@ -193,8 +197,8 @@ proptest! {
         let header = format!("{{{space}\"typ\":{typ},{space}\"alg\":{alg}{other}{space}}}");
         let token = forge(secret(0).as_bytes(), &header, br#"{"exp":4102444800}"#);
         let validation = Validation::new(Algorithm::HS256);
-        let ours = ours(&token, &validation, Algorithm::HS256);
-        prop_assert_eq!(ours.is_ok(), theirs(&token, &validation).is_some(), "{}: {:?}", header, ours);
+        let ours = verify_ours(&token, &validation, Algorithm::HS256);
+        prop_assert_eq!(ours.is_ok(), verify_theirs(&token, &validation).is_some(), "{}: {:?}", header, ours);
     }
 
     /// Theirs verify ours, whatever the claims.
@@ -213,7 +217,7 @@ proptest! {
         let mut validation = Validation::new(algorithm);
         validation.required_spec_claims.clear();
         (validation.validate_exp, validation.validate_aud) = (false, false);
-        let verdict = theirs(&token, &validation);
+        let verdict = verify_theirs(&token, &validation);
         prop_assert!(verdict.is_some(), "{}", token);
     }
 }
@@ -273,8 +277,8 @@ fn each_documented_difference_is_one() {
     ];
     for (header, claims, reason) in &accepted_there_alone {
         let token = forge(secret.as_bytes(), header, claims.as_bytes());
-        assert!(theirs(&token, &asks).is_some(), "{header} {claims}: no difference");
-        assert_eq!(ours(&token, &asks, Algorithm::HS256), Err(*reason), "{header} {claims}");
+        assert!(verify_theirs(&token, &asks).is_some(), "{header} {claims}: no difference");
+        assert_eq!(verify_ours(&token, &asks, Algorithm::HS256), Err(*reason), "{header} {claims}");
     }
 
     // A payload that is not UTF-8 where the caller's type does not look.
@@ -292,8 +296,8 @@ fn each_documented_difference_is_one() {
 
     // A payload that is no object, which fills the claims by their places.
     let token = forge(secret.as_bytes(), plain, b"[4102444800,0,null,null,null]");
-    assert!(theirs(&token, &validation).is_some(), "an array: no difference");
-    assert_eq!(ours(&token, &validation, Algorithm::HS256), Err(Reason::Payload));
+    assert!(verify_theirs(&token, &validation).is_some(), "an array: no difference");
+    assert_eq!(verify_ours(&token, &validation, Algorithm::HS256), Err(Reason::Payload));
 
     let mut lax = Validation::new(Algorithm::HS256);
     lax.required_spec_claims.clear();
@@ -305,8 +309,8 @@ fn each_documented_difference_is_one() {
     ];
     for (claims, validation) in &accepted_here_alone {
         let token = forge(secret.as_bytes(), plain, claims.as_bytes());
-        assert!(theirs(&token, validation).is_none(), "{claims}: no difference");
-        assert!(ours(&token, validation, Algorithm::HS256).is_ok(), "{claims}");
+        assert!(verify_theirs(&token, validation).is_none(), "{claims}: no difference");
+        assert!(verify_ours(&token, validation, Algorithm::HS256).is_ok(), "{claims}");
     }
 }
 

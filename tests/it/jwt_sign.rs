@@ -23,7 +23,7 @@ fn jwt() -> Jwt {
 }
 
 /// One that asks for everything.
-fn strict() -> Jwt {
+fn strict_jwt() -> Jwt {
     let mut validation = Validation::default();
     validation.set_required_spec_claims(&["nbf"]);
     validation.sub = Some("one".to_owned());
@@ -31,13 +31,13 @@ fn strict() -> Jwt {
 }
 
 /// One that asks for nothing but dates that are dates.
-fn lax() -> Jwt {
+fn lax_jwt() -> Jwt {
     let mut validation = Validation { validate_aud: false, ..Validation::default() };
     validation.required_spec_claims.clear();
     jwt().validation(validation)
 }
 
-fn raw(json: &str) -> Box<RawValue> {
+fn raw_value(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).unwrap()
 }
 
@@ -101,36 +101,36 @@ fn claims_of_a_form_that_verify_rejects_are_not_signed() {
         (jwt(), format!(r#"{{{exp},"nbf":null,"nbf":1}}"#), Reason::DuplicateClaim(Claim::Nbf)),
         (jwt(), format!(r#"{{{exp},"\u0065xp":1}}"#), Reason::DuplicateClaim(Claim::Exp)),
         (
-            strict(),
+            strict_jwt(),
             format!(r#"{{{exp},"nbf":1,"sub":"one","aud":"one"}}"#),
             Reason::MissingClaim(Claim::Iss),
         ),
         (
-            strict(),
+            strict_jwt(),
             format!(r#"{{{exp},"nbf":1,"sub":"one","iss":["one"],"aud":"one"}}"#),
             Reason::ClaimType(Claim::Iss),
         ),
         (
-            strict(),
+            strict_jwt(),
             format!(r#"{{{exp},"nbf":1,"iss":"one","aud":"one"}}"#),
             Reason::MissingClaim(Claim::Sub),
         ),
         (
-            strict(),
+            strict_jwt(),
             format!(r#"{{{exp},"nbf":1,"iss":"one","sub":7,"aud":"one"}}"#),
             Reason::ClaimType(Claim::Sub),
         ),
         (
-            strict(),
+            strict_jwt(),
             format!(r#"{{{exp},"nbf":1,"iss":"one","sub":"one"}}"#),
             Reason::MissingClaim(Claim::Aud),
         ),
         (
-            strict(),
+            strict_jwt(),
             format!(r#"{{{exp},"iss":"one","sub":"one","aud":"one"}}"#),
             Reason::MissingClaim(Claim::Nbf),
         ),
-        (lax(), r#"{"exp":"soon"}"#.to_owned(), Reason::ClaimType(Claim::Exp)),
+        (lax_jwt(), r#"{"exp":"soon"}"#.to_owned(), Reason::ClaimType(Claim::Exp)),
     ] {
         assert_eq!(verdict::<IgnoredAny>(&jwt, &payload), Err(reason), "{payload}");
         let name = match reason {
@@ -140,7 +140,7 @@ fn claims_of_a_form_that_verify_rejects_are_not_signed() {
             other => panic!("{other}"),
         };
         let message =
-            refusal(&jwt, &*raw(&payload)).unwrap_or_else(|| panic!("{payload} was signed"));
+            refusal(&jwt, &*raw_value(&payload)).unwrap_or_else(|| panic!("{payload} was signed"));
         assert!(message.starts_with(&format!("cannot sign: the claim `{name}` ")), "{message}");
         if !matches!(reason, Reason::DuplicateClaim(_)) {
             let tree: Value = serde_json::from_str(&payload).unwrap();
@@ -149,7 +149,7 @@ fn claims_of_a_form_that_verify_rejects_are_not_signed() {
     }
     let negative = refusal(&jwt(), &json!({ "exp": -1 })).unwrap();
     assert!(negative.contains("`exp` is negative"), "{negative}");
-    assert!(refusal(&jwt(), &*raw(r#"{"exp":-1.5e3}"#)).is_some());
+    assert!(refusal(&jwt(), &*raw_value(r#"{"exp":-1.5e3}"#)).is_some());
     assert!(refusal(&jwt(), &json!({ "exp": f64::NAN })).is_some());
 }
 
@@ -172,18 +172,18 @@ fn claims_that_verify_accepts_are_signed() {
         (jwt(), r#"{"exp":1.8446744073709e19}"#.to_owned()),
         (jwt(), format!(r#"{{"exp":{EXP},"nbf":-0,"x":null,"":1}}"#)),
         (
-            strict(),
+            strict_jwt(),
             format!(r#"{{"exp":{EXP},"nbf":1e2,"sub":"one","iss":"one","aud":["two","three"]}}"#),
         ),
         (
-            strict(),
+            strict_jwt(),
             format!(r#"{{"exp":{EXP},"nbf":1,"sub":"one","iss":"one","aud":"one","exp\n":1}}"#),
         ),
-        (lax(), "{}".to_owned()),
-        (lax(), r#"{"exp":null,"nbf":null,"aud":{"one":1}}"#.to_owned()),
+        (lax_jwt(), "{}".to_owned()),
+        (lax_jwt(), r#"{"exp":null,"nbf":null,"aud":{"one":1}}"#.to_owned()),
     ] {
         assert_eq!(verdict::<Value>(&jwt, &payload), Ok(()), "{payload}");
-        assert_eq!(refusal(&jwt, &*raw(&payload)), None, "{payload}");
+        assert_eq!(refusal(&jwt, &*raw_value(&payload)), None, "{payload}");
         let tree: Value = serde_json::from_str(&payload).unwrap();
         assert_eq!(refusal(&jwt, &tree), None, "{payload} as a tree");
         assert!(jwt.verify::<Value>(&jwt.sign(&tree).unwrap()).is_ok());
@@ -218,10 +218,11 @@ fn a_claim_that_is_there_twice_is_not_signed() {
             assert!(message.contains(" is there twice"), "{message}");
         }
         let json = serde_json::to_string(&Members(&members, false)).unwrap();
-        assert!(refusal(&jwt(), &*raw(&json)).is_some(), "{json}");
+        assert!(refusal(&jwt(), &*raw_value(&json)).is_some(), "{json}");
     }
     // Further down it is another's.
-    let below = raw(&format!(r#"{{"exp":{EXP},"x":{{"exp":1,"exp":[]}},"y":[{{"a":1,"a":2}}]}}"#));
+    let below =
+        raw_value(&format!(r#"{{"exp":{EXP},"x":{{"exp":1,"exp":[]}},"y":[{{"a":1,"a":2}}]}}"#));
     assert_eq!(refusal(&jwt(), &*below), None);
 
     #[derive(Serialize)]
@@ -259,7 +260,7 @@ fn claims_that_are_no_json_object_that_can_be_read_are_not_signed() {
     assert!(refusal(&jwt(), &[EXP]).is_some());
     assert!(refusal(&jwt(), &()).is_some());
     assert!(refusal(&jwt(), &None::<Flat>).is_some());
-    assert!(refusal(&jwt(), &*raw("[]")).is_some());
+    assert!(refusal(&jwt(), &*raw_value("[]")).is_some());
 
     #[derive(Serialize)]
     #[serde(rename_all = "lowercase")]
@@ -276,7 +277,7 @@ fn claims_that_are_no_json_object_that_can_be_read_are_not_signed() {
     for (depth, is_read) in [(1, true), (126, true), (127, false), (1000, false)] {
         let payload = nested(depth);
         assert_eq!(verdict::<Value>(&jwt(), &payload).is_ok(), is_read, "{depth}");
-        assert_eq!(refusal(&jwt(), &*raw(&payload)).is_none(), is_read, "{depth}");
+        assert_eq!(refusal(&jwt(), &*raw_value(&payload)).is_none(), is_read, "{depth}");
         let mut tree = json!([]);
         (1..depth).for_each(|_| tree = json!([tree]));
         let claims = json!({ "x": tree, "exp": EXP });
@@ -424,7 +425,7 @@ fn null_in_a_claim_that_is_not_required_counts_as_absent() {
         );
     }
     assert_eq!(verdict::<Value>(&jwt(), r#"{"exp":null}"#), Err(Reason::MissingClaim(Claim::Exp)));
-    assert_eq!(verdict::<Value>(&lax(), r#"{"exp":null,"nbf":null}"#), Ok(()));
+    assert_eq!(verdict::<Value>(&lax_jwt(), r#"{"exp":null,"nbf":null}"#), Ok(()));
     let mut validation = Validation::default();
     validation.set_required_spec_claims(&["exp", "nbf", "iss", "sub", "aud"]);
     let all = jwt().dangerous().validation(Validation { validate_aud: false, ..validation });
@@ -555,10 +556,10 @@ fn half_a_character_is_not_signed() {
             format!(r#"{{"exp":{EXP},"x":["{text}","\u0041"]}}"#),
         ] {
             assert_eq!(verdict::<Value>(&jwt(), &json).is_ok(), is_whole, "{json}");
-            assert_eq!(refusal(&jwt(), &*raw(&json)).is_none(), is_whole, "{json}");
+            assert_eq!(refusal(&jwt(), &*raw_value(&json)).is_none(), is_whole, "{json}");
         }
         let json = format!(r#"{{"exp":{EXP},"{text}":1}}"#);
-        assert_eq!(refusal(&jwt(), &*raw(&json)).is_none(), is_whole, "{json}");
+        assert_eq!(refusal(&jwt(), &*raw_value(&json)).is_none(), is_whole, "{json}");
     }
 }
 
@@ -665,7 +666,7 @@ impl Serialize for Way {
             Self::List(values) => values.serialize(serializer),
             Self::Tuple(one, other) => (one, other).serialize(serializer),
             Self::Map(values) => values.serialize(serializer),
-            Self::Raw(json) => raw(json).serialize(serializer),
+            Self::Raw(json) => raw_value(json).serialize(serializer),
         }
     }
 }
@@ -738,8 +739,8 @@ proptest! {
     ) {
         let jwt = match which {
             0 => jwt(),
-            1 => strict(),
-            _ => lax(),
+            1 => strict_jwt(),
+            _ => lax_jwt(),
         };
         let mut members = members;
         if has_exp {
@@ -753,7 +754,7 @@ proptest! {
         let claims = Ways(&members, is_struct);
         let text = serde_json::to_string(&claims).unwrap();
         let signed = jwt.sign(&claims);
-        prop_assert_eq!(signed.is_ok(), jwt.sign(&*raw(&text)).is_ok(), "{}", text);
+        prop_assert_eq!(signed.is_ok(), jwt.sign(&*raw_value(&text)).is_ok(), "{}", text);
         if let Ok(token) = signed {
             let outcome = jwt.verify::<IgnoredAny>(&token).map(drop).map_err(|error| error.reason());
             let is_known = matches!(
@@ -774,8 +775,8 @@ proptest! {
     fn claims_are_signed_exactly_if_they_verify(payload in payload(), which in 0..3_u8) {
         let jwt = match which {
             0 => jwt(),
-            1 => strict(),
-            _ => lax(),
+            1 => strict_jwt(),
+            _ => lax_jwt(),
         };
         let verdict = verdict::<IgnoredAny>(&jwt, &payload);
         let form = match verdict {
@@ -783,7 +784,7 @@ proptest! {
             verdict => verdict,
         };
         // By its text, and member by member.
-        let signed = jwt.sign(&*raw(&payload));
+        let signed = jwt.sign(&*raw_value(&payload));
         match (&signed, form) {
             (Ok(token), Ok(())) => {
                 let outcome = jwt.verify::<IgnoredAny>(token).map(drop).map_err(|error| error.reason());
@@ -801,6 +802,6 @@ proptest! {
         }
         let tree: Value = serde_json::from_str(&payload).unwrap();
         let text = tree.to_string();
-        prop_assert_eq!(jwt.sign(&tree).is_ok(), jwt.sign(&*raw(&text)).is_ok(), "{}", text);
+        prop_assert_eq!(jwt.sign(&tree).is_ok(), jwt.sign(&*raw_value(&text)).is_ok(), "{}", text);
     }
 }

@@ -35,7 +35,7 @@ fn the_child_that_rotates() {
     say("begun", 0);
     for turn in 0..u64::MAX {
         let manifest = block_on(store.load()).unwrap();
-        let next = rotated(&manifest, turn);
+        let next = rotate(&manifest, turn);
         match block_on(store.compare_and_swap(manifest.revision(), &next)) {
             Ok(()) => say("stored", next.revision()),
             Err(StoreError::Conflict { found, .. }) => say("conflict", found),
@@ -45,7 +45,7 @@ fn the_child_that_rotates() {
 }
 
 /// One step of a rotation that goes on forever.
-fn rotated(manifest: &Manifest, turn: u64) -> Manifest {
+fn rotate(manifest: &Manifest, turn: u64) -> Manifest {
     let now = at(turn);
     let staged = manifest
         .keys()
@@ -87,7 +87,7 @@ impl Rotating {
     }
 
     /// The next thing that it said: what, and of which revision. `None` once it is dead.
-    fn said(&mut self) -> Option<(String, u64)> {
+    fn read_step(&mut self) -> Option<(String, u64)> {
         loop {
             let line = self.lines.next()?.ok()?;
             if let Some(said) = line.split_once("rotating: ").map(|(_, said)| said) {
@@ -138,7 +138,7 @@ fn killed_at_any_moment_a_file_is_one_of_two_whole_generations() {
         let mut rotating = Rotating::start(&path);
         let mut acknowledged = 1;
         for _ in 0..1 + random(30) {
-            let (what, revision) = rotating.said().unwrap();
+            let (what, revision) = rotating.read_step().unwrap();
             assert!(what == "begun" || what == "stored", "{what}");
             acknowledged = acknowledged.max(revision);
         }
@@ -147,7 +147,7 @@ fn killed_at_any_moment_a_file_is_one_of_two_whole_generations() {
             std::hint::black_box(0);
         }
         rotating.kill();
-        while let Some((_, revision)) = rotating.said() {
+        while let Some((_, revision)) = rotating.read_step() {
             acknowledged = acknowledged.max(revision);
         }
 
@@ -168,7 +168,7 @@ fn killed_at_any_moment_a_file_is_one_of_two_whole_generations() {
         let entries = || fs::read_dir(folder.path()).unwrap().count();
         left += usize::from(entries() > 2);
         let store = FileStore::new(&path);
-        block_on(store.compare_and_swap(found.revision(), &rotated(&found, 0))).unwrap();
+        block_on(store.compare_and_swap(found.revision(), &rotate(&found, 0))).unwrap();
         assert_eq!(entries(), 2);
     }
     println!(
@@ -192,12 +192,12 @@ fn of_two_processes_that_rotate_at_once_each_change_is_there_or_its_writer_knows
     let rounds = if std::env::var_os("DUALKEY_TEST_FULL").is_some() { 500 } else { 150 };
     for _ in 0..rounds {
         for process in &mut both {
-            count(process.said().unwrap());
+            count(process.read_step().unwrap());
         }
     }
     for process in &mut both {
         process.kill();
-        while let Some(said) = process.said() {
+        while let Some(said) = process.read_step() {
             count(said);
         }
     }

@@ -32,7 +32,7 @@ impl Case {
         Self { name, leaks: false, work: Box::new(Inputs { inputs, place, work }) }
     }
 
-    fn that_leaks(self) -> Self {
+    fn with_leak(self) -> Self {
         Self { leaks: true, ..self }
     }
 }
@@ -68,28 +68,25 @@ const SECRETS: [&str; 4] = [
 pub fn all() -> Vec<Case> {
     vec![
         mac("MAC: which key matched", [|tags| tags[0], |tags| tags[3]]),
-        mac(
-            "MAC: where the tag differs",
-            [|tags| flipped(tags[0], 0), |tags| flipped(tags[0], 31)],
-        ),
-        mac("MAC: whether any key matched", [|tags| tags[0], |tags| flipped(tags[0], 7)]),
+        mac("MAC: where the tag differs", [|tags| flip(tags[0], 0), |tags| flip(tags[0], 31)]),
+        mac("MAC: whether any key matched", [|tags| tags[0], |tags| flip(tags[0], 7)]),
         jwt("JWT: which key matched", [|tokens| tokens[0].clone(), |tokens| tokens[3].clone()]),
         jwt(
             "JWT: where the tag differs",
             [
-                |tokens| replaced(&tokens[0], tokens[0].len() - 43),
-                |tokens| replaced(&tokens[0], tokens[0].len() - 2),
+                |tokens| replace(&tokens[0], tokens[0].len() - 43),
+                |tokens| replace(&tokens[0], tokens[0].len() - 2),
             ],
         ),
         cookie(
             "cookie: where the tag differs",
-            [|value| replaced(value, value.len() - 43), |value| replaced(value, value.len() - 2)],
+            [|value| replace(value, value.len() - 43), |value| replace(value, value.len() - 2)],
         ),
         legacy_cookie("legacy cookie: which key matched"),
         webhook("webhook: which key matched", [|all| all[0].clone(), |all| all[3].clone()]),
         webhook(
             "webhook: where the tag differs",
-            [|all| replaced(&all[0], "sha256=".len()), |all| replaced(&all[0], all[0].len() - 1)],
+            [|all| replace(&all[0], "sha256=".len()), |all| replace(&all[0], all[0].len() - 1)],
         ),
         hand_written_comparison(),
         first_match_loop(),
@@ -104,13 +101,13 @@ fn ring<K: KeyMaterial>() -> KeyRing<K> {
     builder.build().unwrap()
 }
 
-fn flipped(mut tag: [u8; 32], byte: usize) -> [u8; 32] {
+fn flip(mut tag: [u8; 32], byte: usize) -> [u8; 32] {
     tag[byte] ^= 1;
     tag
 }
 
 /// Another character of every alphabet at `place`.
-fn replaced(text: &str, place: usize) -> String {
+fn replace(text: &str, place: usize) -> String {
     let other = if &text[place..=place] == "a" { "b" } else { "a" };
     [&text[..place], other, &text[place + 1..]].concat()
 }
@@ -204,11 +201,11 @@ fn webhook(name: &'static str, classes: [fn([String; 4]) -> String; 2]) -> Case 
 fn hand_written_comparison() -> Case {
     let expected = hex::encode([0x5a; 32]);
     let base = expected.clone();
-    let input = move |class: usize, _| replaced(&base, class * 63);
+    let input = move |class: usize, _| replace(&base, class * 63);
     let case = Case::new("by hand: `==` on the digits", input, move |digits| {
         black_box(black_box(&expected) == digits);
     });
-    case.that_leaks()
+    case.with_leak()
 }
 
 fn first_match_loop() -> Case {
@@ -222,5 +219,5 @@ fn first_match_loop() -> Case {
         let (message, tag) = input.split_last_chunk().unwrap();
         black_box(keys.iter().position(|key| key.mac(message) == *tag));
     });
-    case.that_leaks()
+    case.with_leak()
 }

@@ -129,18 +129,18 @@ struct Few {
 pub fn check() -> usize {
     let mut count = 0;
     for (claim, value, strict, lax) in CASES {
-        count += verdict(claim, value, strict, lax);
+        count += check_case(claim, value, strict, lax);
     }
     for number in NUMBERS {
-        count += verdict("sub", number, "claim_type", "");
-        count += verdict("iss", number, "claim_type", "");
-        count += verdict("aud", number, "claim_type", "claim_type");
-        count += verdict("iat", number, "", "");
+        count += check_case("sub", number, "claim_type", "");
+        count += check_case("iss", number, "claim_type", "");
+        count += check_case("aud", number, "claim_type", "claim_type");
+        count += check_case("iat", number, "", "");
     }
     count
 }
 
-fn verdict(claim: &str, value: &str, strict: &str, lax: &str) -> usize {
+fn check_case(claim: &str, value: &str, strict: &str, lax: &str) -> usize {
     let ring = KeyRing::<JwtKey>::builder()
         .primary(Secret::from(SECRET))
         .clock(ManualClock::at_unix(1_700_000_000))
@@ -177,14 +177,14 @@ fn verdict(claim: &str, value: &str, strict: &str, lax: &str) -> usize {
                 assert_eq!(found, expected, "{payload}, strict: {is_strict}");
                 count += 1;
             }
-            count += signed(&jwt, &payload, &raw, expected);
+            count += check_signing(&jwt, &payload, &raw, expected);
         }
     }
     count
 }
 
 /// Checks that claims are signed unless their form is rejected, as raw JSON and member by member.
-fn signed(jwt: &Jwt, payload: &str, raw: &RawValue, expected: &str) -> usize {
+fn check_signing(jwt: &Jwt, payload: &str, raw: &RawValue, expected: &str) -> usize {
     let is_signed = |verdict: Result<String, Error>| {
         let message = verdict.as_ref().err().map(Error::to_string);
         let is_refusal = |message: &String| message.starts_with("cannot sign: ");

@@ -45,20 +45,20 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
 });
 
 /// `cookie-signature`: the value, a dot, and the digest without its padding.
-fn express(value: &str) -> String {
+fn sign_like_express(value: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(value.as_bytes());
     format!("s:{value}.{}", STANDARD_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-fn signed_jar(value: &str, key: &cookie::Key) -> String {
+fn sign_like_jar(value: &str, key: &cookie::Key) -> String {
     let mut jar = CookieJar::new();
     jar.signed_mut(key).add(Cookie::new("sid", value.to_owned()));
     jar.get("sid").unwrap().value().to_owned()
 }
 
 /// What stands for a byte is that byte; what is no escape stays.
-fn decoded(text: &str) -> Option<String> {
+fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
@@ -78,12 +78,12 @@ fn decoded(text: &str) -> Option<String> {
 
 /// What the other libraries make of a value, as it is and percent-decoded.
 fn reference(text: &str) -> Vec<String> {
-    let decoded = decoded(text);
+    let decoded = decode(text);
     let mut values = Vec::new();
     for text in decoded.iter().map(String::as_str).chain([text]) {
         if let Some(inner) = text.strip_prefix("s:")
             && let Some((value, _)) = inner.rsplit_once('.')
-            && express(value) == text
+            && sign_like_express(value) == text
         {
             values.push(value.to_owned());
         }
@@ -96,7 +96,7 @@ fn reference(text: &str) -> Vec<String> {
     values
 }
 
-fn edited(text: String, edits: &[(u16, char)]) -> String {
+fn edit(text: String, edits: &[(u16, char)]) -> String {
     let mut characters: Vec<char> = text.chars().collect();
     for (place, to) in edits {
         let place = usize::from(*place) % characters.len();
@@ -105,7 +105,7 @@ fn edited(text: String, edits: &[(u16, char)]) -> String {
     characters.into_iter().collect()
 }
 
-fn encoded(text: String, is_encoded: bool) -> String {
+fn encode(text: String, is_encoded: bool) -> String {
     if is_encoded {
         let pair = Cookie::new("sid", text).encoded().stripped().to_string();
         pair.strip_prefix("sid=").unwrap().to_owned()
@@ -123,15 +123,15 @@ fuzz_target!(|input: Input| {
         }
         Input::Text(text) => (text.clone(), false),
         Input::Express { value, edits, is_encoded } => {
-            (edited(encoded(express(value), *is_encoded), edits), false)
+            (edit(encode(sign_like_express(value), *is_encoded), edits), false)
         }
         Input::SignedJar { value, edits, derived, is_encoded } => {
-            let text = signed_jar(value, &SETUP.jars[usize::from(*derived)]);
-            (edited(encoded(text, *is_encoded), edits), false)
+            let text = sign_like_jar(value, &SETUP.jars[usize::from(*derived)]);
+            (edit(encode(text, *is_encoded), edits), false)
         }
         Input::Native { value, edits } => {
             let signed = signer.sign("sid", value).unwrap();
-            let text = edited(signed.clone(), edits);
+            let text = edit(signed.clone(), edits);
             if text == signed {
                 assert_eq!(*signer.verify("sid", &text).unwrap(), *value);
             }

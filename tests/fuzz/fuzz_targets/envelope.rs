@@ -55,7 +55,7 @@ static SEALER: LazyLock<Sealer> = LazyLock::new(|| {
 });
 
 /// The head by its drawing: where the kid is, of an envelope that is long enough.
-fn drawn(blob: &[u8]) -> Option<&[u8]> {
+fn documented_kid(blob: &[u8]) -> Option<&[u8]> {
     let kid = blob.get(5..5 + usize::from(*blob.get(4)?))?;
     let is_known = blob.starts_with(b"DK\x01\x01") && blob.len() >= 93 + kid.len();
     let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_:/+=@~".contains(byte);
@@ -98,7 +98,7 @@ fuzz_target!(|input: Input| {
     let kid = Sealer::kid_of(&stored);
     let payload = sealed.as_deref();
     if stored.starts_with(b"DK") {
-        let expected = drawn(&stored).map(|kid| String::from_utf8(kid.to_vec()).unwrap());
+        let expected = documented_kid(&stored).map(|kid| String::from_utf8(kid.to_vec()).unwrap());
         assert_eq!(kid.map(|kid| kid.to_string()), expected);
     }
     let is_old = kid == Some("old".parse::<Kid>().unwrap());

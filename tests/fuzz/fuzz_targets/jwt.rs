@@ -212,7 +212,7 @@ struct Owned {
     exp: Option<u64>,
 }
 
-fn borrowed_agrees(jwt: &Jwt, token: &str) {
+fn check_borrowed(jwt: &Jwt, token: &str) {
     let mut buffer = b"left from before".to_vec();
     match (jwt.verify_in::<Borrowed<'_>>(token, &mut buffer), jwt.verify::<Owned>(token)) {
         (Ok(borrowed), Ok(owned)) => {
@@ -275,7 +275,7 @@ fuzz_target!(|input: Input| {
         setup.jwt.verify::<IgnoredAny>(&token).is_ok(),
         setup.jwt.verify_plainly::<IgnoredAny>(&token).is_ok(),
     );
-    borrowed_agrees(&setup.jwt, &token);
+    check_borrowed(&setup.jwt, &token);
 
     let ours = setup.jwt.verify::<Value>(&token);
     let theirs = jsonwebtoken::decode::<Value>(&token, &setup.key, &setup.validation);

@@ -67,7 +67,7 @@ fn around(place: u8) -> &'static str {
     AROUND[usize::from(place) % AROUND.len()]
 }
 
-fn written(parts: &[Part], signed: &mut Vec<String>) -> Vec<u8> {
+fn write_header(parts: &[Part], signed: &mut Vec<String>) -> Vec<u8> {
     let mut text = Vec::new();
     for part in parts {
         match part {
@@ -122,7 +122,7 @@ const PARSERS: [(&str, bool, Parser); 5] = [
             .iter()
             .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
         pairs
-            .map(stored)
+            .map(split_pair)
             .filter(|(name, _)| name == b"sid")
             .map(|(_, value)| lossy(&value))
             .collect()
@@ -167,7 +167,7 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 /// The name and the value that a browser stores (RFC 6265bis §5.6).
-fn stored(header: &[u8]) -> (Vec<u8>, Vec<u8>) {
+fn split_pair(header: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let trim = |text: &[u8]| {
         let text: Vec<u8> = text.iter().copied().skip_while(|byte| b" \t".contains(byte)).collect();
         let end = text.iter().rposition(|byte| !b" \t".contains(byte)).map_or(0, |last| last + 1);
@@ -245,7 +245,7 @@ fuzz_target!(|input: Input| {
     let layer = if input.decodes { layer.sign_for_inner_encoded() } else { layer.sign_for_inner() };
     let mut signed = Vec::new();
     let header = |parts: &Vec<Part>, signed: &mut Vec<String>| {
-        HeaderValue::from_bytes(&written(parts, signed)).ok()
+        HeaderValue::from_bytes(&write_header(parts, signed)).ok()
     };
     let cookies: Vec<_> =
         input.cookies.iter().filter_map(|parts| header(parts, &mut signed)).collect();
@@ -263,11 +263,11 @@ fuzz_target!(|input: Input| {
     }
     assert_eq!(answered.len(), sets.len());
     for (set, answer) in sets.iter().zip(answered) {
-        let (name, value) = stored(set.as_bytes());
+        let (name, value) = split_pair(set.as_bytes());
         if name != b"sid" || value.is_empty() || value == b"\"\"" {
             assert_eq!(*set, answer, "signed although it is not the session's");
             // What it is sent back as, and what a parser of `Set-Cookie` makes of it.
-            let (name, value) = stored(answer.as_bytes());
+            let (name, value) = split_pair(answer.as_bytes());
             let sent = if name.is_empty() { value } else { [&name[..], b"=", &value].concat() };
             let back =
                 HeaderMap::from_iter(HeaderValue::from_bytes(&sent).map(|header| (COOKIE, header)));

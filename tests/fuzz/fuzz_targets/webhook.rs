@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
-use dualkey::webhook::{WebhookVerifier, VerifyToken, WebhookKey};
+use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{KeyRing, Secret};
 use hmac::{Hmac, KeyInit, Mac};
 use libfuzzer_sys::fuzz_target;
@@ -42,7 +42,7 @@ fn header(secret: &str, body: &[u8]) -> String {
 
 /// The texts that may be signed in the place of a body: with the escapes of characters beyond ASCII,
 /// and with those of four characters of ASCII too, unless the body is unescaped only in part.
-fn escaped(body: &[u8]) -> Vec<String> {
+fn escape(body: &[u8]) -> Vec<String> {
     let Ok(text) = std::str::from_utf8(body) else { return Vec::new() };
     let (mut full, mut plain) = (String::new(), String::new());
     let (mut has_full, mut has_plain) = (true, true);
@@ -109,7 +109,7 @@ fn escaped(body: &[u8]) -> Vec<String> {
 
 fuzz_target!(|input: Input| {
     let body = input.chunks.concat();
-    let escaped = escaped(&body);
+    let escaped = escape(&body);
     let mut headers = input.headers.clone();
     if let Some((old, of_escaped, change)) = input.signed {
         let place = usize::from(input.query.len() % 3 == 0);

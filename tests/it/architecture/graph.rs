@@ -70,8 +70,11 @@ impl Graph {
 
     /// The groups of files that import each other, directly or around.
     pub(crate) fn circles(&self) -> Vec<Vec<String>> {
-        let reach: BTreeMap<_, _> =
-            self.files.iter().map(|file| (file.as_str(), self.reached_from(file))).collect();
+        let reach: BTreeMap<_, _> = self
+            .files
+            .iter()
+            .map(|file| (file.as_str(), self.files_reachable_from(file)))
+            .collect();
         let mut seen = BTreeSet::new();
         let mut circles = Vec::new();
         for file in &self.files {
@@ -92,7 +95,7 @@ impl Graph {
         circles
     }
 
-    fn reached_from<'g>(&'g self, file: &str) -> BTreeSet<&'g str> {
+    fn files_reachable_from<'g>(&'g self, file: &str) -> BTreeSet<&'g str> {
         let mut reached = BTreeSet::new();
         let mut open: Vec<&str> = vec![file];
         while let Some(file) = open.pop() {
@@ -169,7 +172,7 @@ impl Scopes {
                     }
                 }
                 item => {
-                    if let Some(name) = defined(item) {
+                    if let Some(name) = defined_name(item) {
                         names.insert(name, Name::Defined);
                     }
                 }
@@ -388,7 +391,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-fn defined(item: &Item) -> Option<String> {
+fn defined_name(item: &Item) -> Option<String> {
     let name = match item {
         Item::Const(item) => &item.ident,
         Item::Enum(item) => &item.ident,

@@ -267,7 +267,7 @@ fn the_rules_find_planted_faults() {
 }
 
 /// The files whose code, not its comments, holds `needle`.
-fn naming(needle: &str) -> Vec<String> {
+fn files_naming(needle: &str) -> Vec<String> {
     let holds = |file: &String| {
         let text = std::fs::read_to_string(source().join(file)).unwrap();
         text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(needle))
@@ -283,7 +283,7 @@ fn one_file_names_arc_swap_one_the_cipher_and_one_says_unsafe() {
         ("aes_gcm", "envelope/aead.rs"),
         ("aws_lc_rs", "envelope/aead.rs"),
     ] {
-        let mut found = naming(needle);
+        let mut found = files_naming(needle);
         // The provider of `rustls`, and no cipher.
         found.retain(|path| needle != "aws_lc_rs" || path != "postgres/system.rs");
         assert!(found == [file], "{needle}: {found:?}");
