@@ -141,8 +141,9 @@ async fn run_emergency(
     sleep(Duration::from_secs(1)).await;
     operator.revoke(&leaked, "found in a public log").await?;
     let rescued = fleet.rescue().await?;
-    stage
-        .next(&format!("rescue: {rescued} notes are opened under the revoked key and sealed anew"));
+    stage.start_phase(&format!(
+        "rescue: {rescued} notes are opened under the revoked key and sealed anew"
+    ));
     sleep(Duration::from_secs(2)).await;
     fleet.look_through().await?;
     sleep(Duration::from_millis(1500)).await;

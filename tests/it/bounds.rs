@@ -208,10 +208,10 @@ fn a_manifest_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
     }
     // A revocation at a moment out of bounds revokes its key (V8).
     let staged = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
-    let mut document = document(&staged);
-    document["keys"][1]["revoked"] = json!({ "at": "0001-01-01T00:00:00Z", "reason": "leaked" });
+    let mut revoked = document(&staged);
+    revoked["keys"][1]["revoked"] = json!({ "at": "0001-01-01T00:00:00Z", "reason": "leaked" });
     let kid: Kid = "b".parse().unwrap();
-    assert_eq!(read(&document).unwrap().state(&kid, at(1)).unwrap().as_str(), "revoked");
+    assert_eq!(read(&revoked).unwrap().state(&kid, at(1)).unwrap().as_str(), "revoked");
     // More keys than fit into its size.
     let gone = |place: usize| {
         json!({ "kid": format!("gone-{place}"), "added_at": "2026-01-01T00:00:00Z", "sequence": 1,
