@@ -259,15 +259,14 @@ fn interop_private_jars_of_the_cookie_crate_are_opened_by_a_sealer() {
         .iter()
         .map(|key| {
             let source = &key["source"];
-            let secret = match source["from64"].is_null() {
+            let secret = if source["from64"].is_null() {
                 // The second block of the expansion (RFC 5869 §2.3).
-                true => {
-                    let mac = HmacSha256::new(&bytes(&source["derive_from"]));
-                    let info = b"COOKIE;SIGNED:HMAC-SHA256;PRIVATE:AEAD-AES-256-GCM";
-                    let first = mac.mac(&[&info[..], &[1]].concat());
-                    mac.mac(&[&first[..], info, &[2]].concat()).to_vec()
-                }
-                false => bytes(&source["from64"])[32..64].to_vec(),
+                let mac = HmacSha256::new(&bytes(&source["derive_from"]));
+                let info = b"COOKIE;SIGNED:HMAC-SHA256;PRIVATE:AEAD-AES-256-GCM";
+                let first = mac.mac(&[&info[..], &[1]].concat());
+                mac.mac(&[&first[..], info, &[2]].concat()).to_vec()
+            } else {
+                bytes(&source["from64"])[32..64].to_vec()
             };
             assert_eq!(secret, bytes(&key["encryption_key"]));
             let ring = KeyRing::<AesKey>::builder().primary(Secret::from(secret)).build().unwrap();

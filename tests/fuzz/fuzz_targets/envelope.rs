@@ -71,7 +71,7 @@ fuzz_target!(|input: Input| {
         Input::Text(text) => text.clone().into_bytes(),
         Input::Changed { payload, edits, cut, as_text, is_old } => {
             let sealer = if *is_old { &*OLD } else { sealer };
-            let original = if as_text {
+            let original = if *as_text {
                 sealer.seal_text(payload, "context").unwrap().into_bytes()
             } else {
                 sealer.seal(payload, "context").unwrap()
