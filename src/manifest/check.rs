@@ -70,6 +70,7 @@ impl Manifest {
 
     /// Admits a new key.
     pub(super) fn admit(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
+        wipe_stack();
         new.admit(self.purpose, &lenient_rules(&self.policy, is_fallback), is_fallback, |first| {
             self.free_number(first)
         })

@@ -175,7 +175,7 @@ impl DotenvStore {
             }
         };
         let found = &reading.found;
-        Ok(own.map(|own| own.with_variables(found.all(), found.warnings.clone())))
+        Ok(accepted.map(|manifest| manifest.with_variables(found.all(), found.warnings.clone())))
     }
 
     /// The manifest that comes after the accepted one, if this reading counts.
@@ -205,9 +205,9 @@ impl DotenvStore {
                     Some(whole) => Ok(whole.clone()),
                     None => marked.with_found(signing, staged, now),
                 };
-                own.and_then(|own| match held {
-                    Some(held) => own.continue_from(held, now),
-                    None => Ok(own),
+                recorded.and_then(|recorded| match held {
+                    Some(held) => recorded.continue_from(held, now),
+                    None => Ok(recorded),
                 })
             }
             (None, Some(held)) => held.with_found(signing, staged, now),

@@ -88,7 +88,7 @@ impl DotenvStore {
             return unfit("a key in it cannot promote itself: stage it without a moment");
         }
         verifying.sort_by_key(|key| std::cmp::Reverse(key.life.past_start(now)));
-        let named = self.slots(verifying, standing).into_iter();
+        let named = self.assign_slots(verifying, current).into_iter();
         let all = named.chain(staged.into_iter().map(|key| ("_NEXT", key)));
         Ok(all.map(|(suffix, key)| (format!("{}{suffix}", self.ring), key)).collect())
     }
