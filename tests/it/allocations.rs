@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tower::{Layer, Service, service_fn};
 
-use crate::common::{aes_key, aes_ring, secret};
+use crate::support::{aes_key, aes_ring, secret};
 
 fn ring<K: KeyMaterial>() -> KeyRing<K> {
     let builder = KeyRing::builder().primary(Secret::from(secret(0)));
@@ -26,7 +26,7 @@ fn ring<K: KeyMaterial>() -> KeyRing<K> {
 
 /// A token without a `kid`.
 fn forge(secret: &str, header: &str, claims: &serde_json::Value) -> String {
-    crate::common::forge(secret.as_bytes(), header, claims.to_string().as_bytes())
+    crate::support::forge(secret.as_bytes(), header, claims.to_string().as_bytes())
 }
 
 /// Of `work`, once everything that is done once has been.

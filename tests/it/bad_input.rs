@@ -8,7 +8,7 @@ use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{Clock, Error, KeyRing, Kid, ManualClock, NewKey, ParseKidError, Reason, Secret};
 use serde_json::Value;
 
-use crate::common::{forge, key, ring, secret};
+use crate::support::{forge, key, ring, secret};
 
 fn build(primary: &str, fallbacks: &[&str]) -> Result<KeyRing<JwtKey>, Error> {
     let mut builder = KeyRing::builder().primary(Secret::from(primary));
@@ -410,7 +410,7 @@ fn legacy_cookies_have_a_typed_outcome() {
     // A secret that is too short for the `cookie` crate signs no `SignedJar`.
     let signed_jar = plain.clone().accept_legacy(LegacyCookie::SignedJar, until);
     let tag = dualkey::mac::HmacSha256::new(&old.as_bytes()[..32]).mac(b"hello");
-    let of_half = format!("{}hello", crate::common::base64::encode(&tag));
+    let of_half = format!("{}hello", crate::support::base64::encode(&tag));
     for value in [&jar, &of_half] {
         assert_eq!(reason(&signed_jar, value), Err(Reason::Signature), "{value}");
     }
@@ -448,7 +448,7 @@ fn legacy_cookies_have_a_typed_outcome() {
     assert_eq!(reason(&express, good), Err(Reason::LegacyEnded));
     assert_eq!(reason(&express, bad), Err(Reason::LegacyEnded));
     // The last date that was given counts.
-    let longer = express.accept_legacy(LegacyCookie::Express, crate::common::far());
+    let longer = express.accept_legacy(LegacyCookie::Express, crate::support::far());
     assert_eq!(reason(&longer, good), Ok(()));
     assert_eq!(
         reason(&longer.accept_legacy(LegacyCookie::Express, until), good),
@@ -465,7 +465,8 @@ fn a_jar_brings_legacy_cookies_back_native() {
         .allow_short_fallbacks()
         .build()
         .unwrap();
-    let signer = CookieSigner::new(ring).accept_legacy(LegacyCookie::Express, crate::common::far());
+    let signer =
+        CookieSigner::new(ring).accept_legacy(LegacyCookie::Express, crate::support::far());
     let value = "s%3Ahello.jbqmU5IuVEsCRNx6k0jF3uhNAMmpoEHTTE4uZHJATd8";
     // As a header is split with and without the percent-decoding.
     for cookie in [

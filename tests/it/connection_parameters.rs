@@ -4,7 +4,7 @@ use dualkey::postgres::{ConnectionString, ConnectionStringError as Wrong, SslMod
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgSslMode};
 
-use crate::postgres::{runtime, variable};
+use crate::support::postgres::{runtime, variable};
 
 fn parse(text: &str) -> ConnectionString {
     ConnectionString::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -316,7 +316,7 @@ fn v10_no_output_holds_a_value_of_a_connection_string() {
 }
 
 proptest! {
-    #![proptest_config(crate::common::cases(500, 20_000))]
+    #![proptest_config(crate::support::cases(500, 20_000))]
 
     #[test]
     fn any_role_password_and_database_come_through(

@@ -8,7 +8,7 @@ use dualkey::{KeyRing, ManualClock, NewKey, Reason, Role, Secret};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::common::far;
+use crate::support::far;
 
 const NOW: u64 = 1_763_880_000;
 
@@ -207,7 +207,7 @@ fn interop_signed_jars_of_the_cookie_crate_have_the_expected_verdict() {
     let (mut accepted, mut refused, mut private) = (0, 0, 0);
     for vector in file["vectors"].as_array().unwrap() {
         let (form, secret) = key(&vector["key"]);
-        let signer = signer(&[Secret::from(crate::common::secret(0)), secret], form);
+        let signer = signer(&[Secret::from(crate::support::secret(0)), secret], form);
         let name = vector["name"].as_str().unwrap();
         let value = vector["cookie_value"].as_str().unwrap();
         let encoded = vector["set_cookie_percent_encoded"].as_str();
@@ -295,7 +295,7 @@ fn interop_private_jars_of_the_cookie_crate_are_opened_by_a_sealer() {
 }
 
 proptest! {
-    #![proptest_config(crate::common::cases(256, 20_000))]
+    #![proptest_config(crate::support::cases(256, 20_000))]
 
     /// The `cookie` crate itself as the reference, in both key forms, any value.
     #[test]
@@ -306,7 +306,7 @@ proptest! {
         place in any::<prop::sample::Index>(),
         to in any::<char>(),
     ) {
-        let secret = crate::common::secret(7);
+        let secret = crate::support::secret(7);
         let (form, key) = if derived {
             (LegacyCookie::SignedJarDerived, cookie::Key::derive_from(secret.as_bytes()))
         } else {
@@ -320,7 +320,7 @@ proptest! {
         } else {
             theirs.value().to_owned()
         };
-        let signer = signer(&[Secret::from(crate::common::secret(8)), Secret::from(secret)], form);
+        let signer = signer(&[Secret::from(crate::support::secret(8)), Secret::from(secret)], form);
         let signer = signer.max_cookie_bytes(1 << 20);
         prop_assert_eq!(&*signer.verify("sid", &text).unwrap(), &value);
 
@@ -346,7 +346,7 @@ fn a_legacy_cookie_counts_as_issued_when_it_can_have_been_and_keeps_that() {
         .min_secret_bytes(32)
         .max_lifetime(life)
         .clock(clock.clone())
-        .primary(NewKey::new(Secret::from(crate::common::secret(0))))
+        .primary(NewKey::new(Secret::from(crate::support::secret(0))))
         .fallback(NewKey::new(Secret::from(old)))
         .build()
         .unwrap();
@@ -375,7 +375,7 @@ fn a_legacy_cookie_counts_as_issued_when_it_can_have_been_and_keeps_that() {
 
     // What came back native keeps its time through the next rotation.
     let first = native(start).unwrap();
-    let kid = ring.stage(Secret::from(crate::common::secret(1))).unwrap();
+    let kid = ring.stage(Secret::from(crate::support::secret(1))).unwrap();
     ring.promote(&kid).unwrap();
     clock.set(start + 3 * day);
     let (_, again) = signer.verify_and_resign("sid", &first).unwrap();

@@ -10,7 +10,7 @@ use dualkey::source::{DotenvStore, KeyStore, StoreError, update};
 use dualkey::{Error, KeyRing, KeyState, ManualClock, Purpose, Role, Secret};
 use proptest::prelude::*;
 
-use crate::common::{cases, secret};
+use crate::support::{cases, secret};
 
 fn at(seconds: u64) -> SystemTime {
     // Behind no file's time.
@@ -430,7 +430,7 @@ proptest! {
 fn an_aes_key_keeps_the_form_in_which_its_readers_read_it() {
     let (old, new) = ([7_u8; 31], [9_u8; 31]);
     let [old, new] = [old, new].map(|value| [&value[..], &[1]].concat());
-    let base64 = |bytes: &[u8]| crate::common::base64::encode(bytes);
+    let base64 = |bytes: &[u8]| crate::support::base64::encode(bytes);
     for (prefix, encode) in [
         ("", &base64 as &dyn Fn(&[u8]) -> String),
         ("base64:", &base64),

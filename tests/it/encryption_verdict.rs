@@ -12,8 +12,8 @@ use dualkey::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::common::{aes_key, cases, secret};
-use crate::manifest::at;
+use crate::support::manifest::at;
+use crate::support::{aes_key, cases, secret};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);

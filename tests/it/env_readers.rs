@@ -14,7 +14,7 @@ use dualkey::source::{DotenvStore, KeyStore, StoreError, update};
 use dualkey::{ManualClock, Purpose, Secret};
 use serde_json::{Value, json};
 
-use crate::peers;
+use crate::support::peers;
 
 const NAME: &str = "API_KEY";
 

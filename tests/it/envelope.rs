@@ -8,7 +8,7 @@ use dualkey::{
 };
 use proptest::prelude::*;
 
-use crate::common::{Told, aes_key, aes_ring, far, secret};
+use crate::support::{Told, aes_key, aes_ring, far, secret};
 
 fn sealer(keys: &[(u64, &str)]) -> Sealer {
     Sealer::new(aes_ring(keys.iter().map(|(seed, kid)| aes_key(*seed, kid))))
@@ -31,7 +31,7 @@ fn assert_not_rewrapped(sealer: &Sealer, blob: &[u8], context: &str) {
     let mut bytes = blob.to_vec();
     assert!(matches!(sealer.rewrap(&mut bytes, context), Err(RewrapError::Open(_))));
     assert_eq!(bytes, blob);
-    let text = format!("dk1.{}", crate::common::base64url::encode(blob));
+    let text = format!("dk1.{}", crate::support::base64url::encode(blob));
     let mut changed = text.clone();
     assert!(matches!(sealer.rewrap_text(&mut changed, context), Err(RewrapError::Open(_))));
     assert_eq!(changed, text);
@@ -167,7 +167,7 @@ fn an_aes_key_stands_in_the_environment_as_hex_or_base64() {
             .vars("ENCRYPTION_KEY", |name| Ok((name == "ENCRYPTION_KEY").then(|| value.clone())))
             .build()
     };
-    let base64 = crate::common::base64::encode(bytes);
+    let base64 = crate::support::base64::encode(bytes);
     let forms = [
         hex::encode(bytes),
         hex::encode_upper(bytes),
@@ -404,7 +404,7 @@ fn the_observer_hears_of_legacy_values_and_of_rescues() {
 }
 
 proptest! {
-    #![proptest_config(crate::common::cases(256, 20_000))]
+    #![proptest_config(crate::support::cases(256, 20_000))]
 
     #[test]
     fn opens_in_its_context_and_never_in_another(

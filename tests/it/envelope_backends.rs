@@ -3,7 +3,7 @@
 use dualkey::envelope::{Backend, Sealer};
 use proptest::prelude::*;
 
-use crate::common::{BACKENDS, aes_key, aes_ring_of, cases};
+use crate::support::{BACKENDS, aes_key, aes_ring_of, cases};
 
 /// The same two keys, the `first` of which is the primary, computed by `backend`.
 fn sealer(backend: Backend, first: u64) -> Sealer {

@@ -6,7 +6,7 @@ use dualkey::mac::HmacSha256;
 use dualkey::{Error, KeyRing, NewKey, Reason, Role, Secret};
 use serde_json::Value;
 
-use crate::common::{BACKENDS, aes_ring, aes_ring_of, base64, far};
+use crate::support::{BACKENDS, aes_ring, aes_ring_of, base64, far};
 
 /// The four layouts, by the names that the file gives them.
 const LAYOUTS: [(&str, Layout); 4] = [

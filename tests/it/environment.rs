@@ -142,7 +142,7 @@ fn the_same_secret_under_two_names_is_one_key_under_the_first() {
 fn binary_secrets_are_hex_or_base64_where_they_say_so() {
     let bytes = secret(1).into_bytes();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let base64 = crate::common::base64url::encode(&bytes).replace('-', "+").replace('_', "/");
+    let base64 = crate::support::base64url::encode(&bytes).replace('-', "+").replace('_', "/");
     let plain = build(&format!("X={}", secret(1))).unwrap().0.primary().unwrap();
     assert_eq!(build(&format!("X=hex:{hex}")).unwrap().0.primary().unwrap(), plain);
     assert_eq!(build(&format!("X=base64:{base64}")).unwrap().0.primary().unwrap(), plain);
@@ -237,7 +237,7 @@ fn a_value_that_is_not_a_secret_alone_is_refused_by_name() {
 fn every_byte_after_a_prefix_counts() {
     let quoted = format!("\"{}\"\n", secret(1));
     let hex: String = quoted.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let base64 = crate::common::base64url::encode(quoted.as_bytes());
+    let base64 = crate::support::base64url::encode(quoted.as_bytes());
     let by_hand = KeyRing::<JwtKey>::builder().primary(Secret::from(quoted.as_bytes())).build();
     let by_hand = by_hand.unwrap().primary();
     assert_eq!(ring_with::<JwtKey>(&format!("hex:{hex}")).unwrap().primary(), by_hand);
@@ -300,7 +300,7 @@ fn values_that_are_not_set_or_not_filled_in_are_refused() {
 fn either_alphabet_of_base64_is_one_key() {
     let bytes: Vec<u8> =
         (0..64).map(|place: u8| 0xfb_u8.wrapping_add(place.wrapping_mul(5))).collect();
-    let url = crate::common::base64url::encode(&bytes);
+    let url = crate::support::base64url::encode(&bytes);
     assert!(url.contains('-') && url.contains('_'), "{url}");
     let plain = url.replace('-', "+").replace('_', "/");
     let key =

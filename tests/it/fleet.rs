@@ -5,7 +5,7 @@ pub mod simulated;
 
 use simulated::{Bounds, Way, run};
 
-use crate::common::is_full;
+use crate::support::is_full;
 
 /// Number of seeds. The example `fleet` runs more of them in a release build.
 fn seeds() -> u64 {

@@ -19,9 +19,9 @@ use pollster::block_on;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Told, secret};
-use crate::manifest::{at, entry, first};
-use crate::stores::stored;
+use crate::support::manifest::stored;
+use crate::support::manifest::{at, entry, first};
+use crate::support::{Told, secret};
 
 /// So long that nothing comes of it within a test.
 const NEVER: Duration = Duration::from_secs(120);
@@ -279,7 +279,7 @@ fn what_is_too_old_serves_nothing_until_the_store_is_read_again() {
     let hook = WebhookVerifier::new(hooks.ring().clone());
     let cookie = signer.sign("session", "user-42").unwrap();
     let token = jwt.sign(&json!({ "exp": 4_102_444_800_u64 })).unwrap();
-    let unnamed = crate::common::encode(
+    let unnamed = crate::support::encode(
         secret(0).as_bytes(),
         &jsonwebtoken::Header::default(),
         &json!({ "exp": 4_102_444_800_u64 }),
@@ -524,7 +524,7 @@ fn every_kind_of_key_passes_its_self_test() {
         assert!(WebhookKey::prepare(&secret, kid, &()).unwrap().self_test());
         assert!(VerifyToken::prepare(&secret, kid, &()).unwrap().self_test());
     }
-    for backend in crate::common::BACKENDS {
+    for backend in crate::support::BACKENDS {
         for byte in 0..=255 {
             assert!(AesKey::prepare(&[byte; 32], kid, &backend).unwrap().self_test());
         }

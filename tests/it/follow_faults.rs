@@ -14,9 +14,9 @@ use dualkey::source::{
 use dualkey::{Event, KeyRing, Kid, ManualClock, Observer, Policy, Purpose, Secret};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::common::{Told, secret};
-use crate::follow_script::{Fault, Scripted};
-use crate::manifest::{at, entry, first};
+use crate::support::manifest::{at, entry, first};
+use crate::support::scripted_store::{Fault, Scripted};
+use crate::support::{Told, secret};
 
 /// So long that it does not come within a test.
 const NEVER: Duration = Duration::from_secs(120);
@@ -157,7 +157,7 @@ fn an_observer_that_panics_breaks_no_verification_and_no_step() {
     let told = Told::default();
     let ring = KeyRing::<CookieKey>::builder()
         .primary(Secret::from(secret(0)))
-        .fallback(crate::common::key(1, "old"))
+        .fallback(crate::support::key(1, "old"))
         .observer(Treacherous)
         .observer(told.clone())
         .observer(Treacherous)
@@ -165,7 +165,7 @@ fn an_observer_that_panics_breaks_no_verification_and_no_step() {
         .build()
         .unwrap();
     let old =
-        KeyRing::<CookieKey>::builder().primary(crate::common::key(1, "old")).build().unwrap();
+        KeyRing::<CookieKey>::builder().primary(crate::support::key(1, "old")).build().unwrap();
     let value = CookieSigner::new(old).sign("session", "user-42").unwrap();
     let signer = CookieSigner::new(ring.clone());
     assert_eq!(*signer.verify("session", &value).unwrap(), "user-42");

@@ -7,8 +7,8 @@ use dualkey::source::{FileStore, KeyStore};
 use dualkey::{KeyRing, Kid, ManualClock, Report};
 use pollster::block_on;
 
-use crate::manifest::{at, entry, first};
-use crate::stores::stored;
+use crate::support::manifest::stored;
+use crate::support::manifest::{at, entry, first};
 
 fn kid(name: &str) -> Kid {
     name.parse().unwrap()

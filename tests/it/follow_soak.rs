@@ -18,9 +18,9 @@ use fastrand::Rng;
 use pollster::block_on;
 use tempfile::TempDir;
 
-use crate::common::is_full;
-use crate::manifest::{at, entry, first};
-use crate::stores::stored;
+use crate::support::is_full;
+use crate::support::manifest::stored;
+use crate::support::manifest::{at, entry, first};
 
 const TIMEOUT: Duration = Duration::from_millis(40);
 /// A limit for what must come, on any machine.

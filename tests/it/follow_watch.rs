@@ -13,9 +13,9 @@ use dualkey::source::{FileStore, FollowHandle, KeyStore, StoreFuture, Wake, Watc
 use dualkey::{KeyRing, ManualClock, Report};
 use pollster::block_on;
 
-use crate::follow_script::{Fault, Scripted};
-use crate::manifest::{at, entry, first};
-use crate::stores::stored;
+use crate::support::manifest::stored;
+use crate::support::manifest::{at, entry, first};
+use crate::support::scripted_store::{Fault, Scripted};
 
 /// So long that nothing comes of it within a test.
 const NEVER: Duration = Duration::from_secs(120);

@@ -12,7 +12,7 @@ use dualkey::source::{DotenvStore, EnvStore, FollowHandle, KeyStore, StoreError,
 use dualkey::{Error, KeyRing, KeyState, Kid, ManualClock, Policy, Purpose, Role, Secret};
 use pollster::block_on;
 
-use crate::common::secret;
+use crate::support::secret;
 
 fn at(seconds: u64) -> SystemTime {
     // Behind no file's time.

@@ -14,9 +14,9 @@ use dualkey::source::{ClosureStore, FileStore, KeyStore, StoreError, update};
 use dualkey::{Error, KeyRing, ManualClock, Policy, Purpose, Report, RingBuilder, Secret};
 use pollster::block_on;
 
-use crate::common::{aes_key, aes_ring};
-use crate::follow_script::Scripted;
-use crate::manifest::{at, entry, first};
+use crate::support::manifest::{at, entry, first};
+use crate::support::scripted_store::Scripted;
+use crate::support::{aes_key, aes_ring};
 
 fn manifest(ring: &str, environment: &str, seed: u64) -> Manifest {
     let (policy, key) = (Policy::default(), entry(seed, "a"));
@@ -56,7 +56,7 @@ fn following_needs_the_name_and_the_environment_of_the_ring() {
         assert!(matches!(error, StoreError::Refused(Error::NoName { purpose: "cookie" })));
         let error = follow(builder().name("SESSION_SECRET"), way).unwrap_err();
         assert!(matches!(error, StoreError::Refused(Error::NoEnvironment { .. })), "{error}");
-        let keyed = builder().primary(Secret::from(crate::common::secret(3)));
+        let keyed = builder().primary(Secret::from(crate::support::secret(3)));
         let error = follow(keyed.name("SESSION_SECRET").environment("test"), way).unwrap_err();
         assert!(matches!(error, StoreError::Refused(Error::PrimaryUnclear { .. })), "{error}");
     }

@@ -6,7 +6,7 @@ use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
 use dualkey::{Error, KeyRing, ManualClock, NewKey, Reason, Role, Secret};
 use serde_json::Value;
 
-use crate::common::{base64url, forge};
+use crate::support::{base64url, forge};
 
 /// The lines that have another verdict here: their ids, how strict the list is, and the reason.
 const DIFFERENT: [(&str, &str, &str); 2] = [

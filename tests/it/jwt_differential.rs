@@ -8,7 +8,7 @@ use jsonwebtoken::DecodingKey;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::common::{base64url, encode, forge, secret};
+use crate::support::{base64url, encode, forge, secret};
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -137,7 +137,7 @@ fn has_null_date(claims: &Value) -> bool {
 }
 
 proptest! {
-    #![proptest_config(crate::common::cases(1_000, 100_000))]
+    #![proptest_config(crate::support::cases(1_000, 100_000))]
 
     #[test]
     fn authentic_tokens_have_the_verdict_of_jsonwebtoken(

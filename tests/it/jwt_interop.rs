@@ -4,7 +4,7 @@ use dualkey::jwt::{Algorithm, Jwt, JwtKey, Validation};
 use dualkey::{Error, KeyRing, NewKey, Reason, Role, Secret};
 use serde_json::Value;
 
-use crate::common::{base64url, jwt_ring};
+use crate::support::{base64url, jwt_ring};
 
 fn vectors(file: &str) -> Vec<Value> {
     let text = match file {
@@ -105,7 +105,7 @@ fn tokens_of_pyjwt_verify() {
 #[test]
 fn asymmetric_keys_and_tokens_are_refused() {
     let vectors = vectors("jose");
-    let ring = crate::common::ring::<JwtKey>(1);
+    let ring = crate::support::ring::<JwtKey>(1);
     let mut validation = Validation::new(Algorithm::RS256);
     validation.algorithms = vec![
         Algorithm::HS256,
@@ -122,7 +122,7 @@ fn asymmetric_keys_and_tokens_are_refused() {
         let token = vector["token"].as_str().unwrap();
         assert!(jwt.verify::<Value>(token).is_err(), "{}", vector["name"]);
         let Ok(algorithm) = vector["alg"].as_str().unwrap().parse() else { continue };
-        let key = NewKey::<JwtKey>::new(Secret::from(crate::common::secret(0)));
+        let key = NewKey::<JwtKey>::new(Secret::from(crate::support::secret(0)));
         let error = KeyRing::builder().primary(key.algorithm(algorithm)).build().unwrap_err();
         assert!(matches!(error, Error::UnsupportedAlgorithm { .. }), "{error}");
     }

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::common::{forge, secret};
+use crate::support::{forge, secret};
 
 const NOW: u64 = 1_700_000_000;
 const EXP: u64 = 1_700_000_600;
@@ -723,7 +723,7 @@ impl Serialize for Ways<'_> {
 }
 
 proptest! {
-    #![proptest_config(crate::common::cases(2_000, 200_000))]
+    #![proptest_config(crate::support::cases(2_000, 200_000))]
 
     /// Whatever the types of the claims are, the verdict is that on their text, which `verify`
     /// of the same `Jwt` shares.
@@ -767,7 +767,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(crate::common::cases(4_000, 200_000))]
+    #![proptest_config(crate::support::cases(4_000, 200_000))]
 
     /// `sign` refuses, or `verify` of the same `Jwt` accepts, but for the time and for names that
     /// are another's; and it refuses nothing that would be accepted.

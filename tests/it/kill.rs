@@ -14,9 +14,9 @@ use dualkey::{KeyRing, ManualClock};
 use dualkey::{Kid, Purpose};
 use pollster::block_on;
 
-use crate::common::Told;
-use crate::manifest::{at, first};
-use crate::stores::stored;
+use crate::support::Told;
+use crate::support::manifest::stored;
+use crate::support::manifest::{at, first};
 
 /// The file in which the child rotates.
 const ROTATE: &str = "DUALKEY_TEST_ROTATE";

@@ -11,8 +11,8 @@ use dualkey::{
     Role, Secret,
 };
 
-use crate::common::{Told, aes_key, secret};
-use crate::manifest::{at, entry, first};
+use crate::support::manifest::{at, entry, first};
+use crate::support::{Told, aes_key, secret};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -15,9 +15,9 @@ use dualkey::{
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use crate::common::{Told, aes_key, secret};
-use crate::manifest::{at, entry, first};
-use crate::stores::stored;
+use crate::support::manifest::stored;
+use crate::support::manifest::{at, entry, first};
+use crate::support::{Told, aes_key, secret};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dualkey::cookie::CookieKey;
-use dualkey::source::{FollowHandle, KeyStore, PostgresStore, Wake, update};
+use dualkey::source::{KeyStore, PostgresStore, Wake, update};
 use dualkey::{KeyRing, ManualClock};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use crate::cluster::Cluster;
-use crate::common::is_full;
-use crate::manifest::{at, entry};
-use crate::postgres::{
+use crate::support::cluster::Cluster;
+use crate::support::is_full;
+use crate::support::manifest::{at, entry};
+use crate::support::postgres::until_watch;
+use crate::support::postgres::{
     A_WHILE, Ear, follow, make_tables, manifest, name, pool, runtime, stage, store, variable,
 };
 
@@ -56,20 +57,6 @@ async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let start = Instant::now();
     while !is_so().await {
         assert!(start.elapsed() < A_WHILE, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Waits until `following` says this of its watch; none, if it works.
-pub async fn until_watch(following: &FollowHandle<CookieKey>, part: Option<&str>) {
-    let start = Instant::now();
-    loop {
-        let found = following.health().watch_error;
-        match (&found, part) {
-            (None, None) => return,
-            (Some(found), Some(part)) if found.contains(part) => return,
-            _ => assert!(start.elapsed() < A_WHILE, "{found:?}, expected {part:?}"),
-        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -21,8 +21,8 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::common::{far, secret};
-use crate::peers;
+use crate::support::peers;
+use crate::support::{far, secret};
 
 /// The secrets of the backends, with the seed of the first of each.
 const SECRETS: [(&str, u64); 3] = [("session", 0), ("jwt", 10), ("webhook", 20)];

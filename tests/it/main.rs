@@ -7,8 +7,6 @@ mod bad_input;
 mod bounds;
 #[path = "../features/src/verdicts.rs"]
 mod claim_verdicts;
-mod cluster;
-mod common;
 mod connection_parameters;
 mod connection_strings;
 mod cookie_interop;
@@ -27,7 +25,6 @@ mod fleet;
 mod follow;
 mod follow_faults;
 mod follow_reports;
-mod follow_script;
 mod follow_soak;
 #[cfg(unix)]
 mod follow_watch;
@@ -48,7 +45,6 @@ mod manifest;
 mod manifest_document;
 mod ops;
 mod peers;
-mod pooler;
 mod poolers;
 mod postgres;
 mod rewrap;
@@ -57,6 +53,7 @@ mod ring_model;
 mod rules;
 mod small_service;
 mod stores;
+mod support;
 #[cfg(unix)]
 mod tls;
 mod trust;

@@ -14,33 +14,14 @@ use dualkey::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::common::{cases, secret};
+use crate::support::manifest::{at, entry, first, states};
+use crate::support::{cases, secret};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-pub fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
-}
-
-pub fn entry(seed: u64, kid: &str) -> NewEntry {
-    NewEntry::new(Secret::from(secret(seed))).kid(kid.parse().unwrap())
-}
-
 fn kid(name: &str) -> Kid {
     name.parse().unwrap()
-}
-
-pub fn first() -> Manifest {
-    Manifest::new(
-        "SESSION_SECRET",
-        Purpose::Cookie,
-        "test",
-        Policy::default(),
-        entry(0, "a"),
-        at(0),
-    )
-    .unwrap()
 }
 
 /// What a ring says that holds `manifest`.
@@ -52,11 +33,6 @@ fn ring_of<K: KeyMaterial>(manifest: &Manifest, now: SystemTime) -> KeyRing<K> {
     manifest
         .build_ring(KeyRing::builder().environment("test").clock(ManualClock::new(now)))
         .unwrap()
-}
-
-pub fn states(manifest: &Manifest, now: SystemTime) -> Vec<(String, KeyState)> {
-    let state = |kid: Kid| (kid.to_string(), manifest.state(&kid, now).unwrap());
-    manifest.keys().iter().map(|key| state(key.kid())).collect()
 }
 
 #[test]

@@ -8,8 +8,8 @@ use dualkey::manifest::Manifest;
 use dualkey::{Error, KeyRing, KeyState, Kid, ManualClock, Schedule, Secret};
 use serde_json::{Value, json};
 
-use crate::common::secret;
-use crate::manifest::{at, entry, first, states};
+use crate::support::manifest::{at, entry, first, states};
+use crate::support::secret;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -15,14 +15,14 @@ use dualkey::{KeyRing, Secret};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor};
 
-use crate::cluster::Cluster;
-use crate::common::{aes_key, aes_ring, is_full, secret};
-use crate::listen::until_watch;
-use crate::manifest::{at, entry};
-use crate::pooler::Pooler;
-use crate::postgres::{
+use crate::support::cluster::Cluster;
+use crate::support::manifest::{at, entry};
+use crate::support::pooler::Pooler;
+use crate::support::postgres::until_watch;
+use crate::support::postgres::{
     A_WHILE, follow, make_tables, manifest, name, pool, runtime, stage, store, variable,
 };
+use crate::support::{aes_key, aes_ring, is_full, secret};
 
 /// Long: what arrives before was pushed.
 const LONG: Duration = Duration::from_secs(120);

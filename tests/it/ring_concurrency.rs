@@ -6,7 +6,7 @@ use std::time::Duration;
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::{KeyRing, KeyState, Kid, Role, Secret};
 
-use crate::common::secret;
+use crate::support::secret;
 
 fn ring() -> KeyRing<CookieKey> {
     KeyRing::builder()

@@ -7,7 +7,7 @@ use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::{Clock, Error, KeyRing, KeyState, Kid, ManualClock, NewKey, Policy, Role, Secret};
 use proptest::prelude::*;
 
-use crate::common::secret;
+use crate::support::secret;
 
 const LIFE: Duration = Duration::from_secs(200);
 const ROLLOUT: Duration = Duration::from_secs(10);
@@ -359,7 +359,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(crate::common::cases(300, 20_000))]
+    #![proptest_config(crate::support::cases(300, 20_000))]
 
     #[test]
     fn every_sequence_of_transitions_keeps_to_the_reference(steps in steps()) {

@@ -9,7 +9,7 @@ use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{Error, KeyRing, ManualClock, NewKey, Reason, Role, Secret};
 use serde_json::{Value, json};
 
-use crate::common::{Told, aes_key, aes_ring, encode, far, forge, key, ring, secret};
+use crate::support::{Told, aes_key, aes_ring, encode, far, forge, key, ring, secret};
 
 const FAR: &[u8] = br#"{"sub":"user-42","exp":4102444800}"#;
 
@@ -88,7 +88,7 @@ fn v3_what_is_malformed_is_not_tried_and_counts_for_no_key() {
             let message = format!("eyJhbGciOiJIUzI1NiJ9.{payload}");
             let tag =
                 dualkey::mac::HmacSha256::new(secret(seed).as_bytes()).mac(message.as_bytes());
-            let token = format!("{message}.{}", crate::common::base64url::encode(&tag));
+            let token = format!("{message}.{}", crate::support::base64url::encode(&tag));
             assert_eq!(reason(jwt.verify::<Value>(&token)), Err(Reason::Malformed), "{payload}");
         }
     }
@@ -440,7 +440,7 @@ fn v10_no_output_holds_a_byte_of_a_secret() {
     ring.emergency_rotate(
         &ring.primary().unwrap(),
         "leaked",
-        Secret::from(crate::common::secret(1)),
+        Secret::from(crate::support::secret(1)),
     )
     .unwrap();
     errors.push(ring.stage(secret()).unwrap_err());

@@ -11,8 +11,8 @@ use dualkey::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::common::{cases, secret};
-use crate::manifest::{at, entry, first};
+use crate::support::manifest::{at, entry, first};
+use crate::support::{cases, secret};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -140,7 +140,7 @@ fn a_silence_outlives_the_instances_that_watched_it() {
     let path = folder.path().join("ring.json");
     let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
     let manifest = manifest.force("a test").promote(&kid("b"), at(0)).unwrap().manifest;
-    let store = crate::stores::stored(&path, &manifest);
+    let store = crate::support::manifest::stored(&path, &manifest);
     let clock = ManualClock::new(at(0));
     let mut names = 0;
     for day in 0..9_u64 {

@@ -12,17 +12,12 @@ use dualkey::{Error, KeyRing, Policy, Purpose, Secret};
 use pollster::block_on;
 use tempfile::TempDir;
 
-use crate::common::{aes_key, aes_ring, secret};
-use crate::manifest::{at, entry, first};
+use crate::support::manifest::stored;
+use crate::support::manifest::{at, entry, first};
+use crate::support::{aes_key, aes_ring, secret};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
-}
-
-pub fn stored(path: &Path, manifest: &Manifest) -> FileStore {
-    let store = FileStore::new(path);
-    block_on(store.compare_and_swap(0, manifest)).unwrap();
-    store
 }
 
 fn mode(path: &Path) -> u32 {

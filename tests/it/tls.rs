@@ -11,10 +11,10 @@ use dualkey::postgres::ConnectionString;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 
-use crate::cluster::Cluster;
-use crate::ops::shell::Shell;
-use crate::postgres::{runtime, variable};
-use crate::rewrap::live::{context, rings, rotated};
+use crate::support::cluster::Cluster;
+use crate::support::notes::{context, rings, rotated};
+use crate::support::postgres::{runtime, variable};
+use crate::support::shell::Shell;
 
 /// Certificates of a test's own: an authority, a server with its names, a client.
 struct Certificates(tempfile::TempDir);

@@ -14,10 +14,10 @@ use dualkey::{KeyRing, KeyState, Purpose, Role, Secret};
 use pollster::block_on;
 use tempfile::TempDir;
 
-use crate::common::secret;
-use crate::files::{Found, remove};
-use crate::manifest::{entry, first};
-use crate::stores::stored;
+use crate::support::found::{Found, remove};
+use crate::support::manifest::stored;
+use crate::support::manifest::{entry, first};
+use crate::support::secret;
 
 const OTHER: u32 = 12_345;
 
@@ -76,7 +76,8 @@ fn a_lock_is_a_file_and_is_never_made_through_a_link() {
     let before = ["ring.json", ".env", "audit.log"].map(|name| fs::read(path(name)).unwrap());
     let writers: [(&str, Write<'_>); 3] = [
         ("ring.json", &|| {
-            let next = first().stage(entry(1, "b"), crate::manifest::at(1)).unwrap().manifest;
+            let next =
+                first().stage(entry(1, "b"), crate::support::manifest::at(1)).unwrap().manifest;
             let store = FileStore::new(path("ring.json"));
             block_on(store.compare_and_swap(1, &next)).map_err(|error| error.to_string())
         }),
@@ -228,13 +229,13 @@ fn a_follower_keeps_following_beside_a_folder_of_others() {
     let following = KeyRing::<CookieKey>::builder()
         .name("SESSION_SECRET")
         .environment("test")
-        .clock(dualkey::ManualClock::new(crate::manifest::at(0)))
+        .clock(dualkey::ManualClock::new(crate::support::manifest::at(0)))
         .follow(FileStore::new(&path))
         .instance("web-1")
         .on_demand()
         .unwrap();
     assert!(following.health().report_error.unwrap().contains("chmod go-w"));
-    let at = crate::manifest::at(0);
+    let at = crate::support::manifest::at(0);
     block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at))).unwrap();
     assert!(following.refresh().unwrap());
     block_on(update(&store, |manifest| manifest.revoke(&"b".parse().unwrap(), "leaked", at)))
@@ -347,7 +348,7 @@ fn neighbours_write_beside_each_other() {
     for path in &paths {
         fs::write(path, format!("SESSION_SECRET={}\n", plain(0))).unwrap();
     }
-    let times = if crate::common::is_full() { 1_000 } else { 60 };
+    let times = if crate::support::is_full() { 1_000 } else { 60 };
     let write = |path: &Path| {
         let store = dotenv(path).backup();
         for turn in 0..times {

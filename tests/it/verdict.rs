@@ -10,8 +10,8 @@ use dualkey::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::common::cases;
-use crate::manifest::{at, entry, first};
+use crate::support::cases;
+use crate::support::manifest::{at, entry, first};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);

@@ -11,7 +11,7 @@ use dualkey::{
 };
 use serde_json::{Value, json};
 
-use crate::manifest::{at, entry, first};
+use crate::support::manifest::{at, entry, first};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -17,8 +17,8 @@ use dualkey::{
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use crate::common::{Told, secret};
-use crate::manifest::at;
+use crate::support::manifest::at;
+use crate::support::{Told, secret};
 
 /// Two guesses of one length.
 const WEAK: [&str; 2] = ["Winter2024!", "Summer2023?"];
@@ -186,7 +186,7 @@ fn what_a_weak_key_signed_before_it_was_numbered_still_verifies() {
     let stranger = derive_kid::<JwtKey>(WEAK[1]);
     let forged = {
         let header = format!(r#"{{"alg":"HS256","kid":"{stranger}"}}"#);
-        crate::common::forge(weak.as_bytes(), &header, claims().to_string().as_bytes())
+        crate::support::forge(weak.as_bytes(), &header, claims().to_string().as_bytes())
     };
     let refused = Jwt::new(jwts.clone()).verify::<Value>(&forged).unwrap_err();
     assert_eq!(refused.reason(), Reason::UnknownKid);
@@ -234,7 +234,7 @@ fn the_number_of_a_weak_key_is_that_of_its_variable() {
 #[test]
 fn a_number_is_none_that_another_key_is_called() {
     let weak = || NewKey::<JwtKey>::new(Secret::from(WEAK[0]));
-    let named = |seed: u64, kid: &str| crate::common::key::<JwtKey>(seed, kid);
+    let named = |seed: u64, kid: &str| crate::support::key::<JwtKey>(seed, kid);
     let ring = builder().primary(named(0, "jwt-3")).fallback(weak()).allow_short_fallbacks();
     let ring = ring.fallback(named(1, "old").alias("jwt-2".parse().unwrap())).build().unwrap();
     assert_eq!(kids(&ring), ["jwt-3", "jwt-4", "old"]);

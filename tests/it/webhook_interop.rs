@@ -4,7 +4,7 @@ use dualkey::webhook::{WebhookKey, WebhookVerifier};
 use dualkey::{KeyRing, NewKey, Role, Secret};
 use serde_json::Value;
 
-use crate::common::base64url;
+use crate::support::base64url;
 
 fn hook(new: &Value, old: &Value) -> WebhookVerifier {
     let key = |secret: &Value| NewKey::new(Secret::from(secret.as_str().unwrap()));

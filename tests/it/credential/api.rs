@@ -20,7 +20,7 @@ use tokio::sync::Barrier;
 use tower::{Layer, Service, ServiceExt};
 
 use super::{Switches, key, ring};
-use crate::postgres::runtime;
+use crate::support::postgres::runtime;
 
 const A: &str = "sk-test-a-T4nZ8yB1cF6gJ0sD3pA5";
 const B: &str = "sk-test-b-Nf0Vg6Jc3Ds8Pw1Ra4Tb";

@@ -14,8 +14,8 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::task::JoinSet;
 
 use super::{key, ring};
-use crate::cluster::Cluster;
-use crate::postgres::{runtime, variable};
+use crate::support::cluster::Cluster;
+use crate::support::postgres::{runtime, variable};
 
 pub(super) const FIRST: &str = "first-T4nZ8yB1cF6gJ0sD3pA5";
 pub(super) const SECOND: &str = "second-Nf0Vg6Jc3Ds8Pw1Ra4Tb";

@@ -9,8 +9,8 @@ use sqlx::{Connection, Executor, Row};
 
 use super::database::{FIRST, SECOND, admin, ask, cluster, kid, role, sql};
 use super::ring;
-use crate::pooler::Pooler;
-use crate::postgres::runtime;
+use crate::support::pooler::Pooler;
+use crate::support::postgres::runtime;
 
 fn code(error: &DatabaseError) -> String {
     let DatabaseError::Sqlx(error) = error else { panic!("{error:?}") };

@@ -9,7 +9,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use super::database::{FIRST, Load, SECOND, admin, ask, cluster, connections, kid, role};
 use super::{key, ring};
-use crate::postgres::runtime;
+use crate::support::postgres::runtime;
 
 const URL: &str = "postgres://app:oldpassword1@db/app";
 

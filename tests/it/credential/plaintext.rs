@@ -9,7 +9,7 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::database::{FIRST, admin, cluster, role, sql};
-use crate::postgres::runtime;
+use crate::support::postgres::runtime;
 
 /// Whatever the password holds, it is the one that logs in, and no more than that happens.
 #[test]

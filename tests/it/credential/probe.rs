@@ -8,7 +8,7 @@ use super::database::{
     FIRST, Load, SECOND, admin, ask, cluster, connections, kid, options, role, sql,
 };
 use super::{key, ring};
-use crate::postgres::runtime;
+use crate::support::postgres::runtime;
 
 const STATEMENT: &str = "UPDATE notes SET body = '' WHERE false";
 

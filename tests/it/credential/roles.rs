@@ -7,8 +7,8 @@ use sqlx::postgres::PgConnection;
 
 use super::database::{FIRST, Load, SECOND, admin, ask, cluster, connections, kid, options, sql};
 use super::{key, ring};
-use crate::pooler::Pooler;
-use crate::postgres::runtime;
+use crate::support::pooler::Pooler;
+use crate::support::postgres::runtime;
 
 const RECIPE: &str = include_str!("../../../src/credential/database/two_roles.sql");
 

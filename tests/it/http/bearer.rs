@@ -8,7 +8,7 @@ use std::time::Duration;
 use tower::Layer;
 
 use super::{Answer, Claims, Probe, ask, claims, request, text};
-use crate::common::{Told, forge, ring, secret};
+use crate::support::{Told, forge, ring, secret};
 
 const CHALLENGE: &str = "Bearer realm=\"restricted\"";
 const INVALID: &str = "Bearer realm=\"restricted\", error=\"invalid_token\"";

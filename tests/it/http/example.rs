@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::axum_app::{Options, Service};
 use super::site::serve;
-use crate::common::secret;
+use crate::support::secret;
 
 #[tokio::test]
 async fn the_service_to_start_from_rotates_while_it_runs() {

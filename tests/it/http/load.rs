@@ -10,7 +10,7 @@ use reqwest::Client;
 use tokio::io::AsyncWriteExt;
 
 use super::site::Site;
-use crate::common::secret;
+use crate::support::secret;
 
 /// How many requests are under way at one time, and how many there are for each.
 fn size() -> (usize, usize) {

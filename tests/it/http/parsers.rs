@@ -16,7 +16,7 @@ use tower::Layer;
 use tower_cookies::{CookieManagerLayer, Cookies};
 
 use super::{Probe, ask, request, text};
-use crate::common::ring;
+use crate::support::ring;
 
 type Body = Full<bytes::Bytes>;
 

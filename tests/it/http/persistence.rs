@@ -13,7 +13,7 @@ use http::header::{COOKIE, SET_COOKIE};
 use tower::Layer;
 
 use super::{Answer, Probe, ask, request, text};
-use crate::common::secret;
+use crate::support::secret;
 
 const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;

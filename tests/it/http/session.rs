@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tower::Layer;
 
 use super::{Answer, Probe, ask, request, text};
-use crate::common::{cases, far, ring, secret};
+use crate::support::{cases, far, ring, secret};
 
 type Body = Full<bytes::Bytes>;
 

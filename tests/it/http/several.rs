@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use tower::Layer;
 
 use super::{Answer, Probe, ask, request, text};
-use crate::common::{Told, secret};
+use crate::support::{Told, secret};
 
 const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 use super::Claims;
-use crate::common::ring;
+use crate::support::ring;
 
 pub const TOKEN: &str = "hV3-dashboard-token";
 

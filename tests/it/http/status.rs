@@ -15,9 +15,9 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::site::serve;
-use crate::bounds::{extreme, moments};
-use crate::common::{aes_key, key, secret};
-use crate::peers;
+use crate::support::bounds::{extreme, moments};
+use crate::support::peers;
+use crate::support::{aes_key, key, secret};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const PASSWORD: &str = "let-me-see";

@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::claims;
 use super::site::serve;
-use crate::common::{key, secret};
+use crate::support::{key, secret};
 
 /// The exporter of this process: the recorder behind the facade can be set once.
 fn exporter() -> PrometheusHandle {
@@ -261,7 +261,7 @@ fn tracing_tells_an_operator_each_step_and_a_forger_cannot_fill_a_log() {
 /// Both are told, in the order in which they were added, and each once.
 #[test]
 fn a_ring_may_have_several_observers() {
-    let (one, two) = (crate::common::Told::default(), crate::common::Told::default());
+    let (one, two) = (crate::support::Told::default(), crate::support::Told::default());
     let ring = KeyRing::<JwtKey>::builder()
         .primary(Secret::from(secret(0)))
         .observer(one.clone())
@@ -389,7 +389,7 @@ fn a_ring_without_an_observer_is_not_silent() {
     );
     assert_eq!(count(&all, "variable=\"X\""), 1, "{all:#?}");
 
-    let told = crate::common::Told::default();
+    let told = crate::support::Told::default();
     let observed = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(told.clone())));
     assert_eq!((observed.len(), told.all().len()), (0, 4));
     let given = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(Tracing)));

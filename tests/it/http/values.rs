@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tower::Layer;
 
 use super::{Answer, Probe, ask, request, text};
-use crate::common::secret;
+use crate::support::secret;
 
 const VALUES: [&str; 36] = [
     "",

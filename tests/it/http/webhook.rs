@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use tower::{BoxError, Layer};
 
 use super::{Answer, Probe, ask, text};
-use crate::common::{Told, cases, ring, secret};
+use crate::support::{Told, cases, ring, secret};
 
 const TOKEN: &str = "hV3-dashboard-token";
 

@@ -25,7 +25,7 @@ use tower::{BoxError, Layer, ServiceExt, service_fn};
 use super::site::{Site, TOKEN};
 use super::webhook::signature;
 use super::{Claims, claims};
-use crate::common::{ring, secret};
+use crate::support::{ring, secret};
 
 /// One client for each version.
 fn clients() -> [Client; 2] {

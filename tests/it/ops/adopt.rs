@@ -6,8 +6,8 @@ use dualkey::Purpose;
 use dualkey::ops::inventory::{Inventory, Place, Priority};
 use dualkey::ops::recognise::{Keep, Short, Survey};
 
-use super::shell::{Shell, inventory};
 use super::start::{JWT, SESSION, backend};
+use crate::support::shell::{Shell, inventory};
 
 fn survey(text: &str) -> (Survey, Inventory) {
     let folder = tempfile::tempdir().unwrap();

@@ -11,10 +11,10 @@ use dualkey::ops::rewrap;
 use dualkey::source::{FileStore, FollowHandle, KeyStore};
 
 use super::next::{next, refresh, take};
-use super::shell::{Shell, inventory};
-use crate::postgres::runtime;
-use crate::rewrap::base::Base;
-use crate::rewrap::live::context;
+use crate::support::database::Base;
+use crate::support::notes::context;
+use crate::support::postgres::runtime;
+use crate::support::shell::{Shell, inventory};
 
 const NONE: [FollowHandle<AesKey>; 0] = [];
 
@@ -404,7 +404,7 @@ fn the_age_of_an_adopted_variable_is_a_least_age() {
     let write = |shell: &Shell, text: &str, date: &str| {
         std::fs::write(shell.path(".env"), text).unwrap();
         let file = std::fs::File::options().write(true).open(shell.path(".env")).unwrap();
-        file.set_modified(super::shell::at(date)).unwrap();
+        file.set_modified(crate::support::shell::at(date)).unwrap();
     };
     write(&shell, &text, "2026-01-01T00:00:00Z");
     run_ok(&mut shell, "adopt");
@@ -441,8 +441,10 @@ fn a_use_that_is_dated_in_the_future_is_shown_with_its_remedy() {
     let instance = shell.instance::<JwtKey>("JWT_SECRET.json", "web-1");
     instance.refresh().unwrap();
     let mut report = instance.ring().report("web-2");
-    report.last_as_fallback =
-        vec![(instance.ring().primary().unwrap(), super::shell::at("2026-03-01T00:00:00Z"))];
+    report.last_as_fallback = vec![(
+        instance.ring().primary().unwrap(),
+        crate::support::shell::at("2026-03-01T00:00:00Z"),
+    )];
     pollster::block_on(store.save_report(&report)).unwrap();
     let (_, text) = shell.run("status JWT_SECRET");
     for part in

@@ -8,8 +8,8 @@ use dualkey::ops::inventory::{Inventory, Project};
 use dualkey::source::{FileStore, KeyStore};
 use serde_json::json;
 
-use super::shell::{Shell, inventory};
-use crate::common::is_full;
+use crate::support::is_full;
+use crate::support::shell::{Shell, inventory};
 
 const TABLES: &str = r#"
 [[secret]]

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use sha2::{Digest, Sha256};
 
-use crate::common::{base64url, is_full, secret};
+use crate::support::{base64url, is_full, secret};
 
 fn ring() -> KeyRing<AuditKey> {
     KeyRing::builder().primary(Secret::from(secret(0))).build().unwrap()

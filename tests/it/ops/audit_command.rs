@@ -7,7 +7,7 @@ use dualkey::ops::audit::{Action, AuditKey, FileTrail, Record};
 use dualkey::{Clock, KeyRing, Secret};
 
 use super::command::shell;
-use super::shell::Shell;
+use crate::support::shell::Shell;
 
 const FORGER: &str = "eve@rival.example";
 
@@ -151,7 +151,7 @@ fn a_trail_that_was_deleted_is_an_error_everywhere() {
 #[test]
 fn a_project_that_begins_needs_no_trail() {
     let mut shell = Shell::new("2026-01-02T09:00:00Z");
-    super::shell::inventory(&shell.path("dualkey.toml"), super::command::TABLES);
+    crate::support::shell::inventory(&shell.path("dualkey.toml"), super::command::TABLES);
     let text = fs::read_to_string(shell.path("dualkey.toml")).unwrap();
     let text = text.replace("{ file = \"AUDIT_SECRET.json\" }", "{ dotenv = \".env\" }");
     fs::write(shell.path("dualkey.toml"), text).unwrap();

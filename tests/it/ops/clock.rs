@@ -5,7 +5,7 @@ use std::fs;
 use dualkey::jwt::JwtKey;
 
 use super::command::shell;
-use super::shell::Shell;
+use crate::support::shell::Shell;
 
 fn run_ok(shell: &mut Shell, line: &str) -> String {
     let (status, text) = shell.run(line);

@@ -5,8 +5,8 @@ use std::fs;
 use dualkey::jwt::JwtKey;
 use dualkey::{KeyRing, Secret};
 
-use super::shell::{Shell, at, inventory};
-use crate::common::secret;
+use crate::support::secret;
+use crate::support::shell::{Shell, at, inventory};
 
 pub const TABLES: &str = r#"
 [[secret]]

@@ -14,8 +14,8 @@ use dualkey::ops::rotate::{CreateOptions, Operator, create};
 use dualkey::source::{FileStore, update};
 use dualkey::{KeyRing, ManualClock, Purpose, Secret};
 
-use super::shell::{Shell, at, inventory};
-use crate::common::secret;
+use crate::support::secret;
+use crate::support::shell::{Shell, at, inventory};
 
 const TABLES: &str = r#"
 [[secret]]
@@ -445,7 +445,7 @@ fn git_that_does_not_answer_holds_no_doctor() {
     inventory(&shell.path("dualkey.toml"), TABLES);
     fs::write(shell.path(".env"), "OTHER=1\n").unwrap();
     git(&shell.path(""), &["init", "-q", "."]);
-    crate::files::Found::Pipe.put(&shell.path(".gitignore"));
+    crate::support::found::Found::Pipe.put(&shell.path(".gitignore"));
     let (status, text) = super::files::run(&mut shell, "doctor");
     assert!(status == 3 && text.contains("it is a pipe, not a file"), "{text}");
 }

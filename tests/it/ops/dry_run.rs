@@ -18,9 +18,9 @@ use dualkey::jwt::JwtKey;
 use dualkey::source::{FileStore, KeyStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
-use super::shell::{Shell, inventory};
-use crate::common::secret;
-use crate::postgres::runtime;
+use crate::support::postgres::runtime;
+use crate::support::secret;
+use crate::support::shell::{Shell, inventory};
 
 /// The kind of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::command::shell;
-use super::shell::Shell;
-use crate::files::{ALL, Found, output, remove};
+use crate::support::found::{ALL, Found, output, remove};
+use crate::support::shell::Shell;
 
 /// Runs a line, which must return.
 pub fn run(shell: &mut Shell, line: &str) -> (i32, String) {

@@ -20,7 +20,7 @@ use dualkey::ops::rotate::Operator;
 use dualkey::source::{KeyStore, StoreError, StoreFuture};
 use dualkey::{KeyRing, ManualClock, Policy, Purpose, Secret};
 
-use crate::common::{is_full, secret};
+use crate::support::{is_full, secret};
 
 const SECRETS: [&str; 2] = ["JWT_SECRET", "SESSION_SECRET"];
 const FORGER: &str = "eve@rival.example";

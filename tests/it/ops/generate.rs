@@ -7,7 +7,7 @@ use dualkey::Purpose;
 use dualkey::ops::OpsError;
 use dualkey::ops::generate::{Generated, Sheet};
 
-use super::shell::at;
+use crate::support::shell::at;
 
 #[test]
 fn each_purpose_has_its_length_and_alphabet() {

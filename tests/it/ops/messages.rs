@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::shell::{Shell, inventory};
-use crate::common::secret;
+use crate::support::secret;
+use crate::support::shell::{Shell, inventory};
 
 const TABLES: &str = r#"
 [[secret]]

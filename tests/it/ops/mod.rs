@@ -42,8 +42,6 @@ mod reports;
 #[cfg(feature = "cli")]
 mod service;
 #[cfg(feature = "cli")]
-pub mod shell;
-#[cfg(feature = "cli")]
 mod start;
 #[cfg(all(feature = "cli", unix))]
 mod terminal;

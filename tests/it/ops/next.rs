@@ -6,10 +6,10 @@ use dualkey::jwt::JwtKey;
 use dualkey::source::{FileStore, FollowHandle, KeyStore};
 use dualkey::{KeyMaterial, Verdict};
 
-use super::shell::{DAY, Shell, at, inventory};
-use crate::postgres::runtime;
-use crate::rewrap::base::Base;
-use crate::rewrap::live::context;
+use crate::support::database::Base;
+use crate::support::notes::context;
+use crate::support::postgres::runtime;
+use crate::support::shell::{DAY, Shell, at, inventory};
 
 /// The cell `next` of a secret: the moment that it names, and the command.
 pub fn next(shell: &mut Shell, name: &str) -> (Option<String>, String) {

@@ -13,8 +13,8 @@ use dualkey::ops::rotate::Operator;
 use dualkey::source::{FileStore, KeyStore, StoreError, StoreFuture, update};
 use dualkey::{Clock, Error, KeyRing, ManualClock, NewKey, Policy, Purpose, Report, Secret};
 
-use super::shell::at;
-use crate::common::secret;
+use crate::support::secret;
+use crate::support::shell::at;
 
 /// What fails.
 const NOTHING: u8 = 0;

@@ -8,11 +8,11 @@ use dualkey::ops::audit::{
 use dualkey::{KeyRing, Secret};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
-use super::shell::Shell;
-use crate::cluster::Cluster;
-use crate::common::{is_full, secret};
-use crate::pooler::Pooler;
-use crate::postgres::{runtime, variable};
+use crate::support::cluster::Cluster;
+use crate::support::pooler::Pooler;
+use crate::support::postgres::{runtime, variable};
+use crate::support::shell::Shell;
+use crate::support::{is_full, secret};
 
 /// A schema of its own in the database of the tests, with the URL that leads there.
 async fn schema() -> Option<(PgPool, String)> {

@@ -5,7 +5,7 @@ use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::source::FollowHandle;
 use serde_json::json;
 
-use super::shell::{DAY, Shell};
+use crate::support::shell::{DAY, Shell};
 
 #[test]
 fn a_quarter_goes_as_the_transcript_says() {

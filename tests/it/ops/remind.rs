@@ -20,7 +20,7 @@ use dualkey::ops::rotate::{CreateOptions, Operator, create};
 use dualkey::{ManualClock, Purpose};
 use tokio::net::TcpListener;
 
-use super::shell::{DAY, at, inventory};
+use crate::support::shell::{DAY, at, inventory};
 
 /// What the other side does, one after the other; then it says 200.
 #[derive(Debug, Clone, Copy)]

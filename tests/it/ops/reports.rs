@@ -9,8 +9,8 @@ use dualkey::source::{FileStore, KeyStore};
 
 use super::command::shell;
 use super::files::run;
-use super::shell::{DAY, Shell, at};
-use crate::files::ALL;
+use crate::support::found::ALL;
+use crate::support::shell::{DAY, Shell, at};
 
 /// The system's time, of which the time stamps of files are.
 fn today(shell: &Shell, days: u32) {
@@ -125,7 +125,7 @@ fn a_report_that_is_no_file_holds_no_command() {
             let is_shown = line.starts_with("emergency") || text.contains(found.words());
             assert!(is_shown, "{found:?}, {line}: {text}");
         }
-        crate::files::remove(&folder.join("x.json"));
+        crate::support::found::remove(&folder.join("x.json"));
     }
 }
 

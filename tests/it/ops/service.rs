@@ -8,9 +8,9 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Client;
 use serde_json::json;
 
-use super::shell::Shell;
 use crate::http::axum_app::{Options, Service};
 use crate::http::site::serve;
+use crate::support::shell::Shell;
 
 const INVENTORY: &str = r#"
 version = 1

@@ -16,8 +16,8 @@ use dualkey::{KeyMaterial, KeyRing};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde_json::json;
 
-use super::shell::Shell;
-use crate::common::base64;
+use crate::support::base64;
+use crate::support::shell::Shell;
 
 pub const JWT: &str = "6f1ed002ab5595859014ebf0951522d96f1ed002ab5595859014ebf0951522d9\
                        a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f91";
@@ -53,7 +53,7 @@ impl Before {
     pub fn new() -> Self {
         let claims = json!({ "sub": "u1", "exp": 4_102_444_800_u64 });
         let token = |secret: &str| {
-            crate::common::encode(secret.as_bytes(), &Header::new(Algorithm::HS256), &claims)
+            crate::support::encode(secret.as_bytes(), &Header::new(Algorithm::HS256), &claims)
         };
         let tag = HmacSha256::new(SESSION.as_bytes()).mac(b"session-42");
         let cookie = format!("s:session-42.{}", base64::encode(&tag).trim_end_matches('='));

@@ -8,7 +8,7 @@ use dualkey::jwt::JwtKey;
 use serde_json::Value;
 
 use super::command::shell;
-use super::shell::{Shell, inventory};
+use crate::support::shell::{Shell, inventory};
 
 /// A window title, a cleared screen, a new line, an 8-bit control, and text that is turned, hidden
 /// or invisible.

@@ -7,7 +7,7 @@ use dualkey::ops::inventory::Inventory;
 use dualkey::source::{FileStore, KeyStore};
 use dualkey::{Policy, Purpose, Secret};
 
-use super::shell::{Shell, inventory};
+use crate::support::shell::{Shell, inventory};
 
 const URL: &str = "postgres://app:oldpassword1@db/app";
 const BACKUP: &str = "postgres://app_backup:otherpassword@backup-host/backup";

@@ -6,8 +6,8 @@ use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::{KeyRing, Secret};
 
 use super::command::{TABLES, shell};
-use super::shell::{Shell, inventory};
-use crate::common::secret;
+use crate::support::secret;
+use crate::support::shell::{Shell, inventory};
 
 /// V9, at the shell: what cannot be found is not what was never there. A folder that is not
 /// mounted mints no key.

@@ -7,10 +7,10 @@ use dualkey::rewrap::{KeyPart, PgTable, RewrapJob, RewrapJobError, RowKey, Sqlit
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
-use super::base::Base;
-use crate::cluster::Cluster;
-use crate::common::{aes_key, aes_ring, far};
-use crate::postgres::{runtime, variable};
+use crate::support::cluster::Cluster;
+use crate::support::database::Base;
+use crate::support::postgres::{runtime, variable};
+use crate::support::{aes_key, aes_ring, far};
 
 fn context(key: &RowKey, column: &str) -> String {
     format!("notes/{key}/{column}")

@@ -5,9 +5,9 @@ use dualkey::envelope::{Sealed, Sealer};
 use dualkey::rewrap::RewrapJob;
 use sqlx::Row;
 
-use super::base::Base;
-use crate::common::{aes_key, aes_ring};
-use crate::postgres::runtime;
+use crate::support::database::Base;
+use crate::support::postgres::runtime;
+use crate::support::{aes_key, aes_ring};
 
 #[test]
 fn a_sealed_column_is_ciphertext_to_the_database() {

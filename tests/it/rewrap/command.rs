@@ -4,10 +4,10 @@ use dualkey::envelope::Sealer;
 use dualkey::ops::inventory::Inventory;
 use dualkey::source::{KeyStore, update};
 
-use super::base::Base;
-use super::live::{context, rings, rotated};
-use crate::ops::shell::Shell;
-use crate::postgres::runtime;
+use crate::support::database::Base;
+use crate::support::notes::{context, rings, rotated};
+use crate::support::postgres::runtime;
+use crate::support::shell::Shell;
 
 /// Runs it against `base`, by the system's clock.
 fn run(shell: &mut Shell, base: &Base, line: &str) -> (i32, String) {
@@ -309,7 +309,7 @@ fn a_checkpoint_that_is_no_file_holds_no_rewrap() {
         let sealed = before.seal_text("note", context(1)).unwrap();
         base.notes([(1, sealed)]).await;
         let as_it_was = base.dump("notes", &["body"]).await;
-        for found in crate::files::ALL {
+        for found in crate::support::found::ALL {
             let path = shell.path("checkpoint");
             found.put(&path);
             let (url, line) =
@@ -317,13 +317,13 @@ fn a_checkpoint_that_is_no_file_holds_no_rewrap() {
             let words: Vec<_> = line.split(' ').collect();
             let mut command = shell.command(&words);
             command.env_remove("DUALKEY_CLOCK").env("DATABASE_URL", url);
-            let output = crate::files::output(line, command);
+            let output = crate::support::found::output(line, command);
             let (status, text) = shell.note(line, &output);
             assert_eq!(status, 1, "{found:?}: {text}");
             let named = format!("checkpoint: {}", found.words());
             assert!(text.contains(&named), "{found:?}: {text}");
             assert_eq!(base.dump("notes", &["body"]).await, as_it_was);
-            crate::files::remove(&path);
+            crate::support::found::remove(&path);
         }
     });
 }

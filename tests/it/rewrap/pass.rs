@@ -11,9 +11,9 @@ use dualkey::rewrap::{
 };
 use dualkey::{Clock, KeyRing, Kid, ManualClock, Obstacle, Reason, Verdict};
 
-use super::base::Base;
-use crate::common::{Told, aes_key, aes_ring, far};
-use crate::postgres::runtime;
+use crate::support::database::Base;
+use crate::support::postgres::runtime;
+use crate::support::{Told, aes_key, aes_ring, far};
 
 fn context(key: &RowKey, column: &str) -> String {
     format!("notes/{key}/{column}")

@@ -6,10 +6,10 @@ use dualkey::envelope::Sealer;
 use dualkey::rewrap::{Checkpoint, RewrapJob, RewrapJobError, RowKey};
 use dualkey::{KeyRing, Kid, Reason};
 
-use super::base::Base;
-use crate::common::{aes_key, aes_ring, base64url};
-use crate::envelope_leak::{data_key, forged, kek, reads, wrapped_only};
-use crate::postgres::runtime;
+use crate::support::database::Base;
+use crate::support::leak::{data_key, forged, kek, reads, wrapped_only};
+use crate::support::postgres::runtime;
+use crate::support::{aes_key, aes_ring, base64url};
 
 fn context(key: &RowKey, column: &str) -> String {
     format!("notes/{key}/{column}")

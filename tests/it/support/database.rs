@@ -7,7 +7,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::postgres::variable;
+use crate::support::postgres::variable;
 
 pub enum Base {
     Sqlite { pool: SqlitePool, url: String, _folder: tempfile::TempDir },

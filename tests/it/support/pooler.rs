@@ -1,5 +1,5 @@
 //! A PgBouncer of a test's own: the program that `DUALKEY_TEST_PGBOUNCER` names, in front of a
-//! [`Cluster`](crate::cluster::Cluster) or of any other server.
+//! [`Cluster`](crate::support::cluster::Cluster) or of any other server.
 
 use std::fmt::Write;
 use std::fs::{File, Permissions};
@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::postgres::variable;
+use crate::support::postgres::variable;
 
 /// Settings of a [`Pooler`] that does not run yet.
 ///
