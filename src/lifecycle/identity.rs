@@ -24,7 +24,6 @@ pub(crate) fn secret_prints(secret: &[u8]) -> [[u8; 32]; 2] {
 }
 
 /// The identity of one key among those of its ring.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Identity<'a> {
     pub(crate) kid: Kid,
     pub(crate) aliases: &'a [Kid],
@@ -40,8 +39,8 @@ impl Identity<'_> {
 
     /// Returns whether both keys have one secret, as HMAC pads it.
     fn has_secret_of(&self, other: &Self) -> bool {
-        match (self.prints, other.prints) {
-            (Some(one), Some(other)) => one.iter().zip(&other).any(|(one, other)| one == other),
+        match (&self.prints, &other.prints) {
+            (Some(one), Some(other)) => one.iter().zip(other).any(|(one, other)| one == other),
             _ => false,
         }
     }
@@ -57,10 +56,11 @@ pub(crate) fn check_unique(keys: &[Identity<'_>]) -> Result<(), Error> {
             return Err(Error::DuplicateKid { kid: twice[0] });
         }
         for other in &keys[..index] {
-            if key.has_secret_of(other) && other.is_revoked {
+            let is_same_secret = key.has_secret_of(other);
+            if is_same_secret && other.is_revoked {
                 return Err(Error::Revoked { kid: other.kid });
             }
-            if key.has_secret_of(other) {
+            if is_same_secret {
                 return Err(Error::DuplicateSecret {
                     key: format!("the key `{}`", key.kid),
                     other: format!("the key `{}`", other.kid),

@@ -7,7 +7,7 @@
 //!
 //! ```json
 //! {
-//!   "format": "dualkey manifest", "version": 1,
+//!   "format": "dualkey manifest", "version": 1, "min_reader_version": 1,
 //!   "ring": "JWT_SECRET", "purpose": "jwt", "environment": "production",
 //!   "revision": 7, "changed_at": "2026-01-15T10:00:00Z",
 //!   "policy": { "max_lifetime_seconds": 604800, "rollout_window_seconds": 3600, … },
@@ -22,8 +22,10 @@
 //! ```
 //!
 //! Times are RFC 3339. A secret is `base64:`, `hex:` or `text:` and what it says; it is
-//! written as `base64:`. Unknown fields are refused; a revocation that cannot be read revokes
-//! its key (V8). No role is stored: it follows from the times. A key whose secret was wiped has
+//! written as `base64:`. `min_reader_version` is the lowest version of a reader. A document of a
+//! newer version may have fields that this release does not know: they are ignored, and a step keeps
+//! those of the manifest, of its policy and of its keys. A document of version 1 may not. A revocation
+//! that cannot be read revokes its key (V8). No role is stored: it follows from the times. A key whose secret was wiped has
 //! a `recogniser` in its place, a salted HMAC: the secret is refused under any other kid.
 //!
 //! It is not encrypted: a store can do that
@@ -37,6 +39,7 @@ mod document;
 mod entry;
 pub(crate) mod environment;
 pub(crate) mod json;
+mod members;
 pub(crate) mod random;
 mod recogniser;
 mod report;

@@ -1,12 +1,10 @@
 //! The revocations of a document that cannot be used otherwise.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
-use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
 use super::bounds::FORMAT;
+use super::members::Members;
 use crate::kid::Kid;
 
 /// The keys that a stored document revokes, whatever else is wrong with it: it is of another
@@ -20,51 +18,25 @@ pub struct Revocations {
     pub(crate) keys: Vec<(Kid, String)>,
 }
 
-/// What every version of a document holds. Other fields may be anything.
-#[derive(Deserialize)]
-struct Document<'a> {
-    #[serde(borrow)]
-    format: Cow<'a, str>,
-    ring: String,
-    environment: String,
-    #[serde(borrow)]
-    keys: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Key<'a> {
-    kid: String,
-    #[serde(borrow, default, deserialize_with = "read_present")]
-    revoked: Option<&'a RawValue>,
-}
-
 #[derive(Deserialize)]
 struct Reason {
     reason: String,
 }
 
-/// Whatever is there revokes the key, `null` too.
-fn read_present<'de: 'a, 'a, D: Deserializer<'de>>(
-    input: D,
-) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(input).map(Some)
-}
-
 impl Revocations {
     /// Reads what `text` revokes; `None`, if it is no document, or revokes nothing.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
-        let document: Document<'_> = serde_json::from_slice(text).ok()?;
-        if document.format != FORMAT {
+        let document = Members::read(std::str::from_utf8(text).ok()?);
+        if !document.named("format").filter_map(read_text).any(|format| format == FORMAT) {
             return None;
         }
-        let revoked = |key: &&RawValue| {
-            let key: Key<'_> = serde_json::from_str(key.get()).ok()?;
-            let reason = serde_json::from_str::<Reason>(key.revoked?.get());
-            let reason = reason.map_or_else(|_| UNREAD.to_owned(), |revoked| revoked.reason);
-            Some((Kid::new(&key.kid).ok()?, reason))
-        };
-        let keys: Vec<_> = document.keys.iter().filter_map(revoked).collect();
-        let (ring, environment) = (document.ring, document.environment);
+        let ring = document.named("ring").find_map(read_text)?;
+        let environment = document.named("environment").find_map(read_text)?;
+        let keys = document.named("keys").filter_map(|keys| {
+            let keys: Vec<&RawValue> = serde_json::from_str(keys).ok()?;
+            Some(keys.into_iter().flat_map(|key| read_key(key.get())).collect::<Vec<_>>())
+        });
+        let keys: Vec<_> = keys.flatten().collect();
         (!keys.is_empty()).then_some(Self { ring, environment, keys })
     }
 
@@ -72,6 +44,22 @@ impl Revocations {
     pub fn kids(&self) -> impl Iterator<Item = Kid> {
         self.keys.iter().map(|(kid, _)| *kid)
     }
+}
+
+fn read_text(text: &str) -> Option<String> {
+    serde_json::from_str(text).ok()
+}
+
+/// Reads the kid of a key that is revoked, with the reason. A member `revoked` revokes the key, whatever
+/// it holds, and also if it is there twice; so does one beside several kids.
+fn read_key(text: &str) -> Vec<(Kid, String)> {
+    let key = Members::read(text);
+    let mut reasons = key.named("revoked").map(|revoked| {
+        serde_json::from_str::<Reason>(revoked).map_or_else(|_| UNREAD.to_owned(), |it| it.reason)
+    });
+    let Some(reason) = reasons.next() else { return Vec::new() };
+    let kids = key.named("kid").filter_map(read_text);
+    kids.filter_map(|kid| Some((Kid::new(&kid).ok()?, reason.clone()))).collect()
 }
 
 /// The reason of a revocation that cannot be read.
@@ -87,12 +75,24 @@ mod tests {
             "more": [1], "keys": [
                 {"kid": "a", "revoked": {"at": "2026-01-15T10:00:00Z", "reason": "leaked"}},
                 {"kid": "b", "revoked": null}, {"kid": "c", "revoked": 7, "new": {}},
-                {"kid": "d"}, {"revoked": true}, 5]}"#;
+                {"kid": "d"}, {"revoked": true}, 5,
+                {"kid": "e", "revoked": {"at": 1, "reason": "twice"}, "revoked": null}],
+                "keys": [{"kid": "f", "k\\u0069d": "g", "revoked": 0}]}"#;
         let read = Revocations::read(text.as_bytes()).unwrap();
         assert_eq!((read.ring.as_str(), read.environment.as_str()), ("R", "e"));
         let keys: Vec<_> =
             read.keys.iter().map(|(kid, why)| (kid.as_str(), why.as_str())).collect();
-        assert_eq!(keys, [("a", "leaked"), ("b", UNREAD), ("c", UNREAD)]);
+        assert_eq!(
+            keys,
+            [
+                ("a", "leaked"),
+                ("b", UNREAD),
+                ("c", UNREAD),
+                ("e", "twice"),
+                ("f", UNREAD),
+                ("g", UNREAD),
+            ]
+        );
 
         for other in
             ["", "{", "[]", r#"{"format": "other", "ring": "R", "environment": "e", "keys": []}"#]

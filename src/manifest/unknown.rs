@@ -6,19 +6,19 @@ use std::fmt;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Fields that this release does not know, by name, with their values as text. They may be secret:
 /// they are wiped when they are dropped, and never shown.
 #[derive(Clone, Default)]
-pub(crate) struct Unknown(Vec<(String, Raw)>);
+pub(crate) struct Unknown(Vec<(Zeroizing<String>, Raw)>);
 
 /// A value as text, wiped when it is dropped.
 struct Raw(Option<Box<RawValue>>);
 
 impl Unknown {
     pub(super) fn insert(&mut self, name: &str, value: &RawValue) {
-        self.0.push((name.to_owned(), Raw(Some(value.to_owned()))));
+        self.0.push((Zeroizing::new(name.to_owned()), Raw(Some(value.to_owned()))));
     }
 
     /// Wipes all of them, with the secret of their key.
@@ -31,7 +31,7 @@ impl Serialize for Unknown {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         let mut map = output.serialize_map(Some(self.0.len()))?;
         for (name, value) in &self.0 {
-            map.serialize_entry(name, &value.0)?;
+            map.serialize_entry(name.as_str(), &value.0)?;
         }
         map.end()
     }

@@ -30,7 +30,7 @@ use crate::ring::KeyStatus;
 /// | `dualkey_last_reload_timestamp_seconds` | gauge | `ring` | when the store was last read and agreed with, since the Unix epoch; only of rings that follow one |
 /// | `dualkey_key_age_seconds` | gauge | `ring` | how long the primary has been signing |
 /// | `dualkey_next_transition_seconds` | gauge | `ring` | how long until a role changes by itself; `+Inf` if none will |
-/// | `dualkey_keys` | gauge | `ring`, `state` | keys that are `primary`, `fallback`, `staged`, `retired`, `revoked` |
+/// | `dualkey_keys` | gauge | `ring`, `state` | keys that are `primary`, `fallback`, `staged`, `expired`, `revoked` |
 /// | `dualkey_generation` | gauge | `ring` | changes that the ring has seen in this process, plus one |
 /// | `dualkey_revision` | gauge | `ring` | of the manifest, 0 if there is none |
 /// | `dualkey_stale` | gauge | `ring` | 1 if the ring serves nothing, because what it holds is too old |
@@ -192,7 +192,7 @@ fn publish(sample: &Sample) {
         counter!("dualkey_signatures_total", "ring" => ring(), "kid" => kid())
             .absolute(key.usage.signed);
     }
-    for state in ["primary", "fallback", "staged", "retired", "revoked"] {
+    for state in ["primary", "fallback", "staged", "expired", "revoked"] {
         let count = sample.keys.iter().filter(|key| key.state.as_str() == state).count();
         gauge!("dualkey_keys", "ring" => ring(), "state" => state).set(count as f64);
     }

@@ -188,10 +188,10 @@ fn a_manifest_beyond_its_bounds_is_refused_with_the_field_and_the_limit() {
             "`added_at` of the key `a` is not from 1970 to 9999",
         ),
         (
-            "/keys/1/signs",
+            "/keys/1/signing_start",
             json!({ "from": last }),
             json!({ "from": "0001-01-01T00:00:00Z" }),
-            "`signs` of the key `b` is not from 1970 to 9999",
+            "`signing_start` of the key `b` is not from 1970 to 9999",
         ),
     ] {
         let staged = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
@@ -235,7 +235,7 @@ fn moments_of_a_step_beyond_the_calendar_are_refused() {
         assert!(error.contains("`changed_at` is not from 1970 to 9999"), "{error}");
     }
     let error = first().stage(entry(1, "b").signs_from(late), at(0)).unwrap_err().to_string();
-    assert!(error.contains("`signs` of the key `b` is not from 1970 to 9999"), "{error}");
+    assert!(error.contains("`signing_start` of the key `b` is not from 1970 to 9999"), "{error}");
 }
 
 fn report() -> Report {

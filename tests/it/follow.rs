@@ -107,7 +107,12 @@ const BAD: [(&str, &str, Spoil); 23] = [
     ("too large", "manifest", |scene| scene.write(&vec![b' '; 2 << 20])),
     ("no JSON", "manifest", |scene| scene.write(b"JWT_SECRET=abc")),
     ("sealed", "sealed", |scene| scene.write(b"dk1.REsBAQ")),
-    ("another version", "manifest", |scene| scene.edit(|document| document["version"] = json!(2))),
+    ("another version", "manifest", |scene| {
+        scene.edit(|document| {
+            document["version"] = json!(2);
+            document["min_reader_version"] = json!(2);
+        })
+    }),
     ("older", "refused", |scene| scene.edit(|document| document["revision"] = json!(1))),
     ("two of one revision", "refused", |scene| {
         scene.edit(|document| {

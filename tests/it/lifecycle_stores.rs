@@ -258,6 +258,7 @@ fn v8_a_document_of_another_version_revokes() {
         let error = scene.edit(|document| {
             before = document.clone();
             document["version"] = json!(9);
+            document["min_reader_version"] = json!(9);
             document[field] = json!("other");
             document["keys"][0]["revoked"] = json!(null);
         });
@@ -266,6 +267,7 @@ fn v8_a_document_of_another_version_revokes() {
     }
     let error = scene.edit(|document| {
         document["version"] = json!(9);
+        document["min_reader_version"] = json!(9);
         document["hint"] = json!({"unknown": true});
         document["keys"][0]["revoked"] = json!({"since": 7});
     });
@@ -332,7 +334,9 @@ fn v8_a_record_that_revokes_the_only_key_leaves_a_ring_that_serves_nothing() {
 /// The record of another release, or one with something that cannot be read.
 #[test]
 fn v8_a_record_that_cannot_be_read_still_revokes() {
-    for change in ["\"version\": 2", "\"version\": 1,\n  \"new\": {}"] {
+    for (change, reader) in
+        [("\"version\": 2", "_version\": 2"), ("\"version\": 1,\n  \"new\": {}", "_version\": 1")]
+    {
         let letters = |seed| {
             let text: String = secret(seed).chars().filter(char::is_ascii_alphanumeric).collect();
             text.chars().cycle().take(128).collect::<String>()
@@ -356,7 +360,7 @@ fn v8_a_record_that_cannot_be_read_still_revokes() {
         block_on(update(&store(), rotate)).unwrap();
         let record = folder.path().join(".env.dualkey").join("X.json");
         let text = fs::read_to_string(&record).unwrap();
-        let other = text.replace("\"version\": 1", change);
+        let other = text.replace("\"version\": 1", change).replace("_version\": 1", reader);
         assert_ne!(text, other);
         fs::write(&record, other).unwrap();
         assert!(following.refresh().is_err());

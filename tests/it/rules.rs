@@ -361,6 +361,10 @@ fn v9_a_source_that_is_empty_or_broken_makes_no_ring_and_no_key() {
     assert!(matches!(build(&|_| Ok(None)), Err(Error::NoPrimary { .. })));
     assert!(matches!(build(&|_| Ok(Some(String::new()))), Err(Error::NoPrimary { .. })));
     assert!(matches!(build(&|_| Err(LookupError::NotUnicode)), Err(Error::NotUnicode { .. })));
+    let failed = || Err(LookupError::Failed { problem: "no answer in 5 s".to_owned() });
+    let error = build(&|_| failed()).unwrap_err();
+    assert!(matches!(&error, Error::LookupFailed { .. }), "{error}");
+    assert!(error.to_string().contains("no answer in 5 s"), "{error}");
     // One broken variable among good ones: nothing is built from the rest.
     let half = |name: &str| match name {
         "JWT_SECRET_OLD" => Ok(Some("hex:0".to_owned())),

@@ -232,3 +232,13 @@ fn a_former_name_of_a_field_is_refused_with_the_present_one() {
     let error = Report::from_json(report.to_string().as_bytes()).unwrap_err().to_string();
     assert!(error.contains("`sweep`") && error.contains("`rewrap`"), "{error}");
 }
+
+/// V8: a secret that was revoked does not come back, also under its derived kid.
+#[test]
+fn a_revoked_secret_is_not_staged_again() {
+    let manifest = first().stage(crate::support::secret(7).as_str(), at(10)).unwrap().manifest;
+    let new = manifest.keys()[1].kid();
+    let revoked = manifest.revoke(&new, "leaked", at(20)).unwrap().manifest;
+    let error = revoked.stage(crate::support::secret(7).as_str(), at(30)).unwrap_err();
+    assert!(matches!(error, Error::Revoked { kid } if kid == new), "{error}");
+}

@@ -3,11 +3,10 @@
 //! A manifest of this version has only fields that this release knows: another one is a mistake in an
 //! edit by hand, or has a former name. A manifest of a newer version may have more.
 
-use std::collections::BTreeMap;
-
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::manifest::members::Members;
 use crate::manifest::unknown::Unknown;
 
 /// The form of a value.
@@ -73,8 +72,6 @@ const FORMER: [(&str, &str); 5] = [
     ("overrides", "forced_steps"),
 ];
 
-type Members<'a> = BTreeMap<String, &'a RawValue>;
-
 /// Refuses a field of `text` that this release does not know. The error names a field only by its
 /// place, because the name may be a secret; a former name is known.
 pub(super) fn check_known(text: &str) -> Result<(), Error> {
@@ -93,11 +90,10 @@ fn check(value: &RawValue, form: &Form, place: &str) -> Result<(), Error> {
             items.into_iter().try_for_each(|item| check(item, form, place))
         }
         Object(fields) => {
-            let members: Members<'_> = serde_json::from_str(value.get()).unwrap_or_default();
-            for (name, value) in members {
+            for (name, value) in Members::read(value.get()).iter() {
                 match fields.iter().find(|(field, _)| *field == name) {
                     Some((field, form)) => check(value, form, field)?,
-                    None => return Err(unknown_field(&name, place)),
+                    None => return Err(unknown_field(name, place)),
                 }
             }
             Ok(())
@@ -126,17 +122,18 @@ pub(super) struct UnknownFields {
 }
 
 impl UnknownFields {
-    /// Reads those of `text`. In the objects within a policy or a key they are not kept.
+    /// Reads those of `text`. In the objects within these they are not kept: a version that adds fields
+    /// there, or that expresses a revocation in another way, raises the lowest reader version.
     pub(super) fn read(text: &str) -> Self {
-        let manifest: Members<'_> = serde_json::from_str(text).unwrap_or_default();
-        let policy = manifest.get("policy").map(|policy| policy.get()).unwrap_or_default();
-        let keys = manifest.get("keys").map(|keys| keys.get()).unwrap_or_default();
+        let manifest = Members::read(text);
+        let policy = manifest.named("policy").next().unwrap_or_default();
+        let keys = manifest.named("keys").next().unwrap_or_default();
         let keys: Vec<&RawValue> = serde_json::from_str(keys).unwrap_or_default();
         Self {
-            policy: read_unknown(&serde_json::from_str(policy).unwrap_or_default(), POLICY),
+            policy: read_unknown(&Members::read(policy), POLICY),
             keys: keys
                 .into_iter()
-                .map(|key| read_unknown(&serde_json::from_str(key.get()).unwrap_or_default(), KEY))
+                .map(|key| read_unknown(&Members::read(key.get()), KEY))
                 .collect(),
             manifest: read_unknown(&manifest, MANIFEST),
         }
@@ -145,8 +142,8 @@ impl UnknownFields {
 
 fn read_unknown(members: &Members<'_>, known: &[(&str, Form)]) -> Unknown {
     let mut unknown = Unknown::default();
-    for (name, value) in members {
-        if known.iter().all(|(field, _)| field != name) {
+    for (name, value) in members.iter() {
+        if known.iter().all(|(field, _)| *field != name) {
             unknown.insert(name, value);
         }
     }

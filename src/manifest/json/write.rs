@@ -19,6 +19,7 @@ use crate::manifest::document::Manifest;
 use crate::manifest::entry::{Entry, ForcedStep};
 use crate::manifest::recogniser::Recogniser;
 use crate::manifest::time::Time;
+use crate::manifest::unknown::Unknown;
 use crate::secret::{Secret, wipe_stack};
 
 pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
@@ -47,6 +48,7 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
             Schedule::Annual => When::Annual,
         }),
     };
+    let none = Unknown::default();
     wipe_stack();
     let keys: Vec<Key> = manifest
         .keys
@@ -72,7 +74,12 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         keys: keys
             .iter()
             .zip(&manifest.keys)
-            .map(|(known, key)| Extended { known, unknown: &key.unknown })
+            .map(|(known, key)| {
+                // With the secret of a key, its further fields are left out: they may be secret as well.
+                let unknown =
+                    if known.secret.is_some() || !is_marked { &key.unknown } else { &none };
+                Extended { known, unknown }
+            })
             .collect::<Vec<_>>(),
     };
     let text = to_wiped(&Extended { known: &document, unknown: &manifest.unknown })?;

@@ -63,7 +63,9 @@ impl Cursor {
         match self {
             Self::Linked | Self::Missing { .. } => true,
             Self::Foreign { is_after_suspects, .. } => !is_after_suspects,
-            Self::Suspect { .. } | Self::Broken(_) => false,
+            // Half a record is reported beside the break.
+            Self::Broken(_) => true,
+            Self::Suspect { .. } => false,
         }
     }
 }

@@ -150,7 +150,7 @@ pub(super) async fn commit(
 fn sign_trail_with(context: &Context, manifest: &Manifest) -> Result<(), OpsError> {
     let ring = context.trail.ring();
     if ring.name() == manifest.ring() {
-        manifest.apply_to(&ring)?;
+        manifest.apply_to(ring)?;
     }
     Ok(())
 }

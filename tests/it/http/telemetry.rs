@@ -119,6 +119,7 @@ async fn a_rotation_is_seen_at_an_endpoint_of_prometheus() {
     let seen = scrape(&url, "METRICS_JWT").await;
     is(&seen, "dualkey_keys{state=\"fallback\"}", 0.0);
     is(&seen, "dualkey_keys{state=\"revoked\"}", 1.0);
+    is(&seen, "dualkey_keys{state=\"expired\"}", 0.0);
     is(&seen, "dualkey_rotations_total{step=\"retired\"}", 1.0);
     is(&seen, "dualkey_rotations_total{step=\"revoked\"}", 1.0);
 }
