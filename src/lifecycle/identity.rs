@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::kid::Kid;
 use crate::mac::{HmacSha256, HmacSha512};
 use crate::purpose::Purpose;
+use crate::secret::wipe_stack;
 
 /// Derives the kid of a key that was given none.
 pub(crate) fn derive_kid(secret: &[u8], purpose: Purpose) -> Kid {
@@ -20,7 +21,9 @@ pub(crate) fn secret_prints(secret: &[u8]) -> [[u8; 32]; 2] {
     let wide = HmacSha512::new(secret).mac(LABEL);
     let mut half = [0; 32];
     half.copy_from_slice(&wide[..32]);
-    [HmacSha256::new(secret).mac(LABEL), half]
+    let prints = [HmacSha256::new(secret).mac(LABEL), half];
+    wipe_stack();
+    prints
 }
 
 /// The identity of one key among those of its ring.

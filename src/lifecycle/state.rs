@@ -34,9 +34,9 @@ pub enum KeyState {
     Live(Role),
     /// It has stopped verifying, because its end is past.
     Expired,
-    /// The key is compromised, and verifies nothing.
+    /// The key is compromised, and verifies nothing. It stays so when its secret is wiped.
     Revoked,
-    /// The secret of the key was wiped; the record is kept. A revoked key can be destroyed as well.
+    /// The secret of the key was wiped; the record is kept.
     Destroyed,
 }
 

@@ -150,8 +150,8 @@ impl Phase {
         let mut live = self.verifying.iter().chain(&self.idle);
         match live.find(|(place, _)| *place == index) {
             Some((_, role)) => KeyState::Live(*role),
-            None if life.destroyed_at.is_some() => KeyState::Destroyed,
             None if life.revoked.is_some() => KeyState::Revoked,
+            None if life.destroyed_at.is_some() => KeyState::Destroyed,
             None => KeyState::Expired,
         }
     }

@@ -6,7 +6,6 @@ use crate::lifecycle::Policy;
 use crate::lifecycle::admission::{Rules, check, is_below_floor};
 use crate::lifecycle::timeline::Timeline;
 use crate::purpose::Purpose;
-use crate::secret::wipe_stack;
 use crate::text::is_hidden;
 
 impl Manifest {
@@ -70,7 +69,6 @@ impl Manifest {
 
     /// Admits a new key.
     pub(super) fn admit(&self, new: NewEntry, is_fallback: bool) -> Result<Entry, Error> {
-        wipe_stack();
         new.admit(self.purpose, &lenient_rules(&self.policy, is_fallback), is_fallback, |first| {
             self.free_number(first)
         })

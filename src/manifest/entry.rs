@@ -13,10 +13,9 @@ use crate::lifecycle::identity::{Identity, check_unique, secret_prints};
 use crate::lifecycle::life::Life;
 use crate::lifecycle::{Revocation, SigningStart};
 use crate::purpose::Purpose;
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 /// A key as a manifest holds it.
-#[derive(Clone)]
 pub struct Entry {
     pub(crate) life: Life,
     pub(crate) aliases: Vec<Kid>,
@@ -31,6 +30,23 @@ pub struct Entry {
     pub(super) unknown: Unknown,
     /// Not stored: the variable that it was read from.
     pub(crate) variable: Option<String>,
+}
+
+impl Clone for Entry {
+    fn clone(&self) -> Self {
+        // The unused bytes of a copy come from the stack.
+        wipe_stack();
+        Self {
+            life: self.life.clone(),
+            aliases: self.aliases.clone(),
+            algorithm: self.algorithm.clone(),
+            secret: self.secret.clone(),
+            recogniser: self.recogniser.clone(),
+            forced_steps: self.forced_steps.clone(),
+            unknown: self.unknown.clone(),
+            variable: self.variable.clone(),
+        }
+    }
 }
 
 /// The record of a step that was forced: when, which step, and why.

@@ -16,7 +16,7 @@ use crate::lifecycle::admission::numbered_kid;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::timeline::Timeline;
 use crate::lifecycle::transitions::record;
-use crate::secret::{Secret, wipe_stack};
+use crate::secret::Secret;
 
 /// A secret with the name of its variable.
 type Named = (String, Secret);
@@ -34,7 +34,6 @@ impl Marked {
         signing: &[Named],
         next: Option<&Named>,
     ) -> Result<Self, Error> {
-        wipe_stack();
         let found: Vec<_> = signing.iter().chain(next).map(|(_, secret)| secret).collect();
         let (manifest, is_less) = json::read_marked(text, &found)?;
         Ok(Self { manifest, is_less })
@@ -84,7 +83,6 @@ impl Manifest {
         next: Option<&Named>,
         now: SystemTime,
     ) -> Result<Self, Error> {
-        wipe_stack();
         let now = now.max(self.changed_at);
         if let Some((_, refusal)) = self.find_final(signing, next) {
             return Err(refusal);
@@ -128,7 +126,6 @@ impl Manifest {
         found: impl Iterator<Item = &'f Named> + Clone,
         warnings: Vec<(String, &'static str)>,
     ) -> Self {
-        wipe_stack();
         for key in &mut self.keys {
             let source = found.clone().find(|(_, secret)| is_of(key, secret));
             key.variable = source.map(|(variable, _)| variable.clone());

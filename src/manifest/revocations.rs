@@ -77,7 +77,7 @@ mod tests {
                 {"kid": "b", "revoked": null}, {"kid": "c", "revoked": 7, "new": {}},
                 {"kid": "d"}, {"revoked": true}, 5,
                 {"kid": "e", "revoked": {"at": 1, "reason": "twice"}, "revoked": null}],
-                "keys": [{"kid": "f", "k\\u0069d": "g", "revoked": 0}]}"#;
+                "keys": [{"kid": "f", "k\u0069d": "g", "revoked": 0}]}"#;
         let read = Revocations::read(text.as_bytes()).unwrap();
         assert_eq!((read.ring.as_str(), read.environment.as_str()), ("R", "e"));
         let keys: Vec<_> =

@@ -99,10 +99,9 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         keys.retain_mut(|(key, _)| insert_secret(key, purpose, found));
     }
     let is_less = keys.len() < count;
-    wipe_stack();
     let keys = keys.into_iter().map(|(key, unknown)| {
-        let entry = read_entry(key, purpose, &policy)?;
-        Ok(Entry { unknown, ..entry })
+        wipe_stack();
+        read_entry(key, unknown, purpose, &policy)
     });
     let manifest = Manifest {
         ring: document.ring,
@@ -122,6 +121,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         trusts_clock: false,
         warnings: Vec::new(),
     };
+    wipe_stack();
     Ok((manifest, is_less))
 }
 
@@ -139,7 +139,12 @@ fn insert_secret(key: &mut Key, purpose: Purpose, found: &[&Secret]) -> bool {
     }
 }
 
-fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Error> {
+fn read_entry(
+    key: Key,
+    unknown: Unknown,
+    purpose: Purpose,
+    policy: &Policy,
+) -> Result<Entry, Error> {
     let kid = Kid::new(&key.kid)?;
     let label = format!("the key `{kid}`");
     let secret = key.secret.map(|text| {
@@ -194,7 +199,7 @@ fn read_entry(key: Key, purpose: Purpose, policy: &Policy) -> Result<Entry, Erro
         secret,
         recogniser: recogniser.transpose()?,
         forced_steps: forced_steps.collect(),
-        unknown: Unknown::default(),
+        unknown,
         variable: None,
     })
 }

@@ -49,11 +49,13 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         }),
     };
     let none = Unknown::default();
-    wipe_stack();
     let keys: Vec<Key> = manifest
         .keys
         .iter()
-        .map(|key| write_key(key, manifest, is_marked))
+        .map(|key| {
+            wipe_stack();
+            write_key(key, manifest, is_marked)
+        })
         .collect::<Result<_, Error>>()?;
     let document = Document {
         format: FORMAT.to_owned(),
@@ -83,6 +85,7 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
             .collect::<Vec<_>>(),
     };
     let text = to_wiped(&Extended { known: &document, unknown: &manifest.unknown })?;
+    wipe_stack();
     // What is stored must be readable again.
     if text.expose().len() > MAX_BYTES {
         Err(Error::manifest("it has more than 1 MiB"))
