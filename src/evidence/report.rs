@@ -51,7 +51,7 @@ impl Report {
     ///
     /// A store returns it in the place of an error, so that one such report does not hide the
     /// others. Its `reported_at` is when the store received it. It objects to a promotion and a
-    /// retirement ([`Obstacle::UnreadableReport`]) for one observation window from then on, because
+    /// retirement ([`Obstacle::UnreadableReport`](crate::Obstacle::UnreadableReport)) for one observation window from then on, because
     /// its instance may hold other keys. It proves no agreement and no observation.
     #[must_use]
     pub fn unreadable(

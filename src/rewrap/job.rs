@@ -122,7 +122,7 @@ impl RewrapJob {
     }
 
     /// Accepts a table in which nothing is sealed yet. Without it such a table counts in
-    /// [`Counts::nothing_sealed`], and the verdict does not take the report: an empty table is
+    /// [`Counts::nothing_sealed`](super::Counts::nothing_sealed), and the verdict does not take the report: an empty table is
     /// most often the wrong table, as one of another schema.
     ///
     /// ```

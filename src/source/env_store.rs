@@ -14,7 +14,7 @@ use crate::ring::KeyMaterial;
 use crate::ring::env::{Found, Lookup, LookupError, process, read};
 
 /// The manifest that the environment variables around a name make, by the convention of
-/// [`mod@super::env`].
+/// [`ring::env`](crate::ring::env).
 ///
 /// It is read-only: a change is a change of the variables. Those of a process stay as they
 /// are, so this store is for a service that wants one way for all rings, or for a lookup of your own

@@ -1,6 +1,6 @@
 //! Where keys come from, and how a ring learns that they have changed.
 //!
-//! [`mod@env`] reads the process's environment, or any other lookup of names, by the
+//! [`ring::env`](crate::ring::env) reads the process's environment, or any other lookup of names, by the
 //! convention of `.env` files: `X_NEW`, `X`, `X_OLD`, `X_BACKUP`, `X_NEXT`.
 //!
 //! With the feature `store`, a [`Manifest`](crate::manifest::Manifest) lives in a

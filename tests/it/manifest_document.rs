@@ -223,7 +223,7 @@ fn version_1_of_the_document_is_read_as_it_was() {
     let nanos = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
     assert_eq!(nanos, 1_768_471_200_123_456_789);
     assert_eq!((manifest.revision(), manifest.primary(now)), (7, kid("2025-q4")));
-    let expected = ["Expired", "Revoked", "Live(Primary)", "Live(Fallback)", "Live(Staged)"];
+    let expected = ["Destroyed", "Revoked", "Live(Primary)", "Live(Fallback)", "Live(Staged)"];
     let states: Vec<_> =
         states(&manifest, now).iter().map(|(_, state)| format!("{state:?}")).collect();
     assert_eq!(states, expected);

@@ -16,7 +16,7 @@ const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// How API keys go out: from which ring, in which header, to which host.
 ///
-/// As a tower layer it is an [`ApiKeyLayer`]; with the feature `reqwest` it is a
+/// As a tower layer it is an [`ApiKeyLayer`](super::ApiKeyLayer); with the feature `reqwest` it is a
 /// `reqwest_middleware::Middleware` itself. A clone shares what is known of the keys.
 #[derive(Debug, Clone)]
 pub struct ApiKeys {

@@ -81,7 +81,7 @@ impl<K: KeyMaterial> FollowBuilder<K> {
     /// milliseconds and 10 minutes. The first load has it, the load of each turn, the reports
     /// of a turn together, and the last report.
     ///
-    /// A call that is out of time counts as a failure, [`StoreError::TimedOut`], and its answer
+    /// A call that is out of time counts as a failure, [`StoreError::TimedOut`](crate::source::StoreError::TimedOut), and its answer
     /// is dropped. A future is dropped too. A call that blocks its thread, as a file on a dead
     /// network mount does, keeps that thread until the system lets it go. While eight calls block
     /// so, the follower makes no further one, and asks again when one has returned.
@@ -100,7 +100,7 @@ impl<K: KeyMaterial> FollowBuilder<K> {
     /// A name has 1 to 128 characters of `A-Z a-z 0-9 - _ . : / @ + =`. In another one, which a
     /// `HOSTNAME` may be, each other character becomes `-`, the rest is cut off, and a digest of
     /// the whole is appended: the service starts, and two such names stay two. Under an empty name
-    /// no report is stored, and [`Health::report_error`] says why.
+    /// no report is stored, and [`Health::report_error`](crate::source::Health::report_error) says why.
     pub fn instance(mut self, name: impl Into<String>) -> Self {
         self.instance = Some(to_instance_name(name.into()));
         self
