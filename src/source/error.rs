@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::disk::Untrusted;
 use crate::error::Error;
+use crate::kid::ParseKidError;
 use crate::manifest::Revocations;
 use crate::reference::Reference;
 
@@ -249,6 +250,12 @@ pub enum StoreError {
     /// A step was refused, or a ring cannot be made of what is there.
     #[error(transparent)]
     Refused(#[from] Error),
+}
+
+impl From<ParseKidError> for StoreError {
+    fn from(error: ParseKidError) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 impl StoreError {
