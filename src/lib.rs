@@ -122,10 +122,10 @@
 //! | `api-key` | 35 | 18 |
 //! | `reqwest` | 91 | 47 |
 //! | `ops` | 61 | 42 |
-//! | `agent` | 128 | 90 |
+//! | `agent` | 129 | 90 |
 //! | `tls` | 33 | 45 |
 //! | `full` | 216 | 187 |
-//! | `cli` | 212 | 141 |
+//! | `cli` | 213 | 141 |
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
