@@ -91,8 +91,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Overwrites the stack below the caller. Calls that computed with a secret may have left copies there,
-/// and a value that is built later may take them along in its unused bytes.
+/// Overwrites 16 KiB of the stack below the caller. Calls that computed with a secret may have left
+/// copies there, and a value that is built later may take them along in its unused bytes. Deeper copies,
+/// and those in the frames of the callers, stay.
 #[inline(never)]
 #[allow(dead_code, reason = "stores use it, behind a feature")]
 pub(crate) fn wipe_stack() {

@@ -153,3 +153,36 @@ fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, E
         }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use serde_json::{Value, json};
+
+    use crate::lifecycle::Policy;
+    use crate::manifest::{Manifest, NewEntry};
+    use crate::purpose::Purpose;
+
+    /// V10: a record of a `.env` file holds no secret, and a field of a newer version may be one.
+    #[test]
+    fn a_record_leaves_out_the_unknown_fields_of_a_key_whose_secret_it_leaves_out() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let new = || NewEntry::generate(Purpose::Cookie).unwrap();
+        let first = Manifest::new("X", Purpose::Cookie, "test", Policy::default(), new(), now);
+        let staged = first.unwrap().stage(new(), now).unwrap();
+        let text = staged.manifest.to_json().unwrap();
+        let mut document: Value = serde_json::from_slice(text.expose()).unwrap();
+        document["version"] = json!(3);
+        for key in document["keys"].as_array_mut().unwrap() {
+            key["wrapped"] = json!("of a newer version");
+        }
+        let newer = Manifest::from_json(document.to_string().as_bytes()).unwrap();
+        let revoked = newer.revoke(&staged.kid, "leaked", now).unwrap().manifest;
+        let record = revoked.to_marked().unwrap();
+        let record: Value = serde_json::from_slice(record.expose()).unwrap();
+        assert_eq!(record["keys"][0]["wrapped"], "of a newer version");
+        assert_eq!(record["keys"][1].get("secret"), None);
+        assert_eq!(record["keys"][1].get("wrapped"), None);
+    }
+}
