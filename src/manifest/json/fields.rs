@@ -122,26 +122,27 @@ pub(super) struct UnknownFields {
 }
 
 impl UnknownFields {
-    /// Reads those of `text`. In the objects within these they are not kept: a version that adds fields
-    /// there, or that expresses a revocation in another way, raises the lowest reader version.
-    pub(super) fn read(text: &str) -> Self {
+    /// Reads those of `text`; `is_public` is set for a record, which holds no secret. In the objects
+    /// within these they are not kept: a version that adds fields there, or that expresses a
+    /// revocation in another way, raises the lowest reader version.
+    pub(super) fn read(text: &str, is_public: bool) -> Self {
         let manifest = Members::read(text);
         let policy = manifest.named("policy").next().unwrap_or_default();
         let keys = manifest.named("keys").next().unwrap_or_default();
         let keys: Vec<&RawValue> = serde_json::from_str(keys).unwrap_or_default();
         Self {
-            policy: read_unknown(&Members::read(policy), POLICY),
+            policy: read_unknown(&Members::read(policy), POLICY, is_public),
             keys: keys
                 .into_iter()
-                .map(|key| read_unknown(&Members::read(key.get()), KEY))
+                .map(|key| read_unknown(&Members::read(key.get()), KEY, is_public))
                 .collect(),
-            manifest: read_unknown(&manifest, MANIFEST),
+            manifest: read_unknown(&manifest, MANIFEST, is_public),
         }
     }
 }
 
-fn read_unknown(members: &Members<'_>, known: &[(&str, Form)]) -> Unknown {
-    let mut unknown = Unknown::default();
+fn read_unknown(members: &Members<'_>, known: &[(&str, Form)], is_public: bool) -> Unknown {
+    let mut unknown = Unknown::new(is_public);
     for (name, value) in members.iter() {
         if known.iter().all(|(field, _)| *field != name) {
             unknown.insert(name, value);

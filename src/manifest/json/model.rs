@@ -44,7 +44,7 @@ pub(super) struct Extended<'a, T> {
     #[serde(flatten)]
     pub(super) known: &'a T,
     #[serde(flatten)]
-    pub(super) unknown: &'a Unknown,
+    pub(super) unknown: Option<&'a Unknown>,
 }
 
 #[derive(Serialize, Deserialize)]

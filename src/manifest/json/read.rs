@@ -49,7 +49,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
     let versions = Versions::new(head.version, head.min_reader_version, "manifest")?;
     let mut unknown = UnknownFields::default();
     if versions.is_newer() {
-        unknown = UnknownFields::read(text);
+        unknown = UnknownFields::read(text, found.is_some());
     } else {
         check_known(text)?;
     }

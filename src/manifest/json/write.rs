@@ -19,7 +19,6 @@ use crate::manifest::document::Manifest;
 use crate::manifest::entry::{Entry, ForcedStep};
 use crate::manifest::recogniser::Recogniser;
 use crate::manifest::time::Time;
-use crate::manifest::unknown::Unknown;
 use crate::secret::{Secret, wipe_stack};
 
 pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
@@ -48,7 +47,6 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
             Schedule::Annual => When::Annual,
         }),
     };
-    let none = Unknown::default();
     let keys: Vec<Key> = manifest
         .keys
         .iter()
@@ -66,7 +64,7 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         environment: manifest.environment.clone(),
         revision: manifest.revision,
         changed_at: manifest.changed_at.try_into()?,
-        policy: Extended { known: &terms, unknown: &manifest.unknown_policy },
+        policy: Extended { known: &terms, unknown: manifest.unknown_policy.written(is_marked) },
         earlier_window: match manifest.earlier_window {
             Some(EarlierWindow { length, until }) => {
                 Some(Window { seconds: length.as_secs(), until: until.try_into()? })
@@ -76,15 +74,11 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         keys: keys
             .iter()
             .zip(&manifest.keys)
-            .map(|(known, key)| {
-                // With the secret of a key, its further fields are left out: they may be secret as well.
-                let unknown =
-                    if known.secret.is_some() || !is_marked { &key.unknown } else { &none };
-                Extended { known, unknown }
-            })
+            .map(|(known, key)| Extended { known, unknown: key.unknown.written(is_marked) })
             .collect::<Vec<_>>(),
     };
-    let text = to_wiped(&Extended { known: &document, unknown: &manifest.unknown })?;
+    let unknown = manifest.unknown.written(is_marked);
+    let text = to_wiped(&Extended { known: &document, unknown })?;
     wipe_stack();
     // What is stored must be readable again.
     if text.expose().len() > MAX_BYTES {
@@ -161,28 +155,45 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::lifecycle::Policy;
-    use crate::manifest::{Manifest, NewEntry};
+    use crate::manifest::json::read_marked;
+    use crate::manifest::{Entry, Manifest, NewEntry};
     use crate::purpose::Purpose;
+    use crate::secret::Secret;
 
     /// V10: a record of a `.env` file holds no secret, and a field of a newer version may be one.
     #[test]
-    fn a_record_leaves_out_the_unknown_fields_of_a_key_whose_secret_it_leaves_out() {
+    fn a_record_has_only_the_unknown_fields_that_a_record_had() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let new = || NewEntry::generate(Purpose::Cookie).unwrap();
         let first = Manifest::new("X", Purpose::Cookie, "test", Policy::default(), new(), now);
         let staged = first.unwrap().stage(new(), now).unwrap();
-        let text = staged.manifest.to_json().unwrap();
-        let mut document: Value = serde_json::from_slice(text.expose()).unwrap();
-        document["version"] = json!(3);
-        for key in document["keys"].as_array_mut().unwrap() {
-            key["wrapped"] = json!("of a newer version");
-        }
-        let newer = Manifest::from_json(document.to_string().as_bytes()).unwrap();
+        let secrets: Vec<_> = staged.manifest.keys().iter().filter_map(Entry::secret).collect();
+        let with_fields = |text: &Secret| {
+            let mut document: Value = serde_json::from_slice(text.expose()).unwrap();
+            document["version"] = json!(3);
+            document["escrow"] = json!("of a newer version");
+            document["policy"]["escrow"] = json!("of a newer version");
+            for key in document["keys"].as_array_mut().unwrap() {
+                key["escrow"] = json!("of a newer version");
+            }
+            document.to_string()
+        };
+        let record_of = |manifest: &Manifest| -> Value {
+            serde_json::from_slice(manifest.to_marked().unwrap().expose()).unwrap()
+        };
+
+        let stored = with_fields(&staged.manifest.to_json().unwrap());
+        let newer = Manifest::from_json(stored.as_bytes()).unwrap();
+        let record = record_of(&newer);
+        assert_eq!(record["version"], 3);
+        assert!(!record.to_string().contains("escrow"), "{record}");
+
+        let recorded = with_fields(&staged.manifest.to_marked().unwrap());
+        let (newer, is_less) = read_marked(recorded.as_bytes(), &secrets).unwrap();
+        assert!(!is_less);
         let revoked = newer.revoke(&staged.kid, "leaked", now).unwrap().manifest;
-        let record = revoked.to_marked().unwrap();
-        let record: Value = serde_json::from_slice(record.expose()).unwrap();
-        assert_eq!(record["keys"][0]["wrapped"], "of a newer version");
+        let record = record_of(&revoked);
+        assert_eq!(record.to_string().matches("escrow").count(), 4, "{record}");
         assert_eq!(record["keys"][1].get("secret"), None);
-        assert_eq!(record["keys"][1].get("wrapped"), None);
     }
 }
