@@ -30,6 +30,7 @@
 //! Paths are relative to the inventory; `{env}` in them is the environment. What cannot be is
 //! found when the file is read, with its line and column.
 
+mod checked_store;
 mod database_check;
 mod document;
 mod explain;

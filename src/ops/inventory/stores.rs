@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::checked_store::CheckedStore;
 use super::database_check::DatabaseCheck;
 use super::identity_check::IdentityCheck;
 use super::project::Project;
@@ -37,7 +38,7 @@ impl Project {
             return Ok(store);
         }
         let (item, clock) = (item.clone(), Arc::clone(&self.clock));
-        Ok(Arc::new(DatabaseCheck { store, item, clock, variables }))
+        Ok(Arc::new(CheckedStore { store, check: DatabaseCheck { item, clock, variables } }))
     }
 
     /// The store, and the `.env` file if it is one.
@@ -55,8 +56,8 @@ impl Project {
                     Arc::new(store)
                 };
                 let (name, environment) = (item.name.clone(), environment.to_owned());
-                let checked = IdentityCheck { store, name, environment, purpose: item.purpose };
-                Ok((Arc::new(checked), None))
+                let check = IdentityCheck { name, environment, purpose: item.purpose };
+                Ok((Arc::new(CheckedStore { store, check }), None))
             }
             Place::Dotenv(path) => {
                 let path = self.inventory.path(path, environment);
