@@ -18,11 +18,11 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::error::OpsError;
-use super::rfc3339;
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::manifest::NewEntry;
 use crate::manifest::random::{random_bits, random_secret};
+use crate::moment::Exact;
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 use crate::source::disk;
@@ -228,6 +228,6 @@ impl Sheet {
     }
 
     fn time(&self) -> String {
-        rfc3339::time(self.at)
+        Exact(self.at).to_string()
     }
 }

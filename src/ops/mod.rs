@@ -10,7 +10,7 @@
 //! | [`schedule`] | what is due, overdue, under way or stuck |
 //! | [`rewrap`] | everything that an encryption key has sealed, brought under the primary |
 //! | [`audit`] | records that nobody edits unseen |
-//! | [`doctor`] | what is wrong with a project, and how to mend it |
+//! | [`doctor`] | what is wrong with a project, and how to fix it |
 //! | `remind`, `agent` | with the feature `agent`: reminders, and rotations by the calendar |
 //!
 //! The command line, `dualkey`, computes every step, check and verdict with these calls.
@@ -69,7 +69,6 @@ pub mod recognise;
 #[cfg(feature = "agent")]
 pub mod remind;
 pub mod rewrap;
-pub(crate) mod rfc3339;
 pub mod rotate;
 pub mod schedule;
 pub(crate) mod warnings;

@@ -6,10 +6,10 @@ use crate::evidence::reports::{ClockProblem, clock_problem};
 use std::time::SystemTime;
 
 use super::inventory::{Place, Project, SecretSpec};
-use super::rfc3339::time;
 use crate::kid::Kid;
 use crate::lifecycle::Policy;
 use crate::lifecycle::policy::is_ahead;
+use crate::moment::Exact;
 use crate::source::dotenv::listing::{Encrypted, Listing};
 use crate::text::Plain;
 
@@ -38,7 +38,7 @@ pub(crate) fn encrypted(
 pub(super) fn of_reports(reports: &[Report], policy: &Policy, now: SystemTime) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(ClockProblem::Behind { newest }) = clock_problem(reports, policy, now) {
-        let (newest, now) = (time(newest), time(now));
+        let (newest, now) = (Exact(newest), Exact(now));
         all.push(format!("the clock is behind every report: it shows {now}, the newest was made at {newest}; set the clock"));
     }
     for report in reports {
@@ -50,14 +50,14 @@ pub(super) fn of_reports(reports: &[Report], policy: &Policy, now: SystemTime) -
                 "the report of the instance `{}` is from the future ({}): set its clock, or delete the \
                  report if it is gone",
                 Plain(&report.instance),
-                time(report.reported_at)
+                Exact(report.reported_at)
             ));
         } else if let Some((kid, seen)) = last_ahead(report, policy, now) {
             all.push(format!(
                 "the instance `{}` dates a use of `{kid}` in the future ({}): its clock was ahead; set it, \
                  then restart the instance",
                 Plain(&report.instance),
-                time(seen)
+                Exact(seen)
             ));
         }
     }

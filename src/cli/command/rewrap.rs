@@ -14,10 +14,10 @@ use crate::cli::failure::{Failure, Status};
 use crate::cli::options::Actor;
 use crate::cli::terminal::{Terminal, complain};
 use crate::duration::Length;
+use crate::moment::Exact;
 use crate::moment::NotBefore;
 use crate::ops::inventory::Project;
 use crate::ops::rewrap::ProjectRewrap;
-use crate::ops::rfc3339::time as rfc3339;
 use crate::ops::schedule::secret_status;
 use crate::rewrap::{BATCH, CONCURRENCY, RewrapReport, Unreadable};
 use crate::text::Plain;
@@ -250,7 +250,7 @@ fn to_json(table: &str, rewrapped: &RewrapReport) -> serde_json::Value {
     json!({
         "table": table,
         "has_written": rewrapped.has_written,
-        "counts_from": rewrapped.counts_from.map(rfc3339),
+        "counts_from": rewrapped.counts_from.map(|from| Exact(from).to_string()),
         "counts": rewrapped.counts,
         "by_kid": by_kid.collect::<BTreeMap<_, _>>(),
         "unreadable": unreadable.collect::<Vec<_>>(),

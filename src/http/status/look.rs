@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::advice::advice;
-use super::model::{Instance, Key, Revoked, Ring, Store, Time, UsageCounts};
+use super::model::{Instance, Key, Moment, Revoked, Ring, Store, UsageCounts};
 use crate::evidence::Report;
 use crate::evidence::reports::may_run;
 use crate::kid::Kid;
@@ -46,7 +46,7 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     let expected = |kid: &Kid| watched.expected_obstacle(kid, reports.as_deref()).ok().flatten();
     let is_known = problem.is_none();
     let verdict = |place: usize| {
-        let mut verdict = VerdictJson::new(answers[place].as_ref()?, Time);
+        let mut verdict = VerdictJson::new(answers[place].as_ref()?, Moment);
         if verdict.answer == "wait" {
             let traffic = expected(&look.keys[place].kid);
             verdict
@@ -80,15 +80,15 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         is_fleet,
         name: Plain(&look.ring).to_string(),
         purpose: look.purpose,
-        now: Time(look.now),
+        now: Moment(look.now),
         is_stale: look.is_stale,
         generation: look.generation,
         revision: look.revision,
         fingerprint: look.fingerprint.to_string(),
         overlap_seconds: look.policy.overlap().as_secs(),
         observation_window_seconds: look.policy.observation_window.as_secs(),
-        next_transition: look.next_transition.map(Time),
-        rotation_due: look.rotation_due.map(Time),
+        next_transition: look.next_transition.map(Moment),
+        rotation_due: look.rotation_due.map(Moment),
         keys,
         instances,
         store: watched.health().map(|health| store(health, problem)),
@@ -99,24 +99,24 @@ fn key(
     look: &Look,
     status: &KeyStatus,
     reports: &[Report],
-    verdict: Option<VerdictJson<Time>>,
+    verdict: Option<VerdictJson<Moment>>,
 ) -> Key {
     let seen = reports.iter().flat_map(|report| &report.last_as_fallback);
     Key {
         kid: status.kid.to_string(),
         variable: status.variable.as_ref().map(|name| Plain(name).to_string()),
         state: status.state.as_str(),
-        added_at: Time(status.added_at),
-        signs_from: start(status).map(|start| Time(start.max(status.added_at))),
-        superseded_at: superseded(look, status).map(Time),
-        verifies_until: status.verifies_until.map(Time),
+        added_at: Moment(status.added_at),
+        signs_from: start(status).map(|start| Moment(start.max(status.added_at))),
+        superseded_at: superseded(look, status).map(Moment),
+        verifies_until: status.verifies_until.map(Moment),
         revoked: status.revoked.as_ref().map(|revoked| Revoked {
-            at: Time(revoked.at),
+            at: Moment(revoked.at),
             reason: Plain(&revoked.reason).to_string(),
         }),
         last_as_fallback: seen
             .filter(|(kid, _)| *kid == status.kid)
-            .map(|(_, seen)| Time(*seen))
+            .map(|(_, seen)| Moment(*seen))
             .max(),
         verdict,
     }
@@ -164,8 +164,8 @@ fn instance(look: &Look, report: &Report) -> Instance {
     let (policy, changed_at, now) = (&look.policy, look.changed_at, look.now);
     Instance {
         name: Plain(&report.instance).to_string(),
-        reported_at: Time(report.reported_at),
-        observed_since: Time(report.observed_since),
+        reported_at: Moment(report.reported_at),
+        observed_since: Moment(report.observed_since),
         revision: report.revision,
         fingerprint: report.fingerprint.to_string(),
         agrees: report.problem.is_none() && report.fingerprint == look.fingerprint,
@@ -180,7 +180,7 @@ fn instance(look: &Look, report: &Report) -> Instance {
 fn store(health: Health, problem: Option<String>) -> Store {
     let errors = [health.last_error, health.watch_error, health.report_error, problem];
     Store {
-        last_reload: Time(health.last_success),
+        last_reload: Moment(health.last_success),
         reloads: health.reloads,
         failures: health.failures,
         failures_in_a_row: health.failures_in_a_row,

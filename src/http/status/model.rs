@@ -16,7 +16,7 @@ pub(super) struct Rings {
 pub(super) struct Ring {
     pub(super) name: String,
     pub(super) purpose: &'static str,
-    pub(super) now: Time,
+    pub(super) now: Moment,
     /// What an operator is to do.
     pub(super) advice: String,
     /// Faults of its policy.
@@ -29,8 +29,8 @@ pub(super) struct Ring {
     pub(super) fingerprint: String,
     pub(super) overlap_seconds: u64,
     pub(super) observation_window_seconds: u64,
-    pub(super) next_transition: Option<Time>,
-    pub(super) rotation_due: Option<Time>,
+    pub(super) next_transition: Option<Moment>,
+    pub(super) rotation_due: Option<Moment>,
     pub(super) keys: Vec<Key>,
     pub(super) instances: Vec<Instance>,
     pub(super) store: Option<Store>,
@@ -43,21 +43,21 @@ pub(super) struct Key {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) variable: Option<String>,
     pub(super) state: &'static str,
-    pub(super) added_at: Time,
+    pub(super) added_at: Moment,
     /// When it began to sign, or will.
-    pub(super) signs_from: Option<Time>,
+    pub(super) signs_from: Option<Moment>,
     /// When the next one took over from it, or will.
-    pub(super) superseded_at: Option<Time>,
-    pub(super) verifies_until: Option<Time>,
+    pub(super) superseded_at: Option<Moment>,
+    pub(super) verifies_until: Option<Moment>,
     pub(super) revoked: Option<Revoked>,
-    pub(super) last_as_fallback: Option<Time>,
+    pub(super) last_as_fallback: Option<Moment>,
     /// The verdict on an old key.
-    pub(super) verdict: Option<VerdictJson<Time>>,
+    pub(super) verdict: Option<VerdictJson<Moment>>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Revoked {
-    pub(super) at: Time,
+    pub(super) at: Moment,
     pub(super) reason: String,
 }
 
@@ -65,8 +65,8 @@ pub(super) struct Revoked {
 #[derive(Serialize)]
 pub(super) struct Instance {
     pub(super) name: String,
-    pub(super) reported_at: Time,
-    pub(super) observed_since: Time,
+    pub(super) reported_at: Moment,
+    pub(super) observed_since: Moment,
     pub(super) revision: u64,
     pub(super) fingerprint: String,
     /// Whether it holds the same keys as this process.
@@ -94,7 +94,7 @@ pub(super) struct UsageCounts {
 #[derive(Serialize)]
 pub(super) struct Store {
     /// When it was last read and agreed with.
-    pub(super) last_reload: Time,
+    pub(super) last_reload: Moment,
     pub(super) reloads: u64,
     pub(super) failures: u64,
     pub(super) failures_in_a_row: u64,
@@ -104,9 +104,9 @@ pub(super) struct Store {
 
 /// A moment, to the second.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Time(pub(super) SystemTime);
+pub(super) struct Moment(pub(super) SystemTime);
 
-impl Time {
+impl Moment {
     /// As RFC 3339 has it; `None` beyond the year 9999, and before the year -9999.
     pub(super) fn text(self) -> Option<String> {
         let time = Timestamp::try_from(self.0).ok()?;
@@ -114,7 +114,7 @@ impl Time {
     }
 }
 
-impl Serialize for Time {
+impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.text().serialize(serializer)
     }

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::model::{Instance, Key, Ring, Time};
+use super::model::{Instance, Key, Moment, Ring};
 use super::timeline::{Span, WIDTH};
 use crate::manifest::verdict_json::VerdictJson;
 
@@ -95,7 +95,7 @@ fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
             p { (life(now, key)) }
             (bar(span, key))
             div.scale aria-hidden="true" {
-                span { (ago(now, span.from)) } span { "now" } span { (in_(now, span.to)) }
+                span { (ago(now, span.from)) } span { "now" } span { (time_until(now, span.to)) }
             }
             @if let Some(answer) = &key.verdict { (verdict(ring, key, answer)) }
         }
@@ -206,7 +206,7 @@ fn legend() -> Markup {
     }
 }
 
-fn verdict(ring: &Ring, key: &Key, verdict: &VerdictJson<Time>) -> Markup {
+fn verdict(ring: &Ring, key: &Key, verdict: &VerdictJson<Moment>) -> Markup {
     let who = if ring.is_fleet { "" } else { ", as far as this process can tell" };
     html! {
         p data-verdict=(verdict.answer) {
@@ -318,7 +318,7 @@ fn facts(ring: &Ring) -> Markup {
     }
 }
 
-fn time(time: Time) -> Markup {
+fn time(time: Moment) -> Markup {
     let text = time.text().unwrap_or_else(|| "a time beyond the calendar".to_owned());
     html! { time datetime=(text) { (clock(time.0)) } }
 }
@@ -326,7 +326,7 @@ fn time(time: Time) -> Markup {
 /// A moment, and how far it is.
 pub(super) fn moment(now: SystemTime, time: SystemTime) -> String {
     if time > now {
-        format!("{} ({})", clock(time), in_(now, time))
+        format!("{} ({})", clock(time), time_until(now, time))
     } else {
         format!("{} ({})", clock(time), ago(now, time))
     }
@@ -339,13 +339,13 @@ fn clock(time: SystemTime) -> String {
     }
 }
 
-pub(super) fn ago(now: SystemTime, own: SystemTime) -> String {
-    match now.duration_since(own) {
+pub(super) fn ago(now: SystemTime, moment: SystemTime) -> String {
+    match now.duration_since(moment) {
         Ok(since) => format!("{:#} ago", Length(since)),
         Err(ahead) => format!("in {:#}", Length(ahead.duration())),
     }
 }
 
-fn in_(now: SystemTime, own: SystemTime) -> String {
-    format!("in {:#}", Length(own.duration_since(now).unwrap_or_default()))
+fn time_until(now: SystemTime, moment: SystemTime) -> String {
+    format!("in {:#}", Length(moment.duration_since(now).unwrap_or_default()))
 }

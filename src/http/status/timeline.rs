@@ -81,7 +81,7 @@ impl Span {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Time;
+    use super::super::model::Moment;
     use super::*;
 
     fn ring(now: SystemTime, overlap_seconds: u64, verifies_until: SystemTime) -> Ring {
@@ -89,10 +89,10 @@ mod tests {
             kid: "a".to_owned(),
             variable: None,
             state: "fallback",
-            added_at: Time(UNIX_EPOCH),
-            signs_from: Some(Time(now)),
-            superseded_at: Some(Time(now)),
-            verifies_until: Some(Time(verifies_until)),
+            added_at: Moment(UNIX_EPOCH),
+            signs_from: Some(Moment(now)),
+            superseded_at: Some(Moment(now)),
+            verifies_until: Some(Moment(verifies_until)),
             revoked: None,
             last_as_fallback: None,
             verdict: None,
@@ -100,7 +100,7 @@ mod tests {
         Ring {
             name: "ring".to_owned(),
             purpose: "jwt",
-            now: Time(now),
+            now: Moment(now),
             advice: String::new(),
             warnings: Vec::new(),
             is_stale: false,

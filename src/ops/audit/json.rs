@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::query::{Entry, Listing};
-use crate::ops::rfc3339::time;
+use crate::moment::Exact;
 
 /// A listing as a JSON array: what `dualkey audit --json` prints. A forged line is an object
 /// with `forged`, the line, and `after`.
@@ -47,7 +47,7 @@ fn row(entry: &Entry) -> RecordRow<'_> {
     let record = &entry.record;
     RecordRow {
         n: entry.n,
-        at: time(record.at),
+        at: Exact(record.at).to_string(),
         secret: &record.secret,
         action: record.action.as_str(),
         actor: &record.actor,
@@ -61,6 +61,6 @@ fn row(entry: &Entry) -> RecordRow<'_> {
         fingerprint: record.fingerprint.map(|print| print.to_string()),
         revision: record.revision,
         clock_given: record.clock_given,
-        imported_at: record.imported_at.map(time),
+        imported_at: record.imported_at.map(|at| Exact(at).to_string()),
     }
 }

@@ -57,7 +57,7 @@ impl<'a> Start<'a> {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, secret, action, actor, environment, outcome, .. } = self;
-        write!(f, "{}{BAR}{}{BAR}{action}", Time(*at), Escaped(secret))?;
+        write!(f, "{}{BAR}{}{BAR}{action}", LineTime(*at), Escaped(secret))?;
         write!(f, "{BAR}{}{BAR}{}{BAR}{outcome}", Escaped(actor), Escaped(environment))?;
         if let Some(kid) = &self.kid {
             write!(f, "{BAR}kid={kid}")?;
@@ -80,7 +80,7 @@ impl fmt::Display for Record {
             write!(f, "{BAR}clock=given")?;
         }
         if let Some(at) = self.imported_at {
-            write!(f, "{BAR}imported={}", Time(at))?;
+            write!(f, "{BAR}imported={}", LineTime(at))?;
         }
         Ok(())
     }
@@ -180,9 +180,9 @@ pub(super) fn time(text: &str) -> Option<SystemTime> {
 }
 
 /// Writes a moment as it stands in a line, and as operators read it.
-pub(super) struct Time(pub(super) SystemTime);
+pub(super) struct LineTime(pub(super) SystemTime);
 
-impl fmt::Display for Time {
+impl fmt::Display for LineTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What no calendar holds was never a moment of a record.
         let time = Timestamp::try_from(self.0).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::action::{Action, Outcome};
 use super::error::AuditError;
 use super::escape::Escaped;
-use super::line::{Start, Time, start};
+use super::line::{LineTime, Start, start};
 use super::problem::{Forged, Problem};
 use super::record::Record;
 use crate::kid::Kid;
@@ -159,7 +159,7 @@ impl Query {
     /// taken apart or copied.
     pub(super) fn filter(&self) -> Filter {
         let escaped = |text: &Option<String>| text.as_ref().map(|text| Escaped(text).to_string());
-        let time = |moment: Option<SystemTime>| moment.map(|moment| Time(moment).to_string());
+        let time = |moment: Option<SystemTime>| moment.map(|moment| LineTime(moment).to_string());
         Filter {
             secret: escaped(&self.secret),
             actions: self.actions.clone(),

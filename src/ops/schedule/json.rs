@@ -1,10 +1,12 @@
 //! The state of secrets as JSON for scripts: field names are stable.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde::Serialize;
 
 use super::status::{OtherKey, ScheduleState, SecretStatus};
 use crate::manifest::verdict_json::VerdictJson;
-use crate::ops::rfc3339::{time, time_from};
+use crate::moment::Exact;
 
 /// How secrets stand, as a JSON array: what `dualkey status --json` prints.
 #[must_use]
@@ -93,4 +95,16 @@ fn key(other: &OtherKey) -> Key<'_> {
         verifies_until: other.verifies_until.map(time_from),
         verdict: other.verdict.as_ref().map(|verdict| VerdictJson::new(verdict, time_from)),
     }
+}
+
+/// Writes a moment, rounded down to the second.
+fn time(moment: SystemTime) -> String {
+    Exact(moment).to_string()
+}
+
+/// Writes a moment from which something holds: rounded up to the second, so that it holds then.
+fn time_from(moment: SystemTime) -> String {
+    let part = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    let rest = Duration::from_nanos(u64::from(1_000_000_000 - part));
+    time(if part == 0 { moment } else { moment.checked_add(rest).unwrap_or(moment) })
 }
