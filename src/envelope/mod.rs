@@ -59,5 +59,5 @@ pub use key::AesKey;
 pub use legacy::Layout;
 pub use rewrap::RewrapError;
 #[allow(unused_imports, reason = "only `rewrap`, a higher module, rewraps whole stores")]
-pub(crate) use rewrap_stored::How;
+pub(crate) use rewrap_stored::RewrapOptions;
 pub use sealer::{Dangerous, Sealer};

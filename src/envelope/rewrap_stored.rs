@@ -16,7 +16,7 @@ use crate::ring::snapshot::View;
 
 /// The options of rewrapping a stored value.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct How {
+pub(crate) struct RewrapOptions {
     /// Seals every value again, and not only those under a key on its way out.
     pub(crate) renews_all: bool,
     /// Opens under revoked keys too.
@@ -29,7 +29,7 @@ pub(crate) struct How {
 
 /// The result of rewrapping a stored value.
 #[allow(dead_code, reason = "only `rewrap`, a higher module, reads it")]
-pub(crate) struct Renewed {
+pub(crate) struct RewrappedValue {
     /// The key that it was under.
     pub(crate) from: Kid,
     /// The key that it is under now.
@@ -42,20 +42,20 @@ pub(crate) struct Renewed {
 
 impl Sealer {
     /// Opens whatever is `stored`, and seals it again under the primary where its key is on its
-    /// way out, or where `how` asks for all.
+    /// way out, or where `options` asks for all.
     #[allow(dead_code, reason = "only `rewrap`, a higher module, rewraps whole stores")]
-    pub(crate) fn renewed(
+    pub(crate) fn rewrap_stored(
         &self,
         stored: &[u8],
         context: &[u8],
-        how: How,
-    ) -> Result<Renewed, RewrapError> {
+        options: RewrapOptions,
+    ) -> Result<RewrappedValue, RewrapError> {
         self.ring.read(|view| match Stored::of(stored, self.max_payload_bytes) {
             Ok(Stored::Native(blob)) => {
                 let is_text = !is_binary(stored);
-                rewrap_envelope(self, view, &blob, context, How { is_text, ..how })
+                rewrap_envelope(self, view, &blob, context, RewrapOptions { is_text, ..options })
             }
-            Ok(Stored::Legacy(_)) => seal_legacy(self, view, stored, context, how),
+            Ok(Stored::Legacy(_)) => seal_legacy(self, view, stored, context, options),
             Err(reason) => Err(view.reject(reason).into()),
         })
     }
@@ -67,19 +67,20 @@ fn rewrap_envelope(
     view: &View<'_, AesKey>,
     blob: &[u8],
     context: &[u8],
-    how: How,
-) -> Result<Renewed, RewrapError> {
+    options: RewrapOptions,
+) -> Result<RewrappedValue, RewrapError> {
     // Of a staged key as well: an instance that is ahead may have rewrapped it.
-    let is_due = |role| how.renews_all || matches!(role, None | Some(Role::Fallback));
-    let Reopened { key, role, draft } = reopen(sealer, view, blob, context, how.rescues, is_due)?;
+    let is_due = |role| options.renews_all || matches!(role, None | Some(Role::Fallback));
+    let Reopened { key, role, draft } =
+        reopen(sealer, view, blob, context, options.rescues, is_due)?;
     if role.is_none() {
         report_rescue(view, key);
     }
     // Deliberately not counted as a use: a rewrap of every row does not show who needs the
     // key.
     match draft {
-        Some(draft) => seal_again(view, key.kid(), draft, context, how),
-        None => Ok(Renewed { from: key.kid(), to: key.kid(), length: None, value: None }),
+        Some(draft) => seal_again(view, key.kid(), draft, context, options),
+        None => Ok(RewrappedValue { from: key.kid(), to: key.kid(), length: None, value: None }),
     }
 }
 
@@ -89,15 +90,15 @@ fn seal_legacy(
     view: &View<'_, AesKey>,
     stored: &[u8],
     context: &[u8],
-    how: How,
-) -> Result<Renewed, RewrapError> {
-    let opened = open_stored(sealer, view, stored, context, how.rescues);
+    options: RewrapOptions,
+) -> Result<RewrappedValue, RewrapError> {
+    let opened = open_stored(sealer, view, stored, context, options.rescues);
     let opened = opened.map_err(|reason| view.reject(reason))?;
     let payload = Zeroizing::new(opened.payload);
     if opened.role.is_none() {
         report_rescue(view, opened.key);
     }
-    seal_again(view, opened.key.kid(), Draft::of(view.primary()?, &payload), context, how)
+    seal_again(view, opened.key.kid(), Draft::of(view.primary()?, &payload), context, options)
 }
 
 /// Seals a `draft`, unless it is a dry run.
@@ -106,16 +107,16 @@ fn seal_again(
     from: Kid,
     draft: Draft<'_>,
     context: &[u8],
-    how: How,
-) -> Result<Renewed, RewrapError> {
+    options: RewrapOptions,
+) -> Result<RewrappedValue, RewrapError> {
     let to = draft.kid();
-    let length = Some(stored_len(draft.sealed_len(), how.is_text));
-    let value = if how.is_dry_run {
+    let length = Some(stored_len(draft.sealed_len(), options.is_text));
+    let value = if options.is_dry_run {
         None
     } else {
-        Some(stored_as(draft.seal(view, context)?, how.is_text))
+        Some(stored_as(draft.seal(view, context)?, options.is_text))
     };
-    Ok(Renewed { from, to, length, value })
+    Ok(RewrappedValue { from, to, length, value })
 }
 
 fn report_rescue(view: &View<'_, AesKey>, key: &Key<AesKey>) {

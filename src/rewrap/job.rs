@@ -10,7 +10,7 @@ use super::pace::Progress;
 use super::report::Unreadable;
 use super::store::RowStore;
 use super::{BATCH, CONCURRENCY};
-use crate::envelope::{How, Sealer};
+use crate::envelope::{RewrapOptions, Sealer};
 
 type Context = dyn Fn(&RowKey, &str) -> Vec<u8> + Send + Sync;
 type Callback<T> = Arc<dyn Fn(&T) + Send + Sync>;
@@ -29,7 +29,7 @@ pub struct RewrapJob {
     pub(super) sealer: Sealer,
     pub(super) rows: Arc<dyn RowStore>,
     pub(super) context: Arc<Context>,
-    pub(super) how: How,
+    pub(super) options: RewrapOptions,
     pub(super) mode: Mode,
     pub(super) may_hold_nothing: bool,
     pub(super) batch: usize,
@@ -60,7 +60,7 @@ impl RewrapJob {
             sealer: sealer.clone(),
             rows: Arc::new(rows),
             context: Arc::new(move |key, column| context(key, column).into()),
-            how: How::default(),
+            options: RewrapOptions::default(),
             mode: Mode::DryRun,
             may_hold_nothing: false,
             batch: BATCH,
@@ -117,7 +117,7 @@ impl RewrapJob {
     /// # fn main() {}
     /// ```
     pub fn renew_all(mut self) -> Self {
-        self.how.renews_all = true;
+        self.options.renews_all = true;
         self
     }
 
@@ -210,7 +210,7 @@ impl Dangerous {
     /// matters.
     pub fn open_revoked(self) -> RewrapJob {
         let mut job = self.0;
-        job.how.rescues = true;
+        job.options.rescues = true;
         job
     }
 }
@@ -219,7 +219,7 @@ impl fmt::Debug for RewrapJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RewrapJob")
             .field("rows", &self.rows)
-            .field("how", &self.how)
+            .field("options", &self.options)
             .field("mode", &self.mode)
             .finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@ use super::error::RewrapJobError;
 use super::job::{Mode, RewrapJob};
 use super::report::{Tally, Unreadable};
 use super::row::{Column, Row, Swap, Value};
-use crate::envelope::{How, RewrapError, Sealer};
+use crate::envelope::{RewrapError, RewrapOptions, Sealer};
 use crate::error::Reason;
 use crate::kid::Kid;
 
@@ -105,20 +105,20 @@ impl RewrapJob {
         }
         let context = (self.context)(&row.key, &column.name);
         let is_text = matches!(value, Value::Text(_));
-        let how = How { is_dry_run: mode == Mode::DryRun, is_text, ..self.how };
-        let renewed = match self.sealer.renewed(stored, &context, how) {
-            Ok(renewed) => renewed,
+        let options = RewrapOptions { is_dry_run: mode == Mode::DryRun, is_text, ..self.options };
+        let rewrapped = match self.sealer.rewrap_stored(stored, &context, options) {
+            Ok(rewrapped) => rewrapped,
             Err(RewrapError::Open(error)) => {
                 let kid = Sealer::kid_of(stored);
                 return Ok(self.report(row, column, error.reason(), kid));
             }
             Err(RewrapError::Seal(error)) => return Err(error.into()),
         };
-        if let Some(needed) = renewed.length {
+        if let Some(needed) = rewrapped.length {
             self.check_room(row, column, needed)?;
         }
-        let (from, to) = (renewed.from, renewed.to);
-        Ok(match (renewed.value, renewed.length) {
+        let (from, to) = (rewrapped.from, rewrapped.to);
+        Ok(match (rewrapped.value, rewrapped.length) {
             (Some(bytes), _) => {
                 let (key, old, new) = (row.key.clone(), value.clone(), stored_as(value, bytes));
                 Step::Write(Write { swap: Swap { key, column: place, old, new }, from, to })

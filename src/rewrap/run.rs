@@ -36,7 +36,7 @@ impl RewrapJob {
             table: self.rows.name().to_owned(),
             columns: self.rows.columns().iter().map(|column| column.name.clone()).collect(),
             primary: self.sealer.ring().primary().ok_or(Error::NothingSigns)?,
-            renews_all: self.how.renews_all,
+            renews_all: self.options.renews_all,
             executes: self.mode == Mode::Execute,
             started_at: self.sealer.ring().now(),
             after: None,

@@ -121,17 +121,21 @@ impl Versions {
                 false
             }
             Turn::Renew { all, dry, as_text } => {
-                let how = How { renews_all: *all, is_dry_run: *dry, ..How::default() };
+                let options = RewrapOptions {
+                    renews_all: *all,
+                    is_dry_run: *dry,
+                    ..RewrapOptions::default()
+                };
                 let text = || format::to_text(&before).into_bytes();
                 let stored = if *as_text { text() } else { before.clone() };
-                prop_assert!(self.sealer.renewed(&stored, b"row 8", how).is_err());
-                let renewed = self.sealer.renewed(&stored, b"row 7", how).unwrap();
-                prop_assert_eq!(renewed.length.is_some(), is_due || *all);
-                prop_assert_eq!(renewed.value.is_some(), (is_due || *all) && !dry);
-                match renewed.value {
+                prop_assert!(self.sealer.rewrap_stored(&stored, b"row 8", options).is_err());
+                let rewrapped = self.sealer.rewrap_stored(&stored, b"row 7", options).unwrap();
+                prop_assert_eq!(rewrapped.length.is_some(), is_due || *all);
+                prop_assert_eq!(rewrapped.value.is_some(), (is_due || *all) && !dry);
+                match rewrapped.value {
                     None => false,
                     Some(value) => {
-                        prop_assert_eq!(Some(value.len()), renewed.length);
+                        prop_assert_eq!(Some(value.len()), rewrapped.length);
                         let Ok(Stored::Native(blob)) = Stored::of(&value, 1 << 20) else {
                             panic!()
                         };

@@ -25,7 +25,7 @@ pub(in crate::http) fn token(headers: &HeaderMap) -> Result<Option<&str>, Reason
 }
 
 /// The place of a token in a request.
-pub(super) enum Shown<'h> {
+pub(super) enum Presented<'h> {
     /// In the `Authorization` header.
     Header(&'h str),
     /// In cookies of one name, of which the first that verifies counts.
@@ -37,10 +37,12 @@ pub(super) enum Shown<'h> {
 pub(super) fn find<'h>(
     headers: &'h HeaderMap,
     cookie: Option<&str>,
-) -> Result<Option<Shown<'h>>, Reason> {
+) -> Result<Option<Presented<'h>>, Reason> {
     match (token(headers)?, cookie) {
         #[cfg(feature = "cookie")]
-        (None, Some(name)) => Ok(crate::http::cookies::find(headers, name)?.map(Shown::Cookies)),
-        (token, _) => Ok(token.map(Shown::Header)),
+        (None, Some(name)) => {
+            Ok(crate::http::cookies::find(headers, name)?.map(Presented::Cookies))
+        }
+        (token, _) => Ok(token.map(Presented::Header)),
     }
 }

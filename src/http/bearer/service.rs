@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tower_service::Service;
 
 use super::config::Config;
-use super::credentials::{self, Shown};
+use super::credentials::{self, Presented};
 use super::future::BearerFuture;
 use crate::error::Reason;
 use crate::http::answer::{Answer, replace};
@@ -52,9 +52,9 @@ where
         let config = &self.config;
         let token = credentials::find(request.headers(), config.cookie.as_deref());
         let verified = match token {
-            Ok(Some(Shown::Header(token))) => config.jwt.verify::<C>(token).map(Some),
+            Ok(Some(Presented::Header(token))) => config.jwt.verify::<C>(token).map(Some),
             #[cfg(feature = "cookie")]
-            Ok(Some(Shown::Cookies(found))) => {
+            Ok(Some(Presented::Cookies(found))) => {
                 config.jwt.verify_first::<C>(found.values()).map(Some)
             }
             Ok(None) if config.is_optional => Ok(None),
