@@ -51,7 +51,7 @@
 //!
 //! # Moving in
 //! What a backend has already (npm `jsonwebtoken`, express-session, `createHmac`, an
-//! `encryption.ts`, `cookie::SignedJar`, PyJWT) stays valid: [`moving_in`].
+//! `encryption.ts`, `cookie::SignedJar`, PyJWT) stays valid: [`guide::migrating`].
 //!
 //! # In a service
 //! A service mounts middleware instead of calling verifiers: [`http`] has a layer and an axum extractor for
@@ -62,7 +62,7 @@
 //! With the feature `store`, keys live in a [`manifest`] in a file, in PostgreSQL, or behind a
 //! client of yours, and every instance follows it ([`source`]): a change in the store is a
 //! change everywhere, checked and tested before it is swapped in. Reports of the instances say
-//! when a new key may sign, and whether the old one can be retired ([`Verdict`]). The [`runbook`] has
+//! when a new key may sign, and whether the old one can be retired ([`Verdict`]). The [`guide::runbook`] has
 //! the steps.
 //!
 //! # Data at rest, and secrets that are shown
@@ -156,6 +156,7 @@ pub mod cookie;
 pub mod credential;
 #[cfg(feature = "envelope")]
 pub mod envelope;
+pub mod guide;
 #[cfg(feature = "tower")]
 pub mod http;
 #[cfg(feature = "jwt")]
@@ -163,8 +164,6 @@ pub mod jwt;
 pub mod mac;
 #[cfg(feature = "store")]
 pub mod manifest;
-#[cfg(all(feature = "jwt", feature = "cookie", feature = "webhook", feature = "envelope"))]
-pub mod moving_in;
 #[cfg(feature = "ops")]
 pub mod ops;
 #[cfg(any(
@@ -176,8 +175,6 @@ pub mod ops;
 pub mod postgres;
 #[cfg(feature = "rewrap")]
 pub mod rewrap;
-#[cfg(all(feature = "store", feature = "cookie"))]
-pub mod runbook;
 #[cfg(feature = "store")]
 pub mod source;
 #[cfg(any(

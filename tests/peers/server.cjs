@@ -5,7 +5,7 @@ const { createCipheriv, createHmac, randomBytes } = require("node:crypto");
 const express = require("express");
 const session = require("express-session");
 const jwt = require("jsonwebtoken");
-const { nativeCookies, openEnvelope } = require("../../src/moving_in/native.cjs");
+const { nativeCookies, openEnvelope } = require("../../src/guide/native.cjs");
 
 const { life, secrets, keys } = JSON.parse(process.argv[2]);
 const encryptionKeys = keys.map((key) => Buffer.from(key, "hex"));

@@ -40,7 +40,7 @@ const LAYERS: [&[&str]; 15] = [
     &["cli"],
     &["bin"],
     // Chapters of the documentation.
-    &["compile_fail", "moving_in", "runbook"],
+    &["compile_fail", "guide"],
 ];
 
 /// The layers whose modules may import each other.

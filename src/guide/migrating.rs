@@ -406,5 +406,5 @@
 //! Take it as it is; the tests run this very file.
 //!
 #![doc = "```js"]
-#![doc = include_str!("moving_in/native.cjs")]
+#![doc = include_str!("native.cjs")]
 #![doc = "```"]
