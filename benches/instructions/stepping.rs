@@ -116,7 +116,7 @@ fn report(now: &Baseline, file: &Path) -> ExitCode {
         }
     }
     if broken {
-        println!("more than 2 % off, or another number of allocations: mend it, or `--write` it");
+        println!("more than 2 % off, or another number of allocations: fix it, or `--write` it");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

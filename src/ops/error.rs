@@ -12,7 +12,7 @@ use crate::rewrap::RewrapJobError;
 use crate::source::StoreError;
 
 /// What keeps an operator from what they asked for. It names the secret, the file or the
-/// variable and how to mend it, never a value.
+/// variable and how to fix it, never a value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpsError {
@@ -28,9 +28,9 @@ pub enum OpsError {
     #[error("{0}; nothing was changed")]
     Audit(#[from] AuditError),
 
-    /// The step was taken, and the trail could not be told: it says that it was begun.
+    /// The step was taken, and the trail could not be told: its record says that it was started.
     #[error(
-        "the step was taken, but its record says only that it was begun ({source}): the next command completes it"
+        "the step was taken, but its record says only that it was started ({source}): the next command completes it"
     )]
     Unsettled {
         /// What the trail said.
@@ -46,7 +46,7 @@ pub enum OpsError {
         line: usize,
         /// The column, from 1, in characters.
         column: usize,
-        /// What is wrong, and how to mend it.
+        /// What is wrong, and how to fix it.
         problem: String,
     },
 
@@ -81,7 +81,7 @@ pub enum OpsError {
 
     /// A store holds nothing, and did once: what cannot be read is not what is not there.
     #[error(
-        "`{secret}` was there in {environment}, by the audit trail, and its store holds nothing now: {mend}"
+        "`{secret}` was there in {environment}, by the audit trail, and its store holds nothing now: {remedy}"
     )]
     WasThere {
         /// The secret.
@@ -89,7 +89,7 @@ pub enum OpsError {
         /// The environment.
         environment: String,
         /// What to do.
-        mend: &'static str,
+        remedy: &'static str,
     },
 
     /// The trail has no key to be signed with.

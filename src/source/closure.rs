@@ -160,7 +160,7 @@ impl KeyStore for ClosureStore {
             let store = self.name.clone();
             let Some(write) = &self.store else {
                 let remedy = "give it a closure that writes, with `writes`";
-                return Err(StoreError::ReadOnly { store, mend: remedy });
+                return Err(StoreError::ReadOnly { store, remedy });
             };
             let text = self.codec.encode(next, &store)?;
             if write(expected, text).await.map_err(|source| self.client_error(source))? {

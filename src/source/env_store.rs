@@ -112,9 +112,10 @@ impl<K: KeyMaterial> EnvStore<K> {
         if taken.is_err() {
             memory.drop_pending();
         }
-        let (own, found) = taken?;
-        let own = own.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })?;
-        Ok(own.with_variables(found.all(), found.warnings.clone()))
+        let (manifest, found) = taken?;
+        let manifest =
+            manifest.ok_or_else(|| StoreError::Unconfirmed { store: self.name.clone() })?;
+        Ok(manifest.with_variables(found.all(), found.warnings.clone()))
     }
 
     /// The manifest that is accepted now; none, if the reading does not count yet.
@@ -164,7 +165,7 @@ impl<K: KeyMaterial> KeyStore for EnvStore<K> {
     fn compare_and_swap<'a>(&'a self, _: u64, _: &'a Manifest) -> StoreFuture<'a, ()> {
         Box::pin(async {
             let remedy = "set the new secret as _NEXT, and as _NEW once every instance has it";
-            Err(StoreError::ReadOnly { store: self.name.clone(), mend: remedy })
+            Err(StoreError::ReadOnly { store: self.name.clone(), remedy })
         })
     }
 

@@ -138,12 +138,12 @@ pub enum StoreError {
     },
 
     /// It cannot be written through this store.
-    #[error("{store} is read-only: {mend}")]
+    #[error("{store} is read-only: {remedy}")]
     ReadOnly {
         /// The store: a path, a name.
         store: String,
         /// What to do instead.
-        mend: &'static str,
+        remedy: &'static str,
     },
 
     /// It has no place for what is to be stored.

@@ -34,15 +34,15 @@ fn to_json(finding: &Finding) -> serde_json::Value {
         "check": finding.check,
         "subject": finding.subject,
         "found": finding.found,
-        "mend": finding.mend,
+        "remedy": finding.remedy,
     })
 }
 
 fn print_findings(findings: &[Finding], terminal: &mut Terminal) -> Result<(), Failure> {
     for finding in findings {
-        let Finding { check, subject, found, mend, .. } = finding;
+        let Finding { check, subject, found, remedy, .. } = finding;
         terminal.line(&format!("{check:<8} {subject}: {found}"))?;
-        terminal.line(&format!("         fix: {mend}"))?;
+        terminal.line(&format!("         fix: {remedy}"))?;
     }
     terminal.line(&match findings.len() {
         0 => "nothing is wrong".to_owned(),

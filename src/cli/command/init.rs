@@ -74,7 +74,7 @@ fn print_warnings(
 ) -> Result<(), Failure> {
     if let Some(finding) = ignored(&Project::new(inventory)) {
         let (subject, found) = (&finding.subject, &finding.found);
-        terminal.line(&format!("  warning   {subject}: {found}; {}", finding.mend))?;
+        terminal.line(&format!("  warning   {subject}: {found}; {}", finding.remedy))?;
     }
     // A rotation writes there, unless manifests hold the secrets.
     for file in survey.encrypted.iter().filter(|_| args.store != Keep::File) {

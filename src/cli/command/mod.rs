@@ -54,7 +54,7 @@ pub(in crate::cli) struct Cli {
     /// The environment; that of the inventory unless set
     #[arg(long, global = true, env = "DUALKEY_ENV", hide_env_values = true)]
     env: Option<String>,
-    /// Takes the time from a file that holds it as RFC 3339, for a rehearsal: its records say so
+    /// Takes the time from a file that holds it as RFC 3339, to try a rotation out: its records say so
     #[arg(
         long,
         global = true,

@@ -14,8 +14,8 @@ pub(super) async fn audit(project: &Project) -> Option<Finding> {
     };
     Some(match project.verify_trail().await {
         Err(OpsError::NoAuditKey { .. }) => {
-            let mend = first_audit_key_command(project);
-            finding("audit", &subject, "it has no key yet".to_owned(), &mend)
+            let remedy = first_audit_key_command(project);
+            finding("audit", &subject, "it has no key yet".to_owned(), &remedy)
         }
         Err(error) => finding("audit", &subject, error.to_string(), "repair the store of its key"),
         Ok(verified) => {

@@ -38,16 +38,16 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
         match (is_tracked, is_tracked.and_then(|_| ask(Git::ignores))) {
             (Some(true), _) => {
                 let found = "git tracks it: everybody who has the repository has the secrets, and its history keeps them".to_owned();
-                let mend = format!("git rm --cached {subject}, then rotate every secret in it");
-                all.push(finding("tracked", &subject, found, &mend));
+                let remedy = format!("git rm --cached {subject}, then rotate every secret in it");
+                all.push(finding("tracked", &subject, found, &remedy));
             }
             (_, Some(false)) => {
-                let mend = if is_env(&path) {
+                let remedy = if is_env(&path) {
                     "add `.env*` to .gitignore".to_owned()
                 } else {
                     format!("add its folder to .gitignore ({})", disk::folder(&path).display())
                 };
-                all.push(finding("ignored", &subject, "git would take it".to_owned(), &mend));
+                all.push(finding("ignored", &subject, "git would take it".to_owned(), &remedy));
             }
             (_, Some(true)) => {}
             // No git to ask, or one that does not answer, or not to this user: what it would read.
@@ -131,8 +131,8 @@ fn examine_mode(all: &mut Vec<Finding>, path: &Path, subject: &str) {
     let mode = file.permissions().mode() & 0o7777;
     if file.is_file() && mode & 0o077 != 0 {
         let found = format!("others may read or write it (mode {mode:04o})");
-        let mend = format!("chmod 0600 {subject}, and rotate what others may have read");
-        all.push(finding("readable", subject, found, &mend));
+        let remedy = format!("chmod 0600 {subject}, and rotate what others may have read");
+        all.push(finding("readable", subject, found, &remedy));
     }
 }
 

@@ -1,6 +1,6 @@
 //! A finding of the doctor.
 
-/// What is wrong, with what, and how to mend it.
+/// What is wrong, with what, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -10,10 +10,10 @@ pub struct Finding {
     pub subject: String,
     /// What is wrong.
     pub found: String,
-    /// How to mend it.
-    pub mend: String,
+    /// How to fix it.
+    pub remedy: String,
 }
 
-pub(super) fn finding(check: &'static str, subject: &str, found: String, mend: &str) -> Finding {
-    Finding { check, subject: subject.to_owned(), found, mend: mend.to_owned() }
+pub(super) fn finding(check: &'static str, subject: &str, found: String, remedy: &str) -> Finding {
+    Finding { check, subject: subject.to_owned(), found, remedy: remedy.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! The doctor: looks at a project, and says what is wrong with it and how to mend it.
+//! The doctor: looks at a project, and says what is wrong with it and how to fix it.
 
 mod audit_trail;
 pub(crate) mod files;

@@ -64,8 +64,8 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
     let Examination { prints, mut all, .. } = examination;
     for mut subjects in prints.into_values().filter(|subjects| subjects.len() > 1) {
         subjects.sort();
-        let mend = "rotate one of them: who reads one environment's secrets has the other's too";
-        all.push(finding("shared", &subjects.join(", "), "it is one secret".to_owned(), mend));
+        let remedy = "rotate one of them: who reads one environment's secrets has the other's too";
+        all.push(finding("shared", &subjects.join(", "), "it is one secret".to_owned(), remedy));
     }
     files::examine(&mut all, project);
     all.extend(audit(project).await);
@@ -139,9 +139,9 @@ impl Examination<'_> {
             examine_last_step(&mut self.all, &**trail, item, &manifest, &subject).await;
         }
         if manifest.policy() != &item.policy {
-            let mend = format!("dualkey policy {} --env {environment}", item.name);
+            let remedy = format!("dualkey policy {} --env {environment}", item.name);
             let found = "its keys live by another policy than the inventory says".to_owned();
-            self.all.push(finding("policy", &subject, found, &mend));
+            self.all.push(finding("policy", &subject, found, &remedy));
         }
     }
 
@@ -241,16 +241,16 @@ fn examine_keys(
         if (key.life.is_short || is_dangerous) && matches!(state, Some(KeyState::Live(_))) {
             let found =
                 format!("`{kid}` is shorter than its purpose asks for, and can be searched for");
-            let mend = match state {
+            let remedy = match state {
                 Some(KeyState::Live(Role::Primary)) => format!("dualkey rotate {}", item.name),
                 _ => format!("dualkey retire {} --kid {kid} as soon as it may go", item.name),
             };
-            all.push(finding("short", subject, found, &mend));
+            all.push(finding("short", subject, found, &remedy));
         }
         if state == Some(KeyState::Expired) && matches!(item.store, Place::Dotenv(_)) {
             let found = format!("`{kid}` has come to its end, and still stands in the file");
-            let mend = format!("dualkey retire {} --kid {kid}", item.name);
-            all.push(finding("past", subject, found, &mend));
+            let remedy = format!("dualkey retire {} --kid {kid}", item.name);
+            all.push(finding("past", subject, found, &remedy));
         }
     }
 }

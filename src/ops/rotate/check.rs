@@ -2,7 +2,7 @@
 
 /// The names of the checks, by which they can be skipped.
 pub const CHECKS: [&str; 7] =
-    ["audit", "clock", "underway", "instances", "backup", "peers", "rehearsal"];
+    ["audit", "clock", "underway", "instances", "backup", "peers", "earlier"];
 
 /// A check before a rotation, and what it found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Check {
     pub name: &'static str,
     /// How it went.
     pub outcome: CheckOutcome,
-    /// What was found, and how to mend it.
+    /// What was found, and how to fix it.
     pub found: String,
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn check_new(
     Err(OpsError::WasThere {
         secret: ring.to_owned(),
         environment: environment.to_owned(),
-        mend: "bring it back; a new key refuses what the old ones signed (`dualkey generate \
+        remedy: "bring it back; a new key refuses what the old ones signed (`dualkey generate \
                --store --force` makes one all the same)",
     })
 }

@@ -20,8 +20,8 @@ use crate::source::StoreError;
 
 /// How long a peer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long ago a rehearsal may be.
-const REHEARSED_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long ago the rotation in an earlier environment may be.
+const EARLIER_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// All checks before a rotation of the secret `name`, in their order:
 ///
@@ -33,7 +33,7 @@ const REHEARSED_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// | `instances` | those that report hold what the store does |
 /// | `backup` | where data is sealed, or one is named: it is recent |
 /// | `peers` | those that are named answer |
-/// | `rehearsal` | it was rotated within 30 days in each environment before this one, in the order of the inventory |
+/// | `earlier` | it was rotated within 30 days in each environment before this one, in the order of the inventory |
 ///
 /// # Errors
 /// What keeps the inventory, the store or the trail from being read at all.
@@ -56,7 +56,7 @@ pub async fn checks(project: &Project, name: &str) -> Result<Vec<Check>, OpsErro
         check_instances(item, &manifest, &reports, now),
         check_backup(project, item, now),
         check_peers(item),
-        check_rehearsal(&*trail, project, item, now).await?,
+        check_earlier_environments(&*trail, project, item, now).await?,
     ])
 }
 
@@ -198,13 +198,13 @@ fn check_peers(item: &SecretSpec) -> Check {
     passed(NAME, format!("{} answer", item.peers.len()))
 }
 
-async fn check_rehearsal(
+async fn check_earlier_environments(
     trail: &dyn Trail,
     project: &Project,
     item: &SecretSpec,
     now: SystemTime,
 ) -> Result<Check, OpsError> {
-    const NAME: &str = "rehearsal";
+    const NAME: &str = "earlier";
     let current = project.environment_name();
     let before: Vec<_> = item.environments.iter().take_while(|other| *other != current).collect();
     if before.is_empty() {
@@ -213,7 +213,7 @@ async fn check_rehearsal(
     for environment in before {
         let mut query = Query::new().secret(&item.name).environment(environment);
         query = query.rotations().outcome(Outcome::Success).take(1);
-        if let Some(since) = now.checked_sub(REHEARSED_WITHIN) {
+        if let Some(since) = now.checked_sub(EARLIER_WITHIN) {
             query = query.since(since);
         }
         if trail.query(&query).await?.is_empty() {

@@ -400,18 +400,18 @@ fn each_check_fails_where_it_should() {
         (shell.path(""), text)
     };
     const ROTATE: &str = "rotate ENCRYPTION_KEY --wait 0s";
-    let (folder, _) = check(ROTATE, &["backup", "rehearsal"]);
+    let (folder, _) = check(ROTATE, &["backup", "earlier"]);
     fs::write(folder.join("dump"), "").unwrap();
-    check(ROTATE, &["backup", "rehearsal"]);
+    check(ROTATE, &["backup", "earlier"]);
     fs::write(folder.join("dump"), "rows").unwrap();
     let dump = fs::File::options().write(true).open(folder.join("dump")).unwrap();
     dump.set_modified(at("2025-12-31T09:00:00Z")).unwrap();
-    check(ROTATE, &["backup", "rehearsal"]);
+    check(ROTATE, &["backup", "earlier"]);
     dump.set_modified(at("2026-01-02T08:00:00Z")).unwrap();
-    check(ROTATE, &["rehearsal"]);
+    check(ROTATE, &["earlier"]);
     drop(listener);
-    check(ROTATE, &["peers", "rehearsal"]);
-    let (_, text) = check(&format!("{ROTATE} --dry-run"), &["peers", "rehearsal"]);
+    check(ROTATE, &["peers", "earlier"]);
+    let (_, text) = check(&format!("{ROTATE} --dry-run"), &["peers", "earlier"]);
     assert!(text.contains("2 of the checks failed"), "{text}");
 
     // In staging first; its peers are skipped, and that is recorded.
@@ -421,7 +421,7 @@ fn each_check_fails_where_it_should() {
     let (_, text) = check(&format!("{promote} --env staging"), &[]);
     assert!(text.contains("staged -> primary"), "{text}");
     let (_, text) = check(&format!("{ROTATE} --skip peers --reason moved"), &["peers"]);
-    assert!(text.contains("ok   rehearsal") && text.contains("staged"), "{text}");
+    assert!(text.contains("ok   earlier") && text.contains("staged"), "{text}");
     let (_, text) = check(ROTATE, &["underway", "peers"]);
     assert!(text.contains("dualkey status ENCRYPTION_KEY"), "{text}");
     let (_, text) = check("audit --action staged --env production", &[]);

@@ -48,8 +48,8 @@ fn project(folder: &Path, clock: &ManualClock) -> Project {
 
 async fn find_all(project: &Project) -> Vec<(&'static str, String)> {
     let all = examine(project).await.unwrap();
-    for Finding { mend, found, .. } in &all {
-        assert!(!mend.is_empty() && !found.is_empty());
+    for Finding { remedy, found, .. } in &all {
+        assert!(!remedy.is_empty() && !found.is_empty());
     }
     all.into_iter().map(|finding| (finding.check, finding.subject)).collect()
 }

@@ -327,7 +327,7 @@ fn a_secret_of_44_bytes_has_a_documented_way_in() {
     for line in ["status SESSION_SECRET", "rotate SESSION_SECRET"] {
         check_says(&mut shell, line, 1, &says_all, &[value, "dualkey policy"]);
     }
-    check_says(&mut shell, "doctor", 3, &says_all, &[value, "mend"]);
+    check_says(&mut shell, "doctor", 3, &says_all, &[value, "remedy"]);
     let with_setting = TABLES.replace("rotate = ", &format!("{setting}\nrotate = "));
     inventory(&shell.path("dualkey.toml"), &with_setting);
     check_says(&mut shell, "rotate SESSION_SECRET", 3, &["--assume-deployed"], &[]);
