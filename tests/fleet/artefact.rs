@@ -31,7 +31,7 @@ impl Artefacts for CookieKey {
     fn accepted(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
         let value = std::str::from_utf8(artefact).unwrap();
         let verified = CookieSigner::new(ring.clone()).verify("session", value);
-        verified.map(|own| own.kid()).map_err(|error| error.reason())
+        verified.map(|value| value.kid()).map_err(|error| error.reason())
     }
 }
 
@@ -44,7 +44,7 @@ impl Artefacts for JwtKey {
     fn accepted(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
         let token = std::str::from_utf8(artefact).unwrap();
         let verified = Jwt::new(ring.clone()).verify::<Value>(token);
-        verified.map(|own| own.kid()).map_err(|error| error.reason())
+        verified.map(|value| value.kid()).map_err(|error| error.reason())
     }
 }
 
@@ -57,7 +57,7 @@ impl Artefacts for AesKey {
 
     fn accepted(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
         let opened = Sealer::new(ring.clone()).open(artefact, "");
-        opened.map(|own| own.kid()).map_err(|error| error.reason())
+        opened.map(|value| value.kid()).map_err(|error| error.reason())
     }
 
     fn made_anew(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Vec<u8>, ()> {

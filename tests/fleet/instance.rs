@@ -90,7 +90,7 @@ impl<K: Artefacts> Instance<K> {
                 };
                 let follow = builder.follow(self.shelf.clone()).instance(name);
                 self.following = follow.on_demand().ok();
-                self.ring = self.following.as_ref().map(|own| own.ring().clone());
+                self.ring = self.following.as_ref().map(|following| following.ring().clone());
                 self.shelf.set_floor(0);
             }
             Start::Keys(keys) => {
@@ -123,7 +123,7 @@ impl<K: Artefacts> Instance<K> {
 
     /// Asks the store, and says whether it holds what is there.
     pub fn poll(&self) -> bool {
-        self.following.as_ref().is_some_and(|own| own.refresh().is_ok())
+        self.following.as_ref().is_some_and(|following| following.refresh().is_ok())
             && self.shelf.weather() == Weather::Fair
     }
 

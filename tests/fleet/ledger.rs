@@ -142,12 +142,14 @@ impl Ledger {
         if self.cut.get(kid).is_some_and(|cut| made < *cut) {
             return Rejection::Declared;
         }
-        let missing = |own: &&Promoted| {
-            own.kid == *kid && held < own.revision && now <= own.stored + bounds.rollout
+        let missing = |promoted: &&Promoted| {
+            promoted.kid == *kid
+                && held < promoted.revision
+                && now <= promoted.stored + bounds.rollout
         };
         let mut missing = self.promoted.iter().filter(missing).peekable();
         match missing.peek().is_some() {
-            true if missing.any(|own| own.new_rejected) => Rejection::Declared,
+            true if missing.any(|promoted| promoted.new_rejected) => Rejection::Declared,
             true => Rejection::Violation(Kind::NewRejected),
             false => Rejection::Violation(Kind::Lost),
         }

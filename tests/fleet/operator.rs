@@ -125,14 +125,14 @@ impl Operator {
                 }
                 // Two at once: who is late is told, looks again, and withdraws his own.
                 let seen = block_on(self.shelf.load()).unwrap();
-                let change = self.take(|own| own.stage(new.clone(), clock)).unwrap();
+                let change = self.take(|manifest| manifest.stage(new.clone(), clock)).unwrap();
                 if random.u64(..4) == 0 {
                     let late = seen.stage(self.key(make), clock).unwrap().manifest;
                     let told = block_on(self.shelf.compare_and_swap(seen.revision(), &late));
                     assert!(matches!(told, Err(StoreError::Conflict { .. })), "{told:?}");
-                    let own = self.key(make);
+                    let key = self.key(make);
                     let extra =
-                        self.take(|manifest| manifest.stage(own.clone(), clock)).unwrap().kid;
+                        self.take(|manifest| manifest.stage(key.clone(), clock)).unwrap().kid;
                     let _ = self.take(|manifest| manifest.retire(&extra, &[], clock)).unwrap();
                 }
                 self.new = Some(change.kid);
@@ -148,7 +148,7 @@ impl Operator {
                 let signs = manifest.state(&new, clock) == Some(KeyState::Live(Role::Primary));
                 let reports = self.reports();
                 let promoted = signs
-                    || match self.take(|own| own.promote(&new, &reports, clock)) {
+                    || match self.take(|manifest| manifest.promote(&new, &reports, clock)) {
                         Ok(_) => true,
                         Err(StoreError::Refused(
                             Error::NotAgreed { .. } | Error::ClockDisagrees { .. },
@@ -163,7 +163,7 @@ impl Operator {
             Stage::Signs { since } => {
                 let reports = self.reports();
                 // Too early, on purpose: it is refused, or settles what is so anyway.
-                match self.take(|own| own.retire(&self.old, &reports, clock)) {
+                match self.take(|manifest| manifest.retire(&self.old, &reports, clock)) {
                     Ok(change) => {
                         self.stage = Stage::Retired;
                         visit.next = now + random.u64(300..900);
@@ -185,18 +185,20 @@ impl Operator {
                 let reports = self.reports();
                 match over {
                     // Once nobody can be asked to verify under it any more.
-                    true => match self.take(|own| own.destroy(&self.old, &reports, clock)) {
-                        Ok(_) => {
-                            self.stage = Stage::Done { at: now };
-                            visit.has_stored = true;
+                    true => {
+                        match self.take(|manifest| manifest.destroy(&self.old, &reports, clock)) {
+                            Ok(_) => {
+                                self.stage = Stage::Done { at: now };
+                                visit.has_stored = true;
+                            }
+                            Err(StoreError::Refused(
+                                Error::Blocked { .. }
+                                | Error::InUse { .. }
+                                | Error::ClockDisagrees { .. },
+                            )) => {}
+                            Err(error) => panic!("{error}"),
                         }
-                        Err(StoreError::Refused(
-                            Error::Blocked { .. }
-                            | Error::InUse { .. }
-                            | Error::ClockDisagrees { .. },
-                        )) => {}
-                        Err(error) => panic!("{error}"),
-                    },
+                    }
                     false => visit.next = now + random.u64(600..1800),
                 }
             }
@@ -215,7 +217,9 @@ impl Operator {
     ) -> (Kid, Option<Kid>) {
         let leaked = block_on(self.shelf.load()).unwrap().primary(clock);
         let spare = self.key(make);
-        let take = |own: &Manifest| own.emergency_rotate(&leaked, "leaked", spare.clone(), clock);
+        let take = |manifest: &Manifest| {
+            manifest.emergency_rotate(&leaked, "leaked", spare.clone(), clock)
+        };
         let change = self.take(take).unwrap();
         self.stage = Stage::Done { at: now };
         let is_new = change.effect.new_rejected;

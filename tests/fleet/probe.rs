@@ -103,14 +103,14 @@ impl<K: Artefacts> World<K> {
 
     /// Returns the place of what `instance` signs.
     pub(super) fn sign(&mut self, instance: usize) -> Option<usize> {
-        let own = &self.instances[instance];
-        let ring = own.ring()?;
+        let node = &self.instances[instance];
+        let ring = node.ring()?;
         let (now, off) = (self.now, self.bounds.clock_off);
         let set = ring.load();
         let life = set.policy().max_lifetime.as_secs();
-        let kid = set.primary(at(now, own.off))?.kid();
+        let kid = set.primary(at(now, node.off))?.kid();
         // One that serves nothing makes nothing.
-        let artefact = K::make(ring, seconds(now, own.off), life)?;
+        let artefact = K::make(ring, seconds(now, node.off), life)?;
         let until = if K::IS_STORED { u64::MAX } else { now + life - 2 * off };
         let revision = set.revision();
         if self.held.len() >= 24 {
@@ -127,7 +127,7 @@ impl<K: Artefacts> World<K> {
             return;
         }
         let now = self.now;
-        self.held.retain(|own| own.until > now);
+        self.held.retain(|held| held.until > now);
         for place in 0..self.held.len() {
             self.show(instance, place);
         }
@@ -139,9 +139,9 @@ impl<K: Artefacts> World<K> {
 
     /// Shows what a client holds, and judges the answer.
     pub(super) fn show(&mut self, instance: usize, place: usize) {
-        let (own, held) = (&self.instances[instance], &self.held[place]);
-        let Some(ring) = own.ring() else { return };
-        let (kid, made, revision) = (held.kid, held.revision, own.revision());
+        let (node, held) = (&self.instances[instance], &self.held[place]);
+        let Some(ring) = node.ring() else { return };
+        let (kid, made, revision) = (held.kid, held.revision, node.revision());
         let answer = K::accepted(ring, &held.artefact);
         self.outcome.requests += 1;
         match answer {
@@ -177,21 +177,21 @@ impl<K: Artefacts> World<K> {
     }
 
     fn judge_accepted(&mut self, instance: usize, kid: Kid, what: &str) {
-        let own = &self.instances[instance];
-        let grace = |since: u64| own.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
-        if let Some(kind) = self.ledger.accepted(&kid, own.revision(), grace) {
+        let node = &self.instances[instance];
+        let grace = |since: u64| node.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
+        if let Some(kind) = self.ledger.accepted(&kid, node.revision(), grace) {
             self.note_at(kind, &format!("{what} under {kid} is accepted"), instance);
         }
     }
 
     fn note_at(&mut self, kind: Kind, what: &str, instance: usize) {
-        let own = &self.instances[instance];
+        let node = &self.instances[instance];
         let what = format!(
             "{what}; instance {instance}, clock {:+} s, revision {}, store {:?} since {} s",
-            own.off,
-            own.revision(),
-            own.shelf.weather(),
-            own.since,
+            node.off,
+            node.revision(),
+            node.shelf.weather(),
+            node.since,
         );
         self.note(kind, what);
     }

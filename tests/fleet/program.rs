@@ -102,7 +102,7 @@ impl Program {
             let before = block_on(self.shelf.load()).unwrap();
             let made = order.attempt(&before);
             if let Some(faster) = faster.take() {
-                let other = faster.attempt(&before).ok().filter(|own| own.is_news());
+                let other = faster.attempt(&before).ok().filter(|taken| taken.is_news());
                 if let Some(other) = other {
                     block_on(self.shelf.compare_and_swap(before.revision(), &other.after)).unwrap();
                     self.log(now, &other, faster.clock);
@@ -114,7 +114,7 @@ impl Program {
                 Ok(_) => return (taken, None),
                 Err(_) => {
                     self.refused += 1;
-                    let unchanged = taken.last().map_or(&before, |own| &own.after);
+                    let unchanged = taken.last().map_or(&before, |last| &last.after);
                     let found = block_on(self.shelf.load()).unwrap();
                     let is_same = found.revision() == unchanged.revision()
                         && found.fingerprint() == unchanged.fingerprint();
@@ -229,7 +229,7 @@ impl Program {
 /// The moments ahead of `now`, in seconds, at which a key starts to sign or stops verifying.
 pub fn turning_points(manifest: &Manifest, now: u64) -> impl Iterator<Item = u64> {
     let seconds =
-        |moment: SystemTime| moment.duration_since(at(0, 0)).ok().map(|own| own.as_secs());
+        |moment: SystemTime| moment.duration_since(at(0, 0)).ok().map(|since| since.as_secs());
     let mut moments = Vec::new();
     let mut moment = at(now, 0);
     while let Some(next) = manifest.next_transition(moment) {

@@ -86,8 +86,9 @@ impl Shelf {
             Weather::Stale(age) => {
                 let then = held.now.saturating_sub(age);
                 let floor = self.floor.load(Relaxed);
-                let is_shown =
-                    |own: &&(u64, Manifest, Vec<u8>)| own.0 <= then || own.1.revision() <= floor;
+                let is_shown = |stored: &&(u64, Manifest, Vec<u8>)| {
+                    stored.0 <= then || stored.1.revision() <= floor
+                };
                 let old = held.texts.iter().rev().find(is_shown);
                 old.map(|(_, manifest, _)| manifest.clone()).ok_or_else(missing)
             }

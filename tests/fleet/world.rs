@@ -317,9 +317,9 @@ impl<K: Artefacts> World<K> {
     }
 
     fn set_weather(&mut self, instance: usize, weather: Weather) {
-        let own = &mut self.instances[instance];
-        own.shelf.set_weather(weather);
-        own.since = self.now;
+        let node = &mut self.instances[instance];
+        node.shelf.set_weather(weather);
+        node.since = self.now;
         self.poll_soon(instance);
     }
 
@@ -331,7 +331,7 @@ impl<K: Artefacts> World<K> {
     }
 
     fn poll(&mut self, instance: usize) {
-        let held = |own: &Instance<K>| own.ring().map(|ring| ring.load().revision());
+        let held = |node: &Instance<K>| node.ring().map(|ring| ring.load().revision());
         let before = held(&self.instances[instance]);
         let agrees = self.instances[instance].poll();
         if held(&self.instances[instance]) != before {
@@ -396,8 +396,8 @@ impl<K: Artefacts> World<K> {
     /// Everything that is stored goes under the primary, and the report says what did not.
     pub(super) fn rewrap(&mut self) {
         let manifest = block_on(self.shelf.load()).unwrap();
-        let latest = |own: &&Instance<K>| {
-            own.ring().is_some_and(|ring| ring.load().revision() == manifest.revision())
+        let latest = |node: &&Instance<K>| {
+            node.ring().is_some_and(|ring| ring.load().revision() == manifest.revision())
         };
         let Some(instance) = self.instances.iter().find(latest) else { return };
         let (ring, mut unreadable) = (instance.ring().unwrap(), 0);
@@ -424,7 +424,7 @@ impl<K: Artefacts> World<K> {
             nothing_sealed: 0,
             rows: rows.into_iter().collect(),
         };
-        self.instances.iter().for_each(|own| own.rewrap(&rewrap));
+        self.instances.iter().for_each(|node| node.rewrap(&rewrap));
     }
 
     /// The usual ways: the secrets of the environment, and a rolling restart.
@@ -463,7 +463,7 @@ impl<K: Artefacts> World<K> {
         self.has_leaked = true;
         if !self.way.uses_store() {
             // What signs now, on any instance, is what has leaked.
-            let leaked = self.instances.iter().find_map(|own| own.ring()?.primary()).unwrap();
+            let leaked = self.instances.iter().find_map(|node| node.ring()?.primary()).unwrap();
             self.revoked.insert(leaked, self.now);
             let done = self.roll(vec![secret(3)]);
             self.operator.stage = Stage::Done { at: done };
@@ -491,13 +491,13 @@ impl<K: Artefacts> World<K> {
             return;
         }
         let up: Vec<_> =
-            (0..self.instances.len()).filter(|own| self.instances[*own].is_up()).collect();
+            (0..self.instances.len()).filter(|place| self.instances[*place].is_up()).collect();
         if up.is_empty() {
             return;
         }
         let of = |random: &mut fastrand::Rng| up[random.usize(..up.len())];
         let (now, off) = (self.now, self.bounds.clock_off);
-        self.held.retain(|own| own.until > now);
+        self.held.retain(|held| held.until > now);
         if self.random.u64(..3) == 0 || self.held.is_empty() {
             let instance = &self.instances[of(&mut self.random)];
             let ring = instance.ring().unwrap();
@@ -538,7 +538,7 @@ impl<K: Artefacts> World<K> {
             return;
         }
         let now = self.now;
-        self.held.retain(|own| own.until > now);
+        self.held.retain(|held| held.until > now);
         if self.way.uses_store() {
             // A check, and no traffic: what is lost by it is a violation, and not counted.
             let counted = self.outcome.clone();
@@ -550,15 +550,15 @@ impl<K: Artefacts> World<K> {
 
     /// Shows what a client holds, and judges the answer.
     fn present(&mut self, instance: usize, place: usize) {
-        let (own, held) = (&self.instances[instance], &self.held[place]);
-        let answer = K::accepted(own.ring().unwrap(), &held.artefact);
+        let (node, held) = (&self.instances[instance], &self.held[place]);
+        let answer = K::accepted(node.ring().unwrap(), &held.artefact);
         self.outcome.requests += 1;
-        let grace = |since: u64| own.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
+        let grace = |since: u64| node.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
         match (self.revoked.get(&held.kid), answer) {
             (Some(revoked), Ok(_)) => {
                 let after = self.now - revoked;
                 self.outcome.exposure = self.outcome.exposure.max(Some(after));
-                if own.shelf.weather() == Weather::Fair && own.since <= *revoked {
+                if node.shelf.weather() == Weather::Fair && node.since <= *revoked {
                     self.outcome.reached = self.outcome.reached.max(Some(after));
                 }
                 if !grace(*revoked) && self.way.uses_store() {
@@ -583,17 +583,17 @@ impl<K: Artefacts> World<K> {
 
     fn violation(&mut self, what: String, instance: usize, place: usize) {
         if self.outcome.violations.len() < 3 {
-            let (own, held) = (&self.instances[instance], &self.held[place]);
-            let ring = own.ring().unwrap().load();
+            let (node, held) = (&self.instances[instance], &self.held[place]);
+            let ring = node.ring().unwrap().load();
             self.outcome.violations.push(format!(
                 "at {} s: of the key {}, {what}; instance {instance}, clock {:+} s, revision {}, \
                  store {:?} since {} s; {:?}; {:?}",
                 self.now,
                 held.kid,
-                own.off,
+                node.off,
                 ring.revision(),
-                own.shelf.weather(),
-                own.since,
+                node.shelf.weather(),
+                node.since,
                 self.operator.stage,
                 self.bounds,
             ));
