@@ -45,11 +45,11 @@ mod recogniser;
 mod report;
 mod revocations;
 mod schedule;
+#[allow(dead_code, reason = "operators and the status page use it, each behind a feature")]
+pub(crate) mod status_json;
 mod steps;
 pub(crate) mod time;
 mod unknown;
-#[allow(dead_code, reason = "operators and the status page use it, each behind a feature")]
-pub(crate) mod verdict_json;
 mod versions;
 
 pub use crate::lifecycle::RolloutEffect;

@@ -13,7 +13,7 @@ use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
 use crate::lifecycle::SigningStart;
 use crate::lifecycle::policy::is_ahead;
-use crate::manifest::verdict_json::VerdictJson;
+use crate::manifest::status_json::{KeyJson, VerdictJson};
 use crate::ring::KeyStatus;
 use crate::source::Health;
 use crate::text::Plain;
@@ -103,13 +103,16 @@ fn key(
 ) -> Key {
     let seen = reports.iter().flat_map(|report| &report.last_as_fallback);
     Key {
-        kid: status.kid.to_string(),
-        variable: status.variable.as_ref().map(|name| Plain(name).to_string()),
-        state: status.state.as_str(),
+        status: KeyJson {
+            kid: status.kid.to_string(),
+            variable: status.variable.as_ref().map(|name| Plain(name).to_string()),
+            state: status.state.as_str(),
+            signs_from: start(status).map(|start| Moment(start.max(status.added_at))),
+            verifies_until: status.verifies_until.map(Moment),
+            verdict,
+        },
         added_at: Moment(status.added_at),
-        signs_from: start(status).map(|start| Moment(start.max(status.added_at))),
         superseded_at: superseded(look, status).map(Moment),
-        verifies_until: status.verifies_until.map(Moment),
         revoked: status.revoked.as_ref().map(|revoked| Revoked {
             at: Moment(revoked.at),
             reason: Plain(&revoked.reason).to_string(),
@@ -118,7 +121,6 @@ fn key(
             .filter(|(kid, _)| *kid == status.kid)
             .map(|(_, seen)| Moment(*seen))
             .max(),
-        verdict,
     }
 }
 

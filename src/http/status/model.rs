@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::manifest::verdict_json::VerdictJson;
+use crate::manifest::status_json::KeyJson;
 
 #[derive(Serialize)]
 pub(super) struct Rings {
@@ -38,21 +38,13 @@ pub(super) struct Ring {
 
 #[derive(Serialize)]
 pub(super) struct Key {
-    pub(super) kid: String,
-    /// The environment variable that it was read from, if it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) variable: Option<String>,
-    pub(super) state: &'static str,
+    #[serde(flatten)]
+    pub(super) status: KeyJson<Moment>,
     pub(super) added_at: Moment,
-    /// When it began to sign, or will.
-    pub(super) signs_from: Option<Moment>,
     /// When the next one took over from it, or will.
     pub(super) superseded_at: Option<Moment>,
-    pub(super) verifies_until: Option<Moment>,
     pub(super) revoked: Option<Revoked>,
     pub(super) last_as_fallback: Option<Moment>,
-    /// The verdict on an old key.
-    pub(super) verdict: Option<VerdictJson<Moment>>,
 }
 
 #[derive(Serialize)]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::model::{Instance, Key, Moment, Ring};
 use super::timeline::{Span, WIDTH};
-use crate::manifest::verdict_json::VerdictJson;
+use crate::manifest::status_json::VerdictJson;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -90,14 +90,14 @@ fn section(place: usize, ring: &Ring) -> Markup {
 fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
     let now = ring.now.0;
     html! {
-        div.key data-kid=(key.kid) data-state=(key.state) {
-            h3 { code { (key.kid) } (variable(key)) " " span.state { (key.state) } }
+        div.key data-kid=(key.status.kid) data-state=(key.status.state) {
+            h3 { code { (key.status.kid) } (variable(key)) " " span.state { (key.status.state) } }
             p { (life(now, key)) }
             (bar(span, key))
             div.scale aria-hidden="true" {
                 span { (ago(now, span.from)) } span { "now" } span { (time_until(now, span.to)) }
             }
-            @if let Some(answer) = &key.verdict { (verdict(ring, key, answer)) }
+            @if let Some(answer) = &key.status.verdict { (verdict(ring, key, answer)) }
         }
     }
 }
@@ -105,7 +105,7 @@ fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
 /// The life of a key in words: what the bar shows, for who does not see it.
 fn life(now: SystemTime, key: &Key) -> String {
     let mut parts = Vec::new();
-    match (key.signs_from, key.state) {
+    match (key.status.signs_from, key.status.state) {
         (_, "revoked") => {}
         (Some(from), "staged") => parts.push(format!("signs from {}", moment(now, from.0))),
         (None, "staged") => {
@@ -119,7 +119,7 @@ fn life(now: SystemTime, key: &Key) -> String {
     }
     if let Some(revoked) = &key.revoked {
         parts.push(format!("revoked {}: {}", ago(now, revoked.at.0), revoked.reason));
-    } else if let Some(ends) = key.verifies_until {
+    } else if let Some(ends) = key.status.verifies_until {
         parts.push(if ends.0 > now {
             format!("verifies until {}", moment(now, ends.0))
         } else {
@@ -128,7 +128,9 @@ fn life(now: SystemTime, key: &Key) -> String {
     }
     match key.last_as_fallback {
         Some(last) => parts.push(format!("last needed as a fallback {}", ago(now, last.0))),
-        None if key.state == "fallback" => parts.push("not needed as a fallback yet".to_owned()),
+        None if key.status.state == "fallback" => {
+            parts.push("not needed as a fallback yet".to_owned())
+        }
         None => {}
     }
     let text = parts.join("; ");
@@ -141,7 +143,7 @@ fn life(now: SystemTime, key: &Key) -> String {
 
 /// The variable of a key, which remains where its kid is a number.
 fn variable(key: &Key) -> Markup {
-    html! { @if let Some(variable) = &key.variable { " in " code { (variable) } } }
+    html! { @if let Some(variable) = &key.status.variable { " in " code { (variable) } } }
 }
 
 fn bar(span: Span, key: &Key) -> Markup {
@@ -149,7 +151,7 @@ fn bar(span: Span, key: &Key) -> Markup {
     let states: Vec<_> = segments.iter().map(|segment| segment.state).collect();
     html! {
         svg.bar viewBox=(format!("0 0 {WIDTH} 24")) preserveAspectRatio="none" role="img"
-            aria-label=(format!("Time line of {}: {}", key.kid, states.join(", then "))) {
+            aria-label=(format!("Time line of {}: {}", key.status.kid, states.join(", then "))) {
             @for segment in &segments {
                 rect data-state=(segment.state) x=(segment.x) y="4" width=(segment.width) height="16"
                     fill=(format!("url(#{})", segment.state)) {}
@@ -213,7 +215,7 @@ fn verdict(ring: &Ring, key: &Key, verdict: &VerdictJson<Moment>) -> Markup {
             "May it go? " span class=(format!("answer {}", verdict.answer)) { (verdict.answer) }
             @match (verdict.answer, verdict.until) {
                 (_, Some(until)) => { " until " (moment(ring.now.0, until.0)) "." }
-                ("safe", _) if key.state == "fallback" => { ": nothing that is valid needs it" (who) "." }
+                ("safe", _) if key.status.state == "fallback" => { ": nothing that is valid needs it" (who) "." }
                 ("safe", _) => { ": its secret may be destroyed" (who) "." }
                 _ => { ":" }
             }
@@ -233,7 +235,7 @@ fn uses(ring: &Ring) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "instance" }
-                        @for key in &ring.keys { th scope="col" { code { (key.kid) } (variable(key)) " " (key.state) } }
+                        @for key in &ring.keys { th scope="col" { code { (key.status.kid) } (variable(key)) " " (key.status.state) } }
                         th scope="col" { "keys held" }
                     }
                 }

@@ -30,7 +30,7 @@ impl Span {
         let ahead = ring
             .keys
             .iter()
-            .flat_map(|key| [key.signs_from, key.verifies_until])
+            .flat_map(|key| [key.status.signs_from, key.status.verifies_until])
             .flatten()
             .filter_map(|moment| moment.0.duration_since(now).ok())
             .max()
@@ -55,15 +55,15 @@ impl Span {
         // From when on it is what; each ends where the next begins.
         let mut turns = vec![(
             key.added_at.0,
-            match key.signs_from {
-                None if key.state == "staged" => "staged",
+            match key.status.signs_from {
+                None if key.status.state == "staged" => "staged",
                 None => "fallback",
                 Some(_) => "staged",
             },
         )];
-        turns.extend(key.signs_from.map(|from| (from.0, "primary")));
+        turns.extend(key.status.signs_from.map(|from| (from.0, "primary")));
         turns.extend(key.superseded_at.map(|moment| (moment.0, "fallback")));
-        turns.extend(key.verifies_until.map(|ends| (ends.0, "expired")));
+        turns.extend(key.status.verifies_until.map(|ends| (ends.0, "expired")));
         turns.extend(key.revoked.as_ref().map(|revoked| (revoked.at.0, "revoked")));
         // What is over takes the rest with it.
         let mut segments: Vec<Segment> = Vec::new();
@@ -83,19 +83,22 @@ impl Span {
 mod tests {
     use super::super::model::Moment;
     use super::*;
+    use crate::manifest::status_json::KeyJson;
 
     fn ring(now: SystemTime, overlap_seconds: u64, verifies_until: SystemTime) -> Ring {
         let key = Key {
-            kid: "a".to_owned(),
-            variable: None,
-            state: "fallback",
+            status: KeyJson {
+                kid: "a".to_owned(),
+                variable: None,
+                state: "fallback",
+                signs_from: Some(Moment(now)),
+                verifies_until: Some(Moment(verifies_until)),
+                verdict: None,
+            },
             added_at: Moment(UNIX_EPOCH),
-            signs_from: Some(Moment(now)),
             superseded_at: Some(Moment(now)),
-            verifies_until: Some(Moment(verifies_until)),
             revoked: None,
             last_as_fallback: None,
-            verdict: None,
         };
         Ring {
             name: "ring".to_owned(),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::status::{OtherKey, ScheduleState, SecretStatus};
-use crate::manifest::verdict_json::VerdictJson;
+use crate::manifest::status_json::{KeyJson, VerdictJson};
 use crate::moment::Exact;
 
 /// How secrets stand, as a JSON array: what `dualkey status --json` prints.
@@ -32,22 +32,11 @@ struct Secret<'a> {
     since: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_since_at_least: bool,
-    others: Vec<Key<'a>>,
+    others: Vec<KeyJson<String>>,
     due: Option<String>,
     next: Step<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
-}
-
-#[derive(Serialize)]
-struct Key<'a> {
-    kid: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    variable: Option<&'a str>,
-    state: &'static str,
-    signs_from: Option<String>,
-    verifies_until: Option<String>,
-    verdict: Option<VerdictJson<String>>,
 }
 
 #[derive(Serialize)]
@@ -86,10 +75,10 @@ fn secret(status: &SecretStatus) -> Secret<'_> {
     }
 }
 
-fn key(other: &OtherKey) -> Key<'_> {
-    Key {
+fn key(other: &OtherKey) -> KeyJson<String> {
+    KeyJson {
         kid: other.kid.to_string(),
-        variable: other.variable.as_deref(),
+        variable: other.variable.clone(),
         state: other.state.as_str(),
         signs_from: other.signs_from.map(time_from),
         verifies_until: other.verifies_until.map(time_from),

@@ -1,10 +1,25 @@
-//! A verdict as JSON: the one form in which the command line and the status page show it.
+//! The status of a key as JSON: the one form in which the command line and the status page show it.
 
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use crate::evidence::Verdict;
+
+/// The status of a key as JSON, with moments of the type `T`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct KeyJson<T> {
+    pub(crate) kid: String,
+    /// The environment variable that it was read from, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) variable: Option<String>,
+    pub(crate) state: &'static str,
+    /// When it started to sign, or will.
+    pub(crate) signs_from: Option<T>,
+    pub(crate) verifies_until: Option<T>,
+    /// The verdict on an old key.
+    pub(crate) verdict: Option<VerdictJson<T>>,
+}
 
 /// A verdict as JSON, with moments of the type `T`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
