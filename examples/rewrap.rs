@@ -53,13 +53,13 @@ async fn main() -> Result<()> {
     let ring = KeyRing::<AesKey>::builder().primary(random_secret()?).build()?;
     let sealer = Sealer::new(ring.clone());
     let old = ring.primary().expect("a new ring has a primary");
-    let begun = Instant::now();
+    let started = Instant::now();
     fill(&pool, &sealer, &options).await?;
     println!(
         "{} notes of {} bytes were sealed in {:.1?}",
         options.rows,
         options.bytes,
-        begun.elapsed()
+        started.elapsed()
     );
 
     // The usual way, while nobody writes, on a copy.
@@ -81,7 +81,7 @@ async fn main() -> Result<()> {
     println!("a rewrap was killed in the middle; another goes on");
     let bar = bar();
     let shown = bar.clone();
-    let begun = Instant::now();
+    let started = Instant::now();
     let rewrapped = rewrap(&pool, &sealer)
         .await?
         .execute()
@@ -89,7 +89,7 @@ async fn main() -> Result<()> {
         .on_progress(move |at| show(&shown, at))
         .run()
         .await?;
-    let took = begun.elapsed();
+    let took = started.elapsed();
     bar.finish_and_clear();
     let grown = memory().saturating_sub(before);
     goes_on.store(false, Relaxed);
@@ -201,7 +201,7 @@ async fn interrupt(pool: &SqlitePool, sealer: &Sealer, rows: i64) -> Result<Chec
 /// many rows as the rewrap takes.
 async fn rewrap_by_hand(pool: &SqlitePool, sealer: &Sealer) -> Result<f64> {
     let other = Sealer::new(KeyRing::<AesKey>::builder().primary(random_secret()?).build()?);
-    let begun = Instant::now();
+    let started = Instant::now();
     let (mut after, mut count) = (-1_i64, 0);
     loop {
         let page = "SELECT id, body FROM notes WHERE id > ? ORDER BY id LIMIT 500";
@@ -218,7 +218,7 @@ async fn rewrap_by_hand(pool: &SqlitePool, sealer: &Sealer) -> Result<f64> {
         }
         all.commit().await?;
     }
-    Ok(f64::from(count) / begun.elapsed().as_secs_f64())
+    Ok(f64::from(count) / started.elapsed().as_secs_f64())
 }
 
 /// How many notes are other than they were written.

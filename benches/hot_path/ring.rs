@@ -144,12 +144,12 @@ pub fn scaling(c: &mut Criterion) {
                 std::thread::scope(|scope| {
                     let work = move |jwt: &Jwt| {
                         barrier.wait();
-                        let begun = Instant::now();
+                        let started = Instant::now();
                         for _ in 0..iterations {
                             let claims = jwt.verify::<Claims>(black_box(token)).unwrap();
                             let _ = black_box(claims);
                         }
-                        begun.elapsed()
+                        started.elapsed()
                     };
                     let all: Vec<_> = rings[..threads]
                         .iter()

@@ -19,7 +19,7 @@ const SECRETS: [&str; 4] = ["JWT_SECRET", "SESSION_SECRET", "META_APP_SECRET", "
 #[derive(Clone)]
 pub struct Stage {
     bar: ProgressBar,
-    begun: Instant,
+    started: Instant,
 }
 
 impl Stage {
@@ -30,11 +30,11 @@ impl Stage {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, begun: Instant::now() }
+        Self { bar, started: Instant::now() }
     }
 
     pub fn start_phase(&self, phase: &str) {
-        let seconds = self.begun.elapsed().as_secs_f64();
+        let seconds = self.started.elapsed().as_secs_f64();
         self.bar.suspend(|| println!("{seconds:5.1} s  {phase}"));
     }
 
@@ -54,7 +54,7 @@ impl Stage {
         self.bar.finish_and_clear();
         // The usual way knows none.
         let naive = verdicts.is_empty();
-        let seconds = self.begun.elapsed().as_secs_f64();
+        let seconds = self.started.elapsed().as_secs_f64();
         // What clients were refused, by what the service told its operator.
         let by_reason = |revoked: bool| {
             SECRETS.map(|secret| {

@@ -13,27 +13,27 @@ mod versions;
 const KEY: [u8; 32] = *b"\x9f\x2c\x4b\x7e\x1a\x6d\x80\x35\xc4\xe7\xf1\x92\x0b\x3a\x5d\x6c\x8e\x7f\x90\xa1\xb2\xc3\xd4\xe5\xf6\x07\x18\x29\x3a\x4b\x5c\x6d";
 
 #[derive(Debug, Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
+struct EventLog(Arc<Mutex<Vec<String>>>);
 
-impl Observer for Told {
+impl Observer for EventLog {
     fn observe(&self, event: &Event<'_>) {
         self.0.lock().unwrap().push(format!("{event:?}"));
     }
 }
 
-fn sealer(told: &Told) -> Sealer {
+fn sealer(event_log: &EventLog) -> Sealer {
     let key = NewKey::new(Secret::from(KEY)).kid("a".parse().unwrap());
-    Sealer::new(KeyRing::builder().primary(key).observer(told.clone()).build().unwrap())
+    Sealer::new(KeyRing::builder().primary(key).observer(event_log.clone()).build().unwrap())
 }
 
 /// SP 800-38D §8.3.
 #[test]
 fn a_key_seals_two_to_the_32_messages_and_no_more() {
-    let told = Told::default();
-    let sealer = sealer(&told);
+    let event_log = EventLog::default();
+    let sealer = sealer(&event_log);
     let set_count =
         |count| sealer.ring.read(|view| view.primary().unwrap().material().set_count(count));
-    let warnings = || told.0.lock().unwrap().len();
+    let warnings = || event_log.0.lock().unwrap().len();
     for (count, expected) in [(0, 0), ((1 << 28) - 2, 0), ((1 << 28) - 1, 1), (1 << 28, 1)] {
         set_count(count);
         sealer.seal("payload", "").unwrap();
@@ -42,7 +42,7 @@ fn a_key_seals_two_to_the_32_messages_and_no_more() {
     set_count((1 << 29) - 1);
     sealer.seal("payload", "").unwrap();
     assert_eq!(
-        told.0.lock().unwrap()[1],
+        event_log.0.lock().unwrap()[1],
         "MessageLimitNear { ring: \"envelope\", kid: Kid(a), sealed: 536870912 }"
     );
 
@@ -76,7 +76,7 @@ fn a_key_seals_two_to_the_32_messages_and_no_more() {
 
 #[test]
 fn sizes_are_bounded_at_the_bound_exactly_before_any_work() {
-    let all = sealer(&Told::default());
+    let all = sealer(&EventLog::default());
     let ten = all.clone().max_payload_bytes(10);
     assert!(ten.seal([0; 10], "").is_ok());
     assert!(matches!(ten.seal([0; 11], ""), Err(Error::Seal { source: None, .. })));
@@ -105,7 +105,7 @@ fn sizes_are_bounded_at_the_bound_exactly_before_any_work() {
 
 #[test]
 fn the_bytes_are_those_of_the_layout() {
-    let sealer = sealer(&Told::default());
+    let sealer = sealer(&EventLog::default());
     let blob = sealer.seal("payload", "context").unwrap();
     assert_eq!(blob[..6], *b"DK\x01\x01\x01a");
     assert_eq!(blob.len(), 93 + 1 + 7);
@@ -130,7 +130,7 @@ fn the_bytes_are_those_of_the_layout() {
 
 #[test]
 fn no_two_envelopes_share_a_key_or_a_nonce() {
-    let sealer = sealer(&Told::default());
+    let sealer = sealer(&EventLog::default());
     let mut seen = std::collections::HashSet::new();
     for _ in 0..1000 {
         let mut blob = sealer.seal("payload", "").unwrap();
@@ -145,7 +145,7 @@ fn no_two_envelopes_share_a_key_or_a_nonce() {
 #[test]
 fn a_wrapped_key_is_not_read_by_way_of_a_legacy_layout() {
     let far = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1 << 40);
-    let sealer = sealer(&Told::default());
+    let sealer = sealer(&EventLog::default());
     let blob = sealer.seal("payload", "").unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let text = format!("{}:{}:{}", hex(&blob[6..18]), hex(&blob[18..50]), hex(&blob[50..66]));

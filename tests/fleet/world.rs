@@ -223,7 +223,7 @@ impl<K: Artefacts> World<K> {
     }
 
     fn run(mut self) -> Outcome {
-        let begun = self.bounds.life.min(2 * 86_400) / 2;
+        let start = self.bounds.life.min(2 * 86_400) / 2;
         while let Some(Reverse((when, _, event))) = self.events.pop() {
             if when >= self.end {
                 break;
@@ -241,7 +241,7 @@ impl<K: Artefacts> World<K> {
             self.happen(event);
         }
         if let (Stage::Done { at }, false) = (self.operator.stage, self.has_leaked) {
-            self.outcome.completed = Some(at - begun);
+            self.outcome.completed = Some(at - start);
         }
         self.outcome
     }

@@ -8,7 +8,7 @@ use dualkey::{
 };
 use proptest::prelude::*;
 
-use crate::support::{Told, aes_key, aes_ring, far, secret};
+use crate::support::{EventLog, aes_key, aes_ring, far, secret};
 
 fn sealer(keys: &[(u64, &str)]) -> Sealer {
     Sealer::new(aes_ring(keys.iter().map(|(seed, kid)| aes_key(*seed, kid))))
@@ -385,20 +385,20 @@ fn a_legacy_value_is_tried_with_the_keys_that_came_first() {
 
 #[test]
 fn the_observer_hears_of_legacy_values_and_of_rescues() {
-    let told = Told::default();
+    let event_log = EventLog::default();
     let key =
         AesKey::hex("f8b4d5fe1f65e1aceed24c60bf2cb755f4f284e001e1a8ab97e328274bb90606").unwrap();
     let ring = KeyRing::<AesKey>::builder()
         .name("ENCRYPTION_KEY")
         .primary(key.kid("node".parse().unwrap()))
-        .observer(told.clone())
+        .observer(event_log.clone())
         .build()
         .unwrap();
     let sealer = Sealer::new(ring).accept_legacy(Layout::HEX_IV_TAG_CT, far());
     let text = "9ad9a09c9944db8c22e8cf43:068477e78cb13b7b9996c50b5ab535e0:75e3e2bb9ee4fb0958193b";
     assert!(sealer.open(text, "").unwrap().needs_resign());
     assert_eq!(
-        told.all(),
+        event_log.all(),
         ["LegacyAccepted { ring: \"ENCRYPTION_KEY\", kid: Kid(node), form: \"hex iv:tag:ct\" }"]
     );
 }

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::support::manifest::stored;
 use crate::support::manifest::{at, entry, first};
-use crate::support::{Told, secret};
+use crate::support::{EventLog, secret};
 
 /// So long that nothing comes of it within a test.
 const NEVER: Duration = Duration::from_secs(120);
@@ -31,12 +31,12 @@ fn kid(name: &str) -> Kid {
 }
 
 /// A ring that follows the file, asked only when the test says so.
-fn follow(path: &Path, clock: &ManualClock, told: &Told) -> FollowHandle<CookieKey> {
+fn follow(path: &Path, clock: &ManualClock, event_log: &EventLog) -> FollowHandle<CookieKey> {
     KeyRing::<CookieKey>::builder()
         .name("SESSION_SECRET")
         .environment("test")
         .clock(clock.clone())
-        .observer(told.clone())
+        .observer(event_log.clone())
         .follow(FileStore::new(path))
         .on_demand()
         .unwrap()
@@ -45,7 +45,7 @@ fn follow(path: &Path, clock: &ManualClock, told: &Told) -> FollowHandle<CookieK
 struct Scene {
     folder: TempDir,
     clock: ManualClock,
-    told: Told,
+    event_log: EventLog,
     following: FollowHandle<CookieKey>,
     signer: CookieSigner,
     cookie: String,
@@ -58,11 +58,11 @@ impl Scene {
         let path = folder.path().join("ring.json");
         let store = stored(&path, &first());
         block_on(update(&store, |manifest| manifest.stage(entry(1, "b"), at(0)))).unwrap();
-        let (clock, told) = (ManualClock::new(at(0)), Told::default());
-        let following = follow(&path, &clock, &told);
+        let (clock, event_log) = (ManualClock::new(at(0)), EventLog::default());
+        let following = follow(&path, &clock, &event_log);
         let signer = CookieSigner::new(following.ring().clone());
         let cookie = signer.sign("session", "user-42").unwrap();
-        Self { folder, clock, told, following, signer, cookie }
+        Self { folder, clock, event_log, following, signer, cookie }
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -172,13 +172,14 @@ fn v9_no_bad_reload_changes_the_ring_and_each_is_counted_and_told() {
             assert_eq!((health.revision, health.fingerprint), (2, before), "{name}");
             assert!(scene.is_serving(), "{name}");
         }
-        let failed = scene.told.all().iter().filter(|event| event.contains("ReloadFailed")).count();
+        let failed =
+            scene.event_log.all().iter().filter(|event| event.contains("ReloadFailed")).count();
         assert_eq!(failed, 2, "{name}");
         // V10: nothing of what stood there was told.
-        let told = format!("{:?} {:?}", scene.told.all(), scene.following.health());
+        let event_log = format!("{:?} {:?}", scene.event_log.all(), scene.following.health());
         for window in [secret(0), secret(1)].iter().flat_map(|secret| secret.as_bytes().windows(8))
         {
-            assert!(!told.contains(std::str::from_utf8(window).unwrap()), "{name}");
+            assert!(!event_log.contains(std::str::from_utf8(window).unwrap()), "{name}");
         }
 
         // Once it is mended, the ring goes on.
@@ -362,11 +363,11 @@ fn a_thread_learns_of_a_change_without_being_asked() {
         .spawn_thread()
         .unwrap();
     for seed in 1..=3 {
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         let new = entry(seed, &format!("k{seed}"));
         block_on(update(&store, |manifest| manifest.stage(new.clone(), at(0)))).unwrap();
         assert_eq!(heard.recv_timeout(A_WHILE).unwrap(), format!("reloaded {}", seed + 1));
-        println!("a file's change was swapped in after {:?}", begun.elapsed());
+        println!("a file's change was swapped in after {:?}", started.elapsed());
     }
     following.stop().unwrap();
 }
@@ -481,11 +482,11 @@ fn a_thousand_reloads_a_second_lose_nothing() {
                 })
             })
             .collect();
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         for manifest in &manifests {
             assert!(manifest.apply_to(&ring).unwrap());
         }
-        println!("1,000 reloads in {:?}", begun.elapsed());
+        println!("1,000 reloads in {:?}", started.elapsed());
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         workers.into_iter().map(|worker| worker.join().unwrap()).sum::<u64>()
     });

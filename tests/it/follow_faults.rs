@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::manifest::{at, entry, first};
 use crate::support::scripted_store::{Fault, Scripted};
-use crate::support::{Told, secret};
+use crate::support::{EventLog, secret};
 
 /// So long that it does not come within a test.
 const NEVER: Duration = Duration::from_secs(120);
@@ -154,14 +154,14 @@ fn an_observer_that_panics_ends_no_follower_and_silences_no_other() {
 
 #[test]
 fn an_observer_that_panics_breaks_no_verification_and_no_step() {
-    let told = Told::default();
+    let event_log = EventLog::default();
     let ring = KeyRing::<CookieKey>::builder()
         .primary(Secret::from(secret(0)))
         .fallback(crate::support::key(1, "old"))
         .observer(Treacherous)
-        .observer(told.clone())
+        .observer(event_log.clone())
         .observer(Treacherous)
-        .observer(told.clone())
+        .observer(event_log.clone())
         .build()
         .unwrap();
     let old =
@@ -176,7 +176,7 @@ fn an_observer_that_panics_breaks_no_verification_and_no_step() {
     ring.revoke(&kid("old"), "a test").unwrap();
     assert!(signer.verify("session", &value).is_err());
     for event in ["VerifiedByFallback", "Rejected", "Staged", "Promoted", "Revoked"] {
-        let times = told.all().iter().filter(|told| told.starts_with(event)).count();
+        let times = event_log.all().iter().filter(|event_log| event_log.starts_with(event)).count();
         assert!(times >= 2 && times % 2 == 0, "{event}: {times}");
     }
 }
@@ -414,8 +414,8 @@ fn a_client_that_needs_the_runtime_is_called_in_it() {
 #[test]
 fn a_change_that_is_seen_once_is_no_failure_and_is_read_again_soon() {
     let store = Scripted::new(first());
-    let told = Told::default();
-    let follow = builder().observer(told.clone()).follow(store.clone()).instance("one");
+    let event_log = EventLog::default();
+    let follow = builder().observer(event_log.clone()).follow(store.clone()).instance("one");
     let following = follow.on_demand().unwrap();
     store.put(&rotate_in_emergency(&first()));
     store.script(Fault::Unconfirmed, Fault::None);
@@ -424,7 +424,7 @@ fn a_change_that_is_seen_once_is_no_failure_and_is_read_again_soon() {
     let health = following.health();
     assert_eq!((health.failures, health.failures_in_a_row, health.revision), (0, 0, 1));
     assert_eq!(health.last_error, Some(error.to_string()));
-    assert_eq!(told.all(), [""; 0]);
+    assert_eq!(event_log.all(), [""; 0]);
     store.script(Fault::None, Fault::None);
     assert!(following.refresh().unwrap());
     assert_eq!(following.health().last_error, None);

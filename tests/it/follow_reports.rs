@@ -160,9 +160,9 @@ fn a_rewrap_that_was_recorded_is_reported_at_once() {
     // Its next poll is a minute and a half ahead at the least: it is woken.
     let following = follow("thread").spawn_thread().unwrap();
     following.ring().record_rewrap(&rewrap(at(3)));
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     while reported("thread").is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it waits for its poll");
+        assert!(started.elapsed() < Duration::from_secs(60), "it waits for its poll");
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(reported("thread"), Some(rewrap(at(3))));

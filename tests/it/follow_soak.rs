@@ -284,7 +284,7 @@ fn soak(
     let following = start(follow);
     let signer = CookieSigner::new(following.ring().clone());
     let leaked = signer.sign("session", "user-42").unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     wild.0.is_wild.store(true, SeqCst);
     while following.health().turns < turns {
         turn(&following, &wild);
@@ -299,7 +299,7 @@ fn soak(
         assert!(signer.verify("session", &leaked).is_ok(), "a valid value is lost");
         assert_ne!(health.state, FollowState::Ended);
     }
-    println!("{name}: seed {seed}, {:?}", begun.elapsed());
+    println!("{name}: seed {seed}, {:?}", started.elapsed());
     let health = following.health();
     println!(
         "  {} turns, {} with a panic, {} out of time, {} failures; {} panics of the observer",

@@ -14,7 +14,7 @@ use dualkey::{KeyRing, ManualClock};
 use dualkey::{Kid, Purpose};
 use pollster::block_on;
 
-use crate::support::Told;
+use crate::support::EventLog;
 use crate::support::manifest::stored;
 use crate::support::manifest::{at, first};
 
@@ -125,11 +125,11 @@ fn killed_at_any_moment_a_file_is_one_of_two_whole_generations() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ring.json");
         stored(&path, &first());
-        let told = Told::default();
+        let event_log = EventLog::default();
         let following = KeyRing::<CookieKey>::builder()
             .name("SESSION_SECRET")
             .environment("test")
-            .observer(told.clone())
+            .observer(event_log.clone())
             .clock(ManualClock::new(at(3600)))
             .follow(FileStore::new(&path))
             .poll(Duration::from_secs(1))
@@ -160,7 +160,7 @@ fn killed_at_any_moment_a_file_is_one_of_two_whole_generations() {
         );
         between += usize::from(found.revision() != acknowledged);
         following.refresh().unwrap();
-        assert_eq!(following.health().failures, 0, "{:?}", told.all());
+        assert_eq!(following.health().failures, 0, "{:?}", event_log.all());
         assert_eq!(following.ring().load().revision(), found.revision());
         generations += found.revision();
 

@@ -12,7 +12,7 @@ use dualkey::{
 };
 
 use crate::support::manifest::{at, entry, first};
-use crate::support::{Told, aes_key, secret};
+use crate::support::{EventLog, aes_key, secret};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -397,7 +397,7 @@ fn a_shorter_rollout_window_applies_once_the_longer_one_has_passed() {
 
 #[test]
 fn v8_a_refused_manifest_still_revokes_and_the_ring_then_serves_nothing() {
-    let (clock, told) = (ManualClock::new(at(0)), Told::default());
+    let (clock, event_log) = (ManualClock::new(at(0)), EventLog::default());
     let ring = KeyRing::<CookieKey>::builder().environment("test").clock(clock.clone());
     let first = Manifest::new(
         "SESSION_SECRET",
@@ -408,7 +408,7 @@ fn v8_a_refused_manifest_still_revokes_and_the_ring_then_serves_nothing() {
         at(0),
     )
     .unwrap();
-    let ring = first.build_ring(ring.min_secret_bytes(100).observer(told.clone())).unwrap();
+    let ring = first.build_ring(ring.min_secret_bytes(100).observer(event_log.clone())).unwrap();
     let signer = CookieSigner::new(ring.clone());
     let cookie = signer.sign("session", "user-42").unwrap();
     assert!(signer.verify("session", &cookie).is_ok());
@@ -419,7 +419,7 @@ fn v8_a_refused_manifest_still_revokes_and_the_ring_then_serves_nothing() {
     let refused = emergency.manifest.apply_to(&ring);
     assert!(matches!(refused, Err(Error::ShortSecret { .. })), "{refused:?}");
     assert_eq!(ring.primary(), None);
-    assert!(told.all().iter().any(|event| event.contains("Revoked")), "{:?}", told.all());
+    assert!(event_log.all().iter().any(|event| event.contains("Revoked")), "{:?}", event_log.all());
     assert_eq!(signer.verify("session", &cookie).unwrap_err().reason(), Reason::RevokedKey);
     assert!(matches!(signer.sign("session", "x"), Err(Error::NothingSigns)));
     let other = forge_cookie(7, "q", at(10));

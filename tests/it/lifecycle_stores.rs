@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::support::manifest::stored;
 use crate::support::manifest::{at, entry, first};
-use crate::support::{Told, aes_key, secret};
+use crate::support::{EventLog, aes_key, secret};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -183,7 +183,7 @@ fn a_step_by_a_clock_that_the_reports_contradict_is_refused_and_a_revocation_is_
 
 struct Scene {
     folder: tempfile::TempDir,
-    told: Told,
+    event_log: EventLog,
     following: dualkey::source::FollowHandle<CookieKey>,
     signer: CookieSigner,
 }
@@ -193,17 +193,17 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ring.json");
         drop(stored(&path, manifest));
-        let told = Told::default();
+        let event_log = EventLog::default();
         let following = KeyRing::<CookieKey>::builder()
             .name("SESSION_SECRET")
             .environment("test")
             .clock(ManualClock::new(at(60)))
-            .observer(told.clone())
+            .observer(event_log.clone())
             .follow(FileStore::new(&path))
             .on_demand()
             .unwrap();
         let signer = CookieSigner::new(following.ring().clone());
-        Self { folder, told, following, signer }
+        Self { folder, event_log, following, signer }
     }
 
     /// Edits the stored document by hand, and has the ring read it.
@@ -238,8 +238,8 @@ fn v8_a_document_that_revokes_its_only_key_leaves_a_ring_that_serves_nothing() {
         let health = scene.following.health();
         assert!(!health.is_serving && !health.is_stale);
         assert!(health.last_error.unwrap().contains("applies its revocations"));
-        let told = scene.told.all();
-        assert!(told.iter().any(|line| line.contains("in a public log")), "{told:?}");
+        let event_log = scene.event_log.all();
+        assert!(event_log.iter().any(|line| line.contains("in a public log")), "{event_log:?}");
     }
 }
 

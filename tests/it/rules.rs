@@ -9,7 +9,7 @@ use dualkey::webhook::{VerifyToken, WebhookKey, WebhookVerifier};
 use dualkey::{Error, KeyRing, ManualClock, NewKey, Reason, Role, Secret};
 use serde_json::{Value, json};
 
-use crate::support::{Told, aes_key, aes_ring, encode, far, forge, key, ring, secret};
+use crate::support::{EventLog, aes_key, aes_ring, encode, far, forge, key, ring, secret};
 
 const FAR: &[u8] = br#"{"sub":"user-42","exp":4102444800}"#;
 
@@ -171,11 +171,11 @@ fn v6_an_envelope_is_opened_with_the_key_it_names_and_never_by_trial() {
 
 #[test]
 fn v7_to_the_peer_every_failure_before_the_signature_is_the_same() {
-    let told = Told::default();
+    let event_log = EventLog::default();
     let ring = KeyRing::<JwtKey>::builder()
         .name("JWT_SECRET")
         .primary(key(0, "a"))
-        .observer(told.clone())
+        .observer(event_log.clone())
         .build()
         .unwrap();
     let jwt = Jwt::new(ring);
@@ -197,10 +197,10 @@ fn v7_to_the_peer_every_failure_before_the_signature_is_the_same() {
         assert_eq!(error.reason(), *reason);
     }
     // The operator was told each of them.
-    let told: Vec<_> = told.all();
-    assert_eq!(told.len(), bad.len());
-    for (told, (_, reason)) in told.iter().zip(&bad) {
-        assert_eq!(*told, format!("Rejected {{ ring: \"JWT_SECRET\", reason: {reason:?} }}"));
+    let event_log: Vec<_> = event_log.all();
+    assert_eq!(event_log.len(), bad.len());
+    for (event_log, (_, reason)) in event_log.iter().zip(&bad) {
+        assert_eq!(*event_log, format!("Rejected {{ ring: \"JWT_SECRET\", reason: {reason:?} }}"));
     }
     // After the signature held, an error may be specific.
     let expired = forge(secret(0).as_bytes(), r#"{"alg":"HS256"}"#, br#"{"exp":1}"#);
@@ -261,11 +261,11 @@ fn v8_a_delivery_that_streams_keeps_its_generation_and_the_next_does_not() {
 /// The one exception: data is rescued under a revoked key, by name, and the observer is notified.
 #[test]
 fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_reported() {
-    let told = Told::default();
+    let event_log = EventLog::default();
     let ring = KeyRing::<AesKey>::builder()
         .name("ENCRYPTION_KEY")
         .primary(aes_key(0, "leaked"))
-        .observer(told.clone())
+        .observer(event_log.clone())
         .build()
         .unwrap();
     let sealer = Sealer::new(ring.clone()).accept_legacy(Layout::BASE64_IV_CT_TAG, far());
@@ -289,14 +289,14 @@ fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_reported() {
         matches!(sealer.rewrap_text(&mut text, "context"), Err(RewrapError::Open(e)) if e.reason() == Reason::RevokedKey)
     );
     assert_eq!((&blob, &text), (&before.0, &before.1));
-    assert!(!told.all().iter().any(|event| event.starts_with("OpenedRevoked")));
+    assert!(!event_log.all().iter().any(|event| event.starts_with("OpenedRevoked")));
 
     for stored in [&blob[..], text.as_bytes()] {
-        let heard = told.all().len();
+        let heard = event_log.all().len();
         let rescued = sealer.dangerous().open_revoked(stored, "context").unwrap();
         assert_eq!(rescued, b"a note");
         assert_eq!(
-            told.all()[heard..],
+            event_log.all()[heard..],
             ["OpenedRevoked { ring: \"ENCRYPTION_KEY\", kid: Kid(leaked) }"]
         );
         // The rescue opens what it should, and not everything.
@@ -305,9 +305,9 @@ fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_reported() {
         let again = sealer.seal(&rescued, "context").unwrap();
         assert_eq!(reason(sealer.open(&again, "context")), Ok(()));
         // What is under a key that is not revoked, it opens without a word.
-        let heard = told.all().len();
+        let heard = event_log.all().len();
         assert!(sealer.dangerous().open_revoked(&again, "context").is_ok());
-        assert_eq!(told.all().len(), heard);
+        assert_eq!(event_log.all().len(), heard);
     }
 }
 
@@ -315,10 +315,10 @@ fn v8_a_revoked_key_opens_nothing_but_for_a_rescue_that_is_reported() {
 #[test]
 fn v8_a_legacy_value_of_a_revoked_key_is_rescued_and_not_opened() {
     let key = AesKey::hex("f8b4d5fe1f65e1aceed24c60bf2cb755f4f284e001e1a8ab97e328274bb90606");
-    let told = Told::default();
+    let event_log = EventLog::default();
     let ring = KeyRing::<AesKey>::builder()
         .primary(key.unwrap().kid("leaked".parse().unwrap()))
-        .observer(told.clone())
+        .observer(event_log.clone())
         .build()
         .unwrap();
     let text = "9ad9a09c9944db8c22e8cf43:068477e78cb13b7b9996c50b5ab535e0:75e3e2bb9ee4fb0958193b";
@@ -329,7 +329,7 @@ fn v8_a_legacy_value_of_a_revoked_key_is_rescued_and_not_opened() {
     assert_eq!(reason(sealer.open(text, "")), Err(Reason::Signature));
     assert!(sealer.migrate(text, "").is_err());
     assert_eq!(sealer.dangerous().open_revoked(text, "").unwrap(), b"hello world");
-    assert!(told.all().last().unwrap().starts_with("OpenedRevoked"));
+    assert!(event_log.all().last().unwrap().starts_with("OpenedRevoked"));
     // Not without the layout.
     let plain = Sealer::new(ring).dangerous().open_revoked(text, "").unwrap_err();
     assert_eq!(plain.reason(), Reason::LegacyNotAccepted);
@@ -383,7 +383,7 @@ fn v9_a_source_that_is_empty_or_broken_makes_no_ring_and_no_key() {
 fn v10_no_output_holds_a_byte_of_a_secret() {
     let marker = "TOPSECRETkH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5eUkH7vQ2mXw9LrT4nZ8yB1cF6";
     let secret = || Secret::from(marker);
-    let told = Told::default();
+    let event_log = EventLog::default();
     let mut output = Vec::new();
     macro_rules! shows {
         ($value:expr) => {{
@@ -396,7 +396,7 @@ fn v10_no_output_holds_a_byte_of_a_secret() {
     shows!(NewKey::<JwtKey>::new(secret()));
     shows!(KeyRing::<JwtKey>::builder().primary(secret()));
     let ring =
-        KeyRing::<JwtKey>::builder().primary(secret()).observer(told.clone()).build().unwrap();
+        KeyRing::<JwtKey>::builder().primary(secret()).observer(event_log.clone()).build().unwrap();
     shows!(&ring);
     shows!(ring.load());
     shows!(ring.keys());
@@ -449,9 +449,9 @@ fn v10_no_output_holds_a_byte_of_a_secret() {
     .unwrap();
     errors.push(ring.stage(secret()).unwrap_err());
     output.extend(errors.iter().map(|error| format!("{error} {error:?}")));
-    let told = told.all();
-    assert!(!told.is_empty());
-    output.extend(told);
+    let event_log = event_log.all();
+    assert!(!event_log.is_empty());
+    output.extend(event_log);
 
     let bytes = format!("{:?}", &marker.as_bytes()[..4]);
     for text in &output {

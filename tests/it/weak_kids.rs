@@ -18,7 +18,7 @@ use pollster::block_on;
 use serde_json::{Value, json};
 
 use crate::support::manifest::at;
-use crate::support::{Told, secret};
+use crate::support::{EventLog, secret};
 
 /// Two guesses of one length.
 const WEAK: [&str; 2] = ["Winter2024!", "Summer2023?"];
@@ -52,8 +52,8 @@ fn claims() -> Value {
 fn collect_output(weak: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut show = |what: &str, text: String| all.push((what.to_owned(), text));
-    let told = Told::default();
-    let observed = builder::<JwtKey>().observer(told.clone()).allow_short_fallbacks();
+    let event_log = EventLog::default();
+    let observed = builder::<JwtKey>().observer(event_log.clone()).allow_short_fallbacks();
     let vars = |name: &str| {
         Ok(match name {
             "X" => Some(secret(0)),
@@ -73,7 +73,7 @@ fn collect_output(weak: &str) -> Vec<(String, String)> {
     show("verdict", format!("{:?}", ring.retirement(&number)));
     ring.revoke(&number, "weak").unwrap();
     show("revoked", format!("{ring:?} {:?} {}", ring.keys(), ring.fingerprint()));
-    show("events", format!("{:?}", told.all()));
+    show("events", format!("{:?}", event_log.all()));
 
     let policy = Policy::default();
     let new = NewEntry::new(Secret::from(secret(0)));

@@ -31,9 +31,9 @@ pub fn measure(samples: usize, work: &mut dyn Timed) -> f64 {
     for _ in 0..samples {
         let class = random() & 1;
         work.prepare(class, random());
-        let begun = Instant::now();
+        let started = Instant::now();
         work.run();
-        let nanoseconds = begun.elapsed().as_nanos();
+        let nanoseconds = started.elapsed().as_nanos();
         times.push((class, u32::try_from(nanoseconds).unwrap_or(u32::MAX)));
     }
     let mut sorted: Vec<u32> = times.iter().map(|(_, time)| *time).collect();

@@ -46,9 +46,9 @@ use crate::source::KeyStore;
 ///
 /// // No instance has said that it holds the key: it may not sign yet.
 /// assert!(operator.promote(None).await.is_err());
-/// let told = trail.find(&Query::new())?;
-/// let told: Vec<_> = told.iter().map(|own| (own.record.action.as_str(), own.record.outcome.as_str())).collect();
-/// assert_eq!(told, [("ROTATED", "FAILED"), ("STAGED", "SUCCESS"), ("CREATED", "SUCCESS")]);
+/// let recorded = trail.find(&Query::new())?;
+/// let recorded: Vec<_> = recorded.iter().map(|entry| (entry.record.action.as_str(), entry.record.outcome.as_str())).collect();
+/// assert_eq!(recorded, [("ROTATED", "FAILED"), ("STAGED", "SUCCESS"), ("CREATED", "SUCCESS")]);
 /// # Ok::<(), dualkey::ops::OpsError>(())
 /// # }).unwrap();
 /// ```

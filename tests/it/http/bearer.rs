@@ -8,7 +8,7 @@ use std::time::Duration;
 use tower::Layer;
 
 use super::{Answer, Claims, Probe, ask, claims, request, text};
-use crate::support::{Told, forge, ring, secret};
+use crate::support::{EventLog, forge, ring, secret};
 
 const CHALLENGE: &str = "Bearer realm=\"restricted\"";
 const INVALID: &str = "Bearer realm=\"restricted\", error=\"invalid_token\"";
@@ -29,10 +29,10 @@ async fn send_through(
 }
 
 /// A ring, with an observer of its refusals.
-fn build_watched() -> (Probe, Told, KeyRing<JwtKey>) {
-    let told = Told::default();
-    let builder = KeyRing::builder().primary(Secret::from(secret(0))).observer(told.clone());
-    (Probe::default(), told, builder.build().unwrap())
+fn build_watched() -> (Probe, EventLog, KeyRing<JwtKey>) {
+    let event_log = EventLog::default();
+    let builder = KeyRing::builder().primary(Secret::from(secret(0))).observer(event_log.clone());
+    (Probe::default(), event_log, builder.build().unwrap())
 }
 
 fn bearer(token: &str) -> Vec<(HeaderName, Vec<u8>)> {
@@ -76,7 +76,7 @@ async fn bearer_in_any_case_is_the_same_scheme_and_excuses_nothing() {
 /// V7: to the peer every failure is the same.
 #[tokio::test]
 async fn v7_every_refusal_of_a_token_is_the_same_to_its_sender() {
-    let (probe, told, ring) = build_watched();
+    let (probe, event_log, ring) = build_watched();
     let jwt = Jwt::new(ring);
     let layer = BearerLayer::<Claims>::new(jwt.clone());
     let good = jwt.sign(&claims()).unwrap();
@@ -108,12 +108,12 @@ async fn v7_every_refusal_of_a_token_is_the_same_to_its_sender() {
         assert_eq!(answer.header(&WWW_AUTHENTICATE), INVALID);
         assert_eq!(answer.headers.len(), 1);
     }
-    assert_eq!((probe.calls(), told.all().len()), (0, count), "each is told of once");
+    assert_eq!((probe.calls(), event_log.all().len()), (0, count), "each is told of once");
 }
 
 #[tokio::test]
 async fn a_request_without_a_token_is_asked_for_one_and_gets_no_error() {
-    let (probe, told, ring) = build_watched();
+    let (probe, event_log, ring) = build_watched();
     let layer = BearerLayer::<Claims>::new(Jwt::new(ring));
     for headers in [
         vec![],
@@ -129,7 +129,7 @@ async fn a_request_without_a_token_is_asked_for_one_and_gets_no_error() {
     let answer = send_through(&probe, &named, vec![]).await;
     assert_eq!(answer.header(&WWW_AUTHENTICATE), "Bearer realm=\"the \\\"api\\\"\"");
     assert_eq!(probe.calls(), 0);
-    assert!(told.all().iter().all(|event| event.contains("Missing")), "{:?}", told.all());
+    assert!(event_log.all().iter().all(|event| event.contains("Missing")), "{:?}", event_log.all());
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn a_ring_that_is_too_old_is_no_fault_of_the_token() {
 /// Of several token cookies the first that verifies counts, whichever others there are.
 #[tokio::test]
 async fn of_several_cookies_with_a_token_the_first_that_verifies_counts() {
-    let (probe, told, ring) = build_watched();
+    let (probe, event_log, ring) = build_watched();
     let jwt = Jwt::new(ring.clone());
     let layer = BearerLayer::<Claims>::new(jwt.clone()).or_cookie("token");
     let of = |sub: &str| jwt.sign(&Claims { sub: sub.to_owned(), ..claims() }).unwrap();
@@ -282,11 +282,11 @@ async fn of_several_cookies_with_a_token_the_first_that_verifies_counts() {
                 let answer = send_through(&probe, &layer, headers(&tokens, is_one)).await;
                 assert_eq!(answer.text(), "user-42 under Primary", "{reason}");
             }
-            assert!(told.all().is_empty(), "{:?}", told.all());
+            assert!(event_log.all().is_empty(), "{:?}", event_log.all());
             send_through(&probe, &layer, headers(&[token], is_one))
                 .await
                 .assert_refused(401, *reason);
-            assert_eq!(told.take().len(), 1);
+            assert_eq!(event_log.take().len(), 1);
         }
         // The reason does not depend on the order.
         for (other, second) in &bad {
@@ -299,7 +299,7 @@ async fn of_several_cookies_with_a_token_the_first_that_verifies_counts() {
             assert_eq!(there, back);
             assert!([*reason, *second].contains(&there));
             assert_eq!(there.is_authentic(), reason.is_authentic() || second.is_authentic());
-            assert_eq!(told.take().len(), 2, "each request is told of once");
+            assert_eq!(event_log.take().len(), 2, "each request is told of once");
         }
     }
     let both = headers(&[good.as_bytes(), second.as_bytes()], true);

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use tower::Layer;
 
 use super::{Answer, Probe, ask, request, text};
-use crate::support::{Told, secret};
+use crate::support::{EventLog, secret};
 
 const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
@@ -377,24 +377,24 @@ async fn an_extractor_signs_nothing_again_behind_a_cookie_that_the_handler_sets(
 /// The operator hears of it, and a ring that serves nothing says so.
 #[test]
 fn a_cookie_that_is_not_there_is_the_same_for_a_jar_and_for_a_header() {
-    let told = Told::default();
+    let event_log = EventLog::default();
     let clock = ManualClock::at_unix(NOW);
     let ring = KeyRing::<CookieKey>::builder()
         .primary(key(0, "only"))
         .clock(clock)
-        .observer(told.clone())
+        .observer(event_log.clone())
         .build()
         .unwrap();
     let signer = CookieSigner::new(ring.clone());
     let mut events = Vec::new();
     for _ in 0..2 {
-        told.take();
+        event_log.take();
         let by_header = signer.verify_header("sid", ["a=1"]).map(drop).unwrap_err().reason();
-        let of_header = told.take();
+        let of_header = event_log.take();
         let mut jar = CookieJar::new();
         let by_jar = signer.jar(&mut jar).get("sid").map(drop).unwrap_err().reason();
         assert_eq!(by_jar, by_header);
-        assert_eq!(told.take(), of_header);
+        assert_eq!(event_log.take(), of_header);
         assert_eq!(of_header.len(), 1);
         events.push(by_jar);
         let _ = ring.revoke(&"only".parse().unwrap(), "leaked");

@@ -262,7 +262,7 @@ fn tracing_tells_an_operator_each_step_and_a_forger_cannot_fill_a_log() {
 /// Both are told, in the order in which they were added, and each once.
 #[test]
 fn a_ring_may_have_several_observers() {
-    let (one, two) = (crate::support::Told::default(), crate::support::Told::default());
+    let (one, two) = (crate::support::EventLog::default(), crate::support::EventLog::default());
     let ring = KeyRing::<JwtKey>::builder()
         .primary(Secret::from(secret(0)))
         .observer(one.clone())
@@ -390,12 +390,13 @@ fn a_ring_without_an_observer_is_not_silent() {
     );
     assert_eq!(count(&all, "variable=\"X\""), 1, "{all:#?}");
 
-    let told = crate::support::Told::default();
-    let observed = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(told.clone())));
-    assert_eq!((observed.len(), told.all().len()), (0, 4));
+    let event_log = crate::support::EventLog::default();
+    let observed =
+        lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(event_log.clone())));
+    assert_eq!((observed.len(), event_log.all().len()), (0, 4));
     let given = lines(tracing::Level::TRACE, || life(KeyRing::builder().observer(Tracing)));
     assert_eq!(given, all);
-    let both = || life(KeyRing::builder().observer(told.clone()).observer(Tracing));
+    let both = || life(KeyRing::builder().observer(event_log.clone()).observer(Tracing));
     assert_eq!(lines(tracing::Level::TRACE, both), all);
     // V10: no output holds a byte of a secret.
     let text = all.join("\n");

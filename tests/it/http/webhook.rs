@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use tower::{BoxError, Layer};
 
 use super::{Answer, Probe, ask, text};
-use crate::support::{Told, cases, ring, secret};
+use crate::support::{EventLog, cases, ring, secret};
 
 const TOKEN: &str = "hV3-dashboard-token";
 
@@ -99,10 +99,10 @@ async fn a_delivery_is_handed_on_byte_for_byte_whatever_its_chunks() {
 
 #[tokio::test]
 async fn nothing_is_handed_on_before_the_signature_held() {
-    let told = Told::default();
+    let event_log = EventLog::default();
     let ring = KeyRing::<WebhookKey>::builder()
         .primary(Secret::from(secret(0)))
-        .observer(told.clone())
+        .observer(event_log.clone())
         .build()
         .unwrap();
     let (probe, hook) = (Probe::default(), hook(ring));
@@ -127,7 +127,7 @@ async fn nothing_is_handed_on_before_the_signature_held() {
     for (tag, body, status, reason) in cases {
         deliver(&probe, &hook, &tag, body).await.assert_refused(status, reason);
     }
-    assert_eq!((probe.calls(), told.all().len()), (0, count), "each is told of once");
+    assert_eq!((probe.calls(), event_log.all().len()), (0, count), "each is told of once");
 }
 
 #[tokio::test]

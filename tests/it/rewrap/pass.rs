@@ -13,7 +13,7 @@ use dualkey::{Clock, KeyRing, Kid, ManualClock, Obstacle, Reason, Verdict};
 
 use crate::support::database::Base;
 use crate::support::postgres::runtime;
-use crate::support::{Told, aes_key, aes_ring, far};
+use crate::support::{EventLog, aes_key, aes_ring, far};
 
 fn context(key: &RowKey, column: &str) -> String {
     format!("notes/{key}/{column}")
@@ -244,16 +244,16 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
             rotate(&ring);
             let sealer = sealer.max_payload_bytes(2000);
             let before = base.dump("notes", &["body"]).await;
-            let told = Arc::new(Mutex::new(Vec::new()));
+            let event_log = Arc::new(Mutex::new(Vec::new()));
             let rewrap = |executes: bool| {
-                let told = Arc::clone(&told);
+                let event_log = Arc::clone(&event_log);
                 let (base, sealer) = (&base, &sealer);
                 async move {
                     let notes = base.table("notes", &["body"]).await.unwrap();
                     let job = RewrapJob::new(sealer, notes, context).batch(4);
                     let job = if executes { job.execute() } else { job };
                     job.on_unreadable(move |one: &Unreadable| {
-                        told.lock().unwrap().push(one.clone())
+                        event_log.lock().unwrap().push(one.clone())
                     })
                 }
             };
@@ -277,7 +277,7 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
             ]);
             assert_eq!(reasons(&rewrapped), expected, "{}", base.name());
             assert_eq!(rewrapped.unreadable[3].kid, Some(kid("other")));
-            assert_eq!(*told.lock().unwrap(), rewrapped.unreadable);
+            assert_eq!(*event_log.lock().unwrap(), rewrapped.unreadable);
             assert_eq!((rewrapped.counts.empty, rewrapped.counts.rewritten), (2, 2));
             assert_eq!(rewrapped.counts.unreadable, 8);
             assert_eq!(base.dump("notes", &["body"]).await, before);
@@ -536,12 +536,12 @@ fn rows_of_node_are_taken_over_in_every_layout() {
 fn v8_data_under_a_revoked_key_is_rescued_only_by_name_and_reported() {
     runtime().block_on(async {
         for base in Base::all().await {
-            let told = Told::default();
+            let event_log = EventLog::default();
             let ring = KeyRing::<AesKey>::builder()
                 .dangerous()
                 .allow_placeholders()
                 .primary(aes_key(1, "old"))
-                .observer(told.clone())
+                .observer(event_log.clone())
                 .build()
                 .unwrap();
             let sealer = Sealer::new(ring.clone());
@@ -554,7 +554,8 @@ fn v8_data_under_a_revoked_key_is_rescued_only_by_name_and_reported() {
             assert_eq!(rewrapped.counts.unreadable, 5);
             assert!(rewrapped.unreadable.iter().all(|row| row.reason == Reason::RevokedKey));
             assert_eq!(base.dump("notes", &["body"]).await, before);
-            let opened = || told.all().iter().filter(|line| line.contains("OpenedRevoked")).count();
+            let opened =
+                || event_log.all().iter().filter(|line| line.contains("OpenedRevoked")).count();
             assert_eq!(opened(), 0);
 
             let rewrapped = rewrap.dangerous().open_revoked().run().await.unwrap();
@@ -576,11 +577,11 @@ fn v8_data_under_a_revoked_key_is_rescued_only_by_name_and_reported() {
 fn v8_a_legacy_value_under_a_revoked_key_is_rescued_by_name_and_reported() {
     runtime().block_on(async {
         for base in Base::all().await {
-            let told = Told::default();
+            let event_log = EventLog::default();
             let node = "f8b4d5fe1f65e1aceed24c60bf2cb755f4f284e001e1a8ab97e328274bb90606";
             let ring = KeyRing::<AesKey>::builder()
                 .primary(AesKey::hex(node).unwrap().kid(kid("node")))
-                .observer(told.clone())
+                .observer(event_log.clone())
                 .build()
                 .unwrap();
             let sealer = Sealer::new(ring.clone()).accept_legacy(Layout::HEX_IV_TAG_CT, far());
@@ -592,7 +593,8 @@ fn v8_a_legacy_value_under_a_revoked_key_is_rescued_by_name_and_reported() {
             let notes = base.table("notes", &["body"]).await.unwrap();
             let rewrap = RewrapJob::new(&sealer, notes, context).execute();
             assert_eq!(rewrap.clone().run().await.unwrap().counts.unreadable, 1);
-            let opened = || told.all().iter().filter(|line| line.contains("OpenedRevoked")).count();
+            let opened =
+                || event_log.all().iter().filter(|line| line.contains("OpenedRevoked")).count();
             assert_eq!(opened(), 0);
             let rewrapped = rewrap.dangerous().open_revoked().run().await.unwrap();
             assert_eq!((rewrapped.counts.rewritten, opened()), (1, 1));

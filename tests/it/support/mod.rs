@@ -23,6 +23,6 @@ pub mod shell;
 mod tokens;
 
 pub use extent::{cases, far, is_full};
-pub use observer::Told;
+pub use observer::EventLog;
 pub use rings::{BACKENDS, aes_key, aes_ring, aes_ring_of, jwt_ring, key, ring, secret};
 pub use tokens::{encode, forge};

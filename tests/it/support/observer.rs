@@ -6,15 +6,15 @@ use dualkey::{Event, Observer};
 
 /// Keeps what it is told, as text.
 #[derive(Debug, Clone, Default)]
-pub struct Told(pub Arc<Mutex<Vec<String>>>);
+pub struct EventLog(pub Arc<Mutex<Vec<String>>>);
 
-impl Observer for Told {
+impl Observer for EventLog {
     fn observe(&self, event: &Event<'_>) {
         self.0.lock().unwrap().push(format!("{event:?}"));
     }
 }
 
-impl Told {
+impl EventLog {
     pub fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
