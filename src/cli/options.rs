@@ -9,7 +9,7 @@ use crate::ops::rotate::Operator;
 
 /// The operator.
 #[derive(Args)]
-pub(super) struct CreateOptions {
+pub(super) struct OperatorName {
     /// The operator, for the audit trail; the user of the operating system unless set
     #[arg(long, env = "DUALKEY_BY", hide_env_values = true, value_name = "NAME")]
     by: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct CreateOptions {
 #[derive(Args)]
 pub(super) struct Actor {
     #[command(flatten)]
-    by: CreateOptions,
+    by: OperatorName,
     /// Why, for the audit trail
     #[arg(long)]
     pub(super) reason: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct TrustClock {
     trust_clock: bool,
 }
 
-impl CreateOptions {
+impl OperatorName {
     /// Returns the name that was given, or that of the user of the operating system.
     pub(super) fn name(&self) -> Result<String, Failure> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::kid::Kid;
-use crate::lifecycle::life::Life;
+use crate::lifecycle::life::{FROM_BEGINNING, Life};
 use crate::lifecycle::terms::Terms;
 use crate::lifecycle::timeline::Timeline;
 use crate::lifecycle::transitions::Steps;
@@ -278,7 +278,7 @@ impl Explorer {
     /// Every run from a ring of one key that has signed for ever.
     fn run(&mut self) {
         let mut first = Life::new(kid(0), at(0));
-        first.signing_start = SigningStart::From(SystemTime::UNIX_EPOCH);
+        first.signing_start = FROM_BEGINNING;
         let document = self.intern(vec![first], self.size.terms(), 0);
         let mut start = State {
             now: (self.size.rollout + SKEW) as u8,

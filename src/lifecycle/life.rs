@@ -1,8 +1,11 @@
 //! The stored times of a key.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::kid::Kid;
+
+/// The start of a ring's first key: since when its secret has signed is not known.
+pub(crate) const FROM_BEGINNING: SigningStart = SigningStart::From(UNIX_EPOCH);
 
 /// When a key signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -255,6 +255,41 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
+    /// Gives the key at `index` the role that a source of variables decides. A key that had expired
+    /// becomes live again: every end that it had is gone.
+    pub(crate) fn assign_role(&mut self, index: usize, role: Role) {
+        let signing_start = match role {
+            Role::Primary if self.timeline.primary(self.now) == Some(index) => return,
+            Role::Primary => {
+                self.lives[index].sequence = self.next_sequence();
+                SigningStart::From(self.now)
+            }
+            Role::Staged => SigningStart::Unscheduled,
+            Role::Fallback => {
+                let life = &mut self.lives[index];
+                if life.signing_start == SigningStart::Unscheduled {
+                    life.signing_start = SigningStart::Never;
+                }
+                return;
+            }
+        };
+        let life = &self.lives[index];
+        self.lives[index] = Life {
+            signing_start,
+            superseded_at: None,
+            retire_at: None,
+            kept_until: None,
+            earlier_end: None,
+            ..life.clone()
+        };
+    }
+
+    /// The lives after each role was assigned, and the lives before, with what has come recorded.
+    /// Deliberately no earlier end is kept: the source decides at once.
+    pub(crate) fn finish_assignment(self) -> (Vec<Life>, Vec<Life>) {
+        (self.lives, self.recorded)
+    }
+
     /// Wipes the key at `index` from the ring; its record stays.
     pub(crate) fn destroy(&mut self, index: usize) {
         let life = &mut self.lives[index];
@@ -537,7 +572,7 @@ fn renumber(lives: &mut [Life]) {
 
 /// `lives` at `now`, with what has come recorded: when each key was superseded, and each end
 /// that is past. A start that lies ahead is not recorded: it can still be withdrawn.
-pub(crate) fn record(lives: &[Life], timeline: &Timeline, now: SystemTime) -> Vec<Life> {
+fn record(lives: &[Life], timeline: &Timeline, now: SystemTime) -> Vec<Life> {
     let has_come = |moment: &SystemTime| *moment <= now;
     let mut recorded = lives.to_vec();
     for (index, life) in recorded.iter_mut().enumerate() {

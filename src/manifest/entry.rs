@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kid::Kid;
 use crate::lifecycle::admission::{self, Rules};
 use crate::lifecycle::identity::{Identity, check_unique, secret_prints};
-use crate::lifecycle::life::Life;
+use crate::lifecycle::life::{FROM_BEGINNING, Life};
 use crate::lifecycle::{Revocation, SigningStart};
 use crate::purpose::Purpose;
 use crate::secret::{Secret, wipe_stack};
@@ -200,7 +200,7 @@ impl Entry {
 
     pub(super) fn sign_from_beginning(mut self, now: SystemTime) -> Self {
         (self.life.added_at, self.life.sequence) = (now, 1);
-        self.life.signing_start = SigningStart::From(UNIX_EPOCH);
+        self.life.signing_start = FROM_BEGINNING;
         self
     }
 

@@ -11,11 +11,10 @@ use super::recogniser::Candidate;
 use super::{Entry, Manifest, NewEntry, json};
 use crate::error::Error;
 use crate::kid::Kid;
-use crate::lifecycle::SigningStart;
+use crate::lifecycle::Role;
 use crate::lifecycle::admission::numbered_kid;
-use crate::lifecycle::life::Life;
 use crate::lifecycle::timeline::Timeline;
-use crate::lifecycle::transitions::record;
+use crate::lifecycle::transitions::Steps;
 use crate::secret::Secret;
 
 /// A secret with the name of its variable.
@@ -87,27 +86,24 @@ impl Manifest {
         if let Some((_, refusal)) = self.find_final(signing, next) {
             return Err(refusal);
         }
-        let lives = self.lives();
+        let (lives, terms) = (self.lives(), self.terms());
         // Without a primary, where the one that signed is gone already.
-        let timeline = Timeline::new_unchecked(&lives, self.changed_at, &self.terms());
-        let primary = timeline.primary(now).map(|index| self.keys[index].life.kid);
-        let recorded = record(&lives, &timeline, now);
-        let mut manifest = self.clone().with_lives(recorded.clone());
-        for (place, (variable, secret)) in signing.iter().enumerate() {
-            let index = manifest.find_or_add(variable, secret, place > 0, now)?;
-            let sequence = self.next_sequence()?;
-            let life = &mut manifest.keys[index].life;
-            if place == 0 && Some(life.kid) != primary {
-                revive(life, SigningStart::From(now));
-                life.sequence = sequence;
-            } else if place > 0 && life.signing_start == SigningStart::Unscheduled {
-                life.signing_start = SigningStart::Never;
+        let timeline = Timeline::new_unchecked(&lives, self.changed_at, &terms);
+        let mut steps = Steps::new(lives, &timeline, &terms, now);
+        let mut manifest = self.clone();
+        let primary = signing.iter().take(1).map(|named| (named, Role::Primary));
+        let fallbacks = signing.iter().skip(1).map(|named| (named, Role::Fallback));
+        let staged = next.map(|named| (named, Role::Staged));
+        for ((variable, secret), role) in primary.chain(fallbacks).chain(staged) {
+            let is_fallback = role == Role::Fallback;
+            let index = manifest.find_or_add(variable, secret, is_fallback, now)?;
+            if index == steps.lives.len() {
+                steps.lives.push(manifest.keys[index].life.clone());
             }
+            steps.assign_role(index, role);
         }
-        if let Some((variable, secret)) = next {
-            let index = manifest.find_or_add(variable, secret, false, now)?;
-            revive(&mut manifest.keys[index].life, SigningStart::Unscheduled);
-        }
+        let (lives, recorded) = steps.finish_assignment();
+        let mut manifest = manifest.with_lives(lives);
         // Deliberately after new keys came in, so that none gets the number of one that is
         // left out. The record of a revoked or destroyed key stays: it does not come back.
         let found = || signing.iter().chain(next).map(|(_, secret)| secret);
@@ -223,12 +219,6 @@ impl Manifest {
         (first..).find(is_free).unwrap_or(first)
     }
 
-    fn next_sequence(&self) -> Result<u64, Error> {
-        let last = self.keys.iter().map(|key| key.life.sequence).max().unwrap_or(0);
-        let limit = || Error::manifest("the `sequence` of a key has reached the limit: lower it");
-        last.checked_add(1).ok_or_else(limit)
-    }
-
     /// The place of the key with `secret`, which is added if it is new.
     fn find_or_add(
         &mut self,
@@ -245,12 +235,6 @@ impl Manifest {
         self.keys.push(key.verify_only(now));
         Ok(self.keys.len() - 1)
     }
-}
-
-/// Makes a key live in another role: every end that it had is gone, because the source decides.
-fn revive(life: &mut Life, signing_start: SigningStart) {
-    (life.signing_start, life.superseded_at, life.retire_at) = (signing_start, None, None);
-    (life.kept_until, life.earlier_end) = (None, None);
 }
 
 /// Whether the key is revoked or destroyed, and so never verifies again.

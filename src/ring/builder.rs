@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::key_set::KeySet;
 use super::swap::Swap;
@@ -11,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::evidence::window::UsageWindow;
 use crate::lifecycle::admission::{Rules, number_of, numbered_kid};
+use crate::lifecycle::life::FROM_BEGINNING;
 use crate::lifecycle::{Policy, SigningStart};
 use crate::observer::{Both, Event, Observer};
 use crate::ring::key_ring::{Inner, KeyRing};
@@ -259,7 +260,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 ));
             }
             (key.life.signing_start, key.life.sequence) = match (place, new.signs_from) {
-                (Place::Primary, None) => (SigningStart::From(UNIX_EPOCH), self.keys.len() as u64),
+                (Place::Primary, None) => (FROM_BEGINNING, self.keys.len() as u64),
                 (Place::Fallback, None) => (SigningStart::Never, 0),
                 (Place::Staged, None) => (SigningStart::Unscheduled, 0),
                 (Place::Staged, Some(moment)) if moment <= now => {

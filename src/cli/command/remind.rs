@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::cli::failure::Status;
-use crate::cli::options::{CreateOptions, DryRun};
+use crate::cli::options::{OperatorName, DryRun};
 use crate::cli::terminal::Terminal;
 use crate::ops::remind::{self, Delivery, message};
 
@@ -13,7 +13,7 @@ use crate::ops::remind::{self, Delivery, message};
 )]
 pub(super) struct Args {
     #[command(flatten)]
-    by: CreateOptions,
+    by: OperatorName,
     #[command(flatten)]
     dry_run: DryRun,
 }

@@ -36,7 +36,7 @@ impl Graph {
     fn add(&mut self, scopes: &Scopes, path: &[String]) {
         let module = &scopes.modules[path];
         self.files.insert(module.file.clone());
-        let mut uses = UsageCounts::default();
+        let mut uses = NamedPaths::default();
         for item in module.items.iter().filter(|item| !is_test(attributes(item))) {
             match item {
                 Item::Mod(inner) => features(&inner.attrs, &mut uses.features),
@@ -245,12 +245,12 @@ impl Scopes {
 
 /// The paths that code names, and the features in its attributes.
 #[derive(Default)]
-struct UsageCounts {
+struct NamedPaths {
     paths: BTreeSet<Vec<String>>,
     features: BTreeSet<String>,
 }
 
-impl<'ast> Visit<'ast> for UsageCounts {
+impl<'ast> Visit<'ast> for NamedPaths {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if path.leading_colon.is_none() {
             self.paths.insert(path.segments.iter().map(|part| part.ident.to_string()).collect());
