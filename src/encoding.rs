@@ -9,7 +9,10 @@ pub(crate) use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
 pub(crate) use base64_simd::STANDARD_NO_PAD as BASE64;
 
 /// The length of 32 bytes in unpadded base64url.
-#[allow(dead_code, reason = "the adapters use it, each behind a feature")]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "the adapters use it, each behind a feature")
+)]
 pub(crate) const TAG_TEXT_LEN: usize = 43;
 
 /// Decodes hexadecimal digits, upper or lower case.
@@ -28,7 +31,10 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Decodes base64 of the standard alphabet (RFC 4648 §4), padded or not.
-#[allow(dead_code, reason = "the adapters use it, each behind a feature")]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "the adapters use it, each behind a feature")
+)]
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let form = if text.ends_with('=') { &STANDARD } else { &BASE64 };
     form.decode_to_vec(text).ok()

@@ -95,7 +95,7 @@ impl fmt::Debug for Secret {
 /// copies there, and a value that is built later may take them along in its unused bytes. Deeper copies,
 /// and those in the frames of the callers, stay.
 #[inline(never)]
-#[allow(dead_code, reason = "stores use it, behind a feature")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "stores use it, behind a feature"))]
 pub(crate) fn wipe_stack() {
     let mut below = [0_u8; 16 * 1024];
     std::hint::black_box(&mut below);

@@ -59,7 +59,10 @@ impl<T> Verified<T> {
         self.value
     }
 
-    #[allow(dead_code, reason = "the adapters use it, each behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "the adapters use it, each behind a feature")
+    )]
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Verified<U> {
         Verified {
             value: change(self.value),

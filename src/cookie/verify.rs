@@ -32,7 +32,10 @@ impl CookieSigner {
     }
 
     /// Verifies the cookies of one name.
-    #[allow(dead_code, reason = "only `http`, a higher module, reads whole requests")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only `http`, a higher module, reads whole requests")
+    )]
     pub(crate) fn verify_found(
         &self,
         name: &str,

@@ -28,7 +28,10 @@ pub(crate) struct RewrapOptions {
 }
 
 /// The result of rewrapping a stored value.
-#[allow(dead_code, reason = "only `rewrap`, a higher module, reads it")]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "only `rewrap`, a higher module, reads it")
+)]
 pub(crate) struct RewrappedValue {
     /// The key that it was under.
     pub(crate) from: Kid,
@@ -43,7 +46,10 @@ pub(crate) struct RewrappedValue {
 impl Sealer {
     /// Opens whatever is `stored`, and seals it again under the primary where its key is on its
     /// way out, or where `options` asks for all.
-    #[allow(dead_code, reason = "only `rewrap`, a higher module, rewraps whole stores")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only `rewrap`, a higher module, rewraps whole stores")
+    )]
     pub(crate) fn rewrap_stored(
         &self,
         stored: &[u8],

@@ -121,7 +121,10 @@ impl Sealer {
     }
 
     /// Returns the bound of the bytes of a stored value that this sealer reads.
-    #[allow(dead_code, reason = "only `rewrap`, a higher module, reads whole stores")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only `rewrap`, a higher module, reads whole stores")
+    )]
     pub(crate) fn max_stored_bytes(&self) -> usize {
         format::max_stored(self.max_payload_bytes)
     }

@@ -547,7 +547,7 @@ fn in_use(is_retired: bool, verifies_until: Option<SystemTime>) -> String {
 }
 
 impl Error {
-    #[allow(dead_code, reason = "stores use it, behind a feature")]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "stores use it, behind a feature"))]
     pub(crate) fn manifest(problem: impl Into<String>) -> Self {
         Self::Manifest { problem: problem.into() }
     }

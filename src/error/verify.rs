@@ -19,7 +19,10 @@ impl VerifyError {
         Self { reason, source: None }
     }
 
-    #[allow(dead_code, reason = "the adapters use it, each behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "the adapters use it, each behind a feature")
+    )]
     pub(crate) fn with_source(
         reason: Reason,
         source: impl std::error::Error + Send + Sync + 'static,
@@ -159,7 +162,13 @@ impl Reason {
     /// Returns the reason that says most of several, in whichever order they came. An authentic
     /// one first, which alone may be shown to the peer. Where the ring `is_idle`, a revoked key
     /// last: it must not hide that another value may be good.
-    #[allow(dead_code, reason = "only `jwt` and `cookie`, higher modules, verify one of several")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(
+            dead_code,
+            reason = "only `jwt` and `cookie`, higher modules, verify one of several"
+        )
+    )]
     pub(crate) fn foremost(reasons: &[Self], is_idle: bool) -> Self {
         let rank = |reason: Self| match reason {
             Self::RevokedKey if is_idle => 0,

@@ -18,7 +18,10 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    #[allow(dead_code, reason = "each caller needs an adapter, and no adapter may be on")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "each caller needs an adapter, and no adapter may be on")
+    )]
     pub(crate) fn new(status: StatusCode, reason: Reason) -> Self {
         let status = match reason {
             reason if reason.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,

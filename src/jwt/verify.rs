@@ -94,7 +94,13 @@ impl Jwt {
     ///
     /// The observer hears of one verdict. Of tokens that do not verify, the reason is the same in
     /// each order.
-    #[allow(dead_code, reason = "only `http`, a higher module, reads a token from several cookies")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(
+            dead_code,
+            reason = "only `http`, a higher module, reads a token from several cookies"
+        )
+    )]
     pub(crate) fn verify_first<C: DeserializeOwned>(
         &self,
         tokens: &[&[u8]],

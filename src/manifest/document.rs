@@ -169,7 +169,10 @@ impl Manifest {
     }
 
     /// The key with `secret`, also one whose secret was wiped.
-    #[allow(dead_code, reason = "operators use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(crate) fn find(&self, secret: &Secret) -> Option<&Entry> {
         let candidate = recogniser::Candidate::new(secret);
         let is_own = |key: &&Entry| {
@@ -276,13 +279,19 @@ impl Manifest {
     }
 
     /// Returns the start of the first rewrap that counts for the key `kid`.
-    #[allow(dead_code, reason = "operators use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(crate) fn rewrap_counts_from(&self, kid: &Kid, now: SystemTime) -> Option<SystemTime> {
         rewrap_counts_from(&self.lives(), self.index(kid)?, &self.terms(), now)
     }
 
     /// Returns when the overlap of the key `kid` is over, whether or not it ends then.
-    #[allow(dead_code, reason = "operators use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(crate) fn overlap_ends_at(&self, kid: &Kid) -> Option<SystemTime> {
         let index = self.index(kid)?;
         overlap_end(&self.lives(), index, self.policy.overlap())

@@ -45,7 +45,10 @@ mod recogniser;
 mod report;
 mod revocations;
 mod schedule;
-#[allow(dead_code, reason = "operators and the status page use it, each behind a feature")]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "operators and the status page use it, each behind a feature")
+)]
 pub(crate) mod status_json;
 mod steps;
 pub(crate) mod time;

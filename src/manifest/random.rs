@@ -44,7 +44,7 @@ pub(crate) fn random_secret(purpose: Purpose) -> Result<Secret, Error> {
 }
 
 /// The logarithm of how many of those there are.
-#[allow(dead_code, reason = "operators use it, behind a feature")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 pub(crate) fn random_bits(purpose: Purpose) -> u32 {
     match purpose {
         Purpose::Envelope => 256,

@@ -12,7 +12,7 @@ const PORT: u16 = 5432;
 /// A connection string of PostgreSQL: where the database is, and who connects.
 #[derive(Clone, Default)]
 #[cfg_attr(
-    not(any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres")),
+    not(feature = "_sqlx-postgres"),
     allow(dead_code, reason = "options of sqlx are made of it")
 )]
 pub struct ConnectionString {
@@ -94,7 +94,7 @@ impl ConnectionString {
     }
 
     /// Returns whether a connection may keep prepared statements.
-    #[cfg(feature = "pool-postgres")]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "pools use it, behind a feature"))]
     pub(crate) fn keeps_statements(&self) -> bool {
         self.statement_cache != Some(0)
     }

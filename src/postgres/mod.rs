@@ -80,29 +80,34 @@
 mod connection_string;
 mod draft;
 mod error;
-#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres"))]
+#[cfg(feature = "_sqlx-postgres")]
 mod files;
 mod forms;
 mod host;
 mod json;
 mod keywords;
-#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres"))]
+#[cfg(feature = "_sqlx-postgres")]
 mod options;
 mod parameters;
-#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres"))]
+#[cfg(feature = "_sqlx-postgres")]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "stores and rewraps use it, each behind a feature")
+)]
 mod pooler;
 mod scheme;
 mod settings;
-#[cfg(all(
-    feature = "tls",
-    any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres")
-))]
+#[cfg(all(feature = "tls", feature = "_sqlx-postgres"))]
 mod system;
 mod tls;
 mod uri;
 
 pub use connection_string::ConnectionString;
 pub use error::ConnectionStringError;
-#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres"))]
+#[cfg(feature = "_sqlx-postgres")]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(unused_imports, reason = "stores and rewraps use it, each behind a feature")
+)]
 pub(crate) use pooler::explained;
 pub use tls::SslMode;

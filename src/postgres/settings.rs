@@ -115,7 +115,7 @@ pub(super) fn path<S: AsRef<str>>(schemas: &[S]) -> String {
 
 /// A word of `options`. Deliberately not as `sqlx` writes it: the server parts words at every blank
 /// of C, and not at spaces alone.
-#[cfg(any(feature = "store-postgres", feature = "rewrap-postgres", feature = "pool-postgres"))]
+#[cfg(feature = "_sqlx-postgres")]
 pub(super) fn escape(word: &str) -> String {
     let mut text = String::with_capacity(word.len());
     for letter in word.chars() {

@@ -28,7 +28,7 @@ impl Purpose {
     }
 
     /// Writes a secret as the text of a variable, which [`decode`](Self::decode) reads.
-    #[allow(dead_code, reason = "stores use it, behind a feature")]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "stores use it, behind a feature"))]
     pub(crate) fn encode(self, secret: &[u8]) -> Zeroizing<String> {
         let text = std::str::from_utf8(secret).ok().filter(|text| {
             let is_printed = text.chars().all(|character| !character.is_control());
@@ -51,7 +51,7 @@ impl Purpose {
 
     /// The text of a secret for a reader that reads `like`: an AES key in the form of that text,
     /// because a reader of base64 takes hexadecimal digits for another key.
-    #[allow(dead_code, reason = "stores use it, behind a feature")]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "stores use it, behind a feature"))]
     pub(crate) fn encode_like(self, secret: &[u8], like: Option<&str>) -> Zeroizing<String> {
         let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let (prefix, is_base64) = match like {

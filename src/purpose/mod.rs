@@ -46,7 +46,10 @@ struct Spec {
     revives_what_it_signed: bool,
     needs_rewrap: bool,
     needs_traffic: bool,
-    #[allow(dead_code, reason = "stores use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "stores use it, behind a feature")
+    )]
     needs_agreement: bool,
     is_made_elsewhere: bool,
     max_live_keys: usize,
@@ -184,7 +187,7 @@ impl Purpose {
 
     /// Whether instances hold its keys, and so have to agree before another one signs. The
     /// keys of the audit are read again for each record.
-    #[allow(dead_code, reason = "stores use it, behind a feature")]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "stores use it, behind a feature"))]
     pub(crate) fn needs_agreement(self) -> bool {
         self.spec().needs_agreement
     }
@@ -212,7 +215,7 @@ impl Purpose {
 
     /// Returns whether a secret of `length` bytes may be guessed, so that a public digest of it
     /// would confirm a guess.
-    #[allow(dead_code, reason = "stores use it, behind a feature")]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "stores use it, behind a feature"))]
     pub(crate) fn is_guessable(self, length: usize) -> bool {
         let is_short = match self.length(None) {
             SecretLength::AtLeast { minimum, .. } => length < minimum,

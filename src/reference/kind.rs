@@ -50,7 +50,7 @@ impl Reference {
 
     /// The tool whose metadata the variable `name` is. A file with such a variable holds ciphertext
     /// of the tool, and is made to be shared.
-    #[allow(dead_code, reason = "stores use it, behind a feature")]
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "stores use it, behind a feature"))]
     pub(crate) fn tool_of_metadata(name: &str) -> Option<&'static str> {
         const SOPS: [&str; 5] = ["version", "mac", "lastmodified", "unencrypted", "encrypted"];
         const KEYS: [&str; 7] = ["age", "pgp", "kms", "gcp_kms", "azure_kv", "hc_vault", "hckms"];

@@ -107,13 +107,13 @@ pub(crate) fn read_trusted(path: &Path, most: usize) -> io::Result<Zeroizing<Vec
 }
 
 /// The same as [`read_bounded`], of a file that holds text.
-#[allow(dead_code, reason = "operators use it, behind a feature")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 pub(crate) fn read_text(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
     into_text(read_bounded(path, most)?)
 }
 
 /// The same as [`read_trusted`], of a file that holds text.
-#[allow(dead_code, reason = "operators use it, behind a feature")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 pub(crate) fn read_trusted_text(path: &Path, most: usize) -> io::Result<Zeroizing<String>> {
     into_text(read_trusted(path, most)?)
 }
@@ -376,7 +376,7 @@ fn copy_owner(_: &File, _: &Metadata) -> io::Result<()> {
 }
 
 /// Writes `text` to a file that was not there, mode 0600, whole or not at all.
-#[allow(dead_code, reason = "operators use it, behind a feature")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 pub(crate) fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = create_temporary(path)?;
     file.write_all(text)?;

@@ -193,10 +193,10 @@ impl First<'_> {
 }
 
 /// The values of one secret that are in use, by the convention of [`mod@super::env`].
-#[allow(dead_code, reason = "operators use it, behind a feature")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 pub(crate) struct InUse(Found);
 
-#[allow(dead_code, reason = "operators use it, behind a feature")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 impl InUse {
     /// Reads the variables around `name`; `None` if no variable of a key that signs or verifies is
     /// set.

@@ -26,7 +26,13 @@ mod sealed {
 }
 
 /// A ring that is watched. Metrics and the status page each read of it what they show.
-#[allow(dead_code, reason = "only metrics and the status page, each a feature of its own, read it")]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(
+        dead_code,
+        reason = "only metrics and the status page, each a feature of its own, read it"
+    )
+)]
 pub struct WatchedRing<K: KeyMaterial> {
     pub(crate) ring: KeyRing<K>,
     /// The task that keeps the ring equal to its store, if the ring follows one. The caller owns the

@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::cli::failure::Status;
-use crate::cli::options::{OperatorName, DryRun};
+use crate::cli::options::{DryRun, OperatorName};
 use crate::cli::terminal::Terminal;
 use crate::ops::remind::{self, Delivery, message};
 

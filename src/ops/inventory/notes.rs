@@ -10,7 +10,10 @@ type Note = dyn Fn(&str) + Send + Sync;
 #[derive(Clone, Default)]
 pub(super) struct Notes {
     listener: Option<Arc<Note>>,
-    #[allow(dead_code, reason = "databases use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "databases use it, behind a feature")
+    )]
     seen: Arc<Mutex<BTreeSet<String>>>,
 }
 

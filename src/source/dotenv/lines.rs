@@ -133,7 +133,10 @@ impl Lines {
     }
 
     /// The variables in their order, with their values as they are written, without the quotes.
-    #[allow(dead_code, reason = "operators use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines.iter().filter_map(|line| {
             let assigns = line.assigns.as_ref()?;

@@ -72,7 +72,7 @@
 
 mod assign;
 mod lines;
-#[allow(dead_code, reason = "operators use it, behind a feature")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 pub(crate) mod listing;
 mod look;
 mod naming;

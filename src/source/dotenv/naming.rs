@@ -12,14 +12,20 @@ const SLOTS: [&str; 4] = ["_NEW", "", "_OLD", "_BACKUP"];
 impl DotenvStore {
     /// Has a key that `is_apart` from the primary keep its variable: it belongs to something else
     /// that reads the file.
-    #[allow(dead_code, reason = "operators use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(crate) fn keeping(mut self, is_apart: fn(&[u8], &[u8]) -> bool) -> Self {
         self.is_apart = Some(is_apart);
         self
     }
 
     /// The variable whose value is `secret`, as the file is now.
-    #[allow(dead_code, reason = "operators use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(crate) fn variable_of(&self, secret: &[u8]) -> Option<String> {
         let text = crate::source::disk::read_edited(self.path(), super::MAX_BYTES).ok()?;
         let lines = Lines::parse(&text);

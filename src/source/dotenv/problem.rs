@@ -65,7 +65,10 @@ pub(super) enum Problem {
 
 impl Unclear {
     /// Returns `true` if the reason is a line of another variable than `name`.
-    #[allow(dead_code, reason = "operators use it, behind a feature")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(crate) fn is_of_other(&self, name: &str) -> bool {
         self.variable != name
     }

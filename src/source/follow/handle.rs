@@ -65,7 +65,10 @@ impl<K: KeyMaterial> FollowHandle<K> {
     }
 
     /// Returns the task that keeps the ring equal to its store: this remains the one that stops it.
-    #[allow(dead_code, reason = "only `telemetry`, a higher module, watches a task")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only `telemetry`, a higher module, watches a task")
+    )]
     pub(crate) fn poller(&self) -> Arc<Poller<K>> {
         Arc::clone(&self.poller)
     }

@@ -18,7 +18,10 @@ use crate::source::store::{KeyStore, StoreFuture, Wake, Watch, WatchStatus};
 pub(crate) struct Poller<K: KeyMaterial> {
     pub(crate) ring: KeyRing<K>,
     /// For a reader of the reports of other instances. Turns use `calls`.
-    #[allow(dead_code, reason = "only the status page, in a higher module, reads it")]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "only the status page, in a higher module, reads it")
+    )]
     pub(crate) store: Arc<dyn KeyStore>,
     pub(super) calls: Calls,
     pub(super) signal: Arc<Signal>,

@@ -16,8 +16,10 @@ pub(crate) struct Graph {
     pub(crate) edges: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Inherent impls: the type's name, the file that defines it, the file of the impl.
     pub(crate) impls: BTreeSet<(String, String, String)>,
-    /// For each file, the features that its `cfg` attributes name.
+    /// For each file, the features that its conditions name.
     pub(crate) features: BTreeMap<String, BTreeSet<String>>,
+    /// The modules of which unused items are not reported, by the condition for that.
+    pub(crate) unreported: BTreeMap<String, String>,
 }
 
 impl Graph {
@@ -37,9 +39,14 @@ impl Graph {
         let module = &scopes.modules[path];
         self.files.insert(module.file.clone());
         let mut uses = NamedPaths::default();
+        features(&module.attributes, &mut uses.features);
+        self.add_unreported(&module.file, &module.attributes);
         for item in module.items.iter().filter(|item| !is_test(attributes(item))) {
             match item {
-                Item::Mod(inner) => features(&inner.attrs, &mut uses.features),
+                Item::Mod(inner) => {
+                    features(&inner.attrs, &mut uses.features);
+                    self.add_unreported(&format!("{}: {}", module.file, inner.ident), &inner.attrs);
+                }
                 Item::Use(import) => uses.visit_item_use(import),
                 Item::Impl(block) => {
                     if block.trait_.is_none()
@@ -64,6 +71,32 @@ impl Graph {
             {
                 let edges = self.edges.entry(module.file.clone()).or_default();
                 edges.entry(file).or_default().insert(name);
+            }
+        }
+        // Within one module, a name that is only passed on is no use of it.
+        for names in uses.reexports {
+            if let Some(Place::Definition(file, name)) = scopes.resolve(path, &names, 0)
+                && self::module(&file) != self::module(&module.file)
+            {
+                let edges = self.edges.entry(module.file.clone()).or_default();
+                edges.entry(file).or_default().insert(name);
+            }
+        }
+    }
+
+    fn add_unreported(&mut self, module: &str, attributes: &[Attribute]) {
+        for attribute in attributes {
+            if let syn::Meta::List(list) = &attribute.meta {
+                let text = list.tokens.to_string();
+                let hides = ["dead_code", "unused"].iter().any(|lint| text.contains(lint));
+                let condition = match text.split_once("allow") {
+                    Some((condition, _)) if list.path.is_ident("cfg_attr") => condition,
+                    _ => "",
+                };
+                if hides && (list.path.is_ident("allow") || !condition.is_empty()) {
+                    let condition = condition.trim_end_matches([' ', ',']).to_owned();
+                    self.unreported.insert(module.to_owned(), condition);
+                }
             }
         }
     }
@@ -109,9 +142,15 @@ impl Graph {
     }
 }
 
-/// A module: its file, its items, and what each name in it means.
+/// The module of a file: the first part of its path.
+pub(crate) fn module(file: &str) -> &str {
+    file.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+}
+
+/// A module: its file, its inner attributes, its items, and what each name in it means.
 struct Module {
     file: String,
+    attributes: Vec<Attribute>,
     items: Vec<Item>,
     names: BTreeMap<String, Name>,
     globs: Vec<Vec<String>>,
@@ -140,8 +179,10 @@ impl Scopes {
         let text = std::fs::read_to_string(src.join(&file)).unwrap_or_else(|error| {
             panic!("cannot read {file}: {error}");
         });
+        let inserted = path.clone();
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
         self.insert(src, file, path, &folder, parsed.items);
+        self.modules.get_mut(&inserted).expect("it was inserted").attributes = parsed.attrs;
     }
 
     fn insert(
@@ -178,7 +219,7 @@ impl Scopes {
                 }
             }
         }
-        self.modules.insert(path, Module { file, items, names, globs });
+        self.modules.insert(path, Module { file, attributes: Vec::new(), items, names, globs });
     }
 
     fn child(&mut self, src: &Path, file: &str, path: Vec<String>, folder: &Path, item: &ItemMod) {
@@ -243,10 +284,12 @@ impl Scopes {
     }
 }
 
-/// The paths that code names, and the features in its attributes.
+/// The paths that code names, and the features in its conditions.
 #[derive(Default)]
 struct NamedPaths {
     paths: BTreeSet<Vec<String>>,
+    /// The paths that it makes names of its own.
+    reexports: BTreeSet<Vec<String>>,
     features: BTreeSet<String>,
 }
 
@@ -258,15 +301,17 @@ impl<'ast> Visit<'ast> for NamedPaths {
         visit::visit_path(self, path);
     }
 
-    /// What is taken for use here; what is only passed on is no use of it.
     fn visit_item_use(&mut self, import: &'ast ItemUse) {
         features(&import.attrs, &mut self.features);
-        if matches!(import.vis, Visibility::Inherited) {
-            self.paths.extend(leaves(import).into_iter().map(|(_, target)| target));
-        }
+        let is_import = matches!(import.vis, Visibility::Inherited);
+        let paths = if is_import { &mut self.paths } else { &mut self.reexports };
+        paths.extend(leaves(import).into_iter().map(|(_, target)| target));
     }
 
     fn visit_macro(&mut self, called: &'ast syn::Macro) {
+        if called.path.is_ident("cfg") {
+            features_in(&called.tokens.to_string(), &mut self.features);
+        }
         tokens(called.tokens.clone(), &mut self.paths);
         visit::visit_macro(self, called);
     }
@@ -298,11 +343,14 @@ fn features(attributes: &[Attribute], into: &mut BTreeSet<String>) {
         let is_condition =
             attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr");
         if is_condition && let syn::Meta::List(list) = &attribute.meta {
-            let text = list.tokens.to_string();
-            let named = text.split("feature").skip(1).filter_map(|after| after.split('"').nth(1));
-            into.extend(named.map(str::to_owned));
+            features_in(&list.tokens.to_string(), into);
         }
     }
+}
+
+fn features_in(condition: &str, into: &mut BTreeSet<String>) {
+    let named = condition.split("feature = \"").skip(1).filter_map(|after| after.split('"').next());
+    into.extend(named.map(str::to_owned));
 }
 
 /// The paths inside of the call of a macro, which is not parsed.
