@@ -84,7 +84,13 @@ impl Manifest {
     /// would sign. The ring stays as it is, except for keys that the manifest revokes: they are
     /// revoked, even if the ring then serves nothing.
     pub fn apply_to<K: KeyMaterial>(&self, ring: &KeyRing<K>) -> Result<bool, Error> {
-        check_identity::<K>(self, ring.name(), ring.environment())?;
+        if let Err(foreign) = check_identity::<K>(self, ring.name(), ring.environment()) {
+            // Of another purpose alone: its revocations are of this ring.
+            if self.ring() == ring.name() && Some(self.environment()) == ring.environment() {
+                ring.revoke_all(revocations(self));
+            }
+            return Err(foreign);
+        }
         let now = ring.now();
         ring.reevaluate(now);
         let is_future = is_ahead(self.changed_at(), self.policy(), now);
@@ -105,7 +111,7 @@ impl Manifest {
 impl Revocations {
     /// Applies the revocations of a document that cannot be used otherwise, if it is the ring's.
     pub(crate) fn apply_to<K: KeyMaterial>(&self, ring: &KeyRing<K>) {
-        if self.ring == ring.name() && Some(self.environment.as_str()) == ring.environment() {
+        if ring.environment().is_some_and(|environment| self.is_of(ring.name(), environment)) {
             ring.revoke_all(self.keys.clone());
         }
     }

@@ -2,9 +2,9 @@
 
 use super::{Entry, Manifest, NewEntry, bounds, entry};
 use crate::error::Error;
-use crate::lifecycle::Policy;
 use crate::lifecycle::admission::{Rules, check, is_below_floor};
 use crate::lifecycle::timeline::Timeline;
+use crate::lifecycle::{Policy, SigningStart};
 use crate::purpose::Purpose;
 use crate::text::is_hidden;
 
@@ -56,7 +56,8 @@ impl Manifest {
         for key in &mut self.keys {
             let Some(secret) = &key.secret else { continue };
             let label = format!("the key `{}`", key.life.kid);
-            let is_fallback = key.life.start().is_none();
+            // A staged key is to sign, and is admitted as one that does.
+            let is_fallback = key.life.signing_start == SigningStart::Never;
             let algorithm = key.algorithm.as_deref();
             let rules = lenient_rules(&policy, is_fallback);
             key.life.is_short =

@@ -14,6 +14,15 @@ pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// Reads a name. One that is no text, because it has half of a surrogate pair, stays as it is written: a
+/// single odd name hides no other member.
+fn read_name(written: &RawValue) -> Cow<'_, str> {
+    match serde_json::from_str(written.get()) {
+        Ok(Name(name)) => name,
+        Err(_) => Cow::Borrowed(written.get()),
+    }
+}
+
 impl<'a> Members<'a> {
     /// Reads the members of `text`; none, if it is no object.
     pub(super) fn read(text: &'a str) -> Self {
@@ -42,8 +51,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::new();
-                while let Some((Name(name), value)) = map.next_entry()? {
-                    members.push((name, value));
+                while let Some((name, value)) = map.next_entry::<&RawValue, _>()? {
+                    members.push((read_name(name), value));
                 }
                 Ok(Members(members))
             }

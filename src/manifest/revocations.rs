@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use super::bounds::FORMAT;
+use super::document::Manifest;
 use super::members::Members;
 use crate::kid::Kid;
 
@@ -13,8 +15,9 @@ use crate::kid::Kid;
 /// It holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocations {
-    pub(crate) ring: String,
-    pub(crate) environment: String,
+    /// Each ring that it names: of one that names several, all are meant.
+    rings: Vec<String>,
+    environments: Vec<String>,
     pub(crate) keys: Vec<(Kid, String)>,
 }
 
@@ -24,20 +27,37 @@ struct Reason {
 }
 
 impl Revocations {
+    pub(crate) fn new(manifest: &Manifest, keys: Vec<(Kid, String)>) -> Self {
+        let (ring, environment) = (manifest.ring().to_owned(), manifest.environment().to_owned());
+        Self { rings: vec![ring], environments: vec![environment], keys }
+    }
+
     /// Reads what `text` revokes; `None`, if it is no document, or revokes nothing.
+    ///
+    /// It reads more than a manifest may be: with a byte order mark, with a zero byte at the end, and
+    /// with bytes that are not UTF-8.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
-        let document = Members::read(std::str::from_utf8(text).ok()?);
+        // It may hold secrets.
+        let text = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
+        let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
+        let document = Members::read(text);
         if !document.named("format").filter_map(read_text).any(|format| format == FORMAT) {
             return None;
         }
-        let ring = document.named("ring").find_map(read_text)?;
-        let environment = document.named("environment").find_map(read_text)?;
+        let rings = document.named("ring").filter_map(read_text).collect();
+        let environments = document.named("environment").filter_map(read_text).collect();
         let keys = document.named("keys").filter_map(|keys| {
             let keys: Vec<&RawValue> = serde_json::from_str(keys).ok()?;
             Some(keys.into_iter().flat_map(|key| read_key(key.get())).collect::<Vec<_>>())
         });
         let keys: Vec<_> = keys.flatten().collect();
-        (!keys.is_empty()).then_some(Self { ring, environment, keys })
+        (!keys.is_empty()).then_some(Self { rings, environments, keys })
+    }
+
+    /// Returns `true` if they are of this ring in this environment.
+    pub(crate) fn is_of(&self, ring: &str, environment: &str) -> bool {
+        self.rings.iter().any(|name| name == ring)
+            && self.environments.iter().any(|name| name == environment)
     }
 
     /// The kids of the revoked keys.
@@ -79,7 +99,7 @@ mod tests {
                 {"kid": "e", "revoked": {"at": 1, "reason": "twice"}, "revoked": null}],
                 "keys": [{"kid": "f", "k\u0069d": "g", "revoked": 0}]}"#;
         let read = Revocations::read(text.as_bytes()).unwrap();
-        assert_eq!((read.ring.as_str(), read.environment.as_str()), ("R", "e"));
+        assert!(read.is_of("R", "e") && !read.is_of("R", "f") && !read.is_of("S", "e"));
         let keys: Vec<_> =
             read.keys.iter().map(|(kid, why)| (kid.as_str(), why.as_str())).collect();
         assert_eq!(
@@ -93,6 +113,19 @@ mod tests {
                 ("g", UNREAD),
             ]
         );
+
+        for (before, after) in [("\u{feff}", ""), ("", "\0"), ("", " ")] {
+            let text = format!("{before}{text}{after}");
+            assert_eq!(Revocations::read(text.as_bytes()).as_ref(), Some(&read));
+        }
+        let odd = [
+            &br#"{"\ud800": 1, "format": "dualkey manifest", "ring": "Q", "ring": "R", "environment": "e",
+                "keys": [{"kid": "a", "\udfff": 2, "revoked": {"reason": ""#[..],
+            b"\xff\"}}]}",
+        ];
+        let odd = Revocations::read(&odd.concat()).unwrap();
+        assert!(odd.is_of("R", "e") && odd.is_of("Q", "e"));
+        assert_eq!(odd.kids().map(|kid| kid.to_string()).collect::<Vec<_>>(), ["a"]);
 
         for other in
             ["", "{", "[]", r#"{"format": "other", "ring": "R", "environment": "e", "keys": []}"#]

@@ -126,11 +126,7 @@ impl Memory {
                 Ok(change) => next = change.manifest,
                 // No manifest is without a key that signs: the ring serves nothing then.
                 Err(_) => {
-                    return Revoked::Last(Revocations {
-                        ring: accepted.ring().to_owned(),
-                        environment: accepted.environment().to_owned(),
-                        keys: revoked,
-                    });
+                    return Revoked::Last(Revocations::new(accepted, revoked));
                 }
             }
         }

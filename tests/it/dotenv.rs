@@ -700,3 +700,52 @@ fn an_odd_line_of_another_variable_does_not_stop_a_rotation() {
     let _ = pollster::block_on(store.load());
     assert!(pollster::block_on(store.load()).is_ok(), "it is behind the lines of the secret");
 }
+
+/// V8: a change of a later version that was interrupted is in force for what it revokes, and no step
+/// overwrites it.
+#[test]
+fn v8_an_interrupted_change_of_a_later_version_is_neither_lost_nor_overwritten() {
+    for is_env_written in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        let clock = ManualClock::new(at(0));
+        let store = || store(&path, &clock);
+        let both =
+            format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain_secret(0), plain_secret(1));
+        fs::write(&path, &both).unwrap();
+        step(&store(), |manifest| manifest.stage(Secret::from(plain_secret(2)), at(1))).unwrap();
+        let old = load(&store()).keys()[1].kid();
+        let before = (fs::read(&path).unwrap(), fs::read(sidecar(&path, ".json")).unwrap());
+        let running = store();
+        load(&running);
+        step(&store(), |manifest| manifest.revoke(&old, "leaked", at(2))).unwrap();
+
+        // Killed: the former record is in place, and the next one, of a later version, beside it.
+        let mut record: serde_json::Value =
+            serde_json::from_slice(&fs::read(sidecar(&path, ".json")).unwrap()).unwrap();
+        record["version"] = 9.into();
+        record["min_reader_version"] = 9.into();
+        fs::rename(sidecar(&path, ".json"), sidecar(&path, ".json.next")).unwrap();
+        fs::write(sidecar(&path, ".json.next"), record.to_string()).unwrap();
+        fs::write(sidecar(&path, ".json"), &before.1).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(sidecar(&path, ".json"), mode).unwrap();
+        if !is_env_written {
+            fs::write(&path, &before.0).unwrap();
+        }
+        // Nothing in it is taken, whatever the file holds, and no step replaces it.
+        for text in [None, Some(both.as_str())] {
+            if let Some(text) = text {
+                fs::write(&path, text).unwrap();
+            }
+            let error = pollster::block_on(store().load()).unwrap_err().to_string();
+            assert!(error.contains("version 9"), "{error}");
+        }
+        let again = step(&store(), |manifest| manifest.force("x").rollback(at(3)));
+        assert!(again.is_err());
+        assert_eq!(fs::read(sidecar(&path, ".json.next")).unwrap(), record.to_string().as_bytes());
+        // A process that ran through all of it revokes.
+        let manifest = load(&running);
+        assert_eq!(manifest.state(&old, at(9)), Some(KeyState::Revoked));
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dualkey::cookie::{CookieKey, CookieSigner};
-use dualkey::manifest::Manifest;
+use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::source::ClosureStore;
 use dualkey::{
     Error, KeyRing, KeyState, Kid, ManualClock, Policy, Purpose, Reason, Report, Secret, Verdict,
@@ -12,6 +12,7 @@ use dualkey::{
 use serde_json::{Value, json};
 
 use crate::support::manifest::{at, entry, first};
+use crate::support::secret;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -241,4 +242,48 @@ fn a_revoked_secret_is_not_staged_again() {
     let revoked = manifest.revoke(&new, "leaked", at(20)).unwrap().manifest;
     let error = revoked.stage(crate::support::secret(7).as_str(), at(30)).unwrap_err();
     assert!(matches!(error, Error::Revoked { kid } if kid == new), "{error}");
+}
+
+/// V8: a list in the place of an object would be read by the order of the fields, and what it revokes
+/// would not be seen in a document that is refused.
+#[test]
+fn v8_a_list_is_no_object_of_a_manifest() {
+    let now = at(100);
+    let staged = first().stage(entry(1, "b"), now).unwrap().manifest;
+    let staged = staged.revoke(&kid("b"), "leaked", now).unwrap().manifest;
+    for pointer in ["", "/policy", "/keys/0", "/keys/1/revoked", "/keys/1/recogniser"] {
+        for version in [1, 3] {
+            let mut document = value(&staged);
+            document["version"] = json!(version);
+            let Some(object) = document.pointer(pointer).and_then(Value::as_object) else {
+                continue;
+            };
+            let list: Vec<_> = object.values().cloned().collect();
+            *document.pointer_mut(pointer).unwrap() = json!(list);
+            let read = read(&document);
+            // A revocation of another form revokes.
+            if pointer == "/keys/1/revoked" {
+                assert!(read.unwrap().key(&kid("b")).unwrap().revoked().is_some());
+            } else {
+                assert!(read.is_err(), "{pointer} {version}");
+            }
+        }
+    }
+}
+
+/// A staged key is to sign: a policy by which it may not is refused, like one by which no instance
+/// could load the manifest.
+#[test]
+fn a_policy_that_makes_a_staged_key_too_short_is_refused() {
+    let now = at(100);
+    let mut short = Policy::default();
+    short.min_secret_bytes = Some(32);
+    let first =
+        Manifest::new("SESSION_SECRET", Purpose::Cookie, "test", short, entry(0, "a"), at(0));
+    let secret = NewEntry::new(secret(1)[..40].to_owned()).kid(kid("b"));
+    let staged = first.unwrap().stage(secret, now).unwrap().manifest;
+    let error = staged.set_policy(Policy::default(), now).unwrap_err();
+    assert!(matches!(&error, Error::ShortSecret { key, .. } if key.contains("`b`")), "{error}");
+    let builder = KeyRing::<CookieKey>::builder().environment("test").clock(ManualClock::new(now));
+    staged.build_ring(builder).unwrap();
 }

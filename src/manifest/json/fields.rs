@@ -72,27 +72,34 @@ const FORMER: [(&str, &str); 5] = [
     ("overrides", "forced_steps"),
 ];
 
-/// Refuses a field of `text` that this release does not know. The error names a field only by its
-/// place, because the name may be a secret; a former name is known.
-pub(super) fn check_known(text: &str) -> Result<(), Error> {
+/// Refuses a value that is no object where one belongs and, unless it is of a version that `is_newer`,
+/// a field of `text` that this release does not know. The error names a field only by its place, because
+/// the name may be a secret; a former name is known.
+pub(super) fn check_fields(text: &str, is_newer: bool) -> Result<(), Error> {
     match serde_json::from_str(text) {
-        Ok(value) => check(value, &Object(MANIFEST), "the manifest"),
+        Ok(value) => check(value, &Object(MANIFEST), "the manifest", is_newer),
         // It is reported when the fields are read.
         Err(_) => Ok(()),
     }
 }
 
-fn check(value: &RawValue, form: &Form, place: &str) -> Result<(), Error> {
+fn check(value: &RawValue, form: &Form, place: &str, is_newer: bool) -> Result<(), Error> {
     match form {
         Value => Ok(()),
         List(form) => {
             let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-            items.into_iter().try_for_each(|item| check(item, form, place))
+            items.into_iter().try_for_each(|item| check(item, form, place, is_newer))
+        }
+        // Deliberately not left to the parser: it would take a list by the order of the fields, of which
+        // neither the names nor the revocations are known.
+        Object(_) if !value.get().starts_with('{') && value.get() != "null" => {
+            Err(Error::manifest(format!("`{place}` is not an object")))
         }
         Object(fields) => {
             for (name, value) in Members::read(value.get()).iter() {
                 match fields.iter().find(|(field, _)| *field == name) {
-                    Some((field, form)) => check(value, form, field)?,
+                    Some((field, form)) => check(value, form, field, is_newer)?,
+                    None if is_newer => {}
                     None => return Err(unknown_field(name, place)),
                 }
             }

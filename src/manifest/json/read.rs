@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::fields::{UnknownFields, check_known};
+use super::fields::{UnknownFields, check_fields};
 use super::model::{Begins, Document, Head, Key, Terms, When};
 use super::secret::{MARK, Text, mark};
 use crate::error::Error;
@@ -47,12 +47,12 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         return Err(Error::manifest(format!("its `format` is not `{FORMAT}`")));
     }
     let versions = Versions::new(head.version, head.min_reader_version, "manifest")?;
-    let mut unknown = UnknownFields::default();
-    if versions.is_newer() {
-        unknown = UnknownFields::read(text, found.is_some());
+    check_fields(text, versions.is_newer())?;
+    let mut unknown = if versions.is_newer() {
+        UnknownFields::read(text, found.is_some())
     } else {
-        check_known(text)?;
-    }
+        UnknownFields::default()
+    };
     let document: Document<Terms, Key> =
         serde_json::from_str(text).map_err(|error| read_error(&error))?;
     let purpose = Purpose::named(&document.purpose)

@@ -70,10 +70,7 @@ pub(crate) fn check_not_in_use(
 }
 
 /// Fails if the store of the secret `name` holds nothing, and a value of it is in use.
-#[cfg_attr(
-    not(feature = "full"),
-    allow(dead_code, reason = "the command line uses it, behind a feature")
-)]
+#[allow(dead_code, reason = "the command line uses it, behind a feature")]
 pub(crate) async fn check_adopted(project: &Project, name: &str) -> Result<(), OpsError> {
     let item = project.inventory().secret(name)?;
     let Ok(store) = project.store(name) else { return Ok(()) };

@@ -88,10 +88,7 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
 }
 
 /// Returns the finding on a file with secrets that git has or would take, if there is one.
-#[cfg_attr(
-    not(feature = "full"),
-    allow(dead_code, reason = "the command line uses it, behind a feature")
-)]
+#[allow(dead_code, reason = "the command line uses it, behind a feature")]
 pub(crate) fn ignored(project: &Project) -> Option<Finding> {
     let mut all = Vec::new();
     examine(&mut all, project);

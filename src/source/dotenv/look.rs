@@ -104,6 +104,13 @@ impl DotenvStore {
             Some(json) => self.read_whole(json, &found)?.1,
             None => None,
         };
+        // Of a later version: a step would overwrite what it revokes.
+        if let Some(next) = next
+            && let Err(source) = Marked::read(next, &[], None)
+        {
+            look.is_carried = whole.is_none();
+            return Err(self.manifest_error(source));
+        }
         // The file was edited since, so that nothing says whether the change was made: what it
         // revoked or destroyed is final.
         if let Some(next) = next
@@ -236,9 +243,7 @@ impl DotenvStore {
         match (Marked::read(json, &[], None), Revocations::read(json)) {
             (Ok(record), _) => memory.revoke(record.partial(), now),
             // Of another version, or with something that cannot be read.
-            (Err(_), Some(revocations))
-                if revocations.ring == self.ring && revocations.environment == self.environment =>
-            {
+            (Err(_), Some(revocations)) if revocations.is_of(&self.ring, &self.environment) => {
                 memory.revoke_all(revocations.keys, now)
             }
             (Err(_), _) => Revoked::Nothing,
