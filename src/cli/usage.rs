@@ -34,7 +34,7 @@ fn refuse(error: clap::Error) -> ExitCode {
     } else {
         error
     };
-    let error = suggest_new_name(without_kid(error));
+    let error = suggest_new_name(without_secret(error));
     print_usage(&error);
     u8::try_from(error.exit_code()).unwrap_or(2).into()
 }
@@ -43,14 +43,20 @@ fn to_text(argument: OsString) -> String {
     argument.to_string_lossy().into_owned()
 }
 
-/// Returns the error without the value of a `--kid` that is none: it may be a secret.
-fn without_kid(mut error: clap::Error) -> clap::Error {
-    let is_kid = |argument: &ContextValue| argument.to_string().starts_with("--kid");
-    if error.kind() == ErrorKind::ValueValidation
-        && error.get(ContextKind::InvalidArg).is_some_and(is_kid)
-    {
-        let hidden = ContextValue::String("[not shown]".to_owned());
-        error.insert(ContextKind::InvalidValue, hidden);
+/// Returns the error without what may be a secret: the value of a `--kid` that is none, and an argument
+/// that is no flag and has no place.
+fn without_secret(mut error: clap::Error) -> clap::Error {
+    let argument = error.get(ContextKind::InvalidArg).map(ContextValue::to_string);
+    let argument = argument.unwrap_or_default();
+    let hidden = || ContextValue::String("[not shown]".to_owned());
+    match error.kind() {
+        ErrorKind::ValueValidation if argument.starts_with("--kid") => {
+            error.insert(ContextKind::InvalidValue, hidden());
+        }
+        ErrorKind::UnknownArgument if !argument.starts_with('-') => {
+            error.insert(ContextKind::InvalidArg, hidden());
+        }
+        _ => {}
     }
     error
 }

@@ -135,8 +135,8 @@ impl fmt::Display for Obstacle {
             ),
             Self::UnreadableReport { instance, problem } => write!(
                 f,
-                "cannot read the report of the instance `{}`: {}; update the instance, or delete the \
-                 report if it is gone",
+                "cannot read the report of the instance `{}`: {}; delete the report if the instance is \
+                 gone",
                 Plain(instance),
                 Plain(problem)
             ),

@@ -23,8 +23,10 @@
 //!
 //! Times are RFC 3339. A secret is `base64:`, `hex:` or `text:` and what it says; it is
 //! written as `base64:`. `min_reader_version` is the lowest version of a reader. A document of a
-//! newer version may have fields that this release does not know: they are ignored, and a step keeps
-//! those of the manifest, of its policy and of its keys. A document of version 1 may not. A revocation
+//! newer version may have fields that this release does not know: they are ignored. A step keeps those
+//! of the manifest, of its policy and of its keys. It drops those in the objects within a key, such as
+//! `revoked`, and those of a key whose secret it destroys. A document of version 1 may not have such
+//! fields. A revocation
 //! that cannot be read revokes its key (V8). No role is stored: it follows from the times. A key whose secret was wiped has
 //! a `recogniser` in its place, a salted HMAC: the secret is refused under any other kid.
 //!

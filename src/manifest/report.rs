@@ -281,7 +281,7 @@ fn check_former(text: &[u8]) -> Result<(), Error> {
     let fields: BTreeMap<String, IgnoredAny> = serde_json::from_slice(text).unwrap_or_default();
     match FORMER.iter().find(|(former, _)| fields.contains_key(*former)) {
         Some((former, present)) => Err(Error::manifest(format!(
-            "the field `{former}` of the report is called `{present}` now; update the instance"
+            "the field `{former}` of the report is called `{present}` now; update dualkey in the instance"
         ))),
         None => Ok(()),
     }

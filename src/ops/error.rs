@@ -92,6 +92,13 @@ pub enum OpsError {
         remedy: &'static str,
     },
 
+    /// The inventory names no webhook for reminders.
+    #[error(
+        "cannot send reminders: the inventory names no webhook; set `webhook` of `[remind]` to the name \
+         of the variable that holds its URL"
+    )]
+    NoWebhook,
+
     /// The trail has no key to be signed with.
     #[error(
         "the audit trail has no key yet: make it with `dualkey generate {secret} --store`, or with \

@@ -130,10 +130,7 @@ pub async fn remind(
     }
     const WHAT: &str = "the URL of the webhook for reminders";
     let Some(variable) = &project.inventory().remind.webhook else {
-        return Err(OpsError::Variable {
-            what: WHAT,
-            variable: "`webhook` of [remind]".to_owned(),
-        });
+        return Err(OpsError::NoWebhook);
     };
     let url = project.variable(WHAT, variable)?;
     post(&url, &message(&all), delivery).await?;

@@ -271,6 +271,22 @@ fn v8_a_list_is_no_object_of_a_manifest() {
     }
 }
 
+#[test]
+fn an_enum_with_a_further_field_is_no_error_of_syntax() {
+    let mut document = value(&first());
+    document["version"] = json!(3);
+    for (pointer, odd) in [
+        ("/policy/schedule", json!({"days": 9, "x": 1})),
+        ("/keys/0/signing_start", json!({"from": "2026-01-15T10:00:00Z", "x": 1})),
+    ] {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let mut document = document.clone();
+        document.pointer_mut(parent).unwrap()[name] = odd;
+        let error = read(&document).unwrap_err().to_string();
+        assert!(error.contains("not of the form of a manifest"), "{error}");
+    }
+}
+
 /// A staged key is to sign: a policy by which it may not is refused, like one by which no instance
 /// could load the manifest.
 #[test]

@@ -38,7 +38,7 @@ use super::terminal::Terminal;
     name = "dualkey",
     version,
     about = "Rotate a backend's secrets with zero downtime",
-    after_help = "Begin with:\n  dualkey init                                 an inventory of the secrets in .env\n  dualkey adopt                                their values, as they are\n  dualkey status\n\nExit status: 0 done, 1 failed, 2 wrong arguments; of `rotate` also 3 staged, not promoted; of `status` also 3 due, 4 overdue, 5 stuck."
+    after_help = "Begin with:\n  dualkey init                                 an inventory of the secrets in .env\n  dualkey adopt                                their values, as they are\n  dualkey status\n\nExit status: 0 done, 1 failed, 2 wrong arguments; of `rotate` also 3 staged, not promoted; of `status` also 3 due, 4 overdue, 5 stuck; of `doctor` and `audit verify` also 3 something was found; of `rewrap` also 3 values were left."
 )]
 pub(in crate::cli) struct Cli {
     /// The inventory of the secrets

@@ -18,7 +18,7 @@ use crate::ops::schedule::{
 /// Show how every secret stands
 #[derive(clap::Args)]
 #[command(
-    after_help = "Exit status: 0 nothing to do, 3 due, 4 overdue, 5 stuck, 1 unread; the worst counts.\n\nExamples:\n  dualkey status\n  dualkey status --json | jq '.[] | select(.state == \"overdue\")'"
+    after_help = "Exit status: 0 nothing to do, 3 due, 4 overdue, 5 stuck, 1 absent or unread; the worst counts.\n\nExamples:\n  dualkey status\n  dualkey status --json | jq '.[] | select(.state == \"overdue\")'"
 )]
 pub(super) struct Args {
     /// The secrets; all unless named

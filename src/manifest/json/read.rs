@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::de::IgnoredAny;
+
 use super::fields::{UnknownFields, check_fields};
 use super::model::{Begins, Document, Head, Key, Terms, When};
 use super::secret::{MARK, Text, mark};
@@ -53,8 +55,13 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
     } else {
         UnknownFields::default()
     };
-    let document: Document<Terms, Key> =
-        serde_json::from_str(text).map_err(|error| read_error(&error))?;
+    let document: Document<Terms, Key> = serde_json::from_str(text).map_err(|error| {
+        match serde_json::from_str::<IgnoredAny>(text) {
+            // The parser calls it an error of syntax if an enum has more than one field.
+            Ok(_) if error.is_syntax() => form_error(&error),
+            _ => read_error(&error),
+        }
+    })?;
     let purpose = Purpose::named(&document.purpose)
         .ok_or_else(|| Error::manifest("its `purpose` is none that this release knows"))?;
     if document.revision == 0 {
@@ -147,6 +154,10 @@ fn read_entry(
 ) -> Result<Entry, Error> {
     let kid = Kid::new(&key.kid)?;
     let label = format!("the key `{kid}`");
+    // Deliberately before an error names it: the text may be a secret that was put into a wrong field.
+    if key.algorithm.as_ref().is_some_and(|name| !is_algorithm_name(name)) {
+        return Err(Error::manifest(format!("`algorithm` of {label} is no name of an algorithm")));
+    }
     let secret = key.secret.map(|text| {
         let expected = "`base64:`, `hex:` or `text:` and what it says";
         text.secret().ok_or_else(|| Error::Encoding { key: label.clone(), expected })
@@ -204,6 +215,11 @@ fn read_entry(
     })
 }
 
+/// Returns `true` if `name` may be an algorithm of RFC 7518: `HS256`, `ES256K`, `Ed25519`, `RSA-OAEP-256`.
+fn is_algorithm_name(name: &str) -> bool {
+    name.len() <= 12 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// Returns the error of a document that cannot be read. Deliberately not the parser's own words: they
 /// may hold the text at that place.
 fn read_error(error: &serde_json::Error) -> Error {
@@ -212,8 +228,11 @@ fn read_error(error: &serde_json::Error) -> Error {
     Error::manifest(match error.classify() {
         Category::Eof => format!("it ends in the middle, at line {line} column {column}"),
         Category::Syntax => format!("it is no JSON at line {line} column {column}"),
-        Category::Data | Category::Io => {
-            format!("it is not of the form of a manifest at line {line} column {column}")
-        }
+        Category::Data | Category::Io => return form_error(error),
     })
+}
+
+fn form_error(error: &serde_json::Error) -> Error {
+    let (line, column) = (error.line(), error.column());
+    Error::manifest(format!("it is not of the form of a manifest at line {line} column {column}"))
 }

@@ -199,7 +199,9 @@ fn examine_in_use(all: &mut Vec<Finding>, project: &Project, item: &SecretSpec, 
 fn unloaded(item: &SecretSpec, subject: String, error: StoreError) -> Finding {
     let source = match &error {
         StoreError::Refused(source) => Some(source),
-        StoreError::Manifest { source, .. } => Some(&**source),
+        StoreError::Manifest { source, .. } | StoreError::OnlyRevocations { source, .. } => {
+            Some(&**source)
+        }
         _ => None,
     };
     match source {
@@ -221,6 +223,9 @@ fn unloaded(item: &SecretSpec, subject: String, error: StoreError) -> Finding {
         _ if matches!(error, StoreError::OtherDatabase { .. }) => {
             let remedy = "rename the variable, or set `other_databases = true`";
             finding("unread", &subject, error.to_string(), remedy)
+        }
+        Some(Error::Manifest { .. }) => {
+            finding("unread", &subject, error.to_string(), "do what the message says")
         }
         _ => finding("unread", &subject, error.to_string(), "repair the store"),
     }

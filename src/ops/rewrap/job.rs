@@ -63,9 +63,9 @@ impl<'p> ProjectRewrap<'p> {
         }
     }
 
-    /// Why, for the trail.
+    /// Why, for the trail. A blank reason is none.
     pub fn reason(mut self, reason: &str) -> Self {
-        self.reason = Some(reason.to_owned());
+        self.reason = (!reason.trim().is_empty()).then(|| reason.to_owned());
         self
     }
 

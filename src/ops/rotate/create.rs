@@ -32,9 +32,9 @@ impl<'a> CreateOptions<'a> {
         Self { actor, reason: None, is_forced: false, is_dry_run: false }
     }
 
-    /// Why, for the trail.
+    /// Why, for the trail. A blank reason is none.
     pub fn reason(mut self, reason: &'a str) -> Self {
-        self.reason = Some(reason);
+        self.reason = Some(reason).filter(|reason| !reason.trim().is_empty());
         self
     }
 

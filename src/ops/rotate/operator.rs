@@ -78,10 +78,11 @@ impl Operator {
         })
     }
 
-    /// Why the steps are taken, in the operator's words, for the trail and for a revocation.
+    /// Why the steps are taken, in the operator's words, for the trail and for a revocation. A blank
+    /// reason is none.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.context.reason = Some(reason.into());
+        self.context.reason = Some(reason.into()).filter(|reason| !reason.trim().is_empty());
         self
     }
 

@@ -334,6 +334,48 @@ fn a_secret_of_44_bytes_has_a_documented_way_in() {
 }
 
 /// A literal that lost the backslash at the end of a line shows its indentation.
+/// The reason of a step is for the trail: blanks are none.
+#[test]
+fn a_blank_reason_is_no_reason() {
+    let mut shell = shell();
+    for line in [
+        "emergency-rotate JWT_SECRET --yes --reason ''",
+        "revoke JWT_SECRET --kid x --yes --reason ' '",
+        "retire JWT_SECRET --kid x --force --yes --reason ''",
+        "audit restart --yes --reason ' '",
+    ] {
+        check_says(&mut shell, line, 1, &["--reason"], &[]);
+    }
+}
+
+#[test]
+fn reminders_without_a_webhook_name_the_setting() {
+    let mut shell = shell();
+    let overdue = TABLES.replacen("quarterly", "1 days", 1);
+    let path = shell.path("dualkey.toml");
+    inventory(&path, &overdue);
+    let text = fs::read_to_string(&path).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("webhook = "));
+    fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    shell.set("2026-03-02T09:00:00Z");
+    check_says(&mut shell, "remind", 1, &["set `webhook` of `[remind]`"], &["is not set"]);
+}
+
+/// V10: a value may be typed, or put, where none belongs.
+#[test]
+fn v10_a_value_in_a_wrong_place_is_not_shown() {
+    let mut shell = shell();
+    let value = hex(9);
+    for line in ["stage JWT_SECRET", "promote JWT_SECRET", "rotate JWT_SECRET"] {
+        check_says(&mut shell, &format!("{line} {value}"), 2, &["[not shown]"], &[&value[..8]]);
+    }
+    let manifest = fs::read_to_string(shell.path("JWT_SECRET.json")).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    document["keys"][0]["algorithm"] = value[..40].into();
+    fs::write(shell.path("JWT_SECRET.json"), document.to_string()).unwrap();
+    check_says(&mut shell, "status JWT_SECRET", 1, &["no name of an algorithm"], &[&value[..8]]);
+}
+
 #[test]
 fn no_message_of_the_source_holds_a_row_of_blanks() {
     let (mut files, mut messages) = (0, 0);

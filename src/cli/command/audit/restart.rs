@@ -20,7 +20,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let project = context.project()?;
-    let reason = args.actor.reason.clone().ok_or(OpsError::NoReason { what: "a new trail" })?;
+    let reason = args.actor.reason.clone().filter(|reason| !reason.trim().is_empty());
+    let reason = reason.ok_or(OpsError::NoReason { what: "a new trail" })?;
     let secret = &project.inventory().audit.secret;
     let effect = "the trail is put aside, and a new one begins";
     args.confirmation.ask(args.dry_run, secret, effect, terminal)?;
