@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run_any_step(options: &Options) -> ExitCode {
     println!("{} programs of random steps\n", options.rotations);
-    let outcomes = run_many(options, |seed| run(seed, Way::Anything, Bounds::of_anything));
+    let outcomes = run_many(options, |seed| run(seed, Way::Anything, Bounds::for_any_step));
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>().to_string();
     let mut table = table(["", "count"]);
     table.add_row(["steps taken".to_owned(), sum(|outcome| outcome.steps)]);
@@ -89,7 +89,7 @@ fn run_declared(options: &Options) -> ExitCode {
     ]);
     let mut status = ExitCode::SUCCESS;
     for way in [Way::Staged, Way::Scheduled] {
-        let outcomes = run_many(options, |seed| run(seed, way, Bounds::of));
+        let outcomes = run_many(options, |seed| run(seed, way, Bounds::from_random));
         let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>().to_string();
         let exposure = outcomes.iter().filter_map(|outcome| outcome.exposure).max();
         table.add_row([
@@ -160,7 +160,7 @@ fn run_quarterly(options: &Options) -> ExitCode {
 
 /// A rotation once a quarter, of what lives for a week.
 fn quarter(random: &mut fastrand::Rng) -> Bounds {
-    let bounds = Bounds::of(random);
+    let bounds = Bounds::from_random(random);
     Bounds {
         life: 7 * 86_400,
         real_life: 7 * 86_400,
@@ -192,7 +192,7 @@ fn run_beyond(options: &Options) -> ExitCode {
         table(["what happens", "requests", "valid ones lost", "in rotations", "first of them"]);
     for (name, by, change) in runs {
         let bounds = |random: &mut fastrand::Rng| {
-            let mut bounds = Bounds::of(random);
+            let mut bounds = Bounds::from_random(random);
             (bounds.max_staleness, bounds.leaks, bounds.outage) = (None, false, bounds.lag);
             change(&mut bounds, by);
             bounds

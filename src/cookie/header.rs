@@ -9,19 +9,19 @@ const MAX_OF_ONE_NAME: usize = 8;
 /// The values of one name in the `Cookie` headers of a request, in their order: at least one.
 /// Browsers put that of the more specific path, and then the older one, first (RFC 6265 §5.4).
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found<'h> {
+pub(crate) enum CookieValues<'h> {
     /// Most requests.
     One(&'h [u8]),
     /// The values, and how many they are.
     Several([&'h [u8]; MAX_OF_ONE_NAME], usize),
 }
 
-impl<'h> Found<'h> {
+impl<'h> CookieValues<'h> {
     /// The values of the cookie `name`; `None` without any.
     ///
     /// # Errors
     /// [`Reason::Repeated`] if there are more than eight.
-    pub(crate) fn of(
+    pub(crate) fn from_headers(
         name: &str,
         headers: impl IntoIterator<Item = &'h [u8]>,
     ) -> Result<Option<Self>, Reason> {
@@ -104,7 +104,8 @@ mod tests {
     use super::*;
 
     fn found<'h>(headers: &[&'h str]) -> Result<Option<Vec<&'h str>>, Reason> {
-        let found = Found::of("sid", headers.iter().map(|header| header.as_bytes()))?;
+        let found =
+            CookieValues::from_headers("sid", headers.iter().map(|header| header.as_bytes()))?;
         let text = |value: &&'h [u8]| std::str::from_utf8(value).unwrap();
         Ok(found.map(|found| found.values().iter().map(text).collect()))
     }

@@ -86,7 +86,7 @@ impl LegacyKeys {
         }
     }
 
-    pub(super) fn of(&self, form: LegacyCookie) -> Option<&HmacSha256> {
+    pub(super) fn key(&self, form: LegacyCookie) -> Option<&HmacSha256> {
         match form {
             LegacyCookie::Express => Some(&self.express),
             LegacyCookie::SignedJar => self.signed_jar.as_ref(),

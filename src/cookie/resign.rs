@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Cookie;
 use super::attributes::{Again, complete};
-use super::header::{Found, unquoted_text};
+use super::header::{CookieValues, unquoted_text};
 use super::key::CookieKey;
 use super::signer::{CookieSigner, sign_at};
 use super::verify::{Verdict, verify_found, verify_text};
@@ -62,7 +62,7 @@ impl CookieSigner {
         let first = headers.next();
         // Of one header, as most requests have, nothing is allocated.
         let rest: Vec<H> = headers.collect();
-        let found = Found::of(name, first.iter().chain(&rest).map(AsRef::as_ref));
+        let found = CookieValues::from_headers(name, first.iter().chain(&rest).map(AsRef::as_ref));
         self.ring.read(|view| {
             let found = found.and_then(|found| found.ok_or(Reason::Missing));
             let verdict = found.and_then(|found| verify_found(self, view, name, &found));
@@ -76,7 +76,7 @@ impl CookieSigner {
     pub(crate) fn verify_and_set(
         &self,
         name: &str,
-        found: &Found<'_>,
+        found: &CookieValues<'_>,
     ) -> Result<(Verified<String>, Option<Cookie<'static>>), VerifyError> {
         self.ring.read(|view| {
             let verdict = verify_found(self, view, name, found);

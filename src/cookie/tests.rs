@@ -144,7 +144,7 @@ fn v5_all_keys_are_tried_wherever_the_match_is() {
         let signer = signer.accept_legacy(form, until);
         let cookies = (0..=keys).map(|place| {
             let keys = legacy::LegacyKeys::new(secret(place).as_bytes());
-            let tag = BASE64.encode_to_string(keys.of(form).unwrap().mac(b"user-42"));
+            let tag = BASE64.encode_to_string(keys.key(form).unwrap().mac(b"user-42"));
             match form {
                 LegacyCookie::Express => format!("s:user-42.{tag}"),
                 _ => format!("{tag}=user-42"),

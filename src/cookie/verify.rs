@@ -4,7 +4,7 @@ use crate::lifecycle::Role;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::format::{Parts, other_spellings};
-use super::header::{Found, unquoted_text};
+use super::header::{CookieValues, unquoted_text};
 use super::key::CookieKey;
 use super::legacy::{LegacyCookie, readings};
 use super::signer::CookieSigner;
@@ -39,7 +39,7 @@ impl CookieSigner {
     pub(crate) fn verify_found(
         &self,
         name: &str,
-        found: &Found<'_>,
+        found: &CookieValues<'_>,
     ) -> Result<Verified<String>, VerifyError> {
         self.ring.read(|view| match verify_found(self, view, name, found) {
             Ok((key, signed)) => Ok(signed.accept(view, key)),
@@ -83,11 +83,11 @@ pub(super) fn verify_found<'r>(
     signer: &CookieSigner,
     view: &View<'r, CookieKey>,
     name: &str,
-    found: &Found<'_>,
+    found: &CookieValues<'_>,
 ) -> Verdict<'r> {
     match found {
-        Found::One(value) => verify_text(signer, view, name, as_text(value)?),
-        Found::Several(..) => verify_first(signer, view, name, found.values()),
+        CookieValues::One(value) => verify_text(signer, view, name, as_text(value)?),
+        CookieValues::Several(..) => verify_first(signer, view, name, found.values()),
     }
 }
 
@@ -280,7 +280,7 @@ fn find_legacy_signer<'r>(
     value: &[u8],
     tag: &[u8; 32],
 ) -> Option<Matched<'r, CookieKey>> {
-    let able = |key: Matched<'r, CookieKey>| Some((key.0.material().legacy.of(form)?, key));
+    let able = |key: Matched<'r, CookieKey>| Some((key.0.material().legacy.key(form)?, key));
     let tried = Tried::of(view.verifying().filter_map(able))?;
     verify_any(tried.macs(), value, tag).and_then(|place| tried.key(place))
 }

@@ -28,7 +28,7 @@ pub(super) enum Stored<'s> {
 impl<'s> Stored<'s> {
     /// Tells the forms apart, and decodes the text of a native envelope. Nothing of
     /// another size than a payload of `max` bytes can have is looked at.
-    pub(super) fn of(stored: &'s [u8], max: usize) -> Result<Self, Reason> {
+    pub(super) fn parse(stored: &'s [u8], max: usize) -> Result<Self, Reason> {
         if stored.len() > max_stored(max) {
             return Err(Reason::TooLarge);
         }
@@ -84,7 +84,7 @@ pub(super) struct Head<'b> {
 impl<'b> Head<'b> {
     /// Reads the head of a whole envelope.
     #[inline]
-    pub(super) fn of(blob: &'b [u8]) -> Result<Self, Reason> {
+    pub(super) fn parse(blob: &'b [u8]) -> Result<Self, Reason> {
         let head = Self::read(blob)?;
         if blob.len() >= OVERHEAD + head.kid.len() { Ok(head) } else { Err(Reason::Malformed) }
     }
@@ -106,7 +106,7 @@ impl<'b> Head<'b> {
     /// The kid of what is stored in either form, of which only the beginning is decoded.
     pub(super) fn peek(stored: &[u8]) -> Option<Kid> {
         if is_binary(stored) {
-            return Kid::from_bytes(Head::of(stored).ok()?.kid).ok();
+            return Kid::from_bytes(Head::parse(stored).ok()?.kid).ok();
         }
         let body = stored.strip_prefix(TEXT_MARK.as_bytes())?;
         // Whole groups of four characters, enough for the longest kid.

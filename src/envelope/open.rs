@@ -102,7 +102,7 @@ pub(super) fn open_stored<'r>(
     context: &[u8],
     rescue: bool,
 ) -> Result<Opened<'r>, Reason> {
-    let blob = match Stored::of(stored, sealer.max_payload_bytes)? {
+    let blob = match Stored::parse(stored, sealer.max_payload_bytes)? {
         Stored::Native(blob) => blob,
         Stored::Legacy(text) => return open_legacy(sealer, view, text, context, rescue),
     };
@@ -136,7 +136,7 @@ pub(super) fn decrypt_in_place<'r, 'b>(
 /// Reads the head of a whole envelope of an allowed size.
 #[inline]
 pub(super) fn read_head<'b>(sealer: &Sealer, blob: &'b [u8]) -> Result<Head<'b>, Reason> {
-    let head = Head::of(blob)?;
+    let head = Head::parse(blob)?;
     if head.payload_len(blob) <= sealer.max_payload_bytes {
         Ok(head)
     } else {

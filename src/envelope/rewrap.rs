@@ -57,7 +57,7 @@ impl Sealer {
         // A look and no use: the observer is not told.
         self.ring.read(|view| match Head::peek(stored) {
             Some(kid) => Ok(view.named(kid.as_bytes())?.1 == Role::Fallback),
-            None => match Stored::of(stored, self.max_payload_bytes)? {
+            None => match Stored::parse(stored, self.max_payload_bytes)? {
                 Stored::Native(blob) => Ok(read_head(self, &blob).map(|_| false)?),
                 Stored::Legacy(text) => Ok(match_layouts(self, view, text).map(|_| true)?),
             },
@@ -114,12 +114,13 @@ impl Sealer {
         text: &mut String,
         context: impl AsRef<[u8]>,
     ) -> Result<bool, RewrapError> {
-        let new =
-            self.ring.read(|view| match Stored::of(text.as_bytes(), self.max_payload_bytes) {
+        let new = self.ring.read(|view| {
+            match Stored::parse(text.as_bytes(), self.max_payload_bytes) {
                 Ok(Stored::Native(blob)) => rewrap_blob(self, view, &blob, context.as_ref()),
                 Ok(Stored::Legacy(_)) => Err(view.reject(Reason::Malformed).into()),
                 Err(reason) => Err(view.reject(reason).into()),
-            })?;
+            }
+        })?;
         Ok(new.map(|new| *text = format::to_text(&new)).is_some())
     }
 
@@ -152,7 +153,8 @@ impl Sealer {
         context: impl AsRef<[u8]>,
     ) -> Result<Option<String>, RewrapError> {
         self.ring.read(|view| {
-            if let Ok(Stored::Native(blob)) = Stored::of(stored.as_bytes(), self.max_payload_bytes)
+            if let Ok(Stored::Native(blob)) =
+                Stored::parse(stored.as_bytes(), self.max_payload_bytes)
             {
                 return match read_head(self, &blob) {
                     Ok(_) => Ok(None),
@@ -202,7 +204,7 @@ pub(super) fn reopen<'r>(
         drop(Zeroizing::new(decrypt_to_vec(head, key, blob, &dek, context).map_err(refuse)?));
         return Ok(Reopened { key, role, draft: None });
     }
-    let mut draft = Draft::zeroed(view.primary()?, head.payload_len(blob));
+    let mut draft = Draft::for_length(view.primary()?, head.payload_len(blob));
     decrypt(head, key, blob, &dek, context, draft.payload()).map_err(refuse)?;
     Ok(Reopened { key, role, draft: Some(draft) })
 }

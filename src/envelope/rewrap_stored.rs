@@ -56,7 +56,7 @@ impl Sealer {
         context: &[u8],
         options: RewrapOptions,
     ) -> Result<RewrappedValue, RewrapError> {
-        self.ring.read(|view| match Stored::of(stored, self.max_payload_bytes) {
+        self.ring.read(|view| match Stored::parse(stored, self.max_payload_bytes) {
             Ok(Stored::Native(blob)) => {
                 let is_text = !is_binary(stored);
                 rewrap_envelope(self, view, &blob, context, RewrapOptions { is_text, ..options })
@@ -104,7 +104,13 @@ fn seal_legacy(
     if opened.role.is_none() {
         report_rescue(view, opened.key);
     }
-    seal_again(view, opened.key.kid(), Draft::of(view.primary()?, &payload), context, options)
+    seal_again(
+        view,
+        opened.key.kid(),
+        Draft::from_payload(view.primary()?, &payload),
+        context,
+        options,
+    )
 }
 
 /// Seals a `draft`, unless it is a dry run.

@@ -49,7 +49,7 @@ pub(super) fn seal_payload(
     if payload.len() > sealer.max_payload_bytes {
         return Err(too_large());
     }
-    Draft::of(view.primary()?, payload).seal(view, context)
+    Draft::from_payload(view.primary()?, payload).seal(view, context)
 }
 
 /// An envelope that is not sealed yet: its head, room for the wrap and the nonce, and the payload
@@ -65,14 +65,14 @@ pub(super) struct Draft<'k> {
 
 impl<'k> Draft<'k> {
     /// A draft under `key` that holds `payload`.
-    pub(super) fn of(key: &'k Key<AesKey>, payload: &[u8]) -> Self {
+    pub(super) fn from_payload(key: &'k Key<AesKey>, payload: &[u8]) -> Self {
         let mut draft = Self::new(key, payload.len());
         draft.blob.extend_from_slice(payload);
         draft
     }
 
     /// A draft under `key` whose payload is `length` zeros, to be written over.
-    pub(super) fn zeroed(key: &'k Key<AesKey>, length: usize) -> Self {
+    pub(super) fn for_length(key: &'k Key<AesKey>, length: usize) -> Self {
         let mut draft = Self::new(key, length);
         draft.blob.resize(draft.payload + length, 0);
         draft

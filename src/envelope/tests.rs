@@ -156,7 +156,7 @@ fn a_wrapped_key_is_not_read_by_way_of_a_legacy_layout() {
 
 #[test]
 fn a_text_is_told_apart_by_its_first_characters() {
-    let kind = |stored: &'static [u8]| match Stored::of(stored, 1000) {
+    let kind = |stored: &'static [u8]| match Stored::parse(stored, 1000) {
         Ok(Stored::Native(_)) => "native",
         Ok(Stored::Legacy(_)) => "legacy",
         Err(reason) => reason.as_str(),

@@ -90,7 +90,7 @@ fn find_signer<'r>(
             }
             // Before the signature is decoded: a hash waits for itself most of the time, and
             // the processor has what comes behind it done meanwhile.
-            let tags = Tags::of(tried.macs(), message);
+            let tags = Tags::for_message(tried.macs(), message);
             tags.matching(&tag(signature)?).and_then(|place| tried.key(place))
         }
         Algorithm::HS384 => matching!(Mac::Hs384(mac) => &**mac, HmacSha384::verify_any),

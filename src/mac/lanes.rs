@@ -120,7 +120,7 @@ impl std::fmt::Debug for HmacSha256 {
 #[must_use = "a message that no key verified must be refused"]
 #[inline]
 pub fn verify_any(keys: &[&HmacSha256], message: &[u8], tag: &[u8; 32]) -> Option<usize> {
-    Tags::of(keys, message).matching(tag)
+    Tags::for_message(keys, message).matching(tag)
 }
 
 /// [`verify_any`] as it is without the SHA extensions: for tests and benches.
@@ -237,7 +237,7 @@ pub struct Tags {
 impl Tags {
     /// The tags of a whole message under `keys`, of which at most [`MAX_LANES`] count.
     #[inline]
-    pub(crate) fn of(keys: &[&HmacSha256], message: &[u8]) -> Self {
+    pub(crate) fn for_message(keys: &[&HmacSha256], message: &[u8]) -> Self {
         let mut all = Self { tags: [INITIAL; MAX_LANES], keys: keys.len().min(MAX_LANES) };
         match *keys {
             [] => {}

@@ -36,7 +36,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// As a seed has it, and all that happens is within what is declared.
-    pub fn of(random: &mut fastrand::Rng) -> Self {
+    pub fn from_random(random: &mut fastrand::Rng) -> Self {
         let life = [2 * 3600, 8 * 3600, 24 * 3600][random.usize(..3)];
         let rollout = 3600;
         let poll = random.u64(10..120);
@@ -62,8 +62,8 @@ impl Bounds {
     }
 
     /// The same for operators who take any step: short lives, so that many of them end.
-    pub fn of_anything(random: &mut fastrand::Rng) -> Self {
-        let bounds = Self::of(random);
+    pub fn for_any_step(random: &mut fastrand::Rng) -> Self {
+        let bounds = Self::from_random(random);
         let life = [1800, 2 * 3600, 4 * 3600][random.usize(..3)];
         let max_staleness = bounds.max_staleness.filter(|_| random.bool());
         Self {

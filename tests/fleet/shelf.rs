@@ -38,15 +38,15 @@ pub struct Shelf {
 
 impl Shelf {
     pub fn new() -> Self {
-        Self::of(Arc::default())
+        Self::from_held(Arc::default())
     }
 
     /// The same store, as another sees it.
-    pub fn of_another(&self) -> Self {
-        Self::of(Arc::clone(&self.held))
+    pub fn share(&self) -> Self {
+        Self::from_held(Arc::clone(&self.held))
     }
 
-    fn of(held: Arc<Mutex<Held>>) -> Self {
+    fn from_held(held: Arc<Mutex<Held>>) -> Self {
         Self { held, weather: Arc::new(Mutex::new(Weather::Fair)), floor: Arc::default() }
     }
 

@@ -155,7 +155,7 @@ impl<K: Artefacts> World<K> {
         block_on(shelf.compare_and_swap(0, &manifest)).unwrap();
         let off = bounds.clock_off as i64;
         let instances = (0..bounds.instances)
-            .map(|_| Instance::new(shelf.of_another(), random.i64(-off..=off)))
+            .map(|_| Instance::new(shelf.share(), random.i64(-off..=off)))
             .collect();
         let operator = Operator::new(shelf.clone(), way, "k1".parse().unwrap());
         let start = match way.uses_store() {

@@ -18,7 +18,7 @@ fn fleet_staged_and_scheduled_lose_nothing_and_take_nothing_revoked() {
         let (mut requests, mut leaks, mut declared, mut unavailable) = (0, 0, 0, 0);
         let mut exposure = 0;
         for seed in 0..seeds() {
-            let outcome = run(seed, way, Bounds::of);
+            let outcome = run(seed, way, Bounds::from_random);
             assert!(
                 outcome.violations.is_empty(),
                 "{}, seed {seed}: {:#?}",
@@ -48,7 +48,7 @@ fn fleet_of_operators_who_take_any_step_does_what_each_step_declared() {
     let (mut requests, mut steps, mut refused, mut leaks) = (0, 0, 0, 0);
     let (mut declared, mut unavailable) = (0, 0);
     for seed in 0..seeds() {
-        let outcome = run(seed, Way::Anything, Bounds::of_anything);
+        let outcome = run(seed, Way::Anything, Bounds::for_any_step);
         let violations = outcome.violations.join("\n");
         assert!(violations.is_empty(), "seed {seed}: {:?}\n{violations}", outcome.kinds);
         assert!(outcome.requests > 0);
@@ -72,7 +72,7 @@ fn fleet_of_operators_who_take_any_step_does_what_each_step_declared() {
 fn fleet_the_usual_ways_lose_what_they_lose() {
     for way in [Way::SwapAndRestart, Way::NewAndOld] {
         let outcomes: Vec<_> =
-            (0..seeds().min(200)).map(|seed| run(seed, way, Bounds::of)).collect();
+            (0..seeds().min(200)).map(|seed| run(seed, way, Bounds::from_random)).collect();
         let requests: u64 = outcomes.iter().map(|outcome| outcome.requests).sum();
         let lost: u64 = outcomes.iter().map(|outcome| outcome.lost).sum();
         println!("{}: {lost} of {requests} valid requests lost", way.name());
@@ -83,7 +83,7 @@ fn fleet_the_usual_ways_lose_what_they_lose() {
 #[test]
 fn fleet_a_seed_reproduces() {
     for way in Way::ALL.into_iter().chain([Way::Anything]) {
-        let outcomes = [(); 2].map(|()| format!("{:?}", run(7, way, Bounds::of)));
+        let outcomes = [(); 2].map(|()| format!("{:?}", run(7, way, Bounds::from_random)));
         assert_eq!(outcomes[0], outcomes[1]);
     }
 }
@@ -94,7 +94,7 @@ fn fleet_beyond_what_is_declared_it_breaks() {
     // The first seed with which a value is lost.
     let lost = |change: fn(&mut Bounds)| -> Option<u64> {
         let of = |random: &mut fastrand::Rng| {
-            let mut bounds = Bounds::of(random);
+            let mut bounds = Bounds::from_random(random);
             (bounds.max_staleness, bounds.leaks, bounds.outage) = (None, false, bounds.lag);
             change(&mut bounds);
             bounds
@@ -105,7 +105,7 @@ fn fleet_beyond_what_is_declared_it_breaks() {
     // A process that starts from an older copy than the one before it, which had agreed to a
     // promotion.
     let goes_back = |random: &mut fastrand::Rng| {
-        let mut bounds = Bounds::of_anything(random);
+        let mut bounds = Bounds::for_any_step(random);
         bounds.starts_go_back = true;
         bounds
     };

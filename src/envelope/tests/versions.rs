@@ -47,7 +47,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 /// The data key of an envelope, whatever became of the key that wraps it.
 fn data_key(sealer: &Sealer, blob: &[u8]) -> [u8; 32] {
     sealer.ring.read(|view| {
-        let head = Head::of(blob).unwrap();
+        let head = Head::parse(blob).unwrap();
         let (key, _) = find_key(view, head, true).unwrap();
         let mut dek = [0; 32];
         unwrap(head, key, blob, &mut dek).unwrap();
@@ -107,7 +107,7 @@ impl Versions {
                 let mut text = format::to_text(&self.blob);
                 let changed = self.sealer.rewrap_text(&mut text, "row 7").unwrap();
                 prop_assert_eq!(changed, is_due);
-                let Ok(Stored::Native(blob)) = Stored::of(text.as_bytes(), 1 << 20) else {
+                let Ok(Stored::Native(blob)) = Stored::parse(text.as_bytes(), 1 << 20) else {
                     panic!()
                 };
                 self.blob = blob.into_owned();
@@ -136,7 +136,7 @@ impl Versions {
                     None => false,
                     Some(value) => {
                         prop_assert_eq!(Some(value.len()), rewrapped.length);
-                        let Ok(Stored::Native(blob)) = Stored::of(&value, 1 << 20) else {
+                        let Ok(Stored::Native(blob)) = Stored::parse(&value, 1 << 20) else {
                             panic!()
                         };
                         prop_assert_eq!(matches!(blob, std::borrow::Cow::Owned(_)), *as_text);

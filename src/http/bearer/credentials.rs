@@ -30,7 +30,7 @@ pub(super) enum Presented<'h> {
     Header(&'h str),
     /// In cookies of one name, of which the first that verifies counts.
     #[cfg(feature = "cookie")]
-    Cookies(crate::cookie::header::Found<'h>),
+    Cookies(crate::cookie::header::CookieValues<'h>),
 }
 
 /// Finds the token in the `Authorization` header, or if there is none, in the cookies of this name.

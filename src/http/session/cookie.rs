@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderValue};
 
 use crate::cookie::attributes::check;
-use crate::cookie::header::Found;
+use crate::cookie::header::CookieValues;
 use crate::cookie::{Cookie, CookieSigner};
 use crate::error::{Error, Reason, VerifyError};
 use crate::http::cookies;
@@ -105,7 +105,7 @@ impl SessionCookie {
         Ok(session.map(|value| self.cookie(value)))
     }
 
-    fn find<'h>(&self, headers: &'h HeaderMap) -> Result<Option<Found<'h>>, VerifyError> {
+    fn find<'h>(&self, headers: &'h HeaderMap) -> Result<Option<CookieValues<'h>>, VerifyError> {
         cookies::find(headers, &self.name).map_err(|reason| self.signer.ring().reject(reason))
     }
 

@@ -73,7 +73,7 @@ pub(super) fn render(rings: &[Ring], refresh: Option<u16>) -> Markup {
 }
 
 fn section(place: usize, ring: &Ring) -> Markup {
-    let span = Span::of(ring);
+    let span = Span::for_ring(ring);
     let id = format!("ring-{place}");
     html! {
         section id=(id) aria-labelledby=(format!("{id}-name")) {

@@ -24,7 +24,7 @@ pub(super) struct Segment {
 
 impl Span {
     /// An overlap and a quarter to both sides, or as far as the next thing that is to happen.
-    pub(super) fn of(ring: &Ring) -> Self {
+    pub(super) fn for_ring(ring: &Ring) -> Self {
         let now = ring.now.0;
         let overlap = Duration::from_secs(ring.overlap_seconds.max(4));
         let ahead = ring
@@ -131,7 +131,7 @@ mod tests {
         {
             for overlap in [0, 1, 3_155_760_000, u64::MAX / 4, u64::MAX] {
                 let ring = ring(now, overlap, verifies_until);
-                let span = Span::of(&ring);
+                let span = Span::for_ring(&ring);
                 assert!(span.from <= now && now <= span.to);
                 let segments = span.segments(&ring.keys[0]);
                 assert!(
