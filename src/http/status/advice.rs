@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::page::moment;
-use super::subject::Look;
+use super::watched::RingState;
 use crate::error::Obstacle;
 use crate::evidence::Report;
 use crate::evidence::Verdict;
@@ -21,24 +21,24 @@ use crate::text::Plain;
 /// is the obstacle that the verdict on a key will have; `is_known` is false if the reports could not be
 /// read.
 pub(super) fn advice(
-    look: &Look,
+    state: &RingState,
     reports: Option<&[Report]>,
     verdicts: &[Option<Verdict>],
     is_known: bool,
     expected: impl Fn(&Kid) -> Option<Obstacle>,
 ) -> String {
-    if look.is_stale {
+    if state.is_stale {
         return "It serves nothing: the store could not be read for too long.".to_owned();
     }
     // An expired key may be destroyed in its store, which a ring in memory has not.
     let is_shown =
         |status: &KeyStatus| matches!(status.state, KeyState::Live(Role::Staged | Role::Fallback));
-    let keys = look.keys.iter().zip(verdicts).filter(|(status, _)| is_shown(status));
-    let (policy, now) = (&look.policy, look.now);
+    let keys = state.keys.iter().zip(verdicts).filter(|(status, _)| is_shown(status));
+    let (policy, now) = (&state.policy, state.now);
     let facts = Facts {
-        purpose: look.kind,
+        purpose: state.kind,
         policy,
-        changed_at: look.changed_at,
+        changed_at: state.changed_at,
         now,
         keys: keys
             .map(|(status, verdict)| {
@@ -46,27 +46,27 @@ pub(super) fn advice(
                 let is_unknown = !is_known && *verdict == Some(Verdict::Safe);
                 let unknown = Verdict::Blocked(vec![Obstacle::NoInstance]);
                 let verdict = if is_unknown { Some(unknown) } else { verdict.clone() };
-                key_facts(look, status, verdict, &expected)
+                key_facts(state, status, verdict, &expected)
             })
             .collect(),
         // This process alone is no fleet.
         fleet: Fleet::new(
             reports.unwrap_or_default(),
-            look.fingerprint,
+            state.fingerprint,
             policy,
-            look.changed_at,
+            state.changed_at,
             now,
         ),
         is_file: false,
-        signing_since: look.signing_since,
-        due: look.rotation_due,
-        is_due: look.rotation_due.is_some_and(|due| due <= now),
+        signing_since: state.signing_since,
+        due: state.rotation_due,
+        is_due: state.rotation_due.is_some_and(|due| due <= now),
     };
     sentence(&next_step(&facts), now)
 }
 
 fn key_facts(
-    look: &Look,
+    state: &RingState,
     status: &KeyStatus,
     verdict: Option<Verdict>,
     expected: &impl Fn(&Kid) -> Option<Obstacle>,
@@ -90,7 +90,7 @@ fn key_facts(
         is_apart: false,
         verdict,
         expected,
-        rewrap_from: look.rewrap_from,
+        rewrap_from: state.rewrap_from,
         overlap_ends_at: None,
         after_withdrawal: Vec::new(),
     }

@@ -1,11 +1,11 @@
 //! A page that shows each ring: whether the old key may go, and what speaks against it.
 
 mod advice;
-mod look;
+mod build_model;
 mod model;
 mod page;
-mod subject;
 mod timeline;
+mod watched;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
 use crate::telemetry::Subject;
-use subject::Watched;
+use watched::Watched;
 
 /// A page, and JSON, on the rings of this process and of the fleet that it is of: their keys on
 /// a time line, who verified how much under which key, and the [verdict](crate::Verdict) on each
@@ -106,7 +106,7 @@ impl Status {
     async fn show(&self, parts: &Parts) -> Response {
         let mut rings = Vec::with_capacity(self.rings.len());
         for ring in &self.rings {
-            rings.push(look::ring(&**ring).await);
+            rings.push(build_model::build_ring(&**ring).await);
         }
         let refresh = parameter(parts, "refresh").and_then(|seconds| seconds.parse().ok());
         let refresh = refresh.filter(|seconds| (5..=3600).contains(seconds));

@@ -31,13 +31,13 @@ pub(super) struct Ring {
     pub(super) observation_window_seconds: u64,
     pub(super) next_transition: Option<Moment>,
     pub(super) rotation_due: Option<Moment>,
-    pub(super) keys: Vec<Key>,
+    pub(super) keys: Vec<KeyDetails>,
     pub(super) instances: Vec<Instance>,
     pub(super) store: Option<Store>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Key {
+pub(super) struct KeyDetails {
     #[serde(flatten)]
     pub(super) status: KeyJson<Moment>,
     pub(super) added_at: Moment,
@@ -72,11 +72,11 @@ pub(super) struct Instance {
     /// Whether its clock was ahead of this one by more than the skew.
     pub(super) is_from_the_future: bool,
     /// In the order of the keys of the ring.
-    pub(super) uses: Vec<UsageCounts>,
+    pub(super) uses: Vec<KeyUses>,
 }
 
 #[derive(Serialize)]
-pub(super) struct UsageCounts {
+pub(super) struct KeyUses {
     pub(super) kid: String,
     pub(super) verified_as_primary: u64,
     pub(super) verified_as_fallback: u64,

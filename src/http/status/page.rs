@@ -8,7 +8,7 @@ use http::HeaderValue;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::model::{Instance, Key, Moment, Ring};
+use super::model::{Instance, KeyDetails, Moment, Ring};
 use super::timeline::{Span, WIDTH};
 use crate::manifest::status_json::VerdictJson;
 
@@ -87,7 +87,7 @@ fn section(place: usize, ring: &Ring) -> Markup {
     }
 }
 
-fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
+fn key(ring: &Ring, span: Span, key: &KeyDetails) -> Markup {
     let now = ring.now.0;
     html! {
         div.key data-kid=(key.status.kid) data-state=(key.status.state) {
@@ -103,7 +103,7 @@ fn key(ring: &Ring, span: Span, key: &Key) -> Markup {
 }
 
 /// The life of a key in words: what the bar shows, for who does not see it.
-fn life(now: SystemTime, key: &Key) -> String {
+fn life(now: SystemTime, key: &KeyDetails) -> String {
     let mut parts = Vec::new();
     match (key.status.signs_from, key.status.state) {
         (_, "revoked") => {}
@@ -142,11 +142,11 @@ fn life(now: SystemTime, key: &Key) -> String {
 }
 
 /// The variable of a key, which remains where its kid is a number.
-fn variable(key: &Key) -> Markup {
+fn variable(key: &KeyDetails) -> Markup {
     html! { @if let Some(variable) = &key.status.variable { " in " code { (variable) } } }
 }
 
-fn bar(span: Span, key: &Key) -> Markup {
+fn bar(span: Span, key: &KeyDetails) -> Markup {
     let segments = span.segments(key);
     let states: Vec<_> = segments.iter().map(|segment| segment.state).collect();
     html! {
@@ -208,7 +208,7 @@ fn legend() -> Markup {
     }
 }
 
-fn verdict(ring: &Ring, key: &Key, verdict: &VerdictJson<Moment>) -> Markup {
+fn verdict(ring: &Ring, key: &KeyDetails, verdict: &VerdictJson<Moment>) -> Markup {
     let who = if ring.is_fleet { "" } else { ", as far as this process can tell" };
     html! {
         p data-verdict=(verdict.answer) {

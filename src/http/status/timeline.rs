@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::model::{Key, Ring};
+use super::model::{KeyDetails, Ring};
 
 /// The width of a bar, in its own units.
 pub(super) const WIDTH: u32 = 1000;
@@ -51,7 +51,7 @@ impl Span {
     }
 
     /// The parts of the life of `key` that are in sight, from left to right.
-    pub(super) fn segments(self, key: &Key) -> Vec<Segment> {
+    pub(super) fn segments(self, key: &KeyDetails) -> Vec<Segment> {
         // From when on it is what; each ends where the next begins.
         let mut turns = vec![(
             key.added_at.0,
@@ -86,7 +86,7 @@ mod tests {
     use crate::manifest::status_json::KeyJson;
 
     fn ring(now: SystemTime, overlap_seconds: u64, verifies_until: SystemTime) -> Ring {
-        let key = Key {
+        let key = KeyDetails {
             status: KeyJson {
                 kid: "a".to_owned(),
                 variable: None,

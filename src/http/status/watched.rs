@@ -18,7 +18,7 @@ use crate::telemetry::WatchedRing;
 /// A watched ring, without the type of its keys.
 pub(super) trait Watched: Send + Sync {
     /// Reads the state of the ring at this moment.
-    fn look(&self) -> Look;
+    fn read_state(&self) -> RingState;
 
     /// Returns the name of the instance, if it has one.
     fn instance(&self) -> Option<String>;
@@ -44,7 +44,7 @@ pub(super) trait Watched: Send + Sync {
 }
 
 /// The state of a ring at one moment.
-pub(super) struct Look {
+pub(super) struct RingState {
     pub(super) ring: String,
     pub(super) purpose: &'static str,
     pub(super) kind: Purpose,
@@ -66,9 +66,9 @@ pub(super) struct Look {
 }
 
 impl<K: KeyMaterial> Watched for WatchedRing<K> {
-    fn look(&self) -> Look {
+    fn read_state(&self) -> RingState {
         let (set, now) = (self.ring.load(), self.ring.now());
-        Look {
+        RingState {
             ring: self.ring.name().to_owned(),
             purpose: K::PURPOSE.as_str(),
             kind: K::PURPOSE,

@@ -1,13 +1,13 @@
 //! From a ring and the reports of its fleet to what is shown of them.
 
-use super::subject::{Look, Watched};
+use super::watched::{RingState, Watched};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::advice::advice;
-use super::model::{Instance, Key, Moment, Revoked, Ring, Store, UsageCounts};
-use crate::evidence::Report;
+use super::model::{Instance, KeyDetails, KeyUses, Moment, Revoked, Ring, Store};
 use crate::evidence::reports::may_run;
+use crate::evidence::{Report, UsageCounts};
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
@@ -21,12 +21,12 @@ use crate::text::Plain;
 /// What a process calls itself that has no name.
 const NAMELESS: &str = "this process";
 
-pub(super) async fn ring(watched: &dyn Watched) -> Ring {
+pub(super) async fn build_ring(watched: &dyn Watched) -> Ring {
     let (stored, problem) = match watched.reports().await {
         Ok(reports) => (reports, None),
         Err(error) => (None, Some(Plain(&error.to_string()).to_string())),
     };
-    let look = watched.look();
+    let state = watched.read_state();
     let current = watched.report(&watched.instance().unwrap_or_else(|| NAMELESS.to_owned()));
     // What this process says of itself is newer than what it has stored.
     let reports = stored.filter(|reports| !reports.is_empty()).map(|mut reports| {
@@ -35,7 +35,7 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
         reports.sort_by(|a, b| a.instance.cmp(&b.instance));
         reports
     });
-    let answers: Vec<_> = look
+    let answers: Vec<_> = state
         .keys
         .iter()
         .map(|status| {
@@ -48,7 +48,7 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     let verdict = |place: usize| {
         let mut verdict = VerdictJson::new(answers[place].as_ref()?, Moment);
         if verdict.answer == "wait" {
-            let traffic = expected(&look.keys[place].kid);
+            let traffic = expected(&state.keys[place].kid);
             verdict
                 .reasons
                 .extend(traffic.map(|obstacle| format!("expected after that: {obstacle}")));
@@ -64,13 +64,13 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
     };
     let is_fleet = reports.is_some();
     let shown = reports.as_deref().unwrap_or(std::slice::from_ref(&current));
-    let keys = look.keys.iter().enumerate();
+    let keys = state.keys.iter().enumerate();
     let keys: Vec<_> =
-        keys.map(|(place, status)| key(&look, status, shown, verdict(place))).collect();
-    let instances: Vec<_> = shown.iter().map(|report| instance(&look, report)).collect();
+        keys.map(|(place, status)| build_key(&state, status, shown, verdict(place))).collect();
+    let instances: Vec<_> = shown.iter().map(|report| build_instance(&state, report)).collect();
     Ring {
-        advice: advice(&look, reports.as_deref(), &answers, is_known, expected),
-        warnings: look
+        advice: advice(&state, reports.as_deref(), &answers, is_known, expected),
+        warnings: state
             .policy
             .check_observation_window()
             .err()
@@ -78,41 +78,41 @@ pub(super) async fn ring(watched: &dyn Watched) -> Ring {
             .map(ToString::to_string)
             .collect(),
         is_fleet,
-        name: Plain(&look.ring).to_string(),
-        purpose: look.purpose,
-        now: Moment(look.now),
-        is_stale: look.is_stale,
-        generation: look.generation,
-        revision: look.revision,
-        fingerprint: look.fingerprint.to_string(),
-        overlap_seconds: look.policy.overlap().as_secs(),
-        observation_window_seconds: look.policy.observation_window.as_secs(),
-        next_transition: look.next_transition.map(Moment),
-        rotation_due: look.rotation_due.map(Moment),
+        name: Plain(&state.ring).to_string(),
+        purpose: state.purpose,
+        now: Moment(state.now),
+        is_stale: state.is_stale,
+        generation: state.generation,
+        revision: state.revision,
+        fingerprint: state.fingerprint.to_string(),
+        overlap_seconds: state.policy.overlap().as_secs(),
+        observation_window_seconds: state.policy.observation_window.as_secs(),
+        next_transition: state.next_transition.map(Moment),
+        rotation_due: state.rotation_due.map(Moment),
         keys,
         instances,
-        store: watched.health().map(|health| store(health, problem)),
+        store: watched.health().map(|health| build_store(health, problem)),
     }
 }
 
-fn key(
-    look: &Look,
+fn build_key(
+    state: &RingState,
     status: &KeyStatus,
     reports: &[Report],
     verdict: Option<VerdictJson<Moment>>,
-) -> Key {
+) -> KeyDetails {
     let seen = reports.iter().flat_map(|report| &report.last_as_fallback);
-    Key {
+    KeyDetails {
         status: KeyJson {
             kid: status.kid.to_string(),
             variable: status.variable.as_ref().map(|name| Plain(name).to_string()),
             state: status.state.as_str(),
-            signs_from: start(status).map(|start| Moment(start.max(status.added_at))),
+            signs_from: signs_from(status).map(|start| Moment(start.max(status.added_at))),
             verifies_until: status.verifies_until.map(Moment),
             verdict,
         },
         added_at: Moment(status.added_at),
-        superseded_at: superseded(look, status).map(Moment),
+        superseded_at: superseded_at(state, status).map(Moment),
         revoked: status.revoked.as_ref().map(|revoked| Revoked {
             at: Moment(revoked.at),
             reason: Plain(&revoked.reason).to_string(),
@@ -124,7 +124,7 @@ fn key(
     }
 }
 
-fn start(status: &KeyStatus) -> Option<SystemTime> {
+fn signs_from(status: &KeyStatus) -> Option<SystemTime> {
     match status.signing_start {
         SigningStart::From(moment) => Some(moment),
         SigningStart::Never | SigningStart::Unscheduled => None,
@@ -133,44 +133,44 @@ fn start(status: &KeyStatus) -> Option<SystemTime> {
 
 /// When the next later signer took over, or will: one that was revoked since counts, unless the
 /// key has taken over from it again.
-fn superseded(look: &Look, status: &KeyStatus) -> Option<SystemTime> {
-    let begin = start(status)?;
+fn superseded_at(state: &RingState, status: &KeyStatus) -> Option<SystemTime> {
+    let begin = signs_from(status)?;
     let is_primary = status.state == KeyState::Live(Role::Primary);
-    let has_signed = |other: &&KeyStatus| match (&other.revoked, start(other)) {
+    let has_signed = |other: &&KeyStatus| match (&other.revoked, signs_from(other)) {
         (Some(revoked), Some(start)) => !is_primary && start < revoked.at,
         (_, start) => start.is_some(),
     };
-    let later = look.keys.iter().filter(has_signed).filter_map(start);
+    let later = state.keys.iter().filter(has_signed).filter_map(signs_from);
     later.filter(|other| *other > begin).min()
 }
 
-fn instance(look: &Look, report: &Report) -> Instance {
+fn build_instance(state: &RingState, report: &Report) -> Instance {
     // Of a bucket that reaches into the window, all is shown.
-    let begin = look.now.checked_sub(look.policy.observation_window).unwrap_or(UNIX_EPOCH);
-    let mut sums: BTreeMap<Kid, crate::evidence::UsageCounts> = BTreeMap::new();
+    let begin = state.now.checked_sub(state.policy.observation_window).unwrap_or(UNIX_EPOCH);
+    let mut sums: BTreeMap<Kid, UsageCounts> = BTreeMap::new();
     for (kid, uses) in
         report.buckets.iter().filter(|bucket| bucket.to >= begin).flat_map(|bucket| &bucket.uses)
     {
         let sum = sums.entry(*kid).or_default();
         *sum = sum.saturating_add(*uses);
     }
-    let uses = look.keys.iter().map(|key| {
+    let uses = state.keys.iter().map(|key| {
         let sum = sums.get(&key.kid).copied().unwrap_or_default();
-        UsageCounts {
+        KeyUses {
             kid: key.kid.to_string(),
             verified_as_primary: sum.verified_as_primary,
             verified_as_fallback: sum.verified_as_fallback,
             signed: sum.signed,
         }
     });
-    let (policy, changed_at, now) = (&look.policy, look.changed_at, look.now);
+    let (policy, changed_at, now) = (&state.policy, state.changed_at, state.now);
     Instance {
         name: Plain(&report.instance).to_string(),
         reported_at: Moment(report.reported_at),
         observed_since: Moment(report.observed_since),
         revision: report.revision,
         fingerprint: report.fingerprint.to_string(),
-        agrees: report.problem.is_none() && report.fingerprint == look.fingerprint,
+        agrees: report.problem.is_none() && report.fingerprint == state.fingerprint,
         has_stopped: report.has_stopped,
         may_run: may_run(report, policy, changed_at, now),
         problem: report.problem.as_deref().map(|problem| Plain(problem).to_string()),
@@ -179,7 +179,7 @@ fn instance(look: &Look, report: &Report) -> Instance {
     }
 }
 
-fn store(health: Health, problem: Option<String>) -> Store {
+fn build_store(health: Health, problem: Option<String>) -> Store {
     let errors = [health.last_error, health.watch_error, health.report_error, problem];
     Store {
         last_reload: Moment(health.last_success),
