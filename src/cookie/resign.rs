@@ -8,7 +8,7 @@ use super::attributes::{Again, complete};
 use super::header::{CookieValues, unquoted_text};
 use super::key::CookieKey;
 use super::signer::{CookieSigner, sign_at};
-use super::verify::{Verdict, verify_found, verify_text};
+use super::verify::{VerifyResult, verify_found, verify_text};
 use crate::error::{Reason, VerifyError};
 use crate::ring::snapshot::View;
 use crate::verified::Verified;
@@ -26,8 +26,8 @@ impl CookieSigner {
         value: &str,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
         self.ring.read(|view| {
-            let verdict = verify_text(self, view, name, unquoted_text(value));
-            let (verified, again) = resign(self, view, name, verdict)?;
+            let result = verify_text(self, view, name, unquoted_text(value));
+            let (verified, again) = resign(self, view, name, result)?;
             Ok((verified, again.map(|again| again.signed)))
         })
     }
@@ -65,8 +65,8 @@ impl CookieSigner {
         let found = CookieValues::from_headers(name, first.iter().chain(&rest).map(AsRef::as_ref));
         self.ring.read(|view| {
             let found = found.and_then(|found| found.ok_or(Reason::Missing));
-            let verdict = found.and_then(|found| verify_found(self, view, name, &found));
-            let (verified, again) = resign(self, view, name, verdict)?;
+            let result = found.and_then(|found| verify_found(self, view, name, &found));
+            let (verified, again) = resign(self, view, name, result)?;
             Ok((verified, again.map(|again| again.signed)))
         })
     }
@@ -79,8 +79,8 @@ impl CookieSigner {
         found: &CookieValues<'_>,
     ) -> Result<(Verified<String>, Option<Cookie<'static>>), VerifyError> {
         self.ring.read(|view| {
-            let verdict = verify_found(self, view, name, found);
-            let (verified, again) = resign(self, view, name, verdict)?;
+            let result = verify_found(self, view, name, found);
+            let (verified, again) = resign(self, view, name, result)?;
             Ok((verified, again.map(|again| complete(self, view, name, again))))
         })
     }
@@ -91,9 +91,9 @@ fn resign(
     signer: &CookieSigner,
     view: &View<'_, CookieKey>,
     name: &str,
-    verdict: Verdict<'_>,
+    result: VerifyResult<'_>,
 ) -> Result<(Verified<String>, Option<Again>), VerifyError> {
-    let (key, signed) = verdict.map_err(|reason| view.reject(reason))?;
+    let (key, signed) = result.map_err(|reason| view.reject(reason))?;
     // The time that its text holds.
     let issued = Duration::from_secs(signed.issued.as_secs());
     let is_contested = signed.is_contested;

@@ -60,7 +60,7 @@ pub(super) struct Signed {
 }
 
 /// A key and what it signed, or the reason why there is none.
-pub(super) type Verdict<'r> = Result<(Matched<'r, CookieKey>, Signed), Reason>;
+pub(super) type VerifyResult<'r> = Result<(Matched<'r, CookieKey>, Signed), Reason>;
 
 impl Signed {
     /// Returns the value, marked as verified under `key`, and counts the use.
@@ -84,7 +84,7 @@ pub(super) fn verify_found<'r>(
     view: &View<'r, CookieKey>,
     name: &str,
     found: &CookieValues<'_>,
-) -> Verdict<'r> {
+) -> VerifyResult<'r> {
     match found {
         CookieValues::One(value) => verify_text(signer, view, name, as_text(value)?),
         CookieValues::Several(..) => verify_first(signer, view, name, found.values()),
@@ -96,10 +96,10 @@ pub(super) fn verify_text<'r>(
     view: &View<'r, CookieKey>,
     name: &str,
     value: &str,
-) -> Verdict<'r> {
+) -> VerifyResult<'r> {
     match verify_native(signer, view, name, value) {
         Err(reason) => verify_legacy(signer, view, value, reason),
-        verdict => verdict,
+        result => result,
     }
 }
 
@@ -110,7 +110,7 @@ fn verify_first<'r>(
     view: &View<'r, CookieKey>,
     name: &str,
     values: &[&[u8]],
-) -> Verdict<'r> {
+) -> VerifyResult<'r> {
     let native = |value: &&[u8]| verify_native(signer, view, name, as_text(value)?);
     // Authentic, from an instance whose clock is ahead: newer than each that is valid here.
     let is_newer = |reason: &Reason| *reason == Reason::NotYetValid;
@@ -160,7 +160,7 @@ fn verify_legacy<'r>(
     view: &View<'r, CookieKey>,
     value: &str,
     native: Reason,
-) -> Verdict<'r> {
+) -> VerifyResult<'r> {
     if native.is_authentic() || native == Reason::TooLarge {
         return Err(native);
     }
@@ -207,7 +207,7 @@ fn verify_native<'r>(
     view: &View<'r, CookieKey>,
     name: &str,
     value: &str,
-) -> Verdict<'r> {
+) -> VerifyResult<'r> {
     if name.len() + value.len() > signer.max_cookie_bytes {
         return Err(Reason::TooLarge);
     }
@@ -215,7 +215,7 @@ fn verify_native<'r>(
         Err(reason) if !reason.is_authentic() => {
             verify_respelled(signer, view, name, value, reason)
         }
-        verdict => verdict,
+        result => result,
     }
 }
 
@@ -229,11 +229,11 @@ fn verify_respelled<'r>(
     name: &str,
     value: &str,
     mut reason: Reason,
-) -> Verdict<'r> {
+) -> VerifyResult<'r> {
     for spelling in other_spellings(value) {
         match verify_as_written(signer, view, name, &spelling) {
             Err(refused) => reason = Reason::foremost(&[reason, refused], false),
-            verdict => return verdict,
+            result => return result,
         }
     }
     Err(reason)
@@ -245,7 +245,7 @@ fn verify_as_written<'r>(
     view: &View<'r, CookieKey>,
     name: &str,
     value: &str,
-) -> Verdict<'r> {
+) -> VerifyResult<'r> {
     let parts = Parts::split(value).ok_or(Reason::Malformed)?;
     // Put together first: for what was just written in pieces, a hash has to wait, and so
     // the key is looked up and the clock read meanwhile.

@@ -18,7 +18,7 @@ use std::arch::x86_64::{
 };
 
 /// The state of a SHA-256: eight words, FIPS 180-4 §6.2.
-pub(super) type State = [u32; 8];
+pub(super) type HashState = [u32; 8];
 
 /// What is hashed: 64 bytes at a time.
 pub(super) type Block = [u8; 64];
@@ -29,7 +29,7 @@ pub(super) struct End<'a, const N: usize> {
     /// The last one or two blocks of the message, padded.
     pub(super) last: &'a [Block],
     /// The state of each lane after its outer key block.
-    pub(super) outer: [&'a State; N],
+    pub(super) outer: [&'a HashState; N],
 }
 
 /// What becomes of `states` once `blocks` are compressed into all of them, and with an `end`
@@ -39,10 +39,10 @@ pub(super) struct End<'a, const N: usize> {
 /// for the last byte to be written, longer than for a compression.
 #[inline]
 pub(super) fn compress<const N: usize>(
-    states: [&State; N],
+    states: [&HashState; N],
     blocks: &[Block],
     end: Option<End<'_, N>>,
-) -> Option<[State; N]> {
+) -> Option<[HashState; N]> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("sha")
         && is_x86_feature_detected!("sse4.1")
@@ -88,10 +88,10 @@ struct Lanes<const N: usize> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
 fn compress_sha<const N: usize>(
-    states: [&State; N],
+    states: [&HashState; N],
     blocks: &[Block],
     end: Option<End<'_, N>>,
-) -> [State; N] {
+) -> [HashState; N] {
     let mut lanes = enter(states);
     for block in blocks {
         lanes = rounds(lanes, [load(block)]);
@@ -201,7 +201,7 @@ fn next_words(w16: __m128i, w12: __m128i, w8: __m128i, w4: __m128i) -> __m128i {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn enter<const N: usize>(states: [&State; N]) -> Lanes<N> {
+fn enter<const N: usize>(states: [&HashState; N]) -> Lanes<N> {
     let zero = [_mm_setzero_si128(); N];
     let mut lanes = Lanes { abef: zero, cdgh: zero };
     for (lane, state) in states.into_iter().enumerate() {
@@ -242,7 +242,7 @@ fn load(block: &Block) -> [__m128i; 4] {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn words(state: &State, at: usize) -> __m128i {
+fn words(state: &HashState, at: usize) -> __m128i {
     _mm_set_epi32(
         state[at + 3] as i32,
         state[at + 2] as i32,
@@ -254,7 +254,7 @@ fn words(state: &State, at: usize) -> __m128i {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn store(state: &mut State, at: usize, words: __m128i) {
+fn store(state: &mut HashState, at: usize, words: __m128i) {
     use std::arch::x86_64::_mm_extract_epi32;
     state[at] = _mm_extract_epi32(words, 0) as u32;
     state[at + 1] = _mm_extract_epi32(words, 1) as u32;

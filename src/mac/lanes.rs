@@ -3,7 +3,7 @@
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroize;
 
-use super::kernel::{self, Block, End, State};
+use super::kernel::{self, Block, End, HashState};
 use crate::purpose::MAX_TRIED_KEYS;
 
 /// The most keys that are tried together.
@@ -13,7 +13,7 @@ pub const MAX_LANES: usize = 4;
 const _: () = assert!(MAX_LANES == MAX_TRIED_KEYS);
 
 /// FIPS 180-4 §5.3.3.
-const INITIAL: State = [
+const INITIAL: HashState = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,
@@ -39,8 +39,8 @@ const INITIAL: State = [
 /// ```
 #[derive(Clone)]
 pub struct HmacSha256 {
-    inner: State,
-    outer: State,
+    inner: HashState,
+    outer: HashState,
 }
 
 impl HmacSha256 {
@@ -72,7 +72,7 @@ impl HmacSha256 {
 
     /// The tag of `message`, as the words that it is compared by.
     #[inline]
-    pub(crate) fn mac_words(&self, message: &[u8]) -> State {
+    pub(crate) fn mac_words(&self, message: &[u8]) -> HashState {
         let [tag] = tags([self], message, compress);
         tag
     }
@@ -145,8 +145,8 @@ pub fn verify_any_portable(keys: &[&HmacSha256], message: &[u8], tag: &[u8; 32])
 /// ```
 #[derive(Clone)]
 pub struct Lanes {
-    states: [State; MAX_LANES],
-    outer: [State; MAX_LANES],
+    states: [HashState; MAX_LANES],
+    outer: [HashState; MAX_LANES],
     keys: usize,
     buffer: Block,
     buffered: usize,
@@ -230,7 +230,7 @@ impl std::fmt::Debug for Lanes {
 /// The tags of one message, one for each key.
 #[derive(Clone)]
 pub struct Tags {
-    tags: [State; MAX_LANES],
+    tags: [HashState; MAX_LANES],
     keys: usize,
 }
 
@@ -257,11 +257,8 @@ impl Tags {
     }
 
     /// The tag under the first key.
-    #[cfg_attr(
-        not(feature = "full"),
-        allow(dead_code, reason = "the adapters use it, each behind a feature")
-    )]
-    pub(crate) fn first(&self) -> State {
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "the adapters use it, each behind a feature"))]
+    pub(crate) fn first(&self) -> HashState {
         self.tags[0]
     }
 
@@ -314,7 +311,7 @@ pub(crate) fn words<const BYTES: usize, const WORDS: usize>(tag: &[u8; BYTES]) -
 
 /// The other way round.
 #[inline]
-pub(crate) fn bytes(state: &State) -> [u8; 32] {
+pub(crate) fn bytes(state: &HashState) -> [u8; 32] {
     let mut bytes = [0; 32];
     for (four, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(state) {
         *four = word.to_be_bytes();
@@ -327,8 +324,8 @@ pub(crate) fn bytes(state: &State) -> [u8; 32] {
 fn tags<const N: usize>(
     keys: [&HmacSha256; N],
     message: &[u8],
-    compress: impl Fn([&State; N], &[Block], Option<End<'_, N>>) -> [State; N],
-) -> [State; N] {
+    compress: impl Fn([&HashState; N], &[Block], Option<End<'_, N>>) -> [HashState; N],
+) -> [HashState; N] {
     let (blocks, tail) = message.as_chunks::<64>();
     let mut room = [[0; 64]; 2];
     let last = padded(&mut room, tail, 64 + message.len() as u64);
@@ -349,10 +346,10 @@ fn padded<'r>(room: &'r mut [Block; 2], tail: &[u8], length: u64) -> &'r [Block]
 
 #[inline]
 fn compress<const N: usize>(
-    states: [&State; N],
+    states: [&HashState; N],
     blocks: &[Block],
     end: Option<End<'_, N>>,
-) -> [State; N] {
+) -> [HashState; N] {
     #[cfg(test)]
     super::count::count_computed(if end.is_some() { N } else { 0 });
     kernel::compress(states, blocks, end).unwrap_or_else(|| compress_portable(states, blocks, end))
@@ -360,10 +357,10 @@ fn compress<const N: usize>(
 
 /// The twin of the kernel: lane by lane, through `sha2`.
 pub(super) fn compress_portable<const N: usize>(
-    states: [&State; N],
+    states: [&HashState; N],
     blocks: &[Block],
     end: Option<End<'_, N>>,
-) -> [State; N] {
+) -> [HashState; N] {
     let mut states = states.map(|state| *state);
     for (lane, state) in states.iter_mut().enumerate() {
         sha2::block_api::compress256(state, blocks);

@@ -2,7 +2,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use proptest::prelude::*;
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::kernel::{self, Block, End, State};
+use super::kernel::{self, Block, End, HashState};
 use super::lanes::compress_portable;
 use super::{HmacSha256, HmacSha384, HmacSha512, Lanes, verify_any, verify_any_portable};
 
@@ -93,8 +93,8 @@ fn kernel_equals_hmac_on_every_length_from_0_to_1000_for_1_to_4_keys() {
 fn kernel_equals_its_portable_twin() {
     fn both<const N: usize>(seed: u64, blocks: &[Block], last: Option<usize>) -> bool {
         let state = |seed| super::lanes::words::<32, 8>(&bytes(seed, 32).try_into().unwrap());
-        let states: [State; N] = std::array::from_fn(|lane| state(seed + lane as u64));
-        let outer: [State; N] = std::array::from_fn(|lane| state(!seed - lane as u64));
+        let states: [HashState; N] = std::array::from_fn(|lane| state(seed + lane as u64));
+        let outer: [HashState; N] = std::array::from_fn(|lane| state(!seed - lane as u64));
         let (blocks, rest) = blocks.split_at(blocks.len() - last.unwrap_or(0));
         let end = last.map(|_| End { last: rest, outer: outer.each_ref() });
         let fast = kernel::compress(states.each_ref(), blocks, end);

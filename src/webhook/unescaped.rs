@@ -19,7 +19,7 @@ use crate::mac::{Lanes, Tags};
 /// otherwise, and end with the first that is not UTF-8.
 #[derive(Default)]
 pub(super) struct Escaper {
-    state: State,
+    state: EscaperState,
     escapes: Escapes,
     /// Set if a character beyond ASCII has come.
     is_beyond_ascii: bool,
@@ -28,7 +28,7 @@ pub(super) struct Escaper {
 }
 
 #[derive(Default)]
-enum State {
+enum EscaperState {
     /// So far all forms are the same.
     #[default]
     Same,
@@ -155,7 +155,7 @@ impl Escaper {
     /// Feeds `chunk`, which comes after what `lanes` have seen.
     pub(super) fn update(&mut self, lanes: &Lanes, chunk: &[u8]) {
         let mut rest = chunk;
-        if matches!(self.state, State::Same) {
+        if matches!(self.state, EscaperState::Same) {
             let start = self.escapes.same(chunk);
             if start == chunk.len() {
                 return;
@@ -164,16 +164,16 @@ impl Escaper {
             full.update(&chunk[..start]);
             rest = &chunk[start..];
             let forms = Box::new(Forms { full, plain: None });
-            self.state = State::Escaping { forms, partial: [0; 4], length: 0 };
+            self.state = EscaperState::Escaping { forms, partial: [0; 4], length: 0 };
         }
         if self.escape(rest).is_none() {
-            self.state = State::Invalid;
+            self.state = EscaperState::Invalid;
         }
     }
 
     /// Feeds what may differ. None, if there is no escaped form.
     fn escape(&mut self, mut rest: &[u8]) -> Option<()> {
-        let Self { state: State::Escaping { forms, partial, length }, .. } = self else {
+        let Self { state: EscaperState::Escaping { forms, partial, length }, .. } = self else {
             return None;
         };
         // The end of a character that began in the chunk before.
@@ -209,7 +209,9 @@ impl Escaper {
 
     /// The tags of the escaped forms that differ from the raw one and from each other.
     pub(super) fn finish(self) -> [Option<Tags>; 2] {
-        let State::Escaping { forms, length: 0, .. } = self.state else { return [None, None] };
+        let EscaperState::Escaping { forms, length: 0, .. } = self.state else {
+            return [None, None];
+        };
         let Forms { full, plain } = *forms;
         let has_plain = self.is_beyond_ascii && !self.escapes.is_beyond_ascii;
         let has_full = !self.is_cut && !self.escapes.is_of_full && !self.escapes.is_beyond_ascii;

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 /// A connection that was made before the last switch is closed as it comes back.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Drain(Arc<Mutex<State>>);
+pub(super) struct Drain(Arc<Mutex<Switches>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Switches {
     /// Numbers the switches.
     epoch: u64,
     /// What was made until then may be of before.
@@ -26,22 +26,22 @@ pub(super) struct Entered {
 impl Drain {
     /// From now on.
     pub(super) fn begin(&self) {
-        let mut state = self.state();
-        state.epoch += 1;
-        state.until = Some(Instant::now());
+        let mut switches = self.lock();
+        switches.epoch += 1;
+        switches.until = Some(Instant::now());
     }
 
     pub(super) fn enter(&self) -> Entered {
-        Entered { drain: self.clone(), epoch: self.state().epoch }
+        Entered { drain: self.clone(), epoch: self.lock().epoch }
     }
 
     /// Whether a connection of this age is of before.
     pub(super) fn is_over(&self, age: Duration) -> bool {
-        let Some(until) = self.state().until else { return false };
+        let Some(until) = self.lock().until else { return false };
         Instant::now().checked_sub(age).is_none_or(|made| made <= until)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Switches> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -49,9 +49,9 @@ impl Drain {
 impl Drop for Entered {
     /// Who began before a switch may have made, after it, a connection as they were before.
     fn drop(&mut self) {
-        let mut state = self.drain.state();
-        if self.epoch < state.epoch {
-            state.until = Some(Instant::now());
+        let mut switches = self.drain.lock();
+        if self.epoch < switches.epoch {
+            switches.until = Some(Instant::now());
         }
     }
 }

@@ -24,13 +24,13 @@ pin_project! {
         S: Service<Request<Full<Bytes>>>,
     {
         #[pin]
-        state: State<S, B, S::Future>,
+        state: WebhookFutureState<S, B, S::Future>,
     }
 }
 
 pin_project! {
-    #[project = StateProjected]
-    enum State<S, B, F> {
+    #[project = WebhookFutureStateProjected]
+    enum WebhookFutureState<S, B, F> {
         Answered { response: Option<Response<Bytes>> },
         Reading { #[pin] reading: Reading<B>, parts: Option<request::Parts>, inner: S },
         Inner { #[pin] future: F },
@@ -42,11 +42,11 @@ where
     S: Service<Request<Full<Bytes>>>,
 {
     pub(super) fn answered(response: Response<Bytes>) -> Self {
-        Self { state: State::Answered { response: Some(response) } }
+        Self { state: WebhookFutureState::Answered { response: Some(response) } }
     }
 
     pub(super) fn reading(reading: Reading<B>, parts: request::Parts, inner: S) -> Self {
-        Self { state: State::Reading { reading, parts: Some(parts), inner } }
+        Self { state: WebhookFutureState::Reading { reading, parts: Some(parts), inner } }
     }
 }
 
@@ -62,22 +62,24 @@ where
         loop {
             let mut fields = self.as_mut().project();
             let next = match fields.state.as_mut().project() {
-                StateProjected::Answered { response } => {
+                WebhookFutureStateProjected::Answered { response } => {
                     let response =
                         response.take().expect("a future is not polled once it is ready");
                     return Poll::Ready(Ok(response.map(WebhookBody::from_text)));
                 }
-                StateProjected::Inner { future } => {
+                WebhookFutureStateProjected::Inner { future } => {
                     let response = ready!(future.poll(context))?;
                     return Poll::Ready(Ok(response.map(WebhookBody::inner)));
                 }
-                StateProjected::Reading { reading, parts, inner } => {
+                WebhookFutureStateProjected::Reading { reading, parts, inner } => {
                     match ready!(reading.poll(context)) {
                         Ok(body) => {
                             let parts = parts.take().expect("they are taken with the last state");
-                            State::Inner { future: inner.call(request(parts, body)) }
+                            WebhookFutureState::Inner { future: inner.call(request(parts, body)) }
                         }
-                        Err(rejection) => State::Answered { response: Some(rejection.response()) },
+                        Err(rejection) => {
+                            WebhookFutureState::Answered { response: Some(rejection.response()) }
+                        }
                     }
                 }
             };
