@@ -266,8 +266,8 @@ fn bar() -> ProgressBar {
 fn show(bar: &ProgressBar, at: &Progress) {
     bar.set_length(at.total.unwrap_or(at.rows));
     bar.set_position(at.rows);
-    let left = at.left.unwrap_or_default();
-    bar.set_message(format!("{:.0} rows/s, {left:.1?} left", at.rows_per_second));
+    let remaining = at.remaining.unwrap_or_default();
+    bar.set_message(format!("{:.0} rows/s, {remaining:.1?} left", at.rows_per_second));
 }
 
 /// The most memory that this process has had, in KiB; 0 where that cannot be told.

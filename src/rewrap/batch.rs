@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::error::RewrapJobError;
 use super::job::RewrapJob;
 use super::key::RowKey;
-use super::plan::{Plan, Selection, Write};
+use super::plan::{Plan, PlannedWrite, Selection};
 use super::report::Tally;
 use super::row::Row;
 
@@ -21,7 +21,7 @@ impl RewrapJob {
         &self,
         after: Option<&RowKey>,
     ) -> Result<Vec<Row>, RewrapJobError> {
-        let rows = self.rows.page(after, self.batch, self.sealer.max_stored_bytes()).await?;
+        let rows = self.rows.load_page(after, self.batch, self.sealer.max_stored_bytes()).await?;
         if after.is_some() && rows.last().map(|row| &row.key) == after {
             // Without this check it would never end.
             return Err(RewrapJobError::Key {
@@ -42,7 +42,7 @@ impl RewrapJob {
             wanted.entry(key).or_default().push(*place);
         }
         let keys: Vec<RowKey> = wanted.keys().map(|key| (*key).clone()).collect();
-        let rows = self.rows.again(&keys, self.sealer.max_stored_bytes()).await?;
+        let rows = self.rows.load_rows(&keys, self.sealer.max_stored_bytes()).await?;
         let select = |row: Row| {
             let columns = wanted.get(&row.key).cloned().unwrap_or_default();
             Selection { row, columns }
@@ -75,20 +75,22 @@ impl RewrapJob {
     /// Writes the planned values, and returns those in whose place another value is by now.
     async fn write_batch(
         &self,
-        writes: Vec<Write>,
+        writes: Vec<PlannedWrite>,
         tally: &mut Tally,
-    ) -> Result<Vec<Write>, RewrapJobError> {
+    ) -> Result<Vec<PlannedWrite>, RewrapJobError> {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let (kids, swaps): (Vec<_>, Vec<_>) =
-            writes.into_iter().map(|write| ((write.from, write.to), write.swap)).unzip();
-        let written = self.rows.swap(&swaps).await?;
+        let (kids, writes): (Vec<_>, Vec<_>) = writes
+            .into_iter()
+            .map(|planned| ((planned.from, planned.to), planned.conditional))
+            .unzip();
+        let written = self.rows.write_values(&writes).await?;
         let mut conflicts = Vec::new();
-        for (place, (swap, (from, to))) in swaps.into_iter().zip(kids).enumerate() {
+        for (place, (conditional, (from, to))) in writes.into_iter().zip(kids).enumerate() {
             match written.get(place) {
                 Some(true) => tally.add_rewritten(to),
-                Some(false) | None => conflicts.push(Write { swap, from, to }),
+                Some(false) | None => conflicts.push(PlannedWrite { conditional, from, to }),
             }
         }
         Ok(conflicts)
@@ -98,7 +100,7 @@ impl RewrapJob {
     /// rest stays as it is, and is counted.
     async fn retry_conflicts(
         &self,
-        mut conflicts: Vec<Write>,
+        mut conflicts: Vec<PlannedWrite>,
         tally: &mut Tally,
     ) -> Result<(), RewrapJobError> {
         for round in 1..ROUNDS {
@@ -106,8 +108,10 @@ impl RewrapJob {
                 return Ok(());
             }
             tally.counts.changed_meanwhile += conflicts.len() as u64;
-            let places: Vec<_> =
-                conflicts.into_iter().map(|write| (write.swap.key, write.swap.column)).collect();
+            let places: Vec<_> = conflicts
+                .into_iter()
+                .map(|PlannedWrite { conditional, .. }| (conditional.key, conditional.column))
+                .collect();
             // A writer that holds a row is about to write it.
             tokio::time::sleep(PAUSE * 2_u32.pow(round)).await;
             let plan = self.plan(&self.load_values(&places).await?)?;

@@ -38,7 +38,7 @@ pub struct Checkpoint {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct CheckpointJson {
     format: String,
     version: u32,
     table: String,
@@ -60,7 +60,7 @@ impl Checkpoint {
     /// [`Error::Manifest`] for a moment beyond the year 9999.
     pub fn to_json(&self) -> Result<String, Error> {
         let at = self.clone();
-        let document = Document {
+        let document = CheckpointJson {
             format: FORMAT.to_owned(),
             version: VERSION,
             table: at.table,
@@ -84,7 +84,7 @@ impl Checkpoint {
     /// [`RewrapJobError::Checkpoint`].
     pub fn from_json(text: &[u8]) -> Result<Self, RewrapJobError> {
         let wrong = |problem| RewrapJobError::Checkpoint { problem };
-        let document: Document =
+        let document: CheckpointJson =
             serde_json::from_slice(text).map_err(|_| wrong("it cannot be read"))?;
         if document.format != FORMAT || document.version != VERSION {
             return Err(wrong("it was written in another format, by another version of dualkey"));

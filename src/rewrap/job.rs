@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::checkpoint::Checkpoint;
 use super::key::RowKey;
-use super::pace::Progress;
+use super::progress::Progress;
 use super::report::Unreadable;
 use super::store::RowStore;
 use super::{BATCH, CONCURRENCY};

@@ -63,10 +63,10 @@ mod checkpoint;
 mod error;
 mod job;
 mod key;
-mod pace;
 mod plan;
 #[cfg(feature = "rewrap-postgres")]
 mod postgres;
+mod progress;
 mod report;
 mod row;
 mod run;
@@ -82,11 +82,11 @@ pub use checkpoint::Checkpoint;
 pub use error::RewrapJobError;
 pub use job::{Dangerous, RewrapJob};
 pub use key::{KeyPart, RowKey};
-pub use pace::Progress;
 #[cfg(feature = "rewrap-postgres")]
 pub use postgres::PgTable;
+pub use progress::Progress;
 pub use report::{Counts, LISTED, RewrapReport, Unreadable};
-pub use row::{Column, Row, Swap, Value};
+pub use row::{Column, ConditionalWrite, Row, Value};
 #[cfg(feature = "rewrap-sqlite")]
 pub use sqlite::SqliteTable;
 pub use store::{RowFuture, RowStore};

@@ -5,7 +5,7 @@
 use super::error::RewrapJobError;
 use super::job::{Mode, RewrapJob};
 use super::report::{Tally, Unreadable};
-use super::row::{Column, Row, Swap, Value};
+use super::row::{Column, ConditionalWrite, Row, Value};
 use crate::envelope::{RewrapError, RewrapOptions, Sealer};
 use crate::error::Reason;
 use crate::kid::Kid;
@@ -19,14 +19,14 @@ pub(super) struct Selection {
 /// The plan for a batch of rows.
 #[derive(Default)]
 pub(super) struct Plan {
-    pub(super) writes: Vec<Write>,
+    pub(super) writes: Vec<PlannedWrite>,
     /// The values that are not written.
     pub(super) tally: Tally,
 }
 
 /// A value to write.
-pub(super) struct Write {
-    pub(super) swap: Swap,
+pub(super) struct PlannedWrite {
+    pub(super) conditional: ConditionalWrite,
     /// The key that the value is under until it is written.
     pub(super) from: Kid,
     /// The key that it is under then.
@@ -34,7 +34,7 @@ pub(super) struct Write {
 }
 
 /// The plan for one value.
-enum Step {
+enum ValuePlan {
     /// There is no value.
     Skip,
     /// The value is under the key that it should be under.
@@ -45,19 +45,19 @@ enum Step {
     Count {
         kid: Kid,
     },
-    Write(Write),
+    Write(PlannedWrite),
     /// The value cannot be read.
     Report(Unreadable),
 }
 
 impl Plan {
-    fn add(&mut self, step: Step) {
-        match step {
-            Step::Skip => self.tally.counts.empty += 1,
-            Step::Keep { kid } => self.tally.add_current(kid),
-            Step::Count { kid } => self.tally.add_rewritten(kid),
-            Step::Write(write) => self.writes.push(write),
-            Step::Report(value) => self.tally.add_unreadable(value),
+    fn add(&mut self, plan: ValuePlan) {
+        match plan {
+            ValuePlan::Skip => self.tally.counts.empty += 1,
+            ValuePlan::Keep { kid } => self.tally.add_current(kid),
+            ValuePlan::Count { kid } => self.tally.add_rewritten(kid),
+            ValuePlan::Write(write) => self.writes.push(write),
+            ValuePlan::Report(value) => self.tally.add_unreadable(value),
         }
     }
 }
@@ -94,14 +94,14 @@ impl RewrapJob {
         place: usize,
         value: &Value,
         mode: Mode,
-    ) -> Result<Step, RewrapJobError> {
+    ) -> Result<ValuePlan, RewrapJobError> {
         let column = &self.rows.columns()[place];
         let stored = match value {
             Value::TooLarge => return Ok(self.report(row, column, Reason::TooLarge, None)),
             value => value.as_bytes().unwrap_or_default(),
         };
         if stored.is_empty() {
-            return Ok(Step::Skip);
+            return Ok(ValuePlan::Skip);
         }
         let context = (self.context)(&row.key, &column.name);
         let is_text = matches!(value, Value::Text(_));
@@ -121,10 +121,11 @@ impl RewrapJob {
         Ok(match (rewrapped.value, rewrapped.length) {
             (Some(bytes), _) => {
                 let (key, old, new) = (row.key.clone(), value.clone(), stored_as(value, bytes));
-                Step::Write(Write { swap: Swap { key, column: place, old, new }, from, to })
+                let conditional = ConditionalWrite { key, column: place, old, new };
+                ValuePlan::Write(PlannedWrite { conditional, from, to })
             }
-            (None, Some(_)) => Step::Count { kid: from },
-            (None, None) => Step::Keep { kid: from },
+            (None, Some(_)) => ValuePlan::Count { kid: from },
+            (None, None) => ValuePlan::Keep { kid: from },
         })
     }
 
@@ -141,8 +142,8 @@ impl RewrapJob {
         }
     }
 
-    fn report(&self, row: &Row, column: &Column, reason: Reason, kid: Option<Kid>) -> Step {
-        Step::Report(Unreadable {
+    fn report(&self, row: &Row, column: &Column, reason: Reason, kid: Option<Kid>) -> ValuePlan {
+        ValuePlan::Report(Unreadable {
             table: self.rows.name().to_owned(),
             key: row.key.clone(),
             column: column.name.clone(),

@@ -20,20 +20,20 @@ pub struct Progress {
     /// How many rows in a second.
     pub rows_per_second: f64,
     /// How long it will take yet, if it goes on like this.
-    pub left: Option<Duration>,
+    pub remaining: Option<Duration>,
     /// Where to go on after a kill.
     pub checkpoint: Checkpoint,
 }
 
 /// Keeps a rewrap to its rate.
-pub(super) struct Pace {
+pub(super) struct ProgressMeter {
     rate: Option<NonZeroU32>,
     start: Instant,
     rows: u64,
     total: Option<u64>,
 }
 
-impl Pace {
+impl ProgressMeter {
     pub(super) fn new(rate: Option<NonZeroU32>, total: Option<u64>) -> Self {
         Self { rate, start: Instant::now(), rows: 0, total }
     }
@@ -55,13 +55,14 @@ impl Pace {
     pub(super) fn progress(&self, checkpoint: Checkpoint) -> Progress {
         let elapsed = self.start.elapsed();
         let rows_per_second = self.rows as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
-        let left = self.total.map(|total| total.saturating_sub(self.rows) as f64 / rows_per_second);
+        let remaining =
+            self.total.map(|total| total.saturating_sub(self.rows) as f64 / rows_per_second);
         Progress {
             rows: self.rows,
             total: self.total,
             elapsed,
             rows_per_second,
-            left: left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            remaining: remaining.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             checkpoint,
         }
     }

@@ -1,4 +1,4 @@
-//! Rows, their values, and the swap of a value.
+//! Rows, their values, and the conditional write of a value.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ pub enum Value {
 
 /// A value to be written, if the one that it was made of is still there.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Swap {
+pub struct ConditionalWrite {
     /// Of the row.
     pub key: RowKey,
     /// The place of the column among [`columns`](super::RowStore::columns).
@@ -78,9 +78,9 @@ impl fmt::Debug for Row {
     }
 }
 
-impl fmt::Debug for Swap {
+impl fmt::Debug for ConditionalWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Swap")
+        f.debug_struct("ConditionalWrite")
             .field("key", &self.key)
             .field("column", &self.column)
             .finish_non_exhaustive()

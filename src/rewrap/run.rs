@@ -10,7 +10,7 @@ use super::checkpoint::Checkpoint;
 use super::error::RewrapJobError;
 use super::job::{Mode, RewrapJob};
 use super::key::RowKey;
-use super::pace::Pace;
+use super::progress::ProgressMeter;
 use super::report::{Counts, RewrapReport, Tally};
 use super::row::Row;
 use crate::error::Error;
@@ -113,19 +113,19 @@ impl Run {
     async fn rewrap_rows(&mut self) -> Result<(), RewrapJobError> {
         let job = Arc::clone(&self.job);
         let total = job.rows.count(self.at.after.as_ref()).await?;
-        let mut pace = Pace::new(job.rows_per_second, total);
+        let mut meter = ProgressMeter::new(job.rows_per_second, total);
         let mut next = self.at.after.clone();
         let mut running: VecDeque<(RowKey, Batch)> = VecDeque::new();
         let mut has_ended = false;
         loop {
             while running.len() < job.concurrency && !has_ended {
-                pace.wait().await;
+                meter.wait().await;
                 let rows = job.load_batch(next.as_ref()).await?;
                 let Some(last) = rows.last().map(|row| row.key.clone()) else {
                     has_ended = true;
                     break;
                 };
-                pace.add(rows.len() as u64);
+                meter.add(rows.len() as u64);
                 next = Some(last.clone());
                 running.push_back((last, Batch::spawn(Arc::clone(&job), rows)));
             }
@@ -135,7 +135,7 @@ impl Run {
             self.add(batch.join().await?);
             self.at.after = Some(last);
             if let Some(on_progress) = &job.on_progress {
-                on_progress(&pace.progress(self.checkpoint()));
+                on_progress(&meter.progress(self.checkpoint()));
             }
         }
     }

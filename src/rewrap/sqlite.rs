@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row as _, Sqlite, TypeInfo, ValueRef};
 
 use super::error::RewrapJobError;
 use super::key::{KeyPart, RowKey};
-use super::row::{Column, Row, Swap, Value};
+use super::row::{Column, ConditionalWrite, Row, Value};
 use super::sql::{PAGE_BYTES, pick_columns, read_rows, value_or_too_large};
 use super::store::{RowFuture, RowStore};
 use crate::sql::quote_identifier;
@@ -166,13 +166,13 @@ impl SqliteTable {
         Ok(Row { key: RowKey::new(parts), values })
     }
 
-    async fn write(&self, swaps: &[Swap]) -> Result<Vec<bool>, RewrapJobError> {
+    async fn write(&self, writes: &[ConditionalWrite]) -> Result<Vec<bool>, RewrapJobError> {
         let failed = |error| self.database_error(error);
         // The write lock from the start: one that is taken later may be refused without a wait.
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        let mut written = Vec::with_capacity(swaps.len());
-        for swap in swaps {
-            let Some(column) = self.columns.get(swap.column) else {
+        let mut written = Vec::with_capacity(writes.len());
+        for write in writes {
+            let Some(column) = self.columns.get(write.column) else {
                 written.push(false);
                 continue;
             };
@@ -183,11 +183,11 @@ impl SqliteTable {
                 self.key_list(),
                 self.key_marks(),
             );
-            let mut query = bind_value(sqlx::query(AssertSqlSafe(statement)), &swap.new);
-            for part in swap.key.parts() {
+            let mut query = bind_value(sqlx::query(AssertSqlSafe(statement)), &write.new);
+            for part in write.key.parts() {
                 query = bind_key(query, part);
             }
-            let done = bind_value(query, &swap.old).execute(&mut *transaction).await;
+            let done = bind_value(query, &write.old).execute(&mut *transaction).await;
             written.push(done.map_err(failed)?.rows_affected() == 1);
         }
         transaction.commit().await.map_err(failed)?;
@@ -208,7 +208,7 @@ impl RowStore for SqliteTable {
         &self.columns
     }
 
-    fn page<'a>(
+    fn load_page<'a>(
         &'a self,
         after: Option<&'a RowKey>,
         rows: usize,
@@ -227,7 +227,11 @@ impl RowStore for SqliteTable {
         })
     }
 
-    fn again<'a>(&'a self, keys: &'a [RowKey], max_value_bytes: usize) -> RowFuture<'a, Vec<Row>> {
+    fn load_rows<'a>(
+        &'a self,
+        keys: &'a [RowKey],
+        max_value_bytes: usize,
+    ) -> RowFuture<'a, Vec<Row>> {
         Box::pin(async move {
             let mut rows = Vec::new();
             for keys in keys.chunks((BOUND / self.keys.len()).max(1)) {
@@ -240,8 +244,8 @@ impl RowStore for SqliteTable {
         })
     }
 
-    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
-        Box::pin(self.write(swaps))
+    fn write_values<'a>(&'a self, writes: &'a [ConditionalWrite]) -> RowFuture<'a, Vec<bool>> {
+        Box::pin(self.write(writes))
     }
 
     fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {

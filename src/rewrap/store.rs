@@ -6,19 +6,22 @@ use std::sync::Arc;
 
 use super::error::RewrapJobError;
 use super::key::RowKey;
-use super::row::{Column, Row, Swap};
+use super::row::{Column, ConditionalWrite, Row};
 
 /// What a store's methods return: a future that can be sent between threads.
 pub type RowFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, RewrapJobError>> + Send + 'a>>;
 
 /// A table of rows, some columns of which hold sealed values.
 ///
-/// Three methods make a store: [`page`](Self::page) reads rows in the order of their keys,
-/// [`again`](Self::again) reads some of them again, and [`swap`](Self::swap) writes a value if the
-/// row still holds the one that it was made of.
+/// Three methods make a store: [`load_page`](Self::load_page) reads rows in the order of their
+/// keys, [`load_rows`](Self::load_rows) reads some of them again, and
+/// [`write_values`](Self::write_values) writes a value if the row still holds the one that it was
+/// made of.
 ///
 /// ```
-/// use dualkey::rewrap::{Column, KeyPart, Row, RowFuture, RowKey, RowStore, Swap, Value};
+/// use dualkey::rewrap::{
+///     Column, ConditionalWrite, KeyPart, Row, RowFuture, RowKey, RowStore, Value,
+/// };
 /// use std::collections::BTreeMap;
 /// use std::sync::Mutex;
 ///
@@ -50,24 +53,24 @@ pub type RowFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, RewrapJobError
 ///         &self.columns
 ///     }
 ///
-///     fn page<'a>(&'a self, after: Option<&'a RowKey>, rows: usize, _: usize) -> RowFuture<'a, Vec<Row>> {
+///     fn load_page<'a>(&'a self, after: Option<&'a RowKey>, rows: usize, _: usize) -> RowFuture<'a, Vec<Row>> {
 ///         let start = after.map_or(0, |key| number(key) + 1);
 ///         let notes = self.notes.lock().unwrap();
 ///         let page = notes.range(start..).take(rows).map(row).collect();
 ///         Box::pin(async { Ok(page) })
 ///     }
 ///
-///     fn again<'a>(&'a self, keys: &'a [RowKey], _: usize) -> RowFuture<'a, Vec<Row>> {
+///     fn load_rows<'a>(&'a self, keys: &'a [RowKey], _: usize) -> RowFuture<'a, Vec<Row>> {
 ///         let notes = self.notes.lock().unwrap();
 ///         let found = keys.iter().filter_map(|key| notes.get_key_value(&number(key)).map(row));
 ///         let found = found.collect();
 ///         Box::pin(async { Ok(found) })
 ///     }
 ///
-///     fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
+///     fn write_values<'a>(&'a self, writes: &'a [ConditionalWrite]) -> RowFuture<'a, Vec<bool>> {
 ///         let mut notes = self.notes.lock().unwrap();
-///         let written = swaps.iter().map(|swap| match (notes.get_mut(&number(&swap.key)), &swap.new) {
-///             (Some(body), Value::Text(new)) if swap.old == Value::Text(body.clone()) => {
+///         let written = writes.iter().map(|write| match (notes.get_mut(&number(&write.key)), &write.new) {
+///             (Some(body), Value::Text(new)) if write.old == Value::Text(body.clone()) => {
 ///                 *body = new.clone();
 ///                 true
 ///             }
@@ -103,7 +106,7 @@ pub trait RowStore: fmt::Debug + Send + Sync + 'static {
 
     /// At most `rows` rows with a key greater than `after`, in the order of their keys; fewer,
     /// if together they are large; none, and there are none.
-    fn page<'a>(
+    fn load_page<'a>(
         &'a self,
         after: Option<&'a RowKey>,
         rows: usize,
@@ -111,12 +114,16 @@ pub trait RowStore: fmt::Debug + Send + Sync + 'static {
     ) -> RowFuture<'a, Vec<Row>>;
 
     /// The rows of these keys as they are now, in any order. One that is gone is left out.
-    fn again<'a>(&'a self, keys: &'a [RowKey], max_value_bytes: usize) -> RowFuture<'a, Vec<Row>>;
+    fn load_rows<'a>(
+        &'a self,
+        keys: &'a [RowKey],
+        max_value_bytes: usize,
+    ) -> RowFuture<'a, Vec<Row>>;
 
     /// Writes each new value in whose place the old one still is, and commits all of them
     /// together. Says of each whether it was written. It does not wait for a row that somebody
     /// else is about to write: that one was not written.
-    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>>;
+    fn write_values<'a>(&'a self, writes: &'a [ConditionalWrite]) -> RowFuture<'a, Vec<bool>>;
 
     /// How many rows come after `after`, or about how many; `None` if that cannot be told.
     fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {
@@ -139,21 +146,25 @@ impl<S: RowStore + ?Sized> RowStore for Arc<S> {
         (**self).columns()
     }
 
-    fn page<'a>(
+    fn load_page<'a>(
         &'a self,
         after: Option<&'a RowKey>,
         rows: usize,
         max_value_bytes: usize,
     ) -> RowFuture<'a, Vec<Row>> {
-        (**self).page(after, rows, max_value_bytes)
+        (**self).load_page(after, rows, max_value_bytes)
     }
 
-    fn again<'a>(&'a self, keys: &'a [RowKey], max_value_bytes: usize) -> RowFuture<'a, Vec<Row>> {
-        (**self).again(keys, max_value_bytes)
+    fn load_rows<'a>(
+        &'a self,
+        keys: &'a [RowKey],
+        max_value_bytes: usize,
+    ) -> RowFuture<'a, Vec<Row>> {
+        (**self).load_rows(keys, max_value_bytes)
     }
 
-    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
-        (**self).swap(swaps)
+    fn write_values<'a>(&'a self, writes: &'a [ConditionalWrite]) -> RowFuture<'a, Vec<bool>> {
+        (**self).write_values(writes)
     }
 
     fn count<'a>(&'a self, after: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {

@@ -137,9 +137,10 @@ fn show_progress<'p>(job: ProjectRewrap<'p>, bar: &ProgressBar) -> ProjectRewrap
             moved.set_length(total.max(progress.rows));
         }
         moved.set_position(progress.rows);
-        let left =
-            progress.left.map_or_else(String::new, |left| format!(", {} left", Length(left)));
-        moved.set_message(format!("{:.0} rows/s{left}", progress.rows_per_second));
+        let remaining = progress
+            .remaining
+            .map_or_else(String::new, |length| format!(", {} left", Length(length)));
+        moved.set_message(format!("{:.0} rows/s{remaining}", progress.rows_per_second));
     })
     // As they are found: a list of millions would fit in no report.
     .on_unreadable(move |value| suspended.suspend(|| print_unreadable(value)))

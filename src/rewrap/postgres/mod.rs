@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 
 use super::error::RewrapJobError;
 use super::key::{KeyPart, RowKey};
-use super::row::{Column, Row, Swap, Value};
+use super::row::{Column, ConditionalWrite, Row, Value};
 use super::sql::{PAGE_BYTES, read_rows, value_or_too_large};
 use super::store::{RowFuture, RowStore};
 use crate::postgres::explained;
@@ -35,14 +35,14 @@ pub struct PgTable {
     name: String,
     /// As the database knows it, quoted.
     relation: String,
-    keys: Vec<Key>,
+    keys: Vec<KeyColumn>,
     columns: Vec<Column>,
     are_bytes: Vec<bool>,
 }
 
 /// A column of the primary key: its name, quoted, and its type.
 #[derive(Clone)]
-struct Key {
+struct KeyColumn {
     name: String,
     kind: String,
 }
@@ -88,7 +88,8 @@ impl PgTable {
         if after.is_none() {
             return String::new();
         }
-        let mark = |(place, key): (usize, &Key)| format!("${}::text::{}", place + 1, key.kind);
+        let mark =
+            |(place, key): (usize, &KeyColumn)| format!("${}::text::{}", place + 1, key.kind);
         let marks: Vec<_> = self.keys.iter().enumerate().map(mark).collect();
         format!(" WHERE ({}) > ({})", self.key_list(), marks.join(", "))
     }
@@ -103,8 +104,9 @@ impl PgTable {
 
     /// `t.a = k.k0::bigint AND …`.
     fn keys_match(&self, keys: &str) -> String {
-        let same =
-            |(place, key): (usize, &Key)| format!("t.{} = {keys}.k{place}::{}", key.name, key.kind);
+        let same = |(place, key): (usize, &KeyColumn)| {
+            format!("t.{} = {keys}.k{place}::{}", key.name, key.kind)
+        };
         self.keys.iter().enumerate().map(same).collect::<Vec<_>>().join(" AND ")
     }
 
@@ -144,12 +146,12 @@ impl PgTable {
         Ok(Row { key: RowKey::new(parts), values })
     }
 
-    /// Swaps values of one column; says which, by their places among `swaps`.
+    /// Writes values of one column; says which, by their places among `writes`.
     async fn write_column(
         &self,
         transaction: &mut sqlx::PgConnection,
         column: usize,
-        swaps: &[(usize, &Swap)],
+        writes: &[(usize, &ConditionalWrite)],
     ) -> Result<Vec<usize>, RewrapJobError> {
         let count = self.keys.len();
         let name = quote_identifier(&self.columns[column].name);
@@ -175,18 +177,20 @@ impl PgTable {
             held = self.keys_match("held"),
         );
         let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement));
-        for array in self.arrays(swaps.iter().map(|(_, swap)| &swap.key)) {
+        for array in self.arrays(writes.iter().map(|(_, write)| &write.key)) {
             query = query.bind(array);
         }
-        let values = |value: fn(&Swap) -> &Value| swaps.iter().map(move |(_, swap)| value(swap));
-        for value in [(|swap| &swap.old) as fn(&Swap) -> &Value, |swap| &swap.new] {
+        let values = |value: fn(&ConditionalWrite) -> &Value| {
+            writes.iter().map(move |(_, write)| value(write))
+        };
+        for value in [(|write| &write.old) as fn(&ConditionalWrite) -> &Value, |write| &write.new] {
             query = if is_bytes {
                 query.bind(values(value).map(Value::as_bytes).collect::<Vec<_>>())
             } else {
                 query.bind(values(value).map(text).collect::<Vec<_>>())
             };
         }
-        let places = swaps.iter().map(|(place, _)| i64::try_from(*place).unwrap_or(i64::MAX));
+        let places = writes.iter().map(|(place, _)| i64::try_from(*place).unwrap_or(i64::MAX));
         let written = query.bind(places.collect::<Vec<_>>());
         let written = written.persistent(false).fetch_all(transaction).await;
         let written = written.map_err(|error| database_error(&self.name, error))?;
@@ -203,7 +207,7 @@ impl RowStore for PgTable {
         &self.columns
     }
 
-    fn page<'a>(
+    fn load_page<'a>(
         &'a self,
         after: Option<&'a RowKey>,
         rows: usize,
@@ -226,7 +230,11 @@ impl RowStore for PgTable {
         })
     }
 
-    fn again<'a>(&'a self, keys: &'a [RowKey], max_value_bytes: usize) -> RowFuture<'a, Vec<Row>> {
+    fn load_rows<'a>(
+        &'a self,
+        keys: &'a [RowKey],
+        max_value_bytes: usize,
+    ) -> RowFuture<'a, Vec<Row>> {
         Box::pin(async move {
             let (select, given, same) =
                 (self.select(max_value_bytes), self.keys_relation("", ""), self.keys_match("k"));
@@ -244,14 +252,14 @@ impl RowStore for PgTable {
         })
     }
 
-    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
+    fn write_values<'a>(&'a self, writes: &'a [ConditionalWrite]) -> RowFuture<'a, Vec<bool>> {
         Box::pin(async move {
             let failed = |error| database_error(&self.name, error);
             let mut transaction = self.begin().await?;
-            let mut written = vec![false; swaps.len()];
+            let mut written = vec![false; writes.len()];
             for column in 0..self.columns.len() {
                 let of_column: Vec<_> =
-                    swaps.iter().enumerate().filter(|(_, swap)| swap.column == column).collect();
+                    writes.iter().enumerate().filter(|(_, write)| write.column == column).collect();
                 if of_column.is_empty() {
                     continue;
                 }

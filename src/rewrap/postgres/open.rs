@@ -2,7 +2,7 @@
 
 use sqlx::postgres::{PgConnection, PgPool};
 
-use super::{Key, PgTable, begin, database_error};
+use super::{KeyColumn, PgTable, begin, database_error};
 use crate::rewrap::error::RewrapJobError;
 use crate::rewrap::row::Column;
 use crate::rewrap::sql::pick_columns;
@@ -44,7 +44,7 @@ impl PgTable {
             .into_iter()
             .map(|(name, (max_bytes, is_bytes))| (Column { name, max_bytes }, is_bytes))
             .unzip();
-        let quote = |key: Key| Key { name: quote_identifier(&key.name), ..key };
+        let quote = |key: KeyColumn| KeyColumn { name: quote_identifier(&key.name), ..key };
         let (pool, name) = (pool.clone(), name.to_owned());
         let keys = keys.into_iter().map(quote).collect();
         Ok(Self { pool, name, relation, keys, columns, are_bytes })
@@ -87,7 +87,7 @@ async fn read_keys(
     transaction: &mut PgConnection,
     name: &str,
     relation: &str,
-) -> Result<Vec<Key>, RewrapJobError> {
+) -> Result<Vec<KeyColumn>, RewrapJobError> {
     let keys: Vec<(String, String)> = sqlx::query_as(
         "SELECT a.attname::text, format_type(a.atttypid, -1) FROM pg_index i \
          CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) \
@@ -103,7 +103,7 @@ async fn read_keys(
     if keys.is_empty() {
         return Err(RewrapJobError::NoPrimaryKey { table: name.to_owned() });
     }
-    Ok(keys.into_iter().map(|(name, kind)| Key { name, kind }).collect())
+    Ok(keys.into_iter().map(|(name, kind)| KeyColumn { name, kind }).collect())
 }
 
 /// Reads all columns of the table, each with its details.

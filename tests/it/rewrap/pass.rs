@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dualkey::envelope::{AesKey, Layout, Sealer};
 use dualkey::rewrap::{
-    Checkpoint, Column, KeyPart, Progress, RewrapJob, RewrapJobError, RewrapReport, Row, RowFuture,
-    RowKey, RowStore, Swap, Unreadable, Value,
+    Checkpoint, Column, ConditionalWrite, KeyPart, Progress, RewrapJob, RewrapJobError,
+    RewrapReport, Row, RowFuture, RowKey, RowStore, Unreadable, Value,
 };
 use dualkey::{Clock, KeyRing, Kid, ManualClock, Obstacle, Reason, Verdict};
 
@@ -360,7 +360,7 @@ fn large_values_are_read_a_few_at_a_time() {
             rotate(&ring);
             let notes = base.table("notes", &["body"]).await.unwrap();
             // Not all sixteen of the page, which would be 6 MB.
-            let page = notes.page(None, 16, 1 << 20).await.unwrap();
+            let page = notes.load_page(None, 16, 1 << 20).await.unwrap();
             assert!(page.len() > 1 && page.len() < 16, "{}: {}", base.name(), page.len());
             let rewrapped = RewrapJob::new(&sealer, notes, context).execute().run().await.unwrap();
             assert_eq!(
@@ -391,34 +391,37 @@ impl RowStore for Meddled {
         self.inner.columns()
     }
 
-    fn page<'a>(
+    fn load_page<'a>(
         &'a self,
         after: Option<&'a RowKey>,
         rows: usize,
         max: usize,
     ) -> RowFuture<'a, Vec<Row>> {
-        self.inner.page(after, rows, max)
+        self.inner.load_page(after, rows, max)
     }
 
-    fn again<'a>(&'a self, keys: &'a [RowKey], max: usize) -> RowFuture<'a, Vec<Row>> {
-        self.inner.again(keys, max)
+    fn load_rows<'a>(&'a self, keys: &'a [RowKey], max: usize) -> RowFuture<'a, Vec<Row>> {
+        self.inner.load_rows(keys, max)
     }
 
-    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
+    fn write_values<'a>(&'a self, writes: &'a [ConditionalWrite]) -> RowFuture<'a, Vec<bool>> {
         Box::pin(async move {
             let mine = std::mem::take(&mut *self.meddle.lock().unwrap());
             let mut first = Vec::new();
             for (key, new) in mine {
-                let is_own = |swap: &&Swap| swap.key == key;
-                let old = swaps.iter().find(is_own).unwrap().old.clone();
-                first.push(Swap { key, column: 0, old, new });
+                let is_same_row = |write: &&ConditionalWrite| write.key == key;
+                let old = writes.iter().find(is_same_row).unwrap().old.clone();
+                first.push(ConditionalWrite { key, column: 0, old, new });
             }
-            assert!(self.inner.swap(&first).await.unwrap().iter().all(|swapped| *swapped));
+            assert!(
+                self.inner.write_values(&first).await.unwrap().iter().all(|is_written| *is_written)
+            );
             let free: Vec<_> =
-                swaps.iter().filter(|swap| !self.held.contains(&swap.key)).cloned().collect();
-            let mut done = self.inner.swap(&free).await?.into_iter();
-            let mut is_done = |swap: &Swap| !self.held.contains(&swap.key) && done.next().unwrap();
-            Ok(swaps.iter().map(&mut is_done).collect())
+                writes.iter().filter(|write| !self.held.contains(&write.key)).cloned().collect();
+            let mut done = self.inner.write_values(&free).await?.into_iter();
+            let mut is_done =
+                |write: &ConditionalWrite| !self.held.contains(&write.key) && done.next().unwrap();
+            Ok(writes.iter().map(&mut is_done).collect())
         })
     }
 }
@@ -431,7 +434,7 @@ fn a_write_of_the_application_is_never_undone() {
             base.notes((0..20).map(|id| seal_note(&sealer, id))).await;
             let inner = base.table("notes", &["body"]).await.unwrap();
             let keys: Vec<_> = inner
-                .page(None, 20, 1 << 20)
+                .load_page(None, 20, 1 << 20)
                 .await
                 .unwrap()
                 .into_iter()
@@ -626,7 +629,7 @@ fn a_checkpoint_is_gone_on_with_and_is_of_one_rewrap() {
             let rows: Vec<_> = reached.iter().map(|progress| progress.rows).collect();
             assert_eq!(reached.len(), 10, "{rows:?}");
             assert!(reached.iter().all(|progress| progress.total == Some(100)));
-            assert_eq!(reached[9].left, Some(Duration::ZERO));
+            assert_eq!(reached[9].remaining, Some(Duration::ZERO));
 
             // From the middle: what was counted before counts, and what was torn is looked at.
             let half = reached[4].checkpoint.to_json().unwrap();
@@ -675,7 +678,7 @@ impl RowStore for Endless {
         &self.columns
     }
 
-    fn page<'a>(
+    fn load_page<'a>(
         &'a self,
         after: Option<&'a RowKey>,
         rows: usize,
@@ -695,12 +698,12 @@ impl RowStore for Endless {
         })
     }
 
-    fn again<'a>(&'a self, _: &'a [RowKey], _: usize) -> RowFuture<'a, Vec<Row>> {
+    fn load_rows<'a>(&'a self, _: &'a [RowKey], _: usize) -> RowFuture<'a, Vec<Row>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn swap<'a>(&'a self, swaps: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
-        Box::pin(async { Ok(vec![true; swaps.len()]) })
+    fn write_values<'a>(&'a self, writes: &'a [ConditionalWrite]) -> RowFuture<'a, Vec<bool>> {
+        Box::pin(async { Ok(vec![true; writes.len()]) })
     }
 
     fn count<'a>(&'a self, _: Option<&'a RowKey>) -> RowFuture<'a, Option<u64>> {
@@ -729,21 +732,21 @@ impl RowStore for Stuck {
         self.0.columns()
     }
 
-    fn page<'a>(
+    fn load_page<'a>(
         &'a self,
         _: Option<&'a RowKey>,
         rows: usize,
         max: usize,
     ) -> RowFuture<'a, Vec<Row>> {
-        self.0.page(None, rows, max)
+        self.0.load_page(None, rows, max)
     }
 
-    fn again<'a>(&'a self, keys: &'a [RowKey], max: usize) -> RowFuture<'a, Vec<Row>> {
-        self.0.again(keys, max)
+    fn load_rows<'a>(&'a self, keys: &'a [RowKey], max: usize) -> RowFuture<'a, Vec<Row>> {
+        self.0.load_rows(keys, max)
     }
 
     /// Fewer answers than it was asked for.
-    fn swap<'a>(&'a self, _: &'a [Swap]) -> RowFuture<'a, Vec<bool>> {
+    fn write_values<'a>(&'a self, _: &'a [ConditionalWrite]) -> RowFuture<'a, Vec<bool>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 }

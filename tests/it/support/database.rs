@@ -141,7 +141,7 @@ impl Base {
         let store = self.table(table, columns).await.unwrap();
         let (mut all, mut after) = (Vec::new(), None);
         loop {
-            let page = store.page(after.as_ref(), 1000, 1 << 30).await.unwrap();
+            let page = store.load_page(after.as_ref(), 1000, 1 << 30).await.unwrap();
             let Some(last) = page.last() else { return all };
             after = Some(last.key.clone());
             all.extend(page.into_iter().map(|row| (row.key.to_string(), row.values)));
