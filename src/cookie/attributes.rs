@@ -200,8 +200,8 @@ fn lifetime(
     // A clock that moved back makes no cookie older.
     let age = now.saturating_sub(issued);
     let left = seconds(signer.max_age_in(view).saturating_sub(age));
-    let chosen = chosen(cookie, now).map(|chosen| chosen.min(left));
-    chosen.or(signer.is_persistent.then_some(left)).map(time::Duration::seconds)
+    let lifetime = read_lifetime(cookie, now).map(|seconds| seconds.min(left));
+    lifetime.or(signer.is_persistent.then_some(left)).map(time::Duration::seconds)
 }
 
 /// Bounds the lifetime of a cookie that is issued now by that of its value. One without a
@@ -211,7 +211,7 @@ pub(super) fn persist(signer: &CookieSigner, view: &View<'_, CookieKey>, cookie:
     let stays_as_it_is = match (cookie.max_age(), cookie.expires()) {
         (Some(age), _) => !age.is_positive(),
         // A removal, or one that ends with the browser.
-        (None, Some(_)) => chosen(cookie, now).is_none(),
+        (None, Some(_)) => read_lifetime(cookie, now).is_none(),
         (None, None) => false,
     };
     let lifetime = (!stays_as_it_is).then(|| lifetime(signer, view, cookie, now)).flatten();
@@ -223,14 +223,14 @@ pub(super) fn persist(signer: &CookieSigner, view: &View<'_, CookieKey>, cookie:
 
 /// The seconds that a cookie lives by its own attributes, at least one; `None` if it has none, or
 /// if they would remove it. `Max-Age` counts before `Expires` (RFC 6265 §5.3).
-fn chosen(cookie: &Cookie<'_>, now: Duration) -> Option<i64> {
+fn read_lifetime(cookie: &Cookie<'_>, now: Duration) -> Option<i64> {
     let max_age = cookie.max_age().and_then(|age| Duration::try_from(age).ok());
     let until = || {
         let until = cookie.expires_datetime()?.unix_timestamp();
         Some(Duration::from_secs(u64::try_from(until).ok()?).saturating_sub(now))
     };
-    let chosen = max_age.filter(|age| !age.is_zero()).or_else(until);
-    chosen.filter(|left| !left.is_zero()).map(seconds)
+    let lifetime = max_age.filter(|age| !age.is_zero()).or_else(until);
+    lifetime.filter(|left| !left.is_zero()).map(seconds)
 }
 
 /// Whole seconds, rounded up: never zero, which would remove the cookie, and never more than

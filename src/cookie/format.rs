@@ -81,7 +81,7 @@ impl<'v> Parts<'v> {
 
     /// What was signed; `None` if it is not UTF-8, which nothing here ever signs.
     #[inline(always)]
-    pub(super) fn decoded(&self) -> Option<String> {
+    pub(super) fn decode(&self) -> Option<String> {
         if holds(self.value, b'%') {
             Some(percent_decode_str(self.value).decode_utf8().ok()?.into_owned())
         } else {
@@ -94,16 +94,16 @@ impl<'v> Parts<'v> {
 /// percent-decode the cookies that they read, and percent-encode those that they write. Each
 /// differs from `text`; without an escape in it there is none.
 pub(super) fn other_spellings(text: &str) -> impl Iterator<Item = String> {
-    let was_decoded = || {
+    let undo_decoding = || {
         let Parts { value, kid, issued, mac } = Parts::split(text)?;
         let has_escape = !value.bytes().all(is_unescaped);
         has_escape.then(|| format!("{}.{kid}.{issued}.{mac}", encode(value)))
     };
-    let was_encoded = || {
+    let undo_encoding = || {
         let decoded = holds(text, b'%').then(|| percent_decode_str(text).decode_utf8().ok())??;
         (decoded != text).then(|| decoded.into_owned())
     };
-    was_decoded().into_iter().chain(was_encoded())
+    undo_decoding().into_iter().chain(undo_encoding())
 }
 
 /// Percent-encodes as the `cookie` crate does: one value has one text.

@@ -54,7 +54,7 @@ impl<'h> CookieValues<'h> {
 fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     header.split(|byte| *byte == b';').filter_map(|pair| {
         let (name, value) = split(pair)?;
-        Some((name, unquoted(value)))
+        Some((name, strip_quotes(value)))
     })
 }
 
@@ -72,7 +72,7 @@ fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-fn unquoted(value: &[u8]) -> &[u8] {
+fn strip_quotes(value: &[u8]) -> &[u8] {
     match value {
         [b'"', inner @ .., b'"'] => inner,
         _ => value,
@@ -81,7 +81,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 
 /// The value of a pair that a framework took apart, without the quotes around it.
 #[inline]
-pub(super) fn unquoted_text(value: &str) -> &str {
+pub(super) fn strip_text_quotes(value: &str) -> &str {
     value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
 }
 

@@ -3,7 +3,7 @@
 use cookie::{Cookie, CookieJar};
 
 use super::attributes::persist;
-use super::header::{CookieValues, unquoted_text};
+use super::header::{CookieValues, strip_text_quotes};
 use super::signer::CookieSigner;
 use crate::error::{Error, Reason, VerifyError};
 use crate::verified::Verified;
@@ -66,7 +66,7 @@ impl Jar<'_> {
     pub fn get(&mut self, name: &str) -> Result<Verified<Cookie<'static>>, VerifyError> {
         let cookie = self.jar.get(name).cloned();
         let cookie = cookie.ok_or_else(|| self.signer.ring().reject(Reason::Missing))?;
-        let found = CookieValues::One(unquoted_text(cookie.value()).as_bytes());
+        let found = CookieValues::One(strip_text_quotes(cookie.value()).as_bytes());
         let (value, again) = self.signer.verify_and_set(name, &found)?;
         if let Some(again) = again {
             self.jar.add(again);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Cookie;
 use super::attributes::{Again, complete};
-use super::header::{CookieValues, unquoted_text};
+use super::header::{CookieValues, strip_text_quotes};
 use super::key::CookieKey;
 use super::signer::{CookieSigner, sign_at};
 use super::verify::{VerifyResult, verify_found, verify_text};
@@ -26,7 +26,7 @@ impl CookieSigner {
         value: &str,
     ) -> Result<(Verified<String>, Option<String>), VerifyError> {
         self.ring.read(|view| {
-            let result = verify_text(self, view, name, unquoted_text(value));
+            let result = verify_text(self, view, name, strip_text_quotes(value));
             let (verified, again) = resign(self, view, name, result)?;
             Ok((verified, again.map(|again| again.signed)))
         })

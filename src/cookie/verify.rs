@@ -4,7 +4,7 @@ use crate::lifecycle::Role;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::format::{Parts, other_spellings};
-use super::header::{CookieValues, unquoted_text};
+use super::header::{CookieValues, strip_text_quotes};
 use super::key::CookieKey;
 use super::legacy::{LegacyCookie, readings};
 use super::signer::CookieSigner;
@@ -25,7 +25,7 @@ impl CookieSigner {
     /// A cookie names its key, and is checked with that key alone, in constant time:
     /// the duration does not tell where a tag differs. The length of the value shows.
     pub fn verify(&self, name: &str, value: &str) -> Result<Verified<String>, VerifyError> {
-        self.ring.read(|view| match verify_text(self, view, name, unquoted_text(value)) {
+        self.ring.read(|view| match verify_text(self, view, name, strip_text_quotes(value)) {
             Ok((key, signed)) => Ok(signed.accept(view, key)),
             Err(reason) => Err(view.reject(reason)),
         })
@@ -264,7 +264,7 @@ fn verify_as_written<'r>(
         }
         _ => {}
     }
-    let value = parts.decoded().ok_or(Reason::Payload)?;
+    let value = parts.decode().ok_or(Reason::Payload)?;
     Ok((key, Signed { value, issued, form: None, is_contested: false }))
 }
 

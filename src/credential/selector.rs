@@ -227,7 +227,7 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
     }
 
-    fn chosen(selector: &mut Selector, now: u64) -> (String, bool) {
+    fn choose_at(selector: &mut Selector, now: u64) -> (String, bool) {
         let choice = selector.choose(&offer(), at(now), COOL_DOWN).unwrap();
         (choice.kid.to_string(), choice.is_probe)
     }
@@ -240,11 +240,11 @@ mod tests {
         assert!(selector.reject(&first, at(0), COOL_DOWN).is_news);
         let mut now = 0;
         for rest in [30, 60, 100, 100, 100] {
-            assert_eq!(chosen(&mut selector, now + rest - 1), ("b".to_owned(), false));
+            assert_eq!(choose_at(&mut selector, now + rest - 1), ("b".to_owned(), false));
             let probe = selector.choose(&offer(), at(now + rest), COOL_DOWN).unwrap();
             assert!(probe.kid == *"a" && probe.is_probe);
             // All others go on, for as long as this one may take.
-            assert_eq!(chosen(&mut selector, now + rest), ("b".to_owned(), false));
+            assert_eq!(choose_at(&mut selector, now + rest), ("b".to_owned(), false));
             now += rest;
             assert!(selector.reject(&probe, at(now), COOL_DOWN).is_news);
             let next = selector.choose_after(&offer(), &probe.kid, at(now), COOL_DOWN).unwrap();
@@ -252,7 +252,7 @@ mod tests {
         }
         let probe = selector.choose(&offer(), at(now + 100), COOL_DOWN).unwrap();
         assert_eq!(selector.accept(&probe), Some("b".parse().unwrap()));
-        assert_eq!(chosen(&mut selector, now + 100), ("a".to_owned(), false));
+        assert_eq!(choose_at(&mut selector, now + 100), ("a".to_owned(), false));
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
             assert!(!selector.reject(&early, at(1), COOL_DOWN).is_news);
             assert_eq!(selector.accept(&early), None);
         }
-        assert_eq!(chosen(&mut selector, 1), ("b".to_owned(), false));
+        assert_eq!(choose_at(&mut selector, 1), ("b".to_owned(), false));
         let probe = selector.choose(&offer(), at(30), COOL_DOWN).unwrap();
         assert!(probe.is_probe, "its rest did not grow");
         selector.accept(&probe);
@@ -276,7 +276,7 @@ mod tests {
             selector.choose_after(&offer(), &early.kid, at(31), COOL_DOWN).unwrap().kid,
             *"a"
         );
-        assert_eq!(chosen(&mut selector, 31), ("a".to_owned(), false));
+        assert_eq!(choose_at(&mut selector, 31), ("a".to_owned(), false));
     }
 
     #[test]
@@ -292,10 +292,10 @@ mod tests {
         }
         let alone = vec![offer()[0]];
         assert_eq!(selector.choose_after(&alone, &alone[0].0, at(11), COOL_DOWN), None);
-        assert_eq!(chosen(&mut selector, 12), ("b".to_owned(), false));
+        assert_eq!(choose_at(&mut selector, 12), ("b".to_owned(), false));
         let shown = selector.choose(&offer(), at(12), COOL_DOWN).unwrap();
         selector.accept(&shown);
-        assert_eq!(chosen(&mut selector, 13), ("b".to_owned(), false));
+        assert_eq!(choose_at(&mut selector, 13), ("b".to_owned(), false));
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
         let mut selector = Selector::default();
         let shown = selector.choose(&offer(), at(0), COOL_DOWN).unwrap();
         selector.reject(&shown, at(0), COOL_DOWN);
-        assert_eq!(chosen(&mut selector, 1), ("b".to_owned(), false));
+        assert_eq!(choose_at(&mut selector, 1), ("b".to_owned(), false));
         let left: Offer = offer().into_iter().filter(|(kid, _)| *kid != *"b").collect();
         assert_eq!(selector.choose(&left, at(1), COOL_DOWN).unwrap().kid, *"c");
         assert_eq!(selector.choose(&Vec::new(), at(1), COOL_DOWN), None);

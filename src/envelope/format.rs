@@ -75,7 +75,7 @@ pub(super) fn to_text(blob: &[u8]) -> String {
 }
 
 /// The beginning of an envelope, up to its kid, which may not be one: what a ring does not
-/// know is [checked](Self::unknown) then.
+/// know is [checked](Self::reason_if_unknown) then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head<'b> {
     pub(super) kid: &'b [u8],
@@ -117,7 +117,7 @@ impl<'b> Head<'b> {
     }
 
     /// Why it opens nothing, where the ring has no such key.
-    pub(super) fn unknown(&self) -> Reason {
+    pub(super) fn reason_if_unknown(&self) -> Reason {
         match Kid::from_bytes(self.kid) {
             Ok(_) => Reason::UnknownKid,
             Err(_) => Reason::Malformed,

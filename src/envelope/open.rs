@@ -197,7 +197,7 @@ fn open_legacy<'r>(
 /// As `vec![0; length]`, which asks for zeroed memory: before 2.41, glibc takes none of that
 /// from what the thread has just freed, and for a payload of 1 KiB it takes 40 ns more.
 #[allow(clippy::slow_vector_initialization)]
-fn zeroed(length: usize) -> Vec<u8> {
+fn zeros(length: usize) -> Vec<u8> {
     let mut room = Vec::with_capacity(length);
     room.resize(length, 0);
     room
@@ -207,7 +207,7 @@ fn zeroed(length: usize) -> Vec<u8> {
 #[inline]
 fn find_named<'r>(view: &View<'r, AesKey>, head: Head<'_>) -> Result<Matched<'r, AesKey>, Reason> {
     view.named(head.kid).map_err(|reason| match reason {
-        Reason::UnknownKid => head.unknown(),
+        Reason::UnknownKid => head.reason_if_unknown(),
         reason => reason,
     })
 }
@@ -239,7 +239,7 @@ pub(super) fn decrypt_to_vec(
     dek: &[u8; KEY_LEN],
     context: &[u8],
 ) -> Result<Vec<u8>, Reason> {
-    let mut payload = zeroed(head.payload_len(blob));
+    let mut payload = zeros(head.payload_len(blob));
     decrypt(head, key, blob, dek, context, &mut payload)?;
     Ok(payload)
 }

@@ -126,7 +126,7 @@ fn seal_again(
     let value = if options.is_dry_run {
         None
     } else {
-        Some(stored_as(draft.seal(view, context)?, options.is_text))
+        Some(encode_envelope(draft.seal(view, context)?, options.is_text))
     };
     Ok(RewrappedValue { from, to, length, value })
 }
@@ -135,7 +135,7 @@ fn report_rescue(view: &View<'_, AesKey>, key: &Key<AesKey>) {
     view.emit(Event::OpenedRevoked { ring: view.ring(), kid: key.kid() });
 }
 
-fn stored_as(blob: Vec<u8>, is_text: bool) -> Vec<u8> {
+fn encode_envelope(blob: Vec<u8>, is_text: bool) -> Vec<u8> {
     if is_text { to_text(&blob).into_bytes() } else { blob }
 }
 

@@ -31,11 +31,11 @@ pub(super) fn replace<T: Clone + Send + Sync + 'static>(
 }
 
 impl<F, R> Answer<F, R> {
-    pub(super) fn inner(future: F) -> Self {
+    pub(super) fn from_future(future: F) -> Self {
         Self::Inner { future }
     }
 
-    pub(super) fn refused(response: Response<R>) -> Self {
+    pub(super) fn from_refusal(response: Response<R>) -> Self {
         Self::Refused { response: Some(response) }
     }
 }

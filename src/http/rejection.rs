@@ -32,7 +32,7 @@ impl Rejection {
 
     /// With a challenge, if it is a 401 (RFC 9110 §11.6.1).
     #[cfg(feature = "jwt")]
-    pub(crate) fn challenged(mut self, challenge: &HeaderValue) -> Self {
+    pub(crate) fn with_challenge(mut self, challenge: &HeaderValue) -> Self {
         self.challenge = (self.status == StatusCode::UNAUTHORIZED).then(|| challenge.clone());
         self
     }

@@ -88,7 +88,7 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(name.as_bytes().try_into().ok().and_then(registered::named))
+        Ok(name.as_bytes().try_into().ok().and_then(registered::find_claim))
     }
 }
 

@@ -23,7 +23,7 @@ impl Rules {
     }
 
     /// Takes the settings of `validation`, and keeps the checks that its defaults lack.
-    pub(super) fn updated(&self, mut validation: Validation) -> Self {
+    pub(super) fn update(&self, mut validation: Validation) -> Self {
         // `jsonwebtoken` has it off by default, so that off does not mean that it was turned off.
         validation.validate_nbf = true;
         let required = &mut validation.required_spec_claims;
@@ -96,7 +96,7 @@ impl Rules {
 
 /// The registered claim of this name.
 #[inline(always)]
-pub(super) fn named(name: &[u8; 3]) -> Option<Claim> {
+pub(super) fn find_claim(name: &[u8; 3]) -> Option<Claim> {
     match name {
         b"iss" => Some(Claim::Iss),
         b"sub" => Some(Claim::Sub),
@@ -141,11 +141,11 @@ impl Registered {
         self.check_form(rules)?;
         self.check_times(rules, now)?;
         let validation = &rules.validation;
-        one_of(self.sub, validation.sub.is_some(), Claim::Sub)?;
-        one_of(self.iss, validation.iss.is_some(), Claim::Iss)?;
+        check_value(self.sub, validation.sub.is_some(), Claim::Sub)?;
+        check_value(self.iss, validation.iss.is_some(), Claim::Iss)?;
         // An audience is checked wherever there is one: who names none of their
         // own is not meant (RFC 7519 §4.1.3).
-        one_of(self.aud, validation.validate_aud, Claim::Aud)
+        check_value(self.aud, validation.validate_aud, Claim::Aud)
     }
 
     /// Checks what depends neither on the time nor on who is meant: which claims are there, how
@@ -167,19 +167,19 @@ impl Registered {
         }
         for claim in &rules.required {
             match claim {
-                Claim::Exp => required(self.exp, *claim)?,
-                Claim::Nbf => required(self.nbf, *claim)?,
-                Claim::Iss => required(self.iss, *claim)?,
-                Claim::Sub => required(self.sub, *claim)?,
-                Claim::Aud => required(self.aud, *claim)?,
+                Claim::Exp => require(self.exp, *claim)?,
+                Claim::Nbf => require(self.nbf, *claim)?,
+                Claim::Iss => require(self.iss, *claim)?,
+                Claim::Sub => require(self.sub, *claim)?,
+                Claim::Aud => require(self.aud, *claim)?,
                 // Nobody can ask for them.
                 Claim::Iat | Claim::Jti => {}
             }
         }
-        typed(self.exp, validation.validate_exp, Claim::Exp)?;
-        typed(self.nbf, validation.validate_nbf, Claim::Nbf)?;
+        check_type(self.exp, validation.validate_exp, Claim::Exp)?;
+        check_type(self.nbf, validation.validate_nbf, Claim::Nbf)?;
         // An issuer or a subject that was asked for is required, so its type is checked.
-        typed(self.aud, validation.validate_aud, Claim::Aud)
+        check_type(self.aud, validation.validate_aud, Claim::Aud)
     }
 
     fn check_times(&self, rules: &Rules, now: Duration) -> Result<(), Reason> {
@@ -203,7 +203,7 @@ impl Registered {
     }
 }
 
-fn required<T>(claim: Found<T>, name: Claim) -> Result<(), Reason> {
+fn require<T>(claim: Found<T>, name: Claim) -> Result<(), Reason> {
     match claim {
         Found::Absent | Found::Null => Err(Reason::MissingClaim(name)),
         Found::WrongType | Found::Compound => Err(Reason::ClaimType(name)),
@@ -211,14 +211,14 @@ fn required<T>(claim: Found<T>, name: Claim) -> Result<(), Reason> {
     }
 }
 
-fn typed<T>(claim: Found<T>, is_checked: bool, name: Claim) -> Result<(), Reason> {
+fn check_type<T>(claim: Found<T>, is_checked: bool, name: Claim) -> Result<(), Reason> {
     match claim {
         Found::WrongType | Found::Compound if is_checked => Err(Reason::ClaimType(name)),
         _ => Ok(()),
     }
 }
 
-fn one_of(claim: Found<bool>, is_checked: bool, name: Claim) -> Result<(), Reason> {
+fn check_value(claim: Found<bool>, is_checked: bool, name: Claim) -> Result<(), Reason> {
     match claim {
         Found::Is(false) if is_checked => Err(Reason::WrongClaim(name)),
         _ => Ok(()),
@@ -226,7 +226,7 @@ fn one_of(claim: Found<bool>, is_checked: bool, name: Claim) -> Result<(), Reaso
 }
 
 /// Sets a claim, and returns whether it was absent before.
-pub(super) fn once<T: PartialEq>(claim: &mut Found<T>, value: Found<T>) -> bool {
+pub(super) fn set_once<T: PartialEq>(claim: &mut Found<T>, value: Found<T>) -> bool {
     std::mem::replace(claim, value) == Found::Absent
 }
 

@@ -122,7 +122,7 @@ impl Jwt {
     /// ```
     #[must_use]
     pub fn validation(mut self, validation: Validation) -> Self {
-        self.rules = Arc::new(self.rules.updated(validation));
+        self.rules = Arc::new(self.rules.update(validation));
         self
     }
 

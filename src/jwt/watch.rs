@@ -3,7 +3,7 @@
 //! Only whole numbers, texts and `null` are understood. Everything else makes the observation odd,
 //! and then it counts for nothing.
 
-use super::registered::{Found, Registered, Rules, named, nanoseconds, once};
+use super::registered::{Found, Registered, Rules, find_claim, nanoseconds, set_once};
 use crate::error::Claim;
 
 /// The registered claims that were observed so far.
@@ -68,16 +68,22 @@ impl Watch<'_> {
     pub(super) fn note(&mut self, claim: Claim) {
         let found = &mut self.found;
         let is_first = match (claim, &self.value) {
-            (Claim::Exp, Value::Number(seconds)) => once(&mut found.exp, date(*seconds)),
-            (Claim::Nbf, Value::Number(seconds)) => once(&mut found.nbf, date(*seconds)),
-            (Claim::Iss, Value::Text { is_asked }) => once(&mut found.iss, Found::Is(*is_asked)),
-            (Claim::Sub, Value::Text { is_asked }) => once(&mut found.sub, Found::Is(*is_asked)),
-            (Claim::Aud, Value::Text { is_asked }) => once(&mut found.aud, Found::Is(*is_asked)),
-            (Claim::Exp, Value::Null) => once(&mut found.exp, Found::Null),
-            (Claim::Nbf, Value::Null) => once(&mut found.nbf, Found::Null),
-            (Claim::Iss, Value::Null) => once(&mut found.iss, Found::Null),
-            (Claim::Sub, Value::Null) => once(&mut found.sub, Found::Null),
-            (Claim::Aud, Value::Null) => once(&mut found.aud, Found::Null),
+            (Claim::Exp, Value::Number(seconds)) => set_once(&mut found.exp, date(*seconds)),
+            (Claim::Nbf, Value::Number(seconds)) => set_once(&mut found.nbf, date(*seconds)),
+            (Claim::Iss, Value::Text { is_asked }) => {
+                set_once(&mut found.iss, Found::Is(*is_asked))
+            }
+            (Claim::Sub, Value::Text { is_asked }) => {
+                set_once(&mut found.sub, Found::Is(*is_asked))
+            }
+            (Claim::Aud, Value::Text { is_asked }) => {
+                set_once(&mut found.aud, Found::Is(*is_asked))
+            }
+            (Claim::Exp, Value::Null) => set_once(&mut found.exp, Found::Null),
+            (Claim::Nbf, Value::Null) => set_once(&mut found.nbf, Found::Null),
+            (Claim::Iss, Value::Null) => set_once(&mut found.iss, Found::Null),
+            (Claim::Sub, Value::Null) => set_once(&mut found.sub, Found::Null),
+            (Claim::Aud, Value::Null) => set_once(&mut found.aud, Found::Null),
             (Claim::Iat, _) => !std::mem::replace(&mut found.iat, true),
             (Claim::Jti, _) => !std::mem::replace(&mut found.jti, true),
             _ => false,
@@ -130,7 +136,7 @@ impl Level for Payload {
 impl Level for Name {
     #[inline]
     fn text(watch: &mut Watch<'_>, text: &str) {
-        watch.name = Some(text.as_bytes().try_into().ok().and_then(named));
+        watch.name = Some(text.as_bytes().try_into().ok().and_then(find_claim));
     }
 
     fn other(watch: &mut Watch<'_>) {

@@ -201,7 +201,7 @@ impl Lanes {
     #[must_use = "the tags are what is compared"]
     pub fn finish(mut self) -> Tags {
         let mut room = [[0; 64]; 2];
-        let last = padded(&mut room, &self.buffer[..self.buffered], self.length);
+        let last = pad(&mut room, &self.buffer[..self.buffered], self.length);
         self.compress(&[], Some(last));
         Tags { tags: self.states, keys: self.keys }
     }
@@ -328,7 +328,7 @@ fn tags<const N: usize>(
 ) -> [HashState; N] {
     let (blocks, tail) = message.as_chunks::<64>();
     let mut room = [[0; 64]; 2];
-    let last = padded(&mut room, tail, 64 + message.len() as u64);
+    let last = pad(&mut room, tail, 64 + message.len() as u64);
     let outer = keys.map(|key| &key.outer);
     compress(keys.map(|key| &key.inner), blocks, Some(End { last, outer }))
 }
@@ -336,7 +336,7 @@ fn tags<const N: usize>(
 /// Puts the end of a message into `room`, with what follows it: a one bit, zeros, the length
 /// in bits (FIPS 180-4 §5.1.1). One or two blocks of the room, all zeros before, are that.
 #[inline]
-fn padded<'r>(room: &'r mut [Block; 2], tail: &[u8], length: u64) -> &'r [Block] {
+fn pad<'r>(room: &'r mut [Block; 2], tail: &[u8], length: u64) -> &'r [Block] {
     let count = if tail.len() < 56 { 1 } else { 2 };
     room[0][..tail.len()].copy_from_slice(tail);
     room[0][tail.len()] = 0x80;

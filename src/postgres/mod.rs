@@ -109,5 +109,5 @@ pub use error::ConnectionStringError;
     not(feature = "full"),
     allow(unused_imports, reason = "stores and rewraps use it, each behind a feature")
 )]
-pub(crate) use pooler::explained;
+pub(crate) use pooler::explain;
 pub use tls::SslMode;

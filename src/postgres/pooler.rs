@@ -11,7 +11,7 @@ struct Explained {
 }
 
 /// Adds the setting to change, if `error` is a refusal of a pooler that has one.
-pub(crate) fn explained(error: sqlx::Error) -> Box<dyn Error + Send + Sync> {
+pub(crate) fn explain(error: sqlx::Error) -> Box<dyn Error + Send + Sync> {
     match remedy(&error) {
         Some(remedy) => Box::new(Explained { source: error, remedy }),
         None => Box::new(error),
@@ -72,7 +72,7 @@ mod tests {
                 found.as_deref().map(|remedy| expected.is_some_and(|part| remedy.contains(part)));
             assert_eq!(is_so, expected.map(|_| true), "{message}: {found:?}");
         }
-        let none = explained(sqlx::Error::PoolTimedOut);
+        let none = explain(sqlx::Error::PoolTimedOut);
         assert_eq!(none.to_string(), sqlx::Error::PoolTimedOut.to_string());
     }
 }

@@ -120,7 +120,7 @@ impl RewrapJob {
         let (from, to) = (rewrapped.from, rewrapped.to);
         Ok(match (rewrapped.value, rewrapped.length) {
             (Some(bytes), _) => {
-                let (key, old, new) = (row.key.clone(), value.clone(), stored_as(value, bytes));
+                let (key, old, new) = (row.key.clone(), value.clone(), build_value(value, bytes));
                 let conditional = ConditionalWrite { key, column: place, old, new };
                 ValuePlan::Write(PlannedWrite { conditional, from, to })
             }
@@ -154,7 +154,7 @@ impl RewrapJob {
 }
 
 /// Returns the value to store in the place of `old`: a text only if that is one.
-fn stored_as(old: &Value, bytes: Vec<u8>) -> Value {
+fn build_value(old: &Value, bytes: Vec<u8>) -> Value {
     match (old, String::from_utf8(bytes)) {
         (Value::Text(_), Ok(text)) => Value::Text(text),
         (_, Ok(text)) => Value::Bytes(text.into_bytes()),

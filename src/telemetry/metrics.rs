@@ -63,7 +63,7 @@ impl RingMetrics {
     /// Publishes the counts of `subject` from now on: of a ring, or of its
     /// [`FollowHandle`](crate::source::FollowHandle).
     pub fn watch(&self, subject: &impl Subject) {
-        self.lock().push(Arc::new(subject.watched()));
+        self.lock().push(Arc::new(subject.watched_ring()));
     }
 
     /// Hands the counts of all rings that it watches to the recorder: call it when an exporter

@@ -21,7 +21,7 @@ mod sealed {
     pub trait Subject {
         type Key: KeyMaterial;
 
-        fn watched(&self) -> WatchedRing<Self::Key>;
+        fn watched_ring(&self) -> WatchedRing<Self::Key>;
     }
 }
 
@@ -46,7 +46,7 @@ impl<K: KeyMaterial> Subject for KeyRing<K> {}
 impl<K: KeyMaterial> sealed::Subject for KeyRing<K> {
     type Key = K;
 
-    fn watched(&self) -> WatchedRing<K> {
+    fn watched_ring(&self) -> WatchedRing<K> {
         WatchedRing {
             ring: self.clone(),
             #[cfg(feature = "store")]
@@ -62,7 +62,7 @@ impl<K: KeyMaterial> Subject for FollowHandle<K> {}
 impl<K: KeyMaterial> sealed::Subject for FollowHandle<K> {
     type Key = K;
 
-    fn watched(&self) -> WatchedRing<K> {
+    fn watched_ring(&self) -> WatchedRing<K> {
         WatchedRing { ring: self.ring().clone(), poller: Some(self.poller()) }
     }
 }

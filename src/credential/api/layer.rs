@@ -104,11 +104,11 @@ where
     keys.form.rules.check(&Destination::from_uri(request.uri())?, request.headers())?;
     let (mut parts, body) = request.into_parts();
     let again = body.replay().map(|body| Request::from_parts(parts.clone(), body));
-    let shown = keys.credentials.choose()?;
-    keys.insert_key(&shown, &mut parts.headers)?;
+    let attempt = keys.credentials.choose()?;
+    keys.insert_key(&attempt, &mut parts.headers)?;
     let answer = inner.call(Request::from_parts(parts, body)).await.map_err(ApiError::Inner)?;
     let is_last = again.is_none();
-    let other = keys.next_key(&shown, answer.status(), answer.headers(), is_last).await?;
+    let other = keys.next_key(&attempt, answer.status(), answer.headers(), is_last).await?;
     let (Some(other), Some(mut again)) = (other, again) else { return Ok(answer) };
     // Its connection may be needed for the second one.
     drop(answer);

@@ -109,12 +109,12 @@ impl Middleware for ApiKeys {
     ) -> Result<Response> {
         self.check(&request).map_err(middleware_error)?;
         let again = request.try_clone();
-        let shown = self.credentials.choose().map_err(|error| middleware_error(error.into()))?;
-        self.insert_key(&shown, request.headers_mut()).map_err(middleware_error)?;
+        let attempt = self.credentials.choose().map_err(|error| middleware_error(error.into()))?;
+        self.insert_key(&attempt, request.headers_mut()).map_err(middleware_error)?;
         let answer = next.clone().run(request, extensions).await?;
         let (status, is_last) = (answer.status(), again.is_none());
         let other = self
-            .next_key(&shown, status, answer.headers(), is_last)
+            .next_key(&attempt, status, answer.headers(), is_last)
             .await
             .map_err(middleware_error)?;
         let (Some(other), Some(mut again)) = (other, again) else { return Ok(answer) };

@@ -64,34 +64,34 @@ impl RotatingPool {
         let inner = &self.inner;
         let mut current = inner.lock_current();
         // Under the lock: a slow caller would bring back the credential before.
-        let chosen = inner.credentials.choose()?;
+        let attempt = inner.credentials.choose()?;
         let kid = current.attempt.kid();
-        if kid == chosen.kid() {
-            return Ok(chosen);
+        if kid == attempt.kid() {
+            return Ok(attempt);
         }
         let Some(before) = inner.credentials.pick(kid) else {
             // It was revoked, or has left the ring: the pool cannot continue with it.
             drop(current);
-            return self.replace(chosen);
+            return self.replace(attempt);
         };
         if !current.is_probing && Instant::now() >= current.not_before {
             current.is_probing = true;
-            tokio::spawn(probe_and_switch(self.clone(), chosen));
+            tokio::spawn(probe_and_switch(self.clone(), attempt));
         }
         Ok(before)
     }
 
-    /// Makes new connections with `chosen`, or with the next one that can be used.
-    fn replace(&self, mut chosen: Attempt) -> Result<Attempt, DatabaseError> {
+    /// Makes new connections with `attempt`, or with the next one that can be used.
+    fn replace(&self, mut attempt: Attempt) -> Result<Attempt, DatabaseError> {
         let mut seen = Vec::new();
         loop {
-            let wrong = match self.connect_with(chosen.clone(), true) {
-                Ok(()) => return Ok(chosen),
+            let wrong = match self.connect_with(attempt.clone(), true) {
+                Ok(()) => return Ok(attempt),
                 Err(wrong) => wrong,
             };
-            seen.push(chosen.kid());
-            match self.inner.credentials.reject_unusable(&chosen, &wrong) {
-                Some(next) if !seen.contains(&next.kid()) => chosen = next,
+            seen.push(attempt.kid());
+            match self.inner.credentials.reject_unusable(&attempt, &wrong) {
+                Some(next) if !seen.contains(&next.kid()) => attempt = next,
                 _ => return Err(wrong),
             }
         }

@@ -100,33 +100,33 @@ impl RotatingPool {
     }
 }
 
-/// Probes `chosen`. If the server accepts it, new connections are made with it, and the others
+/// Probes `attempt`. If the server accepts it, new connections are made with it, and the others
 /// drain.
-pub(super) async fn probe_and_switch(pool: RotatingPool, chosen: Attempt) {
+pub(super) async fn probe_and_switch(pool: RotatingPool, attempt: Attempt) {
     let inner = &pool.inner;
     let _probing = Probing(inner);
-    let options = match inner.options(&chosen) {
+    let options = match inner.options(&attempt) {
         Ok(options) => options,
         // The one before stays: a bad edit takes nothing down.
         Err(error) => {
-            let _ = inner.credentials.reject_unusable(&chosen, &error);
+            let _ = inner.credentials.reject_unusable(&attempt, &error);
             return;
         }
     };
     let statement = inner.lock_current().statement.clone();
     match try_connection(&options, statement).await {
         Trial::Passed => {
-            inner.credentials.report_accepted(&chosen);
+            inner.credentials.report_accepted(&attempt);
             // Its options were made a moment ago.
-            let _ = pool.connect_with(chosen, true);
+            let _ = pool.connect_with(attempt, true);
         }
         Trial::Refused(_) => {
-            let _ = inner.credentials.report_rejected(&chosen);
+            let _ = inner.credentials.report_rejected(&attempt);
         }
         Trial::Failed(error) => {
-            let (ring, kid) = (inner.credentials.ring().name().to_owned(), chosen.kid());
+            let (ring, kid) = (inner.credentials.ring().name().to_owned(), attempt.kid());
             let error = DatabaseError::Statement { ring, kid, source: Box::new(error) };
-            let _ = inner.credentials.reject_unusable(&chosen, &error);
+            let _ = inner.credentials.reject_unusable(&attempt, &error);
         }
         Trial::Unknown(_) => inner.lock_current().not_before = Instant::now() + PAUSE,
     }

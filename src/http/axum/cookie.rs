@@ -85,7 +85,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let cookie = SessionCookie::from_ref(state);
-        let found = verified(parts, &cookie)
+        let found = verify_cookie(parts, &cookie)
             .and_then(|found| found.ok_or_else(|| cookie.signer().ring().reject(Reason::Missing)));
         found.map_err(rejection)
     }
@@ -99,7 +99,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
-        match verified(parts, &SessionCookie::from_ref(state)) {
+        match verify_cookie(parts, &SessionCookie::from_ref(state)) {
             // Its sender may well be logged in.
             Err(error) if error.reason().is_unavailable() => Err(rejection(error)),
             found => Ok(found.ok().flatten()),
@@ -107,7 +107,10 @@ where
     }
 }
 
-fn verified(parts: &Parts, cookie: &SessionCookie) -> Result<Option<VerifiedCookie>, VerifyError> {
+fn verify_cookie(
+    parts: &Parts,
+    cookie: &SessionCookie,
+) -> Result<Option<VerifiedCookie>, VerifyError> {
     let found = cookie.verify_and_resign(&parts.headers)?;
     Ok(found.map(|(session, again)| VerifiedCookie { session, again }))
 }

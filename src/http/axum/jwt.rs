@@ -67,7 +67,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        verified(parts, state)?.ok_or_else(|| {
+        verify_token(parts, state)?.ok_or_else(|| {
             let error = Jwt::from_ref(state).ring().reject(Reason::Missing);
             Challenges::default().rejection(error.reason())
         })
@@ -83,11 +83,11 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
-        verified(parts, state)
+        verify_token(parts, state)
     }
 }
 
-fn verified<S, C>(parts: &Parts, state: &S) -> Result<Option<VerifiedJwt<C>>, Rejection>
+fn verify_token<S, C>(parts: &Parts, state: &S) -> Result<Option<VerifiedJwt<C>>, Rejection>
 where
     C: DeserializeOwned,
     Jwt: FromRef<S>,

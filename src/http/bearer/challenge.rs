@@ -36,7 +36,7 @@ impl Challenges {
             Reason::Missing => &self.missing,
             _ => &self.invalid,
         };
-        Rejection::new(StatusCode::UNAUTHORIZED, reason).challenged(challenge)
+        Rejection::new(StatusCode::UNAUTHORIZED, reason).with_challenge(challenge)
     }
 }
 

@@ -64,9 +64,11 @@ where
         let answer = match verified {
             Ok(claims) => {
                 replace(request.extensions_mut(), claims);
-                Answer::inner(self.inner.call(request))
+                Answer::from_future(self.inner.call(request))
             }
-            Err(error) => Answer::refused(config.challenges.rejection(error.reason()).response()),
+            Err(error) => {
+                Answer::from_refusal(config.challenges.rejection(error.reason()).response())
+            }
         };
         BearerFuture { answer }
     }

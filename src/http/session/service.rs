@@ -56,7 +56,10 @@ where
                 after.removes = config.removes_invalid && !stays && !reason.is_unavailable();
                 if !config.is_optional || reason.is_unavailable() {
                     let rejection = Rejection::new(StatusCode::UNAUTHORIZED, reason);
-                    return SessionFuture { answer: Answer::refused(rejection.response()), after };
+                    return SessionFuture {
+                        answer: Answer::from_refusal(rejection.response()),
+                        after,
+                    };
                 }
                 (None, None)
             }
@@ -65,6 +68,6 @@ where
             inner::unsign(request.headers_mut(), config.cookie.name(), pair);
         }
         replace(request.extensions_mut(), session);
-        SessionFuture { answer: Answer::inner(self.inner.call(request)), after }
+        SessionFuture { answer: Answer::from_future(self.inner.call(request)), after }
     }
 }

@@ -14,11 +14,11 @@ const MAX_ROUNDS: usize = 8;
 
 /// Returns whether some parser may read `name` as the name `session`.
 pub(super) fn resembles(name: &[u8], session: &str) -> bool {
-    let session = folded(&decoded(session.as_bytes()).unwrap_or_default());
+    let session = fold(&decode(session.as_bytes()).unwrap_or_default());
     let mut name = name.to_vec();
     for _ in 0..MAX_ROUNDS {
-        let has_it = name.split(|byte| !is_token(*byte)).any(|part| folded(part) == session);
-        if has_it || folded(&name) == session {
+        let has_it = name.split(|byte| !is_token(*byte)).any(|part| fold(part) == session);
+        if has_it || fold(&name) == session {
             return true;
         }
         let next: Vec<u8> = percent_decode(&name).collect();
@@ -31,7 +31,7 @@ pub(super) fn resembles(name: &[u8], session: &str) -> bool {
 }
 
 /// The name without any percent-encoding; `None` if it is nested too deeply.
-fn decoded(name: &[u8]) -> Option<Vec<u8>> {
+fn decode(name: &[u8]) -> Option<Vec<u8>> {
     let mut name = name.to_vec();
     for _ in 0..MAX_ROUNDS {
         let next: Vec<u8> = percent_decode(&name).collect();
@@ -45,7 +45,7 @@ fn decoded(name: &[u8]) -> Option<Vec<u8>> {
 
 /// Equal for names that differ in the case, in what PHP writes as `_`, or in `+` around them,
 /// which a parser of forms reads as blanks.
-fn folded(mut name: &[u8]) -> Vec<u8> {
+fn fold(mut name: &[u8]) -> Vec<u8> {
     while let [b'+', rest @ ..] | [rest @ .., b'+'] = name {
         name = rest;
     }

@@ -79,7 +79,7 @@ impl Status {
     /// also says how it fares with its store, and speaks for the fleet.
     #[must_use]
     pub fn watch(mut self, subject: &impl Subject) -> Self {
-        self.rings.push(Arc::new(subject.watched()));
+        self.rings.push(Arc::new(subject.watched_ring()));
         self
     }
 

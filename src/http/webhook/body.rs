@@ -26,7 +26,7 @@ pin_project! {
 }
 
 impl<R> WebhookBody<R> {
-    pub(super) fn inner(body: R) -> Self {
+    pub(super) fn from_inner(body: R) -> Self {
         Self { kind: Kind::Inner { body } }
     }
 

@@ -41,11 +41,11 @@ impl<S, B> WebhookFuture<S, B>
 where
     S: Service<Request<Full<Bytes>>>,
 {
-    pub(super) fn answered(response: Response<Bytes>) -> Self {
+    pub(super) fn from_response(response: Response<Bytes>) -> Self {
         Self { state: WebhookFutureState::Answered { response: Some(response) } }
     }
 
-    pub(super) fn reading(reading: Reading<B>, parts: request::Parts, inner: S) -> Self {
+    pub(super) fn new(reading: Reading<B>, parts: request::Parts, inner: S) -> Self {
         Self { state: WebhookFutureState::Reading { reading, parts: Some(parts), inner } }
     }
 }
@@ -69,7 +69,7 @@ where
                 }
                 WebhookFutureStateProjected::Inner { future } => {
                     let response = ready!(future.poll(context))?;
-                    return Poll::Ready(Ok(response.map(WebhookBody::inner)));
+                    return Poll::Ready(Ok(response.map(WebhookBody::from_inner)));
                 }
                 WebhookFutureStateProjected::Reading { reading, parts, inner } => {
                     match ready!(reading.poll(context)) {

@@ -39,7 +39,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if request.method() == Method::GET {
             let answer = answer_handshake(&self.hook, request.uri().query().unwrap_or_default());
-            return WebhookFuture::answered(match answer {
+            return WebhookFuture::from_response(match answer {
                 Ok(response) => response,
                 Err(rejection) => rejection.response(),
             });
@@ -48,13 +48,13 @@ where
         let delivery = match self.hook.start(signatures) {
             Ok(delivery) => delivery,
             Err(error) => {
-                return WebhookFuture::answered(rejection(error.reason()).response());
+                return WebhookFuture::from_response(rejection(error.reason()).response());
             }
         };
         // The one that is ready is the one to be called.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
-        WebhookFuture::reading(Reading::new(delivery, body), parts, inner)
+        WebhookFuture::new(Reading::new(delivery, body), parts, inner)
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use crate::error::Claim;
-use crate::jwt::registered::{Found, named, nanoseconds};
+use crate::jwt::registered::{Found, find_claim, nanoseconds};
 
 /// The registered claims, the names and the depth of the JSON that was written.
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Seen {
 
 /// Sets a claim, and returns whether it was absent before.
 #[inline]
-fn once<T>(claim: &Cell<Found<T>>, value: Found<T>) -> bool {
+fn set_once<T>(claim: &Cell<Found<T>>, value: Found<T>) -> bool {
     matches!(claim.replace(value), Found::Absent)
 }
 
@@ -124,7 +124,7 @@ impl Notes {
     #[inline(always)]
     fn name(&self, name: &[u8]) {
         let claim = match name {
-            [a, b, c] => named(&[*a, *b, *c]),
+            [a, b, c] => find_claim(&[*a, *b, *c]),
             _ => None,
         };
         self.next.set(claim.map_or(Place::Elsewhere, Place::Value));
@@ -203,7 +203,7 @@ impl Notes {
     pub(super) fn begin_array(&self) {
         match self.place.get() {
             Place::Value(Claim::Aud) => {
-                self.odd_if(!once(&self.found.aud, Found::Is(false)));
+                self.odd_if(!set_once(&self.found.aud, Found::Is(false)));
                 self.place.set(Place::Audiences);
             }
             _ => self.begin_other(),
@@ -240,16 +240,16 @@ impl Notes {
     fn note(&self, claim: Claim, value: Value) {
         let found = &self.found;
         let is_first = match (claim, value) {
-            (Claim::Exp, Value::Number(number)) => once(&found.exp, date(number)),
-            (Claim::Nbf, Value::Number(number)) => once(&found.nbf, date(number)),
-            (Claim::Iss, Value::Text) => once(&found.iss, Found::Is(false)),
-            (Claim::Sub, Value::Text) => once(&found.sub, Found::Is(false)),
-            (Claim::Aud, Value::Text) => once(&found.aud, Found::Is(false)),
-            (Claim::Exp, Value::Null) => once(&found.exp, Found::Null),
-            (Claim::Nbf, Value::Null) => once(&found.nbf, Found::Null),
-            (Claim::Iss, Value::Null) => once(&found.iss, Found::Null),
-            (Claim::Sub, Value::Null) => once(&found.sub, Found::Null),
-            (Claim::Aud, Value::Null) => once(&found.aud, Found::Null),
+            (Claim::Exp, Value::Number(number)) => set_once(&found.exp, date(number)),
+            (Claim::Nbf, Value::Number(number)) => set_once(&found.nbf, date(number)),
+            (Claim::Iss, Value::Text) => set_once(&found.iss, Found::Is(false)),
+            (Claim::Sub, Value::Text) => set_once(&found.sub, Found::Is(false)),
+            (Claim::Aud, Value::Text) => set_once(&found.aud, Found::Is(false)),
+            (Claim::Exp, Value::Null) => set_once(&found.exp, Found::Null),
+            (Claim::Nbf, Value::Null) => set_once(&found.nbf, Found::Null),
+            (Claim::Iss, Value::Null) => set_once(&found.iss, Found::Null),
+            (Claim::Sub, Value::Null) => set_once(&found.sub, Found::Null),
+            (Claim::Aud, Value::Null) => set_once(&found.aud, Found::Null),
             (Claim::Iat, _) => !found.iat.replace(true),
             (Claim::Jti, _) => !found.jti.replace(true),
             _ => false,

@@ -12,7 +12,7 @@ use super::key::{KeyPart, RowKey};
 use super::row::{Column, ConditionalWrite, Row, Value};
 use super::sql::{PAGE_BYTES, read_rows, value_or_too_large};
 use super::store::{RowFuture, RowStore};
-use crate::postgres::explained;
+use crate::postgres::explain;
 use crate::sql::quote_identifier;
 
 /// In a stricter one a row that another client has written ends the whole batch.
@@ -354,7 +354,7 @@ fn database_error(table: &str, error: sqlx::Error) -> RewrapJobError {
     match code.as_deref() {
         // read_only_sql_transaction, insufficient_privilege.
         Some("25006" | "42501") => RewrapJobError::ReadOnly { table, problem: error.to_string() },
-        _ => RewrapJobError::Database { table, source: explained(error) },
+        _ => RewrapJobError::Database { table, source: explain(error) },
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::hub::{self, Hub, Route};
 use super::limits::{CHANNEL, PATIENCE};
 use crate::observer::catch;
-use crate::postgres::explained;
+use crate::postgres::explain;
 use crate::source::store::{Wake, Watch};
 
 /// The first pause between two connections. Each further one is twice as long.
@@ -312,9 +312,9 @@ impl Failure {
     /// The sentence for the operator.
     fn problem(self) -> String {
         let reason = match self {
-            Self::Client(error) => &explained(error).to_string(),
+            Self::Client(error) => &explain(error).to_string(),
             Self::NoSender(error) => {
-                &format!("a second connection, which tries the first, failed: {}", explained(error))
+                &format!("a second connection, which tries the first, failed: {}", explain(error))
             }
             Self::Shared => {
                 "a pooler shares the server connections, as in transaction mode, and delivers no \

@@ -32,7 +32,7 @@ use crate::envelope::AesKey;
 use crate::error::Error;
 use crate::evidence::Report;
 use crate::manifest::Manifest;
-use crate::postgres::explained;
+use crate::postgres::explain;
 use crate::ring::KeyRing;
 use hub::Route;
 use limits::{CHANNEL, PATIENCE};
@@ -356,7 +356,7 @@ CREATE TABLE IF NOT EXISTS dualkey_reports (
     }
 
     fn sqlx_error(&self, error: sqlx::Error) -> StoreError {
-        StoreError::Client { store: self.name(), source: explained(error) }
+        StoreError::Client { store: self.name(), source: explain(error) }
     }
 
     /// The name in errors, and the payload of a notification.
