@@ -46,11 +46,14 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match () {
-        () if options.declared => run_declared(&options),
-        () if options.beyond => run_beyond(&options),
-        () if options.any_step => run_any_step(&options),
-        () => run_quarterly(&options),
+    if options.declared {
+        run_declared(&options)
+    } else if options.beyond {
+        run_beyond(&options)
+    } else if options.any_step {
+        run_any_step(&options)
+    } else {
+        run_quarterly(&options)
     }
 }
 

@@ -127,11 +127,12 @@ impl ConnectionString {
             let database = string.database.clone().or_else(|| variable("PGDATABASE"));
             database.or_else(|| string.role.clone()).or_else(|| variable("PGUSER"))
         };
-        match () {
-            () if host(self) != host(other) => Some("host"),
-            () if self.port() != other.port() => Some("port"),
-            () if database(self) != database(other) => Some("database"),
-            () => None,
+        if host(self) != host(other) {
+            Some("host")
+        } else if self.port() != other.port() {
+            Some("port")
+        } else {
+            (database(self) != database(other)).then_some("database")
         }
     }
 }

@@ -110,15 +110,18 @@ impl Checkpoint {
 
     /// Checks that a rewrap that starts at `other` may continue from here.
     pub(super) fn check(&self, other: &Self) -> Result<(), RewrapJobError> {
-        let problem = match () {
-            () if self.table != other.table => "another table",
-            () if self.columns != other.columns => "other columns",
-            () if self.primary != other.primary => "another primary",
-            () if self.renews_all != other.renews_all => {
-                "one of them renews all rows, the other does not"
-            }
-            () if self.executes != other.executes => "one of them writes, the other does not",
-            () => return Ok(()),
+        let problem = if self.table != other.table {
+            "another table"
+        } else if self.columns != other.columns {
+            "other columns"
+        } else if self.primary != other.primary {
+            "another primary"
+        } else if self.renews_all != other.renews_all {
+            "one of them renews all rows, the other does not"
+        } else if self.executes != other.executes {
+            "one of them writes, the other does not"
+        } else {
+            return Ok(());
         };
         Err(RewrapJobError::Checkpoint { problem })
     }

@@ -119,11 +119,10 @@ impl Ledger {
     /// this moment.
     pub fn accepted(&self, kid: &Kid, held: u64, grace: impl FnOnce(u64) -> bool) -> Option<Kind> {
         if let Some(revoked) = self.revoked.get(kid) {
-            return match () {
-                () if held >= revoked.revision => Some(Kind::RevokedAccepted),
-                () if !grace(revoked.stored) => Some(Kind::RevokedAccepted),
-                () if !revoked.is_accepted => Some(Kind::CompromisedAccepted),
-                () => None,
+            return if held >= revoked.revision || !grace(revoked.stored) {
+                Some(Kind::RevokedAccepted)
+            } else {
+                (!revoked.is_accepted).then_some(Kind::CompromisedAccepted)
             };
         }
         (held == self.latest && self.expired.contains(kid)).then_some(Kind::Revived)
@@ -148,10 +147,12 @@ impl Ledger {
                 && now <= promoted.stored + bounds.rollout
         };
         let mut missing = self.promoted.iter().filter(missing).peekable();
-        match missing.peek().is_some() {
-            true if missing.any(|promoted| promoted.new_rejected) => Rejection::Declared,
-            true => Rejection::Violation(Kind::NewRejected),
-            false => Rejection::Violation(Kind::Lost),
+        if missing.peek().is_none() {
+            Rejection::Violation(Kind::Lost)
+        } else if missing.any(|promoted| promoted.new_rejected) {
+            Rejection::Declared
+        } else {
+            Rejection::Violation(Kind::NewRejected)
         }
     }
 }

@@ -183,23 +183,22 @@ impl Operator {
                 let manifest = block_on(self.shelf.load()).unwrap();
                 let over = manifest.verifies_until(&self.old).is_some_and(|end| end <= clock);
                 let reports = self.reports();
-                match over {
+                if over {
                     // Once nobody can be asked to verify under it any more.
-                    true => {
-                        match self.take(|manifest| manifest.destroy(&self.old, &reports, clock)) {
-                            Ok(_) => {
-                                self.stage = Stage::Done { at: now };
-                                visit.has_stored = true;
-                            }
-                            Err(StoreError::Refused(
-                                Error::Blocked { .. }
-                                | Error::InUse { .. }
-                                | Error::ClockDisagrees { .. },
-                            )) => {}
-                            Err(error) => panic!("{error}"),
+                    match self.take(|manifest| manifest.destroy(&self.old, &reports, clock)) {
+                        Ok(_) => {
+                            self.stage = Stage::Done { at: now };
+                            visit.has_stored = true;
                         }
+                        Err(StoreError::Refused(
+                            Error::Blocked { .. }
+                            | Error::InUse { .. }
+                            | Error::ClockDisagrees { .. },
+                        )) => {}
+                        Err(error) => panic!("{error}"),
                     }
-                    false => visit.next = now + random.u64(600..1800),
+                } else {
+                    visit.next = now + random.u64(600..1800);
                 }
             }
             Stage::Done { .. } => {}

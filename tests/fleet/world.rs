@@ -158,10 +158,7 @@ impl<K: Artefacts> World<K> {
             .map(|_| Instance::new(shelf.share(), random.i64(-off..=off)))
             .collect();
         let operator = Operator::new(shelf.clone(), way, "k1".parse().unwrap());
-        let start = match way.uses_store() {
-            true => Start::Store,
-            false => Start::Keys(vec![make(1)]),
-        };
+        let start = if way.uses_store() { Start::Store } else { Start::Keys(vec![make(1)]) };
         let program = Program::new(shelf.clone(), &bounds, make, &mut random.clone());
         let mut world = Self {
             now: 0,
@@ -351,15 +348,14 @@ impl<K: Artefacts> World<K> {
         self.count += 1;
         let name = format!("pod-{}", self.count);
         let (start, bounds) = (self.start.clone(), self.bounds);
-        match self.instances[instance].start(&name, &start, &bounds) {
-            true => {
-                self.present_all(instance);
-                if self.way.uses_store() {
-                    self.poll_soon(instance);
-                }
+        if self.instances[instance].start(&name, &start, &bounds) {
+            self.present_all(instance);
+            if self.way.uses_store() {
+                self.poll_soon(instance);
             }
+        } else {
             // It cannot start without its keys: tried again.
-            false => self.at(self.now + 30, Event::Up { instance }),
+            self.at(self.now + 30, Event::Up { instance });
         }
     }
 
@@ -437,12 +433,11 @@ impl<K: Artefacts> World<K> {
             _ => (vec![secret(2)], true),
         };
         let done = self.roll(new);
-        match is_last {
-            true => {
-                self.operator.stage = Stage::Done { at: done };
-                self.end = self.end.min(done + 2 * 3600);
-            }
-            false => self.at(self.second.unwrap(), Event::Operator),
+        if is_last {
+            self.operator.stage = Stage::Done { at: done };
+            self.end = self.end.min(done + 2 * 3600);
+        } else {
+            self.at(self.second.unwrap(), Event::Operator);
         }
     }
 
@@ -522,9 +517,10 @@ impl<K: Artefacts> World<K> {
             if !self.held.is_empty() {
                 // Half of them as old as there are.
                 let oldest = self.held.len().min(4);
-                let place = match self.random.bool() {
-                    true => self.random.usize(..oldest),
-                    false => self.random.usize(..self.held.len()),
+                let place = if self.random.bool() {
+                    self.random.usize(..oldest)
+                } else {
+                    self.random.usize(..self.held.len())
                 };
                 self.present(instance, place);
             }
