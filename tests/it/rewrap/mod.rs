@@ -6,5 +6,6 @@ mod column;
 mod command;
 #[cfg(feature = "cli")]
 mod live;
-mod pass;
+
 mod renew;
+mod rewrap_job;

@@ -1,4 +1,4 @@
-//! What a pass finds, does and reports.
+//! What a rewrap finds, does and reports.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -47,7 +47,7 @@ fn pairs(all: &[(&str, u64)]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_pass_only_looks_unless_it_is_told_to_execute() {
+fn a_rewrap_only_looks_unless_it_is_told_to_execute() {
     runtime().block_on(async {
         for base in Base::all().await {
             let (ring, sealer) = ring();
@@ -299,7 +299,7 @@ fn what_cannot_be_read_is_listed_by_its_key_and_not_touched() {
 }
 
 #[test]
-fn several_columns_of_texts_and_bytes_go_in_one_pass() {
+fn several_columns_of_texts_and_bytes_go_in_one_rewrap() {
     runtime().block_on(async {
         for base in Base::all().await {
             let (ring, sealer) = ring();
