@@ -118,11 +118,11 @@ impl Stage {
         let refused: u64 = of(|outcome| &outcome.refused).iter().sum();
         let consistent =
             refused == total + revoked.iter().sum::<u64>() && counters_agree(counts, instances);
-        let retired = instances.iter().flat_map(Rings::keys).flatten();
-        let states: Vec<_> = retired.map(|key| key.state).collect();
+        let keys = instances.iter().flat_map(Rings::keys).flatten();
+        let states: Vec<_> = keys.map(|key| key.state).collect();
         let count = |state| states.iter().filter(|found| **found == state).count();
         println!(
-            "keys at the end, over both instances: {} retired, {} revoked; the rings' counters {}",
+            "keys at the end, over both instances: {} expired, {} revoked; the rings' counters {}",
             count(KeyState::Expired),
             count(KeyState::Revoked),
             if consistent { "agree with the clients" } else { "DO NOT AGREE with the clients" },
