@@ -151,7 +151,7 @@ fn run_quarterly(options: &Options) -> ExitCode {
         ]);
         let pairs = outcomes.iter().zip(options.seed..);
         for (outcome, seed) in
-            pairs.filter(|(outcome, _)| way.uses_store() && !outcome.violations.is_empty())
+            pairs.filter(|(outcome, _)| way.has_store() && !outcome.violations.is_empty())
         {
             has_lost = true;
             println!("{}, seed {seed}: {:#?}", way.name(), outcome.violations);

@@ -116,8 +116,8 @@ impl Stage {
         }
 
         let refused: u64 = of(|outcome| &outcome.refused).iter().sum();
-        let consistent =
-            refused == total + revoked.iter().sum::<u64>() && counters_agree(counts, instances);
+        let is_consistent =
+            refused == total + revoked.iter().sum::<u64>() && is_consistent(counts, instances);
         let keys = instances.iter().flat_map(Rings::keys).flatten();
         let states: Vec<_> = keys.map(|key| key.state).collect();
         let count = |state| states.iter().filter(|found| **found == state).count();
@@ -125,7 +125,7 @@ impl Stage {
             "keys at the end, over both instances: {} expired, {} revoked; the rings' counters {}",
             count(KeyState::Expired),
             count(KeyState::Revoked),
-            if consistent { "agree with the clients" } else { "DO NOT AGREE with the clients" },
+            if is_consistent { "agree with the clients" } else { "DO NOT AGREE with the clients" },
         );
         println!("\nmay they go?");
         for (what, found) in verdicts {
@@ -137,7 +137,7 @@ impl Stage {
             && unanswered == 0
             && torn == 0
             && (native == shown && shown > 0)
-            && consistent
+            && is_consistent
             && revoked.iter().sum::<u64>() > 0;
         if safe {
             println!("\nNothing was lost.");
@@ -150,7 +150,7 @@ impl Stage {
 }
 
 /// What the rings counted, through every swap, is what the clients were answered.
-fn counters_agree(counts: &Counts, instances: &[Rings]) -> bool {
+fn is_consistent(counts: &Counts, instances: &[Rings]) -> bool {
     let mut used = [(0, 0); 4];
     for rings in instances {
         for (sum, keys) in used.iter_mut().zip(rings.keys()) {

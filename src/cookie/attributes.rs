@@ -287,13 +287,13 @@ fn is_secure(cookie: &Cookie<'_>) -> bool {
 /// Returns whether the attributes are those that the prefix of the name demands (RFC 6265bis
 /// §4.1.3), which browsers compare without its case.
 fn has_what_its_name_demands(cookie: &Cookie<'_>) -> bool {
-    let has = |prefix: &str| {
+    let has_prefix = |prefix: &str| {
         let start = cookie.name().get(..prefix.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
-    let is_of_host = has("__Host-");
-    let is_of_http = has("__Http-") || has("__Host-Http-");
-    let needs_secure = is_of_host || is_of_http || has("__Secure-");
+    let is_of_host = has_prefix("__Host-");
+    let is_of_http = has_prefix("__Http-") || has_prefix("__Host-Http-");
+    let needs_secure = is_of_host || is_of_http || has_prefix("__Secure-");
     (!needs_secure || is_secure(cookie))
         && (!is_of_host || (cookie.path() == Some("/") && cookie.domain().is_none()))
         && (!is_of_http || cookie.http_only() == Some(true))

@@ -82,7 +82,7 @@ impl<'v> Parts<'v> {
     /// What was signed; `None` if it is not UTF-8, which nothing here ever signs.
     #[inline(always)]
     pub(super) fn decode(&self) -> Option<String> {
-        if holds(self.value, b'%') {
+        if has_byte(self.value, b'%') {
             Some(percent_decode_str(self.value).decode_utf8().ok()?.into_owned())
         } else {
             Some(self.value.to_owned())
@@ -100,7 +100,8 @@ pub(super) fn other_spellings(text: &str) -> impl Iterator<Item = String> {
         has_escape.then(|| format!("{}.{kid}.{issued}.{mac}", encode(value)))
     };
     let undo_encoding = || {
-        let decoded = holds(text, b'%').then(|| percent_decode_str(text).decode_utf8().ok())??;
+        let decoded =
+            has_byte(text, b'%').then(|| percent_decode_str(text).decode_utf8().ok())??;
         (decoded != text).then(|| decoded.into_owned())
     };
     undo_decoding().into_iter().chain(undo_encoding())
@@ -126,7 +127,7 @@ fn split_last(text: &str, usual: usize) -> Option<(&str, &str)> {
     let at_usual = text.len().checked_sub(usual).and_then(|start| text.split_at_checked(start));
     if let Some((before, behind)) = at_usual
         && let Some(before) = before.strip_suffix('.')
-        && !holds(behind, b'.')
+        && !has_byte(behind, b'.')
     {
         return Some((before, behind));
     }
@@ -136,7 +137,7 @@ fn split_last(text: &str, usual: usize) -> Option<(&str, &str)> {
 
 /// Whether `byte` is there at all: without a way out, so that it is compiled to vectors.
 #[inline(always)]
-fn holds(text: &str, byte: u8) -> bool {
+fn has_byte(text: &str, byte: u8) -> bool {
     text.bytes().fold(false, |any, other| any | (other == byte))
 }
 

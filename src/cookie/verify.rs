@@ -140,10 +140,10 @@ fn verify_first<'r>(
     for place in 0..values.len() {
         match legacy(place, reasons[place]) {
             Ok((key, mut signed)) => {
-                let differs = |(_, other): (_, Signed)| other.value != signed.value;
+                let has_another_value = |(_, other): (_, Signed)| other.value != signed.value;
                 signed.is_contested = reasons.iter().any(is_newer)
                     || (place + 1..values.len())
-                        .any(|other| legacy(other, reasons[other]).is_ok_and(differs));
+                        .any(|other| legacy(other, reasons[other]).is_ok_and(has_another_value));
                 return Ok((key, signed));
             }
             Err(refused) => reasons[place] = refused,

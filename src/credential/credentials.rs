@@ -165,9 +165,9 @@ impl Credentials {
 
     /// Whether every credential of the ring was refused, and cools down.
     #[must_use]
-    pub fn all_cool_down(&self) -> bool {
+    pub fn is_cooling_down(&self) -> bool {
         self.ring.read(|view| {
-            self.selector().are_all_cooling(&list_offer(view), view.now(), self.cool_down)
+            self.selector().is_cooling_down(&list_offer(view), view.now(), self.cool_down)
         })
     }
 

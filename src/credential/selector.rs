@@ -172,7 +172,7 @@ impl Selector {
     }
 
     /// Returns whether every credential was refused, and cools down.
-    pub(super) fn are_all_cooling(
+    pub(super) fn is_cooling_down(
         &self,
         offer: &Offer,
         now: SystemTime,
@@ -285,7 +285,7 @@ mod tests {
         let mut shown = selector.choose(&offer(), at(0), COOL_DOWN).unwrap();
         // The next good one; then one that had been refused, which may have been mended.
         for (now, next) in [(0, "b"), (5, "c"), (10, "a"), (11, "b")] {
-            assert!(!selector.are_all_cooling(&offer(), at(now), COOL_DOWN) || now == 11);
+            assert!(!selector.is_cooling_down(&offer(), at(now), COOL_DOWN) || now == 11);
             selector.reject(&shown, at(now), COOL_DOWN);
             shown = selector.choose_after(&offer(), &shown.kid, at(now), COOL_DOWN).unwrap();
             assert_eq!(shown.kid, *next);

@@ -40,18 +40,19 @@ pub(super) const KNOWN: [(&str, Algorithm); 9] = [
 /// Returns the claims of the header of `token` and its length, if the ring's keys or a common
 /// library wrote it: by comparison alone.
 pub(super) fn recognize<'r>(token: &str, view: &View<'r, JwtKey>) -> Option<(Named<'r>, usize)> {
-    if let Some(key) = view.verifying().find(|(key, _)| has(token, key.material().header())) {
+    if let Some(key) = view.verifying().find(|(key, _)| has_header(token, key.material().header()))
+    {
         let material = key.0.material();
         let named = Named { algorithm: material.algorithm(), key: Some(key) };
         return Some((named, material.header().len()));
     }
-    let (header, algorithm) = KNOWN.iter().find(|(header, _)| has(token, header))?;
+    let (header, algorithm) = KNOWN.iter().find(|(header, _)| has_header(token, header))?;
     Some((Named { algorithm: *algorithm, key: None }, header.len()))
 }
 
 /// Returns whether `token` has this header.
 #[inline]
-fn has(token: &str, header: &str) -> bool {
+fn has_header(token: &str, header: &str) -> bool {
     token.as_bytes().split_at_checked(header.len()).is_some_and(|(start, rest)| {
         rest.first() == Some(&b'.') && is_same(start, header.as_bytes())
     })

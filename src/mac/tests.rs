@@ -91,7 +91,7 @@ fn kernel_equals_hmac_on_every_length_from_0_to_1000_for_1_to_4_keys() {
 
 #[test]
 fn kernel_equals_its_portable_twin() {
-    fn both<const N: usize>(seed: u64, blocks: &[Block], last: Option<usize>) -> bool {
+    fn compare_with_twin<const N: usize>(seed: u64, blocks: &[Block], last: Option<usize>) -> bool {
         let state = |seed| super::lanes::words::<32, 8>(&bytes(seed, 32).try_into().unwrap());
         let states: [HashState; N] = std::array::from_fn(|lane| state(seed + lane as u64));
         let outer: [HashState; N] = std::array::from_fn(|lane| state(!seed - lane as u64));
@@ -108,9 +108,9 @@ fn kernel_equals_its_portable_twin() {
         let message = bytes(seed, 64 * 5);
         let (blocks, _) = message.as_chunks::<64>();
         for last in [None, Some(1), Some(2), Some(5)] {
-            ran += usize::from(both::<1>(seed, blocks, last));
-            ran += usize::from(both::<2>(seed, blocks, last));
-            ran += usize::from(both::<4>(seed, blocks, last));
+            ran += usize::from(compare_with_twin::<1>(seed, blocks, last));
+            ran += usize::from(compare_with_twin::<2>(seed, blocks, last));
+            ran += usize::from(compare_with_twin::<4>(seed, blocks, last));
         }
     }
     println!("{ran} of 2400 compressions ran on the kernel, the rest on the twin alone");
@@ -178,8 +178,8 @@ proptest! {
         for (index, secret) in secrets.iter().enumerate() {
             let found = tags.matching(&reference(secret, &message));
             // Equal keys have equal tags: any of them is right.
-            let same = |found: usize| reference(&secrets[found], &message) == reference(secret, &message);
-            prop_assert!(found.is_some_and(|found| found == index || same(found)));
+            let is_same_tag = |found: usize| reference(&secrets[found], &message) == reference(secret, &message);
+            prop_assert!(found.is_some_and(|found| found == index || is_same_tag(found)));
         }
     }
 

@@ -95,7 +95,7 @@ impl ConnectionString {
 
     /// Returns whether a connection may keep prepared statements.
     #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "pools use it, behind a feature"))]
-    pub(crate) fn keeps_statements(&self) -> bool {
+    pub(crate) fn has_statement_cache(&self) -> bool {
         self.statement_cache != Some(0)
     }
 

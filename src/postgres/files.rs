@@ -35,8 +35,8 @@ pub(super) fn check(
     };
     let bytes = File::open(path).and_then(read);
     let bytes = bytes.map_err(|error| wrong(name, path, error.to_string()))?;
-    let holds = |line: &&str| bytes.windows(line.len()).any(|window| window == line.as_bytes());
-    if lines.iter().any(holds) {
+    let has_line = |line: &&str| bytes.windows(line.len()).any(|window| window == line.as_bytes());
+    if lines.iter().any(has_line) {
         return Ok(());
     }
     let problem = if lines == KEY {

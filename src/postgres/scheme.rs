@@ -25,8 +25,9 @@ pub(super) fn find_dialect(scheme: &str) -> Option<Dialect> {
 }
 
 pub(super) fn is_scheme(text: &str) -> bool {
-    let may_follow = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    text.starts_with(|letter: char| letter.is_ascii_alphabetic()) && text.bytes().all(may_follow)
+    let is_allowed_after_first = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && text.bytes().all(is_allowed_after_first)
 }
 
 /// The error for a text whose scheme is not one of PostgreSQL; the scheme is shown if it is one.

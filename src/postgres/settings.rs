@@ -58,10 +58,10 @@ fn words(text: &str) -> Vec<String> {
 
 /// Returns whether a setting may have this name.
 pub(super) fn is_name(text: &str) -> bool {
-    let may_be_in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
+    let is_in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
     text.len() <= 63
         && text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
-        && text.bytes().all(may_be_in_name)
+        && text.bytes().all(is_in_names)
 }
 
 /// Reads a list of schemas as the server reads `search_path`: `public, "Odd name"`. A name without

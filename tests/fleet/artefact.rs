@@ -12,13 +12,13 @@ pub trait Artefacts: KeyMaterial {
     fn make(ring: &KeyRing<Self>, now: u64, life: u64) -> Option<Vec<u8>>;
 
     /// The key that it is accepted under, or why it is not.
-    fn accepted(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason>;
+    fn verify(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason>;
 
-    /// Whether it is to be made anew before its key goes: what lives on until then.
+    /// Whether it is to be sealed again before its key goes: what lives on until then.
     const IS_STORED: bool = false;
 
     /// The same under the primary; what keeps it from that is the error.
-    fn made_anew(_: &KeyRing<Self>, artefact: &[u8]) -> Result<Vec<u8>, ()> {
+    fn reseal(_: &KeyRing<Self>, artefact: &[u8]) -> Result<Vec<u8>, ()> {
         Ok(artefact.to_vec())
     }
 }
@@ -28,7 +28,7 @@ impl Artefacts for CookieKey {
         CookieSigner::new(ring.clone()).sign("session", "user-42").ok().map(String::into_bytes)
     }
 
-    fn accepted(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
+    fn verify(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
         let value = std::str::from_utf8(artefact).unwrap();
         let verified = CookieSigner::new(ring.clone()).verify("session", value);
         verified.map(|value| value.kid()).map_err(|error| error.reason())
@@ -41,7 +41,7 @@ impl Artefacts for JwtKey {
         Jwt::new(ring.clone()).sign(&claims).ok().map(String::into_bytes)
     }
 
-    fn accepted(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
+    fn verify(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
         let token = std::str::from_utf8(artefact).unwrap();
         let verified = Jwt::new(ring.clone()).verify::<Value>(token);
         verified.map(|value| value.kid()).map_err(|error| error.reason())
@@ -55,12 +55,12 @@ impl Artefacts for AesKey {
         Sealer::new(ring.clone()).seal("a note", "").ok()
     }
 
-    fn accepted(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
+    fn verify(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Kid, Reason> {
         let opened = Sealer::new(ring.clone()).open(artefact, "");
         opened.map(|value| value.kid()).map_err(|error| error.reason())
     }
 
-    fn made_anew(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Vec<u8>, ()> {
+    fn reseal(ring: &KeyRing<Self>, artefact: &[u8]) -> Result<Vec<u8>, ()> {
         let mut row = artefact.to_vec();
         Sealer::new(ring.clone()).rewrap(&mut row, "").map_err(drop)?;
         Ok(row)

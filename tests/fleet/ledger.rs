@@ -85,9 +85,9 @@ impl Ledger {
         if let Step::ForceRetire(kid) = step {
             self.cut.insert(*kid, revision);
         }
-        self.expired.extend(expired(before));
-        let at_step = |kid: &Kid| before.state(kid, dated) == Some(KeyState::Expired);
-        self.expired.extend(before.keys().iter().map(|key| key.kid()).filter(at_step));
+        self.expired.extend(expired_kids(before));
+        let is_expired = |kid: &Kid| before.state(kid, dated) == Some(KeyState::Expired);
+        self.expired.extend(before.keys().iter().map(|key| key.kid()).filter(is_expired));
         let mut violations = Vec::new();
         if let Some(kid) = restaged {
             self.expired.remove(&kid);
@@ -101,7 +101,7 @@ impl Ledger {
                 violations.push((Kind::Unrevoked, format!("{step:?} unrevoked the key {kid}")));
             }
         }
-        self.expired.extend(expired(after));
+        self.expired.extend(expired_kids(after));
         violations
     }
 
@@ -115,11 +115,16 @@ impl Ledger {
     }
 
     /// What to say of an instance, with `held` for its revision, that accepts what the key
-    /// `kid` signs. `grace` says whether an instance may still not know of a revocation at
+    /// `kid` signs. `is_in_grace` says whether an instance may still not know of a revocation at
     /// this moment.
-    pub fn accepted(&self, kid: &Kid, held: u64, grace: impl FnOnce(u64) -> bool) -> Option<Kind> {
+    pub fn judge_accepted(
+        &self,
+        kid: &Kid,
+        held: u64,
+        is_in_grace: impl FnOnce(u64) -> bool,
+    ) -> Option<Kind> {
         if let Some(revoked) = self.revoked.get(kid) {
-            return if held >= revoked.revision || !grace(revoked.stored) {
+            return if held >= revoked.revision || !is_in_grace(revoked.stored) {
                 Some(Kind::RevokedAccepted)
             } else {
                 (!revoked.is_accepted).then_some(Kind::CompromisedAccepted)
@@ -130,7 +135,7 @@ impl Ledger {
 
     /// What to say of an instance, with `held` for its revision, that rejects an artefact
     /// which was made under the key `kid` by an instance with the revision `made`.
-    pub fn rejected(
+    pub fn judge_rejected(
         &self,
         kid: &Kid,
         made: u64,
@@ -141,12 +146,12 @@ impl Ledger {
         if self.cut.get(kid).is_some_and(|cut| made < *cut) {
             return Rejection::Declared;
         }
-        let missing = |promoted: &&Promoted| {
+        let is_missing = |promoted: &&Promoted| {
             promoted.kid == *kid
                 && held < promoted.revision
                 && now <= promoted.stored + bounds.rollout
         };
-        let mut missing = self.promoted.iter().filter(missing).peekable();
+        let mut missing = self.promoted.iter().filter(is_missing).peekable();
         if missing.peek().is_none() {
             Rejection::Violation(Kind::Lost)
         } else if missing.any(|promoted| promoted.new_rejected) {
@@ -158,7 +163,7 @@ impl Ledger {
 }
 
 /// The keys that `manifest` shows as expired at the moment of its last change.
-fn expired(manifest: &Manifest) -> impl Iterator<Item = Kid> {
+fn expired_kids(manifest: &Manifest) -> impl Iterator<Item = Kid> {
     let at = manifest.changed_at();
     let is_expired = move |kid: &Kid| manifest.state(kid, at) == Some(KeyState::Expired);
     manifest.keys().iter().map(|key| key.kid()).filter(is_expired)

@@ -40,7 +40,7 @@ impl Way {
         }
     }
 
-    pub fn uses_store(self) -> bool {
+    pub fn has_store(self) -> bool {
         matches!(self, Self::Staged | Self::Scheduled | Self::Anything)
     }
 }

@@ -142,7 +142,7 @@ impl<K: Artefacts> World<K> {
         let (node, held) = (&self.instances[instance], &self.held[place]);
         let Some(ring) = node.ring() else { return };
         let (kid, made, revision) = (held.kid, held.revision, node.revision());
-        let answer = K::accepted(ring, &held.artefact);
+        let answer = K::verify(ring, &held.artefact);
         self.outcome.requests += 1;
         match answer {
             Ok(_) => self.judge_accepted(instance, kid, "what a client holds"),
@@ -151,7 +151,7 @@ impl<K: Artefacts> World<K> {
             Err(Reason::Expired) => {}
             Err(_) if self.ledger.is_revoked(&kid) => {}
             Err(reason) => {
-                match self.ledger.rejected(&kid, made, revision, self.now, &self.bounds) {
+                match self.ledger.judge_rejected(&kid, made, revision, self.now, &self.bounds) {
                     Rejection::Declared => self.outcome.declared += 1,
                     Rejection::Violation(kind) => {
                         self.outcome.lost += 1;
@@ -171,15 +171,16 @@ impl<K: Artefacts> World<K> {
         let kid = *kid;
         let artefact = K::make(forger, seconds(self.now, 0), 3600).unwrap();
         self.outcome.requests += 1;
-        if K::accepted(ring, &artefact).is_ok() {
+        if K::verify(ring, &artefact).is_ok() {
             self.judge_accepted(instance, kid, "what an attacker signs");
         }
     }
 
     fn judge_accepted(&mut self, instance: usize, kid: Kid, what: &str) {
         let node = &self.instances[instance];
-        let grace = |since: u64| node.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
-        if let Some(kind) = self.ledger.accepted(&kid, node.revision(), grace) {
+        let is_in_grace =
+            |since: u64| node.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
+        if let Some(kind) = self.ledger.judge_accepted(&kid, node.revision(), is_in_grace) {
             self.note_at(kind, &format!("{what} under {kid} is accepted"), instance);
         }
     }

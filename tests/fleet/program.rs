@@ -269,15 +269,15 @@ impl Order {
                 let mut policy = *before.policy();
                 policy.max_lifetime = Duration::from_secs(seconds);
                 let after = before.set_policy(policy, clock)?;
-                return Ok(self.taken(before, after, false, false));
+                return Ok(self.build_taken(before, after, false, false));
             }
         }?;
         let effect = change.effect;
         let (rejected, accepted) = (effect.new_rejected, effect.compromised_accepted);
-        Ok(self.taken(before, change.manifest, rejected, accepted))
+        Ok(self.build_taken(before, change.manifest, rejected, accepted))
     }
 
-    fn taken(
+    fn build_taken(
         &self,
         before: &Manifest,
         after: Manifest,

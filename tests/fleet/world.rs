@@ -126,7 +126,7 @@ pub fn run(seed: u64, way: Way, bounds: impl Fn(&mut fastrand::Rng) -> Bounds) -
         0 => World::<CookieKey>::new(random, way, bounds, secret).run(),
         1 => World::<JwtKey>::new(random, way, bounds, secret).run(),
         // Rows do not end: what is restarted loses them, and what rolls needs a rewrap.
-        _ if way.uses_store() => World::<AesKey>::new(random, way, bounds, short).run(),
+        _ if way.has_store() => World::<AesKey>::new(random, way, bounds, short).run(),
         _ => World::<CookieKey>::new(random, way, bounds, secret).run(),
     }
 }
@@ -158,7 +158,7 @@ impl<K: Artefacts> World<K> {
             .map(|_| Instance::new(shelf.share(), random.i64(-off..=off)))
             .collect();
         let operator = Operator::new(shelf.clone(), way, "k1".parse().unwrap());
-        let start = if way.uses_store() { Start::Store } else { Start::Keys(vec![make(1)]) };
+        let start = if way.has_store() { Start::Store } else { Start::Keys(vec![make(1)]) };
         let program = Program::new(shelf.clone(), &bounds, make, &mut random.clone());
         let mut world = Self {
             now: 0,
@@ -193,9 +193,9 @@ impl<K: Artefacts> World<K> {
 
     fn begin(&mut self) {
         for instance in 0..self.instances.len() {
-            self.up(instance);
+            self.start_instance(instance);
             let (weather, restart) = (self.random.u64(..6 * 3600), self.random.u64(..24 * 3600));
-            if self.way.uses_store() {
+            if self.way.has_store() {
                 self.at(weather, Event::Weather { instance });
             }
             self.at(restart, Event::Restart { instance });
@@ -203,7 +203,7 @@ impl<K: Artefacts> World<K> {
         // What was signed lately is held when the rotation begins.
         let begin = self.bounds.life.min(2 * 86_400) / 2;
         self.at(0, Event::Request);
-        if self.way.uses_store() {
+        if self.way.has_store() {
             let deploy = self.random.u64(..24 * 3600);
             self.at(deploy, Event::Deploy { instance: 0 });
         }
@@ -262,7 +262,7 @@ impl<K: Artefacts> World<K> {
                 self.kill(instance);
                 let (up, next) = (self.random.u64(1..60), self.random.u64(3600..48 * 3600));
                 self.at(self.now + up, Event::Up { instance });
-                if !matches!(self.operator.stage, Stage::Done { .. }) || self.way.uses_store() {
+                if !matches!(self.operator.stage, Stage::Done { .. }) || self.way.has_store() {
                     self.at(self.now + next, Event::Restart { instance });
                 }
             }
@@ -276,7 +276,7 @@ impl<K: Artefacts> World<K> {
                 };
                 self.at(self.now + pause, Event::Deploy { instance: next });
             }
-            Event::Up { instance } => self.up(instance),
+            Event::Up { instance } => self.start_instance(instance),
             Event::Weather { instance } => {
                 if self.way == Way::Anything {
                     // It has reported until now, as it does all the time.
@@ -297,7 +297,7 @@ impl<K: Artefacts> World<K> {
                 self.at(next, Event::Weather { instance });
             }
             Event::Operator if self.way == Way::Anything => self.take_step(),
-            Event::Operator if self.way.uses_store() => self.visit(),
+            Event::Operator if self.way.has_store() => self.visit(),
             Event::Operator => self.restart_all(),
             Event::Leak => self.leak(),
             Event::Probe { revision } => {
@@ -344,13 +344,13 @@ impl<K: Artefacts> World<K> {
         }
     }
 
-    fn up(&mut self, instance: usize) {
+    fn start_instance(&mut self, instance: usize) {
         self.count += 1;
         let name = format!("pod-{}", self.count);
         let (start, bounds) = (self.start.clone(), self.bounds);
         if self.instances[instance].start(&name, &start, &bounds) {
             self.present_all(instance);
-            if self.way.uses_store() {
+            if self.way.has_store() {
                 self.poll_soon(instance);
             }
         } else {
@@ -392,14 +392,14 @@ impl<K: Artefacts> World<K> {
     /// Everything that is stored goes under the primary, and the report says what did not.
     pub(super) fn rewrap(&mut self) {
         let manifest = block_on(self.shelf.load()).unwrap();
-        let latest = |node: &&Instance<K>| {
+        let is_latest = |node: &&Instance<K>| {
             node.ring().is_some_and(|ring| ring.load().revision() == manifest.revision())
         };
-        let Some(instance) = self.instances.iter().find(latest) else { return };
+        let Some(instance) = self.instances.iter().find(is_latest) else { return };
         let (ring, mut unreadable) = (instance.ring().unwrap(), 0);
         let mut rows = BTreeMap::new();
         for row in &mut self.held {
-            match K::made_anew(ring, &row.artefact) {
+            match K::reseal(ring, &row.artefact) {
                 Ok(anew) => {
                     let kid = Sealer::kid_of(&anew).unwrap();
                     // Under a staged key it stays as it is.
@@ -456,7 +456,7 @@ impl<K: Artefacts> World<K> {
             return;
         }
         self.has_leaked = true;
-        if !self.way.uses_store() {
+        if !self.way.has_store() {
             // What signs now, on any instance, is what has leaked.
             let leaked = self.instances.iter().find_map(|node| node.ring()?.primary()).unwrap();
             self.revoked.insert(leaked, self.now);
@@ -535,7 +535,7 @@ impl<K: Artefacts> World<K> {
         }
         let now = self.now;
         self.held.retain(|held| held.until > now);
-        if self.way.uses_store() {
+        if self.way.has_store() {
             // A check, and no traffic: what is lost by it is a violation, and not counted.
             let counted = self.outcome.clone();
             (0..self.held.len()).for_each(|place| self.present(instance, place));
@@ -547,9 +547,10 @@ impl<K: Artefacts> World<K> {
     /// Shows what a client holds, and judges the answer.
     fn present(&mut self, instance: usize, place: usize) {
         let (node, held) = (&self.instances[instance], &self.held[place]);
-        let answer = K::accepted(node.ring().unwrap(), &held.artefact);
+        let answer = K::verify(node.ring().unwrap(), &held.artefact);
         self.outcome.requests += 1;
-        let grace = |since: u64| node.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
+        let is_in_grace =
+            |since: u64| node.grace(since, &self.bounds).is_none_or(|end| self.now <= end);
         match (self.revoked.get(&held.kid), answer) {
             (Some(revoked), Ok(_)) => {
                 let after = self.now - revoked;
@@ -557,7 +558,7 @@ impl<K: Artefacts> World<K> {
                 if node.shelf.weather() == Weather::Fair && node.since <= *revoked {
                     self.outcome.reached = self.outcome.reached.max(Some(after));
                 }
-                if !grace(*revoked) && self.way.uses_store() {
+                if !is_in_grace(*revoked) && self.way.has_store() {
                     self.violation(
                         format!("taken {after} s after it was revoked"),
                         instance,
@@ -567,7 +568,7 @@ impl<K: Artefacts> World<K> {
             }
             (Some(_), Err(_)) | (None, Ok(_)) => {}
             (None, Err(Reason::Stale)) => self.outcome.unavailable += 1,
-            (None, Err(_)) if self.made.get(&held.kid).is_some_and(|made| grace(*made)) => {
+            (None, Err(_)) if self.made.get(&held.kid).is_some_and(|made| is_in_grace(*made)) => {
                 self.outcome.declared += 1;
             }
             (None, Err(reason)) => {

@@ -46,7 +46,7 @@ impl ApiKeys {
         match status {
             StatusCode::UNAUTHORIZED => match self.credentials.report_rejected(attempt) {
                 Some(next) if !is_last => Ok(Some(next)),
-                _ if self.credentials.all_cool_down() => {
+                _ if self.credentials.is_cooling_down() => {
                     let ring = self.credentials.ring().name().to_owned();
                     Err(ApiError::Refused { ring, kids: self.credentials.offered_kids() })
                 }

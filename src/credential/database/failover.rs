@@ -53,7 +53,7 @@ impl RotatingPool {
     fn next_after(&self, attempt: &Attempt, tried: &[Kid]) -> Option<Attempt> {
         let credentials = &self.inner.credentials;
         credentials.report_rejected(attempt).filter(|next| {
-            let has_recovered = !credentials.all_cool_down() && tried.len() < MAX_ATTEMPTS;
+            let has_recovered = !credentials.is_cooling_down() && tried.len() < MAX_ATTEMPTS;
             !tried.contains(&next.kid()) || has_recovered
         })
     }

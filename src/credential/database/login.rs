@@ -43,7 +43,7 @@ impl Login {
                 let url = ConnectionString::parse(text).map_err(wrong)?;
                 let options = url.connect_options().map_err(wrong)?;
                 let place = matches!(self, Self::Url).then(|| Place::from_options(&options));
-                (options, place, !url.keeps_statements())
+                (options, place, !url.has_statement_cache())
             }
             Self::Password(options) => (options.as_ref().clone().password(text), None, false),
         };

@@ -71,10 +71,10 @@ pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     error
         .try_downcast_ref::<PgDatabaseError>()
-        .is_some_and(|error| refuses(error.code(), error.routine(), error.message()))
+        .is_some_and(|error| is_refusal_with(error.code(), error.routine(), error.message()))
 }
 
-fn refuses(code: &str, routine: Option<&str>, message: &str) -> bool {
+fn is_refusal_with(code: &str, routine: Option<&str>, message: &str) -> bool {
     match (code, routine) {
         ("28P01", _) => true,
         ("28000", Some(routine)) => routine == "InitializeSessionUserId",
@@ -125,7 +125,7 @@ mod tests {
             ),
             ("28P01", None, "The password that was provided for the role app is wrong."),
         ] {
-            assert!(refuses(code, routine, message), "{code} {routine:?} {message}");
+            assert!(is_refusal_with(code, routine, message), "{code} {routine:?} {message}");
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
             "the database system is starting up",
         ] {
             for code in ["08P01", "28000", "XX000", "57P03"] {
-                assert!(!refuses(code, None, text), "{code} {text}");
+                assert!(!is_refusal_with(code, None, text), "{code} {text}");
             }
         }
         for (code, routine, message) in [
@@ -185,7 +185,7 @@ mod tests {
             ("XX000", None, "(ENOTFOUND) tenant/user app.project not found"),
             ("28000", None, "odyssey: c5e3a9b2: failed to make auth query"),
         ] {
-            assert!(!refuses(code, routine, message), "{code} {routine:?} {message}");
+            assert!(!is_refusal_with(code, routine, message), "{code} {routine:?} {message}");
         }
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::cookie::Cookie;
 use crate::error::{Reason, VerifyError};
-use crate::http::session::sets;
+use crate::http::session::has_set_cookie;
 use crate::http::{Rejection, SessionCookie};
 use crate::verified::Verified;
 
@@ -68,7 +68,7 @@ impl IntoResponseParts for VerifiedCookie {
 
     fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
         // A login or a logout of the handler counts.
-        let is_set = sets(response.headers(), self.session.name());
+        let is_set = has_set_cookie(response.headers(), self.session.name());
         if let Some(again) = self.again.filter(|_| !is_set) {
             response.headers_mut().append(SET_COOKIE, again);
         }

@@ -30,7 +30,7 @@ impl After {
         let cookie = &self.config.cookie;
         let is_set = match self.config.signs_for_inner {
             Some(form) => inner::sign(response.headers_mut(), cookie, form),
-            None => Ok(inner::sets(response.headers(), cookie.name())),
+            None => Ok(inner::has_set_cookie(response.headers(), cookie.name())),
         };
         match is_set {
             Ok(false) => {}

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::cookie::SessionCookie;
 use super::form::{Form, is_one_value};
-use super::spelling::resembles;
+use super::spelling::is_similar;
 use crate::cookie::header::{is_plain, split};
 use crate::error::Error;
 
@@ -31,7 +31,7 @@ pub(super) fn unsign(headers: &mut HeaderMap, name: &str, session: Option<String
         .iter()
         .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
     for (other, value) in all.filter_map(split) {
-        if is_plain(other) && is_one_value(value) && !resembles(other, name) {
+        if is_plain(other) && is_one_value(value) && !is_similar(other, name) {
             if !inside.is_empty() {
                 inside.extend_from_slice(b"; ");
             }
@@ -93,7 +93,7 @@ pub(super) fn sign(
 }
 
 /// Returns whether a browser stores one of the cookies that a response sets under this name.
-pub(in crate::http) fn sets(headers: &HeaderMap, name: &str) -> bool {
+pub(in crate::http) fn has_set_cookie(headers: &HeaderMap, name: &str) -> bool {
     headers
         .get_all(SET_COOKIE)
         .iter()
@@ -154,9 +154,9 @@ impl<'h> SetCookie<'h> {
             }
             // A removal carries no session, under whichever name.
             Some((name, b"" | b"\"\"")) if !name.is_empty() => Self::Other,
-            Some((name, _)) if !name.is_empty() && !resembles(name, session) => Self::Other,
-            Some((b"", value)) if !resembles(value, session) => Self::Other,
-            None if !resembles(pair, session) => Self::Other,
+            Some((name, _)) if !name.is_empty() && !is_similar(name, session) => Self::Other,
+            Some((b"", value)) if !is_similar(value, session) => Self::Other,
+            None if !is_similar(pair, session) => Self::Other,
             _ => Self::Resembling,
         }
     }

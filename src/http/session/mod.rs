@@ -15,4 +15,4 @@ pub use layer::SessionLayer;
 pub use service::SessionService;
 
 #[cfg(feature = "axum")]
-pub(super) use inner::sets;
+pub(super) use inner::has_set_cookie;

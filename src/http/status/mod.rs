@@ -110,7 +110,7 @@ impl Status {
         }
         let refresh = parameter(parts, "refresh").and_then(|seconds| seconds.parse().ok());
         let refresh = refresh.filter(|seconds| (5..=3600).contains(seconds));
-        let (kind, text) = if wants_json(parts) {
+        let (kind, text) = if needs_json(parts) {
             match serde_json::to_string_pretty(&model::Rings { rings }) {
                 Ok(json) => ("application/json", json),
                 Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -135,7 +135,7 @@ impl fmt::Debug for Status {
     }
 }
 
-fn wants_json(parts: &Parts) -> bool {
+fn needs_json(parts: &Parts) -> bool {
     let accept = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let accept = accept.unwrap_or_default();
     match parameter(parts, "format") {

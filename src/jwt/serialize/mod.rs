@@ -49,7 +49,7 @@ fn check(notes: &Notes, json: &[u8], rules: &Rules) -> Result<(), Refusal> {
         return Err(Refusal::TooDeep);
     } else {
         // Each claim that was understood has the right type, and is there once.
-        match rules.required.iter().find(|claim| notes.lacks(**claim)) {
+        match rules.required.iter().find(|claim| notes.is_missing(**claim)) {
             Some(claim) => return Err(Refusal::Rejected(Reason::MissingClaim(*claim))),
             None => notes.exp(),
         }

@@ -58,7 +58,7 @@ enum Value {
 impl Seen {
     /// Checks whether a claim is absent or null.
     #[inline]
-    fn lacks(&self, claim: Claim) -> bool {
+    fn is_missing(&self, claim: Claim) -> bool {
         fn is_lacking<T: Copy>(claim: &Cell<Found<T>>) -> bool {
             matches!(claim.get(), Found::Absent | Found::Null)
         }
@@ -100,8 +100,8 @@ impl Notes {
 
     /// Returns whether a claim is absent or null.
     #[inline]
-    pub(super) fn lacks(&self, claim: Claim) -> bool {
-        self.found.lacks(claim)
+    pub(super) fn is_missing(&self, claim: Claim) -> bool {
+        self.found.is_missing(claim)
     }
 
     /// Takes note that the members are the fields of a struct.

@@ -50,7 +50,7 @@ fn what_pg_hba_rejects_is_no_refusal_of_the_credential() {
             let error = pool.acquire().await.unwrap_err();
             assert_eq!(code(&error), "28000", "{line}: {error}");
             assert!(matches!(pool.probe(&kid("first")).await, Err(DatabaseError::Sqlx(_))));
-            assert!(told.take().is_empty() && !pool.credentials().all_cool_down());
+            assert!(told.take().is_empty() && !pool.credentials().is_cooling_down());
             cluster.set_hba("host all all 127.0.0.1/32 scram-sha-256\n");
             while pool.acquire().await.is_err() {}
         }

@@ -382,9 +382,9 @@ async fn answer(layer: &SessionLayer, sets: Vec<HeaderValue>) -> (u16, Vec<Heade
 fn browser(set: &HeaderValue) -> (Vec<u8>, Vec<u8>) {
     let pair = set.as_bytes().split(|byte| *byte == b';').next().unwrap();
     let trim = |text: &[u8]| {
-        let blank = |byte: &u8| b" \t".contains(byte);
-        let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
-        let end = text.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+        let is_blank = |byte: &u8| b" \t".contains(byte);
+        let start = text.iter().position(|byte| !is_blank(byte)).unwrap_or(text.len());
+        let end = text.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
         text[start..end].to_vec()
     };
     match pair.iter().position(|byte| *byte == b'=') {

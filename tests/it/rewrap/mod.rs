@@ -6,6 +6,5 @@ mod column;
 mod command;
 #[cfg(feature = "cli")]
 mod live;
-
 mod renew;
 mod rewrap_job;
