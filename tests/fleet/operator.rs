@@ -70,7 +70,7 @@ pub struct Visit {
     pub next: u64,
     /// Whether the manifest has changed.
     pub has_stored: bool,
-    /// Whether everything that is stored is to be made anew now.
+    /// Whether everything that is stored is to be sealed again now.
     pub wants_rewrap: bool,
 }
 

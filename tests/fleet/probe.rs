@@ -62,7 +62,10 @@ impl<K: Artefacts> World<K> {
             let off = self.bounds.clock_off;
             for moment in turning_points(&last.after, self.now) {
                 for when in [moment.saturating_sub(off), moment, moment + off] {
-                    self.at(when.max(self.now), Event::Probe { revision: last.after.revision() });
+                    self.schedule(
+                        when.max(self.now),
+                        Event::Probe { revision: last.after.revision() },
+                    );
                 }
             }
         }
@@ -75,9 +78,9 @@ impl<K: Artefacts> World<K> {
         for instance in 0..self.instances.len() {
             let process = self.instances[instance].process;
             let when = next.saturating_sub(self.random.u64(1..120)).max(self.now);
-            self.at(when, Event::Poll { instance, process });
+            self.schedule(when, Event::Poll { instance, process });
         }
-        self.at(next, Event::Operator);
+        self.schedule(next, Event::Operator);
     }
 
     /// Every instance signs, and every instance is shown everything.

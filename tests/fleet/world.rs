@@ -196,25 +196,25 @@ impl<K: Artefacts> World<K> {
             self.start_instance(instance);
             let (weather, restart) = (self.random.u64(..6 * 3600), self.random.u64(..24 * 3600));
             if self.way.has_store() {
-                self.at(weather, Event::Weather { instance });
+                self.schedule(weather, Event::Weather { instance });
             }
-            self.at(restart, Event::Restart { instance });
+            self.schedule(restart, Event::Restart { instance });
         }
         // What was signed lately is held when the rotation begins.
         let begin = self.bounds.life.min(2 * 86_400) / 2;
-        self.at(0, Event::Request);
+        self.schedule(0, Event::Request);
         if self.way.has_store() {
             let deploy = self.random.u64(..24 * 3600);
-            self.at(deploy, Event::Deploy { instance: 0 });
+            self.schedule(deploy, Event::Deploy { instance: 0 });
         }
-        self.at(begin, Event::Operator);
+        self.schedule(begin, Event::Operator);
         if self.bounds.leaks {
             let when = begin + self.random.u64(..self.bounds.life + 2 * self.bounds.rollout);
-            self.at(when, Event::Leak);
+            self.schedule(when, Event::Leak);
         }
     }
 
-    pub(super) fn at(&mut self, when: u64, event: Event) {
+    pub(super) fn schedule(&mut self, when: u64, event: Event) {
         self.count += 1;
         self.events.push(Reverse((when, self.count, event)));
     }
@@ -235,7 +235,7 @@ impl<K: Artefacts> World<K> {
             for instance in &self.instances {
                 instance.set_now(when);
             }
-            self.happen(event);
+            self.apply(event);
         }
         if let (Stage::Done { at }, false) = (self.operator.stage, self.has_leaked) {
             self.outcome.completed = Some(at - start);
@@ -243,7 +243,7 @@ impl<K: Artefacts> World<K> {
         self.outcome
     }
 
-    fn happen(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         match event {
             Event::Request => {
                 self.request();
@@ -251,7 +251,7 @@ impl<K: Artefacts> World<K> {
                 // Closer where something has just changed.
                 let pause = if self.random.u64(..4) == 0 { pause / 8 } else { pause };
                 let next = self.now + self.random.u64(1..=2 * pause.max(1));
-                self.at(next, Event::Request);
+                self.schedule(next, Event::Request);
             }
             Event::Poll { instance, process } => {
                 if self.instances[instance].process == process {
@@ -261,20 +261,20 @@ impl<K: Artefacts> World<K> {
             Event::Restart { instance } => {
                 self.kill(instance);
                 let (up, next) = (self.random.u64(1..60), self.random.u64(3600..48 * 3600));
-                self.at(self.now + up, Event::Up { instance });
+                self.schedule(self.now + up, Event::Up { instance });
                 if !matches!(self.operator.stage, Stage::Done { .. }) || self.way.has_store() {
-                    self.at(self.now + next, Event::Restart { instance });
+                    self.schedule(self.now + next, Event::Restart { instance });
                 }
             }
             Event::Deploy { instance } => {
                 self.kill(instance);
                 let up = self.now + self.random.u64(1..30);
-                self.at(up, Event::Up { instance });
+                self.schedule(up, Event::Up { instance });
                 let (next, pause) = match instance + 1 {
                     next if next < self.instances.len() => (next, self.random.u64(30..120)),
                     _ => (0, self.random.u64(6 * 3600..48 * 3600)),
                 };
-                self.at(self.now + pause, Event::Deploy { instance: next });
+                self.schedule(self.now + pause, Event::Deploy { instance: next });
             }
             Event::Up { instance } => self.start_instance(instance),
             Event::Weather { instance } => {
@@ -289,12 +289,12 @@ impl<K: Artefacts> World<K> {
                 };
                 self.set_weather(instance, weather);
                 let end = self.now + self.random.u64(1..=self.bounds.outage);
-                self.at(end, Event::Fair { instance });
+                self.schedule(end, Event::Fair { instance });
             }
             Event::Fair { instance } => {
                 self.set_weather(instance, Weather::Fair);
                 let next = self.now + self.random.u64(3600..12 * 3600);
-                self.at(next, Event::Weather { instance });
+                self.schedule(next, Event::Weather { instance });
             }
             Event::Operator if self.way == Way::Anything => self.take_step(),
             Event::Operator if self.way.has_store() => self.visit(),
@@ -324,7 +324,7 @@ impl<K: Artefacts> World<K> {
     pub(super) fn poll_soon(&mut self, instance: usize) {
         let when = self.now + self.random.u64(1..=self.bounds.poll * 5 / 4);
         let process = self.instances[instance].process;
-        self.at(when, Event::Poll { instance, process });
+        self.schedule(when, Event::Poll { instance, process });
     }
 
     fn poll(&mut self, instance: usize) {
@@ -340,7 +340,7 @@ impl<K: Artefacts> World<K> {
             let pause = if agrees { 200 } else { self.bounds.poll * 5 / 4 };
             let when = self.now + self.random.u64(pause / 2..=pause);
             let process = self.instances[instance].process;
-            self.at(when, Event::Poll { instance, process });
+            self.schedule(when, Event::Poll { instance, process });
         }
     }
 
@@ -355,7 +355,7 @@ impl<K: Artefacts> World<K> {
             }
         } else {
             // It cannot start without its keys: tried again.
-            self.at(self.now + 30, Event::Up { instance });
+            self.schedule(self.now + 30, Event::Up { instance });
         }
     }
 
@@ -385,7 +385,7 @@ impl<K: Artefacts> World<K> {
         }
         match self.operator.stage {
             Stage::Done { .. } => self.end = self.end.min(self.now + 2 * 3600),
-            _ => self.at(visit.next, Event::Operator),
+            _ => self.schedule(visit.next, Event::Operator),
         }
     }
 
@@ -400,13 +400,13 @@ impl<K: Artefacts> World<K> {
         let mut rows = BTreeMap::new();
         for row in &mut self.held {
             match K::reseal(ring, &row.artefact) {
-                Ok(anew) => {
-                    let kid = Sealer::kid_of(&anew).unwrap();
+                Ok(resealed) => {
+                    let kid = Sealer::kid_of(&resealed).unwrap();
                     // Under a staged key it stays as it is.
                     if row.kid != kid {
                         (row.kid, row.revision) = (kid, manifest.revision());
                     }
-                    row.artefact = anew;
+                    row.artefact = resealed;
                 }
                 Err(()) => unreadable += 1,
             }
@@ -437,7 +437,7 @@ impl<K: Artefacts> World<K> {
             self.operator.stage = Stage::Done { at: done };
             self.end = self.end.min(done + 2 * 3600);
         } else {
-            self.at(self.second.unwrap(), Event::Operator);
+            self.schedule(self.second.unwrap(), Event::Operator);
         }
     }
 
@@ -446,7 +446,7 @@ impl<K: Artefacts> World<K> {
         self.start = Start::Keys(keys);
         let pause = self.bounds.rollout / 2 / self.instances.len() as u64;
         for instance in 0..self.instances.len() {
-            self.at(self.now + pause * instance as u64, Event::Restart { instance });
+            self.schedule(self.now + pause * instance as u64, Event::Restart { instance });
         }
         self.now + pause * self.instances.len() as u64
     }
@@ -490,11 +490,11 @@ impl<K: Artefacts> World<K> {
         if up.is_empty() {
             return;
         }
-        let of = |random: &mut fastrand::Rng| up[random.usize(..up.len())];
+        let pick_up = |random: &mut fastrand::Rng| up[random.usize(..up.len())];
         let (now, off) = (self.now, self.bounds.clock_off);
         self.held.retain(|held| held.until > now);
         if self.random.u64(..3) == 0 || self.held.is_empty() {
-            let instance = &self.instances[of(&mut self.random)];
+            let instance = &self.instances[pick_up(&mut self.random)];
             let ring = instance.ring().unwrap();
             let life = self.bounds.real_life;
             match K::make(ring, seconds(now, instance.off), life) {
@@ -513,7 +513,7 @@ impl<K: Artefacts> World<K> {
             }
         }
         for _ in 0..3 {
-            let instance = of(&mut self.random);
+            let instance = pick_up(&mut self.random);
             if !self.held.is_empty() {
                 // Half of them as old as there are.
                 let oldest = self.held.len().min(4);

@@ -15,7 +15,7 @@ fn context(key: &RowKey, column: &str) -> String {
     format!("notes/{key}/{column}")
 }
 
-fn of(id: i64) -> String {
+fn context_of(id: i64) -> String {
     format!("notes/{id}/body")
 }
 
@@ -44,9 +44,9 @@ fn rows_that_were_rewrapped_before_a_leak_are_safe_and_the_others_are_rescued() 
         for base in Base::all().await {
             let ring = aes_ring([aes_key(1, "old")]);
             let sealer = Sealer::new(ring.clone());
-            let seal = |id| (id, sealer.seal_text(format!("note {id}"), of(id)).unwrap());
+            let seal = |id| (id, sealer.seal_text(format!("note {id}"), context_of(id)).unwrap());
             base.notes((0..20).map(seal)).await;
-            let late = sealer.seal_text("late", of(5)).unwrap();
+            let late = sealer.seal_text("late", context_of(5)).unwrap();
             let backup = bodies(&base).await;
             rotate(&ring);
             let notes = base.table("notes", &["body"]).await.unwrap();
@@ -64,10 +64,10 @@ fn rows_that_were_rewrapped_before_a_leak_are_safe_and_the_others_are_rescued() 
             for ((id, today), (_, backup)) in bodies(&base).await.iter().zip(&backup) {
                 let backup = if *id == 5 { &late } else { backup };
                 let (today, dek) = (decode(today), data_key(&kek(1), &decode(backup)));
-                let forged = sealer.open(forged(&today, &dek, &of(*id)), of(*id));
+                let forged = sealer.open(forged(&today, &dek, &context_of(*id)), context_of(*id));
                 assert_eq!(forged.unwrap_err().reason(), Reason::Signature, "{id}");
-                assert!(!reads(&today, &dek, &of(*id)), "{id}");
-                assert_eq!(sealer.open(&today, of(*id)).unwrap().kid(), kid("new"));
+                assert!(!reads(&today, &dek, &context_of(*id)), "{id}");
+                assert_eq!(sealer.open(&today, context_of(*id)).unwrap().kid(), kid("new"));
             }
         }
     });
@@ -82,18 +82,18 @@ fn rows_of_a_rewrap_that_replaced_the_wrap_alone_are_renewed_by_name() {
             let sealer = Sealer::new(ring.clone());
             let mut deks = Vec::new();
             let mut wrapped = |id| {
-                let blob = old.seal(format!("note {id}"), of(id)).unwrap();
+                let blob = old.seal(format!("note {id}"), context_of(id)).unwrap();
                 deks.push(data_key(&kek(1), &blob));
                 let blob = wrapped_only(&blob, 1, 2, "new");
                 (id, format!("dk1.{}", base64url::encode(&blob)))
             };
             let mut rows: Vec<_> = (0..10).map(&mut wrapped).collect();
             rows[3].1 = "dk1.torn".to_owned();
-            rows[4].1 = old.seal_text("note 4", of(4)).unwrap();
+            rows[4].1 = old.seal_text("note 4", context_of(4)).unwrap();
             base.notes(rows).await;
             let is_open_to_the_attacker = |stored: &str, id: i64| {
-                let forged = forged(&decode(stored), &deks[id as usize], &of(id));
-                sealer.open(forged, of(id)).is_ok()
+                let forged = forged(&decode(stored), &deks[id as usize], &context_of(id));
+                sealer.open(forged, context_of(id)).is_ok()
             };
             let notes = base.table("notes", &["body"]).await.unwrap();
             let rewrap = RewrapJob::new(&sealer, notes, context).batch(3);
@@ -119,7 +119,7 @@ fn rows_of_a_rewrap_that_replaced_the_wrap_alone_are_renewed_by_name() {
                 assert_eq!(after == before, *id == 3, "{id}");
                 if *id != 3 {
                     assert!(!is_open_to_the_attacker(after, *id), "{id}");
-                    let opened = sealer.open(after, of(*id)).unwrap();
+                    let opened = sealer.open(after, context_of(*id)).unwrap();
                     assert_eq!(opened.into_inner(), format!("note {id}").into_bytes());
                 }
             }
@@ -137,8 +137,10 @@ fn a_renewal_takes_rows_under_every_key() {
         let under = |seed, kid: &str| Sealer::new(aes_ring([aes_key(seed, kid)]));
         let sealers = [under(1, "old"), under(2, "now"), under(3, "next")];
         let rows = sealers.iter().zip(0..);
-        base.notes(rows.map(|(sealer, id)| (id, sealer.seal_text("a note", of(id)).unwrap())))
-            .await;
+        base.notes(
+            rows.map(|(sealer, id)| (id, sealer.seal_text("a note", context_of(id)).unwrap())),
+        )
+        .await;
         let sealer = Sealer::new(ring);
         let notes = base.table("notes", &["body"]).await.unwrap();
         let rewrap = RewrapJob::new(&sealer, notes, context).execute();
@@ -149,7 +151,7 @@ fn a_renewal_takes_rows_under_every_key() {
         assert_eq!(rewrapped.by_kid, [(kid("now"), 3)].into());
         for ((id, after), (_, before)) in bodies(&base).await.iter().zip(before) {
             assert_ne!(*after, before);
-            assert_eq!(sealer.open(after, of(*id)).unwrap().kid(), kid("now"));
+            assert_eq!(sealer.open(after, context_of(*id)).unwrap().kid(), kid("now"));
         }
     });
 }
@@ -160,7 +162,10 @@ fn a_renewal_that_was_killed_continues_and_is_mistaken_for_no_other() {
         for base in Base::all().await {
             let ring = aes_ring([aes_key(1, "old")]);
             let sealer = Sealer::new(ring.clone());
-            base.notes((0..100).map(|id| (id, sealer.seal_text("a note", of(id)).unwrap()))).await;
+            base.notes(
+                (0..100).map(|id| (id, sealer.seal_text("a note", context_of(id)).unwrap())),
+            )
+            .await;
             rotate(&ring);
             let notes = base.table("notes", &["body"]).await.unwrap();
             let rewrap = RewrapJob::new(&sealer, notes, context).batch(10).execute();
@@ -214,7 +219,7 @@ fn a_write_of_the_application_wins_whatever_the_lengths_are() {
         for base in Base::all().await {
             let ring = aes_ring([aes_key(1, "k")]);
             let sealer = Sealer::new(ring.clone());
-            let seal = |id| sealer.seal_text(format!("note {id}"), of(id)).unwrap();
+            let seal = |id| sealer.seal_text(format!("note {id}"), context_of(id)).unwrap();
             base.notes((0..40).map(|id| (id, seal(id)))).await;
             let length = seal(0).len();
             let new = ring.stage(aes_key(2, "a-kid-that-is-longer")).unwrap();
@@ -237,7 +242,7 @@ fn a_write_of_the_application_wins_whatever_the_lengths_are() {
                     place.map(|place| writes.swap_remove(place))
                 };
                 if let Some((id, text)) = write {
-                    let body = application.seal_text(text, of(id)).unwrap();
+                    let body = application.seal_text(text, context_of(id)).unwrap();
                     tokio::task::block_in_place(|| handle.block_on(database.write(id, &body)));
                 }
                 format!("notes/{key}/{column}")
@@ -257,7 +262,7 @@ fn a_write_of_the_application_wins_whatever_the_lengths_are() {
                         format!("note {id}")
                     }
                 };
-                let opened = sealer.open(body, of(id)).unwrap();
+                let opened = sealer.open(body, context_of(id)).unwrap();
                 assert_eq!((&opened[..], opened.kid()), (expected.as_bytes(), new), "{id}");
             }
         }
