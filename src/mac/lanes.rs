@@ -257,7 +257,10 @@ impl Tags {
     }
 
     /// The tag under the first key.
-    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "the adapters use it, each behind a feature"))]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "the adapters use it, each behind a feature")
+    )]
     pub(crate) fn first(&self) -> HashState {
         self.tags[0]
     }
