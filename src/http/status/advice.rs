@@ -62,7 +62,7 @@ pub(super) fn advice(
         due: state.rotation_due,
         is_due: state.rotation_due.is_some_and(|due| due <= now),
     };
-    sentence(&next_step(&facts), now)
+    sentence(&next_step(&facts), reports.is_some(), now)
 }
 
 fn key_facts(
@@ -96,7 +96,9 @@ fn key_facts(
     }
 }
 
-fn sentence(step: &NextStep, now: SystemTime) -> String {
+/// The step in a sentence. `is_fleet` is false if no instance reports: then no sentence says what
+/// instances hold, also of keys that need no report.
+fn sentence(step: &NextStep, is_fleet: bool, now: SystemTime) -> String {
     let at = |from: &SystemTime| moment(now, *from);
     let until_then = |because: &Option<Obstacle>| match because {
         Some(obstacle) => format!(" Until then: {obstacle}."),
@@ -118,7 +120,7 @@ fn sentence(step: &NextStep, now: SystemTime) -> String {
             "The key {kid} begins to sign {}: every instance must have reloaded by then, and {obstacle}.",
             at(start)
         ),
-        NextStep::Promote { staged, deployment: Deployment::Reported } => {
+        NextStep::Promote { staged, deployment: Deployment::Reported } if is_fleet => {
             format!("The key {} may be promoted: every instance holds it.", staged.kid)
         }
         NextStep::Promote { staged, .. } => {
@@ -220,7 +222,7 @@ mod tests {
                 ["Keep new", "no instance has reported"],
             ),
         ] {
-            let text = sentence(&step, now);
+            let text = sentence(&step, true, now);
             assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         }
     }

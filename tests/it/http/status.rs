@@ -9,6 +9,7 @@ use dualkey::envelope::{AesKey, Sealer};
 use dualkey::http::Status;
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::manifest::{Manifest, NewEntry};
+use dualkey::ops::audit::AuditKey;
 use dualkey::source::{FileStore, KeyStore, update};
 use dualkey::{Clock, KeyRing, Kid, ManualClock, Policy, Purpose, RewrapRecord, Schedule, Secret};
 use reqwest::Client;
@@ -166,6 +167,22 @@ async fn each_step_of_a_rotation_is_shown_with_what_is_to_be_done() {
     );
     let html = page(&url).await;
     assert!(html.contains("found in a &lt;b&gt;log&lt;/b&gt;") && !html.contains("<b>log"));
+}
+
+/// Keys of the audit need no agreement, so no instance was asked.
+#[tokio::test]
+async fn a_staged_key_of_the_audit_is_not_said_to_be_held_where_no_instance_reports() {
+    let ring = KeyRing::<AuditKey>::builder()
+        .name("AUDIT_SECRET")
+        .primary(key(0, "old"))
+        .clock(ManualClock::at_unix(1_800_000_000))
+        .build()
+        .unwrap();
+    let url = start(Status::new().watch(&ring)).await;
+    ring.stage(key(1, "new")).unwrap();
+    let ring = json(&url).await["rings"][0].clone();
+    let advice = "The key new is staged: promote it once every instance holds it.";
+    assert_eq!((&ring["advice"], &ring["is_fleet"]), (&json!(advice), &json!(false)));
 }
 
 /// V10: no output holds a byte of a secret.
