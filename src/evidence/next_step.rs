@@ -1,8 +1,10 @@
 //! The next step of a ring: the one place that decides what should be done, for the command line,
-//! reminders and the status page. Each of them phrases the [`NextStep`] in its own words.
+//! reminders and the status page, which phrase the [`NextStep`] in their own words, and for the agent,
+//! which takes it if it is [automatic](automatic::automatic_step).
 //!
 //! A pure function of [`Facts`], which hold no key material.
 
+pub(crate) mod automatic;
 pub(crate) mod facts;
 mod old_keys;
 pub(crate) mod stall;

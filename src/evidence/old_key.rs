@@ -126,6 +126,16 @@ impl OldKey<'_> {
     }
 }
 
+/// Returns whether a retirement of the key may be asked for: the key is a fallback, or it has expired, and
+/// its end is not recorded. In a file, an expired key is to be taken out, recorded or not.
+pub(crate) fn is_retirable(state: KeyState, is_retired: bool, is_file: bool) -> bool {
+    match state {
+        KeyState::Live(Role::Fallback) => true,
+        KeyState::Expired => is_file || !is_retired,
+        _ => false,
+    }
+}
+
 /// The obstacle to name: not the time alone, which the moment says.
 fn first_obstacle(verdict: &Verdict) -> Option<&Obstacle> {
     match verdict {

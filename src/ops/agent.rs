@@ -1,24 +1,22 @@
 //! The agent: follows the inventory, rotates what is automatic, reminds of the rest.
 //!
+//! The next step of a secret is the one that its status shows. The agent takes it if it needs no
+//! operator: it promotes a staged key that every instance holds, retires an old key that is safe to
+//! retire or has expired, and stages a key when a rotation is due. Every other step is left to an operator.
+//!
 //! All that it knows is in the stores and in the trail: it may be killed at any moment, started
 //! again, and run twice at once, and takes no step twice.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::audit::Outcome;
 use super::error::OpsError;
 use super::inventory::{Project, SecretSpec};
 use super::remind::{Delivery, Reminder, remind};
-use super::rotate::facts::{to_retire, with_role};
-use super::rotate::{Check, CheckOutcome, Operator, checks};
-use super::schedule::{ScheduleState, schedule_state};
-use crate::evidence::Report;
-use crate::evidence::old_key::{OldKey, OldKeyStep};
-use crate::kid::Kid;
-use crate::lifecycle::KeyState;
-use crate::lifecycle::Role;
-use crate::lifecycle::SigningStart;
-use crate::manifest::{Change, Manifest};
+use super::rotate::{CheckOutcome, Operator, checks};
+use super::schedule::read_facts;
+use crate::evidence::next_step::automatic::{AutomaticStep, automatic_step};
+use crate::manifest::Change;
 
 /// Follows an inventory.
 ///
@@ -103,52 +101,36 @@ impl Agent {
         Ok(())
     }
 
-    /// The step that is next, if one is.
+    /// Takes the next step, if an agent may, and if it is due.
     async fn step(
         &self,
         item: &SecretSpec,
         operator: &Operator,
     ) -> Result<Option<Change>, OpsError> {
         let (manifest, reports) = (operator.load().await?, operator.reports().await?);
-        let now = self.project.now();
-        let staged = with_role(&manifest, Role::Staged, now);
-        // One that somebody staged for a moment ahead signs by itself, then and not before.
-        let is_waiting = |kid: &&Kid| {
-            manifest.key(kid).is_some_and(|key| key.signing_start() == SigningStart::Unscheduled)
-        };
-        if let Some(kid) = staged.iter().find(is_waiting) {
-            // Asked without a step, which would be told as a refusal at each turn.
-            return match manifest.promote(kid, &reports, now) {
-                Ok(_) => operator.promote(Some(*kid)).await.map(Some),
+        let (trail, now) = (self.project.trail().await?, self.project.now());
+        let facts = read_facts(&*trail, item, &manifest, &reports, now).await?;
+        match automatic_step(&facts) {
+            // Asked without a step, which would be recorded as a refusal at each turn.
+            Some(AutomaticStep::Promote { kid }) => match manifest.promote(&kid, &reports, now) {
+                Ok(_) => operator.promote(Some(kid)).await.map(Some),
                 Err(_) => Ok(None),
-            };
-        }
-        for kid in to_retire(&manifest, now) {
-            let is_over = match manifest.state(&kid, now) {
-                Some(KeyState::Expired) => true,
-                _ => is_to_retire(&manifest, &kid, &reports, now)?,
-            };
-            if is_over && item.purpose.expires_by_time() {
-                return operator.retire(Some(kid)).await.map(Some);
+            },
+            Some(AutomaticStep::Retire { kid }) => operator.retire(Some(kid)).await.map(Some),
+            Some(AutomaticStep::Stage) => {
+                self.check(item).await?;
+                operator.stage_if_none(item.new_key(None)?).await
             }
+            Some(AutomaticStep::Check) => self.check(item).await.map(|()| None),
+            None => Ok(None),
         }
-        if !staged.is_empty() {
-            return Ok(None);
-        }
-        let since = manifest.key(&manifest.primary(now)).map(|key| key.life.signing_since());
-        let due =
-            item.policy.schedule.zip(since).and_then(|(schedule, since)| schedule.next(since));
-        match due.map(|due| schedule_state(due, now, 0)) {
-            Some(ScheduleState::Due | ScheduleState::Overdue { .. }) => {}
-            _ => return Ok(None),
-        }
-        let is_bad = |check: &Check| check.outcome == CheckOutcome::Failed;
+    }
+
+    /// Fails if a check before a rotation of `item` does.
+    async fn check(&self, item: &SecretSpec) -> Result<(), OpsError> {
         let mut failed = checks(&self.project, &item.name).await?;
-        failed.retain(is_bad);
-        if !failed.is_empty() {
-            return Err(OpsError::Checks { failed });
-        }
-        operator.stage_if_none(item.new_key(None)?).await
+        failed.retain(|check| check.outcome == CheckOutcome::Failed);
+        if failed.is_empty() { Ok(()) } else { Err(OpsError::Checks { failed }) }
     }
 
     /// Turns at every `pause`, until `stop` is done, and hands each to `tell`. Before each, what
@@ -178,23 +160,4 @@ impl Agent {
             }
         }
     }
-}
-
-/// Whether the fallback `kid` is to be retired now, by the rule that advice follows.
-fn is_to_retire(
-    manifest: &Manifest,
-    kid: &Kid,
-    reports: &[Report],
-    now: SystemTime,
-) -> Result<bool, OpsError> {
-    let verdict = manifest.retirement(kid, reports, now)?;
-    let old = OldKey {
-        state: KeyState::Live(Role::Fallback),
-        is_retired: manifest.key(kid).is_some_and(|key| key.retire_at().is_some()),
-        verifies_until: manifest.verifies_until(kid),
-        verdict: Some(&verdict),
-        rewrap_from: None,
-    };
-    let step = old.next_step(manifest.purpose(), manifest.policy(), now);
-    Ok(matches!(step, Some(OldKeyStep::Retire { from: None, .. })))
 }

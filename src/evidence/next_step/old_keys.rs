@@ -6,21 +6,42 @@ use super::facts::{Facts, KeyFacts};
 use super::step::{Ground, NextStep, Removal, RewrapScope};
 use crate::error::Obstacle;
 use crate::evidence::Verdict;
-use crate::evidence::old_key::{OldKey, OldKeyStep, is_of_rewrap};
+use crate::evidence::old_key::{OldKey, OldKeyStep, is_of_rewrap, is_retirable};
 use crate::evidence::reports::end_of;
+use crate::kid::Kid;
 use crate::lifecycle::{KeyState, Policy, Role};
 use crate::purpose::Purpose;
 
 /// The step of the old keys that is accepted first, with its key.
 pub(super) fn first_old_step<'f>(facts: &'f Facts<'_>) -> Option<(&'f KeyFacts, NextStep)> {
-    let is_kept =
-        |key: &KeyFacts| key.is_apart || (key.is_fallback() && facts.purpose == Purpose::Audit);
-    let keys = facts.keys.iter().filter(|key| !is_kept(key));
-    let steps = keys.filter_map(|key| Some((key, step_of(key, facts)?)));
+    let steps = steps(facts);
     // A step that can be taken comes before a wait; of two with one moment, the older key. Rows that no
     // key opens come before a key that nothing needs.
     let is_wait = |step: &NextStep| matches!(step, NextStep::Keep { .. });
     steps.min_by_key(|(key, step)| (is_wait(step), step.from(), !key.is_rescue()))
+}
+
+/// The first old key whose retirement is accepted now. If it has expired, its retirement records its end,
+/// and leaves its secret. Of a purpose that does not expire by time there is none: when such a key is
+/// retired, an operator decides.
+pub(super) fn first_to_retire(facts: &Facts<'_>) -> Option<Kid> {
+    let is_accepted = |(key, step): &(&KeyFacts, NextStep)| match step {
+        NextStep::Retire { from, .. } => from.is_none(),
+        NextStep::Destroy { from, .. } => from.is_none() && key.state == KeyState::Expired,
+        _ => false,
+    };
+    let is_retirable = |key: &KeyFacts| is_retirable(key.state, key.is_retired, facts.is_file);
+    let mut steps = steps(facts).filter(|(key, _)| is_retirable(key));
+    let first = steps.find(is_accepted).filter(|_| facts.purpose.expires_by_time());
+    first.map(|(key, _)| key.kid)
+}
+
+/// The steps of the old keys, each with its key.
+fn steps<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = (&'f KeyFacts, NextStep)> {
+    let is_kept =
+        |key: &KeyFacts| key.is_apart || (key.is_fallback() && facts.purpose == Purpose::Audit);
+    let keys = facts.keys.iter().filter(move |key| !is_kept(key));
+    keys.filter_map(|key| Some((key, step_of(key, facts)?)))
 }
 
 fn step_of(key: &KeyFacts, facts: &Facts<'_>) -> Option<NextStep> {

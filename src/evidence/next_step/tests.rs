@@ -2,11 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::automatic::{AutomaticStep, automatic_step};
 use super::facts::{Facts, Fleet, KeyFacts};
 use super::next_step;
 use super::step::{Deployment, Ground, NextStep, Removal, RewrapScope, Staged};
 use crate::error::Obstacle;
 use crate::evidence::Verdict;
+use crate::evidence::old_key::is_retirable;
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 use crate::lifecycle::{KeyState, Policy, Role};
@@ -388,4 +390,113 @@ fn a_key_is_taken_out_of_its_file() {
             NextStep::Rotate { due: now() + DAY },
         ),
     ]);
+}
+
+/// Compares the automatic step of each case, under its name.
+fn check_automatic(cases: Vec<(&str, Facts<'_>, Option<AutomaticStep>)>) {
+    for (name, facts, expected) in cases {
+        assert_eq!(automatic_step(&facts), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_agent_promotes_what_every_instance_holds_and_stages_what_is_due() {
+    let policy = Policy::default();
+    let due = |keys| Facts { is_due: true, ..facts(&policy, Purpose::Jwt, keys) };
+    let with = |fleet| Facts { fleet, ..due(vec![key("new", STAGED)]) };
+    let objection = || Fleet { objection: Some(other_keys()), ..Fleet::default() };
+    let promote = Some(AutomaticStep::Promote { kid: kid("new") });
+    let scheduled = KeyFacts { signs_from: Some(now() + DAY), ..key("new", STAGED) };
+    let restaged = || KeyFacts { is_restaged: true, ..key("restaged", STAGED) };
+    let is_reported = Fleet { is_reported: true, ..Fleet::default() };
+    check_automatic(vec![
+        ("every instance holds it", with(is_reported), promote),
+        ("no instance reports", with(Fleet::default()), None),
+        ("an instance holds other keys", with(objection()), None),
+        ("in a file", Facts { is_file: true, ..with(Fleet::default()) }, None),
+        ("it signs at a moment", due(vec![scheduled]), None),
+        ("it was restaged", due(vec![restaged()]), None),
+        ("beside a restaged key", due(vec![restaged(), key("new", STAGED)]), promote),
+        ("due", due(Vec::new()), Some(AutomaticStep::Stage)),
+        ("not due", facts(&policy, Purpose::Jwt, Vec::new()), None),
+        (
+            "due, and an instance holds other keys",
+            Facts { fleet: objection(), ..due(Vec::new()) },
+            Some(AutomaticStep::Check),
+        ),
+        (
+            "not due, and an instance holds other keys",
+            Facts { fleet: objection(), is_due: false, ..due(Vec::new()) },
+            None,
+        ),
+        (
+            "the clock is behind, which the step reports",
+            Facts { changed_at: now() + HOUR, ..due(Vec::new()) },
+            Some(AutomaticStep::Stage),
+        ),
+        (
+            "the clock is behind, and nothing is due",
+            Facts { changed_at: now() + HOUR, is_due: false, ..due(Vec::new()) },
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn an_agent_retires_what_is_safe_and_destroys_nothing() {
+    let policy = Policy::default();
+    let with = |keys| facts(&policy, Purpose::Jwt, keys);
+    let of = |purpose, key| facts(&policy, purpose, vec![key]);
+    let retire = |name| Some(AutomaticStep::Retire { kid: kid(name) });
+    let expired = |name| key(name, KeyState::Expired);
+    let recorded = || KeyFacts { is_retired: true, ..expired("recorded") };
+    let verdict = |verdict| KeyFacts { verdict: Some(verdict), ..key("old", FALLBACK) };
+    let forced = || verdict(Verdict::Blocked(vec![Obstacle::NoInstance]));
+    let used =
+        Verdict::Blocked(vec![Obstacle::NoInstance, Obstacle::UsedAsFallback { last: now() }]);
+    let ends = KeyFacts { verifies_until: Some(now() + DAY), ..key("old", FALLBACK) };
+    let restaged = KeyFacts { is_restaged: true, ..key("restaged", STAGED) };
+    let due = |keys| Facts { is_due: true, ..with(keys) };
+    // The primary signs for longer than two overlaps.
+    let stalled = Facts { signing_since: Some(now() - DAY * 90), ..due(vec![forced()]) };
+    check_automatic(vec![
+        ("it is safe", with(vec![verdict(Verdict::Safe)]), retire("old")),
+        ("it ends later", with(vec![ends]), None),
+        ("it waits", with(vec![verdict(Verdict::Wait { until: now() + DAY })]), None),
+        ("only force retires it", with(vec![forced()]), None),
+        ("it is in use", with(vec![verdict(used)]), None),
+        ("its end is to be recorded", with(vec![expired("old")]), retire("old")),
+        ("its end is recorded", with(vec![recorded()]), None),
+        ("a destruction hides no other", with(vec![recorded(), expired("old")]), retire("old")),
+        ("force hides no other", with(vec![forced(), expired("next")]), retire("next")),
+        ("while one is restaged", with(vec![restaged, expired("old")]), None),
+        ("before the next key is staged", due(vec![expired("old")]), retire("old")),
+        ("it delays no key", due(vec![recorded()]), Some(AutomaticStep::Stage)),
+        ("one that stalls delays the next key", stalled, None),
+        (
+            "an operator retires an encryption key",
+            of(Purpose::Envelope, verdict(Verdict::Safe)),
+            None,
+        ),
+        ("an audit key is kept", of(Purpose::Audit, verdict(Verdict::Safe)), None),
+        ("a file", Facts { is_file: true, ..with(vec![expired("old")]) }, None),
+    ]);
+}
+
+#[test]
+fn a_retirement_may_be_asked_for_of_an_old_key_until_its_end_is_recorded() {
+    for (state, is_retired, is_file, expected) in [
+        (FALLBACK, false, false, true),
+        (FALLBACK, true, true, true),
+        (KeyState::Expired, false, false, true),
+        (KeyState::Expired, true, false, false),
+        (KeyState::Expired, true, true, true),
+        (STAGED, false, true, false),
+        (KeyState::Live(Role::Primary), false, true, false),
+        (KeyState::Revoked, false, true, false),
+        (KeyState::Destroyed, false, true, false),
+    ] {
+        let found = is_retirable(state, is_retired, is_file);
+        assert_eq!(found, expected, "{state:?}, recorded: {is_retired}, in a file: {is_file}");
+    }
 }

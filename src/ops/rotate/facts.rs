@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use crate::error::Obstacle;
 use crate::evidence::Report;
+use crate::evidence::old_key::is_retirable;
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
@@ -35,13 +36,11 @@ pub(crate) async fn reports(store: &dyn KeyStore) -> Result<Vec<Report>, OpsErro
     }
 }
 
-/// The keys that a retirement may be asked for: fallbacks, and those that have expired and have no
-/// recorded end.
-pub(crate) fn to_retire(manifest: &Manifest, now: SystemTime) -> Vec<Kid> {
-    let is_old = |key: &&Entry| match manifest.state(&key.kid(), now) {
-        Some(KeyState::Live(Role::Fallback)) => true,
-        Some(KeyState::Expired) => key.secret().is_some() && key.retire_at().is_none(),
-        _ => false,
+/// The keys that a retirement may be asked for: see [`is_retirable`].
+pub(super) fn retirable_keys(manifest: &Manifest, is_file: bool, now: SystemTime) -> Vec<Kid> {
+    let is_old = |key: &&Entry| {
+        let state = manifest.state(&key.kid(), now).filter(|_| key.secret().is_some());
+        state.is_some_and(|state| is_retirable(state, key.retire_at().is_some(), is_file))
     };
     manifest.keys().iter().filter(is_old).map(Entry::kid).collect()
 }

@@ -1,13 +1,13 @@
 //! The retirement of a key, also out of a `.env` file.
 
-use super::facts::no_fallback;
+use super::facts::{no_fallback, retirable_keys};
 use super::operator::Operator;
 use crate::error::Error;
 use crate::error::Obstacle;
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
-use crate::manifest::{Change, Entry};
+use crate::manifest::Change;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project, kids_apart};
 
@@ -29,24 +29,21 @@ pub async fn retire(
         return operator.retire(kid).await;
     };
     let (manifest, now) = (operator.load().await?, project.now());
-    let is_old = |kid: &Kid| {
-        let state = manifest.state(kid, now);
-        matches!(state, Some(KeyState::Live(Role::Fallback) | KeyState::Expired))
-    };
-    let kept = manifest.keys().iter().filter(|key| key.secret().is_some());
-    let apart = kids_apart(item, &manifest, now);
-    let old: Vec<_> = kept.map(Entry::kid).filter(is_old).collect();
     // What belongs to something else is retired by its kid alone.
-    let candidates: Vec<_> = old.into_iter().filter(|kid| !apart.contains(kid)).collect();
+    let apart = kids_apart(item, &manifest, now);
+    let mut candidates = retirable_keys(&manifest, true, now);
+    candidates.retain(|kid| !apart.contains(kid));
     let kid = match (kid, &candidates[..]) {
         (Some(kid), _) => kid,
         (None, [kid]) => *kid,
         (None, _) => return Err(no_fallback(&manifest, &candidates, now)),
     };
-    if manifest.state(&kid, now) == Some(KeyState::Expired) {
+    let state = manifest.state(&kid, now);
+    if state == Some(KeyState::Expired) {
         return operator.destroy(&kid).await;
     }
-    match manifest.verifies_until(&kid).filter(|_| is_old(&kid) && !operator.is_forced()) {
+    let is_fallback = state == Some(KeyState::Live(Role::Fallback));
+    match manifest.verifies_until(&kid).filter(|_| is_fallback && !operator.is_forced()) {
         Some(until) => {
             Err(Error::Blocked { kid, obstacles: vec![Obstacle::TooEarly { until }] }.into())
         }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::facts::{is_silence, no_fallback, to_retire, with_role};
+use super::facts::{is_silence, no_fallback, retirable_keys, with_role};
 use super::operator::Operator;
 use super::settlement::{lock_name, settle};
 use super::transaction::{self, Compute, Step};
@@ -268,8 +268,8 @@ impl Operator {
         // What belongs to something else is retired by its kid alone.
         let apart = self.context.item.as_ref().map(|(item, _)| kids_apart(item, &manifest, now));
         let apart = apart.unwrap_or_default();
-        let old: Vec<_> =
-            to_retire(&manifest, now).into_iter().filter(|kid| !apart.contains(kid)).collect();
+        let mut old = retirable_keys(&manifest, false, now);
+        old.retain(|kid| !apart.contains(kid));
         match old[..] {
             [kid] => Ok(kid),
             _ => Err(no_fallback(&manifest, &old, now)),

@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
-use super::facts::next_step_facts;
+use super::facts::{due, next_step_facts};
+use super::other_keys::other_keys;
 use super::phrase::phrase;
 use super::schedule_state::schedule_state;
 use super::stall::state_of;
-use super::status::{Advice, OtherKey, ScheduleState, SecretStatus};
+use super::status::{Advice, ScheduleState, SecretStatus};
 use super::traffic::expected_traffic;
 use super::trail_facts::TrailFacts;
 use crate::evidence::Report;
@@ -41,18 +42,9 @@ impl SecretStatus {
         (ahead, facts): (u16, &TrailFacts),
     ) -> Self {
         let kid = manifest.primary(now);
-        let since = manifest.key(&kid).map(|key| key.life.signing_since());
-        let since = since.map(|since| facts.signs_since.map_or(since, |first| since.min(first)));
-        // By the inventory, which is what an operator edits.
-        let due =
-            item.policy.schedule.zip(since).and_then(|(schedule, since)| schedule.next(since));
-        let others: Vec<_> = manifest
-            .keys()
-            .iter()
-            .filter(|key| key.kid() != kid && key.secret().is_some())
-            .filter_map(|key| OtherKey::compute(key, item, manifest, reports, now))
-            .map(|other| OtherKey { is_restaged: facts.restaged.contains(&other.kid), ..other })
-            .collect();
+        let since = facts.signing_since(manifest, now);
+        let due = due(item, since);
+        let others = other_keys(item, manifest, reports, facts, now);
         let schedule_state =
             due.map_or(ScheduleState::UpToDate, |due| schedule_state(due, now, ahead));
         let (next, state) = {

@@ -40,6 +40,12 @@ pub(super) fn next_step_facts<'m>(
     }
 }
 
+/// When the next rotation is due of a secret that signs since `since`: by the inventory, which is what an
+/// operator edits.
+pub(super) fn due(item: &SecretSpec, since: Option<SystemTime>) -> Option<SystemTime> {
+    item.policy.schedule.zip(since).and_then(|(schedule, since)| schedule.next(since))
+}
+
 fn key_facts(
     other: &OtherKey,
     item: &SecretSpec,

@@ -9,6 +9,8 @@ mod json;
 mod other_keys;
 mod phrase;
 mod read;
+#[cfg(feature = "agent")]
+mod read_facts;
 mod schedule_state;
 mod stall;
 mod status;
@@ -17,5 +19,7 @@ mod trail_facts;
 
 pub use json::to_json;
 pub use read::{secret_status, secret_statuses};
+#[cfg(feature = "agent")]
+pub(crate) use read_facts::read_facts;
 pub use schedule_state::schedule_state;
 pub use status::{Advice, OtherKey, ScheduleState, SecretStatus};

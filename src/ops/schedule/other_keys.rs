@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::status::OtherKey;
+use super::trail_facts::TrailFacts;
 use crate::evidence::Report;
 use crate::evidence::Verdict;
 use crate::lifecycle::KeyState;
@@ -11,8 +12,24 @@ use crate::lifecycle::SigningStart;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::inventory::{Place, SecretSpec};
 
+/// The keys beside the primary whose secret is there.
+pub(super) fn other_keys(
+    item: &SecretSpec,
+    manifest: &Manifest,
+    reports: &[Report],
+    facts: &TrailFacts,
+    now: SystemTime,
+) -> Vec<OtherKey> {
+    let primary = manifest.primary(now);
+    let keys = manifest.keys().iter();
+    keys.filter(|key| key.kid() != primary && key.secret().is_some())
+        .filter_map(|key| OtherKey::compute(key, item, manifest, reports, now))
+        .map(|other| OtherKey { is_restaged: facts.restaged.contains(&other.kid), ..other })
+        .collect()
+}
+
 impl OtherKey {
-    pub(super) fn compute(
+    fn compute(
         key: &Entry,
         item: &SecretSpec,
         manifest: &Manifest,

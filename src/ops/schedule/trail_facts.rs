@@ -30,6 +30,12 @@ impl TrailFacts {
         Self { is_at_least, ..Self::default() }
     }
 
+    /// Since when the primary signs, by the manifest and the trail.
+    pub(super) fn signing_since(&self, manifest: &Manifest, now: SystemTime) -> Option<SystemTime> {
+        let since = manifest.key(&manifest.primary(now))?.life.signing_since();
+        Some(self.signs_since.map_or(since, |first| since.min(first)))
+    }
+
     /// Reads the facts from `trail`.
     pub(super) async fn read(
         trail: &dyn Trail,

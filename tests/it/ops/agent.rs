@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use dualkey::envelope::AesKey;
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::ops::audit::{Action, Entry, Outcome, Query};
 use dualkey::ops::inventory::{Inventory, Project};
@@ -239,4 +240,151 @@ fn a_step_that_is_not_automatic_is_left_to_an_operator() {
     // There is an operator to remind, and no webhook.
     assert!(status == 1 && text.contains("HOOK"), "{text}");
     assert_eq!(records(&shell).len(), 2, "created, and nothing else");
+}
+
+/// A project with a secret in the file `SECRET.json`, which the agent rotates each quarter.
+fn project(purpose: &str, more: &str) -> Shell {
+    let mut shell = Shell::new("2026-01-16T09:00:00Z");
+    let table = format!(
+        "[[secret]]\nname = \"SECRET\"\npurpose = \"{purpose}\"\npriority = \"critical\"\n\
+         store = {{ file = \"SECRET.json\" }}\nrotate = \"quarterly\"\nautomatic = true\n{more}"
+    );
+    inventory(&shell.path("dualkey.toml"), &table);
+    run_ok(&mut shell, "generate --store AUDIT_SECRET SECRET");
+    shell
+}
+
+/// Runs the agent once, and returns what it prints of the secret: not of the webhook, which is not set.
+fn tick(shell: &mut Shell) -> Vec<String> {
+    let (_, text) = shell.run("agent --once");
+    text.lines().filter(|line| line.starts_with("SECRET: ")).map(str::to_owned).collect()
+}
+
+fn run_ok(shell: &mut Shell, line: &str) {
+    let (status, text) = shell.run(line);
+    assert_eq!(status, 0, "{line}: {text}");
+}
+
+/// Changes the policy at `time`: the keys stay.
+fn set_longer_lifetime(shell: &mut Shell, time: &str) {
+    let text = std::fs::read_to_string(shell.path("dualkey.toml")).unwrap();
+    std::fs::write(shell.path("dualkey.toml"), format!("{text}max_lifetime = \"8d\"\n")).unwrap();
+    shell.set(time);
+    run_ok(shell, "policy SECRET");
+}
+
+/// Only an operator knows what a key was restaged for.
+#[test]
+fn a_restaged_key_is_neither_promoted_nor_followed_by_another() {
+    let mut shell = project("envelope", "backup = { file = \"backup.dump\", max_age = \"1d\" }\n");
+    std::fs::write(shell.path("backup.dump"), "a backup").unwrap();
+    let following = shell.instance::<AesKey>("SECRET.json", "web-1");
+    let first = following.ring().primary().unwrap();
+    for line in ["stage SECRET", "promote SECRET"] {
+        run_ok(&mut shell, line);
+        following.refresh().unwrap();
+    }
+    let second = following.ring().primary().unwrap();
+    run_ok(&mut shell, &format!("retire SECRET --kid {first} --force --reason test --yes"));
+    run_ok(&mut shell, &format!("restage SECRET --kid {first}"));
+    following.refresh().unwrap();
+    let revision = following.ring().load().revision();
+    // Before the next date and after it.
+    for time in ["2026-01-16T09:01:00Z", "2026-04-15T09:00:00Z"] {
+        shell.set(time);
+        following.refresh().unwrap();
+        assert_eq!(tick(&mut shell), Vec::<String>::new(), "at {time}");
+        following.refresh().unwrap();
+        assert_eq!(following.ring().primary().unwrap(), second, "at {time}");
+    }
+    assert_eq!(following.ring().load().revision(), revision);
+}
+
+/// No rewrap is recorded, so the status shows that the rotation has stopped midway.
+#[test]
+fn a_due_rotation_waits_for_one_that_has_stopped_midway() {
+    let mut shell = project("envelope", "backup = { file = \"backup.dump\", max_age = \"1d\" }\n");
+    std::fs::write(shell.path("backup.dump"), "a backup").unwrap();
+    let following = shell.instance::<AesKey>("SECRET.json", "web-1");
+    for line in ["stage SECRET", "promote SECRET"] {
+        run_ok(&mut shell, line);
+        following.refresh().unwrap();
+    }
+    let revision = following.ring().load().revision();
+    shell.set("2026-04-15T09:00:00Z");
+    following.refresh().unwrap();
+    let (status, text) = shell.run("status SECRET");
+    assert!(status == 5 && text.contains("dualkey rewrap SECRET"), "{text}");
+    assert_eq!(tick(&mut shell), Vec::<String>::new());
+    following.refresh().unwrap();
+    assert_eq!(following.ring().load().revision(), revision);
+}
+
+/// The agent was stopped before the old key expired, and runs again when the next rotation is due.
+#[test]
+fn the_end_of_an_old_key_is_recorded_before_the_next_rotation_and_its_secret_is_kept() {
+    let mut shell = project("jwt", "");
+    let following = shell.instance::<JwtKey>("SECRET.json", "web-1");
+    for line in ["stage SECRET", "promote SECRET"] {
+        run_ok(&mut shell, line);
+        following.refresh().unwrap();
+    }
+    let mut last = following.ring().primary().unwrap();
+    // The key that expired in the first quarter, whose secret is there, hides no step of the second.
+    for quarter in ["2026-04-15", "2026-07-15"] {
+        shell.set(&format!("{quarter}T09:00:00Z"));
+        following.refresh().unwrap();
+        let mut told = Vec::new();
+        for _ in 0..4 {
+            told.extend(tick(&mut shell));
+            following.refresh().unwrap();
+        }
+        let steps: Vec<_> = told.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+        assert_eq!(steps, ["RETIRED", "STAGED", "ROTATED"], "{told:?}");
+        assert_ne!(following.ring().primary().unwrap(), last);
+        last = following.ring().primary().unwrap();
+    }
+    let manifest = pollster::block_on(FileStore::new(shell.path("SECRET.json")).load()).unwrap();
+    assert_eq!(manifest.keys().len(), 4);
+    assert!(manifest.keys().iter().all(|key| key.secret().is_some()), "no secret is destroyed");
+}
+
+#[test]
+fn a_step_that_is_refused_because_of_the_clock_is_reported() {
+    let mut shell = project("jwt", "");
+    let following = shell.instance::<JwtKey>("SECRET.json", "web-1");
+    let revision = following.ring().load().revision();
+    // The last change lies ahead, and nothing is due, so nothing is refused.
+    shell.set("2026-01-16T08:00:00Z");
+    assert_eq!(tick(&mut shell), Vec::<String>::new());
+    // The same, and a rotation is due.
+    shell.set("2026-04-15T12:00:00Z");
+    following.refresh().unwrap();
+    set_longer_lifetime(&mut shell, "2026-04-15T12:00:00Z");
+    following.refresh().unwrap();
+    let changed = following.ring().load().revision();
+    assert_ne!(changed, revision);
+    shell.set("2026-04-15T09:00:00Z");
+    let told = tick(&mut shell);
+    assert!(told.len() == 1 && told[0].contains("checks failed: clock"), "{told:?}");
+    following.refresh().unwrap();
+    assert_eq!(following.ring().load().revision(), changed);
+}
+
+/// The check that fails names the instance, as it does for an operator.
+#[test]
+fn a_rotation_that_is_due_waits_for_an_instance_that_holds_other_keys() {
+    let mut shell = project("jwt", "");
+    let follow = |name: &str| shell.instance::<JwtKey>("SECRET.json", name);
+    let (current, late) = (follow("web-1"), follow("web-2"));
+    shell.set("2026-04-14T22:00:00Z");
+    late.refresh().unwrap();
+    set_longer_lifetime(&mut shell, "2026-04-14T22:00:00Z");
+    shell.set("2026-04-15T09:00:00Z");
+    current.refresh().unwrap();
+    let told = tick(&mut shell);
+    assert!(told.len() == 1 && told[0].contains("checks failed: instances"), "{told:?}");
+    late.refresh().unwrap();
+    let told = tick(&mut shell);
+    assert!(told.len() == 1 && told[0].starts_with("SECRET: STAGED "), "{told:?}");
 }
