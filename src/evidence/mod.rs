@@ -20,6 +20,7 @@ pub(crate) mod report;
 pub(crate) mod reports;
 pub(crate) mod retirement;
 mod rewrap;
+pub(crate) mod ring_times;
 pub(crate) mod silence;
 pub(crate) mod usage;
 mod verdict;

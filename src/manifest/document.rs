@@ -8,10 +8,8 @@ use super::unknown::Unknown;
 use super::versions::Versions;
 use super::{recogniser, schedule};
 use crate::error::{Error, Obstacle};
-use crate::evidence::reports::{collect_evidence, rewraps};
-use crate::evidence::retirement::{
-    decide_verdict, expected_traffic, rewrap_counts_from, superseded_since,
-};
+use crate::evidence::retirement::rewrap_counts_from;
+use crate::evidence::ring_times::{Observed, RingTimes};
 use crate::evidence::{Report, Verdict};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
@@ -19,7 +17,7 @@ use crate::lifecycle::fingerprint::{Marks, fingerprint, fingerprint_of_secrets};
 use crate::lifecycle::life::Life;
 use crate::lifecycle::terms::{EarlierWindow, Terms};
 use crate::lifecycle::timeline::{Timeline, overlap_end};
-use crate::lifecycle::{KeyState, Policy, Role};
+use crate::lifecycle::{KeyState, Policy};
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 
@@ -246,13 +244,7 @@ impl Manifest {
         reports: &[Report],
         now: SystemTime,
     ) -> Result<Verdict, Error> {
-        let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
-        let (lives, timeline) = (self.lives(), self.timeline());
-        let key = (kid, superseded_since(&lives, index, now));
-        let evidence =
-            collect_evidence(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
-        let rewraps = rewraps(reports, &self.policy, now);
-        Ok(decide_verdict(&lives, index, &timeline, &self.terms(), evidence, &rewraps, now))
+        self.times().retirement(kid, self.observed(reports), now)
     }
 
     /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
@@ -267,15 +259,7 @@ impl Manifest {
         reports: &[Report],
         now: SystemTime,
     ) -> Result<Option<Obstacle>, Error> {
-        let state = self.state(kid, now).ok_or(Error::UnknownKey { kid: *kid })?;
-        if state != KeyState::Live(Role::Fallback) || !self.purpose.needs_traffic() {
-            return Ok(None);
-        }
-        let index = self.index(kid).ok_or(Error::UnknownKey { kid: *kid })?;
-        let key = (kid, superseded_since(&self.lives(), index, now));
-        let evidence =
-            collect_evidence(reports, key, self.fingerprint(), &self.policy, self.changed_at, now);
-        Ok(expected_traffic(&evidence, &self.policy, now))
+        self.times().expected_obstacle(kid, self.observed(reports), now)
     }
 
     /// Returns the start of the first rewrap that counts for the key `kid`.
@@ -304,6 +288,15 @@ impl Manifest {
 
     pub(crate) fn lives(&self) -> Vec<Life> {
         self.keys.iter().map(|key| key.life.clone()).collect()
+    }
+
+    fn times(&self) -> RingTimes {
+        RingTimes { lives: self.lives(), timeline: self.timeline(), terms: self.terms() }
+    }
+
+    fn observed<'a>(&self, reports: &'a [Report]) -> Observed<'a> {
+        let (fingerprint, changed_at) = (self.fingerprint(), self.changed_at);
+        Observed::Fleet { reports, fingerprint, changed_at }
     }
 
     pub(super) fn timeline(&self) -> Timeline {

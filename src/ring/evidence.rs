@@ -4,9 +4,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::error::{Error, Obstacle};
-use crate::evidence::key_evidence::KeyEvidence;
-use crate::evidence::reports::{collect_evidence, rewraps};
-use crate::evidence::retirement::{decide_verdict, expected_traffic, superseded_since};
+use crate::evidence::ring_times::{Observed, RingTimes};
 use crate::evidence::window::UsageWindow;
 use crate::evidence::{Report, RewrapRecord, Verdict};
 use crate::fingerprint::Fingerprint;
@@ -135,13 +133,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         let now = self.inner.clock.now();
         let set = self.load();
         let history = self.look(&set, now);
-        let evidence = history.key_evidence(
-            kid,
-            set.superseded_since(kid, now),
-            now,
-            set.policy().observation_window,
-        );
-        set.expected(kid, &evidence, now)
+        set.times().expected_obstacle(kid, Observed::Process(&history), now)
     }
 
     /// Returns what this process reports of the ring, under the name of its `instance`, which is to
@@ -219,14 +211,7 @@ pub(super) fn verdict_in<K: KeyMaterial>(
     history: &UsageWindow,
     now: SystemTime,
 ) -> Result<Verdict, Error> {
-    let evidence = history.key_evidence(
-        kid,
-        set.superseded_since(kid, now),
-        now,
-        set.policy().observation_window,
-    );
-    let rewraps: Vec<_> = history.rewrap.iter().collect();
-    set.verdict(kid, evidence, &rewraps, now)
+    set.times().retirement(kid, Observed::Process(history), now)
 }
 
 impl<K: KeyMaterial> KeySet<K> {
@@ -242,10 +227,7 @@ impl<K: KeyMaterial> KeySet<K> {
         reports: &[Report],
         now: SystemTime,
     ) -> Result<Verdict, Error> {
-        let (policy, changed_at) = (self.policy(), self.changed_at());
-        let key = (kid, self.superseded_since(kid, now));
-        let evidence = collect_evidence(reports, key, self.fingerprint(), policy, changed_at, now);
-        self.verdict(kid, evidence, &rewraps(reports, policy, now), now)
+        self.times().retirement(kid, self.observed(reports), now)
     }
 
     /// Returns the obstacle that the verdict on the fallback `kid` will have once its time is over, by
@@ -259,21 +241,7 @@ impl<K: KeyMaterial> KeySet<K> {
         reports: &[Report],
         now: SystemTime,
     ) -> Result<Option<Obstacle>, Error> {
-        let (policy, changed_at) = (self.policy(), self.changed_at());
-        let key = (kid, self.superseded_since(kid, now));
-        let evidence = collect_evidence(reports, key, self.fingerprint(), policy, changed_at, now);
-        self.expected(kid, &evidence, now)
-    }
-
-    fn expected(
-        &self,
-        kid: &Kid,
-        evidence: &KeyEvidence,
-        now: SystemTime,
-    ) -> Result<Option<Obstacle>, Error> {
-        let state = self.state(kid, now).ok_or(Error::UnknownKey { kid: *kid })?;
-        let depends = state == KeyState::Live(Role::Fallback) && K::PURPOSE.needs_traffic();
-        Ok(depends.then(|| expected_traffic(evidence, self.policy(), now)).flatten())
+        self.times().expected_obstacle(kid, self.observed(reports), now)
     }
 
     /// Returns the start of the first rewrap that counts for every key that signs no more: a rewrap
@@ -289,30 +257,14 @@ impl<K: KeyMaterial> KeySet<K> {
         old.filter_map(|index| counts_from(&lives, index, &terms, now)).max()
     }
 
-    /// The moment at which the key `kid` was superseded; `now`, if there is no such key.
-    fn superseded_since(&self, kid: &Kid, now: SystemTime) -> SystemTime {
-        let index = self.keys().iter().position(|key| key.kid() == *kid);
-        index.map_or(now, |index| superseded_since(&self.lives(), index, now))
+    fn times(&self) -> RingTimes {
+        let timeline = self.timeline().clone();
+        RingTimes { lives: self.lives(), timeline, terms: self.terms() }
     }
 
-    fn verdict(
-        &self,
-        kid: &Kid,
-        evidence: KeyEvidence,
-        rewraps: &[&RewrapRecord],
-        now: SystemTime,
-    ) -> Result<Verdict, Error> {
-        let index = self.keys().iter().position(|key| key.kid() == *kid);
-        let index = index.ok_or(Error::UnknownKey { kid: *kid })?;
-        Ok(decide_verdict(
-            &self.lives(),
-            index,
-            self.timeline(),
-            &self.terms(),
-            evidence,
-            rewraps,
-            now,
-        ))
+    fn observed<'a>(&self, reports: &'a [Report]) -> Observed<'a> {
+        let (fingerprint, changed_at) = (self.fingerprint(), self.changed_at());
+        Observed::Fleet { reports, fingerprint, changed_at }
     }
 
     /// Returns the fingerprint of this set. Two instances with equal fingerprints hold the same keys

@@ -46,7 +46,7 @@ pub(super) fn retirable_keys(manifest: &Manifest, is_file: bool, now: SystemTime
 }
 
 /// The keys that have `role`.
-pub(crate) fn with_role(manifest: &Manifest, role: Role, now: SystemTime) -> Vec<Kid> {
+pub(super) fn with_role(manifest: &Manifest, role: Role, now: SystemTime) -> Vec<Kid> {
     let has_role = |kid: &Kid| manifest.state(kid, now) == Some(KeyState::Live(role));
     manifest.keys().iter().map(Entry::kid).filter(has_role).collect()
 }
