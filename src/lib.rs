@@ -149,6 +149,7 @@ mod retry_after;
 pub mod ring;
 mod secret;
 mod text;
+mod variable_names;
 mod verified;
 
 #[cfg(feature = "cookie")]

@@ -9,6 +9,7 @@ use crate::lifecycle::Policy;
 use crate::lifecycle::identity::derive_kid;
 use crate::purpose::{Purpose, SecretLength};
 use crate::secret::Secret;
+use crate::variable_names::variable_number;
 
 /// What the builder relaxed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,13 +70,7 @@ pub(crate) fn numbered_kid(purpose: Purpose, number: usize) -> String {
 /// key the same, whichever other variables they have. The keys of other purposes are counted.
 pub(crate) fn number_of(variable: Option<&str>, purpose: Purpose) -> Option<usize> {
     let variable = variable.filter(|_| purpose.derives_kid())?;
-    Some(match variable {
-        name if name.ends_with("_NEW") => 1,
-        name if name.ends_with("_OLD") => 3,
-        name if name.ends_with("_BACKUP") => 4,
-        name if name.ends_with("_NEXT") => 5,
-        _ => 2,
-    })
+    Some(variable_number(variable))
 }
 
 /// Checks the secret of a key, which errors call `label`. Returns `true` if it is a short one that was

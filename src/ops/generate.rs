@@ -26,6 +26,7 @@ use crate::moment::Exact;
 use crate::purpose::Purpose;
 use crate::secret::Secret;
 use crate::source::disk;
+use crate::variable_names::NEW;
 
 /// A new secret, and what is public of it.
 ///
@@ -140,7 +141,8 @@ impl Sheet {
             .rows
             .iter()
             .map(|(name, new)| {
-                let lead = format!("\n# {name}: {}, {} bits\n{name}_NEW=", new.purpose, new.bits());
+                let lead =
+                    format!("\n# {name}: {}, {} bits\n{name}{NEW}=", new.purpose, new.bits());
                 (lead, new.text())
             })
             .collect();

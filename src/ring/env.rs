@@ -41,6 +41,7 @@ use crate::purpose::Purpose;
 use crate::ring::{KeyMaterial, KeyRing, NewKey, RingBuilder};
 use crate::secret::Secret;
 use crate::text::is_hidden;
+use crate::variable_names::{BACKUP, CURRENT, NEW, NEXT, OLD};
 
 impl<K: KeyMaterial> KeyRing<K> {
     /// A ring from the environment variables around `name`, with everything else
@@ -106,7 +107,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 ring: name.to_owned(),
                 remedy: match found.next {
                     None => format!("set {name} to a random secret (`{}`)", K::PURPOSE.generate()),
-                    Some(_) => format!("{name}_NEXT is only staged: set {name} as well"),
+                    Some(_) => format!("{name}{NEXT} is only staged: set {name} as well"),
                 },
             });
             return self;
@@ -202,7 +203,7 @@ pub(crate) fn read(
     };
     // All first: a lookup that fails is an error, also of a variable that is left out.
     let [new, current, old, backup, next] =
-        [value("_NEW")?, value("")?, value("_OLD")?, value("_BACKUP")?, value("_NEXT")?];
+        [value(NEW)?, value(CURRENT)?, value(OLD)?, value(BACKUP)?, value(NEXT)?];
     let mut signing: Vec<(String, Secret)> = Vec::new();
     let known = |signing: &[(String, Secret)], secret: &Secret| {
         signing.iter().any(|(_, other)| other.expose() == secret.expose())
@@ -236,15 +237,16 @@ pub(crate) fn read(
         }
     }
     let mut warnings = Vec::new();
-    if signing.first().is_some_and(|(first, _)| *first == format!("{name}_OLD")) {
+    let (new, old) = (format!("{name}{NEW}"), format!("{name}{OLD}"));
+    if signing.first().is_some_and(|(first, _)| *first == old) {
         warnings.push((
-            format!("{name}_OLD"),
+            old,
             "the old key signs, because no newer one is set: has a variable been lost?",
         ));
     }
-    if signing.len() > 1 && signing[0].0 == format!("{name}_NEW") {
+    if signing.len() > 1 && signing[0].0 == new {
         warnings.push((
-            format!("{name}_NEW"),
+            new,
             "it signs at once, before other instances can verify: deploy it as _NEXT first",
         ));
     }

@@ -14,6 +14,7 @@ use crate::ops::inventory::{Inventory, Project, SecretSpec};
 use crate::ops::rotate::{CreateOptions, create};
 use crate::ops::schedule::secret_status;
 use crate::purpose::Purpose;
+use crate::variable_names::NEW;
 
 /// The secrets of a usual backend, for a project without an inventory.
 const USUAL: [(&str, Purpose); 3] = [
@@ -99,7 +100,7 @@ fn write_file(sheet: &Sheet, args: &Args, terminal: &mut Terminal) -> Result<(),
         terminal.line(&format!("{} (mode 0600, not written over):", args.output.display()))?;
     }
     for (name, secret) in sheet.rows() {
-        terminal.line(&format!("  {name}_NEW  {}, {} bits", secret.purpose(), secret.bits()))?;
+        terminal.line(&format!("  {name}{NEW}  {}, {} bits", secret.purpose(), secret.bits()))?;
     }
     if args.dry_run.is_set() {
         return terminal.line("  nothing was changed");

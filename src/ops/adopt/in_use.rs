@@ -7,9 +7,11 @@ use crate::manifest::{Entry, Manifest};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project, SecretSpec};
 use crate::source::dotenv::listing::Listing;
+use crate::variable_names::{BACKUP, CURRENT, NEW, OLD};
 
-/// The endings of the variables with keys that sign or verify.
-pub(super) const SIGNING: [&str; 4] = ["", "_NEW", "_OLD", "_BACKUP"];
+/// The suffixes of the variables with keys that sign or verify, in the order of the search: the
+/// current key is named first.
+pub(super) const SIGNING: [&str; 4] = [CURRENT, NEW, OLD, BACKUP];
 
 /// The files with the variables of the environment of `project`, beside its inventory.
 pub(super) fn env_files(project: &Project) -> Vec<PathBuf> {
@@ -90,7 +92,7 @@ fn find_value(project: &Project, item: &SecretSpec) -> Result<Option<(InUse, Str
     if let Place::Dotenv(path) = &item.store {
         paths.insert(0, project.inventory().path(path, environment));
     }
-    let names = SIGNING.map(|ending| format!("{}{ending}", item.name));
+    let names = SIGNING.map(|suffix| format!("{}{suffix}", item.name));
     for path in paths {
         let Some(listing) = Listing::read(&path)? else { continue };
         if let Some(variable) = names.iter().find_map(|name| listing.get(name)) {

@@ -16,6 +16,7 @@ use crate::reference::Reference;
 use crate::secret::Secret;
 use crate::source::dotenv::listing::Listing;
 use crate::source::reading::InUse;
+use crate::variable_names::NEXT;
 
 /// The values in use: of files, or of the environment of this process.
 pub(super) struct Values<'a> {
@@ -51,8 +52,8 @@ impl<'a> Values<'a> {
         let (name, purpose) = (item.name.as_str(), item.purpose);
         if *self.source == Source::Environment {
             let project = self.project;
-            for ending in SIGNING.into_iter().chain(["_NEXT"]) {
-                let variable = format!("{name}{ending}");
+            for suffix in SIGNING.into_iter().chain([NEXT]) {
+                let variable = format!("{name}{suffix}");
                 if let Some(why) =
                     project.value(&variable)?.and_then(|value| Reference::recognise(&value))
                 {
@@ -64,7 +65,7 @@ impl<'a> Values<'a> {
             return Ok(found.map(|found| (found, "the environment".to_owned())));
         }
         let sets = |listing: &&Listing| {
-            SIGNING.iter().any(|ending| listing.get(&format!("{name}{ending}")).is_some())
+            SIGNING.iter().any(|suffix| listing.get(&format!("{name}{suffix}")).is_some())
         };
         let mut listings = self.listings.iter().filter(sets);
         let Some(listing) = listings.next() else { return Ok(None) };
@@ -112,7 +113,7 @@ impl<'a> Values<'a> {
         let project = self.project;
         let is_in_environment = SIGNING
             .iter()
-            .any(|ending| matches!(project.value(&format!("{}{ending}", item.name)), Ok(Some(_))));
+            .any(|suffix| matches!(project.value(&format!("{}{suffix}", item.name)), Ok(Some(_))));
         let remedy = if *self.source != Source::Environment && is_in_environment {
             "pass `--from-env`: it is set in the environment".to_owned()
         } else {
@@ -127,8 +128,8 @@ impl<'a> Values<'a> {
 
 /// Fails for a variable of `item` whose value is not the secret itself, or not clear.
 pub(super) fn check_clear(item: &SecretSpec, listing: &Listing) -> Result<(), OpsError> {
-    for ending in SIGNING.into_iter().chain(["_NEXT"]) {
-        let Some(variable) = listing.get(&format!("{}{ending}", item.name)) else { continue };
+    for suffix in SIGNING.into_iter().chain([NEXT]) {
+        let Some(variable) = listing.get(&format!("{}{suffix}", item.name)) else { continue };
         if let Some(why) = Reference::recognise(&variable.value) {
             return Err(unfit(item, &variable.name, refusal_of(&why)));
         }

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::lifecycle::admission::{Rules, check};
 use crate::purpose::Purpose;
 use crate::source::dotenv::listing::Variable;
+use crate::variable_names::{NEW, NEXT};
 
 /// Sets how short the values are that sign, or will.
 pub(super) fn measure(
@@ -13,10 +14,12 @@ pub(super) fn measure(
     variable: &Variable,
     with: &[&Variable],
 ) -> Result<(), String> {
-    let ends =
-        |other: &&&Variable, ending: &str| other.name == format!("{}{ending}", variable.name);
-    let newer = with.iter().find(|other| ends(other, "_NEW"));
-    let staged = with.iter().find(|other| ends(other, "_NEXT"));
+    let find = |suffix: &str| {
+        let name = format!("{}{suffix}", variable.name);
+        with.iter().find(|other| other.name == name)
+    };
+    let newer = find(NEW);
+    let staged = find(NEXT);
     let signing: Vec<_> = std::iter::once(newer.copied().unwrap_or(variable))
         .chain(staged.copied())
         .map(|signer| signer.name.as_str())

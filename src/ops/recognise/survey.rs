@@ -9,9 +9,12 @@ use super::names;
 use super::recognised::{LeftOut, Recognised};
 use crate::ops::error::OpsError;
 use crate::source::dotenv::listing::{Encrypted, Listing, Variable};
+use crate::variable_names::{CURRENT, SUFFIXES};
 
-/// The endings of the variables that belong to one secret.
-const SUFFIXES: [&str; 4] = ["_NEW", "_OLD", "_BACKUP", "_NEXT"];
+/// The suffixes of the variables beside the one that has the name of the secret.
+fn other_suffixes() -> impl Iterator<Item = &'static str> {
+    SUFFIXES.into_iter().filter(|suffix| *suffix != CURRENT)
+}
 
 /// The variables of `.env` files, divided into secrets and others.
 ///
@@ -84,7 +87,7 @@ impl Survey {
             .map(|variable| variable.name.as_str())
             .collect();
         let base = |name: &str| {
-            let base = SUFFIXES.iter().find_map(|ending| name.strip_suffix(ending));
+            let base = other_suffixes().find_map(|suffix| name.strip_suffix(suffix));
             base.map(str::to_owned)
         };
         for variable in &listing.variables {
@@ -101,7 +104,7 @@ impl Survey {
                 }
                 _ => {}
             }
-            let names = SUFFIXES.iter().map(|ending| format!("{name}{ending}"));
+            let names = other_suffixes().map(|suffix| format!("{name}{suffix}"));
             let with: Vec<_> = names.filter_map(|name| listing.get(&name)).collect();
             match judge(variable, &with, &listing.path) {
                 _ if self.secrets.iter().any(|secret| secret.name == *name) => {

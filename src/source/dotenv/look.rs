@@ -6,7 +6,7 @@ use std::io;
 use zeroize::Zeroizing;
 
 use super::lines::Lines;
-use super::{DotenvStore, MAX_BYTES, SUFFIXES};
+use super::{DotenvStore, MAX_BYTES};
 use crate::manifest::environment::Marked;
 use crate::manifest::{Manifest, Revocations};
 use crate::ring::env::{Found, read};
@@ -14,6 +14,7 @@ use crate::secret::Secret;
 use crate::source::disk;
 use crate::source::error::StoreError;
 use crate::source::reading::{First, Memory, Print, Revoked};
+use crate::variable_names::SUFFIXES;
 
 /// How often a look is repeated while another process writes.
 const ATTEMPTS: usize = 100;
@@ -265,7 +266,7 @@ impl DotenvStore {
     fn find_secrets(&self, lines: &Lines) -> Result<Found, StoreError> {
         // All first, so that a variable that cannot be read is not passed over.
         for suffix in SUFFIXES {
-            let variable = format!("{}{suffix}", self.ring);
+            let variable = self.variable(suffix);
             lines.value(&variable).map_err(|unclear| self.line_error(unclear))?;
         }
         let value = |variable: &str| {

@@ -99,12 +99,10 @@ use crate::lifecycle::Policy;
 use crate::manifest::{Entry, Manifest};
 use crate::purpose::Purpose;
 use crate::secret::Secret;
+use crate::variable_names::BACKUP;
 
 /// The most that a `.env` file or a record may have: either is a page of text.
 const MAX_BYTES: usize = 1024 * 1024;
-
-/// The variables after the name of a secret, in the order in which they are written.
-const SUFFIXES: [&str; 5] = ["_NEW", "", "_OLD", "_BACKUP", "_NEXT"];
 
 /// Returns whether two values, the first of them in use, are not of one secret.
 type IsApart = fn(&[u8], &[u8]) -> bool;
@@ -245,7 +243,7 @@ impl DotenvStore {
                 self.check_known(&current, next)?;
                 // A revocation does not wait for it: its key verifies nothing.
                 if reading.leaves_out_backup() && !revokes(&current, next) {
-                    let variable = format!("{}_BACKUP", self.ring);
+                    let variable = self.variable(BACKUP);
                     let line = reading.lines.number_of(&variable);
                     let problem = Problem::LeftOut;
                     return Err(self.line_error(Unclear { line, variable, problem }));
@@ -308,6 +306,11 @@ impl DotenvStore {
 
     fn record_path(&self, ending: &str) -> PathBuf {
         self.folder().join(file_name(&self.ring) + ending)
+    }
+
+    /// Returns the variable of this secret with `suffix`.
+    fn variable(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.ring)
     }
 
     fn line_error(&self, unclear: Unclear) -> StoreError {

@@ -1,13 +1,11 @@
 //! The variable that holds a value.
 
+use super::DotenvStore;
 use super::lines::Lines;
-use super::{DotenvStore, SUFFIXES};
 use crate::kid::Kid;
 use crate::manifest::Entry;
 use crate::secret::Secret;
-
-/// The variables of the keys that verify, in the order of their keys.
-const SLOTS: [&str; 4] = ["_NEW", "", "_OLD", "_BACKUP"];
+use crate::variable_names::{SIGNING, SUFFIXES};
 
 impl DotenvStore {
     /// Has a key that `is_apart` from the primary keep its variable: it belongs to something else
@@ -29,7 +27,7 @@ impl DotenvStore {
     pub(crate) fn variable_of(&self, secret: &[u8]) -> Option<String> {
         let text = crate::source::disk::read_edited(self.path(), super::MAX_BYTES).ok()?;
         let lines = Lines::parse(&text);
-        let mut names = SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring));
+        let mut names = SUFFIXES.iter().map(|suffix| self.variable(suffix));
         names.find(|name| {
             let value = lines.value(name).ok().flatten();
             let value = value.and_then(|value| self.purpose.decode(value.as_str().to_owned()).ok());
@@ -40,7 +38,7 @@ impl DotenvStore {
     /// The secrets of the variables, as `lines` have them.
     pub(super) fn current_secrets(&self, lines: &Lines) -> Vec<(String, Secret)> {
         let all = SUFFIXES.iter().filter_map(|suffix| {
-            let variable = format!("{}{suffix}", self.ring);
+            let variable = self.variable(suffix);
             let value = lines.value(&variable).ok().flatten()?;
             let secret = self.purpose.decode(value.as_str().to_owned()).ok()?;
             Some((variable, secret))
@@ -56,7 +54,7 @@ impl DotenvStore {
         current: &[(String, Secret)],
     ) -> Vec<(&'static str, &'m Entry)> {
         // `X_NEW` is for a fourth alone.
-        let slots = &SLOTS[usize::from(verifying.len() < SLOTS.len())..];
+        let slots = &SIGNING[usize::from(verifying.len() < SIGNING.len())..];
         let secret = |key: &&'m Entry| key.secret().map(Secret::expose);
         let primary = verifying.first().and_then(secret);
         let slot_of = |key: &&'m Entry| {
@@ -76,7 +74,7 @@ impl DotenvStore {
             Some((held.or_else(|| free.next())?, key))
         };
         let mut all: Vec<_> = verifying.into_iter().filter_map(slot).collect();
-        all.sort_by_key(|(slot, _)| SLOTS.iter().position(|known| known == slot));
+        all.sort_by_key(|(slot, _)| SIGNING.iter().position(|known| known == slot));
         all
     }
 }

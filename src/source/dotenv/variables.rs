@@ -2,9 +2,9 @@
 
 use zeroize::Zeroizing;
 
+use super::DotenvStore;
 use super::lines::Lines;
 use super::problem::{Problem, Unclear};
-use super::{DotenvStore, SUFFIXES};
 use crate::error::Error;
 use crate::lifecycle::Role;
 use crate::lifecycle::SigningStart;
@@ -12,6 +12,7 @@ use crate::lifecycle::{KeyState, admission};
 use crate::manifest::{Entry, Manifest};
 use crate::secret::Secret;
 use crate::source::error::StoreError;
+use crate::variable_names::{NEW, NEXT, SUFFIXES};
 
 impl DotenvStore {
     /// Writes the variables of `next` into `lines`.
@@ -21,8 +22,7 @@ impl DotenvStore {
         let wanted = self.variables(next, &self.current_secrets(lines))?;
         let wanted: Vec<_> = wanted.into_iter().map(text_of).collect::<Result<_, _>>()?;
         self.check_shared(lines, &wanted, &written)?;
-        let names: Vec<_> =
-            SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.ring)).collect();
+        let names: Vec<_> = SUFFIXES.iter().map(|suffix| self.variable(suffix)).collect();
         let after: Vec<_> = names.iter().map(String::as_str).collect();
         // New ones first, which look like the others, and come after them.
         for (variable, text) in &wanted {
@@ -73,7 +73,7 @@ impl DotenvStore {
             }
         }
         // Services that read `X_NEW` are there, if it is set.
-        let new = format!("{}_NEW", self.ring);
+        let new = self.variable(NEW);
         let has_new = current.iter().any(|(variable, _)| *variable == new);
         if verifying.len() > 4 || verifying.len() > 3 && !has_new {
             return unfit(
@@ -89,15 +89,15 @@ impl DotenvStore {
         }
         verifying.sort_by_key(|key| std::cmp::Reverse(key.life.past_start(now)));
         let named = self.assign_slots(verifying, current).into_iter();
-        let all = named.chain(staged.into_iter().map(|key| ("_NEXT", key)));
-        Ok(all.map(|(suffix, key)| (format!("{}{suffix}", self.ring), key)).collect())
+        let all = named.chain(staged.into_iter().map(|key| (NEXT, key)));
+        Ok(all.map(|(suffix, key)| (self.variable(suffix), key)).collect())
     }
 
     /// The values of the variables as they are written, the first that is set first.
     fn read_values(&self, lines: &Lines) -> Result<Vec<Zeroizing<String>>, StoreError> {
         let mut written = Vec::new();
         for suffix in SUFFIXES {
-            let variable = format!("{}{suffix}", self.ring);
+            let variable = self.variable(suffix);
             let value = lines.value(&variable).map_err(|unclear| self.line_error(unclear))?;
             written.extend(value.filter(|value| !value.is_empty()));
         }

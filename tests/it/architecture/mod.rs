@@ -24,6 +24,7 @@ const LAYERS: [&[&str]; 15] = [
         "secret",
         "sql",
         "text",
+        "variable_names",
     ],
     &["mac"],
     &["lifecycle"],
