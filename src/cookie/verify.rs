@@ -281,7 +281,7 @@ fn find_legacy_signer<'r>(
     tag: &[u8; 32],
 ) -> Option<Matched<'r, CookieKey>> {
     let able = |key: Matched<'r, CookieKey>| Some((key.0.material().legacy.key(form)?, key));
-    let tried = Tried::of(view.verifying().filter_map(able))?;
+    let tried = Tried::new(view.verifying().filter_map(able))?;
     verify_any(tried.macs(), value, tag).and_then(|place| tried.key(place))
 }
 

@@ -16,7 +16,7 @@ use crate::kid::Kid;
 #[non_exhaustive]
 pub struct Report {
     /// The name of the instance: of a host or a pod. A report is stored only under a name of 1 to
-    /// 128 characters of `A-Z a-z 0-9 - _ . : / @ + =`; that of an [unreadable](Self::unreadable)
+    /// 128 characters of `A-Z a-z 0-9 - _ . : / @ + =`; that of an [unreadable](Self::for_unreadable)
     /// one may be anything.
     pub instance: String,
     /// The name of the ring.
@@ -41,7 +41,7 @@ pub struct Report {
     pub signed: Vec<(Kid, u64)>,
     /// The latest rewrap that it knows of.
     pub rewrap: Option<RewrapRecord>,
-    /// Why the report cannot be read, if it cannot: see [`unreadable`](Self::unreadable). It is not
+    /// Why the report cannot be read, if it cannot: see [`for_unreadable`](Self::for_unreadable). It is not
     /// part of the text of a report.
     pub problem: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Report {
     /// retirement ([`Obstacle::UnreadableReport`](crate::Obstacle::UnreadableReport)) for one observation window from then on, because
     /// its instance may hold other keys. It proves no agreement and no observation.
     #[must_use]
-    pub fn unreadable(
+    pub fn for_unreadable(
         instance: impl Into<String>,
         received_at: SystemTime,
         problem: impl Into<String>,

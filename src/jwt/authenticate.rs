@@ -69,8 +69,8 @@ fn find_signer<'r>(
                 _ => None,
             };
             match named.key {
-                Some(key) => Tried::of(able(key)),
-                None => Tried::of(view.verifying().filter_map(able)),
+                Some(key) => Tried::new(able(key)),
+                None => Tried::new(view.verifying().filter_map(able)),
             }
             .ok_or(Reason::Algorithm)?
         }};

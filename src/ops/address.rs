@@ -78,7 +78,7 @@ struct Address {
 }
 
 impl Address {
-    fn of(text: &str) -> Option<Self> {
+    fn from_text(text: &str) -> Option<Self> {
         if let Ok(url) = ConnectionString::parse(text) {
             let host = url.host().unwrap_or("localhost");
             return Some(Self {
@@ -173,7 +173,7 @@ pub(crate) fn difference(first: &[u8], other: &[u8]) -> Option<Difference> {
     {
         return None;
     }
-    match (Address::of(first), Address::of(other)) {
+    match (Address::from_text(first), Address::from_text(other)) {
         (None, None) => None,
         (Some(_), None) => Some(Difference::NoUrl),
         (None, Some(_)) => Some(Difference::Url),

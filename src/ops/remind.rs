@@ -69,7 +69,8 @@ pub async fn reminders(project: &Project) -> Result<Vec<Reminder>, OpsError> {
     let trail = project.trail().await?;
     let (now, environment) = (project.now(), project.environment_name());
     let all = secret_statuses(project).await?;
-    let mut all: Vec<_> = all.iter().filter_map(|status| Reminder::of(status, now)).collect();
+    let mut all: Vec<_> =
+        all.iter().filter_map(|status| Reminder::for_status(status, now)).collect();
     // One of the night, too: it is told once, by whoever comes first.
     let since = now.checked_sub(EMERGENCY_WITHIN).unwrap_or(now);
     let query = Query::new().action(Action::EMERGENCY_ROTATED).outcome(Outcome::Success);
@@ -203,7 +204,7 @@ async fn post(url: &str, message: &serde_json::Value, delivery: Delivery) -> Res
 
 impl Reminder {
     /// What somebody should be told of a secret that stands so.
-    fn of(status: &SecretStatus, now: SystemTime) -> Option<Self> {
+    fn for_status(status: &SecretStatus, now: SystemTime) -> Option<Self> {
         // A rotation that is due says so itself.
         let from = status.next.at.filter(|at| Some(*at) != status.due && *at > now);
         let from = from.map_or_else(String::new, |at| format!("from {}: ", NotBefore(at)));

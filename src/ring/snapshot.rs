@@ -30,7 +30,7 @@ pub(crate) struct Tried<'r, K, M> {
 impl<'r, K, M> Tried<'r, K, M> {
     /// `None` if there are none.
     #[inline]
-    pub(crate) fn of(able: impl IntoIterator<Item = (&'r M, Matched<'r, K>)>) -> Option<Self> {
+    pub(crate) fn new(able: impl IntoIterator<Item = (&'r M, Matched<'r, K>)>) -> Option<Self> {
         let mut able = able.into_iter();
         let (mac, key) = able.next()?;
         let mut tried = Self { macs: [mac; MAX_LANES], keys: [key; MAX_LANES], count: 1 };

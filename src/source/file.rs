@@ -241,7 +241,7 @@ impl FileStore {
             modified => modified.map_err(|source| self.io_error(source))?,
         };
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Ok(Some(Report::unreadable(disk::instance_of(&name), received_at, problem)))
+        Ok(Some(Report::for_unreadable(disk::instance_of(&name), received_at, problem)))
     }
 
     fn write_report(&self, report: &Report) -> Result<(), StoreError> {

@@ -45,7 +45,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     }
 
     /// What the instances of the service last said. A report that is there and cannot be read does
-    /// not fail the call: it is returned as [`Report::unreadable`], and the others with it.
+    /// not fail the call: it is returned as [`Report::for_unreadable`], and the others with it.
     fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
         Box::pin(async { Err(no_reports(self)) })
     }

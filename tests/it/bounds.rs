@@ -354,7 +354,8 @@ fn rings_verdicts_and_steps_at_their_bounds_overflow_nothing() {
                 report.buckets = vec![bucket.clone(), bucket];
                 ring.resume(&report);
                 let _ = ring.retirement(&old).unwrap();
-                let reports = [report.clone(), Report::unreadable("web-2", start, "it is empty")];
+                let reports =
+                    [report.clone(), Report::for_unreadable("web-2", start, "it is empty")];
                 let _ = ring.load().retirement(&old, &reports, now).unwrap();
                 let kid = "a".parse().unwrap();
                 let _ = manifest.retirement(&kid, &reports, now).unwrap();

@@ -11,13 +11,13 @@ fn at(days: u32) -> SystemTime {
 
 /// A report that can be read, of no ring.
 fn readable_report(instance: &str, reported_at: SystemTime) -> Report {
-    let mut report = Report::unreadable(instance, reported_at, "");
+    let mut report = Report::for_unreadable(instance, reported_at, "");
     report.problem = None;
     report
 }
 
 fn broken(instance: &str, received_at: SystemTime) -> Report {
-    Report::unreadable(instance, received_at, "it is empty")
+    Report::for_unreadable(instance, received_at, "it is empty")
 }
 
 fn kid() -> Kid {

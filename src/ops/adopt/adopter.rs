@@ -177,7 +177,7 @@ impl<'a> Adopter<'a> {
         let (inventory, environment) = (self.project.inventory(), manifest.environment());
         if let Place::File { path, .. } = &inventory.secret(name)?.store {
             let path = inventory.path(path, environment);
-            disk::make_folder(&disk::folder(&path)).map_err(OpsError::io(path))?;
+            disk::make_folder(&disk::folder(&path)).map_err(OpsError::for_path(path))?;
         }
         Ok(())
     }

@@ -37,7 +37,8 @@ fn remedy(item: &SecretSpec, error: &Error) -> Option<String> {
     let name = &item.name;
     Some(match error {
         Error::ShortSecret { key, length, minimum, .. } => {
-            let setting = Short::of(item.purpose, item.algorithm.as_deref(), *length).setting()?;
+            let setting =
+                Short::for_length(item.purpose, item.algorithm.as_deref(), *length).setting()?;
             format!(
                 "`{key}` has {length} bytes, and the minimum is {minimum}: add `{setting}` to `{name}` \
                  in the inventory, so that it signs until the first rotation"

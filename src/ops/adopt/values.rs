@@ -39,7 +39,7 @@ impl<'a> Values<'a> {
                 Some(listing) => listings.push(listing),
                 None if is_named => {
                     let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-                    return Err(OpsError::io(path)(missing));
+                    return Err(OpsError::for_path(path)(missing));
                 }
                 None => {}
             }

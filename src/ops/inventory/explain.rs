@@ -41,7 +41,8 @@ impl SecretSpec {
     fn too_short(&self, error: &Error) -> Option<OpsError> {
         let Error::ShortSecret { key, length, minimum, .. } = error else { return None };
         let name = &self.name;
-        let setting = Short::of(self.purpose, self.algorithm.as_deref(), *length).setting()?;
+        let setting =
+            Short::for_length(self.purpose, self.algorithm.as_deref(), *length).setting()?;
         // A `.env` file keeps no policy of its own.
         let then = match self.store {
             Place::Dotenv(_) => String::new(),

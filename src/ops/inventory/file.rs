@@ -26,7 +26,7 @@ impl Inventory {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(OpsError::NoInventory { path })
             }
-            Err(error) => Err(OpsError::io(path)(error)),
+            Err(error) => Err(OpsError::for_path(path)(error)),
         }
     }
 

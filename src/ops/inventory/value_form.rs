@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::ops::inventory::Inventory;
 
-    fn of(name: &str, value: &str, in_use: Option<&str>) -> Option<String> {
+    fn problem_of(name: &str, value: &str, in_use: Option<&str>) -> Option<String> {
         let inventory = Inventory::parse(Inventory::TEMPLATE, "dualkey.toml").unwrap();
         let mut item = inventory.secret("DATABASE_URL").unwrap().clone();
         name.clone_into(&mut item.name);
@@ -169,12 +169,13 @@ mod tests {
             ("postgres://app:x@db:99999999/app", "port"),
             ("redis://", "no host"),
         ] {
-            let found = of("DATABASE_URL", value, None).unwrap_or_default();
+            let found = problem_of("DATABASE_URL", value, None).unwrap_or_default();
             assert!(found.contains(says) && !found.contains("hunter2"), "{value}: {found}");
-            let found = of("DB", value, Some("postgres://app:old@db/app")).unwrap_or_default();
+            let found =
+                problem_of("DB", value, Some("postgres://app:old@db/app")).unwrap_or_default();
             assert!(!found.is_empty(), "{value}");
             // A password of another name may be any text.
-            assert_eq!(of("DB_PASSWORD", value, Some("old")), None);
+            assert_eq!(problem_of("DB_PASSWORD", value, Some("old")), None);
         }
     }
 
@@ -200,7 +201,7 @@ mod tests {
             ("ODBC_DSN", "Driver=PostgreSQL;Server=db;Uid=app;Pwd=x"),
             ("SMTP_URL", "smtps://user%40example.com:x@mail:465"),
         ] {
-            assert_eq!(of(name, value, None), None, "{name} {value}");
+            assert_eq!(problem_of(name, value, None), None, "{name} {value}");
         }
     }
 }

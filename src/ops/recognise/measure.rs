@@ -35,7 +35,8 @@ pub(super) fn measure(
         match check(&secret, &variable.name, is_fallback, recognised.purpose, None, &rules) {
             Ok(_) => {}
             Err(Error::ShortSecret { .. }) => {
-                recognised.short = recognised.short.and(Short::of(recognised.purpose, None, length))
+                recognised.short =
+                    recognised.short.and(Short::for_length(recognised.purpose, None, length))
             }
             Err(Error::WrongLength { .. }) => return set_manual(recognised),
             // A provider's that was never set is not in use.

@@ -17,7 +17,7 @@ pub enum Short {
 
 impl Short {
     /// The distance of a value of `length` bytes, which is less than the minimum.
-    pub(crate) fn of(purpose: Purpose, algorithm: Option<&str>, length: usize) -> Self {
+    pub(crate) fn for_length(purpose: Purpose, algorithm: Option<&str>, length: usize) -> Self {
         match purpose.length(algorithm) {
             SecretLength::AtLeast { floor, .. } if length < floor => Self::Below(length),
             SecretLength::AtLeast { floor, .. } => Self::Floor(floor),

@@ -63,7 +63,8 @@ impl Survey {
         };
         for path in files {
             let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-            let listing = Listing::read(path)?.ok_or_else(|| OpsError::io(path)(missing()))?;
+            let listing =
+                Listing::read(path)?.ok_or_else(|| OpsError::for_path(path)(missing()))?;
             // Of the lines after it nothing is known: an inventory would lack their secrets.
             let is_cut = |variable: &&Variable| {
                 variable.problem.as_ref().is_some_and(|problem| problem.is_of_other(&variable.name))

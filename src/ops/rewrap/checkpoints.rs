@@ -42,14 +42,14 @@ impl Checkpoints {
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(OpsError::io(path)(error)),
+                Err(error) => return Err(OpsError::for_path(path)(error)),
             }
         }
         let path = path.map(Path::to_owned);
         Ok(Arc::new(Self { path, state: Mutex::new(Reached { written_at: None, tables }) }))
     }
 
-    pub(super) fn of(&self, table: &str) -> Option<Checkpoint> {
+    pub(super) fn checkpoint(&self, table: &str) -> Option<Checkpoint> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tables.iter().find(|(name, _)| name == table).map(|(_, reached)| reached.clone())
     }
@@ -78,7 +78,7 @@ impl Checkpoints {
 pub(super) fn remove(path: &Path) -> Result<(), OpsError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(OpsError::io(path)(error))
+            Err(OpsError::for_path(path)(error))
         }
         _ => Ok(()),
     }

@@ -139,7 +139,7 @@ pub(super) fn rewrap_of_table(
     }
     // Two databases may have tables of one name.
     let place = format!("{} {}", data.database, data.table);
-    if let Some(checkpoint) = file.of(&place) {
+    if let Some(checkpoint) = file.checkpoint(&place) {
         rewrap = rewrap.resume(checkpoint);
     }
     let (on_progress, table, file) =

@@ -79,7 +79,7 @@ pub async fn create(
         && !by.is_dry_run
     {
         let path = inventory.path(path, environment);
-        disk::make_folder(&disk::folder(&path)).map_err(OpsError::io(path))?;
+        disk::make_folder(&disk::folder(&path)).map_err(OpsError::for_path(path))?;
     }
     if name != inventory.audit.secret {
         let mut operator = match Operator::for_project(project, name, by.actor).await {

@@ -29,12 +29,12 @@ impl SecretStatus {
         now: SystemTime,
         ahead: u16,
     ) -> Self {
-        let facts = TrailFacts::unknown(item, manifest, now);
-        Self::with_trail_facts(item, manifest, reports, now, (ahead, &facts))
+        let facts = TrailFacts::for_manifest(item, manifest, now);
+        Self::for_trail_facts(item, manifest, reports, now, (ahead, &facts))
     }
 
     /// The same, with the facts of the trail.
-    pub(super) fn with_trail_facts(
+    pub(super) fn for_trail_facts(
         item: &SecretSpec,
         manifest: &Manifest,
         reports: &[Report],
@@ -78,7 +78,7 @@ impl SecretStatus {
 
     /// How a secret stands that is rotated by hand, the last time at `last`.
     #[must_use]
-    pub fn by_hand(
+    pub fn for_manual(
         (item, environment): (&SecretSpec, &str),
         last: Option<SystemTime>,
         now: SystemTime,
@@ -89,7 +89,7 @@ impl SecretStatus {
             // No record says that it was ever done.
             None => Some(now),
         });
-        let mut status = Self::bare((item, environment));
+        let mut status = Self::for_item((item, environment));
         (status.since, status.due) = (last, due);
         status.state = due.map_or(ScheduleState::UpToDate, |due| schedule_state(due, now, ahead));
         let Place::Manual(place) = &item.store else { return status };
@@ -107,8 +107,8 @@ impl SecretStatus {
 
     /// One that cannot be read.
     #[must_use]
-    pub fn unread((item, environment): (&SecretSpec, &str), error: &OpsError) -> Self {
-        let mut status = Self::bare((item, environment));
+    pub fn for_unreadable((item, environment): (&SecretSpec, &str), error: &OpsError) -> Self {
+        let mut status = Self::for_item((item, environment));
         if !matches!(error, OpsError::Store(StoreError::Missing { .. })) {
             status.state = ScheduleState::Unread { why: error.to_string() };
             return status;
@@ -124,7 +124,7 @@ impl SecretStatus {
         status
     }
 
-    fn bare((item, environment): (&SecretSpec, &str)) -> Self {
+    fn for_item((item, environment): (&SecretSpec, &str)) -> Self {
         Self {
             name: item.name.clone(),
             environment: environment.to_owned(),

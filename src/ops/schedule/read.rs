@@ -48,11 +48,11 @@ async fn status(
     let trail = match trail {
         Ok(trail) => Some(&**trail),
         // Nothing is decided by a trail that is missing or cannot be read, nor without it.
-        Err(error @ OpsError::Audit(_)) => return SecretStatus::unread(name, error),
+        Err(error @ OpsError::Audit(_)) => return SecretStatus::for_unreadable(name, error),
         Err(_) => None,
     };
     let status = read(project, item, trail).await;
-    let mut status = status.unwrap_or_else(|error| SecretStatus::unread(name, &error));
+    let mut status = status.unwrap_or_else(|error| SecretStatus::for_unreadable(name, &error));
     let encrypted = encrypted(project, item, name.1);
     status.warnings.extend(encrypted.map(|file| format!("{}; {}", file.found(), file.remedy())));
     if status.state == ScheduleState::Absent {
@@ -76,7 +76,7 @@ async fn read(
         let query = Query::new().secret(&item.name).environment(environment);
         let query = query.rotations().outcome(Outcome::Success).take(1);
         let last = trail.query(&query).await?.pop().map(|entry| entry.record.at);
-        return Ok(SecretStatus::by_hand((item, environment), last, now, ahead));
+        return Ok(SecretStatus::for_manual((item, environment), last, now, ahead));
     }
     let store = project.store(&item.name)?;
     let manifest = match (store.load().await, trail) {
@@ -96,9 +96,9 @@ async fn read(
     };
     let past = match trail {
         Some(trail) => TrailFacts::read(trail, item, &manifest, now).await?,
-        None => TrailFacts::unknown(item, &manifest, now),
+        None => TrailFacts::for_manifest(item, &manifest, now),
     };
-    let mut status = SecretStatus::with_trail_facts(item, &manifest, &reports, now, (ahead, &past));
+    let mut status = SecretStatus::for_trail_facts(item, &manifest, &reports, now, (ahead, &past));
     if let Some(record) = unfinished {
         let why = format!("{} began {}, and has not said how it went", record.actor, record.action);
         status.state = status.state.max(ScheduleState::Stuck { why });

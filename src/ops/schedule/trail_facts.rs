@@ -25,7 +25,7 @@ pub(super) struct TrailFacts {
 
 impl TrailFacts {
     /// The facts without a trail.
-    pub(super) fn unknown(item: &SecretSpec, manifest: &Manifest, now: SystemTime) -> Self {
+    pub(super) fn for_manifest(item: &SecretSpec, manifest: &Manifest, now: SystemTime) -> Self {
         let is_at_least = is_dated_by_file(item, manifest, &manifest.primary(now));
         Self { is_at_least, ..Self::default() }
     }
@@ -43,7 +43,7 @@ impl TrailFacts {
         manifest: &Manifest,
         now: SystemTime,
     ) -> Result<Self, OpsError> {
-        let mut facts = Self::unknown(item, manifest, now);
+        let mut facts = Self::for_manifest(item, manifest, now);
         let records = async |action: Action| {
             let query = Query::new().secret(&item.name).environment(manifest.environment());
             let query = query.of_steps().action(action).outcome(Outcome::Success);

@@ -51,7 +51,7 @@ impl Calls {
     pub(super) fn new(store: Arc<dyn KeyStore>, timeout: Duration) -> Self {
         let name = catch(|| format!("{store:?}")).unwrap_or_else(|| "the store".to_owned());
         let workers = Mutex::default();
-        Self { store, name, timeout, runtime: Runtime::current(), workers }
+        Self { store, name, timeout, runtime: Runtime::for_current_thread(), workers }
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -78,7 +78,8 @@ impl Calls {
             return Err(self.timeout_error());
         }
         let (sender, answer) = channel();
-        let (store, runtime) = (Arc::clone(&self.store), Runtime::current().or(&self.runtime));
+        let (store, runtime) =
+            (Arc::clone(&self.store), Runtime::for_current_thread().or(&self.runtime));
         let job = move || {
             let run = move || {
                 runtime.enter(|| block_on(call(&*store, &argument), time))

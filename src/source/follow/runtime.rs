@@ -6,7 +6,7 @@ pub(super) struct Runtime(#[cfg(feature = "tokio")] Option<tokio::runtime::Handl
 
 impl Runtime {
     /// The runtime that the calling thread is in.
-    pub(super) fn current() -> Self {
+    pub(super) fn for_current_thread() -> Self {
         #[cfg(feature = "tokio")]
         let current = Self(tokio::runtime::Handle::try_current().ok());
         #[cfg(not(feature = "tokio"))]

@@ -61,7 +61,7 @@ where
     T: Send + 'static,
     W: FnOnce() -> T + Send + 'static,
 {
-    let runtime = Runtime::current();
+    let runtime = Runtime::for_current_thread();
     let shared = Arc::new(Mutex::new((None, None::<Waker>)));
     let result = Arc::clone(&shared);
     let run = move || {

@@ -410,7 +410,7 @@ fn parse_report((instance, text, received): (String, Option<String>, Option<i64>
     // What is before 1970 or no moment was received long ago.
     let received = Duration::from_millis(received.unwrap_or(0).try_into().unwrap_or(0));
     let received_at = UNIX_EPOCH.checked_add(received).unwrap_or(UNIX_EPOCH);
-    Report::unreadable(instance, received_at, problem)
+    Report::for_unreadable(instance, received_at, problem)
 }
 
 impl fmt::Debug for PostgresStore {

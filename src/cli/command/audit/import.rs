@@ -21,7 +21,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args, terminal: &mut Terminal) -> Status {
     let project = context.project()?;
-    let text = read_text(&args.log, MAX_BYTES).map_err(OpsError::io(&args.log))?;
+    let text = read_text(&args.log, MAX_BYTES).map_err(OpsError::for_path(&args.log))?;
     let imported = import(&*project.trail().await?, &text, project.now()).await?;
     terminal.line(&format!(
         "{} records were taken over, {} were there already",
