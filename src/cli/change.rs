@@ -64,7 +64,7 @@ fn print_key(
     let Some(until) = change.verifies_until else { return Ok(()) };
     let until = when(until, project.now());
     // A retirement gives the key itself an end, every other step the key before it.
-    if change.action == manifest::Action::Retire {
+    if change.action == manifest::ChangeAction::Retire {
         terminal.line(&format!("  ends      {until}"))
     } else {
         terminal.line(&format!("  old key   verifies until {until}"))

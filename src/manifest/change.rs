@@ -15,7 +15,7 @@ pub struct Change {
     /// The next manifest, of the next revision; the same, if nothing had to change.
     pub manifest: Manifest,
     /// What was done.
-    pub action: Action,
+    pub action: ChangeAction,
     /// The key that it was done to: the new one, the one that signs now, the one that ends.
     pub kid: Kid,
     /// What that key was before; nothing, if it was not there.
@@ -34,7 +34,7 @@ pub struct Change {
 /// What is done to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Action {
+pub enum ChangeAction {
     /// Added: it verifies, and does not sign yet.
     Stage,
     /// Made the primary.
@@ -159,7 +159,7 @@ impl Force<'_> {
         let mut next = self.manifest.with_policy(policy, now)?;
         if next.revision != self.manifest.revision {
             let (kid, at) = (next.primary(next.changed_at), next.changed_at);
-            let action = Action::SetPolicy.as_str().to_owned();
+            let action = ChangeAction::SetPolicy.as_str().to_owned();
             let key = next.keys.iter_mut().find(|key| key.life.kid == kid);
             if let Some(key) = key {
                 key.forced_steps.push(ForcedStep { at, action, reason: self.reason.to_owned() });
@@ -194,7 +194,7 @@ impl Change {
     }
 }
 
-impl Action {
+impl ChangeAction {
     /// A stable name for records and metric labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -58,7 +58,7 @@ mod unknown;
 mod versions;
 
 pub use crate::lifecycle::RolloutEffect;
-pub use change::{Action, AssumedDeployed, Change, Force};
+pub use change::{AssumedDeployed, Change, ChangeAction, Force};
 pub use document::Manifest;
 pub use entry::{Entry, ForcedStep, NewEntry};
 pub use revocations::Revocations;

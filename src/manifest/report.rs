@@ -26,14 +26,14 @@ const MAX_BUCKETS: usize = 1_000;
 
 /// The part of a report that is read first: a newer version may hold anything else.
 #[derive(Deserialize)]
-struct Head {
+struct ReportHead {
     format: String,
     version: u32,
     min_reader_version: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct ReportFields {
     format: String,
     version: u32,
     #[serde(default)]
@@ -45,22 +45,22 @@ struct Document {
     observed_since: Time,
     reported_at: Time,
     has_stopped: bool,
-    buckets: Vec<Span>,
+    buckets: Vec<BucketFields>,
     last_as_fallback: Vec<(String, Time)>,
     signed: Vec<(String, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rewrap: Option<Rewrapped>,
+    rewrap: Option<RewrapFields>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Span {
+struct BucketFields {
     from: Time,
     to: Time,
-    uses: Vec<Used>,
+    uses: Vec<UsageFields>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Used {
+struct UsageFields {
     kid: String,
     verified_as_primary: u64,
     verified_as_fallback: u64,
@@ -68,7 +68,7 @@ struct Used {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Rewrapped {
+struct RewrapFields {
     started_at: Time,
     finished_at: Time,
     /// False for a rewrap that left rows unopened; since then each opens all of them.
@@ -98,7 +98,7 @@ impl Report {
             let written = |(kid, count): &(Kid, u64)| (kid.to_string(), (*count).min(MAX_COUNT));
             counts.iter().map(written).collect()
         };
-        let document = Document {
+        let document = ReportFields {
             format: FORMAT.to_owned(),
             version: Versions::CURRENT.version,
             min_reader_version: Some(Versions::CURRENT.min_reader_version),
@@ -109,7 +109,7 @@ impl Report {
             observed_since: self.observed_since.try_into()?,
             reported_at: self.reported_at.try_into()?,
             has_stopped: self.has_stopped,
-            buckets: self.buckets.iter().map(write_span).collect::<Result<_, _>>()?,
+            buckets: self.buckets.iter().map(write_bucket).collect::<Result<_, _>>()?,
             last_as_fallback: self
                 .last_as_fallback
                 .iter()
@@ -118,7 +118,7 @@ impl Report {
             signed: counts(&self.signed),
             rewrap: match &self.rewrap {
                 None => None,
-                Some(rewrap) => Some(Rewrapped {
+                Some(rewrap) => Some(RewrapFields {
                     started_at: rewrap.started_at.try_into()?,
                     finished_at: rewrap.finished_at.try_into()?,
                     opened_all: None,
@@ -148,7 +148,7 @@ impl Report {
         if text.len() > MAX_BYTES {
             return Err(report_error("the report has more than 1 MiB"));
         }
-        let head: Head = serde_json::from_slice(text).map_err(|error| parse_error(&error))?;
+        let head: ReportHead = serde_json::from_slice(text).map_err(|error| parse_error(&error))?;
         if head.format != FORMAT {
             return Err(report_error("its `format` is not `dualkey report`"));
         }
@@ -156,7 +156,8 @@ impl Report {
         if !Versions::new(head.version, head.min_reader_version, "report")?.is_newer() {
             check_former(text)?;
         }
-        let report: Document = serde_json::from_slice(text).map_err(|error| parse_error(&error))?;
+        let report: ReportFields =
+            serde_json::from_slice(text).map_err(|error| parse_error(&error))?;
         check_names(&report.instance, &report.ring)?;
         if report.revision > MAX_REVISION {
             return Err(report_error("its `revision` is more than 2^53 - 1"));
@@ -183,7 +184,7 @@ impl Report {
             signed: read_counts("signed", report.signed)?,
             rewrap: match report.rewrap {
                 // It opened no payload, and is evidence of nothing.
-                Some(Rewrapped { opened_all: Some(false), .. }) | None => None,
+                Some(RewrapFields { opened_all: Some(false), .. }) | None => None,
                 Some(rewrap) => Some(RewrapRecord {
                     started_at: read_date("started_at", rewrap.started_at)?,
                     finished_at: read_date("finished_at", rewrap.finished_at)?,
@@ -201,7 +202,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-fn read_bucket(span: Span) -> Result<UsageBucket, Error> {
+fn read_bucket(span: BucketFields) -> Result<UsageBucket, Error> {
     check_length("uses", span.uses.len(), MAX_KEYS)?;
     let uses = span.uses.into_iter().map(|uses| {
         let counts = UsageCounts {
@@ -261,14 +262,14 @@ fn check_names(instance: &str, ring: &str) -> Result<(), Error> {
     }
 }
 
-fn write_span(bucket: &UsageBucket) -> Result<Span, Error> {
-    let used = |(kid, uses): &(Kid, UsageCounts)| Used {
+fn write_bucket(bucket: &UsageBucket) -> Result<BucketFields, Error> {
+    let used = |(kid, uses): &(Kid, UsageCounts)| UsageFields {
         kid: kid.to_string(),
         verified_as_primary: uses.verified_as_primary.min(MAX_COUNT),
         verified_as_fallback: uses.verified_as_fallback.min(MAX_COUNT),
         signed: uses.signed.min(MAX_COUNT),
     };
-    Ok(Span {
+    Ok(BucketFields {
         from: bucket.from.try_into()?,
         to: bucket.to.try_into()?,
         uses: bucket.uses.iter().map(used).collect(),

@@ -22,7 +22,7 @@ pub struct Revocations {
 }
 
 #[derive(Deserialize)]
-struct Reason {
+struct RevocationFields {
     reason: String,
 }
 
@@ -75,7 +75,8 @@ fn read_text(text: &str) -> Option<String> {
 fn read_key(text: &str) -> Vec<(Kid, String)> {
     let key = Members::read(text);
     let mut reasons = key.named("revoked").map(|revoked| {
-        serde_json::from_str::<Reason>(revoked).map_or_else(|_| UNREAD.to_owned(), |it| it.reason)
+        serde_json::from_str::<RevocationFields>(revoked)
+            .map_or_else(|_| UNREAD.to_owned(), |it| it.reason)
     });
     let Some(reason) = reasons.next() else { return Vec::new() };
     let kids = key.named("kid").filter_map(read_text);

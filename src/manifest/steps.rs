@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::bounds::next_revision;
-use super::change::{Action, AssumedDeployed, Change, Force};
+use super::change::{AssumedDeployed, Change, ChangeAction, Force};
 use super::{Entry, Manifest, NewEntry};
 use crate::error::{Error, Obstacle};
 use crate::evidence::reports::{ClockProblem, clock_problem, disagreement, may_run};
@@ -44,7 +44,7 @@ impl Manifest {
         {
             return Err(Error::TooSoon { kid, signs_from: moment, earliest });
         }
-        self.step(Action::Stage, kid, now, false, |keys, steps| {
+        self.step(ChangeAction::Stage, kid, now, false, |keys, steps| {
             let mut life = entry.life.clone();
             life.added_at = dated;
             keys.push(entry);
@@ -140,7 +140,7 @@ impl Manifest {
     /// [`Error::UnknownKey`], or [`Error::NoPrimary`] if nothing would be left that signs:
     /// then [`emergency_rotate`](Self::emergency_rotate) is what you want.
     pub fn revoke(&self, kid: &Kid, reason: &str, now: SystemTime) -> Result<Change, Error> {
-        self.step_by(WrongClock::Accepted, Action::Revoke, *kid, now, false, |_, steps| {
+        self.step_by(WrongClock::Accepted, ChangeAction::Revoke, *kid, now, false, |_, steps| {
             steps.revoke(kid, reason).map(drop)
         })
     }
@@ -183,7 +183,7 @@ impl Manifest {
     ) -> Result<Change, Error> {
         let dated = now.max(self.changed_at);
         let staged = self.staged_kids(dated).find(|kid| kid != compromised);
-        let rotate = Action::EmergencyRotate;
+        let rotate = ChangeAction::EmergencyRotate;
         let mut change = match staged {
             Some(kid) => {
                 self.step_by(WrongClock::Accepted, rotate, kid, now, false, |_, steps| {
@@ -390,7 +390,7 @@ impl Manifest {
         forced: bool,
     ) -> Result<Change, Error> {
         let superseded = self.primary(now.max(self.changed_at));
-        let mut change = self.step(Action::Promote, *kid, now, agreed, |_, steps| {
+        let mut change = self.step(ChangeAction::Promote, *kid, now, agreed, |_, steps| {
             steps.promote(kid, forced).map(drop)
         })?;
         change.verifies_until = change.manifest.verifies_until(&superseded);
@@ -411,7 +411,7 @@ impl Manifest {
             let held = steps.known_at(index).unwrap_or(now);
             return Err(Error::AddedRecently { kid, held });
         }
-        let mut change = self.step(Action::Rollback, kid, now, agreed, |_, steps| {
+        let mut change = self.step(ChangeAction::Rollback, kid, now, agreed, |_, steps| {
             steps.rollback(forced).map(drop)
         })?;
         change.verifies_until = change.manifest.verifies_until(&superseded);
@@ -419,7 +419,7 @@ impl Manifest {
     }
 
     pub(super) fn apply_restage(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        self.step(Action::Restage, *kid, now, false, |_, steps| steps.restage(kid))
+        self.step(ChangeAction::Restage, *kid, now, false, |_, steps| steps.restage(kid))
     }
 
     pub(super) fn apply_retirement(
@@ -429,7 +429,7 @@ impl Manifest {
         end: impl FnOnce(&mut Steps<'_>) -> Result<Option<SystemTime>, Error>,
     ) -> Result<Change, Error> {
         let mut until = None;
-        let mut change = self.step(Action::Retire, *kid, now, false, |_, steps| {
+        let mut change = self.step(ChangeAction::Retire, *kid, now, false, |_, steps| {
             until = end(steps)?;
             Ok(())
         })?;
@@ -450,7 +450,7 @@ impl Manifest {
                 verifies_until: self.verifies_until(kid),
             });
         }
-        self.step(Action::Destroy, *kid, now, false, |keys, steps| {
+        self.step(ChangeAction::Destroy, *kid, now, false, |keys, steps| {
             keys[index].wipe(self.purpose)?;
             steps.destroy(index);
             Ok(())
@@ -487,14 +487,14 @@ impl Manifest {
                 before != Some(primary) && !next.key(&primary).is_some_and(is_held);
         }
         let to = next.state(&kid, now).ok_or(Error::UnknownKey { kid })?;
-        let (action, manifest) = (Action::RepairClock, next);
+        let (action, manifest) = (ChangeAction::RepairClock, next);
         Ok(Change { manifest, action, kid, from, to, revoked: None, verifies_until: None, effect })
     }
 
     /// Takes `step` on the lives of all keys; one that adds a key pushes both.
     fn step(
         &self,
-        action: Action,
+        action: ChangeAction,
         kid: Kid,
         now: SystemTime,
         agreed: bool,
@@ -506,7 +506,7 @@ impl Manifest {
     fn step_by(
         &self,
         wrong_clock: WrongClock,
-        action: Action,
+        action: ChangeAction,
         kid: Kid,
         now: SystemTime,
         agreed: bool,

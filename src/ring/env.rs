@@ -101,7 +101,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
     }
 
-    fn take(mut self, name: &str, found: Found) -> Self {
+    fn take(mut self, name: &str, found: EnvSecrets) -> Self {
         if found.signing.is_empty() {
             self.failed.get_or_insert(Error::NoPrimary {
                 ring: name.to_owned(),
@@ -169,7 +169,7 @@ pub(crate) fn process(variable: &str) -> Result<Option<String>, LookupError> {
 }
 
 /// What the environment holds, each secret once, with the name of its variable.
-pub(crate) struct Found {
+pub(crate) struct EnvSecrets {
     pub(crate) signing: Vec<(String, Secret)>,
     pub(crate) next: Option<(String, Secret)>,
     /// The dangers that the variables show, each with its variable.
@@ -178,7 +178,7 @@ pub(crate) struct Found {
     pub(crate) leaves_out_backup: bool,
 }
 
-impl Found {
+impl EnvSecrets {
     /// All secrets, with the names of their variables.
     pub(crate) fn all(&self) -> impl Iterator<Item = &(String, Secret)> + Clone {
         self.signing.iter().chain(&self.next)
@@ -189,7 +189,7 @@ pub(crate) fn read(
     purpose: Purpose,
     name: &str,
     lookup: &(impl Fn(&str) -> Result<Option<String>, LookupError> + ?Sized),
-) -> Result<Found, Error> {
+) -> Result<EnvSecrets, Error> {
     if name.is_empty() || name.contains('=') || name.chars().any(is_hidden) {
         return Err(Error::NotAVariable { length: name.len() });
     }
@@ -256,7 +256,7 @@ pub(crate) fn read(
                    is the most that may verify; remove the variable of the key that has expired";
         (variable, why)
     }));
-    Ok(Found { signing, next, warnings, leaves_out_backup })
+    Ok(EnvSecrets { signing, next, warnings, leaves_out_backup })
 }
 
 /// The secret of `variable`, whose value is `text`.

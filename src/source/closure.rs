@@ -17,8 +17,8 @@ use crate::secret::Secret;
 type ClientError = Box<dyn StdError + Send + Sync>;
 type Future<T> =
     std::pin::Pin<Box<dyn std::future::Future<Output = Result<T, ClientError>> + Send>>;
-type Load = dyn Fn() -> Future<Option<Secret>> + Send + Sync;
-type Store = dyn Fn(u64, Secret) -> Future<bool> + Send + Sync;
+type LoadFn = dyn Fn() -> Future<Option<Secret>> + Send + Sync;
+type StoreFn = dyn Fn(u64, Secret) -> Future<bool> + Send + Sync;
 
 /// A store behind a client of yours: one closure that loads the text of the manifest and, if
 /// it can be written, one that stores it.
@@ -100,8 +100,8 @@ type Store = dyn Fn(u64, Secret) -> Future<bool> + Send + Sync;
 #[derive(Clone)]
 pub struct ClosureStore {
     name: String,
-    load: Arc<Load>,
-    store: Option<Arc<Store>>,
+    load: Arc<LoadFn>,
+    store: Option<Arc<StoreFn>>,
     codec: Codec,
 }
 

@@ -5,13 +5,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::error::StoreError;
-use super::reading::{First, Memory, Print, Readings};
+use super::reading::{FirstManifest, Memory, ReadingDigest, Readings};
 use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use crate::lifecycle::Policy;
 use crate::manifest::Manifest;
 use crate::ring::KeyMaterial;
-use crate::ring::env::{Found, Lookup, LookupError, process, read};
+use crate::ring::env::{EnvSecrets, Lookup, LookupError, process, read};
 
 /// The manifest that the environment variables around a name make, by the convention of
 /// [`ring::env`](crate::ring::env).
@@ -119,9 +119,13 @@ impl<K: KeyMaterial> EnvStore<K> {
     }
 
     /// The manifest that is accepted now; none, if the reading does not count yet.
-    fn take(&self, memory: &mut Memory, found: &Found) -> Result<Option<Manifest>, StoreError> {
-        let print = Print::new(found, None);
-        if let Some(manifest) = memory.recall(&print) {
+    fn take(
+        &self,
+        memory: &mut Memory,
+        found: &EnvSecrets,
+    ) -> Result<Option<Manifest>, StoreError> {
+        let digest = ReadingDigest::new(found, None);
+        if let Some(manifest) = memory.recall(&digest) {
             return Ok(Some(manifest));
         }
         let now = self.clock.now();
@@ -129,11 +133,11 @@ impl<K: KeyMaterial> EnvStore<K> {
             Some(held) => held.with_found(&found.signing, found.next.as_ref(), now)?,
             None => self.first().build_manifest(found, now)?,
         };
-        Ok(memory.take(print, next, false))
+        Ok(memory.take(digest, next, false))
     }
 
-    fn first(&self) -> First<'_> {
-        First {
+    fn first(&self) -> FirstManifest<'_> {
+        FirstManifest {
             ring: &self.name,
             purpose: K::PURPOSE,
             environment: &self.environment,

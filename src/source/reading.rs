@@ -23,7 +23,7 @@ use crate::kid::Kid;
 use crate::lifecycle::Policy;
 use crate::manifest::{Manifest, NewEntry, Revocations};
 use crate::purpose::Purpose;
-use crate::ring::env::Found;
+use crate::ring::env::EnvSecrets;
 use crate::secret::Secret;
 
 /// What a store remembers of its readings, shared by its clones.
@@ -39,20 +39,20 @@ impl Readings {
 /// The reading that was accepted last, and one that was seen once.
 #[derive(Default)]
 pub(super) struct Memory {
-    accepted: Option<(Print, Manifest)>,
-    pending: Option<Print>,
+    accepted: Option<(ReadingDigest, Manifest)>,
+    pending: Option<ReadingDigest>,
 }
 
 /// A digest of one reading: of the variables with their secrets, and of the record beside
 /// them. It is kept in memory only.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Print {
+pub(super) struct ReadingDigest {
     variables: [u8; 32],
     record: Option<[u8; 32]>,
 }
 
-impl Print {
-    pub(super) fn new(found: &Found, record: Option<&[u8]>) -> Self {
+impl ReadingDigest {
+    pub(super) fn new(found: &EnvSecrets, record: Option<&[u8]>) -> Self {
         let mut hash = Sha256::new();
         for (variable, secret) in found.all() {
             for part in [variable.as_bytes(), secret.expose()] {
@@ -72,34 +72,34 @@ impl Memory {
     }
 
     /// Returns `true` if the accepted reading had the same record.
-    pub(super) fn has_record_of(&self, print: &Print) -> bool {
-        self.accepted.as_ref().is_some_and(|(accepted, _)| accepted.record == print.record)
+    pub(super) fn has_record_of(&self, digest: &ReadingDigest) -> bool {
+        self.accepted.as_ref().is_some_and(|(accepted, _)| accepted.record == digest.record)
     }
 
-    /// Returns the accepted manifest if `print` is that of the accepted reading. Then a pending
+    /// Returns the accepted manifest if `digest` is that of the accepted reading. Then a pending
     /// reading is dropped.
-    pub(super) fn recall(&mut self, print: &Print) -> Option<Manifest> {
-        let (_, manifest) = self.accepted.as_ref().filter(|(accepted, _)| accepted == print)?;
+    pub(super) fn recall(&mut self, digest: &ReadingDigest) -> Option<Manifest> {
+        let (_, manifest) = self.accepted.as_ref().filter(|(accepted, _)| accepted == digest)?;
         self.pending = None;
         Some(manifest.clone())
     }
 
-    /// Takes `next`, which was made of the reading `print`, and returns it if it counts: it is
+    /// Takes `next`, which was made of the reading `digest`, and returns it if it counts: it is
     /// no news, or the first, or it `is_whole`, or the reading before was the same.
     pub(super) fn take(
         &mut self,
-        print: Print,
+        digest: ReadingDigest,
         next: Manifest,
         is_whole: bool,
     ) -> Option<Manifest> {
-        let is_seen = self.pending.take() == Some(print);
+        let is_seen = self.pending.take() == Some(digest);
         let is_known =
             self.accepted().is_none_or(|accepted| accepted.revision() == next.revision());
         if !(is_known || is_whole || is_seen) {
-            self.pending = Some(print);
+            self.pending = Some(digest);
             return None;
         }
-        self.accepted = Some((print, next.clone()));
+        self.accepted = Some((digest, next.clone()));
         Some(next)
     }
 
@@ -109,15 +109,19 @@ impl Memory {
     }
 
     /// Revokes in the accepted manifest what `record` says is revoked.
-    pub(super) fn revoke(&mut self, record: &Manifest, now: SystemTime) -> Revoked {
+    pub(super) fn revoke(&mut self, record: &Manifest, now: SystemTime) -> RevocationOutcome {
         let revoked =
             self.accepted().map(|accepted| accepted.revoked_by(record)).unwrap_or_default();
         self.revoke_all(revoked, now)
     }
 
     /// The same for keys that are named by their kids: of a record that cannot be read whole.
-    pub(super) fn revoke_all(&mut self, revoked: Vec<(Kid, String)>, now: SystemTime) -> Revoked {
-        let Some((_, accepted)) = self.accepted.as_mut() else { return Revoked::Nothing };
+    pub(super) fn revoke_all(
+        &mut self,
+        revoked: Vec<(Kid, String)>,
+        now: SystemTime,
+    ) -> RevocationOutcome {
+        let Some((_, accepted)) = self.accepted.as_mut() else { return RevocationOutcome::Nothing };
         let is_unrevoked = |kid: &Kid| accepted.key(kid).is_some_and(|key| key.revoked().is_none());
         let revoked: Vec<_> = revoked.into_iter().filter(|(kid, _)| is_unrevoked(kid)).collect();
         let mut next = accepted.clone();
@@ -126,20 +130,20 @@ impl Memory {
                 Ok(change) => next = change.manifest,
                 // No manifest is without a key that signs: the ring serves nothing then.
                 Err(_) => {
-                    return Revoked::Last(Revocations::new(accepted, revoked));
+                    return RevocationOutcome::Last(Revocations::new(accepted, revoked));
                 }
             }
         }
         if next.revision() == accepted.revision() {
-            return Revoked::Nothing;
+            return RevocationOutcome::Nothing;
         }
         *accepted = next.clone();
-        Revoked::Some(Box::new(next))
+        RevocationOutcome::Some(Box::new(next))
     }
 }
 
 /// The revocations of a reading that does not count otherwise.
-pub(super) enum Revoked {
+pub(super) enum RevocationOutcome {
     Nothing,
     /// The accepted manifest with them, of the next revision.
     Some(Box<Manifest>),
@@ -148,7 +152,7 @@ pub(super) enum Revoked {
 }
 
 /// The manifest that a source makes which has no record: nothing says since when its keys sign.
-pub(super) struct First<'a> {
+pub(super) struct FirstManifest<'a> {
     pub(super) ring: &'a str,
     pub(super) purpose: Purpose,
     pub(super) environment: &'a str,
@@ -157,10 +161,10 @@ pub(super) struct First<'a> {
     pub(super) algorithm: Option<&'a str>,
 }
 
-impl First<'_> {
+impl FirstManifest<'_> {
     pub(super) fn build_manifest(
         &self,
-        found: &Found,
+        found: &EnvSecrets,
         since: SystemTime,
     ) -> Result<Manifest, Error> {
         let entry = |(variable, secret): &(String, Secret)| {
@@ -190,10 +194,10 @@ impl First<'_> {
 
 /// The values of one secret that are in use, by the convention of [`mod@super::env`].
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
-pub(crate) struct InUse(Found);
+pub(crate) struct ValuesInUse(EnvSecrets);
 
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
-impl InUse {
+impl ValuesInUse {
     /// Reads the variables around `name`; `None` if no variable of a key that signs or verifies is
     /// set.
     ///
@@ -232,6 +236,6 @@ impl InUse {
         algorithm: Option<&str>,
         now: SystemTime,
     ) -> Result<Manifest, Error> {
-        First { ring, purpose, environment, policy, algorithm }.build_manifest(&self.0, now)
+        FirstManifest { ring, purpose, environment, policy, algorithm }.build_manifest(&self.0, now)
     }
 }

@@ -26,7 +26,7 @@ const DAMPING: Duration = Duration::from_millis(100);
 const MAX_LINKS: usize = 40;
 
 /// A folder, and a name in it that leads to the file.
-type Place = (PathBuf, OsString);
+type WatchedName = (PathBuf, OsString);
 
 /// Has `wake` called when the file at `path` may have changed, until the result is dropped.
 pub(super) fn watch(path: &Path, wake: Wake) -> io::Result<Watch> {
@@ -73,13 +73,17 @@ impl Drop for Armed {
 }
 
 /// Passes a change on, if it is one of the file. One that waits already is enough.
-fn signal_change(event: &notify::Result<Event>, route: &BTreeSet<Place>, changed: &SyncSender<()>) {
+fn signal_change(
+    event: &notify::Result<Event>,
+    route: &BTreeSet<WatchedName>,
+    changed: &SyncSender<()>,
+) {
     if concerns(event, route) {
         let _ = changed.try_send(());
     }
 }
 
-fn concerns(event: &notify::Result<Event>, route: &BTreeSet<Place>) -> bool {
+fn concerns(event: &notify::Result<Event>, route: &BTreeSet<WatchedName>) -> bool {
     match event {
         // A read is no change, and the woken follower reads.
         Ok(Event { kind: EventKind::Access(kind), .. })
@@ -99,7 +103,11 @@ fn concerns(event: &notify::Result<Event>, route: &BTreeSet<Place>) -> bool {
 }
 
 /// Watches the folders of `route`. That of the file must be there; others need not be readable.
-fn arm(watcher: &mut RecommendedWatcher, path: &Path, route: &BTreeSet<Place>) -> io::Result<()> {
+fn arm(
+    watcher: &mut RecommendedWatcher,
+    path: &Path,
+    route: &BTreeSet<WatchedName>,
+) -> io::Result<()> {
     let folders: BTreeSet<_> = route.iter().map(|(folder, _)| folder).collect();
     for folder in folders {
         // Again, if it is watched: under its name there may be another folder.
@@ -112,8 +120,8 @@ fn arm(watcher: &mut RecommendedWatcher, path: &Path, route: &BTreeSet<Place>) -
 
 /// The places on the way to the file at `path`, which is absolute: the file itself, every link,
 /// where the way ends if something is missing, and the folders that hold these.
-fn route(path: &Path) -> BTreeSet<Place> {
-    let mut all: Vec<(Place, bool)> = Vec::new();
+fn route(path: &Path) -> BTreeSet<WatchedName> {
+    let mut all: Vec<(WatchedName, bool)> = Vec::new();
     let mut links = 0;
     let mut rest: Vec<_> = parts(path);
     let mut folder = PathBuf::new();
@@ -150,7 +158,7 @@ fn route(path: &Path) -> BTreeSet<Place> {
         }
         rest.extend(parts(&target));
     }
-    let mut route: BTreeSet<Place> =
+    let mut route: BTreeSet<WatchedName> =
         all.into_iter().filter(|(_, is_stop)| *is_stop).map(|(place, _)| place).collect();
     let folders: Vec<_> = route.iter().map(|(folder, _)| folder.clone()).collect();
     for folder in folders {
@@ -178,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    fn place(folder: &Path, name: &str) -> Place {
+    fn place(folder: &Path, name: &str) -> WatchedName {
         (folder.to_owned(), name.into())
     }
 

@@ -8,7 +8,7 @@ use crate::ring::KeyRing;
 #[cfg(feature = "store")]
 use crate::source::FollowHandle;
 #[cfg(feature = "store")]
-use crate::source::follow::turn::Poller;
+use crate::source::follow::poller::Poller;
 
 /// A ring that can be watched: a [`KeyRing`], or the [`FollowHandle`](crate::source::FollowHandle) of one,
 /// which also reports the state of its store. Sealed.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::envelope::AesKey;
 use dualkey::jwt::JwtKey;
-use dualkey::manifest::{Action, Manifest, NewEntry};
+use dualkey::manifest::{ChangeAction, Manifest, NewEntry};
 use dualkey::{
     Error, KeyMaterial, KeyRing, KeyState, Kid, ManualClock, Obstacle, Policy, Purpose, Reason,
     Report, RewrapRecord, Role, Schedule, Secret, Verdict,
@@ -39,7 +39,10 @@ fn ring_of<K: KeyMaterial>(manifest: &Manifest, now: SystemTime) -> KeyRing<K> {
 fn a_rotation_goes_through_its_states() {
     use KeyState::{Expired, Live};
     let staged = first().stage(entry(1, "b"), at(10)).unwrap();
-    assert_eq!((staged.action, staged.from, staged.to), (Action::Stage, None, Live(Role::Staged)));
+    assert_eq!(
+        (staged.action, staged.from, staged.to),
+        (ChangeAction::Stage, None, Live(Role::Staged))
+    );
     assert_eq!(staged.manifest.revision(), 2);
 
     let reports = [report(&staged.manifest, "one", at(20))];

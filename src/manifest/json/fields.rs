@@ -10,16 +10,16 @@ use crate::manifest::members::Members;
 use crate::manifest::unknown::Unknown;
 
 /// The form of a value.
-enum Form {
+enum FieldForm {
     /// A value without fields of its own.
     Value,
-    Object(&'static [(&'static str, Form)]),
-    List(&'static Form),
+    Object(&'static [(&'static str, FieldForm)]),
+    List(&'static FieldForm),
 }
 
-use Form::{List, Object, Value};
+use FieldForm::{List, Object, Value};
 
-const MANIFEST: &[(&str, Form)] = &[
+const MANIFEST: &[(&str, FieldForm)] = &[
     ("format", Value),
     ("version", Value),
     ("min_reader_version", Value),
@@ -33,7 +33,7 @@ const MANIFEST: &[(&str, Form)] = &[
     ("keys", List(&Object(KEY))),
 ];
 
-const POLICY: &[(&str, Form)] = &[
+const POLICY: &[(&str, FieldForm)] = &[
     ("max_lifetime_seconds", Value),
     ("rollout_window_seconds", Value),
     ("skew_seconds", Value),
@@ -44,7 +44,7 @@ const POLICY: &[(&str, Form)] = &[
     ("schedule", Value),
 ];
 
-const KEY: &[(&str, Form)] = &[
+const KEY: &[(&str, FieldForm)] = &[
     ("kid", Value),
     ("aliases", Value),
     ("algorithm", Value),
@@ -83,7 +83,7 @@ pub(super) fn check_fields(text: &str, is_newer: bool) -> Result<(), Error> {
     }
 }
 
-fn check(value: &RawValue, form: &Form, place: &str, is_newer: bool) -> Result<(), Error> {
+fn check(value: &RawValue, form: &FieldForm, place: &str, is_newer: bool) -> Result<(), Error> {
     match form {
         Value => Ok(()),
         List(form) => {
@@ -148,7 +148,7 @@ impl UnknownFields {
     }
 }
 
-fn read_unknown(members: &Members<'_>, known: &[(&str, Form)], is_public: bool) -> Unknown {
+fn read_unknown(members: &Members<'_>, known: &[(&str, FieldForm)], is_public: bool) -> Unknown {
     let mut unknown = Unknown::new(is_public);
     for (name, value) in members.iter() {
         if known.iter().all(|(field, _)| *field != name) {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 
-use super::secret::Text;
+use super::secret::SecretText;
 use crate::manifest::bounds::is_date;
 use crate::manifest::revocations::UNREAD;
 use crate::manifest::time::Time;
@@ -14,7 +14,7 @@ use crate::manifest::unknown::Unknown;
 
 /// What a document says of itself, read before the rest: a later version may hold anything.
 #[derive(Deserialize)]
-pub(super) struct Head<'a> {
+pub(super) struct ManifestHead<'a> {
     #[serde(borrow)]
     pub(super) format: Cow<'a, str>,
     pub(super) version: u32,
@@ -22,7 +22,7 @@ pub(super) struct Head<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Document<P, K> {
+pub(super) struct ManifestFields<P, K> {
     pub(super) format: String,
     pub(super) version: u32,
     #[serde(default)]
@@ -34,7 +34,7 @@ pub(super) struct Document<P, K> {
     pub(super) changed_at: Time,
     pub(super) policy: P,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) earlier_window: Option<Window>,
+    pub(super) earlier_window: Option<EarlierWindowFields>,
     pub(super) keys: Vec<K>,
 }
 
@@ -48,13 +48,13 @@ pub(super) struct Extended<'a, T> {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Window {
+pub(super) struct EarlierWindowFields {
     pub(super) seconds: u64,
     pub(super) until: Time,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Terms {
+pub(super) struct PolicyFields {
     pub(super) max_lifetime_seconds: u64,
     pub(super) rollout_window_seconds: u64,
     pub(super) skew_seconds: u64,
@@ -65,12 +65,12 @@ pub(super) struct Terms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) dangerous_min_secret_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) schedule: Option<When>,
+    pub(super) schedule: Option<ScheduleField>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum When {
+pub(super) enum ScheduleField {
     Days(u16),
     Quarterly,
     SemiAnnual,
@@ -78,7 +78,7 @@ pub(super) enum When {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Key {
+pub(super) struct KeyFields {
     pub(super) kid: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) aliases: Vec<String>,
@@ -86,7 +86,7 @@ pub(super) struct Key {
     pub(super) algorithm: Option<String>,
     pub(super) added_at: Time,
     pub(super) sequence: u64,
-    pub(super) signing_start: Begins,
+    pub(super) signing_start: SigningStartField,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) superseded_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,57 +94,57 @@ pub(super) struct Key {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) kept_until: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) earlier_end: Option<Earlier>,
+    pub(super) earlier_end: Option<EarlierEndFields>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "read_revoked")]
-    pub(super) revoked: Option<Revoked>,
+    pub(super) revoked: Option<RevocationFields>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) destroyed_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) forced_steps: Vec<Overridden>,
+    pub(super) forced_steps: Vec<ForcedStepFields>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) secret: Option<Text>,
+    pub(super) secret: Option<SecretText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) recogniser: Option<Recognised>,
+    pub(super) recogniser: Option<RecogniserFields>,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Recognised {
+pub(super) struct RecogniserFields {
     pub(super) salt: String,
     pub(super) tag: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Begins {
+pub(super) enum SigningStartField {
     Never,
     Unscheduled,
     From(Time),
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Earlier {
+pub(super) struct EarlierEndFields {
     pub(super) at: Time,
     pub(super) until: Time,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Revoked {
+pub(super) struct RevocationFields {
     pub(super) at: Time,
     pub(super) reason: String,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Overridden {
+pub(super) struct ForcedStepFields {
     pub(super) at: Time,
     pub(super) action: String,
     pub(super) reason: String,
 }
 
 /// Reads a revocation. Any value revokes the key, also one that cannot be read (V8).
-fn read_revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Revoked>, D::Error> {
+fn read_revoked<'de, D: Deserializer<'de>>(input: D) -> Result<Option<RevocationFields>, D::Error> {
     let value = serde_json::Value::deserialize(input)?;
-    let read = Revoked::deserialize(value).ok().filter(|revoked| is_date(revoked.at.0));
-    Ok(Some(read.unwrap_or_else(|| Revoked {
+    let read = RevocationFields::deserialize(value).ok().filter(|revoked| is_date(revoked.at.0));
+    Ok(Some(read.unwrap_or_else(|| RevocationFields {
         at: Time(SystemTime::UNIX_EPOCH),
         reason: UNREAD.to_owned(),
     })))

@@ -5,8 +5,10 @@ use std::time::{Duration, SystemTime};
 use serde::de::IgnoredAny;
 
 use super::fields::{UnknownFields, check_fields};
-use super::model::{Begins, Document, Head, Key, Terms, When};
-use super::secret::{MARK, Text, mark};
+use super::model::{
+    KeyFields, ManifestFields, ManifestHead, PolicyFields, ScheduleField, SigningStartField,
+};
+use super::secret::{MARK, SecretText, mark};
 use crate::error::Error;
 use crate::kid::Kid;
 use crate::lifecycle::admission::{Rules, check, is_below_floor};
@@ -44,7 +46,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         return Err(Error::manifest("it has more than 1 MiB"));
     }
     let text = std::str::from_utf8(text).map_err(|_| Error::manifest("it is not UTF-8"))?;
-    let head: Head<'_> = serde_json::from_str(text).map_err(|error| read_error(&error))?;
+    let head: ManifestHead<'_> = serde_json::from_str(text).map_err(|error| read_error(&error))?;
     if head.format != FORMAT {
         return Err(Error::manifest(format!("its `format` is not `{FORMAT}`")));
     }
@@ -55,7 +57,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
     } else {
         UnknownFields::default()
     };
-    let document: Document<Terms, Key> = serde_json::from_str(text).map_err(|error| {
+    let document: ManifestFields<PolicyFields, KeyFields> = serde_json::from_str(text).map_err(|error| {
         match serde_json::from_str::<IgnoredAny>(text) {
             // The parser calls it an error of syntax if an enum has more than one field.
             Ok(_) if error.is_syntax() => form_error(&error),
@@ -93,10 +95,10 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
         min_secret_bytes: terms.min_secret_bytes,
         dangerous_min_secret_bytes: terms.dangerous_min_secret_bytes,
         schedule: terms.schedule.map(|schedule| match schedule {
-            When::Days(days) => Schedule::Days(days),
-            When::Quarterly => Schedule::Quarterly,
-            When::SemiAnnual => Schedule::SemiAnnual,
-            When::Annual => Schedule::Annual,
+            ScheduleField::Days(days) => Schedule::Days(days),
+            ScheduleField::Quarterly => Schedule::Quarterly,
+            ScheduleField::SemiAnnual => Schedule::SemiAnnual,
+            ScheduleField::Annual => Schedule::Annual,
         }),
     };
     unknown.keys.resize_with(document.keys.len(), Unknown::default);
@@ -134,12 +136,12 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
 
 /// Puts the secret from among `found` in the place of its mark; whether it is there, or none is
 /// needed.
-fn insert_secret(key: &mut Key, purpose: Purpose, found: &[&Secret]) -> bool {
+fn insert_secret(key: &mut KeyFields, purpose: Purpose, found: &[&Secret]) -> bool {
     let Some(text) = &mut key.secret else { return true };
     let Ok(kid) = Kid::new(&key.kid) else { return true };
     match found.iter().find(|secret| mark(&kid, secret, purpose) == *text.0) {
         Some(secret) => {
-            *text = Text::new(secret);
+            *text = SecretText::new(secret);
             true
         }
         None => !text.0.starts_with(MARK),
@@ -147,7 +149,7 @@ fn insert_secret(key: &mut Key, purpose: Purpose, found: &[&Secret]) -> bool {
 }
 
 fn read_entry(
-    key: Key,
+    key: KeyFields,
     unknown: Unknown,
     purpose: Purpose,
     policy: &Policy,
@@ -181,9 +183,9 @@ fn read_entry(
     }
     life.sequence = key.sequence;
     life.signing_start = match key.signing_start {
-        Begins::Never => SigningStart::Never,
-        Begins::Unscheduled => SigningStart::Unscheduled,
-        Begins::From(moment) => SigningStart::From(moment.into()),
+        SigningStartField::Never => SigningStart::Never,
+        SigningStartField::Unscheduled => SigningStart::Unscheduled,
+        SigningStartField::From(moment) => SigningStart::From(moment.into()),
     };
     life.superseded_at = key.superseded_at.map(SystemTime::from);
     life.retire_at = key.retire_at.map(SystemTime::from);

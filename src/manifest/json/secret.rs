@@ -17,9 +17,9 @@ use crate::secret::Secret;
 pub(super) const MARK: &str = "mark:";
 
 /// A secret in its text form, wiped when it is dropped.
-pub(super) struct Text(pub(super) Zeroizing<String>);
+pub(super) struct SecretText(pub(super) Zeroizing<String>);
 
-impl Text {
+impl SecretText {
     pub(super) fn new(secret: &Secret) -> Self {
         const PREFIX: &str = "base64:";
         let bytes = secret.expose();
@@ -41,13 +41,13 @@ impl Text {
     }
 }
 
-impl Serialize for Text {
+impl Serialize for SecretText {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         output.serialize_str(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for SecretText {
     /// Deliberately not through a visitor of strings: where a text holds an escape, the parser puts
     /// it together in memory that is not wiped.
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {

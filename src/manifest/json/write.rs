@@ -5,9 +5,10 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use super::model::{
-    Begins, Document, Earlier, Extended, Key, Overridden, Recognised, Revoked, Terms, When, Window,
+    EarlierEndFields, EarlierWindowFields, Extended, ForcedStepFields, KeyFields, ManifestFields,
+    PolicyFields, RecogniserFields, RevocationFields, ScheduleField, SigningStartField,
 };
-use super::secret::{Text, mark};
+use super::secret::{SecretText, mark};
 use super::wiped::to_wiped;
 use crate::error::Error;
 use crate::kid::Kid;
@@ -25,14 +26,14 @@ pub(super) fn write(manifest: &Manifest) -> Result<Secret, Error> {
     write_document(manifest, false)
 }
 
-/// Writes the document with marks in the place of the secrets. Revoked keys have a recogniser instead.
+/// Writes the document with marks in the place of the secrets. RevocationFields keys have a recogniser instead.
 pub(in crate::manifest) fn write_marked(manifest: &Manifest) -> Result<Secret, Error> {
     write_document(manifest, true)
 }
 
 fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error> {
     let policy = &manifest.policy;
-    let terms = Terms {
+    let terms = PolicyFields {
         max_lifetime_seconds: policy.max_lifetime.as_secs(),
         rollout_window_seconds: policy.rollout_window.as_secs(),
         skew_seconds: policy.skew.as_secs(),
@@ -41,13 +42,13 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         min_secret_bytes: policy.min_secret_bytes,
         dangerous_min_secret_bytes: policy.dangerous_min_secret_bytes,
         schedule: policy.schedule.map(|schedule| match schedule {
-            Schedule::Days(days) => When::Days(days),
-            Schedule::Quarterly => When::Quarterly,
-            Schedule::SemiAnnual => When::SemiAnnual,
-            Schedule::Annual => When::Annual,
+            Schedule::Days(days) => ScheduleField::Days(days),
+            Schedule::Quarterly => ScheduleField::Quarterly,
+            Schedule::SemiAnnual => ScheduleField::SemiAnnual,
+            Schedule::Annual => ScheduleField::Annual,
         }),
     };
-    let keys: Vec<Key> = manifest
+    let keys: Vec<KeyFields> = manifest
         .keys
         .iter()
         .map(|key| {
@@ -55,7 +56,7 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
             write_key(key, manifest, is_marked)
         })
         .collect::<Result<_, Error>>()?;
-    let document = Document {
+    let document = ManifestFields {
         format: FORMAT.to_owned(),
         version: manifest.versions.version,
         min_reader_version: Some(manifest.versions.min_reader_version),
@@ -67,7 +68,7 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         policy: Extended { known: &terms, unknown: manifest.unknown_policy.written(is_marked) },
         earlier_window: match manifest.earlier_window {
             Some(EarlierWindow { length, until }) => {
-                Some(Window { seconds: length.as_secs(), until: until.try_into()? })
+                Some(EarlierWindowFields { seconds: length.as_secs(), until: until.try_into()? })
             }
             None => None,
         },
@@ -88,7 +89,7 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
     }
 }
 
-fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, Error> {
+fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<KeyFields, Error> {
     let secret = key.secret.as_ref().filter(|_| !is_marked || key.life.revoked.is_none());
     let gone = (secret.is_none() && is_marked).then_some(manifest.changed_at);
     let recogniser = match (&key.secret, &key.recogniser) {
@@ -98,36 +99,36 @@ fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, E
     };
     let text = |secret: &Secret| {
         if is_marked {
-            Text(Zeroizing::new(mark(&key.life.kid, secret, manifest.purpose)))
+            SecretText(Zeroizing::new(mark(&key.life.kid, secret, manifest.purpose)))
         } else {
-            Text::new(secret)
+            SecretText::new(secret)
         }
     };
     let time = |moment: Option<SystemTime>| moment.map(Time::try_from).transpose();
     let life = &key.life;
-    Ok(Key {
+    Ok(KeyFields {
         kid: life.kid.to_string(),
         aliases: key.aliases.iter().map(Kid::to_string).collect(),
         algorithm: key.algorithm.clone(),
         added_at: life.added_at.try_into()?,
         sequence: life.sequence,
         signing_start: match life.signing_start {
-            SigningStart::Never => Begins::Never,
-            SigningStart::Unscheduled => Begins::Unscheduled,
-            SigningStart::From(moment) => Begins::From(moment.try_into()?),
+            SigningStart::Never => SigningStartField::Never,
+            SigningStart::Unscheduled => SigningStartField::Unscheduled,
+            SigningStart::From(moment) => SigningStartField::From(moment.try_into()?),
         },
         superseded_at: time(life.superseded_at)?,
         retire_at: time(life.retire_at)?,
         kept_until: time(life.kept_until)?,
         earlier_end: match life.earlier_end {
             Some(EarlierEnd { at, until }) => {
-                Some(Earlier { at: at.try_into()?, until: until.try_into()? })
+                Some(EarlierEndFields { at: at.try_into()?, until: until.try_into()? })
             }
             None => None,
         },
         revoked: match &life.revoked {
             Some(Revocation { at, reason }) => {
-                Some(Revoked { at: (*at).try_into()?, reason: reason.clone() })
+                Some(RevocationFields { at: (*at).try_into()?, reason: reason.clone() })
             }
             None => None,
         },
@@ -137,13 +138,13 @@ fn write_key(key: &Entry, manifest: &Manifest, is_marked: bool) -> Result<Key, E
             .iter()
             .map(|ForcedStep { at, action, reason }| {
                 let (action, reason) = (action.clone(), reason.clone());
-                Ok(Overridden { at: (*at).try_into()?, action, reason })
+                Ok(ForcedStepFields { at: (*at).try_into()?, action, reason })
             })
             .collect::<Result<_, Error>>()?,
         secret: secret.map(text),
         recogniser: recogniser.map(|recogniser| {
             let (salt, tag) = recogniser.write();
-            Recognised { salt, tag }
+            RecogniserFields { salt, tag }
         }),
     })
 }

@@ -14,7 +14,7 @@ use crate::ops::rotate::{CreateOptions, begin_trail, check_new};
 use crate::purpose::Purpose;
 use crate::source::StoreError;
 use crate::source::dotenv::listing::Listing;
-use crate::source::reading::InUse;
+use crate::source::reading::ValuesInUse;
 
 /// The plan for one secret.
 pub(super) enum Plan {
@@ -150,7 +150,7 @@ async fn plan_secret(
 fn revoked_kids(
     item: &SecretSpec,
     stored: &Manifest,
-    found: &InUse,
+    found: &ValuesInUse,
     from: &str,
 ) -> Result<Vec<Kid>, OpsError> {
     let mut kids = Vec::new();

@@ -15,7 +15,7 @@ use crate::purpose::Purpose;
 use crate::reference::Reference;
 use crate::secret::Secret;
 use crate::source::dotenv::listing::Listing;
-use crate::source::reading::InUse;
+use crate::source::reading::ValuesInUse;
 use crate::variable_names::NEXT;
 
 /// The values in use: of files, or of the environment of this process.
@@ -48,7 +48,10 @@ impl<'a> Values<'a> {
     }
 
     /// The values of `item`, and the place where they are.
-    pub(super) fn find(&self, item: &SecretSpec) -> Result<Option<(InUse, String)>, OpsError> {
+    pub(super) fn find(
+        &self,
+        item: &SecretSpec,
+    ) -> Result<Option<(ValuesInUse, String)>, OpsError> {
         let (name, purpose) = (item.name.as_str(), item.purpose);
         if *self.source == Source::Environment {
             let project = self.project;
@@ -60,7 +63,7 @@ impl<'a> Values<'a> {
                     return Err(unfit(item, &variable, refusal_of(&why)));
                 }
             }
-            let found = InUse::read(purpose, name, |variable| project.lookup(variable))?;
+            let found = ValuesInUse::read(purpose, name, |variable| project.lookup(variable))?;
             found.as_ref().map_or(Ok(()), |found| check_database(item, found))?;
             return Ok(found.map(|found| (found, "the environment".to_owned())));
         }
@@ -78,7 +81,7 @@ impl<'a> Values<'a> {
         let value = |variable: &str| {
             Ok(listing.get(variable).map(|variable| variable.value.as_str().to_owned()))
         };
-        let found = InUse::read(purpose, name, value)?;
+        let found = ValuesInUse::read(purpose, name, value)?;
         found.as_ref().map_or(Ok(()), |found| check_database(item, found))?;
         Ok(found.map(|found| (found, self.shown(&listing.path))))
     }
@@ -88,7 +91,7 @@ impl<'a> Values<'a> {
         &self,
         item: &SecretSpec,
         environment: &str,
-        found: &InUse,
+        found: &ValuesInUse,
     ) -> Result<Manifest, OpsError> {
         let (name, now) = ((item.name.as_str(), environment), self.project.now());
         let algorithm = item.algorithm.as_deref();
@@ -146,7 +149,7 @@ fn refusal_of(reference: &Reference) -> String {
 
 /// Fails for a variable of `item` that is of another server or database than the first: a failover
 /// to it would write there.
-fn check_database(item: &SecretSpec, found: &InUse) -> Result<(), OpsError> {
+fn check_database(item: &SecretSpec, found: &ValuesInUse) -> Result<(), OpsError> {
     if item.purpose != Purpose::Credential || item.other_databases {
         return Ok(());
     }

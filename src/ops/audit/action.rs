@@ -102,19 +102,19 @@ impl Action {
     }
 }
 
-impl From<manifest::Action> for Action {
-    fn from(action: manifest::Action) -> Self {
+impl From<manifest::ChangeAction> for Action {
+    fn from(action: manifest::ChangeAction) -> Self {
         match action {
-            manifest::Action::Stage => Self::STAGED,
-            manifest::Action::Promote => Self::ROTATED,
-            manifest::Action::Rollback => Self::ROLLED_BACK,
-            manifest::Action::Retire => Self::RETIRED,
-            manifest::Action::Revoke => Self::REVOKED,
-            manifest::Action::EmergencyRotate => Self::EMERGENCY_ROTATED,
-            manifest::Action::Destroy => Self::DESTROYED,
-            manifest::Action::Restage => Self::RESTAGED,
-            manifest::Action::SetPolicy => Self::POLICY_SET,
-            manifest::Action::RepairClock => Self::CLOCK_REPAIRED,
+            manifest::ChangeAction::Stage => Self::STAGED,
+            manifest::ChangeAction::Promote => Self::ROTATED,
+            manifest::ChangeAction::Rollback => Self::ROLLED_BACK,
+            manifest::ChangeAction::Retire => Self::RETIRED,
+            manifest::ChangeAction::Revoke => Self::REVOKED,
+            manifest::ChangeAction::EmergencyRotate => Self::EMERGENCY_ROTATED,
+            manifest::ChangeAction::Destroy => Self::DESTROYED,
+            manifest::ChangeAction::Restage => Self::RESTAGED,
+            manifest::ChangeAction::SetPolicy => Self::POLICY_SET,
+            manifest::ChangeAction::RepairClock => Self::CLOCK_REPAIRED,
         }
     }
 }

@@ -46,7 +46,7 @@ mod project;
 mod scalar;
 mod secret;
 mod stores;
-mod toml_form;
+mod toml_fields;
 mod trail;
 mod value_form;
 mod variables;

@@ -10,14 +10,14 @@ use super::nearest::nearest;
 use super::parse_secret::parse_secret;
 use super::scalar::{Wrong, environment_name, wrong};
 use super::secret::{Place, SecretSpec};
-use super::toml_form::{Document, Secret, Trail};
+use super::toml_fields::{AuditFields, InventoryFields, SecretFields};
 use crate::ops::error::OpsError;
 use crate::purpose::Purpose;
 
 /// Parses the text of an inventory, which errors call `path`.
 pub(super) fn parse(text: &str, path: PathBuf) -> Result<Inventory, OpsError> {
     let read = toml::from_str(text)
-        .map_err(|error| Wrong(error.span().unwrap_or(0..0), named(error.message())));
+        .map_err(|error| Wrong(error.span().unwrap_or(0..0), name_former_field(error.message())));
     read.and_then(|document| check(document, path.clone())).map_err(|Wrong(place, problem)| {
         let before = text.get(..place.start).unwrap_or(text);
         let start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -38,7 +38,7 @@ const FORMER: [(&str, &str); 3] = [
 ];
 
 /// The message of the parser, with the present name of a field that it calls unknown.
-fn named(message: &str) -> String {
+fn name_former_field(message: &str) -> String {
     let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
     match FORMER.iter().find(|(former, _)| unknown == Some(former)) {
         Some((former, present)) => {
@@ -48,8 +48,8 @@ fn named(message: &str) -> String {
     }
 }
 
-fn check(document: Document, path: PathBuf) -> Result<Inventory, Wrong> {
-    let Document { version, environment, kek, audit, remind, secret } = document;
+fn check(document: InventoryFields, path: PathBuf) -> Result<Inventory, Wrong> {
+    let InventoryFields { version, environment, kek, audit, remind, secret } = document;
     if *version.get_ref() != 1 {
         let found = version.get_ref();
         return wrong(&version, format!("version {found}: this release reads version 1"));
@@ -69,7 +69,7 @@ fn check(document: Document, path: PathBuf) -> Result<Inventory, Wrong> {
 
 /// Parses the secrets, each of which has a name and a file of its own.
 fn parse_secrets(
-    all: Vec<Secret>,
+    all: Vec<SecretFields>,
     environment: &str,
     has_kek: bool,
 ) -> Result<Vec<SecretSpec>, Wrong> {
@@ -119,7 +119,7 @@ fn check_signer(
     wrong(name, problem)
 }
 
-fn parse_audit(audit: Trail) -> Result<Audit, Wrong> {
+fn parse_audit(audit: AuditFields) -> Result<Audit, Wrong> {
     let place = match (audit.file, audit.postgres) {
         (Some(file), None) => AuditPlace::File(file.into_inner()),
         (None, Some(variable)) => AuditPlace::Postgres(variable.into_inner()),

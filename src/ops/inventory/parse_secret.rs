@@ -4,14 +4,14 @@ use toml::Spanned;
 
 use super::scalar::{Wrong, duration, environment_name, one_of, schedule, wrong};
 use super::secret::{Backup, Data, Form, Place, Priority, SecretSpec};
-use super::toml_form::{Secret, Store, Table};
+use super::toml_fields::{DataFields, SecretFields, StoreFields};
 use crate::envelope::Layout;
 use crate::lifecycle::Policy;
 use crate::purpose::Purpose;
 
 /// Parses a secret of the inventory.
 pub(super) fn parse_secret(
-    secret: Secret,
+    secret: SecretFields,
     environment: &str,
     has_kek: bool,
 ) -> Result<SecretSpec, Wrong> {
@@ -58,7 +58,7 @@ pub(super) fn parse_secret(
 }
 
 /// Checks that an agent can rotate a secret that is `automatic`.
-fn check_automatic(secret: &Secret, store: &Place, purpose: Purpose) -> Result<(), Wrong> {
+fn check_automatic(secret: &SecretFields, store: &Place, purpose: Purpose) -> Result<(), Wrong> {
     let Some(automatic) = secret.automatic.as_ref().filter(|flag| *flag.get_ref()) else {
         return Ok(());
     };
@@ -75,7 +75,7 @@ fn check_automatic(secret: &Secret, store: &Place, purpose: Purpose) -> Result<(
 }
 
 /// Checks that only a credential has the settings of URLs.
-fn check_url_settings(secret: &Secret, purpose: Purpose) -> Result<(), Wrong> {
+fn check_url_settings(secret: &SecretFields, purpose: Purpose) -> Result<(), Wrong> {
     let places = [
         secret.other_databases.as_ref().map(Spanned::span),
         secret.form.as_ref().map(Spanned::span),
@@ -89,7 +89,7 @@ fn check_url_settings(secret: &Secret, purpose: Purpose) -> Result<(), Wrong> {
     }
 }
 
-fn parse_policy(secret: &Secret) -> Result<Policy, Wrong> {
+fn parse_policy(secret: &SecretFields) -> Result<Policy, Wrong> {
     let mut policy = Policy::default();
     for (text, into) in [
         (&secret.max_lifetime, &mut policy.max_lifetime),
@@ -152,7 +152,7 @@ fn parse_form(text: &Spanned<String>) -> Result<Form, Wrong> {
     one_of(text, found, || vec!["url", "text"])
 }
 
-fn parse_data(entry: &Spanned<Table>, purpose: Purpose) -> Result<Data, Wrong> {
+fn parse_data(entry: &Spanned<DataFields>, purpose: Purpose) -> Result<Data, Wrong> {
     let table = entry.get_ref();
     if purpose != Purpose::Envelope {
         return wrong(entry, "only a secret of the purpose \"envelope\" seals data".to_owned());
@@ -197,7 +197,7 @@ fn unknown_mark(context: &str) -> Option<&str> {
     marks.into_iter().find(|mark| !is_known(mark))
 }
 
-fn parse_place(entry: &Spanned<Store>, has_kek: bool) -> Result<Place, Wrong> {
+fn parse_place(entry: &Spanned<StoreFields>, has_kek: bool) -> Result<Place, Wrong> {
     let store = entry.get_ref();
     let sealed = store.sealed;
     let place = match (&store.file, &store.dotenv, &store.postgres, &store.manual) {

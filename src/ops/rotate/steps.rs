@@ -307,7 +307,7 @@ impl Operator {
 fn policy_change(before: &Manifest, next: Manifest, kid: Kid, now: SystemTime) -> Change {
     let to = next.state(&kid, now).unwrap_or(KeyState::Live(Role::Primary));
     Change {
-        action: manifest::Action::SetPolicy,
+        action: manifest::ChangeAction::SetPolicy,
         kid,
         from: before.state(&kid, now),
         to,

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 /// Where the parts of an assignment are in its line.
 #[derive(Clone)]
-pub(super) struct Assigns {
+pub(super) struct Assignment {
     pub(super) name: String,
     /// Before the name: blanks, `export`.
     pub(super) start: usize,
@@ -13,12 +13,12 @@ pub(super) struct Assigns {
     /// The value, with its quotes.
     pub(super) end: usize,
     pub(super) quote: Option<char>,
-    pub(super) form: Form,
+    pub(super) form: AssignmentForm,
 }
 
 /// The form of an assignment, which decides the readers that accept it.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Form {
+pub(super) struct AssignmentForm {
     /// `export` is before the name: systemd ignores the line, and docker refuses the file.
     pub(super) is_export: bool,
     /// Blanks are before `=`: docker refuses the file, and a shell runs a command.
@@ -46,7 +46,7 @@ pub(super) enum Reach {
     Open(Option<usize>),
 }
 
-impl Assigns {
+impl Assignment {
     /// The assignment with which `text` begins; its first line ends at `first`.
     pub(super) fn parse(text: &str, first: usize) -> Option<Self> {
         let line = text[..first].trim_end_matches(['\n', '\r']);
@@ -80,7 +80,8 @@ impl Assigns {
             Some(end) => (quote, before + end),
             None => (None, before + length_of_bare(bare)),
         };
-        let form = Form { is_export, is_spaced, is_indented, is_led, is_colon, has_invisible };
+        let form =
+            AssignmentForm { is_export, is_spaced, is_indented, is_led, is_colon, has_invisible };
         Some(Self { name: name.to_owned(), start, before, end, quote, form })
     }
 }

@@ -9,25 +9,25 @@
 
 use zeroize::Zeroizing;
 
-use super::assign::{Assigns, Reach, is_break, is_clear, join, quote_of, quote_value, reach};
-use super::problem::{Problem, Unclear};
+use super::assign::{Assignment, Reach, is_break, is_clear, join, quote_of, quote_value, reach};
+use super::problem::{LineProblem, Unclear};
 use super::words::sets;
 use crate::reference::Reference;
 
 /// A file, taken apart.
 pub(super) struct Lines {
-    lines: Vec<Line>,
+    lines: Vec<FileLine>,
     gaps: Vec<Gap>,
     /// The first line that some readers take for several.
     broken: Option<usize>,
 }
 
 /// A line with its end; of a quoted value of several lines, all of them.
-struct Line {
+struct FileLine {
     text: Zeroizing<String>,
     /// Of its first line, from 1.
     number: usize,
-    assigns: Option<Assigns>,
+    assigns: Option<Assignment>,
 }
 
 /// Lines in which readers differ, because of the line before them.
@@ -35,7 +35,7 @@ struct Gap {
     line: usize,
     last: usize,
     variable: String,
-    problem: Problem,
+    problem: LineProblem,
 }
 
 /// A sign that a file belongs to a tool that encrypts its values.
@@ -51,7 +51,7 @@ impl Lines {
         let mut rest = text;
         while !rest.is_empty() {
             let first = rest.find('\n').map_or(rest.len(), |end| end + 1);
-            let assigns = Assigns::parse(rest, first);
+            let assigns = Assignment::parse(rest, first);
             gaps.extend(
                 assigns.as_ref().and_then(|assigns| gap(&rest[..first], rest, assigns, number)),
             );
@@ -60,7 +60,7 @@ impl Lines {
                 rest[assigns.end..].find('\n').map_or(rest.len(), |end| assigns.end + end + 1)
             });
             let (line, after) = rest.split_at(length);
-            lines.push(Line { text: Zeroizing::new(line.to_owned()), number, assigns });
+            lines.push(FileLine { text: Zeroizing::new(line.to_owned()), number, assigns });
             number += line.matches('\n').count();
             rest = after;
         }
@@ -89,12 +89,12 @@ impl Lines {
     /// The line of the first assignment of `name`.
     pub(super) fn number_of(&self, name: &str) -> Option<usize> {
         let has_name =
-            |line: &&Line| line.assigns.as_ref().is_some_and(|assigns| assigns.name == name);
+            |line: &&FileLine| line.assigns.as_ref().is_some_and(|assigns| assigns.name == name);
         self.lines.iter().find(has_name).map(|line| line.number)
     }
 
     /// Returns why readers differ in the value of a line, or why it is no secret.
-    fn problem(&self, line: &Line, assigns: &Assigns) -> Option<Problem> {
+    fn problem(&self, line: &FileLine, assigns: &Assignment) -> Option<LineProblem> {
         let inner = inner(line, assigns);
         let rest = line.text[assigns.end..].trim_end_matches(['\n', '\r']);
         // Of a reference, `#` is a part: `vault:secret/data/app#KEY`.
@@ -103,7 +103,7 @@ impl Lines {
         let whole = if is_whole { text } else { inner };
         if let Some(reference) = Reference::recognise(inner).or_else(|| Reference::recognise(whole))
         {
-            return Some(Problem::Reference(reference));
+            return Some(LineProblem::Reference(reference));
         }
         if let Some(gap) = self.gaps.iter().find(|gap| gap.line == line.number) {
             return Some(gap.problem.clone());
@@ -117,17 +117,19 @@ impl Lines {
         // Docker is no reader of the others: it refuses the file, or takes more than the value.
         let is_for_docker = !form.is_export && !has_comment;
         match assigns.quote {
-            _ if form.has_invisible => Some(Problem::Invisible),
-            _ if form.is_colon => Some(Problem::Colon),
-            _ if form.is_indented => Some(Problem::Indented),
-            _ if form.is_spaced => Some(Problem::Spaced),
+            _ if form.has_invisible => Some(LineProblem::Invisible),
+            _ if form.is_colon => Some(LineProblem::Colon),
+            _ if form.is_indented => Some(LineProblem::Indented),
+            _ if form.is_spaced => Some(LineProblem::Spaced),
             // A secret may begin with it: the variable is not one without a value.
-            None if is_part && inner.is_empty() => Some(Problem::Hash),
-            quote if is_part || !is_clear(inner, quote) => Some(Problem::Value),
+            None if is_part && inner.is_empty() => Some(LineProblem::Hash),
+            quote if is_part || !is_clear(inner, quote) => Some(LineProblem::Value),
             // A shell takes the value for a command, and the variable for empty.
-            _ if form.is_led && !inner.is_empty() => Some(Problem::Blanks),
-            None if has_tab => Some(Problem::Blanks),
-            None if is_for_docker && !inner.is_empty() && !rest.is_empty() => Some(Problem::Blanks),
+            _ if form.is_led && !inner.is_empty() => Some(LineProblem::Blanks),
+            None if has_tab => Some(LineProblem::Blanks),
+            None if is_for_docker && !inner.is_empty() && !rest.is_empty() => {
+                Some(LineProblem::Blanks)
+            }
             _ => None,
         }
     }
@@ -165,10 +167,10 @@ impl Lines {
     /// Sets `name`, in its place; a new one comes after the assignment of `after`, and looks
     /// like that one. No comment behind the old value is kept: it was about that value.
     pub(super) fn set(&mut self, name: &str, value: &str, after: &[&str]) -> Result<(), Unclear> {
-        let unwritable = |line: Option<&Line>| Unclear {
+        let unwritable = |line: Option<&FileLine>| Unclear {
             line: line.map(|line| line.number),
             variable: name.to_owned(),
-            problem: Problem::Unwritable,
+            problem: LineProblem::Unwritable,
         };
         if let Some(place) = self.place(name)? {
             if self
@@ -210,7 +212,7 @@ impl Lines {
             _ => end,
         };
         let text = join(&[&lead, name, "=", &quoted, new_end]);
-        self.lines.insert(place, Line { text, number: 0, assigns: None });
+        self.lines.insert(place, FileLine { text, number: 0, assigns: None });
         self.renew();
         Ok(())
     }
@@ -232,10 +234,10 @@ impl Lines {
     fn place(&self, name: &str) -> Result<Option<usize>, Unclear> {
         if let Some(line) = self.broken {
             let (line, variable) = (Some(line), name.to_owned());
-            return Err(Unclear { line, variable, problem: Problem::Break });
+            return Err(Unclear { line, variable, problem: LineProblem::Break });
         }
         let has_name =
-            |line: &Line| line.assigns.as_ref().is_some_and(|assigns| assigns.name == name);
+            |line: &FileLine| line.assigns.as_ref().is_some_and(|assigns| assigns.name == name);
         let mut places = (0..self.lines.len()).filter(|place| has_name(&self.lines[*place]));
         let (place, second) = (places.next(), places.next());
         for line in [place, second].into_iter().flatten().map(|place| &self.lines[place]) {
@@ -244,13 +246,13 @@ impl Lines {
         match (place, second) {
             (Some(first), Some(second)) => {
                 let first = self.lines[first].number;
-                Err(unclear(&self.lines[second], name, Problem::Twice { first }))
+                Err(unclear(&self.lines[second], name, LineProblem::Twice { first }))
             }
             (place, _) => {
                 // What is before the assignment is set again by it.
                 let mut later = self.lines.iter().skip(place.map_or(0, |place| place + 1));
                 match later.find(|line| line.sets(name)) {
-                    Some(line) => Err(unclear(line, name, Problem::Shell)),
+                    Some(line) => Err(unclear(line, name, LineProblem::Shell)),
                     None => Ok(place),
                 }
             }
@@ -280,7 +282,7 @@ impl Lines {
     }
 }
 
-impl Line {
+impl FileLine {
     /// Returns `true` if some readers find a second line in it. In quotes they find none.
     fn is_broken(&self) -> bool {
         let text = self.text.trim_end_matches(['\n', '\r']);
@@ -318,12 +320,12 @@ impl Line {
 }
 
 /// The gap after the assignment `assigns` in line `number`, which begins `text`.
-fn gap(line: &str, text: &str, assigns: &Assigns, number: usize) -> Option<Gap> {
+fn gap(line: &str, text: &str, assigns: &Assignment, number: usize) -> Option<Gap> {
     let value = &text[assigns.before..];
     let (last, problem) = match quote_of(value) {
         Some(quote) => match reach(value, quote) {
             Reach::Open(lines) => {
-                (lines.map_or(usize::MAX, |lines| number + lines), Problem::Quote)
+                (lines.map_or(usize::MAX, |lines| number + lines), LineProblem::Quote)
             }
             Reach::Clean(_) | Reach::SameLine => return None,
         },
@@ -332,19 +334,19 @@ fn gap(line: &str, text: &str, assigns: &Assigns, number: usize) -> Option<Gap> 
             let backslashes = line.len() - line.trim_end_matches('\\').len();
             // At the end of the file, a line that is appended follows.
             let last = if line.len() == text.len() { usize::MAX } else { number + 1 };
-            (backslashes % 2 == 1).then_some((last, Problem::Backslash))?
+            (backslashes % 2 == 1).then_some((last, LineProblem::Backslash))?
         }
     };
     Some(Gap { line: number, last, variable: assigns.name.clone(), problem })
 }
 
 /// The value of `assigns` as it is written, without the quotes.
-fn inner<'l>(line: &'l Line, assigns: &Assigns) -> &'l str {
+fn inner<'l>(line: &'l FileLine, assigns: &Assignment) -> &'l str {
     let quote = assigns.quote.map_or(0, char::len_utf8);
     &line.text[assigns.before + quote..assigns.end - quote]
 }
 
-fn unclear(line: &Line, name: &str, problem: Problem) -> Unclear {
+fn unclear(line: &FileLine, name: &str, problem: LineProblem) -> Unclear {
     Unclear { line: Some(line.number), variable: name.to_owned(), problem }
 }
 

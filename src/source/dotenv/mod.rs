@@ -74,7 +74,7 @@ mod assign;
 mod lines;
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 pub(crate) mod listing;
-mod look;
+mod load;
 mod naming;
 pub(crate) mod problem;
 mod variables;
@@ -87,10 +87,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::lines::Lines;
-use self::problem::{Problem, Unclear};
+use self::problem::{LineProblem, Unclear};
 use super::disk::{self, LockError, beside, file_name};
 use super::error::StoreError;
-use super::reading::{Readings, Revoked};
+use super::reading::{Readings, RevocationOutcome};
 use super::store::{KeyStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
@@ -194,14 +194,15 @@ impl DotenvStore {
 
     fn read(&self) -> Result<Manifest, StoreError> {
         let mut memory = self.readings.lock();
-        let mut look = match self.look() {
-            Ok(look) => look,
+        let mut texts = match self.read_texts() {
+            Ok(texts) => texts,
             Err(error) => {
                 memory.drop_pending();
                 return Err(error);
             }
         };
-        let taken = self.read_look(&mut look).and_then(|reading| self.take(&mut memory, &reading));
+        let taken =
+            self.parse_texts(&mut texts).and_then(|reading| self.take(&mut memory, &reading));
         let refusal = match taken {
             Ok(Some(manifest)) => return Ok(manifest),
             Ok(None) => StoreError::Unconfirmed { store: self.name() },
@@ -211,10 +212,10 @@ impl DotenvStore {
             }
         };
         // The revocations of a reading that does not count are final all the same.
-        match self.revoke(&mut memory, &look) {
-            Revoked::Nothing => Err(refusal),
-            Revoked::Some(manifest) => Ok(*manifest),
-            Revoked::Last(revocations) => Err(StoreError::OnlyRevocations {
+        match self.revoke(&mut memory, &texts) {
+            RevocationOutcome::Nothing => Err(refusal),
+            RevocationOutcome::Some(manifest) => Ok(*manifest),
+            RevocationOutcome::Last(revocations) => Err(StoreError::OnlyRevocations {
                 store: self.name(),
                 source: Box::new(Error::NothingSigns),
                 revocations: Box::new(revocations),
@@ -231,10 +232,10 @@ impl DotenvStore {
             LockError::Held => StoreError::Locked { path },
             LockError::Io(source) => self.io_error(source),
         })?;
-        let mut look = self.look()?;
+        let mut texts = self.read_texts()?;
         let mut memory = self.readings.lock();
         // A file that holds no such secret yet takes its first.
-        let (mut lines, found) = match self.read_look(&mut look) {
+        let (mut lines, found) = match self.parse_texts(&mut texts) {
             Ok(reading) => {
                 let current = self.take(&mut memory, &reading)?;
                 let current =
@@ -245,12 +246,12 @@ impl DotenvStore {
                 if reading.leaves_out_backup() && !revokes(&current, next) {
                     let variable = self.variable(BACKUP);
                     let line = reading.lines.number_of(&variable);
-                    let problem = Problem::LeftOut;
+                    let problem = LineProblem::LeftOut;
                     return Err(self.line_error(Unclear { line, variable, problem }));
                 }
                 (reading.lines, current.revision())
             }
-            Err(StoreError::Missing { .. }) if !self.has_final(&look)? => (look.lines(), 0),
+            Err(StoreError::Missing { .. }) if !self.has_final(&texts)? => (texts.lines(), 0),
             Err(StoreError::Missing { .. }) => {
                 let problem = "its record holds keys that are revoked or destroyed, and must not \
                                be replaced: put a new secret in the variable by hand";

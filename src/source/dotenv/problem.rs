@@ -13,12 +13,12 @@ pub(crate) struct Unclear {
     pub(super) line: Option<usize>,
     /// The variable of that line.
     pub(super) variable: String,
-    pub(super) problem: Problem,
+    pub(super) problem: LineProblem,
 }
 
 /// The problem with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(super) enum LineProblem {
     /// There are two assignments, and readers differ in which one counts.
     Twice {
         /// The line of the first one.
@@ -78,7 +78,7 @@ impl Unclear {
         let Self { line, variable, problem } = self;
         let path = path.to_owned();
         match problem {
-            Problem::Reference(reference) => {
+            LineProblem::Reference(reference) => {
                 StoreError::Reference { path, line, variable, reference }
             }
             problem => StoreError::Dotenv { path, line, variable, problem: problem.to_string() },
@@ -90,10 +90,10 @@ impl Unclear {
 impl fmt::Display for Unclear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.problem, self.line) {
-            (Problem::Break | Problem::Shell, Some(line)) => {
+            (LineProblem::Break | LineProblem::Shell, Some(line)) => {
                 write!(f, "line {line}: {}", self.problem)
             }
-            (Problem::Quote | Problem::Backslash, Some(line)) => {
+            (LineProblem::Quote | LineProblem::Backslash, Some(line)) => {
                 write!(f, "`{}` in line {line}: {}", self.variable, self.problem)
             }
             _ => self.problem.fmt(f),
@@ -101,7 +101,7 @@ impl fmt::Display for Unclear {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for LineProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Twice { first } => {

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::DotenvStore;
 use super::lines::Lines;
-use super::problem::{Problem, Unclear};
+use super::problem::{LineProblem, Unclear};
 use crate::error::Error;
 use crate::lifecycle::Role;
 use crate::lifecycle::SigningStart;
@@ -51,7 +51,7 @@ impl DotenvStore {
         Err(self.line_error(Unclear {
             line: None,
             variable: variable.clone(),
-            problem: Problem::Shared { tool, marker, marker_line },
+            problem: LineProblem::Shared { tool, marker, marker_line },
         }))
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pace::Pace;
+use super::poll_delay::PollDelay;
 use crate::evidence::report::to_instance_name;
 use crate::ring::{KeyMaterial, RingBuilder};
 use crate::source::store::KeyStore;
@@ -48,7 +48,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         FollowBuilder {
             builder: self,
             store: Arc::new(store),
-            pace: Pace::default(),
+            poll_delay: PollDelay::default(),
             timeout: TIMEOUT,
             instance: None,
         }
@@ -60,7 +60,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
 pub struct FollowBuilder<K: KeyMaterial> {
     pub(super) builder: RingBuilder<K>,
     pub(super) store: Arc<dyn KeyStore>,
-    pub(super) pace: Pace,
+    pub(super) poll_delay: PollDelay,
     pub(super) timeout: Duration,
     pub(super) instance: Option<String>,
 }
@@ -73,7 +73,7 @@ impl<K: KeyMaterial> FollowBuilder<K> {
     /// A failure is followed by a second's pause, which doubles with each further one up to
     /// this interval.
     pub fn poll(mut self, interval: Duration) -> Self {
-        self.pace = Pace::new(interval);
+        self.poll_delay = PollDelay::new(interval);
         self
     }
 

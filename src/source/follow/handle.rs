@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::builder::FollowBuilder;
 use super::health::Health;
-use super::turn::Poller;
+use super::poller::Poller;
 use super::wait::run_on_thread;
 use crate::ring::{KeyMaterial, KeyRing};
 use crate::source::error::StoreError;

@@ -17,11 +17,11 @@ mod builder;
 mod calls;
 mod handle;
 mod health;
-mod pace;
+mod poll_delay;
+pub(crate) mod poller;
 mod report;
 mod runtime;
 mod signal;
-pub(crate) mod turn;
 mod wait;
 
 #[cfg(feature = "tokio")]

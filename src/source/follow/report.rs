@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::pace::REPORT_EVERY;
-use super::signal::Turn;
-use super::turn::{Poller, text};
+use super::poll_delay::REPORT_EVERY;
+use super::poller::{Poller, text};
+use super::signal::TurnGuard;
 use crate::evidence::Report;
 use crate::evidence::reports::observed_since;
 use crate::observer::catch;
@@ -37,7 +37,7 @@ impl<K: KeyMaterial> Poller<K> {
     }
 
     /// Keeps a report where the fleet finds it, if one is due.
-    pub(super) fn report(&self, turn: &Turn<'_>, has_changed: bool) -> Result<(), StoreError> {
+    pub(super) fn report(&self, turn: &TurnGuard<'_>, has_changed: bool) -> Result<(), StoreError> {
         let Some(instance) = &self.instance else { return Ok(()) };
         let reported = catch(|| self.report_if_due(turn, instance, has_changed));
         let reported = reported.unwrap_or_else(|| Err(self.calls.panic_error()));
@@ -57,7 +57,7 @@ impl<K: KeyMaterial> Poller<K> {
     /// due at once.
     fn report_if_due(
         &self,
-        turn: &Turn<'_>,
+        turn: &TurnGuard<'_>,
         instance: &str,
         has_changed: bool,
     ) -> Result<Option<SystemTime>, StoreError> {
@@ -92,7 +92,7 @@ impl<K: KeyMaterial> Poller<K> {
     /// twice, which is on the safe side.
     fn take_over(
         &self,
-        turn: &Turn<'_>,
+        turn: &TurnGuard<'_>,
         start: Instant,
         instance: &str,
         now: SystemTime,
@@ -125,7 +125,7 @@ impl<K: KeyMaterial> Poller<K> {
         Ok(())
     }
 
-    fn save(&self, turn: &Turn<'_>, start: Instant, report: Report) -> Result<(), StoreError> {
+    fn save(&self, turn: &TurnGuard<'_>, start: Instant, report: Report) -> Result<(), StoreError> {
         self.ask(turn, self.time_left(start), report, |store, report| store.save_report(report))
     }
 

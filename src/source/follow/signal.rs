@@ -20,12 +20,12 @@ const DAMPING: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 pub(super) struct Signal {
-    state: Mutex<State>,
+    state: Mutex<SignalState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct SignalState {
     is_woken: bool,
     is_closed: bool,
     /// The end of the last wait, which a turn of the driver follows.
@@ -66,7 +66,7 @@ impl Signal {
 
     /// Starts a turn once the one that runs has ended. `None` if that takes longer than `time`,
     /// if this thread runs it (an observer that asks for another), or after the end.
-    pub(super) fn begin(&self, time: Duration) -> Option<Turn<'_>> {
+    pub(super) fn begin(&self, time: Duration) -> Option<TurnGuard<'_>> {
         let current = thread::current().id();
         let is_other = |running: ThreadId| running != current;
         let mut state =
@@ -75,7 +75,7 @@ impl Signal {
             return None;
         }
         state.turning = Some(current);
-        Some(Turn(self))
+        Some(TurnGuard(self))
     }
 
     /// Ends it. Waits for the work of a turn, but not for a store, and at most a second.
@@ -110,7 +110,7 @@ impl Signal {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut SignalState)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
@@ -118,29 +118,29 @@ impl Signal {
     fn wait_while(
         &self,
         time: Duration,
-        continues: impl Fn(&State) -> bool,
-    ) -> MutexGuard<'_, State> {
+        continues: impl Fn(&SignalState) -> bool,
+    ) -> MutexGuard<'_, SignalState> {
         self.changed
             .wait_timeout_while(self.lock(), time, |state| continues(state))
             .unwrap_or_else(PoisonError::into_inner)
             .0
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SignalState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SignalState {
     fn is_busy(&self) -> bool {
         self.turning.is_some() || self.driver == Driver::Runs
     }
 }
 
 /// The right to change the ring, until it is dropped.
-pub(super) struct Turn<'a>(&'a Signal);
+pub(super) struct TurnGuard<'a>(&'a Signal);
 
-impl Turn<'_> {
+impl TurnGuard<'_> {
     /// Runs `call`, which waits for the store. `None` if the follower was closed.
     pub(super) fn call<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         self.0.change(|state| state.is_calling = !state.is_closed);
@@ -153,7 +153,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for TurnGuard<'_> {
     fn drop(&mut self) {
         self.0.change(|state| (state.turning, state.is_calling) = (None, false));
     }

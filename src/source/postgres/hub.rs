@@ -39,10 +39,10 @@ pub(super) struct Route {
 
 /// A server and a login: two routes with the same ends share a connection.
 #[derive(PartialEq)]
-struct Ends([End; 2]);
+struct RouteEnds([RouteEnd; 2]);
 
 #[derive(PartialEq)]
-struct End {
+struct RouteEnd {
     host: String,
     port: u16,
     socket: Option<PathBuf>,
@@ -53,7 +53,7 @@ struct End {
     settings: Option<String>,
 }
 
-impl End {
+impl RouteEnd {
     fn from_options(options: &PgConnectOptions) -> Self {
         Self {
             host: options.get_host().to_owned(),
@@ -74,24 +74,24 @@ impl Route {
         self.direct.clone().unwrap_or_else(|| self.pool.connect_options())
     }
 
-    fn ends(&self) -> Ends {
-        Ends([
-            End::from_options(&self.listen_options()),
-            End::from_options(&self.pool.connect_options()),
+    fn ends(&self) -> RouteEnds {
+        RouteEnds([
+            RouteEnd::from_options(&self.listen_options()),
+            RouteEnd::from_options(&self.pool.connect_options()),
         ])
     }
 }
 
 /// The stores of one listening connection.
 pub(super) struct Hub {
-    stores: Mutex<Vec<Store>>,
+    stores: Mutex<Vec<ListeningStore>>,
     status: WatchStatus,
     /// Notified when the last store has left.
     left: Notify,
     runtime: Handle,
 }
 
-struct Store {
+struct ListeningStore {
     id: u64,
     /// The name that a notification of its changes has.
     name: String,
@@ -150,13 +150,13 @@ impl Hub {
         let damping = self.runtime.spawn(damp(Arc::clone(&changed), wake)).abort_handle();
         let mut stores = lock(&self.stores);
         let id = stores.last().map_or(0, |last| last.id + 1);
-        stores.push(Store { id, name, route, changed, damping });
+        stores.push(ListeningStore { id, name, route, changed, damping });
         drop(stores);
         Watch::new(Joined { hub: Arc::clone(self), id }).with_status(self.status.clone())
     }
 
     /// Whether a store of it has these ends now.
-    fn has(&self, ends: &Ends) -> bool {
+    fn has(&self, ends: &RouteEnds) -> bool {
         lock(&self.stores).iter().any(|store| store.route.ends() == *ends)
     }
 

@@ -52,7 +52,7 @@ pub(super) fn subscribe(route: Route, name: String, wake: Wake) -> io::Result<Wa
 /// Serves the stores of `hub` until the last of them has left.
 fn run(hub: &Hub, runtime: &Runtime) {
     while !hub.is_left() && catch(|| runtime.block_on(hub.run_until_left(serve(hub)))).is_none() {
-        hub.status().set_problem(Failure::Panicked.problem());
+        hub.status().set_problem(ListenFailure::Panicked.problem());
         std::thread::sleep(PAUSE);
     }
 }
@@ -85,21 +85,21 @@ fn pause(failures: u32, random: u32) -> Duration {
 }
 
 /// Makes a connection that listens, and on which notifications arrive.
-async fn open(hub: &Hub, turn: usize) -> Result<PgListener, Failure> {
-    let attempts: Vec<_> = hub.routes().iter().flat_map(attempts).collect();
+async fn open(hub: &Hub, turn: usize) -> Result<PgListener, ListenFailure> {
+    let all: Vec<_> = hub.routes().iter().flat_map(listener_options).collect();
     // The last store has just left.
-    let Some(attempt) = attempts.get(turn % attempts.len().max(1)) else {
-        return Err(Failure::Lost);
+    let Some(options) = all.get(turn % all.len().max(1)) else {
+        return Err(ListenFailure::Lost);
     };
-    let mut listener = connect(&attempt.listening).await?;
-    let second = connect_second(&mut listener, &attempt.listening);
-    let second = timeout(PATIENCE, second).await.unwrap_or(Err(Failure::NoSecond))?;
+    let mut listener = connect(&options.listening).await?;
+    let second = connect_second(&mut listener, &options.listening);
+    let second = timeout(PATIENCE, second).await.unwrap_or(Err(ListenFailure::NoSecond))?;
     let server = match timeout(PATIENCE, server_of(&mut listener, "LISTEN")).await {
-        Ok(server) => server.map_err(Failure::from_error)?,
-        Err(_) => return Err(Failure::NoAnswer),
+        Ok(server) => server.map_err(ListenFailure::from_error)?,
+        Err(_) => return Err(ListenFailure::NoAnswer),
     };
     hub.wake_all();
-    let probed = probe(hub, &mut listener, second, attempt).await;
+    let probed = probe(hub, &mut listener, second, options).await;
     if probed.is_err() {
         // A pooler that was not found out has the server connection now.
         let _ = timeout(PATIENCE, unlisten(&mut listener, server)).await;
@@ -107,23 +107,23 @@ async fn open(hub: &Hub, turn: usize) -> Result<PgListener, Failure> {
     probed.map(|()| listener)
 }
 
-/// The options of one attempt.
-struct Attempt {
+/// The options of the connection that listens, and of the one that changes are sent with.
+struct ListenerOptions {
     listening: PgConnectOptions,
     /// The options of the pool, if they are others: changes are sent with them.
     sending: Option<PgConnectOptions>,
 }
 
-/// The attempts that a route allows, the best first. The password of a direct URL may be older than
+/// The options that a route allows, the best first. The password of a direct URL may be older than
 /// that of the pool.
-fn attempts(route: &Route) -> Vec<Attempt> {
+fn listener_options(route: &Route) -> Vec<ListenerOptions> {
     // PgBouncer refuses this parameter, and no float is read.
     let plain = |options: &PgConnectOptions| options.clone().extra_float_digits(None);
     let pooled = plain(&route.pool.connect_options());
     let Some(direct) = &route.direct else {
-        return vec![Attempt { listening: pooled, sending: None }];
+        return vec![ListenerOptions { listening: pooled, sending: None }];
     };
-    let mut attempts = vec![Attempt { listening: plain(direct), sending: Some(pooled.clone()) }];
+    let mut all = vec![ListenerOptions { listening: plain(direct), sending: Some(pooled.clone()) }];
     // A socket cannot be replaced by a host.
     if pooled.get_socket().is_none() && direct.get_socket().is_none() {
         let listening = pooled
@@ -133,13 +133,13 @@ fn attempts(route: &Route) -> Vec<Attempt> {
             .username(direct.get_username())
             .database(direct.get_database().unwrap_or(direct.get_username()))
             .ssl_mode(direct.get_ssl_mode());
-        attempts.push(Attempt { listening, sending: Some(pooled) });
+        all.push(ListenerOptions { listening, sending: Some(pooled) });
     }
-    attempts
+    all
 }
 
 /// A connection of its own, in no pool of the application.
-async fn connect(options: &PgConnectOptions) -> Result<PgListener, Failure> {
+async fn connect(options: &PgConnectOptions) -> Result<PgListener, ListenFailure> {
     // `sqlx` makes a listener from a pool alone.
     let pool = PgPoolOptions::new()
         .max_connections(1)
@@ -155,11 +155,11 @@ async fn connect(options: &PgConnectOptions) -> Result<PgListener, Failure> {
         // A pool tries again what the server refuses for a while, and drops the reason.
         Err(sqlx::Error::PoolTimedOut) => {
             match timeout(ARRIVAL, PgConnection::connect_with(options)).await {
-                Ok(Err(error)) => Err(Failure::from_error(error)),
-                Ok(Ok(_)) | Err(_) => Err(Failure::NoAnswer),
+                Ok(Err(error)) => Err(ListenFailure::from_error(error)),
+                Ok(Ok(_)) | Err(_) => Err(ListenFailure::NoAnswer),
             }
         }
-        Err(error) => Err(Failure::from_error(error)),
+        Err(error) => Err(ListenFailure::from_error(error)),
     }
 }
 
@@ -168,25 +168,25 @@ async fn connect(options: &PgConnectOptions) -> Result<PgListener, Failure> {
 async fn connect_second(
     listener: &mut PgListener,
     options: &PgConnectOptions,
-) -> Result<PgConnection, Failure> {
-    let mut second = PgConnection::connect_with(options).await.map_err(Failure::NoSender)?;
-    let first = server_of(&mut *listener, "").await.map_err(Failure::from_error)?;
+) -> Result<PgConnection, ListenFailure> {
+    let mut second = PgConnection::connect_with(options).await.map_err(ListenFailure::NoSender)?;
+    let first = server_of(&mut *listener, "").await.map_err(ListenFailure::from_error)?;
     // A transaction keeps its server connection: a pooler gives it the one that was last used, or
     // the first gets another the next time.
     match second.execute("BEGIN").await {
         // One that shares them between the statements of a transaction refuses it.
-        Err(error) if has_code(&error, "08P01") => return Err(Failure::Shared),
-        started => started.map_err(Failure::from_error)?,
+        Err(error) if has_code(&error, "08P01") => return Err(ListenFailure::Shared),
+        started => started.map_err(ListenFailure::from_error)?,
     };
-    if server_of(&mut second, "").await.map_err(Failure::from_error)? == first {
-        return Err(Failure::Shared);
+    if server_of(&mut second, "").await.map_err(ListenFailure::from_error)? == first {
+        return Err(ListenFailure::Shared);
     }
     for _ in 0..LOOKS {
-        if server_of(&mut *listener, "").await.map_err(Failure::from_error)? != first {
-            return Err(Failure::Shared);
+        if server_of(&mut *listener, "").await.map_err(ListenFailure::from_error)? != first {
+            return Err(ListenFailure::Shared);
         }
     }
-    second.execute("ROLLBACK").await.map_err(Failure::from_error)?;
+    second.execute("ROLLBACK").await.map_err(ListenFailure::from_error)?;
     Ok(second)
 }
 
@@ -224,39 +224,43 @@ async fn probe(
     hub: &Hub,
     listener: &mut PgListener,
     second: PgConnection,
-    attempt: &Attempt,
-) -> Result<(), Failure> {
+    options: &ListenerOptions,
+) -> Result<(), ListenFailure> {
     let mut nonce = [0; 16];
     // Two processes must not take the notification of the other for their own.
-    getrandom::fill(&mut nonce).map_err(|_| Failure::NoRandom)?;
+    getrandom::fill(&mut nonce).map_err(|_| ListenFailure::NoRandom)?;
     let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
     let payload = format!("{PROBE}{nonce}");
-    match timeout(PATIENCE, send(second, attempt, &payload)).await {
-        Ok(sent) => sent.map_err(Failure::NoSender)?,
-        Err(_) => return Err(Failure::NoSecond),
+    match timeout(PATIENCE, send(second, options, &payload)).await {
+        Ok(sent) => sent.map_err(ListenFailure::NoSender)?,
+        Err(_) => return Err(ListenFailure::NoSecond),
     }
     let arrived = timeout(ARRIVAL, async {
         loop {
             match listener.try_recv().await {
                 Ok(Some(received)) if received.payload() == payload => return Ok(()),
                 Ok(Some(received)) => hub.wake(received.payload()),
-                Ok(None) => return Err(Failure::Lost),
-                Err(error) => return Err(Failure::from_error(error)),
+                Ok(None) => return Err(ListenFailure::Lost),
+                Err(error) => return Err(ListenFailure::from_error(error)),
             }
         }
     });
-    arrived.await.unwrap_or(Err(Failure::Silent))
+    arrived.await.unwrap_or(Err(ListenFailure::Silent))
 }
 
 /// Sends `payload` on the way that changes take.
-async fn send(second: PgConnection, attempt: &Attempt, payload: &str) -> Result<(), sqlx::Error> {
+async fn send(
+    second: PgConnection,
+    options: &ListenerOptions,
+    payload: &str,
+) -> Result<(), sqlx::Error> {
     let notify = async |mut sender: PgConnection| {
         let notify = format!("SELECT pg_notify('{CHANNEL}', '{payload}')");
         sender.execute(AssertSqlSafe(notify)).await?;
         sender.close().await
     };
-    let Some(options) = &attempt.sending else { return notify(second).await };
-    match notify(PgConnection::connect_with(options).await?).await {
+    let Some(sending) = &options.sending else { return notify(second).await };
+    match notify(PgConnection::connect_with(sending).await?).await {
         // The pool leads to a standby, which sends nothing: changes come from elsewhere.
         Err(error) if has_code(&error, STANDBY) => notify(second).await,
         sent => {
@@ -267,19 +271,19 @@ async fn send(second: PgConnection, attempt: &Attempt, payload: &str) -> Result<
 }
 
 /// Hears notifications until the connection is lost. Those of stores that are not here are left out.
-async fn hear(hub: &Hub, mut listener: PgListener) -> Failure {
+async fn hear(hub: &Hub, mut listener: PgListener) -> ListenFailure {
     loop {
         match timeout(PING, listener.try_recv()).await {
             Ok(Ok(Some(received))) => hub.wake(received.payload()),
-            Ok(Ok(None)) => return Failure::Lost,
-            Ok(Err(error)) => return Failure::from_error(error),
+            Ok(Ok(None)) => return ListenFailure::Lost,
+            Ok(Err(error)) => return ListenFailure::from_error(error),
             Err(_) => {
                 // It changes nothing, and `pg_stat_activity` shows what the connection is for.
                 let ping = listener.execute(AssertSqlSafe(format!("LISTEN \"{CHANNEL}\"")));
                 match timeout(PATIENCE, ping).await {
                     Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return Failure::from_error(error),
-                    Err(_) => return Failure::NoAnswer,
+                    Ok(Err(error)) => return ListenFailure::from_error(error),
+                    Err(_) => return ListenFailure::NoAnswer,
                 }
             }
         }
@@ -291,7 +295,7 @@ fn has_code(error: &sqlx::Error, code: &str) -> bool {
 }
 
 /// Reason why notifications do not arrive.
-enum Failure {
+enum ListenFailure {
     Client(sqlx::Error),
     Standby,
     NoSender(sqlx::Error),
@@ -304,7 +308,7 @@ enum Failure {
     Panicked,
 }
 
-impl Failure {
+impl ListenFailure {
     fn from_error(error: sqlx::Error) -> Self {
         if has_code(&error, STANDBY) { Self::Standby } else { Self::Client(error) }
     }

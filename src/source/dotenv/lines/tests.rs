@@ -8,7 +8,7 @@ fn read(text: &str, name: &str) -> Result<Option<String>, Unclear> {
     Lines::parse(text).value(name).map(|value| value.map(|value| value.to_string()))
 }
 
-fn problem(text: &str, name: &str) -> Option<Problem> {
+fn problem(text: &str, name: &str) -> Option<LineProblem> {
     read(text, name).err().map(|unclear| unclear.problem)
 }
 
@@ -19,7 +19,7 @@ fn the_text_of_another_variable_blocks_nothing() {
     for text in ["X=abc\nY=rotate X", "X=abc\nY=rotate X # monthly", "X=abc\nY='a' X", &long] {
         assert_eq!(read(text, "X"), Ok(Some("abc".to_owned())), "{}", &text[..20.min(text.len())]);
     }
-    assert_eq!(problem("X=abc\nX", "X"), Some(Problem::Shell));
+    assert_eq!(problem("X=abc\nX", "X"), Some(LineProblem::Shell));
 }
 
 #[test]
@@ -62,64 +62,64 @@ fn values_are_read_where_all_readers_agree() {
         "export X='a'#b",
         "X=\"a\"# why",
     ] {
-        assert_eq!(problem(text, "X"), Some(Problem::Value), "{text:?}");
+        assert_eq!(problem(text, "X"), Some(LineProblem::Value), "{text:?}");
     }
     for (text, expected) in [
-        ("X=abc ", Problem::Blanks),
-        ("X= abc", Problem::Blanks),
-        ("X= 'abc'", Problem::Blanks),
-        ("export X= abc", Problem::Blanks),
-        ("X: abc", Problem::Colon),
-        ("X=abc\t# why", Problem::Blanks),
-        ("export X=abc\t", Problem::Blanks),
-        ("X=abc\nY=1 2>&1 X=b", Problem::Shell),
-        ("X=abc\nY=1 > a X=b", Problem::Shell),
-        ("X = abc ", Problem::Spaced),
-        ("X =abc", Problem::Spaced),
-        ("X\t=abc # why", Problem::Spaced),
-        ("export X =", Problem::Spaced),
-        ("export\tX=abc", Problem::Indented),
-        ("export  X=abc", Problem::Indented),
-        ("\tX=abc", Problem::Indented),
-        ("\texport X=abc", Problem::Indented),
-        ("X=a\nexport X=b", Problem::Twice { first: 1 }),
-        ("X=a\nX: b", Problem::Twice { first: 1 }),
-        ("X=#abc", Problem::Hash),
-        ("X= # why", Problem::Hash),
-        ("export X=#abc", Problem::Hash),
-        ("X=''#abc", Problem::Value),
-        ("X=abc\u{a0}# why", Problem::Value),
-        ("X='a\u{2028}b'", Problem::Value),
-        ("X=\u{a0}#abc", Problem::Invisible),
-        ("X\u{a0}=abc", Problem::Invisible),
-        ("\u{b}X=abc", Problem::Invisible),
-        ("\u{feff}X=abc", Problem::Invisible),
-        ("Y=1\n\u{feff}export X=abc", Problem::Invisible),
-        ("X", Problem::Shell),
-        ("export X", Problem::Shell),
-        ("X=abc\nX[0]=b", Problem::Shell),
-        ("X=abc\nX+=b", Problem::Shell),
-        ("X=abc\nY= X=b", Problem::Shell),
-        ("X=abc\ndeclare -x Y X", Problem::Shell),
-        ("Y=1 X=b", Problem::Shell),
-        ("X+=b", Problem::Shell),
-        ("X=abc\nexport \"X=b\"", Problem::Shell),
-        ("X=abc\nexport 'X'=b", Problem::Shell),
-        ("X=abc\n'X'=b", Problem::Shell),
-        ("X=abc\nX # why", Problem::Shell),
-        ("X=abc\nread X", Problem::Shell),
-        ("X=abc\nfor X in a b; do :; done", Problem::Shell),
-        ("X=abc\nprintf -v X b", Problem::Shell),
-        ("X=abc\neval 'X=b'", Problem::Shell),
-        ("X=abc\n(( X = 5 ))", Problem::Shell),
-        ("X=abc\nY=$((X=5))", Problem::Shell),
-        ("X=abc\nif true; then X=b; fi", Problem::Shell),
-        ("X=abc\nexport -- X=b", Problem::Shell),
-        ("X=abc\ncommand export X=b", Problem::Shell),
-        ("X=abc\n>a X=b", Problem::Shell),
-        ("Y=1\rX=abc", Problem::Break),
-        ("X=abc\n# why\u{2029}", Problem::Break),
-        ("X=abc\nY='a' # \rX=b", Problem::Break),
+        ("X=abc ", LineProblem::Blanks),
+        ("X= abc", LineProblem::Blanks),
+        ("X= 'abc'", LineProblem::Blanks),
+        ("export X= abc", LineProblem::Blanks),
+        ("X: abc", LineProblem::Colon),
+        ("X=abc\t# why", LineProblem::Blanks),
+        ("export X=abc\t", LineProblem::Blanks),
+        ("X=abc\nY=1 2>&1 X=b", LineProblem::Shell),
+        ("X=abc\nY=1 > a X=b", LineProblem::Shell),
+        ("X = abc ", LineProblem::Spaced),
+        ("X =abc", LineProblem::Spaced),
+        ("X\t=abc # why", LineProblem::Spaced),
+        ("export X =", LineProblem::Spaced),
+        ("export\tX=abc", LineProblem::Indented),
+        ("export  X=abc", LineProblem::Indented),
+        ("\tX=abc", LineProblem::Indented),
+        ("\texport X=abc", LineProblem::Indented),
+        ("X=a\nexport X=b", LineProblem::Twice { first: 1 }),
+        ("X=a\nX: b", LineProblem::Twice { first: 1 }),
+        ("X=#abc", LineProblem::Hash),
+        ("X= # why", LineProblem::Hash),
+        ("export X=#abc", LineProblem::Hash),
+        ("X=''#abc", LineProblem::Value),
+        ("X=abc\u{a0}# why", LineProblem::Value),
+        ("X='a\u{2028}b'", LineProblem::Value),
+        ("X=\u{a0}#abc", LineProblem::Invisible),
+        ("X\u{a0}=abc", LineProblem::Invisible),
+        ("\u{b}X=abc", LineProblem::Invisible),
+        ("\u{feff}X=abc", LineProblem::Invisible),
+        ("Y=1\n\u{feff}export X=abc", LineProblem::Invisible),
+        ("X", LineProblem::Shell),
+        ("export X", LineProblem::Shell),
+        ("X=abc\nX[0]=b", LineProblem::Shell),
+        ("X=abc\nX+=b", LineProblem::Shell),
+        ("X=abc\nY= X=b", LineProblem::Shell),
+        ("X=abc\ndeclare -x Y X", LineProblem::Shell),
+        ("Y=1 X=b", LineProblem::Shell),
+        ("X+=b", LineProblem::Shell),
+        ("X=abc\nexport \"X=b\"", LineProblem::Shell),
+        ("X=abc\nexport 'X'=b", LineProblem::Shell),
+        ("X=abc\n'X'=b", LineProblem::Shell),
+        ("X=abc\nX # why", LineProblem::Shell),
+        ("X=abc\nread X", LineProblem::Shell),
+        ("X=abc\nfor X in a b; do :; done", LineProblem::Shell),
+        ("X=abc\nprintf -v X b", LineProblem::Shell),
+        ("X=abc\neval 'X=b'", LineProblem::Shell),
+        ("X=abc\n(( X = 5 ))", LineProblem::Shell),
+        ("X=abc\nY=$((X=5))", LineProblem::Shell),
+        ("X=abc\nif true; then X=b; fi", LineProblem::Shell),
+        ("X=abc\nexport -- X=b", LineProblem::Shell),
+        ("X=abc\ncommand export X=b", LineProblem::Shell),
+        ("X=abc\n>a X=b", LineProblem::Shell),
+        ("Y=1\rX=abc", LineProblem::Break),
+        ("X=abc\n# why\u{2029}", LineProblem::Break),
+        ("X=abc\nY='a' # \rX=b", LineProblem::Break),
     ] {
         assert_eq!(problem(text, "X"), Some(expected), "{text:?}");
     }
@@ -139,7 +139,7 @@ fn a_reference_is_no_value_however_it_is_written() {
         "X=`cat /run/secrets/jwt`",
     ] {
         let found = problem(text, "X");
-        assert!(matches!(found, Some(Problem::Reference(_))), "{text:?}: {found:?}");
+        assert!(matches!(found, Some(LineProblem::Reference(_))), "{text:?}: {found:?}");
     }
 }
 
@@ -200,11 +200,11 @@ fn an_odd_line_of_another_leaves_the_rest_readable() {
 #[test]
 fn a_line_that_leaves_the_next_unclear_is_named_and_blocks_what_follows_alone() {
     for (odd, expected, reach) in [
-        ("Y='never closed", Problem::Quote, 9),
-        ("Y=\"never closed", Problem::Quote, 9),
-        ("Y='a' 'b", Problem::Quote, 9),
-        ("Y=\"a\\\"", Problem::Quote, 9),
-        ("Y=C:\\", Problem::Backslash, 1),
+        ("Y='never closed", LineProblem::Quote, 9),
+        ("Y=\"never closed", LineProblem::Quote, 9),
+        ("Y='a' 'b", LineProblem::Quote, 9),
+        ("Y=\"a\\\"", LineProblem::Quote, 9),
+        ("Y=C:\\", LineProblem::Backslash, 1),
     ] {
         let text = format!("Z=1\nX_OLD=old\n{odd}\nX=abc\nX_NEXT=new\n");
         let error = Unclear { line: Some(3), variable: "Y".to_owned(), problem: expected };
@@ -218,7 +218,7 @@ fn a_line_that_leaves_the_next_unclear_is_named_and_blocks_what_follows_alone() 
     }
     // Up to the quote that some readers take for the closing one.
     let text = "Y='a\nX=abc\nb' 'c'\nX_OLD=old\n";
-    assert_eq!(problem(text, "X"), Some(Problem::Quote));
+    assert_eq!(problem(text, "X"), Some(LineProblem::Quote));
     assert_eq!(read(text, "X_OLD"), Ok(Some("old".to_owned())));
 }
 
@@ -263,7 +263,7 @@ fn edits_look_like_what_is_there() {
     }
     for value in ["a'b\"c", "a\nb", "a\\b", "a${b}c", "a'$b", "a\0b"] {
         let error = Lines::parse("X=old").set("X", value, &[]).unwrap_err();
-        assert_eq!(error.problem, Problem::Unwritable, "{value:?}");
+        assert_eq!(error.problem, LineProblem::Unwritable, "{value:?}");
     }
 }
 

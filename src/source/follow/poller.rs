@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use super::builder::FollowBuilder;
 use super::calls::Calls;
 use super::health::Health;
-use super::pace::Pace;
-use super::signal::{Signal, Turn};
+use super::poll_delay::PollDelay;
+use super::signal::{Signal, TurnGuard};
 use crate::manifest::Manifest;
 use crate::observer::{Event, catch};
 use crate::ring::KeyMaterial;
@@ -25,12 +25,12 @@ pub(crate) struct Poller<K: KeyMaterial> {
     pub(crate) store: Arc<dyn KeyStore>,
     pub(super) calls: Calls,
     pub(super) signal: Arc<Signal>,
-    pace: Pace,
+    poll_delay: PollDelay,
     pub(crate) instance: Option<String>,
-    state: Mutex<State>,
+    state: Mutex<PollerState>,
 }
 
-pub(super) struct State {
+pub(super) struct PollerState {
     last_success: SystemTime,
     reloads: u64,
     failures: u64,
@@ -60,9 +60,9 @@ impl<K: KeyMaterial> FollowBuilder<K> {
             store: self.store,
             calls,
             signal: Arc::default(),
-            pace: self.pace,
+            poll_delay: self.poll_delay,
             instance: self.instance,
-            state: Mutex::new(State {
+            state: Mutex::new(PollerState {
                 last_success: now,
                 reloads: 0,
                 failures: 0,
@@ -116,8 +116,8 @@ impl<K: KeyMaterial> Poller<K> {
         }
         match is_unconfirmed {
             // The second reading, which confirms the change, is not to wait for a poll.
-            Some(true) => self.pace.soon(random),
-            _ => self.pace.next(self.state().failures_in_a_row, random),
+            Some(true) => self.poll_delay.soon(random),
+            _ => self.poll_delay.next(self.state().failures_in_a_row, random),
         }
     }
 
@@ -147,7 +147,7 @@ impl<K: KeyMaterial> Poller<K> {
     /// Asks the store within a turn. The answer to a follower that has ended is dropped.
     pub(super) fn ask<A, T, F>(
         &self,
-        turn: &Turn<'_>,
+        turn: &TurnGuard<'_>,
         time: Duration,
         argument: A,
         call: F,
@@ -248,7 +248,7 @@ impl<K: KeyMaterial> Poller<K> {
         catch(|| self.ring.now())
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, PollerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! One look at the file and at the records beside it, and the manifest that they make.
+//! The file and the records beside it, read at one moment, and the manifest that they make.
 
 use std::fs;
 use std::io;
@@ -9,18 +9,18 @@ use super::lines::Lines;
 use super::{DotenvStore, MAX_BYTES};
 use crate::manifest::environment::Marked;
 use crate::manifest::{Manifest, Revocations};
-use crate::ring::env::{Found, read};
+use crate::ring::env::{EnvSecrets, read};
 use crate::secret::Secret;
 use crate::source::disk;
 use crate::source::error::StoreError;
-use crate::source::reading::{First, Memory, Print, Revoked};
+use crate::source::reading::{FirstManifest, Memory, ReadingDigest, RevocationOutcome};
 use crate::variable_names::SUFFIXES;
 
-/// How often a look is repeated while another process writes.
+/// The number of attempts to read all while another process writes.
 const ATTEMPTS: usize = 100;
 
 /// The texts of the file and of its records, all of one moment.
-pub(super) struct Look {
+pub(super) struct FileTexts {
     text: Result<Zeroizing<String>, StoreError>,
     records: Records,
     /// Set if the record of a change that was interrupted is in force for what it revoked.
@@ -39,10 +39,10 @@ impl Records {
     }
 }
 
-/// The secrets of one look, with the record that is in force.
+/// The secrets of the file, with the record that is in force.
 pub(super) struct Reading {
     pub(super) lines: Lines,
-    found: Found,
+    found: EnvSecrets,
     record: Option<Vec<u8>>,
     /// The manifest of the record, if exactly its keys were found in exactly its variables: so
     /// both were written together.
@@ -56,7 +56,7 @@ impl Reading {
     }
 }
 
-impl Look {
+impl FileTexts {
     /// The lines of the file; none, if there is no file.
     pub(super) fn lines(&self) -> Lines {
         Lines::parse(self.text.as_ref().map_or("", |text| text))
@@ -66,13 +66,13 @@ impl Look {
 impl DotenvStore {
     /// Reads all. A writer replaces the file between two changes of the records, so a text
     /// between two equal readings of the records is of the same moment.
-    pub(super) fn look(&self) -> Result<Look, StoreError> {
+    pub(super) fn read_texts(&self) -> Result<FileTexts, StoreError> {
         let mut records = self.read_records()?;
         for _ in 0..ATTEMPTS {
             let text = self.read_text();
             let after = self.read_records()?;
             if after == records {
-                return Ok(Look { text, records, is_carried: false });
+                return Ok(FileTexts { text, records, is_carried: false });
             }
             records = after;
         }
@@ -80,8 +80,8 @@ impl DotenvStore {
     }
 
     /// Takes the variables out of the text, and chooses the record.
-    pub(super) fn read_look(&self, look: &mut Look) -> Result<Reading, StoreError> {
-        let lines = match &mut look.text {
+    pub(super) fn parse_texts(&self, texts: &mut FileTexts) -> Result<Reading, StoreError> {
+        let lines = match &mut texts.text {
             Ok(text) => Lines::parse(text),
             Err(error) => {
                 let missing = StoreError::Missing { store: self.name() };
@@ -89,7 +89,7 @@ impl DotenvStore {
             }
         };
         let found = self.find_secrets(&lines)?;
-        let Records { json, next } = &look.records;
+        let Records { json, next } = &texts.records;
         let next = next.as_ref().filter(|next| {
             let is_later =
                 |record| self.revision(next).is_some_and(|next| self.is_later(record, next));
@@ -118,7 +118,7 @@ impl DotenvStore {
             && whole.is_none()
             && self.ends_more(next, json.as_deref())
         {
-            look.is_carried = true;
+            texts.is_carried = true;
             return Ok(Reading { lines, found, record: Some(next.clone()), whole: None });
         }
         Ok(Reading { lines, found, record: json.clone(), whole })
@@ -140,7 +140,7 @@ impl DotenvStore {
     fn read_whole(
         &self,
         text: &[u8],
-        found: &Found,
+        found: &EnvSecrets,
     ) -> Result<(u64, Option<Manifest>), StoreError> {
         let marked = self.read_marked(text, found)?;
         let is_written = |manifest: &Manifest| {
@@ -163,7 +163,7 @@ impl DotenvStore {
         marked.is_ok_and(|marked| marked.partial().revision() >= revision)
     }
 
-    fn read_marked(&self, text: &[u8], found: &Found) -> Result<Marked, StoreError> {
+    fn read_marked(&self, text: &[u8], found: &EnvSecrets) -> Result<Marked, StoreError> {
         Marked::read(text, &found.signing, found.next.as_ref())
             .map_err(|source| self.manifest_error(source))
     }
@@ -174,12 +174,12 @@ impl DotenvStore {
         memory: &mut Memory,
         reading: &Reading,
     ) -> Result<Option<Manifest>, StoreError> {
-        let print = Print::new(&reading.found, reading.record.as_deref());
-        let accepted = match memory.recall(&print) {
+        let digest = ReadingDigest::new(&reading.found, reading.record.as_deref());
+        let accepted = match memory.recall(&digest) {
             Some(accepted) => Some(accepted),
             None => {
-                let next = self.derive_next(memory, reading, &print)?;
-                memory.take(print, next, reading.whole.is_some())
+                let next = self.derive_next(memory, reading, &digest)?;
+                memory.take(digest, next, reading.whole.is_some())
             }
         };
         let found = &reading.found;
@@ -191,7 +191,7 @@ impl DotenvStore {
         &self,
         memory: &Memory,
         reading: &Reading,
-        print: &Print,
+        digest: &ReadingDigest,
     ) -> Result<Manifest, StoreError> {
         let (found, now) = (&reading.found, self.clock.now());
         let (signing, staged) = (&found.signing[..], found.next.as_ref());
@@ -206,7 +206,7 @@ impl DotenvStore {
                 return Err(StoreError::Manifest { store, source: Box::new(refusal) });
             }
         }
-        let is_news = !memory.has_record_of(print) || reading.whole.is_some();
+        let is_news = !memory.has_record_of(digest) || reading.whole.is_some();
         let next = match (marked.filter(|_| held.is_none() || is_news), held) {
             (Some(marked), held) => {
                 let recorded = match &reading.whole {
@@ -224,22 +224,28 @@ impl DotenvStore {
         next.map_err(|source| self.manifest_error(source))
     }
 
-    fn build_first(&self, found: &Found) -> Result<Manifest, crate::error::Error> {
+    fn build_first(&self, found: &EnvSecrets) -> Result<Manifest, crate::error::Error> {
         // The file says since when at the latest its secrets are there.
         let changed = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
         let now = self.clock.now();
         let since = changed.map_or(now, |changed| changed.min(now));
         let (ring, environment) = (&self.ring, &self.environment);
-        First { ring, purpose: self.purpose, environment, policy: self.policy, algorithm: None }
-            .build_manifest(found, since)
+        FirstManifest {
+            ring,
+            purpose: self.purpose,
+            environment,
+            policy: self.policy,
+            algorithm: None,
+        }
+        .build_manifest(found, since)
     }
 
     /// Revokes what a record says is revoked although the file cannot be taken as it is, and
     /// returns the accepted manifest if that was news.
-    pub(super) fn revoke(&self, memory: &mut Memory, look: &Look) -> Revoked {
-        let Records { json, next } = &look.records;
-        let record = if look.is_carried { next } else { json };
-        let Some(json) = record else { return Revoked::Nothing };
+    pub(super) fn revoke(&self, memory: &mut Memory, texts: &FileTexts) -> RevocationOutcome {
+        let Records { json, next } = &texts.records;
+        let record = if texts.is_carried { next } else { json };
+        let Some(json) = record else { return RevocationOutcome::Nothing };
         let now = self.clock.now();
         match (Marked::read(json, &[], None), Revocations::read(json)) {
             (Ok(record), _) => memory.revoke(record.partial(), now),
@@ -247,13 +253,13 @@ impl DotenvStore {
             (Err(_), Some(revocations)) if revocations.is_of(&self.ring, &self.environment) => {
                 memory.revoke_all(revocations.keys, now)
             }
-            (Err(_), _) => Revoked::Nothing,
+            (Err(_), _) => RevocationOutcome::Nothing,
         }
     }
 
     /// Whether the record holds a key that was revoked or destroyed.
-    pub(super) fn has_final(&self, look: &Look) -> Result<bool, StoreError> {
-        for record in look.records.all() {
+    pub(super) fn has_final(&self, texts: &FileTexts) -> Result<bool, StoreError> {
+        for record in texts.records.all() {
             let record =
                 Marked::read(record, &[], None).map_err(|source| self.manifest_error(source))?;
             if record.partial().ends_more_than(None) {
@@ -263,7 +269,7 @@ impl DotenvStore {
         Ok(false)
     }
 
-    fn find_secrets(&self, lines: &Lines) -> Result<Found, StoreError> {
+    fn find_secrets(&self, lines: &Lines) -> Result<EnvSecrets, StoreError> {
         // All first, so that a variable that cannot be read is not passed over.
         for suffix in SUFFIXES {
             let variable = self.variable(suffix);

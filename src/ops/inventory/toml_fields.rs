@@ -6,21 +6,21 @@ use serde::Deserialize;
 use toml::Spanned;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Document {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct InventoryFields {
     pub(super) version: Spanned<u32>,
     pub(super) environment: Spanned<String>,
     pub(super) kek: Option<String>,
-    pub(super) audit: Trail,
+    pub(super) audit: AuditFields,
     #[serde(default)]
-    pub(super) remind: Reminders,
+    pub(super) remind: RemindFields,
     #[serde(default)]
-    pub(super) secret: Vec<Secret>,
+    pub(super) secret: Vec<SecretFields>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Trail {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct AuditFields {
     pub(super) file: Option<Spanned<PathBuf>>,
     pub(super) postgres: Option<Spanned<String>>,
     pub(super) secret: Spanned<String>,
@@ -28,19 +28,19 @@ pub(super) struct Trail {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Reminders {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RemindFields {
     pub(super) webhook: Option<String>,
     pub(super) days_ahead: Option<u16>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Secret {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct SecretFields {
     pub(super) name: Spanned<String>,
     pub(super) purpose: Spanned<String>,
     pub(super) priority: Spanned<String>,
-    pub(super) store: Spanned<Store>,
+    pub(super) store: Spanned<StoreFields>,
     pub(super) rotate: Option<Spanned<String>>,
     pub(super) algorithm: Option<String>,
     #[serde(default)]
@@ -55,16 +55,16 @@ pub(super) struct Secret {
     pub(super) min_observed_verifications: Option<u64>,
     pub(super) min_secret_bytes: Option<usize>,
     pub(super) dangerous_min_secret_bytes: Option<usize>,
-    pub(super) backup: Option<Dump>,
+    pub(super) backup: Option<BackupFields>,
     #[serde(default)]
     pub(super) peers: Vec<Spanned<String>>,
     #[serde(default)]
-    pub(super) data: Vec<Spanned<Table>>,
+    pub(super) data: Vec<Spanned<DataFields>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Table {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct DataFields {
     pub(super) database: String,
     pub(super) table: String,
     pub(super) columns: Vec<String>,
@@ -80,8 +80,8 @@ pub(super) struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Store {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct StoreFields {
     pub(super) file: Option<String>,
     #[serde(default)]
     pub(super) sealed: bool,
@@ -91,8 +91,8 @@ pub(super) struct Store {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Dump {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct BackupFields {
     pub(super) file: String,
     pub(super) max_age: Spanned<String>,
 }

@@ -7,11 +7,11 @@ pub(super) use crate::lifecycle::policy::REPORT_EVERY;
 const SHORTEST: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct PollDelay {
     poll: Duration,
 }
 
-impl Pace {
+impl PollDelay {
     pub(super) fn new(poll: Duration) -> Self {
         Self { poll: poll.clamp(SHORTEST, REPORT_EVERY) }
     }
@@ -43,7 +43,7 @@ fn spread(base: Duration, random: u64) -> Duration {
     (base.saturating_mul(3) / 4).saturating_add(most)
 }
 
-impl Default for Pace {
+impl Default for PollDelay {
     fn default() -> Self {
         Self::new(Duration::from_secs(30))
     }
@@ -55,19 +55,20 @@ mod tests {
 
     #[test]
     fn failures_are_followed_by_a_growing_delay_up_to_the_poll() {
-        let pace = Pace::new(Duration::from_secs(30));
-        let seconds: Vec<_> = (0..9).map(|failures| pace.next(failures, 512).as_secs()).collect();
+        let poll_delay = PollDelay::new(Duration::from_secs(30));
+        let seconds: Vec<_> =
+            (0..9).map(|failures| poll_delay.next(failures, 512).as_secs()).collect();
         assert_eq!(seconds, [30, 1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(pace.next(u64::MAX, 512).as_secs(), 30);
+        assert_eq!(poll_delay.next(u64::MAX, 512).as_secs(), 30);
     }
 
     #[test]
     fn instances_do_not_ask_as_one() {
-        let pace = Pace::new(Duration::from_secs(100));
+        let poll_delay = PollDelay::new(Duration::from_secs(100));
         for random in 0..5000 {
-            let delay = pace.next(0, random);
+            let delay = poll_delay.next(0, random);
             assert!((75..125).contains(&delay.as_secs()), "{delay:?}");
         }
-        assert_ne!(pace.next(0, 1), pace.next(0, 2));
+        assert_ne!(poll_delay.next(0, 1), poll_delay.next(0, 2));
     }
 }
