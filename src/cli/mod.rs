@@ -19,13 +19,13 @@ mod context;
 mod failure;
 mod file_clock;
 mod input;
+mod new_value;
 mod options;
 mod parse;
 mod renamed;
 mod step;
 mod terminal;
 mod usage;
-mod value;
 
 use std::io;
 use std::process::ExitCode;

@@ -13,14 +13,14 @@ use crate::ops::inventory::Project;
 use crate::ops::rotate::Operator;
 
 /// A step of one secret: its project, and the operator that takes it.
-pub(super) struct Step<'a> {
+pub(super) struct StepCommand<'a> {
     pub(super) project: Project,
     pub(super) operator: Operator,
     name: &'a str,
     dry_run: DryRun,
 }
 
-impl<'a> Step<'a> {
+impl<'a> StepCommand<'a> {
     /// Opens the project of the secret `name`, with an operator that honours the options.
     pub(super) async fn open(
         context: &Context,

@@ -69,7 +69,7 @@ enum Fault {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Step {
+enum ModelStep {
     Stage,
     Schedule(u64),
     Promote(usize),
@@ -84,16 +84,16 @@ enum Step {
 
 /// A manifest, as the operator stored it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Document {
-    lives: Vec<Print>,
+struct ModelDocument {
+    lives: Vec<LifePrint>,
     terms: [u64; 4],
     changed_at: u64,
 }
 
 /// A [`Life`] in ticks, by which documents are compared.
-type Print = [u64; 10];
+type LifePrint = [u64; 10];
 
-fn print(life: &Life) -> Print {
+fn print(life: &Life) -> LifePrint {
     let moment = |moment: Option<SystemTime>| moment.map_or(0, |moment| 1 + tick(moment));
     let signs = match life.signing_start {
         SigningStart::Never => 0,
@@ -136,7 +136,7 @@ struct Interned {
 
 /// A state of the fleet. In a few bytes, as there are millions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct State {
+struct ModelState {
     now: u8,
     steps: u8,
     /// The documents in order, from the oldest that an instance holds: which, and the tick at
@@ -153,7 +153,7 @@ struct State {
 }
 
 /// The documents that steps make of one, each with its effect, and the rollout window in force.
-type Taken = Rc<[(u32, RolloutEffect, u8)]>;
+type TakenSteps = Rc<[(u32, RolloutEffect, u8)]>;
 
 struct Explorer {
     fault: Fault,
@@ -161,14 +161,14 @@ struct Explorer {
     /// The operator, and the instances: ahead of the right time by so much.
     clocks: [u64; 3],
     documents: Vec<Interned>,
-    known: HashMap<Document, u32, BuildHasherDefault<Quick>>,
+    known: HashMap<ModelDocument, u32, BuildHasherDefault<Quick>>,
     /// By document, clock of the operator and agreement: what each step makes of it.
-    taken: HashMap<(u32, u64, bool), Taken, BuildHasherDefault<Quick>>,
-    seen: HashSet<State, BuildHasherDefault<Quick>>,
+    taken: HashMap<(u32, u64, bool), TakenSteps, BuildHasherDefault<Quick>>,
+    seen: HashSet<ModelState, BuildHasherDefault<Quick>>,
     found: Option<String>,
 }
 
-impl State {
+impl ModelState {
     /// Without what makes no difference any more.
     fn normal(mut self, are_alike: bool) -> Self {
         let oldest = self.holds[0].min(self.holds[1]);
@@ -280,7 +280,7 @@ impl Explorer {
         let mut first = Life::new(kid(0), at(0));
         first.signing_start = FROM_BEGINNING;
         let document = self.intern(vec![first], self.size.terms(), 0);
-        let mut start = State {
+        let mut start = ModelState {
             now: (self.size.rollout + SKEW) as u8,
             steps: 0,
             history: [(0, 0); STEPS + 1],
@@ -306,7 +306,7 @@ impl Explorer {
 
     fn intern(&mut self, lives: Vec<Life>, terms: Terms, changed_at: u64) -> u32 {
         let prints = lives.iter().map(print).collect();
-        let document = Document { lives: prints, terms: terms_print(&terms), changed_at };
+        let document = ModelDocument { lives: prints, terms: terms_print(&terms), changed_at };
         if let Some(place) = self.known.get(&document) {
             return *place;
         }
@@ -330,12 +330,12 @@ impl Explorer {
         place
     }
 
-    fn held(&self, state: &State, instance: usize) -> &Interned {
+    fn held(&self, state: &ModelState, instance: usize) -> &Interned {
         &self.documents[state.history[state.holds[instance] as usize].0 as usize]
     }
 
     /// Every instance signs, and verifies what any has signed; then time continues.
-    fn tick(&mut self, state: &State, open: &mut Vec<State>) {
+    fn tick(&mut self, state: &ModelState, open: &mut Vec<ModelState>) {
         let mut next = *state;
         let clock = |instance: usize| u64::from(state.now) + self.clocks[1 + instance];
         for instance in 0..2 {
@@ -373,7 +373,7 @@ impl Explorer {
         }
     }
 
-    fn steps(&mut self, state: &State, open: &mut Vec<State>) {
+    fn steps(&mut self, state: &ModelState, open: &mut Vec<ModelState>) {
         if usize::from(state.steps) == self.size.steps {
             return;
         }
@@ -384,7 +384,7 @@ impl Explorer {
         let taken = match self.taken.get(&(current, clock, agreed)) {
             Some(taken) => Rc::clone(taken),
             None => {
-                let taken: Taken = self.take_all(current, clock, agreed).into();
+                let taken: TakenSteps = self.take_all(current, clock, agreed).into();
                 self.taken.insert((current, clock, agreed), Rc::clone(&taken));
                 taken
             }
@@ -410,21 +410,25 @@ impl Explorer {
     ) -> Vec<(u32, RolloutEffect, u8)> {
         let document = &self.documents[current as usize];
         let (count, Size { lifetime, rollout, .. }) = (document.lives.len(), self.size);
-        let mut all = vec![Step::Rollback, Step::Policy(lifetime, 1)];
-        all.push(Step::Policy(1, rollout + 1));
-        all.extend([Step::Policy(1, rollout), Step::Policy(2 * lifetime, rollout)]);
+        let mut all = vec![ModelStep::Rollback, ModelStep::Policy(lifetime, 1)];
+        all.push(ModelStep::Policy(1, rollout + 1));
+        all.extend([ModelStep::Policy(1, rollout), ModelStep::Policy(2 * lifetime, rollout)]);
         let window = tick(at(0) + document.terms.window(at(clock.max(document.changed_at))));
         let lead = window - if self.fault == Fault::LeadWithoutSkew { SKEW } else { 0 };
         if count < KEYS {
             let later = lead + lifetime + window;
-            all.extend([Step::Stage, Step::Schedule(lead), Step::Schedule(later)]);
+            all.extend([ModelStep::Stage, ModelStep::Schedule(lead), ModelStep::Schedule(later)]);
         }
         for index in 0..count {
-            all.extend([Step::Retire(index), Step::Restage(index), Step::Revoke(index)]);
-            all.push(Step::Emergency(index));
+            all.extend([
+                ModelStep::Retire(index),
+                ModelStep::Restage(index),
+                ModelStep::Revoke(index),
+            ]);
+            all.push(ModelStep::Emergency(index));
             // What not all hold is not promoted.
             if agreed {
-                all.push(Step::Promote(index));
+                all.push(ModelStep::Promote(index));
             }
         }
         all.into_iter().filter_map(|step| self.take(current, clock, step, agreed)).collect()
@@ -435,7 +439,7 @@ impl Explorer {
         &mut self,
         current: u32,
         clock: u64,
-        step: Step,
+        step: ModelStep,
         agreed: bool,
     ) -> Option<(u32, RolloutEffect, u8)> {
         let document = &self.documents[current as usize];
@@ -451,10 +455,10 @@ impl Explorer {
         new.added_at = steps.now();
         let mut next_terms = terms_before;
         match step {
-            Step::Stage => steps.stage(new, None).ok()?,
-            Step::Schedule(lead) => steps.stage(new, Some(at(dated + lead))).ok()?,
-            Step::Promote(index) => drop(steps.promote(&kid(index), false).ok()?),
-            Step::Rollback => {
+            ModelStep::Stage => steps.stage(new, None).ok()?,
+            ModelStep::Schedule(lead) => steps.stage(new, Some(at(dated + lead))).ok()?,
+            ModelStep::Promote(index) => drop(steps.promote(&kid(index), false).ok()?),
+            ModelStep::Rollback => {
                 let forced = self.fault == Fault::RollbackNearEnd;
                 let (kid, _) = steps.rollback(forced).ok()?;
                 let index = steps.find(&kid).ok()?;
@@ -462,7 +466,7 @@ impl Explorer {
                     return None;
                 }
             }
-            Step::Retire(index) => {
+            ModelStep::Retire(index) => {
                 let kid = kid(index);
                 steps.find(&kid).ok()?;
                 match (self.fault, steps.state(index)) {
@@ -472,11 +476,11 @@ impl Explorer {
                     _ => drop(steps.retire(&kid, None).ok()?),
                 }
             }
-            Step::Restage(index) => steps.restage(&kid(index)).ok()?,
-            Step::Revoke(index) => {
+            ModelStep::Restage(index) => steps.restage(&kid(index)).ok()?,
+            ModelStep::Revoke(index) => {
                 let _ = steps.revoke(&kid(index), "leaked").ok()?;
             }
-            Step::Emergency(index) => {
+            ModelStep::Emergency(index) => {
                 steps.find(&kid(index)).ok()?;
                 let staged = (0..before.len()).find(|other| {
                     *other != index && steps.state(*other) == KeyState::Live(Role::Staged)
@@ -488,7 +492,7 @@ impl Explorer {
                 }
                 let _ = steps.revoke(&kid(index), "leaked").ok()?;
             }
-            Step::Policy(lifetime, rollout) => {
+            ModelStep::Policy(lifetime, rollout) => {
                 let policy = policy(lifetime, rollout);
                 next_terms = Terms::new(Purpose::Cookie, policy);
                 match self.fault {
@@ -504,7 +508,7 @@ impl Explorer {
             }
         }
         let effect = match (self.fault, step) {
-            (Fault::RollbackNearEnd, Step::Rollback) => RolloutEffect::NONE,
+            (Fault::RollbackNearEnd, ModelStep::Rollback) => RolloutEffect::NONE,
             _ => steps.effect(agreed),
         };
         let mut lives = steps.finish()?;
@@ -536,7 +540,7 @@ impl Explorer {
         lives: &[Life],
         terms: &Terms,
         dated: u64,
-        step: Step,
+        step: ModelStep,
     ) {
         let after = Timeline::new_unchecked(lives, at(dated), terms);
         for index in 0..before.len() {
@@ -545,13 +549,13 @@ impl Explorer {
             let is_over = |state| {
                 matches!(state, KeyState::Expired | KeyState::Revoked | KeyState::Destroyed)
             };
-            if is_over(was) && !is_over(is) && step != Step::Restage(index) {
+            if is_over(was) && !is_over(is) && step != ModelStep::Restage(index) {
                 self.found.get_or_insert(format!("{step:?} revives {index}: {lives:#?}"));
             }
         }
     }
 
-    fn violation(&mut self, state: &State, what: String) {
+    fn violation(&mut self, state: &ModelState, what: String) {
         let history: Vec<_> = state
             .documents()
             .iter()
@@ -593,7 +597,7 @@ impl Explorer {
 }
 
 /// An instance takes a newer document: any of them, for a read may be stale.
-fn reloads(state: &State, open: &mut Vec<State>) {
+fn reloads(state: &ModelState, open: &mut Vec<ModelState>) {
     for instance in 0..2 {
         for place in state.holds[instance] + 1..state.length {
             let mut next = *state;

@@ -35,7 +35,7 @@ pub(crate) fn fingerprint<'a>(
 ) -> Fingerprint {
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort_unstable_by_key(|key| key.life.kid);
-    let mut text = Text(Sha256::new());
+    let mut text = DigestInput(Sha256::new());
     text.write_bytes(b"dualkey fingerprint v1");
     text.write_bytes(purpose.as_str().as_bytes());
     text.write_policy(policy);
@@ -53,7 +53,7 @@ pub(crate) fn fingerprint_of_secrets<'a>(
 ) -> Fingerprint {
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort_unstable_by_key(|key| key.life.kid);
-    let mut text = Text(Sha256::new());
+    let mut text = DigestInput(Sha256::new());
     text.write_bytes(b"dualkey secrets v1");
     text.write_bytes(public.to_string().as_bytes());
     for key in keys {
@@ -63,9 +63,9 @@ pub(crate) fn fingerprint_of_secrets<'a>(
 }
 
 /// Each part with its length before it, so that no two states have one text.
-struct Text(Sha256);
+struct DigestInput(Sha256);
 
-impl Text {
+impl DigestInput {
     fn write_bytes(&mut self, bytes: &[u8]) {
         self.write_number(bytes.len() as u64);
         self.0.update(bytes);

@@ -163,7 +163,7 @@ impl Sheet {
     #[must_use]
     pub fn to_json(&self) -> Secret {
         #[derive(Serialize)]
-        struct Row<'a> {
+        struct SecretFields<'a> {
             name: &'a str,
             purpose: &'a str,
             bits: u32,
@@ -173,10 +173,10 @@ impl Sheet {
         #[derive(Serialize)]
         struct All<'a> {
             generated: String,
-            secrets: Vec<Row<'a>>,
+            secrets: Vec<SecretFields<'a>>,
         }
         let texts: Vec<_> = self.rows.iter().map(|(_, new)| new.text()).collect();
-        let rows = self.rows.iter().zip(&texts).map(|((name, new), text)| Row {
+        let rows = self.rows.iter().zip(&texts).map(|((name, new), text)| SecretFields {
             name,
             purpose: new.purpose.as_str(),
             bits: new.bits(),

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::evidence::window::UsageWindow;
 use crate::lifecycle::admission::{Rules, number_of, numbered_kid};
 use crate::lifecycle::life::FROM_BEGINNING;
-use crate::lifecycle::{Policy, SigningStart};
+use crate::lifecycle::{Policy, Role, SigningStart};
 use crate::observer::{Both, Event, Observer};
 use crate::ring::key_ring::{Inner, KeyRing};
 use crate::ring::prepare::{check_no_end, prepare};
@@ -40,7 +40,7 @@ use crate::ring::{Key, KeyMaterial, NewKey};
 pub struct RingBuilder<K: KeyMaterial> {
     pub(crate) name: Option<String>,
     pub(crate) environment: Option<String>,
-    pub(super) keys: Vec<(Place, NewKey<K>)>,
+    pub(super) keys: Vec<(Role, NewKey<K>)>,
     pub(crate) policy: Policy,
     pub(crate) max_staleness: Option<Duration>,
     pub(crate) options: K::Options,
@@ -50,13 +50,6 @@ pub struct RingBuilder<K: KeyMaterial> {
     pub(crate) warnings: Vec<(String, &'static str)>,
     /// The first error of a source of keys; building reports it.
     pub(crate) failed: Option<Error>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Primary,
-    Fallback,
-    Staged,
 }
 
 impl<K: KeyMaterial> KeyRing<K> {
@@ -99,7 +92,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
 
     /// The key that signs, from the beginning of time.
     pub fn primary(self, key: impl Into<NewKey<K>>) -> Self {
-        self.add(Place::Primary, key.into())
+        self.add(Role::Primary, key.into())
     }
 
     /// A key that verifies what it signed in the past.
@@ -107,13 +100,13 @@ impl<K: KeyMaterial> RingBuilder<K> {
     /// When it was superseded is not known, so it verifies until it is retired,
     /// or until its [`retire_at`](NewKey::retire_at).
     pub fn fallback(self, key: impl Into<NewKey<K>>) -> Self {
-        self.add(Place::Fallback, key.into())
+        self.add(Role::Fallback, key.into())
     }
 
     /// A key that verifies, and signs once it is promoted: by a step, or
     /// at its [`signs_from`](NewKey::signs_from).
     pub fn staged(self, key: impl Into<NewKey<K>>) -> Self {
-        self.add(Place::Staged, key.into())
+        self.add(Role::Staged, key.into())
     }
 
     /// The max lifetime of what the keys sign. Seven days unless set.
@@ -226,7 +219,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
         self.policy.check()?;
         let name = self.name.take().unwrap_or_else(|| K::PURPOSE.to_string());
-        let mut primaries = self.keys.iter().filter(|(place, _)| *place == Place::Primary);
+        let mut primaries = self.keys.iter().filter(|(role, _)| *role == Role::Primary);
         let primary_unclear = |problem| primary_unclear(&name, problem);
         if primaries.next().is_none() {
             let remedy = "give it one with `primary`".to_owned();
@@ -238,9 +231,9 @@ impl<K: KeyMaterial> RingBuilder<K> {
 
         let now = self.clock.now();
         let mut keys: Vec<Key<K>> = Vec::with_capacity(self.keys.len());
-        for (index, (place, new)) in self.keys.iter().enumerate() {
-            let label = new.label(|| format!("{} {}", place.as_str(), index + 1));
-            let is_fallback = *place == Place::Fallback;
+        for (index, (role, new)) in self.keys.iter().enumerate() {
+            let label = new.label(|| format!("{} {}", key_words(*role), index + 1));
+            let is_fallback = *role == Role::Fallback;
             let number = || {
                 let first = number_of(new.label.as_deref(), K::PURPOSE).unwrap_or(index + 1);
                 let is_free = |number: &usize| {
@@ -259,11 +252,11 @@ impl<K: KeyMaterial> RingBuilder<K> {
                     "a fallback's `signs_from` lies ahead: that is a staged key",
                 ));
             }
-            (key.life.signing_start, key.life.sequence) = match (place, new.signs_from) {
-                (Place::Primary, None) => (FROM_BEGINNING, self.keys.len() as u64),
-                (Place::Fallback, None) => (SigningStart::Never, 0),
-                (Place::Staged, None) => (SigningStart::Unscheduled, 0),
-                (Place::Staged, Some(moment)) if moment <= now => {
+            (key.life.signing_start, key.life.sequence) = match (role, new.signs_from) {
+                (Role::Primary, None) => (FROM_BEGINNING, self.keys.len() as u64),
+                (Role::Fallback, None) => (SigningStart::Never, 0),
+                (Role::Staged, None) => (SigningStart::Unscheduled, 0),
+                (Role::Staged, Some(moment)) if moment <= now => {
                     return Err(Error::NotAhead { kid: key.kid(), signs_from: moment });
                 }
                 (_, Some(moment)) => (SigningStart::From(moment), index as u64),
@@ -271,8 +264,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
             keys.push(key);
         }
         let set = KeySet::new(keys, 1, now, self.policy, &name)?;
-        let is_primary = self.keys.iter().zip(set.keys()).any(|((place, _), key)| {
-            *place == Place::Primary && Some(key.kid()) == set.primary(now).map(Key::kid)
+        let is_primary = self.keys.iter().zip(set.keys()).any(|((role, _), key)| {
+            *role == Role::Primary && Some(key.kid()) == set.primary(now).map(Key::kid)
         });
         if !is_primary {
             return Err(primary_unclear(
@@ -310,8 +303,8 @@ impl<K: KeyMaterial> RingBuilder<K> {
         }
     }
 
-    fn add(mut self, place: Place, key: NewKey<K>) -> Self {
-        self.keys.push((place, key));
+    fn add(mut self, role: Role, key: NewKey<K>) -> Self {
+        self.keys.push((role, key));
         self
     }
 }
@@ -354,12 +347,11 @@ impl<K: KeyMaterial> Dangerous<K> {
     }
 }
 
-impl Place {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "the primary key, key",
-            Self::Fallback => "the fallback, key",
-            Self::Staged => "the staged key, key",
-        }
+/// The words before the number of a key that was given in `role` and has no label.
+fn key_words(role: Role) -> &'static str {
+    match role {
+        Role::Primary => "the primary key, key",
+        Role::Fallback => "the fallback, key",
+        Role::Staged => "the staged key, key",
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::cli::context::Context;
 use crate::cli::failure::Status;
+use crate::cli::new_value::NewValue;
 use crate::cli::options::{Actor, Backup, Confirmation, DryRun};
-use crate::cli::step::Step;
+use crate::cli::step::StepCommand;
 use crate::cli::terminal::Terminal;
-use crate::cli::value::Value;
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long, allow_hyphen_values = true)]
     kid: Option<Kid>,
     #[command(flatten)]
-    value: Value,
+    value: NewValue,
     #[command(flatten)]
     actor: Actor,
     #[command(flatten)]
@@ -34,7 +34,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
-    let step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup).await?;
+    let step =
+        StepCommand::open(context, &args.name, &args.actor, args.dry_run, args.backup).await?;
     let key = args.value.new_key(&step.project, &args.name)?;
     let effect = "everything that the key signed is refused";
     args.confirmation.ask(args.dry_run, &args.name, effect, terminal)?;

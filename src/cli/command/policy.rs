@@ -3,7 +3,7 @@
 use crate::cli::context::Context;
 use crate::cli::failure::Status;
 use crate::cli::options::{Actor, Backup, DryRun, TrustClock};
-use crate::cli::step::Step;
+use crate::cli::step::StepCommand;
 use crate::cli::terminal::Terminal;
 
 /// Have a secret live by the policy of the inventory
@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
-    let step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
+    let step = StepCommand::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
         .date_by(args.clock);
     let policy = step.project.inventory().secret(&args.name)?.policy;

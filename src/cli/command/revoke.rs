@@ -3,7 +3,7 @@
 use crate::cli::context::Context;
 use crate::cli::failure::Status;
 use crate::cli::options::{Actor, Backup, Confirmation, DryRun};
-use crate::cli::step::Step;
+use crate::cli::step::StepCommand;
 use crate::cli::terminal::Terminal;
 use crate::kid::Kid;
 
@@ -29,7 +29,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
-    let step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup).await?;
+    let step =
+        StepCommand::open(context, &args.name, &args.actor, args.dry_run, args.backup).await?;
     let effect = "the key verifies nothing any more";
     args.confirmation.ask(args.dry_run, &args.name, effect, terminal)?;
     let change = step.operator.revoke(&args.kid).await?;

@@ -3,7 +3,7 @@
 use crate::cli::context::Context;
 use crate::cli::failure::Status;
 use crate::cli::options::{Actor, Backup, DryRun, TrustClock};
-use crate::cli::step::Step;
+use crate::cli::step::StepCommand;
 use crate::cli::terminal::Terminal;
 
 /// Have the key before sign again
@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
-    let mut step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
+    let mut step = StepCommand::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
         .date_by(args.clock);
     if args.force {

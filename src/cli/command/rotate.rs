@@ -7,11 +7,11 @@ use clap::builder::PossibleValuesParser;
 use crate::cli::change::print_next;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, Status};
+use crate::cli::new_value::NewValue;
 use crate::cli::options::{Actor, Backup, DryRun};
 use crate::cli::parse::duration;
-use crate::cli::step::Step;
+use crate::cli::step::StepCommand;
 use crate::cli::terminal::Terminal;
-use crate::cli::value::Value;
 use crate::duration::Length;
 use crate::error::Obstacle;
 use crate::evidence::Verdict;
@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// The secret, by its name in the inventory
     name: String,
     #[command(flatten)]
-    value: Value,
+    value: NewValue,
     /// Go on although this check fails; again for another. Needs --reason
     #[arg(long, value_name = "CHECK", requires = "reason", value_parser = PossibleValuesParser::new(CHECKS))]
     skip: Vec<String>,
@@ -47,7 +47,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     let name = args.name.as_str();
-    let step = Step::open(context, name, &args.actor, args.dry_run, args.backup).await?;
+    let step = StepCommand::open(context, name, &args.actor, args.dry_run, args.backup).await?;
     let key = args.value.new_key(&step.project, name)?;
     terminal.line(&format!("{name} ({}): rotate", step.project.environment_name()))?;
     let step = skip_checks(step, &args);
@@ -76,7 +76,7 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
 }
 
 /// Has the trail name the checks that are skipped.
-fn skip_checks<'a>(mut step: Step<'a>, args: &Args) -> Step<'a> {
+fn skip_checks<'a>(mut step: StepCommand<'a>, args: &Args) -> StepCommand<'a> {
     if args.skip.iter().any(|check| check == "clock") {
         step.operator = step.operator.trust_clock();
     }

@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use crate::cli::context::Context;
 use crate::cli::failure::Status;
+use crate::cli::new_value::NewValue;
 use crate::cli::options::{Actor, Backup, DryRun, TrustClock};
 use crate::cli::parse::moment;
-use crate::cli::step::Step;
+use crate::cli::step::StepCommand;
 use crate::cli::terminal::Terminal;
-use crate::cli::value::Value;
 
 /// Add a new key: it verifies, and does not sign yet
 #[derive(clap::Args)]
@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// The secret, by its name in the inventory
     name: String,
     #[command(flatten)]
-    value: Value,
+    value: NewValue,
     /// When it begins to sign by itself, on all instances at once
     #[arg(long, value_parser = moment, value_name = "TIME")]
     at: Option<SystemTime>,
@@ -34,7 +34,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
-    let step = Step::open(context, &args.name, &args.actor, args.dry_run, args.backup)
+    let step = StepCommand::open(context, &args.name, &args.actor, args.dry_run, args.backup)
         .await?
         .date_by(args.clock);
     let mut key = args.value.new_key(&step.project, &args.name)?;

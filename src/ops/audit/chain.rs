@@ -7,8 +7,8 @@
 //! A writer that is killed between its records and the head leaves records beyond the head.
 //! Those follow on it, one by one, each under its own MAC.
 
-use super::head::{End, Head};
-use super::key::{AuditKey, Found, check, hash, is_genuine};
+use super::head::{Head, TrailEnd};
+use super::key::{AuditKey, MacOutcome, check, hash, is_genuine};
 use super::line;
 use super::lines::as_text;
 use super::problem::{Forged, MAX_FORGED, Problem};
@@ -16,7 +16,7 @@ use super::torn::is_torn;
 use crate::ring::KeyRing;
 
 /// A record of the trail, on the way back.
-pub(super) struct Link<'l> {
+pub(super) struct ChainRecord<'l> {
     pub(super) n: u64,
     pub(super) text: &'l str,
     /// True if a key that is not revoked signed it, or a later record, or the head.
@@ -24,7 +24,7 @@ pub(super) struct Link<'l> {
 }
 
 /// The place that the way back has come to.
-enum Place {
+enum Position {
     /// Before the record that the head names: the lines so far, the last one first.
     BeyondHead(Vec<String>),
     /// This record comes next.
@@ -38,7 +38,7 @@ pub(super) struct Chain<'r> {
     ring: &'r KeyRing<AuditKey>,
     head: Option<Head>,
     is_unreadable: bool,
-    place: Place,
+    place: Position,
     /// The number of lines kept that are no records, until the head is reached.
     kept: usize,
     is_vouched: bool,
@@ -52,12 +52,12 @@ pub(super) struct Chain<'r> {
 }
 
 impl<'r> Chain<'r> {
-    pub(super) fn new(ring: &'r KeyRing<AuditKey>, end: End) -> Self {
+    pub(super) fn new(ring: &'r KeyRing<AuditKey>, end: TrailEnd) -> Self {
         Self {
             ring,
             head: end.head(),
-            is_unreadable: end == End::Unreadable,
-            place: Place::BeyondHead(Vec::new()),
+            is_unreadable: end == TrailEnd::Unreadable,
+            place: Position::BeyondHead(Vec::new()),
             kept: 0,
             is_vouched: false,
             end: None,
@@ -68,10 +68,10 @@ impl<'r> Chain<'r> {
     }
 
     /// Takes the line before the last one, and passes on each record that it makes known.
-    pub(super) fn take_line(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
+    pub(super) fn take_line(&mut self, text: &str, pass: &mut dyn FnMut(ChainRecord<'_>)) {
         let line_hash = hash(text);
         match &mut self.place {
-            Place::BeyondHead(lines) => match self.head {
+            Position::BeyondHead(lines) => match self.head {
                 Some(head) if head.hash == Some(line_hash) => self.begin(Some(text), pass),
                 // Only whether there are any counts.
                 None if !lines.is_empty() => {}
@@ -84,12 +84,12 @@ impl<'r> Chain<'r> {
                     }
                 }
             },
-            Place::Before { hash, .. } if *hash == line_hash => self.take_record(text, pass),
-            Place::Before { n, .. } => {
+            Position::Before { hash, .. } if *hash == line_hash => self.take_record(text, pass),
+            Position::Before { n, .. } => {
                 self.is_changed |= line::link(text).is_some_and(|link| link.n == *n);
                 self.add_stray(text);
             }
-            Place::AtFirst => self.add_stray(text),
+            Position::AtFirst => self.add_stray(text),
         }
     }
 
@@ -103,9 +103,9 @@ impl<'r> Chain<'r> {
     pub(super) fn finish(
         &mut self,
         is_whole: bool,
-        pass: &mut dyn FnMut(Link<'_>),
+        pass: &mut dyn FnMut(ChainRecord<'_>),
     ) -> Option<Problem> {
-        if let Place::BeyondHead(lines) = &self.place
+        if let Position::BeyondHead(lines) = &self.place
             && is_whole
         {
             match self.head {
@@ -116,9 +116,11 @@ impl<'r> Chain<'r> {
             }
         }
         match self.place {
-            Place::Before { n, .. } if is_whole && self.is_changed => Some(Problem::Changed { n }),
-            Place::Before { n, .. } if is_whole => Some(Problem::Removed { n }),
-            Place::AtFirst => {
+            Position::Before { n, .. } if is_whole && self.is_changed => {
+                Some(Problem::Changed { n })
+            }
+            Position::Before { n, .. } if is_whole => Some(Problem::Removed { n }),
+            Position::AtFirst => {
                 self.forge_strays(0);
                 None
             }
@@ -128,9 +130,10 @@ impl<'r> Chain<'r> {
 
     /// Continues from the record that the head names, or from the beginning; beyond it are the
     /// records that follow on it.
-    fn begin(&mut self, text: Option<&str>, pass: &mut dyn FnMut(Link<'_>)) {
+    fn begin(&mut self, text: Option<&str>, pass: &mut dyn FnMut(ChainRecord<'_>)) {
         let Some(head) = self.head else { return };
-        let Place::BeyondHead(lines) = std::mem::replace(&mut self.place, Place::AtFirst) else {
+        let Position::BeyondHead(lines) = std::mem::replace(&mut self.place, Position::AtFirst)
+        else {
             return;
         };
         let (mut end, mut beyond) = (Head { revoked: None, ..head }, Vec::new());
@@ -150,7 +153,7 @@ impl<'r> Chain<'r> {
         for (place, text) in beyond.iter().enumerate().rev() {
             let n = head.n.saturating_add(place as u64 + 1);
             self.check_voucher(text);
-            pass(Link { n, text, is_vouched: self.is_vouched });
+            pass(ChainRecord { n, text, is_vouched: self.is_vouched });
         }
         self.is_vouched |= head.revoked.is_none();
         if let Some(text) = text {
@@ -159,15 +162,15 @@ impl<'r> Chain<'r> {
     }
 
     /// Takes the record that comes next.
-    fn take_record(&mut self, text: &str, pass: &mut dyn FnMut(Link<'_>)) {
+    fn take_record(&mut self, text: &str, pass: &mut dyn FnMut(ChainRecord<'_>)) {
         // Its hash is the one that comes next, so it is as it was written.
         let Some(link) = line::link(text) else { return };
         self.forge_strays(link.n);
         self.check_voucher(text);
-        pass(Link { n: link.n, text, is_vouched: self.is_vouched });
+        pass(ChainRecord { n: link.n, text, is_vouched: self.is_vouched });
         self.place = match (link.n.checked_sub(1), link.prev) {
-            (Some(n), Some(hash)) => Place::Before { n, hash },
-            _ => Place::AtFirst,
+            (Some(n), Some(hash)) => Position::Before { n, hash },
+            _ => Position::AtFirst,
         };
     }
 
@@ -188,7 +191,7 @@ impl<'r> Chain<'r> {
 
     /// Notes whether the key of this record vouches for it, and so for all before it.
     fn check_voucher(&mut self, text: &str) {
-        self.is_vouched = self.is_vouched || check(self.ring, text) == Found::Holds;
+        self.is_vouched = self.is_vouched || check(self.ring, text) == MacOutcome::Holds;
     }
 
     fn add_stray(&mut self, text: &str) {

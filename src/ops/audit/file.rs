@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::chain::Chain;
 use super::error::AuditError;
-use super::head::{End, Head};
+use super::head::{Head, TrailEnd};
 use super::key::{AuditKey, hash, hash_of, is_genuine, sign};
 use super::line::{self, Link};
 use super::lines::{as_text, lines_back, lines_forward};
@@ -199,12 +199,12 @@ impl FileTrail {
     /// # Errors
     /// [`AuditError::Io`].
     pub fn is_empty(&self) -> Result<bool, AuditError> {
-        match End::from_read(self.head())? {
-            End::Unreadable => Ok(false),
-            End::Missing => Ok(!self.files.has_text()?),
-            End::At(head) if head.n > 0 => Ok(false),
+        match TrailEnd::from_read(self.head())? {
+            TrailEnd::Unreadable => Ok(false),
+            TrailEnd::Missing => Ok(!self.files.has_text()?),
+            TrailEnd::At(head) if head.n > 0 => Ok(false),
             // The text after an empty trail may be forged, or half a record.
-            End::At(_) => {
+            TrailEnd::At(_) => {
                 let listing = self.read(&Query::new().with_started().take(1))?;
                 Ok(listing.records.is_empty() && listing.problem.is_none())
             }
@@ -252,7 +252,7 @@ impl FileTrail {
     }
 
     fn end_by_chain(&self, head: Option<Head>) -> Result<(Head, Vec<u8>), AuditError> {
-        let mut chain = Chain::new(&self.ring, End::from(head));
+        let mut chain = Chain::new(&self.ring, TrailEnd::from(head));
         let mut rest = None;
         for mut segment in self.files.segments()?.into_iter().rev() {
             let text = segment.text()?;
@@ -279,9 +279,9 @@ impl FileTrail {
 
     /// Opens all files as they are at one moment, the oldest first, and reads where the trail ends
     /// then: what is put aside or appended afterwards changes nothing of what is read.
-    fn open_all(&self) -> Result<(Vec<Segment>, End), AuditError> {
+    fn open_all(&self) -> Result<(Vec<Segment>, TrailEnd), AuditError> {
         let _lock = self.files.lock_to_read()?;
-        let end = End::from_read(self.head())?;
+        let end = TrailEnd::from_read(self.head())?;
         Ok((self.files.segments()?, end))
     }
 

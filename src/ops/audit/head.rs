@@ -1,7 +1,7 @@
 //! The head of a trail: its signed end.
 
 use super::error::AuditError;
-use super::key::{AuditKey, Found, check, sign_text};
+use super::key::{AuditKey, MacOutcome, check, sign_text};
 use super::line;
 use crate::encoding::{BASE64URL, decode_exact};
 use crate::error::Error;
@@ -23,7 +23,7 @@ pub(super) struct Head {
 
 /// The end of a trail, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum TrailEnd {
     /// No head was ever written, or it was removed.
     Missing,
     /// The head was changed, or is under a key that the ring does not hold.
@@ -31,7 +31,7 @@ pub(super) enum End {
     At(Head),
 }
 
-impl End {
+impl TrailEnd {
     /// Takes the result of reading the head: a broken one is an end that is unreadable.
     pub(super) fn from_read(head: Result<Option<Head>, AuditError>) -> Result<Self, AuditError> {
         match head {
@@ -48,7 +48,7 @@ impl End {
     }
 }
 
-impl From<Option<Head>> for End {
+impl From<Option<Head>> for TrailEnd {
     fn from(head: Option<Head>) -> Self {
         head.map_or(Self::Missing, Self::At)
     }
@@ -66,9 +66,9 @@ impl Head {
     pub(super) fn read(ring: &KeyRing<AuditKey>, text: &str) -> Option<Self> {
         let text = text.strip_suffix('\n').unwrap_or(text);
         let revoked = match check(ring, text) {
-            Found::Holds => None,
-            Found::UnderRevoked(kid) => Some(kid),
-            Found::Unknown(_) | Found::Wrong => return None,
+            MacOutcome::Holds => None,
+            MacOutcome::UnderRevoked(kid) => Some(kid),
+            MacOutcome::Unknown(_) | MacOutcome::Wrong => return None,
         };
         let (part, ..) = line::split(text)?;
         let (n, hash) = part.strip_prefix(HEAD)?.strip_prefix(" | n=")?.split_once(" | last=")?;

@@ -9,22 +9,25 @@ use crate::moment::Exact;
 /// with `forged`, the line, and `after`.
 #[must_use]
 pub fn to_json(listing: &Listing) -> String {
-    let records = listing.records.iter().map(|entry| Row::Record(Box::new(row(entry))));
-    let forged =
-        listing.forged.iter().map(|line| Row::Forged { forged: &line.line, after: line.after });
+    let records =
+        listing.records.iter().map(|entry| EntryJson::Record(Box::new(record_json(entry))));
+    let forged = listing
+        .forged
+        .iter()
+        .map(|line| EntryJson::Forged { forged: &line.line, after: line.after });
     let rows: Vec<_> = records.chain(forged).collect();
     serde_json::to_string_pretty(&rows).expect("texts and numbers are JSON")
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Row<'a> {
-    Record(Box<RecordRow<'a>>),
+enum EntryJson<'a> {
+    Record(Box<RecordJson<'a>>),
     Forged { forged: &'a str, after: u64 },
 }
 
 #[derive(Serialize)]
-struct RecordRow<'a> {
+struct RecordJson<'a> {
     n: u64,
     at: String,
     secret: &'a str,
@@ -43,9 +46,9 @@ struct RecordRow<'a> {
     imported_at: Option<String>,
 }
 
-fn row(entry: &Entry) -> RecordRow<'_> {
+fn record_json(entry: &Entry) -> RecordJson<'_> {
     let record = &entry.record;
-    RecordRow {
+    RecordJson {
         n: entry.n,
         at: Exact(record.at).to_string(),
         secret: &record.secret,

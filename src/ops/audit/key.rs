@@ -49,7 +49,7 @@ impl fmt::Debug for AuditKey {
 
 /// The result of checking a MAC.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum MacOutcome {
     Holds,
     /// It holds, and whoever has the key may have made it.
     UnderRevoked(Kid),
@@ -78,23 +78,23 @@ pub(super) fn sign_text(ring: &KeyRing<AuditKey>, part: &str) -> Result<String, 
 }
 
 /// Checks the MAC of `line`.
-pub(super) fn check(ring: &KeyRing<AuditKey>, line: &str) -> Found {
-    let Some((part, signer, tag)) = line::split(line) else { return Found::Wrong };
+pub(super) fn check(ring: &KeyRing<AuditKey>, line: &str) -> MacOutcome {
+    let Some((part, signer, tag)) = line::split(line) else { return MacOutcome::Wrong };
     let set = ring.load();
-    let Some(key) = set.key(&signer) else { return Found::Unknown(signer) };
+    let Some(key) = set.key(&signer) else { return MacOutcome::Unknown(signer) };
     let is_same = key.material().0.mac(part.as_bytes()).ct_eq(&tag);
     if !bool::from(is_same) {
-        return Found::Wrong;
+        return MacOutcome::Wrong;
     }
     match key.revoked() {
-        None => Found::Holds,
-        Some(_) => Found::UnderRevoked(signer),
+        None => MacOutcome::Holds,
+        Some(_) => MacOutcome::UnderRevoked(signer),
     }
 }
 
 /// Returns whether the MAC of `line` holds, under whichever key.
 pub(super) fn is_genuine(ring: &KeyRing<AuditKey>, line: &str) -> bool {
-    matches!(check(ring, line), Found::Holds | Found::UnderRevoked(_))
+    matches!(check(ring, line), MacOutcome::Holds | MacOutcome::UnderRevoked(_))
 }
 
 /// The hash of a line that the next record holds.

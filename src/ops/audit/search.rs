@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::action::{Action, Outcome};
-use super::chain::{Chain, Link};
-use super::head::End;
-use super::key::{AuditKey, Found, check};
+use super::chain::{Chain, ChainRecord};
+use super::head::TrailEnd;
+use super::key::{AuditKey, MacOutcome, check};
 use super::line::{self, Line};
 use super::problem::Problem;
 use super::query::{Entry, Filter, Listing, Query, merge_imported};
@@ -68,7 +68,7 @@ impl Late {
 impl<'a> Search<'a> {
     pub(super) fn new(
         ring: &'a KeyRing<AuditKey>,
-        end: End,
+        end: TrailEnd,
         query: &'a Query,
         late: &'a Late,
     ) -> Self {
@@ -113,7 +113,7 @@ impl<'a> Search<'a> {
 
 impl Wanted<'_> {
     /// Keeps a record of the chain, if it is asked for.
-    fn take_record(&mut self, link: &Link<'_>) {
+    fn take_record(&mut self, link: &ChainRecord<'_>) {
         if self.found.len() >= self.take || !self.filter.matches(link.text) {
             return;
         }
@@ -128,9 +128,9 @@ impl Wanted<'_> {
             return;
         }
         let problem = match check(self.ring, link.text) {
-            Found::Holds | Found::UnderRevoked(_) => None,
-            Found::Unknown(kid) => Some(Problem::UnknownKey { n: link.n, kid }),
-            Found::Wrong => Some(Problem::Changed { n: link.n }),
+            MacOutcome::Holds | MacOutcome::UnderRevoked(_) => None,
+            MacOutcome::Unknown(kid) => Some(Problem::UnknownKey { n: link.n, kid }),
+            MacOutcome::Wrong => Some(Problem::Changed { n: link.n }),
         };
         if problem.is_some() {
             self.problem = problem;

@@ -5,8 +5,8 @@
 //! known to be forged once the record comes that should be there; until then it may be that
 //! record, changed.
 
-use super::head::{End, Head};
-use super::key::{AuditKey, Found, check, hash};
+use super::head::{Head, TrailEnd};
+use super::key::{AuditKey, MacOutcome, check, hash};
 use super::line::{self, Line, Link};
 use super::lines::as_text;
 use super::problem::{Forged, MAX_FORGED, Problem, Verification};
@@ -17,7 +17,7 @@ use crate::ring::KeyRing;
 /// A walk over the lines of a trail.
 pub(super) struct Walk<'r> {
     ring: &'r KeyRing<AuditKey>,
-    end: End,
+    end: TrailEnd,
     /// The number of records that hold so far.
     records: u64,
     /// The hash of the last of them.
@@ -71,7 +71,7 @@ impl Cursor {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(ring: &'r KeyRing<AuditKey>, end: End) -> Self {
+    pub(super) fn new(ring: &'r KeyRing<AuditKey>, end: TrailEnd) -> Self {
         Self {
             ring,
             end,
@@ -161,10 +161,10 @@ impl<'r> Walk<'r> {
         let changed = Problem::Changed { n: self.next() };
         let Some(line) = line::parse(text) else { return Err(changed) };
         match check(self.ring, text) {
-            Found::Holds => self.revoked.add_good(line.record.revokes(self.ring.name())),
-            Found::UnderRevoked(kid) => self.revoked.add_revoked(line.link.n, kid),
-            Found::Unknown(kid) => return Err(Problem::UnknownKey { n: line.link.n, kid }),
-            Found::Wrong => return Err(changed),
+            MacOutcome::Holds => self.revoked.add_good(line.record.revokes(self.ring.name())),
+            MacOutcome::UnderRevoked(kid) => self.revoked.add_revoked(line.link.n, kid),
+            MacOutcome::Unknown(kid) => return Err(Problem::UnknownKey { n: line.link.n, kid }),
+            MacOutcome::Wrong => return Err(changed),
         }
         Ok(line)
     }
@@ -219,7 +219,7 @@ impl<'r> Walk<'r> {
     /// the last record, if there is one and it was a record once.
     fn check_end(&self, has_lines: bool, suspect: Option<&Problem>) -> Option<Problem> {
         let Some(head) = self.end.head() else {
-            return (has_lines || self.end == End::Unreadable).then_some(Problem::NoHead);
+            return (has_lines || self.end == TrailEnd::Unreadable).then_some(Problem::NoHead);
         };
         let found = self.records;
         if found < head.n {

@@ -11,10 +11,9 @@ use super::secret::SecretSpec;
 use crate::clock::{Clock, SystemClock};
 use crate::ops::audit::{Action, Record};
 use crate::ops::error::OpsError;
-use crate::ring::env::{LookupError, process};
+use crate::ring::env::{Lookup, process};
 
 /// Answers with the value of a variable.
-pub(super) type Lookup = dyn Fn(&str) -> Result<Option<String>, LookupError> + Send + Sync;
 
 /// An inventory, opened: from the names in it to stores and to the trail.
 ///

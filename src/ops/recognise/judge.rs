@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::measure::{explain_unset, measure};
-use super::name_table::{Named, Wants};
+use super::name_table::{Meaning, Wants};
 use super::recognised::Recognised;
 use super::short::Short;
 use super::{names, shape};
@@ -25,11 +25,11 @@ pub(super) fn judge(
         return Err(why.unwrap_or_else(|| "it has no value".to_owned()));
     }
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let named = names::meaning(name);
-    check_shape(variable, with, named)?;
-    let (purpose, priority, rotate, manual) = classify(value, named)?;
+    let meaning = names::meaning(name);
+    check_shape(variable, with, meaning)?;
+    let (purpose, priority, rotate, manual) = classify(value, meaning)?;
     if !name.bytes().all(is_name) {
-        return Err("a secret is named with letters, digits and `_`: rename it".to_owned());
+        return Err("a secret is meaning with letters, digits and `_`: rename it".to_owned());
     }
     // What is rotated elsewhere is not read here.
     let mut all = std::iter::once(variable).chain(with.iter().copied());
@@ -64,10 +64,10 @@ pub(super) fn judge(
 fn check_shape(
     variable: &Variable,
     with: &[&Variable],
-    named: Option<Named>,
+    meaning: Option<Meaning>,
 ) -> Result<(), String> {
     let (name, value) = (&variable.name, variable.value.as_str());
-    if let Some(Named::Out(why)) = named {
+    if let Some(Meaning::Out(why)) = meaning {
         let is_provider = shape::has_known_prefix(value) && !shape::is_publishable(value);
         return Err(if is_provider {
             format!("{why}; but its value has the shape of a provider's secret: revoke it")
@@ -78,7 +78,7 @@ fn check_shape(
     if shape::is_publishable(value) {
         return Err("its value is made to be published".to_owned());
     }
-    let is_document = matches!(named, Some(Named::Secret { manual: Some(_), .. }));
+    let is_document = matches!(meaning, Some(Meaning::Secret { manual: Some(_), .. }));
     for one in std::iter::once(variable).chain(with.iter().copied()) {
         let lead = lead(one, name);
         if let Some(why) = Reference::recognise(&one.value) {
@@ -104,10 +104,10 @@ fn lead(one: &Variable, name: &str) -> String {
 /// The purpose of a secret, with its priority, its schedule, and the place where it is rotated by hand.
 fn classify(
     value: &str,
-    named: Option<Named>,
+    meaning: Option<Meaning>,
 ) -> Result<(Purpose, Priority, &'static str, Option<String>), String> {
-    Ok(match named {
-        Some(Named::Secret { purpose, priority, rotate, wants, manual }) => {
+    Ok(match meaning {
+        Some(Meaning::Secret { purpose, priority, rotate, wants, manual }) => {
             check_value(value, wants)?;
             (purpose, priority, rotate, manual.map(str::to_owned))
         }

@@ -5,7 +5,7 @@ use crate::purpose::Purpose::{self, Cookie, Credential, Envelope, Jwt, VerifyTok
 
 /// The meaning of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(super) enum Meaning {
     /// No secret, whatever the value is; with the reason.
     Out(&'static str),
     /// A secret.
@@ -35,7 +35,7 @@ pub(super) enum Wants {
     Hook,
 }
 
-pub(super) type Row = (&'static [&'static str], Named);
+pub(super) type NameRow = (&'static [&'static str], Meaning);
 
 const fn row(
     names: &'static [&'static str],
@@ -43,20 +43,24 @@ const fn row(
     priority: Priority,
     rotate: &'static str,
     wants: Wants,
-) -> Row {
-    (names, Named::Secret { purpose, priority, rotate, wants, manual: None })
+) -> NameRow {
+    (names, Meaning::Secret { purpose, priority, rotate, wants, manual: None })
 }
 
-const fn manual(names: &'static [&'static str], rotate: &'static str, place: &'static str) -> Row {
+const fn manual(
+    names: &'static [&'static str],
+    rotate: &'static str,
+    place: &'static str,
+) -> NameRow {
     let (purpose, wants, priority) = (Credential, Wants::Anything, Service);
-    (names, Named::Secret { purpose, priority, rotate, wants, manual: Some(place) })
+    (names, Meaning::Secret { purpose, priority, rotate, wants, manual: Some(place) })
 }
 
 const PUBLISHED: &str = "it is published, by its name";
 
 /// The rows, in their order; `*` stands for any text.
-pub(super) const TABLE: &[Row] = &[
-    (&["DUALKEY_*"], Named::Out("it is a setting of dualkey itself")),
+pub(super) const TABLE: &[NameRow] = &[
+    (&["DUALKEY_*"], Meaning::Out("it is a setting of dualkey itself")),
     (
         &[
             "NEXT_PUBLIC_*",
@@ -78,18 +82,21 @@ pub(super) const TABLE: &[Row] = &[
             "*_SITEKEY",
             "*_SITE_VERIFICATION*",
         ],
-        Named::Out(PUBLISHED),
+        Meaning::Out(PUBLISHED),
     ),
-    (&["*_ID", "*_ARN", "*_NAME", "*_USER_NAME", "*_USERNAME"], Named::Out("it is an identifier")),
-    (&["*_FILE", "*_PATH", "*_DIR"], Named::Out("it names a file: rotate the secret there")),
+    (
+        &["*_ID", "*_ARN", "*_NAME", "*_USER_NAME", "*_USERNAME"],
+        Meaning::Out("it is an identifier"),
+    ),
+    (&["*_FILE", "*_PATH", "*_DIR"], Meaning::Out("it names a file: rotate the secret there")),
     (
         &["*_SALT", "*_PEPPER", "SALT", "PEPPER"],
-        Named::Out(
+        Meaning::Out(
             "it is a salt or a pepper: what was made with it cannot be checked under another",
         ),
     ),
-    (&["*_KEYS"], Named::Out("it is a list, and dualkey rotates variables with one secret")),
-    (&["PWD", "OLDPWD"], Named::Out("it is a folder")),
+    (&["*_KEYS"], Meaning::Out("it is a list, and dualkey rotates variables with one secret")),
+    (&["PWD", "OLDPWD"], Meaning::Out("it is a folder")),
     // Service accounts, and what is beyond the reach of a file beside the inventory.
     manual(
         &["GITHUB_ACTIONS", "GITHUB_ACTIONS_*"],

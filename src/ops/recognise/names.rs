@@ -1,11 +1,12 @@
 //! The meaning of a name: that of the first row of the table that matches.
 
-use super::name_table::{Named, Row, TABLE};
+use super::name_table::{Meaning, NameRow, TABLE};
 
 /// Returns the meaning of `name`; `None` if no row matches.
-pub(super) fn meaning(name: &str) -> Option<Named> {
+pub(super) fn meaning(name: &str) -> Option<Meaning> {
     let name = to_upper(name);
-    let matching = |(patterns, _): &&Row| patterns.iter().any(|pattern| matches(pattern, &name));
+    let matching =
+        |(patterns, _): &&NameRow| patterns.iter().any(|pattern| matches(pattern, &name));
     TABLE.iter().find(matching).map(|(_, named)| *named)
 }
 
@@ -41,7 +42,7 @@ mod tests {
 
     fn purpose(name: &str) -> Option<Purpose> {
         match meaning(name) {
-            Some(Named::Secret { purpose, manual: None, .. }) => Some(purpose),
+            Some(Meaning::Secret { purpose, manual: None, .. }) => Some(purpose),
             _ => None,
         }
     }
@@ -123,8 +124,8 @@ mod tests {
             "AWS_SECRET_NAME",
             "DUALKEY_WEBHOOK",
         ] {
-            assert!(matches!(meaning(name), Some(Named::Out(_))), "{name}");
+            assert!(matches!(meaning(name), Some(Meaning::Out(_))), "{name}");
         }
-        assert!(matches!(meaning("github_actions"), Some(Named::Secret { manual: Some(_), .. })));
+        assert!(matches!(meaning("github_actions"), Some(Meaning::Secret { manual: Some(_), .. })));
     }
 }

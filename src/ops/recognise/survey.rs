@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::judge::judge;
-use super::name_table::Named;
+use super::name_table::Meaning;
 use super::names;
 use super::recognised::{LeftOut, Recognised};
 use crate::ops::error::OpsError;
@@ -96,7 +96,7 @@ impl Survey {
             match base(name) {
                 // It is looked at with the variable of the secret.
                 Some(base) if set.contains(base.as_str()) => continue,
-                Some(base) if matches!(names::meaning(&base), Some(Named::Secret { .. })) => {
+                Some(base) if matches!(names::meaning(&base), Some(Meaning::Secret { .. })) => {
                     let why = format!(
                         "`{base}` is not set: rename this variable to `{base}`, or set both"
                     );

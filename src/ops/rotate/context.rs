@@ -15,7 +15,7 @@ use crate::source::{KeyStore, StoreError};
 
 /// The store, the trail and the options of one operator.
 #[derive(Clone)]
-pub(super) struct Context {
+pub(super) struct RotationContext {
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) trail: Arc<dyn Trail>,
     pub(super) actor: String,
@@ -30,7 +30,7 @@ pub(super) struct Context {
     pub(super) item: Option<(SecretSpec, String)>,
 }
 
-impl Context {
+impl RotationContext {
     pub(super) fn new(store: impl KeyStore, trail: impl Trail, actor: &str) -> Self {
         Self {
             store: Arc::new(store),

@@ -1,6 +1,6 @@
 //! The first manifest of a ring, stored and recorded.
 
-use super::context::Context;
+use super::context::RotationContext;
 use super::facts::check_missing;
 use super::past_steps::check_new;
 use super::settlement::lock_and_settle;
@@ -12,7 +12,10 @@ use crate::ops::audit::{Action, Outcome, Record};
 use crate::ops::error::OpsError;
 
 /// Stores `manifest`, the first of a ring, where there is none.
-pub(super) async fn store_first(context: &Context, manifest: &Manifest) -> Result<(), OpsError> {
+pub(super) async fn store_first(
+    context: &RotationContext,
+    manifest: &Manifest,
+) -> Result<(), OpsError> {
     let (ring, environment) = (manifest.ring(), manifest.environment());
     let record = first_record(context, manifest);
     let _guard = lock_and_settle(context, ring, environment).await?;
@@ -28,7 +31,10 @@ pub(super) async fn store_first(context: &Context, manifest: &Manifest) -> Resul
 
 /// Records `manifest`, which its store holds already, as the first of a ring that the trail does not
 /// know.
-pub(super) async fn record_first(context: &Context, manifest: &Manifest) -> Result<(), OpsError> {
+pub(super) async fn record_first(
+    context: &RotationContext,
+    manifest: &Manifest,
+) -> Result<(), OpsError> {
     let (ring, environment) = (manifest.ring(), manifest.environment());
     let _guard = lock_and_settle(context, ring, environment).await?;
     match check_new(&*context.trail, ring, environment).await {
@@ -40,7 +46,7 @@ pub(super) async fn record_first(context: &Context, manifest: &Manifest) -> Resu
     }
 }
 
-fn first_record(context: &Context, manifest: &Manifest) -> Record {
+fn first_record(context: &RotationContext, manifest: &Manifest) -> Record {
     let now = context.now();
     let kid = manifest.primary(now);
     let mut record = context.record(manifest, Action::CREATED, now).kid(kid);

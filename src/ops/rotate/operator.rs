@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::context::Context;
+use super::context::RotationContext;
 use super::first_manifest::{record_first, store_first};
 use crate::clock::Clock;
 use crate::evidence::Report;
@@ -54,14 +54,14 @@ use crate::source::KeyStore;
 /// ```
 #[derive(Clone)]
 pub struct Operator {
-    pub(super) context: Context,
+    pub(super) context: RotationContext,
 }
 
 impl Operator {
     /// Takes steps at `store` in the name of `actor`, and tells them to `trail`.
     #[must_use]
     pub fn new(store: impl KeyStore, trail: impl Trail, actor: &str) -> Self {
-        Self { context: Context::new(store, trail, actor) }
+        Self { context: RotationContext::new(store, trail, actor) }
     }
 
     /// Takes steps of the secret `name` of `project` in the name of `actor`, by its clock.

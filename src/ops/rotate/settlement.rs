@@ -1,6 +1,6 @@
 //! The outcome of a step whose operator was stopped, found by what is stored, and recorded.
 
-use super::context::Context;
+use super::context::RotationContext;
 use super::past_steps::unfinished_step;
 use crate::manifest::Manifest;
 use crate::ops::audit::{Guard, Outcome, Record};
@@ -14,7 +14,7 @@ pub(super) fn lock_name(environment: &str, ring: &str) -> String {
 
 /// Takes the lock of a secret, and records the outcome of a step that was left; no lock in a dry run.
 pub(super) async fn lock_and_settle(
-    context: &Context,
+    context: &RotationContext,
     ring: &str,
     environment: &str,
 ) -> Result<Option<Guard>, OpsError> {
@@ -28,7 +28,7 @@ pub(super) async fn lock_and_settle(
 
 /// Records the outcome of a step that was started and left, under the lock that the caller holds.
 pub(super) async fn settle(
-    context: &Context,
+    context: &RotationContext,
     ring: &str,
     environment: &str,
 ) -> Result<Option<Outcome>, OpsError> {

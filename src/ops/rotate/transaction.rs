@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::context::Context;
+use super::context::RotationContext;
 use super::new_keys::check_new_keys;
 use super::settlement::{lock_and_settle, lock_name, outcome_of};
 use crate::error::Error;
@@ -39,12 +39,15 @@ impl Step<'_> {
 }
 
 /// Takes a step under the lock of its secret.
-pub(super) async fn take(context: &Context, mut step: Step<'_>) -> Result<Change, OpsError> {
+pub(super) async fn take(
+    context: &RotationContext,
+    mut step: Step<'_>,
+) -> Result<Change, OpsError> {
     let taken = run(context, &mut step).await;
     taken.map_err(|error| context.explain(error))
 }
 
-async fn run(context: &Context, step: &mut Step<'_>) -> Result<Change, OpsError> {
+async fn run(context: &RotationContext, step: &mut Step<'_>) -> Result<Change, OpsError> {
     let current = context.load().await?;
     if context.store.has_steps(&current) && context.trail.is_empty().await? {
         return Err(AuditError::Broken { problem: Problem::Missing }.into());
@@ -59,7 +62,7 @@ async fn run(context: &Context, step: &mut Step<'_>) -> Result<Change, OpsError>
 
 /// The lock of a secret, with everything settled that was left.
 async fn lock(
-    context: &Context,
+    context: &RotationContext,
     step: &Step<'_>,
     ring: &str,
     environment: &str,
@@ -75,7 +78,7 @@ async fn lock(
     }
 }
 
-async fn attempt(context: &Context, step: &mut Step<'_>) -> Result<Change, OpsError> {
+async fn attempt(context: &RotationContext, step: &mut Step<'_>) -> Result<Change, OpsError> {
     let current = context.load().await?;
     let current = if context.trusts_clock { current.trust_clock() } else { current };
     let reports = if step.is_urgent() { Vec::new() } else { context.reports().await? };
@@ -111,7 +114,7 @@ async fn attempt(context: &Context, step: &mut Step<'_>) -> Result<Change, OpsEr
 /// Records the start of a step, stores `next` in the place of the revision `expected`, and records the
 /// outcome.
 pub(super) async fn commit(
-    context: &Context,
+    context: &RotationContext,
     record: &Record,
     expected: u64,
     next: &Manifest,
@@ -147,7 +150,7 @@ pub(super) async fn commit(
 }
 
 /// Has the trail sign with the keys of `manifest`, if that is the manifest of its own keys.
-fn sign_trail_with(context: &Context, manifest: &Manifest) -> Result<(), OpsError> {
+fn sign_trail_with(context: &RotationContext, manifest: &Manifest) -> Result<(), OpsError> {
     let ring = context.trail.ring();
     if ring.name() == manifest.ring() {
         manifest.apply_to(ring)?;
@@ -157,7 +160,7 @@ fn sign_trail_with(context: &Context, manifest: &Manifest) -> Result<(), OpsErro
 
 /// Records that a step was refused. The refusal counts, whether or not it can be recorded.
 async fn record_refusal(
-    context: &Context,
+    context: &RotationContext,
     current: &Manifest,
     action: Action,
     refusal: &Error,

@@ -11,12 +11,12 @@ use crate::moment::Exact;
 /// How secrets stand, as a JSON array: what `dualkey status --json` prints.
 #[must_use]
 pub fn to_json(secret_statuses: &[SecretStatus]) -> String {
-    let rows: Vec<_> = secret_statuses.iter().map(secret).collect();
+    let rows: Vec<_> = secret_statuses.iter().map(secret_json).collect();
     serde_json::to_string_pretty(&rows).expect("texts and numbers are JSON")
 }
 
 #[derive(Serialize)]
-struct Secret<'a> {
+struct SecretJson<'a> {
     secret: &'a str,
     environment: &'a str,
     purpose: &'a str,
@@ -34,25 +34,25 @@ struct Secret<'a> {
     is_since_at_least: bool,
     others: Vec<KeyJson<String>>,
     due: Option<String>,
-    next: Step<'a>,
+    next: NextStepJson<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
 }
 
 #[derive(Serialize)]
-struct Step<'a> {
+struct NextStepJson<'a> {
     what: &'a str,
     command: Option<&'a str>,
     at: Option<String>,
 }
 
-fn secret(status: &SecretStatus) -> Secret<'_> {
+fn secret_json(status: &SecretStatus) -> SecretJson<'_> {
     let (days, why) = match &status.state {
         ScheduleState::Soon { days } | ScheduleState::Overdue { days } => (Some(*days), None),
         ScheduleState::Stuck { why } | ScheduleState::Unread { why } => (None, Some(why.as_str())),
         _ => (None, None),
     };
-    Secret {
+    SecretJson {
         secret: &status.name,
         environment: &status.environment,
         purpose: status.purpose.as_str(),
@@ -64,9 +64,9 @@ fn secret(status: &SecretStatus) -> Secret<'_> {
         variable: status.variable.as_deref(),
         since: status.since.map(time),
         is_since_at_least: status.is_since_at_least,
-        others: status.others.iter().map(key).collect(),
+        others: status.others.iter().map(key_json).collect(),
         due: status.due.map(time),
-        next: Step {
+        next: NextStepJson {
             what: &status.next.what,
             command: status.next.command.as_deref(),
             at: status.next.at.map(time_from),
@@ -75,7 +75,7 @@ fn secret(status: &SecretStatus) -> Secret<'_> {
     }
 }
 
-fn key(other: &OtherKey) -> KeyJson<String> {
+fn key_json(other: &OtherKey) -> KeyJson<String> {
     KeyJson {
         kid: other.kid.to_string(),
         variable: other.variable.clone(),

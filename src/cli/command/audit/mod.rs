@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    filter: query::Filter,
+    query: query::QueryArgs,
 }
 
 #[derive(clap::Subcommand)]
@@ -31,7 +31,7 @@ enum Command {
 
 pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) -> Status {
     match args.command {
-        None => query::run(context, &args.filter, terminal).await,
+        None => query::run(context, &args.query, terminal).await,
         Some(Command::Verify(_)) => verify::run(context, terminal).await,
         Some(Command::Import(args)) => import::run(context, &args, terminal).await,
         Some(Command::Restart(args)) => restart::run(context, args, terminal).await,

@@ -12,7 +12,7 @@ use crate::ops::inventory::Project;
 
 /// A filter of the records, and their form.
 #[derive(clap::Args)]
-pub(super) struct Filter {
+pub(super) struct QueryArgs {
     /// Of this secret
     #[arg(long)]
     secret: Option<String>,
@@ -47,20 +47,20 @@ fn outcome(text: &str) -> Result<Outcome, String> {
     text.parse().map_err(|_| format!("one of {}", words()))
 }
 
-pub(super) async fn run(context: &Context, filter: &Filter, terminal: &mut Terminal) -> Status {
+pub(super) async fn run(context: &Context, args: &QueryArgs, terminal: &mut Terminal) -> Status {
     // An old log may tell of environments that are gone.
     let project = match context.project() {
         Err(Failure::Ops(OpsError::UnknownEnvironment { .. })) => context.project_of(None)?,
         project => project?,
     };
     let trail = project.trail().await?;
-    let query = new_query(context, filter);
-    let listing = if filter.last_rotations {
-        read_last_rotations(&project, &*trail, &query, filter).await?
+    let query = new_query(context, args);
+    let listing = if args.last_rotations {
+        read_last_rotations(&project, &*trail, &query, args).await?
     } else {
-        trail.read(&narrow(query, filter)).await?
+        trail.read(&narrow(query, args)).await?
     };
-    if filter.json {
+    if args.json {
         terminal.json(&to_json(&listing))?;
     } else {
         print_records(&listing, terminal)?;
@@ -69,47 +69,47 @@ pub(super) async fn run(context: &Context, filter: &Filter, terminal: &mut Termi
 }
 
 /// Returns a query by environment, actor and time.
-fn new_query(context: &Context, filter: &Filter) -> Query {
+fn new_query(context: &Context, args: &QueryArgs) -> Query {
     let mut query = Query::new();
     if let Some(environment) = &context.environment {
         query = query.environment(environment);
     }
-    if let Some(actor) = &filter.actor {
+    if let Some(actor) = &args.actor {
         query = query.actor(actor);
     }
-    if let Some(moment) = filter.since {
+    if let Some(moment) = args.since {
         query = query.since(moment);
     }
-    if let Some(moment) = filter.until {
+    if let Some(moment) = args.until {
         query = query.until(moment);
     }
     query
 }
 
-/// Narrows `query` to the actions, the secret, the outcome and the count of `filter`.
-fn narrow(mut query: Query, filter: &Filter) -> Query {
-    for action in &filter.action {
+/// Narrows `query` to the actions, the secret, the outcome and the count of `args`.
+fn narrow(mut query: Query, args: &QueryArgs) -> Query {
+    for action in &args.action {
         query = query.action(action.clone());
     }
-    if let Some(secret) = &filter.secret {
+    if let Some(secret) = &args.secret {
         query = query.secret(secret);
     }
-    if let Some(outcome) = filter.outcome {
+    if let Some(outcome) = args.outcome {
         query = query.outcome(outcome);
     }
-    query.take(filter.take)
+    query.take(args.take)
 }
 
-/// Reads the last rotation of each secret that `query` and `filter` admit.
+/// Reads the last rotation of each secret that `query` and `args` admit.
 async fn read_last_rotations(
     project: &Project,
     trail: &dyn Trail,
     query: &Query,
-    filter: &Filter,
+    args: &QueryArgs,
 ) -> Result<Listing, Failure> {
     let mut listing = Listing::default();
-    let query = query.clone().outcome(filter.outcome.unwrap_or(Outcome::Success));
-    let is_asked = |name: &String| filter.secret.as_ref().is_none_or(|secret| secret == name);
+    let query = query.clone().outcome(args.outcome.unwrap_or(Outcome::Success));
+    let is_asked = |name: &String| args.secret.as_ref().is_none_or(|secret| secret == name);
     for item in project.inventory().secrets.iter().filter(|item| is_asked(&item.name)) {
         let query = query.clone().secret(&item.name).rotations().take(1);
         let found = trail.read(&query).await?;

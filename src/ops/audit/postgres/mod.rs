@@ -15,7 +15,7 @@ use sqlx::{PgConnection, Postgres, Row, Transaction};
 
 use super::chain::Chain;
 use super::error::AuditError;
-use super::head::{End, Head};
+use super::head::{Head, TrailEnd};
 use super::key::{AuditKey, hash, sign};
 use super::line::{self, Link};
 use super::problem::{Problem, Verification};
@@ -135,7 +135,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
     /// Returns where the trail ends.
     async fn end(&self, connection: &mut PgConnection) -> Result<Head, AuditError> {
         let head = self.head(connection).await?;
-        let mut chain = Chain::new(&self.ring, End::from(head));
+        let mut chain = Chain::new(&self.ring, TrailEnd::from(head));
         let mut pages = Pages::new();
         while chain.end().is_none()
             && let Some(lines) = pages.next(connection).await?
@@ -167,7 +167,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
 
     async fn search(&self, query: &Query, late: &Late) -> Result<Listing, AuditError> {
         let mut snapshot = self.snapshot().await?;
-        let end = End::from_read(self.head(&mut snapshot).await)?;
+        let end = TrailEnd::from_read(self.head(&mut snapshot).await)?;
         let mut search = Search::new(&self.ring, end, query, late);
         let mut pages = Pages::new();
         while let Some(lines) = pages.next(&mut snapshot).await? {
@@ -183,10 +183,10 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
 
     async fn has_nothing(&self) -> Result<bool, AuditError> {
         let mut snapshot = self.snapshot().await?;
-        let end = End::from_read(self.head(&mut snapshot).await)?;
+        let end = TrailEnd::from_read(self.head(&mut snapshot).await)?;
         match end.head() {
             Some(head) if head.n > 0 => return Ok(false),
-            None if end == End::Unreadable => return Ok(false),
+            None if end == TrailEnd::Unreadable => return Ok(false),
             None => return Ok(Pages::new().next(&mut snapshot).await?.is_none()),
             // The rows after an empty trail may be forged.
             Some(_) => drop(snapshot),
@@ -202,7 +202,7 @@ CREATE TABLE IF NOT EXISTS dualkey_audit_head (
 
     async fn check(&self) -> Result<Verification, AuditError> {
         let mut snapshot = self.snapshot().await?;
-        let end = End::from_read(self.head(&mut snapshot).await)?;
+        let end = TrailEnd::from_read(self.head(&mut snapshot).await)?;
         let mut walk = Walk::new(&self.ring, end);
         let mut after = 0_i64;
         loop {

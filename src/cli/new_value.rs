@@ -17,7 +17,7 @@ const MAX_BYTES: usize = ROOM;
 
 /// The origin of a new secret.
 #[derive(Args)]
-pub(super) struct Value {
+pub(super) struct NewValue {
     /// The new secret, from a file or (`-`) from standard input, where another makes it
     #[arg(long, value_name = "FILE")]
     pub(super) value_from: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub(super) struct Value {
     algorithm: Option<String>,
 }
 
-impl Value {
+impl NewValue {
     /// Returns the new key of the secret `name`: made here, or read.
     pub(super) fn new_key(&self, project: &Project, name: &str) -> Result<NewEntry, Failure> {
         let item = project.inventory().secret(name)?;
