@@ -62,7 +62,7 @@ fn print_key(
         terminal.line(&format!("  revoked   {kid}"))?;
     }
     let Some(until) = change.verifies_until else { return Ok(()) };
-    let until = when(until, project.now());
+    let until = moment_with_distance(until, project.now());
     // A retirement gives the key itself an end, every other step the key before it.
     if change.action == manifest::ChangeAction::Retire {
         terminal.line(&format!("  ends      {until}"))
@@ -83,7 +83,7 @@ pub(super) fn print_next(
     let next = &status.next;
     terminal.line(&format!("  next      {}", next.what))?;
     if let Some(at) = next.at {
-        terminal.line(&format!("  when      {}", when(at, now)))?;
+        terminal.line(&format!("  when      {}", moment_with_distance(at, now)))?;
     }
     match &next.command {
         Some(command) => terminal.line(&format!("  command   {command}")),
@@ -93,7 +93,7 @@ pub(super) fn print_next(
 
 /// A moment, and its distance from `now`. One that lies ahead has come at the minute that is
 /// shown.
-fn when(moment: SystemTime, now: SystemTime) -> String {
+fn moment_with_distance(moment: SystemTime, now: SystemTime) -> String {
     match moment.duration_since(now) {
         Ok(ahead) if ahead.as_secs() > 0 => {
             format!("{}, in {}", NotBefore(moment), Length(ahead))

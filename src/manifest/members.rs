@@ -34,7 +34,7 @@ impl<'a> Members<'a> {
     }
 
     /// Returns the text of each member `name`.
-    pub(super) fn named<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'a str> + 'm {
+    pub(super) fn values_of<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'a str> + 'm {
         self.0.iter().filter(move |(member, _)| member == name).map(|(_, value)| value.get())
     }
 }

@@ -41,12 +41,12 @@ impl Revocations {
         let text = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
         let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
         let document = Members::read(text);
-        if !document.named("format").filter_map(read_text).any(|format| format == FORMAT) {
+        if !document.values_of("format").filter_map(read_text).any(|format| format == FORMAT) {
             return None;
         }
-        let rings = document.named("ring").filter_map(read_text).collect();
-        let environments = document.named("environment").filter_map(read_text).collect();
-        let keys = document.named("keys").filter_map(|keys| {
+        let rings = document.values_of("ring").filter_map(read_text).collect();
+        let environments = document.values_of("environment").filter_map(read_text).collect();
+        let keys = document.values_of("keys").filter_map(|keys| {
             let keys: Vec<&RawValue> = serde_json::from_str(keys).ok()?;
             Some(keys.into_iter().flat_map(|key| read_key(key.get())).collect::<Vec<_>>())
         });
@@ -74,12 +74,12 @@ fn read_text(text: &str) -> Option<String> {
 /// it holds, and also if it is there twice; so does one beside several kids.
 fn read_key(text: &str) -> Vec<(Kid, String)> {
     let key = Members::read(text);
-    let mut reasons = key.named("revoked").map(|revoked| {
+    let mut reasons = key.values_of("revoked").map(|revoked| {
         serde_json::from_str::<RevocationFields>(revoked)
             .map_or_else(|_| UNREAD.to_owned(), |it| it.reason)
     });
     let Some(reason) = reasons.next() else { return Vec::new() };
-    let kids = key.named("kid").filter_map(read_text);
+    let kids = key.values_of("kid").filter_map(read_text);
     kids.filter_map(|kid| Some((Kid::new(&kid).ok()?, reason.clone()))).collect()
 }
 

@@ -26,7 +26,7 @@ impl Unknown {
     }
 
     /// Returns these fields, or none if they may be secret and the document is one `without_secrets`.
-    pub(super) fn written(&self, without_secrets: bool) -> Option<&Self> {
+    pub(super) fn fields_to_write(&self, without_secrets: bool) -> Option<&Self> {
         (self.is_public || !without_secrets).then_some(self)
     }
 

@@ -10,11 +10,11 @@ use crate::kid::Kid;
 use crate::lifecycle::Policy;
 use crate::lifecycle::policy::is_ahead;
 use crate::moment::Exact;
-use crate::source::dotenv::listing::{Encrypted, Listing};
+use crate::source::dotenv::listing::{EncryptedFile, Listing};
 use crate::text::Plain;
 
 /// A warning for a stored policy whose observation window no instance can report on.
-pub(super) fn of_policy(policy: &Policy, name: &str) -> Option<String> {
+pub(super) fn policy_warning(policy: &Policy, name: &str) -> Option<String> {
     let error = policy.check_observation_window().err()?;
     Some(format!(
         "the stored policy has a fault: {error} in the inventory, then run `dualkey policy {name}`"
@@ -22,11 +22,11 @@ pub(super) fn of_policy(policy: &Policy, name: &str) -> Option<String> {
 }
 
 /// The tool that encrypts the `.env` file which is the store of `item`, if there is one.
-pub(crate) fn encrypted(
+pub(crate) fn find_encrypted_file(
     project: &Project,
     item: &SecretSpec,
     environment: &str,
-) -> Option<Encrypted> {
+) -> Option<EncryptedFile> {
     let Place::Dotenv(path) = &item.store else { return None };
     let path = project.inventory().path(path, environment);
     // A file that cannot be read has an error of its own.
@@ -35,7 +35,7 @@ pub(crate) fn encrypted(
 
 /// A warning for each report that cannot be read or is from the future, and one for a clock that is
 /// behind all of them.
-pub(super) fn of_reports(reports: &[Report], policy: &Policy, now: SystemTime) -> Vec<String> {
+pub(super) fn report_warnings(reports: &[Report], policy: &Policy, now: SystemTime) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(ClockProblem::Behind { newest }) = clock_problem(reports, policy, now) {
         let (newest, now) = (Exact(newest), Exact(now));

@@ -294,7 +294,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 max_staleness: self.max_staleness,
                 is_followed: AtomicBool::new(false),
                 history: Mutex::new(UsageWindow::new(self.clock.now())),
-                news: Default::default(),
+                report_due: Default::default(),
                 clock: self.clock,
                 observer: self.observer,
                 warnings: Mutex::default(),

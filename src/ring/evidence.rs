@@ -90,7 +90,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// [on demand](crate::source::FollowBuilder::on_demand) reports it with the next refresh.
     pub fn record_rewrap(&self, rewrap: &RewrapRecord) {
         self.history().record_rewrap(Some(rewrap));
-        self.inner.news.announce();
+        self.inner.report_due.announce();
     }
 
     /// Returns the obstacle that the [verdict](Self::retirement) on the fallback `kid` will have once
@@ -178,17 +178,17 @@ impl<K: KeyMaterial> KeyRing<K> {
 
     /// Has `wake` called when a report is due at once.
     pub(crate) fn on_report_news(&self, wake: impl Fn() + Send + Sync + 'static) {
-        self.inner.news.wake_with(wake);
+        self.inner.report_due.wake_with(wake);
     }
 
     /// Returns whether a report is due at once, which the caller makes now.
     pub(crate) fn take_report_news(&self) -> bool {
-        self.inner.news.take()
+        self.inner.report_due.take()
     }
 
     /// Keeps a report due that could not be stored.
     pub(crate) fn keep_report_news(&self) {
-        self.inner.news.keep();
+        self.inner.report_due.keep();
     }
 
     /// Takes a look at the counters of all keys.

@@ -15,7 +15,7 @@ use crate::observer::Tracing;
 use crate::observer::{Event, Observer, deliver};
 use crate::ring::key::{Key, KeyMaterial};
 use crate::ring::key_set::KeySet;
-use crate::ring::news::News;
+use crate::ring::report_due::ReportDue;
 use crate::ring::status::KeyStatus;
 use crate::ring::swap::Swap;
 
@@ -55,7 +55,7 @@ pub(super) struct Inner<K: KeyMaterial> {
     pub(super) is_followed: AtomicBool,
     pub(super) history: Mutex<UsageWindow>,
     /// What a follower reports at once.
-    pub(super) news: News,
+    pub(super) report_due: ReportDue,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Option<Arc<dyn Observer>>,
     /// The dangers of variables that were reported last.

@@ -18,12 +18,12 @@ mod evidence;
 pub(crate) mod key;
 mod key_ring;
 pub(crate) mod key_set;
-mod news;
 mod prepare;
-mod replace;
+mod report_due;
 mod rotate;
 pub(crate) mod snapshot;
 mod status;
+mod store_updates;
 mod swap;
 
 pub use builder::{Dangerous, RingBuilder};

@@ -199,7 +199,7 @@ pub enum StoreError {
     /// [`FollowBuilder::timeout`](crate::source::FollowBuilder::timeout).
     #[error(
         "cannot reach {store}: no answer within {after:?}; check the store and the way to it, or set a \
-         longer `Follow::timeout`"
+         longer `FollowBuilder::timeout`"
     )]
     TimedOut {
         /// The store: a path, a name.

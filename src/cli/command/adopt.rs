@@ -12,7 +12,7 @@ use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::ops::adopt::{Adopted, Adopter, Source, Taken};
 use crate::ops::inventory::{Place, Project, SecretSpec};
-use crate::ops::warnings::encrypted;
+use crate::ops::warnings::find_encrypted_file;
 
 /// Take over the values in use, so that what they signed and sealed stays valid
 #[derive(clap::Args)]
@@ -100,9 +100,9 @@ fn print_adopted(
             terminal.line(&format!("{name} ({environment}): {lead}adopted {place} {from}"))?;
             print_keys(project, manifest, terminal)?;
             // Printed before the first rotation, which would be refused.
-            match encrypted(project, project.inventory().secret(name)?, environment) {
+            match find_encrypted_file(project, project.inventory().secret(name)?, environment) {
                 Some(file) => {
-                    terminal.line(&format!("  warning   {}; {}", file.found(), file.remedy()))
+                    terminal.line(&format!("  warning   {}; {}", file.problem(), file.remedy()))
                 }
                 None => Ok(()),
             }

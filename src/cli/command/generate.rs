@@ -63,7 +63,7 @@ pub(super) struct Args {
 }
 
 fn purpose(text: &str) -> Result<Purpose, String> {
-    Purpose::named(text)
+    Purpose::from_name(text)
         .ok_or_else(|| format!("one of {}", Purpose::ALL.map(Purpose::as_str).join(", ")))
 }
 

@@ -8,9 +8,9 @@ use crate::cli::options::DryRun;
 use crate::cli::terminal::{Terminal, cell};
 use crate::ops::OpsError;
 use crate::ops::adopt::in_use;
-use crate::ops::doctor::files::ignored;
+use crate::ops::doctor::files::find_ignored_file;
 use crate::ops::inventory::{Inventory, Project};
-use crate::ops::recognise::{Keep, NoStore, Recognised, Survey};
+use crate::ops::recognise::{ParseProposedStoreError, ProposedStore, Recognised, Survey};
 use crate::source::disk;
 
 /// Write an inventory, dualkey.toml: of the secrets in the .env file that is there
@@ -25,13 +25,13 @@ pub(super) struct Args {
     /// The place of the secrets: `dotenv`, in the .env file, for services that read it when they
     /// start; `file`, each in a file that services follow with dualkey
     #[arg(long, default_value = "dotenv", value_parser = store)]
-    store: Keep,
+    store: ProposedStore,
     #[command(flatten)]
     dry_run: DryRun,
 }
 
-fn store(text: &str) -> Result<Keep, String> {
-    text.parse().map_err(|error: NoStore| error.to_string())
+fn store(text: &str) -> Result<ProposedStore, String> {
+    text.parse().map_err(|error: ParseProposedStoreError| error.to_string())
 }
 
 pub(super) fn run(context: &Context, args: &Args, terminal: &mut Terminal) -> Status {
@@ -72,13 +72,13 @@ fn print_warnings(
     args: &Args,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
-    if let Some(finding) = ignored(&Project::new(inventory)) {
+    if let Some(finding) = find_ignored_file(&Project::new(inventory)) {
         let (subject, found) = (&finding.subject, &finding.found);
         terminal.line(&format!("  warning   {subject}: {found}; {}", finding.remedy))?;
     }
     // A rotation writes there, unless manifests hold the secrets.
-    for file in survey.encrypted.iter().filter(|_| args.store != Keep::File) {
-        terminal.line(&format!("  warning   {}; {}", file.found(), file.remedy()))?;
+    for file in survey.encrypted.iter().filter(|_| args.store != ProposedStore::File) {
+        terminal.line(&format!("  warning   {}; {}", file.problem(), file.remedy()))?;
     }
     for secret in survey.secrets.iter().filter(|secret| secret.is_placeholder) {
         let name = &secret.name;
@@ -94,13 +94,15 @@ fn print_next(survey: &Survey, args: &Args, terminal: &mut Terminal) -> Result<(
     if survey.secrets.is_empty() {
         return terminal.line("  next      no secret was recognised: add yours to the inventory");
     }
-    if args.store == Keep::File {
+    if args.store == ProposedStore::File {
         terminal.line("  note      services have to follow these files: `dualkey init --store dotenv` keeps the values in .env")?;
     }
     terminal.line("  next      take over the values in use, and begin the audit trail")?;
     // The stores name their `.env` file; manifests do not.
     let from = match args.store {
-        Keep::File => args.from.iter().map(|path| format!(" --from {}", path.display())).collect(),
+        ProposedStore::File => {
+            args.from.iter().map(|path| format!(" --from {}", path.display())).collect()
+        }
         _ => String::new(),
     };
     terminal.line(&format!("  command   dualkey adopt{from}"))
@@ -180,7 +182,7 @@ fn remark(secret: &Recognised) -> String {
     if secret.is_placeholder {
         remarks.push("a placeholder".to_owned());
     }
-    if let Some(setting) = secret.short.setting() {
+    if let Some(setting) = secret.shortfall.setting() {
         remarks.push(format!("short: {setting}"));
     }
     if let Some(place) = &secret.manual {

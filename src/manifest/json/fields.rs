@@ -134,8 +134,8 @@ impl UnknownFields {
     /// revocation in another way, raises the lowest reader version.
     pub(super) fn read(text: &str, is_public: bool) -> Self {
         let manifest = Members::read(text);
-        let policy = manifest.named("policy").next().unwrap_or_default();
-        let keys = manifest.named("keys").next().unwrap_or_default();
+        let policy = manifest.values_of("policy").next().unwrap_or_default();
+        let keys = manifest.values_of("keys").next().unwrap_or_default();
         let keys: Vec<&RawValue> = serde_json::from_str(keys).unwrap_or_default();
         Self {
             policy: read_unknown(&Members::read(policy), POLICY, is_public),

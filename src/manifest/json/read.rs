@@ -64,7 +64,7 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
             _ => read_error(&error),
         }
     })?;
-    let purpose = Purpose::named(&document.purpose)
+    let purpose = Purpose::from_name(&document.purpose)
         .ok_or_else(|| Error::manifest("its `purpose` is none that this release knows"))?;
     if document.revision == 0 {
         return Err(Error::manifest("its `revision` is 0, and the first is 1"));

@@ -65,7 +65,10 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         environment: manifest.environment.clone(),
         revision: manifest.revision,
         changed_at: manifest.changed_at.try_into()?,
-        policy: Extended { known: &terms, unknown: manifest.unknown_policy.written(is_marked) },
+        policy: Extended {
+            known: &terms,
+            unknown: manifest.unknown_policy.fields_to_write(is_marked),
+        },
         earlier_window: match manifest.earlier_window {
             Some(EarlierWindow { length, until }) => {
                 Some(EarlierWindowFields { seconds: length.as_secs(), until: until.try_into()? })
@@ -75,10 +78,10 @@ fn write_document(manifest: &Manifest, is_marked: bool) -> Result<Secret, Error>
         keys: keys
             .iter()
             .zip(&manifest.keys)
-            .map(|(known, key)| Extended { known, unknown: key.unknown.written(is_marked) })
+            .map(|(known, key)| Extended { known, unknown: key.unknown.fields_to_write(is_marked) })
             .collect::<Vec<_>>(),
     };
-    let unknown = manifest.unknown.written(is_marked);
+    let unknown = manifest.unknown.fields_to_write(is_marked);
     let text = to_wiped(&Extended { known: &document, unknown })?;
     wipe_stack();
     // What is stored must be readable again.

@@ -138,7 +138,7 @@ async fn plan_secret(
                 None => Vec::new(),
             };
             match store_path.filter(|_| !is_recorded) {
-                Some(path) => Ok(Plan::Record(stored, values.shown(&path))),
+                Some(path) => Ok(Plan::Record(stored, values.display_path(&path))),
                 None => Ok(Plan::Already(revoked)),
             }
         }

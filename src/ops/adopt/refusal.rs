@@ -4,7 +4,7 @@ use super::outcome::Refusal;
 use crate::error::Error;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::SecretSpec;
-use crate::ops::recognise::Short;
+use crate::ops::recognise::Shortfall;
 use crate::purpose::Purpose;
 use crate::source::StoreError;
 
@@ -37,8 +37,8 @@ fn remedy(item: &SecretSpec, error: &Error) -> Option<String> {
     let name = &item.name;
     Some(match error {
         Error::ShortSecret { key, length, minimum, .. } => {
-            let setting =
-                Short::for_length(item.purpose, item.algorithm.as_deref(), *length).setting()?;
+            let setting = Shortfall::for_length(item.purpose, item.algorithm.as_deref(), *length)
+                .setting()?;
             format!(
                 "`{key}` has {length} bytes, and the minimum is {minimum}: add `{setting}` to `{name}` \
                  in the inventory, so that it signs until the first rotation"

@@ -73,7 +73,7 @@ impl<'a> Values<'a> {
         let mut listings = self.listings.iter().filter(sets);
         let Some(listing) = listings.next() else { return Ok(None) };
         if let Some(other) = listings.next() {
-            let (one, other) = (self.shown(&listing.path), self.shown(&other.path));
+            let (one, other) = (self.display_path(&listing.path), self.display_path(&other.path));
             let why = format!("it is set in {one} and in {other}: name one with `--from`");
             return Err(unfit(item, name, why));
         }
@@ -83,7 +83,7 @@ impl<'a> Values<'a> {
         };
         let found = ValuesInUse::read(purpose, name, value)?;
         found.as_ref().map_or(Ok(()), |found| check_database(item, found))?;
-        Ok(found.map(|found| (found, self.shown(&listing.path))))
+        Ok(found.map(|found| (found, self.display_path(&listing.path))))
     }
 
     /// The first manifest of `item`, with the keys of `found`.
@@ -99,7 +99,7 @@ impl<'a> Values<'a> {
     }
 
     /// The path as the inventory would name it.
-    pub(super) fn shown(&self, path: &Path) -> String {
+    pub(super) fn display_path(&self, path: &Path) -> String {
         let inventory = &self.project.inventory().path;
         let root = inventory.parent().filter(|folder| !folder.as_os_str().is_empty());
         let shown = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
@@ -110,8 +110,10 @@ impl<'a> Values<'a> {
     pub(super) fn explain_missing(&self, item: &SecretSpec) -> String {
         let places: Vec<_> = match self.source {
             Source::Environment => vec!["the environment".to_owned()],
-            Source::Files(paths) => paths.iter().map(|path| self.shown(path)).collect(),
-            Source::Beside => env_files(self.project).iter().map(|path| self.shown(path)).collect(),
+            Source::Files(paths) => paths.iter().map(|path| self.display_path(path)).collect(),
+            Source::Beside => {
+                env_files(self.project).iter().map(|path| self.display_path(path)).collect()
+            }
         };
         let project = self.project;
         let is_in_environment = SIGNING

@@ -1,6 +1,6 @@
 //! The examination of the audit trail.
 
-use super::finding::{Finding, finding};
+use super::finding::Finding;
 use crate::ops::adopt::first_audit_key_command;
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{AuditPlace, Project};
@@ -15,12 +15,14 @@ pub(super) async fn audit(project: &Project) -> Option<Finding> {
     Some(match project.verify_trail().await {
         Err(OpsError::NoAuditKey { .. }) => {
             let remedy = first_audit_key_command(project);
-            finding("audit", &subject, "it has no key yet".to_owned(), &remedy)
+            Finding::new("audit", &subject, "it has no key yet".to_owned(), &remedy)
         }
-        Err(error) => finding("audit", &subject, error.to_string(), "repair the store of its key"),
+        Err(error) => {
+            Finding::new("audit", &subject, error.to_string(), "repair the store of its key")
+        }
         Ok(verified) => {
             let remedy = "find out who changed it; then `dualkey audit restart --reason WHY`";
-            finding("audit", &subject, verified.problem?.to_string(), remedy)
+            Finding::new("audit", &subject, verified.problem?.to_string(), remedy)
         }
     })
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::finding::{Finding, finding};
+use super::finding::Finding;
 use super::git::Git;
 use crate::ops::inventory::{Place, Project};
 use crate::source::disk;
@@ -23,7 +23,7 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
     let root = disk::folder(&project.inventory().path);
     let git = Git::open(&root);
     let is_repository = git.as_ref().and_then(Git::is_readable);
-    for path in with_secrets(project, &root) {
+    for path in secret_files(project, &root) {
         let subject = path.display().to_string();
         if path.exists() {
             examine_mode(all, &path, &subject);
@@ -39,7 +39,7 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
             (Some(true), _) => {
                 let found = "git tracks it: everybody who has the repository has the secrets, and its history keeps them".to_owned();
                 let remedy = format!("git rm --cached {subject}, then rotate every secret in it");
-                all.push(finding("tracked", &subject, found, &remedy));
+                all.push(Finding::new("tracked", &subject, found, &remedy));
             }
             (_, Some(false)) => {
                 let remedy = if is_env(&path) {
@@ -47,7 +47,12 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
                 } else {
                     format!("add its folder to .gitignore ({})", disk::folder(&path).display())
                 };
-                all.push(finding("ignored", &subject, "git would take it".to_owned(), &remedy));
+                all.push(Finding::new(
+                    "ignored",
+                    &subject,
+                    "git would take it".to_owned(),
+                    &remedy,
+                ));
             }
             (_, Some(true)) => {}
             // No git to ask, or one that does not answer, or not to this user: what it would read.
@@ -58,14 +63,19 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
                     Err(error) => {
                         let subject = ignored.display().to_string();
-                        all.push(finding("ignored", &subject, error.to_string(), "replace it"));
+                        all.push(Finding::new(
+                            "ignored",
+                            &subject,
+                            error.to_string(),
+                            "replace it",
+                        ));
                         continue;
                     }
                 };
                 let is_line = |line: &str| line.trim().trim_start_matches('/') == ".env*";
                 if path.file_name() == Some(OsStr::new(".env")) && !text.lines().any(is_line) {
                     let found = ".gitignore has no `.env*`".to_owned();
-                    all.push(finding("ignored", &subject, found, "add `.env*` to .gitignore"));
+                    all.push(Finding::new("ignored", &subject, found, "add `.env*` to .gitignore"));
                 }
             }
             _ => {}
@@ -78,7 +88,7 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
         .is_some_and(|age| age > HANDED_OVER)
     {
         let found = "it was made more than a day ago".to_owned();
-        all.push(finding(
+        all.push(Finding::new(
             "handover",
             &sheet.display().to_string(),
             found,
@@ -89,7 +99,7 @@ pub(super) fn examine(all: &mut Vec<Finding>, project: &Project) {
 
 /// Returns the finding on a file with secrets that git has or would take, if there is one.
 #[allow(dead_code, reason = "the command line uses it, behind a feature")]
-pub(crate) fn ignored(project: &Project) -> Option<Finding> {
+pub(crate) fn find_ignored_file(project: &Project) -> Option<Finding> {
     let mut all = Vec::new();
     examine(&mut all, project);
     all.into_iter().find(|finding| finding.check == "ignored" || finding.check == "tracked")
@@ -97,7 +107,7 @@ pub(crate) fn ignored(project: &Project) -> Option<Finding> {
 
 /// The files that the inventory names, and what else there is beside it of the kind of `.env`:
 /// one of another environment, new secrets, copies.
-fn with_secrets(project: &Project, root: &Path) -> BTreeSet<PathBuf> {
+fn secret_files(project: &Project, root: &Path) -> BTreeSet<PathBuf> {
     let mut paths = vec![root.join(".env"), root.join(".env.rotation")];
     for item in &project.inventory().secrets {
         for environment in &item.environments {
@@ -132,7 +142,7 @@ fn examine_mode(all: &mut Vec<Finding>, path: &Path, subject: &str) {
     if file.is_file() && mode & 0o077 != 0 {
         let found = format!("others may read or write it (mode {mode:04o})");
         let remedy = format!("chmod 0600 {subject}, and rotate what others may have read");
-        all.push(finding("readable", subject, found, &remedy));
+        all.push(Finding::new("readable", subject, found, &remedy));
     }
 }
 

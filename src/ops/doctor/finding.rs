@@ -14,6 +14,8 @@ pub struct Finding {
     pub remedy: String,
 }
 
-pub(super) fn finding(check: &'static str, subject: &str, found: String, remedy: &str) -> Finding {
-    Finding { check, subject: subject.to_owned(), found, remedy: remedy.to_owned() }
+impl Finding {
+    pub(super) fn new(check: &'static str, subject: &str, found: String, remedy: &str) -> Self {
+        Self { check, subject: subject.to_owned(), found, remedy: remedy.to_owned() }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::audit_trail::audit;
 use super::files;
-use super::finding::{Finding, finding};
+use super::finding::Finding;
 use crate::error::Error;
 use crate::error::Obstacle;
 use crate::evidence::Report;
@@ -20,7 +20,7 @@ use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project, SecretSpec};
 use crate::ops::rotate::facts::reports;
 use crate::ops::rotate::{check_new, last_step};
-use crate::ops::warnings::{encrypted, of_reports};
+use crate::ops::warnings::{find_encrypted_file, report_warnings};
 use crate::source::StoreError;
 
 /// Looks at everything that the inventory names, in all environments, and at the `.env*` files
@@ -65,7 +65,12 @@ pub async fn examine(project: &Project) -> Result<Vec<Finding>, OpsError> {
     for mut subjects in prints.into_values().filter(|subjects| subjects.len() > 1) {
         subjects.sort();
         let remedy = "rotate one of them: who reads one environment's secrets has the other's too";
-        all.push(finding("shared", &subjects.join(", "), "it is one secret".to_owned(), remedy));
+        all.push(Finding::new(
+            "shared",
+            &subjects.join(", "),
+            "it is one secret".to_owned(),
+            remedy,
+        ));
     }
     files::examine(&mut all, project);
     all.extend(audit(project).await);
@@ -104,12 +109,12 @@ struct Examination<'p> {
 impl Examination<'_> {
     async fn examine_secret(&mut self, item: &SecretSpec, environment: &str) {
         let subject = format!("{} ({environment})", item.name);
-        if let Some(tool) = encrypted(self.project, item, environment) {
-            self.all.push(finding("encrypted", &subject, tool.found(), &tool.remedy()));
+        if let Some(file) = find_encrypted_file(self.project, item, environment) {
+            self.all.push(Finding::new("encrypted", &subject, file.problem(), &file.remedy()));
         }
         let store = match self.project.store_in(item, environment) {
             Ok(store) => store,
-            Err(error) => return self.all.push(unread(subject, &error)),
+            Err(error) => return self.all.push(unreadable_finding(subject, &error)),
         };
         let manifest = match store.load().await {
             Ok(manifest) => manifest,
@@ -117,7 +122,7 @@ impl Examination<'_> {
             Err(StoreError::Missing { .. }) => {
                 return self.examine_missing(item, environment, subject).await;
             }
-            Err(error) => return self.all.push(unloaded(item, subject, error)),
+            Err(error) => return self.all.push(load_error_finding(item, subject, error)),
         };
         for print in manifest.keys().iter().filter_map(|key| key.secret_print()) {
             self.prints.entry(print).or_default().push(subject.clone());
@@ -127,7 +132,7 @@ impl Examination<'_> {
         let reports = match reports(&*store).await {
             Ok(reports) => reports,
             Err(error) => {
-                self.all.push(finding("report", &subject, error.to_string(), "fix the store"));
+                self.all.push(Finding::new("report", &subject, error.to_string(), "fix the store"));
                 Vec::new()
             }
         };
@@ -141,7 +146,7 @@ impl Examination<'_> {
         if manifest.policy() != &item.policy {
             let remedy = format!("dualkey policy {} --env {environment}", item.name);
             let found = "its keys live by another policy than the inventory says".to_owned();
-            self.all.push(finding("policy", &subject, found, &remedy));
+            self.all.push(Finding::new("policy", &subject, found, &remedy));
         }
     }
 
@@ -153,7 +158,7 @@ impl Examination<'_> {
         match check_new(&**trail, &item.name, environment).await {
             // A trail that cannot be read is a finding of its own.
             Ok(()) | Err(OpsError::Audit(_)) => {}
-            Err(error) => self.all.push(unread(subject, &error)),
+            Err(error) => self.all.push(unreadable_finding(subject, &error)),
         }
     }
 }
@@ -165,21 +170,21 @@ fn examine_reports(
     subject: &str,
     now: SystemTime,
 ) {
-    for warning in of_reports(reports, manifest.policy(), now) {
+    for warning in report_warnings(reports, manifest.policy(), now) {
         let remedy = "fix the clock or the instance, or delete a report whose instance is gone";
-        all.push(finding("report", subject, warning, remedy));
+        all.push(Finding::new("report", subject, warning, remedy));
     }
     let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
     let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
     let holds_others = |obstacle: &Obstacle| matches!(obstacle, Obstacle::KeySetMismatch { .. });
     for obstacle in against.into_iter().filter(holds_others) {
         let remedy = "look at its log, or restart it";
-        all.push(finding("differ", subject, obstacle.to_string(), remedy));
+        all.push(Finding::new("differ", subject, obstacle.to_string(), remedy));
     }
 }
 
-fn unread(subject: String, error: &OpsError) -> Finding {
-    finding("unread", &subject, error.to_string(), "set what is missing, or repair the store")
+fn unreadable_finding(subject: String, error: &OpsError) -> Finding {
+    Finding::new("unread", &subject, error.to_string(), "set what is missing, or repair the store")
 }
 
 /// A value is in use that no store holds: no step is taken on it, and a new key would refuse what
@@ -189,14 +194,14 @@ fn examine_in_use(all: &mut Vec<Finding>, project: &Project, item: &SecretSpec, 
         Ok(Some(found)) => {
             let (variable, place) = (&found.variable, found.place());
             let text = format!("{variable} is set in {place}, and its store holds nothing");
-            all.push(finding("unadopted", subject, text, &found.command(&item.name)));
+            all.push(Finding::new("unadopted", subject, text, &found.command(&item.name)));
         }
         Ok(None) => {}
-        Err(error) => all.push(finding("unread", subject, error.to_string(), "fix the file")),
+        Err(error) => all.push(Finding::new("unread", subject, error.to_string(), "fix the file")),
     }
 }
 
-fn unloaded(item: &SecretSpec, subject: String, error: StoreError) -> Finding {
+fn load_error_finding(item: &SecretSpec, subject: String, error: StoreError) -> Finding {
     let source = match &error {
         StoreError::Refused(source) => Some(source),
         StoreError::Manifest { source, .. } | StoreError::OnlyRevocations { source, .. } => {
@@ -207,13 +212,13 @@ fn unloaded(item: &SecretSpec, subject: String, error: StoreError) -> Finding {
     match source {
         Some(Error::ShortSecret { .. }) => {
             let remedy = "set the minimum in the inventory, then rotate it";
-            finding("short", &subject, item.explain(error).to_string(), remedy)
+            Finding::new("short", &subject, item.explain(error).to_string(), remedy)
         }
         Some(Error::WrongLength { .. }) => {
-            finding("short", &subject, error.to_string(), "replace it in the store")
+            Finding::new("short", &subject, error.to_string(), "replace it in the store")
         }
         _ if matches!(error, StoreError::Permissions { .. } | StoreError::Writable { .. }) => {
-            finding(
+            Finding::new(
                 "readable",
                 &subject,
                 error.to_string(),
@@ -222,12 +227,12 @@ fn unloaded(item: &SecretSpec, subject: String, error: StoreError) -> Finding {
         }
         _ if matches!(error, StoreError::OtherDatabase { .. }) => {
             let remedy = "rename the variable, or set `other_databases = true`";
-            finding("unread", &subject, error.to_string(), remedy)
+            Finding::new("unread", &subject, error.to_string(), remedy)
         }
         Some(Error::Manifest { .. }) => {
-            finding("unread", &subject, error.to_string(), "do what the message says")
+            Finding::new("unread", &subject, error.to_string(), "do what the message says")
         }
-        _ => finding("unread", &subject, error.to_string(), "repair the store"),
+        _ => Finding::new("unread", &subject, error.to_string(), "repair the store"),
     }
 }
 
@@ -250,12 +255,12 @@ fn examine_keys(
                 Some(KeyState::Live(Role::Primary)) => format!("dualkey rotate {}", item.name),
                 _ => format!("dualkey retire {} --kid {kid} as soon as it may go", item.name),
             };
-            all.push(finding("short", subject, found, &remedy));
+            all.push(Finding::new("short", subject, found, &remedy));
         }
         if state == Some(KeyState::Expired) && matches!(item.store, Place::Dotenv(_)) {
             let found = format!("`{kid}` has come to its end, and still stands in the file");
             let remedy = format!("dualkey retire {} --kid {kid}", item.name);
-            all.push(finding("past", subject, found, &remedy));
+            all.push(Finding::new("past", subject, found, &remedy));
         }
     }
 }
@@ -278,6 +283,6 @@ async fn examine_last_step(
         );
         let remedy = "find out whether the step was taken without the trail, or an older copy of \
                     the trail was put in its place";
-        all.push(finding("audit", subject, found, remedy));
+        all.push(Finding::new("audit", subject, found, remedy));
     }
 }

@@ -3,7 +3,7 @@
 use super::secret::{Place, SecretSpec};
 use crate::error::Error;
 use crate::ops::error::OpsError;
-use crate::ops::recognise::Short;
+use crate::ops::recognise::Shortfall;
 use crate::source::StoreError;
 
 impl SecretSpec {
@@ -42,7 +42,7 @@ impl SecretSpec {
         let Error::ShortSecret { key, length, minimum, .. } = error else { return None };
         let name = &self.name;
         let setting =
-            Short::for_length(self.purpose, self.algorithm.as_deref(), *length).setting()?;
+            Shortfall::for_length(self.purpose, self.algorithm.as_deref(), *length).setting()?;
         // A `.env` file keeps no policy of its own.
         let then = match self.store {
             Place::Dotenv(_) => String::new(),

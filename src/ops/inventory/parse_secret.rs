@@ -15,7 +15,7 @@ pub(super) fn parse_secret(
     environment: &str,
     has_kek: bool,
 ) -> Result<SecretSpec, Wrong> {
-    let purpose = one_of(&secret.purpose, Purpose::named(secret.purpose.get_ref()), || {
+    let purpose = one_of(&secret.purpose, Purpose::from_name(secret.purpose.get_ref()), || {
         Purpose::ALL.map(Purpose::as_str).to_vec()
     })?;
     let all = [Priority::Critical, Priority::Standard, Priority::Service];

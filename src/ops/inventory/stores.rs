@@ -65,7 +65,8 @@ impl Project {
                     .policy(item.policy)
                     .clock(self.shared_clock());
                 let store = if self.with_backup { store.backup() } else { store };
-                let store = if item.other_databases { store.keeping(is_apart) } else { store };
+                let store =
+                    if item.other_databases { store.keep_variable_if(is_apart) } else { store };
                 Ok((Arc::new(store.clone()), Some(store)))
             }
             #[cfg(feature = "store-postgres")]

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::keep::Keep;
+use super::proposed_store::ProposedStore;
 use super::recognised::Recognised;
-use super::short::Short;
+use super::shortfall::Shortfall;
 use super::survey::Survey;
 use crate::purpose::Purpose;
 
@@ -16,7 +16,7 @@ impl Survey {
     /// The text of an inventory with these secrets, that of the audit trail first. The inventory is
     /// in the folder `root`.
     #[must_use]
-    pub fn to_inventory(&self, root: &Path, keep: Keep) -> String {
+    pub fn to_inventory(&self, root: &Path, store: ProposedStore) -> String {
         let is_taken = self
             .secrets
             .iter()
@@ -58,13 +58,13 @@ rotate = "annual"
 "#
         );
         for secret in &self.secrets {
-            text += &entry(secret, root, keep);
+            text += &entry(secret, root, store);
         }
         text
     }
 }
 
-fn entry(secret: &Recognised, root: &Path, keep: Keep) -> String {
+fn entry(secret: &Recognised, root: &Path, store: ProposedStore) -> String {
     let mut text = String::new();
     let mut line = |line: &str| {
         text += line;
@@ -86,12 +86,14 @@ fn entry(secret: &Recognised, root: &Path, keep: Keep) -> String {
     line(&format!("name = \"{}\"", secret.name));
     line(&format!("purpose = \"{}\"", secret.purpose));
     line(&format!("priority = \"{}\"", secret.priority.as_str()));
-    line(&match (&secret.manual, keep) {
+    line(&match (&secret.manual, store) {
         (Some(place), _) => format!("store = {{ manual = {} }}", quote(place)),
-        (None, Keep::Dotenv) => {
+        (None, ProposedStore::Dotenv) => {
             format!("store = {{ dotenv = {} }}", quote(&place(&secret.file, root)))
         }
-        (None, Keep::File) => format!("store = {{ file = \"keys/{{env}}/{}.json\" }}", secret.name),
+        (None, ProposedStore::File) => {
+            format!("store = {{ file = \"keys/{{env}}/{}.json\" }}", secret.name)
+        }
     });
     line(&format!("rotate = \"{}\"", secret.rotate));
     if secret.purpose.expires_by_time()
@@ -105,8 +107,8 @@ fn entry(secret: &Recognised, root: &Path, keep: Keep) -> String {
     let below = "# The value in use is shorter than its purpose allows, so that it can be searched for:\n\
                  # rotate it now. It signs until then; a new one is longer. Remove this line once the\n\
                  # old key is destroyed.";
-    if let Some(setting) = secret.short.setting() {
-        line(if matches!(secret.short, Short::Below(_)) { below } else { floor });
+    if let Some(setting) = secret.shortfall.setting() {
+        line(if matches!(secret.shortfall, Shortfall::Below(_)) { below } else { floor });
         line(&setting);
     }
     if secret.purpose == Purpose::Envelope && secret.manual.is_none() {

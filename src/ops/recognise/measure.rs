@@ -1,7 +1,7 @@
 //! The lengths of the values in use, compared with the minimum of their purpose.
 
 use super::recognised::Recognised;
-use super::short::Short;
+use super::shortfall::Shortfall;
 use crate::error::Error;
 use crate::lifecycle::admission::{Rules, check};
 use crate::purpose::Purpose;
@@ -35,8 +35,11 @@ pub(super) fn measure(
         match check(&secret, &variable.name, is_fallback, recognised.purpose, None, &rules) {
             Ok(_) => {}
             Err(Error::ShortSecret { .. }) => {
-                recognised.short =
-                    recognised.short.and(Short::for_length(recognised.purpose, None, length))
+                recognised.shortfall = recognised.shortfall.worse_of(Shortfall::for_length(
+                    recognised.purpose,
+                    None,
+                    length,
+                ))
             }
             Err(Error::WrongLength { .. }) => return set_manual(recognised),
             // A provider's that was never set is not in use.

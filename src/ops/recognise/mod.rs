@@ -7,18 +7,18 @@
 //! It does not guarantee that a secret with an unusual name is found: the list of what was left out
 //! is for a reader.
 
+mod classify;
 mod inventory_text;
-mod judge;
-mod keep;
 mod measure;
 mod name_table;
 mod names;
+mod proposed_store;
 mod recognised;
 mod shape;
-mod short;
+mod shortfall;
 mod survey;
 
-pub use self::keep::{Keep, NoStore};
+pub use self::proposed_store::{ParseProposedStoreError, ProposedStore};
 pub use self::recognised::{LeftOut, Recognised};
-pub use self::short::Short;
+pub use self::shortfall::Shortfall;
 pub use self::survey::Survey;

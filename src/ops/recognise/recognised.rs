@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::short::Short;
+use super::shortfall::Shortfall;
 use crate::ops::inventory::Priority;
 use crate::purpose::Purpose;
 
@@ -25,7 +25,7 @@ pub struct Recognised {
     /// The place where it is rotated by hand, if this crate cannot rotate it.
     pub manual: Option<String>,
     /// The distance of the value in use from the minimum of its purpose.
-    pub short: Short,
+    pub shortfall: Shortfall,
     /// True if the value is a placeholder, which has to be replaced before it is adopted.
     pub is_placeholder: bool,
 }

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::judge::judge;
+use super::classify::classify;
 use super::name_table::Meaning;
 use super::names;
 use super::recognised::{LeftOut, Recognised};
 use crate::ops::error::OpsError;
-use crate::source::dotenv::listing::{Encrypted, Listing, Variable};
+use crate::source::dotenv::listing::{EncryptedFile, Listing, Variable};
 use crate::variable_names::{CURRENT, SUFFIXES};
 
 /// The suffixes of the variables beside the one that has the name of the secret.
@@ -21,7 +21,7 @@ fn other_suffixes() -> impl Iterator<Item = &'static str> {
 /// ```
 /// use dualkey::Purpose;
 /// use dualkey::ops::inventory::Inventory;
-/// use dualkey::ops::recognise::{Keep, Survey};
+/// use dualkey::ops::recognise::{ProposedStore, Survey};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// let path = folder.path().join(".env");
@@ -30,7 +30,7 @@ fn other_suffixes() -> impl Iterator<Item = &'static str> {
 /// assert_eq!(survey.secrets[0].purpose, Purpose::Cookie);
 /// assert_eq!(survey.left_out[0].name, "PORT");
 ///
-/// let text = survey.to_inventory(folder.path(), Keep::Dotenv);
+/// let text = survey.to_inventory(folder.path(), ProposedStore::Dotenv);
 /// let inventory = Inventory::parse(&text, folder.path().join("dualkey.toml"))?;
 /// assert_eq!(inventory.secrets.len(), 2, "the session secret, and that of the audit trail");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -45,7 +45,7 @@ pub struct Survey {
     /// The other variables.
     pub left_out: Vec<LeftOut>,
     /// The files that a tool encrypts.
-    pub(crate) encrypted: Vec<Encrypted>,
+    pub(crate) encrypted: Vec<EncryptedFile>,
 }
 
 impl Survey {
@@ -107,7 +107,7 @@ impl Survey {
             }
             let names = other_suffixes().map(|suffix| format!("{name}{suffix}"));
             let with: Vec<_> = names.filter_map(|name| listing.get(&name)).collect();
-            match judge(variable, &with, &listing.path) {
+            match classify(variable, &with, &listing.path) {
                 _ if self.secrets.iter().any(|secret| secret.name == *name) => {
                     self.leave_out(name, "it is in another of the files too".to_owned());
                 }

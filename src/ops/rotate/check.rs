@@ -31,9 +31,25 @@ pub enum CheckOutcome {
 }
 
 impl Check {
-    /// That another began at the same moment.
-    pub(super) fn underway() -> Self {
-        failed("underway", "another has staged a key at this moment".to_owned())
+    pub(super) fn for_pass(name: &'static str, found: String) -> Self {
+        Self { name, outcome: CheckOutcome::Passed, found }
+    }
+
+    pub(super) fn for_warning(name: &'static str, found: String) -> Self {
+        Self { name, outcome: CheckOutcome::Warned, found }
+    }
+
+    pub(super) fn for_failure(name: &'static str, found: String) -> Self {
+        Self { name, outcome: CheckOutcome::Failed, found }
+    }
+
+    pub(super) fn for_unneeded(name: &'static str, found: &str) -> Self {
+        Self { name, outcome: CheckOutcome::Unneeded, found: found.to_owned() }
+    }
+
+    /// The failure of an operator who began at the same moment as another.
+    pub(super) fn for_underway() -> Self {
+        Self::for_failure("underway", "another has staged a key at this moment".to_owned())
     }
 }
 
@@ -48,20 +64,4 @@ impl CheckOutcome {
             Self::Unneeded => "unneeded",
         }
     }
-}
-
-pub(super) fn passed(name: &'static str, found: String) -> Check {
-    Check { name, outcome: CheckOutcome::Passed, found }
-}
-
-pub(super) fn warned(name: &'static str, found: String) -> Check {
-    Check { name, outcome: CheckOutcome::Warned, found }
-}
-
-pub(super) fn failed(name: &'static str, found: String) -> Check {
-    Check { name, outcome: CheckOutcome::Failed, found }
-}
-
-pub(super) fn unneeded(name: &'static str, found: &str) -> Check {
-    Check { name, outcome: CheckOutcome::Unneeded, found: found.to_owned() }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, SystemTime};
 
-use super::check::{Check, failed, passed, unneeded, warned};
+use super::check::Check;
 use super::facts::{reports, with_role};
 use super::past_steps::{check_new, unfinished_step};
 use crate::error::Obstacle;
@@ -62,8 +62,10 @@ pub async fn checks(project: &Project, name: &str) -> Result<Vec<Check>, OpsErro
 
 fn check_audit(verified: Verification) -> Check {
     match &verified.problem {
-        None => passed("audit", format!("whole, {} records", verified.records)),
-        Some(problem) => failed("audit", format!("{problem}: see `dualkey audit verify`")),
+        None => Check::for_pass("audit", format!("whole, {} records", verified.records)),
+        Some(problem) => {
+            Check::for_failure("audit", format!("{problem}: see `dualkey audit verify`"))
+        }
     }
 }
 
@@ -74,7 +76,7 @@ async fn check_clock(
     now: SystemTime,
 ) -> Result<Check, OpsError> {
     if let Err(error) = manifest.check_clock(reports, now) {
-        return Ok(failed("clock", error.to_string()));
+        return Ok(Check::for_failure("clock", error.to_string()));
     }
     let query = Query::new().with_started().take(1);
     let last = trail.query(&query).await?.pop().map(|entry| entry.record.at);
@@ -83,9 +85,9 @@ async fn check_clock(
     if behind > skew {
         let found =
             format!("it is {} s behind the last record of the trail: set it", behind.as_secs());
-        return Ok(failed("clock", found));
+        return Ok(Check::for_failure("clock", found));
     }
-    Ok(passed("clock", "agrees with the last change and the instances".to_owned()))
+    Ok(Check::for_pass("clock", "agrees with the last change and the instances".to_owned()))
 }
 
 async fn check_underway(
@@ -98,14 +100,17 @@ async fn check_underway(
     let name = &item.name;
     if let Some(record) = unfinished_step(trail, name, manifest.environment()).await? {
         let (actor, action) = (&record.actor, &record.action);
-        return Ok(warned(NAME, format!("{actor} began {action}, and has not said how it went")));
+        return Ok(Check::for_warning(
+            NAME,
+            format!("{actor} began {action}, and has not said how it went"),
+        ));
     }
     if let Some(kid) = with_role(manifest, Role::Staged, now).first() {
         let found = format!(
             "`{kid}` is staged: promote it (`dualkey status {name}` shows the command), or take it \
              back (`dualkey retire {name} --kid {kid}`)"
         );
-        return Ok(failed(NAME, found));
+        return Ok(Check::for_failure(NAME, found));
     }
     let fallbacks = with_role(manifest, Role::Fallback, now);
     let cap = match item.store {
@@ -114,7 +119,7 @@ async fn check_underway(
         _ => item.purpose.max_live_keys(),
     };
     if fallbacks.len() + 2 <= cap {
-        return Ok(passed(NAME, "nothing is".to_owned()));
+        return Ok(Check::for_pass(NAME, "nothing is".to_owned()));
     }
     let ends = fallbacks.iter().filter_map(|kid| manifest.verifies_until(kid)).min();
     let ends = ends.map_or_else(String::new, |ends| {
@@ -125,7 +130,7 @@ async fn check_underway(
          command){ends}",
         fallbacks.len()
     );
-    Ok(failed(NAME, found))
+    Ok(Check::for_failure(NAME, found))
 }
 
 fn check_instances(
@@ -136,22 +141,26 @@ fn check_instances(
 ) -> Check {
     const NAME: &str = "instances";
     if !item.purpose.needs_agreement() {
-        return unneeded(NAME, "its keys are read anew each time");
+        return Check::for_unneeded(NAME, "its keys are read anew each time");
     }
     let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
     let running = reports.iter().filter(|report| may_run(report, policy, changed_at, now)).count();
     let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
     if running == 0 && against.is_empty() {
-        return warned(
+        return Check::for_warning(
             NAME,
             "none reports: promote with `--assume-deployed` once every instance runs with the new key"
                 .to_owned(),
         );
     }
     match against.first() {
-        None => passed(NAME, format!("{running} agree")),
-        Some(obstacle @ Obstacle::UnreadableReport { .. }) => failed(NAME, obstacle.to_string()),
-        Some(obstacle) => failed(NAME, format!("{obstacle}: wait until it has reloaded")),
+        None => Check::for_pass(NAME, format!("{running} agree")),
+        Some(obstacle @ Obstacle::UnreadableReport { .. }) => {
+            Check::for_failure(NAME, obstacle.to_string())
+        }
+        Some(obstacle) => {
+            Check::for_failure(NAME, format!("{obstacle}: wait until it has reloaded"))
+        }
     }
 }
 
@@ -159,43 +168,44 @@ fn check_backup(project: &Project, item: &SecretSpec, now: SystemTime) -> Check 
     const NAME: &str = "backup";
     let Some(backup) = &item.backup else {
         if !item.purpose.needs_rewrap() {
-            return unneeded(NAME, "nothing is sealed with it");
+            return Check::for_unneeded(NAME, "nothing is sealed with it");
         }
         let found = "data is sealed with it, and no backup is named in the inventory";
-        return failed(NAME, found.to_owned());
+        return Check::for_failure(NAME, found.to_owned());
     };
     let path = project.inventory().path(&backup.path, project.environment_name());
     let shown = path.display();
     let file = match fs::metadata(&path) {
         Ok(file) if file.len() > 0 => file,
-        Ok(_) => return failed(NAME, format!("{shown} is empty")),
-        Err(error) => return failed(NAME, format!("{shown}: {error}")),
+        Ok(_) => return Check::for_failure(NAME, format!("{shown} is empty")),
+        Err(error) => return Check::for_failure(NAME, format!("{shown}: {error}")),
     };
     match file.modified().map(|made| now.duration_since(made).unwrap_or_default()) {
         Ok(age) if age <= backup.max_age => {
-            passed(NAME, format!("{shown} is {} minutes old", age.as_secs() / 60))
+            Check::for_pass(NAME, format!("{shown} is {} minutes old", age.as_secs() / 60))
         }
-        Ok(age) => {
-            failed(NAME, format!("{shown} is {} hours old: make a new one", age.as_secs() / 3600))
-        }
-        Err(error) => failed(NAME, format!("{shown}: {error}")),
+        Ok(age) => Check::for_failure(
+            NAME,
+            format!("{shown} is {} hours old: make a new one", age.as_secs() / 3600),
+        ),
+        Err(error) => Check::for_failure(NAME, format!("{shown}: {error}")),
     }
 }
 
 fn check_peers(item: &SecretSpec) -> Check {
     const NAME: &str = "peers";
     if item.peers.is_empty() {
-        return unneeded(NAME, "none are named in the inventory");
+        return Check::for_unneeded(NAME, "none are named in the inventory");
     }
     for peer in &item.peers {
         let answers = peer.to_socket_addrs().is_ok_and(|mut all| {
             all.any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
         });
         if !answers {
-            return failed(NAME, format!("{peer} does not answer"));
+            return Check::for_failure(NAME, format!("{peer} does not answer"));
         }
     }
-    passed(NAME, format!("{} answer", item.peers.len()))
+    Check::for_pass(NAME, format!("{} answer", item.peers.len()))
 }
 
 async fn check_earlier_environments(
@@ -208,7 +218,7 @@ async fn check_earlier_environments(
     let current = project.environment_name();
     let before: Vec<_> = item.environments.iter().take_while(|other| *other != current).collect();
     if before.is_empty() {
-        return Ok(unneeded(NAME, "no environment comes before this one"));
+        return Ok(Check::for_unneeded(NAME, "no environment comes before this one"));
     }
     for environment in before {
         let mut query = Query::new().secret(&item.name).environment(environment);
@@ -219,8 +229,8 @@ async fn check_earlier_environments(
         if trail.query(&query).await?.is_empty() {
             let found =
                 format!("it was not rotated in {environment} within 30 days: do that first");
-            return Ok(failed(NAME, found));
+            return Ok(Check::for_failure(NAME, found));
         }
     }
-    Ok(passed(NAME, "it was rotated before this one".to_owned()))
+    Ok(Check::for_pass(NAME, "it was rotated before this one".to_owned()))
 }

@@ -70,7 +70,7 @@ pub async fn run_rotation(
     }
     // Another may have passed the checks at the same moment.
     let Some(staged) = operator.stage_if_none(new).await? else {
-        return Err(OpsError::Checks { failed: vec![Check::underway()] });
+        return Err(OpsError::Checks { failed: vec![Check::for_underway()] });
     };
     tell(Progress::Staged(&staged));
     let is_silent = matches!(project.inventory().secret(name)?.store, Place::Dotenv(_));

@@ -16,7 +16,7 @@ use crate::evidence::next_step::step::NextStep;
 use crate::manifest::{Entry, Manifest};
 use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, SecretSpec};
-use crate::ops::warnings::{of_policy, of_reports};
+use crate::ops::warnings::{policy_warning, report_warnings};
 use crate::source::StoreError;
 
 impl SecretStatus {
@@ -54,10 +54,10 @@ impl SecretStatus {
             (words(&next_step(&facts)), state_of(schedule_state, &facts, words))
         };
         let variable = manifest.key(&kid).and_then(Entry::variable).map(str::to_owned);
-        let mut warnings = of_reports(reports, manifest.policy(), now);
+        let mut warnings = report_warnings(reports, manifest.policy(), now);
         warnings
             .extend(manifest.warnings.iter().map(|(name, warning)| format!("{name}: {warning}")));
-        warnings.extend(of_policy(manifest.policy(), &item.name));
+        warnings.extend(policy_warning(manifest.policy(), &item.name));
         warnings.extend(expected_traffic(item, manifest, reports, &others, now));
         Self {
             name: item.name.clone(),

@@ -10,7 +10,7 @@ use crate::ops::error::OpsError;
 use crate::ops::inventory::{Place, Project, SecretSpec};
 use crate::ops::rotate::facts::reports;
 use crate::ops::rotate::{check_new, unfinished_step};
-use crate::ops::warnings::encrypted;
+use crate::ops::warnings::find_encrypted_file;
 use crate::source::StoreError;
 
 /// How every secret of the environment stands, in the order of the inventory.
@@ -53,8 +53,8 @@ async fn status(
     };
     let status = read(project, item, trail).await;
     let mut status = status.unwrap_or_else(|error| SecretStatus::for_unreadable(name, &error));
-    let encrypted = encrypted(project, item, name.1);
-    status.warnings.extend(encrypted.map(|file| format!("{}; {}", file.found(), file.remedy())));
+    let encrypted = find_encrypted_file(project, item, name.1);
+    status.warnings.extend(encrypted.map(|file| format!("{}; {}", file.problem(), file.remedy())));
     if status.state == ScheduleState::Absent {
         status.next = advise_adoption(project, &item.name, status.next);
     }

@@ -17,12 +17,12 @@ pub(crate) struct Listing {
     pub(crate) path: PathBuf,
     pub(crate) variables: Vec<Variable>,
     /// Set if a tool encrypts the values of the file, so that no step writes into it.
-    pub(crate) encrypted: Option<Encrypted>,
+    pub(crate) encrypted: Option<EncryptedFile>,
 }
 
 /// A tool that encrypts the values of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Encrypted {
+pub(crate) struct EncryptedFile {
     pub(crate) path: PathBuf,
     pub(crate) tool: &'static str,
     /// The first line that shows it.
@@ -31,9 +31,9 @@ pub(crate) struct Encrypted {
     marker: String,
 }
 
-impl Encrypted {
+impl EncryptedFile {
     /// The finding, for an operator that did not take a step yet.
-    pub(crate) fn found(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         let shown =
             if self.marker.is_empty() { String::new() } else { format!(", `{}`", self.marker) };
         format!(
@@ -85,7 +85,7 @@ impl Listing {
             };
             variables.push(Variable { name: name.to_owned(), value, problem });
         }
-        let encrypted = lines.find_shared().map(|shared| Encrypted {
+        let encrypted = lines.find_shared().map(|shared| EncryptedFile {
             path: path.to_owned(),
             tool: shared.tool,
             line: shared.line,

@@ -75,8 +75,8 @@ mod lines;
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
 pub(crate) mod listing;
 mod load;
-mod naming;
 pub(crate) mod problem;
+mod slots;
 mod variables;
 mod words;
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use dualkey::Purpose;
 use dualkey::ops::inventory::{Inventory, Place, Priority};
-use dualkey::ops::recognise::{Keep, Short, Survey};
+use dualkey::ops::recognise::{ProposedStore, Shortfall, Survey};
 
 use super::start::{JWT, SESSION, backend};
 use crate::support::shell::{Shell, inventory};
@@ -14,12 +14,12 @@ fn survey(text: &str) -> (Survey, Inventory) {
     let path = folder.path().join(".env");
     fs::write(&path, text).unwrap();
     let survey = Survey::read(&[path]).unwrap();
-    for keep in [Keep::Dotenv, Keep::File] {
+    for keep in [ProposedStore::Dotenv, ProposedStore::File] {
         let text = survey.to_inventory(folder.path(), keep);
         let inventory = Inventory::parse(&text, folder.path().join("dualkey.toml")).unwrap();
         assert_eq!(inventory.secrets.len(), survey.secrets.len() + 1, "{text}");
     }
-    let text = survey.to_inventory(folder.path(), Keep::Dotenv);
+    let text = survey.to_inventory(folder.path(), ProposedStore::Dotenv);
     let inventory = Inventory::parse(&text, folder.path().join("dualkey.toml")).unwrap();
     (survey, inventory)
 }
@@ -126,7 +126,7 @@ fn variables_of_one_secret_are_one_entry() {
     assert_eq!(survey.secrets.len(), 1);
     assert_eq!(survey.secrets[0].with, ["JWT_SECRET_OLD", "JWT_SECRET_NEXT"]);
     // The staged one will sign, and the old one never does.
-    assert_eq!(survey.secrets[0].short, Short::Floor(32));
+    assert_eq!(survey.secrets[0].shortfall, Shortfall::Floor(32));
     assert_eq!(inventory.secret("JWT_SECRET").unwrap().policy.min_secret_bytes, Some(32));
     let left: Vec<_> = survey.left_out.iter().map(|variable| variable.name.as_str()).collect();
     assert_eq!(left, ["TEST_NEW", "SESSION_SECRET_OLD"]);

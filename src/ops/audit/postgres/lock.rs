@@ -35,7 +35,10 @@ pub(super) async fn hold(pool: &PgPool, secret: &str) -> Result<Guard, AuditErro
     let mut connection = match timeout(PATIENCE, connect(pool.connect_options())).await {
         Ok(connection) => connection.map_err(client_error)?,
         Err(_) => {
-            return Err(failed(secret, "the server does not answer in time; check the way to it"));
+            return Err(lock_error(
+                secret,
+                "the server does not answer in time; check the way to it",
+            ));
         }
     };
     while start.elapsed() < PATIENCE {
@@ -44,7 +47,7 @@ pub(super) async fn hold(pool: &PgPool, secret: &str) -> Result<Guard, AuditErro
             Err(_) => {
                 let problem = "no connection came free in time; raise `default_pool_size` of the \
                                pooler to at least 2, or use a URL that leads past it";
-                return Err(failed(secret, problem));
+                return Err(lock_error(secret, problem));
             }
         };
         if is_taken {
@@ -98,12 +101,12 @@ async fn check_second(pool: &PgPool, secret: &str) -> Result<(), AuditError> {
             let problem = "its connection is held, and no second one came free in time for the \
                            records; raise `default_pool_size` of the pooler to at least 2, or use a \
                            URL that leads past it";
-            Err(failed(secret, problem))
+            Err(lock_error(secret, problem))
         }
         Ok(Err(error)) => Err(client_error(error)),
     }
 }
 
-fn failed(secret: &str, problem: &str) -> AuditError {
+fn lock_error(secret: &str, problem: &str) -> AuditError {
     AuditError::Client { source: format!("cannot lock {secret}: {problem}").into() }
 }

@@ -5,7 +5,7 @@ use crate::purpose::{Purpose, SecretLength};
 /// The distance of a value in use from the minimum of its purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Short {
+pub enum Shortfall {
     /// It is long enough.
     No,
     /// It is no shorter than the floor of the purpose, which is given: `min_secret_bytes` admits
@@ -15,7 +15,7 @@ pub enum Short {
     Below(usize),
 }
 
-impl Short {
+impl Shortfall {
     /// The distance of a value of `length` bytes, which is less than the minimum.
     pub(crate) fn for_length(purpose: Purpose, algorithm: Option<&str>, length: usize) -> Self {
         match purpose.length(algorithm) {
@@ -26,7 +26,7 @@ impl Short {
     }
 
     /// The one that falls short further.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(super) fn worse_of(self, other: Self) -> Self {
         match (self, other) {
             (Self::Below(one), Self::Below(other)) => Self::Below(one.min(other)),
             (below @ Self::Below(_), _) | (_, below @ Self::Below(_)) => below,

@@ -1,11 +1,11 @@
-//! The judgement on a variable: a secret of which purpose, or the reason to leave it out.
+//! The classification of a variable: a secret of which purpose, or the reason to leave it out.
 
 use std::path::Path;
 
 use super::measure::{explain_unset, measure};
 use super::name_table::{Meaning, Wants};
 use super::recognised::Recognised;
-use super::short::Short;
+use super::shortfall::Shortfall;
 use super::{names, shape};
 use crate::ops::address::is_elsewhere;
 use crate::ops::inventory::Priority;
@@ -13,8 +13,8 @@ use crate::purpose::Purpose;
 use crate::reference::Reference;
 use crate::source::dotenv::listing::Variable;
 
-/// Judges a variable, with the others of its secret. The error is the reason to leave it out.
-pub(super) fn judge(
+/// Classifies a variable, with the others of its secret. The error is the reason to leave it out.
+pub(super) fn classify(
     variable: &Variable,
     with: &[&Variable],
     file: &Path,
@@ -27,7 +27,7 @@ pub(super) fn judge(
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let meaning = names::meaning(name);
     check_shape(variable, with, meaning)?;
-    let (purpose, priority, rotate, manual) = classify(value, meaning)?;
+    let (purpose, priority, rotate, manual) = classify_value(value, meaning)?;
     if !name.bytes().all(is_name) {
         return Err("a secret is meaning with letters, digits and `_`: rename it".to_owned());
     }
@@ -51,7 +51,7 @@ pub(super) fn judge(
         priority,
         rotate,
         manual,
-        short: Short::No,
+        shortfall: Shortfall::No,
         is_placeholder: false,
     };
     if recognised.manual.is_none() {
@@ -102,7 +102,7 @@ fn lead(one: &Variable, name: &str) -> String {
 }
 
 /// The purpose of a secret, with its priority, its schedule, and the place where it is rotated by hand.
-fn classify(
+fn classify_value(
     value: &str,
     meaning: Option<Meaning>,
 ) -> Result<(Purpose, Priority, &'static str, Option<String>), String> {

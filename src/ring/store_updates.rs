@@ -1,4 +1,4 @@
-//! Replacing the keys of a ring by those of a store.
+//! The access of a store to a ring: it replaces the keys, and reports the changes.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-//! News for the report of a ring: a rewrap that was recorded is reported at once.
+//! The mark that a report of a ring is due at once: a rewrap that was recorded is reported at once.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
 
 /// Whether a report is due at once, and the follower that makes it.
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct ReportDue {
     is_due: AtomicBool,
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-impl News {
+impl ReportDue {
     /// Has `wake` called when a report is due at once. The first one counts: a ring has one follower.
     pub(super) fn wake_with(&self, wake: impl Fn() + Send + Sync + 'static) {
         let _ = self.wake.set(Box::new(wake));
@@ -36,8 +36,8 @@ impl News {
     }
 }
 
-impl fmt::Debug for News {
+impl fmt::Debug for ReportDue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("News").field("is_due", &self.is_due).finish_non_exhaustive()
+        f.debug_struct("ReportDue").field("is_due", &self.is_due).finish_non_exhaustive()
     }
 }
