@@ -49,16 +49,16 @@ impl OldKey<'_> {
         now: SystemTime,
     ) -> Option<OldKeyStep> {
         let ahead = |moment: Option<SystemTime>| moment.filter(|moment| now < *moment);
-        let expires_by_time = purpose.expires_by_time();
+        let has_expiry_by_time = purpose.has_expiry_by_time();
         let retire = |from, because| OldKeyStep::Retire { from: ahead(from), because };
         let destroy = |from, because| OldKeyStep::Destroy { from: ahead(from), because };
         Some(match (self.state, self.verdict) {
             // It expires by time, whatever is known of its use: a step then only records that.
-            (KeyState::Live(Role::Fallback), _) if self.is_retired && expires_by_time => {
+            (KeyState::Live(Role::Fallback), _) if self.is_retired && has_expiry_by_time => {
                 destroy(self.verifies_until, None)
             }
             (KeyState::Live(Role::Fallback), verdict)
-                if expires_by_time && self.verifies_until.is_some() =>
+                if has_expiry_by_time && self.verifies_until.is_some() =>
             {
                 let because = verdict.and_then(first_obstacle).cloned();
                 retire(self.verifies_until, because)
@@ -71,7 +71,7 @@ impl OldKey<'_> {
             (KeyState::Live(Role::Fallback), verdict) => {
                 self.gate_on_verdict(verdict, policy, now, &retire)
             }
-            (KeyState::Expired, _) if expires_by_time => destroy(None, None),
+            (KeyState::Expired, _) if has_expiry_by_time => destroy(None, None),
             (KeyState::Expired, verdict) => {
                 match self.gate_on_verdict(verdict, policy, now, &destroy) {
                     // A rewrap opens no row under it.

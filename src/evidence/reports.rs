@@ -33,7 +33,7 @@ pub(crate) fn collect_evidence(
     let since = observed_since(reports, policy, changed_at, now);
     let mut objections: Vec<_> = reports
         .iter()
-        .filter(|report| may_object(report, policy, changed_at, now))
+        .filter(|report| is_objection_possible(report, policy, changed_at, now))
         .filter_map(|report| mismatch(report, expected))
         .collect();
     if since.is_none() {
@@ -98,7 +98,12 @@ pub(crate) fn objection(
 
 /// Returns whether a report may object to a retirement. One from the future may until its own moment
 /// is one observation window ago: its instance may be running, with a clock that is ahead.
-fn may_object(report: &Report, policy: &Policy, changed_at: SystemTime, now: SystemTime) -> bool {
+fn is_objection_possible(
+    report: &Report,
+    policy: &Policy,
+    changed_at: SystemTime,
+    now: SystemTime,
+) -> bool {
     let is_of_future = !report.has_stopped && is_ahead(report.reported_at, policy, now);
     is_of_future || is_recent(report, policy, changed_at, now)
 }
@@ -120,7 +125,7 @@ fn mismatch(report: &Report, expected: Fingerprint) -> Option<Obstacle> {
 }
 
 /// Whether an instance may still be there, by a report that can be read.
-pub(crate) fn may_run(
+pub(crate) fn is_possibly_running(
     report: &Report,
     policy: &Policy,
     changed_at: SystemTime,

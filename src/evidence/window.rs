@@ -1,7 +1,7 @@
 //! What this process, and those before it in its place, saw of each key over time.
 //!
 //! Counters only ever grow; how much there was within a window comes from the difference
-//! between two looks at them. A look is taken with every report and every verdict.
+//! between two samples of them. A sample is taken with every report and every verdict.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -22,7 +22,7 @@ const MOST_INHERITED: usize = 500;
 #[derive(Debug, Clone)]
 pub(crate) struct UsageWindow {
     pub(crate) since: SystemTime,
-    looked_at: SystemTime,
+    sampled_at: SystemTime,
     last: BTreeMap<Kid, KeyUsage>,
     buckets: VecDeque<UsageBucket>,
     /// Of processes before this one: when each key was last used as a fallback, and how
@@ -35,7 +35,7 @@ impl UsageWindow {
     pub(crate) fn new(now: SystemTime) -> Self {
         Self {
             since: now,
-            looked_at: now,
+            sampled_at: now,
             last: BTreeMap::new(),
             buckets: VecDeque::new(),
             inherited: BTreeMap::new(),
@@ -43,14 +43,14 @@ impl UsageWindow {
         }
     }
 
-    /// Takes a look at the counters, which are of the keys of a ring.
-    pub(crate) fn look(
+    /// Takes a sample of the counters, which are of the keys of a ring.
+    pub(crate) fn sample(
         &mut self,
         usages: impl IntoIterator<Item = (Kid, KeyUsage)>,
         now: SystemTime,
         window: Duration,
     ) {
-        let now = now.max(self.looked_at);
+        let now = now.max(self.sampled_at);
         let uses: Vec<_> = usages
             .into_iter()
             .filter_map(|(kid, usage)| {
@@ -68,8 +68,8 @@ impl UsageWindow {
             })
             .collect();
         let span = window / PIECES;
-        let from = std::mem::replace(&mut self.looked_at, now);
-        // Looks in quick succession share a bucket, so that their number is bounded.
+        let from = std::mem::replace(&mut self.sampled_at, now);
+        // Samples in quick succession share a bucket, so that their number is bounded.
         let current = self.buckets.back_mut().filter(|bucket| {
             bucket.to == from && now.duration_since(bucket.from).is_ok_and(|length| length <= span)
         });
@@ -178,7 +178,7 @@ impl UsageWindow {
             // A date that is later than both the report and now is of a clock that was ahead: the use
             // was no later than the report. Deliberately not bounded by now alone: the clock of a
             // process that has just started may be behind.
-            let seen = (*seen).min(self.looked_at.max(report.reported_at));
+            let seen = (*seen).min(self.sampled_at.max(report.reported_at));
             let last = &mut self.inherited.entry(*kid).or_default().0;
             *last = (*last).max(Some(seen));
         }
@@ -253,24 +253,24 @@ mod tests {
 
     #[test]
     fn only_what_was_surely_within_the_window_counts() {
-        let mut history = UsageWindow::new(at(0));
-        history.look(usage(100), at(30), DAY);
+        let mut usage_window = UsageWindow::new(at(0));
+        usage_window.sample(usage(100), at(30), DAY);
         // All hundred may have been in the first hour.
-        assert_eq!(count_under_primary(history.buckets(), at(0), at(30), DAY), 0);
-        history.look(usage(150), at(31), DAY);
-        assert_eq!(count_under_primary(history.buckets(), at(0), at(31), DAY), 50);
-        assert_eq!(count_under_primary(history.buckets(), at(0), at(54), DAY), 50);
-        assert_eq!(count_under_primary(history.buckets(), at(0), at(55), DAY), 0);
+        assert_eq!(count_under_primary(usage_window.buckets(), at(0), at(30), DAY), 0);
+        usage_window.sample(usage(150), at(31), DAY);
+        assert_eq!(count_under_primary(usage_window.buckets(), at(0), at(31), DAY), 50);
+        assert_eq!(count_under_primary(usage_window.buckets(), at(0), at(54), DAY), 50);
+        assert_eq!(count_under_primary(usage_window.buckets(), at(0), at(55), DAY), 0);
     }
 
     #[test]
-    fn looks_in_quick_succession_do_not_pile_up() {
-        let mut history = UsageWindow::new(at(0));
+    fn samples_in_quick_succession_do_not_pile_up() {
+        let mut usage_window = UsageWindow::new(at(0));
         for minute in 1..=60 * 72 {
-            history.look(usage(minute), at(0) + HOUR / 60 * minute as u32, DAY);
+            usage_window.sample(usage(minute), at(0) + HOUR / 60 * minute as u32, DAY);
         }
-        assert!(history.buckets.len() <= 36, "{}", history.buckets.len());
-        let counted = count_under_primary(history.buckets(), at(0), at(72), DAY);
+        assert!(usage_window.buckets.len() <= 36, "{}", usage_window.buckets.len());
+        let counted = count_under_primary(usage_window.buckets(), at(0), at(72), DAY);
         assert!((23 * 60..=24 * 60).contains(&counted), "{counted}");
     }
 
@@ -289,9 +289,9 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_back_loses_no_use() {
-        let mut history = UsageWindow::new(at(10));
-        history.look(usage(5), at(11), DAY);
-        history.look(usage(9), at(2), DAY);
-        assert_eq!(count_under_primary(history.buckets(), at(0), at(11), DAY), 9);
+        let mut usage_window = UsageWindow::new(at(10));
+        usage_window.sample(usage(5), at(11), DAY);
+        usage_window.sample(usage(9), at(2), DAY);
+        assert_eq!(count_under_primary(usage_window.buckets(), at(0), at(11), DAY), 9);
     }
 }

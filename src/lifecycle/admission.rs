@@ -56,7 +56,7 @@ pub(crate) fn kid(
 ) -> Result<Kid, Error> {
     match set {
         Some(kid) => Ok(kid),
-        None if purpose.derives_kid() && !is_short => Ok(derive_kid(secret.expose(), purpose)),
+        None if purpose.has_derived_kid() && !is_short => Ok(derive_kid(secret.expose(), purpose)),
         None => Ok(Kid::new(&numbered_kid(purpose, number()))?),
     }
 }
@@ -69,7 +69,7 @@ pub(crate) fn numbered_kid(purpose: Purpose, number: usize) -> String {
 /// The number of a short key from a variable: by its name alone, so that all instances call the
 /// key the same, whichever other variables they have. The keys of other purposes are counted.
 pub(crate) fn number_of(variable: Option<&str>, purpose: Purpose) -> Option<usize> {
-    let variable = variable.filter(|_| purpose.derives_kid())?;
+    let variable = variable.filter(|_| purpose.has_derived_kid())?;
     Some(variable_number(variable))
 }
 
@@ -159,7 +159,7 @@ fn short_remedy(is_fallback: bool, is_relaxed: bool, purpose: Purpose, rules: &R
 }
 
 fn placeholder_remedy(is_fallback: bool, purpose: Purpose, rules: &Rules) -> &'static str {
-    match (is_fallback, purpose.revives_what_it_signed(), rules.is_stored) {
+    match (is_fallback, purpose.has_revivable_values(), rules.is_stored) {
         (false, ..) => "set it to a random secret",
         (true, true, false) => {
             "as a fallback it verifies what attackers forge with it; leave it out, which logs every \

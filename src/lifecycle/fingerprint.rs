@@ -40,7 +40,7 @@ pub(crate) fn fingerprint<'a>(
     text.write_bytes(purpose.as_str().as_bytes());
     text.write_policy(policy);
     for key in keys {
-        text.write_key(&key, purpose.derives_kid() && !key.is_hidden(purpose));
+        text.write_key(&key, purpose.has_derived_kid() && !key.is_hidden(purpose));
     }
     Fingerprint::from_digest(&text.0.finalize().into())
 }

@@ -165,7 +165,7 @@ impl Phase {
 /// When a key stops verifying: when it was superseded plus the overlap, or its `retire_at`, if
 /// that is earlier.
 pub(crate) fn end(lives: &[Life], index: usize, terms: &Terms) -> Option<SystemTime> {
-    let by_time = terms.purpose.expires_by_time();
+    let by_time = terms.purpose.has_expiry_by_time();
     let superseded = if by_time { overlap_end(lives, index, terms.policy.overlap()) } else { None };
     [superseded, lives[index].retire_at].into_iter().flatten().min()
 }

@@ -64,7 +64,7 @@ impl<'a> Steps<'a> {
     /// until then is kept for that longer overlap.
     fn keep_for_earlier_window(&mut self) {
         let (window, policy) = (self.next_terms.window(self.now), self.next_terms.policy);
-        if window <= policy.window() || !self.terms.purpose.expires_by_time() {
+        if window <= policy.window() || !self.terms.purpose.has_expiry_by_time() {
             return;
         }
         let kept = self.now.checked_add(policy.max_lifetime.saturating_add(window));
@@ -202,7 +202,7 @@ impl<'a> Steps<'a> {
             }
         }
         let overlap = self.terms.policy.overlap();
-        let by_time = self.terms.purpose.expires_by_time();
+        let by_time = self.terms.purpose.has_expiry_by_time();
         let due = match overlap_end(&self.lives, index, overlap) {
             // It ends by then, whatever is asked for.
             Some(due) if by_time => due,
@@ -348,7 +348,7 @@ impl<'a> Steps<'a> {
             if let Some(longer) = after.checked_sub(before) {
                 life.retire_at = life.retire_at.and_then(|end| end.checked_add(longer));
             }
-            if !self.terms.purpose.expires_by_time() || longest <= after {
+            if !self.terms.purpose.has_expiry_by_time() || longest <= after {
                 continue;
             }
             let since = match life.signing_start {

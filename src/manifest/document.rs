@@ -175,7 +175,7 @@ impl Manifest {
         let candidate = recogniser::Candidate::new(secret);
         let is_own = |key: &&Entry| {
             let same = key.secret().is_some_and(|held| held.expose() == secret.expose());
-            same || key.was_of(&candidate)
+            same || key.is_wiped_secret(&candidate)
         };
         self.keys.iter().find(is_own)
     }
@@ -272,11 +272,8 @@ impl Manifest {
     }
 
     /// Returns when the overlap of the key `kid` is over, whether or not it ends then.
-    #[cfg_attr(
-        not(feature = "full"),
-        allow(dead_code, reason = "operators use it, behind a feature")
-    )]
-    pub(crate) fn overlap_ends_at(&self, kid: &Kid) -> Option<SystemTime> {
+    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
+    pub(crate) fn overlap_end(&self, kid: &Kid) -> Option<SystemTime> {
         let index = self.index(kid)?;
         overlap_end(&self.lives(), index, self.policy.overlap())
     }

@@ -142,7 +142,7 @@ impl Entry {
     }
 
     /// Whether its retirement was forced.
-    pub(super) fn was_cut(&self) -> bool {
+    pub(super) fn has_forced_retirement(&self) -> bool {
         let is_it =
             |step: &ForcedStep| step.action == "retire" && Some(step.at) == self.life.retire_at;
         self.forced_steps.iter().any(is_it)
@@ -165,9 +165,9 @@ impl Entry {
     }
 
     /// Whether `candidate` is the secret of this key, which was wiped.
-    pub(super) fn was_of(&self, candidate: &Candidate) -> bool {
+    pub(super) fn is_wiped_secret(&self, candidate: &Candidate) -> bool {
         let recogniser = self.recogniser.as_ref().filter(|_| self.secret.is_none());
-        recogniser.is_some_and(|recogniser| recogniser.recognises(candidate))
+        recogniser.is_some_and(|recogniser| recogniser.is_match(candidate))
     }
 
     /// The refusal of the secret of a key that is revoked or destroyed.
@@ -400,7 +400,7 @@ fn check_wiped(keys: &[Entry]) -> Result<(), Error> {
     // A revoked key verifies nothing, whatever its secret is.
     for key in keys.iter().filter(|key| !wiped.is_empty() && key.life.is_alive()) {
         let Some(candidate) = key.secret.as_ref().map(Candidate::new) else { continue };
-        if let Some(former) = wiped.iter().find(|former| former.was_of(&candidate)) {
+        if let Some(former) = wiped.iter().find(|former| former.is_wiped_secret(&candidate)) {
             return Err(former.refusal());
         }
     }

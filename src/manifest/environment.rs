@@ -140,7 +140,7 @@ impl Manifest {
         let ended: Vec<_> = self.keys.iter().filter(|key| is_final(key)).collect();
         signing.iter().chain(next).find_map(|(variable, secret)| {
             let candidate = Candidate::new(secret);
-            let is_own = |key: &&&Entry| key.was_of(&candidate) || is_of(key, secret);
+            let is_own = |key: &&&Entry| key.is_wiped_secret(&candidate) || is_of(key, secret);
             Some((variable.as_str(), ended.iter().find(is_own)?.refusal()))
         })
     }
@@ -180,7 +180,7 @@ impl Manifest {
         let found = revoked.filter_map(|(entry, revocation)| {
             let is_own = |key: &&Entry| match (&entry.recogniser, &key.secret) {
                 _ if is_final(key) => false,
-                (Some(recogniser), Some(secret)) => recogniser.recognises(&Candidate::new(secret)),
+                (Some(recogniser), Some(secret)) => recogniser.is_match(&Candidate::new(secret)),
                 _ => key.life.kid == entry.life.kid,
             };
             let held = self.keys.iter().find(is_own)?;

@@ -72,7 +72,7 @@ impl Recogniser {
     }
 
     /// Whether it was made of the secret of `candidate`.
-    pub(crate) fn recognises(&self, candidate: &Candidate) -> bool {
+    pub(crate) fn is_match(&self, candidate: &Candidate) -> bool {
         bool::from(candidate.tag(self.purpose, &self.salt).ct_eq(&self.tag))
     }
 }
@@ -85,17 +85,17 @@ mod tests {
     fn a_recogniser_recognises_its_own_secret_alone() {
         let secret = Secret::from("Winter2024!Winter2025?");
         let recogniser = Recogniser::new(&secret, Purpose::Credential).unwrap();
-        let recognises = |text: &str| recogniser.recognises(&Candidate::new(&Secret::from(text)));
-        assert!(recognises("Winter2024!Winter2025?"));
-        assert!(recognises("Winter2024!Winter2025?\0\0"));
-        assert!(!recognises("Winter2024!Winter2025"));
+        let is_match = |text: &str| recogniser.is_match(&Candidate::new(&Secret::from(text)));
+        assert!(is_match("Winter2024!Winter2025?"));
+        assert!(is_match("Winter2024!Winter2025?\0\0"));
+        assert!(!is_match("Winter2024!Winter2025"));
 
         let other = Recogniser::new(&secret, Purpose::Credential).unwrap();
         assert_ne!(recogniser, other, "a salt is fresh");
         let (salt, tag) = recogniser.write();
         let read = |purpose, tag| Recogniser::read(purpose, &salt, tag).unwrap();
         let token = read(Purpose::VerifyToken, &tag);
-        assert!(!token.recognises(&Candidate::new(&secret)), "a purpose is bound");
+        assert!(!token.is_match(&Candidate::new(&secret)), "a purpose is bound");
         assert_eq!(read(Purpose::Credential, &tag), recogniser);
         assert_eq!(Recogniser::read(Purpose::Credential, &salt, &tag[1..]), None);
     }

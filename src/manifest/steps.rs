@@ -6,7 +6,7 @@ use super::bounds::next_revision;
 use super::change::{AssumedDeployed, Change, ChangeAction, Force};
 use super::{Entry, Manifest, NewEntry};
 use crate::error::{Error, Obstacle};
-use crate::evidence::reports::{ClockProblem, clock_problem, disagreement, may_run};
+use crate::evidence::reports::{ClockProblem, clock_problem, disagreement, is_possibly_running};
 use crate::evidence::{Report, Verdict};
 use crate::kid::Kid;
 use crate::lifecycle::policy::is_ahead;
@@ -125,7 +125,7 @@ impl Manifest {
     /// [`Error::Revoked`], [`Error::Destroyed`], [`Error::IsPrimary`] or
     /// [`Error::TooShortToSign`].
     pub fn restage(&self, kid: &Kid, now: SystemTime) -> Result<Change, Error> {
-        if self.purpose.revives_what_it_signed() {
+        if self.purpose.has_revivable_values() {
             return Err(Error::RestageNeedsForce { kid: *kid });
         }
         self.apply_restage(kid, now)
@@ -222,7 +222,7 @@ impl Manifest {
     pub fn destroy(&self, kid: &Kid, reports: &[Report], now: SystemTime) -> Result<Change, Error> {
         let change = self.apply_destruction(kid, now)?;
         let mut obstacles = Vec::new();
-        if !self.purpose.expires_by_time() {
+        if !self.purpose.has_expiry_by_time() {
             match self.retirement(kid, reports, now.max(self.changed_at))? {
                 Verdict::Safe => {}
                 Verdict::Wait { until } => obstacles.push(Obstacle::TooEarly { until }),
@@ -361,7 +361,9 @@ impl Manifest {
     /// Returns `true` if an instance that may be running reports.
     fn is_reported(&self, reports: &[Report], now: SystemTime) -> bool {
         let dated = now.max(self.changed_at);
-        reports.iter().any(|report| may_run(report, &self.policy, self.changed_at, dated))
+        reports
+            .iter()
+            .any(|report| is_possibly_running(report, &self.policy, self.changed_at, dated))
     }
 
     /// The staged keys, those first that were to sign first.
@@ -462,7 +464,8 @@ impl Manifest {
         let from = self.state(&kid, now);
         let (mut next, mut effect) = (self.clone(), crate::lifecycle::RolloutEffect::NONE);
         if self.changed_at > now {
-            let forced: Vec<_> = self.keys.iter().filter(|key| key.was_cut()).collect();
+            let forced: Vec<_> =
+                self.keys.iter().filter(|key| key.has_forced_retirement()).collect();
             let forced: Vec<_> = forced.into_iter().map(Entry::kid).collect();
             let (lives, terms) = (self.lives(), self.terms());
             let lives = Steps::repair_clock(lives, self.changed_at, &forced, &terms, now);

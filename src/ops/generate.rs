@@ -75,7 +75,7 @@ impl Generated {
     /// name tells nothing of it.
     #[must_use]
     pub fn kid(&self) -> Option<Kid> {
-        let derives = self.purpose.derives_kid();
+        let derives = self.purpose.has_derived_kid();
         derives.then(|| crate::lifecycle::identity::derive_kid(self.secret.expose(), self.purpose))
     }
 

@@ -42,8 +42,8 @@ pub(crate) enum SecretLength {
 /// The rules of a purpose, by field.
 struct Spec {
     name: &'static str,
-    expires_by_time: bool,
-    revives_what_it_signed: bool,
+    has_expiry_by_time: bool,
+    has_revivable_values: bool,
     needs_rewrap: bool,
     needs_traffic: bool,
     #[cfg_attr(
@@ -53,7 +53,7 @@ struct Spec {
     needs_agreement: bool,
     is_made_elsewhere: bool,
     max_live_keys: usize,
-    derives_kid: bool,
+    has_derived_kid: bool,
     /// A command that generates a secret.
     generate: &'static str,
     length: SecretLength,
@@ -68,21 +68,21 @@ const MAX_NAMED_KEYS: usize = 16;
 /// A secret that verifies values of limited lifetime: the rules that most purposes share.
 const SIGNING: Spec = Spec {
     name: "",
-    expires_by_time: true,
-    revives_what_it_signed: false,
+    has_expiry_by_time: true,
+    has_revivable_values: false,
     needs_rewrap: false,
     needs_traffic: true,
     needs_agreement: true,
     is_made_elsewhere: false,
     max_live_keys: MAX_TRIED_KEYS,
-    derives_kid: true,
+    has_derived_kid: true,
     generate: "openssl rand -hex 64",
     length: SecretLength::AtLeast { minimum: 64, floor: 32 },
 };
 
 // RFC 7518 section 3.2: a key is as long as the output of its hash.
-static JWT: Spec = Spec { name: "jwt", revives_what_it_signed: true, ..SIGNING };
-static COOKIE: Spec = Spec { name: "cookie", revives_what_it_signed: true, ..SIGNING };
+static JWT: Spec = Spec { name: "jwt", has_revivable_values: true, ..SIGNING };
+static COOKIE: Spec = Spec { name: "cookie", has_revivable_values: true, ..SIGNING };
 static WEBHOOK: Spec = Spec {
     name: "webhook",
     is_made_elsewhere: true,
@@ -91,13 +91,13 @@ static WEBHOOK: Spec = Spec {
 };
 static VERIFY_TOKEN: Spec = Spec {
     name: "verify-token",
-    derives_kid: false,
+    has_derived_kid: false,
     length: SecretLength::AtLeast { minimum: 16, floor: 16 },
     ..SIGNING
 };
 static ENVELOPE: Spec = Spec {
     name: "envelope",
-    expires_by_time: false,
+    has_expiry_by_time: false,
     needs_rewrap: true,
     needs_traffic: false,
     max_live_keys: MAX_NAMED_KEYS,
@@ -108,17 +108,17 @@ static ENVELOPE: Spec = Spec {
 };
 static CREDENTIAL: Spec = Spec {
     name: "credential",
-    expires_by_time: false,
+    has_expiry_by_time: false,
     is_made_elsewhere: true,
     max_live_keys: MAX_NAMED_KEYS,
-    derives_kid: false,
+    has_derived_kid: false,
     // A generated password has more; a provider may give less.
     length: SecretLength::AtLeast { minimum: 16, floor: 8 },
     ..SIGNING
 };
 static AUDIT: Spec = Spec {
     name: "audit",
-    expires_by_time: false,
+    has_expiry_by_time: false,
     needs_traffic: false,
     needs_agreement: false,
     max_live_keys: MAX_NAMED_KEYS,
@@ -165,13 +165,13 @@ impl Purpose {
     /// encryption key is needed until a rewrap replaces it, a credential until no instance shows it,
     /// and an audit key for as long as its records are kept.
     #[must_use]
-    pub fn expires_by_time(self) -> bool {
-        self.spec().expires_by_time
+    pub fn has_expiry_by_time(self) -> bool {
+        self.spec().has_expiry_by_time
     }
 
     /// Whether a key that is live again makes tokens or sessions valid again.
-    pub(crate) fn revives_what_it_signed(self) -> bool {
-        self.spec().revives_what_it_signed
+    pub(crate) fn has_revivable_values(self) -> bool {
+        self.spec().has_revivable_values
     }
 
     /// Whether only a rewrap over what is stored says that a key is not needed.
@@ -209,8 +209,8 @@ impl Purpose {
     /// Returns whether the kid of a key that may sign is derived from its secret: not from one that
     /// people choose, of which it would confirm a guess. A short secret that never signs has none
     /// either: see [`admission::kid`](crate::lifecycle::admission::kid).
-    pub(crate) fn derives_kid(self) -> bool {
-        self.spec().derives_kid
+    pub(crate) fn has_derived_kid(self) -> bool {
+        self.spec().has_derived_kid
     }
 
     /// Returns whether a secret of `length` bytes may be guessed, so that a public digest of it
@@ -221,7 +221,7 @@ impl Purpose {
             SecretLength::AtLeast { minimum, .. } => length < minimum,
             SecretLength::Exactly(_) => false,
         };
-        is_short || !self.derives_kid()
+        is_short || !self.has_derived_kid()
     }
 
     /// A command that makes a good secret.

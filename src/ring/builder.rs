@@ -293,7 +293,7 @@ impl<K: KeyMaterial> RingBuilder<K> {
                 rules: self.rules,
                 max_staleness: self.max_staleness,
                 is_followed: AtomicBool::new(false),
-                history: Mutex::new(UsageWindow::new(self.clock.now())),
+                usage_window: Mutex::new(UsageWindow::new(self.clock.now())),
                 report_due: Default::default(),
                 clock: self.clock,
                 observer: self.observer,

@@ -175,7 +175,7 @@ pub(crate) struct EnvSecrets {
     /// The dangers that the variables show, each with its variable.
     pub(crate) warnings: Vec<(String, &'static str)>,
     /// Whether `X_BACKUP` is set, and no key of it was made.
-    pub(crate) leaves_out_backup: bool,
+    pub(crate) is_backup_left_out: bool,
 }
 
 impl EnvSecrets {
@@ -250,13 +250,13 @@ pub(crate) fn read(
             "it signs at once, before other instances can verify: deploy it as _NEXT first",
         ));
     }
-    let leaves_out_backup = left_out.is_some();
+    let is_backup_left_out = left_out.is_some();
     warnings.extend(left_out.map(|variable| {
         let why = "it is left out, and what it signed is rejected: four keys are set besides, which \
                    is the most that may verify; remove the variable of the key that has expired";
         (variable, why)
     }));
-    Ok(EnvSecrets { signing, next, warnings, leaves_out_backup })
+    Ok(EnvSecrets { signing, next, warnings, is_backup_left_out })
 }
 
 /// The secret of `variable`, whose value is `text`.

@@ -79,8 +79,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     pub fn retirement(&self, kid: &Kid) -> Result<Verdict, Error> {
         let now = self.inner.clock.now();
         let set = self.load();
-        let history = self.look(&set, now);
-        verdict_in(&set, kid, &history, now)
+        let usage_window = self.sample(&set, now);
+        verdict_in(&set, kid, &usage_window, now)
     }
 
     /// Records a rewrap of all data that envelopes of this ring may be in, which the verdict on an
@@ -89,7 +89,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// A ring that [follows](crate::source) a store reports it at once. One that follows
     /// [on demand](crate::source::FollowBuilder::on_demand) reports it with the next refresh.
     pub fn record_rewrap(&self, rewrap: &RewrapRecord) {
-        self.history().record_rewrap(Some(rewrap));
+        self.usage_window().record_rewrap(Some(rewrap));
         self.inner.report_due.announce();
     }
 
@@ -132,8 +132,8 @@ impl<K: KeyMaterial> KeyRing<K> {
     pub fn expected_obstacle(&self, kid: &Kid) -> Result<Option<Obstacle>, Error> {
         let now = self.inner.clock.now();
         let set = self.load();
-        let history = self.look(&set, now);
-        set.times().expected_obstacle(kid, Observed::Process(&history), now)
+        let usage_window = self.sample(&set, now);
+        set.times().expected_obstacle(kid, Observed::Process(&usage_window), now)
     }
 
     /// Returns what this process reports of the ring, under the name of its `instance`, which is to
@@ -143,19 +143,19 @@ impl<K: KeyMaterial> KeyRing<K> {
     pub fn report(&self, instance: &str) -> Report {
         let now = self.inner.clock.now();
         let set = self.load();
-        let history = self.look(&set, now);
+        let usage_window = self.sample(&set, now);
         Report {
             instance: instance.to_owned(),
             ring: self.name().to_owned(),
             fingerprint: set.fingerprint(),
             revision: set.revision(),
-            observed_since: history.since,
+            observed_since: usage_window.since,
             reported_at: now,
             has_stopped: false,
-            buckets: history.buckets().cloned().collect(),
-            last_as_fallback: history.last_as_fallback(),
-            signed: history.signed(),
-            rewrap: history.rewrap.clone(),
+            buckets: usage_window.buckets().cloned().collect(),
+            last_as_fallback: usage_window.last_as_fallback(),
+            signed: usage_window.signed(),
+            rewrap: usage_window.rewrap.clone(),
             problem: None,
         }
     }
@@ -163,17 +163,17 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// Continues from the last report of the process that ran in the place of this one, so that a
     /// restart does not begin the observation again. Call it once, before the first report.
     pub fn resume(&self, report: &Report) {
-        self.history().inherit(report);
+        self.usage_window().inherit(report);
     }
 
     /// Keeps of an instance that is gone what has no end: its report may be deleted then.
     pub(crate) fn absorb(&self, report: &Report) {
-        self.history().absorb(report);
+        self.usage_window().absorb(report);
     }
 
     /// Keeps the watch of an instance that is gone: instances have watched since `since`.
     pub(crate) fn continue_watch(&self, report: &Report, since: SystemTime) {
-        self.history().continue_watch(report, since);
+        self.usage_window().continue_watch(report, since);
     }
 
     /// Has `wake` called when a report is due at once.
@@ -191,16 +191,16 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.inner.report_due.keep();
     }
 
-    /// Takes a look at the counters of all keys.
-    pub(super) fn look(&self, set: &KeySet<K>, now: SystemTime) -> MutexGuard<'_, UsageWindow> {
-        let mut history = self.history();
+    /// Takes a sample of the counters of all keys.
+    pub(super) fn sample(&self, set: &KeySet<K>, now: SystemTime) -> MutexGuard<'_, UsageWindow> {
+        let mut usage_window = self.usage_window();
         let usages = set.keys().iter().map(|key| (key.kid(), key.usage()));
-        history.look(usages, now, set.policy().observation_window);
-        history
+        usage_window.sample(usages, now, set.policy().observation_window);
+        usage_window
     }
 
-    fn history(&self) -> MutexGuard<'_, UsageWindow> {
-        self.inner.history.lock().unwrap_or_else(PoisonError::into_inner)
+    fn usage_window(&self) -> MutexGuard<'_, UsageWindow> {
+        self.inner.usage_window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,10 +208,10 @@ impl<K: KeyMaterial> KeyRing<K> {
 pub(super) fn verdict_in<K: KeyMaterial>(
     set: &KeySet<K>,
     kid: &Kid,
-    history: &UsageWindow,
+    usage_window: &UsageWindow,
     now: SystemTime,
 ) -> Result<Verdict, Error> {
-    set.times().retirement(kid, Observed::Process(history), now)
+    set.times().retirement(kid, Observed::Process(usage_window), now)
 }
 
 impl<K: KeyMaterial> KeySet<K> {

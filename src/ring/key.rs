@@ -170,7 +170,7 @@ impl<K> Key<K> {
     }
 
     /// Returns whether `name` is the kid that it had before it was numbered.
-    pub(crate) fn was_named(&self, name: &[u8]) -> bool {
+    pub(crate) fn has_former_name(&self, name: &[u8]) -> bool {
         self.core.former.as_ref().is_some_and(|former| is_same(former.as_bytes(), name))
     }
 
@@ -323,7 +323,7 @@ impl<K: KeyMaterial> NewKey<K> {
         added_at: SystemTime,
     ) -> Result<Key<K>, String> {
         let secret = self.secret.expose();
-        let is_numbered = K::PURPOSE.derives_kid() && kid.is_numbered(K::PURPOSE.as_str());
+        let is_numbered = K::PURPOSE.has_derived_kid() && kid.is_numbered(K::PURPOSE.as_str());
         let former = is_numbered.then(|| Box::new(derive_kid(secret, K::PURPOSE)));
         Ok(Key {
             core: Arc::new(Core {

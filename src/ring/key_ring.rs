@@ -53,7 +53,7 @@ pub(super) struct Inner<K: KeyMaterial> {
     pub(super) max_staleness: Option<Duration>,
     /// Whether a store says what it holds: then only a revocation is made here.
     pub(super) is_followed: AtomicBool,
-    pub(super) history: Mutex<UsageWindow>,
+    pub(super) usage_window: Mutex<UsageWindow>,
     /// What a follower reports at once.
     pub(super) report_due: ReportDue,
     pub(super) clock: Arc<dyn Clock>,

@@ -258,7 +258,7 @@ impl<K: KeyMaterial> KeySet<K> {
 
     /// The key that a value names, or why it verifies nothing (V2).
     pub(super) fn named(&self, phase: &Phase, name: &[u8]) -> Result<(&Key<K>, Role), Reason> {
-        let former = || self.keys.iter().position(|key| key.was_named(name));
+        let former = || self.keys.iter().position(|key| key.has_former_name(name));
         let index = self.position(name).or_else(former).ok_or(Reason::UnknownKid)?;
         match phase.role(index) {
             Some(role) => Ok((&self.keys[index], role)),

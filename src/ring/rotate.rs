@@ -191,12 +191,12 @@ impl<K: KeyMaterial> KeyRing<K> {
     pub fn retire(&self, kid: &Kid) -> Result<Option<SystemTime>, Error> {
         self.check_unfollowed()?;
         let now = self.inner.clock.now();
-        let history = self.look(&self.load(), now).clone();
+        let usage_window = self.sample(&self.load(), now).clone();
         let (_, verifies_until) = self.change(None, |set, steps| {
             // What was only staged has signed nothing, and what has ended needs no verdict.
             let until = match set.state(kid, now) {
                 Some(KeyState::Live(Role::Fallback)) => {
-                    verdict_in(set, kid, &history, now)?.check_unblocked(kid)?
+                    verdict_in(set, kid, &usage_window, now)?.check_unblocked(kid)?
                 }
                 _ => None,
             };
@@ -217,7 +217,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     /// [`Error::IsPrimary`], [`Error::TooShortToSign`], or [`Error::NotExpired`] if it is live.
     /// The ring stays as it is.
     pub fn restage(&self, kid: &Kid) -> Result<(), Error> {
-        if K::PURPOSE.revives_what_it_signed() {
+        if K::PURPOSE.has_revivable_values() {
             return Err(Error::RestageNeedsForce { kid: *kid });
         }
         self.apply_restage(kid)

@@ -238,8 +238,8 @@ fn is_writable_by_own_group_alone(path: &Path, metadata: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     let group = metadata.gid();
     let is_of_folder = || fs::metadata(folder(path)).is_ok_and(|folder| folder.gid() == group);
-    let is_own_group = group == rustix::process::getegid().as_raw() || is_of_folder();
-    check_owner(path, metadata).is_ok() && is_own_group && metadata.mode() & 0o002 == 0
+    let is_trusted_group = group == rustix::process::getegid().as_raw() || is_of_folder();
+    check_owner(path, metadata).is_ok() && is_trusted_group && metadata.mode() & 0o002 == 0
 }
 
 #[cfg(not(unix))]

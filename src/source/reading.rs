@@ -210,7 +210,7 @@ impl ValuesInUse {
         lookup: impl Fn(&str) -> Result<Option<String>, crate::ring::env::LookupError>,
     ) -> Result<Option<Self>, Error> {
         let found = crate::ring::env::read(purpose, name, &lookup)?;
-        if found.leaves_out_backup {
+        if found.is_backup_left_out {
             // A manifest without this key would reject what it signed, without a warning.
             let (ring, max_live_keys) = (name.to_owned(), purpose.max_live_keys());
             return Err(Error::TooManyKeys { ring, count: max_live_keys + 1, max_live_keys });

@@ -78,12 +78,12 @@ fn signal_change(
     route: &BTreeSet<WatchedName>,
     changed: &SyncSender<()>,
 ) {
-    if concerns(event, route) {
+    if is_of_route(event, route) {
         let _ = changed.try_send(());
     }
 }
 
-fn concerns(event: &notify::Result<Event>, route: &BTreeSet<WatchedName>) -> bool {
+fn is_of_route(event: &notify::Result<Event>, route: &BTreeSet<WatchedName>) -> bool {
     match event {
         // A read is no change, and the woken follower reads.
         Ok(Event { kind: EventKind::Access(kind), .. })
@@ -228,17 +228,17 @@ mod tests {
             Ok(Event::new(EventKind::Modify(ModifyKind::Data(DataChange::Any)))
                 .add_path(path.into()))
         };
-        assert!(concerns(&event("/keys/ring.json"), &route));
-        assert!(concerns(&event("/keys"), &route));
+        assert!(is_of_route(&event("/keys/ring.json"), &route));
+        assert!(is_of_route(&event("/keys"), &route));
         for other in ["/keys/ring.json.lock", "/keys/.ring.json.~0.tmp", "/keys/a", "/keys/ring"] {
-            assert!(!concerns(&event(other), &route), "{other}");
+            assert!(!is_of_route(&event(other), &route), "{other}");
         }
         let missed = Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert!(concerns(&Ok(missed), &route));
-        assert!(concerns(&Err(notify::Error::generic("")), &route));
+        assert!(is_of_route(&Ok(missed), &route));
+        assert!(is_of_route(&Err(notify::Error::generic("")), &route));
         let read = EventKind::Access(AccessKind::Close(AccessMode::Read));
-        assert!(!concerns(&Ok(Event::new(read).add_path("/keys/ring.json".into())), &route));
+        assert!(!is_of_route(&Ok(Event::new(read).add_path("/keys/ring.json".into())), &route));
         let made = Event::new(EventKind::Create(CreateKind::Folder)).add_path("/keys".into());
-        assert!(concerns(&Ok(made), &route));
+        assert!(is_of_route(&Ok(made), &route));
     }
 }

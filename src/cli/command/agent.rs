@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
     let agent = Agent::new(context.project()?, &args.by);
     if args.once {
         let tick = agent.tick().await;
-        print_turn(&tick, terminal)?;
+        print_tick(&tick, terminal)?;
         return Ok(u8::from(!tick.errors.is_empty()));
     }
     let mut failed: Option<Failure> = None;
@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
                     tick.errors.iter().map(|(name, error)| format!("{name}: {error}")).collect();
                 let is_news =
                     errors != last_errors || !tick.steps.is_empty() || !tick.settled.is_empty();
-                let printed = if is_news { print_turn(&tick, terminal) } else { Ok(()) };
+                let printed = if is_news { print_tick(&tick, terminal) } else { Ok(()) };
                 last_errors = errors;
                 failed = failed.take().or(printed.err());
             },
@@ -78,7 +78,7 @@ fn reopen(context: &Context) -> Result<Project, OpsError> {
     })
 }
 
-fn print_turn(tick: &Tick, terminal: &mut Terminal) -> Result<(), Failure> {
+fn print_tick(tick: &Tick, terminal: &mut Terminal) -> Result<(), Failure> {
     for (name, outcome) in &tick.settled {
         terminal.line(&format!("{name}: a step that was left: {outcome}"))?;
     }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::error::Obstacle;
 use crate::evidence::reports::{
-    ClockProblem, clock_problem, disagreement, disagreement_end, may_run, rewraps,
+    ClockProblem, clock_problem, disagreement, disagreement_end, is_possibly_running, rewraps,
 };
 use crate::evidence::{Report, Verdict};
 use crate::fingerprint::Fingerprint;
@@ -54,7 +54,7 @@ pub(crate) struct KeyFacts {
     /// The start of the first rewrap that counts for it.
     pub(crate) rewrap_from: Option<SystemTime>,
     /// When its overlap is over, whether or not it ends then.
-    pub(crate) overlap_ends_at: Option<SystemTime>,
+    pub(crate) overlap_end: Option<SystemTime>,
     /// Of a restaged key, the obstacles that it will have once it is withdrawn.
     pub(crate) after_withdrawal: Vec<Obstacle>,
 }
@@ -87,7 +87,9 @@ impl Fleet {
         Self {
             objection: disagreement(reports, expected, policy, changed_at, now).into_iter().next(),
             objections_end: disagreement_end(reports, expected, policy, changed_at, now),
-            is_reported: reports.iter().any(|report| may_run(report, policy, changed_at, now)),
+            is_reported: reports
+                .iter()
+                .any(|report| is_possibly_running(report, policy, changed_at, now)),
             is_clock_behind: matches!(clock, Some(ClockProblem::Behind { .. })),
             rewrapped_at: rewraps(reports, policy, now).first().map(|rewrap| rewrap.finished_at),
         }

@@ -158,7 +158,7 @@ fn force_step(key: &KeyFacts, facts: &Facts<'_>, obstacle: Obstacle) -> NextStep
 
 /// The end of the overlap; of a key of unknown past, counted from when it was first seen.
 fn overlap_end(key: &KeyFacts, policy: &Policy) -> Option<SystemTime> {
-    key.overlap_ends_at.or_else(|| key.added_at.checked_add(policy.overlap()))
+    key.overlap_end.or_else(|| key.added_at.checked_add(policy.overlap()))
 }
 
 /// The step of an old key in a `.env` file: its readers report nothing and end no key, so that a

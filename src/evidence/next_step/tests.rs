@@ -49,7 +49,7 @@ fn key(name: &str, state: KeyState) -> KeyFacts {
         verdict: None,
         expected: None,
         rewrap_from: None,
-        overlap_ends_at: None,
+        overlap_end: None,
         after_withdrawal: Vec::new(),
     }
 }
@@ -376,7 +376,7 @@ fn a_key_is_taken_out_of_its_file() {
         ),
         (
             "it has no end",
-            with(Purpose::Credential, KeyFacts { overlap_ends_at: later, ..key("old", FALLBACK) }),
+            with(Purpose::Credential, KeyFacts { overlap_end: later, ..key("old", FALLBACK) }),
             out(later, Some(Ground::OverlapOver)),
         ),
         (

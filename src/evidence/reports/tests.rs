@@ -89,7 +89,7 @@ fn a_report_from_the_future_counts_as_made_at_the_last_change() {
     assert_eq!(against(changed_at + DAY - HOUR), expected);
     for later in [DAY, 30 * DAY, 365 * DAY] {
         assert_eq!(against(changed_at + later), []);
-        assert!(!may_run(&reports[0], &policy, changed_at, changed_at + later));
+        assert!(!is_possibly_running(&reports[0], &policy, changed_at, changed_at + later));
         assert_eq!(observed_since(&reports, &policy, changed_at, changed_at + later), None);
     }
     // Once that moment comes, it is a report as any other.
@@ -97,7 +97,7 @@ fn a_report_from_the_future_counts_as_made_at_the_last_change() {
     // A manifest from the future is not waited for either.
     let now = changed_at - DAY;
     assert_eq!(disagreement(&reports, other(), &policy, changed_at, now), []);
-    assert!(may_run(&reports[0], &policy, changed_at, now));
+    assert!(is_possibly_running(&reports[0], &policy, changed_at, now));
 }
 
 /// A right clock would have dated the use earlier, and the report as well.
@@ -190,9 +190,9 @@ fn a_use_from_the_future_outlives_a_restart() {
     let last = |started, reported_at, seen| {
         let mut report = readable_report("one", reported_at);
         report.last_as_fallback = vec![(kid, seen)];
-        let mut history = UsageWindow::new(started);
-        history.inherit(&report);
-        history.last_as_fallback()
+        let mut usage_window = UsageWindow::new(started);
+        usage_window.inherit(&report);
+        usage_window.last_as_fallback()
     };
     assert_eq!(last(now, now + DAY, now + DAY), [(kid, now + DAY)]);
     // It started before its clock was set.
@@ -213,7 +213,7 @@ fn an_unreadable_report_objects_for_one_window_and_proves_nothing() {
     assert_eq!(against(received_at), expected);
     assert_eq!(against(received_at + DAY - HOUR), expected);
     assert_eq!(against(received_at + DAY), []);
-    assert!(!may_run(&reports[0], &policy, received_at, received_at));
+    assert!(!is_possibly_running(&reports[0], &policy, received_at, received_at));
     assert_eq!(observed_since(&reports, &policy, received_at, received_at), None);
     let kid = kid();
     let found = collect_evidence(
@@ -260,11 +260,16 @@ fn extreme_policies_and_moments_overflow_nothing() {
                     now,
                 );
                 let _ = clock_problem(&reports, &policy, now);
-                let mut history = crate::evidence::window::UsageWindow::new(changed_at);
-                history.inherit(&reports[0]);
-                history.look([(kid, Default::default())], now, observation_window);
-                history.look([(kid, Default::default())], changed_at, observation_window);
-                let _ = history.key_evidence(&kid, SystemTime::UNIX_EPOCH, now, observation_window);
+                let mut usage_window = crate::evidence::window::UsageWindow::new(changed_at);
+                usage_window.inherit(&reports[0]);
+                usage_window.sample([(kid, Default::default())], now, observation_window);
+                usage_window.sample([(kid, Default::default())], changed_at, observation_window);
+                let _ = usage_window.key_evidence(
+                    &kid,
+                    SystemTime::UNIX_EPOCH,
+                    now,
+                    observation_window,
+                );
                 cases += 1;
             }
         }

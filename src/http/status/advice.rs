@@ -91,7 +91,7 @@ fn key_facts(
         verdict,
         expected,
         rewrap_from: state.rewrap_from,
-        overlap_ends_at: None,
+        overlap_end: None,
         after_withdrawal: Vec::new(),
     }
 }

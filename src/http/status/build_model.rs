@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::advice::advice;
 use super::model::{Instance, KeyDetails, KeyUses, Moment, Revoked, Ring, Store};
-use crate::evidence::reports::may_run;
+use crate::evidence::reports::is_possibly_running;
 use crate::evidence::{Report, UsageCounts};
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
@@ -172,7 +172,7 @@ fn build_instance(state: &RingState, report: &Report) -> Instance {
         fingerprint: report.fingerprint.to_string(),
         agrees: report.problem.is_none() && report.fingerprint == state.fingerprint,
         has_stopped: report.has_stopped,
-        may_run: may_run(report, policy, changed_at, now),
+        is_possibly_running: is_possibly_running(report, policy, changed_at, now),
         problem: report.problem.as_deref().map(|problem| Plain(problem).to_string()),
         is_from_the_future: is_ahead(report.reported_at, policy, now),
         uses: uses.collect(),

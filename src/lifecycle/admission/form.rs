@@ -49,8 +49,8 @@ const SECRET_WORDS: [&str; 10] = [
 pub(super) fn detect(text: &str, label: &str, purpose: Purpose) -> Option<ValueForm> {
     let form = Reference::recognise(text)
         .map(ValueForm::Reference)
-        .or_else(|| detect_edges(text).filter(|_| !ends_with_value(text, purpose)))
-        .or_else(|| is_own_line(text, label).then_some(ValueForm::Assignment))
+        .or_else(|| detect_edges(text).filter(|_| !has_quoted_end(text, purpose)))
+        .or_else(|| is_assignment_of(text, label).then_some(ValueForm::Assignment))
         .or_else(|| has_comment(text, purpose).then_some(ValueForm::Comment));
     match purpose {
         Purpose::Credential => form,
@@ -80,7 +80,7 @@ fn has_comment(text: &str, purpose: Purpose) -> bool {
 }
 
 /// Returns `true` for a connection string whose last value is in quotes: `host=db options='-c x=1'`.
-fn ends_with_value(text: &str, purpose: Purpose) -> bool {
+fn has_quoted_end(text: &str, purpose: Purpose) -> bool {
     let is_closed = |quote: &str| {
         text.ends_with(quote)
             && text.contains(&format!("={quote}"))
@@ -274,7 +274,7 @@ fn is_other_prefix(text: &str) -> bool {
 }
 
 /// The variable itself, with its value.
-fn is_own_line(text: &str, label: &str) -> bool {
+fn is_assignment_of(text: &str, label: &str) -> bool {
     let (name, rest) = split_name(strip_keyword(text));
     let rest = rest.trim_start();
     name == label && !name.is_empty() && rest.starts_with(['=', ':']) && rest.len() > 1

@@ -210,11 +210,11 @@ pub(super) struct Filter {
 
 impl Filter {
     /// Returns whether `line` is asked for.
-    pub(super) fn matches(&self, line: &str) -> bool {
-        start(line).is_some_and(|(start, _)| self.matches_start(&start))
+    pub(super) fn is_match(&self, line: &str) -> bool {
+        start(line).is_some_and(|(start, _)| self.is_match_of_start(&start))
     }
 
-    fn matches_start(&self, start: &Start<'_>) -> bool {
+    fn is_match_of_start(&self, start: &Start<'_>) -> bool {
         let is =
             |asked: &Option<String>, found: &str| asked.as_ref().is_none_or(|text| text == found);
         // Written so that text is ordered as time is.

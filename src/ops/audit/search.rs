@@ -60,7 +60,7 @@ impl Late {
         Self(revocations)
     }
 
-    fn has(&self, n: u64, signer: &Kid) -> bool {
+    fn is_revoked_before(&self, n: u64, signer: &Kid) -> bool {
         self.0.get(signer).is_some_and(|revoked| n > *revoked)
     }
 }
@@ -114,7 +114,7 @@ impl<'a> Search<'a> {
 impl Wanted<'_> {
     /// Keeps a record of the chain, if it is asked for.
     fn take_record(&mut self, link: &ChainRecord<'_>) {
-        if self.found.len() >= self.take || !self.filter.matches(link.text) {
+        if self.found.len() >= self.take || !self.filter.is_match(link.text) {
             return;
         }
         let Some(Line { record, signer, .. }) = line::parse(link.text) else {
@@ -123,7 +123,7 @@ impl Wanted<'_> {
             return;
         };
         let lacks_revision = self.query.is_of_steps && record.revision.is_none();
-        let is_vouched = link.is_vouched && !self.late.has(link.n, &signer);
+        let is_vouched = link.is_vouched && !self.late.is_revoked_before(link.n, &signer);
         if lacks_revision || (self.query.needs_voucher && !is_vouched) {
             return;
         }

@@ -33,7 +33,8 @@ pub(super) fn is_torn(bytes: &[u8], next: Link) -> bool {
     // Half a bar ends a field that is whole.
     let halves = [" |", " "].into_iter().filter_map(|half| text.strip_suffix(half));
     let next = Next::new(next);
-    next.begins(text, false) || halves.into_iter().any(|whole| next.begins(whole, true))
+    next.is_start_of_record(text, false)
+        || halves.into_iter().any(|whole| next.is_start_of_record(whole, true))
 }
 
 /// The record that would come next.
@@ -50,7 +51,7 @@ impl Next {
     }
 
     /// Returns whether a record begins with the fields of `text`, the last of which may be cut.
-    fn begins(&self, text: &str, is_last_whole: bool) -> bool {
+    fn is_start_of_record(&self, text: &str, is_last_whole: bool) -> bool {
         let fields: Vec<_> = text.split(BAR).collect();
         let last = fields.len() - 1;
         let mut rank = 0;

@@ -59,7 +59,7 @@ impl Cursor {
     }
 
     /// Returns whether half a record after the last line may have been left by its writer.
-    fn may_end_torn(&self) -> bool {
+    fn is_torn_end_allowed(&self) -> bool {
         match self {
             Self::Linked | Self::Missing { .. } => true,
             Self::Foreign { is_after_suspects, .. } => !is_after_suspects,
@@ -187,7 +187,7 @@ impl<'r> Walk<'r> {
     pub(super) fn finish(mut self, rest: &[u8]) -> Verification {
         let text = as_text(rest);
         let next = Link { n: self.next(), prev: self.last };
-        let is_torn = !rest.is_empty() && self.cursor.may_end_torn() && is_torn(rest, next);
+        let is_torn = !rest.is_empty() && self.cursor.is_torn_end_allowed() && is_torn(rest, next);
         if !rest.is_empty() && !is_torn {
             // A record of which only the line end is missing, or a forged line.
             self.take_line(&text);

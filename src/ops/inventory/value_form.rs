@@ -10,7 +10,7 @@ const ESCAPES: &str = "its password has a character that ends it: write `#` as %
 
 /// Whether the values of `item` are URLs: because the inventory says so, by its name, or because
 /// the one in use is one.
-fn expects_url(item: &SecretSpec, in_use: Option<&str>) -> bool {
+fn is_url_expected(item: &SecretSpec, in_use: Option<&str>) -> bool {
     match item.form {
         Some(form) => form == Form::Url,
         None => {
@@ -42,7 +42,7 @@ fn is_of_postgres(text: &str) -> bool {
 /// nothing of either.
 pub(crate) fn problem(item: &SecretSpec, value: &[u8], in_use: Option<&[u8]>) -> Option<String> {
     let in_use = in_use.and_then(|value| std::str::from_utf8(value).ok());
-    if !expects_url(item, in_use) {
+    if !is_url_expected(item, in_use) {
         return None;
     }
     let Ok(text) = std::str::from_utf8(value) else { return Some("it is not UTF-8".to_owned()) };

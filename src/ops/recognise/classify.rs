@@ -114,10 +114,10 @@ fn classify_value(
         _ if value.starts_with("whsec_") => {
             (Purpose::Webhook, Priority::Standard, "semi-annual", None)
         }
-        _ if shape::holds_password(value) && shape::is_of_database(value) => {
+        _ if shape::has_password(value) && shape::is_of_database(value) => {
             (Purpose::Credential, Priority::Critical, "quarterly", None)
         }
-        _ if shape::holds_password(value)
+        _ if shape::has_password(value)
             || shape::has_known_prefix(value)
             || shape::is_hook(value, false) =>
         {
@@ -145,7 +145,7 @@ fn check_value(value: &str, wants: Wants) -> Result<(), String> {
         },
         Wants::Random if shape::is_random(value) || shape::has_known_prefix(value) => Ok(()),
         Wants::Random => Err("neither its name nor its value is that of a secret".to_owned()),
-        Wants::Password if shape::holds_password(value) => Ok(()),
+        Wants::Password if shape::has_password(value) => Ok(()),
         Wants::Hook if shape::is_hook(value, true) || shape::is_random(value) => Ok(()),
         Wants::Password | Wants::Hook => Err(without()),
     }

@@ -96,7 +96,7 @@ fn entry(secret: &Recognised, root: &Path, store: ProposedStore) -> String {
         }
     });
     line(&format!("rotate = \"{}\"", secret.rotate));
-    if secret.purpose.expires_by_time()
+    if secret.purpose.has_expiry_by_time()
         && secret.purpose != Purpose::VerifyToken
         && secret.manual.is_none()
     {

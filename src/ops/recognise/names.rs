@@ -6,7 +6,7 @@ use super::name_table::{Meaning, NameRow, TABLE};
 pub(super) fn meaning(name: &str) -> Option<Meaning> {
     let name = to_upper(name);
     let matching =
-        |(patterns, _): &&NameRow| patterns.iter().any(|pattern| matches(pattern, &name));
+        |(patterns, _): &&NameRow| patterns.iter().any(|pattern| is_match(pattern, &name));
     TABLE.iter().find(matching).map(|(_, named)| *named)
 }
 
@@ -25,12 +25,12 @@ fn to_upper(name: &str) -> String {
 }
 
 /// Returns `true` if `name` is of `pattern`, in which `*` stands for any text.
-fn matches(pattern: &str, name: &str) -> bool {
+fn is_match(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((start, rest)) => name.strip_prefix(start).is_some_and(|after| {
             let mut starts = (0..=after.len()).filter(|place| after.is_char_boundary(*place));
-            starts.any(|place| matches(rest, &after[place..]))
+            starts.any(|place| is_match(rest, &after[place..]))
         }),
     }
 }

@@ -122,7 +122,7 @@ const PASSWORDS: [&str; 12] = [
 ];
 
 /// Returns `true` if `value` tells how something is connected to, with a password in it.
-pub(super) fn holds_password(value: &str) -> bool {
+pub(super) fn has_password(value: &str) -> bool {
     let lower = value.to_lowercase();
     // The last one: a password may hold an unescaped `@`, and `/` after it.
     let userinfo = value.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
@@ -268,7 +268,7 @@ mod tests {
             "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=abc==;",
             r#"{"username":"app","password":"x","host":"db"}"#,
         ] {
-            assert!(holds_password(value), "{value}");
+            assert!(has_password(value), "{value}");
         }
         for value in [
             "postgres://localhost/app",
@@ -284,7 +284,7 @@ mod tests {
             "password=",
             "me@example.com",
         ] {
-            assert!(!holds_password(value), "{value}");
+            assert!(!has_password(value), "{value}");
         }
     }
 

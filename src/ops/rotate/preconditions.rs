@@ -9,7 +9,7 @@ use super::facts::{reports, with_role};
 use super::past_steps::{check_new, unfinished_step};
 use crate::error::Obstacle;
 use crate::evidence::Report;
-use crate::evidence::reports::{disagreement, may_run};
+use crate::evidence::reports::{disagreement, is_possibly_running};
 use crate::lifecycle::Role;
 use crate::manifest::Manifest;
 use crate::moment::NotBefore;
@@ -144,7 +144,10 @@ fn check_instances(
         return Check::for_unneeded(NAME, "its keys are read anew each time");
     }
     let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
-    let running = reports.iter().filter(|report| may_run(report, policy, changed_at, now)).count();
+    let running = reports
+        .iter()
+        .filter(|report| is_possibly_running(report, policy, changed_at, now))
+        .count();
     let against = disagreement(reports, manifest.fingerprint(), policy, changed_at, now);
     if running == 0 && against.is_empty() {
         return Check::for_warning(

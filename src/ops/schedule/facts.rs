@@ -76,7 +76,7 @@ fn key_facts(
         verdict: other.verdict.clone(),
         expected,
         rewrap_from: manifest.rewrap_counts_from(&kid, now),
-        overlap_ends_at: manifest.overlap_ends_at(&kid),
+        overlap_end: manifest.overlap_end(&kid),
         after_withdrawal,
     }
 }

@@ -43,7 +43,7 @@ impl OtherKey {
                 manifest.verifies_until(&kid).map(|until| Verdict::Wait { until })
             }
             (KeyState::Live(Role::Fallback), _) => manifest.retirement(&kid, reports, now).ok(),
-            (KeyState::Expired, _) if !manifest.purpose().expires_by_time() => {
+            (KeyState::Expired, _) if !manifest.purpose().has_expiry_by_time() => {
                 manifest.retirement(&kid, reports, now).ok()
             }
             (KeyState::Revoked, _) if manifest.purpose().needs_rewrap() => {

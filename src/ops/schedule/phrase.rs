@@ -2,7 +2,7 @@
 
 use crate::error::Obstacle;
 use crate::evidence::Report;
-use crate::evidence::reports::{ClockProblem, clock_problem, may_run};
+use crate::evidence::reports::{ClockProblem, clock_problem, is_possibly_running};
 use std::time::SystemTime;
 
 use super::status::Advice;
@@ -206,7 +206,8 @@ fn clock_option(
     now: SystemTime,
 ) -> &'static str {
     let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
-    let is_running = reports.iter().any(|report| may_run(report, policy, changed_at, now));
+    let is_running =
+        reports.iter().any(|report| is_possibly_running(report, policy, changed_at, now));
     let problem = clock_problem(reports, policy, at.map_or(now, |at| at.max(now)));
     match problem {
         Some(ClockProblem::Silent { .. }) if !is_running => " --trust-clock",

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::assign::{Assignment, Reach, is_break, is_clear, join, quote_of, quote_value, reach};
 use super::problem::{LineProblem, Unclear};
-use super::words::sets;
+use super::words::is_setting;
 use crate::reference::Reference;
 
 /// A file, taken apart.
@@ -251,7 +251,7 @@ impl Lines {
             (place, _) => {
                 // What is before the assignment is set again by it.
                 let mut later = self.lines.iter().skip(place.map_or(0, |place| place + 1));
-                match later.find(|line| line.sets(name)) {
+                match later.find(|line| line.is_setting(name)) {
                     Some(line) => Err(unclear(line, name, LineProblem::Shell)),
                     None => Ok(place),
                 }
@@ -297,14 +297,14 @@ impl FileLine {
 
     /// Returns `true` if some readers set the variable `name` here, though the line is no
     /// assignment of it.
-    fn sets(&self, name: &str) -> bool {
+    fn is_setting(&self, name: &str) -> bool {
         let Some(assigns) = &self.assigns else {
             // Python's reader takes a name in quotes for the name.
             let text = self.text.trim_start();
             let text = text.strip_prefix("export").map_or(text, str::trim_start);
             let quoted = text.strip_prefix('\'').and_then(|inner| inner.split_once('\''));
             return quoted.is_some_and(|(word, _)| word == name)
-                || sets(&self.text, name, true, false);
+                || is_setting(&self.text, name, true, false);
         };
         let more = assigns.name.strip_prefix(name).unwrap_or_default();
         // `NAME+=value`, `NAME[0]=value`.
@@ -315,7 +315,7 @@ impl FileLine {
         };
         is_part
             || assigns.name != name
-                && sets(&self.text[rest..], name, is_start, assigns.form.is_export)
+                && is_setting(&self.text[rest..], name, is_start, assigns.form.is_export)
     }
 }
 

@@ -51,8 +51,8 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Whether `X_BACKUP` is set, and no key of it was made.
-    pub(super) fn leaves_out_backup(&self) -> bool {
-        self.found.leaves_out_backup
+    pub(super) fn is_backup_left_out(&self) -> bool {
+        self.found.is_backup_left_out
     }
 }
 

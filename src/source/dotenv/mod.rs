@@ -243,7 +243,7 @@ impl DotenvStore {
                 next.check_same(&current)?;
                 self.check_known(&current, next)?;
                 // A revocation does not wait for it: its key verifies nothing.
-                if reading.leaves_out_backup() && !revokes(&current, next) {
+                if reading.is_backup_left_out() && !is_revocation(&current, next) {
                     let variable = self.variable(BACKUP);
                     let line = reading.lines.number_of(&variable);
                     let problem = LineProblem::LeftOut;
@@ -332,7 +332,7 @@ impl DotenvStore {
 }
 
 /// Returns whether `next` revokes a key that is not revoked in `current`.
-fn revokes(current: &Manifest, next: &Manifest) -> bool {
+fn is_revocation(current: &Manifest, next: &Manifest) -> bool {
     let is_revoked = |manifest: &Manifest, kid: &Kid| {
         manifest.key(kid).is_some_and(|key| key.revoked().is_some())
     };

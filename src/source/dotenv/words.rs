@@ -46,12 +46,12 @@ enum Word {
 /// ```
 ///
 /// A variable that is set for one command alone keeps its value: `1 NAME=value command`.
-pub(super) fn sets(text: &str, name: &str, is_start: bool, is_export: bool) -> bool {
+pub(super) fn is_setting(text: &str, name: &str, is_start: bool, is_export: bool) -> bool {
     // A shell spells the name otherwise with quotes and backslashes alone.
     if !text.contains(name) && !text.contains(['\'', '"', '\\']) {
         return false;
     }
-    if text.split("((").skip(1).any(|code| names(code, name, true)) {
+    if text.split("((").skip(1).any(|code| is_name_or_assignment(code, name, true)) {
         return true;
     }
     let (mut is_set, mut is_target) = (false, false);
@@ -69,12 +69,20 @@ pub(super) fn sets(text: &str, name: &str, is_start: bool, is_export: bool) -> b
             continue;
         }
         match &command {
-            Some(command) if COMMANDS.contains(command) && names(text, name, false) => return true,
-            Some(command) if EVALUATING.contains(command) && names(text, name, true) => {
+            Some(command)
+                if COMMANDS.contains(command) && is_name_or_assignment(text, name, false) =>
+            {
+                return true;
+            }
+            Some(command)
+                if EVALUATING.contains(command) && is_name_or_assignment(text, name, true) =>
+            {
                 return true;
             }
             Some(_) => {}
-            None if *is_plain && is_assignment(text) => is_set |= names(text, name, false),
+            None if *is_plain && is_assignment(text) => {
+                is_set |= is_name_or_assignment(text, name, false)
+            }
             None if LEADING.contains(&text.as_str()) => {}
             // `>file`, `2> file`, `2>&1`.
             None if text
@@ -159,7 +167,7 @@ fn is_assignment(word: &str) -> bool {
 
 /// Returns `true` if `word` is `name`, an element of it or an assignment of it; or has one in it, if
 /// it `is_code`.
-fn names(word: &str, name: &str, is_code: bool) -> bool {
+fn is_name_or_assignment(word: &str, name: &str, is_code: bool) -> bool {
     let is_part = |character: char| character == '_' || character.is_ascii_alphanumeric();
     let is_set = |rest: &str| {
         let rest = if is_code { rest.trim_start() } else { rest };

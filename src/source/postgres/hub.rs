@@ -110,7 +110,7 @@ pub(super) fn join(
 ) -> io::Result<Watch> {
     let mut hubs = lock(&HUBS);
     let ends = route.ends();
-    if let Some(hub) = hubs.iter().find(|hub| hub.has(&ends)) {
+    if let Some(hub) = hubs.iter().find(|hub| hub.has_ends(&ends)) {
         return Ok(hub.add(route, name, wake));
     }
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -156,7 +156,7 @@ impl Hub {
     }
 
     /// Whether a store of it has these ends now.
-    fn has(&self, ends: &RouteEnds) -> bool {
+    fn has_ends(&self, ends: &RouteEnds) -> bool {
         lock(&self.stores).iter().any(|store| store.route.ends() == *ends)
     }
 

@@ -124,9 +124,9 @@ fn killed_again_and_again_it_ends_in_the_same_state_and_tells_each_step_once() {
     }
     let entries = records(&shell);
     let done = |action: &Action, outcome: Outcome| {
-        let is_own =
+        let has_outcome =
             |entry: &&Entry| entry.record.action == *action && entry.record.outcome == outcome;
-        entries.iter().filter(is_own).count()
+        entries.iter().filter(has_outcome).count()
     };
     for action in [Action::CREATED, Action::STAGED, Action::ROTATED, Action::RETIRED] {
         assert_eq!(done(&action, Outcome::Success), 1, "{action}: {entries:#?}");
@@ -166,10 +166,10 @@ fn wherever_it_is_killed_the_next_takes_the_step_once() {
         while turn(&shell, usize::MAX).1 {}
         let entries = records(&shell);
         let of = |outcome: Outcome| {
-            let is_own = |entry: &&Entry| {
+            let has_outcome = |entry: &&Entry| {
                 entry.record.action == Action::STAGED && entry.record.outcome == outcome
             };
-            entries.iter().filter(is_own).count()
+            entries.iter().filter(has_outcome).count()
         };
         let (started, taken, left) =
             (of(Outcome::Started), of(Outcome::Success), of(Outcome::Abandoned));

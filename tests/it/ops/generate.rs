@@ -22,11 +22,11 @@ fn each_purpose_has_its_length_and_alphabet() {
             let generated = Generated::new(purpose).unwrap();
             let text = String::from_utf8(generated.text().expose().to_vec()).unwrap();
             assert_eq!((text.len(), generated.bits()), (length, bits), "{purpose}");
-            let is_own = |byte: u8| match purpose {
+            let is_of_alphabet = |byte: u8| match purpose {
                 Purpose::Credential => byte.is_ascii_alphanumeric(),
                 _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
             };
-            assert!(text.bytes().all(is_own), "{purpose}");
+            assert!(text.bytes().all(is_of_alphabet), "{purpose}");
             assert!(seen.insert(text));
         }
     }
