@@ -131,7 +131,7 @@ mod tests {
             fingerprint,
             observed_since: began,
             problem: None,
-            ..Report::unreadable("web-1", now, "")
+            ..Report::for_unreadable("web-1", now, "")
         }];
         let fleet = Observed::Fleet { reports: &reports, fingerprint, changed_at: began };
         for purpose in [Purpose::Jwt, Purpose::Envelope, Purpose::Audit] {

@@ -272,7 +272,10 @@ impl Manifest {
     }
 
     /// Returns when the overlap of the key `kid` is over, whether or not it ends then.
-    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(crate) fn overlap_end(&self, kid: &Kid) -> Option<SystemTime> {
         let index = self.index(kid)?;
         overlap_end(&self.lives(), index, self.policy.overlap())

@@ -32,7 +32,7 @@ pub(super) fn first_to_retire(facts: &Facts<'_>) -> Option<Kid> {
     };
     let is_retirable = |key: &KeyFacts| is_retirable(key.state, key.is_retired, facts.is_file);
     let mut steps = steps(facts).filter(|(key, _)| is_retirable(key));
-    let first = steps.find(is_accepted).filter(|_| facts.purpose.expires_by_time());
+    let first = steps.find(is_accepted).filter(|_| facts.purpose.has_expiry_by_time());
     first.map(|(key, _)| key.kid)
 }
 

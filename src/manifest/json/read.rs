@@ -57,13 +57,14 @@ fn read_any(text: &[u8], found: Option<&[&Secret]>) -> Result<(Manifest, bool), 
     } else {
         UnknownFields::default()
     };
-    let document: ManifestFields<PolicyFields, KeyFields> = serde_json::from_str(text).map_err(|error| {
-        match serde_json::from_str::<IgnoredAny>(text) {
-            // The parser calls it an error of syntax if an enum has more than one field.
-            Ok(_) if error.is_syntax() => form_error(&error),
-            _ => read_error(&error),
-        }
-    })?;
+    let document: ManifestFields<PolicyFields, KeyFields> =
+        serde_json::from_str(text).map_err(|error| {
+            match serde_json::from_str::<IgnoredAny>(text) {
+                // The parser calls it an error of syntax if an enum has more than one field.
+                Ok(_) if error.is_syntax() => form_error(&error),
+                _ => read_error(&error),
+            }
+        })?;
     let purpose = Purpose::from_name(&document.purpose)
         .ok_or_else(|| Error::manifest("its `purpose` is none that this release knows"))?;
     if document.revision == 0 {

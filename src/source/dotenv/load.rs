@@ -109,7 +109,7 @@ impl DotenvStore {
         if let Some(next) = next
             && let Err(source) = Marked::read(next, &[], None)
         {
-            look.is_carried = whole.is_none();
+            texts.is_carried = whole.is_none();
             return Err(self.manifest_error(source));
         }
         // The file was edited since, so that nothing says whether the change was made: what it

@@ -10,7 +10,10 @@ use crate::variable_names::{SIGNING, SUFFIXES};
 impl DotenvStore {
     /// Has a key that `is_apart` from the primary keep its variable: it belongs to something else
     /// that reads the file.
-    #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "operators use it, behind a feature"))]
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators use it, behind a feature")
+    )]
     pub(crate) fn keep_variable_if(mut self, is_apart: fn(&[u8], &[u8]) -> bool) -> Self {
         self.is_apart = Some(is_apart);
         self
