@@ -5,7 +5,7 @@
 //! moment that is shown. Every other moment is rounded down.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const MINUTE: u64 = 60;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -23,6 +23,19 @@ pub(crate) struct NotBefore(pub(crate) SystemTime);
 /// A moment that is compared with another one, to the second, as RFC 3339 writes it.
 #[derive(Clone, Copy)]
 pub(crate) struct Exact(pub(crate) SystemTime);
+
+impl Exact {
+    /// A moment from which something is so: rounded up to the second, so that it is so then.
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(dead_code, reason = "operators and the status page use it, each behind a feature")
+    )]
+    pub(crate) fn not_before(moment: SystemTime) -> Self {
+        let part = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+        let rest = Duration::from_nanos(u64::from(1_000_000_000 - part));
+        Self(if part == 0 { moment } else { moment.checked_add(rest).unwrap_or(moment) })
+    }
+}
 
 impl fmt::Display for Exact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

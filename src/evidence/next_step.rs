@@ -20,17 +20,20 @@ use step::{Deployment, NextStep, Staged};
 /// Decides the next step.
 ///
 /// The first of these counts: a clock that is wrong, a staged key, an old key, an instance that holds
-/// other keys, the schedule. A rotation that is due comes before an old key, unless something stalls.
+/// other keys, the schedule. A rotation that is due comes before an old key, unless something stalls
+/// or there is no room for a new key.
 pub(crate) fn next_step(facts: &Facts<'_>) -> NextStep {
+    // If the reports contradict the clock, only setting it helps.
+    if facts.fleet.is_clock_behind {
+        return NextStep::SetClock;
+    }
     if facts.is_clock_behind() {
-        // If the reports contradict the clock, only setting it helps.
-        let is_contradicted = facts.fleet.is_clock_behind;
-        return if is_contradicted { NextStep::SetClock } else { NextStep::RepairClock };
+        return NextStep::RepairClock;
     }
     if let Some(staged) = facts.staged() {
         return step_of_staged(staged, facts);
     }
-    let is_due = facts.is_due && !is_stalled(facts);
+    let is_due = facts.is_due && facts.has_room() && !is_stalled(facts);
     match first_old_step(facts) {
         Some((_, step)) if !is_due => return step,
         _ => {}

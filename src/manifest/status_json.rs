@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::evidence::Verdict;
+use crate::lifecycle::KeyState;
 
 /// The status of a key as JSON, with moments of the type `T`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,6 +20,14 @@ pub(crate) struct KeyJson<T> {
     pub(crate) verifies_until: Option<T>,
     /// The verdict on an old key.
     pub(crate) verdict: Option<VerdictJson<T>>,
+}
+
+/// The end that is written of a key: none if it is revoked, because it verifies nothing before that either.
+pub(crate) fn written_end(
+    state: KeyState,
+    verifies_until: Option<SystemTime>,
+) -> Option<SystemTime> {
+    verifies_until.filter(|_| state != KeyState::Revoked)
 }
 
 /// A verdict as JSON, with moments of the type `T`.

@@ -20,7 +20,8 @@ pub struct KeyStatus {
     pub signing_start: SigningStart,
     /// When it came into the ring, or into the manifest that the ring is made of.
     pub added_at: SystemTime,
-    /// When it stops verifying, if that is known.
+    /// When it stops verifying by its times, if that is known. A revoked key verifies nothing, even before
+    /// that.
     pub verifies_until: Option<SystemTime>,
     /// Whether its end was set by a retirement, and does not only follow from its overlap.
     pub is_retired: bool,

@@ -148,7 +148,7 @@ fn next(secret: &SecretStatus, now: SystemTime) -> String {
 
 /// The future of a key, or why it cannot be retired.
 fn future(other: &OtherKey, now: SystemTime) -> Option<String> {
-    if let Some(at) = other.signs_from {
+    if let Some(at) = other.signs_from.filter(|at| now < *at) {
         return Some(format!("signs from {}", NotBefore(at)));
     }
     let ends = other.verifies_until.filter(|ends| now < *ends);

@@ -1,6 +1,6 @@
 //! The steps that an agent takes without an operator.
 
-use super::facts::Facts;
+use super::facts::{Facts, Fleet};
 use super::next_step;
 use super::old_keys::first_to_retire;
 use super::step::{Deployment, NextStep};
@@ -33,7 +33,8 @@ pub(crate) fn automatic_step(facts: &Facts<'_>) -> Option<AutomaticStep> {
     match next_step(facts) {
         NextStep::SetClock | NextStep::RepairClock => {
             // Each step checks the clock, and its refusal is reported: without a step, none is.
-            automatic_step(&Facts { changed_at: facts.now, ..facts.clone() })
+            let fleet = Fleet { is_clock_behind: false, ..facts.fleet.clone() };
+            automatic_step(&Facts { changed_at: facts.now, fleet, ..facts.clone() })
         }
         NextStep::Promote { staged, deployment: Deployment::Reported } => {
             Some(AutomaticStep::Promote { kid: staged.kid })
@@ -53,6 +54,9 @@ pub(crate) fn automatic_step(facts: &Facts<'_>) -> Option<AutomaticStep> {
         | NextStep::Withdraw { .. }
         | NextStep::Keep { .. }
         | NextStep::Force { .. }
-        | NextStep::TakeOutOfFile { .. } => retire(),
+        | NextStep::TakeOutOfFile { .. } => {
+            let has_no_room = facts.is_due && !facts.has_room();
+            retire().or(has_no_room.then_some(AutomaticStep::Check))
+        }
     }
 }

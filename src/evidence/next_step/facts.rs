@@ -114,11 +114,24 @@ impl Facts<'_> {
         self.staged_keys().min_by_key(|key| key.signs_from)
     }
 
+    /// Returns whether a rotation finds room for a new key.
+    pub(super) fn has_room(&self) -> bool {
+        let fallbacks = self.keys.iter().filter(|key| key.is_fallback()).count();
+        fallbacks <= max_fallbacks(self.purpose, self.is_file)
+    }
+
     /// The first fallback. Those of an audit ring are kept, to verify old records.
     pub(super) fn fallback(&self) -> Option<&KeyFacts> {
         let is_fallback = |key: &&KeyFacts| key.is_fallback() && !key.is_apart;
         self.keys.iter().find(is_fallback).filter(|_| self.purpose != Purpose::Audit)
     }
+}
+
+/// The most fallbacks beside which a rotation finds room for a new key: the primary is there as well.
+pub(crate) fn max_fallbacks(purpose: Purpose, is_file: bool) -> usize {
+    // A file has `X`, `X_OLD` and `X_BACKUP`.
+    let max_live_keys = if is_file { 3 } else { purpose.max_live_keys() };
+    max_live_keys.saturating_sub(2)
 }
 
 impl KeyFacts {

@@ -113,6 +113,33 @@ fn the_schedule_counts_where_no_key_needs_a_step() {
     ]);
 }
 
+/// A rotation that finds no room is refused: the step of an old key makes room.
+#[test]
+fn a_rotation_that_is_due_waits_for_room() {
+    let policy = Policy::default();
+    let until = now() + HOUR;
+    let old = |name: &str| KeyFacts {
+        verifies_until: Some(until),
+        verdict: Some(Verdict::Wait { until }),
+        ..key(name, FALLBACK)
+    };
+    for (purpose, is_file, most) in [(Purpose::Jwt, false, 2), (Purpose::Jwt, true, 1)] {
+        for count in [most, most + 1] {
+            let keys = (0..count).map(|number| old(&format!("old-{number}"))).collect();
+            let facts = Facts { is_due: true, is_file, ..facts(&policy, purpose, keys) };
+            let step = next_step(&facts);
+            assert_eq!(
+                matches!(step, NextStep::Rotate { .. }),
+                count == most,
+                "{purpose} {count}: {step:?}"
+            );
+            let automatic = automatic_step(&facts);
+            let expected = if count == most { AutomaticStep::Stage } else { AutomaticStep::Check };
+            assert_eq!(automatic, Some(expected), "{purpose} {count}");
+        }
+    }
+}
+
 #[test]
 fn a_clock_that_is_wrong_comes_first() {
     let policy = Policy::default();
@@ -124,8 +151,20 @@ fn a_clock_that_is_wrong_comes_first() {
     let contradicted = Fleet { is_clock_behind: true, ..Fleet::default() };
     check(vec![
         ("the reports agree with it", ahead(Fleet::default()), NextStep::RepairClock),
-        ("the reports contradict it", ahead(contradicted), NextStep::SetClock),
+        ("the reports contradict it", ahead(contradicted.clone()), NextStep::SetClock),
+        (
+            "the reports contradict it, and the last change does not",
+            Facts { changed_at: now() - DAY, ..ahead(contradicted.clone()) },
+            NextStep::SetClock,
+        ),
     ]);
+    // An agent takes the step, which is refused, so that the refusal is reported.
+    let promoted = Fleet { is_reported: true, ..contradicted };
+    check_automatic(vec![(
+        "the reports contradict it",
+        ahead(promoted),
+        Some(AutomaticStep::Promote { kid: kid("new") }),
+    )]);
 }
 
 #[test]

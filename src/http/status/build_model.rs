@@ -13,7 +13,7 @@ use crate::lifecycle::KeyState;
 use crate::lifecycle::Role;
 use crate::lifecycle::SigningStart;
 use crate::lifecycle::policy::is_ahead;
-use crate::manifest::status_json::{KeyJson, VerdictJson};
+use crate::manifest::status_json::{KeyJson, VerdictJson, written_end};
 use crate::ring::KeyStatus;
 use crate::source::Health;
 use crate::text::Plain;
@@ -46,7 +46,7 @@ pub(super) async fn build_ring(watched: &dyn Watched) -> Ring {
     let expected = |kid: &Kid| watched.expected_obstacle(kid, reports.as_deref()).ok().flatten();
     let is_known = problem.is_none();
     let verdict = |place: usize| {
-        let mut verdict = VerdictJson::new(answers[place].as_ref()?, Moment);
+        let mut verdict = VerdictJson::new(answers[place].as_ref()?, Moment::not_before);
         if verdict.answer == "wait" {
             let traffic = expected(&state.keys[place].kid);
             verdict
@@ -107,8 +107,10 @@ fn build_key(
             kid: status.kid.to_string(),
             variable: status.variable.as_ref().map(|name| Plain(name).to_string()),
             state: status.state.as_str(),
-            signs_from: signs_from(status).map(|start| Moment(start.max(status.added_at))),
-            verifies_until: status.verifies_until.map(Moment),
+            signs_from: signs_from(status)
+                .map(|start| Moment::not_before(start.max(status.added_at))),
+            verifies_until: written_end(status.state, status.verifies_until)
+                .map(Moment::not_before),
             verdict,
         },
         added_at: Moment(status.added_at),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::manifest::status_json::KeyJson;
+use crate::moment::Exact;
 
 #[derive(Serialize)]
 pub(super) struct Rings {
@@ -99,6 +100,11 @@ pub(super) struct Store {
 pub(super) struct Moment(pub(super) SystemTime);
 
 impl Moment {
+    /// A moment from which something is so, rounded up to the second.
+    pub(super) fn not_before(moment: SystemTime) -> Self {
+        Self(Exact::not_before(moment).0)
+    }
+
     /// As RFC 3339 has it; `None` beyond the year 9999, and before the year -9999.
     pub(super) fn text(self) -> Option<String> {
         let time = Timestamp::try_from(self.0).ok()?;

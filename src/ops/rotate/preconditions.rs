@@ -9,6 +9,7 @@ use super::facts::{reports, with_role};
 use super::past_steps::{check_new, unfinished_step};
 use crate::error::Obstacle;
 use crate::evidence::Report;
+use crate::evidence::next_step::facts::max_fallbacks;
 use crate::evidence::reports::{disagreement, is_possibly_running};
 use crate::lifecycle::Role;
 use crate::manifest::Manifest;
@@ -113,12 +114,8 @@ async fn check_underway(
         return Ok(Check::for_failure(NAME, found));
     }
     let fallbacks = with_role(manifest, Role::Fallback, now);
-    let cap = match item.store {
-        // X, X_OLD and X_BACKUP, one of which the next rotation needs.
-        Place::Dotenv(_) => 3,
-        _ => item.purpose.max_live_keys(),
-    };
-    if fallbacks.len() + 2 <= cap {
+    let is_file = matches!(item.store, Place::Dotenv(_));
+    if fallbacks.len() <= max_fallbacks(item.purpose, is_file) {
         return Ok(Check::for_pass(NAME, "nothing is".to_owned()));
     }
     let ends = fallbacks.iter().filter_map(|kid| manifest.verifies_until(kid)).min();

@@ -8,6 +8,7 @@ use crate::evidence::Report;
 use crate::evidence::Verdict;
 use crate::evidence::next_step::facts::{Facts, Fleet, KeyFacts};
 use crate::kid::Kid;
+use crate::lifecycle::{KeyState, Role};
 use crate::manifest::Manifest;
 use crate::ops::inventory::{Place, SecretSpec, kids_apart};
 
@@ -68,7 +69,7 @@ fn key_facts(
         kid,
         state: other.state,
         added_at: other.added_at,
-        signs_from: other.signs_from,
+        signs_from: other.signs_from.filter(|_| other.state == KeyState::Live(Role::Staged)),
         verifies_until: other.verifies_until,
         is_retired: other.is_retired,
         is_restaged: other.is_restaged,

@@ -1,11 +1,11 @@
 //! The state of secrets as JSON for scripts: field names are stable.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::status::{OtherKey, ScheduleState, SecretStatus};
-use crate::manifest::status_json::{KeyJson, VerdictJson};
+use crate::manifest::status_json::{KeyJson, VerdictJson, written_end};
 use crate::moment::Exact;
 
 /// How secrets stand, as a JSON array: what `dualkey status --json` prints.
@@ -81,7 +81,7 @@ fn key_json(other: &OtherKey) -> KeyJson<String> {
         variable: other.variable.clone(),
         state: other.state.as_str(),
         signs_from: other.signs_from.map(time_from),
-        verifies_until: other.verifies_until.map(time_from),
+        verifies_until: written_end(other.state, other.verifies_until).map(time_from),
         verdict: other.verdict.as_ref().map(|verdict| VerdictJson::new(verdict, time_from)),
     }
 }
@@ -91,9 +91,6 @@ fn time(moment: SystemTime) -> String {
     Exact(moment).to_string()
 }
 
-/// Writes a moment from which something holds: rounded up to the second, so that it holds then.
 fn time_from(moment: SystemTime) -> String {
-    let part = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-    let rest = Duration::from_nanos(u64::from(1_000_000_000 - part));
-    time(if part == 0 { moment } else { moment.checked_add(rest).unwrap_or(moment) })
+    Exact::not_before(moment).to_string()
 }

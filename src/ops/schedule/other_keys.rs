@@ -53,9 +53,9 @@ impl OtherKey {
         };
         let is_retired = key.retire_at().is_some();
         let (added_at, verifies_until) = (key.added_at(), manifest.verifies_until(&kid));
-        let signs_from = match (state, key.signing_start()) {
-            (KeyState::Live(Role::Staged), SigningStart::From(moment)) => Some(moment),
-            _ => None,
+        let signs_from = match key.signing_start() {
+            SigningStart::From(moment) => Some(moment.max(added_at)),
+            SigningStart::Never | SigningStart::Unscheduled => None,
         };
         let variable = key.variable().map(str::to_owned);
         Some(Self {

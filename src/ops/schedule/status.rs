@@ -54,9 +54,10 @@ pub struct OtherKey {
     pub state: KeyState,
     /// Since when it is in the manifest.
     pub added_at: SystemTime,
-    /// When it begins to sign by itself, if it is staged for a moment ahead.
+    /// When it started to sign, or will.
     pub signs_from: Option<SystemTime>,
-    /// When it stops verifying, if that is known.
+    /// When it stops verifying by its times, if that is known. A revoked key verifies nothing, even before
+    /// that.
     pub verifies_until: Option<SystemTime>,
     /// Whether its end was set by a retirement, and does not only follow from its overlap.
     pub is_retired: bool,
