@@ -174,7 +174,7 @@ fn build_instance(state: &RingState, report: &Report) -> Instance {
         fingerprint: report.fingerprint.to_string(),
         agrees: report.problem.is_none() && report.fingerprint == state.fingerprint,
         has_stopped: report.has_stopped,
-        is_possibly_running: is_possibly_running(report, policy, changed_at, now),
+        may_run: is_possibly_running(report, policy, changed_at, now),
         problem: report.problem.as_deref().map(|problem| Plain(problem).to_string()),
         is_from_the_future: is_ahead(report.reported_at, policy, now),
         uses: uses.collect(),

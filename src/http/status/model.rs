@@ -67,7 +67,7 @@ pub(super) struct Instance {
     /// Whether it has said good-bye.
     pub(super) has_stopped: bool,
     /// Whether it may still be there: not if it was silent for the observation window.
-    pub(super) is_possibly_running: bool,
+    pub(super) may_run: bool,
     /// Why its report cannot be read, if it cannot.
     pub(super) problem: Option<String>,
     /// Whether its clock was ahead of this one by more than the skew.

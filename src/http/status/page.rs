@@ -262,7 +262,7 @@ fn instance(ring: &Ring, report: &Instance) -> Markup {
                 }
             }
             td {
-                @match (report.is_possibly_running, report.agrees) {
+                @match (report.may_run, report.agrees) {
                     _ if report.problem.is_some() => "unknown",
                     _ if report.has_stopped => "stopped",
                     (false, _) => "gone",
