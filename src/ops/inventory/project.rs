@@ -13,8 +13,6 @@ use crate::ops::audit::{Action, Record};
 use crate::ops::error::OpsError;
 use crate::ring::env::{Lookup, process};
 
-/// Answers with the value of a variable.
-
 /// An inventory, opened: from the names in it to stores and to the trail.
 ///
 /// ```
