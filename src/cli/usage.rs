@@ -43,6 +43,11 @@ fn to_text(argument: OsString) -> String {
     argument.to_string_lossy().into_owned()
 }
 
+/// Returns whether an argument `--` says that no flags follow.
+fn has_escape() -> bool {
+    std::env::args_os().any(|argument| argument == "--")
+}
+
 /// Returns the error without what may be a secret: the value of a `--kid` that is none, and an argument
 /// that is no flag and has no place.
 fn without_secret(mut error: clap::Error) -> clap::Error {
@@ -53,7 +58,7 @@ fn without_secret(mut error: clap::Error) -> clap::Error {
         ErrorKind::ValueValidation if argument.starts_with("--kid") => {
             error.insert(ContextKind::InvalidValue, hidden());
         }
-        ErrorKind::UnknownArgument if !argument.starts_with('-') => {
+        ErrorKind::UnknownArgument if !argument.starts_with('-') || has_escape() => {
             error.insert(ContextKind::InvalidArg, hidden());
         }
         _ => {}

@@ -39,7 +39,8 @@ impl Revocations {
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         // It may hold secrets.
         let text = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
-        let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
+        let text = text.trim_start_matches('\u{feff}');
+        let text = text.trim_end_matches(|last: char| last == '\0' || last.is_whitespace());
         let document = Members::read(text);
         if !document.values_of("format").filter_map(read_text).any(|format| format == FORMAT) {
             return None;
@@ -52,6 +53,13 @@ impl Revocations {
         });
         let keys: Vec<_> = keys.flatten().collect();
         (!keys.is_empty()).then_some(Self { rings, environments, keys })
+    }
+
+    /// Returns `true` if `text` says that it is a manifest, of whatever version.
+    pub(crate) fn is_manifest(text: &[u8]) -> bool {
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        let is_format = |format: String| format == FORMAT;
+        Members::read(text).values_of("format").filter_map(read_text).any(is_format)
     }
 
     /// Returns `true` if they are of this ring in this environment.

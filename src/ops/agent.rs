@@ -9,13 +9,15 @@
 
 use std::time::Duration;
 
-use super::audit::Outcome;
+use super::audit::{Action, Outcome, Query, Trail};
 use super::error::OpsError;
 use super::inventory::{Project, SecretSpec};
 use super::remind::{Delivery, Reminder, remind};
 use super::rotate::{CheckOutcome, Operator, checks};
 use super::schedule::read_facts;
+use crate::error::Error;
 use crate::evidence::next_step::automatic::{AutomaticStep, automatic_step};
+use crate::kid::Kid;
 use crate::manifest::Change;
 
 /// Follows an inventory.
@@ -111,12 +113,21 @@ impl Agent {
         let (trail, now) = (self.project.trail().await?, self.project.now());
         let facts = read_facts(&*trail, item, &manifest, &reports, now).await?;
         match automatic_step(&facts) {
-            // Asked without a step, which would be recorded as a refusal at each turn.
+            // Both are asked without a step, which would be recorded as a refusal at each turn.
             Some(AutomaticStep::Promote { kid }) => match manifest.promote(&kid, &reports, now) {
+                // One that was restaged is to open rows, and not to seal them. A trail that was started
+                // again does not say so.
+                Ok(_) if item.purpose.needs_rewrap() && !is_staged(&*trail, item, kid).await? => {
+                    Ok(None)
+                }
                 Ok(_) => operator.promote(Some(kid)).await.map(Some),
+                Err(error @ Error::ClockDisagrees { .. }) => Err(error.into()),
                 Err(_) => Ok(None),
             },
-            Some(AutomaticStep::Retire { kid }) => operator.retire(Some(kid)).await.map(Some),
+            Some(AutomaticStep::Retire { kid }) => {
+                manifest.retire(&kid, &reports, now)?;
+                operator.retire(Some(kid)).await.map(Some)
+            }
             Some(AutomaticStep::Stage) => {
                 self.check(item).await?;
                 operator.stage_if_none(item.new_key(None)?).await
@@ -160,4 +171,11 @@ impl Agent {
             }
         }
     }
+}
+
+/// Returns whether the trail says that the key `kid` was staged.
+async fn is_staged(trail: &dyn Trail, item: &SecretSpec, kid: Kid) -> Result<bool, OpsError> {
+    let query = Query::new().secret(&item.name).action(Action::STAGED).outcome(Outcome::Success);
+    let records = trail.query(&query).await?;
+    Ok(records.iter().any(|entry| entry.record.kid == Some(kid)))
 }

@@ -749,3 +749,40 @@ fn v8_an_interrupted_change_of_a_later_version_is_neither_lost_nor_overwritten()
         assert_eq!(manifest.state(&old, at(9)), Some(KeyState::Revoked));
     }
 }
+
+/// V8: what an interrupted change revokes is in force also if the file cannot be read, and if the record
+/// before it cannot. Text that is no record at all bars nothing.
+#[test]
+fn v8_an_interrupted_change_revokes_whatever_else_cannot_be_read() {
+    for case in ["no variable", "no record before", "no document"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        let clock = ManualClock::new(at(0));
+        let store = || store(&path, &clock);
+        let both =
+            format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain_secret(0), plain_secret(1));
+        fs::write(&path, &both).unwrap();
+        step(&store(), |manifest| manifest.stage(Secret::from(plain_secret(2)), at(1))).unwrap();
+        let old = load(&store()).keys()[1].kid();
+        let before = (fs::read(&path).unwrap(), fs::read(sidecar(&path, ".json")).unwrap());
+        let running = store();
+        load(&running);
+        step(&store(), |manifest| manifest.revoke(&old, "leaked", at(2))).unwrap();
+        fs::rename(sidecar(&path, ".json"), sidecar(&path, ".json.next")).unwrap();
+        fs::write(sidecar(&path, ".json"), &before.1).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(sidecar(&path, ".json"), mode).unwrap();
+        match case {
+            "no variable" => fs::write(&path, "OTHER=1\n").unwrap(),
+            "no record before" => fs::write(sidecar(&path, ".json"), "").unwrap(),
+            _ => {
+                fs::write(&path, &before.0).unwrap();
+                fs::write(sidecar(&path, ".json.next"), "{\"format\": \"dual").unwrap();
+                assert_eq!(load(&store()).state(&old, at(9)), Some(KeyState::Live(Role::Fallback)));
+                continue;
+            }
+        }
+        let state = pollster::block_on(running.load()).unwrap().state(&old, at(9));
+        assert_eq!(state, Some(KeyState::Revoked), "{case}");
+    }
+}

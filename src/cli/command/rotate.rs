@@ -15,6 +15,7 @@ use crate::cli::terminal::Terminal;
 use crate::duration::Length;
 use crate::error::Obstacle;
 use crate::evidence::Verdict;
+use crate::ops::OpsError;
 use crate::ops::rotate::{CHECKS, Check, CheckOutcome, Progress, RotationOutcome, run_rotation};
 use crate::ops::schedule::secret_status;
 
@@ -50,7 +51,7 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
     let step = StepCommand::open(context, name, &args.actor, args.dry_run, args.backup).await?;
     let key = args.value.new_key(&step.project, name)?;
     terminal.line(&format!("{name} ({}): rotate", step.project.environment_name()))?;
-    let step = skip_checks(step, &args);
+    let step = skip_checks(step, &args)?;
     let mut failed = None;
     let outcome =
         run_rotation(&step.project, name, &step.operator, key, &args.skip, args.wait, |progress| {
@@ -76,16 +77,17 @@ pub(super) async fn run(context: &Context, args: Args, terminal: &mut Terminal) 
 }
 
 /// Has the trail name the checks that are skipped.
-fn skip_checks<'a>(mut step: StepCommand<'a>, args: &Args) -> StepCommand<'a> {
+fn skip_checks<'a>(mut step: StepCommand<'a>, args: &Args) -> Result<StepCommand<'a>, OpsError> {
     if args.skip.iter().any(|check| check == "clock") {
         step.operator = step.operator.trust_clock();
     }
     if !args.skip.is_empty() {
-        let reason = args.actor.reason.as_deref().unwrap_or_default();
+        let reason = args.actor.reason.as_deref().filter(|reason| !reason.trim().is_empty());
+        let reason = reason.ok_or(OpsError::NoReason { what: "to skip a check" })?;
         let skipped = args.skip.join(", ");
         step.operator = step.operator.reason(format!("{reason} (skipped: {skipped})"));
     }
-    step
+    Ok(step)
 }
 
 fn print_progress(

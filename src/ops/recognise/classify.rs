@@ -29,7 +29,7 @@ pub(super) fn classify(
     check_shape(variable, with, meaning)?;
     let (purpose, priority, rotate, manual) = classify_value(value, meaning)?;
     if !name.bytes().all(is_name) {
-        return Err("a secret is meaning with letters, digits and `_`: rename it".to_owned());
+        return Err("a secret is named with letters, digits and `_`: rename it".to_owned());
     }
     // What is rotated elsewhere is not read here.
     let mut all = std::iter::once(variable).chain(with.iter().copied());

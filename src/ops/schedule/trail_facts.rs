@@ -1,6 +1,6 @@
 //! The facts about the keys of a secret that the trail has, and the manifest lacks.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::kid::Kid;
 use crate::lifecycle::KeyState;
@@ -69,8 +69,13 @@ impl TrailFacts {
         if !staged.is_empty() {
             let all = records(Action::RESTAGED).await?;
             let is_again = |key: &&&Entry| {
+                // A record has the operator's clock, which may be behind the last change by the skew.
+                let longest = manifest.policy().skew + Duration::from_secs(1);
                 let is_of_key = |record: &Record| {
-                    record.kid == Some(key.kid()) && is_same_second(record.at, key.added_at())
+                    let (at, added_at) = (record.at, key.added_at());
+                    let apart =
+                        at.duration_since(added_at).or_else(|_| added_at.duration_since(at));
+                    record.kid == Some(key.kid()) && apart.is_ok_and(|apart| apart <= longest)
                 };
                 all.iter().any(is_of_key)
             };

@@ -81,6 +81,9 @@ impl DotenvStore {
 
     /// Takes the variables out of the text, and chooses the record.
     pub(super) fn parse_texts(&self, texts: &mut FileTexts) -> Result<Reading, StoreError> {
+        // Until the file is known to be as it was before that change.
+        let Records { json, next } = &texts.records;
+        texts.is_carried = next.as_ref().is_some_and(|next| self.is_next(next, json.as_deref()));
         let lines = match &mut texts.text {
             Ok(text) => Lines::parse(text),
             Err(error) => {
@@ -90,11 +93,7 @@ impl DotenvStore {
         };
         let found = self.find_secrets(&lines)?;
         let Records { json, next } = &texts.records;
-        let next = next.as_ref().filter(|next| {
-            let is_later =
-                |record| self.revision(next).is_some_and(|next| self.is_later(record, next));
-            !json.as_deref().is_some_and(is_later)
-        });
+        let next = next.as_ref().filter(|next| self.is_next(next, json.as_deref()));
         // Of a writer that was killed: in force if the file is as it is after that change.
         if let Some(next) = next
             && let Ok((_, Some(whole))) = self.read_whole(next, &found)
@@ -105,12 +104,17 @@ impl DotenvStore {
             Some(json) => self.read_whole(json, &found)?.1,
             None => None,
         };
+        texts.is_carried &= whole.is_none();
         // Of a later version: a step would overwrite what it revokes.
-        if let Some(next) = next
+        if let Some(next) = next.filter(|next| Revocations::is_manifest(next))
             && let Err(source) = Marked::read(next, &[], None)
         {
-            texts.is_carried = whole.is_none();
-            return Err(self.manifest_error(source));
+            let path = self.record_path(".json.next");
+            let store = format!(
+                "{}, the record of an interrupted change (delete it if the change was not made)",
+                path.display()
+            );
+            return Err(StoreError::Manifest { store, source: Box::new(source) });
         }
         // The file was edited since, so that nothing says whether the change was made: what it
         // revoked or destroyed is final.
@@ -118,10 +122,15 @@ impl DotenvStore {
             && whole.is_none()
             && self.ends_more(next, json.as_deref())
         {
-            texts.is_carried = true;
             return Ok(Reading { lines, found, record: Some(next.clone()), whole: None });
         }
         Ok(Reading { lines, found, record: json.clone(), whole })
+    }
+
+    /// Whether the record `next` is not older than `json`, the record in force.
+    fn is_next(&self, next: &[u8], json: Option<&[u8]>) -> bool {
+        let is_later = |json| self.revision(next).is_some_and(|next| self.is_later(json, next));
+        !json.is_some_and(is_later)
     }
 
     fn revision(&self, text: &[u8]) -> Option<u64> {
@@ -244,16 +253,29 @@ impl DotenvStore {
     /// returns the accepted manifest if that was news.
     pub(super) fn revoke(&self, memory: &mut Memory, texts: &FileTexts) -> RevocationOutcome {
         let Records { json, next } = &texts.records;
-        let record = if texts.is_carried { next } else { json };
-        let Some(json) = record else { return RevocationOutcome::Nothing };
+        let next = next.as_ref().filter(|_| texts.is_carried);
+        let mut outcome = RevocationOutcome::Nothing;
+        for record in json.iter().chain(next) {
+            match self.revoke_by(memory, record) {
+                RevocationOutcome::Nothing => {}
+                news => outcome = news,
+            }
+        }
+        outcome
+    }
+
+    fn revoke_by(&self, memory: &mut Memory, record: &[u8]) -> RevocationOutcome {
         let now = self.clock.now();
-        match (Marked::read(json, &[], None), Revocations::read(json)) {
-            (Ok(record), _) => memory.revoke(record.partial(), now),
+        let is_of_ring = |record: &Manifest| {
+            record.ring() == self.ring && record.environment() == self.environment
+        };
+        match (Marked::read(record, &[], None), Revocations::read(record)) {
+            (Ok(record), _) if is_of_ring(record.partial()) => memory.revoke(record.partial(), now),
             // Of another version, or with something that cannot be read.
             (Err(_), Some(revocations)) if revocations.is_of(&self.ring, &self.environment) => {
                 memory.revoke_all(revocations.keys, now)
             }
-            (Err(_), _) => RevocationOutcome::Nothing,
+            _ => RevocationOutcome::Nothing,
         }
     }
 

@@ -388,3 +388,52 @@ fn a_rotation_that_is_due_waits_for_an_instance_that_holds_other_keys() {
     let told = tick(&mut shell);
     assert!(told.len() == 1 && told[0].starts_with("SECRET: STAGED "), "{told:?}");
 }
+
+/// The trail dates a restage by the operator's clock, and one that was started again lacks it.
+#[test]
+fn a_restaged_key_is_not_promoted_whatever_the_trail_lacks() {
+    for (clock, is_restarted) in [
+        ("2026-01-16T09:00:00Z", false),
+        ("2026-01-16T08:59:00Z", false),
+        ("2026-01-16T09:00:00Z", true),
+    ] {
+        let mut shell =
+            project("envelope", "backup = { file = \"backup.dump\", max_age = \"1d\" }\n");
+        std::fs::write(shell.path("backup.dump"), "a backup").unwrap();
+        let following = shell.instance::<AesKey>("SECRET.json", "web-1");
+        let first = following.ring().primary().unwrap();
+        for line in ["stage SECRET", "promote SECRET"] {
+            run_ok(&mut shell, line);
+            following.refresh().unwrap();
+        }
+        let primary = following.ring().primary().unwrap();
+        run_ok(&mut shell, &format!("retire SECRET --kid {first} --force --reason test --yes"));
+        following.refresh().unwrap();
+        shell.set(clock);
+        run_ok(&mut shell, &format!("restage SECRET --kid {first}"));
+        shell.set("2026-01-16T09:01:00Z");
+        following.refresh().unwrap();
+        if is_restarted {
+            run_ok(&mut shell, "audit restart --reason lost --yes");
+        }
+        tick(&mut shell);
+        following.refresh().unwrap();
+        assert_eq!(following.ring().primary().unwrap(), primary, "{clock} {is_restarted}");
+    }
+}
+
+/// A promotion and a retirement that the clock refuses are reported, and not recorded at each turn.
+#[test]
+fn a_promotion_that_the_clock_refuses_is_reported_and_not_recorded() {
+    let mut shell = project("jwt", "");
+    let following = shell.instance::<JwtKey>("SECRET.json", "web-1");
+    run_ok(&mut shell, "stage SECRET");
+    following.refresh().unwrap();
+    shell.set("2026-01-16T07:00:00Z");
+    let before = records(&shell).len();
+    for _ in 0..2 {
+        let lines = tick(&mut shell).concat();
+        assert!(lines.contains("clock"), "{lines}");
+    }
+    assert_eq!(records(&shell).len(), before);
+}

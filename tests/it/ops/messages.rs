@@ -346,6 +346,8 @@ fn a_blank_reason_is_no_reason() {
     ] {
         check_says(&mut shell, line, 1, &["--reason"], &[]);
     }
+    let line = "rotate JWT_SECRET --skip instances --reason ' '";
+    check_says(&mut shell, line, 1, &["--reason"], &["staged"]);
 }
 
 #[test]
