@@ -750,11 +750,11 @@ fn v8_an_interrupted_change_of_a_later_version_is_neither_lost_nor_overwritten()
     }
 }
 
-/// V8: what an interrupted change revokes is in force also if the file cannot be read, and if the record
-/// before it cannot. Text that is no record at all bars nothing.
+/// V8: what an interrupted change revokes is in force also if the file has no variable, and if the record
+/// before it cannot be read. A file that is missing, and text that is no record at all, change nothing.
 #[test]
 fn v8_an_interrupted_change_revokes_whatever_else_cannot_be_read() {
-    for case in ["no variable", "no record before", "no document"] {
+    for case in ["no variable", "no record before", "no document", "no file"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         let clock = ManualClock::new(at(0));
@@ -775,6 +775,15 @@ fn v8_an_interrupted_change_revokes_whatever_else_cannot_be_read() {
         match case {
             "no variable" => fs::write(&path, "OTHER=1\n").unwrap(),
             "no record before" => fs::write(sidecar(&path, ".json"), "").unwrap(),
+            // Nothing says that the change was made.
+            "no file" => {
+                fs::remove_file(&path).unwrap();
+                assert!(pollster::block_on(running.load()).is_err());
+                fs::write(&path, &before.0).unwrap();
+                let state = load(&running).state(&old, at(9));
+                assert_eq!(state, Some(KeyState::Live(Role::Fallback)));
+                continue;
+            }
             _ => {
                 fs::write(&path, &before.0).unwrap();
                 fs::write(sidecar(&path, ".json.next"), "{\"format\": \"dual").unwrap();

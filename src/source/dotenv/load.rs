@@ -81,9 +81,6 @@ impl DotenvStore {
 
     /// Takes the variables out of the text, and chooses the record.
     pub(super) fn parse_texts(&self, texts: &mut FileTexts) -> Result<Reading, StoreError> {
-        // Until the file is known to be as it was before that change.
-        let Records { json, next } = &texts.records;
-        texts.is_carried = next.as_ref().is_some_and(|next| self.is_next(next, json.as_deref()));
         let lines = match &mut texts.text {
             Ok(text) => Lines::parse(text),
             Err(error) => {
@@ -91,9 +88,11 @@ impl DotenvStore {
                 return Err(std::mem::replace(error, missing));
             }
         };
-        let found = self.find_secrets(&lines)?;
         let Records { json, next } = &texts.records;
         let next = next.as_ref().filter(|next| self.is_next(next, json.as_deref()));
+        // Until the file, which can be read, is known to be as it was before that change.
+        texts.is_carried = next.is_some();
+        let found = self.find_secrets(&lines)?;
         // Of a writer that was killed: in force if the file is as it is after that change.
         if let Some(next) = next
             && let Ok((_, Some(whole))) = self.read_whole(next, &found)
