@@ -115,22 +115,31 @@ pub(super) fn reach(text: &str, quote: char) -> Reach {
         (Some(early), Some(late)) if early == late && quote != '`' && is_end(&text[late..]) => {
             Reach::Clean(late)
         }
-        (Some(early), Some(late)) if early.max(late) <= line => {
-            // Some readers take what follows for more of the value, with quotes of its own.
-            let rest = text[late..].trim_start_matches([' ', '\t']);
-            match quote_of(rest).filter(|next| *next != '`').map(|next| reach(rest, next)) {
-                Some(Reach::Open(lines)) => Reach::Open(lines),
-                Some(Reach::Clean(end)) => match rest[..end].matches('\n').count() {
-                    0 => Reach::SameLine,
-                    lines => Reach::Open(Some(lines)),
-                },
-                Some(Reach::SameLine) | None => Reach::SameLine,
-            }
+        (Some(early), Some(late)) if early.max(late) <= line => match lines_after(&text[late..]) {
+            Some(0) => Reach::SameLine,
+            lines => Reach::Open(lines),
+        },
+        (Some(_), Some(late)) => {
+            let lines = text[..late].matches('\n').count();
+            Reach::Open(lines_after(&text[late..]).map(|more| lines + more))
         }
-        (Some(_), Some(late)) => Reach::Open(Some(text[..late].matches('\n').count())),
         // Readers that know this quote take one that is not closed for a part of the value.
         _ if quote == '`' => Reach::SameLine,
         _ => Reach::Open(None),
+    }
+}
+
+/// The number of further lines that some readers take for more of a value, which quotes closed before
+/// `rest`: a quote in the same line opens more of it. `None` if it has no end.
+fn lines_after(rest: &str) -> Option<usize> {
+    let line = rest.split('\n').next().unwrap_or_default();
+    let line = line.split(" #").next().unwrap_or_default();
+    let Some(place) = line.find(['"', '\'']) else { return Some(0) };
+    let more = &rest[place..];
+    match quote_of(more).map(|quote| reach(more, quote)) {
+        Some(Reach::Open(lines)) => lines,
+        Some(Reach::Clean(end)) => Some(more[..end].matches('\n').count()),
+        Some(Reach::SameLine) | None => Some(0),
     }
 }
 

@@ -314,6 +314,23 @@ fn as_dotenvy(text: &str) -> Option<BTreeMap<String, String>> {
     Some(found)
 }
 
+/// A word behind the quote of a value may hold a quote that opens more of it.
+#[test]
+fn a_quote_behind_a_closed_value_makes_the_lines_after_it_unclear() {
+    for text in
+        ["A=\"open\nB=\"double\"\nX=y\nX_OLD=\"open", "A=\"closed\"word\"open\nX=y\nB=\"end"]
+    {
+        let found = as_dotenvy(text).unwrap();
+        assert_eq!(found.get("X"), None, "{text}");
+        assert!(Lines::parse(text).value("X").is_err(), "{text}");
+    }
+    // In a comment it opens nothing, and one that is closed in its line ends there.
+    for text in ["A=\"closed\" # it's\nX=y\n", "A=\"closed\"word\"more\"\nX=y\n"] {
+        let value = Lines::parse(text).value("X").unwrap().unwrap();
+        assert_eq!(value.as_str(), "y", "{text}");
+    }
+}
+
 proptest! {
     /// Everything but the touched line is byte for byte the same.
     #[test]
