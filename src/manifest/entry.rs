@@ -55,7 +55,7 @@ impl Clone for Entry {
 pub struct ForcedStep {
     /// When.
     pub at: SystemTime,
-    /// What was done: the name of an [`ChangeAction`](super::ChangeAction).
+    /// The name of the [`ChangeAction`](super::ChangeAction).
     pub action: String,
     /// Why, in the operator's words.
     pub reason: String,

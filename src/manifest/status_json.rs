@@ -15,14 +15,14 @@ pub(crate) struct KeyJson<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) variable: Option<String>,
     pub(crate) state: &'static str,
-    /// When it started to sign, or will.
+    /// The moment from which it signs.
     pub(crate) signs_from: Option<T>,
     pub(crate) verifies_until: Option<T>,
     /// The verdict on an old key.
     pub(crate) verdict: Option<VerdictJson<T>>,
 }
 
-/// The end that is written of a key: none if it is revoked, because it verifies nothing before that either.
+/// Returns the end that is written of a key: none if it is revoked, because it verifies nothing.
 pub(crate) fn written_end(
     state: KeyState,
     verifies_until: Option<SystemTime>,
@@ -57,6 +57,13 @@ impl<T> VerdictJson<T> {
 mod tests {
     use super::*;
     use crate::error::Obstacle;
+
+    #[test]
+    fn a_revoked_key_has_no_end_that_lies_ahead() {
+        let end = Some(SystemTime::UNIX_EPOCH);
+        assert_eq!(written_end(KeyState::Revoked, end), None);
+        assert_eq!(written_end(KeyState::Expired, end), end);
+    }
 
     #[test]
     fn each_verdict_has_its_answer_and_its_reasons() {

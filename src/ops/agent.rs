@@ -18,7 +18,7 @@ use super::schedule::read_facts;
 use crate::error::Error;
 use crate::evidence::next_step::automatic::{AutomaticStep, automatic_step};
 use crate::kid::Kid;
-use crate::manifest::Change;
+use crate::manifest::{Change, Manifest};
 
 /// Follows an inventory.
 ///
@@ -117,7 +117,10 @@ impl Agent {
             Some(AutomaticStep::Promote { kid }) => match manifest.promote(&kid, &reports, now) {
                 // One that was restaged is to open rows, and not to seal them. A trail that was started
                 // again does not say so.
-                Ok(_) if item.purpose.needs_rewrap() && !is_staged(&*trail, item, kid).await? => {
+                Ok(_)
+                    if item.purpose.needs_rewrap()
+                        && !is_staged(&*trail, &manifest, kid).await? =>
+                {
                     Ok(None)
                 }
                 Ok(_) => operator.promote(Some(kid)).await.map(Some),
@@ -173,9 +176,10 @@ impl Agent {
     }
 }
 
-/// Returns whether the trail says that the key `kid` was staged.
-async fn is_staged(trail: &dyn Trail, item: &SecretSpec, kid: Kid) -> Result<bool, OpsError> {
-    let query = Query::new().secret(&item.name).action(Action::STAGED).outcome(Outcome::Success);
+/// Returns whether the trail says that the key `kid` of `manifest` was staged.
+async fn is_staged(trail: &dyn Trail, manifest: &Manifest, kid: Kid) -> Result<bool, OpsError> {
+    let query = Query::new().secret(manifest.ring()).environment(manifest.environment());
+    let query = query.action(Action::STAGED).outcome(Outcome::Success);
     let records = trail.query(&query).await?;
     Ok(records.iter().any(|entry| entry.record.kid == Some(kid)))
 }

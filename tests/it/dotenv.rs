@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dualkey::cookie::CookieKey;
 use dualkey::manifest::{Change, Manifest, NewEntry};
 use dualkey::source::{DotenvStore, KeyStore, StoreError, update};
-use dualkey::{Error, KeyRing, KeyState, ManualClock, Purpose, Role, Secret};
+use dualkey::{Error, KeyRing, KeyState, Kid, ManualClock, Purpose, Role, Secret};
 use proptest::prelude::*;
 
 use crate::support::{cases, secret};
@@ -701,6 +701,36 @@ fn an_odd_line_of_another_variable_does_not_stop_a_rotation() {
     assert!(pollster::block_on(store.load()).is_ok(), "it is behind the lines of the secret");
 }
 
+/// A revocation of `X_OLD` whose writer was killed after it wrote the file: the former record is in place,
+/// and the next one beside it.
+struct Interrupted {
+    old: Kid,
+    /// A process that ran through all of it.
+    running: DotenvStore,
+    /// The file before the revocation.
+    before: Vec<u8>,
+    /// The file with both keys alone.
+    both: String,
+}
+
+fn interrupt_revocation(path: &Path, clock: &ManualClock) -> Interrupted {
+    let store = || store(path, clock);
+    let both =
+        format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain_secret(0), plain_secret(1));
+    fs::write(path, &both).unwrap();
+    step(&store(), |manifest| manifest.stage(Secret::from(plain_secret(2)), at(1))).unwrap();
+    let old = load(&store()).keys()[1].kid();
+    let (before, record) = (fs::read(path).unwrap(), fs::read(sidecar(path, ".json")).unwrap());
+    let running = store();
+    load(&running);
+    step(&store(), |manifest| manifest.revoke(&old, "leaked", at(2))).unwrap();
+    fs::rename(sidecar(path, ".json"), sidecar(path, ".json.next")).unwrap();
+    fs::write(sidecar(path, ".json"), record).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(sidecar(path, ".json"), mode).unwrap();
+    Interrupted { old, running, before, both }
+}
+
 /// V8: a change of a later version that was interrupted is in force for what it revokes, and no step
 /// overwrites it.
 #[test]
@@ -710,28 +740,16 @@ fn v8_an_interrupted_change_of_a_later_version_is_neither_lost_nor_overwritten()
         let path = folder.path().join(".env");
         let clock = ManualClock::new(at(0));
         let store = || store(&path, &clock);
-        let both =
-            format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain_secret(0), plain_secret(1));
-        fs::write(&path, &both).unwrap();
-        step(&store(), |manifest| manifest.stage(Secret::from(plain_secret(2)), at(1))).unwrap();
-        let old = load(&store()).keys()[1].kid();
-        let before = (fs::read(&path).unwrap(), fs::read(sidecar(&path, ".json")).unwrap());
-        let running = store();
-        load(&running);
-        step(&store(), |manifest| manifest.revoke(&old, "leaked", at(2))).unwrap();
+        let Interrupted { old, running, before, both } = interrupt_revocation(&path, &clock);
 
-        // Killed: the former record is in place, and the next one, of a later version, beside it.
+        // The next record is of a later version.
         let mut record: serde_json::Value =
-            serde_json::from_slice(&fs::read(sidecar(&path, ".json")).unwrap()).unwrap();
+            serde_json::from_slice(&fs::read(sidecar(&path, ".json.next")).unwrap()).unwrap();
         record["version"] = 9.into();
         record["min_reader_version"] = 9.into();
-        fs::rename(sidecar(&path, ".json"), sidecar(&path, ".json.next")).unwrap();
         fs::write(sidecar(&path, ".json.next"), record.to_string()).unwrap();
-        fs::write(sidecar(&path, ".json"), &before.1).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        fs::set_permissions(sidecar(&path, ".json"), mode).unwrap();
         if !is_env_written {
-            fs::write(&path, &before.0).unwrap();
+            fs::write(&path, &before).unwrap();
         }
         // Nothing in it is taken, whatever the file holds, and no step replaces it.
         for text in [None, Some(both.as_str())] {
@@ -759,19 +777,7 @@ fn v8_an_interrupted_change_revokes_whatever_else_cannot_be_read() {
         let path = folder.path().join(".env");
         let clock = ManualClock::new(at(0));
         let store = || store(&path, &clock);
-        let both =
-            format!("SESSION_SECRET={}\nSESSION_SECRET_OLD={}\n", plain_secret(0), plain_secret(1));
-        fs::write(&path, &both).unwrap();
-        step(&store(), |manifest| manifest.stage(Secret::from(plain_secret(2)), at(1))).unwrap();
-        let old = load(&store()).keys()[1].kid();
-        let before = (fs::read(&path).unwrap(), fs::read(sidecar(&path, ".json")).unwrap());
-        let running = store();
-        load(&running);
-        step(&store(), |manifest| manifest.revoke(&old, "leaked", at(2))).unwrap();
-        fs::rename(sidecar(&path, ".json"), sidecar(&path, ".json.next")).unwrap();
-        fs::write(sidecar(&path, ".json"), &before.1).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        fs::set_permissions(sidecar(&path, ".json"), mode).unwrap();
+        let Interrupted { old, running, before, .. } = interrupt_revocation(&path, &clock);
         match case {
             "no variable" => fs::write(&path, "OTHER=1\n").unwrap(),
             "no record before" => fs::write(sidecar(&path, ".json"), "").unwrap(),
@@ -779,13 +785,13 @@ fn v8_an_interrupted_change_revokes_whatever_else_cannot_be_read() {
             "no file" => {
                 fs::remove_file(&path).unwrap();
                 assert!(pollster::block_on(running.load()).is_err());
-                fs::write(&path, &before.0).unwrap();
+                fs::write(&path, &before).unwrap();
                 let state = load(&running).state(&old, at(9));
                 assert_eq!(state, Some(KeyState::Live(Role::Fallback)));
                 continue;
             }
             _ => {
-                fs::write(&path, &before.0).unwrap();
+                fs::write(&path, &before).unwrap();
                 fs::write(sidecar(&path, ".json.next"), "{\"format\": \"dual").unwrap();
                 assert_eq!(load(&store()).state(&old, at(9)), Some(KeyState::Live(Role::Fallback)));
                 continue;

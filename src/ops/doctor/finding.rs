@@ -1,6 +1,6 @@
 //! A finding of the doctor.
 
-/// What is wrong, with what, and how to fix it.
+/// A problem, its subject, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -10,7 +10,7 @@ pub struct Finding {
     pub subject: String,
     /// What is wrong.
     pub found: String,
-    /// How to fix it.
+    /// The remedy.
     pub remedy: String,
 }
 

@@ -118,7 +118,7 @@ pub(crate) async fn begin_trail(
         return Err(OpsError::WasThere {
             secret: name.to_owned(),
             environment: manifest.environment().to_owned(),
-            remedy: "bring it back; without it nobody can say whether the records are whole. Else \
+            remedy: "bring it back; without it the records cannot be checked. Else \
                    put the trail aside by hand, and begin a new one",
         });
     }

@@ -21,7 +21,7 @@ use crate::source::StoreError;
 
 /// How long a peer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long ago the rotation in an earlier environment may be.
+/// The longest time since the rotation in an earlier environment.
 const EARLIER_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// All checks before a rotation of the secret `name`, in their order:
@@ -138,7 +138,7 @@ fn check_instances(
 ) -> Check {
     const NAME: &str = "instances";
     if !item.purpose.needs_agreement() {
-        return Check::for_unneeded(NAME, "its keys are read anew each time");
+        return Check::for_unneeded(NAME, "each command reads its keys again");
     }
     let (policy, changed_at) = (manifest.policy(), manifest.changed_at());
     let running = reports

@@ -54,7 +54,7 @@ pub struct OtherKey {
     pub state: KeyState,
     /// Since when it is in the manifest.
     pub added_at: SystemTime,
-    /// When it started to sign, or will.
+    /// The moment from which it signs.
     pub signs_from: Option<SystemTime>,
     /// When it stops verifying by its times, if that is known. A revoked key verifies nothing, even before
     /// that.

@@ -2,11 +2,12 @@
 
 use std::process::Stdio;
 
+use dualkey::Kid;
 use dualkey::envelope::AesKey;
 use dualkey::jwt::{Jwt, JwtKey};
 use dualkey::ops::audit::{Action, Entry, Outcome, Query};
 use dualkey::ops::inventory::{Inventory, Project};
-use dualkey::source::{FileStore, KeyStore};
+use dualkey::source::{FileStore, FollowHandle, KeyStore};
 use serde_json::json;
 
 use crate::support::is_full;
@@ -273,9 +274,8 @@ fn set_longer_lifetime(shell: &mut Shell, time: &str) {
     run_ok(shell, "policy SECRET");
 }
 
-/// Only an operator knows what a key was restaged for.
-#[test]
-fn a_restaged_key_is_neither_promoted_nor_followed_by_another() {
+/// A project with an encryption key that was rotated, whose first key was retired by force.
+fn retired_encryption_key() -> (Shell, FollowHandle<AesKey>, Kid) {
     let mut shell = project("envelope", "backup = { file = \"backup.dump\", max_age = \"1d\" }\n");
     std::fs::write(shell.path("backup.dump"), "a backup").unwrap();
     let following = shell.instance::<AesKey>("SECRET.json", "web-1");
@@ -284,8 +284,16 @@ fn a_restaged_key_is_neither_promoted_nor_followed_by_another() {
         run_ok(&mut shell, line);
         following.refresh().unwrap();
     }
-    let second = following.ring().primary().unwrap();
     run_ok(&mut shell, &format!("retire SECRET --kid {first} --force --reason test --yes"));
+    following.refresh().unwrap();
+    (shell, following, first)
+}
+
+/// Only an operator knows what a key was restaged for.
+#[test]
+fn a_restaged_key_is_neither_promoted_nor_followed_by_another() {
+    let (mut shell, following, first) = retired_encryption_key();
+    let second = following.ring().primary().unwrap();
     run_ok(&mut shell, &format!("restage SECRET --kid {first}"));
     following.refresh().unwrap();
     let revision = following.ring().load().revision();
@@ -397,18 +405,8 @@ fn a_restaged_key_is_not_promoted_whatever_the_trail_lacks() {
         ("2026-01-16T08:59:00Z", false),
         ("2026-01-16T09:00:00Z", true),
     ] {
-        let mut shell =
-            project("envelope", "backup = { file = \"backup.dump\", max_age = \"1d\" }\n");
-        std::fs::write(shell.path("backup.dump"), "a backup").unwrap();
-        let following = shell.instance::<AesKey>("SECRET.json", "web-1");
-        let first = following.ring().primary().unwrap();
-        for line in ["stage SECRET", "promote SECRET"] {
-            run_ok(&mut shell, line);
-            following.refresh().unwrap();
-        }
+        let (mut shell, following, first) = retired_encryption_key();
         let primary = following.ring().primary().unwrap();
-        run_ok(&mut shell, &format!("retire SECRET --kid {first} --force --reason test --yes"));
-        following.refresh().unwrap();
         shell.set(clock);
         run_ok(&mut shell, &format!("restage SECRET --kid {first}"));
         shell.set("2026-01-16T09:01:00Z");
@@ -422,7 +420,7 @@ fn a_restaged_key_is_not_promoted_whatever_the_trail_lacks() {
     }
 }
 
-/// A promotion and a retirement that the clock refuses are reported, and not recorded at each turn.
+/// A promotion that the clock refuses is reported, and not recorded at each turn.
 #[test]
 fn a_promotion_that_the_clock_refuses_is_reported_and_not_recorded() {
     let mut shell = project("jwt", "");
