@@ -1,0 +1,259 @@
+//! Credentials that several callers use at the same time: `src/credential/`.
+
+use std::mem::take;
+use std::original::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::planted::{self, Fault};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use dualkey::credential::{Attempt, Credentials};
+use dualkey::{Clock, Event, Kid, Observer, Role};
+
+use crate::ring::{MANIFESTS, builder, kid, now};
+use crate::runner::{Model, join, reach};
+
+#[path = "../../../src/credential/selector.rs"]
+#[allow(dead_code, reason = "the planted fault needs no more")]
+mod selector;
+
+use selector::{Choice, CoolDown, Selector};
+
+/// The fault in each: the state of the choices is taken out of its mutex, changed and put back.
+const FAULTS: &[Fault] = &[Fault::Caller];
+
+pub(crate) const MODELS: &[Model] = &[
+    Model {
+        name: "credentials: many refusals make one switch",
+        bound: Some(2),
+        reaches: &["one refusal", "two refusals", "three refusals"],
+        faults: FAULTS,
+        run: many_refusals_make_one_switch,
+    },
+    Model {
+        name: "credentials: one caller finds out",
+        bound: Some(2),
+        reaches: &["three callers after the cool-down"],
+        faults: FAULTS,
+        run: one_caller_finds_out,
+    },
+    Model {
+        name: "credentials: late news is no news",
+        bound: Some(2),
+        reaches: &["an echo before the recovery", "an echo after the recovery"],
+        faults: FAULTS,
+        run: late_news_is_no_news,
+    },
+];
+
+/// The first cool-down of `Credentials`, and the longest.
+const COOL_DOWN: CoolDown =
+    CoolDown { first: Duration::from_secs(30), longest: Duration::from_secs(30 * 60) };
+
+/// The credentials `a` and `b`, of which `a` is the primary, and what they report.
+#[derive(Clone)]
+struct Desk {
+    credentials: Credentials,
+    facts: Facts,
+    /// What the planted fault uses in the place of `credentials`.
+    selector: Arc<Mutex<Selector>>,
+}
+
+/// The time and the events, which cost `loom` no step.
+#[derive(Debug, Clone, Default)]
+struct Facts(Arc<[AtomicU64; 3]>);
+
+impl Facts {
+    fn seconds(&self) -> &AtomicU64 {
+        &self.0[0]
+    }
+
+    fn refusals(&self) -> &AtomicU64 {
+        &self.0[1]
+    }
+
+    fn switches(&self) -> &AtomicU64 {
+        &self.0[2]
+    }
+}
+
+impl Clock for Facts {
+    fn now(&self) -> SystemTime {
+        now() + Duration::from_secs(self.seconds().load(SeqCst))
+    }
+}
+
+impl Observer for Facts {
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::CredentialRefused { .. } => _ = self.refusals().fetch_add(1, SeqCst),
+            Event::CredentialSwitched { .. } => _ = self.switches().fetch_add(1, SeqCst),
+            _ => (),
+        }
+    }
+}
+
+enum Shown {
+    Attempt(Attempt),
+    Choice(Choice),
+}
+
+impl Shown {
+    fn kid(&self) -> Kid {
+        match self {
+            Self::Attempt(attempt) => attempt.kid(),
+            Self::Choice(choice) => choice.kid,
+        }
+    }
+
+    fn is_probe(&self) -> bool {
+        match self {
+            Self::Attempt(attempt) => attempt.is_probe(),
+            Self::Choice(choice) => choice.is_probe,
+        }
+    }
+}
+
+impl Desk {
+    fn new() -> Self {
+        let facts = Facts::default();
+        let builder = builder().clock(facts.clone()).observer(facts.clone());
+        let credentials = Credentials::new(MANIFESTS.first.build_ring(builder).unwrap());
+        Self { credentials, facts, selector: Arc::default() }
+    }
+
+    /// The planted fault.
+    fn with_selector<R>(&self, change: impl FnOnce(&mut Selector) -> R) -> R {
+        let mut selector = take(&mut *self.selector.lock().unwrap());
+        let result = change(&mut selector);
+        *self.selector.lock().unwrap() = selector;
+        result
+    }
+
+    fn offer() -> Vec<(Kid, Role)> {
+        vec![(kid("a"), Role::Primary), (kid("b"), Role::Fallback)]
+    }
+
+    fn choose(&self) -> Shown {
+        if planted::is(Fault::Caller) {
+            let choice = self.with_selector(|selector| {
+                selector.choose(&Self::offer(), self.facts.now(), COOL_DOWN)
+            });
+            return Shown::Choice(choice.unwrap());
+        }
+        Shown::Attempt(self.credentials.choose().unwrap())
+    }
+
+    fn reject(&self, shown: &Shown) -> Shown {
+        match shown {
+            Shown::Attempt(attempt) => {
+                Shown::Attempt(self.credentials.report_rejected(attempt).unwrap())
+            }
+            Shown::Choice(choice) => {
+                let now = self.facts.now();
+                let (refusal, next) = self.with_selector(|selector| {
+                    let refusal = selector.reject(choice, now, COOL_DOWN);
+                    (refusal, selector.choose_after(&Self::offer(), &choice.kid, now, COOL_DOWN))
+                });
+                let next = next.unwrap();
+                let is_switch = refusal.was_current && next.kid != choice.kid;
+                self.facts.refusals().fetch_add(u64::from(refusal.is_news), SeqCst);
+                self.facts.switches().fetch_add(u64::from(is_switch), SeqCst);
+                Shown::Choice(next)
+            }
+        }
+    }
+
+    fn accept(&self, shown: &Shown) {
+        match shown {
+            Shown::Attempt(attempt) => self.credentials.report_accepted(attempt),
+            Shown::Choice(choice) => {
+                let before = self.with_selector(|selector| selector.accept(choice));
+                self.facts.switches().fetch_add(u64::from(before.is_some()), SeqCst);
+            }
+        }
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.facts.seconds().fetch_add(seconds, SeqCst);
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        (self.facts.refusals().load(SeqCst), self.facts.switches().load(SeqCst))
+    }
+}
+
+/// The other side accepts `b`, and no longer `a`.
+fn many_refusals_make_one_switch() {
+    let desk = Desk::new();
+    // It was chosen before the others came.
+    let early = desk.choose();
+    let others = [(); 2].map(|()| {
+        let desk = desk.clone();
+        thread::spawn(move || {
+            let mut shown = desk.choose();
+            let is_refused = shown.kid() == kid("a");
+            if is_refused {
+                shown = desk.reject(&shown);
+            }
+            assert_eq!(shown.kid(), kid("b"), "the refused one is shown again");
+            desk.accept(&shown);
+            usize::from(is_refused)
+        })
+    });
+    let next = desk.reject(&early);
+    assert_eq!(next.kid(), kid("b"), "the refused one is shown again");
+    let refused: usize = join(others).iter().sum();
+    reach(["one refusal", "two refusals", "three refusals"][refused]);
+    assert_eq!(desk.counts(), (1, 1), "refusals and switches");
+    assert!(desk.choose().kid() == kid("b"));
+    // An echo does not make the cool-down longer.
+    desk.advance(30);
+    let shown = desk.choose();
+    assert!(shown.kid() == kid("a") && shown.is_probe(), "the cool-down has grown");
+}
+
+fn one_caller_finds_out() {
+    let desk = Desk::new();
+    desk.reject(&desk.choose());
+    desk.advance(30);
+    let others = [(); 2].map(|()| {
+        let desk = desk.clone();
+        thread::spawn(move || desk.choose())
+    });
+    let shown = desk.choose();
+    let [first, second] = join(others);
+    let shown = [shown, first, second];
+    for shown in &shown {
+        let expected = if shown.is_probe() { "a" } else { "b" };
+        assert_eq!(shown.kid(), kid(expected));
+    }
+    let probes = shown.iter().filter(|shown| shown.is_probe()).count();
+    assert_eq!(probes, 1, "callers that find out");
+    reach("three callers after the cool-down");
+}
+
+/// The other side accepts `a` again. Two refusals of before arrive late.
+fn late_news_is_no_news() {
+    let desk = Desk::new();
+    let [early, late, later] = [(); 3].map(|()| desk.choose());
+    desk.reject(&early);
+    desk.advance(30);
+    let probe = desk.choose();
+    assert!(probe.is_probe());
+    let others = [late, later].map(|late| {
+        let desk = desk.clone();
+        thread::spawn(move || {
+            let next = desk.reject(&late);
+            reach(match next.kid() == kid("a") {
+                true => "an echo after the recovery",
+                false => "an echo before the recovery",
+            });
+        })
+    });
+    desk.accept(&probe);
+    join(others);
+    assert_eq!(desk.facts.refusals().load(SeqCst), 1, "refusals");
+    let shown = desk.choose();
+    assert!(shown.kid() == kid("a") && !shown.is_probe(), "late news counts");
+}

@@ -1,0 +1,140 @@
+//! The swap of a ring: `src/ring/swap.rs`.
+
+use std::convert::Infallible;
+use std::planted::{self, Fault};
+use std::sync::Arc;
+use std::thread;
+
+use crate::runner::{Model, join, reach};
+
+#[path = "../../../src/ring/swap.rs"]
+mod cell;
+
+use cell::Swap;
+
+pub(crate) const MODELS: &[Model] = &[
+    Model {
+        name: "swap: every change is there",
+        bound: None,
+        reaches: &["a second attempt", "a third attempt"],
+        faults: &[Fault::ReplacesWithoutComparing],
+        run: every_change_is_there,
+    },
+    Model {
+        name: "swap: a refusal that lost the race is not the result",
+        bound: None,
+        reaches: &["refused", "admitted at once", "refused at first, and then admitted"],
+        // It returns the refusal of its first attempt.
+        faults: &[Fault::Caller, Fault::ReplacesWithoutComparing],
+        run: lost_refusal_is_not_the_result,
+    },
+    Model {
+        name: "swap: a reader sees one whole generation",
+        bound: None,
+        reaches: &["the first generation", "the second generation", "the third generation"],
+        // It changes the two halves one after the other.
+        faults: &[Fault::Caller],
+        run: reader_sees_one_generation,
+    },
+];
+
+fn every_change_is_there() {
+    let swap = Arc::new(Swap::new(Vec::new()));
+    let writers = [1, 2].map(|number| {
+        let swap = Arc::clone(&swap);
+        thread::spawn(move || (number, append(&swap, number)))
+    });
+    let mut places = vec![(3, append(&swap, 3))];
+    places.extend(join(writers));
+    let numbers = swap.load();
+    assert_eq!(numbers.len(), 3, "a change was lost");
+    for (number, place) in places {
+        assert_eq!(numbers.get(place), Some(&number), "a result is of another attempt");
+    }
+}
+
+/// Returns the place of `number`.
+fn append(swap: &Swap<Vec<u8>>, number: u8) -> usize {
+    let mut attempts = 0;
+    let Ok(place) = swap.update(|numbers| {
+        attempts += 1;
+        let next = numbers.iter().copied().chain([number]).collect();
+        Ok::<_, Infallible>((Some(next), numbers.len()))
+    });
+    match attempts {
+        1 => (),
+        2 => reach("a second attempt"),
+        _ => reach("a third attempt"),
+    }
+    place
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Door {
+    is_open: bool,
+    has_entered: bool,
+}
+
+/// One writer opens a door, another one enters if it is open, and a third one changes nothing.
+fn lost_refusal_is_not_the_result() {
+    let swap = Arc::new(Swap::new(Door { is_open: false, has_entered: false }));
+    let opens = {
+        let swap = Arc::clone(&swap);
+        thread::spawn(move || {
+            swap.update(|door| Ok::<_, Infallible>((Some(Door { is_open: true, ..*door }), ())))
+        })
+    };
+    let refuses = {
+        let swap = Arc::clone(&swap);
+        thread::spawn(move || swap.update(|_| Err::<(Option<Door>, ()), _>("always")))
+    };
+    let (mut refusals, mut was_open) = (0, false);
+    let entered = swap.update(|door| {
+        was_open = door.is_open;
+        refusals += u32::from(!was_open);
+        if !door.is_open || (planted::is(Fault::Caller) && refusals > 0) {
+            return Err("closed");
+        }
+        Ok((Some(Door { has_entered: true, ..*door }), ()))
+    });
+    opens.join().unwrap().unwrap();
+    assert_eq!(refuses.join().unwrap(), Err("always"));
+    let door = swap.load();
+    assert!(door.is_open, "a change was lost");
+    assert_eq!(door.has_entered, entered.is_ok(), "the result is of another attempt");
+    assert!(was_open == entered.is_ok(), "it was refused at an open door");
+    reach(match (entered, refusals) {
+        (Ok(()), 0) => "admitted at once",
+        (Ok(()), _) => "refused at first, and then admitted",
+        (Err(_), _) => "refused",
+    });
+}
+
+fn reader_sees_one_generation() {
+    let swap = Arc::new(Swap::new([0; 2]));
+    let writer = {
+        let swap = Arc::clone(&swap);
+        thread::spawn(move || {
+            for generation in [1, 2] {
+                let halves: &[_] = if planted::is(Fault::Caller) { &[0..1, 1..2] } else { &[0..2] };
+                for half in halves {
+                    let Ok(()) = swap.update(|held| {
+                        let mut next = *held;
+                        next[half.clone()].fill(generation);
+                        Ok::<_, Infallible>((Some(next), ()))
+                    });
+                }
+            }
+        })
+    };
+    let mut before = 0;
+    for looks in 0..3 {
+        let seen = if looks == 1 { *swap.load() } else { swap.read(|halves| *halves) };
+        assert_eq!(seen[0], seen[1], "it is of two generations");
+        assert!(seen[0] >= before, "a generation came back");
+        before = seen[0];
+        reach(["the first generation", "the second generation", "the third generation"][seen[0]]);
+    }
+    writer.join().unwrap();
+    assert_eq!(*swap.load(), [2; 2]);
+}
