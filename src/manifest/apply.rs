@@ -128,7 +128,7 @@ fn swap_in<K: KeyMaterial>(manifest: &Manifest, ring: &KeyRing<K>) -> Result<boo
     } else {
         build_keys(manifest, held.keys(), ring.options(), ring.rules(), now)?
     };
-    let is_news = ring.update(|set| {
+    let (is_news, [before, after]) = ring.update(|set| {
         if set.is_of(&origin)? {
             // Only how fresh it is has changed, or the names of its variables.
             let has_changed =
@@ -143,13 +143,14 @@ fn swap_in<K: KeyMaterial>(manifest: &Manifest, ring: &KeyRing<K>) -> Result<boo
         Ok::<_, Error>((Some(next.with_origin(origin)), true))
     })?;
     if is_news {
-        let set = ring.load();
-        ring.emit_changes(&held, &set, now);
+        // Deliberately not from `held` to the current set: what another writer changed is reported
+        // by that writer.
+        ring.emit_changes(&before, &after, now);
         ring.emit(Event::Reloaded {
             ring: ring.name(),
-            revision: set.revision(),
-            generation: set.generation(),
-            fingerprint: set.fingerprint(),
+            revision: after.revision(),
+            generation: after.generation(),
+            fingerprint: after.fingerprint(),
         });
     }
     ring.warn(&manifest.warnings);
@@ -279,12 +280,21 @@ fn is_same<K: KeyMaterial>(key: &Key<K>, entry: &Entry, algorithm: Option<&str>)
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use crate::lifecycle::Policy;
     use crate::manifest::NewEntry;
+    use crate::observer::Observer;
     use crate::purpose::Purpose;
     use crate::ring::key::sealed;
     use crate::secret::Secret;
+
+    thread_local! {
+        /// What another thread does while this one tests a key.
+        static DURING_SELF_TEST: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+    }
 
     /// A key that does not verify what it signs, if its secret says so: as on a machine that
     /// computes wrong.
@@ -302,7 +312,25 @@ mod tests {
         }
 
         fn self_test(&self) -> bool {
+            if let Some(other) = DURING_SELF_TEST.take() {
+                other();
+            }
             !self.0
+        }
+    }
+
+    #[derive(Debug, Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Observer for Log {
+        fn observe(&self, event: &Event<'_>) {
+            let line = match event {
+                Event::Staged { kid, .. } => format!("staged {kid}"),
+                Event::Revoked { kid, .. } => format!("revoked {kid}"),
+                Event::Reloaded { revision, .. } => format!("reloaded {revision}"),
+                other => format!("{other:?}"),
+            };
+            self.0.lock().unwrap().push(line);
         }
     }
 
@@ -326,5 +354,37 @@ mod tests {
         let error = next.apply_to(&ring).unwrap_err();
         assert!(matches!(error, Error::SelfTest { kid } if kid == *"b"), "{error}");
         assert_eq!((ring.fingerprint(), ring.keys().len()), (manifest.fingerprint(), 1));
+    }
+
+    /// Another writer revokes a key, or applies the next manifest, after this one has looked at the
+    /// ring and before it swaps.
+    #[test]
+    fn a_change_of_another_writer_is_reported_once() {
+        let now = SystemTime::UNIX_EPOCH;
+        let first =
+            Manifest::new("X", Purpose::Cookie, "test", Policy::default(), entry("good", "a"), now);
+        let first = first.unwrap().with_fallback(entry("old", "b"), now).unwrap();
+        let second = first.stage(entry("next", "c"), now).unwrap().manifest;
+        let third = second.stage(entry("last", "d"), now).unwrap().manifest;
+        let build = || {
+            let log = Log::default();
+            let builder = KeyRing::<Shaky>::builder().environment("test").observer(log.clone());
+            (first.build_ring(builder).unwrap(), log)
+        };
+
+        let (ring, log) = build();
+        let other = ring.clone();
+        let revoke = move || other.revoke(&"b".parse().unwrap(), "it leaked").unwrap();
+        DURING_SELF_TEST.set(Some(Box::new(revoke)));
+        assert!(second.apply_to(&ring).unwrap());
+        assert_eq!(*log.0.lock().unwrap(), ["revoked b", "staged c", "reloaded 2"]);
+
+        let (ring, log) = build();
+        let (other, earlier) = (ring.clone(), second.clone());
+        let apply = move || assert!(earlier.apply_to(&other).unwrap());
+        DURING_SELF_TEST.set(Some(Box::new(apply)));
+        assert!(third.apply_to(&ring).unwrap());
+        let lines = log.0.lock().unwrap().clone();
+        assert_eq!(lines, ["staged c", "reloaded 2", "staged d", "reloaded 3"]);
     }
 }

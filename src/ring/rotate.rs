@@ -345,7 +345,7 @@ impl<K: KeyMaterial> KeyRing<K> {
         added: Option<&Key<K>>,
         mut step: impl FnMut(&KeySet<K>, &mut Steps<'_>) -> Result<R, Error>,
     ) -> Result<(Arc<KeySet<K>>, R), Error> {
-        let result = self.inner.set.update(|set| {
+        let (result, [_, after]) = self.inner.set.update_generations(|set| {
             let (lives, terms) = (set.lives(), set.terms());
             let mut steps = Steps::new(lives, set.timeline(), &terms, self.inner.clock.now());
             let result = step(set, &mut steps)?;
@@ -356,7 +356,7 @@ impl<K: KeyMaterial> KeyRing<K> {
             let next = KeySet::new(keys, set.generation() + 1, now, *set.policy(), self.name())?;
             Ok::<_, Error>((Some(next.inherit_origin(set)), result))
         })?;
-        Ok((self.load(), result))
+        Ok((after, result))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::observer::Event;
 use crate::ring::builder::primary_unclear;
 use crate::ring::key::{Key, KeyMaterial};
 use crate::ring::key_set::KeySet;
+use crate::ring::swap::Changed;
 use crate::ring::{KeyRing, RingBuilder};
 
 impl<K: KeyMaterial> RingBuilder<K> {
@@ -76,12 +77,13 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.inner.is_followed.store(true, Relaxed);
     }
 
-    /// Replaces the set in one swap, as `change` says; see [`Swap::update`](super::swap::Swap::update).
+    /// Replaces the set in one swap, as `change` says, and returns the sets before and after; see
+    /// [`Swap::update_generations`](super::swap::Swap::update_generations).
     pub(crate) fn update<R, E>(
         &self,
         change: impl FnMut(&KeySet<K>) -> Result<(Option<KeySet<K>>, R), E>,
-    ) -> Result<R, E> {
-        self.inner.set.update(change)
+    ) -> Result<Changed<R, KeySet<K>>, E> {
+        self.inner.set.update_generations(change)
     }
 
     /// Returns the environment that the ring belongs to.

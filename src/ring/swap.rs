@@ -11,6 +11,9 @@ use arc_swap::ArcSwap;
 #[derive(Debug)]
 pub(super) struct Swap<T>(ArcSwap<T>);
 
+/// The result of a change, with the generation that was replaced and the one that replaced it.
+pub(super) type Changed<R, T> = (R, [Arc<T>; 2]);
+
 impl<T> Swap<T> {
     pub(super) fn new(value: T) -> Self {
         Self(ArcSwap::from_pointee(value))
@@ -30,19 +33,30 @@ impl<T> Swap<T> {
     /// leave it as it is. `change` runs once for each attempt.
     pub(super) fn update<R, E>(
         &self,
-        mut change: impl FnMut(&T) -> Result<(Option<T>, R), E>,
+        change: impl FnMut(&T) -> Result<(Option<T>, R), E>,
     ) -> Result<R, E> {
+        self.update_generations(change).map(|(result, _)| result)
+    }
+
+    /// Does the same, and returns both generations: a load before or after the call may be of
+    /// another writer.
+    pub(super) fn update_generations<R, E>(
+        &self,
+        mut change: impl FnMut(&T) -> Result<(Option<T>, R), E>,
+    ) -> Result<Changed<R, T>, E> {
         let mut outcome = None;
-        self.0.rcu(|current| {
+        let before = self.0.rcu(|current| {
             // Recorded again at each attempt: a refusal of an attempt that lost
             // the race is not a refusal.
             let (next, result) = match change(current) {
                 Ok((next, result)) => (next, Ok(result)),
                 Err(refusal) => (None, Err(refusal)),
             };
-            outcome = Some(result);
-            next.map_or_else(|| Arc::clone(current), Arc::new)
+            let next = next.map_or_else(|| Arc::clone(current), Arc::new);
+            outcome = Some(result.map(|result| (result, Arc::clone(&next))));
+            next
         });
-        outcome.expect("rcu runs its closure at least once")
+        let (result, after) = outcome.expect("rcu runs its closure at least once")?;
+        Ok((result, [before, after]))
     }
 }

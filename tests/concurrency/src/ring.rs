@@ -1,6 +1,7 @@
 //! Changes of a ring at the same time: in code, and by manifests.
 
 use std::original::sync::LazyLock;
+use std::original::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::planted::Fault;
 use std::sync::Arc;
 use std::thread;
@@ -8,28 +9,31 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dualkey::credential::Credential;
 use dualkey::manifest::{Manifest, NewEntry};
-use dualkey::{Clock, Error, KeyRing, KeySet, Kid, NewKey, Policy, Purpose, RingBuilder, Secret};
+use dualkey::{
+    Clock, Error, Event, KeyRing, KeySet, Kid, NewKey, Observer, Policy, Purpose, RingBuilder,
+    Secret,
+};
 
 use crate::runner::{Model, join, reach};
 
 pub(crate) const MODELS: &[Model] = &[
     Model {
         name: "ring: every change in code is there",
-        bound: Some(2),
+        bound: Some(3),
         reaches: &["one after the other"],
         faults: &[Fault::ReplacesWithoutComparing],
         run: every_change_in_code_is_there,
     },
     Model {
         name: "ring: a revocation outlives a manifest",
-        bound: Some(2),
+        bound: Some(3),
         reaches: &["revoked before the manifest", "revoked after the manifest"],
         faults: &[Fault::ReplacesWithoutComparing],
         run: revocation_outlives_a_manifest,
     },
     Model {
         name: "ring: a refused manifest revokes",
-        bound: Some(2),
+        bound: Some(3),
         reaches: &["the rival is first", "the rival is refused"],
         faults: &[Fault::ReplacesWithoutComparing],
         run: refused_manifest_revokes,
@@ -42,6 +46,28 @@ pub(crate) const MODELS: &[Model] = &[
         run: later_manifest_wins,
     },
 ];
+
+/// The number of changes that a ring has reported. It costs `loom` no step.
+#[derive(Debug, Clone, Default)]
+struct Reported(Arc<[AtomicU64; 3]>);
+
+impl Observer for Reported {
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::Staged { .. } => _ = self.0[0].fetch_add(1, SeqCst),
+            Event::Revoked { .. } => _ = self.0[1].fetch_add(1, SeqCst),
+            Event::Reloaded { revision, .. } => _ = self.0[2].fetch_add(*revision, SeqCst),
+            _ => (),
+        }
+    }
+}
+
+impl Reported {
+    /// The stagings, the revocations, and the sum of the revisions.
+    fn counts(&self) -> [u64; 3] {
+        [0, 1, 2].map(|place| self.0[place].load(SeqCst))
+    }
+}
 
 /// A clock that costs `loom` no step.
 #[derive(Debug)]
@@ -99,8 +125,10 @@ pub(crate) fn builder() -> RingBuilder<Credential> {
     KeyRing::builder().name("RING").environment("test").clock(Fixed)
 }
 
-fn ring() -> KeyRing<Credential> {
-    MANIFESTS.first.build_ring(builder()).unwrap()
+/// A ring of the first manifest.
+fn ring() -> (KeyRing<Credential>, Reported) {
+    let reported = Reported::default();
+    (MANIFESTS.first.build_ring(builder().observer(reported.clone())).unwrap(), reported)
 }
 
 pub(crate) fn is_revoked(set: &KeySet<Credential>, name: &str) -> bool {
@@ -112,7 +140,7 @@ fn has(set: &KeySet<Credential>, name: &str) -> bool {
 }
 
 fn every_change_in_code_is_there() {
-    let ring = ring();
+    let (ring, reported) = ring();
     let others = ["c", "d"].map(|name| {
         let ring = ring.clone();
         thread::spawn(move || {
@@ -129,10 +157,11 @@ fn every_change_in_code_is_there() {
     assert!(is_revoked(&set, "b") && has(&set, "c") && has(&set, "d"), "a change was lost");
     assert_eq!(set.generation(), 4);
     assert_eq!(set.primary(now()).unwrap().kid(), kid("a"));
+    assert_eq!(reported.counts(), [2, 1, 0], "reported");
 }
 
 fn revocation_outlives_a_manifest() {
-    let ring = ring();
+    let (ring, reported) = ring();
     let applies = {
         let ring = ring.clone();
         thread::spawn(move || MANIFESTS.second.apply_to(&ring).unwrap())
@@ -161,10 +190,11 @@ fn revocation_outlives_a_manifest() {
     assert!(is_revoked(&set, "b"), "it came back");
     assert!(has(&set, "c") && set.revision() == 2, "the manifest was lost");
     assert_eq!(set.generation(), 3);
+    assert_eq!(reported.counts(), [1, 1, 2], "reported");
 }
 
 fn refused_manifest_revokes() {
-    let ring = ring();
+    let (ring, reported) = ring();
     let applies = {
         let ring = ring.clone();
         thread::spawn(move || MANIFESTS.second.apply_to(&ring))
@@ -179,17 +209,19 @@ fn refused_manifest_revokes() {
         (Ok(true), Err(Error::TwoOfOneRevision { revision: 2 })) => {
             reach("the rival is refused");
             assert!(has(&set, "c"), "the manifest was lost");
+            assert_eq!(reported.counts(), [1, 1, 2], "reported");
         }
         (Err(Error::TwoOfOneRevision { revision: 2 }), Ok(true)) => {
             reach("the rival is first");
             assert!(!has(&set, "c"));
+            assert_eq!(reported.counts(), [0, 1, 2], "reported");
         }
         both => panic!("of two manifests of one revision: {both:?}"),
     }
 }
 
 fn later_manifest_wins() {
-    let ring = ring();
+    let (ring, reported) = ring();
     let earlier = {
         let ring = ring.clone();
         thread::spawn(move || MANIFESTS.second.apply_to(&ring))
@@ -200,13 +232,20 @@ fn later_manifest_wins() {
     };
     assert!(MANIFESTS.third.apply_to(&ring).unwrap());
     assert_eq!(ring.load().revision(), 3, "an earlier manifest was applied");
-    match earlier.join().unwrap() {
-        Ok(true) => reach("both are applied"),
-        Err(Error::Older { held: 3, found: 2 }) => reach("the earlier is refused"),
+    let revisions = match earlier.join().unwrap() {
+        Ok(true) => {
+            reach("both are applied");
+            2 + 3
+        }
+        Err(Error::Older { held: 3, found: 2 }) => {
+            reach("the earlier is refused");
+            3
+        }
         other => panic!("of an earlier manifest: {other:?}"),
-    }
+    };
     revokes.join().unwrap().unwrap();
     let set: Arc<_> = ring.load();
     assert_eq!(set.revision(), 3, "an earlier manifest was applied");
     assert!(has(&set, "d") && is_revoked(&set, "b"), "a change was lost");
+    assert_eq!(reported.counts(), [2, 1, revisions], "reported");
 }
