@@ -32,14 +32,14 @@ pub(crate) const MODELS: &[Model] = &[
     },
     Model {
         name: "credentials: one caller finds out",
-        bound: Some(2),
+        bound: Some(3),
         reaches: &["three callers after the cool-down"],
         faults: FAULTS,
         run: one_caller_finds_out,
     },
     Model {
         name: "credentials: late news is no news",
-        bound: Some(2),
+        bound: Some(3),
         reaches: &["an echo before the recovery", "an echo after the recovery"],
         faults: FAULTS,
         run: late_news_is_no_news,

@@ -26,7 +26,7 @@ use signal::Signal;
 pub(crate) const MODELS: &[Model] = &[
     Model {
         name: "follow: no wake is lost",
-        bound: Some(3),
+        bound: None,
         reaches: &["one turn for two wakes", "two turns for two wakes"],
         // It wakes before it makes its change.
         faults: &[Fault::WakesNoThread, Fault::Caller],
@@ -34,7 +34,7 @@ pub(crate) const MODELS: &[Model] = &[
     },
     Model {
         name: "follow: one turn runs at a time",
-        bound: Some(3),
+        bound: None,
         reaches: &["a turn on each thread"],
         // It ends its turn before its work.
         faults: &[Fault::WakesNoThread, Fault::Caller],
@@ -42,7 +42,7 @@ pub(crate) const MODELS: &[Model] = &[
     },
     Model {
         name: "follow: a closed follower changes nothing",
-        bound: Some(3),
+        bound: Some(4),
         reaches: &["changed before the end", "no turn", "an answer that is dropped"],
         // It uses the answer of a store after the end.
         faults: &[Fault::WakesNoThread, Fault::Caller],
@@ -50,7 +50,7 @@ pub(crate) const MODELS: &[Model] = &[
     },
     Model {
         name: "follow: a stop waits for the driver",
-        bound: Some(3),
+        bound: None,
         reaches: &["a turn before the end", "no turn before the end"],
         // It is marked as ended from its start.
         faults: &[Fault::WakesNoThread, Fault::Caller],
@@ -58,7 +58,7 @@ pub(crate) const MODELS: &[Model] = &[
     },
     Model {
         name: "follow: a report that is due is made",
-        bound: Some(3),
+        bound: Some(4),
         reaches: &["one report for two", "two reports for two"],
         // It announces the report before there is news.
         faults: &[Fault::SwapsInTwoSteps, Fault::WakesNoThread, Fault::Caller],
@@ -66,7 +66,7 @@ pub(crate) const MODELS: &[Model] = &[
     },
     Model {
         name: "follow: a report that failed is made again",
-        bound: Some(3),
+        bound: None,
         reaches: &["announced before the failure", "announced after the failure"],
         // It does not keep the report due.
         faults: &[Fault::Caller],

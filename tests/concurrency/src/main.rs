@@ -1,5 +1,5 @@
-//! Explores the protocols between the threads of the library with `loom`: every order of the steps
-//! of a few threads, and every value that the memory model allows a load.
+//! Explores the protocols between the threads of the library with `loom`: a few threads in each
+//! order of their steps, and each value that the memory model allows a load.
 //!
 //! The library is compiled from its own files, without a change. Its paths that begin with `std`
 //! lead to a stand-in, in which mutexes, condition variables, `AtomicBool`, `AtomicU64`, `OnceLock`,
@@ -8,36 +8,41 @@
 //! here, to reach what they hold.
 //!
 //! Each model runs without a fault, and then once with each of its planted faults, which must be
-//! found. A model also names the situations that some order must reach.
+//! found. A model also names the situations that at least one order must reach. The argument is a part
+//! of the names of the models to run.
 //!
 //! # What is covered
 //! - `ring/swap.rs`: no change is lost; the refusal of an attempt that lost is not the result; a
 //!   reader sees one whole generation.
-//! - `KeyRing` with `Manifest::apply_to`: changes in code and manifests at the same time. What was
-//!   revoked stays revoked, also by a manifest that is refused; the later revision wins.
+//! - `KeyRing` with `Manifest::apply_to`: changes in code and manifests at the same time. A revoked
+//!   key stays revoked; a manifest that is refused revokes; the later revision wins; each change is
+//!   reported once.
 //! - `evidence/usage.rs`, and `KeyRing::report` with `evidence/window.rs`: no use is lost or counted
 //!   twice.
 //! - `source/follow/signal.rs` and `ring/report_due.rs`: no wake and no report is lost; one turn runs
-//!   at a time; none changes the ring after the end.
-//! - The whole follower over a store in memory: its driver, its worker thread, a watch, a
-//!   revocation in code at the same time, and its end.
+//!   at a time; no turn changes the ring after the end.
+//! - A whole follower over a store in memory: its driver, its worker thread, its watch and its end,
+//!   with a revocation in code at the same time.
 //! - `Credentials`: refusals at the same time make one switch; one caller finds out whether a
-//!   credential is accepted again; late news is no news.
+//!   credential is accepted again; a late refusal is no news.
 //!
 //! # What is not covered
-//! - `arc_swap` itself: its memory ordering, its reference counts, and the reader that waits for no
+//! - `arc_swap` itself: its memory ordering, its reference counts, and readers that wait for no
 //!   writer. Here a load takes a mutex.
-//! - More threads than four, or more steps than a model has. Where the table names a bound, no
-//!   order with more preemptions than that.
-//! - What `loom` does not model: `SeqCst` is explored as `AcqRel`, and a load sees no store that
-//!   comes after it. A condition variable does not wake a thread without a cause. `Arc` is that of the
-//!   standard library, and `AtomicUsize` only gives numbers.
-//! - Time. A wait ends by what it waits for, and only the damping of wakes by its limit. So no call
-//!   to a store is out of time, and no turn gives up.
+//! - More threads and more steps than a model has. Where a model has a bound, orders with more
+//!   preemptions than that.
+//! - The memory model beyond `loom`: it takes `SeqCst` for `AcqRel`, and shows a load no later
+//!   store. The stand-in stores an `AtomicBool` as a swap, because `loom` would lose some plain
+//!   stores beside a swap. `Arc` is that of the standard library, and `AtomicUsize` only gives
+//!   numbers.
+//! - The time of the last use of a key is not monotone: of threads that share a shard, the store of
+//!   the last one holds, and it may have read the clock before the others.
+//! - Time. A wait ends by what it waits for; only the damping of wakes ends by its limit. So no call
+//!   to a store is out of time, and no turn gives up. A condition variable wakes no thread without
+//!   a cause.
 //! - Panics of a store or an observer, and poisoned mutexes.
 //! - tokio: `spawn`, `refresh_async`, and the pool of database connections with its own locks.
-//! - Files, PostgreSQL, and other processes.
-//! - The order and the number of events, but for those of credentials.
+//! - Files, PostgreSQL and other processes. The order of events of different threads.
 
 mod counters;
 mod credentials;

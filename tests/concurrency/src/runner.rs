@@ -94,6 +94,6 @@ fn explore(model: &Model, fault: Fault) -> Result<(), String> {
     explored.map_err(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-        text.lines().next().unwrap_or_default().to_owned()
+        text.lines().take(3).map(str::trim).collect::<Vec<_>>().join(", ")
     })
 }

@@ -116,11 +116,12 @@ fn reader_sees_one_generation() {
         let swap = Arc::clone(&swap);
         thread::spawn(move || {
             for generation in [1, 2] {
-                let halves: &[_] = if planted::is(Fault::Caller) { &[0..1, 1..2] } else { &[0..2] };
-                for half in halves {
+                let halves: &[_] =
+                    if planted::is(Fault::Caller) { &[(0, 1), (1, 2)] } else { &[(0, 2)] };
+                for (from, to) in halves {
                     let Ok(()) = swap.update(|held| {
                         let mut next = *held;
-                        next[half.clone()].fill(generation);
+                        next[*from..*to].fill(generation);
                         Ok::<_, Infallible>((Some(next), ()))
                     });
                 }
