@@ -112,6 +112,24 @@ fn without_a_complete_rewrap_no_time_and_no_traffic_is_enough() {
     }
 }
 
+/// Each policy has a shorter rollout window than the one before it, and the last the same.
+#[test]
+fn no_change_of_the_policy_makes_an_early_rewrap_count() {
+    let (started, not_before) = (rollout_end() - SECOND, rollout_end());
+    let expected = Verdict::Blocked(vec![Obstacle::RewrapTooEarly { started_at: started, not_before }]);
+    let mut changed = manifest();
+    for (day, tenths) in [(1, 7), (2, 6), (3, 5), (4, 5)] {
+        let mut policy = Policy::default();
+        policy.rollout_window = HOUR / 10 * tenths;
+        policy.max_lifetime = HOUR * day;
+        let now = at(0) + DAY * day;
+        changed = changed.set_policy(policy, now).unwrap();
+        let mut report = report(&manifest(), now, Some(complete_record(started, started)));
+        report.fingerprint = changed.fingerprint();
+        assert_eq!(changed.retirement(&kid("a"), &[report], now).unwrap(), expected, "{day}");
+    }
+}
+
 #[test]
 fn a_use_after_the_rewrap_asks_for_another_one() {
     let finished = rollout_end() + HOUR;
