@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A life of days is seconds here: tokens and cookies live 4, the rollout window is 2
-//! and the skew 1, so that the overlap is 7.
+//! and the skew 1, so that the overlap is 8.
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
 #[path = "zero_downtime/load.rs"]

@@ -32,7 +32,7 @@ pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 /// policy.max_lifetime = Duration::from_secs(3600);
 /// policy.rollout_window = Duration::from_secs(600);
 /// policy.skew = Duration::from_secs(60);
-/// assert_eq!(policy.overlap(), Duration::from_secs(4260));
+/// assert_eq!(policy.overlap(), Duration::from_secs(4320));
 /// ```
 ///
 /// Each duration, and the days of a [`Schedule`], are at most 100 years (36,525 days), each count at
@@ -100,11 +100,20 @@ pub enum Schedule {
 }
 
 impl Policy {
-    /// How long a superseded key still verifies: the max lifetime, the rollout window and
-    /// the skew together.
+    /// Returns how long a superseded key still verifies: the max lifetime, the rollout window, and the skew
+    /// twice.
+    ///
+    /// The skew counts once for the clocks of an instance that signs and of one that verifies, and
+    /// once for the clocks of two operators: the one whose step superseded the key, and the one whose
+    /// clock is ahead when the overlap ends.
     #[must_use]
     pub fn overlap(&self) -> Duration {
-        self.max_lifetime.saturating_add(self.window())
+        self.overlap_after(self.window())
+    }
+
+    /// The overlap where a step takes up to `window` until the last instance acts on it.
+    pub(crate) fn overlap_after(&self, window: Duration) -> Duration {
+        self.max_lifetime.saturating_add(window).saturating_add(self.skew)
     }
 
     /// The longest time from a step until the last instance acts on it, by any clock.

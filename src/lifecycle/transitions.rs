@@ -67,7 +67,7 @@ impl<'a> Steps<'a> {
         if window <= policy.window() || !self.terms.purpose.has_expiry_by_time() {
             return;
         }
-        let kept = self.now.checked_add(policy.max_lifetime.saturating_add(window));
+        let kept = self.now.checked_add(policy.overlap_after(window));
         for index in 0..self.recorded.len() {
             let is_over = superseded_at(&self.recorded, index).is_some_and(|at| at < self.now);
             let may_sign = matches!(self.state(index), KeyState::Live(_))
@@ -333,7 +333,7 @@ impl<'a> Steps<'a> {
         let (before, after) = (self.terms.policy.overlap(), policy.overlap());
         // The longer of both windows delivers this step.
         let window = self.window().max(policy.window());
-        let longest = self.terms.policy.max_lifetime.saturating_add(window);
+        let longest = self.terms.policy.overlap_after(window);
         self.next_terms = self.terms.apply_policy(policy, self.now);
         self.has_recorded |= policy != self.terms.policy;
         for index in 0..self.lives.len() {

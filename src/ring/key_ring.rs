@@ -112,8 +112,8 @@ impl<K: KeyMaterial> KeyRing<K> {
         self.load().statuses(self.inner.clock.now())
     }
 
-    /// How long a superseded key still verifies: max lifetime, rollout window and
-    /// skew together.
+    /// Returns how long a superseded key still verifies: the max lifetime, the rollout window, and the
+    /// skew twice. See [`Policy::overlap`].
     ///
     /// ```
     /// use dualkey::{KeyRing, Secret};
@@ -127,7 +127,7 @@ impl<K: KeyMaterial> KeyRing<K> {
     ///     .rollout_window(Duration::from_secs(600))
     ///     .skew(Duration::from_secs(60))
     ///     .build()?;
-    /// assert_eq!(ring.overlap(), Duration::from_secs(4260));
+    /// assert_eq!(ring.overlap(), Duration::from_secs(4320));
     /// # Ok::<(), dualkey::Error>(())
     /// ```
     #[must_use]

@@ -312,6 +312,38 @@ fn a_key_near_its_end_is_not_made_the_primary() {
     assert_eq!(ring.force("logins fail").rollback().unwrap().kid, kid("a"));
 }
 
+/// The shortest run that the exploration found: the clock of the operator who promotes is behind, as is
+/// that of an instance; the clocks of another instance and of another operator are ahead by the skew.
+#[test]
+fn a_step_of_an_operator_whose_clock_is_ahead_ends_no_key_too_early() {
+    let policy = Policy::default();
+    let ahead = |now: SystemTime| now + policy.skew;
+    let staged = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let signing = ring_of(&staged, &ManualClock::new(ahead(at(0))));
+    let promoted = promote(&staged, "b", at(0)).unwrap().manifest;
+    // The instance that is ahead holds that at the end of the rollout window, and signs until then.
+    let last = at(0) + policy.rollout_window - Duration::from_secs(1);
+    let clock = ManualClock::new(ahead(last));
+    let signer = CookieSigner::new(ring_of(&staged, &clock));
+    let cookie = signer.sign("session", "user-42").unwrap();
+    assert_eq!(signing.primary(), Some(kid("a")));
+
+    // In the last minutes of that value the operator whose clock is ahead takes a step.
+    let valid_until = ahead(last) + policy.max_lifetime;
+    for before in [policy.skew, Duration::from_secs(1)] {
+        let now = valid_until - before;
+        let step = promoted.stage(entry(2, "c"), ahead(now)).unwrap().manifest;
+        let behind = ManualClock::new(now);
+        let ring = ring_of(&promoted, &behind);
+        step.apply_to(&ring).unwrap();
+        let verified = CookieSigner::new(ring).verify("session", &cookie);
+        assert_eq!(verified.map(|value| value.kid()).unwrap(), kid("a"), "{before:?}");
+        // Nor does that operator destroy its secret.
+        let destroyed = promoted.destroy(&kid("a"), &agreement(&promoted, now), ahead(now));
+        assert!(matches!(destroyed, Err(Error::InUse { .. })), "{destroyed:?}");
+    }
+}
+
 #[test]
 fn a_rollback_waits_until_every_instance_holds_the_key() {
     // `b` is staged and promoted by agreement, and so is `c`, all within minutes.
@@ -389,10 +421,11 @@ fn a_shorter_rollout_window_applies_once_the_longer_one_has_passed() {
     assert!(stage(at(0) + WINDOW).is_ok());
     let read = Manifest::from_json(manifest.to_json().unwrap().expose()).unwrap();
     assert!(read.stage(entry(1, "b").signs_from(at(10) + WINDOW / 2), at(10)).is_err());
-    // What is superseded in that time has the longer overlap.
+    // What is superseded in that time has the overlap of the longer window.
     let next = manifest.stage(entry(1, "b"), at(10)).unwrap().manifest;
     let next = promote(&next, "b", at(20)).unwrap().manifest;
-    assert_eq!(next.verifies_until(&kid("a")), Some(at(20) + overlap()));
+    let longer = policy.max_lifetime + WINDOW + policy.skew;
+    assert_eq!(next.verifies_until(&kid("a")), Some(at(20) + longer));
 }
 
 #[test]

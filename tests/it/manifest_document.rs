@@ -228,7 +228,7 @@ fn version_1_of_the_document_is_read_as_it_was() {
         states(&manifest, now).iter().map(|(_, state)| format!("{state:?}")).collect();
     assert_eq!(states, expected);
     let policy = manifest.policy();
-    assert_eq!(policy.overlap(), 7 * DAY + HOUR + Duration::from_secs(300));
+    assert_eq!(policy.overlap(), 7 * DAY + HOUR + 2 * Duration::from_secs(300));
     assert_eq!((policy.min_secret_bytes, policy.schedule), (Some(48), Some(Schedule::Days(90))));
     assert_eq!(manifest.key(&kid("q3")).unwrap().kid(), kid("2025-q3"));
     assert_eq!(manifest.keys()[2].forced_steps()[0].reason, "one pod is stuck");
