@@ -24,9 +24,6 @@ pub(crate) mod terms;
 pub(crate) mod timeline;
 pub(crate) mod transitions;
 
-#[cfg(test)]
-mod exhaustive_tests;
-
 pub use effect::RolloutEffect;
 pub use life::{Revocation, SigningStart};
 pub use policy::{Policy, Schedule};

@@ -116,7 +116,8 @@ fn without_a_complete_rewrap_no_time_and_no_traffic_is_enough() {
 #[test]
 fn no_change_of_the_policy_makes_an_early_rewrap_count() {
     let (started, not_before) = (rollout_end() - SECOND, rollout_end());
-    let expected = Verdict::Blocked(vec![Obstacle::RewrapTooEarly { started_at: started, not_before }]);
+    let expected =
+        Verdict::Blocked(vec![Obstacle::RewrapTooEarly { started_at: started, not_before }]);
     let mut changed = manifest();
     for (day, tenths) in [(1, 7), (2, 6), (3, 5), (4, 5)] {
         let mut policy = Policy::default();

@@ -19,6 +19,7 @@ mod envelope_backends;
 mod envelope_interop;
 mod envelope_leak;
 mod environment;
+mod explore;
 #[cfg(unix)]
 mod files;
 mod fleet;

@@ -1,0 +1,165 @@
+//! For each declared bound: the smallest fleet that breaks a property once the bound is lifted.
+//!
+//! The same fleet within the bound breaks nothing.
+
+use super::documents::{Declared, INSTANCES};
+use super::engine::{Exploration, explore};
+use super::fleet::{Fleet, Happens, Kind, World};
+
+/// A bound, and the fleet in which it matters.
+pub struct Bound {
+    /// The name of the bound.
+    pub name: &'static str,
+    /// What happens once it is lifted.
+    pub lifted_by: &'static str,
+    pub within: World,
+    pub beyond: World,
+    /// The property that breaks, and the number of actions of the shortest run.
+    pub breaks: (&'static str, usize),
+}
+
+/// The result of a bound.
+pub struct Lifted {
+    pub within: Exploration,
+    pub beyond: Exploration,
+}
+
+impl Bound {
+    /// Explores both fleets.
+    pub fn explore(&self) -> Lifted {
+        let within = explore(&mut Fleet::new(self.within.clone()), usize::MAX);
+        Lifted { within, beyond: self.explore_beyond() }
+    }
+
+    /// Explores the fleet beyond the bound.
+    pub fn explore_beyond(&self) -> Exploration {
+        explore(&mut Fleet::new(self.beyond.clone()), usize::MAX)
+    }
+}
+
+const DECLARED: Declared = Declared { lifetime: 2, rollout: 1, skew: 1 };
+
+/// Two instances with right clocks, and an operator who takes `menu`.
+fn world(menu: &'static [Kind]) -> World {
+    World {
+        declared: DECLARED,
+        running: 2,
+        joining: 0,
+        operators: 1,
+        keys: 3,
+        clocks: [0; INSTANCES],
+        operator_clocks: [0; 2],
+        steps: 2,
+        disturbances: 0,
+        horizon: 10,
+        menu,
+        has_delays: false,
+        max_staleness: None,
+        keeps_names: true,
+        happens: Happens::default(),
+    }
+}
+
+fn beyond(within: &World, happens: Happens) -> World {
+    World { happens, ..within.clone() }
+}
+
+const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote];
+const FORCED: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::ForcePromote];
+const SCHEDULE: &[Kind] = &[Kind::Schedule(0)];
+const LEAK: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::Revoke];
+
+/// Every declared bound.
+pub fn bounds() -> Vec<Bound> {
+    let ahead = |world: World| World { clocks: [0, 1, 0, 0], ..world };
+    // The clocks of instances and of operators differ by the skew, so that no part of an overlap is
+    // left over.
+    let tight = |declared| {
+        let rotation = World { declared, operators: 2, operator_clocks: [0, 1], ..world(ROTATION) };
+        ahead(World { steps: 3, ..rotation })
+    };
+    let no_skew = Declared { skew: 0, ..DECLARED };
+    let no_window = Declared { rollout: 0, ..DECLARED };
+    let same = |world: World| World { clocks: [0; INSTANCES], operator_clocks: [0; 2], ..world };
+    let happens = Happens::default();
+    let forced = world(FORCED);
+    let schedule = ahead(world(SCHEDULE));
+    let loses_store = Happens { can_lose_store: true, ..happens };
+    let leak = beyond(&World { max_staleness: Some(1), ..world(LEAK) }, loses_store);
+    let joining = World { running: 1, joining: 1, disturbances: 1, ..world(ROTATION) };
+    let restarting = World { disturbances: 2, ..world(ROTATION) };
+    let told = Happens { revokes_locally: true, ..happens };
+    let telling = beyond(&world(LEAK), told);
+    vec![
+        Bound {
+            name: "promotion gate",
+            lifted_by: "a key is promoted whatever the instances report",
+            within: forced.clone(),
+            beyond: beyond(&forced, Happens { has_no_gate: true, ..happens }),
+            breaks: ("P1", 3),
+        },
+        Bound {
+            name: "max lifetime",
+            lifted_by: "a value lives for an hour longer than the policy says",
+            within: tight(DECLARED),
+            beyond: beyond(&tight(DECLARED), Happens { longer_lifetime: 1, ..happens }),
+            breaks: ("P4", 14),
+        },
+        Bound {
+            name: "rollout window in the overlap",
+            lifted_by: "instances act on a step within an hour, and the policy says at once",
+            within: tight(no_window),
+            beyond: beyond(&tight(no_window), Happens { later: 1, ..happens }),
+            breaks: ("P4", 13),
+        },
+        Bound {
+            name: "skew in the overlap",
+            lifted_by: "clocks differ by an hour, and the policy says that they do not",
+            within: same(tight(no_skew)),
+            beyond: tight(no_skew),
+            breaks: ("P1", 10),
+        },
+        Bound {
+            name: "skew before a scheduled start",
+            lifted_by: "the start lies one rollout window ahead, and a clock is an hour ahead",
+            within: schedule.clone(),
+            beyond: World { declared: no_skew, ..schedule.clone() },
+            breaks: ("P1", 2),
+        },
+        Bound {
+            name: "rollout window before a scheduled start",
+            lifted_by: "an instance learns of the start an hour later than within the window",
+            within: schedule.clone(),
+            beyond: beyond(&schedule, Happens { later: 1, ..happens }),
+            breaks: ("P1", 3),
+        },
+        Bound {
+            name: "`max_staleness`",
+            lifted_by: "an instance that loses its store serves what it has",
+            within: leak.clone(),
+            beyond: World { max_staleness: None, ..leak },
+            breaks: ("P2", 4),
+        },
+        Bound {
+            name: "report of a process that starts",
+            lifted_by: "the report is lost, which counts as agreement",
+            within: joining.clone(),
+            beyond: beyond(&joining, Happens { loses_first_report: true, ..happens }),
+            breaks: ("P1", 6),
+        },
+        Bound {
+            name: "no step back at a start",
+            lifted_by: "a process that starts reads what is older than any instance holds",
+            within: restarting.clone(),
+            beyond: beyond(&restarting, Happens { starts_go_back: true, ..happens }),
+            breaks: ("P1", 9),
+        },
+        Bound {
+            name: "a ring keeps revocations",
+            lifted_by: "a reload makes an instance forget what it revoked itself",
+            within: telling.clone(),
+            beyond: beyond(&telling, Happens { forgets_revocations: true, ..told }),
+            breaks: ("P5", 5),
+        },
+    ]
+}

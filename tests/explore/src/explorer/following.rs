@@ -1,0 +1,117 @@
+//! Loads of the search, replayed through a ring that follows a store.
+//!
+//! Each report must be of what the ring holds, and a store that fails or goes back changes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use dualkey::cookie::CookieKey;
+use dualkey::manifest::Manifest;
+use dualkey::source::{KeyStore, StoreError, StoreFuture};
+use dualkey::{Fingerprint, KeyRing, ManualClock, Report};
+
+use super::documents::{Broken, Documents, at};
+
+/// A store that shows one manifest, or nothing.
+#[derive(Clone)]
+struct Shelf {
+    shown: Arc<Mutex<Option<Manifest>>>,
+    reports: Arc<Mutex<BTreeMap<String, Report>>>,
+}
+
+impl Shelf {
+    fn new(manifest: &Manifest) -> Self {
+        Self { shown: Arc::new(Mutex::new(Some(manifest.clone()))), reports: Arc::default() }
+    }
+
+    fn show(&self, manifest: Option<&Manifest>) {
+        *self.shown.lock().unwrap() = manifest.cloned();
+    }
+
+    /// The fingerprint of the keys that the instance says it holds.
+    fn reported(&self) -> Option<Fingerprint> {
+        self.reports.lock().unwrap().values().next().map(|report| report.fingerprint)
+    }
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shelf")
+    }
+}
+
+impl KeyStore for Shelf {
+    fn load(&self) -> StoreFuture<'_, Manifest> {
+        Box::pin(async {
+            let shown = self.shown.lock().unwrap().clone();
+            let store = "the shelf".to_owned();
+            shown.ok_or_else(|| StoreError::Client { store, source: "no answer".into() })
+        })
+    }
+
+    fn compare_and_swap<'a>(&'a self, _: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
+        self.show(Some(next));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn reports(&self) -> StoreFuture<'_, Vec<Report>> {
+        Box::pin(async { Ok(self.reports.lock().unwrap().values().cloned().collect()) })
+    }
+
+    fn save_report<'a>(&'a self, report: &'a Report) -> StoreFuture<'a, ()> {
+        self.reports.lock().unwrap().insert(report.instance.clone(), report.clone());
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A ring that follows the held manifest loads the next one.
+///
+/// # Errors
+/// The property that does not hold.
+pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<(), Broken> {
+    let (held, loaded) = (&documents.get(held).manifest, &documents.get(loaded).manifest);
+    let shelf = Shelf::new(held);
+    let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
+    let builder = builder.clock(ManualClock::new(at(now)));
+    let following = builder.follow(shelf.clone()).instance("instance-0").on_demand();
+    let following = following.map_err(|error| ("P3", format!("a ring cannot follow: {error}")))?;
+    let ring = following.ring();
+    // What an operator reads of the instance is what it holds, from its start on.
+    let check_report = |when: &str| {
+        if shelf.reported() == Some(ring.fingerprint()) {
+            Ok(())
+        } else {
+            Err(("P4", format!("{when}, the report is of other keys than those of the ring")))
+        }
+    };
+    check_report("at the start")?;
+    let state = || (ring.fingerprint(), ring.load().generation(), ring.primary());
+
+    let before = state();
+    shelf.show(None);
+    if following.refresh().is_ok() || state() != before {
+        return Err(("P6", "a store that fails changes the ring".to_owned()));
+    }
+    check_report("after a failure")?;
+
+    shelf.show(Some(loaded));
+    if !matches!(following.refresh(), Ok(true)) {
+        return Err(("P1", "a later manifest is not applied".to_owned()));
+    }
+    check_report("after a reload")?;
+
+    let before = state();
+    shelf.show(Some(held));
+    if following.refresh().is_ok() || state() != before {
+        return Err(("P6", "a store that goes back changes the ring".to_owned()));
+    }
+    check_report("after a store that went back")?;
+    // What a ring holds is changed in its store alone.
+    for key in loaded.keys() {
+        if ring.promote(&key.kid()).is_ok() || state() != before {
+            return Err(("P6", "a ring that follows a store is changed by a step".to_owned()));
+        }
+    }
+    Ok(())
+}

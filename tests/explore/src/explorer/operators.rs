@@ -1,0 +1,153 @@
+//! P7: two operators at once, through the library's own loop of load, step and compare-and-swap.
+//!
+//! Both take a step on one manifest. The second operator's store conflicts, so that the step runs again
+//! on what the first one left: the result is that of one after the other, or one step is refused. An
+//! acknowledgement that is lost leaves either what the step made, or what was there.
+
+use std::fmt;
+use std::sync::Mutex;
+
+use dualkey::manifest::Manifest;
+use dualkey::source::{KeyStore, StoreError, StoreFuture, update};
+use pollster::block_on;
+
+use super::documents::{Broken, Documents, Step, at, compute_change, digest};
+
+/// A store in memory, with what happens to the next compare-and-swap.
+struct Shelf {
+    held: Mutex<Manifest>,
+    /// Another operator stores this before the next swap.
+    faster: Mutex<Option<Manifest>>,
+    /// The next swap is done, and its answer is lost.
+    loses_answer: Mutex<bool>,
+}
+
+impl Shelf {
+    fn new(manifest: &Manifest) -> Self {
+        let held = Mutex::new(manifest.clone());
+        Self { held, faster: Mutex::new(None), loses_answer: Mutex::new(false) }
+    }
+
+    fn held(&self) -> Manifest {
+        self.held.lock().unwrap().clone()
+    }
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shelf")
+    }
+}
+
+impl KeyStore for Shelf {
+    fn load(&self) -> StoreFuture<'_, Manifest> {
+        Box::pin(async { Ok(self.held()) })
+    }
+
+    fn compare_and_swap<'a>(&'a self, expected: u64, next: &'a Manifest) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut held = self.held.lock().unwrap();
+            if let Some(faster) = self.faster.lock().unwrap().take() {
+                *held = faster;
+            }
+            let (found, store) = (held.revision(), "the shelf".to_owned());
+            if found != expected {
+                return Err(StoreError::Conflict { store, expected, found });
+            }
+            *held = next.clone();
+            if std::mem::take(&mut *self.loses_answer.lock().unwrap()) {
+                return Err(StoreError::Client { store, source: "no answer".into() });
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What was compared.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compared {
+    pub pairs: u64,
+    /// In which the second operator's step was refused, on what the first one left.
+    pub refused: u64,
+}
+
+/// Takes each pair of `steps` on a document, at the clocks of two operators.
+///
+/// # Errors
+/// The property that does not hold.
+pub fn check_pairs(
+    documents: &mut Documents,
+    document: u32,
+    steps: &[Step],
+    clocks: [u64; 2],
+) -> Result<Compared, Broken> {
+    let mut compared = Compared::default();
+    let manifest = documents.get(document).manifest.clone();
+    let now = clocks.map(at);
+    for first in steps {
+        let Ok(first_done) = compute_change(&manifest, *first, &[], now[0]) else { continue };
+        if !first_done.has_changed(&manifest) {
+            continue;
+        }
+        check_lost_answer(&manifest, *first, now[0])?;
+        for second in steps {
+            // A second operator who changes nothing does not meet the first one.
+            match compute_change(&manifest, *second, &[], now[1]) {
+                Ok(change) if change.has_changed(&manifest) => {}
+                _ => continue,
+            }
+            compared.pairs += 1;
+            let shelf = Shelf::new(&manifest);
+            *shelf.faster.lock().unwrap() = Some(first_done.manifest.clone());
+            let taken = block_on(update(&shelf, |held| compute_change(held, *second, &[], now[1])));
+            let serial = compute_change(&first_done.manifest, *second, &[], now[1]);
+            let left = shelf.held();
+            let expected = match (&taken, serial) {
+                (Ok(_), Ok(serial)) => serial.manifest,
+                (Err(StoreError::Refused(_)), Err(_)) => {
+                    compared.refused += 1;
+                    first_done.manifest.clone()
+                }
+                (taken, serial) => {
+                    let what = format!(
+                        "{first}, then {second}: at once {:?}, one after the other {:?}",
+                        taken.as_ref().map(drop),
+                        serial.map(drop)
+                    );
+                    return Err(("P7", what));
+                }
+            };
+            if digest(&left) != digest(&expected) {
+                let what = format!("{first} and {second} at once leave what neither order leaves");
+                return Err(("P7", what));
+            }
+        }
+    }
+    Ok(compared)
+}
+
+/// A step whose answer is lost was taken, and taking it again gives what two of them give.
+fn check_lost_answer(
+    manifest: &Manifest,
+    step: Step,
+    now: std::time::SystemTime,
+) -> Result<(), Broken> {
+    let shelf = Shelf::new(manifest);
+    *shelf.loses_answer.lock().unwrap() = true;
+    let once =
+        compute_change(manifest, step, &[], now).map_err(|_| ("P7", "refused".to_owned()))?;
+    let answer = block_on(update(&shelf, |held| compute_change(held, step, &[], now)));
+    if answer.is_ok() {
+        return Err(("P7", format!("{step}: a lost answer counts as success")));
+    }
+    if digest(&shelf.held()) != digest(&once.manifest) {
+        return Err(("P7", format!("{step}: a lost answer loses the step")));
+    }
+    let again = block_on(update(&shelf, |held| compute_change(held, step, &[], now)));
+    let twice = compute_change(&once.manifest, step, &[], now);
+    let expected = twice.as_ref().map_or(&once.manifest, |twice| &twice.manifest);
+    if again.is_ok() != twice.is_ok() || digest(&shelf.held()) != digest(expected) {
+        return Err(("P7", format!("{step}: after a lost answer it is taken otherwise")));
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! P8: from every state that a fleet reaches, a rotation can be completed, once its store and its
+//! instances recover.
+//!
+//! It is checked backwards. The states in which a rotation is complete are marked, then each state from
+//! which one step or an hour leads to a marked one. Operators force nothing.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::engine::{Exploration, Model, QuickBuild, Violation, explore_all};
+use super::fleet::{Action, Fleet, Kind, State, World};
+
+/// The steps of a rotation: the former key then expires.
+const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote];
+
+/// The most steps and hours of a rotation, and the hours within which its steps are taken.
+const STEPS: u8 = 2;
+const HOURS: u8 = 20;
+const STEP_HOURS: u8 = 3;
+
+/// A state in which every instance holds what the store does, and has said so; with the key that was the
+/// primary when the fleet recovered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Recovered {
+    state: State,
+    former: u8,
+    /// The hours since then, up to those within which steps are taken.
+    hours: u8,
+}
+
+/// The fleet after its recovery.
+struct Recovery {
+    fleet: Fleet,
+    starts: Vec<Recovered>,
+}
+
+pub struct Recover(Action);
+
+impl fmt::Display for Recover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The result of the check.
+#[derive(Debug, Clone, Default)]
+pub struct Recovering {
+    /// The search for the states from which the fleet recovers.
+    pub before: Exploration,
+    /// The distinct states after the recovery, and those that were visited until the rotation was
+    /// complete.
+    pub recovered: usize,
+    pub visited: usize,
+    /// A state from which no rotation can be completed.
+    pub stuck: Option<String>,
+}
+
+/// Checks P8 in `world`.
+pub fn check(world: &World) -> Recovering {
+    check_with(world, ROTATION)
+}
+
+/// The same, with operators who take the steps of `menu` after the recovery.
+pub fn check_with(world: &World, menu: &'static [Kind]) -> Recovering {
+    let mut fleet = Fleet::new(world.clone());
+    let (before, reached) = explore_all(&mut fleet, usize::MAX, None);
+    fleet.world = World {
+        steps: world.steps + STEPS,
+        horizon: world.horizon + HOURS,
+        keys: world.keys + 1,
+        menu,
+        has_delays: false,
+        ..world.clone()
+    };
+    fleet.documents.set_max_keys(world.keys + 1);
+    fleet.documents.forget_steps();
+    let mut starts: HashMap<Recovered, (), QuickBuild> = HashMap::default();
+    for state in &reached.states {
+        let state = fleet.recover(state);
+        starts.insert(Recovered { state, former: fleet.primary(&state) as u8, hours: 0 }, ());
+    }
+    drop(reached);
+    let starts: Vec<_> = starts.into_keys().collect();
+    let recovered = starts.len();
+    let mut recovery = Recovery { fleet, starts };
+    let mut edges = Vec::new();
+    let (_, visited) = explore_all(&mut recovery, usize::MAX, Some(&mut edges));
+    // Backwards from the complete ones.
+    let mut is_marked: Vec<_> =
+        visited.states.iter().map(|state| recovery.is_complete(state)).collect();
+    edges.sort_unstable_by_key(|(_, child)| *child);
+    let mut open: Vec<_> =
+        (0..is_marked.len() as u32).filter(|place| is_marked[*place as usize]).collect();
+    while let Some(child) = open.pop() {
+        let from = edges.partition_point(|(_, other)| *other < child);
+        for (parent, _) in edges[from..].iter().take_while(|(_, other)| *other == child) {
+            if !std::mem::replace(&mut is_marked[*parent as usize], true) {
+                open.push(*parent);
+            }
+        }
+    }
+    let stuck = (0..recovered).find(|place| !is_marked[*place]);
+    let stuck = stuck.map(|place| recovery.fleet.describe(&visited.states[place].state));
+    Recovering { before, recovered, visited: visited.states.len(), stuck }
+}
+
+impl Recovery {
+    /// Whether another key signs, and no instance accepts the former one.
+    fn is_complete(&mut self, recovered: &Recovered) -> bool {
+        let former = usize::from(recovered.former);
+        let (primary, live) =
+            (self.fleet.primary(&recovered.state), self.fleet.live(&recovered.state));
+        primary != former && live & 1 << former == 0
+    }
+}
+
+impl Model for Recovery {
+    type State = Recovered;
+    type Action = Recover;
+
+    fn starts(&mut self) -> Vec<Recovered> {
+        self.starts.clone()
+    }
+
+    fn expand(
+        &mut self,
+        recovered: &Recovered,
+        next: &mut Vec<(Recover, Recovered)>,
+    ) -> Result<(), Violation<Recover>> {
+        if self.is_complete(recovered) {
+            return Ok(());
+        }
+        let takes_steps = recovered.hours < STEP_HOURS;
+        for (action, state) in self.fleet.steps_and_time(&recovered.state, takes_steps) {
+            let state = self.fleet.recover(&state);
+            let passed = u8::from(action == Action::Time);
+            let hours = (recovered.hours + passed).min(STEP_HOURS);
+            next.push((Recover(action), Recovered { state, hours, ..*recovered }));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Explores families of fleets, on as many threads as there are cores.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::documents::Step;
+use super::engine::{Counterexample, explore};
+use super::fleet::{Fleet, World};
+use super::operators::check_pairs;
+use super::replay::Replay;
+use super::worlds::Family;
+
+/// The totals of a family.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    pub states: usize,
+    pub actions: u64,
+    pub depth: usize,
+    /// The time of all threads together.
+    pub elapsed: Duration,
+    pub manifests: usize,
+    /// The pairs of manifests that were replayed through real rings.
+    pub replayed: usize,
+    /// Those that a ring also loaded which follows a store.
+    pub followed: usize,
+    /// The pairs of steps of two operators at once, and of which one was refused.
+    pub pairs: u64,
+    pub refused: u64,
+    pub found: Option<Counterexample>,
+}
+
+/// The most manifests of a fleet from which two operators take a step at once.
+const COMPARED: usize = 20;
+
+/// Explores each family, with every load replayed and two operators at once.
+pub fn run(families: &[Family], threads: usize) -> Vec<Totals> {
+    let tasks: Vec<_> = families
+        .iter()
+        .enumerate()
+        .flat_map(|(family, it)| it.worlds().into_iter().map(move |world| (family, world)))
+        .collect();
+    let next = Mutex::new(tasks.into_iter());
+    let totals = Mutex::new(vec![Totals::default(); families.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let task = next.lock().unwrap().next();
+                    let Some((family, world)) = task else { break };
+                    let more = run_world(world);
+                    totals.lock().unwrap()[family].add(more);
+                }
+            });
+        }
+    });
+    totals.into_inner().unwrap()
+}
+
+impl Totals {
+    /// Adds the totals of another fleet.
+    pub fn add(&mut self, more: Self) {
+        self.states += more.states;
+        self.actions += more.actions;
+        self.depth = self.depth.max(more.depth);
+        self.elapsed += more.elapsed;
+        self.manifests += more.manifests;
+        self.replayed += more.replayed;
+        self.followed += more.followed;
+        self.pairs += more.pairs;
+        self.refused += more.refused;
+        self.found = self.found.take().or(more.found);
+    }
+}
+
+/// Explores one fleet.
+pub fn run_world(world: World) -> Totals {
+    let started = std::time::Instant::now();
+    let mut fleet = Fleet::new(world);
+    let replay = Rc::new(RefCell::new(Replay::default()));
+    let shared = Rc::clone(&replay);
+    fleet.on_load = Some(Box::new(move |documents, held, loaded, clock| {
+        shared.borrow_mut().check(documents, held, loaded, clock)
+    }));
+    let exploration = explore(&mut fleet, usize::MAX);
+    let mut totals = Totals {
+        states: exploration.states,
+        actions: exploration.actions,
+        depth: exploration.depth,
+        manifests: fleet.documents.all.len(),
+        replayed: replay.borrow().pairs,
+        followed: replay.borrow().followed,
+        found: exploration.found,
+        ..Totals::default()
+    };
+    let steps: Vec<_> = (0..3)
+        .flat_map(|key| {
+            [Step::Revoke(key), Step::EmergencyRotate(key), Step::ForcePromote(key)]
+                .into_iter()
+                .chain([Step::Retire(key), Step::ForceRetire(key), Step::Restage(key)])
+        })
+        .chain([Step::Stage, Step::Schedule(4), Step::ForceRollback])
+        .collect();
+    let distance = fleet.documents.all.len().div_ceil(COMPARED).max(1);
+    for document in (0..fleet.documents.all.len()).step_by(distance) {
+        let changed_at = fleet.documents.all[document].changed_at;
+        let clocks = [changed_at + 1, changed_at + 2];
+        match check_pairs(&mut fleet.documents, document as u32, &steps, clocks) {
+            Ok(compared) => {
+                totals.pairs += compared.pairs;
+                totals.refused += compared.refused;
+            }
+            Err((property, what)) => {
+                totals.found.get_or_insert(Counterexample { property, what, run: Vec::new() });
+            }
+        }
+    }
+    totals.elapsed = started.elapsed();
+    totals
+}

@@ -1,0 +1,102 @@
+//! Builds the library once for each planted fault, and explores that.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::explorer::faults::{FAULTS, Fault};
+
+/// The result of a fault.
+pub struct Planted {
+    pub fault: &'static Fault,
+    /// The first line of what was reported.
+    pub reported: String,
+    pub is_found: bool,
+}
+
+/// Plants each fault whose name contains `part`, one after the other.
+///
+/// # Errors
+/// If the copy cannot be made or built.
+pub fn plant_all(part: &str) -> io::Result<Vec<Planted>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let copy = std::env::temp_dir().join(format!("dualkey-faults-{}", std::process::id()));
+    let chosen = FAULTS.iter().filter(|fault| fault.name.contains(part));
+    let planted = chosen.map(|fault| plant(fault, &root, &copy)).collect();
+    fs::remove_dir_all(&copy)?;
+    planted
+}
+
+fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<Planted> {
+    for folder in ["src", "tests/explore/src"] {
+        copy_folder(&root.join(folder), &copy.join(folder))?;
+    }
+    for file in ["Cargo.toml", "README.md", "tests/explore/Cargo.toml", "tests/explore/Cargo.lock"]
+    {
+        copy_file(&root.join(file), &copy.join(file))?;
+    }
+    // Cargo asks for the files of the targets that it does not build as well.
+    for folder in ["benches", "tests/it", "tests/wiped", "tests/timing", "examples"] {
+        copy_folder(&root.join(folder), &copy.join(folder))?;
+    }
+    let path = copy.join(fault.file);
+    let text = fs::read_to_string(&path)?;
+    if text.matches(fault.find).count() != 1 {
+        let what =
+            format!("{} does not have the text of the fault once: {}", fault.file, fault.name);
+        return Err(io::Error::other(what));
+    }
+    fs::write(&path, text.replace(fault.find, fault.replace))?;
+    let target: PathBuf = root.join("target/explore-faults");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["run", "--release", "--quiet", "--locked", "--manifest-path"])
+        .arg(copy.join("tests/explore/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target)
+        .args(["--", "--small"])
+        // A fault leaves code that is not used.
+        .env("RUSTFLAGS", "-A warnings")
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let broken: Vec<_> = text.lines().filter(|line| line.contains(" is broken: ")).collect();
+    let is_found = broken.iter().any(|line| line.starts_with(fault.breaks));
+    let reported = match broken.first() {
+        Some(line) => broken.iter().find(|line| line.starts_with(fault.breaks)).unwrap_or(line),
+        None => "nothing",
+    };
+    let reported = match broken.is_empty() && !output.status.success() {
+        // It was not built, or it ended by a panic.
+        true => {
+            String::from_utf8_lossy(&output.stderr).lines().take(6).collect::<Vec<_>>().join(" ")
+        }
+        false => reported.to_owned(),
+    };
+    Ok(Planted { fault, reported, is_found })
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_folder(&from, &to)?;
+        } else {
+            copy_file(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a file unless its copy is the same: what is not written again is not compiled again.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let text = fs::read(from)?;
+    if fs::read(to).is_ok_and(|copied| copied == text) {
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(to, text)
+}

@@ -1,0 +1,172 @@
+//! Every run of small fleets, over the library's own manifests, verdicts and rings.
+//!
+//! `cargo run --release --manifest-path tests/explore/Cargo.toml` explores larger ones, and plants the
+//! faults.
+
+#[allow(dead_code, reason = "the tests use a part of it")]
+#[path = "../explore/src/explorer/mod.rs"]
+mod explorer;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use explorer::counterexamples::bounds;
+use explorer::documents::{Documents, Step};
+use explorer::faults::FAULTS;
+use explorer::fleet::{Kind, World};
+use explorer::operators::check_pairs;
+use explorer::recovery;
+use explorer::run::{Totals, run_world};
+use explorer::worlds::{DECLARED, Size, families, recoveries};
+
+/// Explores the fleets of this name with every way in which their clocks differ, and returns the totals.
+fn explore(name: &str) -> Totals {
+    let families = families(Size::Small);
+    let family = families.iter().find(|family| family.name == name).unwrap();
+    let mut totals = Totals::default();
+    for world in family.worlds() {
+        totals.add(run_world(world));
+    }
+    println!(
+        "{name}: {} states, {} manifests, {} loads replayed, {} pairs of steps",
+        totals.states, totals.manifests, totals.replayed, totals.pairs
+    );
+    assert!(totals.found.is_none(), "{:#?}", totals.found);
+    totals
+}
+
+#[test]
+fn p1_a_valid_value_is_accepted_by_every_instance() {
+    assert!(explore("any step at any moment").states > 10_000);
+}
+
+#[test]
+fn p2_nothing_is_accepted_of_a_revoked_key_after_the_bound() {
+    assert!(explore("max_staleness, stores lost").states > 10_000);
+}
+
+#[test]
+fn p3_one_key_signs_in_every_set() {
+    assert!(explore("four instances").states > 10_000);
+}
+
+#[test]
+fn p4_safe_is_said_of_no_key_that_is_needed() {
+    assert!(explore("two operators, late stores").states > 1_000);
+}
+
+#[test]
+fn p5_a_revocation_and_an_end_are_final() {
+    assert!(explore("instances revoke themselves").states > 1_000);
+}
+
+#[test]
+fn p6_what_is_refused_changes_nothing() {
+    // Each load is followed by one of an older manifest, which must be refused.
+    let totals = explore("instances come and go");
+    assert!(totals.replayed > 100 && totals.followed > 5, "{totals:?}");
+}
+
+#[test]
+fn p7_two_operators_leave_what_one_after_the_other_leaves() {
+    let mut documents = Documents::new(dualkey::Purpose::Cookie, 4);
+    let first = documents.first(DECLARED, 0);
+    let staged = documents.take(first, 1, &[], Step::Stage).unwrap().document;
+    let steps = [
+        Step::Stage,
+        Step::Schedule(4),
+        Step::ForcePromote(1),
+        Step::EmergencyRotate(0),
+        Step::Revoke(1),
+        Step::Retire(1),
+        Step::ForceRetire(1),
+    ];
+    let compared = check_pairs(&mut documents, staged, &steps, [2, 3]).unwrap();
+    println!("{compared:?}");
+    assert!(compared.pairs >= 40 && compared.refused >= 5, "{compared:?}");
+}
+
+#[test]
+fn p8_a_rotation_can_be_completed_from_every_state() {
+    for (name, world) in recoveries(Size::Small) {
+        let checked = recovery::check(&world);
+        println!(
+            "{name}: {} states after recovery, {} visited",
+            checked.recovered, checked.visited
+        );
+        assert!(checked.before.found.is_none(), "{:?}", checked.before.found);
+        assert!(checked.recovered > 20 && checked.visited > checked.recovered);
+        assert_eq!(checked.stuck, None, "{name}");
+    }
+    // A check that cannot fail shows nothing: without a promotion no rotation is completed.
+    let (_, world) = recoveries(Size::Small).remove(0);
+    let stuck = recovery::check_with(&World { steps: 0, ..world }, &[Kind::Stage]).stuck;
+    assert!(stuck.is_some());
+}
+
+/// A bound that could be lifted without a loss would be no bound.
+#[test]
+fn each_bound_is_needed() {
+    for bound in bounds() {
+        let found = bound.explore_beyond().found.unwrap_or_else(|| panic!("{}", bound.name));
+        let run = found.run.join("; ");
+        println!("{}: {} after {} actions: {run}", bound.name, found.property, found.run.len());
+        assert_eq!((found.property, found.run.len()), bound.breaks, "{}: {found:?}", bound.name);
+    }
+}
+
+/// The faults are planted in a full run alone: each must be there to be planted.
+#[test]
+fn each_fault_can_be_planted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for fault in FAULTS {
+        let text = fs::read_to_string(root.join(fault.file)).unwrap();
+        assert_eq!(text.matches(fault.find).count(), 1, "{}: {}", fault.file, fault.name);
+        assert_ne!(fault.find, fault.replace);
+    }
+    assert!(FAULTS.len() >= 12);
+    let broken: BTreeSet<_> = FAULTS.iter().map(|fault| fault.breaks).collect();
+    let all: BTreeSet<_> = (1..=8).map(|number| format!("P{number}")).collect();
+    assert!(all.iter().all(|property| broken.contains(property.as_str())), "{broken:?}");
+}
+
+/// Each rule of verification and each property of the exploration has a test that names it.
+#[test]
+fn each_rule_and_property_has_a_test_that_names_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = Vec::new();
+    for folder in ["src", "tests/it"] {
+        collect_tests(&root.join(folder), &mut tests);
+    }
+    assert!(tests.len() > 500, "{} tests were found", tests.len());
+    let rules = (1..=10).map(|number| format!("v{number}_"));
+    let properties = (1..=8).map(|number| format!("p{number}_"));
+    for name in rules.chain(properties) {
+        let count = tests.iter().filter(|test| test.starts_with(&name)).count();
+        println!("{name}: {count}");
+        assert!(count > 0, "no test is named {name}…");
+    }
+}
+
+/// The names of the tests in a folder.
+fn collect_tests(folder: &Path, tests: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_tests(&path, tests);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut is_test = false;
+            for line in text.lines().map(str::trim_start) {
+                if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                    is_test = true;
+                } else if let Some(at) = line.find("fn ").filter(|_| is_test) {
+                    let name = line[at + 3..].split('(').next().unwrap_or_default();
+                    tests.push(name.to_owned());
+                    is_test = false;
+                }
+            }
+        }
+    }
+}
