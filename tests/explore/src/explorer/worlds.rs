@@ -47,6 +47,8 @@ const LEAK: &[Kind] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
     /// Within seconds in a debug build.
+    Smallest,
+    /// What finds each planted fault.
     Small,
     /// At least a million states.
     Quick,
@@ -56,7 +58,8 @@ pub enum Size {
 
 /// The fleets of a size.
 pub fn families(size: Size) -> Vec<Family> {
-    let by_size = |small: (u8, u8), quick: (u8, u8), full: (u8, u8)| match size {
+    let by_size = |smallest, small, quick, full| match size {
+        Size::Smallest => smallest,
         Size::Small => small,
         Size::Quick => quick,
         Size::Full => full,
@@ -67,38 +70,38 @@ pub fn families(size: Size) -> Vec<Family> {
     vec![
         Family {
             name: "any step at any moment",
-            world: sized(WORLD, by_size((2, 4), (3, 3), (4, 8))),
+            world: sized(WORLD, by_size((2, 2), (2, 4), (3, 3), (4, 8))),
         },
         Family {
             name: "four instances",
-            world: sized(World { running: 4, ..WORLD }, by_size((1, 5), (2, 5), (3, 6))),
+            world: sized(World { running: 4, ..WORLD }, by_size((1, 3), (1, 5), (2, 5), (3, 6))),
         },
         Family {
             name: "instances come and go",
             world: sized(
                 World { joining: 1, disturbances: 2, ..WORLD },
-                by_size((1, 4), (2, 4), (3, 6)),
+                by_size((1, 2), (1, 4), (2, 4), (3, 6)),
             ),
         },
         Family {
             name: "two operators, late stores",
             world: sized(
                 World { operators: 2, has_delays: true, ..WORLD },
-                by_size((1, 6), (2, 7), (3, 8)),
+                by_size((1, 4), (1, 6), (2, 7), (3, 8)),
             ),
         },
         Family {
             name: "max_staleness, stores lost",
             world: sized(
                 World { menu: LEAK, max_staleness: Some(1), happens: losing, ..WORLD },
-                by_size((2, 4), (2, 7), (3, 8)),
+                by_size((2, 2), (2, 4), (2, 7), (3, 8)),
             ),
         },
         Family {
             name: "instances revoke themselves",
             world: sized(
                 World { menu: LEAK, happens: telling, ..WORLD },
-                by_size((2, 4), (2, 7), (3, 8)),
+                by_size((2, 2), (2, 4), (2, 7), (3, 8)),
             ),
         },
     ]
@@ -106,8 +109,8 @@ pub fn families(size: Size) -> Vec<Family> {
 
 /// The fleets from every state of which a rotation must be completed.
 pub fn recoveries(size: Size) -> Vec<(&'static str, World)> {
-    let by_size = |small: (u8, u8), quick: (u8, u8), full: (u8, u8)| match size {
-        Size::Small => small,
+    let by_size = |small, quick, full| match size {
+        Size::Smallest | Size::Small => small,
         Size::Quick => quick,
         Size::Full => full,
     };
