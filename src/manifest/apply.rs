@@ -387,4 +387,24 @@ mod tests {
         let lines = log.0.lock().unwrap().clone();
         assert_eq!(lines, ["staged c", "reloaded 2", "staged d", "reloaded 3"]);
     }
+
+    /// The name of a variable is no part of a revision: the file has been edited.
+    #[test]
+    fn a_renamed_variable_is_read_from_the_same_revision() {
+        let now = SystemTime::UNIX_EPOCH;
+        let new = |variable: &str| {
+            let key = entry("good", "a");
+            let policy = Policy::default();
+            let mut manifest =
+                Manifest::new("X", Purpose::Cookie, "test", policy, key, now).unwrap();
+            manifest.keys[0].variable = Some(variable.to_owned());
+            manifest
+        };
+        let ring = new("OLD").build_ring(KeyRing::<Shaky>::builder().environment("test")).unwrap();
+        let variable = || ring.load().keys()[0].variable().map(str::to_owned);
+        assert_eq!(variable().as_deref(), Some("OLD"));
+        assert!(!new("NEW").apply_to(&ring).unwrap());
+        assert_eq!(variable().as_deref(), Some("NEW"));
+        assert_eq!(ring.load().generation(), 1);
+    }
 }

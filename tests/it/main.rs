@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod allocations;
+mod apply;
 mod architecture;
 mod bad_input;
 mod bounds;
