@@ -64,3 +64,21 @@ pub(crate) fn count_under_primary<'b>(
         .flat_map(|bucket| &bucket.uses)
         .fold(0, |sum: u64, (_, uses)| sum.saturating_add(uses.verified_as_primary))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_counts_each_key_once() {
+        let (one, two): (Kid, Kid) = ("one".parse().unwrap(), "two".parse().unwrap());
+        let counts =
+            |verified_as_primary| UsageCounts { verified_as_primary, ..Default::default() };
+        let moment = SystemTime::UNIX_EPOCH;
+        let mut bucket = UsageBucket { from: moment, to: moment, uses: Vec::new() };
+        for (kid, count) in [(one, 1), (two, 10), (one, 2)] {
+            bucket.add(kid, counts(count));
+        }
+        assert_eq!(bucket.uses, [(one, counts(3)), (two, counts(10))]);
+    }
+}

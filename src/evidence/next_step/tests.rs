@@ -1,5 +1,8 @@
 //! The table of the next steps: for each, the facts that it follows from.
 
+mod moments;
+mod stalls;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::automatic::{AutomaticStep, automatic_step};

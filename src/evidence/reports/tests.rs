@@ -283,3 +283,14 @@ fn the_name_of_an_instance_has_at_most_128_characters() {
     assert!(is_instance_name(&"a".repeat(128)) && !is_instance_name(&"a".repeat(129)));
     assert_eq!(to_instance_name("a".repeat(129)).len(), 128);
 }
+
+/// However short the windows of a policy are: a follower reports every two minutes.
+#[test]
+fn an_instance_is_gone_after_five_minutes_without_a_report_at_the_earliest() {
+    let mut policy = Policy::default();
+    (policy.rollout_window, policy.skew) = (Duration::ZERO, Duration::ZERO);
+    policy.observation_window = Duration::from_secs(120);
+    assert_eq!(end_of(at(0), &policy), Some(at(0) + Duration::from_secs(300)));
+    policy.observation_window = DAY;
+    assert_eq!(end_of(at(0), &policy), Some(at(1)));
+}
