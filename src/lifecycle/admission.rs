@@ -427,4 +427,187 @@ mod tests {
             assert!(asymmetric_kind(value.as_bytes()).is_some(), "{value}");
         }
     }
+
+    #[test]
+    fn a_placeholder_is_named_by_its_kind() {
+        let unset = Some("a value of JavaScript or Python that is not set");
+        for value in ["undefined", "null", "None", "NaN", "prefix [object Object] suffix"] {
+            assert_eq!(placeholder(value.as_bytes()), unset, "{value}");
+        }
+        for (text, expected) in [
+            ("undefined", true),
+            ("prod-undefined", true),
+            ("undefined-prod", true),
+            ("produndefined", false),
+            ("undefinedprod", false),
+            ("prod", false),
+        ] {
+            assert_eq!(is_unset(text), expected, "{text}");
+        }
+        // One part alone is no repetition, however short it is.
+        assert_eq!(placeholder(b"Xk39Qw2Zr7Lt"), None);
+        assert_eq!(placeholder(b"Xk39QwXk39Qw"), Some("a repetition"));
+    }
+
+    #[test]
+    fn a_credential_may_be_a_document_in_brackets_and_no_template() {
+        let template = Some("a template that was not filled in");
+        for (text, purpose, expected) in [
+            (r#"["a"]"#, Purpose::Credential, None),
+            (r#"["a"]"#, Purpose::Jwt, template),
+            ("<your secret>", Purpose::Credential, template),
+            ("<your secret>", Purpose::Jwt, template),
+        ] {
+            let found = placeholder_reason(text.as_bytes(), true, purpose);
+            assert_eq!(found, expected, "{purpose} {text}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_age_and_a_json_web_key_are_known_by_their_whole_form() {
+        let age = Some("a key of age");
+        let (public, short) =
+            (format!("age1{}", "q".repeat(58)), format!("age1{}", "q".repeat(40)));
+        for (text, expected) in [
+            (public.as_str(), age),
+            ("AGE-SECRET-KEY-1QQQ", age),
+            (short.as_str(), None),
+            (&"q".repeat(62), None),
+            (r#"{"kty":"RSA"}"#, Some("a JSON Web Key")),
+            (r#"{"kty":"oct"}"#, None),
+            (r#"{"alg":"RSA"}"#, None),
+            (r#"a "kty" of "RSA""#, None),
+        ] {
+            assert_eq!(asymmetric_kind(text.as_bytes()), expected, "{text}");
+        }
+        assert!(!is_json_web_key(b"{}"));
+    }
+
+    /// A text of `length` characters that is no placeholder.
+    fn secret_of(length: usize) -> Secret {
+        let mut generator = fastrand::Rng::with_seed(length as u64);
+        Secret::from((0..length).map(|_| generator.alphanumeric()).collect::<String>())
+    }
+
+    /// Returns what is refused as too short: the minimum and the remedy; `None` if it is admitted.
+    fn refusal(length: usize, purpose: Purpose, rules: &Rules) -> Option<(usize, String)> {
+        match check(&secret_of(length), "the primary key", false, purpose, None, rules) {
+            Ok(is_short) => {
+                assert!(!is_short);
+                None
+            }
+            Err(Error::ShortSecret { minimum, remedy, .. }) => Some((minimum, remedy)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_secret_has_the_least_length_and_a_setting_goes_to_the_floor_alone() {
+        let SecretLength::AtLeast { minimum, floor } = Purpose::Jwt.length(None) else { panic!() };
+        let rules = Rules::default();
+        assert_eq!(refusal(minimum, Purpose::Jwt, &rules), None);
+        let (asked, remedy) = refusal(minimum - 1, Purpose::Jwt, &rules).unwrap();
+        assert_eq!(asked, minimum);
+        assert!(remedy.contains("min_secret_bytes") == (minimum > floor), "{remedy}");
+
+        let relaxed = Rules { min_secret_bytes: Some(floor - 8), ..rules };
+        assert_eq!(refusal(floor, Purpose::Jwt, &relaxed), None);
+        let (asked, remedy) = refusal(floor - 1, Purpose::Jwt, &relaxed).unwrap();
+        assert_eq!(asked, floor);
+        assert!(remedy.contains("RFC 7518") && remedy.contains("dangerous()"), "{remedy}");
+
+        let unlocked = Rules { unlocked: true, ..relaxed };
+        assert_eq!(refusal(floor - 8, Purpose::Jwt, &unlocked), None);
+        assert_eq!(refusal(floor - 9, Purpose::Jwt, &unlocked).unwrap().0, floor - 8);
+
+        // A public digest would confirm a guess of what is below the floor.
+        assert!(!is_below_floor(&secret_of(floor), Purpose::Jwt, None));
+        assert!(is_below_floor(&secret_of(floor - 1), Purpose::Jwt, None));
+        assert!(!is_below_floor(&secret_of(1), Purpose::Envelope, None));
+    }
+
+    #[test]
+    fn only_a_fallback_that_is_allowed_may_be_short() {
+        let allowed = Rules { allow_short_fallbacks: true, ..Rules::default() };
+        let admit = |is_fallback, rules: &Rules| {
+            check(&secret_of(10), "the key", is_fallback, Purpose::Jwt, None, rules)
+        };
+        assert!(admit(true, &allowed).unwrap());
+        assert!(admit(false, &allowed).is_err());
+        assert!(admit(true, &Rules::default()).is_err());
+    }
+
+    #[test]
+    fn an_encryption_key_has_exactly_its_length() {
+        let check = |bytes: usize| {
+            let secret = Secret::from(&secret_of(64).expose()[..bytes]);
+            check(&secret, "the key", false, Purpose::Envelope, None, &Rules::default())
+        };
+        assert!(!check(32).unwrap());
+        for bytes in [31, 33] {
+            let refused = check(bytes);
+            assert!(matches!(refused, Err(Error::WrongLength { expected: 32, .. })), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn the_policy_of_a_manifest_is_its_rules() {
+        let policy = Policy { min_secret_bytes: Some(40), ..Policy::default() };
+        let rules = Rules::from_policy(&policy);
+        assert_eq!(
+            (rules.min_secret_bytes, rules.unlocked, rules.is_stored),
+            (Some(40), false, true)
+        );
+        let policy = Policy { dangerous_min_secret_bytes: Some(8), ..Policy::default() };
+        let rules = Rules::from_policy(&policy);
+        assert_eq!(
+            (rules.min_secret_bytes, rules.unlocked, rules.is_stored),
+            (Some(8), true, true)
+        );
+    }
+
+    /// The kid of a short key must not depend on its secret, which may be guessed.
+    #[test]
+    fn a_key_without_a_kid_is_derived_from_its_secret_unless_that_is_short() {
+        let secret = secret_of(64);
+        let kid = |set, purpose, is_short| kid(set, &secret, purpose, is_short, || 7).unwrap();
+        let set: Kid = "set".parse().unwrap();
+        assert_eq!(kid(Some(set), Purpose::Jwt, false), set);
+        let derived = derive_kid(secret.expose(), Purpose::Jwt);
+        assert_eq!(kid(None, Purpose::Jwt, false), derived);
+        assert_eq!(kid(None, Purpose::Jwt, true), *"jwt-7");
+        assert_eq!(kid(None, Purpose::Credential, false), *"credential-7");
+        assert_eq!(kid(None, Purpose::Credential, true), *"credential-7");
+        let first = number_of(Some("JWT_SECRET"), Purpose::Jwt);
+        let second = number_of(Some("JWT_SECRET_OLD"), Purpose::Jwt);
+        assert!(first.is_some() && second.is_some() && first != second, "{first:?} {second:?}");
+        assert_eq!(number_of(None, Purpose::Jwt), None);
+        assert_eq!(number_of(Some("DB_PASSWORD"), Purpose::Credential), None);
+    }
+
+    #[test]
+    fn the_name_of_a_variable_is_no_secret_and_a_placeholder_has_a_remedy() {
+        let label = "MY_OWN_LONG_NAME_OF_A_VARIABLE_0123456789_ABCDEFGHIJKLMNOPQRSTUV";
+        let of = |text: &str, is_fallback, rules: &Rules| match check(
+            &Secret::from(text),
+            label,
+            is_fallback,
+            Purpose::Jwt,
+            None,
+            rules,
+        ) {
+            Err(Error::Placeholder { why, remedy, .. }) => Some((why, remedy)),
+            _ => None,
+        };
+        let rules = Rules::default();
+        let stored = Rules { is_stored: true, ..rules };
+        assert_eq!(of(label, false, &rules).unwrap().0, "the name of its variable");
+        assert_eq!(of("changeme", false, &rules).unwrap().1, "set it to a random secret");
+        let as_fallback = of("changeme", true, &rules).unwrap().1;
+        assert!(as_fallback.contains("allow_placeholders"), "{as_fallback}");
+        let as_stored = of("changeme", true, &stored).unwrap().1;
+        assert!(!as_stored.contains("allow_placeholders"), "{as_stored}");
+        let admitted = Rules { allow_placeholders: true, unlocked: true, ..rules };
+        assert_eq!(of("changeme", true, &admitted), None);
+    }
 }

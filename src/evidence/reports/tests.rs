@@ -287,10 +287,13 @@ fn the_name_of_an_instance_has_at_most_128_characters() {
 /// However short the windows of a policy are: a follower reports every two minutes.
 #[test]
 fn an_instance_is_gone_after_five_minutes_without_a_report_at_the_earliest() {
-    let mut policy = Policy::default();
-    (policy.rollout_window, policy.skew) = (Duration::ZERO, Duration::ZERO);
-    policy.observation_window = Duration::from_secs(120);
-    assert_eq!(end_of(at(0), &policy), Some(at(0) + Duration::from_secs(300)));
-    policy.observation_window = DAY;
-    assert_eq!(end_of(at(0), &policy), Some(at(1)));
+    let with = |observation_window| Policy {
+        rollout_window: Duration::ZERO,
+        skew: Duration::ZERO,
+        observation_window,
+        ..Policy::default()
+    };
+    let end = |window| end_of(at(0), &with(window));
+    assert_eq!(end(Duration::from_secs(120)), Some(at(0) + Duration::from_secs(300)));
+    assert_eq!(end(DAY), Some(at(1)));
 }

@@ -274,3 +274,73 @@ fn random_secrets_have_no_form() {
     println!("{refused} of 20,000 random printable texts were refused");
     assert!(refused <= 40, "{refused}");
 }
+
+#[test]
+fn a_name_in_marks_or_braces_is_a_template_and_a_mark_on_one_side_is_none() {
+    for text in ["@JWT_SECRET@", "{ABCDEFGH}"] {
+        assert!(is_template(text), "{text}");
+    }
+    for text in ["#JWT_SECRET", "JWT_SECRET#", "{abcdefgh", "ABCDEFGH"] {
+        assert!(!is_template(text), "{text}");
+    }
+}
+
+#[test]
+fn the_name_of_a_variable_is_words_of_capital_letters() {
+    assert!(is_variable("NODE_ENV"));
+    for name in ["NODE", "NODE_E", "node_env", "NODE_", ""] {
+        assert!(!is_variable(name), "{name}");
+    }
+    for name in ["APP_KEY", "jwt_secret", "secretKey"] {
+        assert!(is_secret_name(name), "{name}");
+    }
+}
+
+#[test]
+fn an_assignment_has_a_name_and_a_value() {
+    let is_any = |text: &str| is_assignment(text, "JWT_SECRET");
+    assert!(is_any("export ab=value"));
+    assert!(!is_any("export a=value"));
+    // Another line has run into the secret. Without a value it is the end of base64.
+    assert!(is_any("abcNODE_ENV=value"));
+    assert!(!is_any("abcNODE_ENV="));
+    assert!(is_assignment("abcTOKENX=value", "TOKENX"));
+    assert!(!is_assignment("abcTOKENX=value", "OTHERX"));
+    assert!(is_assignment_of("JWT_SECRET=v", "JWT_SECRET"));
+    assert!(!is_assignment_of("JWT_SECRET=", "JWT_SECRET"));
+}
+
+#[test]
+fn a_document_of_json_has_both_ends() {
+    for text in ["%7b%22a", "%7babc%7d", "%5b1%5d", "[\"a\"]"] {
+        assert!(is_json(text), "{text}");
+    }
+    for text in ["%7babc", "abc%7d", "[{abc]", "[abc]"] {
+        assert!(!is_json(text), "{text}");
+    }
+}
+
+#[test]
+fn a_prefix_of_another_spelling_is_known_and_no_prefix_is_none() {
+    for text in ["data:text/plain;base64,AA", "Hex:00ff", "b64:AA"] {
+        assert!(is_other_prefix(text), "{text}");
+    }
+    for text in ["data:abc", "abc;base64,AA", "HEX", "hex:00ff", "base64:AA"] {
+        assert!(!is_other_prefix(text), "{text}");
+    }
+}
+
+#[test]
+fn a_remark_is_shorter_than_a_secret() {
+    let secret = random(1, 40);
+    assert!(has_remark(&format!("{secret} {}", "a".repeat(23))));
+    assert!(!has_remark(&format!("{secret} {}", "a".repeat(24))));
+}
+
+/// A semicolon is common in the text of a generator, and a comma of lists.
+#[test]
+fn parts_with_any_characters_are_a_list_if_commas_separate_them() {
+    let parts = [random(1, 63) + "!", random(2, 63) + "!"];
+    assert!(is_list(&parts.join(","), Purpose::Jwt));
+    assert!(!is_list(&parts.join(";"), Purpose::Jwt));
+}
