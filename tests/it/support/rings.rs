@@ -51,6 +51,7 @@ pub fn aes_ring(keys: impl IntoIterator<Item = NewKey<AesKey>>) -> KeyRing<AesKe
 }
 
 /// The libraries that compute AES-256-GCM.
+#[cfg(feature = "aws-lc")]
 pub const BACKENDS: [Backend; 2] = [Backend::RustCrypto, Backend::AwsLc];
 
 /// The same, computed by `backend`.
