@@ -483,6 +483,13 @@ mod tests {
         assert!(!is_json_web_key(b"{}"));
     }
 
+    #[test]
+    fn a_value_has_a_form_in_its_own_right() {
+        let form = |text: &str| form_of(text, "JWT_SECRET", Purpose::Jwt);
+        assert_eq!(form("\"kH7vQ2mXw9LrT4nZ\""), Some(ValueForm::Quote));
+        assert_eq!(form("kH7vQ2mXw9LrT4nZ"), None);
+    }
+
     /// A text of `length` characters that is no placeholder.
     fn secret_of(length: usize) -> Secret {
         let mut generator = fastrand::Rng::with_seed(length as u64);

@@ -213,3 +213,12 @@ proptest! {
         prop_assert_eq!(HmacSha512::new(&secret).mac(&message), tag);
     }
 }
+
+#[test]
+fn what_is_shown_of_keys_and_tags_is_how_many_there_are() {
+    let key = HmacSha256::new(b"secret");
+    assert_eq!(format!("{key:?}"), "HmacSha256([REDACTED])");
+    let lanes = Lanes::new(&[&key, &key]);
+    assert_eq!(format!("{lanes:?}"), "Lanes { keys: 2, .. }");
+    assert_eq!(format!("{:?}", lanes.finish()), "Tags { keys: 2, .. }");
+}
