@@ -41,3 +41,23 @@ impl fmt::Display for RolloutEffect {
         f.write_str(&self.describe("reload"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_effect_is_described_in_its_own_words() {
+        let describe = |new_rejected, compromised_accepted| {
+            RolloutEffect { new_rejected, compromised_accepted }.describe("restart")
+        };
+        assert_eq!(describe(false, false), "nothing valid is rejected");
+        let (new, compromised) = (describe(true, false), describe(false, true));
+        assert!(new.contains("reject what the new primary signs until they restart"), "{new}");
+        assert!(compromised.contains("accept what the compromised key signs"), "{compromised}");
+        let both = describe(true, true);
+        assert!(both.contains("reject") && both.contains("accept"), "{both}");
+        let effect = RolloutEffect { new_rejected: true, compromised_accepted: false };
+        assert_eq!(effect.to_string(), effect.describe("reload"));
+    }
+}

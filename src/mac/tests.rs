@@ -222,3 +222,19 @@ fn what_is_shown_of_keys_and_tags_is_how_many_there_are() {
     assert_eq!(format!("{lanes:?}"), "Lanes { keys: 2, .. }");
     assert_eq!(format!("{:?}", lanes.finish()), "Tags { keys: 2, .. }");
 }
+
+/// Differences must not cancel each other.
+#[test]
+fn a_tag_that_differs_in_two_words_by_the_same_bits_is_refused() {
+    let key = HmacSha256::new(b"secret");
+    let tag = key.mac(b"message");
+    assert_eq!(verify_any(&[&key], b"message", &tag), Some(0));
+    for (one, other) in (0..8).flat_map(|one| (0..one).map(move |other| (one, other))) {
+        for bit in 0..8 {
+            let mut forged = tag;
+            forged[one * 4] ^= 1 << bit;
+            forged[other * 4] ^= 1 << bit;
+            assert_eq!(verify_any(&[&key], b"message", &forged), None, "{one} {other}");
+        }
+    }
+}
