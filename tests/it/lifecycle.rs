@@ -423,9 +423,9 @@ fn a_shorter_rollout_window_applies_once_the_longer_one_has_passed() {
     assert!(read.stage(entry(1, "b").signs_from(at(10) + WINDOW / 2), at(10)).is_err());
     // What is superseded in that time has the overlap of the longer window.
     let next = manifest.stage(entry(1, "b"), at(10)).unwrap().manifest;
-    let next = promote(&next, "b", at(20)).unwrap().manifest;
+    let next = promote(&next, "b", at(600)).unwrap().manifest;
     let longer = policy.max_lifetime + WINDOW + policy.skew;
-    assert_eq!(next.verifies_until(&kid("a")), Some(at(20) + longer));
+    assert_eq!(next.verifies_until(&kid("a")), Some(at(600) + longer));
 }
 
 #[test]

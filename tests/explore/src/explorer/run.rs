@@ -31,8 +31,8 @@ pub struct Totals {
     pub found: Option<Counterexample>,
 }
 
-/// The most manifests of a fleet from which two operators take a step at once.
-const COMPARED: usize = 20;
+/// The number of manifests of a fleet from which two operators take a step at once.
+pub const COMPARED: usize = 20;
 
 /// Explores each family, with every load replayed and two operators at once.
 pub fn run(families: &[Family], threads: usize) -> Vec<Totals> {
@@ -49,7 +49,7 @@ pub fn run(families: &[Family], threads: usize) -> Vec<Totals> {
                 loop {
                     let task = next.lock().unwrap().next();
                     let Some((family, world)) = task else { break };
-                    let more = run_world(world);
+                    let more = run_world(world, COMPARED);
                     totals.lock().unwrap()[family].add(more);
                 }
             });
@@ -74,8 +74,8 @@ impl Totals {
     }
 }
 
-/// Explores one fleet.
-pub fn run_world(world: World) -> Totals {
+/// Explores one fleet, with two operators at once on `compared` of its manifests.
+pub fn run_world(world: World, compared: usize) -> Totals {
     let started = std::time::Instant::now();
     let mut fleet = Fleet::new(world);
     let replay = Rc::new(RefCell::new(Replay::default()));
@@ -102,8 +102,8 @@ pub fn run_world(world: World) -> Totals {
         })
         .chain([Step::Stage, Step::Schedule(4), Step::ForceRollback])
         .collect();
-    let distance = fleet.documents.all.len().div_ceil(COMPARED).max(1);
-    for document in (0..fleet.documents.all.len()).step_by(distance) {
+    let distance = fleet.documents.all.len().div_ceil(compared.max(1));
+    for document in (0..fleet.documents.all.len()).step_by(distance).take(compared) {
         let changed_at = fleet.documents.all[document].changed_at;
         let clocks = [changed_at + 1, changed_at + 2];
         match check_pairs(&mut fleet.documents, document as u32, &steps, clocks) {
