@@ -23,7 +23,12 @@ pub fn plant_all(part: &str) -> io::Result<Vec<Planted>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let copy = std::env::temp_dir().join(format!("dualkey-faults-{}", std::process::id()));
     let chosen = FAULTS.iter().filter(|fault| fault.name.contains(part));
-    let planted = chosen.map(|fault| plant(fault, &root, &copy)).collect();
+    let planted = chosen.map(|fault| {
+        let planted = plant(fault, &root, &copy)?;
+        println!("{}: {}", fault.name, planted.reported);
+        Ok(planted)
+    });
+    let planted = planted.collect();
     fs::remove_dir_all(&copy)?;
     planted
 }

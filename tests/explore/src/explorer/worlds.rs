@@ -70,24 +70,24 @@ pub fn families(size: Size) -> Vec<Family> {
     vec![
         Family {
             name: "any step at any moment",
-            world: sized(WORLD, by_size((2, 2), (2, 4), (3, 3), (4, 8))),
+            world: sized(WORLD, by_size((2, 2), (2, 4), (3, 3), (3, 6))),
         },
         Family {
             name: "four instances",
-            world: sized(World { running: 4, ..WORLD }, by_size((1, 3), (1, 5), (2, 5), (3, 6))),
+            world: sized(World { running: 4, ..WORLD }, by_size((1, 3), (1, 5), (2, 5), (3, 3))),
         },
         Family {
             name: "instances come and go",
             world: sized(
                 World { joining: 1, disturbances: 2, ..WORLD },
-                by_size((1, 2), (1, 4), (2, 4), (3, 6)),
+                by_size((1, 2), (1, 4), (2, 4), (2, 7)),
             ),
         },
         Family {
             name: "two operators, late stores",
             world: sized(
                 World { operators: 2, has_delays: true, ..WORLD },
-                by_size((1, 4), (1, 6), (2, 7), (3, 8)),
+                by_size((1, 4), (1, 6), (2, 7), (3, 4)),
             ),
         },
         Family {
