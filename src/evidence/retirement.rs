@@ -157,11 +157,13 @@ pub(crate) fn expected_traffic(
     too_little_traffic(expected, &evidence.silence, policy, now)
 }
 
-/// The moment at which the key at `index` was superseded. What is not known to have been superseded counts from
-/// when the ring knew it.
+/// The moment at which the key at `index` was superseded or revoked: an instance that holds that step
+/// does not sign with it. What is not known to have been superseded counts from when the ring knew it.
 pub(crate) fn superseded_since(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
     let life = &lives[index];
-    superseded_at(lives, index).unwrap_or(match life.signing_start {
+    let revoked_at = life.revoked.as_ref().map(|revocation| revocation.at);
+    let began = [superseded_at(lives, index), revoked_at].into_iter().flatten().min();
+    began.unwrap_or(match life.signing_start {
         SigningStart::Never | SigningStart::Unscheduled => life.added_at,
         SigningStart::From(_) => now,
     })

@@ -278,6 +278,38 @@ fn a_revoked_key_waits_for_the_rewrap_and_not_for_the_lifetime() {
     assert_eq!(of(until, rewrap()), Verdict::Safe);
 }
 
+/// A key that is revoked before it signs, or while it signs: a later key may supersede it or not.
+#[test]
+fn a_rewrap_counts_once_every_instance_holds_the_revocation() {
+    let schedule = |manifest: &Manifest, seed, name: &str, day, now| {
+        let key = NewEntry::new(Secret::from(&secret(seed).as_bytes()[..32])).kid(kid(name));
+        manifest.stage(key.signs_from(at(0) + DAY * day), now).unwrap().manifest
+    };
+    let scheduled = schedule(&manifest(), 2, "c", 10, at(0));
+    for (revoked_at, has_later) in [(1, false), (1, true), (20, false), (20, true)] {
+        let revoked_at = at(0) + DAY * revoked_at;
+        let mut revoked = scheduled.revoke(&kid("c"), "leaked", revoked_at).unwrap().manifest;
+        if has_later {
+            revoked = schedule(&revoked, 3, "d", 30, revoked_at);
+        }
+        let not_before = revoked_at + Policy::default().rollout_window + Policy::default().skew;
+        let verdict = |started_at, now| {
+            let report = report(&revoked, now, Some(complete_record(started_at, started_at)));
+            revoked.retirement(&kid("c"), &[report], now).unwrap()
+        };
+        let (started_at, until) = (not_before - SECOND, not_before + DAY);
+        for now in [until, until + 300 * DAY] {
+            let early = Obstacle::RewrapTooEarly { started_at, not_before };
+            assert_eq!(verdict(started_at, now), Verdict::Blocked(vec![early]));
+            assert_eq!(verdict(not_before, now), Verdict::Safe);
+        }
+        assert_eq!(verdict(not_before, until - SECOND), Verdict::Wait { until });
+        let unwrapped = report(&revoked, until, None);
+        let missing = revoked.retirement(&kid("c"), &[unwrapped], until).unwrap();
+        assert_eq!(missing, Verdict::Blocked(vec![Obstacle::NotRewrapped]));
+    }
+}
+
 /// `Safe` by the rule, in the words of the rule.
 #[test]
 fn safe_is_said_exactly_when_the_rule_holds() {
