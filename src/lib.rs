@@ -132,7 +132,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;
-#[cfg(any(feature = "cli", feature = "status"))]
+#[cfg(any(feature = "rewrap", feature = "status"))]
 mod duration;
 mod encoding;
 mod error;

@@ -1,9 +1,12 @@
 //! Why a rewrap ends before its time.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use super::key::RowKey;
+use crate::duration::Length;
 use crate::error::Error;
+use crate::source::StoreError;
 
 /// Why a rewrap ends before its time. What it has committed until then stands, each row whole; run
 /// again, it goes on with what is left.
@@ -106,6 +109,19 @@ pub enum RewrapJobError {
         /// What it says.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// The store of the keys could not be read for the rollout window. Another key may sign by now.
+    #[error(
+        "cannot continue the rewrap of the table `{table}`: the keys could not be loaded for the \
+         rollout window of {}: {source}; run it again once they can be loaded", Length(*.window)
+    )]
+    KeysOutdated {
+        /// The name of the table.
+        table: String,
+        /// The rollout window.
+        window: Duration,
+        /// What the store says.
+        source: Box<StoreError>,
+    },
     /// No new value can be made: the primary has sealed as much as it may, or there are no random
     /// numbers.
     #[error(transparent)]
@@ -131,6 +147,7 @@ impl RewrapJobError {
             Self::HiddenRows { .. } => "hidden_rows",
             Self::Checkpoint { .. } => "checkpoint",
             Self::Database { .. } => "database",
+            Self::KeysOutdated { .. } => "keys_outdated",
             Self::Seal(_) => "seal",
             Self::NoRuntime => "no_runtime",
         }

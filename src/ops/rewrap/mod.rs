@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod context;
+mod followed;
 mod job;
 mod report;
 mod run;

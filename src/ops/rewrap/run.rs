@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::checkpoints::{Checkpoints, remove};
+use super::followed::FollowedRows;
 use super::job::ProjectRewrap;
 use super::report::leave_report;
 use super::table::{open_table, rewrap_of_table};
@@ -12,7 +13,7 @@ use crate::ops::error::OpsError;
 use crate::ops::inventory::Data;
 use crate::rewrap::{RewrapReport, RowStore};
 use crate::ring::KeyRing;
-use crate::source::KeyStore;
+use crate::source::{FollowHandle, KeyStore};
 
 impl ProjectRewrap<'_> {
     /// Goes through all tables; says of each, by its name, what was found and done.
@@ -29,10 +30,13 @@ impl ProjectRewrap<'_> {
             return Err(OpsError::NoReason { what: "to open under a revoked key" });
         }
         let store = self.project.store(&self.name)?;
-        let ring = self.build_ring(&*store).await?;
-        let mut tables = Vec::new();
+        let following = Arc::new(self.follow(Arc::clone(&store)).await?);
+        let ring = following.ring().clone();
+        let mut tables: Vec<(_, Arc<dyn RowStore>)> = Vec::new();
         for data in &item.data {
-            tables.push((data, open_table(self.project, data, self.concurrency).await?));
+            let rows = open_table(self.project, data, self.concurrency).await?;
+            let following = Arc::clone(&following);
+            tables.push((data, Arc::new(FollowedRows { rows, following })));
         }
         if self.rescues {
             // Before it does, and if it writes nothing too (V8).
@@ -68,16 +72,15 @@ impl ProjectRewrap<'_> {
         Ok(rewrapped)
     }
 
-    /// Builds the ring of the keys that are stored now.
-    async fn build_ring(&self, store: &dyn KeyStore) -> Result<KeyRing<AesKey>, OpsError> {
+    /// Loads the ring, and has it follow `store`. It has no name of an instance, so it leaves no reports
+    /// while it runs.
+    async fn follow(&self, store: Arc<dyn KeyStore>) -> Result<FollowHandle<AesKey>, OpsError> {
         let manifest = store.load().await?;
-        let ring = manifest.build_ring(
-            KeyRing::<AesKey>::builder()
-                .name(&self.name)
-                .environment(manifest.environment())
-                .clock(self.project.shared_clock()),
-        )?;
-        Ok(ring)
+        let builder = KeyRing::<AesKey>::builder()
+            .name(&self.name)
+            .environment(manifest.environment())
+            .clock(self.project.shared_clock());
+        Ok(builder.follow(store).spawn().await?)
     }
 
     async fn rewrap_tables(
