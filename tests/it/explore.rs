@@ -14,7 +14,8 @@ use std::path::Path;
 use explorer::counterexamples::bounds;
 use explorer::documents::{Documents, Step};
 use explorer::faults::FAULTS;
-use explorer::fleet::{Kind, World};
+use explorer::fleet::World;
+use explorer::menu::Kind;
 use explorer::operators::check_pairs;
 use explorer::recovery;
 use explorer::run::{Totals, run_world};
@@ -71,7 +72,7 @@ fn p6_what_is_refused_changes_nothing() {
 #[test]
 fn p7_two_operators_leave_what_one_after_the_other_leaves() {
     let mut documents = Documents::new(dualkey::Purpose::Cookie, 4);
-    let first = documents.first(DECLARED, 0);
+    let first = documents.add_first(DECLARED, 0);
     let staged = documents.take(first, 1, &[], Step::Stage).unwrap().document;
     let steps = [
         Step::Stage,

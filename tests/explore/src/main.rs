@@ -1,13 +1,13 @@
 //! Explores every run of small fleets over the library's own manifests, verdicts and rings, and reports
-//! what was visited.
+//! the extent of each search.
 //!
 //! ```sh
 //! cargo run --release --manifest-path tests/explore/Cargo.toml
 //! ```
 //!
-//! `--full` explores the whole space of the stated bounds, and takes hours. `--runs` shows the shortest
+//! `--full` explores the largest fleets, and takes hours. `--runs` shows the shortest
 //! run for each bound that is lifted. `--faults` builds the library with each planted fault and explores
-//! that. The exit status says whether a property was broken, or a fault was not found.
+//! that library. The exit status is not 0 if a property was broken or a fault was not found.
 #![allow(missing_docs, unreachable_pub)]
 
 mod explorer;
@@ -27,19 +27,19 @@ use explorer::worlds::{Size, families, recoveries};
 
 #[derive(Parser)]
 struct Options {
-    /// Explores the whole space of the stated bounds.
+    /// Explores the largest fleets.
     #[arg(long)]
     full: bool,
-    /// Explores the fleets of the tests alone.
+    /// Explores only the fleets of the tests.
     #[arg(long, conflicts_with = "full")]
     small: bool,
-    /// Explores only what has this in its name.
+    /// Explores only fleets, bounds and faults with this text in the name.
     #[arg(long, default_value = "")]
     only: String,
-    /// Shows the shortest run for each bound.
+    /// Prints the shortest run for each bound.
     #[arg(long)]
     runs: bool,
-    /// Builds the library with each planted fault, and explores that.
+    /// Builds the library with each planted fault, and explores it.
     #[arg(long)]
     faults: bool,
     /// The number of threads.
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let is_right = if options.faults {
         plant_faults(&options)
     } else {
-        // All of them, so that each is reported.
+        // Evaluated before the conjunction, so that each one is reported.
         let fleets = explore_fleets(&options);
         let rows = explore_rows(&options);
         let recovered = check_recoveries(&options);
@@ -122,7 +122,7 @@ fn explore_fleets(options: &Options) -> bool {
 }
 
 fn print(found: &Counterexample) {
-    println!("{} is broken: {}", found.property, found.what);
+    println!("{} is broken: {}", found.property, found.details);
     print_run(&found.run);
 }
 
@@ -133,7 +133,7 @@ fn print_run(run: &[String]) {
     println!();
 }
 
-/// Rows under the keys of an encryption ring.
+/// Explores the fleets with stored rows.
 fn explore_rows(options: &Options) -> bool {
     let mut worlds = small_worlds();
     if options.full {
@@ -160,7 +160,7 @@ fn explore_rows(options: &Options) -> bool {
     all_found.is_empty()
 }
 
-/// P8.
+/// Checks P8.
 fn check_recoveries(options: &Options) -> bool {
     let mut worlds = recoveries(size(options));
     worlds.retain(|(name, _)| name.contains(&options.only));
@@ -187,7 +187,7 @@ fn check_recoveries(options: &Options) -> bool {
     all_stuck.is_empty()
 }
 
-/// The smallest counterexample of each bound.
+/// Explores the fleets of each bound, and reports the smallest counterexample.
 fn lift_bounds(options: &Options) -> bool {
     let mut table =
         table(["bound", "without it", "breaks", "after actions", "states within the bound"]);
@@ -207,7 +207,7 @@ fn lift_bounds(options: &Options) -> bool {
         is_right &= within.found.is_none() && (property, length) == expected;
         table.add_row([name, lifted_by, property, &length.to_string(), &within.states.to_string()]);
         if let Some(found) = found.filter(|_| options.runs) {
-            println!("{name}, without it: {}", found.what);
+            println!("{name}, without it: {}", found.details);
             print_run(&found.run);
         }
     };

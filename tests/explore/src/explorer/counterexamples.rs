@@ -4,13 +4,14 @@
 
 use super::documents::{Declared, INSTANCES};
 use super::engine::{Exploration, explore};
-use super::fleet::{Fleet, Happens, Kind, World};
+use super::fleet::{Deviations, Fleet, World};
+use super::menu::Kind;
 
-/// A bound, and the fleet in which it matters.
+/// A bound, and the fleet in which it has an effect.
 pub struct Bound {
     /// The name of the bound.
     pub name: &'static str,
-    /// What happens once it is lifted.
+    /// The deviation that lifts it.
     pub lifted_by: &'static str,
     pub within: World,
     pub beyond: World,
@@ -56,12 +57,12 @@ fn world(menu: &'static [Kind]) -> World {
         has_delays: false,
         max_staleness: None,
         keeps_names: true,
-        happens: Happens::default(),
+        deviations: Deviations::default(),
     }
 }
 
-fn beyond(within: &World, happens: Happens) -> World {
-    World { happens, ..within.clone() }
+fn beyond(within: &World, deviations: Deviations) -> World {
+    World { deviations, ..within.clone() }
 }
 
 const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote];
@@ -69,7 +70,7 @@ const FORCED: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::ForcePromote];
 const SCHEDULE: &[Kind] = &[Kind::Schedule(0)];
 const LEAK: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::Revoke];
 
-/// Every declared bound.
+/// Returns every declared bound.
 pub fn bounds() -> Vec<Bound> {
     let ahead = |world: World| World { clocks: [0, 1, 0, 0], ..world };
     // The clocks of instances and of operators differ by the skew, so that no part of an overlap is
@@ -81,35 +82,35 @@ pub fn bounds() -> Vec<Bound> {
     let no_skew = Declared { skew: 0, ..DECLARED };
     let no_window = Declared { rollout: 0, ..DECLARED };
     let same = |world: World| World { clocks: [0; INSTANCES], operator_clocks: [0; 2], ..world };
-    let happens = Happens::default();
+    let deviations = Deviations::default();
     let forced = world(FORCED);
     let schedule = ahead(world(SCHEDULE));
-    let loses_store = Happens { can_lose_store: true, ..happens };
+    let loses_store = Deviations { can_lose_store: true, ..deviations };
     let leak = beyond(&World { max_staleness: Some(1), ..world(LEAK) }, loses_store);
     let joining = World { running: 1, joining: 1, disturbances: 1, ..world(ROTATION) };
     let restarting = World { disturbances: 2, ..world(ROTATION) };
-    let told = Happens { revokes_locally: true, ..happens };
-    let telling = beyond(&world(LEAK), told);
+    let revokes_locally = Deviations { revokes_locally: true, ..deviations };
+    let revoking = beyond(&world(LEAK), revokes_locally);
     vec![
         Bound {
             name: "promotion gate",
             lifted_by: "a key is promoted whatever the instances report",
             within: forced.clone(),
-            beyond: beyond(&forced, Happens { has_no_gate: true, ..happens }),
+            beyond: beyond(&forced, Deviations { has_no_gate: true, ..deviations }),
             breaks: ("P1", 3),
         },
         Bound {
             name: "max lifetime",
             lifted_by: "a value lives for an hour longer than the policy says",
             within: tight(DECLARED),
-            beyond: beyond(&tight(DECLARED), Happens { longer_lifetime: 1, ..happens }),
+            beyond: beyond(&tight(DECLARED), Deviations { longer_lifetime: 1, ..deviations }),
             breaks: ("P4", 14),
         },
         Bound {
             name: "rollout window in the overlap",
             lifted_by: "instances act on a step within an hour, and the policy says at once",
             within: tight(no_window),
-            beyond: beyond(&tight(no_window), Happens { later: 1, ..happens }),
+            beyond: beyond(&tight(no_window), Deviations { later: 1, ..deviations }),
             breaks: ("P4", 13),
         },
         Bound {
@@ -130,7 +131,7 @@ pub fn bounds() -> Vec<Bound> {
             name: "rollout window before a scheduled start",
             lifted_by: "an instance learns of the start an hour later than within the window",
             within: schedule.clone(),
-            beyond: beyond(&schedule, Happens { later: 1, ..happens }),
+            beyond: beyond(&schedule, Deviations { later: 1, ..deviations }),
             breaks: ("P1", 3),
         },
         Bound {
@@ -144,21 +145,21 @@ pub fn bounds() -> Vec<Bound> {
             name: "report of a process that starts",
             lifted_by: "the report is lost, which counts as agreement",
             within: joining.clone(),
-            beyond: beyond(&joining, Happens { loses_first_report: true, ..happens }),
+            beyond: beyond(&joining, Deviations { loses_first_report: true, ..deviations }),
             breaks: ("P1", 6),
         },
         Bound {
             name: "no step back at a start",
             lifted_by: "a process that starts reads what is older than any instance holds",
             within: restarting.clone(),
-            beyond: beyond(&restarting, Happens { starts_go_back: true, ..happens }),
+            beyond: beyond(&restarting, Deviations { starts_go_back: true, ..deviations }),
             breaks: ("P1", 9),
         },
         Bound {
             name: "a ring keeps revocations",
             lifted_by: "a reload makes an instance forget what it revoked itself",
-            within: telling.clone(),
-            beyond: beyond(&telling, Happens { forgets_revocations: true, ..told }),
+            within: revoking.clone(),
+            beyond: beyond(&revoking, Deviations { forgets_revocations: true, ..revokes_locally }),
             breaks: ("P5", 5),
         },
     ]

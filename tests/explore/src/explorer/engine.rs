@@ -30,22 +30,30 @@ pub trait Model {
 pub struct Violation<A> {
     /// The name of the property: `P1`.
     pub property: &'static str,
-    /// What happens, with the values.
-    pub what: String,
-    /// The action that breaks it, if it is not the state.
+    /// The facts that break it.
+    pub details: String,
+    /// The action that breaks it, or `None` if the state does.
     pub action: Option<A>,
+}
+
+/// Returns the violation of a property.
+///
+/// # Errors
+/// Always.
+pub fn violation<T, A>(property: &'static str, details: String) -> Result<T, Violation<A>> {
+    Err(Violation { property, details, action: None })
 }
 
 /// A shortest run that breaks a property.
 #[derive(Debug, Clone)]
 pub struct Counterexample {
     pub property: &'static str,
-    pub what: String,
+    pub details: String,
     /// The actions from the start, in words.
     pub run: Vec<String>,
 }
 
-/// What a search has visited.
+/// The result of a search.
 #[derive(Debug, Clone, Default)]
 pub struct Exploration {
     /// The number of distinct states.
@@ -60,7 +68,7 @@ pub struct Exploration {
     pub found: Option<Counterexample>,
 }
 
-/// A hash of few instructions: with the standard one, most of the time would go there.
+/// A hash of few instructions, because a search spends most of its time in the standard one.
 #[derive(Default, Clone)]
 pub struct Quick(u64);
 
@@ -97,7 +105,7 @@ impl Hasher for Quick {
 
 pub type QuickBuild = BuildHasherDefault<Quick>;
 
-/// The states that a search has visited, in the order in which it did, each with the one before it.
+/// The states that a search has visited, in order, each with the state before it.
 pub struct Visited<S> {
     pub states: IndexSet<S, QuickBuild>,
     parents: Vec<u32>,
@@ -110,7 +118,7 @@ impl<S: Copy + Eq + Hash> Visited<S> {
         Self { states: IndexSet::default(), parents: Vec::new() }
     }
 
-    /// Returns the place of the state.
+    /// Adds a state unless it is there, and returns its place.
     fn insert(&mut self, state: S, parent: u32) -> u32 {
         let (place, is_new) = self.states.insert_full(state);
         if is_new {
@@ -137,7 +145,8 @@ pub fn explore<M: Model>(model: &mut M, limit: usize) -> Exploration {
     explore_all(model, limit, None).0
 }
 
-/// The same, with the states that were visited. `edges` gets the places of both states of each action.
+/// Visits every state like [`explore`], and returns the states. `edges` gets the places of both states of
+/// each action.
 pub fn explore_all<M: Model>(
     model: &mut M,
     limit: usize,
@@ -197,5 +206,5 @@ fn counterexample<M: Model>(
         run.extend(taken.map(|(action, _)| action.to_string()));
     }
     run.extend(violation.action.map(|action| action.to_string()));
-    Counterexample { property: violation.property, what: violation.what, run }
+    Counterexample { property: violation.property, details: violation.details, run }
 }

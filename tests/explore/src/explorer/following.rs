@@ -1,6 +1,6 @@
-//! Loads of the search, replayed through a ring that follows a store.
+//! The replay of loads through a ring that follows a store.
 //!
-//! Each report must be of what the ring holds, and a store that fails or goes back changes nothing.
+//! Each report must name the keys of the ring, and a store that fails or goes back changes nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +29,7 @@ impl Shelf {
         *self.shown.lock().unwrap() = manifest.cloned();
     }
 
-    /// The fingerprint of the keys that the instance says it holds.
+    /// Returns the fingerprint that the instance has reported.
     fn reported(&self) -> Option<Fingerprint> {
         self.reports.lock().unwrap().values().next().map(|report| report.fingerprint)
     }
@@ -65,7 +65,7 @@ impl KeyStore for Shelf {
     }
 }
 
-/// A ring that follows the held manifest loads the next one.
+/// Checks a ring that follows the held manifest and loads the next one.
 ///
 /// # Errors
 /// The property that does not hold.
@@ -77,7 +77,7 @@ pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<
     let following = builder.follow(shelf.clone()).instance("instance-0").on_demand();
     let following = following.map_err(|error| ("P3", format!("a ring cannot follow: {error}")))?;
     let ring = following.ring();
-    // What an operator reads of the instance is what it holds, from its start on.
+    // From its start on, an instance reports the keys that it holds.
     let check_report = |when: &str| {
         if shelf.reported() == Some(ring.fingerprint()) {
             Ok(())
@@ -107,7 +107,7 @@ pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<
         return Err(("P6", "a store that goes back changes the ring".to_owned()));
     }
     check_report("after a store that went back")?;
-    // What a ring holds is changed in its store alone.
+    // A ring that follows a store takes no steps itself.
     for key in loaded.keys() {
         if ring.promote(&key.kid()).is_ok() || state() != before {
             return Err(("P6", "a ring that follows a store is changed by a step".to_owned()));

@@ -5,6 +5,8 @@ pub mod engine;
 pub mod faults;
 pub mod fleet;
 pub mod following;
+pub mod history;
+pub mod menu;
 pub mod operators;
 pub mod recovery;
 pub mod replay;

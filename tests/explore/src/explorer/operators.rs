@@ -1,8 +1,8 @@
 //! P7: two operators at once, through the library's own loop of load, step and compare-and-swap.
 //!
 //! Both take a step on one manifest. The second operator's store conflicts, so that the step runs again
-//! on what the first one left: the result is that of one after the other, or one step is refused. An
-//! acknowledgement that is lost leaves either what the step made, or what was there.
+//! on the result of the first one: the result is that of one after the other, or one step is refused. An
+//! acknowledgement that is lost leaves either the result of the step or the former manifest.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use pollster::block_on;
 
 use super::documents::{Broken, Documents, Step, at, compute_change, digest};
 
-/// A store in memory, with what happens to the next compare-and-swap.
+/// A store in memory, with the fault of its next compare-and-swap.
 struct Shelf {
     held: Mutex<Manifest>,
     /// Another operator stores this before the next swap.
@@ -63,11 +63,11 @@ impl KeyStore for Shelf {
     }
 }
 
-/// What was compared.
+/// The pairs of steps that were compared.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Compared {
     pub pairs: u64,
-    /// In which the second operator's step was refused, on what the first one left.
+    /// The pairs of which the second step was refused after the first one.
     pub refused: u64,
 }
 
@@ -109,24 +109,27 @@ pub fn check_pairs(
                     first_done.manifest.clone()
                 }
                 (taken, serial) => {
-                    let what = format!(
+                    let details = format!(
                         "{first}, then {second}: at once {:?}, one after the other {:?}",
                         taken.as_ref().map(drop),
                         serial.map(drop)
                     );
-                    return Err(("P7", what));
+                    return Err(("P7", details));
                 }
             };
             if digest(&left) != digest(&expected) {
-                let what = format!("{first} and {second} at once leave what neither order leaves");
-                return Err(("P7", what));
+                let details = format!(
+                    "{first} and {second} at once leave a result that neither order leaves"
+                );
+                return Err(("P7", details));
             }
         }
     }
     Ok(compared)
 }
 
-/// A step whose answer is lost was taken, and taking it again gives what two of them give.
+/// Checks a step whose answer is lost: it was taken, and a second attempt gives the same result as
+/// taking the step twice.
 fn check_lost_answer(
     manifest: &Manifest,
     step: Step,

@@ -1,30 +1,33 @@
-//! P8: from every state that a fleet reaches, a rotation can be completed, once its store and its
-//! instances recover.
+//! The check of P8: from every state that a fleet reaches, a rotation can be completed, once its store
+//! and its instances recover.
 //!
-//! It is checked backwards. The states in which a rotation is complete are marked, then each state from
+//! The check goes backwards. The states in which a rotation is complete are marked, then each state from
 //! which one step or an hour leads to a marked one. Operators force nothing.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use super::engine::{Exploration, Model, QuickBuild, Violation, explore_all};
-use super::fleet::{Action, Fleet, Kind, State, World};
+use super::fleet::{Action, Fleet, State, World};
+use super::menu::Kind;
 
-/// The steps of a rotation: the former key then expires.
+/// The steps of a rotation. The former key expires afterwards.
 const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote];
 
-/// The most steps and hours of a rotation, and the hours within which its steps are taken.
+/// The most steps of a rotation.
 const STEPS: u8 = 2;
+/// The most hours of a rotation.
 const HOURS: u8 = 20;
+/// The hours within which the steps are taken.
 const STEP_HOURS: u8 = 3;
 
-/// A state in which every instance holds what the store does, and has said so; with the key that was the
-/// primary when the fleet recovered.
+/// A state in which every instance holds the latest manifest and has reported that, and the primary at
+/// the moment of the recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Recovered {
     state: State,
     former: u8,
-    /// The hours since then, up to those within which steps are taken.
+    /// The hours since the recovery, up to [`STEP_HOURS`].
     hours: u8,
 }
 
@@ -44,24 +47,24 @@ impl fmt::Display for Recover {
 
 /// The result of the check.
 #[derive(Debug, Clone, Default)]
-pub struct Recovering {
+pub struct Checked {
     /// The search for the states from which the fleet recovers.
     pub before: Exploration,
-    /// The distinct states after the recovery, and those that were visited until the rotation was
-    /// complete.
+    /// The number of distinct states after the recovery.
     pub recovered: usize,
+    /// The number of states that were visited until the rotation was complete.
     pub visited: usize,
     /// A state from which no rotation can be completed.
     pub stuck: Option<String>,
 }
 
 /// Checks P8 in `world`.
-pub fn check(world: &World) -> Recovering {
+pub fn check(world: &World) -> Checked {
     check_with(world, ROTATION)
 }
 
-/// The same, with operators who take the steps of `menu` after the recovery.
-pub fn check_with(world: &World, menu: &'static [Kind]) -> Recovering {
+/// Checks P8 with operators who take the steps of `menu` after the recovery.
+pub fn check_with(world: &World, menu: &'static [Kind]) -> Checked {
     let mut fleet = Fleet::new(world.clone());
     let (before, reached) = explore_all(&mut fleet, usize::MAX, None);
     fleet.world = World {
@@ -85,7 +88,7 @@ pub fn check_with(world: &World, menu: &'static [Kind]) -> Recovering {
     let mut recovery = Recovery { fleet, starts };
     let mut edges = Vec::new();
     let (_, visited) = explore_all(&mut recovery, usize::MAX, Some(&mut edges));
-    // Backwards from the complete ones.
+    // Backwards from the states in which the rotation is complete.
     let mut is_marked: Vec<_> =
         visited.states.iter().map(|state| recovery.is_complete(state)).collect();
     edges.sort_unstable_by_key(|(_, child)| *child);
@@ -101,11 +104,11 @@ pub fn check_with(world: &World, menu: &'static [Kind]) -> Recovering {
     }
     let stuck = (0..recovered).find(|place| !is_marked[*place]);
     let stuck = stuck.map(|place| recovery.fleet.describe(&visited.states[place].state));
-    Recovering { before, recovered, visited: visited.states.len(), stuck }
+    Checked { before, recovered, visited: visited.states.len(), stuck }
 }
 
 impl Recovery {
-    /// Whether another key signs, and no instance accepts the former one.
+    /// Returns whether another key signs and no instance accepts the former one.
     fn is_complete(&mut self, recovered: &Recovered) -> bool {
         let former = usize::from(recovered.former);
         let (primary, live) =
@@ -133,7 +136,7 @@ impl Model for Recovery {
         let takes_steps = recovered.hours < STEP_HOURS;
         for (action, state) in self.fleet.steps_and_time(&recovered.state, takes_steps) {
             let state = self.fleet.recover(&state);
-            let passed = u8::from(action == Action::Time);
+            let passed = u8::from(action == Action::PassTime);
             let hours = (recovered.hours + passed).min(STEP_HOURS);
             next.push((Recover(action), Recovered { state, hours, ..*recovered }));
         }

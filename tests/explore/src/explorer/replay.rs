@@ -1,34 +1,34 @@
-//! Loads of the search, replayed once each through real rings.
+//! The replay of loads through real rings, once for each pair of manifests.
 //!
 //! A ring that is built of the held manifest and changed to the loaded one must have the roles that the
-//! search gives it, and accept exactly what its live keys signed.
+//! search gives it, and accept exactly the values of its live keys.
 
 use std::collections::{HashMap, HashSet};
 
 use dualkey::cookie::{CookieKey, CookieSigner};
-use dualkey::{Error, KeyRing, KeyState, ManualClock, NewKey, Role};
+use dualkey::{Error, KeyRing, KeyState, KeyStatus, ManualClock, NewKey};
 
 use super::documents::{Broken, Documents, KEYS, Roles, at, kid, secret};
 use super::engine::QuickBuild;
 use super::following;
 
-/// How many ticks after a load the roles are compared.
+/// The ticks after a load for which the roles are compared.
 const LOOKED_AHEAD: u64 = 8;
-/// One in so many loads is also one of a ring that follows a store.
+/// The number of loads of which one is replayed by a ring that follows a store as well.
 const FOLLOWED: usize = 16;
-/// After so many ticks every key is tried again.
+/// The ticks after a load when the cookie of every key is verified again.
 const VERIFIED_AHEAD: u64 = 3;
 
-/// What the keys of a search sign, and the loads that were replayed.
+/// The cookies of all keys, and the loads that were replayed.
 pub struct Replay {
     clock: ManualClock,
     signers: Vec<CookieSigner>,
-    /// By tick: what each key signs then.
+    /// By tick: the cookie of each key.
     cookies: HashMap<u64, Vec<String>, QuickBuild>,
     seen: HashSet<(u32, u32), QuickBuild>,
     /// The number of pairs of manifests.
     pub pairs: usize,
-    /// Those that a ring also loaded which follows a store.
+    /// The number of pairs that a ring that follows a store loaded as well.
     pub followed: usize,
 }
 
@@ -53,7 +53,7 @@ impl Default for Replay {
 }
 
 impl Replay {
-    /// Replays a load, unless the same pair of manifests was.
+    /// Replays a load, unless the same pair of manifests was replayed before.
     ///
     /// # Errors
     /// The property that does not hold.
@@ -96,7 +96,7 @@ impl Replay {
         self.check_revocations(documents, held, loaded, (&clock, now))
     }
 
-    /// P2: a manifest that is refused, because its change lies ahead, still delivers what it revokes.
+    /// Checks P2: a manifest that is refused because its change is ahead still delivers its revocations.
     fn check_from_the_future(
         &self,
         documents: &Documents,
@@ -118,15 +118,15 @@ impl Replay {
             let state = set.state(&kid(index), at(now));
             let is_gone = state.is_none() && after.present & 1 << index == 0;
             if state != Some(KeyState::Revoked) && !is_gone {
-                let what =
+                let details =
                     format!("a manifest from the future, {applied:?}, leaves k{index} {state:?}");
-                return broken("P2", what);
+                return broken("P2", details);
             }
         }
         Ok(())
     }
 
-    /// What each key signs at a tick.
+    /// Returns the cookie that each key signs at a tick.
     fn cookies(&mut self, tick: u64) -> &[String] {
         let (clock, signers) = (&self.clock, &self.signers);
         self.cookies.entry(tick).or_insert_with(|| {
@@ -136,7 +136,7 @@ impl Replay {
         })
     }
 
-    /// P5: what the ring itself was told to revoke stays revoked, whatever it loads.
+    /// Checks P5: a key that the ring revoked itself stays revoked, whatever it loads.
     fn check_revocations(
         &mut self,
         documents: &Documents,
@@ -145,13 +145,13 @@ impl Replay {
         (clock, now): (&ManualClock, u64),
     ) -> Result<(), Broken> {
         let next = &documents.get(loaded).manifest;
-        // Another key for each pair.
+        // Each pair checks another key.
         let count = documents.get(held).key_count();
         for index in [self.pairs % count] {
             let ring = build(documents, held, clock)?;
             let before = (ring.fingerprint(), ring.load().generation());
             if ring.revoke(&kid(index), "leaked").is_err() {
-                // P6: of the only key that signs it is refused, and changes nothing.
+                // P6: the revocation of the primary is refused, and changes nothing.
                 if (ring.fingerprint(), ring.load().generation()) != before {
                     return broken(
                         "P6",
@@ -160,14 +160,14 @@ impl Replay {
                 }
                 continue;
             }
-            // Without a key that signs it is refused, and delivers what it revokes.
+            // A manifest without a primary is refused, and delivers its revocations.
             let applied = next.apply_to(&ring);
             let state = ring.load().state(&kid(index), at(0).max(next.changed_at()));
             let is_gone = state.is_none() && next.keys()[index].secret().is_none();
             if state != Some(KeyState::Revoked) && !is_gone {
-                let what =
+                let details =
                     format!("k{index} was revoked by the ring, and is {state:?}: {applied:?}");
-                return broken("P5", what);
+                return broken("P5", details);
             }
             let verified = CookieSigner::new(ring).verify("session", &self.cookies(now)[index]);
             if verified.is_ok() {
@@ -177,7 +177,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Whether `ring` has the roles of `document`, now and for some ticks, and verifies by them.
+    /// Checks that `ring` has the roles of `document` now and for some ticks, and verifies by them.
     fn compare(
         &mut self,
         documents: &mut Documents,
@@ -191,25 +191,16 @@ impl Replay {
             clock.set(at(tick));
             let expected = documents.roles(document, tick);
             let keys = ring.keys();
-            let all = |is: &dyn Fn(&KeyState) -> bool| {
-                let matching = keys.iter().filter(|key| is(&key.state));
-                let index =
-                    |key: &dualkey::KeyStatus| (0..KEYS + 1).find(|place| kid(*place) == key.kid);
-                matching.filter_map(index).collect::<Vec<_>>()
-            };
-            let primaries = all(&|state| *state == KeyState::Live(Role::Primary));
-            let live = all(&|state| matches!(state, KeyState::Live(_)));
-            let found = Roles {
-                live: live.iter().fold(0, |all, index| all | 1 << index),
-                primary: primaries.first().copied(),
-                primaries: primaries.len(),
-            };
+            let index_of = |key: &KeyStatus| (0..=KEYS).find(|index| kid(*index) == key.kid);
+            let states: Vec<_> =
+                keys.iter().filter_map(|key| Some((index_of(key)?, key.state))).collect();
+            let found = Roles::from_states(&states);
             if found != expected {
-                let what =
+                let details =
                     format!("at {tick} h a ring has {found:?}, and its manifest {expected:?}");
-                return broken("P3", what);
+                return broken("P3", details);
             }
-            // What is verified follows from the roles.
+            // The roles decide which values are accepted, so few ticks are enough.
             if tick != now && tick != now + VERIFIED_AHEAD {
                 continue;
             }
@@ -217,11 +208,11 @@ impl Replay {
                 let verified = signer.verify("session", cookie);
                 let is_accepted = verified.is_ok();
                 if is_accepted != (expected.live & 1 << index != 0) {
-                    let what = format!(
+                    let details = format!(
                         "at {tick} h a cookie of k{index} is accepted: {is_accepted}, {:?}",
                         verified.map(drop)
                     );
-                    return broken("P1", what);
+                    return broken("P1", details);
                 }
             }
         }
@@ -241,6 +232,6 @@ fn build(
     built.map_err(|error| ("P3", format!("a ring cannot be built: {error}")))
 }
 
-fn broken<T>(property: &'static str, what: String) -> Result<T, Broken> {
-    Err((property, what))
+fn broken<T>(property: &'static str, details: String) -> Result<T, Broken> {
+    Err((property, details))
 }

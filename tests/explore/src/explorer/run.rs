@@ -1,4 +1,4 @@
-//! Explores families of fleets, on as many threads as there are cores.
+//! Explores families of fleets on several threads.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,10 +23,11 @@ pub struct Totals {
     pub manifests: usize,
     /// The pairs of manifests that were replayed through real rings.
     pub replayed: usize,
-    /// Those that a ring also loaded which follows a store.
+    /// The number of pairs that a ring that follows a store loaded as well.
     pub followed: usize,
-    /// The pairs of steps of two operators at once, and of which one was refused.
+    /// The pairs of steps that two operators took at once.
     pub pairs: u64,
+    /// The pairs of which the second step was refused.
     pub refused: u64,
     pub found: Option<Counterexample>,
 }
@@ -111,8 +112,8 @@ pub fn run_world(world: World, compared: usize) -> Totals {
                 totals.pairs += compared.pairs;
                 totals.refused += compared.refused;
             }
-            Err((property, what)) => {
-                totals.found.get_or_insert(Counterexample { property, what, run: Vec::new() });
+            Err((property, details)) => {
+                totals.found.get_or_insert(Counterexample { property, details, run: Vec::new() });
             }
         }
     }

@@ -1,7 +1,8 @@
-//! The fleets that are explored, all within what they declare.
+//! The fleets that are explored, all within their declared bounds.
 
 use super::documents::{Declared, INSTANCES};
-use super::fleet::{EVERY_STEP, Happens, Kind, World};
+use super::fleet::{Deviations, EVERY_STEP, World};
+use super::menu::Kind;
 
 /// A fleet, explored with every way in which its clocks differ by up to the skew.
 pub struct Family {
@@ -9,7 +10,7 @@ pub struct Family {
     pub world: World,
 }
 
-/// What the fleets declare, in hours.
+/// The policy of the fleets, in hours.
 pub const DECLARED: Declared = Declared { lifetime: 2, rollout: 1, skew: 1 };
 
 const WORLD: World = World {
@@ -27,7 +28,7 @@ const WORLD: World = World {
     has_delays: false,
     max_staleness: None,
     keeps_names: false,
-    happens: Happens {
+    deviations: Deviations {
         longer_lifetime: 0,
         later: 0,
         can_lose_store: false,
@@ -43,20 +44,20 @@ const WORLD: World = World {
 const LEAK: &[Kind] =
     &[Kind::Stage, Kind::Promote, Kind::Rollback, Kind::Revoke, Kind::EmergencyRotate];
 
-/// How much is explored.
+/// The extent of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// Within seconds in a debug build.
+    /// Fleets for tests: a debug build needs seconds.
     Smallest,
-    /// What finds each planted fault.
+    /// Fleets that find each planted fault.
     Small,
-    /// At least a million states.
+    /// Fleets with at least a million states.
     Quick,
-    /// The whole space of the stated bounds.
+    /// The largest fleets, which need hours.
     Full,
 }
 
-/// The fleets of a size.
+/// Returns the families of a size.
 pub fn families(size: Size) -> Vec<Family> {
     let by_size = |smallest, small, quick, full| match size {
         Size::Smallest => smallest,
@@ -65,8 +66,8 @@ pub fn families(size: Size) -> Vec<Family> {
         Size::Full => full,
     };
     let sized = |world: World, (steps, horizon): (u8, u8)| World { steps, horizon, ..world };
-    let losing = Happens { can_lose_store: true, ..WORLD.happens };
-    let telling = Happens { revokes_locally: true, ..WORLD.happens };
+    let losing_stores = Deviations { can_lose_store: true, ..WORLD.deviations };
+    let revoking = Deviations { revokes_locally: true, ..WORLD.deviations };
     vec![
         Family {
             name: "any step at any moment",
@@ -93,21 +94,21 @@ pub fn families(size: Size) -> Vec<Family> {
         Family {
             name: "max_staleness, stores lost",
             world: sized(
-                World { menu: LEAK, max_staleness: Some(1), happens: losing, ..WORLD },
-                by_size((2, 2), (2, 4), (2, 7), (3, 8)),
+                World { menu: LEAK, max_staleness: Some(1), deviations: losing_stores, ..WORLD },
+                by_size((2, 2), (2, 4), (2, 7), (3, 7)),
             ),
         },
         Family {
             name: "instances revoke themselves",
             world: sized(
-                World { menu: LEAK, happens: telling, ..WORLD },
-                by_size((2, 2), (2, 4), (2, 7), (3, 8)),
+                World { menu: LEAK, deviations: revoking, ..WORLD },
+                by_size((2, 2), (2, 4), (2, 7), (3, 7)),
             ),
         },
     ]
 }
 
-/// The fleets from every state of which a rotation must be completed.
+/// Returns the fleets on which P8 is checked.
 pub fn recoveries(size: Size) -> Vec<(&'static str, World)> {
     let by_size = |small, quick, full| match size {
         Size::Smallest | Size::Small => small,
@@ -124,18 +125,19 @@ pub fn recoveries(size: Size) -> Vec<(&'static str, World)> {
 }
 
 impl Family {
-    /// Each way in which the clocks differ. Instances are alike, and so are operators.
+    /// Returns the fleet with each way in which its clocks differ. The order of instances has no effect,
+    /// nor has that of operators.
     pub fn worlds(&self) -> Vec<World> {
         let slots = self.world.running + self.world.joining;
         let mut worlds = Vec::new();
         for ahead in 0..=slots {
             for operators_ahead in 0..=self.world.operators {
-                // All ahead is none ahead.
+                // If all clocks are ahead, none is.
                 if ahead == slots && operators_ahead == self.world.operators {
                     continue;
                 }
                 let mut world = self.world.clone();
-                // The last ones are ahead, and of those that may join the first.
+                // The last instances are ahead. Those that may join are the last, so they are ahead first.
                 for place in 0..ahead {
                     world.clocks[slots - 1 - place] = 1;
                 }

@@ -1,0 +1,90 @@
+//! The checks of P1 to P5 on each state.
+
+use super::super::documents::KEYS;
+use super::super::engine::violation;
+use super::{Fleet, Found, Serving, State};
+
+impl Fleet {
+    /// Checks P1 to P5 on a state.
+    pub(super) fn check(&mut self, state: &State) -> Result<(), Found> {
+        for index in 0..self.world.slots() {
+            if let Some(serving) = self.serving(state, index) {
+                self.check_instance(state, index, &serving)?;
+            }
+        }
+        self.check_verdicts(state)
+    }
+
+    /// Checks P1, P2, P3 and P5 on an instance that serves.
+    fn check_instance(&self, state: &State, index: usize, serving: &Serving) -> Result<(), Found> {
+        if serving.primaries != 1 {
+            let details = format!("instance {index} has {} primaries", serving.primaries);
+            return violation("P3", details);
+        }
+        let instance = &state.instances[index];
+        let revoked_by_held = self.documents.get(serving.document).revoked;
+        let revoked_by_latest = self.documents.get(state.history.latest()).revoked;
+        let revoked_locally = state.instances.iter().fold(0, |all, other| all | other.revoked);
+        for key in 0..KEYS {
+            let bit = 1 << key;
+            let is_live = serving.live & bit != 0;
+            if revoked_by_held & bit != 0 && is_live {
+                let details =
+                    format!("instance {index} accepts k{key}, which its manifest revokes");
+                return violation("P2", details);
+            }
+            if instance.revoked & bit != 0 && is_live {
+                let details = format!("instance {index} accepts k{key}, which it revoked");
+                return violation("P5", details);
+            }
+            let revoked_at = state.revoked_at[key];
+            let is_late = revoked_at != 0 && revoked_at + self.world.propagation() <= state.now;
+            if is_late && is_live {
+                let details =
+                    format!("instance {index} accepts k{key} for too long after its revocation");
+                return violation("P2", details);
+            }
+            let is_valid = serving.clock < state.valid_until[key].into();
+            let is_exempt = state.history.may_reject(instance.holds, key)
+                || (revoked_by_latest | revoked_locally) & bit != 0;
+            if is_valid && !is_live && !is_exempt {
+                return violation("P1", format!("instance {index} rejects what k{key} signed"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks P4: no verdict is `Safe` on a key that an instance signs with, or that a valid value needs.
+    fn check_verdicts(&mut self, state: &State) -> Result<(), Found> {
+        let (latest, reports) = (state.history.latest(), self.collect_reports(state));
+        let revoked = self.documents.get(latest).revoked;
+        let mut signing = 0;
+        for index in 0..self.world.slots() {
+            signing |= self.serving(state, index).map_or(0, |serving| 1 << serving.primary);
+        }
+        let slowest = (0..self.world.slots()).map(|index| self.clock(state, index)).min();
+        let slowest = slowest.unwrap_or(u64::from(state.now));
+        for operator in 0..self.world.operators {
+            let clock = self.operator_clock(state, operator);
+            let primary = self.documents.roles(latest, clock).primary;
+            for key in 0..KEYS {
+                let bit = 1 << key;
+                let is_needed = slowest < state.valid_until[key].into() || signing & bit != 0;
+                let is_exempt = revoked & bit != 0 || state.history.is_ended_by_force(key);
+                // The verdict on a primary needs no evidence.
+                if !is_needed || is_exempt || primary == Some(key) {
+                    continue;
+                }
+                if self.documents.is_safe(latest, clock, &reports, key) {
+                    let until = state.valid_until[key];
+                    let details = format!(
+                        "the verdict on k{key} is `Safe`, and what it signed is valid for {} h",
+                        u64::from(until).saturating_sub(slowest)
+                    );
+                    return violation("P4", details);
+                }
+            }
+        }
+        Ok(())
+    }
+}

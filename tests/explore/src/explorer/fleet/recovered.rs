@@ -1,0 +1,53 @@
+//! The fleet after its recovery.
+
+use super::super::documents::KEYS;
+use super::state::Instance;
+use super::{Action, Fleet, State};
+
+impl Fleet {
+    /// Returns the state in which every instance runs, holds the latest manifest, and has reported that.
+    pub fn recover(&mut self, state: &State) -> State {
+        let mut after = *state;
+        let latest = after.history.latest_place();
+        for index in 0..self.world.slots() {
+            let read_at = self.read_at(state, index);
+            let instance = &mut after.instances[index];
+            *instance =
+                Instance { holds: latest, reported: latest, read_at, stopped_at: 0, ..*instance };
+        }
+        (after.pending, after.pended_at, after.disturbed) = ([0; 2], [0; 2], 0);
+        self.normalize(after)
+    }
+
+    /// Returns the key that signs by the latest manifest, or [`KEYS`].
+    pub fn primary(&mut self, state: &State) -> usize {
+        let clock = self.operator_clock(state, 0);
+        self.documents.roles(state.history.latest(), clock).primary.unwrap_or(KEYS)
+    }
+
+    /// Returns the keys that any instance accepts by the latest manifest, by bit.
+    pub fn live(&mut self, state: &State) -> u8 {
+        (0..self.world.slots()).fold(0, |all, index| {
+            let clock = self.clock(state, index);
+            all | self.documents.roles(state.history.latest(), clock).live
+        })
+    }
+
+    /// Returns the passing of a tick, and the steps of operators if they take any, each with the state
+    /// after it.
+    pub fn steps_and_time(&mut self, state: &State, takes_steps: bool) -> Vec<(Action, State)> {
+        let mut next = Vec::new();
+        if takes_steps {
+            // A property that breaks here is found by the search itself.
+            let _ = self.add_steps(state, &mut next);
+        }
+        next.extend(self.pass_time(state).map(|later| (Action::PassTime, later)));
+        next
+    }
+
+    /// Describes a state in words.
+    pub fn describe(&self, state: &State) -> String {
+        let manifest = &self.documents.get(state.history.latest()).manifest;
+        format!("at {} h: {:?}", state.now, manifest.keys())
+    }
+}

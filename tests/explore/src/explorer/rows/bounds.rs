@@ -1,0 +1,86 @@
+//! The bounds that stored rows need: for each, the smallest fleet that breaks a property once the bound is
+//! lifted.
+//!
+//! The same fleet within the bound breaks nothing.
+
+use super::world::{RewrapOptions, RowDeviations, RowWorld};
+use super::worlds::{BY_COMMAND, ROLLBACK, ROTATION, world_with_skew, world_without_skew};
+
+/// A bound, and the fleet in which it has an effect.
+pub struct RowBound {
+    /// The name of the bound.
+    pub name: &'static str,
+    /// The deviation that lifts it.
+    pub lifted_by: &'static str,
+    pub within: RowWorld,
+    pub beyond: RowWorld,
+    /// The property that breaks, and the number of actions of the shortest run.
+    pub breaks: (&'static str, usize),
+}
+
+/// Returns every declared bound that rows need.
+pub fn row_bounds() -> Vec<RowBound> {
+    let rotation = world_without_skew(ROTATION);
+    let skewed = RowWorld { steps: 3, horizon: 5, ..world_with_skew(ROTATION) };
+    let joining = RowWorld { running: 1, joining: 1, disturbances: 1, ..rotation.clone() };
+    let back = RowWorld {
+        options: BY_COMMAND,
+        rewraps: 2,
+        at_once: 2,
+        keys: 2,
+        horizon: 3,
+        ..world_without_skew(ROLLBACK)
+    };
+    let renews = RewrapOptions { renews_all: true, ..BY_COMMAND };
+    let renews = RowWorld { menu: ROTATION, options: renews, steps: 2, ..back.clone() };
+    let with = |world: &RowWorld, deviations| RowWorld { deviations, ..world.clone() };
+    let none = RowDeviations::default();
+    let keeps = RowDeviations { keeps_document: true, ..none };
+    let mut all = Vec::new();
+    let mut add = |name, lifted_by, within: &RowWorld, beyond: RowWorld, breaks| {
+        all.push(RowBound { name, lifted_by, within: within.clone(), beyond, breaks });
+    };
+    add(
+        "rewrap of all tables",
+        "no rewrap looks at one of the tables",
+        &rotation,
+        with(&rotation, RowDeviations { misses_table: true, ..none }),
+        ("R2", 10),
+    );
+    add(
+        "rollout window before a rewrap",
+        "an instance acts on the promotion an hour later than within the window",
+        &rotation,
+        with(&rotation, RowDeviations { later: 1, ..none }),
+        ("R2", 10),
+    );
+    add(
+        "skew before a rewrap",
+        "the clock of the instance that rewraps is ahead by twice the skew",
+        &skewed,
+        RowWorld { clocks: [0, 2, 0], ..skewed.clone() },
+        ("R2", 11),
+    );
+    add(
+        "report at the start",
+        "the first report of an instance is lost, which then counts as agreement",
+        &joining,
+        with(&joining, RowDeviations { loses_first_report: true, ..none }),
+        ("R1", 5),
+    );
+    add(
+        "rewrap command within the rollout window of a rollback",
+        "a command that started before a rollback runs beside the rewrap after it",
+        &back,
+        with(&back, keeps),
+        ("R2", 13),
+    );
+    add(
+        "rewrap command within the rollout window of a promotion",
+        "a command that renews all rows runs beside the rewrap after a promotion",
+        &renews,
+        with(&renews, keeps),
+        ("R2", 12),
+    );
+    all
+}

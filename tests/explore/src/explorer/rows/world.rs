@@ -1,0 +1,71 @@
+//! The bounds that a fleet with stored rows declares, and its deviations from them.
+
+use super::super::documents::Declared;
+use super::super::menu::Kind;
+use super::SLOTS;
+
+/// The bounds of a fleet with stored rows, and of its runs.
+#[derive(Debug, Clone)]
+pub struct RowWorld {
+    pub declared: Declared,
+    /// The number of instances that run at the start.
+    pub running: usize,
+    /// The number of instances that may join.
+    pub joining: usize,
+    pub operators: usize,
+    /// The most keys of a manifest.
+    pub keys: usize,
+    /// The ticks by which the clock of each instance is ahead of the right time.
+    pub clocks: [u8; SLOTS],
+    pub operator_clocks: [u8; 2],
+    /// The most steps.
+    pub steps: u8,
+    /// The most starts and stops of instances.
+    pub disturbances: u8,
+    /// The most rewraps.
+    pub rewraps: u8,
+    /// The most rewraps at one time.
+    pub at_once: usize,
+    /// The number of ticks of a run.
+    pub horizon: u8,
+    pub menu: &'static [Kind],
+    pub options: RewrapOptions,
+    pub deviations: RowDeviations,
+}
+
+/// The ways in which a rewrap runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RewrapOptions {
+    /// A command may run it, and not only an instance.
+    pub by_command: bool,
+    /// It may open rows under revoked keys.
+    pub rescues: bool,
+    /// It may seal every row again, also those under a staged key.
+    pub renews_all: bool,
+    /// It may read the rows and write none.
+    pub reads_only: bool,
+    /// Another instance may continue it from its checkpoint.
+    pub has_checkpoints: bool,
+    /// An instance may report later the manifest that it holds and the result of its rewrap.
+    pub reports_later: bool,
+}
+
+/// The deviations of a fleet from what it declares.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RowDeviations {
+    /// No rewrap visits one of the tables.
+    pub misses_table: bool,
+    /// The ticks after the rollout window within which an instance acts on a step.
+    pub later: u8,
+    /// The first report of an instance that joins is lost.
+    pub loses_first_report: bool,
+    /// A command keeps its manifest for longer than the rollout window after a step.
+    pub keeps_document: bool,
+}
+
+impl RowWorld {
+    /// The number of instances, with those that may join.
+    pub(super) fn slots(&self) -> usize {
+        self.running + self.joining
+    }
+}

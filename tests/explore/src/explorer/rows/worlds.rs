@@ -1,0 +1,183 @@
+//! The fleets with stored rows that are explored, all within their declared bounds.
+
+use super::super::documents::{Declared, KEYS};
+use super::super::menu::Kind;
+use super::SLOTS;
+use super::world::{RewrapOptions, RowDeviations, RowWorld};
+
+/// A fleet with stored rows, and its name.
+pub struct NamedRowWorld {
+    pub name: &'static str,
+    pub world: RowWorld,
+}
+
+const DECLARED: Declared = Declared { lifetime: 1, rollout: 1, skew: 1 };
+
+pub(super) const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::Retire, Kind::Destroy];
+
+/// Every step, with the policies to which a fleet of 1 h, 1 h and 1 h changes.
+pub const EVERY_ROW_STEP: &[Kind] = &[
+    Kind::Stage,
+    Kind::Schedule(0),
+    Kind::Promote,
+    Kind::ForcePromote,
+    Kind::AssumeDeployed,
+    Kind::Rollback,
+    Kind::ForceRollback,
+    Kind::Retire,
+    Kind::ForceRetire,
+    Kind::Restage,
+    Kind::Revoke,
+    Kind::EmergencyRotate,
+    Kind::Destroy,
+    Kind::ForceDestroy,
+    Kind::SetPolicy(Declared { lifetime: 1, rollout: 2, skew: 1 }),
+];
+
+/// Two instances whose clocks differ by the skew, and an operator who takes `menu`.
+pub(super) fn world_with_skew(menu: &'static [Kind]) -> RowWorld {
+    RowWorld {
+        declared: DECLARED,
+        running: 2,
+        joining: 0,
+        operators: 1,
+        keys: KEYS,
+        clocks: [0, 1, 0],
+        operator_clocks: [0, 1],
+        steps: 4,
+        disturbances: 0,
+        rewraps: 1,
+        at_once: 1,
+        horizon: 7,
+        menu,
+        options: RewrapOptions::default(),
+        deviations: RowDeviations::default(),
+    }
+}
+
+const LEAK: &[Kind] =
+    &[Kind::Stage, Kind::Promote, Kind::Revoke, Kind::EmergencyRotate, Kind::Retire, Kind::Destroy];
+
+pub(super) const ROLLBACK: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::Rollback];
+
+const POLICIES: &[Kind] = &[
+    Kind::Stage,
+    Kind::Promote,
+    Kind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 0 }),
+    Kind::SetPolicy(Declared { lifetime: 2, rollout: 1, skew: 0 }),
+];
+
+/// Two instances with equal clocks, and an operator who takes `menu`.
+pub(super) fn world_without_skew(menu: &'static [Kind]) -> RowWorld {
+    RowWorld {
+        declared: Declared { skew: 0, ..DECLARED },
+        clocks: [0; SLOTS],
+        operator_clocks: [0; 2],
+        steps: 3,
+        horizon: 4,
+        ..world_with_skew(menu)
+    }
+}
+
+/// Returns the fleets that a few seconds suffice for, all within the declared bounds.
+pub fn small_worlds() -> Vec<NamedRowWorld> {
+    let reads_only = RewrapOptions { reads_only: true, ..RewrapOptions::default() };
+    let rescues = RewrapOptions { rescues: true, ..RewrapOptions::default() };
+    vec![
+        NamedRowWorld {
+            name: "a rotation, with clocks that differ",
+            world: RowWorld { steps: 3, horizon: 5, ..world_with_skew(ROTATION) },
+        },
+        NamedRowWorld {
+            name: "a rotation, with a rewrap that writes nothing",
+            world: RowWorld { options: reads_only, ..world_without_skew(ROTATION) },
+        },
+        NamedRowWorld {
+            name: "a leak",
+            world: RowWorld { options: rescues, steps: 2, ..world_without_skew(LEAK) },
+        },
+        NamedRowWorld {
+            name: "a rollback",
+            world: RowWorld { steps: 4, keys: 2, ..world_without_skew(ROLLBACK) },
+        },
+    ]
+}
+
+/// Returns the fleets that need minutes, all within the declared bounds.
+pub fn full_worlds() -> Vec<NamedRowWorld> {
+    let late = RewrapOptions { reports_later: true, ..RewrapOptions::default() };
+    let all = RewrapOptions {
+        rescues: true,
+        reads_only: true,
+        has_checkpoints: true,
+        ..RewrapOptions::default()
+    };
+    vec![
+        NamedRowWorld { name: "every step", world: world_without_skew(EVERY_ROW_STEP) },
+        NamedRowWorld {
+            name: "every step, with clocks that differ",
+            world: RowWorld {
+                steps: 2,
+                horizon: 5,
+                operators: 2,
+                ..world_with_skew(EVERY_ROW_STEP)
+            },
+        },
+        NamedRowWorld {
+            name: "a policy that becomes shorter",
+            world: RowWorld {
+                declared: Declared { lifetime: 1, rollout: 2, skew: 0 },
+                steps: 4,
+                ..world_without_skew(POLICIES)
+            },
+        },
+        NamedRowWorld {
+            name: "a whole rotation",
+            world: RowWorld { steps: 4, ..world_without_skew(ROTATION) },
+        },
+        NamedRowWorld {
+            name: "late reports",
+            world: RowWorld { options: late, ..world_without_skew(ROTATION) },
+        },
+        NamedRowWorld {
+            name: "two rewraps at once",
+            world: RowWorld { rewraps: 2, at_once: 2, keys: 2, ..world_without_skew(ROTATION) },
+        },
+        NamedRowWorld {
+            name: "every way to rewrap",
+            world: RowWorld { options: all, ..world_without_skew(LEAK) },
+        },
+        NamedRowWorld {
+            name: "instances that stop and start",
+            world: RowWorld {
+                joining: 1,
+                disturbances: 2,
+                steps: 2,
+                ..world_without_skew(ROTATION)
+            },
+        },
+        NamedRowWorld {
+            name: "three instances",
+            world: RowWorld { running: 3, steps: 2, ..world_without_skew(ROTATION) },
+        },
+        NamedRowWorld {
+            name: "a command",
+            world: RowWorld {
+                options: BY_COMMAND,
+                rewraps: 2,
+                at_once: 2,
+                keys: 2,
+                ..world_without_skew(ROLLBACK)
+            },
+        },
+    ]
+}
+
+pub(super) const BY_COMMAND: RewrapOptions = RewrapOptions {
+    by_command: true,
+    rescues: false,
+    renews_all: false,
+    reads_only: false,
+    has_checkpoints: false,
+    reports_later: false,
+};
