@@ -1,4 +1,99 @@
-//! Every run of a small fleet, over the library's own manifests, verdicts and rings.
+//! A model checker over the library's own manifests, verdicts and rings: it explores every run of small
+//! fleets, breadth first, so the first run that breaks a property is a shortest one.
+//!
+//! The library computes every step, state of a key, verdict and declared effect. The model adds the
+//! fleet around it: stores that show old manifests, clocks that differ, reports that are late, and
+//! values that are valid for their lifetime. Time passes in ticks of one hour.
+//!
+//! # Properties
+//!
+//! | property | statement | checked |
+//! |---|---|---|
+//! | P1 | Every instance that serves accepts every valid value, unless a step declared that it may not. | each state, each load |
+//! | P2 | No instance accepts a key that its manifest revokes, nor a key whose revocation is older than the propagation bound: the rollout window, or `max_staleness` if that is longer. | each state, each step, each load |
+//! | P3 | An instance that serves has exactly one primary, and a ring has the roles that its manifest has. | each state, each load |
+//! | P4 | No verdict is `Safe` on a key that an instance signs with or that a valid value needs, and a report names the keys of its ring. | each state, each load |
+//! | P5 | A revocation is final, and the end of a key is final unless a step restages it. | each step, each state, each load |
+//! | P6 | A step or a manifest that is refused changes nothing. | each load |
+//! | P7 | Two operators at once leave the result of one step after the other, or one of them gets a conflict or a refusal. | pairs of steps on some manifests |
+//! | P8 | From every reachable state, a rotation can be completed once the store and the instances recover. | each state of two small fleets |
+//! | R1 | Every instance that serves can open every row, and the secret of a revoked key is kept while a row is under it. | each state with rows |
+//! | R2 | No verdict is `Safe` on a key that a row is under or that an instance seals with. | each state with rows |
+//! | R3 | No key is destroyed while a row is under it. | each step with rows |
+//!
+//! P1 to P8 are checked on signing keys, R1 to R3 and the steps of P5 on encryption keys. A load is replayed once for each
+//! pair of manifests through a real ring ([`replay`]), and one in 16 also through a ring that follows a
+//! store ([`following`]). For P2, each step declares whether instances without it accept a revoked key.
+//!
+//! These exemptions apply:
+//! - P1 and R1: an instance without a step may reject the values of the key that signs after it, if the
+//!   step declares that, as a forced promotion does.
+//! - P1, P4, R1, R2 and R3: every instance may reject the values of a key that was retired or destroyed
+//!   by force, for the rest of the run.
+//! - P1: every instance may reject the values of a key that the latest manifest or any instance revokes.
+//!   P4 does not apply to a key that the latest manifest revokes.
+//! - P4 and R2: no verdict on the primary is read.
+//! - P3: an instance without a primary counts as one that serves nothing.
+//!
+//! # Bounds
+//!
+//! A fleet declares these bounds. [`counterexamples::bounds`] and [`rows::row_bounds`] lift each one,
+//! and list the property that then breaks.
+//! - The maximum lifetime of a value.
+//! - The rollout window: within it, every instance acts on a step. It counts in the overlap of two keys,
+//!   before a scheduled start, before a rewrap, and for a rewrap command after a step.
+//! - The skew: the clocks of instances and operators differ by no more. It counts in the overlap, before
+//!   a scheduled start and before a rewrap.
+//! - The promotion gate: without force, no key is promoted before every report agrees.
+//! - The report at a start: a process that starts reports its manifest before it serves.
+//! - No step back at a start: a process that starts reads no manifest that is older than the oldest one
+//!   that a running instance holds.
+//! - `max_staleness`: an instance that loses its store serves nothing once its last read is too old.
+//! - A ring keeps the revocations that it made itself when it reloads.
+//! - A rewrap visits all tables.
+//!
+//! A run is bounded by its hours, and by the numbers of instances, operators, keys, steps, starts and
+//! stops, and rewraps ([`fleet::World`], [`rows::RowWorld`]).
+//!
+//! # Actions
+//!
+//! - An hour passes. No hour passes while an instance holds a manifest for longer than it may.
+//! - An operator takes a step ([`documents::Step`]) by its own clock, with the reports of that moment.
+//!   It may compute the step and store it later, within the rollout window, unless the other operator
+//!   stores first.
+//! - An instance loads the latest manifest, or an older one that the store may still show. It never
+//!   loads one that is older than the manifest that it holds.
+//! - An instance reports its manifest. Until then, operators read the former one.
+//! - An instance is killed. Its last report remains. An instance starts, and reports at once.
+//! - An instance revokes a key itself, without its store.
+//! - An instance or a command starts a rewrap, visits the rows under one key, ends, or is killed.
+//!   Another instance continues the rewrap.
+//!
+//! At every tick, each instance that serves signs a value or seals a row. These are no actions, because
+//! they only make a loss more likely.
+//!
+//! # Not modelled
+//!
+//! - `repair_clock`, import, aliases, and changes of a policy other than of its lifetime, rollout window
+//!   and skew.
+//! - A policy whose skew changes, in a fleet of signing keys.
+//! - Sources that an operator edits by hand: environment variables, and manifests that are changed
+//!   without a step or are not valid.
+//! - A clock that changes its difference to the right time during a run, and a difference that is no
+//!   multiple of an hour.
+//! - A graceful stop of an instance, which reports that it has stopped.
+//! - Several rings, and several stores.
+//! - A report that is destroyed, forged or unreadable, and a running instance whose report is older than
+//!   its clock: each running instance reports at every tick that it runs, with the manifest of its last
+//!   report.
+//! - Traffic: each report has enough of it, and no use of an old key.
+//! - A value whose date is ahead of the clock of its reader. Real cookies are verified at the tick of
+//!   their date and three hours after a load only.
+//! - `max_staleness` of a real ring, and the real loop that reloads: the model decides when an instance
+//!   serves and when it reads its store.
+//! - A lost acknowledgement, and a store that fails, as actions of a run. Each is checked on its own,
+//!   for single steps ([`operators`]) and single loads ([`following`]).
+//! - Signing keys other than those of cookies, and threads.
 pub mod counterexamples;
 pub mod documents;
 pub mod engine;
