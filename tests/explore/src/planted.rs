@@ -1,4 +1,4 @@
-//! Builds the library once for each planted fault, and explores that.
+//! Builds the library once for each planted fault, and explores it.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use crate::explorer::faults::{FAULTS, Fault};
 /// The result of a fault.
 pub struct Planted {
     pub fault: &'static Fault,
-    /// The first line of what was reported.
+    /// The first reported line.
     pub reported: String,
     pub is_found: bool,
 }
@@ -18,7 +18,7 @@ pub struct Planted {
 /// Plants each fault whose name contains `part`, one after the other.
 ///
 /// # Errors
-/// If the copy cannot be made or built.
+/// An error of the file system.
 pub fn plant_all(part: &str) -> io::Result<Vec<Planted>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let copy = std::env::temp_dir().join(format!("dualkey-faults-{}", std::process::id()));
@@ -41,16 +41,16 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<Planted>
     {
         copy_file(&root.join(file), &copy.join(file))?;
     }
-    // Cargo asks for the files of the targets that it does not build as well.
+    // Cargo also needs the files of targets that it does not build.
     for folder in ["benches", "tests/it", "tests/wiped", "tests/timing", "examples"] {
         copy_folder(&root.join(folder), &copy.join(folder))?;
     }
     let path = copy.join(fault.file);
     let text = fs::read_to_string(&path)?;
     if text.matches(fault.find).count() != 1 {
-        let what =
+        let details =
             format!("{} does not have the text of the fault once: {}", fault.file, fault.name);
-        return Err(io::Error::other(what));
+        return Err(io::Error::other(details));
     }
     fs::write(&path, text.replace(fault.find, fault.replace))?;
     let target: PathBuf = root.join("target/explore-faults");
@@ -61,7 +61,7 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<Planted>
         .arg("--target-dir")
         .arg(target)
         .args(["--", "--small"])
-        // A fault leaves code that is not used.
+        // A fault leaves unused code.
         .env("RUSTFLAGS", "-A warnings")
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -71,12 +71,11 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<Planted>
         Some(line) => broken.iter().find(|line| line.starts_with(fault.breaks)).unwrap_or(line),
         None => "nothing",
     };
-    let reported = match broken.is_empty() && !output.status.success() {
-        // It was not built, or it ended by a panic.
-        true => {
-            String::from_utf8_lossy(&output.stderr).lines().take(6).collect::<Vec<_>>().join(" ")
-        }
-        false => reported.to_owned(),
+    let reported = if broken.is_empty() && !output.status.success() {
+        // The library was not built, or the exploration ended by a panic.
+        String::from_utf8_lossy(&output.stderr).lines().take(6).collect::<Vec<_>>().join(" ")
+    } else {
+        reported.to_owned()
     };
     Ok(Planted { fault, reported, is_found })
 }
@@ -94,7 +93,7 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a file unless its copy is the same: what is not written again is not compiled again.
+/// Copies a file unless its copy is equal, because Cargo compiles a file that was written again.
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let text = fs::read(from)?;
     if fs::read(to).is_ok_and(|copied| copied == text) {

@@ -1,7 +1,7 @@
 //! Faults that are planted in the source, each of which the exploration must find.
 //!
 //! A fault replaces a text that its file has once. The library is built with it in a copy, and the
-//! exploration of that copy must report the property that the fault breaks.
+//! exploration of the copy must report the property that the fault breaks.
 
 /// A fault in a file of the library.
 pub struct Fault {
