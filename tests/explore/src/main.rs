@@ -166,7 +166,7 @@ fn check_recoveries(options: &Options) -> bool {
     worlds.retain(|(name, _)| name.contains(&options.only));
     let mut table =
         table(["fleet", "states", "states after recovery", "visited", "seconds", "stuck"]);
-    let mut all_stuck = Vec::new();
+    let (mut all_stuck, mut all_found) = (Vec::new(), Vec::new());
     for (name, world) in &worlds {
         let started = Instant::now();
         let checked = recovery::check(world);
@@ -179,12 +179,14 @@ fn check_recoveries(options: &Options) -> bool {
             u8::from(checked.stuck.is_some()).to_string(),
         ]);
         all_stuck.extend(checked.stuck);
+        all_found.extend(checked.before.found);
     }
     println!("{table}\n");
     for stuck in &all_stuck {
         println!("P8 is broken: no rotation can be completed {stuck}");
     }
-    all_stuck.is_empty()
+    all_found.iter().for_each(print);
+    all_stuck.is_empty() && all_found.is_empty()
 }
 
 /// Explores the fleets of each bound, and reports the smallest counterexample.

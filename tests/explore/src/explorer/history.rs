@@ -83,6 +83,13 @@ impl History {
         self.rejected_before[key] = EVERYWHERE;
     }
 
+    /// Records that a key is live again for instances with the latest manifest, after an end by force.
+    pub fn declare_restage(&mut self, key: usize) {
+        if self.is_ended_by_force(key) {
+            self.rejected_before[key] = self.latest_place();
+        }
+    }
+
     /// Returns whether an instance at `place` may reject the values of a key, because a step declared it.
     pub fn may_reject(&self, place: u8, key: usize) -> bool {
         place < self.rejected_before[key]

@@ -29,11 +29,10 @@
 //! - P1 and R1: an instance without a step may reject the values of the key that signs after it, if the
 //!   step declares that, as a forced promotion does.
 //! - P1, P4, R1, R2 and R3: every instance may reject the values of a key that was retired or destroyed
-//!   by force, for the rest of the run.
+//!   by force, until a step restages it.
 //! - P1: every instance may reject the values of a key that the latest manifest or any instance revokes.
 //!   P4 does not apply to a key that the latest manifest revokes.
-//! - P4 and R2: no verdict on the primary is read.
-//! - P3: an instance without a primary counts as one that serves nothing.
+//! - P3: an instance that has revoked its primary serves nothing.
 //!
 //! # Bounds
 //!

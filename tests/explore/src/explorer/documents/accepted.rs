@@ -65,7 +65,9 @@ impl Documents {
 fn check_final(before: &Document, after: &Manifest, dated: u64, step: Step) -> Option<Broken> {
     let is_over = |state: &KeyState| !matches!(state, KeyState::Live(_));
     for (index, was) in before.states(dated).into_iter().enumerate() {
-        let is = after.state(&kid(index), at(dated))?;
+        let Some(is) = after.state(&kid(index), at(dated)) else {
+            return Some(("P5", format!("k{index} was {was:?}, and is gone")));
+        };
         let is_restaged = step == Step::Restage(index) && was == KeyState::Expired;
         if is_over(&was) && !is_over(&is) && !is_restaged {
             return Some(("P5", format!("k{index} was {was:?}, and is {is:?}")));

@@ -47,7 +47,7 @@ struct Serving {
     clock: u64,
     /// The keys that it accepts, by bit.
     live: u8,
-    primary: usize,
+    primary: Option<usize>,
     /// The number of primaries of its manifest.
     primaries: usize,
 }
@@ -79,7 +79,7 @@ impl Fleet {
     }
 
     /// Returns the manifest and the keys with which an instance serves. Returns `None` if it does not run,
-    /// must load the store first, is stale, has no primary, or has revoked its primary.
+    /// must load the store first, is stale, or has revoked its primary.
     fn serving(&mut self, state: &State, index: usize) -> Option<Serving> {
         let instance = &state.instances[index];
         if !instance.is_running() || self.is_stale(state, index) {
@@ -91,9 +91,15 @@ impl Fleet {
         }
         let (document, clock) = (state.history.get(instance.holds), self.clock(state, index));
         let roles = self.documents.roles(document, clock);
-        let primary = roles.primary.filter(|key| instance.still_revoked & 1 << key == 0)?;
         let live = roles.live & !instance.still_revoked;
-        Some(Serving { document, clock, live, primary, primaries: roles.primaries })
+        let has_primary = roles.primary.is_none_or(|key| live & 1 << key != 0);
+        has_primary.then_some(Serving {
+            document,
+            clock,
+            live,
+            primary: roles.primary,
+            primaries: roles.primaries,
+        })
     }
 
     /// Collects the reports that operators read.

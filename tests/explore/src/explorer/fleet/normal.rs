@@ -39,7 +39,8 @@ impl Fleet {
             let lifetime = self.documents.get(serving.document).declared.lifetime;
             let more = u64::from(self.world.deviations.longer_lifetime);
             let until = (serving.clock + later + lifetime + more) as u8;
-            let valid_until = &mut state.valid_until[serving.primary];
+            let Some(primary) = serving.primary else { continue };
+            let valid_until = &mut state.valid_until[primary];
             *valid_until = (*valid_until).max(until);
         }
     }

@@ -60,19 +60,18 @@ impl Fleet {
         let revoked = self.documents.get(latest).revoked;
         let mut signing = 0;
         for index in 0..self.world.slots() {
-            signing |= self.serving(state, index).map_or(0, |serving| 1 << serving.primary);
+            let primary = self.serving(state, index).and_then(|serving| serving.primary);
+            signing |= primary.map_or(0, |key| 1 << key);
         }
         let slowest = (0..self.world.slots()).map(|index| self.clock(state, index)).min();
         let slowest = slowest.unwrap_or(u64::from(state.now));
         for operator in 0..self.world.operators {
             let clock = self.operator_clock(state, operator);
-            let primary = self.documents.roles(latest, clock).primary;
             for key in 0..KEYS {
                 let bit = 1 << key;
                 let is_needed = slowest < state.valid_until[key].into() || signing & bit != 0;
                 let is_exempt = revoked & bit != 0 || state.history.is_ended_by_force(key);
-                // The verdict on a primary needs no evidence.
-                if !is_needed || is_exempt || primary == Some(key) {
+                if !is_needed || is_exempt {
                     continue;
                 }
                 if self.documents.is_safe(latest, clock, &reports, key) {

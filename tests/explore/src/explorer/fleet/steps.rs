@@ -92,6 +92,9 @@ impl Fleet {
         if let Some(key) = accepted.ended_by_force {
             next.history.declare_end(key);
         }
+        if let Step::Restage(key) = accepted.step {
+            next.history.declare_restage(key);
+        }
         let revoked = self.documents.get(document).revoked & !self.documents.get(before).revoked;
         for key in (0..KEYS).filter(|key| revoked & 1 << key != 0) {
             next.revoked_at[key] = computed_at;

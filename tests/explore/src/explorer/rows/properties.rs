@@ -47,11 +47,9 @@ impl Rows {
         let reports = self.collect_reports(state);
         for operator in 0..self.world.operators {
             let clock = self.operator_clock(state, operator);
-            let primary = self.documents.roles(latest, clock).primary;
             for key in 0..self.documents.get(latest).key_count() {
                 let bit = 1 << key;
-                let is_exempt = state.history.is_ended_by_force(key) || primary == Some(key);
-                if (under | sealing) & bit == 0 || is_exempt {
+                if (under | sealing) & bit == 0 || state.history.is_ended_by_force(key) {
                     continue;
                 }
                 if self.documents.is_safe(latest, clock, &reports, key) {

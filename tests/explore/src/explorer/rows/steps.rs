@@ -60,6 +60,9 @@ impl Rows {
         if let Some(key) = accepted.ended_by_force {
             next.history.declare_end(key);
         }
+        if let Step::Restage(key) = accepted.step {
+            next.history.declare_restage(key);
+        }
         if let Step::Destroy(key) = accepted.step {
             let has_rows = state.keys_of_rows() & 1 << key != 0;
             if has_rows && !state.history.is_ended_by_force(key) {
