@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use dualkey::cookie::CookieKey;
+use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
 use dualkey::source::{KeyStore, StoreError, StoreFuture};
 use dualkey::{Fingerprint, KeyRing, ManualClock, Report};
 
-use super::documents::{Broken, Documents, at};
+use super::documents::{Broken, Documents, at, ticks};
 
 /// A store that shows one manifest, or nothing.
 #[derive(Clone)]
@@ -65,6 +65,27 @@ impl KeyStore for Shelf {
     }
 }
 
+/// Checks P2 on a ring that has lost its store: it serves nothing once its manifest is too old.
+fn check_staleness(held: &Manifest, now: u64) -> Result<(), Broken> {
+    let clock = ManualClock::new(at(now));
+    let shelf = Shelf::new(held);
+    let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
+    let builder = builder.clock(clock.clone()).max_staleness(ticks(1));
+    let following = builder.follow(shelf.clone()).on_demand();
+    let following = following.map_err(|error| ("P3", format!("a ring cannot follow: {error}")))?;
+    let signer = CookieSigner::new(following.ring().clone());
+    let cookie = signer.sign("session", "user-42");
+    let cookie = cookie.map_err(|error| ("P3", format!("a ring cannot sign: {error}")))?;
+    shelf.show(None);
+    let is_refreshed = following.refresh().is_ok();
+    clock.set(at(now + 1));
+    let is_accepted = signer.verify("session", &cookie).is_ok();
+    if is_refreshed || is_accepted || signer.sign("session", "user-42").is_ok() {
+        return Err(("P2", "a ring serves although its manifest is too old".to_owned()));
+    }
+    Ok(())
+}
+
 /// Checks a ring that follows the held manifest and loads the next one.
 ///
 /// # Errors
@@ -107,6 +128,7 @@ pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<
         return Err(("P6", "a store that goes back changes the ring".to_owned()));
     }
     check_report("after a store that went back")?;
+    check_staleness(held, now)?;
     // A ring that follows a store takes no steps itself.
     for key in loaded.keys() {
         if ring.promote(&key.kid()).is_ok() || state() != before {

@@ -23,7 +23,7 @@ pub use accepted::AcceptedStep;
 pub use digest::digest;
 pub use document::{Document, Roles};
 pub use keys::{KEYS, kid, secret};
-pub use policy::{Declared, at};
+pub use policy::{Declared, at, ticks};
 pub use reports::{FinishedRewrap, INSTANCES, Reported, Reports};
 pub use step::{Step, compute_change};
 

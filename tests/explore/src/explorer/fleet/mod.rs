@@ -139,7 +139,7 @@ impl Model for Fleet {
             disturbed: 0,
             instances: [Instance::ABSENT; INSTANCES],
             valid_until: [0; KEYS],
-            revoked_at: [0; KEYS],
+            gone_by: [0; KEYS],
         };
         for index in 0..self.world.running {
             let read_at = self.read_at(&state, index);

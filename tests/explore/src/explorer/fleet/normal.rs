@@ -14,10 +14,8 @@ impl Fleet {
         for until in &mut state.valid_until {
             *until = if *until <= now { 0 } else { *until };
         }
-        let bound = self.world.propagation();
-        for revoked_at in &mut state.revoked_at {
-            let is_over = *revoked_at != 0 && *revoked_at + bound <= now;
-            *revoked_at = if is_over { LONG_AGO } else { *revoked_at };
+        for gone_by in &mut state.gone_by {
+            *gone_by = if (1..=now).contains(gone_by) { LONG_AGO } else { *gone_by };
         }
         let latest = self.documents.get(state.history.latest()).declared;
         let age = latest.report_age(self.world.declared);

@@ -24,7 +24,6 @@ impl Fleet {
         let instance = &state.instances[index];
         let revoked_by_held = self.documents.get(serving.document).revoked;
         let revoked_by_latest = self.documents.get(state.history.latest()).revoked;
-        let revoked_locally = state.instances.iter().fold(0, |all, other| all | other.revoked);
         for key in 0..KEYS {
             let bit = 1 << key;
             let is_live = serving.live & bit != 0;
@@ -37,8 +36,7 @@ impl Fleet {
                 let details = format!("instance {index} accepts k{key}, which it revoked");
                 return violation("P5", details);
             }
-            let revoked_at = state.revoked_at[key];
-            let is_late = revoked_at != 0 && revoked_at + self.world.propagation() <= state.now;
+            let is_late = (1..=state.now).contains(&state.gone_by[key]);
             if is_late && is_live {
                 let details =
                     format!("instance {index} accepts k{key} for too long after its revocation");
@@ -46,7 +44,7 @@ impl Fleet {
             }
             let is_valid = serving.clock < state.valid_until[key].into();
             let is_exempt = state.history.may_reject(instance.holds, key)
-                || (revoked_by_latest | revoked_locally) & bit != 0;
+                || (revoked_by_latest | instance.revoked) & bit != 0;
             if is_valid && !is_live && !is_exempt {
                 return violation("P1", format!("instance {index} rejects what k{key} signed"));
             }

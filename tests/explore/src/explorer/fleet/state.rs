@@ -19,8 +19,8 @@ pub struct State {
     pub(super) instances: [Instance; INSTANCES],
     /// By key: the tick until which the values that it signed are valid, by any clock.
     pub(super) valid_until: [u8; KEYS],
-    /// By key: the tick at which its revocation was computed, or 0.
-    pub(super) revoked_at: [u8; KEYS],
+    /// By key: the tick from which no instance may accept it, because it was revoked, or 0.
+    pub(super) gone_by: [u8; KEYS],
 }
 
 /// The state of an instance.

@@ -97,7 +97,9 @@ impl Fleet {
         }
         let revoked = self.documents.get(document).revoked & !self.documents.get(before).revoked;
         for key in (0..KEYS).filter(|key| revoked & 1 << key != 0) {
-            next.revoked_at[key] = computed_at;
+            // An instance that loses its store serves until what it holds is too old.
+            let propagation = accepted.rollout.max(self.world.max_staleness.unwrap_or(0));
+            next.gone_by[key] = computed_at + propagation;
             if accepted.effect.compromised_accepted {
                 continue;
             }

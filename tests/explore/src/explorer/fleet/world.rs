@@ -83,15 +83,4 @@ impl World {
     pub(super) fn slots(&self) -> usize {
         self.running + self.joining
     }
-
-    /// The ticks from a revocation until no instance may accept the key: the longest rollout window of any
-    /// policy of the menu, or `max_staleness` if that is longer.
-    pub(super) fn propagation(&self) -> u8 {
-        let windows = self.menu.iter().filter_map(|kind| match kind {
-            Kind::SetPolicy(declared) => Some(declared.rollout),
-            _ => None,
-        });
-        let rollout = windows.fold(self.declared.rollout, u64::max) as u8;
-        rollout.max(self.max_staleness.unwrap_or(0))
-    }
 }

@@ -20,6 +20,10 @@ impl Rows {
         let Some(primary) = roles.primary else {
             return violation("R1", format!("instance {index} has no primary"));
         };
+        if roles.primaries != 1 {
+            let details = format!("instance {index} has {} primaries", roles.primaries);
+            return violation("R1", details);
+        }
         let holds = state.instances[index].holds;
         let latest = self.documents.get(state.history.latest());
         let under = state.keys_of_rows();
