@@ -32,7 +32,7 @@
 //! the times at which keys begin to sign and end. An **expired** key has stopped verifying,
 //! **revoked** is one that is compromised and verifies nothing, at once and for
 //! good. The **overlap** is how long a superseded key verifies: the max lifetime of what
-//! it signed, plus the rollout window, plus the skew of the clocks.
+//! it signed, plus the rollout window, plus twice the skew of the clocks.
 //!
 //! # The rules
 //! - **V1** A key is bound to its algorithm; what a token claims selects nothing.

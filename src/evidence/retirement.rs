@@ -158,15 +158,18 @@ pub(crate) fn expected_traffic(
 }
 
 /// The moment at which the key at `index` was superseded or revoked: an instance that holds that step
-/// does not sign with it. What is not known to have been superseded counts from when the ring knew it.
+/// does not sign with it. A key of unknown past counts from `added_at`.
 pub(crate) fn superseded_since(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
     let life = &lives[index];
-    let revoked_at = life.revoked.as_ref().map(|revocation| revocation.at);
-    let began = [superseded_at(lives, index), revoked_at].into_iter().flatten().min();
-    began.unwrap_or(match life.signing_start {
-        SigningStart::Never | SigningStart::Unscheduled => life.added_at,
-        SigningStart::From(_) => now,
-    })
+    let superseded_at = superseded_at(lives, index).or(match life.signing_start {
+        SigningStart::Never | SigningStart::Unscheduled => Some(life.added_at),
+        SigningStart::From(_) => None,
+    });
+    // A clock that is behind may date a revocation before the start of the key.
+    let start = life.start().map(|(from, _)| from);
+    let revoked_at =
+        life.revoked.as_ref().map(|revocation| revocation.at.max(start.unwrap_or(revocation.at)));
+    [superseded_at, revoked_at].into_iter().flatten().min().unwrap_or(now)
 }
 
 /// The start of the first rewrap that counts for the key at `index`: until then an instance may

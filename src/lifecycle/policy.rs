@@ -103,9 +103,9 @@ impl Policy {
     /// Returns how long a superseded key still verifies: the max lifetime, the rollout window, and the skew
     /// twice.
     ///
-    /// The skew counts once for the clocks of an instance that signs and of one that verifies, and
-    /// once for the clocks of two operators: the one whose step superseded the key, and the one whose
-    /// clock is ahead when the overlap ends.
+    /// The skew counts once for the clocks of an instance that signs and of one that verifies. It counts
+    /// once more for the clocks of two operators: one superseded the key, and another takes a step when
+    /// the overlap ends.
     #[must_use]
     pub fn overlap(&self) -> Duration {
         self.overlap_after(self.window())

@@ -333,7 +333,9 @@ impl<'a> Steps<'a> {
         let (before, after) = (self.terms.policy.overlap(), policy.overlap());
         // The longer of both windows delivers this step.
         let window = self.window().max(policy.window());
-        let longest = self.terms.policy.overlap_after(window);
+        let former =
+            super::Policy { skew: self.terms.policy.skew.max(policy.skew), ..self.terms.policy };
+        let longest = former.overlap_after(window);
         self.next_terms = self.terms.apply_policy(policy, self.now);
         self.has_recorded |= policy != self.terms.policy;
         for index in 0..self.lives.len() {

@@ -109,7 +109,7 @@ pub enum RewrapJobError {
         /// What it says.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// The store of the keys could not be read for the rollout window. Another key may sign by now.
+    /// The store of the keys could not be read for the rollout window. Another key may be the primary now.
     #[error(
         "cannot continue the rewrap of the table `{table}`: the keys could not be loaded for the \
          rollout window of {}: {source}; run it again once they can be loaded", Length(*.window)
@@ -119,7 +119,7 @@ pub enum RewrapJobError {
         table: String,
         /// The rollout window.
         window: Duration,
-        /// What the store says.
+        /// The error of the store.
         source: Box<StoreError>,
     },
     /// No new value can be made: the primary has sealed as much as it may, or there are no random

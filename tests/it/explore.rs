@@ -13,11 +13,13 @@ use std::path::Path;
 
 use explorer::counterexamples::bounds;
 use explorer::documents::{Documents, Step};
+use explorer::engine::explore as search;
 use explorer::faults::FAULTS;
 use explorer::fleet::World;
 use explorer::menu::Kind;
 use explorer::operators::check_pairs;
 use explorer::recovery;
+use explorer::rows::{Rows, full_worlds, row_bounds, small_worlds};
 use explorer::run::{Totals, run_world};
 use explorer::worlds::{DECLARED, Size, families, recoveries};
 
@@ -104,6 +106,22 @@ fn p8_a_rotation_can_be_completed_from_every_state() {
     let (_, world) = recoveries(Size::Small).remove(0);
     let stuck = recovery::check_with(&World { steps: 0, ..world }, &[Kind::Stage]).stuck;
     assert!(stuck.is_some());
+}
+
+/// The first states of each fleet: a release build explores all of them.
+#[test]
+fn no_order_of_steps_and_rewraps_makes_a_row_unreadable() {
+    for named in small_worlds() {
+        let explored = search(&mut Rows::new(named.world), 4_000);
+        println!("{}: {} states", named.name, explored.states);
+        assert!(explored.states >= 4_000 && explored.found.is_none(), "{:?}", explored.found);
+    }
+    let short: Vec<_> = row_bounds().into_iter().filter(|bound| bound.breaks.1 < 6).collect();
+    assert!(!short.is_empty() && full_worlds().len() > small_worlds().len());
+    for bound in short {
+        let found = search(&mut Rows::new(bound.beyond), usize::MAX).found.unwrap();
+        assert_eq!((found.property, found.run.len()), bound.breaks, "{}: {found:?}", bound.name);
+    }
 }
 
 /// A bound that could be lifted without a loss would be no bound. The longer runs are pinned in a release

@@ -286,7 +286,7 @@ fn a_credential_of_which_nothing_is_seen_is_destroyed_by_the_steps_that_are_show
             }
         }
         let (moment, command) = next(&mut shell, "API_KEY");
-        assert_eq!(moment.as_deref(), Some("2026-01-22T11:05:00Z"), "{command}");
+        assert_eq!(moment.as_deref(), Some("2026-01-22T11:10:00Z"), "{command}");
         assert!(
             command.contains("retire API_KEY --kid credential-1 --force --reason '"),
             "{command}"
@@ -484,7 +484,7 @@ fn a_rotation_without_room_says_when_the_first_fallback_expires() {
     for part in [
         "3 fallbacks are there already",
         "`dualkey status JWT_SECRET` shows the command",
-        "expires at 2026-01-22 11:05 UTC",
+        "expires at 2026-01-22 11:10 UTC",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -42,7 +42,7 @@ fn the_template_has_what_a_usual_backend_has() {
     assert_eq!(inventory.secrets.iter().filter(manual).count(), 3);
     let jwt = inventory.secret("JWT_SECRET").unwrap();
     assert_eq!(jwt.policy.schedule, Some(Schedule::Quarterly));
-    assert_eq!(jwt.policy.overlap().as_secs(), 7 * 24 * 3600 + 3600 + 300);
+    assert_eq!(jwt.policy.overlap().as_secs(), 7 * 24 * 3600 + 3600 + 2 * 300);
     assert!(!Inventory::TEMPLATE.contains("secret = \"hex:"), "no value");
 }
 

@@ -115,15 +115,15 @@ fn each_step_of_a_quarter_is_accepted_when_it_is_typed() {
     refresh(&tokens);
     refresh(&sessions);
     let (moment, command) = next(&mut shell, "JWT_SECRET");
-    assert_eq!(moment.as_deref(), Some("2026-01-22T11:06:00Z"));
+    assert_eq!(moment.as_deref(), Some("2026-01-22T11:11:00Z"));
     let (status, text) = shell.run(command.strip_prefix("dualkey ").unwrap());
     assert_eq!(status, 0, "{text}");
-    assert!(text.contains("retired and ends at 2026-01-22 11:06 UTC"), "{text}");
+    assert!(text.contains("retired and ends at 2026-01-22 11:11 UTC"), "{text}");
     let destroy = command.replace("dualkey retire", "destroy") + " --yes";
     let (status, text) = shell.run(&destroy);
     assert_eq!(status, 1);
     assert!(
-        text.contains("is retired and still verifies until 2026-01-22 11:06 UTC; destroy it then"),
+        text.contains("is retired and still verifies until 2026-01-22 11:11 UTC; destroy it then"),
         "{text}"
     );
     let line = take(&mut shell, "JWT_SECRET", &tokens);
