@@ -44,6 +44,18 @@ const WORLD: World = World {
 const LEAK: &[Kind] =
     &[Kind::Stage, Kind::Promote, Kind::Rollback, Kind::Revoke, Kind::EmergencyRotate];
 
+/// The steps of a rotation.
+const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote];
+
+/// The steps of a rotation that is rolled back, and of policies that change under it.
+const POLICIES: &[Kind] = &[
+    Kind::Stage,
+    Kind::Promote,
+    Kind::Rollback,
+    Kind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 1 }),
+    Kind::SetPolicy(Declared { lifetime: 4, rollout: 1, skew: 1 }),
+];
+
 /// The extent of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
@@ -90,6 +102,20 @@ pub fn families(size: Size) -> Vec<Family> {
             world: sized(
                 World { operators: 2, has_delays: true, ..WORLD },
                 by_size((1, 4), (1, 6), (2, 7), (3, 4)),
+            ),
+        },
+        Family {
+            name: "a whole overlap, two operators",
+            world: sized(
+                World { operators: 2, menu: ROTATION, ..WORLD },
+                by_size((2, 3), (3, 9), (3, 9), (4, 9)),
+            ),
+        },
+        Family {
+            name: "a whole overlap, other policies",
+            world: sized(
+                World { menu: POLICIES, ..WORLD },
+                by_size((2, 3), (3, 8), (3, 8), (4, 10)),
             ),
         },
         Family {
