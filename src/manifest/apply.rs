@@ -292,7 +292,7 @@ mod tests {
     use crate::secret::Secret;
 
     thread_local! {
-        /// What another thread does while this one tests a key.
+        /// The step of another thread during the self-test of a key.
         static DURING_SELF_TEST: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
     }
 

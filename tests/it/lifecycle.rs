@@ -421,7 +421,7 @@ fn a_shorter_rollout_window_applies_once_the_longer_one_has_passed() {
     assert!(stage(at(0) + WINDOW).is_ok());
     let read = Manifest::from_json(manifest.to_json().unwrap().expose()).unwrap();
     assert!(read.stage(entry(1, "b").signs_from(at(10) + WINDOW / 2), at(10)).is_err());
-    // What is superseded in that time has the overlap of the longer window.
+    // A key that is superseded in that time has the overlap of the longer window.
     let next = manifest.stage(entry(1, "b"), at(10)).unwrap().manifest;
     let next = promote(&next, "b", at(600)).unwrap().manifest;
     let longer = policy.max_lifetime + WINDOW + policy.skew;

@@ -59,7 +59,7 @@ fn no_use_is_lost() {
     assert_eq!(usage.last_seen_as_fallback, Some(UNIX_EPOCH + Duration::from_secs(5)));
 }
 
-/// Of threads that share a shard, the store of the last one holds. It may have read the clock before
+/// The last store wins among threads that share a shard. Its thread may have read the clock before
 /// another one did. But no thread goes back behind a use of its own.
 fn last_use_is_one_of_the_last() {
     let counters = Arc::new(Counters::new());

@@ -55,7 +55,7 @@ const COOL_DOWN: CoolDown =
 struct Desk {
     credentials: Credentials,
     facts: Facts,
-    /// What the planted fault uses in the place of `credentials`.
+    /// The stand-in for `credentials` under the planted fault.
     selector: Arc<Mutex<Selector>>,
 }
 

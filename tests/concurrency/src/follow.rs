@@ -15,7 +15,7 @@ mod report_due;
 #[allow(dead_code, reason = "no model asks for the state")]
 mod signal;
 
-/// Where `signal.rs` looks for it.
+/// The path that `signal.rs` expects.
 mod health {
     pub(super) use dualkey::source::FollowState;
 }
@@ -217,7 +217,7 @@ impl Reports {
         Arc::new(Self { signal, due, news, saved })
     }
 
-    /// As `KeyRing::record_rewrap`.
+    /// Does the same as `KeyRing::record_rewrap`.
     fn record(&self) {
         if planted::is(Fault::Caller) {
             self.due.announce();

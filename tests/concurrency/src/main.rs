@@ -52,12 +52,12 @@ mod ring;
 mod runner;
 mod swap;
 
-/// Where the private files look for it.
+/// The path that the private files expect.
 mod lifecycle {
     pub(crate) use dualkey::Role;
 }
 
-/// Where the private files look for it.
+/// The path that the private files expect.
 mod kid {
     pub(crate) use dualkey::Kid;
 }

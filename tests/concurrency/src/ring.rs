@@ -103,7 +103,7 @@ pub(crate) struct Manifests {
     pub(crate) second: Manifest,
     /// `d` is staged as well.
     pub(crate) third: Manifest,
-    /// Of revision 2: `b` is revoked.
+    /// A manifest of revision 2, in which `b` is revoked.
     pub(crate) rival: Manifest,
 }
 

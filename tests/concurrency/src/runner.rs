@@ -14,7 +14,7 @@ pub(crate) struct Model {
     pub(crate) name: &'static str,
     /// The most preemptions of an order. `None` is every order.
     pub(crate) bound: Option<usize>,
-    /// What some order must reach.
+    /// The situation that some order must reach.
     pub(crate) reaches: &'static [&'static str],
     /// The faults that must be found.
     pub(crate) faults: &'static [Fault],
