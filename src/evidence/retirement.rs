@@ -10,8 +10,8 @@ use crate::kid::Kid;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::policy::is_ahead;
 use crate::lifecycle::terms::Terms;
-use crate::lifecycle::timeline::{Timeline, superseded_at};
-use crate::lifecycle::{KeyState, Policy, Role, SigningStart};
+use crate::lifecycle::timeline::{Timeline, superseded_since};
+use crate::lifecycle::{KeyState, Policy, Role};
 use crate::purpose::Purpose;
 
 /// Decides the verdict on the key at `index` of `lives`. The first of `rewraps` is the latest.
@@ -33,10 +33,11 @@ pub(crate) fn decide_verdict(
         _ => {}
     }
     let policy = &terms.policy;
-    let began = superseded_since(lives, index, now);
     if terms.purpose.needs_rewrap() {
-        return decide_for_encryption_key(life.kid, began, terms, evidence, rewraps, now);
+        let counts_from = rewrap_counts_from(lives, index, policy, now);
+        return decide_for_encryption_key(life.kid, counts_from, policy, evidence, rewraps, now);
     }
+    let began = superseded_since(lives, index, now);
     let mut obstacles = evidence.objections;
     let until = due(began, evidence.since.unwrap_or(now), policy);
     // What was signed under a longer policy.
@@ -59,18 +60,17 @@ pub(crate) fn decide_verdict(
 /// rows that it has not reached yet.
 fn decide_for_encryption_key(
     kid: Kid,
-    began: SystemTime,
-    terms: &Terms,
+    counts_from: Option<SystemTime>,
+    policy: &Policy,
     evidence: KeyEvidence,
     rewraps: &[&RewrapRecord],
     now: SystemTime,
 ) -> Verdict {
-    let policy = &terms.policy;
     let mut sane =
         rewraps.iter().copied().filter(|rewrap| !is_ahead(rewrap.finished_at, policy, now));
     let rewrap = sane.next();
     let mut obstacles = evidence.objections;
-    let against = rewrap_obstacles(kid, began, terms, rewrap);
+    let against = rewrap_obstacles(kid, counts_from, rewrap);
     let Some(rewrap) = rewrap.filter(|_| against.is_empty()) else {
         // No time replaces the rewrap.
         obstacles.extend(against);
@@ -78,7 +78,7 @@ fn decide_for_encryption_key(
     };
     let (finished, last) = (rewrap.finished_at, evidence.last_as_fallback);
     let is_complete =
-        |rewrap: &&RewrapRecord| rewrap_obstacles(kid, began, terms, Some(rewrap)).is_empty();
+        |rewrap: &&RewrapRecord| rewrap_obstacles(kid, counts_from, Some(rewrap)).is_empty();
     // The first complete one: a use after it is of a row that it did not find, and a later one counts if
     // it started after that use.
     let first = sane.rfind(is_complete).map_or(finished, |rewrap| rewrap.finished_at);
@@ -157,31 +157,17 @@ pub(crate) fn expected_traffic(
     too_little_traffic(expected, &evidence.silence, policy, now)
 }
 
-/// The moment at which the key at `index` was superseded or revoked: an instance that holds that step
-/// does not sign with it. A key of unknown past counts from `added_at`.
-pub(crate) fn superseded_since(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
-    let life = &lives[index];
-    let superseded_at = superseded_at(lives, index).or(match life.signing_start {
-        SigningStart::Never | SigningStart::Unscheduled => Some(life.added_at),
-        SigningStart::From(_) => None,
-    });
-    // A clock that is behind may date a revocation before the start of the key.
-    let start = life.start().map(|(from, _)| from);
-    let revoked_at =
-        life.revoked.as_ref().map(|revocation| revocation.at.max(start.unwrap_or(revocation.at)));
-    [superseded_at, revoked_at].into_iter().flatten().min().unwrap_or(now)
-}
-
 /// The start of the first rewrap that counts for the key at `index`: until then an instance may
 /// seal with it that has not reloaded.
 pub(crate) fn rewrap_counts_from(
     lives: &[Life],
     index: usize,
-    terms: &Terms,
+    policy: &Policy,
     now: SystemTime,
 ) -> Option<SystemTime> {
-    let began = superseded_since(lives, index, now);
-    began.checked_add(terms.window(began))
+    let held = superseded_since(lives, index, now).checked_add(policy.window())?;
+    // An earlier policy allowed more.
+    Some(lives[index].kept_until.map_or(held, |kept| held.max(kept)))
 }
 
 /// Whether nothing that is valid can need a key that is revoked: data under it is still to be
@@ -200,8 +186,7 @@ fn due(began: SystemTime, watched: SystemTime, policy: &Policy) -> Option<System
 /// The obstacles that the rewrap leaves.
 fn rewrap_obstacles(
     kid: Kid,
-    began: SystemTime,
-    terms: &Terms,
+    counts_from: Option<SystemTime>,
     rewrap: Option<&RewrapRecord>,
 ) -> Vec<Obstacle> {
     let Some(rewrap) = rewrap else {
@@ -209,7 +194,7 @@ fn rewrap_obstacles(
     };
     let mut obstacles = Vec::new();
     // Until then another instance may have sealed with it behind the rewrap.
-    if let Some(not_before) = began.checked_add(terms.window(began))
+    if let Some(not_before) = counts_from
         && rewrap.started_at < not_before
     {
         obstacles.push(Obstacle::RewrapTooEarly { started_at: rewrap.started_at, not_before });

@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use crate::error::{Error, Obstacle};
 use crate::evidence::key_evidence::KeyEvidence;
 use crate::evidence::reports::{collect_evidence, rewraps};
-use crate::evidence::retirement::{decide_verdict, expected_traffic, superseded_since};
+use crate::evidence::retirement::{decide_verdict, expected_traffic};
 use crate::evidence::window::UsageWindow;
 use crate::evidence::{Report, Verdict};
 use crate::fingerprint::Fingerprint;
 use crate::kid::Kid;
 use crate::lifecycle::life::Life;
 use crate::lifecycle::terms::Terms;
-use crate::lifecycle::timeline::Timeline;
+use crate::lifecycle::timeline::{Timeline, superseded_since};
 use crate::lifecycle::{KeyState, Role};
 
 /// The times of the keys of a ring.

@@ -35,25 +35,10 @@ impl Terms {
     }
 
     /// The terms under `policy`, which is set at `now`.
-    ///
-    /// In a ring of encryption keys no later policy removes a longer window: whatever the policy is then,
-    /// a rewrap proves nothing if it started before the rollout of the new primary was over.
     pub(crate) fn apply_policy(&self, policy: Policy, now: SystemTime) -> Self {
         let length = self.window(now);
         let earlier = now.checked_add(length).map(|until| EarlierWindow { length, until });
-        let earlier = earlier.filter(|_| length > policy.window());
-        let kept = self.earlier_window.filter(|_| self.purpose.needs_rewrap());
-        let earlier_window = match (kept.filter(|kept| kept.length > policy.window()), earlier) {
-            (Some(kept), Some(earlier)) => Some(kept.join(earlier)),
-            (kept, earlier) => earlier.or(kept),
-        };
+        let earlier_window = earlier.filter(|_| length > policy.window());
         Self { purpose: self.purpose, policy, earlier_window }
-    }
-}
-
-impl EarlierWindow {
-    /// The longer one, until the later moment.
-    fn join(self, other: Self) -> Self {
-        Self { length: self.length.max(other.length), until: self.until.max(other.until) }
     }
 }

@@ -192,6 +192,21 @@ pub(crate) fn superseded_at(lives: &[Life], index: usize) -> Option<SystemTime> 
     })
 }
 
+/// The moment at which the key at `index` was superseded or revoked: an instance that holds that step
+/// does not sign with it. A key of unknown past counts from `added_at`.
+pub(crate) fn superseded_since(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
+    let life = &lives[index];
+    let superseded_at = superseded_at(lives, index).or(match life.signing_start {
+        SigningStart::Never | SigningStart::Unscheduled => Some(life.added_at),
+        SigningStart::From(_) => None,
+    });
+    // A clock that is behind may date a revocation before the start of the key.
+    let start = life.start().map(|(from, _)| from);
+    let revoked_at =
+        life.revoked.as_ref().map(|revocation| revocation.at.max(start.unwrap_or(revocation.at)));
+    [superseded_at, revoked_at].into_iter().flatten().min().unwrap_or(now)
+}
+
 /// The live keys at `now`, the primary first.
 fn live(lives: &[Life], ends: &[Option<SystemTime>], now: SystemTime) -> Vec<(usize, Role)> {
     let mut active: Vec<_> = (0..lives.len())

@@ -13,8 +13,8 @@ use crate::kid::Kid;
 use crate::lifecycle::life::{EarlierEnd, Life};
 use crate::lifecycle::policy::MAX_COUNT;
 use crate::lifecycle::terms::Terms;
-use crate::lifecycle::timeline::{Timeline, end, overlap_end, superseded_at};
-use crate::lifecycle::{KeyState, Revocation, Role, RolloutEffect, SigningStart};
+use crate::lifecycle::timeline::{Timeline, end, overlap_end, superseded_at, superseded_since};
+use crate::lifecycle::{KeyState, Policy, Revocation, Role, RolloutEffect, SigningStart};
 
 /// A copy of the lives of a ring's keys, on which steps are taken. [`Timeline::new`] checks
 /// the result.
@@ -61,13 +61,13 @@ impl<'a> Steps<'a> {
     }
 
     /// While a longer window of an earlier policy still delivers steps, a key that may sign
-    /// until then is kept for that longer overlap.
+    /// until then is kept for that longer window.
     fn keep_for_earlier_window(&mut self) {
         let (window, policy) = (self.next_terms.window(self.now), self.next_terms.policy);
-        if window <= policy.window() || !self.terms.purpose.has_expiry_by_time() {
+        if window <= policy.window() {
             return;
         }
-        let kept = self.now.checked_add(policy.overlap_after(window));
+        let kept = self.now.checked_add(self.kept_for(&policy, window));
         for index in 0..self.recorded.len() {
             let is_over = superseded_at(&self.recorded, index).is_some_and(|at| at < self.now);
             let may_sign = matches!(self.state(index), KeyState::Live(_))
@@ -77,6 +77,12 @@ impl<'a> Steps<'a> {
                 life.kept_until = life.kept_until.max(kept);
             }
         }
+    }
+
+    /// How long a superseded key is kept where a step takes up to `window` until the last instance acts
+    /// on it. An encryption key is kept by the rewrap: that counts once no instance seals with the key.
+    fn kept_for(&self, policy: &Policy, window: Duration) -> Duration {
+        if self.terms.purpose.needs_rewrap() { window } else { policy.overlap_after(window) }
     }
 
     /// The terms after the step.
@@ -329,38 +335,31 @@ impl<'a> Steps<'a> {
     /// Sets another policy. A longer one moves the ends that lie ahead. A shorter one ends no
     /// key earlier than the policy before it did, and no key that may sign before its overlap
     /// of now.
-    pub(crate) fn set_policy(&mut self, policy: super::Policy) {
+    pub(crate) fn set_policy(&mut self, policy: Policy) {
         let (before, after) = (self.terms.policy.overlap(), policy.overlap());
         // The longer of both windows delivers this step.
         let window = self.window().max(policy.window());
-        let former =
-            super::Policy { skew: self.terms.policy.skew.max(policy.skew), ..self.terms.policy };
-        let longest = former.overlap_after(window);
+        let former = Policy { skew: self.terms.policy.skew.max(policy.skew), ..self.terms.policy };
+        let longest = self.kept_for(&former, window);
+        let is_shorter = self.kept_for(&policy, policy.window()) < longest;
         self.next_terms = self.terms.apply_policy(policy, self.now);
         self.has_recorded |= policy != self.terms.policy;
         for index in 0..self.lives.len() {
-            if !matches!(self.state(index), KeyState::Live(_)) {
+            let is_live = matches!(self.state(index), KeyState::Live(_));
+            if !is_live && !self.terms.purpose.needs_rewrap() {
                 // Its end is recorded, and stays where it is.
                 let life = &mut self.lives[index];
                 life.kept_until = life.kept_until.max(life.retire_at);
                 continue;
             }
-            let has_come = superseded_at(&self.lives, index).filter(|at| *at <= self.now);
+            let since = superseded_since(&self.lives, index, self.now).min(self.now);
             let life = &mut self.lives[index];
-            if let Some(longer) = after.checked_sub(before) {
+            if let Some(longer) = after.checked_sub(before).filter(|_| is_live) {
                 life.retire_at = life.retire_at.and_then(|end| end.checked_add(longer));
             }
-            if !self.terms.purpose.has_expiry_by_time() || longest <= after {
-                continue;
+            if is_shorter && life.signing_start != SigningStart::Unscheduled {
+                life.kept_until = life.kept_until.max(since.checked_add(longest));
             }
-            let since = match life.signing_start {
-                _ if has_come.is_some() => has_come,
-                SigningStart::From(_) => Some(self.now),
-                SigningStart::Never => Some(life.added_at),
-                SigningStart::Unscheduled => None,
-            };
-            let kept = since.and_then(|since| since.checked_add(longest));
-            life.kept_until = life.kept_until.max(kept);
         }
     }
 

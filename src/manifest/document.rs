@@ -268,7 +268,7 @@ impl Manifest {
         allow(dead_code, reason = "operators use it, behind a feature")
     )]
     pub(crate) fn rewrap_counts_from(&self, kid: &Kid, now: SystemTime) -> Option<SystemTime> {
-        rewrap_counts_from(&self.lives(), self.index(kid)?, &self.terms(), now)
+        rewrap_counts_from(&self.lives(), self.index(kid)?, &self.policy, now)
     }
 
     /// Returns when the overlap of the key `kid` is over, whether or not it ends then.

@@ -247,14 +247,14 @@ impl<K: KeyMaterial> KeySet<K> {
     /// Returns the start of the first rewrap that counts for every key that signs no more: a rewrap
     /// before that may miss what an instance seals that has not reloaded.
     pub(crate) fn rewrap_counts_from(&self, now: SystemTime) -> Option<SystemTime> {
-        let (lives, terms) = (self.lives(), self.terms());
+        let lives = self.lives();
         let is_old = |index: &usize| {
             let state = self.timeline().state(*index, &lives[*index], now);
             !matches!(state, KeyState::Live(Role::Primary | Role::Staged))
         };
         let old = (0..lives.len()).filter(is_old);
         let counts_from = crate::evidence::retirement::rewrap_counts_from;
-        old.filter_map(|index| counts_from(&lives, index, &terms, now)).max()
+        old.filter_map(|index| counts_from(&lives, index, self.policy(), now)).max()
     }
 
     fn times(&self) -> RingTimes {

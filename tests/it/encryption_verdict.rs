@@ -128,6 +128,46 @@ fn no_change_of_the_policy_makes_an_early_rewrap_count() {
         let mut report = report(&manifest(), now, Some(complete_record(started, started)));
         report.fingerprint = changed.fingerprint();
         assert_eq!(changed.retirement(&kid("a"), &[report], now).unwrap(), expected, "{day}");
+        // An instance that holds the manifest says the same of it.
+        let builder = KeyRing::<AesKey>::builder().environment("test");
+        let ring = changed.build_ring(builder.clock(ManualClock::new(now))).unwrap();
+        ring.record_rewrap(&complete_record(started, started));
+        assert_eq!(ring.retirement(&kid("a")).unwrap(), expected, "{day}");
+    }
+}
+
+/// Neither does a key that is superseded within the rollout window of the change, nor a revoked one.
+#[test]
+fn a_step_within_an_earlier_window_takes_that_window() {
+    let mut short = Policy::default();
+    (short.rollout_window, short.max_lifetime) = (Duration::from_secs(600), HOUR);
+    let new_key = || NewEntry::new(Secret::from(&secret(2).as_bytes()[..32])).kid(kid("c"));
+    let staged = manifest().stage(new_key(), at(0)).unwrap().manifest;
+    let changed_at = at(0) + 10 * DAY;
+    let changed = staged.set_policy(short, changed_at).unwrap();
+    let (earlier, later) = (Policy::default().rollout_window, short.rollout_window);
+    let window_end = changed_at + earlier + short.skew;
+    for (stepped_at, window) in
+        [(changed_at, earlier), (window_end - SECOND, earlier), (window_end, later)]
+    {
+        let promoted = changed.force("a test").promote(&kid("c"), stepped_at).unwrap().manifest;
+        let revoked = changed.revoke(&kid("b"), "leaked", stepped_at);
+        for next in [promoted, revoked.unwrap().manifest] {
+            let next = next.set_policy(short, stepped_at + HOUR * 5).unwrap();
+            let not_before = stepped_at + window + short.skew;
+            let now = not_before + 2 * DAY;
+            let verdict = |started_at| {
+                let mut rewrap = complete_record(started_at, not_before);
+                rewrap.rows = vec![(kid("c"), 5)];
+                let mut report = report(&changed, now, Some(rewrap));
+                report.fingerprint = next.fingerprint();
+                next.retirement(&kid("b"), &[report], now).unwrap()
+            };
+            let started_at = not_before - SECOND;
+            let expected = Obstacle::RewrapTooEarly { started_at, not_before };
+            assert_eq!(verdict(started_at), Verdict::Blocked(vec![expected]));
+            assert_eq!(verdict(not_before), Verdict::Safe);
+        }
     }
 }
 

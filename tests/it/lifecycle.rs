@@ -4,11 +4,12 @@
 use std::time::{Duration, SystemTime};
 
 use dualkey::cookie::{CookieKey, CookieSigner};
+use dualkey::credential::Credential;
 use dualkey::envelope::AesKey;
 use dualkey::manifest::{Change, Manifest, NewEntry};
 use dualkey::{
     Clock, Error, KeyRing, KeyState, Kid, ManualClock, NewKey, Policy, Purpose, Reason, Report,
-    Role, Secret,
+    Role, Secret, Verdict,
 };
 
 use crate::support::manifest::{at, entry, first};
@@ -406,7 +407,32 @@ fn what_was_signed_under_a_longer_policy_stays_valid() {
     // The verdict waits for it as well.
     let now = at(0) + 2 * DAY;
     let verdict = manifest.retirement(&kid("a"), &agreement(&manifest, now), now).unwrap();
-    assert_ne!(verdict, dualkey::Verdict::Safe);
+    assert_ne!(verdict, Verdict::Safe);
+}
+
+/// A key of a purpose without an end by time is not ended by it, but its verdict waits.
+#[test]
+fn the_verdict_on_a_credential_waits_for_the_overlap_of_a_longer_policy() {
+    let key = |seed, name| NewEntry::new(secret(seed)).kid(kid(name));
+    let policy = Policy::default();
+    let first =
+        Manifest::new("PARTNER_KEY", Purpose::Credential, "test", policy, key(0, "a"), at(0));
+    let staged = first.unwrap().stage(key(1, "b"), at(0)).unwrap().manifest;
+    let promoted = staged.force("a test").promote(&kid("b"), at(0)).unwrap().manifest;
+    let mut shorter = policy;
+    shorter.max_lifetime = HOUR;
+    let manifest = promoted.set_policy(shorter, at(60)).unwrap();
+    assert_eq!(manifest.verifies_until(&kid("a")), None);
+    let until = at(0) + overlap();
+    let verdict = |now| {
+        let builder = KeyRing::<Credential>::builder().environment("test");
+        let ring = manifest.build_ring(builder.clock(ManualClock::new(at(0)))).unwrap();
+        let mut report = ring.report("one");
+        report.reported_at = now;
+        manifest.retirement(&kid("a"), &[report], now).unwrap()
+    };
+    assert_eq!(verdict(until - Duration::from_secs(1)), Verdict::Wait { until });
+    assert!(!matches!(verdict(until), Verdict::Wait { .. }));
 }
 
 /// A step before the policy was changed, and one soon after, may still take the longer window.

@@ -48,8 +48,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a shorter policy applies to what was signed before",
         file: "src/lifecycle/transitions.rs",
-        find: "            life.kept_until = life.kept_until.max(kept);\n        }\n    }\n\n    /// Corrects",
-        replace: "            let _ = kept;\n        }\n    }\n\n    /// Corrects",
+        find: "if is_shorter && life.signing_start != SigningStart::Unscheduled {",
+        replace: "if is_shorter && life.signing_start == SigningStart::Unscheduled {",
         breaks: "P1",
     },
     Fault {
@@ -126,8 +126,15 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a rewrap counts without the skew",
         file: "src/evidence/retirement.rs",
-        find: "if let Some(not_before) = began.checked_add(terms.window(began))",
-        replace: "if let Some(not_before) = began.checked_add(terms.policy.rollout_window)",
+        find: "superseded_since(lives, index, now).checked_add(policy.window())?",
+        replace: "superseded_since(lives, index, now).checked_add(policy.rollout_window)?",
+        breaks: "R2",
+    },
+    Fault {
+        name: "a rewrap counts within the window of an earlier policy",
+        file: "src/evidence/retirement.rs",
+        find: "lives[index].kept_until.map_or(held, |kept| held.max(kept))",
+        replace: "lives[index].kept_until.map_or(held, |_| held)",
         breaks: "R2",
     },
     Fault {

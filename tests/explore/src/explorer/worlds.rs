@@ -114,7 +114,7 @@ pub fn families(size: Size) -> Vec<Family> {
         Family {
             name: "a whole overlap, other policies",
             world: sized(
-                World { menu: POLICIES, ..WORLD },
+                World { operators: 2, menu: POLICIES, ..WORLD },
                 by_size((2, 3), (3, 8), (3, 8), (4, 10)),
             ),
         },

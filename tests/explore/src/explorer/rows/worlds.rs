@@ -13,6 +13,9 @@ pub struct NamedRowWorld {
 
 const DECLARED: Declared = Declared { lifetime: 1, rollout: 1, skew: 1 };
 
+/// A policy with a longer rollout window.
+const LONGER: Declared = Declared { lifetime: 1, rollout: 2, skew: 0 };
+
 pub(super) const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::Retire, Kind::Destroy];
 
 /// Every step, with the policies to which a fleet of 1 h, 1 h and 1 h changes.
@@ -97,6 +100,10 @@ pub fn small_worlds() -> Vec<NamedRowWorld> {
             world: RowWorld { options: rescues, steps: 2, ..world_without_skew(LEAK) },
         },
         NamedRowWorld {
+            name: "a policy that becomes shorter",
+            world: RowWorld { declared: LONGER, ..world_without_skew(POLICIES) },
+        },
+        NamedRowWorld {
             name: "a rollback",
             world: RowWorld { steps: 4, keys: 2, ..world_without_skew(ROLLBACK) },
         },
@@ -124,12 +131,8 @@ pub fn full_worlds() -> Vec<NamedRowWorld> {
             },
         },
         NamedRowWorld {
-            name: "a policy that becomes shorter",
-            world: RowWorld {
-                declared: Declared { lifetime: 1, rollout: 2, skew: 0 },
-                steps: 4,
-                ..world_without_skew(POLICIES)
-            },
+            name: "policies that become shorter",
+            world: RowWorld { declared: LONGER, steps: 4, ..world_without_skew(POLICIES) },
         },
         NamedRowWorld {
             name: "a whole rotation",
