@@ -141,3 +141,27 @@ impl DigestInput {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(policy: &Policy) -> Fingerprint {
+        fingerprint(Purpose::Cookie, policy, [])
+    }
+
+    #[test]
+    fn a_dangerous_bound_of_secrets_differs_from_each_other_bound() {
+        let bounds = [None, Some(0), Some(1), Some(8), Some(9), Some(65_536)];
+        let mut all = std::collections::BTreeSet::new();
+        for bytes in bounds {
+            let mut policy = Policy::default();
+            policy.min_secret_bytes = bytes;
+            all.insert(of(&policy).to_string());
+            (policy.min_secret_bytes, policy.dangerous_min_secret_bytes) = (None, bytes);
+            all.insert(of(&policy).to_string());
+        }
+        // Without a bound both are the same policy.
+        assert_eq!(all.len(), 2 * bounds.len() - 1);
+    }
+}

@@ -238,3 +238,16 @@ fn a_tag_that_differs_in_two_words_by_the_same_bits_is_refused() {
         }
     }
 }
+
+#[test]
+fn the_first_tag_is_that_of_the_first_key() {
+    let [first, second] = [HmacSha256::new(b"first"), HmacSha256::new(b"second")];
+    let mut lanes = Lanes::new(&[&first, &second]);
+    lanes.update(b"message");
+    assert_eq!(lanes.finish().first(), super::lanes::words(&first.mac(b"message")));
+}
+
+#[test]
+fn a_key_passes_its_self_test() {
+    assert!(HmacSha256::new(b"secret").self_test());
+}

@@ -56,6 +56,10 @@ const POLICIES: &[Kind] = &[
     Kind::SetPolicy(Declared { lifetime: 4, rollout: 1, skew: 1 }),
 ];
 
+/// The steps of a rotation, and a policy that becomes shorter.
+const SHORTER: &[Kind] =
+    &[Kind::Stage, Kind::Promote, Kind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 1 })];
+
 /// The extent of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
@@ -81,6 +85,10 @@ pub fn families(size: Size) -> Vec<Family> {
     let sized = |world: World, (steps, horizon): (u8, u8)| World { steps, horizon, ..world };
     let losing_stores = Deviations { can_lose_store: true, ..WORLD.deviations };
     let revoking = Deviations { revokes_locally: true, ..WORLD.deviations };
+    let policies = match size {
+        Size::Smallest | Size::Small => SHORTER,
+        Size::Quick | Size::Full => POLICIES,
+    };
     vec![
         Family {
             name: "any step at any moment",
@@ -114,7 +122,7 @@ pub fn families(size: Size) -> Vec<Family> {
         Family {
             name: "a whole overlap, other policies",
             world: sized(
-                World { operators: 2, menu: POLICIES, ..WORLD },
+                World { operators: 2, menu: policies, ..WORLD },
                 by_size((2, 3), (3, 8), (3, 8), (4, 10)),
             ),
         },
