@@ -16,11 +16,11 @@ use explorer::documents::{Documents, Step};
 use explorer::engine::explore as search;
 use explorer::faults::FAULTS;
 use explorer::fleet::World;
-use explorer::menu::Kind;
 use explorer::operators::check_pairs;
 use explorer::recovery;
 use explorer::rows::{Rows, full_worlds, row_bounds, small_worlds};
 use explorer::run::{Totals, run_world};
+use explorer::step_kinds::StepKind;
 use explorer::worlds::{DECLARED, Size, families, recoveries};
 
 /// Explores the fleets of this name with every way in which their clocks differ, and returns the totals.
@@ -104,7 +104,7 @@ fn p8_a_rotation_can_be_completed_from_every_state() {
     }
     // A check that cannot fail shows nothing: without a promotion no rotation is completed.
     let (_, world) = recoveries(Size::Small).remove(0);
-    let stuck = recovery::check_with(&World { steps: 0, ..world }, &[Kind::Stage]).stuck;
+    let stuck = recovery::check_with(&World { steps: 0, ..world }, &[StepKind::Stage]).stuck;
     assert!(stuck.is_some());
 }
 

@@ -70,7 +70,7 @@ fn size(options: &Options) -> Size {
     }
 }
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+fn new_table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(header);
@@ -82,7 +82,7 @@ fn explore_fleets(options: &Options) -> bool {
     let mut families = families(size(options));
     families.retain(|family| family.name.contains(&options.only));
     let totals = run(&families, options.threads);
-    let mut table = table([
+    let mut table = new_table([
         "fleet",
         "instances",
         "operators",
@@ -140,7 +140,7 @@ fn explore_rows(options: &Options) -> bool {
         worlds.extend(full_worlds());
     }
     worlds.retain(|named| named.name.contains(&options.only));
-    let mut table = table(["rows", "states", "depth", "manifests", "seconds", "violations"]);
+    let mut table = new_table(["rows", "states", "depth", "manifests", "seconds", "violations"]);
     let mut all_found = Vec::new();
     for named in worlds {
         let mut rows = Rows::new(named.world);
@@ -165,7 +165,7 @@ fn check_recoveries(options: &Options) -> bool {
     let mut worlds = recoveries(size(options));
     worlds.retain(|(name, _)| name.contains(&options.only));
     let mut table =
-        table(["fleet", "states", "states after recovery", "visited", "seconds", "stuck"]);
+        new_table(["fleet", "states", "states after recovery", "visited", "seconds", "stuck"]);
     let (mut all_stuck, mut all_found) = (Vec::new(), Vec::new());
     for (name, world) in &worlds {
         let started = Instant::now();
@@ -192,7 +192,7 @@ fn check_recoveries(options: &Options) -> bool {
 /// Explores the fleets of each bound, and reports the smallest counterexample.
 fn lift_bounds(options: &Options) -> bool {
     let mut table =
-        table(["bound", "without it", "breaks", "after actions", "states within the bound"]);
+        new_table(["bound", "without it", "breaks", "after actions", "states within the bound"]);
     let mut is_right = true;
     let mut add = |name: &str,
                    lifted_by: &str,
@@ -234,7 +234,7 @@ fn plant_faults(options: &Options) -> bool {
             return false;
         }
     };
-    let mut table = table(["fault", "file", "breaks", "reported", "found"]);
+    let mut table = new_table(["fault", "file", "breaks", "reported", "found"]);
     for planted in &planted {
         let fault = planted.fault;
         table.add_row([

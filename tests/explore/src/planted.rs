@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::explorer::faults::{FAULTS, Fault};
 
 /// The result of a fault.
-pub struct Planted {
+pub struct PlantedFault {
     pub fault: &'static Fault,
     /// The first reported line.
     pub reported: String,
@@ -19,7 +19,7 @@ pub struct Planted {
 ///
 /// # Errors
 /// An error of the file system.
-pub fn plant_all(part: &str) -> io::Result<Vec<Planted>> {
+pub fn plant_all(part: &str) -> io::Result<Vec<PlantedFault>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let copy = std::env::temp_dir().join(format!("dualkey-faults-{}", std::process::id()));
     let chosen = FAULTS.iter().filter(|fault| fault.name.contains(part));
@@ -33,7 +33,7 @@ pub fn plant_all(part: &str) -> io::Result<Vec<Planted>> {
     planted
 }
 
-fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<Planted> {
+fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<PlantedFault> {
     for folder in ["src", "tests/explore/src"] {
         copy_folder(&root.join(folder), &copy.join(folder))?;
     }
@@ -77,7 +77,7 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<Planted>
     } else {
         reported.to_owned()
     };
-    Ok(Planted { fault, reported, is_found })
+    Ok(PlantedFault { fault, reported, is_found })
 }
 
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {

@@ -5,7 +5,7 @@
 use super::documents::{Declared, INSTANCES};
 use super::engine::{Exploration, explore};
 use super::fleet::{Deviations, Fleet, World};
-use super::menu::Kind;
+use super::step_kinds::StepKind;
 
 /// A bound, and the fleet in which it has an effect.
 pub struct Bound {
@@ -40,8 +40,8 @@ impl Bound {
 
 const DECLARED: Declared = Declared { lifetime: 2, rollout: 1, skew: 1 };
 
-/// Two instances with right clocks, and an operator who takes `menu`.
-fn world(menu: &'static [Kind]) -> World {
+/// Two instances with right clocks, and an operator who takes steps of these kinds.
+fn world(step_kinds: &'static [StepKind]) -> World {
     World {
         declared: DECLARED,
         running: 2,
@@ -53,7 +53,7 @@ fn world(menu: &'static [Kind]) -> World {
         steps: 2,
         disturbances: 0,
         horizon: 10,
-        menu,
+        step_kinds,
         has_delays: false,
         max_staleness: None,
         keeps_names: true,
@@ -65,10 +65,10 @@ fn beyond(within: &World, deviations: Deviations) -> World {
     World { deviations, ..within.clone() }
 }
 
-const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote];
-const FORCED: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::ForcePromote];
-const SCHEDULE: &[Kind] = &[Kind::Schedule(0)];
-const LEAK: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::Revoke];
+const ROTATION: &[StepKind] = &[StepKind::Stage, StepKind::Promote];
+const FORCED: &[StepKind] = &[StepKind::Stage, StepKind::Promote, StepKind::ForcePromote];
+const SCHEDULE: &[StepKind] = &[StepKind::Schedule(0)];
+const LEAK: &[StepKind] = &[StepKind::Stage, StepKind::Promote, StepKind::Revoke];
 
 /// Returns every declared bound.
 pub fn bounds() -> Vec<Bound> {

@@ -68,11 +68,11 @@ pub struct Exploration {
     pub found: Option<Counterexample>,
 }
 
-/// A hash of few instructions, because a search spends most of its time in the standard one.
+/// A hash function of few instructions. With the standard one, a search spends most of its time there.
 #[derive(Default, Clone)]
-pub struct Quick(u64);
+pub struct FastHasher(u64);
 
-impl Hasher for Quick {
+impl Hasher for FastHasher {
     fn finish(&self) -> u64 {
         let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ mixed >> 29
@@ -103,11 +103,11 @@ impl Hasher for Quick {
     }
 }
 
-pub type QuickBuild = BuildHasherDefault<Quick>;
+pub type FastBuildHasher = BuildHasherDefault<FastHasher>;
 
 /// The states that a search has visited, in order, each with the state before it.
 pub struct Visited<S> {
-    pub states: IndexSet<S, QuickBuild>,
+    pub states: IndexSet<S, FastBuildHasher>,
     parents: Vec<u32>,
 }
 
@@ -169,7 +169,7 @@ pub fn explore_all<M: Model>(
         let expanded = model.expand(&state, &mut next);
         exploration.actions += next.len() as u64;
         if let Err(violation) = expanded {
-            exploration.found = Some(counterexample(model, &visited, place, violation));
+            exploration.found = Some(build_counterexample(model, &visited, place, violation));
             break;
         }
         if visited.states.len() >= limit {
@@ -189,8 +189,8 @@ pub fn explore_all<M: Model>(
     (exploration, visited)
 }
 
-/// The run to the state at `place`, found by taking the actions again.
-fn counterexample<M: Model>(
+/// Builds the counterexample that ends in the state at `place`. Takes the actions again to name them.
+fn build_counterexample<M: Model>(
     model: &mut M,
     visited: &Visited<M::State>,
     place: usize,

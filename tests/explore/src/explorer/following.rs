@@ -15,12 +15,12 @@ use super::documents::{Broken, Documents, at, ticks};
 
 /// A store that shows one manifest, or nothing.
 #[derive(Clone)]
-struct Shelf {
+struct OneManifestStore {
     shown: Arc<Mutex<Option<Manifest>>>,
     reports: Arc<Mutex<BTreeMap<String, Report>>>,
 }
 
-impl Shelf {
+impl OneManifestStore {
     fn new(manifest: &Manifest) -> Self {
         Self { shown: Arc::new(Mutex::new(Some(manifest.clone()))), reports: Arc::default() }
     }
@@ -35,17 +35,17 @@ impl Shelf {
     }
 }
 
-impl fmt::Debug for Shelf {
+impl fmt::Debug for OneManifestStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shelf")
+        f.write_str("OneManifestStore")
     }
 }
 
-impl KeyStore for Shelf {
+impl KeyStore for OneManifestStore {
     fn load(&self) -> StoreFuture<'_, Manifest> {
         Box::pin(async {
             let shown = self.shown.lock().unwrap().clone();
-            let store = "the shelf".to_owned();
+            let store = "memory".to_owned();
             shown.ok_or_else(|| StoreError::Client { store, source: "no answer".into() })
         })
     }
@@ -68,15 +68,15 @@ impl KeyStore for Shelf {
 /// Checks P2 on a ring that has lost its store: it serves nothing once its manifest is too old.
 fn check_staleness(held: &Manifest, now: u64) -> Result<(), Broken> {
     let clock = ManualClock::new(at(now));
-    let shelf = Shelf::new(held);
+    let store = OneManifestStore::new(held);
     let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
     let builder = builder.clock(clock.clone()).max_staleness(ticks(1));
-    let following = builder.follow(shelf.clone()).on_demand();
+    let following = builder.follow(store.clone()).on_demand();
     let following = following.map_err(|error| ("P3", format!("a ring cannot follow: {error}")))?;
     let signer = CookieSigner::new(following.ring().clone());
     let cookie = signer.sign("session", "user-42");
     let cookie = cookie.map_err(|error| ("P3", format!("a ring cannot sign: {error}")))?;
-    shelf.show(None);
+    store.show(None);
     let is_refreshed = following.refresh().is_ok();
     clock.set(at(now + 1));
     let is_accepted = signer.verify("session", &cookie).is_ok();
@@ -92,15 +92,15 @@ fn check_staleness(held: &Manifest, now: u64) -> Result<(), Broken> {
 /// The property that does not hold.
 pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<(), Broken> {
     let (held, loaded) = (&documents.get(held).manifest, &documents.get(loaded).manifest);
-    let shelf = Shelf::new(held);
+    let store = OneManifestStore::new(held);
     let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
     let builder = builder.clock(ManualClock::new(at(now)));
-    let following = builder.follow(shelf.clone()).instance("instance-0").on_demand();
+    let following = builder.follow(store.clone()).instance("instance-0").on_demand();
     let following = following.map_err(|error| ("P3", format!("a ring cannot follow: {error}")))?;
     let ring = following.ring();
     // From its start on, an instance reports the keys that it holds.
     let check_report = |when: &str| {
-        if shelf.reported() == Some(ring.fingerprint()) {
+        if store.reported() == Some(ring.fingerprint()) {
             Ok(())
         } else {
             Err(("P4", format!("{when}, the report is of other keys than those of the ring")))
@@ -110,20 +110,20 @@ pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<
     let state = || (ring.fingerprint(), ring.load().generation(), ring.primary());
 
     let before = state();
-    shelf.show(None);
+    store.show(None);
     if following.refresh().is_ok() || state() != before {
         return Err(("P6", "a store that fails changes the ring".to_owned()));
     }
     check_report("after a failure")?;
 
-    shelf.show(Some(loaded));
+    store.show(Some(loaded));
     if !matches!(following.refresh(), Ok(true)) {
         return Err(("P1", "a later manifest is not applied".to_owned()));
     }
     check_report("after a reload")?;
 
     let before = state();
-    shelf.show(Some(held));
+    store.show(Some(held));
     if following.refresh().is_ok() || state() != before {
         return Err(("P6", "a store that goes back changes the ring".to_owned()));
     }

@@ -14,7 +14,7 @@ use pollster::block_on;
 use super::documents::{Broken, Documents, Step, at, compute_change, digest};
 
 /// A store in memory, with the fault of its next compare-and-swap.
-struct Shelf {
+struct MemoryStore {
     held: Mutex<Manifest>,
     /// Another operator stores this before the next swap.
     faster: Mutex<Option<Manifest>>,
@@ -22,7 +22,7 @@ struct Shelf {
     loses_answer: Mutex<bool>,
 }
 
-impl Shelf {
+impl MemoryStore {
     fn new(manifest: &Manifest) -> Self {
         let held = Mutex::new(manifest.clone());
         Self { held, faster: Mutex::new(None), loses_answer: Mutex::new(false) }
@@ -33,13 +33,13 @@ impl Shelf {
     }
 }
 
-impl fmt::Debug for Shelf {
+impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shelf")
+        f.write_str("MemoryStore")
     }
 }
 
-impl KeyStore for Shelf {
+impl KeyStore for MemoryStore {
     fn load(&self) -> StoreFuture<'_, Manifest> {
         Box::pin(async { Ok(self.held()) })
     }
@@ -50,7 +50,7 @@ impl KeyStore for Shelf {
             if let Some(faster) = self.faster.lock().unwrap().take() {
                 *held = faster;
             }
-            let (found, store) = (held.revision(), "the shelf".to_owned());
+            let (found, store) = (held.revision(), "memory".to_owned());
             if found != expected {
                 return Err(StoreError::Conflict { store, expected, found });
             }
@@ -97,11 +97,11 @@ pub fn check_pairs(
                 _ => continue,
             }
             compared.pairs += 1;
-            let shelf = Shelf::new(&manifest);
-            *shelf.faster.lock().unwrap() = Some(first_done.manifest.clone());
-            let taken = block_on(update(&shelf, |held| compute_change(held, *second, &[], now[1])));
+            let store = MemoryStore::new(&manifest);
+            *store.faster.lock().unwrap() = Some(first_done.manifest.clone());
+            let taken = block_on(update(&store, |held| compute_change(held, *second, &[], now[1])));
             let serial = compute_change(&first_done.manifest, *second, &[], now[1]);
-            let left = shelf.held();
+            let left = store.held();
             let expected = match (&taken, serial) {
                 (Ok(_), Ok(serial)) => serial.manifest,
                 (Err(StoreError::Refused(_)), Err(_)) => {
@@ -135,21 +135,21 @@ fn check_lost_answer(
     step: Step,
     now: std::time::SystemTime,
 ) -> Result<(), Broken> {
-    let shelf = Shelf::new(manifest);
-    *shelf.loses_answer.lock().unwrap() = true;
+    let store = MemoryStore::new(manifest);
+    *store.loses_answer.lock().unwrap() = true;
     let once =
         compute_change(manifest, step, &[], now).map_err(|_| ("P7", "refused".to_owned()))?;
-    let answer = block_on(update(&shelf, |held| compute_change(held, step, &[], now)));
+    let answer = block_on(update(&store, |held| compute_change(held, step, &[], now)));
     if answer.is_ok() {
         return Err(("P7", format!("{step}: a lost answer counts as success")));
     }
-    if digest(&shelf.held()) != digest(&once.manifest) {
+    if digest(&store.held()) != digest(&once.manifest) {
         return Err(("P7", format!("{step}: a lost answer loses the step")));
     }
-    let again = block_on(update(&shelf, |held| compute_change(held, step, &[], now)));
+    let again = block_on(update(&store, |held| compute_change(held, step, &[], now)));
     let twice = compute_change(&once.manifest, step, &[], now);
     let expected = twice.as_ref().map_or(&once.manifest, |twice| &twice.manifest);
-    if again.is_ok() != twice.is_ok() || digest(&shelf.held()) != digest(expected) {
+    if again.is_ok() != twice.is_ok() || digest(&store.held()) != digest(expected) {
         return Err(("P7", format!("{step}: after a lost answer it is taken otherwise")));
     }
     Ok(())

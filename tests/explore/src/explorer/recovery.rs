@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::engine::{Exploration, Model, QuickBuild, Violation, explore_all};
+use super::engine::{Exploration, FastBuildHasher, Model, Violation, explore_all};
 use super::fleet::{Action, Fleet, State, World};
-use super::menu::Kind;
+use super::step_kinds::StepKind;
 
 /// The steps of a rotation. The former key expires afterwards.
-const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote];
+const ROTATION: &[StepKind] = &[StepKind::Stage, StepKind::Promote];
 
 /// The most steps of a rotation.
 const STEPS: u8 = 2;
@@ -63,21 +63,21 @@ pub fn check(world: &World) -> Checked {
     check_with(world, ROTATION)
 }
 
-/// Checks P8 with operators who take the steps of `menu` after the recovery.
-pub fn check_with(world: &World, menu: &'static [Kind]) -> Checked {
+/// Checks P8 with operators who take steps of these kinds after the recovery.
+pub fn check_with(world: &World, step_kinds: &'static [StepKind]) -> Checked {
     let mut fleet = Fleet::new(world.clone());
     let (before, reached) = explore_all(&mut fleet, usize::MAX, None);
     fleet.world = World {
         steps: world.steps + STEPS,
         horizon: world.horizon + HOURS,
         keys: world.keys + 1,
-        menu,
+        step_kinds,
         has_delays: false,
         ..world.clone()
     };
     fleet.documents.set_max_keys(world.keys + 1);
     fleet.documents.forget_steps();
-    let mut starts: HashMap<Recovered, (), QuickBuild> = HashMap::default();
+    let mut starts: HashMap<Recovered, (), FastBuildHasher> = HashMap::default();
     for state in &reached.states {
         let state = fleet.recover(state);
         starts.insert(Recovered { state, former: fleet.primary(&state) as u8, hours: 0 }, ());

@@ -9,7 +9,7 @@ use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::{Error, KeyRing, KeyState, KeyStatus, ManualClock, NewKey};
 
 use super::documents::{Broken, Documents, KEYS, Roles, at, kid, secret};
-use super::engine::QuickBuild;
+use super::engine::FastBuildHasher;
 use super::following;
 
 /// The ticks after a load for which the roles are compared.
@@ -24,8 +24,8 @@ pub struct Replay {
     clock: ManualClock,
     signers: Vec<CookieSigner>,
     /// By tick: the cookie of each key.
-    cookies: HashMap<u64, Vec<String>, QuickBuild>,
-    seen: HashSet<(u32, u32), QuickBuild>,
+    cookies: HashMap<u64, Vec<String>, FastBuildHasher>,
+    seen: HashSet<(u32, u32), FastBuildHasher>,
     /// The number of pairs of manifests.
     pub pairs: usize,
     /// The number of pairs that a ring that follows a store loaded as well.

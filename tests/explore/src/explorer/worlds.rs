@@ -2,7 +2,7 @@
 
 use super::documents::{Declared, INSTANCES};
 use super::fleet::{Deviations, EVERY_STEP, World};
-use super::menu::Kind;
+use super::step_kinds::StepKind;
 
 /// A fleet, explored with every way in which its clocks differ by up to the skew.
 pub struct Family {
@@ -24,7 +24,7 @@ const WORLD: World = World {
     steps: 2,
     disturbances: 0,
     horizon: 8,
-    menu: EVERY_STEP,
+    step_kinds: EVERY_STEP,
     has_delays: false,
     max_staleness: None,
     keeps_names: false,
@@ -41,24 +41,32 @@ const WORLD: World = World {
 };
 
 /// The steps of a leak.
-const LEAK: &[Kind] =
-    &[Kind::Stage, Kind::Promote, Kind::Rollback, Kind::Revoke, Kind::EmergencyRotate];
+const LEAK: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Promote,
+    StepKind::Rollback,
+    StepKind::Revoke,
+    StepKind::EmergencyRotate,
+];
 
 /// The steps of a rotation.
-const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote];
+const ROTATION: &[StepKind] = &[StepKind::Stage, StepKind::Promote];
 
 /// The steps of a rotation that is rolled back, and of policies that change under it.
-const POLICIES: &[Kind] = &[
-    Kind::Stage,
-    Kind::Promote,
-    Kind::Rollback,
-    Kind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 1 }),
-    Kind::SetPolicy(Declared { lifetime: 4, rollout: 1, skew: 1 }),
+const POLICIES: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Promote,
+    StepKind::Rollback,
+    StepKind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 1 }),
+    StepKind::SetPolicy(Declared { lifetime: 4, rollout: 1, skew: 1 }),
 ];
 
 /// The steps of a rotation, and a policy that becomes shorter.
-const SHORTER: &[Kind] =
-    &[Kind::Stage, Kind::Promote, Kind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 1 })];
+const SHORTER: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Promote,
+    StepKind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 1 }),
+];
 
 /// The extent of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,28 +123,33 @@ pub fn families(size: Size) -> Vec<Family> {
         Family {
             name: "a whole overlap, two operators",
             world: sized(
-                World { operators: 2, menu: ROTATION, ..WORLD },
+                World { operators: 2, step_kinds: ROTATION, ..WORLD },
                 by_size((2, 3), (3, 9), (3, 9), (4, 9)),
             ),
         },
         Family {
             name: "a whole overlap, other policies",
             world: sized(
-                World { operators: 2, menu: policies, ..WORLD },
+                World { operators: 2, step_kinds: policies, ..WORLD },
                 by_size((2, 3), (3, 8), (3, 8), (4, 10)),
             ),
         },
         Family {
             name: "max_staleness, stores lost",
             world: sized(
-                World { menu: LEAK, max_staleness: Some(1), deviations: losing_stores, ..WORLD },
+                World {
+                    step_kinds: LEAK,
+                    max_staleness: Some(1),
+                    deviations: losing_stores,
+                    ..WORLD
+                },
                 by_size((2, 2), (2, 4), (2, 7), (3, 7)),
             ),
         },
         Family {
             name: "instances revoke themselves",
             world: sized(
-                World { menu: LEAK, deviations: revoking, ..WORLD },
+                World { step_kinds: LEAK, deviations: revoking, ..WORLD },
                 by_size((2, 2), (2, 4), (2, 7), (3, 7)),
             ),
         },

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use dualkey::manifest::Manifest;
 use dualkey::{Purpose, Report, Verdict};
 
-use super::engine::QuickBuild;
+use super::engine::FastBuildHasher;
 pub use accepted::AcceptedStep;
 pub use digest::digest;
 pub use document::{Document, Roles};
@@ -37,13 +37,13 @@ pub struct Documents {
     purpose: Purpose,
     max_keys: usize,
     pub all: Vec<Document>,
-    by_digest: HashMap<[u64; 2], u32, QuickBuild>,
+    by_digest: HashMap<[u64; 2], u32, FastBuildHasher>,
     /// The accepted steps that need no reports, by document and clock of the operator.
-    without_reports: HashMap<(u32, u8), AcceptedSteps, QuickBuild>,
+    without_reports: HashMap<(u32, u8), AcceptedSteps, FastBuildHasher>,
     /// The accepted steps that need reports, by document, clock of the operator and reports.
-    with_reports: HashMap<(u32, u8, Reports), AcceptedSteps, QuickBuild>,
+    with_reports: HashMap<(u32, u8, Reports), AcceptedSteps, FastBuildHasher>,
     /// True if the verdict is `Safe`, by document, clock of the operator, reports and key.
-    safe: HashMap<(u32, u8, Reports, u8), bool, QuickBuild>,
+    safe: HashMap<(u32, u8, Reports, u8), bool, FastBuildHasher>,
     /// The first step that broke a property.
     pub broken: Option<(Broken, Step)>,
 }

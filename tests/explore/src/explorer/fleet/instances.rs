@@ -129,8 +129,8 @@ impl Fleet {
             // An operator stores a step within the rollout window, or not at all.
             if let Some(place) = state.pending[operator].checked_sub(1) {
                 let accepted = &self.pending[place as usize];
-                if state.pended_at[operator] + accepted.rollout <= next.now {
-                    (next.pending[operator], next.pended_at[operator]) = (0, 0);
+                if state.computed_at[operator] + accepted.rollout <= next.now {
+                    (next.pending[operator], next.computed_at[operator]) = (0, 0);
                 }
             }
         }

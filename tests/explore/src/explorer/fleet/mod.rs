@@ -133,7 +133,7 @@ impl Model for Fleet {
         let mut state = State {
             history: History::new(document),
             pending: [0; 2],
-            pended_at: [0; 2],
+            computed_at: [0; 2],
             now: self.world.declared.first_tick(),
             steps: 0,
             disturbed: 0,

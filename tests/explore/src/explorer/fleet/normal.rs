@@ -71,10 +71,10 @@ impl Fleet {
             begin += same;
         }
         if self.world.operator_clocks[0] == self.world.operator_clocks[1] {
-            let mut both = [0, 1].map(|place| (state.pending[place], state.pended_at[place]));
+            let mut both = [0, 1].map(|place| (state.pending[place], state.computed_at[place]));
             both.sort_unstable();
             state.pending = both.map(|(step, _)| step);
-            state.pended_at = both.map(|(_, at)| at);
+            state.computed_at = both.map(|(_, at)| at);
         }
     }
 }

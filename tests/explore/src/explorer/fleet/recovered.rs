@@ -15,7 +15,7 @@ impl Fleet {
             *instance =
                 Instance { holds: latest, reported: latest, read_at, stopped_at: 0, ..*instance };
         }
-        (after.pending, after.pended_at, after.disturbed) = ([0; 2], [0; 2], 0);
+        (after.pending, after.computed_at, after.disturbed) = ([0; 2], [0; 2], 0);
         self.normalize(after)
     }
 

@@ -10,7 +10,7 @@ pub struct State {
     /// By operator: one more than the place of the step that is computed and not stored, or 0.
     pub(super) pending: [u32; 2],
     /// By operator: the tick at which the pending step was computed.
-    pub(super) pended_at: [u8; 2],
+    pub(super) computed_at: [u8; 2],
     pub(super) now: u8,
     /// The number of steps that were stored.
     pub(super) steps: u8,

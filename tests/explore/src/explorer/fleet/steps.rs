@@ -2,7 +2,7 @@
 
 use super::super::documents::{AcceptedStep, KEYS, Step};
 use super::super::engine::{Violation, violation};
-use super::super::menu::list_steps;
+use super::super::step_kinds::list_steps;
 use super::{Action, Fleet, Found, State};
 
 impl Fleet {
@@ -15,7 +15,7 @@ impl Fleet {
         for operator in 0..self.world.operators {
             if let Some(place) = state.pending[operator].checked_sub(1) {
                 let accepted = self.pending[place as usize];
-                let computed_at = state.pended_at[operator];
+                let computed_at = state.computed_at[operator];
                 // Within the rollout window every instance must act on it.
                 let is_in_time = state.now < computed_at + accepted.rollout;
                 if is_in_time && state.steps < self.world.steps {
@@ -38,7 +38,7 @@ impl Fleet {
         let (latest, clock) = (state.history.latest(), self.operator_clock(state, operator));
         let reports = self.collect_reports(state);
         let world = &self.world;
-        let list = |document: &_| list_steps(world.menu, document, world.keys);
+        let list = |document: &_| list_steps(world.step_kinds, document, world.keys);
         let accepted = self.documents.take_all(latest, clock, &reports, list);
         if let Some(((property, details), step)) = self.documents.broken.take() {
             let action = Some(Action::Step { operator, step });
@@ -59,7 +59,7 @@ impl Fleet {
             if self.world.has_delays {
                 let mut later = *state;
                 later.pending[operator] = self.intern_pending(accepted);
-                later.pended_at[operator] = state.now;
+                later.computed_at[operator] = state.now;
                 next.push((Action::Compute { operator, step }, later));
             }
         }
@@ -82,7 +82,7 @@ impl Fleet {
         next.history.push(document, due);
         next.steps += 1;
         // The swap of the other operator conflicts.
-        (next.pending, next.pended_at) = ([0; 2], [0; 2]);
+        (next.pending, next.computed_at) = ([0; 2], [0; 2]);
         if accepted.effect.new_rejected && !self.world.deviations.has_no_gate {
             let changed_at = self.documents.get(document).changed_at;
             if let Some(primary) = self.documents.roles(document, changed_at).primary {

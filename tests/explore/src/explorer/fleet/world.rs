@@ -1,7 +1,7 @@
 //! The bounds that a fleet declares, and its deviations from them.
 
 use super::super::documents::{Declared, INSTANCES};
-use super::super::menu::Kind;
+use super::super::step_kinds::StepKind;
 
 /// The bounds of a fleet and of its runs.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct World {
     pub disturbances: u8,
     /// The number of ticks of a run.
     pub horizon: u8,
-    pub menu: &'static [Kind],
+    pub step_kinds: &'static [StepKind],
     /// True if a step may be stored later than it was computed.
     pub has_delays: bool,
     /// The ticks after its last read of the store from which an instance serves nothing.
@@ -57,25 +57,25 @@ pub struct Deviations {
 }
 
 /// Every step, with the policies to which a fleet of 2 h, 1 h and 1 h changes.
-pub const EVERY_STEP: &[Kind] = &[
-    Kind::Stage,
-    Kind::Schedule(0),
-    Kind::Schedule(3),
-    Kind::Promote,
-    Kind::ForcePromote,
-    Kind::AssumeDeployed,
-    Kind::Rollback,
-    Kind::ForceRollback,
-    Kind::Retire,
-    Kind::ForceRetire,
-    Kind::Restage,
-    Kind::Revoke,
-    Kind::EmergencyRotate,
-    Kind::Destroy,
-    Kind::ForceDestroy,
-    Kind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 1 }),
-    Kind::SetPolicy(Declared { lifetime: 1, rollout: 2, skew: 1 }),
-    Kind::SetPolicy(Declared { lifetime: 4, rollout: 1, skew: 1 }),
+pub const EVERY_STEP: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Schedule(0),
+    StepKind::Schedule(3),
+    StepKind::Promote,
+    StepKind::ForcePromote,
+    StepKind::AssumeDeployed,
+    StepKind::Rollback,
+    StepKind::ForceRollback,
+    StepKind::Retire,
+    StepKind::ForceRetire,
+    StepKind::Restage,
+    StepKind::Revoke,
+    StepKind::EmergencyRotate,
+    StepKind::Destroy,
+    StepKind::ForceDestroy,
+    StepKind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 1 }),
+    StepKind::SetPolicy(Declared { lifetime: 1, rollout: 2, skew: 1 }),
+    StepKind::SetPolicy(Declared { lifetime: 4, rollout: 1, skew: 1 }),
 ];
 
 impl World {

@@ -32,7 +32,7 @@ pub fn row_bounds() -> Vec<RowBound> {
         ..world_without_skew(ROLLBACK)
     };
     let renews = RewrapOptions { renews_all: true, ..BY_COMMAND };
-    let renews = RowWorld { menu: ROTATION, options: renews, steps: 2, ..back.clone() };
+    let renews = RowWorld { step_kinds: ROTATION, options: renews, steps: 2, ..back.clone() };
     let with = |world: &RowWorld, deviations| RowWorld { deviations, ..world.clone() };
     let none = RowDeviations::default();
     let keeps = RowDeviations { keeps_document: true, ..none };

@@ -1,7 +1,7 @@
 //! The rewraps of instances and of commands.
 
 use super::super::documents::{FinishedRewrap, KEYS, Roles};
-use super::state::{Mode, RunningRewrap, later_of};
+use super::state::{Mode, RunningRewrap, choose_later};
 use super::{COMMAND, IDLE, RowAction, RowState, Rows, UNVISITED};
 
 /// The keys with which a rewrap opens rows.
@@ -147,10 +147,10 @@ impl Rows {
             by_command: owner == COMMAND,
         };
         if owner == COMMAND {
-            ended.command = later_of(ended.command, record);
+            ended.command = choose_later(ended.command, record);
         } else {
             let instance = &mut ended.instances[usize::from(owner)];
-            instance.rewrap = later_of(instance.rewrap, record);
+            instance.rewrap = choose_later(instance.rewrap, record);
             if !self.world.options.reports_later {
                 instance.report();
             }

@@ -60,7 +60,7 @@ impl Instance {
 }
 
 /// Chooses the record that finished last. Of two that finished at one tick, that is the new one.
-pub(super) fn later_of(
+pub(super) fn choose_later(
     held: Option<FinishedRewrap>,
     new: FinishedRewrap,
 ) -> Option<FinishedRewrap> {

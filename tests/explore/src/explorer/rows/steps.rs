@@ -2,7 +2,7 @@
 
 use super::super::documents::{AcceptedStep, Step};
 use super::super::engine::{Violation, violation};
-use super::super::menu::list_steps;
+use super::super::step_kinds::list_steps;
 use super::{Found, RowAction, RowState, Rows};
 
 impl Rows {
@@ -19,7 +19,7 @@ impl Rows {
         for operator in 0..self.world.operators {
             let clock = self.operator_clock(state, operator);
             let world = &self.world;
-            let list = |document: &_| list_steps(world.menu, document, world.keys);
+            let list = |document: &_| list_steps(world.step_kinds, document, world.keys);
             let accepted = self.documents.take_all(latest, clock, &reports, list);
             if let Some(((property, details), step)) = self.documents.broken.take() {
                 let action = Some(RowAction::Step { operator, step });

@@ -1,7 +1,7 @@
 //! The bounds that a fleet with stored rows declares, and its deviations from them.
 
 use super::super::documents::Declared;
-use super::super::menu::Kind;
+use super::super::step_kinds::StepKind;
 use super::SLOTS;
 
 /// The bounds of a fleet with stored rows, and of its runs.
@@ -28,7 +28,7 @@ pub struct RowWorld {
     pub at_once: usize,
     /// The number of ticks of a run.
     pub horizon: u8,
-    pub menu: &'static [Kind],
+    pub step_kinds: &'static [StepKind],
     pub options: RewrapOptions,
     pub deviations: RowDeviations,
 }

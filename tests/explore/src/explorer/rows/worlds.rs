@@ -1,7 +1,7 @@
 //! The fleets with stored rows that are explored, all within their declared bounds.
 
 use super::super::documents::{Declared, KEYS};
-use super::super::menu::Kind;
+use super::super::step_kinds::StepKind;
 use super::SLOTS;
 use super::world::{RewrapOptions, RowDeviations, RowWorld};
 
@@ -16,29 +16,30 @@ const DECLARED: Declared = Declared { lifetime: 1, rollout: 1, skew: 1 };
 /// A policy with a longer rollout window.
 const LONGER: Declared = Declared { lifetime: 1, rollout: 2, skew: 0 };
 
-pub(super) const ROTATION: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::Retire, Kind::Destroy];
+pub(super) const ROTATION: &[StepKind] =
+    &[StepKind::Stage, StepKind::Promote, StepKind::Retire, StepKind::Destroy];
 
 /// Every step, with the policies to which a fleet of 1 h, 1 h and 1 h changes.
-pub const EVERY_ROW_STEP: &[Kind] = &[
-    Kind::Stage,
-    Kind::Schedule(0),
-    Kind::Promote,
-    Kind::ForcePromote,
-    Kind::AssumeDeployed,
-    Kind::Rollback,
-    Kind::ForceRollback,
-    Kind::Retire,
-    Kind::ForceRetire,
-    Kind::Restage,
-    Kind::Revoke,
-    Kind::EmergencyRotate,
-    Kind::Destroy,
-    Kind::ForceDestroy,
-    Kind::SetPolicy(Declared { lifetime: 1, rollout: 2, skew: 1 }),
+pub const EVERY_ROW_STEP: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Schedule(0),
+    StepKind::Promote,
+    StepKind::ForcePromote,
+    StepKind::AssumeDeployed,
+    StepKind::Rollback,
+    StepKind::ForceRollback,
+    StepKind::Retire,
+    StepKind::ForceRetire,
+    StepKind::Restage,
+    StepKind::Revoke,
+    StepKind::EmergencyRotate,
+    StepKind::Destroy,
+    StepKind::ForceDestroy,
+    StepKind::SetPolicy(Declared { lifetime: 1, rollout: 2, skew: 1 }),
 ];
 
-/// Two instances whose clocks differ by the skew, and an operator who takes `menu`.
-pub(super) fn world_with_skew(menu: &'static [Kind]) -> RowWorld {
+/// Two instances whose clocks differ by the skew, and an operator who takes steps of these kinds.
+pub(super) fn world_with_skew(step_kinds: &'static [StepKind]) -> RowWorld {
     RowWorld {
         declared: DECLARED,
         running: 2,
@@ -52,33 +53,39 @@ pub(super) fn world_with_skew(menu: &'static [Kind]) -> RowWorld {
         rewraps: 1,
         at_once: 1,
         horizon: 7,
-        menu,
+        step_kinds,
         options: RewrapOptions::default(),
         deviations: RowDeviations::default(),
     }
 }
 
-const LEAK: &[Kind] =
-    &[Kind::Stage, Kind::Promote, Kind::Revoke, Kind::EmergencyRotate, Kind::Retire, Kind::Destroy];
-
-pub(super) const ROLLBACK: &[Kind] = &[Kind::Stage, Kind::Promote, Kind::Rollback];
-
-const POLICIES: &[Kind] = &[
-    Kind::Stage,
-    Kind::Promote,
-    Kind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 0 }),
-    Kind::SetPolicy(Declared { lifetime: 2, rollout: 1, skew: 0 }),
+const LEAK: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Promote,
+    StepKind::Revoke,
+    StepKind::EmergencyRotate,
+    StepKind::Retire,
+    StepKind::Destroy,
 ];
 
-/// Two instances with equal clocks, and an operator who takes `menu`.
-pub(super) fn world_without_skew(menu: &'static [Kind]) -> RowWorld {
+pub(super) const ROLLBACK: &[StepKind] = &[StepKind::Stage, StepKind::Promote, StepKind::Rollback];
+
+const POLICIES: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Promote,
+    StepKind::SetPolicy(Declared { lifetime: 1, rollout: 1, skew: 0 }),
+    StepKind::SetPolicy(Declared { lifetime: 2, rollout: 1, skew: 0 }),
+];
+
+/// Two instances with equal clocks, and an operator who takes steps of these kinds.
+pub(super) fn world_without_skew(step_kinds: &'static [StepKind]) -> RowWorld {
     RowWorld {
         declared: Declared { skew: 0, ..DECLARED },
         clocks: [0; SLOTS],
         operator_clocks: [0; 2],
         steps: 3,
         horizon: 4,
-        ..world_with_skew(menu)
+        ..world_with_skew(step_kinds)
     }
 }
 
