@@ -1,13 +1,15 @@
-//! Explores every run of small fleets over the library's own manifests, verdicts and rings, and reports
+//! Explores every run of small fleets with the library's own manifests, verdicts and rings, and reports
 //! the extent of each search.
 //!
 //! ```sh
 //! cargo run --release --manifest-path tests/explore/Cargo.toml
 //! ```
 //!
-//! `--full` explores the largest fleets, and takes hours. `--runs` shows the shortest
-//! run for each bound that is lifted. `--faults` builds the library with each planted fault and explores
-//! that library. The exit status is not 0 if a property was broken or a fault was not found.
+//! `--full` explores the largest fleets, and takes hours. `--runs` shows the shortest run for each bound
+//! that is lifted. `--faults` builds the library with each planted fault and explores that library.
+//!
+//! The exit status is 0 if no property is broken within the bounds, if each lifted bound breaks its
+//! property, and if each fault is found.
 #![allow(missing_docs, unreachable_pub)]
 
 mod explorer;
@@ -30,7 +32,7 @@ struct Options {
     /// Explores the largest fleets.
     #[arg(long)]
     full: bool,
-    /// Explores only the fleets of the tests.
+    /// Explores only the fleets that find the planted faults.
     #[arg(long, conflicts_with = "full")]
     small: bool,
     /// Explores only fleets, bounds and faults with this text in the name.
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
     let is_right = if options.faults {
         plant_faults(&options)
     } else {
-        // Evaluated before the conjunction, so that each one is reported.
+        // Not short-circuited: each result is reported.
         let fleets = explore_fleets(&options);
         let rows = explore_rows(&options);
         let recovered = check_recoveries(&options);
@@ -93,7 +95,7 @@ fn explore_fleets(options: &Options) -> bool {
         "manifests",
         "loads replayed",
         "pairs of steps",
-        "seconds of a core",
+        "seconds, all threads",
         "violations",
     ]);
     for (family, totals) in families.iter().zip(&totals) {
@@ -164,8 +166,14 @@ fn explore_rows(options: &Options) -> bool {
 fn check_recoveries(options: &Options) -> bool {
     let mut worlds = recoveries(size(options));
     worlds.retain(|(name, _)| name.contains(&options.only));
-    let mut table =
-        new_table(["fleet", "states", "states after recovery", "visited", "seconds", "stuck"]);
+    let mut table = new_table([
+        "fleet",
+        "states",
+        "states after recovery",
+        "states visited",
+        "seconds",
+        "stuck",
+    ]);
     let (mut all_stuck, mut all_found) = (Vec::new(), Vec::new());
     for (name, world) in &worlds {
         let started = Instant::now();
@@ -189,7 +197,7 @@ fn check_recoveries(options: &Options) -> bool {
     all_stuck.is_empty() && all_found.is_empty()
 }
 
-/// Explores the fleets of each bound, and reports the smallest counterexample.
+/// Explores the fleets of each bound, and checks the shortest run beyond it.
 fn lift_bounds(options: &Options) -> bool {
     let mut table =
         new_table(["bound", "without it", "breaks", "after actions", "states within the bound"]);
@@ -209,7 +217,7 @@ fn lift_bounds(options: &Options) -> bool {
         is_right &= within.found.is_none() && (property, length) == expected;
         table.add_row([name, lifted_by, property, &length.to_string(), &within.states.to_string()]);
         if let Some(found) = found.filter(|_| options.runs) {
-            println!("{name}, without it: {}", found.details);
+            println!("without the bound `{name}`: {}", found.details);
             print_run(&found.run);
         }
     };

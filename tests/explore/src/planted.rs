@@ -7,10 +7,10 @@ use std::process::Command;
 
 use crate::explorer::faults::{FAULTS, Fault};
 
-/// The result of a fault.
+/// A fault, and the result of the exploration with it.
 pub struct PlantedFault {
     pub fault: &'static Fault,
-    /// The first reported line.
+    /// The reported line about the property of the fault, or the first line.
     pub reported: String,
     pub is_found: bool,
 }
@@ -49,7 +49,7 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<PlantedF
     let text = fs::read_to_string(&path)?;
     if text.matches(fault.find).count() != 1 {
         let details =
-            format!("{} does not have the text of the fault once: {}", fault.file, fault.name);
+            format!("the text of the fault `{}` is not exactly once in {}", fault.name, fault.file);
         return Err(io::Error::other(details));
     }
     fs::write(&path, text.replace(fault.find, fault.replace))?;
@@ -61,7 +61,7 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<PlantedF
         .arg("--target-dir")
         .arg(target)
         .args(["--", "--small"])
-        // A fault leaves unused code.
+        // A fault can leave unused code.
         .env("RUSTFLAGS", "-A warnings")
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -72,7 +72,7 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<PlantedF
         None => "nothing",
     };
     let reported = if broken.is_empty() && !output.status.success() {
-        // The library was not built, or the exploration ended by a panic.
+        // The library was not built, or the exploration ended with a panic.
         String::from_utf8_lossy(&output.stderr).lines().take(6).collect::<Vec<_>>().join(" ")
     } else {
         reported.to_owned()

@@ -1,13 +1,13 @@
-//! For each declared bound: the smallest fleet that breaks a property once the bound is lifted.
+//! The declared bounds, each with the smallest fleet that breaks a property without it.
 //!
-//! The same fleet within the bound breaks nothing.
+//! Within the bound, the same fleet breaks no property.
 
 use super::documents::{Declared, INSTANCES};
 use super::engine::{Exploration, explore};
 use super::fleet::{Deviations, Fleet, World};
 use super::step_kinds::StepKind;
 
-/// A bound, and the fleet in which it has an effect.
+/// A bound, and a fleet within it and beyond it.
 pub struct Bound {
     /// The name of the bound.
     pub name: &'static str,
@@ -19,7 +19,7 @@ pub struct Bound {
     pub breaks: (&'static str, usize),
 }
 
-/// The result of a bound.
+/// The results of the searches within a bound and beyond it.
 pub struct Lifted {
     pub within: Exploration,
     pub beyond: Exploration,
@@ -73,8 +73,8 @@ const LEAK: &[StepKind] = &[StepKind::Stage, StepKind::Promote, StepKind::Revoke
 /// Returns every declared bound.
 pub fn bounds() -> Vec<Bound> {
     let ahead = |world: World| World { clocks: [0, 1, 0, 0], ..world };
-    // The clocks of instances and of operators differ by the skew, so that no part of an overlap is
-    // left over.
+    // The clocks of instances and of operators differ by the skew, so that each part of an overlap is
+    // needed.
     let tight = |declared| {
         let rotation = World { declared, operators: 2, operator_clocks: [0, 1], ..world(ROTATION) };
         ahead(World { steps: 3, ..rotation })
@@ -101,28 +101,28 @@ pub fn bounds() -> Vec<Bound> {
         },
         Bound {
             name: "max lifetime",
-            lifted_by: "a value lives for an hour longer than the policy says",
+            lifted_by: "a value is valid for an hour longer than the policy declares",
             within: tight(DECLARED),
             beyond: beyond(&tight(DECLARED), Deviations { longer_lifetime: 1, ..deviations }),
             breaks: ("P4", 14),
         },
         Bound {
             name: "rollout window in the overlap",
-            lifted_by: "instances act on a step within an hour, and the policy says at once",
+            lifted_by: "instances act on a step within an hour, but the policy declares no rollout window",
             within: tight(no_window),
             beyond: beyond(&tight(no_window), Deviations { later: 1, ..deviations }),
             breaks: ("P4", 13),
         },
         Bound {
             name: "skew in the overlap",
-            lifted_by: "clocks differ by an hour, and the policy says that they do not",
+            lifted_by: "clocks differ by an hour, but the policy declares no skew",
             within: same(tight(no_skew)),
             beyond: tight(no_skew),
             breaks: ("P1", 10),
         },
         Bound {
             name: "skew before a scheduled start",
-            lifted_by: "the start lies one rollout window ahead, and a clock is an hour ahead",
+            lifted_by: "the start is one rollout window ahead, and a clock is an hour ahead",
             within: schedule.clone(),
             beyond: World { declared: no_skew, ..schedule.clone() },
             breaks: ("P1", 2),
@@ -136,21 +136,21 @@ pub fn bounds() -> Vec<Bound> {
         },
         Bound {
             name: "`max_staleness`",
-            lifted_by: "an instance that loses its store serves what it has",
+            lifted_by: "an instance that loses its store serves for ever",
             within: leak.clone(),
             beyond: World { max_staleness: None, ..leak },
             breaks: ("P2", 4),
         },
         Bound {
             name: "report of a process that starts",
-            lifted_by: "the report is lost, which counts as agreement",
+            lifted_by: "the report is lost, and a missing report counts as agreement",
             within: joining.clone(),
             beyond: beyond(&joining, Deviations { loses_first_report: true, ..deviations }),
             breaks: ("P1", 6),
         },
         Bound {
             name: "no step back at a start",
-            lifted_by: "a process that starts reads what is older than any instance holds",
+            lifted_by: "a process starts with an older manifest than any instance holds",
             within: restarting.clone(),
             beyond: beyond(&restarting, Deviations { starts_go_back: true, ..deviations }),
             breaks: ("P1", 9),

@@ -1,4 +1,4 @@
-//! The search: breadth first, so that the first run that breaks a property is a shortest one.
+//! A breadth-first search. The first run that breaks a property is therefore a shortest one.
 
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexSet;
 
-/// A system of states. [`explore`] visits each state that is reachable.
+/// A transition system. [`explore`] visits each reachable state.
 pub trait Model {
     type State: Copy + Eq + Hash;
     type Action: fmt::Display;
@@ -14,7 +14,7 @@ pub trait Model {
     /// Returns the states in which a run starts.
     fn starts(&mut self) -> Vec<Self::State>;
 
-    /// Adds each action that is possible in `state`, with the state after it, to `next`.
+    /// Adds each action that is enabled in `state` to `next`, with the state after it.
     ///
     /// # Errors
     /// The property that `state` or an action breaks.
@@ -60,7 +60,7 @@ pub struct Exploration {
     pub states: usize,
     /// The number of actions that were taken.
     pub actions: u64,
-    /// The most actions from a start to a state.
+    /// The most actions that are needed to reach a state from a start.
     pub depth: usize,
     pub elapsed: Duration,
     /// False if the limit of states ended the search.
@@ -127,7 +127,7 @@ impl<S: Copy + Eq + Hash> Visited<S> {
         place as u32
     }
 
-    /// The places of the states on the way to the one at `place`.
+    /// Returns the places of the states from a start to the one at `place`.
     fn path(&self, place: usize) -> Vec<usize> {
         let mut path = vec![place];
         let mut parent = self.parents[place];
@@ -145,8 +145,8 @@ pub fn explore<M: Model>(model: &mut M, limit: usize) -> Exploration {
     explore_all(model, limit, None).0
 }
 
-/// Visits every state like [`explore`], and returns the states. `edges` gets the places of both states of
-/// each action.
+/// Visits every state like [`explore`], and returns the states. Adds the places of both states of each
+/// action to `edges`.
 pub fn explore_all<M: Model>(
     model: &mut M,
     limit: usize,

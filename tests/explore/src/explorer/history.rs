@@ -15,7 +15,7 @@ pub const NO_REPORT: u8 = u8::MAX;
 pub const OLD_REPORT: u8 = u8::MAX - 1;
 /// The place of a step that ended a key by force: every instance may reject the values of the key.
 const EVERYWHERE: u8 = u8::MAX;
-/// A tick that is over by every clock.
+/// The tick that replaces every past tick.
 pub const LONG_AGO: u8 = 1;
 
 /// The manifests from the oldest that an instance holds to the latest.
@@ -100,7 +100,7 @@ impl History {
         self.rejected_before[key] == EVERYWHERE
     }
 
-    /// Removes the manifests before `oldest`. All places are smaller by `oldest` afterwards.
+    /// Removes the manifests before `oldest`. Every remaining place decreases by `oldest`.
     pub fn remove_before(&mut self, oldest: u8) {
         let (from, length) = (usize::from(oldest), usize::from(self.length));
         self.documents.copy_within(from..length, 0);
@@ -112,7 +112,7 @@ impl History {
         }
     }
 
-    /// Makes all ticks equal that are over, and clears the unused places.
+    /// Replaces each past tick with [`LONG_AGO`], and clears the unused places.
     pub fn forget_past(&mut self, now: u8) {
         for due in &mut self.due {
             *due = if *due <= now { LONG_AGO } else { *due };
@@ -131,7 +131,7 @@ pub fn shift_report(place: u8, oldest: u8) -> u8 {
     }
 }
 
-/// Names a manifest by the number of later ones.
+/// Describes a manifest by the number of later manifests.
 pub fn name_manifest(behind: u8) -> String {
     match behind {
         0 => "the latest manifest".to_owned(),

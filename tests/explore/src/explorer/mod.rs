@@ -1,5 +1,5 @@
-//! A model checker over the library's own manifests, verdicts and rings: it explores every run of small
-//! fleets, breadth first, so the first run that breaks a property is a shortest one.
+//! A model checker over the library's own manifests, verdicts and rings. It explores every run of small
+//! fleets breadth first, so the first run that breaks a property is a shortest one.
 //!
 //! The library computes every step, state of a key, verdict and declared effect. The model adds the
 //! fleet around it: stores that show old manifests, clocks that differ, reports that are late, and
@@ -21,13 +21,14 @@
 //! | R2 | No verdict is `Safe` on a key that a row is under or that an instance seals with. | each state with rows |
 //! | R3 | No key is destroyed while a row is under it. | each step with rows |
 //!
-//! P1 to P8 are checked on signing keys, R1 to R3 and the steps of P5 on encryption keys. A load is replayed once for each
-//! pair of manifests through a real ring ([`replay`]), and one in 16 also through a ring that follows a
-//! store ([`following`]). For P2, each step declares whether instances without it accept a revoked key.
+//! P1 to P8 are checked on signing keys. R1 to R3, and P5 on each step, are checked on encryption keys. A
+//! load is replayed through a real ring once for each pair of manifests ([`replay`]). One load in 16 is
+//! also replayed through a ring that follows a store ([`following`]). For P2, each step declares whether
+//! instances without it accept a revoked key.
 //!
 //! These exemptions apply:
-//! - P1 and R1: an instance without a step may reject the values of the key that signs after it, if the
-//!   step declares that, as a forced promotion does.
+//! - P1 and R1: an instance that has not loaded a step may reject the values of the new primary, if the
+//!   step declares that. A forced promotion declares it.
 //! - P1, P4, R1, R2 and R3: every instance may reject the values of a key that was retired or destroyed
 //!   by force, until a step restages it.
 //! - P1: every instance may reject the values of a key that the latest manifest or any instance revokes.
@@ -39,9 +40,9 @@
 //! A fleet declares these bounds. [`counterexamples::bounds`] and [`rows::row_bounds`] lift each one,
 //! and list the property that then breaks.
 //! - The maximum lifetime of a value.
-//! - The rollout window: within it, every instance acts on a step. It counts in the overlap of two keys,
-//!   before a scheduled start, before a rewrap, and for a rewrap command after a step.
-//! - The skew: the clocks of instances and operators differ by no more. It counts in the overlap, before
+//! - The rollout window: within it, every instance acts on a step. It applies to the overlap of two keys,
+//!   before a scheduled start, before a rewrap, and to a rewrap command after a step.
+//! - The skew: the clocks of instances and operators differ by no more. It applies to the overlap, before
 //!   a scheduled start and before a rewrap.
 //! - The promotion gate: without force, no key is promoted before every report agrees.
 //! - The report at a start: a process that starts reports its manifest before it serves.
@@ -62,14 +63,14 @@
 //!   stores first.
 //! - An instance loads the latest manifest, or an older one that the store may still show. It never
 //!   loads one that is older than the manifest that it holds.
-//! - An instance reports its manifest. Until then, operators read the former one.
+//! - An instance reports its manifest. Until then, operators read its former report.
 //! - An instance is killed. Its last report remains. An instance starts, and reports at once.
 //! - An instance revokes a key itself, without its store.
-//! - An instance or a command starts a rewrap, visits the rows under one key, ends, or is killed.
-//!   Another instance continues the rewrap.
+//! - An instance or a command starts a rewrap. The rewrap visits the rows under one key, ends, or is
+//!   killed. Another instance continues it.
 //!
-//! At every tick, each instance that serves signs a value or seals a row. These are no actions, because
-//! they only make a loss more likely.
+//! At every tick, each instance that serves signs a value or seals a row. The model has no run without
+//! them, because they only make a violation more likely.
 //!
 //! # Not modelled
 //!
@@ -78,8 +79,7 @@
 //! - A policy whose skew changes, in a fleet of signing keys.
 //! - Sources that an operator edits by hand: environment variables, and manifests that are changed
 //!   without a step or are not valid.
-//! - A clock that changes its difference to the right time during a run, and a difference that is no
-//!   multiple of an hour.
+//! - A clock whose difference from the right time changes during a run, or is not a multiple of an hour.
 //! - A graceful stop of an instance, which reports that it has stopped.
 //! - Several rings, and several stores.
 //! - A report that is destroyed, forged or unreadable, and a running instance whose report is older than
@@ -88,9 +88,10 @@
 //! - Traffic: each report has enough of it, and no use of an old key.
 //! - A value whose date is ahead of the clock of its reader. Real cookies are verified at the tick of
 //!   their date and three hours after a load only.
-//! - `max_staleness` of a real ring, and the real loop that reloads: the model decides when an instance
-//!   serves and when it reads its store.
-//! - A lost acknowledgement, and a store that fails, as actions of a run. Each is checked on its own,
+//! - `max_staleness` of a real ring during a run, and the real loop that reloads: the model decides when
+//!   an instance serves and when it reads its store. Single loads check `max_staleness` of a real ring
+//!   ([`following`]).
+//! - A lost answer, and a store that fails, as actions of a run. Each is checked on its own,
 //!   for single steps ([`operators`]) and single loads ([`following`]).
 //! - Signing keys other than those of cookies, and threads.
 pub mod counterexamples;

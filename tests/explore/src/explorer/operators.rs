@@ -1,8 +1,11 @@
 //! P7: two operators at once, through the library's own loop of load, step and compare-and-swap.
 //!
-//! Both take a step on one manifest. The second operator's store conflicts, so that the step runs again
-//! on the result of the first one: the result is that of one after the other, or one step is refused. An
-//! acknowledgement that is lost leaves either the result of the step or the former manifest.
+//! Both operators take a step on the same manifest. The compare-and-swap of the second operator conflicts,
+//! and its step runs again on the result of the first one. The store must then hold the result of one
+//! step after the other, or the second step is refused.
+//!
+//! The answer of a compare-and-swap may be lost. The store then holds the result of the step, and a
+//! second attempt has the same result as taking the step twice.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -13,12 +16,12 @@ use pollster::block_on;
 
 use super::documents::{Broken, Documents, Step, at, compute_change, digest};
 
-/// A store in memory, with the fault of its next compare-and-swap.
+/// A store in memory, with the faults of its next compare-and-swap.
 struct MemoryStore {
     held: Mutex<Manifest>,
-    /// Another operator stores this before the next swap.
+    /// The manifest that another operator stores before the next swap.
     faster: Mutex<Option<Manifest>>,
-    /// The next swap is done, and its answer is lost.
+    /// True if the next swap succeeds and its answer is lost.
     loses_answer: Mutex<bool>,
 }
 
@@ -71,7 +74,7 @@ pub struct Compared {
     pub refused: u64,
 }
 
-/// Takes each pair of `steps` on a document, at the clocks of two operators.
+/// Takes each pair of `steps` on a document, one step by each operator, and compares the results.
 ///
 /// # Errors
 /// The property that does not hold.
@@ -91,7 +94,7 @@ pub fn check_pairs(
         }
         check_lost_answer(&manifest, *first, now[0])?;
         for second in steps {
-            // A second operator who changes nothing does not meet the first one.
+            // A step that changes nothing does not conflict.
             match compute_change(&manifest, *second, &[], now[1]) {
                 Ok(change) if change.has_changed(&manifest) => {}
                 _ => continue,
@@ -128,7 +131,7 @@ pub fn check_pairs(
     Ok(compared)
 }
 
-/// Checks a step whose answer is lost: it was taken, and a second attempt gives the same result as
+/// Checks a step whose answer is lost: the step is stored, and a second attempt has the same result as
 /// taking the step twice.
 fn check_lost_answer(
     manifest: &Manifest,
@@ -150,7 +153,10 @@ fn check_lost_answer(
     let twice = compute_change(&once.manifest, step, &[], now);
     let expected = twice.as_ref().map_or(&once.manifest, |twice| &twice.manifest);
     if again.is_ok() != twice.is_ok() || digest(&store.held()) != digest(expected) {
-        return Err(("P7", format!("{step}: after a lost answer it is taken otherwise")));
+        return Err((
+            "P7",
+            format!("{step}: a second attempt after a lost answer has another result"),
+        ));
     }
     Ok(())
 }

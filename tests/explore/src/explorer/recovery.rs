@@ -1,8 +1,9 @@
-//! The check of P8: from every state that a fleet reaches, a rotation can be completed, once its store
-//! and its instances recover.
+//! The check of P8: from every state that a fleet reaches, a rotation can be completed once its store and
+//! its instances recover.
 //!
-//! The check goes backwards. The states in which a rotation is complete are marked, then each state from
-//! which one step or an hour leads to a marked one. Operators force nothing.
+//! The check explores the states after the recovery, and then searches backwards. It marks the states in
+//! which a rotation is complete, and each state from which one action leads to a marked state. Operators
+//! force no step.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +12,7 @@ use super::engine::{Exploration, FastBuildHasher, Model, Violation, explore_all}
 use super::fleet::{Action, Fleet, State, World};
 use super::step_kinds::StepKind;
 
-/// The steps of a rotation. The former key expires afterwards.
+/// The steps of a rotation, after which the former key expires.
 const ROTATION: &[StepKind] = &[StepKind::Stage, StepKind::Promote];
 
 /// The most steps of a rotation.
@@ -21,11 +22,11 @@ const HOURS: u8 = 20;
 /// The hours within which the steps are taken.
 const STEP_HOURS: u8 = 3;
 
-/// A state in which every instance holds the latest manifest and has reported that, and the primary at
-/// the moment of the recovery.
+/// A state in which every instance holds the latest manifest and has reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Recovered {
     state: State,
+    /// The primary at the moment of the recovery.
     former: u8,
     /// The hours since the recovery, up to [`STEP_HOURS`].
     hours: u8,
@@ -37,6 +38,7 @@ struct Recovery {
     starts: Vec<Recovered>,
 }
 
+/// An action of a fleet after its recovery.
 pub struct Recover(Action);
 
 impl fmt::Display for Recover {
@@ -48,7 +50,7 @@ impl fmt::Display for Recover {
 /// The result of the check.
 #[derive(Debug, Clone, Default)]
 pub struct Checked {
-    /// The search for the states from which the fleet recovers.
+    /// The search for the states before the recovery.
     pub before: Exploration,
     /// The number of distinct states after the recovery.
     pub recovered: usize,

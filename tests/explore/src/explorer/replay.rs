@@ -1,7 +1,7 @@
 //! The replay of loads through real rings, once for each pair of manifests.
 //!
-//! A ring that is built of the held manifest and changed to the loaded one must have the roles that the
-//! search gives it, and accept exactly the values of its live keys.
+//! A ring is built from the held manifest and then applies the loaded one. Before and after, it must have
+//! the roles that the search computes, and accept exactly the values of its live keys.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,9 +14,9 @@ use super::following;
 
 /// The ticks after a load for which the roles are compared.
 const LOOKED_AHEAD: u64 = 8;
-/// The number of loads of which one is replayed by a ring that follows a store as well.
+/// The interval, in loads, at which a ring that follows a store replays one as well.
 const FOLLOWED: usize = 16;
-/// The ticks after a load when the cookie of every key is verified again.
+/// The ticks after a load at which the cookie of every key is verified again.
 const VERIFIED_AHEAD: u64 = 3;
 
 /// The cookies of all keys, and the loads that were replayed.
@@ -28,7 +28,7 @@ pub struct Replay {
     seen: HashSet<(u32, u32), FastBuildHasher>,
     /// The number of pairs of manifests.
     pub pairs: usize,
-    /// The number of pairs that a ring that follows a store loaded as well.
+    /// The number of pairs that a ring that follows a store replayed as well.
     pub followed: usize,
 }
 
@@ -96,7 +96,8 @@ impl Replay {
         self.check_revocations(documents, held, loaded, (&clock, now))
     }
 
-    /// Checks P2: a manifest that is refused because its change is ahead still delivers its revocations.
+    /// Checks P2: a manifest that is refused because its change is in the future still delivers its
+    /// revocations.
     fn check_from_the_future(
         &self,
         documents: &Documents,
@@ -145,7 +146,7 @@ impl Replay {
         (clock, now): (&ManualClock, u64),
     ) -> Result<(), Broken> {
         let next = &documents.get(loaded).manifest;
-        // Each pair checks another key.
+        // Consecutive pairs check different keys.
         let count = documents.get(held).key_count();
         for index in [self.pairs % count] {
             let ring = build(documents, held, clock)?;
@@ -177,7 +178,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Checks that `ring` has the roles of `document` now and for some ticks, and verifies by them.
+    /// Checks that `ring` has the roles of `document` now and in the next ticks, and verifies by them.
     fn compare(
         &mut self,
         documents: &mut Documents,

@@ -18,24 +18,24 @@ pub struct Totals {
     pub states: usize,
     pub actions: u64,
     pub depth: usize,
-    /// The time of all threads together.
+    /// The sum of the times of all fleets, over all threads.
     pub elapsed: Duration,
     pub manifests: usize,
-    /// The pairs of manifests that were replayed through real rings.
+    /// The number of pairs of manifests that were replayed through real rings.
     pub replayed: usize,
-    /// The number of pairs that a ring that follows a store loaded as well.
+    /// The number of pairs that a ring that follows a store replayed as well.
     pub followed: usize,
-    /// The pairs of steps that two operators took at once.
+    /// The number of pairs of steps that two operators took at once.
     pub pairs: u64,
-    /// The pairs of which the second step was refused.
+    /// The number of pairs of which the second step was refused.
     pub refused: u64,
     pub found: Option<Counterexample>,
 }
 
-/// The number of manifests of a fleet from which two operators take a step at once.
+/// The number of manifests of a fleet on which two operators take steps at once.
 pub const COMPARED: usize = 20;
 
-/// Explores each family, with every load replayed and two operators at once.
+/// Explores each family, replays every load, and takes pairs of steps of two operators at once.
 pub fn run(families: &[Family], threads: usize) -> Vec<Totals> {
     let tasks: Vec<_> = families
         .iter()
@@ -75,7 +75,7 @@ impl Totals {
     }
 }
 
-/// Explores one fleet, with two operators at once on `compared` of its manifests.
+/// Explores one fleet, replays every load, and takes pairs of steps on `compared` of its manifests.
 pub fn run_world(world: World, compared: usize) -> Totals {
     let started = std::time::Instant::now();
     let mut fleet = Fleet::new(world);

@@ -4,7 +4,7 @@ use super::documents::{Declared, INSTANCES};
 use super::fleet::{Deviations, EVERY_STEP, World};
 use super::step_kinds::StepKind;
 
-/// A fleet, explored with every way in which its clocks differ by up to the skew.
+/// A fleet that is explored once for each way in which its clocks differ by up to the skew.
 pub struct Family {
     pub name: &'static str,
     pub world: World,
@@ -52,7 +52,7 @@ const LEAK: &[StepKind] = &[
 /// The steps of a rotation.
 const ROTATION: &[StepKind] = &[StepKind::Stage, StepKind::Promote];
 
-/// The steps of a rotation that is rolled back, and of policies that change under it.
+/// The steps of a rotation and of its rollback, and changes of the policy.
 const POLICIES: &[StepKind] = &[
     StepKind::Stage,
     StepKind::Promote,
@@ -61,7 +61,7 @@ const POLICIES: &[StepKind] = &[
     StepKind::SetPolicy(Declared { lifetime: 4, rollout: 1, skew: 1 }),
 ];
 
-/// The steps of a rotation, and a policy that becomes shorter.
+/// The steps of a rotation, and a change to a shorter policy.
 const SHORTER: &[StepKind] = &[
     StepKind::Stage,
     StepKind::Promote,
@@ -71,7 +71,7 @@ const SHORTER: &[StepKind] = &[
 /// The extent of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// Fleets for tests: a debug build needs seconds.
+    /// Fleets for the tests, which a debug build explores in seconds.
     #[allow(dead_code, reason = "only the tests use it")]
     Smallest,
     /// Fleets that find each planted fault.
@@ -173,15 +173,15 @@ pub fn recoveries(size: Size) -> Vec<(&'static str, World)> {
 }
 
 impl Family {
-    /// Returns the fleet with each way in which its clocks differ. Two instances that run at the start are
-    /// alike, and so are two that may join, and two operators.
+    /// Returns the fleet once for each way in which its clocks differ. The instances that run at the start
+    /// are interchangeable. So are those that may join, and the operators.
     pub fn worlds(&self) -> Vec<World> {
         let (running, joining) = (self.world.running, self.world.joining);
         let mut worlds = Vec::new();
         for running_ahead in 0..=running {
             for joining_ahead in 0..=joining {
                 for operators_ahead in 0..=self.world.operators {
-                    // If all clocks are ahead, none is.
+                    // Clocks that are all ahead do not differ from each other.
                     let all = (running, joining, self.world.operators);
                     if (running_ahead, joining_ahead, operators_ahead) == all {
                         continue;

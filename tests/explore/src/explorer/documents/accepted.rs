@@ -61,15 +61,16 @@ impl Documents {
     }
 }
 
-/// Checks P5: a key that was over at the moment of a step is still over, unless the step restages it.
+/// Checks P5: a key that had ended at the moment of a step has still ended after it, unless the step
+/// restages the key.
 fn check_final(before: &Document, after: &Manifest, dated: u64, step: Step) -> Option<Broken> {
-    let is_over = |state: &KeyState| !matches!(state, KeyState::Live(_));
+    let has_ended = |state: &KeyState| !matches!(state, KeyState::Live(_));
     for (index, was) in before.states(dated).into_iter().enumerate() {
         let Some(is) = after.state(&kid(index), at(dated)) else {
             return Some(("P5", format!("k{index} was {was:?}, and is gone")));
         };
         let is_restaged = step == Step::Restage(index) && was == KeyState::Expired;
-        if is_over(&was) && !is_over(&is) && !is_restaged {
+        if has_ended(&was) && !has_ended(&is) && !is_restaged {
             return Some(("P5", format!("k{index} was {was:?}, and is {is:?}")));
         }
         if before.revoked & 1 << index != 0 && after.keys()[index].revoked().is_none() {

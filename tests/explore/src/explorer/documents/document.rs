@@ -18,7 +18,7 @@ pub struct Document {
     pub revoked: u8,
     /// The keys that have a secret, by bit.
     pub present: u8,
-    /// By clock.
+    /// The roles of the keys, by clock.
     roles: Vec<Option<Roles>>,
 }
 

@@ -1,9 +1,9 @@
-//! The keys of a search. Each is named by the order in which it was added.
+//! The keys of a search. The name of a key is its number, in the order in which keys are added.
 
 use dualkey::manifest::NewEntry;
 use dualkey::{Kid, Secret};
 
-/// The most keys of a manifest: three, and one with which a rotation completes.
+/// The most keys of a manifest: three, and one more to complete a rotation.
 pub const KEYS: usize = 4;
 
 /// Returns the kid of the key number `index`.
@@ -13,7 +13,7 @@ pub fn kid(index: usize) -> Kid {
 
 /// Returns the secret of the key number `index`.
 pub fn secret(index: usize) -> Secret {
-    // An encryption key needs exactly 32 bytes, which is also the least of a cookie key.
+    // An encryption key needs exactly 32 bytes, which is also the minimum for a cookie key.
     let mut bytes = *b"kH7vQ2mXw9LrT4nZ8yB1cF6gJ0sD3pA5";
     bytes[0] = b'a' + index as u8;
     Secret::from(&bytes[..])

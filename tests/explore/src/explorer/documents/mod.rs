@@ -1,7 +1,8 @@
 //! The manifests of a search, each held once, with the steps that the library accepts on it.
 //!
-//! The library computes every step, role and verdict. One rule is stated again, because it bounds what
-//! instances do: the longest rollout window that is in force after a change of the policy.
+//! The library computes every step, role and verdict. The model repeats one rule of the library, because
+//! that rule bounds what instances do: after a change of the policy, the longer rollout window stays in
+//! force until the change has reached every instance.
 
 mod accepted;
 mod digest;
@@ -85,7 +86,7 @@ impl Documents {
         &self.all[document as usize]
     }
 
-    /// Returns the number of a manifest, which is added unless an equal one is there.
+    /// Returns the number of a manifest. Adds the manifest unless an equal one is known.
     fn intern(
         &mut self,
         manifest: Manifest,

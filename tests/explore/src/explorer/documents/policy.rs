@@ -15,7 +15,7 @@ pub fn at(tick: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) + TICK * tick as u32
 }
 
-/// Returns the tick of a moment. A moment between two ticks has the later one.
+/// Returns the tick of a moment. A moment between two ticks belongs to the later one.
 pub fn tick_of(moment: SystemTime) -> u64 {
     let since = moment.duration_since(at(0)).unwrap_or_default();
     since.as_secs().div_ceil(TICK.as_secs())
@@ -55,12 +55,12 @@ impl Declared {
     /// The tick at which a run starts. Every instance has held the first manifest for a window, and no
     /// report or bucket of counters lies before tick 0.
     pub fn first_tick(self) -> u8 {
-        // The clocks of a fleet may be off by more than it declares.
+        // The clocks of a fleet may differ by more than it declares.
         self.window().max(OBSERVATION) as u8 + 2
     }
 
-    /// The ticks after which the report of a stopped instance makes no difference, for a fleet that
-    /// started with the policy `first` and now has this one.
+    /// The age in ticks from which the report of a stopped instance has no effect. The fleet started with
+    /// the policy `first`, and now has this one.
     pub fn report_age(self, first: Self) -> u8 {
         let longest = self.window().max(first.window() + 2).max(OBSERVATION);
         longest as u8 + 3

@@ -13,7 +13,7 @@ use super::policy::{Declared, ticks};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     Stage,
-    /// Stages a key that signs so many ticks later.
+    /// Stages a key that starts to sign this number of ticks later.
     Schedule(u64),
     Promote(usize),
     ForcePromote(usize),
@@ -64,7 +64,10 @@ impl fmt::Display for Step {
             Self::ForceDestroy(key) => write!(f, "force the destruction of k{key}"),
             Self::SetPolicy(declared) => {
                 let Declared { lifetime, rollout, skew } = declared;
-                write!(f, "set the policy: {lifetime} h, {rollout} h, {skew} h")
+                write!(
+                    f,
+                    "set the policy: lifetime {lifetime} h, rollout {rollout} h, skew {skew} h"
+                )
             }
         }
     }
