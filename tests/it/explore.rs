@@ -1,7 +1,7 @@
-//! Every run of small fleets, over the library's own manifests, verdicts and rings.
+//! Every run of small fleets, with the library's own manifests, verdicts and rings.
 //!
-//! `cargo run --release --manifest-path tests/explore/Cargo.toml` explores larger ones, and plants the
-//! faults.
+//! `cargo run --release --manifest-path tests/explore/Cargo.toml` explores larger fleets. With
+//! `-- --faults` it plants the faults.
 
 #[allow(dead_code, reason = "the tests use a part of it")]
 #[path = "../explore/src/explorer/mod.rs"]
@@ -23,7 +23,7 @@ use explorer::run::{Totals, run_world};
 use explorer::step_kinds::StepKind;
 use explorer::worlds::{DECLARED, Size, families, recoveries};
 
-/// Explores the fleets of this name with every way in which their clocks differ, and returns the totals.
+/// Explores the fleets of a family, which differ in their clocks, and returns the totals.
 fn explore(name: &str) -> Totals {
     let families = families(Size::Smallest);
     let family = families.iter().find(|family| family.name == name).unwrap();
@@ -66,7 +66,7 @@ fn p5_a_revocation_and_an_end_are_final() {
 
 #[test]
 fn p6_what_is_refused_changes_nothing() {
-    // Each load is followed by one of an older manifest, which must be refused.
+    // The replay of each load also applies an older manifest, which the ring must refuse.
     let totals = explore("instances come and go");
     assert!(totals.replayed > 20 && totals.followed > 0, "{totals:?}");
 }
@@ -102,13 +102,13 @@ fn p8_a_rotation_can_be_completed_from_every_state() {
         assert!(checked.recovered > 20 && checked.visited > checked.recovered);
         assert_eq!(checked.stuck, None, "{name}");
     }
-    // A check that cannot fail shows nothing: without a promotion no rotation is completed.
+    // The check can fail: without a promotion no rotation is completed.
     let (_, world) = recoveries(Size::Small).remove(0);
     let stuck = recovery::check_with(&World { steps: 0, ..world }, &[StepKind::Stage]).stuck;
     assert!(stuck.is_some());
 }
 
-/// The first states of each fleet: a release build explores all of them.
+/// Explores the first states of each fleet. A release build explores all states.
 #[test]
 fn no_order_of_steps_and_rewraps_makes_a_row_unreadable() {
     for named in small_worlds() {
@@ -124,8 +124,7 @@ fn no_order_of_steps_and_rewraps_makes_a_row_unreadable() {
     }
 }
 
-/// A bound that could be lifted without a loss would be no bound. The longer runs are pinned in a release
-/// build alone.
+/// Lifts the bounds with short runs. Only a release build checks the longer ones.
 #[test]
 fn each_bound_is_needed() {
     let short: Vec<_> = bounds().into_iter().filter(|bound| bound.breaks.1 < 8).collect();
@@ -138,7 +137,7 @@ fn each_bound_is_needed() {
     }
 }
 
-/// The faults are planted in a full run alone: each must be there to be planted.
+/// Checks the text of each fault. Only a full run plants the faults.
 #[test]
 fn each_fault_can_be_planted() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -153,7 +152,6 @@ fn each_fault_can_be_planted() {
     assert!(all.iter().all(|property| broken.contains(property.as_str())), "{broken:?}");
 }
 
-/// Each rule of verification and each property of the exploration has a test that names it.
 #[test]
 fn each_rule_and_property_has_a_test_that_names_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -171,7 +169,7 @@ fn each_rule_and_property_has_a_test_that_names_it() {
     }
 }
 
-/// The names of the tests in a folder.
+/// Collects the names of the tests in a folder.
 fn collect_tests(folder: &Path, tests: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -14,9 +14,9 @@ pub enum Action {
     Step { operator: usize, step: Step },
     /// An operator computes a step, and stores it later.
     Compute { operator: usize, step: Step },
-    /// An operator stores the step that was computed.
+    /// An operator stores the step that it computed.
     Store { operator: usize, step: Step },
-    /// A running instance loads a manifest: the latest, or so many before.
+    /// A running instance loads the manifest that is `behind` places before the latest.
     Reload { instance: usize, behind: u8 },
     /// A running instance reports the manifest that it holds.
     Report { instance: usize },

@@ -41,7 +41,7 @@ impl Fleet {
         let (clock, read_at) = (self.clock(state, index), self.read_at(state, index));
         let still_revoked =
             if self.world.deviations.forgets_revocations { 0 } else { instance.still_revoked };
-        // To load the same manifest again only makes a difference to its age.
+        // A second load of the same manifest only resets its age.
         let first = instance.holds + u8::from(read_at == instance.read_at);
         let (first, latest) =
             (first.max(state.history.oldest_shown(state.now)), state.history.latest_place());
@@ -79,7 +79,7 @@ impl Fleet {
         let instance = state.instances[index];
         let clock = self.clock(state, index);
         let roles = self.documents.roles(state.history.get(instance.holds), clock);
-        // A ring refuses to revoke the key that it signs with.
+        // A ring does not revoke its primary.
         let keys = roles.live & !instance.still_revoked & !roles.primary.map_or(0, |key| 1 << key);
         for key in (0..KEYS).filter(|key| keys & 1 << key != 0) {
             let revoked = instance.revoked | 1 << key;

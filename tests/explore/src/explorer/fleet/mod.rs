@@ -35,7 +35,7 @@ pub struct Fleet {
     pub on_load: Option<LoadCheck>,
 }
 
-/// A check of a load: of the manifest that is held, the one that is loaded, and the clock.
+/// A check of a load. The arguments are the held manifest, the loaded one and the clock.
 pub type LoadCheck = Box<dyn FnMut(&mut Documents, u32, u32, u64) -> Result<(), Broken>>;
 
 type Found = Violation<Action>;

@@ -1,4 +1,5 @@
-//! The normal form of a state. States that differ only in facts without an effect have the same one.
+//! The normal form of a state. States that differ only in facts without an effect have the same normal
+//! form.
 
 use super::super::documents::INSTANCES;
 use super::super::history::{LONG_AGO, NO_REPORT, shift_report};

@@ -46,7 +46,10 @@ impl Fleet {
             let is_exempt = state.history.may_reject(instance.holds, key)
                 || (revoked_by_latest | instance.revoked) & bit != 0;
             if is_valid && !is_live && !is_exempt {
-                return violation("P1", format!("instance {index} rejects what k{key} signed"));
+                return violation(
+                    "P1",
+                    format!("instance {index} rejects a valid value of k{key}"),
+                );
             }
         }
         Ok(())
@@ -75,7 +78,7 @@ impl Fleet {
                 if self.documents.is_safe(latest, clock, &reports, key) {
                     let until = state.valid_until[key];
                     let details = format!(
-                        "the verdict on k{key} is `Safe`, and what it signed is valid for {} h",
+                        "the verdict on k{key} is `Safe`, and its values are valid for {} h",
                         u64::from(until).saturating_sub(slowest)
                     );
                     return violation("P4", details);

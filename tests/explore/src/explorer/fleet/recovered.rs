@@ -5,7 +5,7 @@ use super::state::Instance;
 use super::{Action, Fleet, State};
 
 impl Fleet {
-    /// Returns the state in which every instance runs, holds the latest manifest, and has reported that.
+    /// Returns the state in which every instance runs, holds the latest manifest, and has reported it.
     pub fn recover(&mut self, state: &State) -> State {
         let mut after = *state;
         let latest = after.history.latest_place();
@@ -19,7 +19,7 @@ impl Fleet {
         self.normalize(after)
     }
 
-    /// Returns the key that signs by the latest manifest, or [`KEYS`].
+    /// Returns the primary of the latest manifest, or [`KEYS`] if there is none.
     pub fn primary(&mut self, state: &State) -> usize {
         let clock = self.operator_clock(state, 0);
         self.documents.roles(state.history.latest(), clock).primary.unwrap_or(KEYS)
@@ -33,8 +33,8 @@ impl Fleet {
         })
     }
 
-    /// Returns the passing of a tick, and the steps of operators if they take any, each with the state
-    /// after it.
+    /// Returns the actions after a recovery, each with the state after it: a tick passes, or an operator
+    /// takes a step if `takes_steps` is true.
     pub fn steps_and_time(&mut self, state: &State, takes_steps: bool) -> Vec<(Action, State)> {
         let mut next = Vec::new();
         if takes_steps {

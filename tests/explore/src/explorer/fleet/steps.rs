@@ -6,7 +6,7 @@ use super::super::step_kinds::list_steps;
 use super::{Action, Fleet, Found, State};
 
 impl Fleet {
-    /// Adds each step that an operator can take, and the storing of each pending one.
+    /// Adds each step that an operator can take, and the store of each pending step.
     pub(super) fn add_steps(
         &mut self,
         state: &State,
@@ -16,7 +16,7 @@ impl Fleet {
             if let Some(place) = state.pending[operator].checked_sub(1) {
                 let accepted = self.pending[place as usize];
                 let computed_at = state.computed_at[operator];
-                // Within the rollout window every instance must act on it.
+                // The rollout window begins when the step is computed.
                 let is_in_time = state.now < computed_at + accepted.rollout;
                 if is_in_time && state.steps < self.world.steps {
                     let stored = self.store(state, &accepted, computed_at)?;
@@ -48,7 +48,7 @@ impl Fleet {
         let is_deployed = state.running().all(|instance| instance.holds == place);
         for accepted in accepted.iter().flat_map(|accepted| accepted.iter()) {
             let step = accepted.step;
-            // Operators assume a deployment only when they know it.
+            // Operators assume a deployment only if it is complete.
             if matches!(step, Step::AssumeDeployed(_)) && !is_deployed {
                 continue;
             }
@@ -81,7 +81,7 @@ impl Fleet {
         let due = computed_at + accepted.rollout + self.world.deviations.later;
         next.history.push(document, due);
         next.steps += 1;
-        // The swap of the other operator conflicts.
+        // A pending step of the other operator conflicts from now on.
         (next.pending, next.computed_at) = ([0; 2], [0; 2]);
         if accepted.effect.new_rejected && !self.world.deviations.has_no_gate {
             let changed_at = self.documents.get(document).changed_at;
@@ -97,7 +97,7 @@ impl Fleet {
         }
         let revoked = self.documents.get(document).revoked & !self.documents.get(before).revoked;
         for key in (0..KEYS).filter(|key| revoked & 1 << key != 0) {
-            // An instance that loses its store serves until what it holds is too old.
+            // An instance that loses its store serves until its manifest is too old.
             let propagation = accepted.rollout.max(self.world.max_staleness.unwrap_or(0));
             next.gone_by[key] = computed_at + propagation;
             if accepted.effect.compromised_accepted {
@@ -122,7 +122,7 @@ impl Fleet {
             (other.document, other.effect, other.rollout, other.ended_by_force)
                 == (accepted.document, accepted.effect, accepted.rollout, accepted.ended_by_force)
         };
-        // Most are found near the end.
+        // An equal step is usually near the end.
         let known = self.pending.iter().rposition(is_same);
         let place = known.unwrap_or_else(|| {
             self.pending.push(*accepted);

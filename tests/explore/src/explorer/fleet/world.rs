@@ -23,13 +23,14 @@ pub struct World {
     pub disturbances: u8,
     /// The number of ticks of a run.
     pub horizon: u8,
+    /// The kinds of steps that operators take.
     pub step_kinds: &'static [StepKind],
     /// True if a step may be stored later than it was computed.
     pub has_delays: bool,
     /// The ticks after its last read of the store from which an instance serves nothing.
     pub max_staleness: Option<u8>,
-    /// True if each instance keeps its number. Otherwise instances with equal clocks are exchanged, which
-    /// leaves fewer states, but an action in a run may name another instance than the one before.
+    /// True if each instance keeps its number. Otherwise instances with equal clocks are interchangeable:
+    /// there are fewer states, but the number of an instance may change between the actions of a run.
     pub keeps_names: bool,
     pub deviations: Deviations,
 }
@@ -37,26 +38,27 @@ pub struct World {
 /// The deviations of a fleet from what it declares, and the faults that it has to survive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Deviations {
-    /// The ticks by which a signed value lives longer than the policy says.
+    /// The ticks by which a value is valid for longer than the policy declares.
     pub longer_lifetime: u8,
-    /// The ticks after the rollout window within which an instance acts on a step.
+    /// The ticks by which an instance may act on a step after the rollout window.
     pub later: u8,
-    /// An instance may lose its store for ever.
+    /// True if an instance may lose its store for ever.
     pub can_lose_store: bool,
-    /// No step declares that instances without it may reject values: a forced promotion counts as one
-    /// that the reports allow.
+    /// True if no step declares that instances without it may reject values. A forced promotion then
+    /// counts as one that the reports allow.
     pub has_no_gate: bool,
-    /// The first report of an instance that joins is lost.
+    /// True if the first report of an instance that joins is lost.
     pub loses_first_report: bool,
-    /// A process that starts may read an older manifest than any instance holds.
+    /// True if a process that starts may read an older manifest than any instance holds.
     pub starts_go_back: bool,
-    /// A reload removes the revocations that an instance made itself.
+    /// True if a reload removes the revocations that an instance made itself.
     pub forgets_revocations: bool,
-    /// An instance may revoke a key itself, without its store.
+    /// True if an instance may revoke a key itself, without its store.
     pub revokes_locally: bool,
 }
 
-/// Every step, with the policies to which a fleet of 2 h, 1 h and 1 h changes.
+/// Every kind of step. The changes of the policy are from a lifetime of 2 h, a rollout window of 1 h and a
+/// skew of 1 h.
 pub const EVERY_STEP: &[StepKind] = &[
     StepKind::Stage,
     StepKind::Schedule(0),
@@ -79,7 +81,7 @@ pub const EVERY_STEP: &[StepKind] = &[
 ];
 
 impl World {
-    /// The number of instances, with those that may join.
+    /// Returns the number of instances, including those that may join.
     pub(super) fn slots(&self) -> usize {
         self.running + self.joining
     }

@@ -17,7 +17,7 @@ pub enum RowAction {
         operator: usize,
         step: Step,
     },
-    /// A running instance loads a manifest: the latest, or so many before.
+    /// A running instance loads the manifest that is `behind` places before the latest.
     Reload {
         instance: usize,
         behind: u8,
@@ -31,7 +31,7 @@ pub enum RowAction {
         instance: usize,
         behind: u8,
     },
-    /// An instance is killed, with its rewraps.
+    /// An instance is killed, and its rewraps end.
     Stop {
         instance: usize,
     },
@@ -46,7 +46,7 @@ pub enum RowAction {
         place: usize,
         key: usize,
     },
-    /// A rewrap visits all rows that are left, and records its result.
+    /// A rewrap visits all remaining rows, and records its result.
     EndRewrap {
         owner: u8,
         place: usize,
@@ -100,11 +100,7 @@ impl fmt::Display for RowAction {
                 write!(f, "rewrap {place}, of {}, visits the rows under k{key}", Owner(owner))
             }
             Self::EndRewrap { owner, place } => {
-                write!(
-                    f,
-                    "rewrap {place}, of {}, visits all rows that are left and ends",
-                    Owner(owner)
-                )
+                write!(f, "rewrap {place}, of {}, visits all remaining rows and ends", Owner(owner))
             }
             Self::KillRewrap { owner, place } => {
                 write!(f, "rewrap {place}, of {}, is killed", Owner(owner))

@@ -1,12 +1,11 @@
-//! The bounds that stored rows need: for each, the smallest fleet that breaks a property once the bound is
-//! lifted.
+//! The bounds that stored rows need, each with the smallest fleet that breaks a property without it.
 //!
-//! The same fleet within the bound breaks nothing.
+//! Within the bound, the same fleet breaks no property.
 
 use super::world::{RewrapOptions, RowDeviations, RowWorld};
 use super::worlds::{BY_COMMAND, ROLLBACK, ROTATION, world_with_skew, world_without_skew};
 
-/// A bound, and the fleet in which it has an effect.
+/// A bound, and a fleet within it and beyond it.
 pub struct RowBound {
     /// The name of the bound.
     pub name: &'static str,
@@ -42,7 +41,7 @@ pub fn row_bounds() -> Vec<RowBound> {
     };
     add(
         "rewrap of all tables",
-        "no rewrap looks at one of the tables",
+        "every rewrap misses one of the tables",
         &rotation,
         with(&rotation, RowDeviations { misses_table: true, ..none }),
         ("R2", 10),
@@ -63,7 +62,7 @@ pub fn row_bounds() -> Vec<RowBound> {
     );
     add(
         "report at the start",
-        "the first report of an instance is lost, which then counts as agreement",
+        "the first report of an instance is lost, and a missing report counts as agreement",
         &joining,
         with(&joining, RowDeviations { loses_first_report: true, ..none }),
         ("R1", 5),

@@ -5,7 +5,7 @@ use super::state::Instance;
 use super::{REWRAPS, RowAction, RowState, Rows};
 
 impl Rows {
-    /// Adds each action of an instance but its rewraps.
+    /// Adds each action of an instance except its rewraps.
     pub(super) fn add_instances(&self, state: &RowState, next: &mut Vec<(RowAction, RowState)>) {
         let can_disturb = state.disturbed < self.world.disturbances;
         for index in 0..self.world.slots() {

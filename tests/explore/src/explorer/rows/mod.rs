@@ -1,12 +1,11 @@
 //! Rows under the keys of an encryption ring, and the rewraps that seal them again with new keys.
 //!
 //! Each serving instance seals a row with its primary at each tick, and receives every row. Rows never
-//! expire: only a rewrap seals them with another key. A rewrap visits the rows of each key in any order,
-//! while instances seal more rows before it and behind it. The instance that runs a rewrap knows its
-//! result, and operators know it from the next report of that instance.
+//! expire: only a rewrap seals them with another key. A rewrap visits the rows of each key in any order.
+//! Until it ends, instances seal more rows, both among those that it has visited and among the others. The
+//! instance that runs a rewrap knows its result. Operators learn it from the next report of that instance.
 //!
-//! No instance ever uses an old key after a rewrap: such a use is one more obstacle to a retirement, so
-//! the run without it is nearer to a loss.
+//! No instance uses an old key after a rewrap. Such a use would only add an obstacle to a retirement.
 //!
 //! A rewrap of an instance uses the manifest that the instance holds when it visits a row. A rewrap
 //! command uses the manifest with which it started, and ends within the rollout window of the next step.
@@ -34,7 +33,7 @@ use state::{Instance, RunningRewrap};
 pub use world::RowWorld;
 pub use worlds::{full_worlds, small_worlds};
 
-/// The most instances. The last report of a search is that of a rewrap command.
+/// The most instances. The last of [`Reports`] is that of a rewrap command.
 const SLOTS: usize = INSTANCES - 1;
 /// The most rewraps at one time.
 const REWRAPS: usize = 2;
@@ -42,7 +41,7 @@ const REWRAPS: usize = 2;
 const IDLE: u8 = u8::MAX;
 /// The owner of a rewrap that is a command.
 const COMMAND: u8 = SLOTS as u8;
-/// The set of the rows that no rewrap visits.
+/// The index of the set of rows that no rewrap visits.
 const UNVISITED: usize = 1 << REWRAPS;
 
 /// A fleet with stored rows, and all manifests that it has had.

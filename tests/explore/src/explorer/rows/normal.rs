@@ -1,4 +1,5 @@
-//! The normal form of a state. States that differ only in facts without an effect have the same one.
+//! The normal form of a state. States that differ only in facts without an effect have the same normal
+//! form.
 
 use super::super::history::{LONG_AGO, NO_REPORT, shift_report};
 use super::{RowState, Rows, UNVISITED};
@@ -22,7 +23,8 @@ impl Rows {
         state
     }
 
-    /// Seals rows with the primary of every serving instance, both before and behind each rewrap.
+    /// Seals rows with the primary of every serving instance, both among the rows that each rewrap has
+    /// visited and among the others.
     fn seal(&mut self, state: &mut RowState) {
         let running = state.rewraps.iter().enumerate().filter(|(_, rewrap)| rewrap.is_running());
         let running = running.fold(0, |all, (place, _)| all | 1 << place);

@@ -120,7 +120,7 @@ impl Rows {
         Some(Opening { roles, rescued: document.revoked & document.present, clock })
     }
 
-    /// Adds the visit of the rows under each key that the rewrap has not visited, and its end.
+    /// Adds a visit for each key with unvisited rows, and the end of the rewrap.
     fn add_visits(
         &self,
         state: &RowState,
@@ -129,10 +129,10 @@ impl Rows {
         next: &mut Vec<(RowAction, RowState)>,
     ) {
         let RunningRewrap { owner, .. } = state.rewraps[place];
-        let ahead = (0..UNVISITED).filter(|set| set & 1 << place == 0);
-        let ahead = ahead.fold(0, |all, set| all | state.rows[set]);
+        let unvisited = (0..UNVISITED).filter(|set| set & 1 << place == 0);
+        let unvisited = unvisited.fold(0, |all, set| all | state.rows[set]);
         let mut ended = *state;
-        for key in (0..KEYS).filter(|key| ahead & 1 << key != 0) {
+        for key in (0..KEYS).filter(|key| unvisited & 1 << key != 0) {
             let mut visited = *state;
             visit(&mut visited, place, key, opening);
             next.push((RowAction::Visit { owner, place, key }, visited));
@@ -160,8 +160,8 @@ impl Rows {
     }
 }
 
-/// Visits the rows under a key that the rewrap at `place` has not visited, and seals them again if it has
-/// to.
+/// Visits the rows under a key that the rewrap at `place` has not visited. Seals them again if the mode of
+/// the rewrap requires it.
 fn visit(state: &mut RowState, place: usize, key: usize, opening: Opening) {
     let (bit, key_bit) = (1 << place, 1 << key);
     let Opening { roles, rescued, .. } = opening;

@@ -19,8 +19,8 @@ pub struct RowState {
     pub(super) rewraps: [RunningRewrap; REWRAPS],
     /// The record of the last command.
     pub(super) command: Option<FinishedRewrap>,
-    /// The keys that rows are under, by bit. The place of a set of rows has a bit for each running rewrap
-    /// that has visited those rows. The last set has the rows that no rewrap visits.
+    /// By set of rows: the keys that the rows are under, by bit. The index of a set has a bit for each
+    /// running rewrap that has visited its rows. The last set holds the rows that no rewrap visits.
     pub(super) rows: [u8; UNVISITED + 1],
 }
 
@@ -53,13 +53,13 @@ impl Instance {
         self.holds != DOWN
     }
 
-    /// Records what a report contains, and that it was made.
+    /// Reports the manifest and the last rewrap.
     pub(super) fn report(&mut self) {
         (self.reported, self.reported_rewrap) = (self.holds, self.rewrap);
     }
 }
 
-/// Chooses the record that finished last. Of two that finished at one tick, that is the new one.
+/// Chooses the record of the rewrap that finished last, or `new` if both finished at the same tick.
 pub(super) fn choose_later(
     held: Option<FinishedRewrap>,
     new: FinishedRewrap,
@@ -127,7 +127,7 @@ impl RowState {
         self.rows.iter().fold(0, |all, rows| all | rows)
     }
 
-    /// Ends the rewrap at `place`. The rows that it has visited are like all others afterwards.
+    /// Ends the rewrap at `place`, and joins the rows that it has visited with the others.
     pub(super) fn end_rewrap(&mut self, place: usize) {
         self.rewraps[place] = RunningRewrap::NONE;
         let bit = 1 << place;

@@ -29,7 +29,7 @@ impl Rows {
             let is_deployed = state.running().all(|instance| instance.holds == place);
             for accepted in accepted.iter().flat_map(|accepted| accepted.iter()) {
                 let step = accepted.step;
-                // Operators assume a deployment only when they know it.
+                // Operators assume a deployment only if it is complete.
                 if matches!(step, Step::AssumeDeployed(_)) && !is_deployed {
                     continue;
                 }

@@ -28,6 +28,7 @@ pub struct RowWorld {
     pub at_once: usize,
     /// The number of ticks of a run.
     pub horizon: u8,
+    /// The kinds of steps that operators take.
     pub step_kinds: &'static [StepKind],
     pub options: RewrapOptions,
     pub deviations: RowDeviations,
@@ -36,35 +37,35 @@ pub struct RowWorld {
 /// The ways in which a rewrap runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RewrapOptions {
-    /// A command may run it, and not only an instance.
+    /// True if a command may run it, and not only an instance.
     pub by_command: bool,
-    /// It may open rows under revoked keys.
+    /// True if it may open rows under revoked keys.
     pub rescues: bool,
-    /// It may seal every row again, also those under a staged key.
+    /// True if it may seal every row again, also those under a staged key.
     pub renews_all: bool,
-    /// It may read the rows and write none.
+    /// True if it may read the rows and write none.
     pub reads_only: bool,
-    /// Another instance may continue it from its checkpoint.
+    /// True if another instance may continue it from its checkpoint.
     pub has_checkpoints: bool,
-    /// An instance may report later the manifest that it holds and the result of its rewrap.
+    /// True if an instance may delay the report of its manifest and of the result of its rewrap.
     pub reports_later: bool,
 }
 
 /// The deviations of a fleet from what it declares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RowDeviations {
-    /// No rewrap visits one of the tables.
+    /// True if no rewrap visits one of the tables.
     pub misses_table: bool,
-    /// The ticks after the rollout window within which an instance acts on a step.
+    /// The ticks by which an instance may act on a step after the rollout window.
     pub later: u8,
-    /// The first report of an instance that joins is lost.
+    /// True if the first report of an instance that joins is lost.
     pub loses_first_report: bool,
-    /// A command keeps its manifest for longer than the rollout window after a step.
+    /// True if a command keeps its manifest for longer than the rollout window after a step.
     pub keeps_document: bool,
 }
 
 impl RowWorld {
-    /// The number of instances, with those that may join.
+    /// Returns the number of instances, including those that may join.
     pub(super) fn slots(&self) -> usize {
         self.running + self.joining
     }

@@ -19,7 +19,7 @@ const LONGER: Declared = Declared { lifetime: 1, rollout: 2, skew: 0 };
 pub(super) const ROTATION: &[StepKind] =
     &[StepKind::Stage, StepKind::Promote, StepKind::Retire, StepKind::Destroy];
 
-/// Every step, with the policies to which a fleet of 1 h, 1 h and 1 h changes.
+/// Every kind of step. The change of the policy is from a lifetime, a rollout window and a skew of 1 h.
 pub const EVERY_ROW_STEP: &[StepKind] = &[
     StepKind::Stage,
     StepKind::Schedule(0),
@@ -89,7 +89,7 @@ pub(super) fn world_without_skew(step_kinds: &'static [StepKind]) -> RowWorld {
     }
 }
 
-/// Returns the fleets that a few seconds suffice for, all within the declared bounds.
+/// Returns the fleets that need a few seconds, all within the declared bounds.
 pub fn small_worlds() -> Vec<NamedRowWorld> {
     let reads_only = RewrapOptions { reads_only: true, ..RewrapOptions::default() };
     let rescues = RewrapOptions { rescues: true, ..RewrapOptions::default() };
