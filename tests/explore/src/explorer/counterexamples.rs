@@ -157,7 +157,7 @@ pub fn bounds() -> Vec<Bound> {
         },
         Bound {
             name: "a ring keeps revocations",
-            lifted_by: "a reload makes an instance forget what it revoked itself",
+            lifted_by: "a reload removes the revocations that an instance made itself",
             within: revoking.clone(),
             beyond: beyond(&revoking, Deviations { forgets_revocations: true, ..revokes_locally }),
             breaks: ("P5", 5),
