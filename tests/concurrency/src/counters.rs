@@ -1,4 +1,4 @@
-//! Uses that are counted while they are read: `src/evidence/usage.rs`, and the reports of a ring.
+//! Counters that are read while uses are counted: `src/evidence/usage.rs`, and the reports of a ring.
 
 use std::planted::{self, Fault};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "counters: the last use is one of the last uses",
         bound: Some(3),
         reaches: &["the latest", "another thread was late with an earlier second"],
-        // A thread counts an earlier use last.
+        // The caller counts an earlier use last.
         faults: &[Fault::Caller],
         run: last_use_is_one_of_the_last,
     },
@@ -59,8 +59,8 @@ fn no_use_is_lost() {
     assert_eq!(usage.last_seen_as_fallback, Some(UNIX_EPOCH + Duration::from_secs(5)));
 }
 
-/// The last store wins among threads that share a shard. Its thread may have read the clock before
-/// another one did. But no thread goes back behind a use of its own.
+/// Among threads that share a shard, the last store wins. Its thread may have read the clock before
+/// another thread did. The result is never earlier than the last use of its thread.
 fn last_use_is_one_of_the_last() {
     let counters = Arc::new(Counters::new());
     let seconds: [&'static [u64]; 3] =
@@ -68,7 +68,7 @@ fn last_use_is_one_of_the_last() {
     let threads = seconds.map(|seconds| {
         let counters = Arc::clone(&counters);
         thread::spawn(move || {
-            // Takes its shard, which it has together with the thread after the next.
+            // The first use takes the shard, which the thread shares with the one after the next.
             counters.count_verified(Role::Primary, Duration::ZERO);
             for second in seconds {
                 counters.count_verified(Role::Fallback, Duration::from_secs(*second));
@@ -80,11 +80,11 @@ fn last_use_is_one_of_the_last() {
     match last.duration_since(UNIX_EPOCH).unwrap().as_secs() {
         7 => reach("the latest"),
         6 => reach("another thread was late with an earlier second"),
-        other => panic!("second {other} is of no last use of a thread"),
+        other => panic!("second {other} is not the last use of a thread"),
     }
 }
 
-/// Reports of a ring are made while its credentials are used.
+/// A ring makes reports while callers use its credentials.
 fn use_is_in_one_sample() {
     let ring = MANIFESTS.first.build_ring(builder()).unwrap();
     let credentials = Credentials::new(ring.clone());
@@ -102,7 +102,7 @@ fn use_is_in_one_sample() {
     assert_eq!(count(&ring.report("a")), 3, "a use was lost, or counted twice");
 }
 
-/// The uses of the primary, over all samples.
+/// Counts the uses of the primary over all samples.
 fn count(report: &Report) -> u64 {
     let uses = report.buckets.iter().flat_map(|bucket| &bucket.uses);
     uses.filter(|(used, _)| *used == kid("a")).map(|(_, uses)| uses.verified_as_primary).sum()

@@ -19,7 +19,7 @@ mod selector;
 
 use selector::{Choice, CoolDown, Selector};
 
-/// The fault in each: the state of the choices is taken out of its mutex, changed and put back.
+/// The faults of each model. `Caller` takes the selector out of its mutex, changes it, and puts it back.
 const FAULTS: &[Fault] = &[Fault::Caller];
 
 pub(crate) const MODELS: &[Model] = &[
@@ -31,18 +31,18 @@ pub(crate) const MODELS: &[Model] = &[
         run: many_refusals_make_one_switch,
     },
     Model {
-        name: "credentials: one caller finds out",
+        name: "credentials: one caller probes",
         bound: Some(3),
         reaches: &["three callers after the cool-down"],
         faults: FAULTS,
-        run: one_caller_finds_out,
+        run: one_caller_probes,
     },
     Model {
-        name: "credentials: late news is no news",
+        name: "credentials: a late refusal changes nothing",
         bound: Some(3),
-        reaches: &["an echo before the recovery", "an echo after the recovery"],
+        reaches: &["a late refusal before the recovery", "a late refusal after the recovery"],
         faults: FAULTS,
-        run: late_news_is_no_news,
+        run: late_refusal_changes_nothing,
     },
 ];
 
@@ -50,16 +50,16 @@ pub(crate) const MODELS: &[Model] = &[
 const COOL_DOWN: CoolDown =
     CoolDown { first: Duration::from_secs(30), longest: Duration::from_secs(30 * 60) };
 
-/// The credentials `a` and `b`, of which `a` is the primary, and what they report.
+/// The credentials `a` and `b`, of which `a` is the primary, and the events that they report.
 #[derive(Clone)]
-struct Desk {
+struct Fixture {
     credentials: Credentials,
     facts: Facts,
     /// The stand-in for `credentials` under the planted fault.
     selector: Arc<Mutex<Selector>>,
 }
 
-/// The time and the events, which cost `loom` no step.
+/// The time, and the numbers of events. `loom` does not explore their operations.
 #[derive(Debug, Clone, Default)]
 struct Facts(Arc<[AtomicU64; 3]>);
 
@@ -114,7 +114,7 @@ impl Shown {
     }
 }
 
-impl Desk {
+impl Fixture {
     fn new() -> Self {
         let facts = Facts::default();
         let builder = builder().clock(facts.clone()).observer(facts.clone());
@@ -122,7 +122,7 @@ impl Desk {
         Self { credentials, facts, selector: Arc::default() }
     }
 
-    /// The planted fault.
+    /// Changes the selector under the planted fault, which releases the mutex in between.
     fn with_selector<R>(&self, change: impl FnOnce(&mut Selector) -> R) -> R {
         let mut selector = take(&mut *self.selector.lock().unwrap());
         let result = change(&mut selector);
@@ -183,45 +183,45 @@ impl Desk {
     }
 }
 
-/// The other side accepts `b`, and no longer `a`.
+/// The server accepts `b`, and no longer `a`.
 fn many_refusals_make_one_switch() {
-    let desk = Desk::new();
-    // It was chosen before the others came.
-    let early = desk.choose();
+    let fixture = Fixture::new();
+    // This choice is made before the other threads start.
+    let early = fixture.choose();
     let others = [(); 2].map(|()| {
-        let desk = desk.clone();
+        let fixture = fixture.clone();
         thread::spawn(move || {
-            let mut shown = desk.choose();
+            let mut shown = fixture.choose();
             let is_refused = shown.kid() == kid("a");
             if is_refused {
-                shown = desk.reject(&shown);
+                shown = fixture.reject(&shown);
             }
-            assert_eq!(shown.kid(), kid("b"), "the refused one is shown again");
-            desk.accept(&shown);
+            assert_eq!(shown.kid(), kid("b"), "the refused credential is shown again");
+            fixture.accept(&shown);
             usize::from(is_refused)
         })
     });
-    let next = desk.reject(&early);
-    assert_eq!(next.kid(), kid("b"), "the refused one is shown again");
+    let next = fixture.reject(&early);
+    assert_eq!(next.kid(), kid("b"), "the refused credential is shown again");
     let refused: usize = join(others).iter().sum();
     reach(["one refusal", "two refusals", "three refusals"][refused]);
-    assert_eq!(desk.counts(), (1, 1), "refusals and switches");
-    assert!(desk.choose().kid() == kid("b"));
-    // An echo does not make the cool-down longer.
-    desk.advance(30);
-    let shown = desk.choose();
+    assert_eq!(fixture.counts(), (1, 1), "refusals and switches");
+    assert!(fixture.choose().kid() == kid("b"));
+    // A late refusal does not make the cool-down longer.
+    fixture.advance(30);
+    let shown = fixture.choose();
     assert!(shown.kid() == kid("a") && shown.is_probe(), "the cool-down has grown");
 }
 
-fn one_caller_finds_out() {
-    let desk = Desk::new();
-    desk.reject(&desk.choose());
-    desk.advance(30);
+fn one_caller_probes() {
+    let fixture = Fixture::new();
+    fixture.reject(&fixture.choose());
+    fixture.advance(30);
     let others = [(); 2].map(|()| {
-        let desk = desk.clone();
-        thread::spawn(move || desk.choose())
+        let fixture = fixture.clone();
+        thread::spawn(move || fixture.choose())
     });
-    let shown = desk.choose();
+    let shown = fixture.choose();
     let [first, second] = join(others);
     let shown = [shown, first, second];
     for shown in &shown {
@@ -229,31 +229,31 @@ fn one_caller_finds_out() {
         assert_eq!(shown.kid(), kid(expected));
     }
     let probes = shown.iter().filter(|shown| shown.is_probe()).count();
-    assert_eq!(probes, 1, "callers that find out");
+    assert_eq!(probes, 1, "callers that probe");
     reach("three callers after the cool-down");
 }
 
-/// The other side accepts `a` again. Two refusals of before arrive late.
-fn late_news_is_no_news() {
-    let desk = Desk::new();
-    let [early, late, later] = [(); 3].map(|()| desk.choose());
-    desk.reject(&early);
-    desk.advance(30);
-    let probe = desk.choose();
+/// The server accepts `a` again. Two refusals from before that arrive late.
+fn late_refusal_changes_nothing() {
+    let fixture = Fixture::new();
+    let [early, late, later] = [(); 3].map(|()| fixture.choose());
+    fixture.reject(&early);
+    fixture.advance(30);
+    let probe = fixture.choose();
     assert!(probe.is_probe());
     let others = [late, later].map(|late| {
-        let desk = desk.clone();
+        let fixture = fixture.clone();
         thread::spawn(move || {
-            let next = desk.reject(&late);
+            let next = fixture.reject(&late);
             reach(match next.kid() == kid("a") {
-                true => "an echo after the recovery",
-                false => "an echo before the recovery",
+                true => "a late refusal after the recovery",
+                false => "a late refusal before the recovery",
             });
         })
     });
-    desk.accept(&probe);
+    fixture.accept(&probe);
     join(others);
-    assert_eq!(desk.facts.refusals().load(SeqCst), 1, "refusals");
-    let shown = desk.choose();
-    assert!(shown.kid() == kid("a") && !shown.is_probe(), "late news counts");
+    assert_eq!(fixture.facts.refusals().load(SeqCst), 1, "refusals");
+    let shown = fixture.choose();
+    assert!(shown.kid() == kid("a") && !shown.is_probe(), "a late refusal counts");
 }

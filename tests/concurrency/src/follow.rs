@@ -1,5 +1,5 @@
-//! Where a follower's driver, its turns and its end meet: `src/source/follow/signal.rs`; and the
-//! mark that a report is due: `src/ring/report_due.rs`.
+//! The signal between the driver of a follower, its turns and its end: `src/source/follow/signal.rs`;
+//! and the mark that a report is due: `src/ring/report_due.rs`.
 
 use std::planted::{self, Fault};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "follow: no wake is lost",
         bound: None,
         reaches: &["one turn for two wakes", "two turns for two wakes"],
-        // It wakes before it makes its change.
+        // The caller wakes the follower before it makes its change.
         faults: &[Fault::WakesNoThread, Fault::Caller],
         run: no_wake_is_lost,
     },
@@ -36,7 +36,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "follow: one turn runs at a time",
         bound: None,
         reaches: &["a turn on each thread"],
-        // It ends its turn before its work.
+        // The caller ends its turn before its work.
         faults: &[Fault::WakesNoThread, Fault::Caller],
         run: one_turn_at_a_time,
     },
@@ -44,7 +44,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "follow: a closed follower changes nothing",
         bound: Some(4),
         reaches: &["changed before the end", "no turn", "an answer that is dropped"],
-        // It uses the answer of a store after the end.
+        // The caller uses the answer of a store after the end.
         faults: &[Fault::WakesNoThread, Fault::Caller],
         run: closed_follower_changes_nothing,
     },
@@ -52,7 +52,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "follow: a stop waits for the driver",
         bound: None,
         reaches: &["a turn before the end", "no turn before the end"],
-        // It is marked as ended from its start.
+        // The driver is marked as ended from its start.
         faults: &[Fault::WakesNoThread, Fault::Caller],
         run: stop_waits_for_the_driver,
     },
@@ -60,7 +60,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "follow: a report that is due is made",
         bound: Some(4),
         reaches: &["one report for two", "two reports for two"],
-        // It announces the report before there is news.
+        // The caller announces the report before there is news.
         faults: &[Fault::SwapsInTwoSteps, Fault::WakesNoThread, Fault::Caller],
         run: due_report_is_made,
     },
@@ -68,13 +68,13 @@ pub(crate) const MODELS: &[Model] = &[
         name: "follow: a report that failed is made again",
         bound: None,
         reaches: &["announced before the failure", "announced after the failure"],
-        // It does not keep the report due.
+        // The caller does not keep the report due.
         faults: &[Fault::Caller],
         run: failed_report_is_made_again,
     },
 ];
 
-/// Longer than any wait that ends by its limit.
+/// A limit that ends no wait: longer than `SHORT_WAIT`.
 const LONG: Duration = Duration::from_secs(600);
 
 fn no_wake_is_lost() {
@@ -140,7 +140,7 @@ fn one_turn_at_a_time() {
 fn closed_follower_changes_nothing() {
     let signal = Arc::new(Signal::default());
     let (store, ring) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let turns = {
+    let turn_taker = {
         let (signal, store, ring) = (Arc::clone(&signal), Arc::clone(&store), Arc::clone(&ring));
         thread::spawn(move || {
             let Some(turn) = signal.begin(LONG) else { return reach("no turn") };
@@ -154,16 +154,16 @@ fn closed_follower_changes_nothing() {
             }
         })
     };
-    // Another one waits for its turn, so that the end wakes it.
-    let waits = {
+    // Another thread waits for its turn, so that the end wakes it.
+    let waiter = {
         let signal = Arc::clone(&signal);
         thread::spawn(move || drop(signal.begin(LONG)))
     };
     signal.close();
     let at_end = ring.load(Relaxed);
     assert!(signal.begin(LONG).is_none(), "a turn starts after the end");
-    turns.join().unwrap();
-    waits.join().unwrap();
+    turn_taker.join().unwrap();
+    waiter.join().unwrap();
     assert_eq!(ring.load(Relaxed), at_end, "the ring was changed after the end");
     if at_end == 1 {
         reach("changed before the end");
@@ -199,7 +199,7 @@ fn stop_waits_for_the_driver() {
     driver.join().unwrap();
 }
 
-/// A ring, its store and its follower, as far as a report is concerned.
+/// The parts of a ring, its store and its follower that a report needs.
 struct Reports {
     signal: Arc<Signal>,
     due: ReportDue,
@@ -248,7 +248,7 @@ fn due_report_is_made() {
             saves
         })
     };
-    let announces = {
+    let announcer = {
         let reports = Arc::clone(&reports);
         thread::spawn(move || {
             reports.record();
@@ -256,7 +256,7 @@ fn due_report_is_made() {
         })
     };
     reports.signal.wake();
-    announces.join().unwrap();
+    announcer.join().unwrap();
     match driver.join().unwrap() {
         1 => reach("one report for two"),
         2 => reach("two reports for two"),
@@ -264,7 +264,7 @@ fn due_report_is_made() {
     }
 }
 
-/// The store fails once. The next turn comes without a wake: it is the next poll.
+/// The store fails once. The next turn needs no wake, because it is the next poll.
 fn failed_report_is_made_again() {
     let reports = Reports::new();
     let driver = {
@@ -277,7 +277,7 @@ fn failed_report_is_made_again() {
                 }
                 let has_news = reports.due.take();
                 if failures == 0 {
-                    // A report is due by the clock as well, so that it is tried in any case.
+                    // A report is also due by the clock, so it is tried without an announcement too.
                     failures += 1;
                     if has_news && !planted::is(Fault::Caller) {
                         reports.due.keep();
@@ -295,7 +295,7 @@ fn failed_report_is_made_again() {
             }
         })
     };
-    let announces = {
+    let announcer = {
         let reports = Arc::clone(&reports);
         thread::spawn(move || {
             reports.news.fetch_add(1, Relaxed);
@@ -303,7 +303,7 @@ fn failed_report_is_made_again() {
         })
     };
     reports.signal.wake();
-    announces.join().unwrap();
+    announcer.join().unwrap();
     driver.join().unwrap();
     assert_eq!(reports.saved.load(Relaxed), 1);
 }

@@ -82,7 +82,7 @@ fn change_reaches_the_ring() {
     let ring = following.ring().clone();
     ring.revoke(&kid("b"), "it leaked").unwrap();
     let at_revocation = ring.load();
-    assert!(is_revoked(&at_revocation, "b"), "it came back");
+    assert!(is_revoked(&at_revocation, "b"), "the revocation was lost");
     reach(match at_revocation.revision() {
         1 => "revoked before the manifest",
         _ => "revoked after the manifest",
@@ -92,5 +92,5 @@ fn change_reaches_the_ring() {
     operator.join().unwrap();
     let set = ring.load();
     assert_eq!(set.revision(), 2, "the manifest was lost");
-    assert!(is_revoked(&set, "b"), "it came back");
+    assert!(is_revoked(&set, "b"), "the revocation was lost");
 }

@@ -1,19 +1,19 @@
-//! Explores the protocols between the threads of the library with `loom`: a few threads in each
-//! order of their steps, and each value that the memory model allows a load.
+//! Explores the protocols between the threads of the library with `loom`. It runs a few threads in each
+//! order of their steps, with each value that the memory model allows a load.
 //!
 //! The library is compiled from its own files, without a change. Its paths that begin with `std`
 //! lead to a stand-in, in which mutexes, condition variables, `AtomicBool`, `AtomicU64`, `OnceLock`,
 //! channels and threads are those of `loom`. Its `arc_swap` is a stand-in over a mutex, whose `rcu`
-//! loads, computes, compares and starts again. Private files are compiled once more in the modules
-//! here, to reach what they hold.
+//! loads, computes, compares and starts again. The modules here compile some private files once more, to
+//! reach their private items.
 //!
-//! Each model runs without a fault, and then once with each of its planted faults, which must be
-//! found. A model also names the situations that at least one order must reach. The argument is a part
-//! of the names of the models to run.
+//! Each model runs without a fault, and then once with each of its planted faults, which it must find. A
+//! model also names the situations that at least one order must reach. With an argument, only the models
+//! with this text in their name run.
 //!
 //! # What is covered
-//! - `ring/swap.rs`: no change is lost; the refusal of an attempt that lost is not the result; a
-//!   reader sees one whole generation.
+//! - `ring/swap.rs`: no change is lost; the refusal of a failed attempt is not the result; a reader
+//!   sees one whole generation.
 //! - `KeyRing` with `Manifest::apply_to`: changes in code and manifests at the same time. A revoked
 //!   key stays revoked; a manifest that is refused revokes; the later revision wins; each change is
 //!   reported once.
@@ -23,26 +23,25 @@
 //!   at a time; no turn changes the ring after the end.
 //! - A whole follower over a store in memory: its driver, its worker thread, its watch and its end,
 //!   with a revocation in code at the same time.
-//! - `Credentials`: refusals at the same time make one switch; one caller finds out whether a
-//!   credential is accepted again; a late refusal is no news.
+//! - `Credentials`: refusals at the same time make one switch; one caller probes whether a
+//!   credential is accepted again; a late refusal changes nothing.
 //!
 //! # What is not covered
 //! - `arc_swap` itself: its memory ordering, its reference counts, and readers that wait for no
 //!   writer. Here a load takes a mutex.
 //! - More threads and more steps than a model has. Where a model has a bound, orders with more
 //!   preemptions than that.
-//! - The memory model beyond `loom`: it takes `SeqCst` for `AcqRel`, and shows a load no later
-//!   store. The stand-in stores an `AtomicBool` as a swap, because `loom` would lose some plain
-//!   stores beside a swap. `Arc` is that of the standard library, and `AtomicUsize` only gives
-//!   numbers.
-//! - The time of the last use of a key is not monotone: of threads that share a shard, the store of
-//!   the last one holds, and it may have read the clock before the others.
-//! - Time. A wait ends by what it waits for; only the damping of wakes ends by its limit. So no call
-//!   to a store is out of time, and no turn gives up. A condition variable wakes no thread without
-//!   a cause.
+//! - The parts of the memory model that `loom` lacks: it treats `SeqCst` as `AcqRel`, and shows a load
+//!   no later store. The stand-in stores an `AtomicBool` as a swap, because `loom` would lose some plain
+//!   stores beside a swap. `Arc` is that of the standard library, and `AtomicUsize` only
+//!   numbers threads and keys.
+//! - A monotone time of the last use of a key. Among threads that share a shard, the last store wins,
+//!   and its thread may have read the clock before the others.
+//! - Time. A wait ends only when its condition holds, except the damping of wakes, which ends by its
+//!   limit. So no call to a store times out, and no turn gives up. There are no spurious wakeups.
 //! - Panics of a store or an observer, and poisoned mutexes.
 //! - tokio: `spawn`, `refresh_async`, and the pool of database connections with its own locks.
-//! - Files, PostgreSQL and other processes. The order of events of different threads.
+//! - Files, PostgreSQL and other processes, and the order of events of different threads.
 
 mod counters;
 mod credentials;

@@ -1,4 +1,4 @@
-//! Changes of a ring at the same time: in code, and by manifests.
+//! Concurrent changes of a ring, in code and by manifests.
 
 use std::original::sync::LazyLock;
 use std::original::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -47,7 +47,7 @@ pub(crate) const MODELS: &[Model] = &[
     },
 ];
 
-/// The number of changes that a ring has reported. It costs `loom` no step.
+/// The number of changes that a ring has reported. `loom` does not explore its operations.
 #[derive(Debug, Clone, Default)]
 struct Reported(Arc<[AtomicU64; 3]>);
 
@@ -63,13 +63,13 @@ impl Observer for Reported {
 }
 
 impl Reported {
-    /// The stagings, the revocations, and the sum of the revisions.
+    /// Returns the numbers of stagings and of revocations, and the sum of the revisions.
     fn counts(&self) -> [u64; 3] {
         [0, 1, 2].map(|place| self.0[place].load(SeqCst))
     }
 }
 
-/// A clock that costs `loom` no step.
+/// A clock whose reads `loom` does not explore.
 #[derive(Debug)]
 struct Fixed;
 
@@ -95,19 +95,19 @@ fn entry(name: &str) -> NewEntry {
     NewEntry::new(secret(name)).kid(kid(name))
 }
 
-/// The manifests of revision 1 to 3, and another one of revision 2.
+/// The manifests of the revisions 1 to 3, and a second one of revision 2.
 pub(crate) struct Manifests {
-    /// `a` is the primary, `b` a fallback.
+    /// The manifest in which `a` is the primary and `b` a fallback.
     pub(crate) first: Manifest,
-    /// `c` is staged as well.
+    /// The manifest in which `c` is staged as well.
     pub(crate) second: Manifest,
-    /// `d` is staged as well.
+    /// The manifest in which `d` is staged as well.
     pub(crate) third: Manifest,
-    /// A manifest of revision 2, in which `b` is revoked.
+    /// The other manifest of revision 2, in which `b` is revoked.
     pub(crate) rival: Manifest,
 }
 
-/// Made once: they hold nothing that threads share.
+/// The manifests of all executions. They hold nothing that threads change.
 pub(crate) static MANIFESTS: LazyLock<Manifests> = LazyLock::new(|| {
     let policy = Policy::default();
     let first =
@@ -125,7 +125,7 @@ pub(crate) fn builder() -> RingBuilder<Credential> {
     KeyRing::builder().name("RING").environment("test").clock(Fixed)
 }
 
-/// A ring of the first manifest.
+/// Builds a ring from the first manifest.
 fn ring() -> (KeyRing<Credential>, Reported) {
     let reported = Reported::default();
     (MANIFESTS.first.build_ring(builder().observer(reported.clone())).unwrap(), reported)
@@ -162,32 +162,35 @@ fn every_change_in_code_is_there() {
 
 fn revocation_outlives_a_manifest() {
     let (ring, reported) = ring();
-    let applies = {
+    let applier = {
         let ring = ring.clone();
         thread::spawn(move || MANIFESTS.second.apply_to(&ring).unwrap())
     };
-    let reads = {
+    let reader = {
         let ring = ring.clone();
         thread::spawn(move || {
             let sets = [ring.load(), ring.load()];
             for set in &sets {
-                assert_eq!(has(set, "c"), set.revision() == 2, "it is of two generations");
+                assert_eq!(has(set, "c"), set.revision() == 2, "the reader sees two generations");
             }
-            assert!(!is_revoked(&sets[0], "b") || is_revoked(&sets[1], "b"), "it came back");
+            assert!(
+                !is_revoked(&sets[0], "b") || is_revoked(&sets[1], "b"),
+                "the revocation was lost"
+            );
             assert!(sets[0].revision() <= sets[1].revision(), "the manifest was undone");
         })
     };
     ring.revoke(&kid("b"), "it leaked").unwrap();
     let at_revocation = ring.load();
-    assert!(is_revoked(&at_revocation, "b"), "it came back");
+    assert!(is_revoked(&at_revocation, "b"), "the revocation was lost");
     reach(match at_revocation.revision() {
         1 => "revoked before the manifest",
         _ => "revoked after the manifest",
     });
-    assert!(applies.join().unwrap());
-    reads.join().unwrap();
+    assert!(applier.join().unwrap());
+    reader.join().unwrap();
     let set = ring.load();
-    assert!(is_revoked(&set, "b"), "it came back");
+    assert!(is_revoked(&set, "b"), "the revocation was lost");
     assert!(has(&set, "c") && set.revision() == 2, "the manifest was lost");
     assert_eq!(set.generation(), 3);
     assert_eq!(reported.counts(), [1, 1, 2], "reported");
@@ -195,16 +198,16 @@ fn revocation_outlives_a_manifest() {
 
 fn refused_manifest_revokes() {
     let (ring, reported) = ring();
-    let applies = {
+    let applier = {
         let ring = ring.clone();
         thread::spawn(move || MANIFESTS.second.apply_to(&ring))
     };
     let rival = MANIFESTS.rival.apply_to(&ring);
     let revoked_at_once = is_revoked(&ring.load(), "b");
-    assert!(revoked_at_once, "the rival has not revoked");
-    let second = applies.join().unwrap();
+    assert!(revoked_at_once, "the rival did not revoke");
+    let second = applier.join().unwrap();
     let set = ring.load();
-    assert!(is_revoked(&set, "b"), "it came back");
+    assert!(is_revoked(&set, "b"), "the revocation was lost");
     match (second, rival) {
         (Ok(true), Err(Error::TwoOfOneRevision { revision: 2 })) => {
             reach("the rival is refused");
@@ -216,7 +219,7 @@ fn refused_manifest_revokes() {
             assert!(!has(&set, "c"));
             assert_eq!(reported.counts(), [0, 1, 2], "reported");
         }
-        both => panic!("of two manifests of one revision: {both:?}"),
+        both => panic!("the results of two manifests of one revision: {both:?}"),
     }
 }
 
@@ -226,7 +229,7 @@ fn later_manifest_wins() {
         let ring = ring.clone();
         thread::spawn(move || MANIFESTS.second.apply_to(&ring))
     };
-    let revokes = {
+    let revoker = {
         let ring = ring.clone();
         thread::spawn(move || ring.revoke(&kid("b"), "it leaked"))
     };
@@ -241,9 +244,9 @@ fn later_manifest_wins() {
             reach("the earlier is refused");
             3
         }
-        other => panic!("of an earlier manifest: {other:?}"),
+        other => panic!("the result of an earlier manifest: {other:?}"),
     };
-    revokes.join().unwrap().unwrap();
+    revoker.join().unwrap().unwrap();
     let set: Arc<_> = ring.load();
     assert_eq!(set.revision(), 3, "an earlier manifest was applied");
     assert!(has(&set, "d") && is_revoked(&set, "b"), "a change was lost");

@@ -8,13 +8,13 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::planted::{self, Fault};
 use std::thread::JoinHandle;
 
-/// A few threads, and what must hold in every order of their steps.
+/// A few threads, and the checks that must hold in every order of their steps.
 #[derive(Clone, Copy)]
 pub(crate) struct Model {
     pub(crate) name: &'static str,
-    /// The most preemptions of an order. `None` is every order.
+    /// The most preemptions of an order. `None` explores every order.
     pub(crate) bound: Option<usize>,
-    /// The situation that some order must reach.
+    /// The situations, each of which some order must reach.
     pub(crate) reaches: &'static [&'static str],
     /// The faults that must be found.
     pub(crate) faults: &'static [Fault],
@@ -25,7 +25,7 @@ pub(crate) struct Model {
 static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);
 static REACHED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
 
-/// Notes that an order of the current model has come to `situation`.
+/// Records that an order of the current model has reached `situation`.
 pub(crate) fn reach(situation: &'static str) {
     REACHED.lock().unwrap_or_else(PoisonError::into_inner).insert(situation);
 }
@@ -35,7 +35,7 @@ pub(crate) fn join<T, const N: usize>(threads: [JoinHandle<T>; N]) -> [T; N] {
     threads.map(|thread| thread.join().unwrap())
 }
 
-/// Runs the models, and returns whether each is right.
+/// Runs the models. Returns true if each model holds and finds its faults.
 pub(crate) fn run(models: &[&Model]) -> bool {
     let start = Instant::now();
     println!("{:<52} {:>6} {:>9} {:>7}", "model", "bound", "orders", "seconds");
@@ -63,7 +63,7 @@ pub(crate) fn run(models: &[&Model]) -> bool {
                     println!("  {fault:?}, order {}: {message}", EXECUTIONS.load(SeqCst));
                 }
                 Ok(()) => {
-                    println!("  WRONG: not found: {fault:?}");
+                    println!("  WRONG: no order finds {fault:?}");
                     is_right = false;
                 }
             }

@@ -24,7 +24,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "swap: a refusal that lost the race is not the result",
         bound: None,
         reaches: &["refused", "admitted at once", "refused at first, and then admitted"],
-        // It returns the refusal of its first attempt.
+        // The caller returns the refusal of its first attempt.
         faults: &[Fault::Caller, Fault::ReplacesWithoutComparing],
         run: lost_refusal_is_not_the_result,
     },
@@ -32,7 +32,7 @@ pub(crate) const MODELS: &[Model] = &[
         name: "swap: a reader sees one whole generation",
         bound: None,
         reaches: &["the first generation", "the second generation", "the third generation"],
-        // It changes the two halves one after the other.
+        // The caller changes the two halves one after the other.
         faults: &[Fault::Caller],
         run: reader_sees_one_generation,
     },
@@ -53,7 +53,7 @@ fn every_change_is_there() {
     }
 }
 
-/// Returns the place of `number`.
+/// Appends `number`, and returns its place.
 fn append(swap: &Swap<Vec<u8>>, number: u8) -> usize {
     let mut attempts = 0;
     let Ok(place) = swap.update(|numbers| {
@@ -70,39 +70,39 @@ fn append(swap: &Swap<Vec<u8>>, number: u8) -> usize {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Door {
+struct Gate {
     is_open: bool,
     has_entered: bool,
 }
 
-/// One writer opens a door, another one enters if it is open, and a third one changes nothing.
+/// One writer opens a gate. Another writer enters if the gate is open. A third one changes nothing.
 fn lost_refusal_is_not_the_result() {
-    let swap = Arc::new(Swap::new(Door { is_open: false, has_entered: false }));
-    let opens = {
+    let swap = Arc::new(Swap::new(Gate { is_open: false, has_entered: false }));
+    let opener = {
         let swap = Arc::clone(&swap);
         thread::spawn(move || {
-            swap.update(|door| Ok::<_, Infallible>((Some(Door { is_open: true, ..*door }), ())))
+            swap.update(|gate| Ok::<_, Infallible>((Some(Gate { is_open: true, ..*gate }), ())))
         })
     };
-    let refuses = {
+    let refuser = {
         let swap = Arc::clone(&swap);
-        thread::spawn(move || swap.update(|_| Err::<(Option<Door>, ()), _>("always")))
+        thread::spawn(move || swap.update(|_| Err::<(Option<Gate>, ()), _>("always")))
     };
     let (mut refusals, mut was_open) = (0, false);
-    let entered = swap.update(|door| {
-        was_open = door.is_open;
+    let entered = swap.update(|gate| {
+        was_open = gate.is_open;
         refusals += u32::from(!was_open);
-        if !door.is_open || (planted::is(Fault::Caller) && refusals > 0) {
+        if !gate.is_open || (planted::is(Fault::Caller) && refusals > 0) {
             return Err("closed");
         }
-        Ok((Some(Door { has_entered: true, ..*door }), ()))
+        Ok((Some(Gate { has_entered: true, ..*gate }), ()))
     });
-    opens.join().unwrap().unwrap();
-    assert_eq!(refuses.join().unwrap(), Err("always"));
-    let door = swap.load();
-    assert!(door.is_open, "a change was lost");
-    assert_eq!(door.has_entered, entered.is_ok(), "the result is of another attempt");
-    assert!(was_open == entered.is_ok(), "it was refused at an open door");
+    opener.join().unwrap().unwrap();
+    assert_eq!(refuser.join().unwrap(), Err("always"));
+    let gate = swap.load();
+    assert!(gate.is_open, "a change was lost");
+    assert_eq!(gate.has_entered, entered.is_ok(), "the result is of another attempt");
+    assert!(was_open == entered.is_ok(), "the writer was refused at an open gate");
     reach(match (entered, refusals) {
         (Ok(()), 0) => "admitted at once",
         (Ok(()), _) => "refused at first, and then admitted",
@@ -131,7 +131,7 @@ fn reader_sees_one_generation() {
     let mut before = 0;
     for looks in 0..3 {
         let seen = if looks == 1 { *swap.load() } else { swap.read(|halves| *halves) };
-        assert_eq!(seen[0], seen[1], "it is of two generations");
+        assert_eq!(seen[0], seen[1], "the reader sees two generations");
         assert!(seen[0] >= before, "a generation came back");
         before = seen[0];
         reach(["the first generation", "the second generation", "the third generation"][seen[0]]);

@@ -1,8 +1,8 @@
 //! A stand-in for `arc_swap`: the methods that `src/ring/swap.rs` calls, over a mutex that `loom`
 //! explores.
 //!
-//! A load and a replacement are one step each. Between them any other thread may run, as in the
-//! original, so that the closure of `rcu` runs again where another writer was first.
+//! A load and a replacement are one step each. As in the original, any other thread may run between them,
+//! and the closure of `rcu` runs again if another writer was first.
 
 use std::ops::Deref;
 use std::planted::{self, Fault};
@@ -26,7 +26,7 @@ impl<T> ArcSwap<T> {
 
     pub fn rcu(&self, mut change: impl FnMut(&Arc<T>) -> Arc<T>) -> Arc<T> {
         loop {
-            // Held until the comparison: its address is not used again before that.
+            // Kept until the comparison, so that its address is not used again before.
             let current = self.load_full();
             let next = change(&current);
             let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);

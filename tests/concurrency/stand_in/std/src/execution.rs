@@ -1,6 +1,6 @@
 //! The number of the current execution of a model.
 //!
-//! Each execution must begin in the same state, also of a static.
+//! Each execution must begin with the same state, and statics must also be reset.
 
 use ::std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 

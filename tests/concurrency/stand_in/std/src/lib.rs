@@ -1,12 +1,12 @@
-//! A stand-in for the standard library: the original, with what threads share replaced by the
-//! counterparts of `loom`.
+//! A stand-in for the standard library. The types that threads share are those of `loom`. All others are
+//! the original ones.
 //!
 //! Each operation on a mutex, a condition variable, an `AtomicBool`, an `AtomicU64`, a `OnceLock`
 //! or a channel is a point at which `loom` tries every other thread. `Arc` is the original.
 //!
-//! Time does not pass. So a wait with a limit ends only by what it waits for, and a wake that is
-//! lost is a deadlock, which `loom` reports. The one exception is a wait of at most
-//! [`sync::SHORT_WAIT`], which ends by its limit.
+//! Time does not pass. So a wait with a limit ends only when its condition holds, and a lost wake is a
+//! deadlock, which `loom` reports. The one exception is a wait of at most [`sync::SHORT_WAIT`], which
+//! ends by its limit.
 
 pub use ::std::*;
 
@@ -18,7 +18,7 @@ pub mod sync;
 pub mod thread;
 pub mod time;
 
-/// The original.
+/// The original standard library.
 pub mod original {
     pub use ::std::*;
 }

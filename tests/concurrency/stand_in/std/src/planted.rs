@@ -1,4 +1,4 @@
-//! Faults of the primitives, to show that the models find them.
+//! Planted faults, which the models must find.
 
 use ::std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
@@ -14,17 +14,18 @@ pub enum Fault {
     SwapsInTwoSteps,
     /// A condition variable wakes no thread.
     WakesNoThread,
-    /// The code that uses the library keeps to no protocol. Each model says what it does instead.
+    /// The model itself breaks the protocol. A comment in each model states how.
     Caller,
 }
 
 static PLANTED: AtomicU8 = AtomicU8::new(Fault::None as u8);
 
-/// Plants `fault`, which replaces the one before.
+/// Plants `fault` in the place of the former one.
 pub fn plant(fault: Fault) {
     PLANTED.store(fault as u8, SeqCst);
 }
 
+/// Returns whether `fault` is planted.
 pub fn is(fault: Fault) -> bool {
     PLANTED.load(SeqCst) == fault as u8
 }

@@ -8,10 +8,11 @@ use ::std::time::Duration;
 
 pub use loom::thread::{Thread, ThreadId, current, park, yield_now};
 
-/// The stack of a thread, in words. That of `loom` is too small for a build without optimization.
+/// The stack of a thread, in words. The default of `loom` is too small for a build without
+/// optimization.
 const STACK: usize = 64 * 1024;
 
-/// The same on every machine.
+/// Returns the same number on every machine.
 pub fn available_parallelism() -> io::Result<NonZeroUsize> {
     Ok(NonZeroUsize::MIN.saturating_add(1))
 }
@@ -53,7 +54,7 @@ impl<T> JoinHandle<T> {
         self.0.join()
     }
 
-    /// Only of a thread that did not answer in time, and there is none.
+    /// Returns false. The library only asks for a thread that did not answer in time, and there is none.
     pub fn is_finished(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Time, which does not pass.
+//! A clock that does not advance.
 
 pub use ::std::time::*;
 

@@ -19,9 +19,9 @@ impl AtomicBool {
         self.0.load(order)
     }
 
-    /// Stores as a swap. `loom` may order a plain store before a swap of another thread that has not
-    /// seen it, and so lose the store. No memory model allows that: a swap directly follows what it
-    /// returns.
+    /// Stores with a swap. `loom` may order a plain store before a swap of another thread that has not
+    /// seen it, and so lose the store. No memory model allows that: a swap directly follows the store
+    /// whose value it returns.
     pub fn store(&self, value: bool, order: Ordering) {
         self.0.swap(value, order);
     }
@@ -62,9 +62,8 @@ impl AtomicU64 {
     }
 }
 
-/// A counter that numbers threads and keys, also in a static. Each operation is one step, and begins
-/// again in each execution. `loom` does not explore it: all that counts is that no number is given
-/// twice.
+/// A counter that numbers threads and keys. It may be a static, because it starts again in each
+/// execution. `loom` does not explore it: the models only need that no number is given twice.
 #[derive(Debug)]
 pub struct AtomicUsize {
     start: usize,

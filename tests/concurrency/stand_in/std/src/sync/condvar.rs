@@ -61,7 +61,7 @@ impl Condvar {
         }
         let mutex = guard.mutex;
         if continues(&mut guard) {
-            // Whatever happens while the mutex is free, it ends no wait that its limit would not.
+            // Other threads may run while the mutex is free. Afterwards the wait ends in any case.
             drop(guard);
             guard = mutex.lock().expect("no thread has panicked");
         }

@@ -1,4 +1,4 @@
-//! What threads share.
+//! The primitives that threads share.
 
 mod condvar;
 mod mutex;

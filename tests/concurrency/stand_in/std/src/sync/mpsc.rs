@@ -8,7 +8,7 @@ use ::std::time::Duration;
 
 use super::{Condvar, Mutex, MutexGuard};
 
-/// The values under way, and whether the sender is there.
+/// The values that were sent and not received, and whether the sender exists.
 type Queue<T> = Mutex<(VecDeque<T>, bool)>;
 
 struct Channel<T> {
@@ -27,7 +27,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 impl<T> Sender<T> {
-    /// Always succeeds: no model ends a receiver before its sender.
+    /// Sends a value. Always succeeds, because no model drops a receiver before its sender.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.0.lock().0.push_back(value);
         self.0.changed.notify_all();
@@ -45,12 +45,12 @@ impl<T> Drop for Sender<T> {
 impl<T> Receiver<T> {
     pub fn recv(&self) -> Result<T, RecvError> {
         let queue = self.0.lock();
-        let waits = |queue: &mut (VecDeque<T>, bool)| queue.0.is_empty() && queue.1;
-        let queue = self.0.changed.wait_while(queue, waits);
+        let must_wait = |queue: &mut (VecDeque<T>, bool)| queue.0.is_empty() && queue.1;
+        let queue = self.0.changed.wait_while(queue, must_wait);
         queue.expect("no thread has panicked").0.pop_front().ok_or(RecvError)
     }
 
-    /// Ends only by an answer, or without a sender: see the crate.
+    /// Receives a value. The limit has no effect, because time does not pass.
     pub fn recv_timeout(&self, _: Duration) -> Result<T, RecvTimeoutError> {
         self.recv().map_err(|_| RecvTimeoutError::Disconnected)
     }

@@ -4,7 +4,7 @@ use ::std::sync::LockResult;
 #[derive(Debug, Default)]
 pub struct Mutex<T>(loom::sync::Mutex<T>);
 
-/// The guard of `loom`, with its mutex, to which a wait returns.
+/// The guard of `loom`, with its mutex, which a wait needs to build the guard again.
 #[derive(Debug)]
 pub struct MutexGuard<'a, T> {
     pub(super) mutex: &'a Mutex<T>,

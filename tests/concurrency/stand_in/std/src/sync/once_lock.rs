@@ -1,6 +1,6 @@
 use loom::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 
-/// A value that is set once. It shows from the moment at which `loom` shows that it is set.
+/// A value that is set once. A reader sees it once `loom` shows that it is set.
 #[derive(Debug)]
 pub struct OnceLock<T> {
     value: ::std::sync::OnceLock<T>,
