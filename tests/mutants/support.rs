@@ -1,4 +1,4 @@
-//! The helpers of `tests/it` that the tests beside this file use.
+//! The helpers of `tests/it` that the tests in `tests.rs` use.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 #[path = "../it/support/base64url.rs"]
