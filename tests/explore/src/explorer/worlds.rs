@@ -93,10 +93,6 @@ pub fn families(size: Size) -> Vec<Family> {
     let sized = |world: World, (steps, horizon): (u8, u8)| World { steps, horizon, ..world };
     let losing_stores = Deviations { can_lose_store: true, ..WORLD.deviations };
     let revoking = Deviations { revokes_locally: true, ..WORLD.deviations };
-    let policies = match size {
-        Size::Smallest | Size::Small => SHORTER,
-        Size::Quick | Size::Full => POLICIES,
-    };
     vec![
         Family {
             name: "any step at any moment",
@@ -130,8 +126,15 @@ pub fn families(size: Size) -> Vec<Family> {
         Family {
             name: "a whole overlap, other policies",
             world: sized(
-                World { operators: 2, step_kinds: policies, ..WORLD },
+                World { step_kinds: POLICIES, ..WORLD },
                 by_size((2, 3), (3, 8), (3, 8), (4, 10)),
+            ),
+        },
+        Family {
+            name: "a whole overlap, a shorter policy",
+            world: sized(
+                World { operators: 2, step_kinds: SHORTER, ..WORLD },
+                by_size((2, 3), (3, 7), (3, 8), (4, 9)),
             ),
         },
         Family {
