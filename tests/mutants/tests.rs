@@ -23,8 +23,6 @@ mod lifecycle_stores;
 mod manifest;
 #[path = "../it/manifest_document.rs"]
 mod manifest_document;
-#[path = "../it/ring_concurrency.rs"]
-mod ring_concurrency;
 #[path = "../it/ring_model.rs"]
 mod ring_model;
 #[path = "../it/rules.rs"]

@@ -35,7 +35,7 @@ pub(crate) const MODELS: &[Model] = &[
     Model {
         name: "follow: one turn runs at a time",
         bound: None,
-        reaches: &["a turn on each thread"],
+        reaches: &["the first thread takes the first turn", "another thread takes the first turn"],
         // The caller ends its turn before its work.
         faults: &[Fault::WakesNoThread, Fault::Caller],
         run: one_turn_at_a_time,
@@ -118,7 +118,8 @@ fn no_wake_is_lost() {
 fn one_turn_at_a_time() {
     let signal = Arc::new(Signal::default());
     let is_taken = Arc::new(AtomicBool::new(false));
-    let take_turn = |signal: &Signal, is_taken: &AtomicBool| {
+    let turns = Arc::new(AtomicU64::new(0));
+    let take_turn = |signal: &Signal, is_taken: &AtomicBool, turns: &AtomicU64| {
         let mut turn = signal.begin(LONG);
         assert!(turn.is_some(), "a turn was refused");
         if planted::is(Fault::Caller) {
@@ -126,15 +127,21 @@ fn one_turn_at_a_time() {
         }
         assert!(!is_taken.swap(true, Relaxed), "two turns run at the same time");
         is_taken.store(false, Relaxed);
+        let place = turns.fetch_add(1, Relaxed);
         drop(turn);
+        place
     };
     let others = [(); 2].map(|()| {
-        let (signal, is_taken) = (Arc::clone(&signal), Arc::clone(&is_taken));
-        thread::spawn(move || take_turn(&signal, &is_taken))
+        let (signal, is_taken, turns) =
+            (Arc::clone(&signal), Arc::clone(&is_taken), Arc::clone(&turns));
+        thread::spawn(move || take_turn(&signal, &is_taken, &turns))
     });
-    take_turn(&signal, &is_taken);
+    let place = take_turn(&signal, &is_taken, &turns);
     join(others);
-    reach("a turn on each thread");
+    reach(match place {
+        0 => "the first thread takes the first turn",
+        _ => "another thread takes the first turn",
+    });
 }
 
 fn closed_follower_changes_nothing() {

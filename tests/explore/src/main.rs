@@ -22,6 +22,7 @@ use clap::Parser;
 use comfy_table::{Table, presets};
 use explorer::counterexamples::bounds;
 use explorer::engine::{Counterexample, Exploration, explore};
+use explorer::fleet::Fleet;
 use explorer::recovery;
 use explorer::rows::{Rows, full_worlds, row_bounds, small_worlds};
 use explorer::run::run;
@@ -180,14 +181,14 @@ fn check_recoveries(options: &Options) -> bool {
         let checked = recovery::check(world);
         table.add_row([
             (*name).to_owned(),
-            checked.before.states.to_string(),
+            checked.reached.to_string(),
             checked.recovered.to_string(),
             checked.visited.to_string(),
             format!("{:.1}", started.elapsed().as_secs_f64()),
             u8::from(checked.stuck.is_some()).to_string(),
         ]);
         all_stuck.extend(checked.stuck);
-        all_found.extend(checked.before.found);
+        all_found.extend(checked.found);
     }
     println!("{table}\n");
     for stuck in &all_stuck {
@@ -221,9 +222,10 @@ fn lift_bounds(options: &Options) -> bool {
             print_run(&found.run);
         }
     };
-    for bound in bounds().iter().filter(|bound| bound.name.contains(&options.only)) {
-        let lifted = bound.explore();
-        add(bound.name, bound.lifted_by, bound.breaks, lifted.within, lifted.beyond);
+    for bound in bounds().into_iter().filter(|bound| bound.name.contains(&options.only)) {
+        let within = explore(&mut Fleet::new(bound.within), usize::MAX);
+        let beyond = explore(&mut Fleet::new(bound.beyond), usize::MAX);
+        add(bound.name, bound.lifted_by, bound.breaks, within, beyond);
     }
     for bound in row_bounds().into_iter().filter(|bound| bound.name.contains(&options.only)) {
         let within = explore(&mut Rows::new(bound.within), usize::MAX);

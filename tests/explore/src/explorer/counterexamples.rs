@@ -3,62 +3,25 @@
 //! Within the bound, the same fleet breaks no property.
 
 use super::documents::{Declared, INSTANCES};
-use super::engine::{Exploration, explore};
-use super::fleet::{Deviations, Fleet, World};
+use super::fleet::{Deviations, World};
 use super::step_kinds::StepKind;
+use super::worlds::{DECLARED, WORLD};
 
-/// A bound, and a fleet within it and beyond it.
-pub struct Bound {
+/// A bound, with a fleet within it and the same fleet beyond it.
+pub struct Bound<W> {
     /// The name of the bound.
     pub name: &'static str,
     /// The deviation that lifts it.
     pub lifted_by: &'static str,
-    pub within: World,
-    pub beyond: World,
+    pub within: W,
+    pub beyond: W,
     /// The property that breaks, and the number of actions of the shortest run.
     pub breaks: (&'static str, usize),
 }
 
-/// The results of the searches within a bound and beyond it.
-pub struct Lifted {
-    pub within: Exploration,
-    pub beyond: Exploration,
-}
-
-impl Bound {
-    /// Explores both fleets.
-    pub fn explore(&self) -> Lifted {
-        let within = explore(&mut Fleet::new(self.within.clone()), usize::MAX);
-        Lifted { within, beyond: self.explore_beyond() }
-    }
-
-    /// Explores the fleet beyond the bound.
-    pub fn explore_beyond(&self) -> Exploration {
-        explore(&mut Fleet::new(self.beyond.clone()), usize::MAX)
-    }
-}
-
-const DECLARED: Declared = Declared { lifetime: 2, rollout: 1, skew: 1 };
-
 /// Two instances with right clocks, and an operator who takes steps of these kinds.
 fn world(step_kinds: &'static [StepKind]) -> World {
-    World {
-        declared: DECLARED,
-        running: 2,
-        joining: 0,
-        operators: 1,
-        keys: 3,
-        clocks: [0; INSTANCES],
-        operator_clocks: [0; 2],
-        steps: 2,
-        disturbances: 0,
-        horizon: 10,
-        step_kinds,
-        has_delays: false,
-        max_staleness: None,
-        keeps_names: true,
-        deviations: Deviations::default(),
-    }
+    World { horizon: 10, step_kinds, keeps_names: true, ..WORLD }
 }
 
 fn beyond(within: &World, deviations: Deviations) -> World {
@@ -71,7 +34,7 @@ const SCHEDULE: &[StepKind] = &[StepKind::Schedule(0)];
 const LEAK: &[StepKind] = &[StepKind::Stage, StepKind::Promote, StepKind::Revoke];
 
 /// Returns every declared bound.
-pub fn bounds() -> Vec<Bound> {
+pub fn bounds() -> Vec<Bound<World>> {
     let ahead = |world: World| World { clocks: [0, 1, 0, 0], ..world };
     // The clocks of instances and of operators differ by the skew, so that each part of an overlap is
     // needed.

@@ -58,13 +58,9 @@ pub struct Counterexample {
 pub struct Exploration {
     /// The number of distinct states.
     pub states: usize,
-    /// The number of actions that were taken.
-    pub actions: u64,
     /// The most actions that are needed to reach a state from a start.
     pub depth: usize,
     pub elapsed: Duration,
-    /// False if the limit of states ended the search.
-    pub is_complete: bool,
     pub found: Option<Counterexample>,
 }
 
@@ -157,7 +153,7 @@ pub fn explore_all<M: Model>(
     for state in model.starts() {
         visited.insert(state, NO_PARENT);
     }
-    let mut exploration = Exploration { is_complete: true, ..Exploration::default() };
+    let mut exploration = Exploration::default();
     let (mut place, mut layer_end) = (0, visited.states.len());
     let mut next = Vec::new();
     while let Some(state) = visited.states.get_index(place).copied() {
@@ -167,13 +163,11 @@ pub fn explore_all<M: Model>(
         }
         next.clear();
         let expanded = model.expand(&state, &mut next);
-        exploration.actions += next.len() as u64;
         if let Err(violation) = expanded {
             exploration.found = Some(build_counterexample(model, &visited, place, violation));
             break;
         }
         if visited.states.len() >= limit {
-            exploration.is_complete = false;
             break;
         }
         for (_, state) in next.drain(..) {

@@ -5,10 +5,9 @@
 //! which a rotation is complete, and each state from which one action leads to a marked state. Operators
 //! force no step.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::HashSet;
 
-use super::engine::{Exploration, FastBuildHasher, Model, Violation, explore_all};
+use super::engine::{Counterexample, FastBuildHasher, Model, Violation, explore_all};
 use super::fleet::{Action, Fleet, State, World};
 use super::step_kinds::StepKind;
 
@@ -38,20 +37,13 @@ struct Recovery {
     starts: Vec<Recovered>,
 }
 
-/// An action of a fleet after its recovery.
-pub struct Recover(Action);
-
-impl fmt::Display for Recover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// The result of the check.
 #[derive(Debug, Clone, Default)]
 pub struct Checked {
-    /// The search for the states before the recovery.
-    pub before: Exploration,
+    /// The number of distinct states before the recovery.
+    pub reached: usize,
+    /// The first run that broke a property, before the recovery or after it.
+    pub found: Option<Counterexample>,
     /// The number of distinct states after the recovery.
     pub recovered: usize,
     /// The number of states that were visited until the rotation was complete.
@@ -79,17 +71,17 @@ pub fn check_with(world: &World, step_kinds: &'static [StepKind]) -> Checked {
     };
     fleet.documents.set_max_keys(world.keys + 1);
     fleet.documents.forget_steps();
-    let mut starts: HashMap<Recovered, (), FastBuildHasher> = HashMap::default();
+    let mut starts: HashSet<Recovered, FastBuildHasher> = HashSet::default();
     for state in &reached.states {
         let state = fleet.recover(state);
-        starts.insert(Recovered { state, former: fleet.primary(&state) as u8, hours: 0 }, ());
+        starts.insert(Recovered { state, former: fleet.primary(&state) as u8, hours: 0 });
     }
     drop(reached);
-    let starts: Vec<_> = starts.into_keys().collect();
+    let starts: Vec<_> = starts.into_iter().collect();
     let recovered = starts.len();
     let mut recovery = Recovery { fleet, starts };
     let mut edges = Vec::new();
-    let (_, visited) = explore_all(&mut recovery, usize::MAX, Some(&mut edges));
+    let (after, visited) = explore_all(&mut recovery, usize::MAX, Some(&mut edges));
     // Backwards from the states in which the rotation is complete.
     let mut is_marked: Vec<_> =
         visited.states.iter().map(|state| recovery.is_complete(state)).collect();
@@ -106,7 +98,8 @@ pub fn check_with(world: &World, step_kinds: &'static [StepKind]) -> Checked {
     }
     let stuck = (0..recovered).find(|place| !is_marked[*place]);
     let stuck = stuck.map(|place| recovery.fleet.describe(&visited.states[place].state));
-    Checked { before, recovered, visited: visited.states.len(), stuck }
+    let found = before.found.or(after.found);
+    Checked { reached: before.states, found, recovered, visited: visited.states.len(), stuck }
 }
 
 impl Recovery {
@@ -121,7 +114,7 @@ impl Recovery {
 
 impl Model for Recovery {
     type State = Recovered;
-    type Action = Recover;
+    type Action = Action;
 
     fn starts(&mut self) -> Vec<Recovered> {
         self.starts.clone()
@@ -130,17 +123,17 @@ impl Model for Recovery {
     fn expand(
         &mut self,
         recovered: &Recovered,
-        next: &mut Vec<(Recover, Recovered)>,
-    ) -> Result<(), Violation<Recover>> {
+        next: &mut Vec<(Action, Recovered)>,
+    ) -> Result<(), Violation<Action>> {
         if self.is_complete(recovered) {
             return Ok(());
         }
         let takes_steps = recovered.hours < STEP_HOURS;
-        for (action, state) in self.fleet.steps_and_time(&recovered.state, takes_steps) {
+        for (action, state) in self.fleet.steps_and_time(&recovered.state, takes_steps)? {
             let state = self.fleet.recover(&state);
             let passed = u8::from(action == Action::PassTime);
             let hours = (recovered.hours + passed).min(STEP_HOURS);
-            next.push((Recover(action), Recovered { state, hours, ..*recovered }));
+            next.push((action, Recovered { state, hours, ..*recovered }));
         }
         Ok(())
     }

@@ -16,7 +16,6 @@ use super::worlds::Family;
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
     pub states: usize,
-    pub actions: u64,
     pub depth: usize,
     /// The sum of the times of all fleets, over all threads.
     pub elapsed: Duration,
@@ -63,7 +62,6 @@ impl Totals {
     /// Adds the totals of another fleet.
     pub fn add(&mut self, more: Self) {
         self.states += more.states;
-        self.actions += more.actions;
         self.depth = self.depth.max(more.depth);
         self.elapsed += more.elapsed;
         self.manifests += more.manifests;
@@ -87,7 +85,6 @@ pub fn run_world(world: World, compared: usize) -> Totals {
     let exploration = explore(&mut fleet, usize::MAX);
     let mut totals = Totals {
         states: exploration.states,
-        actions: exploration.actions,
         depth: exploration.depth,
         manifests: fleet.documents.all.len(),
         replayed: replay.borrow().pairs,

@@ -13,7 +13,8 @@ pub struct Family {
 /// The policy of the fleets, in hours.
 pub const DECLARED: Declared = Declared { lifetime: 2, rollout: 1, skew: 1 };
 
-const WORLD: World = World {
+/// Two instances with right clocks, and an operator who takes any step.
+pub(super) const WORLD: World = World {
     declared: DECLARED,
     running: 2,
     joining: 0,

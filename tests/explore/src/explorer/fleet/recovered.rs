@@ -1,6 +1,7 @@
 //! The fleet after its recovery.
 
 use super::super::documents::KEYS;
+use super::super::engine::Violation;
 use super::state::Instance;
 use super::{Action, Fleet, State};
 
@@ -35,14 +36,17 @@ impl Fleet {
 
     /// Returns the actions after a recovery, each with the state after it: a tick passes, or an operator
     /// takes a step if `takes_steps` is true.
-    pub fn steps_and_time(&mut self, state: &State, takes_steps: bool) -> Vec<(Action, State)> {
+    pub fn steps_and_time(
+        &mut self,
+        state: &State,
+        takes_steps: bool,
+    ) -> Result<Vec<(Action, State)>, Violation<Action>> {
         let mut next = Vec::new();
         if takes_steps {
-            // A property that breaks here is found by the search itself.
-            let _ = self.add_steps(state, &mut next);
+            self.add_steps(state, &mut next)?;
         }
         next.extend(self.pass_time(state).map(|later| (Action::PassTime, later)));
-        next
+        Ok(next)
     }
 
     /// Describes a state in words.

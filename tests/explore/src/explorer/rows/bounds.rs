@@ -2,23 +2,12 @@
 //!
 //! Within the bound, the same fleet breaks no property.
 
+use super::super::counterexamples::Bound;
 use super::world::{RewrapOptions, RowDeviations, RowWorld};
 use super::worlds::{BY_COMMAND, ROLLBACK, ROTATION, world_with_skew, world_without_skew};
 
-/// A bound, and a fleet within it and beyond it.
-pub struct RowBound {
-    /// The name of the bound.
-    pub name: &'static str,
-    /// The deviation that lifts it.
-    pub lifted_by: &'static str,
-    pub within: RowWorld,
-    pub beyond: RowWorld,
-    /// The property that breaks, and the number of actions of the shortest run.
-    pub breaks: (&'static str, usize),
-}
-
 /// Returns every declared bound that rows need.
-pub fn row_bounds() -> Vec<RowBound> {
+pub fn row_bounds() -> Vec<Bound<RowWorld>> {
     let rotation = world_without_skew(ROTATION);
     let skewed = RowWorld { steps: 3, horizon: 5, ..world_with_skew(ROTATION) };
     let joining = RowWorld { running: 1, joining: 1, disturbances: 1, ..rotation.clone() };
@@ -37,7 +26,7 @@ pub fn row_bounds() -> Vec<RowBound> {
     let keeps = RowDeviations { keeps_document: true, ..none };
     let mut all = Vec::new();
     let mut add = |name, lifted_by, within: &RowWorld, beyond: RowWorld, breaks| {
-        all.push(RowBound { name, lifted_by, within: within.clone(), beyond, breaks });
+        all.push(Bound { name, lifted_by, within: within.clone(), beyond, breaks });
     };
     add(
         "rewrap of all tables",
