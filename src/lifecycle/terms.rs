@@ -34,6 +34,13 @@ impl Terms {
         earlier.map_or(self.policy.window(), |length| length.max(self.policy.window()))
     }
 
+    /// How long a superseded key is kept where a step takes up to `window` until the last instance acts
+    /// on it. A rewrap replaces the overlap of an encryption key, and counts once no instance seals with
+    /// the key.
+    pub(crate) fn kept_for(&self, window: Duration) -> Duration {
+        if self.purpose.needs_rewrap() { window } else { self.policy.overlap_after(window) }
+    }
+
     /// The terms under `policy`, which is set at `now`.
     pub(crate) fn apply_policy(&self, policy: Policy, now: SystemTime) -> Self {
         let length = self.window(now);

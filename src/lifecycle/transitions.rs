@@ -63,11 +63,11 @@ impl<'a> Steps<'a> {
     /// While a longer window of an earlier policy still delivers steps, a key that may sign
     /// until then is kept for that longer window.
     fn keep_for_earlier_window(&mut self) {
-        let (window, policy) = (self.next_terms.window(self.now), self.next_terms.policy);
-        if window <= policy.window() {
+        let window = self.next_terms.window(self.now);
+        if window <= self.next_terms.policy.window() {
             return;
         }
-        let kept = self.now.checked_add(self.kept_for(&policy, window));
+        let kept = self.now.checked_add(self.next_terms.kept_for(window));
         for index in 0..self.recorded.len() {
             let is_over = superseded_at(&self.recorded, index).is_some_and(|at| at < self.now);
             let may_sign = matches!(self.state(index), KeyState::Live(_))
@@ -77,12 +77,6 @@ impl<'a> Steps<'a> {
                 life.kept_until = life.kept_until.max(kept);
             }
         }
-    }
-
-    /// How long a superseded key is kept where a step takes up to `window` until the last instance acts
-    /// on it. An encryption key is kept by the rewrap: that counts once no instance seals with the key.
-    fn kept_for(&self, policy: &Policy, window: Duration) -> Duration {
-        if self.terms.purpose.needs_rewrap() { window } else { policy.overlap_after(window) }
     }
 
     /// The terms after the step.
@@ -234,12 +228,12 @@ impl<'a> Steps<'a> {
         if state == KeyState::Live(Role::Primary) {
             return Err(Error::IsPrimary { kid: *kid });
         }
+        if state == KeyState::Live(Role::Staged) {
+            self.take_back(index);
+        }
         let life = &mut self.lives[index];
         let ends = life.retire_at.map_or(self.now, |end| end.min(self.now));
         life.retire_at = Some(ends);
-        if state == KeyState::Live(Role::Staged) {
-            life.signing_start = SigningStart::Never;
-        }
         Ok(ends)
     }
 
@@ -256,8 +250,8 @@ impl<'a> Steps<'a> {
         if life.is_short {
             return Err(Error::TooShortToSign { kid: *kid });
         }
-        let (kid, now) = (life.kid, self.now);
-        *life = Life { signing_start: SigningStart::Unscheduled, sequence, ..Life::new(kid, now) };
+        let (signing_start, kept_until) = (SigningStart::Unscheduled, life.kept_until);
+        *life = Life { signing_start, sequence, kept_until, ..Life::new(life.kid, self.now) };
         Ok(())
     }
 
@@ -279,20 +273,23 @@ impl<'a> Steps<'a> {
                 return;
             }
         };
-        let life = &self.lives[index];
-        self.lives[index] = Life {
-            signing_start,
-            superseded_at: None,
-            retire_at: None,
-            kept_until: None,
-            earlier_end: None,
-            ..life.clone()
-        };
+        // As a staged key it has no past, but an instance may still sign with it.
+        let has_signed = role == Role::Staged && self.lives[index].past_start(self.now).is_some();
+        let kept = self.now.checked_add(self.terms.kept_for(self.window()));
+        let life = &mut self.lives[index];
+        life.signing_start = signing_start;
+        (life.superseded_at, life.retire_at, life.earlier_end) = (None, None, None);
+        if has_signed {
+            life.kept_until = life.kept_until.max(kept);
+        }
     }
 
     /// The lives after each role was assigned, and the lives before, with what has come recorded.
     /// Deliberately no earlier end is kept: the source decides at once.
-    pub(crate) fn finish_assignment(self) -> (Vec<Life>, Vec<Life>) {
+    pub(crate) fn finish_assignment(mut self) -> (Vec<Life>, Vec<Life>) {
+        if self.lives != self.recorded {
+            self.keep_for_earlier_window();
+        }
         (self.lives, self.recorded)
     }
 
@@ -336,28 +333,34 @@ impl<'a> Steps<'a> {
     /// key earlier than the policy before it did, and no key that may sign before its overlap
     /// of now.
     pub(crate) fn set_policy(&mut self, policy: Policy) {
+        if policy == self.terms.policy {
+            return;
+        }
         let (before, after) = (self.terms.policy.overlap(), policy.overlap());
         // The longer of both windows delivers this step.
         let window = self.window().max(policy.window());
         let former = Policy { skew: self.terms.policy.skew.max(policy.skew), ..self.terms.policy };
-        let longest = self.kept_for(&former, window);
-        let is_shorter = self.kept_for(&policy, policy.window()) < longest;
         self.next_terms = self.terms.apply_policy(policy, self.now);
-        self.has_recorded |= policy != self.terms.policy;
+        let longest = Terms { policy: former, ..self.terms }.kept_for(window);
+        let is_shorter = self.next_terms.kept_for(policy.window()) < longest;
+        self.has_recorded = true;
         for index in 0..self.lives.len() {
             let is_live = matches!(self.state(index), KeyState::Live(_));
-            if !is_live && !self.terms.purpose.needs_rewrap() {
+            if !is_live && self.terms.purpose.has_expiry_by_time() {
                 // Its end is recorded, and stays where it is.
                 let life = &mut self.lives[index];
                 life.kept_until = life.kept_until.max(life.retire_at);
                 continue;
             }
-            let since = superseded_since(&self.lives, index, self.now).min(self.now);
+            // A scheduled start may come while the longer window is still running.
+            let since = superseded_since(&self.lives, index, self.now);
+            let is_near = self.now.checked_add(window).is_some_and(|until| since <= until);
+            let since = if is_near { since } else { self.now };
             let life = &mut self.lives[index];
             if let Some(longer) = after.checked_sub(before).filter(|_| is_live) {
                 life.retire_at = life.retire_at.and_then(|end| end.checked_add(longer));
             }
-            if is_shorter && life.signing_start != SigningStart::Unscheduled {
+            if is_shorter {
                 life.kept_until = life.kept_until.max(since.checked_add(longest));
             }
         }
@@ -377,6 +380,7 @@ impl<'a> Steps<'a> {
         terms: &Terms,
         now: SystemTime,
     ) -> Vec<Life> {
+        let by_time = terms.purpose.has_expiry_by_time();
         let is_wrong = |moment: SystemTime| now < moment && moment <= changed_at;
         // As long after now as it was after the wrong time.
         let shift = |moment: SystemTime| {
@@ -388,18 +392,24 @@ impl<'a> Steps<'a> {
             .filter(|((from, _), _)| is_wrong(*from))
             .collect();
         started.sort_unstable();
-        for life in &mut lives {
+        // The moments that follow from a right one are right.
+        let is_right: Vec<_> = (0..lives.len())
+            .map(|index| superseded_since(&lives, index, changed_at) <= now)
+            .collect();
+        for (life, is_right) in lives.iter_mut().zip(is_right) {
             let overlap_of_added = life.added_at.min(now).checked_add(terms.policy.overlap());
             life.retire_at = life.retire_at.map(|end| match () {
                 () if end <= now => end,
                 () if forced.contains(&life.kid) => now,
+                () if is_right && life.start().is_some() && by_time => end,
                 () if end > changed_at => shift(end),
                 () if life.start().is_some() => end,
                 () => end.min(overlap_of_added.unwrap_or(end).max(now)),
             });
             life.superseded_at = life.superseded_at.filter(|at| *at <= now);
+            let is_wrong = |kept: &SystemTime| !is_right && *kept > changed_at;
             life.kept_until =
-                life.kept_until.map(|kept| if kept > changed_at { shift(kept) } else { kept });
+                life.kept_until.map(|kept| if is_wrong(&kept) { shift(kept) } else { kept });
             life.earlier_end = life.earlier_end.map(|earlier| {
                 let until =
                     if earlier.until > changed_at { shift(earlier.until) } else { earlier.until };
@@ -414,6 +424,16 @@ impl<'a> Steps<'a> {
             }
         }
         let window = terms.window(now);
+        if window > terms.policy.window() {
+            // What the repair supersedes is superseded within the window of an earlier policy.
+            let kept = now.checked_add(terms.kept_for(window));
+            for index in 0..lives.len() {
+                let is_over = superseded_at(&lives, index).is_some_and(|at| at <= now);
+                if lives[index].start().is_some() && !is_over {
+                    lives[index].kept_until = lives[index].kept_until.max(kept);
+                }
+            }
+        }
         renumber(&mut lives);
         let mut sequence = lives.len() as u64;
         let mut latest = None;
@@ -537,20 +557,26 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// Takes back a staged key. An instance that has not reloaded when its start comes signs
-    /// with it all the same.
+    /// Withdraws a staged key, and returns when it stops verifying.
     fn withdraw(&mut self, index: usize) -> Option<SystemTime> {
+        if !self.take_back(index) {
+            self.lives[index].retire_at = Some(self.now);
+        }
+        end(&self.lives, index, &self.terms)
+    }
+
+    /// Takes back the start of a staged key. Returns `true` if an instance that has not reloaded when the
+    /// start comes may sign with it all the same.
+    fn take_back(&mut self, index: usize) -> bool {
         let window = self.window();
         let is_close = |from: SystemTime| self.now.checked_add(window).is_none_or(|end| from < end);
         let life = &mut self.lives[index];
         let may_sign = life.start().is_some_and(|(from, _)| is_close(from));
         life.signing_start = SigningStart::Never;
         if may_sign {
-            life.superseded_at = Some(self.now)
-        } else {
-            life.retire_at = Some(self.now)
+            life.superseded_at = Some(self.now);
         }
-        end(&self.lives, index, &self.terms)
+        may_sign
     }
 
     fn next_sequence(&mut self) -> u64 {

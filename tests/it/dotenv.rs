@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dualkey::cookie::CookieKey;
+use dualkey::envelope::AesKey;
 use dualkey::manifest::{Change, Manifest, NewEntry};
 use dualkey::source::{DotenvStore, KeyStore, StoreError, update};
-use dualkey::{Error, KeyRing, KeyState, Kid, ManualClock, Purpose, Role, Secret};
+use dualkey::{
+    Error, KeyRing, KeyState, Kid, ManualClock, Obstacle, Purpose, RewrapRecord, Role, Secret,
+    Verdict,
+};
 use proptest::prelude::*;
 
 use crate::support::{cases, secret};
@@ -800,4 +804,76 @@ fn v8_an_interrupted_change_revokes_whatever_else_cannot_be_read() {
         let state = pollster::block_on(running.load()).unwrap().state(&old, at(9));
         assert_eq!(state, Some(KeyState::Revoked), "{case}");
     }
+}
+
+/// Within the rollout window of the policy before, an edit of the file takes that window; and a key that
+/// was the primary may still seal where the file was not read again, whatever variable it moves to.
+#[test]
+fn no_edit_by_hand_makes_an_early_rewrap_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    let hex = |seed| -> String {
+        secret(seed).as_bytes()[..32].iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let (first, second) = (hex(0), hex(1));
+    let write = |lines: &[(&str, &str)]| {
+        let text: Vec<_> =
+            lines.iter().map(|(name, secret)| format!("{name}={secret}\n")).collect();
+        fs::write(&path, text.concat()).unwrap();
+    };
+    write(&[("KEY", &first)]);
+    let clock = ManualClock::new(at(0));
+    let store = DotenvStore::new(&path, "KEY", Purpose::Envelope, "test").clock(clock.clone());
+    // An edit by hand is accepted once it was read twice.
+    let edit = |lines: &[(&str, &str)], seconds| {
+        write(lines);
+        clock.set(at(seconds));
+        let _ = pollster::block_on(store.load());
+        clock.set(at(seconds + 1));
+        load(&store)
+    };
+    let counts_from = |manifest: &Manifest, kid: &Kid| {
+        let now = at(400_000);
+        let builder = KeyRing::<AesKey>::builder().environment("test");
+        let ring = manifest.build_ring(builder.clock(ManualClock::new(now))).unwrap();
+        let mut report = ring.report("one");
+        report.rewrap = Some(RewrapRecord {
+            started_at: at(0),
+            finished_at: at(0),
+            unreadable: 0,
+            nothing_sealed: 0,
+            rows: Vec::new(),
+        });
+        match manifest.retirement(kid, &[report], now).unwrap() {
+            Verdict::Blocked(all) => match all[..] {
+                [Obstacle::RewrapTooEarly { not_before, .. }] => {
+                    not_before.duration_since(at(0)).unwrap().as_secs()
+                }
+                _ => panic!("{all:?}"),
+            },
+            verdict => panic!("{verdict:?}"),
+        }
+    };
+    let old = load(&store).primary(at(0));
+    let new = NewEntry::new(Secret::from(&secret(1).as_bytes()[..32]));
+    let mut new = Some(new);
+    clock.set(at(1));
+    step(&store, |manifest| manifest.stage(new.take().unwrap(), at(1))).unwrap();
+    let manifest = load(&store);
+    let (window, mut short) =
+        (manifest.policy().rollout_window + manifest.policy().skew, *manifest.policy());
+    (short.rollout_window, short.skew) = (Duration::from_secs(60), Duration::ZERO);
+    let changed = manifest.set_policy(short, at(10)).unwrap();
+    pollster::block_on(store.compare_and_swap(manifest.revision(), &changed)).unwrap();
+    let window = window.as_secs();
+
+    let edited = edit(&[("KEY", &second), ("KEY_OLD", &first)], 3899);
+    assert_eq!(edited.state(&old, at(3900)), Some(KeyState::Live(Role::Fallback)));
+    assert_eq!(counts_from(&edited, &old), 3900 + window);
+
+    edit(&[("KEY", &first), ("KEY_OLD", &second)], 100_000);
+    edit(&[("KEY", &second), ("KEY_NEXT", &first)], 100_010);
+    let edited = edit(&[("KEY", &second), ("KEY_OLD", &first)], 100_020);
+    assert_eq!(edited.state(&old, at(100_021)), Some(KeyState::Live(Role::Fallback)));
+    assert_eq!(counts_from(&edited, &old), 100_011 + 60);
 }

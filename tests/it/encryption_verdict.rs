@@ -171,6 +171,106 @@ fn a_step_within_an_earlier_window_takes_that_window() {
     }
 }
 
+/// The rollout window and the skew of the default policy, in seconds.
+const WINDOW: u64 = 3900;
+
+/// A policy with a window of a minute.
+fn short() -> Policy {
+    let mut policy = Policy::default();
+    (policy.rollout_window, policy.skew, policy.max_lifetime) =
+        (Duration::from_secs(60), Duration::ZERO, HOUR);
+    policy
+}
+
+fn third_key() -> NewEntry {
+    NewEntry::new(Secret::from(&secret(2).as_bytes()[..32])).kid(kid("c"))
+}
+
+/// Returns the start of the first rewrap that counts for a key, in seconds.
+fn counts_from(manifest: &Manifest, name: &str) -> u64 {
+    let now = at(0) + 30 * DAY;
+    let mut rewrap = complete_record(at(0), at(0));
+    rewrap.rows = Vec::new();
+    let mut report = report(&self::manifest(), now, Some(rewrap));
+    report.fingerprint = manifest.fingerprint();
+    match manifest.retirement(&kid(name), &[report], now).unwrap() {
+        Verdict::Blocked(all) => match all[..] {
+            [Obstacle::RewrapTooEarly { not_before, .. }] => {
+                not_before.duration_since(at(0)).unwrap().as_secs()
+            }
+            _ => panic!("{all:?}"),
+        },
+        verdict => panic!("{verdict:?}"),
+    }
+}
+
+#[test]
+fn a_repaired_clock_makes_no_early_rewrap_count() {
+    // `a` was superseded by the right clock. The step at 3,000 s was of a wrong one.
+    let shorter = manifest().set_policy(short(), at(60)).unwrap();
+    assert_eq!(counts_from(&shorter, "a"), WINDOW);
+    let wrong = shorter.stage(third_key(), at(3000)).unwrap().manifest;
+    let repaired = wrong.repair_clock(&[], at(120)).unwrap().manifest;
+    assert_eq!(counts_from(&repaired, "a"), WINDOW);
+    // The promotion was of the wrong clock: the repair dates it within the window of the first policy.
+    let staged = manifest().stage(third_key(), at(0)).unwrap().manifest;
+    let shorter = staged.set_policy(short(), at(60)).unwrap();
+    let wrong = shorter.force("a test").promote(&kid("c"), at(100_000)).unwrap().manifest;
+    let repaired = wrong.repair_clock(&[], at(3950)).unwrap().manifest;
+    assert_eq!(repaired.primary(at(3950)), kid("c"));
+    assert_eq!(counts_from(&repaired, "b"), 3950 + WINDOW);
+}
+
+#[test]
+fn a_restaged_key_keeps_the_window_in_which_it_was_superseded() {
+    let cut = |manifest: &Manifest, now| {
+        manifest.force("a test").retire(&kid("a"), now).unwrap().manifest
+    };
+    let restage = |manifest: &Manifest, now| manifest.restage(&kid("a"), now).unwrap().manifest;
+    let withdraw = |manifest: &Manifest| manifest.retire(&kid("a"), &[], at(4)).unwrap().manifest;
+    let before = restage(&cut(&manifest(), at(1)), at(2)).set_policy(short(), at(3)).unwrap();
+    assert!(counts_from(&withdraw(&before), "a") >= WINDOW);
+    let after = restage(&cut(&manifest().set_policy(short(), at(1)).unwrap(), at(2)), at(3));
+    assert!(counts_from(&withdraw(&after), "a") >= WINDOW);
+}
+
+#[test]
+fn a_start_that_is_taken_back_late_counts_from_that_step() {
+    let scheduled = manifest().stage(third_key().signs_from(at(10_000)), at(10)).unwrap().manifest;
+    let cut = |now| scheduled.force("a test").retire(&kid("c"), now).unwrap().manifest;
+    let withdraw = |now| scheduled.retire(&kid("c"), &[], now).unwrap().manifest;
+    let close = 10_000 - WINDOW;
+    for taken_back in [cut(at(close + 1)), withdraw(at(close + 1))] {
+        assert_eq!(counts_from(&taken_back, "c"), close + 1 + WINDOW);
+    }
+    // Every instance holds the step before the start.
+    for taken_back in [cut(at(close)), withdraw(at(close))] {
+        assert_eq!(counts_from(&taken_back, "c"), 10 + WINDOW);
+    }
+}
+
+#[test]
+fn a_scheduled_start_within_an_earlier_window_has_the_earlier_skew() {
+    let mut skewed = Policy::default();
+    (skewed.rollout_window, skewed.skew) = (Duration::ZERO, Duration::from_secs(300));
+    let mut exact = skewed;
+    exact.skew = Duration::ZERO;
+    let first = manifest().set_policy(skewed, at(20_000)).unwrap();
+    let scheduled = first.stage(third_key().signs_from(at(41_000)), at(40_000)).unwrap().manifest;
+    let changed = scheduled.set_policy(exact, at(40_760)).unwrap();
+    assert_eq!(counts_from(&changed, "b"), 41_300);
+    // Long before the start: the policy of the start applies.
+    let changed = scheduled.set_policy(exact, at(40_600)).unwrap();
+    assert_eq!(counts_from(&changed, "b"), 41_000);
+}
+
+#[test]
+fn the_same_policy_again_changes_nothing() {
+    let changed = manifest().set_policy(short(), at(60)).unwrap();
+    let again = changed.set_policy(short(), at(70)).unwrap();
+    assert_eq!(again.to_json().unwrap().expose(), changed.to_json().unwrap().expose());
+}
+
 #[test]
 fn a_use_after_the_rewrap_asks_for_another_one() {
     let finished = rollout_end() + HOUR;

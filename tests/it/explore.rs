@@ -18,7 +18,7 @@ use explorer::faults::FAULTS;
 use explorer::fleet::{Fleet, World};
 use explorer::operators::check_pairs;
 use explorer::recovery;
-use explorer::rows::{Rows, row_bounds, small_worlds};
+use explorer::rows::{Rows, row_bounds, row_worlds};
 use explorer::run::{Totals, run_world};
 use explorer::step_kinds::StepKind;
 use explorer::worlds::{DECLARED, Size, families, recoveries};
@@ -111,7 +111,7 @@ fn p8_a_rotation_can_be_completed_from_every_state() {
 /// Explores the first states of each fleet. A release build explores all states.
 #[test]
 fn no_order_of_steps_and_rewraps_makes_a_row_unreadable() {
-    for named in small_worlds() {
+    for named in row_worlds(false) {
         let explored = search(&mut Rows::new(named.world), 4_000);
         println!("{}: {} states", named.name, explored.states);
         assert!(explored.states >= 4_000 && explored.found.is_none(), "{:?}", explored.found);

@@ -410,6 +410,23 @@ fn what_was_signed_under_a_longer_policy_stays_valid() {
     assert_ne!(verdict, Verdict::Safe);
 }
 
+/// The step six days ahead was of a wrong clock, and the end of `a` was settled by a right one.
+#[test]
+fn a_repaired_clock_moves_no_end_that_a_right_clock_settled() {
+    let staged = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let promoted = promote(&staged, "b", at(0)).unwrap().manifest;
+    let mut shorter = Policy::default();
+    shorter.max_lifetime = HOUR;
+    let retired = promoted.retire(&kid("a"), &agreement(&promoted, at(60)), at(60)).unwrap();
+    for before in [promoted.set_policy(shorter, at(60)).unwrap(), retired.manifest] {
+        let end = before.verifies_until(&kid("a"));
+        assert_eq!(end, Some(at(0) + overlap()));
+        let wrong = before.stage(entry(2, "c"), at(0) + 6 * DAY).unwrap().manifest;
+        let repaired = wrong.repair_clock(&[], at(0) + DAY).unwrap().manifest;
+        assert_eq!(repaired.verifies_until(&kid("a")), end);
+    }
+}
+
 /// A key of a purpose without an end by time is not ended by it, but its verdict waits.
 #[test]
 fn the_verdict_on_a_credential_waits_for_the_overlap_of_a_longer_policy() {
@@ -424,15 +441,20 @@ fn the_verdict_on_a_credential_waits_for_the_overlap_of_a_longer_policy() {
     let manifest = promoted.set_policy(shorter, at(60)).unwrap();
     assert_eq!(manifest.verifies_until(&kid("a")), None);
     let until = at(0) + overlap();
-    let verdict = |now| {
+    let cut = promoted.force("a test").retire(&kid("a"), at(10)).unwrap().manifest;
+    let cut = cut.set_policy(shorter, at(60)).unwrap();
+    let verdict = |manifest: &Manifest, now| {
         let builder = KeyRing::<Credential>::builder().environment("test");
         let ring = manifest.build_ring(builder.clock(ManualClock::new(at(0)))).unwrap();
         let mut report = ring.report("one");
         report.reported_at = now;
         manifest.retirement(&kid("a"), &[report], now).unwrap()
     };
-    assert_eq!(verdict(until - Duration::from_secs(1)), Verdict::Wait { until });
-    assert!(!matches!(verdict(until), Verdict::Wait { .. }));
+    for manifest in [manifest, cut] {
+        let before = verdict(&manifest, until - Duration::from_secs(1));
+        assert_eq!(before, Verdict::Wait { until });
+        assert!(!matches!(verdict(&manifest, until), Verdict::Wait { .. }));
+    }
 }
 
 /// A step before the policy was changed, and one soon after, may still take the longer window.

@@ -24,7 +24,7 @@ use explorer::counterexamples::bounds;
 use explorer::engine::{Counterexample, Exploration, explore};
 use explorer::fleet::Fleet;
 use explorer::recovery;
-use explorer::rows::{Rows, full_worlds, row_bounds, small_worlds};
+use explorer::rows::{Rows, row_bounds, row_worlds};
 use explorer::run::run;
 use explorer::worlds::{Size, families, recoveries};
 
@@ -138,10 +138,7 @@ fn print_run(run: &[String]) {
 
 /// Explores the fleets with stored rows.
 fn explore_rows(options: &Options) -> bool {
-    let mut worlds = small_worlds();
-    if options.full {
-        worlds.extend(full_worlds());
-    }
+    let mut worlds = row_worlds(options.full);
     worlds.retain(|named| named.name.contains(&options.only));
     let mut table = new_table(["rows", "states", "depth", "manifests", "seconds", "violations"]);
     let mut all_found = Vec::new();

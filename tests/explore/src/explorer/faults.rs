@@ -41,15 +41,15 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a withdrawn key ends at once, however near its start",
         file: "src/lifecycle/transitions.rs",
-        find: "        if may_sign {\n            life.superseded_at",
-        replace: "        if may_sign && false {\n            life.superseded_at",
+        find: "life.start().is_some_and(|(from, _)| is_close(from));",
+        replace: "life.start().is_some_and(|(from, _)| is_close(from) && false);",
         breaks: "P1",
     },
     Fault {
         name: "a shorter policy applies to what was signed before",
         file: "src/lifecycle/transitions.rs",
-        find: "if is_shorter && life.signing_start != SigningStart::Unscheduled {",
-        replace: "if is_shorter && life.signing_start == SigningStart::Unscheduled {",
+        find: "            if is_shorter {",
+        replace: "            if is_shorter && life.signing_start == SigningStart::Unscheduled {",
         breaks: "P1",
     },
     Fault {

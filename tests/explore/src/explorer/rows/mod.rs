@@ -31,7 +31,7 @@ pub use bounds::row_bounds;
 pub use state::RowState;
 use state::{Instance, RunningRewrap};
 pub use world::RowWorld;
-pub use worlds::{full_worlds, small_worlds};
+pub use worlds::row_worlds;
 
 /// The most instances. The last of [`Reports`] is that of a rewrap command.
 const SLOTS: usize = INSTANCES - 1;

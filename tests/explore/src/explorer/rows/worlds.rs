@@ -77,6 +77,9 @@ const POLICIES: &[StepKind] = &[
     StepKind::SetPolicy(Declared { lifetime: 2, rollout: 1, skew: 0 }),
 ];
 
+const RESTAGED: &[StepKind] =
+    &[StepKind::Stage, StepKind::Promote, StepKind::ForceRetire, StepKind::Restage, POLICIES[2]];
+
 /// Two instances with equal clocks, and an operator who takes steps of these kinds.
 pub(super) fn world_without_skew(step_kinds: &'static [StepKind]) -> RowWorld {
     RowWorld {
@@ -89,8 +92,16 @@ pub(super) fn world_without_skew(step_kinds: &'static [StepKind]) -> RowWorld {
     }
 }
 
-/// Returns the fleets that need a few seconds, all within the declared bounds.
-pub fn small_worlds() -> Vec<NamedRowWorld> {
+/// Returns the fleets that are explored, all within the declared bounds. Those of a full run need minutes.
+pub fn row_worlds(is_full: bool) -> Vec<NamedRowWorld> {
+    let mut worlds = small_worlds();
+    if is_full {
+        worlds.extend(full_worlds());
+    }
+    worlds
+}
+
+fn small_worlds() -> Vec<NamedRowWorld> {
     let reads_only = RewrapOptions { reads_only: true, ..RewrapOptions::default() };
     let rescues = RewrapOptions { rescues: true, ..RewrapOptions::default() };
     vec![
@@ -117,8 +128,7 @@ pub fn small_worlds() -> Vec<NamedRowWorld> {
     ]
 }
 
-/// Returns the fleets that need minutes, all within the declared bounds.
-pub fn full_worlds() -> Vec<NamedRowWorld> {
+fn full_worlds() -> Vec<NamedRowWorld> {
     let late = RewrapOptions { reports_later: true, ..RewrapOptions::default() };
     let all = RewrapOptions {
         rescues: true,
@@ -140,6 +150,10 @@ pub fn full_worlds() -> Vec<NamedRowWorld> {
         NamedRowWorld {
             name: "policies that become shorter",
             world: RowWorld { declared: LONGER, steps: 4, ..world_without_skew(POLICIES) },
+        },
+        NamedRowWorld {
+            name: "a shorter policy, and a key that is restaged",
+            world: RowWorld { declared: LONGER, steps: 4, keys: 2, ..world_without_skew(RESTAGED) },
         },
         NamedRowWorld {
             name: "a whole rotation",
