@@ -14,6 +14,7 @@
 )]
 
 pub(crate) mod admission;
+pub(crate) mod clock_repair;
 mod effect;
 pub(crate) mod fingerprint;
 pub(crate) mod identity;

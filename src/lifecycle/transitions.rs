@@ -366,106 +366,6 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Corrects the times of a manifest that was written while a clock was ahead: `now` is the
-    /// right time, `changed_at` the time of the last step. Ends that the keys have by their
-    /// overlap stay; those of `forced` retirements come now.
-    ///
-    /// A key that started to sign by the wrong time, and that every instance holds, signs from
-    /// now on. One that some instances may not hold is staged again, unless without it no key
-    /// would sign.
-    pub(crate) fn repair_clock(
-        mut lives: Vec<Life>,
-        changed_at: SystemTime,
-        forced: &[Kid],
-        terms: &Terms,
-        now: SystemTime,
-    ) -> Vec<Life> {
-        let by_time = terms.purpose.has_expiry_by_time();
-        let is_wrong = |moment: SystemTime| now < moment && moment <= changed_at;
-        // As long after now as it was after the wrong time.
-        let shift = |moment: SystemTime| {
-            let ahead = moment.duration_since(changed_at).unwrap_or_default();
-            now.checked_add(ahead).unwrap_or(now)
-        };
-        let mut started: Vec<_> = (0..lives.len())
-            .filter_map(|index| Some((lives[index].start()?, index)))
-            .filter(|((from, _), _)| is_wrong(*from))
-            .collect();
-        started.sort_unstable();
-        // The moments that follow from a right one are right.
-        let is_right: Vec<_> = (0..lives.len())
-            .map(|index| superseded_since(&lives, index, changed_at) <= now)
-            .collect();
-        for (life, is_right) in lives.iter_mut().zip(is_right) {
-            let overlap_of_added = life.added_at.min(now).checked_add(terms.policy.overlap());
-            life.retire_at = life.retire_at.map(|end| match () {
-                () if end <= now => end,
-                () if forced.contains(&life.kid) => now,
-                () if is_right && life.start().is_some() && by_time => end,
-                () if end > changed_at => shift(end),
-                () if life.start().is_some() => end,
-                () => end.min(overlap_of_added.unwrap_or(end).max(now)),
-            });
-            life.superseded_at = life.superseded_at.filter(|at| *at <= now);
-            let is_wrong = |kept: &SystemTime| !is_right && *kept > changed_at;
-            life.kept_until =
-                life.kept_until.map(|kept| if is_wrong(&kept) { shift(kept) } else { kept });
-            life.earlier_end = life.earlier_end.map(|earlier| {
-                let until =
-                    if earlier.until > changed_at { shift(earlier.until) } else { earlier.until };
-                EarlierEnd { until, ..earlier }
-            });
-            if let Some(revocation) = &mut life.revoked {
-                revocation.at = revocation.at.min(now);
-            }
-            life.destroyed_at = life.destroyed_at.map(|at| at.min(now));
-            if let Some(at) = life.destroyed_at {
-                life.retire_at = life.retire_at.map(|end| end.min(at));
-            }
-        }
-        let window = terms.window(now);
-        if window > terms.policy.window() {
-            // What the repair supersedes is superseded within the window of an earlier policy.
-            let kept = now.checked_add(terms.kept_for(window));
-            for index in 0..lives.len() {
-                let is_over = superseded_at(&lives, index).is_some_and(|at| at <= now);
-                if lives[index].start().is_some() && !is_over {
-                    lives[index].kept_until = lives[index].kept_until.max(kept);
-                }
-            }
-        }
-        renumber(&mut lives);
-        let mut sequence = lives.len() as u64;
-        let mut latest = None;
-        for (_, index) in started {
-            let life = &mut lives[index];
-            let is_held = life.added_at.checked_add(window).is_some_and(|held| held <= now);
-            sequence = sequence.saturating_add(1);
-            life.sequence = sequence;
-            life.signing_start =
-                if is_held { SigningStart::From(now) } else { SigningStart::Unscheduled };
-            if life.is_alive() && !is_held {
-                latest = Some(index);
-            }
-        }
-        for life in &mut lives {
-            life.added_at = life.added_at.min(now);
-        }
-        match (Timeline::new_unchecked(&lives, now, terms).primary(now), latest) {
-            // Another key superseded it by the wrong time alone.
-            (Some(index), _) => {
-                (lives[index].superseded_at, lives[index].retire_at) = (None, None);
-                if superseded_at(&lives, index).is_some_and(|at| at <= now) {
-                    (lives[index].signing_start, lives[index].sequence) =
-                        (SigningStart::From(now), sequence.saturating_add(1));
-                }
-            }
-            (None, Some(index)) => lives[index].signing_start = SigningStart::From(now),
-            (None, None) => {}
-        }
-        lives
-    }
-
     /// Effect of the step on instances that have not reloaded. Where they are `agreed` to hold
     /// what this ring did, none of them lacks a key.
     pub(crate) fn effect(&self, agreed: bool) -> RolloutEffect {
@@ -589,7 +489,7 @@ impl<'a> Steps<'a> {
 }
 
 /// Numbers the keys from 1 on, in the same order: their numbers have reached the limit.
-fn renumber(lives: &mut [Life]) {
+pub(super) fn renumber(lives: &mut [Life]) {
     let mut order: Vec<_> = (0..lives.len()).collect();
     order.sort_by_key(|index| lives[*index].sequence);
     for (sequence, index) in (1..).zip(order) {

@@ -9,6 +9,7 @@ use crate::error::{Error, Obstacle};
 use crate::evidence::reports::{ClockProblem, clock_problem, disagreement, is_possibly_running};
 use crate::evidence::{Report, Verdict};
 use crate::kid::Kid;
+use crate::lifecycle::clock_repair::repair_clock;
 use crate::lifecycle::policy::is_ahead;
 use crate::lifecycle::transitions::Steps;
 use crate::lifecycle::{KeyState, Policy, Role};
@@ -468,7 +469,7 @@ impl Manifest {
                 self.keys.iter().filter(|key| key.has_forced_retirement()).collect();
             let forced: Vec<_> = forced.into_iter().map(Entry::kid).collect();
             let (lives, terms) = (self.lives(), self.terms());
-            let lives = Steps::repair_clock(lives, self.changed_at, &forced, &terms, now);
+            let lives = repair_clock(lives, self.changed_at, &forced, &terms, now);
             // Instances are at their own time, and do not hold keys of the wrong one.
             let before = self.primary_at_own_time(now);
             for key in &mut next.keys {
