@@ -274,10 +274,11 @@ mod tests {
     fn a_missing_primary_is_reported_as_of_now_or_of_a_moment_ahead() {
         let mut primary = life("one", SigningStart::From(at(0)));
         primary.retire_at = Some(at(5));
-        let remedy = |as_of| match Timeline::new(&[primary.clone()], as_of, &terms(), "ring") {
-            Err(Error::NoPrimary { remedy, .. }) => remedy,
-            other => panic!("{other:?}"),
-        };
+        let remedy =
+            |as_of| match Timeline::new(std::slice::from_ref(&primary), as_of, &terms(), "ring") {
+                Err(Error::NoPrimary { remedy, .. }) => remedy,
+                other => panic!("{other:?}"),
+            };
         assert!(remedy(at(4)).starts_with("at a moment ahead"), "{}", remedy(at(4)));
         assert!(remedy(at(5)).starts_with("promote another key first"), "{}", remedy(at(5)));
     }
