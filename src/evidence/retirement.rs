@@ -212,3 +212,109 @@ fn rewrap_obstacles(
     }
     obstacles
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::SigningStart;
+
+    const NANO: Duration = Duration::from_nanos(1);
+    const HOUR: Duration = Duration::from_secs(3600);
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn began() -> SystemTime {
+        SystemTime::UNIX_EPOCH + 20_000 * DAY
+    }
+
+    /// A key that was superseded at `began()`, and the primary.
+    fn lives() -> Vec<Life> {
+        let life = |name, sequence, start| Life {
+            signing_start: SigningStart::From(start),
+            sequence,
+            ..Life::new(Kid::new(name).unwrap(), SystemTime::UNIX_EPOCH)
+        };
+        vec![life("old", 1, SystemTime::UNIX_EPOCH), life("new", 2, began())]
+    }
+
+    fn verdict(
+        lives: &[Life],
+        purpose: Purpose,
+        evidence: KeyEvidence,
+        rewraps: &[&RewrapRecord],
+        now: SystemTime,
+    ) -> Verdict {
+        let terms = Terms::new(purpose, Policy::default());
+        let timeline = Timeline::new(lives, began(), &terms, "ring").unwrap();
+        decide_verdict(lives, 0, &timeline, &terms, evidence, rewraps, now)
+    }
+
+    fn rewrap(started_at: SystemTime) -> RewrapRecord {
+        RewrapRecord {
+            started_at,
+            finished_at: started_at,
+            unreadable: 0,
+            nothing_sealed: 0,
+            rows: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_key_whose_secret_was_wiped_may_be_retired_without_evidence() {
+        for purpose in [Purpose::Jwt, Purpose::Envelope, Purpose::Audit] {
+            let mut lives = lives();
+            let verdict = |lives: &[Life]| {
+                verdict(lives, purpose, KeyEvidence::default(), &[], began() + HOUR)
+            };
+            assert_ne!(verdict(&lives), Verdict::Safe, "{purpose:?}");
+            lives[0].destroyed_at = Some(began());
+            assert_eq!(verdict(&lives), Verdict::Safe, "{purpose:?}");
+        }
+    }
+
+    #[test]
+    fn a_rewrap_counts_if_it_starts_once_no_instance_seals_with_the_key() {
+        // The rollout window and the skew after the key was superseded.
+        let held = began() + Duration::from_secs(65 * 60);
+        for (kept_until, expected) in
+            [(None, held), (Some(held - NANO), held), (Some(held + HOUR), held + HOUR)]
+        {
+            let mut lives = lives();
+            lives[0].kept_until = kept_until;
+            let now = began() + 2 * DAY;
+            let verdict = |started_at| {
+                let evidence = KeyEvidence { since: Some(began()), ..KeyEvidence::default() };
+                verdict(&lives, Purpose::Envelope, evidence, &[&rewrap(started_at)], now)
+            };
+            assert_eq!(verdict(expected), Verdict::Safe);
+            let (started_at, not_before) = (expected - NANO, expected);
+            let too_early = Obstacle::RewrapTooEarly { started_at, not_before };
+            assert_eq!(verdict(started_at), Verdict::Blocked(vec![too_early]));
+        }
+    }
+
+    #[test]
+    fn traffic_is_expected_from_the_first_hour_of_a_day_if_there_was_any() {
+        let now = began() + 9 * DAY;
+        let expected = |under_primary, watched| {
+            let counted_since = Some(now - watched);
+            let evidence = KeyEvidence { counted_since, under_primary, ..KeyEvidence::default() };
+            match expected_traffic(&evidence, &Policy::default(), now) {
+                Some(Obstacle::TooLittleTraffic { seen, .. }) => Some(seen),
+                _ => None,
+            }
+        };
+        assert_eq!(expected(10, HOUR - NANO), None);
+        assert_eq!(expected(10, HOUR), Some(240));
+        assert_eq!(expected(10, 2 * HOUR), Some(120));
+        assert_eq!(expected(10, DAY), Some(10));
+        // More than a window was watched, and the verifications are of the last one.
+        assert_eq!(expected(10, 2 * DAY), Some(10));
+        // Nothing was verified: only a whole window shows that.
+        assert_eq!(expected(0, HOUR), None);
+        assert_eq!(expected(0, DAY - NANO), None);
+        assert_eq!(expected(0, DAY), Some(0));
+        // A thousand in a day are enough.
+        assert_eq!(expected(42, HOUR), None);
+        assert_eq!(expected(41, HOUR), Some(984));
+    }
+}

@@ -294,4 +294,118 @@ mod tests {
         usage_window.sample(usage(9), at(2), DAY);
         assert_eq!(count_under_primary(usage_window.buckets(), at(0), at(11), DAY), 9);
     }
+
+    fn spans(usage_window: &UsageWindow) -> Vec<(SystemTime, SystemTime)> {
+        usage_window.buckets().map(|bucket| (bucket.from, bucket.to)).collect()
+    }
+
+    fn signed(count: u64) -> [(Kid, KeyUsage); 1] {
+        [(Kid::new("k").unwrap(), KeyUsage { signed: count, ..KeyUsage::default() })]
+    }
+
+    #[test]
+    fn uses_are_kept_for_fourteen_windows() {
+        let mut usage_window = UsageWindow::new(at(0));
+        for day in 1..=15 {
+            usage_window.sample(usage(day), at(0) + DAY * day as u32, DAY);
+        }
+        // The first day ends where the fourteen windows begin.
+        let days = |first: u32| (first..15).map(|day| (at(day * 24), at(day * 24 + 24)));
+        assert_eq!(spans(&usage_window), days(0).collect::<Vec<_>>());
+        let now = at(15 * 24) + Duration::from_nanos(1);
+        usage_window.sample(usage(16), now, DAY);
+        let expected: Vec<_> = days(1).chain([(at(15 * 24), now)]).collect();
+        assert_eq!(spans(&usage_window), expected);
+    }
+
+    #[test]
+    fn hours_before_the_last_window_are_joined_to_quarters_of_a_window() {
+        let hours = |from: u32, to: u32| (from..to).map(|hour| (at(hour), at(hour + 1)));
+        let mut usage_window = UsageWindow::new(at(0));
+        for now in 1..=40 {
+            usage_window.sample(usage(now.into()), at(now), DAY);
+            let joined = match now {
+                // The second hour ends where the last window begins.
+                26 => vec![(0, 1)],
+                27 => vec![(0, 2)],
+                31 => vec![(0, 6)],
+                32 => vec![(0, 6), (6, 7)],
+                33 => vec![(0, 6), (6, 8)],
+                37 => vec![(0, 6), (6, 12)],
+                _ => continue,
+            };
+            let end = joined.last().unwrap().1;
+            let expected = joined.into_iter().map(|(from, to)| (at(from), at(to)));
+            let expected: Vec<_> = expected.chain(hours(end, now)).collect();
+            assert_eq!(spans(&usage_window), expected, "{now}");
+            assert_eq!(
+                count_under_primary(usage_window.buckets(), at(0), at(now), DAY * 2),
+                u64::from(now)
+            );
+        }
+    }
+
+    #[test]
+    fn at_most_five_hundred_spans_of_earlier_instances_are_kept_and_no_use_is_lost() {
+        let uses = UsageCounts { verified_as_primary: 1, ..UsageCounts::default() };
+        for count in [499, 500, 501, 502] {
+            let mut report = Report::for_unreadable("gone", at(count), "");
+            report.problem = None;
+            report.observed_since = at(0);
+            report.buckets = (0..count)
+                .map(|hour| UsageBucket {
+                    from: at(hour),
+                    to: at(hour + 1),
+                    uses: vec![(Kid::new("k").unwrap(), uses)],
+                })
+                .collect();
+            let mut successor = UsageWindow::new(at(count));
+            successor.inherit(&report);
+            let mut other = UsageWindow::new(at(count));
+            other.continue_watch(&report, at(7));
+            for (usage_window, since) in [(successor, at(0)), (other, at(7))] {
+                let kept: Vec<_> = usage_window.buckets().collect();
+                assert_eq!(kept.len(), count.min(500) as usize, "{count}");
+                // The oldest are joined.
+                let joined = count.saturating_sub(500) + 1;
+                assert_eq!((kept[0].from, kept[0].to), (at(0), at(joined)), "{count}");
+                let window = HOUR * count;
+                let counted = count_under_primary(kept.into_iter(), at(0), at(count), window);
+                assert_eq!(counted, u64::from(count));
+                assert_eq!(usage_window.since, since);
+            }
+        }
+    }
+
+    /// The instance watched until after this process had started.
+    #[test]
+    fn the_watch_of_an_instance_that_is_gone_is_put_in_order_with_that_of_this_process() {
+        let mut report = Report::for_unreadable("gone", at(3), "");
+        report.problem = None;
+        let bucket = |from, to| UsageBucket { from: at(from), to: at(to), uses: Vec::new() };
+        report.buckets = vec![bucket(0, 1), bucket(1, 3)];
+        let mut usage_window = UsageWindow::new(at(1));
+        usage_window.sample(usage(1), at(2), DAY);
+        usage_window.sample(usage(2), at(4), DAY);
+        usage_window.continue_watch(&report, at(9));
+        let expected = [(0, 1), (1, 2), (1, 3), (2, 4)].map(|(from, to)| (at(from), at(to)));
+        assert_eq!(spans(&usage_window), expected);
+        // It watched later than this process began, which watches on.
+        assert_eq!(usage_window.since, at(1));
+    }
+
+    #[test]
+    fn only_keys_that_have_signed_are_counted_as_signers() {
+        let kid = Kid::new("k").unwrap();
+        let mut usage_window = UsageWindow::new(at(0));
+        usage_window.sample(usage(5), at(1), DAY);
+        assert_eq!(usage_window.signed(), []);
+        usage_window.sample(signed(1), at(2), DAY);
+        assert_eq!(usage_window.signed(), [(kid, 1)]);
+        let mut report = Report::for_unreadable("before", at(0), "");
+        report.problem = None;
+        report.signed = vec![(kid, 10)];
+        usage_window.inherit(&report);
+        assert_eq!(usage_window.signed(), [(kid, 11)]);
+    }
 }

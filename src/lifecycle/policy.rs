@@ -190,3 +190,78 @@ impl Default for Policy {
 pub(crate) fn is_ahead(moment: SystemTime, policy: &Policy, now: SystemTime) -> bool {
     now.checked_add(policy.skew).is_some_and(|latest| moment > latest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_is_refused_beyond_its_bound_and_not_at_it() {
+        // A hundred years of 365.25 days.
+        let century = Duration::from_secs(3_155_760_000);
+        let longer = century + Duration::from_nanos(1);
+        let policy = Policy::default;
+        let cases = [
+            (
+                "max_lifetime",
+                Policy { max_lifetime: century, ..policy() },
+                Policy { max_lifetime: longer, ..policy() },
+            ),
+            (
+                "rollout_window",
+                Policy { rollout_window: century, ..policy() },
+                Policy { rollout_window: longer, ..policy() },
+            ),
+            ("skew", Policy { skew: century, ..policy() }, Policy { skew: longer, ..policy() }),
+            (
+                "observation_window",
+                Policy { observation_window: century, ..policy() },
+                Policy { observation_window: longer, ..policy() },
+            ),
+            (
+                "schedule",
+                Policy { schedule: Some(Schedule::Days(36_525)), ..policy() },
+                Policy { schedule: Some(Schedule::Days(36_526)), ..policy() },
+            ),
+            (
+                "min_observed_verifications",
+                Policy { min_observed_verifications: 9_007_199_254_740_991, ..policy() },
+                Policy { min_observed_verifications: 9_007_199_254_740_992, ..policy() },
+            ),
+            (
+                "min_secret_bytes",
+                Policy { min_secret_bytes: Some(65_536), ..policy() },
+                Policy { min_secret_bytes: Some(65_537), ..policy() },
+            ),
+            (
+                "dangerous_min_secret_bytes",
+                Policy { dangerous_min_secret_bytes: Some(65_536), ..policy() },
+                Policy { dangerous_min_secret_bytes: Some(65_537), ..policy() },
+            ),
+        ];
+        for (field, at_bound, beyond) in cases {
+            assert!(at_bound.check().is_ok(), "{field}");
+            match beyond.check() {
+                Err(Error::PolicyBounds { what }) => {
+                    assert!(what.contains(&format!("`{field}`")), "{field}: {what}");
+                }
+                other => panic!("{field}: {other:?}"),
+            }
+        }
+        let both =
+            Policy { min_secret_bytes: Some(16), dangerous_min_secret_bytes: Some(16), ..policy() };
+        assert!(
+            matches!(both.check(), Err(Error::PolicyBounds { what }) if what.contains("exclude"))
+        );
+    }
+
+    #[test]
+    fn an_observation_window_has_room_for_a_report() {
+        let check = |observation_window| {
+            Policy { observation_window, ..Policy::default() }.check_observation_window()
+        };
+        let two_minutes = Duration::from_secs(120);
+        assert!(check(two_minutes).is_ok());
+        assert!(check(two_minutes - Duration::from_nanos(1)).is_err());
+    }
+}

@@ -58,3 +58,23 @@ impl KeyState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_a_stable_name() {
+        let states = [
+            (KeyState::Live(Role::Primary), "primary"),
+            (KeyState::Live(Role::Fallback), "fallback"),
+            (KeyState::Live(Role::Staged), "staged"),
+            (KeyState::Expired, "expired"),
+            (KeyState::Revoked, "revoked"),
+            (KeyState::Destroyed, "destroyed"),
+        ];
+        for (state, name) in states {
+            assert_eq!(state.as_str(), name);
+        }
+    }
+}

@@ -49,3 +49,48 @@ impl Terms {
         Self { purpose: self.purpose, policy, earlier_window }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A policy with a rollout window of so many minutes, and one minute of skew.
+    fn policy(minutes: u32) -> Policy {
+        let rollout_window = minutes * MINUTE;
+        Policy { rollout_window, skew: MINUTE, max_lifetime: 100 * MINUTE, ..Policy::default() }
+    }
+
+    #[test]
+    fn a_shorter_policy_leaves_its_window_behind_until_that_is_over() {
+        let now = SystemTime::UNIX_EPOCH + 1000 * MINUTE;
+        let terms = Terms::new(Purpose::Jwt, policy(60));
+        assert_eq!(terms.window(now), 61 * MINUTE);
+        // The same and a longer one leave nothing behind.
+        for (minutes, earlier) in [(59, true), (60, false), (61, false)] {
+            let next = terms.apply_policy(policy(minutes), now);
+            let until = now + 61 * MINUTE;
+            let left = EarlierWindow { length: 61 * MINUTE, until };
+            assert_eq!(next.earlier_window, earlier.then_some(left), "{minutes}");
+        }
+        let shorter = terms.apply_policy(policy(10), now);
+        let until = now + 61 * MINUTE;
+        assert_eq!(shorter.window(until - Duration::from_nanos(1)), 61 * MINUTE);
+        assert_eq!(shorter.window(until), 11 * MINUTE);
+        // One that is longer than what is left behind counts itself.
+        let longer = shorter.apply_policy(policy(90), now);
+        assert_eq!(longer.window(now), 91 * MINUTE);
+        // What is left behind is left behind again by the next.
+        let next = shorter.apply_policy(policy(5), now + MINUTE);
+        assert_eq!(next.window(until), 61 * MINUTE);
+    }
+
+    #[test]
+    fn a_rewrap_replaces_the_overlap_of_an_encryption_key() {
+        let kept = |purpose| Terms::new(purpose, policy(60)).kept_for(30 * MINUTE);
+        assert_eq!(kept(Purpose::Envelope), 30 * MINUTE);
+        // The step, the longest lifetime and the skew.
+        assert_eq!(kept(Purpose::Jwt), 131 * MINUTE);
+    }
+}

@@ -229,3 +229,85 @@ fn live(lives: &[Life], ends: &[Option<SystemTime>], now: SystemTime) -> Vec<(us
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kid::Kid;
+    use crate::lifecycle::Policy;
+    use crate::lifecycle::life::Revocation;
+    use crate::purpose::Purpose;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(hours: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + HOUR * 10_000 + HOUR * hours
+    }
+
+    fn life(name: &str, signing_start: SigningStart) -> Life {
+        Life { signing_start, ..Life::new(Kid::new(name).unwrap(), at(0)) }
+    }
+
+    fn terms() -> Terms {
+        Terms::new(Purpose::Jwt, Policy::default())
+    }
+
+    #[test]
+    fn roles_depend_on_the_time_only_while_a_transition_lies_ahead() {
+        let lives =
+            [life("one", SigningStart::From(at(0))), life("two", SigningStart::From(at(5)))];
+        let end = at(5) + Policy::default().overlap();
+        for (as_of, next) in [
+            (at(4), Some(at(5))),
+            (at(5), Some(end)),
+            (end - Duration::from_nanos(1), Some(end)),
+            (end, None),
+            (end + HOUR, None),
+        ] {
+            let timeline = Timeline::new(&lives, as_of, &terms(), "ring").unwrap();
+            assert_eq!(timeline.is_timed(), next.is_some(), "{as_of:?}");
+            assert_eq!(timeline.next_transition(as_of), next, "{as_of:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_primary_is_reported_as_of_now_or_of_a_moment_ahead() {
+        let mut primary = life("one", SigningStart::From(at(0)));
+        primary.retire_at = Some(at(5));
+        let remedy =
+            |as_of| match Timeline::new(std::slice::from_ref(&primary), as_of, &terms(), "ring") {
+                Err(Error::NoPrimary { remedy, .. }) => remedy,
+                other => panic!("{other:?}"),
+            };
+        assert!(remedy(at(4)).starts_with("at a moment ahead"), "{}", remedy(at(4)));
+        assert!(remedy(at(5)).starts_with("promote another key first"), "{}", remedy(at(5)));
+    }
+
+    #[test]
+    fn a_key_is_superseded_by_the_next_signer_or_by_its_revocation() {
+        let (never, unscheduled) = (SigningStart::Never, SigningStart::Unscheduled);
+        let from = |hour| SigningStart::From(at(hour));
+        // How the key signs, when it was revoked, and since when it counts as superseded at 20. The next
+        // key signs from 10.
+        for (signing_start, revoked, expected) in [
+            (from(5), None, 10),
+            (from(5), Some(8), 8),
+            (from(5), Some(12), 10),
+            // The clock that dated the revocation was behind.
+            (from(5), Some(3), 5),
+            // It is the latest signer.
+            (from(15), None, 20),
+            (from(15), Some(17), 17),
+            // It was added at 0.
+            (never, None, 0),
+            (unscheduled, None, 0),
+            (never, Some(3), 0),
+        ] {
+            let mut key = life("one", signing_start);
+            key.revoked = revoked.map(|hour| Revocation { at: at(hour), reason: String::new() });
+            let lives = [key, life("two", from(10))];
+            let since = superseded_since(&lives, 0, at(20));
+            assert_eq!(since, at(expected), "{signing_start:?}, {revoked:?}");
+        }
+    }
+}

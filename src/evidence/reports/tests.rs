@@ -297,3 +297,61 @@ fn an_instance_is_gone_after_five_minutes_without_a_report_at_the_earliest() {
     assert_eq!(end(Duration::from_secs(120)), Some(at(0) + Duration::from_secs(300)));
     assert_eq!(end(DAY), Some(at(1)));
 }
+
+#[test]
+fn an_observation_reaches_back_as_far_as_instances_follow_each_other() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let (policy, now) = (Policy::default(), at(9));
+    // Five minutes without a report, and the skew of five.
+    let gap = 10 * MINUTE;
+    let watched = |begin, end| {
+        let mut report = readable_report("one", end);
+        report.observed_since = begin;
+        report
+    };
+    let stopped = |begin, end| Report { has_stopped: true, ..watched(begin, end) };
+    let since = |reports: &[Report]| observed_since(reports, &policy, at(0), now);
+    let nano = Duration::from_nanos(1);
+    let running = watched(now - HOUR, now - gap);
+    assert_eq!(since(std::slice::from_ref(&running)), Some(now - HOUR));
+    assert_eq!(since(&[watched(now - HOUR, now - gap - nano)]), None);
+    // One before it, which ended just in time, or has stopped since, or ended too early.
+    let end = now - HOUR - gap;
+    for (before, expected) in [
+        (watched(now - DAY, end), now - DAY),
+        (stopped(now - DAY, end), now - DAY),
+        (watched(now - DAY, end - nano), now - HOUR),
+        (stopped(now - DAY, end - nano), now - HOUR),
+        // A rewrap run counted nothing.
+        (stopped(end, end), now - HOUR),
+    ] {
+        assert_eq!(since(&[running.clone(), before.clone()]), Some(expected), "{before:?}");
+        assert_eq!(since(&[before.clone(), running.clone()]), Some(expected), "{before:?}");
+    }
+    // Three in a row.
+    let (second, third) = (stopped(now - DAY, end), stopped(now - 3 * DAY, now - DAY));
+    assert_eq!(since(&[third, running, second]), Some(now - 3 * DAY));
+    assert_eq!(since(&[stopped(now, now)]), None);
+    assert_eq!(since(&[stopped(now - nano, now)]), Some(now - nano));
+}
+
+#[test]
+fn objections_end_one_window_after_the_last_report_that_objects() {
+    let (policy, now) = (Policy::default(), at(9));
+    let objecting = |reported_at| {
+        let mut report = readable_report("objecting", reported_at);
+        report.fingerprint = other();
+        report
+    };
+    let end =
+        |reports: &[Report]| disagreement_end(reports, Fingerprint::NONE, &policy, at(0), now);
+    let nano = Duration::from_nanos(1);
+    assert_eq!(end(&[]), None);
+    assert_eq!(end(&[readable_report("agreeing", now)]), None);
+    assert_eq!(end(&[objecting(now - DAY)]), None, "it is gone");
+    assert_eq!(end(&[objecting(now - DAY + nano)]), Some(now + nano));
+    let reports =
+        [objecting(now - 2 * HOUR), objecting(now - HOUR), broken("broken", now - 3 * HOUR)];
+    assert_eq!(end(&reports), Some(now - HOUR + DAY));
+    assert_eq!(end(&reports[2..]), Some(now - 3 * HOUR + DAY));
+}
