@@ -329,7 +329,7 @@ mod tests {
     fn the_last_live_key_signs_where_no_other_does() {
         let (now, from) = (now(), SigningStart::From);
         let new = life("new", from(now + HOUR), 1, now + HOUR);
-        assert_eq!(starts(&[new.clone()]), [from(now)]);
+        assert_eq!(starts(std::slice::from_ref(&new)), [from(now)]);
         let mut later = life("later", from(now + HOUR * 2), 2, now + HOUR);
         assert_eq!(starts(&[new.clone(), later.clone()]), [SigningStart::Unscheduled, from(now)]);
         // A revoked key does not sign again, and neither does an expired one.

@@ -155,11 +155,9 @@ mod tests {
         let bounds = [None, Some(0), Some(1), Some(8), Some(9), Some(65_536)];
         let mut all = std::collections::BTreeSet::new();
         for bytes in bounds {
-            let mut policy = Policy::default();
-            policy.min_secret_bytes = bytes;
-            all.insert(of(&policy).to_string());
-            (policy.min_secret_bytes, policy.dangerous_min_secret_bytes) = (None, bytes);
-            all.insert(of(&policy).to_string());
+            let signing = Policy { min_secret_bytes: bytes, ..Policy::default() };
+            let dangerous = Policy { dangerous_min_secret_bytes: bytes, ..Policy::default() };
+            all.extend([&signing, &dangerous].map(|policy| of(policy).to_string()));
         }
         // Without a bound both are the same policy.
         assert_eq!(all.len(), 2 * bounds.len() - 1);
