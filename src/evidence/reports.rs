@@ -200,24 +200,13 @@ pub(crate) fn observed_since(
         |end: SystemTime, moment: SystemTime| end.checked_add(gap).is_none_or(|end| end >= moment);
     // Backwards from now, as far as one report reaches into the next.
     let mut since = now;
-    let mut is_watched = false;
     loop {
-        let earlier = watches
-            .iter()
-            .filter(|(begin, _)| *begin < since || !is_watched)
-            .filter(|(_, end)| reaches(*end, since))
-            .map(|(begin, _)| *begin)
-            .min();
-        match earlier {
-            Some(earlier) => {
-                is_watched = true;
-                if earlier >= since {
-                    return Some(since);
-                }
-                since = earlier;
-            }
-            None => return is_watched.then_some(since),
+        let reaching = watches.iter().filter(|(_, end)| reaches(*end, since));
+        let earlier = reaching.map(|(begin, _)| *begin).min()?;
+        if earlier >= since {
+            return Some(since);
         }
+        since = earlier;
     }
 }
 

@@ -84,11 +84,8 @@ impl UsageWindow {
         }
         // One that reaches into the windows is kept whole.
         let begin = window.checked_mul(KEPT_WINDOWS).and_then(|kept| now.checked_sub(kept));
-        while self.buckets.len() > 1
-            && begin
-                .is_some_and(|begin| self.buckets.front().is_some_and(|bucket| bucket.to < begin))
-        {
-            self.buckets.pop_front();
+        if let Some(begin) = begin {
+            self.buckets.retain(|bucket| bucket.to >= begin);
         }
         self.thin_out(now, window);
     }

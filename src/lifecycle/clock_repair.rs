@@ -39,7 +39,7 @@ pub(crate) fn repair_clock(
         .filter(|((from, _), _)| now < *from && *from <= changed_at)
         .collect();
     started.sort_unstable();
-    // What follows from a right moment is right.
+    // A moment that follows from a right one is right.
     let is_right: Vec<_> =
         (0..lives.len()).map(|index| superseded_since(&lives, index, changed_at) <= now).collect();
     for (life, is_right) in lives.iter_mut().zip(is_right) {
@@ -111,7 +111,7 @@ impl Repair<'_> {
         }
     }
 
-    /// What the repair supersedes is superseded within the window of an earlier policy.
+    /// Keeps each key that the repair supersedes for the longer window of an earlier policy.
     fn keep_for_earlier_window(&self, lives: &mut [Life]) {
         let window = self.terms.window(self.now);
         if window <= self.terms.policy.window() {
@@ -126,12 +126,13 @@ impl Repair<'_> {
         }
     }
 
-    /// As long after now as it was after the wrong time.
+    /// Moves a moment to be as long after now as it was after the wrong time.
     fn shift(&self, moment: SystemTime) -> SystemTime {
         let ahead = moment.duration_since(self.changed_at).unwrap_or_default();
         self.now.checked_add(ahead).unwrap_or(self.now)
     }
 
+    /// Moves a moment if it is after the wrong time.
     fn shift_if_ahead(&self, moment: SystemTime) -> SystemTime {
         if moment > self.changed_at { self.shift(moment) } else { moment }
     }

@@ -34,8 +34,8 @@ impl Terms {
         earlier.map_or(self.policy.window(), |length| length.max(self.policy.window()))
     }
 
-    /// How long a superseded key is kept where a step takes up to `window` until the last instance acts
-    /// on it. A rewrap replaces the overlap of an encryption key, and counts once no instance seals with
+    /// Returns for how long a superseded key is kept, if a step takes up to `window` until the last instance
+    /// acts on it. A rewrap replaces the overlap of an encryption key, and counts once no instance seals with
     /// the key.
     pub(crate) fn kept_for(&self, window: Duration) -> Duration {
         if self.purpose.needs_rewrap() { window } else { self.policy.overlap_after(window) }

@@ -250,8 +250,8 @@ impl<'a> Steps<'a> {
         if life.is_short {
             return Err(Error::TooShortToSign { kid: *kid });
         }
-        let (signing_start, kept_until) = (SigningStart::Unscheduled, life.kept_until);
-        *life = Life { signing_start, sequence, kept_until, ..Life::new(life.kid, self.now) };
+        let kept_until = life.kept_until;
+        *life = Life { sequence, kept_until, ..Life::new(life.kid, self.now) };
         Ok(())
     }
 
@@ -273,7 +273,7 @@ impl<'a> Steps<'a> {
                 return;
             }
         };
-        // As a staged key it has no past, but an instance may still sign with it.
+        // A staged key has no past. An instance may still sign with one that was the primary.
         let has_signed = role == Role::Staged && self.lives[index].past_start(self.now).is_some();
         let kept = self.now.checked_add(self.terms.kept_for(self.window()));
         let life = &mut self.lives[index];

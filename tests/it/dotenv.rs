@@ -5,15 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dualkey::cookie::CookieKey;
-use dualkey::envelope::AesKey;
 use dualkey::manifest::{Change, Manifest, NewEntry};
 use dualkey::source::{DotenvStore, KeyStore, StoreError, update};
-use dualkey::{
-    Error, KeyRing, KeyState, Kid, ManualClock, Obstacle, Purpose, RewrapRecord, Role, Secret,
-    Verdict,
-};
+use dualkey::{Error, KeyRing, KeyState, Kid, ManualClock, Purpose, Role, Secret};
 use proptest::prelude::*;
 
+use crate::support::manifest::rewrap_counts_from;
 use crate::support::{cases, secret};
 
 fn at(seconds: u64) -> SystemTime {
@@ -806,8 +803,8 @@ fn v8_an_interrupted_change_revokes_whatever_else_cannot_be_read() {
     }
 }
 
-/// Within the rollout window of the policy before, an edit of the file takes that window; and a key that
-/// was the primary may still seal where the file was not read again, whatever variable it moves to.
+/// An edit within the rollout window of the policy before it takes that window. Another instance may still
+/// seal with the former primary until it reads the file again, whatever variable that key moves to.
 #[test]
 fn no_edit_by_hand_makes_an_early_rewrap_count() {
     let folder = tempfile::tempdir().unwrap();
@@ -833,32 +830,12 @@ fn no_edit_by_hand_makes_an_early_rewrap_count() {
         load(&store)
     };
     let counts_from = |manifest: &Manifest, kid: &Kid| {
-        let now = at(400_000);
-        let builder = KeyRing::<AesKey>::builder().environment("test");
-        let ring = manifest.build_ring(builder.clock(ManualClock::new(now))).unwrap();
-        let mut report = ring.report("one");
-        report.rewrap = Some(RewrapRecord {
-            started_at: at(0),
-            finished_at: at(0),
-            unreadable: 0,
-            nothing_sealed: 0,
-            rows: Vec::new(),
-        });
-        match manifest.retirement(kid, &[report], now).unwrap() {
-            Verdict::Blocked(all) => match all[..] {
-                [Obstacle::RewrapTooEarly { not_before, .. }] => {
-                    not_before.duration_since(at(0)).unwrap().as_secs()
-                }
-                _ => panic!("{all:?}"),
-            },
-            verdict => panic!("{verdict:?}"),
-        }
+        rewrap_counts_from(manifest, kid).duration_since(at(0)).unwrap().as_secs()
     };
     let old = load(&store).primary(at(0));
-    let new = NewEntry::new(Secret::from(&secret(1).as_bytes()[..32]));
-    let mut new = Some(new);
+    let new = || NewEntry::new(Secret::from(&secret(1).as_bytes()[..32]));
     clock.set(at(1));
-    step(&store, |manifest| manifest.stage(new.take().unwrap(), at(1))).unwrap();
+    step(&store, |manifest| manifest.stage(new(), at(1))).unwrap();
     let manifest = load(&store);
     let (window, mut short) =
         (manifest.policy().rollout_window + manifest.policy().skew, *manifest.policy());

@@ -12,7 +12,7 @@ use dualkey::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::support::manifest::at;
+use crate::support::manifest::{at, rewrap_counts_from};
 use crate::support::{aes_key, cases, secret};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -188,20 +188,7 @@ fn third_key() -> NewEntry {
 
 /// Returns the start of the first rewrap that counts for a key, in seconds.
 fn counts_from(manifest: &Manifest, name: &str) -> u64 {
-    let now = at(0) + 30 * DAY;
-    let mut rewrap = complete_record(at(0), at(0));
-    rewrap.rows = Vec::new();
-    let mut report = report(&self::manifest(), now, Some(rewrap));
-    report.fingerprint = manifest.fingerprint();
-    match manifest.retirement(&kid(name), &[report], now).unwrap() {
-        Verdict::Blocked(all) => match all[..] {
-            [Obstacle::RewrapTooEarly { not_before, .. }] => {
-                not_before.duration_since(at(0)).unwrap().as_secs()
-            }
-            _ => panic!("{all:?}"),
-        },
-        verdict => panic!("{verdict:?}"),
-    }
+    rewrap_counts_from(manifest, &kid(name)).duration_since(at(0)).unwrap().as_secs()
 }
 
 #[test]

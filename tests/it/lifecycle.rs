@@ -693,6 +693,19 @@ fn a_shorter_life_and_a_longer_window_in_one_policy_end_nothing_early() {
     assert!(manifest.verifies_until(&kid("a")).unwrap() >= needed);
 }
 
+/// The clocks of instances differ by the longer skew while values of the longer lifetime are valid.
+#[test]
+fn a_shorter_life_and_a_longer_skew_in_one_policy_end_nothing_early() {
+    let mut policy = Policy::default();
+    (policy.max_lifetime, policy.skew) = (Duration::from_secs(60), 2 * HOUR);
+    let manifest = first().stage(entry(1, "b"), at(0)).unwrap().manifest;
+    let manifest = promote(&manifest, "b", at(0)).unwrap().manifest;
+    let manifest = manifest.set_policy(policy, at(10)).unwrap();
+    let earlier = Policy::default();
+    let longest = earlier.max_lifetime + earlier.rollout_window + 2 * policy.skew;
+    assert_eq!(manifest.verifies_until(&kid("a")), Some(at(0) + longest));
+}
+
 /// It cannot reach its store for a rollout window, and is there all the same.
 #[test]
 fn a_short_observation_makes_no_lagging_instance_count_as_gone() {

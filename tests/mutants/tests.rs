@@ -5,6 +5,8 @@
 mod apply;
 #[path = "../it/bounds.rs"]
 mod bounds;
+#[path = "../it/dotenv.rs"]
+mod dotenv;
 #[path = "../it/encryption_verdict.rs"]
 mod encryption_verdict;
 #[path = "../it/environment.rs"]

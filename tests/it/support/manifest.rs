@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use dualkey::envelope::AesKey;
 use dualkey::manifest::{Manifest, NewEntry};
 use dualkey::source::{FileStore, KeyStore};
-use dualkey::{KeyState, Kid, Policy, Purpose, Secret};
+use dualkey::{
+    KeyRing, KeyState, Kid, ManualClock, Obstacle, Policy, Purpose, RewrapRecord, Secret, Verdict,
+};
 use pollster::block_on;
 
 use super::secret;
@@ -39,4 +42,24 @@ pub fn stored(path: &Path, manifest: &Manifest) -> FileStore {
     let store = FileStore::new(path);
     block_on(store.compare_and_swap(0, manifest)).unwrap();
     store
+}
+
+/// Returns the start of the first rewrap that counts for an encryption key.
+pub fn rewrap_counts_from(manifest: &Manifest, kid: &Kid) -> SystemTime {
+    let builder = KeyRing::<AesKey>::builder().environment(manifest.environment());
+    let now = manifest.changed_at() + Duration::from_secs(30 * 86_400);
+    let mut report =
+        manifest.build_ring(builder.clock(ManualClock::new(now))).unwrap().report("one");
+    // One that is certainly too early.
+    let (started_at, finished_at) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
+    let rows = Vec::new();
+    report.rewrap =
+        Some(RewrapRecord { started_at, finished_at, unreadable: 0, nothing_sealed: 0, rows });
+    match manifest.retirement(kid, &[report], now).unwrap() {
+        Verdict::Blocked(all) => match all[..] {
+            [Obstacle::RewrapTooEarly { not_before, .. }] => not_before,
+            _ => panic!("{all:?}"),
+        },
+        verdict => panic!("{verdict:?}"),
+    }
 }
