@@ -81,7 +81,7 @@ mod tests {
         // One that is longer than what is left behind counts itself.
         let longer = shorter.apply_policy(policy(90), now);
         assert_eq!(longer.window(now), 91 * MINUTE);
-        // What is left behind is left behind again by the next.
+        // The next shorter policy keeps the longer window too.
         let next = shorter.apply_policy(policy(5), now + MINUTE);
         assert_eq!(next.window(until), 61 * MINUTE);
     }

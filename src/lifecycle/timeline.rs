@@ -287,8 +287,8 @@ mod tests {
     fn a_key_is_superseded_by_the_next_signer_or_by_its_revocation() {
         let (never, unscheduled) = (SigningStart::Never, SigningStart::Unscheduled);
         let from = |hour| SigningStart::From(at(hour));
-        // How the key signs, when it was revoked, and since when it counts as superseded at 20. The next
-        // key signs from 10.
+        // The columns are the start of the key, its revocation, and the moment from which it counts as
+        // superseded. The next key signs from 10, and now is 20.
         for (signing_start, revoked, expected) in [
             (from(5), None, 10),
             (from(5), Some(8), 8),

@@ -1,6 +1,8 @@
 //! The helpers of `tests/it` that the tests in `tests.rs` use.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+#[path = "../it/support/base64.rs"]
+pub mod base64;
 #[path = "../it/support/base64url.rs"]
 pub mod base64url;
 #[path = "../it/support/bounds.rs"]
