@@ -245,13 +245,11 @@ impl<'a> Steps<'a> {
             KeyState::Live(_) => return Err(Error::NotExpired { kid: *kid }),
             KeyState::Expired | KeyState::Revoked | KeyState::Destroyed => {}
         }
-        let sequence = self.next_sequence();
         let life = &mut self.lives[index];
         if life.is_short {
             return Err(Error::TooShortToSign { kid: *kid });
         }
-        let kept_until = life.kept_until;
-        *life = Life { sequence, kept_until, ..Life::new(life.kid, self.now) };
+        *life = Life { kept_until: life.kept_until, ..Life::new(life.kid, self.now) };
         Ok(())
     }
 

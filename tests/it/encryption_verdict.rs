@@ -256,6 +256,11 @@ fn the_same_policy_again_changes_nothing() {
     let changed = manifest().set_policy(short(), at(60)).unwrap();
     let again = changed.set_policy(short(), at(70)).unwrap();
     assert_eq!(again.to_json().unwrap().expose(), changed.to_json().unwrap().expose());
+    // One with the same times keeps no key for longer.
+    let mut other = Policy::default();
+    other.min_observed_verifications = 1;
+    let json = manifest().set_policy(other, at(60)).unwrap().to_json().unwrap();
+    assert!(!String::from_utf8_lossy(json.expose()).contains("kept_until"));
 }
 
 #[test]
