@@ -135,7 +135,7 @@ pub fn families(size: Size) -> Vec<Family> {
             name: "a whole overlap, a shorter policy",
             world: sized(
                 World { operators: 2, step_kinds: SHORTER, ..WORLD },
-                by_size((2, 3), (3, 7), (3, 8), (4, 9)),
+                by_size((2, 3), (3, 7), (3, 7), (4, 9)),
             ),
         },
         Family {
