@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Simulators know no SHA extensions and would count another path, so a child is stepped
-//! through the real one, instruction by instruction, with `ptrace`. Counts hold for one
+//! through the real one, instruction by instruction, with `ptrace`. The kernel's clock functions
+//! are left out, because their counts differ between two runs. Counts hold for one
 //! compiler and one set of instructions, which the file names: with others they are
 //! printed and compared with nothing. Linux on x86-64 alone.
 #![allow(missing_docs, unreachable_pub, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -54,10 +55,11 @@ struct Count {
 /// Two of a hundred.
 const TOLERANCE: f64 = 0.02;
 
-/// So often a path is gone before it is counted, so that everything that is done once has
-/// been; and then counted, of which the least is taken.
-const WARM: usize = 100;
-const COUNTED: usize = 5;
+/// Runs of a path before it is counted, so that everything that happens once has happened.
+const WARM_UP_RUNS: usize = 100;
+
+/// Counted runs, of which the least counts.
+const COUNTED_RUNS: usize = 3;
 
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -66,9 +68,11 @@ pub fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let nothing = count("nothing").instructions;
-    let mut counted: BTreeMap<_, _> =
-        paths().into_keys().map(|name| (name.to_owned(), count(name))).collect();
-    counted.remove("nothing");
+    let mut counted: BTreeMap<_, _> = paths()
+        .into_keys()
+        .filter(|name| *name != "nothing")
+        .map(|name| (name.to_owned(), count(name)))
+        .collect();
     counted.values_mut().for_each(|count| count.instructions -= nothing);
     let now = Baseline { compiler: compiler(), processor: processor(), paths: counted };
 
@@ -143,29 +147,41 @@ fn processor() -> String {
     has.join(" ")
 }
 
-/// Steps a child through `name`.
+/// Steps a child through `name`. The instructions of the kernel's clock functions are not counted: they
+/// repeat while the kernel updates the time, which happens often in a process that is stepped.
 fn count(name: &str) -> Count {
     let exe = std::env::current_exe().unwrap();
     let child = Command::new(exe).args(["--child", name]).stdout(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     let mut least = u64::MAX;
     assert!(wait_for_stop(pid), "{name}: the child does not stop");
-    for _ in 0..COUNTED {
-        let mut steps = 0;
+    let clock_functions = clock_functions(pid);
+    for _ in 0..COUNTED_RUNS {
+        let mut instructions = 0;
         loop {
+            let address = ptrace::getregs(pid).unwrap().rip;
+            instructions += u64::from(!clock_functions.contains(&address));
             ptrace::step(pid, None).unwrap();
-            steps += 1;
             if wait_for_stop(pid) {
                 break;
             }
         }
-        least = least.min(steps);
+        least = least.min(instructions);
     }
     ptrace::cont(pid, None).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{name}");
     let allocations = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
     Count { instructions: least, allocations }
+}
+
+/// Returns the addresses of the code that the kernel maps into the process, the vDSO.
+fn clock_functions(pid: Pid) -> Range<u64> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let line = maps.lines().find(|line| line.ends_with("[vdso]")).unwrap();
+    let (addresses, _) = line.split_once(' ').unwrap();
+    let (start, end) = addresses.split_once('-').unwrap();
+    u64::from_str_radix(start, 16).unwrap()..u64::from_str_radix(end, 16).unwrap()
 }
 
 /// Whether the child has stopped itself, and not only made a step.
@@ -179,13 +195,13 @@ fn wait_for_stop(pid: Pid) -> bool {
 
 fn child(name: &str) {
     let mut path = paths().remove(name).expect("the parent names one of them")();
-    for _ in 0..WARM {
+    for _ in 0..WARM_UP_RUNS {
         path();
     }
     println!("{}", allocation_counter::measure(&mut path).count_total);
     ptrace::traceme().expect("a process may be traced by its parent");
     raise(Signal::SIGSTOP).unwrap();
-    for _ in 0..COUNTED {
+    for _ in 0..COUNTED_RUNS {
         path();
         raise(Signal::SIGSTOP).unwrap();
     }
