@@ -378,12 +378,9 @@ impl<'a> Steps<'a> {
         // An instance whose clock is behind, or that lacks the last step, still accepts a key
         // that has just expired.
         let earliest = self.now.checked_sub(self.window());
-        let was_live = |index: usize| match self.state(index) {
-            KeyState::Live(_) => true,
-            _ => self
-                .timeline
-                .verifies_until(index)
-                .is_none_or(|end| earliest.is_none_or(|earliest| earliest < end)),
+        let was_live = |index: usize| {
+            let end = self.timeline.verifies_until(index);
+            end.is_none_or(|end| earliest.is_none_or(|earliest| earliest < end))
         };
         let is_revoked_now = |index: usize| {
             self.lives[index].revoked.is_some() && self.recorded[index].revoked.is_none()
@@ -509,3 +506,6 @@ fn record(lives: &[Life], timeline: &Timeline, now: SystemTime) -> Vec<Life> {
     }
     recorded
 }
+
+#[cfg(test)]
+mod tests;
