@@ -110,14 +110,16 @@ fn retiring_an_expired_key_records_its_end_once() {
 #[test]
 fn a_retired_key_of_unknown_past_has_its_overlap_unless_a_rewrap_replaces_it() {
     let (now, overlap) = (now(), policy().overlap());
-    let added_at = now - HOUR;
-    let full = added_at + overlap;
-    for (purpose, until, expected) in [
-        (Purpose::Jwt, None, full),
-        (Purpose::Jwt, Some(full + HOUR), full + HOUR),
-        (Purpose::Credential, Some(now + HOUR), full),
-        (Purpose::Envelope, None, now),
-        (Purpose::Envelope, Some(now + HOUR), now + HOUR),
+    let (recent, long_ago) = (now - HOUR, now - overlap - HOUR);
+    let full = recent + overlap;
+    for (purpose, added_at, until, expected) in [
+        (Purpose::Jwt, recent, None, full),
+        (Purpose::Jwt, recent, Some(full + HOUR), full + HOUR),
+        // No end lies before the step.
+        (Purpose::Jwt, long_ago, None, now),
+        (Purpose::Credential, recent, Some(now + HOUR), full),
+        (Purpose::Envelope, recent, None, now),
+        (Purpose::Envelope, recent, Some(now + HOUR), now + HOUR),
     ] {
         let old = Life { signing_start: SigningStart::Never, added_at, ..staged("old") };
         let retire = |steps: &mut Steps<'_>| {
