@@ -1,6 +1,10 @@
 //! Explores the protocols between the threads of the library with `loom`. It runs a few threads in each
 //! order of their steps, with each value that the memory model allows a load.
 //!
+//! ```sh
+//! cargo run --manifest-path tests/concurrency/Cargo.toml --target-dir target/concurrency
+//! ```
+//!
 //! The library is compiled from its own files, without a change. Its paths that begin with `std`
 //! lead to a stand-in, in which mutexes, condition variables, `AtomicBool`, `AtomicU64`, `OnceLock`,
 //! channels and threads are those of `loom`. Its `arc_swap` is a stand-in over a mutex, whose `rcu`
@@ -12,8 +16,8 @@
 //! with this text in their name run.
 //!
 //! # What is covered
-//! - `ring/swap.rs`: no change is lost; the refusal of a failed attempt is not the result; a reader
-//!   sees one whole generation.
+//! - `ring/swap.rs`: no change is lost; if an attempt loses the race, its refusal is not returned; a
+//!   reader sees one whole generation.
 //! - `KeyRing` with `Manifest::apply_to`: changes in code and manifests at the same time. A revoked
 //!   key stays revoked; a manifest that is refused revokes; the later revision wins; each change is
 //!   reported once.
@@ -31,8 +35,8 @@
 //!   writer. Here a load takes a mutex.
 //! - More threads and more steps than a model has. Where a model has a bound, orders with more
 //!   preemptions than that.
-//! - The parts of the memory model that `loom` lacks: it treats `SeqCst` as `AcqRel`, and shows a load
-//!   no later store. The stand-in stores an `AtomicBool` as a swap, because `loom` would lose some plain
+//! - The parts of the memory model that `loom` lacks: it treats `SeqCst` as `AcqRel`, and never
+//!   lets a load see a store that happens later. The stand-in stores an `AtomicBool` as a swap, because `loom` would lose some plain
 //!   stores beside a swap. `Arc` is that of the standard library, and `AtomicUsize` only
 //!   numbers threads and keys.
 //! - A monotone time of the last use of a key. Among threads that share a shard, the last store wins,

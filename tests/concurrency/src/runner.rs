@@ -38,15 +38,15 @@ pub(crate) fn join<T, const N: usize>(threads: [JoinHandle<T>; N]) -> [T; N] {
 /// Runs the models. Returns true if each model holds and finds its faults.
 pub(crate) fn run(models: &[&Model]) -> bool {
     let start = Instant::now();
-    println!("{:<52} {:>6} {:>9} {:>7}", "model", "bound", "orders", "seconds");
+    println!("{:<52} {:>11} {:>9} {:>7}", "model", "preemptions", "orders", "seconds");
     let mut total = 0;
     let mut is_right = true;
     for model in models {
-        let bound = model.bound.map_or("none".to_owned(), |bound| bound.to_string());
+        let bound = model.bound.map_or("any".to_owned(), |bound| bound.to_string());
         let begin = Instant::now();
         let explored = explore(model, Fault::None);
         let (orders, seconds) = (EXECUTIONS.load(SeqCst), begin.elapsed().as_secs_f32());
-        println!("{:<52} {bound:>6} {orders:>9} {seconds:>7.2}", model.name);
+        println!("{:<52} {bound:>11} {orders:>9} {seconds:>7.2}", model.name);
         total += orders;
         let reached = REACHED.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Err(message) = explored {
@@ -60,7 +60,10 @@ pub(crate) fn run(models: &[&Model]) -> bool {
         for fault in model.faults {
             match explore(model, *fault) {
                 Err(message) => {
-                    println!("  {fault:?}, order {}: {message}", EXECUTIONS.load(SeqCst));
+                    println!(
+                        "  finds the fault {fault:?} in order {}: {message}",
+                        EXECUTIONS.load(SeqCst)
+                    );
                 }
                 Ok(()) => {
                     println!("  WRONG: no order finds {fault:?}");
