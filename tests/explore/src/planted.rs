@@ -13,6 +13,8 @@ pub struct PlantedFault {
     /// The reported line about the property of the fault, or the first line.
     pub reported: String,
     pub is_found: bool,
+    /// True if the fleets of the tests find it as well.
+    pub is_found_by_tests: bool,
 }
 
 /// Plants each fault whose name contains `part`, one after the other.
@@ -29,7 +31,9 @@ pub fn plant_all(part: &str) -> io::Result<Vec<PlantedFault>> {
         Ok(planted)
     });
     let planted = planted.collect();
-    fs::remove_dir_all(&copy)?;
+    if copy.exists() {
+        fs::remove_dir_all(&copy)?;
+    }
     planted
 }
 
@@ -53,6 +57,14 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<PlantedF
         return Err(io::Error::other(details));
     }
     fs::write(&path, text.replace(fault.find, fault.replace))?;
+    let (reported, is_found) = explore(fault, root, copy, "--small")?;
+    let (_, is_found_by_tests) = explore(fault, root, copy, "--smallest")?;
+    Ok(PlantedFault { fault, reported, is_found, is_found_by_tests })
+}
+
+/// Explores the fleets of a size with the library in `copy`. Returns the reported line about the property
+/// of the fault, or the first line, and whether the property is reported.
+fn explore(fault: &Fault, root: &Path, copy: &Path, size: &str) -> io::Result<(String, bool)> {
     let target: PathBuf = root.join("target/explore-faults");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -60,24 +72,23 @@ fn plant(fault: &'static Fault, root: &Path, copy: &Path) -> io::Result<PlantedF
         .arg(copy.join("tests/explore/Cargo.toml"))
         .arg("--target-dir")
         .arg(target)
-        .args(["--", "--small"])
+        .args(["--", size])
         // A fault can leave unused code.
         .env("RUSTFLAGS", "-A warnings")
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let broken: Vec<_> = text.lines().filter(|line| line.contains(" is broken: ")).collect();
-    let is_found = broken.iter().any(|line| line.starts_with(fault.breaks));
-    let reported = match broken.first() {
-        Some(line) => broken.iter().find(|line| line.starts_with(fault.breaks)).unwrap_or(line),
-        None => "nothing",
-    };
-    let reported = if broken.is_empty() && !output.status.success() {
+    let expected = format!("{} is broken", fault.breaks);
+    let found = broken.iter().find(|line| line.starts_with(&expected));
+    let reported = match found.or(broken.first()) {
+        Some(line) => (*line).to_owned(),
+        None if output.status.success() => "nothing".to_owned(),
         // The library was not built, or the exploration ended with a panic.
-        String::from_utf8_lossy(&output.stderr).lines().take(6).collect::<Vec<_>>().join(" ")
-    } else {
-        reported.to_owned()
+        None => {
+            String::from_utf8_lossy(&output.stderr).lines().take(6).collect::<Vec<_>>().join(" ")
+        }
     };
-    Ok(PlantedFault { fault, reported, is_found })
+    Ok((reported, found.is_some()))
 }
 
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {

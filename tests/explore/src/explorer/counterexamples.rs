@@ -4,6 +4,7 @@
 
 use super::documents::{Declared, INSTANCES};
 use super::fleet::{Deviations, World};
+use super::property::Property;
 use super::step_kinds::StepKind;
 use super::worlds::{DECLARED, WORLD};
 
@@ -16,7 +17,7 @@ pub struct Bound<W> {
     pub within: W,
     pub beyond: W,
     /// The property that breaks, and the number of actions of the shortest run.
-    pub breaks: (&'static str, usize),
+    pub breaks: (Property, usize),
 }
 
 /// Two instances with right clocks, and an operator who takes steps of these kinds.
@@ -60,70 +61,70 @@ pub fn bounds() -> Vec<Bound<World>> {
             lifted_by: "a key is promoted whatever the instances report",
             within: forced.clone(),
             beyond: beyond(&forced, Deviations { has_no_gate: true, ..deviations }),
-            breaks: ("P1", 3),
+            breaks: (Property::P1, 3),
         },
         Bound {
             name: "max lifetime",
             lifted_by: "a value is valid for an hour longer than the policy declares",
             within: tight(DECLARED),
             beyond: beyond(&tight(DECLARED), Deviations { longer_lifetime: 1, ..deviations }),
-            breaks: ("P4", 14),
+            breaks: (Property::P4, 14),
         },
         Bound {
             name: "rollout window in the overlap",
             lifted_by: "instances act on a step within an hour, but the policy declares no rollout window",
             within: tight(no_window),
             beyond: beyond(&tight(no_window), Deviations { later: 1, ..deviations }),
-            breaks: ("P4", 13),
+            breaks: (Property::P4, 13),
         },
         Bound {
             name: "skew in the overlap",
             lifted_by: "clocks differ by an hour, but the policy declares no skew",
             within: same(tight(no_skew)),
             beyond: tight(no_skew),
-            breaks: ("P1", 10),
+            breaks: (Property::P1, 10),
         },
         Bound {
             name: "skew before a scheduled start",
-            lifted_by: "the start is one rollout window ahead, and a clock is an hour ahead",
+            lifted_by: "a clock is an hour ahead, but the policy declares no skew",
             within: schedule.clone(),
             beyond: World { declared: no_skew, ..schedule.clone() },
-            breaks: ("P1", 2),
+            breaks: (Property::P1, 2),
         },
         Bound {
             name: "rollout window before a scheduled start",
             lifted_by: "an instance learns of the start an hour later than within the window",
             within: schedule.clone(),
             beyond: beyond(&schedule, Deviations { later: 1, ..deviations }),
-            breaks: ("P1", 3),
+            breaks: (Property::P1, 3),
         },
         Bound {
             name: "`max_staleness`",
             lifted_by: "an instance that loses its store serves for ever",
             within: leak.clone(),
             beyond: World { max_staleness: None, ..leak },
-            breaks: ("P2", 4),
+            breaks: (Property::P2, 4),
         },
         Bound {
             name: "report of a process that starts",
             lifted_by: "the report is lost, and a missing report counts as agreement",
             within: joining.clone(),
             beyond: beyond(&joining, Deviations { loses_first_report: true, ..deviations }),
-            breaks: ("P1", 6),
+            breaks: (Property::P1, 6),
         },
         Bound {
             name: "no step back at a start",
             lifted_by: "a process starts with an older manifest than any instance holds",
             within: restarting.clone(),
             beyond: beyond(&restarting, Deviations { starts_go_back: true, ..deviations }),
-            breaks: ("P1", 9),
+            breaks: (Property::P1, 9),
         },
         Bound {
             name: "a ring keeps revocations",
             lifted_by: "a reload removes the revocations that an instance made itself",
             within: revoking.clone(),
             beyond: beyond(&revoking, Deviations { forgets_revocations: true, ..revokes_locally }),
-            breaks: ("P5", 5),
+            breaks: (Property::P5, 5),
         },
     ]
 }

@@ -4,12 +4,16 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::{Duration, Instant};
 
+use super::property::Property;
 use indexmap::IndexSet;
 
 /// A transition system. [`explore`] visits each reachable state.
 pub trait Model {
     type State: Copy + Eq + Hash;
     type Action: fmt::Display;
+
+    /// Describes the bounds that a reader of a run needs.
+    fn describe(&self) -> String;
 
     /// Returns the states in which a run starts.
     fn starts(&mut self) -> Vec<Self::State>;
@@ -29,7 +33,7 @@ pub trait Model {
 #[derive(Debug)]
 pub struct Violation<A> {
     /// The name of the property: `P1`.
-    pub property: &'static str,
+    pub property: Property,
     /// The facts that break it.
     pub details: String,
     /// The action that breaks it, or `None` if the state does.
@@ -40,15 +44,17 @@ pub struct Violation<A> {
 ///
 /// # Errors
 /// Always.
-pub fn violation<T, A>(property: &'static str, details: String) -> Result<T, Violation<A>> {
+pub fn violation<T, A>(property: Property, details: String) -> Result<T, Violation<A>> {
     Err(Violation { property, details, action: None })
 }
 
 /// A shortest run that breaks a property.
 #[derive(Debug, Clone)]
 pub struct Counterexample {
-    pub property: &'static str,
+    pub property: Property,
     pub details: String,
+    /// The bounds of the fleet, in words.
+    pub fleet: String,
     /// The actions from the start, in words.
     pub run: Vec<String>,
 }
@@ -183,13 +189,21 @@ pub fn explore_all<M: Model>(
     (exploration, visited)
 }
 
-/// Builds the counterexample that ends in the state at `place`. Takes the actions again to name them.
+/// Builds the counterexample that ends in the state at `place`.
 fn build_counterexample<M: Model>(
     model: &mut M,
     visited: &Visited<M::State>,
     place: usize,
     violation: Violation<M::Action>,
 ) -> Counterexample {
+    let mut run = run_to(model, visited, place);
+    run.extend(violation.action.map(|action| action.to_string()));
+    let Violation { property, details, .. } = violation;
+    Counterexample { property, details, fleet: model.describe(), run }
+}
+
+/// Returns the actions that lead to the state at `place`, in words. Takes them again to name them.
+pub fn run_to<M: Model>(model: &mut M, visited: &Visited<M::State>, place: usize) -> Vec<String> {
     let path = visited.path(place);
     let mut run = Vec::new();
     for pair in path.windows(2) {
@@ -199,6 +213,5 @@ fn build_counterexample<M: Model>(
         let taken = next.into_iter().find(|(_, state)| *state == visited.states[pair[1]]);
         run.extend(taken.map(|(action, _)| action.to_string()));
     }
-    run.extend(violation.action.map(|action| action.to_string()));
-    Counterexample { property: violation.property, details: violation.details, run }
+    run
 }

@@ -12,6 +12,7 @@ use dualkey::source::{KeyStore, StoreError, StoreFuture};
 use dualkey::{Fingerprint, KeyRing, ManualClock, Report};
 
 use super::documents::{Broken, Documents, at, ticks};
+use super::property::Property;
 
 /// A store that shows one manifest, or nothing.
 #[derive(Clone)]
@@ -72,16 +73,17 @@ fn check_staleness(held: &Manifest, now: u64) -> Result<(), Broken> {
     let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
     let builder = builder.clock(clock.clone()).max_staleness(ticks(1));
     let following = builder.follow(store.clone()).on_demand();
-    let following = following.map_err(|error| ("P3", format!("a ring cannot follow: {error}")))?;
+    let following =
+        following.map_err(|error| (Property::P3, format!("a ring cannot follow: {error}")))?;
     let signer = CookieSigner::new(following.ring().clone());
     let cookie = signer.sign("session", "user-42");
-    let cookie = cookie.map_err(|error| ("P3", format!("a ring cannot sign: {error}")))?;
+    let cookie = cookie.map_err(|error| (Property::P3, format!("a ring cannot sign: {error}")))?;
     store.show(None);
     let is_refreshed = following.refresh().is_ok();
     clock.set(at(now + 1));
     let is_accepted = signer.verify("session", &cookie).is_ok();
     if is_refreshed || is_accepted || signer.sign("session", "user-42").is_ok() {
-        return Err(("P2", "a ring serves although its manifest is too old".to_owned()));
+        return Err((Property::P2, "a ring serves although its manifest is too old".to_owned()));
     }
     Ok(())
 }
@@ -96,14 +98,18 @@ pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<
     let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
     let builder = builder.clock(ManualClock::new(at(now)));
     let following = builder.follow(store.clone()).instance("instance-0").on_demand();
-    let following = following.map_err(|error| ("P3", format!("a ring cannot follow: {error}")))?;
+    let following =
+        following.map_err(|error| (Property::P3, format!("a ring cannot follow: {error}")))?;
     let ring = following.ring();
     // From its start on, an instance reports the keys that it holds.
     let check_report = |when: &str| {
         if store.reported() == Some(ring.fingerprint()) {
             Ok(())
         } else {
-            Err(("P4", format!("{when}, the report is of other keys than those of the ring")))
+            Err((
+                Property::P4,
+                format!("{when}, the report is of other keys than those of the ring"),
+            ))
         }
     };
     check_report("at the start")?;
@@ -112,27 +118,30 @@ pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<
     let before = state();
     store.show(None);
     if following.refresh().is_ok() || state() != before {
-        return Err(("P6", "a store that fails changes the ring".to_owned()));
+        return Err((Property::P6, "a store that fails changes the ring".to_owned()));
     }
     check_report("after a failure")?;
 
     store.show(Some(loaded));
     if !matches!(following.refresh(), Ok(true)) {
-        return Err(("P1", "a later manifest is not applied".to_owned()));
+        return Err((Property::P1, "a later manifest is not applied".to_owned()));
     }
     check_report("after a reload")?;
 
     let before = state();
     store.show(Some(held));
     if following.refresh().is_ok() || state() != before {
-        return Err(("P6", "a store that goes back changes the ring".to_owned()));
+        return Err((Property::P6, "a store that goes back changes the ring".to_owned()));
     }
     check_report("after a store that went back")?;
     check_staleness(held, now)?;
     // A ring that follows a store takes no steps itself.
     for key in loaded.keys() {
         if ring.promote(&key.kid()).is_ok() || state() != before {
-            return Err(("P6", "a ring that follows a store is changed by a step".to_owned()));
+            return Err((
+                Property::P6,
+                "a ring that follows a store is changed by a step".to_owned(),
+            ));
         }
     }
     Ok(())

@@ -7,22 +7,10 @@
 //!
 //! # Properties
 //!
-//! | property | statement | checked |
-//! |---|---|---|
-//! | P1 | Every instance that serves accepts every valid value, unless a step declared that it may not. | each state, each load |
-//! | P2 | No instance accepts a key that its manifest revokes, nor a key whose revocation is older than the propagation bound: the rollout window, or `max_staleness` if that is longer. | each state, each step, each load |
-//! | P3 | An instance that serves has exactly one primary, and a ring has the roles that its manifest has. | each state, each load |
-//! | P4 | No verdict is `Safe` on a key that an instance signs with or that a valid value needs, and a report names the keys of its ring. | each state, each load |
-//! | P5 | A revocation is final, and the end of a key is final unless a step restages it. | each step, each state, each load |
-//! | P6 | A step or a manifest that is refused changes nothing. | each load |
-//! | P7 | Two operators at once leave the result of one step after the other, or one of them gets a conflict or a refusal. | pairs of steps on some manifests |
-//! | P8 | From every reachable state, a rotation can be completed once the store and the instances recover. | each state of two small fleets |
-//! | R1 | Every instance that serves can open every row, and the secret of a revoked key is kept while a row is under it. | each state with rows |
-//! | R2 | No verdict is `Safe` on a key that a row is under or that an instance seals with. | each state with rows |
-//! | R3 | No key is destroyed while a row is under it. | each step with rows |
+//! [`property::Property`] states each one, and where it is checked. The exploration prints the list.
 //!
-//! P1 to P8 are checked on signing keys. R1 to R3, and P5 on each step, are checked on encryption keys. A
-//! load is replayed through a real ring once for each pair of manifests ([`replay`]). One load in 16 is
+//! P1 to P8 are checked on signing keys. R1 to R3, P3 on each state and P5 on each step are checked on
+//! encryption keys. A load is replayed through a real ring once for each pair of manifests ([`replay`]). One load in 16 is
 //! also replayed through a ring that follows a store ([`following`]). For P2, each step declares whether
 //! instances without it accept a revoked key.
 //!
@@ -44,7 +32,8 @@
 //!   before a scheduled start, before a rewrap, and to a rewrap command after a step.
 //! - The skew: the clocks of instances and operators differ by no more. It applies to the overlap, before
 //!   a scheduled start and before a rewrap.
-//! - The promotion gate: without force, no key is promoted before every report agrees.
+//! - The promotion gate: without force, no key is promoted until every report has the fingerprint of the
+//!   latest manifest.
 //! - The report at a start: a process that starts reports its manifest before it serves.
 //! - No step back at a start: a process that starts reads no manifest that is older than the oldest one
 //!   that a running instance holds.
@@ -57,7 +46,8 @@
 //!
 //! # Actions
 //!
-//! - An hour passes. No hour passes while an instance holds a manifest for longer than it may.
+//! - An hour passes. Before it does, each instance must have loaded every step whose rollout window is
+//!   over.
 //! - An operator takes a step ([`documents::Step`]) by its own clock, with the reports of that moment.
 //!   It may compute the step and store it later, within the rollout window, unless the other operator
 //!   stores first.
@@ -69,8 +59,8 @@
 //! - An instance or a command starts a rewrap. The rewrap visits the rows under one key, ends, or is
 //!   killed. Another instance continues it.
 //!
-//! At every tick, each instance that serves signs a value or seals a row. The model has no run without
-//! them, because they only make a violation more likely.
+//! At every tick, each instance that serves signs a value or seals a row. Runs without these values are not
+//! explored, because a value only makes a violation more likely.
 //!
 //! # Not modelled
 //!
@@ -82,9 +72,9 @@
 //! - A clock whose difference from the right time changes during a run, or is not a multiple of an hour.
 //! - A graceful stop of an instance, which reports that it has stopped.
 //! - Several rings, and several stores.
-//! - A report that is destroyed, forged or unreadable, and a running instance whose report is older than
-//!   its clock: each running instance reports at every tick that it runs, with the manifest of its last
-//!   report.
+//! - A report that is destroyed, forged or unreadable.
+//! - A report of a running instance with a late timestamp. The report always has the present time, but it
+//!   may name an older manifest.
 //! - Traffic: each report has enough of it, and no use of an old key.
 //! - A value whose date is ahead of the clock of its reader. Real cookies are verified at the tick of
 //!   their date and three hours after a load only.
@@ -102,6 +92,7 @@ pub mod fleet;
 pub mod following;
 pub mod history;
 pub mod operators;
+pub mod property;
 pub mod recovery;
 pub mod replay;
 pub mod rows;

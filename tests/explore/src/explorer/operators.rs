@@ -15,6 +15,7 @@ use dualkey::source::{KeyStore, StoreError, StoreFuture, update};
 use pollster::block_on;
 
 use super::documents::{Broken, Documents, Step, at, compute_change, digest};
+use super::property::Property;
 
 /// A store in memory, with the faults of its next compare-and-swap.
 struct MemoryStore {
@@ -117,14 +118,14 @@ pub fn check_pairs(
                         taken.as_ref().map(drop),
                         serial.map(drop)
                     );
-                    return Err(("P7", details));
+                    return Err((Property::P7, details));
                 }
             };
             if digest(&left) != digest(&expected) {
                 let details = format!(
                     "{first} and {second} at once leave a result that neither order leaves"
                 );
-                return Err(("P7", details));
+                return Err((Property::P7, details));
             }
         }
     }
@@ -143,17 +144,17 @@ fn check_lost_answer(
     *store.loses_answer.lock().unwrap() = true;
     let answer = block_on(update(&store, |held| compute_change(held, step, &[], now)));
     if answer.is_ok() {
-        return Err(("P7", format!("{step}: a lost answer counts as success")));
+        return Err((Property::P7, format!("{step}: a lost answer counts as success")));
     }
     if digest(&store.held()) != digest(once) {
-        return Err(("P7", format!("{step}: a lost answer loses the step")));
+        return Err((Property::P7, format!("{step}: a lost answer loses the step")));
     }
     let again = block_on(update(&store, |held| compute_change(held, step, &[], now)));
     let twice = compute_change(once, step, &[], now);
     let expected = twice.as_ref().map_or(once, |twice| &twice.manifest);
     if again.is_ok() != twice.is_ok() || digest(&store.held()) != digest(expected) {
         return Err((
-            "P7",
+            Property::P7,
             format!("{step}: a second attempt after a lost answer has another result"),
         ));
     }

@@ -7,8 +7,9 @@
 
 use std::collections::HashSet;
 
-use super::engine::{Counterexample, FastBuildHasher, Model, Violation, explore_all};
+use super::engine::{Counterexample, FastBuildHasher, Model, Violation, explore_all, run_to};
 use super::fleet::{Action, Fleet, State, World};
+use super::property::Property;
 use super::step_kinds::StepKind;
 
 /// The steps of a rotation, after which the former key expires.
@@ -42,14 +43,13 @@ struct Recovery {
 pub struct Checked {
     /// The number of distinct states before the recovery.
     pub reached: usize,
-    /// The first run that broke a property, before the recovery or after it.
+    /// The first run that breaks a property, before the recovery or after it, or a run to a state from
+    /// which no rotation can be completed.
     pub found: Option<Counterexample>,
     /// The number of distinct states after the recovery.
     pub recovered: usize,
     /// The number of states that were visited until the rotation was complete.
     pub visited: usize,
-    /// A state from which no rotation can be completed.
-    pub stuck: Option<String>,
 }
 
 /// Checks P8 in `world`.
@@ -76,7 +76,6 @@ pub fn check_with(world: &World, step_kinds: &'static [StepKind]) -> Checked {
         let state = fleet.recover(state);
         starts.insert(Recovered { state, former: fleet.primary(&state) as u8, hours: 0 });
     }
-    drop(reached);
     let starts: Vec<_> = starts.into_iter().collect();
     let recovered = starts.len();
     let mut recovery = Recovery { fleet, starts };
@@ -97,12 +96,26 @@ pub fn check_with(world: &World, step_kinds: &'static [StepKind]) -> Checked {
         }
     }
     let stuck = (0..recovered).find(|place| !is_marked[*place]);
-    let stuck = stuck.map(|place| recovery.fleet.describe(&visited.states[place].state));
-    let found = before.found.or(after.found);
-    Checked { reached: before.states, found, recovered, visited: visited.states.len(), stuck }
+    let stuck = stuck.map(|place| (visited.states[place].state, recovery.describe_keys(place)));
+    let found = before.found.or(after.found).or_else(|| {
+        let (state, keys) = stuck?;
+        let mut fleet = recovery.fleet;
+        let place = reached.states.iter().position(|before| fleet.recover(before) == state)?;
+        fleet.world = world.clone();
+        fleet.documents.forget_steps();
+        let run = run_to(&mut fleet, &reached, place);
+        let details = format!("no rotation can be completed after a recovery, with {keys}");
+        Some(Counterexample { property: Property::P8, details, fleet: world.to_string(), run })
+    });
+    Checked { reached: before.states, found, recovered, visited: visited.states.len() }
 }
 
 impl Recovery {
+    /// Describes the keys of the start at `place`.
+    fn describe_keys(&self, place: usize) -> String {
+        self.fleet.describe_keys(&self.starts[place].state)
+    }
+
     /// Returns whether another key signs and no instance accepts the former one.
     fn is_complete(&mut self, recovered: &Recovered) -> bool {
         let former = usize::from(recovered.former);
@@ -115,6 +128,10 @@ impl Recovery {
 impl Model for Recovery {
     type State = Recovered;
     type Action = Action;
+
+    fn describe(&self) -> String {
+        format!("{}, after a recovery", self.fleet.world)
+    }
 
     fn starts(&mut self) -> Vec<Recovered> {
         self.starts.clone()

@@ -11,6 +11,7 @@ use dualkey::{Error, KeyRing, KeyState, KeyStatus, ManualClock, NewKey};
 use super::documents::{Broken, Documents, KEYS, Roles, at, kid, secret};
 use super::engine::FastBuildHasher;
 use super::following;
+use super::property::Property;
 
 /// The ticks after a load for which the roles are compared.
 const LOOKED_AHEAD: u64 = 8;
@@ -74,7 +75,9 @@ impl Replay {
         let next = documents.get(loaded).manifest.clone();
         match next.apply_to(&ring) {
             Ok(true) => {}
-            other => return broken("P1", format!("a later manifest is not applied: {other:?}")),
+            other => {
+                return broken(Property::P1, format!("a later manifest is not applied: {other:?}"));
+            }
         }
         self.compare(documents, &ring, &clock, loaded, now)?;
 
@@ -82,10 +85,15 @@ impl Replay {
         let before = (ring.fingerprint(), ring.load().generation());
         match documents.get(held).manifest.apply_to(&ring) {
             Err(Error::Older { .. }) => {}
-            other => return broken("P6", format!("an older manifest is not refused: {other:?}")),
+            other => {
+                return broken(
+                    Property::P6,
+                    format!("an older manifest is not refused: {other:?}"),
+                );
+            }
         }
         if (ring.fingerprint(), ring.load().generation()) != before {
-            return broken("P6", "a refused manifest changes the ring".to_owned());
+            return broken(Property::P6, "a refused manifest changes the ring".to_owned());
         }
         self.compare(documents, &ring, &clock, loaded, now)?;
         self.check_from_the_future(documents, held, loaded)?;
@@ -121,7 +129,7 @@ impl Replay {
             if state != Some(KeyState::Revoked) && !is_gone {
                 let details =
                     format!("a manifest from the future, {applied:?}, leaves k{index} {state:?}");
-                return broken("P2", details);
+                return broken(Property::P2, details);
             }
         }
         Ok(())
@@ -154,7 +162,10 @@ impl Replay {
         if ring.revoke(&kid(index), "leaked").is_err() {
             // P6: the revocation of the primary is refused, and changes nothing.
             if (ring.fingerprint(), ring.load().generation()) != before {
-                return broken("P6", format!("a refused revocation of k{index} changes the ring"));
+                return broken(
+                    Property::P6,
+                    format!("a refused revocation of k{index} changes the ring"),
+                );
             }
             return Ok(());
         }
@@ -165,11 +176,11 @@ impl Replay {
         if state != Some(KeyState::Revoked) && !is_gone {
             let details =
                 format!("k{index} was revoked by the ring, and is {state:?}: {applied:?}");
-            return broken("P5", details);
+            return broken(Property::P5, details);
         }
         let verified = CookieSigner::new(ring).verify("session", &self.cookies(now)[index]);
         if verified.is_ok() {
-            return broken("P5", format!("the ring accepts k{index}, which it revoked"));
+            return broken(Property::P5, format!("the ring accepts k{index}, which it revoked"));
         }
         Ok(())
     }
@@ -195,7 +206,7 @@ impl Replay {
             if found != expected {
                 let details =
                     format!("at {tick} h a ring has {found:?}, and its manifest {expected:?}");
-                return broken("P3", details);
+                return broken(Property::P3, details);
             }
             // The roles decide which values are accepted, so few ticks are enough.
             if tick != now && tick != now + VERIFIED_AHEAD {
@@ -209,7 +220,7 @@ impl Replay {
                         "at {tick} h a cookie of k{index} is accepted: {is_accepted}, {:?}",
                         verified.map(drop)
                     );
-                    return broken("P1", details);
+                    return broken(Property::P1, details);
                 }
             }
         }
@@ -226,9 +237,9 @@ fn build(
     let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
     let manifest = &documents.get(document).manifest;
     let built = manifest.build_ring(builder.clock(clock.clone()));
-    built.map_err(|error| ("P3", format!("a ring cannot be built: {error}")))
+    built.map_err(|error| (Property::P3, format!("a ring cannot be built: {error}")))
 }
 
-fn broken<T>(property: &'static str, details: String) -> Result<T, Broken> {
+fn broken<T>(property: Property, details: String) -> Result<T, Broken> {
     Err((property, details))
 }

@@ -1,15 +1,17 @@
 //! Explores families of fleets on several threads.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use super::documents::Step;
-use super::engine::{Counterexample, explore};
+use super::engine::{Counterexample, Model, explore};
 use super::fleet::{Fleet, World};
 use super::operators::check_pairs;
 use super::replay::Replay;
+use super::step_kinds::names;
 use super::worlds::Family;
 
 /// The totals of a family.
@@ -28,6 +30,8 @@ pub struct Totals {
     pub pairs: u64,
     /// The number of pairs of which the second step was refused.
     pub refused: u64,
+    /// The names of the steps that the library accepted.
+    pub accepted: BTreeSet<String>,
     pub found: Option<Counterexample>,
 }
 
@@ -69,26 +73,39 @@ impl Totals {
         self.followed += more.followed;
         self.pairs += more.pairs;
         self.refused += more.refused;
+        self.accepted.extend(more.accepted);
         self.found = self.found.take().or(more.found);
     }
 }
 
-/// Explores one fleet, replays every load, and takes pairs of steps on `compared` of its manifests.
-pub fn run_world(world: World, compared: usize) -> Totals {
-    let started = std::time::Instant::now();
+/// Returns a fleet whose loads are replayed.
+fn new_fleet(world: World) -> (Fleet, Rc<RefCell<Replay>>) {
     let mut fleet = Fleet::new(world);
     let replay = Rc::new(RefCell::new(Replay::default()));
     let shared = Rc::clone(&replay);
     fleet.on_load = Some(Box::new(move |documents, held, loaded, clock| {
         shared.borrow_mut().check(documents, held, loaded, clock)
     }));
-    let exploration = explore(&mut fleet, usize::MAX);
+    (fleet, replay)
+}
+
+/// Explores one fleet, replays every load, and takes pairs of steps on `compared` of its manifests.
+pub fn run_world(world: World, compared: usize) -> Totals {
+    let started = std::time::Instant::now();
+    let (mut fleet, replay) = new_fleet(world.clone());
+    let mut exploration = explore(&mut fleet, usize::MAX);
+    if exploration.found.is_some() {
+        // In the run that is shown, each instance keeps its number.
+        let (mut fleet, _) = new_fleet(World { keeps_names: true, ..world });
+        exploration.found = explore(&mut fleet, usize::MAX).found.or(exploration.found);
+    }
     let mut totals = Totals {
         states: exploration.states,
         depth: exploration.depth,
         manifests: fleet.documents.all.len(),
         replayed: replay.borrow().pairs,
         followed: replay.borrow().followed,
+        accepted: names(fleet.documents.accepted_steps()),
         found: exploration.found,
         ..Totals::default()
     };
@@ -110,7 +127,13 @@ pub fn run_world(world: World, compared: usize) -> Totals {
                 totals.refused += compared.refused;
             }
             Err((property, details)) => {
-                totals.found.get_or_insert(Counterexample { property, details, run: Vec::new() });
+                let fleet = fleet.describe();
+                totals.found.get_or_insert(Counterexample {
+                    property,
+                    details,
+                    fleet,
+                    run: Vec::new(),
+                });
             }
         }
     }

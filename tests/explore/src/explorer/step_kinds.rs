@@ -1,5 +1,8 @@
 //! The kinds of steps that the operators of a fleet take.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use super::documents::{Declared, Document, Step};
 
 /// A kind of step. Operators take it on each key to which it applies.
@@ -54,4 +57,10 @@ pub fn list_steps(step_kinds: &[StepKind], document: &Document, max_keys: usize)
         StepKind::SetPolicy(_) => Vec::new(),
     };
     step_kinds.iter().flat_map(steps).collect()
+}
+
+/// Returns the names of steps or of kinds of steps, without keys and numbers.
+pub fn names<S: fmt::Debug>(steps: impl IntoIterator<Item = S>) -> BTreeSet<String> {
+    let name = |step: S| format!("{step:?}").split('(').next().map(str::to_owned);
+    steps.into_iter().filter_map(name).collect()
 }

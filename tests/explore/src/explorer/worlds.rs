@@ -70,21 +70,35 @@ const SHORTER: &[StepKind] = &[
 ];
 
 /// The extent of a search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Size {
     /// Fleets for the tests, which a debug build explores in seconds.
-    #[allow(dead_code, reason = "only the tests use it")]
     Smallest,
     /// Fleets that find each planted fault.
     Small,
-    /// Fleets with at least a million states.
+    /// Fleets with more than ten million states.
     Quick,
-    /// The largest fleets, which need hours.
+    /// The largest fleets.
     Full,
 }
 
-/// Returns the families of a size.
+/// Returns the families of a size, and those of smaller sizes that have more hours or steps.
 pub fn families(size: Size) -> Vec<Family> {
+    let mut all = families_of(size);
+    for smaller in [Size::Quick, Size::Small] {
+        if smaller < size {
+            for family in families_of(smaller) {
+                if !all.iter().any(|larger| larger.contains(&family)) {
+                    all.push(family);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Returns the families of exactly one size.
+fn families_of(size: Size) -> Vec<Family> {
     let by_size = |smallest, small, quick, full| match size {
         Size::Smallest => smallest,
         Size::Small => small,
@@ -177,6 +191,12 @@ pub fn recoveries(size: Size) -> Vec<(&'static str, World)> {
 }
 
 impl Family {
+    /// Returns whether each run of `other` is a run of this family.
+    fn contains(&self, other: &Self) -> bool {
+        let (world, smaller) = (&self.world, &other.world);
+        self.name == other.name && smaller.steps <= world.steps && smaller.horizon <= world.horizon
+    }
+
     /// Returns the fleet once for each way in which its clocks differ. The instances that run at the start
     /// are interchangeable. So are those that may join, and the operators.
     pub fn worlds(&self) -> Vec<World> {

@@ -3,6 +3,7 @@
 use dualkey::manifest::{Manifest, RolloutEffect};
 use dualkey::{KeyState, Report};
 
+use super::super::property::Property;
 use super::document::Document;
 use super::keys::kid;
 use super::policy::{at, tick_of};
@@ -67,14 +68,14 @@ fn check_final(before: &Document, after: &Manifest, dated: u64, step: Step) -> O
     let has_ended = |state: &KeyState| !matches!(state, KeyState::Live(_));
     for (index, was) in before.states(dated).into_iter().enumerate() {
         let Some(is) = after.state(&kid(index), at(dated)) else {
-            return Some(("P5", format!("k{index} was {was:?}, and is gone")));
+            return Some((Property::P5, format!("k{index} was {was:?}, and is gone")));
         };
         let is_restaged = step == Step::Restage(index) && was == KeyState::Expired;
         if has_ended(&was) && !has_ended(&is) && !is_restaged {
-            return Some(("P5", format!("k{index} was {was:?}, and is {is:?}")));
+            return Some((Property::P5, format!("k{index} was {was:?}, and is {is:?}")));
         }
         if before.revoked & 1 << index != 0 && after.keys()[index].revoked().is_none() {
-            return Some(("P5", format!("the revocation of k{index} is gone")));
+            return Some((Property::P5, format!("the revocation of k{index} is gone")));
         }
     }
     None

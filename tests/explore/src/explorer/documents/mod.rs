@@ -20,16 +20,17 @@ use dualkey::manifest::Manifest;
 use dualkey::{Purpose, Report, Verdict};
 
 use super::engine::FastBuildHasher;
+use super::property::Property;
 pub use accepted::AcceptedStep;
 pub use digest::digest;
 pub use document::{Document, Roles};
 pub use keys::{KEYS, kid, secret};
-pub use policy::{Declared, at, ticks};
+pub use policy::{Declared, at, describe_clocks, ticks};
 pub use reports::{FinishedRewrap, INSTANCES, Reported, Reports};
 pub use step::{Step, compute_change};
 
 /// The name of a property that does not hold, and the details.
-pub type Broken = (&'static str, String);
+pub type Broken = (Property, String);
 
 type AcceptedSteps = Rc<[AcceptedStep]>;
 
@@ -80,6 +81,12 @@ impl Documents {
     pub fn forget_steps(&mut self) {
         self.without_reports.clear();
         self.with_reports.clear();
+    }
+
+    /// Returns every step that the library accepted on a manifest.
+    pub fn accepted_steps(&self) -> impl Iterator<Item = Step> {
+        let accepted = self.without_reports.values().chain(self.with_reports.values());
+        accepted.flat_map(|steps| steps.iter()).map(|accepted| accepted.step)
     }
 
     pub fn get(&self, document: u32) -> &Document {

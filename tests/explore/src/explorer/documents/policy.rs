@@ -1,5 +1,6 @@
 //! The time of a search, in ticks, and the policy of a manifest.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use dualkey::Policy;
@@ -65,4 +66,20 @@ impl Declared {
         let longest = self.window().max(first.window() + 2).max(OBSERVATION);
         longest as u8 + 3
     }
+}
+
+impl fmt::Display for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lifetime, rollout, skew } = self;
+        write!(f, "lifetime {lifetime} h, rollout window {rollout} h, skew {skew} h")
+    }
+}
+
+/// Describes the clocks of instances or operators.
+pub fn describe_clocks(clocks: &[u8]) -> String {
+    let clocks = clocks.iter().map(|ahead| match ahead {
+        0 => "right".to_owned(),
+        hours => format!("{hours} h ahead"),
+    });
+    clocks.collect::<Vec<_>>().join(", ")
 }

@@ -34,14 +34,23 @@ pub enum Step {
 impl Step {
     /// Returns whether the result depends on the reports.
     pub fn needs_reports(self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Promote(_)
-                | Self::AssumeDeployed(_)
-                | Self::Rollback
-                | Self::Retire(_)
-                | Self::Destroy(_)
-        )
+            | Self::AssumeDeployed(_)
+            | Self::Rollback
+            | Self::Retire(_)
+            | Self::Destroy(_) => true,
+            Self::Stage
+            | Self::Schedule(_)
+            | Self::ForcePromote(_)
+            | Self::ForceRollback
+            | Self::ForceRetire(_)
+            | Self::Restage(_)
+            | Self::Revoke(_)
+            | Self::EmergencyRotate(_)
+            | Self::ForceDestroy(_)
+            | Self::SetPolicy(_) => false,
+        }
     }
 }
 
@@ -62,13 +71,7 @@ impl fmt::Display for Step {
             Self::EmergencyRotate(key) => write!(f, "emergency-rotate k{key}"),
             Self::Destroy(key) => write!(f, "destroy k{key}"),
             Self::ForceDestroy(key) => write!(f, "force the destruction of k{key}"),
-            Self::SetPolicy(declared) => {
-                let Declared { lifetime, rollout, skew } = declared;
-                write!(
-                    f,
-                    "set the policy: lifetime {lifetime} h, rollout {rollout} h, skew {skew} h"
-                )
-            }
+            Self::SetPolicy(declared) => write!(f, "set the policy: {declared}"),
         }
     }
 }

@@ -128,6 +128,10 @@ impl Model for Fleet {
     type State = State;
     type Action = Action;
 
+    fn describe(&self) -> String {
+        self.world.to_string()
+    }
+
     fn starts(&mut self) -> Vec<State> {
         let document = self.documents.add_first(self.world.declared, 0);
         let mut state = State {

@@ -2,6 +2,7 @@
 
 use super::super::documents::KEYS;
 use super::super::engine::violation;
+use super::super::property::Property;
 use super::{Fleet, Found, Serving, State};
 
 impl Fleet {
@@ -19,7 +20,7 @@ impl Fleet {
     fn check_instance(&self, state: &State, index: usize, serving: &Serving) -> Result<(), Found> {
         if serving.primaries != 1 {
             let details = format!("instance {index} has {} primaries", serving.primaries);
-            return violation("P3", details);
+            return violation(Property::P3, details);
         }
         let instance = &state.instances[index];
         let revoked_by_held = self.documents.get(serving.document).revoked;
@@ -30,24 +31,24 @@ impl Fleet {
             if revoked_by_held & bit != 0 && is_live {
                 let details =
                     format!("instance {index} accepts k{key}, which its manifest revokes");
-                return violation("P2", details);
+                return violation(Property::P2, details);
             }
             if instance.revoked & bit != 0 && is_live {
                 let details = format!("instance {index} accepts k{key}, which it revoked");
-                return violation("P5", details);
+                return violation(Property::P5, details);
             }
             let is_late = (1..=state.now).contains(&state.gone_by[key]);
             if is_late && is_live {
                 let details =
                     format!("instance {index} accepts k{key} for too long after its revocation");
-                return violation("P2", details);
+                return violation(Property::P2, details);
             }
             let is_valid = serving.clock < state.valid_until[key].into();
             let is_exempt = state.history.may_reject(instance.holds, key)
                 || (revoked_by_latest | instance.revoked) & bit != 0;
             if is_valid && !is_live && !is_exempt {
                 return violation(
-                    "P1",
+                    Property::P1,
                     format!("instance {index} rejects a valid value of k{key}"),
                 );
             }
@@ -81,7 +82,7 @@ impl Fleet {
                         "the verdict on k{key} is `Safe`, and its values are valid for {} h",
                         u64::from(until).saturating_sub(slowest)
                     );
-                    return violation("P4", details);
+                    return violation(Property::P4, details);
                 }
             }
         }

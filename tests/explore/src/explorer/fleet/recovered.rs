@@ -49,9 +49,10 @@ impl Fleet {
         Ok(next)
     }
 
-    /// Describes a state in words.
-    pub fn describe(&self, state: &State) -> String {
-        let manifest = &self.documents.get(state.history.latest()).manifest;
-        format!("at {} h: {:?}", state.now, manifest.keys())
+    /// Describes the keys of the latest manifest.
+    pub fn describe_keys(&self, state: &State) -> String {
+        let latest = self.documents.get(state.history.latest());
+        let states = latest.states(self.operator_clock(state, 0)).into_iter().enumerate();
+        states.map(|(key, state)| format!("k{key} {state:?}")).collect::<Vec<_>>().join(", ")
     }
 }

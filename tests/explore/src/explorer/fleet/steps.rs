@@ -2,6 +2,7 @@
 
 use super::super::documents::{AcceptedStep, KEYS, Step};
 use super::super::engine::{Violation, violation};
+use super::super::property::Property;
 use super::super::step_kinds::list_steps;
 use super::{Action, Fleet, Found, State};
 
@@ -109,7 +110,7 @@ impl Fleet {
                     let details = format!(
                         "instance {index} accepts k{key}, and the step says that none does"
                     );
-                    return violation("P2", details);
+                    return violation(Property::P2, details);
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! The bounds that a fleet declares, and its deviations from them.
 
-use super::super::documents::{Declared, INSTANCES};
+use std::fmt;
+
+use super::super::documents::{Declared, INSTANCES, describe_clocks};
 use super::super::step_kinds::StepKind;
 
 /// The bounds of a fleet and of its runs.
@@ -44,8 +46,7 @@ pub struct Deviations {
     pub later: u8,
     /// True if an instance may lose its store for ever.
     pub can_lose_store: bool,
-    /// True if no step declares that instances without it may reject values. A forced promotion then
-    /// counts as one that the reports allow.
+    /// True if P1 also applies to instances that have not loaded a forced promotion.
     pub has_no_gate: bool,
     /// True if the first report of an instance that joins is lost.
     pub loses_first_report: bool,
@@ -84,5 +85,14 @@ impl World {
     /// Returns the number of instances, including those that may join.
     pub(super) fn slots(&self) -> usize {
         self.running + self.joining
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instances = describe_clocks(&self.clocks[..self.slots()]);
+        let operators = describe_clocks(&self.operator_clocks[..self.operators]);
+        write!(f, "policy: {}; clocks of the instances: {instances}; ", self.declared)?;
+        write!(f, "clocks of the operators: {operators}")
     }
 }

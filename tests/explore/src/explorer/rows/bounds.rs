@@ -3,6 +3,7 @@
 //! Within the bound, the same fleet breaks no property.
 
 use super::super::counterexamples::Bound;
+use super::super::property::Property;
 use super::world::{RewrapOptions, RowDeviations, RowWorld};
 use super::worlds::{BY_COMMAND, ROLLBACK, ROTATION, world_with_skew, world_without_skew};
 
@@ -33,42 +34,42 @@ pub fn row_bounds() -> Vec<Bound<RowWorld>> {
         "every rewrap misses one of the tables",
         &rotation,
         with(&rotation, RowDeviations { misses_table: true, ..none }),
-        ("R2", 10),
+        (Property::R2, 10),
     );
     add(
         "rollout window before a rewrap",
         "an instance acts on the promotion an hour later than within the window",
         &rotation,
         with(&rotation, RowDeviations { later: 1, ..none }),
-        ("R2", 10),
+        (Property::R2, 10),
     );
     add(
         "skew before a rewrap",
         "the clock of the instance that rewraps is ahead by twice the skew",
         &skewed,
         RowWorld { clocks: [0, 2, 0], ..skewed.clone() },
-        ("R2", 11),
+        (Property::R2, 11),
     );
     add(
         "report at the start",
         "the first report of an instance is lost, and a missing report counts as agreement",
         &joining,
         with(&joining, RowDeviations { loses_first_report: true, ..none }),
-        ("R1", 5),
+        (Property::R1, 5),
     );
     add(
         "rewrap command within the rollout window of a rollback",
         "a command that started before a rollback runs beside the rewrap after it",
         &back,
         with(&back, keeps),
-        ("R2", 13),
+        (Property::R2, 13),
     );
     add(
         "rewrap command within the rollout window of a promotion",
         "a command that renews all rows runs beside the rewrap after a promotion",
         &renews,
         with(&renews, keeps),
-        ("R2", 12),
+        (Property::R2, 12),
     );
     all
 }

@@ -108,6 +108,10 @@ impl Model for Rows {
     type State = RowState;
     type Action = RowAction;
 
+    fn describe(&self) -> String {
+        self.world.to_string()
+    }
+
     fn starts(&mut self) -> Vec<RowState> {
         let document = self.documents.add_first(self.world.declared, 0);
         let mut instances = [Instance::ABSENT; SLOTS];

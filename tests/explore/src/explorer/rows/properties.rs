@@ -1,11 +1,12 @@
-//! The checks of R1 and R2 on each state.
+//! The checks of P3, R1 and R2 on each state.
 
 use super::super::documents::KEYS;
 use super::super::engine::violation;
+use super::super::property::Property;
 use super::{Found, RowState, Rows};
 
 impl Rows {
-    /// Checks R1 and R2 on a state.
+    /// Checks P3, R1 and R2 on a state.
     pub(super) fn check(&mut self, state: &RowState) -> Result<(), Found> {
         let mut sealing = 0;
         for index in 0..self.world.slots() {
@@ -14,15 +15,15 @@ impl Rows {
         self.check_verdicts(state, sealing)
     }
 
-    /// Checks R1 on an instance, and returns the key that it seals with, by bit.
+    /// Checks P3 and R1 on an instance, and returns the key that it seals with, by bit.
     fn check_instance(&mut self, state: &RowState, index: usize) -> Result<u8, Found> {
         let Some((_, roles)) = self.serving(state, index) else { return Ok(0) };
         let Some(primary) = roles.primary else {
-            return violation("R1", format!("instance {index} has no primary"));
+            return violation(Property::P3, format!("instance {index} has no primary"));
         };
         if roles.primaries != 1 {
             let details = format!("instance {index} has {} primaries", roles.primaries);
-            return violation("R1", details);
+            return violation(Property::P3, details);
         }
         let holds = state.instances[index].holds;
         let latest = self.documents.get(state.history.latest());
@@ -35,11 +36,11 @@ impl Rows {
             if latest.revoked & bit != 0 {
                 if latest.present & bit == 0 {
                     let details = format!("k{key}, which a row is under, is destroyed");
-                    return violation("R1", details);
+                    return violation(Property::R1, details);
                 }
             } else if roles.live & bit == 0 && !state.history.may_reject(holds, key) {
                 let details = format!("instance {index} cannot open a row under k{key}");
-                return violation("R1", details);
+                return violation(Property::R1, details);
             }
         }
         Ok(1 << primary)
@@ -63,7 +64,7 @@ impl Rows {
                         "an instance seals with it"
                     };
                     let details = format!("the verdict on k{key} is `Safe`, and {reason}");
-                    return violation("R2", details);
+                    return violation(Property::R2, details);
                 }
             }
         }

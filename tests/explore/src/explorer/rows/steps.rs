@@ -2,6 +2,7 @@
 
 use super::super::documents::{AcceptedStep, Step};
 use super::super::engine::{Violation, violation};
+use super::super::property::Property;
 use super::super::step_kinds::list_steps;
 use super::{Found, RowAction, RowState, Rows};
 
@@ -66,7 +67,10 @@ impl Rows {
         if let Step::Destroy(key) = accepted.step {
             let has_rows = state.keys_of_rows() & 1 << key != 0;
             if has_rows && !state.history.is_ended_by_force(key) {
-                return violation("R3", format!("k{key}, which a row is under, is destroyed"));
+                return violation(
+                    Property::R3,
+                    format!("k{key}, which a row is under, is destroyed"),
+                );
             }
         }
         Ok(next)

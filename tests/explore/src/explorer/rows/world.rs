@@ -1,6 +1,8 @@
 //! The bounds that a fleet with stored rows declares, and its deviations from them.
 
-use super::super::documents::Declared;
+use std::fmt;
+
+use super::super::documents::{Declared, describe_clocks};
 use super::super::step_kinds::StepKind;
 use super::SLOTS;
 
@@ -68,5 +70,14 @@ impl RowWorld {
     /// Returns the number of instances, including those that may join.
     pub(super) fn slots(&self) -> usize {
         self.running + self.joining
+    }
+}
+
+impl fmt::Display for RowWorld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instances = describe_clocks(&self.clocks[..self.slots()]);
+        let operators = describe_clocks(&self.operator_clocks[..self.operators]);
+        write!(f, "policy: {}; clocks of the instances: {instances}; ", self.declared)?;
+        write!(f, "clocks of the operators: {operators}")
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::documents::{Declared, KEYS};
 use super::super::step_kinds::StepKind;
+use super::super::worlds::Size;
 use super::SLOTS;
 use super::world::{RewrapOptions, RowDeviations, RowWorld};
 
@@ -92,18 +93,35 @@ pub(super) fn world_without_skew(step_kinds: &'static [StepKind]) -> RowWorld {
     }
 }
 
-/// Returns the fleets that are explored, all within the declared bounds. Those of a full run need minutes.
-pub fn row_worlds(is_full: bool) -> Vec<NamedRowWorld> {
-    let mut worlds = small_worlds();
-    if is_full {
-        worlds.extend(full_worlds());
+/// Returns the fleets that are explored, all within the declared bounds.
+pub fn row_worlds(size: Size) -> Vec<NamedRowWorld> {
+    match size {
+        Size::Smallest => {
+            let rotation = world_without_skew(ROTATION);
+            vec![NamedRowWorld { name: "a rotation", world: rotation }, leak(), rollback()]
+        }
+        Size::Small | Size::Quick => small_worlds(),
+        Size::Full => small_worlds().into_iter().chain(full_worlds()).collect(),
     }
-    worlds
+}
+
+fn leak() -> NamedRowWorld {
+    let rescues = RewrapOptions { rescues: true, ..RewrapOptions::default() };
+    NamedRowWorld {
+        name: "a leak",
+        world: RowWorld { options: rescues, steps: 2, ..world_without_skew(LEAK) },
+    }
+}
+
+fn rollback() -> NamedRowWorld {
+    NamedRowWorld {
+        name: "a rollback",
+        world: RowWorld { steps: 4, keys: 2, ..world_without_skew(ROLLBACK) },
+    }
 }
 
 fn small_worlds() -> Vec<NamedRowWorld> {
     let reads_only = RewrapOptions { reads_only: true, ..RewrapOptions::default() };
-    let rescues = RewrapOptions { rescues: true, ..RewrapOptions::default() };
     vec![
         NamedRowWorld {
             name: "a rotation, with clocks that differ",
@@ -113,18 +131,12 @@ fn small_worlds() -> Vec<NamedRowWorld> {
             name: "a rotation, with a rewrap that writes nothing",
             world: RowWorld { options: reads_only, ..world_without_skew(ROTATION) },
         },
-        NamedRowWorld {
-            name: "a leak",
-            world: RowWorld { options: rescues, steps: 2, ..world_without_skew(LEAK) },
-        },
+        leak(),
         NamedRowWorld {
             name: "a policy that becomes shorter",
             world: RowWorld { declared: LONGER, ..world_without_skew(POLICIES) },
         },
-        NamedRowWorld {
-            name: "a rollback",
-            world: RowWorld { steps: 4, keys: 2, ..world_without_skew(ROLLBACK) },
-        },
+        rollback(),
     ]
 }
 
