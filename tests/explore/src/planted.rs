@@ -27,7 +27,8 @@ pub fn plant_all(part: &str) -> io::Result<Vec<PlantedFault>> {
     let chosen = FAULTS.iter().filter(|fault| fault.name.contains(part));
     let planted = chosen.map(|fault| {
         let planted = plant(fault, &root, &copy)?;
-        println!("{}: {}", fault.name, planted.reported);
+        let by = if planted.is_found_by_tests { " (by the tests, too)" } else { "" };
+        println!("{}: {}{by}", fault.name, planted.reported);
         Ok(planted)
     });
     let planted = planted.collect();
