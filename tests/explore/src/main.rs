@@ -167,9 +167,13 @@ fn check_step_kinds(
     fleets: impl Iterator<Item = (&'static str, &'static [StepKind])>,
     accepted: &BTreeSet<String>,
 ) -> bool {
-    let mut all = BTreeSet::new();
+    let (mut all, mut listed_fleets) = (BTreeSet::new(), BTreeSet::new());
     for (fleet, step_kinds) in fleets {
         let kinds = names(step_kinds);
+        // A family may have more than one size.
+        if !listed_fleets.insert(fleet) {
+            continue;
+        }
         let is_every_kind = kinds == names(EVERY_STEP);
         let listed = if is_every_kind { "every kind".to_owned() } else { join(&kinds) };
         println!("steps of `{fleet}`: {listed}");
@@ -292,11 +296,13 @@ fn lift_bounds(options: &Options) -> Option<bool> {
         let length = found.map_or(0, |found| found.run.len());
         if !is_expected {
             messages.push(format!(
-                "without the bound `{name}`, {} was expected to break after {} actions, but {} breaks \
-                 after {length}: correct the library, or `breaks` of the bound if the change is intended",
+                "without the bound `{name}`, {} was expected to break after {} actions, but {}: correct \
+                 the library, or `breaks` of the bound if the change is intended",
                 expected.0,
                 expected.1,
-                found.map_or("nothing".to_owned(), |found| found.property.to_string()),
+                found.map_or("nothing breaks".to_owned(), |found| {
+                    format!("{} breaks after {length}", found.property)
+                }),
             ));
         }
         table.add_row([

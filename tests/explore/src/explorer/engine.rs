@@ -4,8 +4,9 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use super::property::Property;
 use indexmap::IndexSet;
+
+use super::property::Property;
 
 /// A transition system. [`explore`] visits each reachable state.
 pub trait Model {
@@ -32,7 +33,6 @@ pub trait Model {
 /// A property that does not hold.
 #[derive(Debug)]
 pub struct Violation<A> {
-    /// The name of the property: `P1`.
     pub property: Property,
     /// The facts that break it.
     pub details: String,

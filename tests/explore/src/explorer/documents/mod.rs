@@ -29,7 +29,7 @@ pub use policy::{Declared, at, describe_clocks, ticks};
 pub use reports::{FinishedRewrap, INSTANCES, Reported, Reports};
 pub use step::{Step, compute_change};
 
-/// The name of a property that does not hold, and the details.
+/// A property that does not hold, and the details.
 pub type Broken = (Property, String);
 
 type AcceptedSteps = Rc<[AcceptedStep]>;
