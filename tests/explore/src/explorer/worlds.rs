@@ -128,7 +128,7 @@ fn families_of(size: Size) -> Vec<Family> {
             name: "two operators, late stores",
             world: sized(
                 World { operators: 2, has_delays: true, ..WORLD },
-                by_size((1, 4), (1, 6), (2, 6), (3, 4)),
+                by_size((1, 4), (1, 6), (2, 6), (3, 3)),
             ),
         },
         Family {
