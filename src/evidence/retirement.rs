@@ -166,7 +166,7 @@ pub(crate) fn rewrap_counts_from(
     now: SystemTime,
 ) -> Option<SystemTime> {
     let held = superseded_since(lives, index, now).checked_add(policy.window())?;
-    // An earlier policy allowed more.
+    // An earlier policy had a longer rollout window.
     Some(lives[index].kept_until.map_or(held, |kept| held.max(kept)))
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn repair_clock(
         .filter(|((from, _), _)| now < *from && *from <= changed_at)
         .collect();
     started.sort_unstable();
-    // A moment that follows from a right one is right.
+    // A moment that is derived from a correct time is correct.
     let is_right: Vec<_> =
         (0..lives.len()).map(|index| superseded_since(&lives, index, changed_at) <= now).collect();
     for (life, is_right) in lives.iter_mut().zip(is_right) {

@@ -193,17 +193,15 @@ pub(crate) fn superseded_at(lives: &[Life], index: usize) -> Option<SystemTime> 
 }
 
 /// The moment at which the key at `index` was superseded or revoked: an instance that holds that step
-/// does not sign with it. A key of unknown past counts from `added_at`.
+/// does not sign with it. A key of unknown past counts from `added_at`. A key that was revoked before its
+/// start counts from its revocation.
 pub(crate) fn superseded_since(lives: &[Life], index: usize, now: SystemTime) -> SystemTime {
     let life = &lives[index];
     let superseded_at = superseded_at(lives, index).or(match life.signing_start {
         SigningStart::Never | SigningStart::Unscheduled => Some(life.added_at),
         SigningStart::From(_) => None,
     });
-    // A clock that is behind may date a revocation before the start of the key.
-    let start = life.start().map(|(from, _)| from);
-    let revoked_at =
-        life.revoked.as_ref().map(|revocation| revocation.at.max(start.unwrap_or(revocation.at)));
+    let revoked_at = life.revoked.as_ref().map(|revocation| revocation.at);
     [superseded_at, revoked_at].into_iter().flatten().min().unwrap_or(now)
 }
 
@@ -293,8 +291,9 @@ mod tests {
             (from(5), None, 10),
             (from(5), Some(8), 8),
             (from(5), Some(12), 10),
-            // The clock that dated the revocation was behind.
-            (from(5), Some(3), 5),
+            // It was revoked before its start, which is past or lies ahead.
+            (from(5), Some(3), 3),
+            (from(30), Some(3), 3),
             // It is the latest signer.
             (from(15), None, 20),
             (from(15), Some(17), 17),

@@ -424,9 +424,8 @@ fn a_rewrap_counts_once_every_instance_holds_the_revocation() {
         if has_later {
             revoked = schedule(&revoked, 3, "d", 30, revoked_at);
         }
-        // It seals nothing before its start, and a clock that is behind dates no revocation before it.
-        let began = revoked_at.max(at(0) + DAY * 10);
-        let not_before = began + Policy::default().rollout_window + Policy::default().skew;
+        // The start of the key, on day 10, has no effect: every instance holds the revocation by then.
+        let not_before = revoked_at + Policy::default().rollout_window + Policy::default().skew;
         let verdict = |started_at, now| {
             let report = report(&revoked, now, Some(complete_record(started_at, started_at)));
             revoked.retirement(&kid("c"), &[report], now).unwrap()
