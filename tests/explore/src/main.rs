@@ -31,10 +31,10 @@ use clap::Parser;
 use comfy_table::{Table, presets};
 use explorer::counterexamples::bounds;
 use explorer::engine::{Counterexample, Exploration, explore};
-use explorer::fleet::{EVERY_STEP, Fleet};
+use explorer::fleet::{EVERY_STEP, Fleet, World};
 use explorer::property::Property;
 use explorer::recovery;
-use explorer::rows::{Rows, row_bounds, row_worlds};
+use explorer::rows::{RowWorld, Rows, row_bounds, row_worlds};
 use explorer::run::run;
 use explorer::step_kinds::{StepKind, names};
 use explorer::worlds::{Size, families, recoveries};
@@ -79,9 +79,19 @@ fn main() -> ExitCode {
         if results.is_empty() {
             println!("no fleet and no bound has `{}` in its name", options.only);
         }
+        print_memory();
         !results.is_empty() && results.into_iter().all(|is_right| is_right)
     };
     if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints the most memory that the process has used, where the system says so.
+fn print_memory() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    if let Some(kib) = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()) {
+        println!("at most {} MiB of memory", kib / 1024);
+    }
 }
 
 fn size(options: &Options) -> Size {
@@ -107,6 +117,9 @@ fn new_table<const N: usize>(header: [&str; N]) -> Table {
     table.set_header(header);
     table
 }
+
+/// The fewest states of the default exploration, which the documentation states.
+const MIN_STATES: usize = 10_000_000;
 
 /// Explores the fleets that sign. Returns `None` if no fleet has the chosen name.
 fn explore_fleets(options: &Options) -> Option<bool> {
@@ -138,7 +151,7 @@ fn explore_fleets(options: &Options) -> Option<bool> {
             (world.running + world.joining).to_string(),
             world.operators.to_string(),
             world.steps.to_string(),
-            world.horizon.to_string(),
+            world.hours().to_string(),
             totals.states.to_string(),
             totals.depth.to_string(),
             totals.manifests.to_string(),
@@ -152,23 +165,33 @@ fn explore_fleets(options: &Options) -> Option<bool> {
     let states: usize = totals.iter().map(|totals| totals.states).sum();
     let (seconds, threads) = (started.elapsed().as_secs_f64(), options.threads);
     println!("{states} distinct states in {seconds:.1} s on {threads} threads\n");
-    let kinds = families.iter().map(|family| (family.name, family.world.step_kinds));
+    let has_too_few =
+        states < MIN_STATES && size(options) >= Size::Quick && options.only.is_empty();
+    if has_too_few {
+        println!("these are fewer than the {MIN_STATES} states that the documentation states\n");
+    }
+    let kinds = families.iter().map(|family| {
+        let World { declared, keys, disturbances, .. } = &family.world;
+        let bounds = format!("{declared}; {keys} keys; {disturbances} starts and stops");
+        (family.name, bounds, family.world.step_kinds)
+    });
     let accepted = totals.iter().flat_map(|totals| totals.accepted.iter().cloned()).collect();
     let all_taken = check_step_kinds(options, kinds, &accepted);
     let found: Vec<_> = totals.iter().filter_map(|totals| totals.found.as_ref()).collect();
     found.iter().for_each(|found| print(found));
-    Some(all_taken && found.is_empty())
+    Some(all_taken && found.is_empty() && !has_too_few)
 }
 
-/// Prints the kinds of steps of each fleet. Returns whether the library accepted each kind at least once.
+/// Prints the bounds and the kinds of steps of each fleet. Returns whether the library accepted each kind at
+/// least once.
 /// Small fleets take too few steps for all kinds.
 fn check_step_kinds(
     options: &Options,
-    fleets: impl Iterator<Item = (&'static str, &'static [StepKind])>,
+    fleets: impl Iterator<Item = (&'static str, String, &'static [StepKind])>,
     accepted: &BTreeSet<String>,
 ) -> bool {
     let (mut all, mut listed_fleets) = (BTreeSet::new(), BTreeSet::new());
-    for (fleet, step_kinds) in fleets {
+    for (fleet, bounds, step_kinds) in fleets {
         let kinds = names(step_kinds);
         // A family may have more than one size.
         if !listed_fleets.insert(fleet) {
@@ -176,7 +199,7 @@ fn check_step_kinds(
         }
         let is_every_kind = kinds == names(EVERY_STEP);
         let listed = if is_every_kind { "every kind".to_owned() } else { join(&kinds) };
-        println!("steps of `{fleet}`: {listed}");
+        println!("`{fleet}`: {bounds}; steps: {listed}");
         all.extend(kinds);
     }
     println!();
@@ -217,7 +240,20 @@ fn explore_rows(options: &Options) -> Option<bool> {
     if worlds.is_empty() {
         return None;
     }
-    let mut table = new_table(["rows", "states", "depth", "manifests", "seconds", "broken"]);
+    let mut table = new_table([
+        "rows",
+        "instances",
+        "operators",
+        "steps",
+        "hours",
+        "rewraps",
+        "states",
+        "depth",
+        "manifests",
+        "loads replayed",
+        "seconds",
+        "broken",
+    ]);
     let (mut all_found, mut accepted) = (Vec::new(), BTreeSet::new());
     for named in &worlds {
         let mut rows = Rows::new(named.world.clone());
@@ -225,16 +261,26 @@ fn explore_rows(options: &Options) -> Option<bool> {
         accepted.extend(names(rows.documents.accepted_steps()));
         table.add_row([
             named.name.to_owned(),
+            (named.world.running + named.world.joining).to_string(),
+            named.world.operators.to_string(),
+            named.world.steps.to_string(),
+            named.world.hours().to_string(),
+            named.world.rewraps.to_string(),
             explored.states.to_string(),
             explored.depth.to_string(),
             rows.documents.all.len().to_string(),
+            rows.replay.pairs.to_string(),
             format!("{:.1}", explored.elapsed.as_secs_f64()),
             name_of_broken(explored.found.as_ref()),
         ]);
         all_found.extend(explored.found);
     }
     println!("{table}\n");
-    let kinds = worlds.iter().map(|named| (named.name, named.world.step_kinds));
+    let kinds = worlds.iter().map(|named| {
+        let RowWorld { declared, keys, disturbances, .. } = &named.world;
+        let bounds = format!("{declared}; {keys} keys; {disturbances} starts and stops");
+        (named.name, bounds, named.world.step_kinds)
+    });
     let all_taken = check_step_kinds(options, kinds, &accepted);
     all_found.iter().for_each(print);
     Some(all_taken && all_found.is_empty())
@@ -249,6 +295,9 @@ fn check_recoveries(options: &Options) -> Option<bool> {
     }
     let mut table = new_table([
         "fleet",
+        "instances",
+        "steps",
+        "hours",
         "states",
         "states after recovery",
         "states visited",
@@ -261,6 +310,9 @@ fn check_recoveries(options: &Options) -> Option<bool> {
         let checked = recovery::check(world);
         table.add_row([
             (*name).to_owned(),
+            world.running.to_string(),
+            world.steps.to_string(),
+            world.hours().to_string(),
             checked.reached.to_string(),
             checked.recovered.to_string(),
             checked.visited.to_string(),

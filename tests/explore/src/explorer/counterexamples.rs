@@ -53,6 +53,7 @@ pub fn bounds() -> Vec<Bound<World>> {
     let leak = beyond(&World { max_staleness: Some(1), ..world(LEAK) }, loses_store);
     let joining = World { running: 1, joining: 1, disturbances: 1, ..world(ROTATION) };
     let restarting = World { disturbances: 2, ..world(ROTATION) };
+    let reporting = World { report_lag: 1, ..world(ROTATION) };
     let revokes_locally = Deviations { revokes_locally: true, ..deviations };
     let revoking = beyond(&world(LEAK), revokes_locally);
     vec![
@@ -111,6 +112,13 @@ pub fn bounds() -> Vec<Bound<World>> {
             within: joining.clone(),
             beyond: beyond(&joining, Deviations { loses_first_report: true, ..deviations }),
             breaks: (Property::P1, 6),
+        },
+        Bound {
+            name: "reports of a running instance",
+            lifted_by: "its reports are lost, and it counts as stopped",
+            within: reporting.clone(),
+            beyond: World { report_lag: 10, ..reporting },
+            breaks: (Property::P1, 8),
         },
         Bound {
             name: "no step back at a start",

@@ -96,6 +96,41 @@ pub const FAULTS: &[Fault] = &[
         replace: "            compromised_accepted: (0..self.recorded.len())\n                .all(|index| is_revoked_now(index) && was_live(index)),",
         breaks: Property::P2,
     },
+    Fault {
+        name: "every step declares that instances reject the new primary",
+        file: "src/lifecycle/transitions.rs",
+        find: "new_rejected: is_new.is_some_and(may_reject),",
+        replace: "new_rejected: is_new.is_some_and(may_reject) || true,",
+        breaks: Property::P1,
+    },
+    Fault {
+        name: "a key may start to sign without the skew",
+        file: "src/manifest/steps.rs",
+        find: "dated.checked_add(self.terms().window(dated))",
+        replace: "dated.checked_add(self.terms().window(dated) - self.terms().policy.skew)",
+        breaks: Property::P1,
+    },
+    Fault {
+        name: "a shorter rollout window applies at once",
+        file: "src/lifecycle/terms.rs",
+        find: "self.earlier_window.filter(|window| now < window.until).map(|window| window.length);",
+        replace: "self.earlier_window.filter(|window| now > window.until).map(|window| window.length);",
+        breaks: Property::P1,
+    },
+    Fault {
+        name: "the end before a step is forgotten",
+        file: "src/lifecycle/transitions.rs",
+        find: "let earlier = life.earlier_end.map(|earlier| earlier.at);",
+        replace: "let earlier = life.earlier_end.map(|earlier| earlier.at).filter(|_| false);",
+        breaks: Property::P1,
+    },
+    Fault {
+        name: "a step records the ends that lie ahead",
+        file: "src/lifecycle/transitions.rs",
+        find: "timeline.verifies_until(index).filter(has_come)",
+        replace: "timeline.verifies_until(index)",
+        breaks: Property::P1,
+    },
     // The evidence and the verdict.
     Fault {
         name: "contradicting reports count as agreement",
@@ -202,6 +237,13 @@ pub const FAULTS: &[Fault] = &[
         find: "    Timeline::new(lives, now.max(changed_at), terms, ring)\n",
         replace: "    Timeline::new(lives, now, terms, ring)\n",
         breaks: Property::P3,
+    },
+    Fault {
+        name: "`max_staleness` has no effect",
+        file: "src/ring/key_set.rs",
+        find: "            Some(end) if now >= end => &NOTHING,",
+        replace: "            Some(end) if now >= end && false => &NOTHING,",
+        breaks: Property::P2,
     },
     // Following.
     Fault {

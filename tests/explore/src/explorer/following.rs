@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::manifest::Manifest;
 use dualkey::source::{KeyStore, StoreError, StoreFuture};
 use dualkey::{Fingerprint, KeyRing, ManualClock, Report};
 
+use super::adapter::Adapter;
 use super::documents::{Broken, Documents, at, ticks};
 use super::property::Property;
 
@@ -67,22 +67,22 @@ impl KeyStore for OneManifestStore {
 }
 
 /// Checks P2 on a ring that has lost its store: it serves nothing once its manifest is too old.
-fn check_staleness(held: &Manifest, now: u64) -> Result<(), Broken> {
+fn check_staleness<A: Adapter>(held: &Manifest, now: u64) -> Result<(), Broken> {
     let clock = ManualClock::new(at(now));
     let store = OneManifestStore::new(held);
-    let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
+    let builder = KeyRing::<A::Key>::builder().name("R").environment("test");
     let builder = builder.clock(clock.clone()).max_staleness(ticks(1));
     let following = builder.follow(store.clone()).on_demand();
     let following =
         following.map_err(|error| (Property::P3, format!("a ring cannot follow: {error}")))?;
-    let signer = CookieSigner::new(following.ring().clone());
-    let cookie = signer.sign("session", "user-42");
-    let cookie = cookie.map_err(|error| (Property::P3, format!("a ring cannot sign: {error}")))?;
+    let adapter = A::with_ring(following.ring().clone());
+    let value = adapter.make();
+    let value = value.map_err(|error| (Property::P3, format!("a ring cannot sign: {error}")))?;
     store.show(None);
     let is_refreshed = following.refresh().is_ok();
     clock.set(at(now + 1));
-    let is_accepted = signer.verify("session", &cookie).is_ok();
-    if is_refreshed || is_accepted || signer.sign("session", "user-42").is_ok() {
+    let is_accepted = adapter.check(&value).is_ok();
+    if is_refreshed || is_accepted || adapter.make().is_ok() {
         return Err((Property::P2, "a ring serves although its manifest is too old".to_owned()));
     }
     Ok(())
@@ -92,10 +92,15 @@ fn check_staleness(held: &Manifest, now: u64) -> Result<(), Broken> {
 ///
 /// # Errors
 /// The property that does not hold.
-pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<(), Broken> {
+pub fn check<A: Adapter>(
+    documents: &Documents,
+    held: u32,
+    loaded: u32,
+    now: u64,
+) -> Result<(), Broken> {
     let (held, loaded) = (&documents.get(held).manifest, &documents.get(loaded).manifest);
     let store = OneManifestStore::new(held);
-    let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
+    let builder = KeyRing::<A::Key>::builder().name("R").environment("test");
     let builder = builder.clock(ManualClock::new(at(now)));
     let following = builder.follow(store.clone()).instance("instance-0").on_demand();
     let following =
@@ -134,7 +139,7 @@ pub fn check(documents: &Documents, held: u32, loaded: u32, now: u64) -> Result<
         return Err((Property::P6, "a store that goes back changes the ring".to_owned()));
     }
     check_report("after a store that went back")?;
-    check_staleness(held, now)?;
+    check_staleness::<A>(held, now)?;
     // A ring that follows a store takes no steps itself.
     for key in loaded.keys() {
         if ring.promote(&key.kid()).is_ok() || state() != before {

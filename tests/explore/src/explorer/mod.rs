@@ -10,13 +10,14 @@
 //! [`property::Property`] states each one, and where it is checked. The exploration prints the list.
 //!
 //! P1 to P8 are checked on signing keys. R1 to R3, P3 on each state and P5 on each step are checked on
-//! encryption keys. A load is replayed through a real ring once for each pair of manifests ([`replay`]). One load in 16 is
-//! also replayed through a ring that follows a store ([`following`]). For P2, each step declares whether
-//! instances without it accept a revoked key.
+//! encryption keys. Each load is replayed through a real ring, once for each pair of manifests ([`replay`]).
+//! One load in 16 is also replayed through a ring that follows a store ([`following`]). For P2, each step
+//! declares whether instances without it accept a revoked key.
 //!
 //! These exemptions apply:
 //! - P1 and R1: an instance that has not loaded a step may reject the values of the new primary, if the
-//!   step declares that. A forced promotion declares it.
+//!   step declares that. Only forced promotions, forced rollbacks, revocations and emergency rotations may
+//!   declare it.
 //! - P1, P4, R1, R2 and R3: every instance may reject the values of a key that was retired or destroyed
 //!   by force, until a step restages it.
 //! - P1: every instance may reject the values of a key that the latest manifest or any instance revokes.
@@ -35,6 +36,7 @@
 //! - The promotion gate: without force, no key is promoted until every report has the fingerprint of the
 //!   latest manifest.
 //! - The report at a start: a process that starts reports its manifest before it serves.
+//! - The reports of a running instance: the last one is at most an hour old.
 //! - No step back at a start: a process that starts reads no manifest that is older than the oldest one
 //!   that a running instance holds.
 //! - `max_staleness`: an instance that loses its store serves nothing once its last read is too old.
@@ -50,10 +52,12 @@
 //!   over.
 //! - An operator takes a step ([`documents::Step`]) by its own clock, with the reports of that moment.
 //!   It may compute the step and store it later, within the rollout window, unless the other operator
-//!   stores first.
+//!   stores first. If the answer of the store is lost, the step is stored, and the operator may take any
+//!   step next. So a lost answer needs no action of its own.
 //! - An instance loads the latest manifest, or an older one that the store may still show. It never
 //!   loads one that is older than the manifest that it holds.
-//! - An instance reports its manifest. Until then, operators read its former report.
+//! - An instance reports its manifest. Until then, operators read its former report. In the fleet `late
+//!   reports`, that one also has its former time.
 //! - An instance is killed. Its last report remains. An instance starts, and reports at once.
 //! - An instance revokes a key itself, without its store.
 //! - An instance or a command starts a rewrap. The rewrap visits the rows under one key, ends, or is
@@ -73,17 +77,17 @@
 //! - A graceful stop of an instance, which reports that it has stopped.
 //! - Several rings, and several stores.
 //! - A report that is destroyed, forged or unreadable.
-//! - A report of a running instance with a late timestamp. The report always has the present time, but it
-//!   may name an older manifest.
 //! - Traffic: each report has enough of it, and no use of an old key.
 //! - A value whose date is ahead of the clock of its reader. Real cookies are verified at the tick of
 //!   their date and three hours after a load only.
 //! - `max_staleness` of a real ring during a run, and the real loop that reloads: the model decides when
 //!   an instance serves and when it reads its store. Single loads check `max_staleness` of a real ring
 //!   ([`following`]).
-//! - A lost answer, and a store that fails, as actions of a run. Each is checked on its own,
-//!   for single steps ([`operators`]) and single loads ([`following`]).
+//! - A store that fails, as an action of a run. It is checked for single loads ([`following`]). The loop
+//!   that repeats a step after a lost answer is checked for single steps ([`operators`]).
+//! - The real `RewrapJob`: the model decides which rows a rewrap visits. Real rings seal and open values.
 //! - Signing keys other than those of cookies, and threads.
+pub mod adapter;
 pub mod counterexamples;
 pub mod documents;
 pub mod engine;

@@ -10,6 +10,7 @@
 use std::fmt;
 use std::sync::Mutex;
 
+use dualkey::Report;
 use dualkey::manifest::Manifest;
 use dualkey::source::{KeyStore, StoreError, StoreFuture, update};
 use pollster::block_on;
@@ -75,7 +76,8 @@ pub struct Compared {
     pub refused: u64,
 }
 
-/// Takes each pair of `steps` on a document, one step by each operator, and compares the results.
+/// Takes each pair of `steps` on a document, one step by each operator, and compares the results. Both read
+/// the reports of instances that hold the document.
 ///
 /// # Errors
 /// The property that does not hold.
@@ -88,23 +90,26 @@ pub fn check_pairs(
     let mut compared = Compared::default();
     let manifest = documents.get(document).manifest.clone();
     let now = clocks.map(at);
+    let reports = documents.agreeing_reports(document, clocks[0]);
+    let reports = reports.as_slice();
     for first in steps {
-        let Ok(first_done) = compute_change(&manifest, *first, &[], now[0]) else { continue };
+        let Ok(first_done) = compute_change(&manifest, *first, reports, now[0]) else { continue };
         if !first_done.has_changed(&manifest) {
             continue;
         }
-        check_lost_answer(&manifest, *first, &first_done.manifest, now[0])?;
+        check_lost_answer(&manifest, *first, &first_done.manifest, (reports, now[0]))?;
         for second in steps {
             // A step that changes nothing does not conflict.
-            match compute_change(&manifest, *second, &[], now[1]) {
+            match compute_change(&manifest, *second, reports, now[1]) {
                 Ok(change) if change.has_changed(&manifest) => {}
                 _ => continue,
             }
             compared.pairs += 1;
             let store = MemoryStore::new(&manifest);
             *store.faster.lock().unwrap() = Some(first_done.manifest.clone());
-            let taken = block_on(update(&store, |held| compute_change(held, *second, &[], now[1])));
-            let serial = compute_change(&first_done.manifest, *second, &[], now[1]);
+            let taken =
+                block_on(update(&store, |held| compute_change(held, *second, reports, now[1])));
+            let serial = compute_change(&first_done.manifest, *second, reports, now[1]);
             let left = store.held();
             let expected = match (&taken, serial) {
                 (Ok(_), Ok(serial)) => serial.manifest,
@@ -138,19 +143,19 @@ fn check_lost_answer(
     manifest: &Manifest,
     step: Step,
     once: &Manifest,
-    now: std::time::SystemTime,
+    (reports, now): (&[Report], std::time::SystemTime),
 ) -> Result<(), Broken> {
     let store = MemoryStore::new(manifest);
     *store.loses_answer.lock().unwrap() = true;
-    let answer = block_on(update(&store, |held| compute_change(held, step, &[], now)));
+    let answer = block_on(update(&store, |held| compute_change(held, step, reports, now)));
     if answer.is_ok() {
         return Err((Property::P7, format!("{step}: a lost answer counts as success")));
     }
     if digest(&store.held()) != digest(once) {
         return Err((Property::P7, format!("{step}: a lost answer loses the step")));
     }
-    let again = block_on(update(&store, |held| compute_change(held, step, &[], now)));
-    let twice = compute_change(once, step, &[], now);
+    let again = block_on(update(&store, |held| compute_change(held, step, reports, now)));
+    let twice = compute_change(once, step, reports, now);
     let expected = twice.as_ref().map_or(once, |twice| &twice.manifest);
     if again.is_ok() != twice.is_ok() || digest(&store.held()) != digest(expected) {
         return Err((

@@ -1,13 +1,13 @@
 //! The replay of loads through real rings, once for each pair of manifests.
 //!
 //! A ring is built from the held manifest and then applies the loaded one. Before and after, it must have
-//! the roles that the search computes, and accept exactly the values of its live keys.
+//! the roles that the search computes, and accept exactly the values of its live keys: cookies or envelopes.
 
 use std::collections::{HashMap, HashSet};
 
-use dualkey::cookie::{CookieKey, CookieSigner};
 use dualkey::{Error, KeyRing, KeyState, KeyStatus, ManualClock, NewKey};
 
+use super::adapter::Adapter;
 use super::documents::{Broken, Documents, KEYS, Roles, at, kid, secret};
 use super::engine::FastBuildHasher;
 use super::following;
@@ -17,15 +17,15 @@ use super::property::Property;
 const LOOKED_AHEAD: u64 = 8;
 /// The interval, in loads, at which a ring that follows a store replays one as well.
 const FOLLOWED: usize = 16;
-/// The ticks after a load at which the cookie of every key is verified again.
-const VERIFIED_AHEAD: u64 = 3;
+/// The ticks after a load at which the value of every key is checked again.
+const CHECKED_AHEAD: u64 = 3;
 
-/// The cookies of all keys, and the loads that were replayed.
-pub struct Replay {
+/// The values of all keys, and the loads that were replayed.
+pub struct Replay<A: Adapter> {
     clock: ManualClock,
-    signers: Vec<CookieSigner>,
-    /// By tick: the cookie of each key.
-    cookies: HashMap<u64, Vec<String>, FastBuildHasher>,
+    adapters: Vec<A>,
+    /// By tick: the value of each key.
+    values: HashMap<u64, Vec<A::Value>, FastBuildHasher>,
     seen: HashSet<(u32, u32), FastBuildHasher>,
     /// The number of pairs of manifests.
     pub pairs: usize,
@@ -33,19 +33,18 @@ pub struct Replay {
     pub followed: usize,
 }
 
-impl Default for Replay {
+impl<A: Adapter> Default for Replay<A> {
     fn default() -> Self {
         let clock = ManualClock::new(at(0));
-        let signer = |index: usize| {
+        let adapter = |index: usize| {
             let key = NewKey::new(secret(index)).kid(kid(index));
-            let builder = KeyRing::<CookieKey>::builder().min_secret_bytes(32);
-            let ring = builder.clock(clock.clone()).primary(key).build().unwrap();
-            CookieSigner::new(ring)
+            let builder = KeyRing::<A::Key>::builder().min_secret_bytes(32);
+            A::with_ring(builder.clock(clock.clone()).primary(key).build().unwrap())
         };
         Self {
-            signers: (0..KEYS).map(signer).collect(),
+            adapters: (0..KEYS).map(adapter).collect(),
             clock,
-            cookies: HashMap::default(),
+            values: HashMap::default(),
             seen: HashSet::default(),
             pairs: 0,
             followed: 0,
@@ -53,7 +52,7 @@ impl Default for Replay {
     }
 }
 
-impl Replay {
+impl<A: Adapter> Replay<A> {
     /// Replays a load, unless the same pair of manifests was replayed before.
     ///
     /// # Errors
@@ -70,7 +69,7 @@ impl Replay {
         }
         self.pairs += 1;
         let clock = ManualClock::new(at(now));
-        let ring = build(documents, held, &clock)?;
+        let ring = build::<A>(documents, held, &clock)?;
         self.compare(documents, &ring, &clock, held, now)?;
         let next = documents.get(loaded).manifest.clone();
         match next.apply_to(&ring) {
@@ -99,7 +98,7 @@ impl Replay {
         self.check_from_the_future(documents, held, loaded)?;
         if self.pairs % FOLLOWED == 1 {
             self.followed += 1;
-            following::check(documents, held, loaded, now)?;
+            following::check::<A>(documents, held, loaded, now)?;
         }
         self.check_revocations(documents, held, loaded, (&clock, now))
     }
@@ -120,7 +119,7 @@ impl Replay {
         if revoked == 0 || now < before.changed_at {
             return Ok(());
         }
-        let ring = build(documents, held, &ManualClock::new(at(now)))?;
+        let ring = build::<A>(documents, held, &ManualClock::new(at(now)))?;
         let applied = after.manifest.apply_to(&ring);
         let set = ring.load();
         for index in (0..before.key_count()).filter(|index| revoked & 1 << index != 0) {
@@ -135,13 +134,12 @@ impl Replay {
         Ok(())
     }
 
-    /// Returns the cookie that each key signs at a tick.
-    fn cookies(&mut self, tick: u64) -> &[String] {
-        let (clock, signers) = (&self.clock, &self.signers);
-        self.cookies.entry(tick).or_insert_with(|| {
+    /// Returns the value that each key makes at a tick.
+    fn values(&mut self, tick: u64) -> &[A::Value] {
+        let (clock, adapters) = (&self.clock, &self.adapters);
+        self.values.entry(tick).or_insert_with(|| {
             clock.set(at(tick));
-            let sign = |signer: &CookieSigner| signer.sign("session", "user-42").unwrap();
-            signers.iter().map(sign).collect()
+            adapters.iter().map(|adapter| adapter.make().unwrap()).collect()
         })
     }
 
@@ -157,7 +155,7 @@ impl Replay {
         // Consecutive pairs check different keys.
         let count = documents.get(held).key_count();
         let index = self.pairs % count;
-        let ring = build(documents, held, clock)?;
+        let ring = build::<A>(documents, held, clock)?;
         let before = (ring.fingerprint(), ring.load().generation());
         if ring.revoke(&kid(index), "leaked").is_err() {
             // P6: the revocation of the primary is refused, and changes nothing.
@@ -178,8 +176,7 @@ impl Replay {
                 format!("k{index} was revoked by the ring, and is {state:?}: {applied:?}");
             return broken(Property::P5, details);
         }
-        let verified = CookieSigner::new(ring).verify("session", &self.cookies(now)[index]);
-        if verified.is_ok() {
+        if A::with_ring(ring).check(&self.values(now)[index]).is_ok() {
             return broken(Property::P5, format!("the ring accepts k{index}, which it revoked"));
         }
         Ok(())
@@ -189,12 +186,12 @@ impl Replay {
     fn compare(
         &mut self,
         documents: &mut Documents,
-        ring: &KeyRing<CookieKey>,
+        ring: &KeyRing<A::Key>,
         clock: &ManualClock,
         document: u32,
         now: u64,
     ) -> Result<(), Broken> {
-        let signer = CookieSigner::new(ring.clone());
+        let adapter = A::with_ring(ring.clone());
         for tick in now..=now + LOOKED_AHEAD {
             clock.set(at(tick));
             let expected = documents.roles(document, tick);
@@ -209,16 +206,15 @@ impl Replay {
                 return broken(Property::P3, details);
             }
             // The roles decide which values are accepted, so few ticks are enough.
-            if tick != now && tick != now + VERIFIED_AHEAD {
+            if tick != now && tick != now + CHECKED_AHEAD {
                 continue;
             }
-            for (index, cookie) in self.cookies(tick).iter().enumerate() {
-                let verified = signer.verify("session", cookie);
-                let is_accepted = verified.is_ok();
+            for (index, value) in self.values(tick).iter().enumerate() {
+                let checked = adapter.check(value);
+                let is_accepted = checked.is_ok();
                 if is_accepted != (expected.live & 1 << index != 0) {
                     let details = format!(
-                        "at {tick} h a cookie of k{index} is accepted: {is_accepted}, {:?}",
-                        verified.map(drop)
+                        "at {tick} h a value of k{index} is accepted: {is_accepted}, {checked:?}"
                     );
                     return broken(Property::P1, details);
                 }
@@ -229,12 +225,12 @@ impl Replay {
     }
 }
 
-fn build(
+fn build<A: Adapter>(
     documents: &Documents,
     document: u32,
     clock: &ManualClock,
-) -> Result<KeyRing<CookieKey>, Broken> {
-    let builder = KeyRing::<CookieKey>::builder().name("R").environment("test");
+) -> Result<KeyRing<A::Key>, Broken> {
+    let builder = KeyRing::<A::Key>::builder().name("R").environment("test");
     let manifest = &documents.get(document).manifest;
     let built = manifest.build_ring(builder.clock(clock.clone()));
     built.map_err(|error| (Property::P3, format!("a ring cannot be built: {error}")))

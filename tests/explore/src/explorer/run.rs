@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use dualkey::cookie::CookieSigner;
+
 use super::documents::Step;
 use super::engine::{Counterexample, Model, explore};
 use super::fleet::{Fleet, World};
@@ -36,7 +38,7 @@ pub struct Totals {
 }
 
 /// The number of manifests of a fleet on which two operators take steps at once.
-pub const COMPARED: usize = 8;
+pub const COMPARED: usize = 4;
 
 /// Explores each family, replays every load, and takes pairs of steps of two operators at once.
 pub fn run(families: &[Family], threads: usize) -> Vec<Totals> {
@@ -79,7 +81,7 @@ impl Totals {
 }
 
 /// Returns a fleet whose loads are replayed.
-fn new_fleet(world: World) -> (Fleet, Rc<RefCell<Replay>>) {
+fn new_fleet(world: World) -> (Fleet, Rc<RefCell<Replay<CookieSigner>>>) {
     let mut fleet = Fleet::new(world);
     let replay = Rc::new(RefCell::new(Replay::default()));
     let shared = Rc::clone(&replay);
@@ -111,11 +113,13 @@ pub fn run_world(world: World, compared: usize) -> Totals {
     };
     let steps: Vec<_> = (0..3)
         .flat_map(|key| {
-            [Step::Revoke(key), Step::EmergencyRotate(key), Step::ForcePromote(key)]
+            [Step::Promote(key), Step::ForcePromote(key), Step::AssumeDeployed(key)]
                 .into_iter()
-                .chain([Step::Retire(key), Step::ForceRetire(key), Step::Restage(key)])
+                .chain([Step::Revoke(key), Step::EmergencyRotate(key), Step::Restage(key)])
+                .chain([Step::Retire(key), Step::ForceRetire(key)])
+                .chain([Step::Destroy(key), Step::ForceDestroy(key)])
         })
-        .chain([Step::Stage, Step::Schedule(4), Step::ForceRollback])
+        .chain([Step::Stage, Step::Schedule(4), Step::Rollback, Step::ForceRollback])
         .collect();
     let distance = fleet.documents.all.len().div_ceil(compared.max(1));
     for document in (0..fleet.documents.all.len()).step_by(distance).take(compared) {

@@ -13,6 +13,9 @@ pub struct Family {
 /// The policy of the fleets, in hours.
 pub const DECLARED: Declared = Declared { lifetime: 2, rollout: 1, skew: 1 };
 
+/// A policy whose overlap is one hour.
+const SHORT: Declared = Declared { lifetime: 1, rollout: 0, skew: 0 };
+
 /// Two instances with right clocks, and an operator who takes any step.
 pub(super) const WORLD: World = World {
     declared: DECLARED,
@@ -28,6 +31,7 @@ pub(super) const WORLD: World = World {
     step_kinds: EVERY_STEP,
     has_delays: false,
     max_staleness: None,
+    report_lag: 0,
     keeps_names: false,
     deviations: Deviations {
         longer_lifetime: 0,
@@ -52,6 +56,20 @@ const LEAK: &[StepKind] = &[
 
 /// The steps of a rotation.
 const ROTATION: &[StepKind] = &[StepKind::Stage, StepKind::Promote];
+
+/// The steps of a rotation, and those of a key that has ended.
+const ENDS: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Promote,
+    StepKind::ForcePromote,
+    StepKind::Retire,
+    StepKind::ForceRetire,
+    StepKind::Restage,
+];
+
+/// The steps of a rotation, and those that need reports.
+const EVIDENCE: &[StepKind] =
+    &[StepKind::Stage, StepKind::Promote, StepKind::Rollback, StepKind::Retire, StepKind::Destroy];
 
 /// The steps of a rotation and of its rollback, and changes of the policy.
 const POLICIES: &[StepKind] = &[
@@ -165,6 +183,20 @@ fn families_of(size: Size) -> Vec<Family> {
             ),
         },
         Family {
+            name: "ends, and keys that are restaged",
+            world: sized(
+                World { declared: SHORT, step_kinds: ENDS, keys: 2, ..WORLD },
+                by_size((3, 4), (3, 6), (4, 6), (5, 8)),
+            ),
+        },
+        Family {
+            name: "late reports",
+            world: sized(
+                World { step_kinds: EVIDENCE, report_lag: 1, ..WORLD },
+                by_size((2, 2), (2, 4), (3, 5), (3, 8)),
+            ),
+        },
+        Family {
             name: "instances revoke themselves",
             world: sized(
                 World { step_kinds: LEAK, deviations: revoking, ..WORLD },
@@ -197,7 +229,7 @@ impl Family {
         self.name == other.name && smaller.steps <= world.steps && smaller.horizon <= world.horizon
     }
 
-    /// Returns the fleet once for each way in which its clocks differ. The instances that run at the start
+    /// Returns the fleet once for each way in which its clocks differ by up to the skew. The instances that run at the start
     /// are interchangeable. So are those that may join, and the operators.
     pub fn worlds(&self) -> Vec<World> {
         let (running, joining) = (self.world.running, self.world.joining);
@@ -206,8 +238,10 @@ impl Family {
             for joining_ahead in 0..=joining {
                 for operators_ahead in 0..=self.world.operators {
                     // Clocks that are all ahead do not differ from each other.
-                    let all = (running, joining, self.world.operators);
-                    if (running_ahead, joining_ahead, operators_ahead) == all {
+                    let ahead = (running_ahead, joining_ahead, operators_ahead);
+                    let is_equal = ahead == (0, 0, 0);
+                    let are_all = ahead == (running, joining, self.world.operators);
+                    if are_all || !is_equal && self.world.declared.skew == 0 {
                         continue;
                     }
                     let mut world = self.world.clone();

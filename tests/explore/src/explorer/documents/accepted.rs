@@ -41,7 +41,8 @@ impl Documents {
             return None;
         }
         let dated = tick_of(next.changed_at());
-        if let Some(broken) = check_final(before, &next, dated, step) {
+        let broken = check_final(before, &next, dated, step);
+        if let Some(broken) = broken.or_else(|| check_effect(before, &next, effect, step)) {
             self.broken.get_or_insert((broken, step));
         }
         let in_force = before.rollout(dated);
@@ -60,6 +61,28 @@ impl Documents {
         let document = self.intern(next, declared, earlier_rollout);
         Some(AcceptedStep { step, document, effect, rollout, ended_by_force })
     }
+}
+
+/// Checks P1 and P2: a step declares no effect that it cannot have. What it declares exempts instances from
+/// these properties.
+fn check_effect(
+    before: &Document,
+    after: &Manifest,
+    effect: RolloutEffect,
+    step: Step,
+) -> Option<Broken> {
+    if effect.new_rejected && !step.can_declare_rejection() {
+        let details = "the step declares that instances reject the new primary".to_owned();
+        return Some((Property::P1, details));
+    }
+    let mut keys = after.keys().iter().enumerate();
+    let revokes =
+        keys.any(|(index, key)| key.revoked().is_some() && before.revoked & 1 << index == 0);
+    if effect.compromised_accepted && !revokes {
+        let details = "the step revokes no key, and declares that one is accepted".to_owned();
+        return Some((Property::P2, details));
+    }
+    None
 }
 
 /// Checks P5: a key that had ended at the moment of a step has still ended after it, unless the step

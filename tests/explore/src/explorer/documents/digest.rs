@@ -20,9 +20,11 @@ pub(super) fn digest_with(manifest: &Manifest, earlier_rollout: Option<(u64, u64
     })
 }
 
-/// Removes the recognisers of destroyed secrets, which have random salts, from the text of a manifest.
+/// Removes the random salts and tags by which destroyed secrets are recognised from the text of a manifest.
 fn without_salts(text: &[u8]) -> Vec<u8> {
-    const NAME: &[u8] = b"\"recogniser\"";
+    const RANDOM: [&[u8]; 2] = [b"\"salt\"", b"\"tag\""];
+    let is_random =
+        |line: &&[u8]| RANDOM.iter().any(|name| line.trim_ascii_start().starts_with(name));
     let lines = text.split_inclusive(|byte| *byte == b'\n');
-    lines.filter(|line| !line.trim_ascii_start().starts_with(NAME)).flatten().copied().collect()
+    lines.filter(|line| !is_random(line)).flatten().copied().collect()
 }

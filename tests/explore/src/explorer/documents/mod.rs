@@ -174,6 +174,15 @@ impl Documents {
         is_safe
     }
 
+    /// Returns the reports of two instances that hold a document and report it at a tick.
+    pub fn agreeing_reports(&self, document: u32, tick: u64) -> Vec<Report> {
+        let agreeing =
+            Reported { is_present: true, at: tick as u8, agrees: true, ..Reported::default() };
+        let mut reports = Reports::default();
+        reports[..2].fill(agreeing);
+        self.build_reports(document, &reports)
+    }
+
     fn build_reports(&self, document: u32, reports: &Reports) -> Vec<Report> {
         let fingerprint = self.get(document).fingerprint;
         let present = reports.iter().enumerate().filter(|(_, reported)| reported.is_present);

@@ -64,8 +64,9 @@ impl Fleet {
 
     fn add_report(&self, state: &State, index: usize, next: &mut Vec<(Action, State)>) {
         let instance = state.instances[index];
-        if instance.reported != instance.holds {
-            let reported = Instance { reported: instance.holds, ..instance };
+        let reported_at = self.reported_at(state, index);
+        let reported = Instance { reported: instance.holds, reported_at, ..instance };
+        if reported != instance {
             next.push((Action::Report { instance: index }, state.with_instance(index, reported)));
         }
     }
@@ -91,9 +92,10 @@ impl Fleet {
     }
 
     fn add_stop(&self, state: &State, index: usize, next: &mut Vec<(Action, State)>) {
-        let stopped_at = self.clock(state, index) as u8;
-        let reported = state.instances[index].reported;
-        let stopped = Instance { reported, stopped_at, ..Instance::ABSENT };
+        let Instance { reported, reported_at, .. } = state.instances[index];
+        let is_late = self.world.report_lag > 0;
+        let reported_at = if is_late { reported_at } else { self.clock(state, index) as u8 };
+        let stopped = Instance { reported, reported_at, ..Instance::ABSENT };
         let mut after = state.with_instance(index, stopped);
         after.disturbed += 1;
         next.push((Action::Stop { instance: index }, after));
@@ -102,17 +104,19 @@ impl Fleet {
     fn add_starts(&self, state: &State, index: usize, next: &mut Vec<(Action, State)>) {
         let is_first = state.instances[index].reported == NO_REPORT;
         let loses_report = self.world.deviations.loses_first_report && is_first;
-        let (read_at, latest) = (self.read_at(state, index), state.history.latest_place());
+        let (read_at, reported_at) = (self.read_at(state, index), self.reported_at(state, index));
+        let latest = state.history.latest_place();
         for place in state.history.oldest_shown(state.now)..=latest {
             let reported = if loses_report { NO_REPORT } else { place };
-            let started = Instance { holds: place, reported, read_at, ..Instance::ABSENT };
+            let started =
+                Instance { holds: place, reported, read_at, reported_at, ..Instance::ABSENT };
             let mut after = state.with_instance(index, started);
             after.disturbed += 1;
             next.push((Action::Start { instance: index, behind: latest - place }, after));
         }
     }
 
-    /// Returns the state a tick later, or `None` if an instance must load the store first.
+    /// Returns the state a tick later, or `None` if an instance must load the store or report first.
     pub(super) fn pass_time(&mut self, state: &State) -> Option<State> {
         let mut next = *state;
         // Instances sign until the next tick.
@@ -122,7 +126,7 @@ impl Fleet {
         // An instance may load the store at the last moment.
         let must_load = !self.world.deviations.can_lose_store
             && state.running().any(|instance| state.history.is_overdue(instance.holds, state.now));
-        if is_over || must_load {
+        if is_over || must_load || self.must_report(state) {
             return None;
         }
         for operator in 0..2 {
@@ -135,6 +139,17 @@ impl Fleet {
             }
         }
         Some(next)
+    }
+}
+
+impl Fleet {
+    /// Returns whether the last report of a running instance would be too old a tick later.
+    fn must_report(&self, state: &State) -> bool {
+        let lag = u64::from(self.world.report_lag);
+        let running = (0..self.world.slots()).filter(|index| state.instances[*index].is_running());
+        let ages = running
+            .map(|index| self.clock(state, index) - u64::from(state.instances[index].reported_at));
+        lag > 0 && ages.max().is_some_and(|oldest| oldest >= lag)
     }
 }
 

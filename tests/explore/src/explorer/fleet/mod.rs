@@ -71,6 +71,11 @@ impl Fleet {
         if self.world.max_staleness.is_some() { self.clock(state, instance) as u8 } else { 0 }
     }
 
+    /// Returns the time of a report of a running instance, or 0 if its reports always have the present time.
+    fn reported_at(&self, state: &State, instance: usize) -> u8 {
+        if self.world.report_lag > 0 { self.clock(state, instance) as u8 } else { 0 }
+    }
+
     /// Returns whether an instance serves nothing because of `max_staleness`.
     fn is_stale(&self, state: &State, instance: usize) -> bool {
         let read_at = u64::from(state.instances[instance].read_at);
@@ -114,8 +119,9 @@ impl Fleet {
                 let reported = state.history.get(instance.reported);
                 self.documents.get(reported).fingerprint == latest
             };
-            let is_running = instance.is_running();
-            let at = if is_running { self.clock(state, index) as u8 } else { instance.stopped_at };
+            let is_present_time = instance.is_running() && self.world.report_lag == 0;
+            let at =
+                if is_present_time { self.clock(state, index) as u8 } else { instance.reported_at };
             reports[index] = Reported { is_present: true, at, agrees, rewrap: None };
         }
         // The names of instances have no effect on a step.
@@ -146,9 +152,10 @@ impl Model for Fleet {
             gone_by: [0; KEYS],
         };
         for index in 0..self.world.running {
-            let read_at = self.read_at(&state, index);
-            let instance = &mut state.instances[index];
-            (instance.holds, instance.reported, instance.read_at) = (0, 0, read_at);
+            let (read_at, reported_at) =
+                (self.read_at(&state, index), self.reported_at(&state, index));
+            state.instances[index] =
+                Instance { holds: 0, reported: 0, read_at, reported_at, ..Instance::ABSENT };
         }
         vec![self.normalize(state)]
     }

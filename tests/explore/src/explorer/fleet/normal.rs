@@ -21,10 +21,14 @@ impl Fleet {
         let latest = self.documents.get(state.history.latest()).declared;
         let age = latest.report_age(self.world.declared);
         for instance in &mut state.instances {
-            if instance.is_running() {
-                instance.stopped_at = 0;
-            } else if instance.reported != NO_REPORT && instance.stopped_at + age <= now {
-                instance.stopped_at = LONG_AGO;
+            let is_running = instance.is_running();
+            if is_running && self.world.report_lag == 0 {
+                instance.reported_at = 0;
+            } else if !is_running
+                && instance.reported != NO_REPORT
+                && instance.reported_at + age <= now
+            {
+                instance.reported_at = LONG_AGO;
             }
         }
         self.sort(&mut state);

@@ -11,10 +11,11 @@ impl Fleet {
         let mut after = *state;
         let latest = after.history.latest_place();
         for index in 0..self.world.slots() {
-            let read_at = self.read_at(state, index);
+            let (read_at, reported_at) =
+                (self.read_at(state, index), self.reported_at(state, index));
             let instance = &mut after.instances[index];
             *instance =
-                Instance { holds: latest, reported: latest, read_at, stopped_at: 0, ..*instance };
+                Instance { holds: latest, reported: latest, read_at, reported_at, ..*instance };
         }
         (after.pending, after.computed_at, after.disturbed) = ([0; 2], [0; 2], 0);
         self.normalize(after)

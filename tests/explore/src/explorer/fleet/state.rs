@@ -30,8 +30,8 @@ pub struct Instance {
     pub(super) holds: u8,
     /// The place of the manifest of its last report, or [`NO_REPORT`].
     pub(super) reported: u8,
-    /// The tick at which it was stopped, by its clock.
-    pub(super) stopped_at: u8,
+    /// The tick of its last report by its clock, if it does not run or its reports may be late; otherwise 0.
+    pub(super) reported_at: u8,
     /// The tick at which it last read the store, by its clock; 0 in a fleet without `max_staleness`.
     pub(super) read_at: u8,
     /// The keys that it has revoked itself since its start, by bit.
@@ -45,7 +45,7 @@ impl Instance {
     pub(super) const ABSENT: Self = Self {
         holds: DOWN,
         reported: NO_REPORT,
-        stopped_at: 0,
+        reported_at: 0,
         read_at: 0,
         revoked: 0,
         still_revoked: 0,

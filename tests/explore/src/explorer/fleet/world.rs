@@ -23,7 +23,7 @@ pub struct World {
     pub steps: u8,
     /// The most starts and stops of instances.
     pub disturbances: u8,
-    /// The number of ticks of a run.
+    /// The number of ticks of a run, the first and the last one included.
     pub horizon: u8,
     /// The kinds of steps that operators take.
     pub step_kinds: &'static [StepKind],
@@ -31,6 +31,9 @@ pub struct World {
     pub has_delays: bool,
     /// The ticks after its last read of the store from which an instance serves nothing.
     pub max_staleness: Option<u8>,
+    /// The ticks by which the last report of a running instance may be old. With 0, it always has the present
+    /// time.
+    pub report_lag: u8,
     /// True if each instance keeps its number. Otherwise instances with equal clocks are interchangeable:
     /// there are fewer states, but the number of an instance may change between the actions of a run.
     pub keeps_names: bool,
@@ -62,6 +65,7 @@ pub struct Deviations {
 /// skew of 1 h.
 pub const EVERY_STEP: &[StepKind] = &[
     StepKind::Stage,
+    StepKind::Schedule(-1),
     StepKind::Schedule(0),
     StepKind::Schedule(3),
     StepKind::Promote,
@@ -85,6 +89,11 @@ impl World {
     /// Returns the number of instances, including those that may join.
     pub(super) fn slots(&self) -> usize {
         self.running + self.joining
+    }
+
+    /// Returns the most hours that pass in a run.
+    pub fn hours(&self) -> u8 {
+        self.horizon - 1
     }
 }
 

@@ -1,16 +1,21 @@
 //! The actions of instances, and the passing of time.
 
+use super::super::engine::Violation;
 use super::super::history::NO_REPORT;
 use super::state::Instance;
-use super::{REWRAPS, RowAction, RowState, Rows};
+use super::{Found, REWRAPS, RowAction, RowState, Rows};
 
 impl Rows {
     /// Adds each action of an instance except its rewraps.
-    pub(super) fn add_instances(&self, state: &RowState, next: &mut Vec<(RowAction, RowState)>) {
+    pub(super) fn add_instances(
+        &mut self,
+        state: &RowState,
+        next: &mut Vec<(RowAction, RowState)>,
+    ) -> Result<(), Found> {
         let can_disturb = state.disturbed < self.world.disturbances;
         for index in 0..self.world.slots() {
             if state.instances[index].is_running() {
-                self.add_reloads(state, index, next);
+                self.add_reloads(state, index, next)?;
                 self.add_report(state, index, next);
                 if can_disturb {
                     self.add_stop(state, index, next);
@@ -19,9 +24,15 @@ impl Rows {
                 self.add_starts(state, index, next);
             }
         }
+        Ok(())
     }
 
-    fn add_reloads(&self, state: &RowState, index: usize, next: &mut Vec<(RowAction, RowState)>) {
+    fn add_reloads(
+        &mut self,
+        state: &RowState,
+        index: usize,
+        next: &mut Vec<(RowAction, RowState)>,
+    ) -> Result<(), Found> {
         let latest = state.history.latest_place();
         let first = state.instances[index].holds + 1;
         for place in first.max(state.history.oldest_shown(state.now))..=latest {
@@ -31,8 +42,15 @@ impl Rows {
             if !self.world.options.reports_later {
                 instance.reported = place;
             }
-            next.push((RowAction::Reload { instance: index, behind: latest - place }, after));
+            let action = RowAction::Reload { instance: index, behind: latest - place };
+            next.push((action, after));
+            let held = state.history.get(state.instances[index].holds);
+            let (loaded, clock) = (state.history.get(place), self.clock(state, index));
+            self.replay.check(&mut self.documents, held, loaded, clock).map_err(
+                |(property, details)| Violation { property, details, action: Some(action) },
+            )?;
         }
+        Ok(())
     }
 
     fn add_report(&self, state: &RowState, index: usize, next: &mut Vec<(RowAction, RowState)>) {

@@ -22,10 +22,12 @@ mod world;
 mod worlds;
 
 use dualkey::Purpose;
+use dualkey::envelope::Sealer;
 
 use super::documents::{Documents, INSTANCES, Reported, Reports, Roles};
 use super::engine::{Model, Violation};
 use super::history::{History, NO_REPORT, OLD_REPORT};
+use super::replay::Replay;
 pub use action::RowAction;
 pub use bounds::row_bounds;
 pub use state::RowState;
@@ -48,6 +50,7 @@ const UNVISITED: usize = 1 << REWRAPS;
 pub struct Rows {
     pub world: RowWorld,
     pub documents: Documents,
+    pub replay: Replay<Sealer>,
 }
 
 type Found = Violation<RowAction>;
@@ -55,7 +58,7 @@ type Found = Violation<RowAction>;
 impl Rows {
     pub fn new(world: RowWorld) -> Self {
         let documents = Documents::new(Purpose::Envelope, world.keys);
-        Self { world, documents }
+        Self { world, documents, replay: Replay::default() }
     }
 
     fn clock(&self, state: &RowState, instance: usize) -> u64 {
@@ -142,7 +145,7 @@ impl Model for Rows {
             next.push((RowAction::PassTime, later));
         }
         self.add_steps(state, next)?;
-        self.add_instances(state, next);
+        self.add_instances(state, next)?;
         self.add_rewraps(state, next);
         for (_, state) in next.iter_mut() {
             *state = self.normalize(*state);

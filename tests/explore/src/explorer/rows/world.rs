@@ -28,7 +28,7 @@ pub struct RowWorld {
     pub rewraps: u8,
     /// The most rewraps at one time.
     pub at_once: usize,
-    /// The number of ticks of a run.
+    /// The number of ticks of a run, the first and the last one included.
     pub horizon: u8,
     /// The kinds of steps that operators take.
     pub step_kinds: &'static [StepKind],
@@ -70,6 +70,11 @@ impl RowWorld {
     /// Returns the number of instances, including those that may join.
     pub(super) fn slots(&self) -> usize {
         self.running + self.joining
+    }
+
+    /// Returns the most hours that pass in a run.
+    pub fn hours(&self) -> u8 {
+        self.horizon - 1
     }
 }
 

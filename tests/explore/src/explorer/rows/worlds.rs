@@ -23,6 +23,7 @@ pub(super) const ROTATION: &[StepKind] =
 /// Every kind of step. The change of the policy is from a lifetime, a rollout window and a skew of 1 h.
 pub const EVERY_ROW_STEP: &[StepKind] = &[
     StepKind::Stage,
+    StepKind::Schedule(-1),
     StepKind::Schedule(0),
     StepKind::Promote,
     StepKind::ForcePromote,
@@ -97,7 +98,7 @@ pub(super) fn world_without_skew(step_kinds: &'static [StepKind]) -> RowWorld {
 pub fn row_worlds(size: Size) -> Vec<NamedRowWorld> {
     match size {
         Size::Smallest => {
-            let rotation = world_without_skew(ROTATION);
+            let rotation = RowWorld { steps: 4, keys: 2, ..world_without_skew(ROTATION) };
             vec![NamedRowWorld { name: "a rotation", world: rotation }, leak(), rollback()]
         }
         Size::Small | Size::Quick => small_worlds(),
@@ -188,7 +189,8 @@ fn full_worlds() -> Vec<NamedRowWorld> {
             world: RowWorld {
                 joining: 1,
                 disturbances: 2,
-                steps: 2,
+                steps: 4,
+                keys: 2,
                 ..world_without_skew(ROTATION)
             },
         },
