@@ -387,7 +387,7 @@ mod tests {
         usage_window.continue_watch(&report, at(9));
         let expected = [(0, 1), (1, 2), (1, 3), (2, 4)].map(|(from, to)| (at(from), at(to)));
         assert_eq!(spans(&usage_window), expected);
-        // It watched later than this process began, which watches on.
+        // Its watch began after this process started, so the start of the observation does not change.
         assert_eq!(usage_window.since, at(1));
     }
 

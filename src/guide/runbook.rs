@@ -170,11 +170,11 @@
 //! - **An encryption key** asks for a rewrap of every table that it sealed values of, started once
 //!   all instances have the new primary: `dualkey rewrap NAME --execute`, or the module `rewrap`,
 //!   whose report you [`record`](crate::KeyRing::record_rewrap). One that starts before counts for
-//!   nothing, and says from when one counts. A rewrap process counts as an instance for the rollout
-//!   window: the command follows its store, and ends with an error once it could not read it for that
-//!   long. A ring that you pass to the module `rewrap` must follow its store in the same way. Each
-//!   rewrap opens every row, so a complete one replaces
-//!   the overlap and the traffic; after it the key must be unused for one observation window. A use
+//!   nothing, and says from when one counts. A rewrap process must act on a step
+//!   within the rollout window, like an instance. So the command follows its store. It fails if it
+//!   cannot read the store for longer than the rollout window. A ring that you pass to the module
+//!   `rewrap` must follow its store in the same way. Each rewrap opens every row, so a complete one
+//!   replaces the overlap and the traffic; after it the key must be unused for one observation window. A use
 //!   after it proves that it did not find everything, such as a table that it does not know: add that,
 //!   and rewrap again.
 //! - **If few values are verified**, [`expected_obstacle`](crate::KeyRing::expected_obstacle) and

@@ -78,7 +78,7 @@ mod tests {
         let until = now + 61 * MINUTE;
         assert_eq!(shorter.window(until - Duration::from_nanos(1)), 61 * MINUTE);
         assert_eq!(shorter.window(until), 11 * MINUTE);
-        // One that is longer than what is left behind counts itself.
+        // A window that is longer than the remaining one applies itself.
         let longer = shorter.apply_policy(policy(90), now);
         assert_eq!(longer.window(now), 91 * MINUTE);
         // The next shorter policy keeps the longer window too.

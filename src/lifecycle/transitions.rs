@@ -229,7 +229,7 @@ impl<'a> Steps<'a> {
             return Err(Error::IsPrimary { kid: *kid });
         }
         if state == KeyState::Live(Role::Staged) {
-            self.take_back(index);
+            self.cancel_start(index);
         }
         let life = &mut self.lives[index];
         let ends = life.retire_at.map_or(self.now, |end| end.min(self.now));
@@ -272,12 +272,13 @@ impl<'a> Steps<'a> {
             }
         };
         // A staged key has no past. An instance may still sign with one that was the primary.
-        let has_signed = role == Role::Staged && self.lives[index].past_start(self.now).is_some();
+        let may_have_signed =
+            role == Role::Staged && self.lives[index].past_start(self.now).is_some();
         let kept = self.now.checked_add(self.terms.kept_for(self.window()));
         let life = &mut self.lives[index];
         life.signing_start = signing_start;
         (life.superseded_at, life.retire_at, life.earlier_end) = (None, None, None);
-        if has_signed {
+        if may_have_signed {
             life.kept_until = life.kept_until.max(kept);
         }
     }
@@ -454,15 +455,15 @@ impl<'a> Steps<'a> {
 
     /// Withdraws a staged key, and returns when it stops verifying.
     fn withdraw(&mut self, index: usize) -> Option<SystemTime> {
-        if !self.take_back(index) {
+        if !self.cancel_start(index) {
             self.lives[index].retire_at = Some(self.now);
         }
         end(&self.lives, index, &self.terms)
     }
 
-    /// Takes back the start of a staged key. Returns `true` if an instance that has not reloaded when the
+    /// Cancels the start of a staged key. Returns `true` if an instance that has not reloaded when the
     /// start comes may sign with it all the same.
-    fn take_back(&mut self, index: usize) -> bool {
+    fn cancel_start(&mut self, index: usize) -> bool {
         let window = self.window();
         let is_close = |from: SystemTime| self.now.checked_add(window).is_none_or(|end| from < end);
         let life = &mut self.lives[index];

@@ -215,7 +215,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_shown_of_keys_and_tags_is_how_many_there_are() {
+fn debug_shows_only_the_number_of_keys_and_tags() {
     let key = HmacSha256::new(b"secret");
     assert_eq!(format!("{key:?}"), "HmacSha256([REDACTED])");
     let lanes = Lanes::new(&[&key, &key]);

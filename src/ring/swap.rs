@@ -38,8 +38,8 @@ impl<T> Swap<T> {
         self.update_generations(change).map(|(result, _)| result)
     }
 
-    /// Does the same, and returns both generations: a load before or after the call may be of
-    /// another writer.
+    /// Replaces the value like `update`, and returns the generation before and the one after. A separate
+    /// load could return the generation of another writer.
     pub(super) fn update_generations<R, E>(
         &self,
         mut change: impl FnMut(&T) -> Result<(Option<T>, R), E>,

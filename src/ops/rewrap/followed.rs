@@ -15,7 +15,7 @@ pub(super) struct FollowedRows {
 }
 
 impl FollowedRows {
-    /// Fails if the store could not be read for the rollout window: a rewrap by another process counts
+    /// Fails if the store was unreadable for longer than the rollout window: a rewrap by another process counts
     /// from that time on, and does not see what this one seals under the key before.
     ///
     /// Deliberately not the `max_staleness` of the ring: it would report the rows as unreadable.

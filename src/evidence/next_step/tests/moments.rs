@@ -91,7 +91,7 @@ fn a_moment_that_has_come_is_now() {
     ]);
 }
 
-/// The step at the start of the staged key is not before it.
+/// A step at the moment of the start is not taken before it.
 #[test]
 fn an_old_key_that_ends_when_the_staged_one_starts_waits_for_it() {
     let (policy, at) = (Policy::default(), now() + DAY);
