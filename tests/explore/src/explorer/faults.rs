@@ -115,7 +115,7 @@ pub const FAULTS: &[Fault] = &[
         file: "src/lifecycle/terms.rs",
         find: "self.earlier_window.filter(|window| now < window.until).map(|window| window.length);",
         replace: "self.earlier_window.filter(|window| now > window.until).map(|window| window.length);",
-        breaks: Property::P1,
+        breaks: Property::R2,
     },
     Fault {
         name: "the end before a step is forgotten",

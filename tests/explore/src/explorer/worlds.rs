@@ -13,6 +13,12 @@ pub struct Family {
 /// The policy of the fleets, in hours.
 pub const DECLARED: Declared = Declared { lifetime: 2, rollout: 1, skew: 1 };
 
+/// A policy for clocks that do not differ.
+const NO_SKEW: Declared = Declared { skew: 0, ..DECLARED };
+
+/// A policy whose rollout window is longer than the lifetime.
+const SLOW: Declared = Declared { lifetime: 1, rollout: 2, skew: 0 };
+
 /// A policy whose overlap is one hour.
 const SHORT: Declared = Declared { lifetime: 1, rollout: 0, skew: 0 };
 
@@ -65,6 +71,17 @@ const ENDS: &[StepKind] = &[
     StepKind::Retire,
     StepKind::ForceRetire,
     StepKind::Restage,
+];
+
+/// The steps of scheduled rotations, of which the first may be withdrawn.
+const WITHDRAWN: &[StepKind] = &[StepKind::Schedule(0), StepKind::Schedule(2), StepKind::Retire];
+
+/// The steps of a rotation and of its rollback, and a change to a longer policy.
+const LONGER: &[StepKind] = &[
+    StepKind::Stage,
+    StepKind::Promote,
+    StepKind::Rollback,
+    StepKind::SetPolicy(Declared { lifetime: 4, ..SLOW }),
 ];
 
 /// The steps of a rotation, and those that need reports.
@@ -187,6 +204,20 @@ fn families_of(size: Size) -> Vec<Family> {
             world: sized(
                 World { declared: SHORT, step_kinds: ENDS, keys: 2, ..WORLD },
                 by_size((3, 4), (3, 6), (4, 6), (5, 8)),
+            ),
+        },
+        Family {
+            name: "starts that are withdrawn",
+            world: sized(
+                World { declared: NO_SKEW, step_kinds: WITHDRAWN, ..WORLD },
+                by_size((2, 3), (3, 7), (3, 7), (4, 9)),
+            ),
+        },
+        Family {
+            name: "ends that a policy moves",
+            world: sized(
+                World { declared: SLOW, step_kinds: LONGER, keys: 2, ..WORLD },
+                by_size((4, 5), (4, 5), (4, 6), (5, 9)),
             ),
         },
         Family {
