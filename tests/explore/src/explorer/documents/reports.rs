@@ -8,8 +8,8 @@ use super::policy::{TICK, at, ticks};
 /// The most instances of a search.
 pub const INSTANCES: usize = 4;
 
-/// The last reports of all instances.
-pub type Reports = [Reported; INSTANCES];
+/// The last reports of all instances, and of a rewrap command.
+pub type Reports = [Reported; INSTANCES + 1];
 
 /// The last report of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -47,7 +47,7 @@ pub fn row_bounds() -> Vec<Bound<RowWorld>> {
         "skew before a rewrap",
         "the clock of the instance that rewraps is ahead by twice the skew",
         &skewed,
-        RowWorld { clocks: [0, 2, 0], ..skewed.clone() },
+        RowWorld { clocks: [0, 2, 0, 0], ..skewed.clone() },
         (Property::R2, 11),
     );
     add(

@@ -35,14 +35,12 @@ use state::{Instance, RunningRewrap};
 pub use world::RowWorld;
 pub use worlds::row_worlds;
 
-/// The most instances. The last of [`Reports`] is that of a rewrap command.
-const SLOTS: usize = INSTANCES - 1;
 /// The most rewraps at one time.
 const REWRAPS: usize = 2;
 /// The owner of a rewrap that does not run.
 const IDLE: u8 = u8::MAX;
 /// The owner of a rewrap that is a command.
-const COMMAND: u8 = SLOTS as u8;
+const COMMAND: u8 = INSTANCES as u8;
 /// The index of the set of rows that no rewrap visits.
 const UNVISITED: usize = 1 << REWRAPS;
 
@@ -101,7 +99,7 @@ impl Rows {
         if let Some(rewrap) = state.command {
             let at = rewrap.finished;
             let rewrap = Some(rewrap);
-            reports[SLOTS] = Reported { is_present: true, at, agrees: false, rewrap };
+            reports[INSTANCES] = Reported { is_present: true, at, agrees: false, rewrap };
         }
         reports
     }
@@ -117,7 +115,7 @@ impl Model for Rows {
 
     fn starts(&mut self) -> Vec<RowState> {
         let document = self.documents.add_first(self.world.declared, 0);
-        let mut instances = [Instance::ABSENT; SLOTS];
+        let mut instances = [Instance::ABSENT; INSTANCES];
         for instance in &mut instances[..self.world.running] {
             (instance.holds, instance.reported) = (0, 0);
         }

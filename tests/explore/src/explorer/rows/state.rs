@@ -1,8 +1,8 @@
 //! The state of a fleet and of its rows.
 
-use super::super::documents::FinishedRewrap;
+use super::super::documents::{FinishedRewrap, INSTANCES};
 use super::super::history::{DOWN, History, NO_REPORT};
-use super::{COMMAND, IDLE, REWRAPS, SLOTS, UNVISITED};
+use super::{COMMAND, IDLE, REWRAPS, UNVISITED};
 
 /// The state of a fleet and of its rows at a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,7 +15,7 @@ pub struct RowState {
     pub(super) disturbed: u8,
     /// The number of rewraps that were started.
     pub(super) rewrapped: u8,
-    pub(super) instances: [Instance; SLOTS],
+    pub(super) instances: [Instance; INSTANCES],
     pub(super) rewraps: [RunningRewrap; REWRAPS],
     /// The record of the last command.
     pub(super) command: Option<FinishedRewrap>,

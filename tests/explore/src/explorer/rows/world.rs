@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::super::documents::{Declared, describe_clocks};
+use super::super::documents::{Declared, INSTANCES, describe_clocks};
 use super::super::step_kinds::StepKind;
-use super::SLOTS;
 
 /// The bounds of a fleet with stored rows, and of its runs.
 #[derive(Debug, Clone)]
@@ -18,7 +17,7 @@ pub struct RowWorld {
     /// The most keys of a manifest.
     pub keys: usize,
     /// The ticks by which the clock of each instance is ahead of the right time.
-    pub clocks: [u8; SLOTS],
+    pub clocks: [u8; INSTANCES],
     pub operator_clocks: [u8; 2],
     /// The most steps.
     pub steps: u8,

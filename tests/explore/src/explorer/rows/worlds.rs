@@ -1,9 +1,8 @@
 //! The fleets with stored rows that are explored, all within their declared bounds.
 
-use super::super::documents::{Declared, KEYS};
+use super::super::documents::{Declared, INSTANCES, KEYS};
 use super::super::step_kinds::StepKind;
 use super::super::worlds::Size;
-use super::SLOTS;
 use super::world::{RewrapOptions, RowDeviations, RowWorld};
 
 /// A fleet with stored rows, and its name.
@@ -48,7 +47,7 @@ pub(super) fn world_with_skew(step_kinds: &'static [StepKind]) -> RowWorld {
         joining: 0,
         operators: 1,
         keys: KEYS,
-        clocks: [0, 1, 0],
+        clocks: [0, 1, 0, 0],
         operator_clocks: [0, 1],
         steps: 4,
         disturbances: 0,
@@ -86,7 +85,7 @@ const RESTAGED: &[StepKind] =
 pub(super) fn world_without_skew(step_kinds: &'static [StepKind]) -> RowWorld {
     RowWorld {
         declared: Declared { skew: 0, ..DECLARED },
-        clocks: [0; SLOTS],
+        clocks: [0; INSTANCES],
         operator_clocks: [0; 2],
         steps: 3,
         horizon: 4,
@@ -195,8 +194,8 @@ fn full_worlds() -> Vec<NamedRowWorld> {
             },
         },
         NamedRowWorld {
-            name: "three instances",
-            world: RowWorld { running: 3, steps: 2, ..world_without_skew(ROTATION) },
+            name: "four instances with rows",
+            world: RowWorld { running: 4, steps: 3, ..world_without_skew(ROTATION) },
         },
         NamedRowWorld {
             name: "a command",
