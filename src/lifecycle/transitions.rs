@@ -245,11 +245,15 @@ impl<'a> Steps<'a> {
             KeyState::Live(_) => return Err(Error::NotExpired { kid: *kid }),
             KeyState::Expired | KeyState::Revoked | KeyState::Destroyed => {}
         }
+        // It may have ended by force, while what it signed is still valid.
+        let by_time = self.terms.purpose.has_expiry_by_time();
+        let valid_until = overlap_end(&self.lives, index, self.terms.policy.overlap());
         let life = &mut self.lives[index];
         if life.is_short {
             return Err(Error::TooShortToSign { kid: *kid });
         }
-        *life = Life { kept_until: life.kept_until, ..Life::new(life.kid, self.now) };
+        let kept_until = life.kept_until.max(valid_until.filter(|_| by_time));
+        *life = Life { kept_until, ..Life::new(life.kid, self.now) };
         Ok(())
     }
 
@@ -359,7 +363,8 @@ impl<'a> Steps<'a> {
             if let Some(longer) = after.checked_sub(before).filter(|_| is_live) {
                 life.retire_at = life.retire_at.and_then(|end| end.checked_add(longer));
             }
-            if is_shorter {
+            // A staged key without a start has signed nothing.
+            if is_shorter && life.signing_start != SigningStart::Unscheduled {
                 life.kept_until = life.kept_until.max(since.checked_add(longest));
             }
         }
@@ -456,7 +461,10 @@ impl<'a> Steps<'a> {
     /// Withdraws a staged key, and returns when it stops verifying.
     fn withdraw(&mut self, index: usize) -> Option<SystemTime> {
         if !self.cancel_start(index) {
-            self.lives[index].retire_at = Some(self.now);
+            // A key that was restaged is kept for what it signed before.
+            let by_time = self.terms.purpose.has_expiry_by_time();
+            let kept_until = self.lives[index].kept_until.filter(|_| by_time);
+            self.lives[index].retire_at = kept_until.max(Some(self.now));
         }
         end(&self.lives, index, &self.terms)
     }

@@ -130,3 +130,28 @@ fn a_retired_key_of_unknown_past_has_its_overlap_unless_a_rewrap_replaces_it() {
         assert_eq!(lives[0].retire_at, Some(expected), "{purpose:?}");
     }
 }
+
+#[test]
+fn a_key_that_was_restaged_after_a_forced_end_is_kept_for_what_it_signed() {
+    let (now, second) = (now(), Duration::from_secs(1));
+    let overlap = policy().overlap();
+    let cut = |steps: &mut Steps<'_>| drop(steps.cut(&kid("old")));
+    let restage = |steps: &mut Steps<'_>| drop(steps.restage(&kid("old")));
+    let withdraw = |steps: &mut Steps<'_>| drop(steps.retire(&kid("old"), None));
+    for (purpose, superseded_at, ends) in [
+        (Purpose::Jwt, now - HOUR, now - HOUR + overlap),
+        (Purpose::Jwt, now + second - overlap, now + second),
+        // What it signed has expired.
+        (Purpose::Jwt, now - overlap, now),
+        // A key without an end by time is withdrawn at once.
+        (Purpose::Envelope, now - HOUR, now),
+    ] {
+        let lives = [signer("old", now - overlap * 2, 1), signer("new", superseded_at, 2)];
+        let terms = Terms::new(purpose, policy());
+        let mut lives = lives.to_vec();
+        for step in [&cut as Step<'_>, &restage, &withdraw] {
+            lives = after(&lives, &terms, step).unwrap_or(lives);
+        }
+        assert_eq!(lives[0].retire_at, Some(ends), "{purpose:?}, {superseded_at:?}");
+    }
+}

@@ -50,7 +50,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a shorter policy applies to what was signed before",
         file: "src/lifecycle/transitions.rs",
-        find: "            if is_shorter {",
+        find: "            if is_shorter && life.signing_start != SigningStart::Unscheduled {",
         replace: "            if is_shorter && life.signing_start == SigningStart::Unscheduled {",
         breaks: Property::P1,
     },
