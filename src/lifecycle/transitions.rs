@@ -363,8 +363,11 @@ impl<'a> Steps<'a> {
             if let Some(longer) = after.checked_sub(before).filter(|_| is_live) {
                 life.retire_at = life.retire_at.and_then(|end| end.checked_add(longer));
             }
-            // A staged key without a start has signed nothing.
-            if is_shorter && life.signing_start != SigningStart::Unscheduled {
+            // A staged key without a start has signed nothing, or its restage keeps it for what it signed
+            // before. An encryption key may have sealed before its restage.
+            let by_time = self.terms.purpose.has_expiry_by_time();
+            let may_sign = !by_time || life.signing_start != SigningStart::Unscheduled;
+            if is_shorter && may_sign {
                 life.kept_until = life.kept_until.max(since.checked_add(longest));
             }
         }

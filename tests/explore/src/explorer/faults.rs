@@ -50,8 +50,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a shorter policy applies to what was signed before",
         file: "src/lifecycle/transitions.rs",
-        find: "            if is_shorter && life.signing_start != SigningStart::Unscheduled {",
-        replace: "            if is_shorter && life.signing_start == SigningStart::Unscheduled {",
+        find: "            if is_shorter && may_sign {",
+        replace: "            if is_shorter && !may_sign {",
         breaks: Property::P1,
     },
     Fault {
