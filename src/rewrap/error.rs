@@ -109,7 +109,8 @@ pub enum RewrapJobError {
         /// What it says.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// The store of the keys was unreadable for longer than the rollout window. Another key may be the primary now.
+    /// The store of the keys was unreadable for longer than the rollout window. Another key may be the
+    /// primary now.
     #[error(
         "cannot continue the rewrap of the table `{table}`: the keys could not be loaded for the \
          rollout window of {}: {source}; run it again once they can be loaded", Length(*.window)

@@ -15,8 +15,8 @@ pub(super) struct FollowedRows {
 }
 
 impl FollowedRows {
-    /// Fails if the store was unreadable for longer than the rollout window: a rewrap by another process counts
-    /// from that time on, and does not see what this one seals under the key before.
+    /// Fails if the store was unreadable for longer than the rollout window: a rewrap by another process
+    /// counts from that time on, and does not see what this one seals under the key before.
     ///
     /// Deliberately not the `max_staleness` of the ring: it would report the rows as unreadable.
     async fn check_followed(&self) -> Result<(), RewrapJobError> {

@@ -30,6 +30,7 @@ use std::time::Instant;
 use clap::Parser;
 use comfy_table::{Table, presets};
 use explorer::counterexamples::bounds;
+use explorer::documents::Declared;
 use explorer::engine::{Counterexample, Exploration, explore};
 use explorer::fleet::{EVERY_STEP, Fleet, World};
 use explorer::property::Property;
@@ -171,9 +172,8 @@ fn explore_fleets(options: &Options) -> Option<bool> {
         println!("these are fewer than the {MIN_STATES} states that the documentation states\n");
     }
     let kinds = families.iter().map(|family| {
-        let World { declared, keys, disturbances, .. } = &family.world;
-        let bounds = format!("{declared}; {keys} keys; {disturbances} starts and stops");
-        (family.name, bounds, family.world.step_kinds)
+        let World { declared, keys, disturbances, step_kinds, .. } = family.world;
+        (family.name, describe_bounds(declared, keys, disturbances), step_kinds)
     });
     let accepted = totals.iter().flat_map(|totals| totals.accepted.iter().cloned()).collect();
     let all_taken = check_step_kinds(options, kinds, &accepted);
@@ -183,8 +183,7 @@ fn explore_fleets(options: &Options) -> Option<bool> {
 }
 
 /// Prints the bounds and the kinds of steps of each fleet. Returns whether the library accepted each kind at
-/// least once.
-/// Small fleets take too few steps for all kinds.
+/// least once. Small fleets take too few steps for all kinds.
 fn check_step_kinds(
     options: &Options,
     fleets: impl Iterator<Item = (&'static str, String, &'static [StepKind])>,
@@ -209,6 +208,10 @@ fn check_step_kinds(
     }
     println!("the library accepted no step of these kinds: {}\n", join(&missing));
     false
+}
+
+fn describe_bounds(declared: Declared, keys: usize, disturbances: u8) -> String {
+    format!("{declared}; {keys} keys; {disturbances} starts and stops")
 }
 
 fn join(names: &BTreeSet<String>) -> String {
@@ -277,9 +280,8 @@ fn explore_rows(options: &Options) -> Option<bool> {
     }
     println!("{table}\n");
     let kinds = worlds.iter().map(|named| {
-        let RowWorld { declared, keys, disturbances, .. } = &named.world;
-        let bounds = format!("{declared}; {keys} keys; {disturbances} starts and stops");
-        (named.name, bounds, named.world.step_kinds)
+        let RowWorld { declared, keys, disturbances, step_kinds, .. } = named.world;
+        (named.name, describe_bounds(declared, keys, disturbances), step_kinds)
     });
     let all_taken = check_step_kinds(options, kinds, &accepted);
     all_found.iter().for_each(print);

@@ -260,8 +260,8 @@ impl Family {
         self.name == other.name && smaller.steps <= world.steps && smaller.horizon <= world.horizon
     }
 
-    /// Returns the fleet once for each way in which its clocks differ by up to the skew. The instances that run at the start
-    /// are interchangeable. So are those that may join, and the operators.
+    /// Returns the fleet once for each way in which its clocks differ by up to the skew. The instances that
+    /// run at the start are interchangeable. So are those that may join, and the operators.
     pub fn worlds(&self) -> Vec<World> {
         let (running, joining) = (self.world.running, self.world.joining);
         let mut worlds = Vec::new();

@@ -52,29 +52,17 @@ impl Step {
             | Self::SetPolicy(_) => false,
         }
     }
-}
 
-impl Step {
     /// Returns whether the step may declare that instances without it reject the new primary. A revocation
     /// may do so: an earlier key takes over, and its end may be near.
     pub fn can_declare_rejection(self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::ForcePromote(_)
-            | Self::ForceRollback
-            | Self::Revoke(_)
-            | Self::EmergencyRotate(_) => true,
-            Self::Stage
-            | Self::Schedule(_)
-            | Self::Promote(_)
-            | Self::AssumeDeployed(_)
-            | Self::Rollback
-            | Self::Retire(_)
-            | Self::ForceRetire(_)
-            | Self::Restage(_)
-            | Self::Destroy(_)
-            | Self::ForceDestroy(_)
-            | Self::SetPolicy(_) => false,
-        }
+                | Self::ForceRollback
+                | Self::Revoke(_)
+                | Self::EmergencyRotate(_)
+        )
     }
 }
 
